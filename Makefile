@@ -1,0 +1,77 @@
+# One word a task. Each makes what it needs: a virtual environment in .venv with the locked dependencies.
+# Needed from the machine: Python 3.11 or newer (with venv), make, and access to a package index.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+ONCE ?=
+DATA_DIR ?=
+ARGS ?=
+
+export PYTHONPATH := $(CURDIR)/src
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PYTHONUNBUFFERED := 1
+
+# The first interpreter that runs (a shim may not), is new enough, and can make virtual environments.
+FITS := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))
+ifeq ($(origin PYTHON),undefined)
+PYTHON := $(shell for python in python3.11 python3.12 python3.13 python3.14 python3 python; do \
+	if "$$python" -c '$(FITS)' >/dev/null 2>&1; then echo "$$python"; break; fi; done)
+endif
+
+INSTALL := $(BIN)/python -m pip install --quiet --require-hashes --only-binary :all:
+
+.PHONY: help demo serve test check bench lock clean
+
+help: ## list the tasks
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+demo: $(VENV)/.runtime ## the service with data in it: see a drift being found (ONCE=1: report and exit; DATA_DIR=folder)
+	$(BIN)/python -m modelwatch demo $(if $(filter-out 0 false no,$(ONCE)),--once) $(if $(DATA_DIR),--data-dir "$(DATA_DIR)") $(ARGS)
+
+serve: $(VENV)/.runtime ## the service, with the settings of the environment, .env and modelwatch.yaml
+	$(BIN)/python -m modelwatch serve $(ARGS)
+
+test: $(VENV)/.dev ## all tests (ARGS="-k drift": some of them)
+	$(BIN)/python -m pytest tests -q $(ARGS)
+
+check: $(VENV)/.dev ## format, lint, types, layers, docstring examples
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy --strict src
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest --doctest-modules src/modelwatch --ignore-glob '*/migrations/*' -q -p no:cacheprovider
+
+bench: $(VENV)/.dev ## the benchmarks
+	$(BIN)/python -m benchmarks $(ARGS)
+
+lock: $(VENV)/.dev ## renew requirements*.txt from pyproject.toml (ARGS=--upgrade: to the newest versions)
+	$(COMPILE) -o requirements.txt
+	$(COMPILE) --extra dev -c requirements.txt -o requirements-dev.txt
+
+# One version of each package for every supported Python, and no address of an index in the files.
+COMPILE = $(BIN)/uv pip compile pyproject.toml $(ARGS) --generate-hashes --universal --python-version 3.11 \
+	--fork-strategy fewest --no-emit-index-url --no-emit-find-links \
+	--custom-compile-command 'make lock' --quiet
+
+clean: ## remove what the tasks made
+	rm -rf $(VENV) .coverage htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
+
+# The stamps stand for "installed from this lock". The development lock holds the whole runtime lock.
+$(VENV)/.runtime: requirements.txt | $(BIN)/python
+	$(INSTALL) -r requirements.txt
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt requirements.txt | $(BIN)/python
+	$(INSTALL) -r requirements-dev.txt
+	@touch $(VENV)/.runtime $@
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 to 3.14 with venv was found (on Debian and Ubuntu: apt-get install" \
+		"python3-venv). Name one with: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@"$(PYTHON)" -c '$(FITS)' || { echo "$(PYTHON) can't be used: Python 3.11 to 3.14 with venv is needed" >&2; exit 1; }
+	"$(PYTHON)" -m venv "$(VENV)"

@@ -1,0 +1,19 @@
+"""Settings: what the service is told from outside, and where it is told.
+
+`load_settings` reads the environment, `.env` and `modelwatch.yaml`; `Settings` is what the rest of the service sees.
+"""
+
+from modelwatch.config.documentation import SettingDoc, describe_settings
+from modelwatch.config.loading import load_settings
+from modelwatch.config.settings import BASE_WINDOW_SECONDS, RESERVED, Settings, parse_lookback, redact_url
+
+__all__ = [
+    "BASE_WINDOW_SECONDS",
+    "RESERVED",
+    "SettingDoc",
+    "Settings",
+    "describe_settings",
+    "load_settings",
+    "parse_lookback",
+    "redact_url",
+]

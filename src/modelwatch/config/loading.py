@@ -1,0 +1,197 @@
+"""Where settings come from: the environment, `.env` and `modelwatch.yaml`. All problems are reported at once."""
+
+from __future__ import annotations
+
+import difflib
+import io
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from dotenv import dotenv_values
+from dotenv.parser import parse_stream
+from pydantic import ValidationError
+
+from modelwatch.config.misspelling import is_misspelling_of
+from modelwatch.config.settings import RESERVED, Contradiction, Settings
+from modelwatch.errors import SettingsError, excerpt
+
+CONFIG_PATH_VARIABLE = "MODELWATCH_CONFIG"
+DEFAULT_CONFIG_FILE = Path("modelwatch.yaml")
+HONOURED = tuple(name.upper() for name in Settings.model_fields)
+KNOWN = frozenset(HONOURED) | frozenset(RESERVED)
+_UNSHOWN = {"DATABASE_URL"}  # its value may hold a password
+
+
+@dataclass(slots=True)
+class _Layer:
+    """One source: its name for people, and the values it gives by setting name."""
+
+    source: str
+    values: dict[str, Any]
+
+
+@dataclass(slots=True)
+class _Reading:
+    """Layers, strongest first, and what was wrong with them."""
+
+    layers: list[_Layer] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def add(self, source: str, given: Mapping[str, Any]) -> None:
+        """Adds a source in which every key must be a setting. Upper and lower case are the same; empty is absent."""
+        values: dict[str, Any] = {}
+        for key, value in given.items():
+            name = key.upper()
+            if name not in KNOWN:
+                self.problems.append(f"unknown setting {excerpt(key)!r} in {source}{_suggestion(name)}")
+            elif name in values:
+                self.problems.append(f"{name} is given twice in {source}, in upper and in lower case")
+            elif value is not None and value != "":
+                values[name] = value
+        self.layers.append(_Layer(source, values))
+
+    def find(self, name: str) -> tuple[str, Any] | None:
+        """The strongest source that gives this setting, and the value."""
+        for layer in self.layers:
+            if name in layer.values:
+                return layer.source, layer.values[name]
+        return None
+
+
+def load_settings(
+    environ: Mapping[str, str] | None = None,
+    dotenv: Path | None = Path(".env"),
+    config_file: Path | None = None,
+    **overrides: Any,
+) -> Settings:
+    """Settings from, strongest first: `overrides` (None: not given), the environment, `.env`, the YAML file, defaults.
+
+    environ: os.environ if None. config_file: the path in MODELWATCH_CONFIG if None, else `modelwatch.yaml` where it
+    is present. A file that is named must be there. Settings that this version does not use yet are in `.warnings`.
+    Raises SettingsError that lists every problem with its source, and never shows a secret.
+    """
+    environ = os.environ if environ is None else environ
+    reading = _Reading()
+    reading.add("the command line", overrides)
+    reading.layers.append(_Layer("the environment", _from_environment(environ, reading.problems)))
+    if dotenv is not None and dotenv.is_file():
+        reading.add(str(dotenv), _from_dotenv(dotenv, reading.problems))
+    named = config_file or (Path(environ[CONFIG_PATH_VARIABLE]) if environ.get(CONFIG_PATH_VARIABLE) else None)
+    path = named or DEFAULT_CONFIG_FILE
+    if path.is_file():
+        reading.add(str(path), _from_yaml(path, reading.problems))
+    elif named is not None:
+        reading.problems.append(f"there is no configuration file {path}")
+
+    settings = _validated(reading)
+    if settings is None or reading.problems:
+        count = len(reading.problems)
+        title = "1 problem" if count == 1 else f"{count} problems"
+        raise SettingsError(f"{title} in the settings:\n" + "\n".join(f"  - {text}" for text in reading.problems))
+    settings._warnings = tuple(
+        f"{name} is set in {found[0]}, but this version does not use it yet (a later one {RESERVED[name]})"
+        for name in RESERVED
+        if (found := reading.find(name)) is not None
+    )
+    return settings
+
+
+def _from_environment(environ: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
+    """The environment belongs to every program: a name is taken only as it is, and refused only if it is a slip."""
+    for key in sorted(environ.keys() - KNOWN):
+        meant = next((name for name in sorted(KNOWN) if is_misspelling_of(key, name)), None)
+        if meant is not None:
+            problems.append(
+                f"{key} in the environment looks like a misspelling of {meant}:"
+                " rename it, or unset it if it belongs to another program"
+            )
+    return {name: environ[name] for name in KNOWN if environ.get(name)}
+
+
+def _from_dotenv(path: Path, problems: list[str]) -> Mapping[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(f"{path} can't be read: {error}")
+        return {}
+    # dotenv_values skips what it can't parse, and so would we without knowing.
+    unreadable = [binding.original.line for binding in parse_stream(io.StringIO(text)) if binding.error]
+    problems.extend(f"line {line} of {path} is not NAME=value" for line in unreadable)
+    return {} if unreadable else dotenv_values(stream=io.StringIO(text))
+
+
+def _from_yaml(path: Path, problems: list[str]) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(f"{path} can't be read: {error}")
+        return {}
+    except yaml.YAMLError as error:
+        # The error's own text quotes the file, which may hold secrets.
+        mark = getattr(error, "problem_mark", None)
+        problems.append(f"{path} is not YAML" + (f", line {mark.line + 1}" if mark is not None else ""))
+        return {}
+    if content is None:
+        return {}
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        problems.append(f"{path} must hold NAME: value pairs")
+        return {}
+    nested = [key for key, value in content.items() if isinstance(value, dict)]
+    problems.extend(f"{key.upper()} in {path} holds names of its own; settings are flat" for key in nested)
+    return {key: value for key, value in content.items() if key not in nested}
+
+
+def _validated(reading: _Reading) -> Settings | None:
+    """The settings, or None after adding what is wrong to `reading.problems`."""
+    given = {name.lower(): found for name in HONOURED if (found := reading.find(name)) is not None}
+    wrong: set[str] = set()
+    try:
+        return _build(given)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False, include_context=True):
+            if detail["loc"] and detail["type"] != "default_factory_not_called":
+                name = str(detail["loc"][0])
+                wrong.add(name)
+                reading.problems.append(_field_problem(name, detail["msg"], *given[name]))
+    # The others must agree too, and the reader wants to know it now: look again without the wrong ones.
+    try:
+        _build({name: found for name, found in given.items() if name not in wrong})
+    except ValidationError as error:
+        for detail in error.errors(include_url=False, include_context=True):
+            contradiction = detail.get("ctx", {}).get("error")
+            if isinstance(contradiction, Contradiction):
+                reading.problems.extend(
+                    _agreement_problem(agreement.says, agreement.fields, given)
+                    for agreement in contradiction.broken
+                    if not wrong.intersection(agreement.fields)
+                )
+    return None
+
+
+def _build(given: Mapping[str, tuple[str, Any]]) -> Settings:
+    return Settings(**{name: value for name, (_, value) in given.items()})
+
+
+def _field_problem(name: str, message: str, source: str, value: object) -> str:
+    message = message.removeprefix("Value error, ")
+    shown = "" if name.upper() in _UNSHOWN else f", got {excerpt(value)!r}"
+    return f"{name.upper()} in {source}: {message[0].lower()}{message[1:]}{shown}"
+
+
+def _agreement_problem(says: str, fields: tuple[str, ...], given: Mapping[str, tuple[str, Any]]) -> str:
+    values = ", ".join(
+        f"{name.upper()} is {excerpt(str(given[name][1]))} in {given[name][0]}"
+        if name in given
+        else f"{name.upper()} is {Settings.model_fields[name].default} by default"
+        for name in fields
+    )
+    return f"{says} ({values})"
+
+
+def _suggestion(name: str) -> str:
+    nearest = difflib.get_close_matches(name, sorted(KNOWN), n=1, cutoff=0.7)
+    return f": did you mean {nearest[0]}?" if nearest else "; docs/settings.md lists all settings"

@@ -1,0 +1,260 @@
+"""The settings of a service: names, types, bounds, defaults and what each is for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, field_validator, model_validator
+
+# Profiles are kept in windows of this length; a look-back is made of whole windows.
+BASE_WINDOW_SECONDS = 300
+
+SECONDS = {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_LOOKBACK = re.compile(r"([1-9][0-9]{0,5})([mhdw])")
+
+# Names that are promised and accepted, so that one configuration serves several versions, but that this version does
+# not use yet. What each will do:
+RESERVED: dict[str, str] = {
+    "ALERTMANAGER_URL": "sends alerts to Alertmanager",
+    "ALERT_EMAIL": "sends alerts by e-mail",
+    "ALERT_WEBHOOK_SECRET": "signs alerts to a webhook",
+    "ALERT_WEBHOOK_URL": "sends alerts to a webhook",
+    "API_KEYS_REQUIRED": "asks clients for a key",
+    "ENCRYPTION_KEY": "encrypts stored features",
+    "PAGERDUTY_INTEGRATION_KEY": "sends alerts to PagerDuty",
+    "PERFORMANCE_TOLERANCE": "sets how far a metric may fall",
+    "PREDICTION_SAMPLE_RATE": "keeps a sample of the predictions",
+    "SLACK_WEBHOOK_URL": "sends alerts to Slack",
+    "SMTP_URL": "names the mail server",
+    "TLS_CERTFILE": "serves HTTPS",
+    "TLS_KEYFILE": "serves HTTPS",
+}
+
+
+def parse_lookback(text: str) -> int:
+    """The seconds of a look-back such as `6h`: minutes, hours, days or weeks, a multiple of the base window.
+
+    Raises ValueError that says what is expected.
+
+    >>> parse_lookback("6h")
+    21600
+    """
+    match = _LOOKBACK.fullmatch(text)
+    if match is None:
+        raise ValueError("Expected a number and a unit, such as 30m, 6h, 7d or 2w")
+    seconds = int(match[1]) * SECONDS[match[2]]
+    if seconds % BASE_WINDOW_SECONDS:
+        raise ValueError(f"Expected a multiple of {BASE_WINDOW_SECONDS // 60} minutes, the base window")
+    return seconds
+
+
+def redact_url(url: str) -> str:
+    """The URL without user, password and parameters: fit for a log.
+
+    >>> redact_url("postgresql+psycopg://mw:s3cr3t@db:5432/monitoring?sslpassword=x")
+    'postgresql+psycopg://***@db:5432/monitoring'
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return "***"
+    authority, slash, path = rest.split("?", 1)[0].rpartition("@")[2].partition("/")
+    user = "***@" if "@" in rest else ""
+    return f"{scheme}://{user}{authority}{slash}{path}"
+
+
+def _as_database_url(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    if scheme in {"postgres", "postgresql"}:
+        scheme = "postgresql+psycopg"
+    if not separator or scheme not in {"sqlite", "postgresql+psycopg"}:
+        raise ValueError("Expected sqlite:///path/to/file.db or postgresql://user:password@host:5432/database")
+    if scheme == "sqlite":
+        path = rest.partition("?")[0]
+        if path in {"", "/"} or ":memory:" in path or "mode=memory" in rest:
+            raise ValueError(
+                "A store in memory would be another one in every worker and forget acknowledged predictions."
+                " Expected a file: sqlite:///path/to/file.db"
+            )
+        if not path.startswith("/"):
+            raise ValueError("Expected three slashes for a relative path, sqlite:///file.db, and four for an absolute")
+    else:
+        try:
+            _ = urlsplit(f"{scheme}://{rest}").port
+        except ValueError:
+            raise ValueError("Expected a port number after the host, and %-escapes for : / @ in a password") from None
+    return f"{scheme}://{rest}"
+
+
+def _as_lookbacks(value: object) -> tuple[str, ...]:
+    names = value.split(",") if isinstance(value, str) else value
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise ValueError("Expected look-backs separated by commas, such as 1h,6h,24h")
+    seconds: dict[int, str] = {}
+    for name in (name.strip() for name in names):
+        if seconds.setdefault(parse_lookback(name), name) != name:
+            raise ValueError(f"{seconds[parse_lookback(name)]} and {name} are the same look-back")
+    if not 1 <= len(seconds) <= 8:
+        raise ValueError("Expected 1 to 8 look-backs")
+    return tuple(seconds[length] for length in sorted(seconds))
+
+
+def _setting(default: Any, description: str, example: str, **bounds: Any) -> Any:
+    return Field(default, description=description, examples=[example], **bounds)
+
+
+Lookbacks = Annotated[tuple[str, ...], BeforeValidator(_as_lookbacks)]
+
+
+class Settings(BaseModel):
+    """Everything the service is told from outside. Frozen; made by `load_settings`, or directly in tests.
+
+    Raises pydantic's ValidationError (`load_settings` turns it into a SettingsError).
+
+    >>> Settings(psi_alert_threshold=0.3).psi_warning_threshold
+    0.1
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
+
+    # Service
+    debug: bool = _setting(False, "Log in detail.", "true")
+    host: str = _setting("0.0.0.0", "Address to listen on.", "127.0.0.1", min_length=1)  # noqa: S104
+    port: int = _setting(8000, "TCP port to listen on; 0 takes any free one.", "8080", ge=0, le=65_535)
+    workers: int = _setting(1, "Processes that serve requests.", "4", ge=1, le=64)
+    log_format: Literal["text", "json"] = _setting("text", "Log lines for people, or one JSON object a line.", "json")
+    request_timeout_seconds: float = _setting(
+        10.0, "Longest time a request waits for its commit before it is answered 503.", "30", gt=0, le=600
+    )
+
+    # Store
+    data_dir: Path = _setting(
+        Path("modelwatch-data"), "Folder for what the service keeps on disk.", "/var/lib/modelwatch"
+    )
+    database_url: str = Field(
+        default_factory=lambda values: f"sqlite:///{values['data_dir']}/modelwatch.db",
+        description="The store: a SQLite file, or PostgreSQL 15 or newer.",
+        examples=["postgresql://user:password@db:5432/modelwatch"],
+        repr=False,
+    )
+    prediction_retention_days: int = _setting(30, "Days that prediction rows are kept.", "90", ge=1, le=36_500)
+    metrics_retention_days: int = _setting(365, "Days that profiles and verdicts are kept.", "730", ge=1, le=36_500)
+    reference_data_window_days: int = _setting(
+        90, "Days that a retired reference is kept; an active one stays.", "180", ge=1, le=36_500
+    )
+
+    # Drift
+    psi_warning_threshold: float = _setting(0.1, "PSI from which a shift is a warning.", "0.08", gt=0, le=100)
+    psi_alert_threshold: float = _setting(0.25, "PSI from which a shift is an alert.", "0.2", gt=0, le=100)
+    ks_test_alpha: float = _setting(
+        0.05, "p-value below which `ks_test.is_significant` is true in a drift result.", "0.01", gt=0, lt=1
+    )
+    drift_check_interval: int = _setting(3600, "Seconds between two evaluations.", "900", ge=1, le=604_800)
+    min_samples_for_drift: int = _setting(
+        100, "Observations that a window needs before it gets a verdict.", "500", ge=1, le=1_000_000_000
+    )
+    false_alarm_budget: float = _setting(
+        1.0, "False alarms that chance may cause per model in 30 days.", "0.1", gt=0, le=1000
+    )
+    lookbacks: Lookbacks = _setting(
+        ("1h", "6h", "24h"), "Spans, back from the newest data, that are compared with the reference.", "1h,24h,7d"
+    )
+    provisional_reference_size: int = _setting(
+        1000, "First predictions of a model that serve as its reference until one is set.", "5000", ge=30, le=1_000_000
+    )
+
+    # Ingest
+    max_buffer_size: int = _setting(
+        20_000,
+        "Predictions that may wait to be stored; requests beyond it are answered 503.",
+        "5000",
+        ge=1,
+        le=10**7,
+    )
+    commit_linger_ms: float = _setting(
+        2.0, "Milliseconds that a commit waits for more predictions to join it.", "5", ge=0, le=1000
+    )
+    writer_rotation_seconds: int = _setting(
+        3600, "Seconds after which a worker takes a fresh writer slot, so that the old one can be folded.", "600", ge=1
+    )
+
+    # Limits of a request
+    max_body_bytes: int = _setting(33_554_432, "Largest body, after decompression.", "8388608", ge=1024, le=2**31)
+    max_batch_rows: int = _setting(10_000, "Rows in one batch.", "50000", ge=1, le=10**7)
+    max_features: int = _setting(2000, "Features of one prediction.", "500", ge=1, le=100_000)
+    max_name_length: int = _setting(512, "Characters in a name or an id.", "128", ge=1, le=10_000)
+    max_value_length: int = _setting(4096, "Characters in a text value.", "256", ge=1, le=10**6)
+    max_clock_skew_seconds: int = _setting(
+        300, "How far a time stamp may be ahead of the server's clock.", "60", ge=0, le=86_400
+    )
+
+    # Exposition
+    metrics_max_features: int = _setting(
+        100, "Features of a model that get their own series in /metrics, worst first.", "20", ge=0, le=100_000
+    )
+
+    _warnings: tuple[str, ...] = PrivateAttr(default=())
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What `load_settings` found that does not stop the service but should be logged."""
+        return self._warnings
+
+    @property
+    def safe_database_url(self) -> str:
+        """`database_url` without its secrets: fit for a log."""
+        return redact_url(self.database_url)
+
+    @field_validator("data_dir", mode="after")
+    @classmethod
+    def _check_data_dir(cls, folder: Path) -> Path:
+        if "?" in str(folder):
+            raise ValueError("Expected a path without '?', which would end the path in the store's URL")
+        return folder.expanduser()
+
+    @field_validator("database_url", mode="after")
+    @classmethod
+    def _check_database_url(cls, url: str) -> str:
+        return _as_database_url(url)
+
+    @model_validator(mode="after")
+    def _check_agreement(self) -> Settings:
+        broken = tuple(rule for rule in AGREEMENTS if not rule.holds(self))
+        if broken:
+            raise Contradiction(broken)
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Something that several settings must satisfy together."""
+
+    fields: tuple[str, ...]
+    says: str
+    holds: Callable[[Settings], bool]
+
+
+class Contradiction(ValueError):
+    """Settings that are fine one by one, but not together."""
+
+    def __init__(self, broken: tuple[Agreement, ...]) -> None:
+        super().__init__("; ".join(agreement.says for agreement in broken))
+        self.broken = broken
+
+
+AGREEMENTS = (
+    Agreement(
+        ("psi_warning_threshold", "psi_alert_threshold"),
+        "PSI_WARNING_THRESHOLD must be below PSI_ALERT_THRESHOLD",
+        lambda settings: settings.psi_warning_threshold < settings.psi_alert_threshold,
+    ),
+    Agreement(
+        ("lookbacks", "metrics_retention_days"),
+        "METRICS_RETENTION_DAYS must cover the longest of LOOKBACKS",
+        lambda settings: parse_lookback(settings.lookbacks[-1]) <= settings.metrics_retention_days * SECONDS["d"],
+    ),
+)

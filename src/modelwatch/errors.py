@@ -1,0 +1,122 @@
+"""The exception hierarchy. Each error knows the HTTP problem it becomes.
+
+    ModelwatchError
+    ├── RequestError                what a client sent can't be taken
+    │   ├── MalformedBody           400  the bytes are not what the content type says
+    │   ├── UnknownResource         404  no such model or feature
+    │   ├── Conflict                409  the request contradicts what is stored
+    │   ├── BodyTooLarge            413  more bytes, rows or depth than the limits allow
+    │   ├── UnsupportedContent      415  a content type or encoding that is not read here
+    │   └── InvalidInput            422  readable, but fields are wrong; names each of them
+    ├── ServiceError                the service can't take it now; nothing was lost, try again
+    │   ├── QueueFull               503  with Retry-After
+    │   └── StoreUnavailable        503  with Retry-After
+    └── SettingsError               the service can't start with these settings
+
+The statistics raise their own `modelwatch.stats.errors.StatsError`, a ValueError: they know nothing of HTTP.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+EXCERPT_LENGTH = 80
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One wrong field: an RFC 6901 pointer to it, what is wrong, and the start of the value that was given."""
+
+    pointer: str
+    message: str
+    value_excerpt: str | None = None
+
+
+def excerpt(value: object) -> str:
+    """The start of a value's text, short enough to be shown in an error.
+
+    >>> len(excerpt("x" * 10_000))
+    81
+    """
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= EXCERPT_LENGTH else text[:EXCERPT_LENGTH] + "…"
+
+
+class ModelwatchError(Exception):
+    """Root of every error that modelwatch raises on purpose."""
+
+
+class RequestError(ModelwatchError):
+    """A request that can't be served as it is."""
+
+    status: ClassVar[int] = 400
+    slug: ClassVar[str] = "bad-request"
+    title: ClassVar[str] = "The request can't be served"
+
+    def __init__(self, detail: str, errors: tuple[FieldError, ...] = ()) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.errors = errors
+
+
+class MalformedBody(RequestError):
+    slug = "malformed-body"
+    title = "The body can't be read"
+
+
+class UnknownResource(RequestError):
+    status = 404
+    slug = "not-found"
+    title = "There is no such resource"
+
+
+class Conflict(RequestError):
+    status = 409
+    slug = "conflict"
+    title = "The request contradicts what is stored"
+
+
+class BodyTooLarge(RequestError):
+    status = 413
+    slug = "too-large"
+    title = "The request is larger than the limits allow"
+
+
+class UnsupportedContent(RequestError):
+    status = 415
+    slug = "unsupported-content"
+    title = "The content type or encoding is not supported"
+
+
+class InvalidInput(RequestError):
+    status = 422
+    slug = "invalid-input"
+    title = "Some fields are not valid"
+
+
+class ServiceError(ModelwatchError):
+    """The service can't do this now. The client may repeat the same request: nothing counts twice."""
+
+    status: ClassVar[int] = 503
+    slug: ClassVar[str] = "unavailable"
+    title: ClassVar[str] = "The service can't take this now"
+
+    def __init__(self, detail: str, retry_after: int = 1) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.retry_after = retry_after
+
+
+class QueueFull(ServiceError):
+    slug = "queue-full"
+    title = "The ingest queue is full"
+
+
+class StoreUnavailable(ServiceError):
+    slug = "store-unavailable"
+    title = "The store can't be reached"
+
+
+class SettingsError(ModelwatchError):
+    """The settings are wrong; the message names every problem."""

@@ -1,0 +1,43 @@
+"""docs/settings.md and the code say the same, in both directions."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from modelwatch.config import RESERVED, SettingDoc, describe_settings, load_settings
+
+ROW = re.compile(r"^\| `([A-Z_]+)` \| (.*?) \| (.*?) \| (.*?) \|$", re.MULTILINE)
+RESERVED_ROW = re.compile(r"^\| `([A-Z_]+)` \| ([^|]*) \|$", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def page(repository: Path) -> str:
+    return (repository / "docs" / "settings.md").read_text()
+
+
+def test_the_page_documents_every_setting_as_it_is(page: str) -> None:
+    documented = {name: rest for name, *rest in ROW.findall(page)}
+    described = {doc.name: [f"`{doc.default}`", doc.description, f"`{doc.example}`"] for doc in describe_settings()}
+    assert documented == described
+
+
+def test_the_page_names_the_settings_that_are_not_used_yet(page: str) -> None:
+    assert dict(RESERVED_ROW.findall(page)) == RESERVED
+
+
+@pytest.mark.parametrize("doc", describe_settings(), ids=lambda doc: doc.name)
+def test_every_setting_has_a_description_and_an_example_that_works(doc: SettingDoc) -> None:
+    assert doc.description.endswith(".")
+    assert doc.example != doc.default
+    assert getattr(load_settings({doc.name: doc.example}, dotenv=None), doc.name.lower()) != getattr(
+        load_settings({}, dotenv=None), doc.name.lower()
+    )
+
+
+@pytest.mark.parametrize("doc", describe_settings(), ids=lambda doc: doc.name)
+def test_every_default_can_be_written_out(doc: SettingDoc) -> None:
+    text = doc.default.replace("<DATA_DIR>", "modelwatch-data")
+    assert load_settings({doc.name: text}, dotenv=None) == load_settings({}, dotenv=None)
