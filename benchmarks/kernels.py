@@ -1,0 +1,146 @@
+"""How fast values are counted and a drift check is computed, beside numpy, scipy and the naive way, in one run.
+
+python -m benchmarks.kernels [--json] [--quick]
+"""
+
+import sys
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import ks_2samp
+
+from benchmarks.report import Row, Timing, measure, show
+from modelwatch.stats import (
+    NumericBinning,
+    Profile,
+    categorical_binning,
+    chi_square_homogeneity,
+    drift_scores,
+    numeric_binning,
+)
+from modelwatch.stats.compat.shares import naive_psi_of_shares
+
+Floats = NDArray[np.float64]
+FEATURES = 50
+PSEUDO_VALUES = 10_000
+
+
+def run(*, quick: bool = False) -> list[Row]:
+    """All measurements; `quick` takes a tenth of the rows and of the repetitions."""
+    rng = np.random.default_rng(0)
+    return [*kernels(rng, 3 if quick else 15), *drift_check(rng, 10_000 if quick else 100_000, 2 if quick else 5)]
+
+
+def kernels(rng: np.random.Generator, repetitions: int) -> list[Row]:
+    """ns a value of counting, for large and small batches."""
+    values = rng.normal(size=100_000)
+    binning = numeric_binning(rng.normal(size=100_000))
+    few = NumericBinning(binning.coarse_edges, np.arange(binning.n_coarse), binning.low, binning.high, binning.scale)
+    bounds = np.concatenate(([-np.inf], binning.edges, [np.inf]))
+    coarse_bounds = np.concatenate(([-np.inf], binning.coarse_edges, [np.inf]))
+    names = [f"category {i}" for i in range(40)]
+    words = rng.choice(names, 100_000).tolist()
+    categories = categorical_binning(names)
+    single, batch = values[:1].tolist(), values[:20].tolist()
+
+    def search() -> object:
+        return np.bincount(binning.edges.searchsorted(values), minlength=binning.n_fine)
+
+    def numpy_categories() -> object:
+        return np.unique(np.array(words), return_counts=True)
+
+    def numpy_single() -> object:
+        return np.histogram(single, bounds)
+
+    def numpy_batch() -> object:
+        return np.histogram(batch, bounds)
+
+    cases = [
+        (
+            "count 100k floats, 200 cells",
+            binning.count_floats,
+            values,
+            lambda: np.histogram(values, bounds),
+            "np.histogram",
+        ),
+        ("count 100k floats, 200 cells", binning.count_floats, values, search, "searchsorted + bincount"),
+        (
+            "count 100k floats, 10 cells",
+            few.count_floats,
+            values,
+            lambda: np.histogram(values, coarse_bounds),
+            "np.histogram",
+        ),
+        ("count 100k names", categories.count, words, numpy_categories, "np.unique"),
+        ("count 1 scalar", binning.count, single, numpy_single, "np.histogram"),
+        ("count 20 scalars", binning.count, batch, numpy_batch, "np.histogram"),
+    ]
+    rows = []
+    for name, ours, data, theirs, rival in cases:
+        loops = 1 if len(data) > 1000 else 1000
+        mine = measure(lambda ours=ours, data=data, loops=loops: [ours(data) for _ in range(loops)], repetitions)
+        other = measure(lambda theirs=theirs, loops=loops: [theirs() for _ in range(loops)], repetitions)
+        rows.append(compare(name, mine, other, 1e9 / len(data) / loops, "ns/value", f"against {rival}"))
+    return rows
+
+
+def drift_check(rng: np.random.Generator, n: int, repetitions: int) -> list[Row]:
+    """One drift check of 50 features against references of 1M rows, ours and the naive way."""
+    features = [rng.normal(size=n) for _ in range(FEATURES)]
+    sample = rng.normal(size=1_000_000)
+    binnings = [numeric_binning(sample) for _ in features]
+    references = [Profile(b, b.count_floats(sample)) for b in binnings[:1]] * FEATURES
+    currents = [Profile(b, b.count_floats(x)) for b, x in zip(binnings, features, strict=True)]
+    edges = np.quantile(sample, np.linspace(0.0, 1.0, 11))
+    shares = np.histogram(sample, edges)[0] / len(sample)
+
+    def from_counts() -> None:
+        for reference, current in zip(references, currents, strict=True):
+            drift_scores(reference, current)
+            chi_square_homogeneity(reference.coarse, current.coarse)
+
+    def from_rows() -> None:
+        for binning, reference, values in zip(binnings, references, features, strict=True):
+            current = Profile(binning, binning.count_floats(values))
+            drift_scores(reference, current)
+            chi_square_homogeneity(reference.coarse, current.coarse)
+
+    def naive() -> None:
+        for values in features:
+            naive_scores(values, edges, shares, rng)
+
+    theirs = measure(naive, max(2, repetitions // 2))
+    what = f"{FEATURES} features x {n:,} rows"
+    note = "against np.histogram + 10,000 re-sampled values + ks_2samp + PSI"
+    return [
+        compare(f"drift check, counts at hand, {what}", measure(from_counts, repetitions), theirs, 1e3, "ms", note),
+        compare(f"drift check, rows counted too, {what}", measure(from_rows, repetitions), theirs, 1e3, "ms", note),
+    ]
+
+
+def naive_scores(values: Floats, edges: Floats, shares: Floats, rng: np.random.Generator) -> tuple[float, float, float]:
+    """The common way: the reference is kept as ten quantile bins and re-sampled for Kolmogorov-Smirnov."""
+    current = np.histogram(values, edges)[0] / len(values)
+    cells = rng.choice(len(shares), PSEUDO_VALUES, p=shares / shares.sum())
+    pseudo = rng.uniform(edges[cells], edges[cells + 1])
+    test = ks_2samp(pseudo, values)
+    return naive_psi_of_shares(shares, current), float(test.statistic), float(test.pvalue)
+
+
+def compare(name: str, ours: Timing, theirs: Timing, scale: float, unit: str, note: str) -> Row:
+    """A row of two timings, in seconds times `scale`."""
+    spread = (
+        f"{note}; ours {ours.least * scale:.3g} to {ours.most * scale:.3g}, "
+        f"theirs {theirs.least * scale:.3g} to {theirs.most * scale:.3g}"
+    )
+    ratio = theirs.median / ours.median
+    return Row(name, ours.median * scale, unit, theirs.median * scale, ratio, spread)
+
+
+def main() -> None:
+    """Print the table."""
+    show(run(quick="--quick" in sys.argv), sys.argv[1:])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""The statistical core: binnings, mergeable profiles, drift scores and the evidence behind them.
+
+Everything is computed from integer counts over cells that are frozen when a reference is set. Functions take arrays
+and return frozen dataclasses; nothing here reads a clock, a file or a table.
+
+>>> import numpy as np
+>>> reference_sample = np.random.default_rng(0).normal(size=10_000)
+>>> binning = numeric_binning(reference_sample)
+>>> reference = Profile.of(binning, reference_sample)
+>>> current = Profile.of(binning, reference_sample[:1_000] + 1.0)
+>>> drift_scores(reference, current).psi > 0.25
+True
+>>> chi_square_homogeneity(reference.coarse, current.coarse).p_value < 1e-12
+True
+"""
+
+from modelwatch.stats.binning import (
+    Binning,
+    CategoricalBinning,
+    NumericBinning,
+    Scalar,
+    categorical_binning,
+    category_name,
+    decode_binning,
+    encode_binning,
+    numeric_binning,
+)
+from modelwatch.stats.drift import (
+    DriftScores,
+    JensenShannon,
+    KolmogorovSmirnov,
+    drift_scores,
+    hellinger,
+    jensen_shannon,
+    ks,
+    psi,
+    psi_contributions,
+    total_variation,
+    wasserstein,
+)
+from modelwatch.stats.errors import EmptySample, IncompatibleProfiles, MalformedProfile, StatsError
+from modelwatch.stats.evidence import (
+    ChiSquare,
+    alpha_per_look,
+    benjamini_yekutieli,
+    chi_square_homogeneity,
+    ks_p_value,
+    minimum_detectable_psi,
+    rate_increase_p_value,
+    samples_needed,
+)
+from modelwatch.stats.profile import Profile, decode_counts, encode_counts
+
+__all__ = [
+    "Binning",
+    "CategoricalBinning",
+    "ChiSquare",
+    "DriftScores",
+    "EmptySample",
+    "IncompatibleProfiles",
+    "JensenShannon",
+    "KolmogorovSmirnov",
+    "MalformedProfile",
+    "NumericBinning",
+    "Profile",
+    "Scalar",
+    "StatsError",
+    "alpha_per_look",
+    "benjamini_yekutieli",
+    "categorical_binning",
+    "category_name",
+    "chi_square_homogeneity",
+    "decode_binning",
+    "decode_counts",
+    "drift_scores",
+    "encode_binning",
+    "encode_counts",
+    "hellinger",
+    "jensen_shannon",
+    "ks",
+    "ks_p_value",
+    "minimum_detectable_psi",
+    "numeric_binning",
+    "psi",
+    "psi_contributions",
+    "rate_increase_p_value",
+    "samples_needed",
+    "total_variation",
+    "wasserstein",
+]

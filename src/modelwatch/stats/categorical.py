@@ -1,0 +1,186 @@
+"""The cells of a categorical feature, frozen when its reference is set."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from math import isfinite, isnan
+from typing import Literal, TypeGuard
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelwatch.stats.errors import EmptySample, MalformedProfile
+from modelwatch.stats.numeric import CODEC_VERSION, Scalar
+
+MAX_CATEGORIES = 100
+MAX_RARE = 10_000
+BESIDE_CELLS = 2
+CATEGORICAL_MAGIC = b"MWC"
+# Beyond this many bits an integer is written in base 16: Python refuses to print huge integers in base 10.
+MAX_DECIMAL_BITS = 1024
+PLAIN_WITHOUT_BOOL = frozenset((str, int, float, type(None)))
+PLAIN = PLAIN_WITHOUT_BOOL | {bool}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CategoricalBinning:
+    """One cell a category, then `other` (known but rare) and `unseen` (not in the reference).
+
+    categories: at most 100, most frequent first, ties by name.
+    rare: names counted as `other`, at most the 10,000 most frequent; a reference value beyond those is counted as
+        `unseen` in the reference as in every window, so that both sides still follow one rule.
+    id: hash of the content and of the codec version; profiles merge only when it is equal.
+    size: length of a count vector: categories, other, unseen, missing, invalid.
+
+    >>> binning = categorical_binning(["b", "a", "b", None])
+    >>> binning.coarse_labels()
+    ('b', 'a', '(other)', '(unseen)')
+    >>> binning.count(["a", "a", "z", None]).tolist()
+    [0, 2, 0, 1, 1, 0]
+    """
+
+    categories: tuple[str, ...]
+    rare: frozenset[str]
+    kind: Literal["categorical"] = field(default="categorical", init=False)
+    id: str = field(init=False)
+    size: int = field(init=False)
+    _cell_of: dict[str, int] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        other = len(self.categories)
+        cell_of = dict.fromkeys(self.rare, other)
+        cell_of.update({name: cell for cell, name in enumerate(self.categories)})
+        if len(cell_of) != len(self.categories) + len(self.rare):
+            raise MalformedProfile("the categories of a binning are distinct, and none of them is rare")
+        object.__setattr__(self, "size", other + 2 + BESIDE_CELLS)
+        object.__setattr__(self, "_cell_of", cell_of)
+        object.__setattr__(self, "id", sha256(encode_categorical(self)).hexdigest()[:32])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, CategoricalBinning) and self.id == other.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    @property
+    def n_fine(self) -> int:
+        """Number of cells; a categorical feature has no finer ones."""
+        return len(self.categories) + 2
+
+    @property
+    def n_coarse(self) -> int:
+        """Number of cells: the categories, other, unseen."""
+        return len(self.categories) + 2
+
+    def coarse_labels(self) -> tuple[str, ...]:
+        """The name of every cell; `other` and `unseen` in parentheses."""
+        return (*self.categories, "(other)", "(unseen)")
+
+    def count(self, values: Sequence[Scalar]) -> NDArray[np.int64]:
+        """The count vector of raw values, shape (size,).
+
+        None and NaN are missing; ±inf and anything that is no scalar is invalid; everything else is compared by its
+        `category_name`.
+        """
+        vector = [0] * self.size
+        unseen = self.size - BESIDE_CELLS - 1
+        missing, invalid = self.size - 2, self.size - 1
+        for value, multiplicity in _tally(values):
+            name = category_name(value) if _is_countable(value) else None
+            if name is not None:
+                vector[self._cell_of.get(name, unseen)] += multiplicity
+            else:
+                vector[missing if _is_missing(value) else invalid] += multiplicity
+        return np.array(vector, dtype=np.int64)
+
+
+def category_name(value: Scalar) -> str | None:
+    """The canonical text of a categorical value; None for None and NaN.
+
+    Text is itself; booleans are "true" and "false"; equal numbers have equal names, so 3 and 3.0 are both "3".
+    ±inf have the names "inf" and "-inf" for display, but a binning counts them as invalid.
+
+    >>> [category_name(value) for value in (True, 3, 3.0, 2.5, "3", float("nan"))]
+    ['true', '3', '3', '2.5', '3', None]
+    """
+    if value is None or isinstance(value, str):
+        return value if value is None else str(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        if isnan(value):
+            return None
+        if not value.is_integer():
+            return repr(float(value))
+    number = int(value)
+    return str(number) if number.bit_length() <= MAX_DECIMAL_BITS else hex(number)
+
+
+def categorical_binning(sample: Sequence[Scalar]) -> CategoricalBinning:
+    """The cells of a reference sample; None, NaN, ±inf and what is no scalar are dropped first.
+
+    Raises EmptySample when nothing is left.
+
+    >>> categorical_binning([1, 1.0, True]).categories
+    ('1', 'true')
+    """
+    frequency: Counter[str] = Counter()
+    for value, multiplicity in _tally(sample):
+        name = category_name(value) if _is_countable(value) else None
+        if name is not None:
+            frequency[name] += multiplicity
+    if not frequency:
+        raise EmptySample("a categorical binning needs at least one reference value that is not null; there is none")
+    names = sorted(frequency, key=lambda name: (-frequency[name], name))
+    return CategoricalBinning(tuple(names[:MAX_CATEGORIES]), frozenset(names[MAX_CATEGORIES:][:MAX_RARE]))
+
+
+def encode_categorical(binning: CategoricalBinning) -> bytes:
+    """Exact bytes of a categorical binning: magic, version, and a JSON array of the two lists of names."""
+    content = json.dumps([binning.categories, sorted(binning.rare)], separators=(",", ":"))
+    return CATEGORICAL_MAGIC + bytes((CODEC_VERSION,)) + content.encode("ascii")
+
+
+def decode_categorical(raw: bytes) -> CategoricalBinning:
+    """The binning of `encode_categorical`. Raises MalformedProfile for anything else."""
+    if raw[:4] != CATEGORICAL_MAGIC + bytes((CODEC_VERSION,)):
+        raise MalformedProfile(f"expected a categorical binning of codec version {CODEC_VERSION}, got {raw[:4]!r}")
+    try:
+        content = json.loads(raw[4:].decode("ascii"))
+    except (ValueError, RecursionError) as error:
+        raise MalformedProfile(f"the names of a categorical binning can't be read: {error}") from error
+    if not (isinstance(content, list) and len(content) == 2 and all(_are_names(part) for part in content)):
+        raise MalformedProfile("a categorical binning holds two lists of names")
+    categories, rare = content
+    if len(categories) > MAX_CATEGORIES or len(rare) > MAX_RARE or len(set(rare)) != len(rare):
+        raise MalformedProfile(
+            f"a categorical binning holds at most {MAX_CATEGORIES} categories, {MAX_RARE} rare names"
+        )
+    return CategoricalBinning(tuple(categories), frozenset(rare))
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or (isinstance(value, float) and isnan(value))
+
+
+def _is_countable(value: object) -> TypeGuard[bool | int | float | str]:
+    return isinstance(value, (str, int)) or (isinstance(value, float) and isfinite(value))
+
+
+def _are_names(part: object) -> bool:
+    return isinstance(part, list) and all(isinstance(name, str) for name in part)
+
+
+def _tally(values: Sequence[Scalar]) -> Iterable[tuple[object, int]]:
+    """Distinct values and how often each occurs. True and 1 are equal to a dictionary but not to us."""
+    if isinstance(values, np.ndarray):
+        values = values.tolist()
+    types = set(map(type, values))
+    if types <= PLAIN_WITHOUT_BOOL or types == {bool}:
+        return Counter(values).items()
+    if types <= PLAIN:
+        return [(value, n) for (_, value), n in Counter(zip(map(type, values), values, strict=True)).items()]
+    given: Sequence[object] = values
+    return [(value.item() if isinstance(value, np.generic) else value, 1) for value in given]
