@@ -1,0 +1,115 @@
+"""The vocabulary of the wire: what model services send, and the validated events it becomes.
+
+`PredictionBody`, `ReferenceBody` and their kin mirror the JSON that users write (msgspec decodes straight into them).
+`Prediction` and `ReferenceSample` are what the rest of the service works with: every name checked, every value a
+scalar, the time in microseconds.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+import msgspec
+
+Scalar = bool | int | float | str | None
+DataType = Literal["continuous", "categorical"]
+
+DEFAULT_VERSION = "unversioned"
+DEFAULT_ENVIRONMENT = "production"
+
+
+class FeatureBody(msgspec.Struct, forbid_unknown_fields=True):
+    """One feature of a prediction; `null` means missing."""
+
+    name: str
+    value: Scalar = None
+    data_type: DataType | None = None
+
+
+class PredictionBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A prediction as a model service sends it."""
+
+    model_name: str
+    features: list[FeatureBody] | dict[str, Scalar]
+    prediction: bool | int | float | str
+    prediction_id: str | None = None
+    model_version: str | None = None
+    environment: str | None = None
+    timestamp: datetime | None = None
+    prediction_probability: float | dict[str, float] | None = None
+    latency_ms: float | None = None
+    ground_truth: Scalar = None
+
+
+class ReferenceBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A reference as users set it: either one feature (`feature_name` and `values`) or a map (`features`)."""
+
+    model_name: str
+    model_version: str | None = None
+    feature_name: str | None = None
+    data_type: DataType | None = None
+    values: list[Scalar] | None = None
+    features: dict[str, list[Scalar]] | None = None
+    data_types: dict[str, DataType] | None = None
+
+
+class DriftCheckBody(msgspec.Struct, forbid_unknown_fields=True):
+    """What to check: one model, a window or look-back, and optionally some features."""
+
+    model_name: str
+    model_version: str | None = None
+    environment: str | None = None
+    features: list[str] | None = None
+    min_samples: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)] | None = None
+    lookback: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    compat: str | None = None
+
+
+class Prediction(msgspec.Struct, frozen=True, gc=False):
+    """A validated prediction. `timestamp` is in microseconds since 1970, UTC; categorical values are text."""
+
+    model_name: str
+    model_version: str
+    environment: str
+    prediction_id: str
+    timestamp: int
+    features: dict[str, Scalar]
+    prediction: bool | int | float | str
+    probability: float | dict[str, float] | None = None
+    latency_ms: float | None = None
+    ground_truth: Scalar = None
+
+
+class ReferenceSample(msgspec.Struct, frozen=True):
+    """The reference values of one subject of a model, as given: nulls and wrong types are still in it."""
+
+    kind: Literal["feature", "prediction", "score", "latency"]
+    name: str
+    data_type: DataType
+    values: list[Scalar]
+
+
+class ReferenceFrame(msgspec.Struct, frozen=True):
+    """The reference samples of one request. `model_version` None: for every version that has none of its own."""
+
+    model_name: str
+    model_version: str | None
+    samples: list[ReferenceSample]
+
+
+class Rejection(msgspec.Struct, frozen=True):
+    """One row of a batch that was not taken, and why."""
+
+    index: int
+    pointer: str
+    message: str
+
+
+class DecodedBatch(msgspec.Struct, frozen=True):
+    """The good rows of a batch as events, and the bad ones by name."""
+
+    events: list[Prediction]
+    rejected: list[Rejection]

@@ -1,0 +1,199 @@
+"""Group commit: events of many requests become one transaction, and each request is answered after it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
+
+from modelwatch.errors import InvalidInput, QueueFull, StoreUnavailable
+from modelwatch.events import Prediction
+from modelwatch.storage import Committed, Ledger
+
+MAX_EVENTS_PER_COMMIT = 2_000
+FIRST_PAUSE_SECONDS = 0.05
+LONGEST_PAUSE_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class IngestObserver(Protocol):
+    """Is told what was committed: event counters live outside this layer."""
+
+    def committed(self, events: Sequence[Prediction], outcome: Committed, seconds: float) -> None: ...
+
+    def queue_depth(self, events: int) -> None: ...
+
+
+@dataclass(slots=True)
+class _Job:
+    events: Sequence[Prediction]
+    answer: asyncio.Future[list[bool]]
+    loop: asyncio.AbstractEventLoop
+
+
+class Batcher:
+    """The bounded queue in front of the ledger, and the one thread that empties it."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        observer: IngestObserver,
+        *,
+        max_events: int,
+        linger_seconds: float,
+        give_up_seconds: float = 10.0,
+    ) -> None:
+        self._ledger = ledger
+        self._observer = observer
+        self._max_events = max_events
+        self._linger = linger_seconds
+        self._give_up = give_up_seconds
+        self._jobs: deque[_Job] = deque()
+        self._queued = 0
+        self._wake = threading.Condition()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="modelwatch-writer", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the writer thread runs."""
+        return self._thread.is_alive()
+
+    def close(self) -> None:
+        """Commits what is queued, answers it, and ends the thread."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        self._thread.join()
+
+    async def submit(self, events: Sequence[Prediction]) -> list[bool]:
+        """Returns, once the events are durable, which of them were new.
+
+        Raises QueueFull when they don't fit in the queue and StoreUnavailable when the store can't take them; in both
+        cases the same events may be sent again.
+        """
+        loop = asyncio.get_running_loop()
+        job = _Job(events, loop.create_future(), loop)
+        with self._wake:
+            if self._closing:
+                raise StoreUnavailable("The service is shutting down.", retry_after=5)
+            if self._queued and self._queued + len(events) > self._max_events:
+                raise QueueFull(
+                    f"{self._queued} predictions wait to be stored, and MAX_BUFFER_SIZE is {self._max_events}."
+                    " Send the same predictions again after the pause in Retry-After."
+                )
+            self._jobs.append(job)
+            self._queued += len(events)
+            if len(self._jobs) == 1:
+                self._wake.notify()
+        return await job.answer
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                while not self._jobs and not self._closing:
+                    self._wake.wait()
+                if not self._jobs:
+                    return
+                closing = self._closing
+            if self._linger and not closing:
+                time.sleep(self._linger)
+            self._commit(self._take())
+
+    def _take(self) -> list[_Job]:
+        with self._wake:
+            self._observer.queue_depth(self._queued)
+            jobs = [self._jobs.popleft()]
+            size = len(jobs[0].events)
+            while self._jobs and size + len(self._jobs[0].events) <= MAX_EVENTS_PER_COMMIT:
+                job = self._jobs.popleft()
+                size += len(job.events)
+                jobs.append(job)
+            return jobs
+
+    def _commit(self, jobs: list[_Job]) -> None:
+        outcomes: list[tuple[_Job, list[bool] | Exception]]
+        events = [event for job in jobs for event in job.events]
+        try:
+            accepted = self._with_patience(events)
+        except (DataError, IntegrityError) as error:
+            outcomes = [(job, self._alone(job, error if len(jobs) == 1 else None)) for job in jobs]
+        except StoreUnavailable as error:
+            outcomes = [(job, error) for job in jobs]
+        except Exception as error:
+            log.exception("A batch of %d predictions could not be committed", len(events))
+            outcomes = [(job, error) for job in jobs]
+        else:
+            outcomes, place = [], 0
+            for job in jobs:
+                outcomes.append((job, accepted[place : place + len(job.events)]))
+                place += len(job.events)
+        with self._wake:
+            self._queued -= len(events)
+        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Job, list[bool] | Exception]]] = {}
+        for job, outcome in outcomes:
+            by_loop.setdefault(job.loop, []).append((job, outcome))
+        for loop, answers in by_loop.items():
+            try:
+                loop.call_soon_threadsafe(_answer, answers)
+            except RuntimeError:
+                log.warning("%d requests were stored after their event loop had closed", len(answers))
+
+    def _alone(self, job: _Job, failed: Exception | None) -> list[bool] | Exception:
+        """Commits one request by itself, so that an event that the store refuses fails nobody else's."""
+        if failed is None:
+            try:
+                return self._with_patience(job.events)
+            except (DataError, IntegrityError) as error:
+                failed = error
+            except StoreUnavailable as error:
+                return error
+        log.error("The store refused a request of %d predictions: %s", len(job.events), type(failed).__name__)
+        return InvalidInput(f"The store refused these values: {type(failed).__name__}. Nothing of the request is kept.")
+
+    def _with_patience(self, events: Sequence[Prediction]) -> list[bool]:
+        """Commits in pieces, trying again while the store is away, for as long as a client would wait."""
+        accepted: list[bool] = []
+        for start in range(0, len(events), MAX_EVENTS_PER_COMMIT):
+            accepted += self._piece(events[start : start + MAX_EVENTS_PER_COMMIT])
+        return accepted
+
+    def _piece(self, events: Sequence[Prediction]) -> list[bool]:
+        began = time.monotonic()
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            started = time.perf_counter()
+            try:
+                outcome = self._ledger.commit(events)
+            except (DataError, IntegrityError):
+                raise
+            except SQLAlchemyError as error:
+                if self._closing or time.monotonic() - began + pause > self._give_up:
+                    raise StoreUnavailable("The store could not take the predictions in time.", 5) from error
+                log.warning("Commit failed, trying again in %.2f s: %s", pause, str(error).splitlines()[0])
+                time.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            else:
+                self._observer.committed(events, outcome, time.perf_counter() - started)
+                return outcome.accepted
+
+
+def _answer(answers: list[tuple[_Job, list[bool] | Exception]]) -> None:
+    for job, outcome in answers:
+        if job.answer.done():
+            continue
+        if isinstance(outcome, Exception):
+            job.answer.set_exception(outcome)
+        else:
+            job.answer.set_result(outcome)

@@ -1,0 +1,91 @@
+"""Folding: the slots of sealed writers are added to the common writer `*`, so that readers have few rows to sum."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sqlalchemy import Connection, and_, delete, or_, select, update
+
+from modelwatch.config import BASE_WINDOW_SECONDS
+from modelwatch.stats import decode_counts
+from modelwatch.storage import tables
+from modelwatch.storage.engine import Store
+from modelwatch.storage.slots import Slot, SlotCache, SlotKey, save
+
+FOLDED = "*"
+ROWS_PER_TRANSACTION = 500
+
+
+def seal_writers(store: Store, opened_before: int) -> list[str]:
+    """Seals writers that should have rotated long ago (their process is gone); returns all sealed ones."""
+    table = tables.writer
+    with store.write() as connection:
+        due = connection.execute(
+            select(table.c.id).where(table.c.sealed.is_(False), table.c.opened_at < opened_before).with_for_update()
+        ).scalars()
+        for writer in sorted(due):
+            connection.execute(update(table).where(table.c.id == writer).values(sealed=True))
+        return sorted(connection.execute(select(table.c.id).where(table.c.sealed.is_(True))).scalars())
+
+
+def fold(store: Store, writer: str) -> int:
+    """Folds all slots of a sealed writer, some in each transaction, then forgets the writer. Returns how many."""
+    folded = 0
+    while True:
+        with store.write() as connection:
+            moved = _fold_some(connection, store, writer)
+            if moved == 0:
+                connection.execute(
+                    delete(tables.writer).where(tables.writer.c.id == writer, tables.writer.c.sealed.is_(True))
+                )
+                return folded
+        folded += moved
+
+
+def _fold_some(connection: Connection, store: Store, writer: str) -> int:
+    table = tables.writer
+    sealed = connection.execute(select(table.c.sealed).where(table.c.id == writer).with_for_update()).scalar()
+    if not sealed:
+        return 0
+    profile = tables.profile
+    rows = connection.execute(select(profile).where(profile.c.writer == writer).limit(ROWS_PER_TRANSACTION)).all()
+    if not rows:
+        return 0
+    for model in sorted({row.model for row in rows}):
+        store.exclusive(connection, f"fold:{model}")
+    slots = {
+        SlotKey(row.model, row.generation, row.version, row.environment, row.window_start): Slot(
+            row.predictions, decode_counts(row.counts)
+        )
+        for row in rows
+    }
+    add_to_folded(connection, store, slots)
+    keys = [
+        and_(
+            profile.c.model == key.model,
+            profile.c.window_start == key.window_start,
+            profile.c.window_len == BASE_WINDOW_SECONDS,
+            profile.c.version == key.version,
+            profile.c.environment == key.environment,
+            profile.c.segment == "",
+            profile.c.generation == key.generation,
+        )
+        for key in slots
+    ]
+    for start in range(0, len(keys), 100):
+        connection.execute(delete(profile).where(profile.c.writer == writer, or_(*keys[start : start + 100])))
+    return len(rows)
+
+
+def add_to_folded(connection: Connection, store: Store, slots: Mapping[SlotKey, Slot]) -> None:
+    """Adds slots to the folded ones. The caller holds `store.exclusive` for their models."""
+    before = SlotCache().get(connection, FOLDED, slots)
+    save(
+        connection,
+        store,
+        FOLDED,
+        {
+            key: before[key].plus(slot.predictions, slot.counts) if key in before else slot
+            for key, slot in slots.items()
+        },
+    )

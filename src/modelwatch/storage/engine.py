@@ -1,0 +1,140 @@
+"""One store, two engines: how transactions begin, wait and fail on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import fcntl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event, make_url, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from modelwatch.errors import StoreUnavailable
+
+SQLITE_BUSY_SECONDS = 30
+READ = {"isolation_level": "REPEATABLE READ"}
+
+
+class Store:
+    """The database of one service process. Safe to use from several threads."""
+
+    def __init__(self, url: str) -> None:
+        self.url = make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._write_lock = threading.Lock()
+        self._lock_file: Path | None = None
+        if self.is_sqlite:
+            database = Path(self.url.database or "")
+            database.parent.mkdir(parents=True, exist_ok=True)
+            self._lock_file = database.with_name(database.name + ".lock")
+            self.engine = _sqlite_engine(url)
+        else:
+            self.engine = create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=10)
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A read-only transaction that sees one snapshot of the store from its first statement to its last.
+
+        Raises StoreUnavailable when the store can't be reached.
+        """
+        with translated_errors(), self.engine.connect() as connection:
+            if not self.is_sqlite:
+                connection = connection.execution_options(**READ)
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A write transaction: commits at the end of the block, rolls back when the block raises.
+
+        Raises StoreUnavailable when the store can't be reached or stays locked.
+        """
+        with translated_errors(), self.open_write() as connection:
+            yield connection
+            connection.commit()
+
+    @contextmanager
+    def open_write(self) -> Iterator[Connection]:
+        """Like `write`, but the caller commits and gets the driver's own errors: for the ledger, which must know
+        whether it was the COMMIT that failed."""
+        with self._turn(), self.engine.connect() as connection:
+            yield connection.execution_options(modelwatch_write=True)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Writers of one SQLite file queue on a side lock: SQLite's own busy loop polls, and starves some."""
+        if self._lock_file is None:
+            yield
+            return
+        with self._write_lock, self._lock_file.open("a") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            try:
+                yield
+            finally:
+                fcntl.flock(handle, fcntl.LOCK_UN)
+
+    def insert(self, table: Table) -> Any:
+        """An INSERT of the store's dialect, which knows ON CONFLICT."""
+        return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
+
+    def upsert(self, table: Table) -> Insert:
+        """INSERT that replaces every column that is not part of the primary key when the key is there already."""
+        statement = self.insert(table)
+        key = [column.name for column in table.primary_key.columns]
+        rest = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in key}
+        result: Insert = statement.on_conflict_do_update(index_elements=key, set_=rest)
+        return result
+
+    def exclusive(self, connection: Connection, name: str) -> None:
+        """Keeps other transactions that ask for the same name out until this one ends. SQLite has one writer anyway."""
+        if not self.is_sqlite:
+            connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})
+
+    def ping(self) -> None:
+        """Returns when the store answers; raises StoreUnavailable otherwise."""
+        with self.read() as connection:
+            connection.execute(text("SELECT 1"))
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Lets the driver's "can't reach it" errors rise as StoreUnavailable."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeout) as error:
+        raise StoreUnavailable(f"The store did not answer: {_first_line(error)}") from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise StoreUnavailable(f"The connection to the store was lost: {_first_line(error)}") from error
+        raise
+
+
+def _first_line(error: BaseException) -> str:
+    cause = getattr(error, "orig", None) or error
+    return (str(cause).splitlines() or [type(cause).__name__])[0]
+
+
+def _sqlite_engine(url: str) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_SECONDS, "check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # the driver must not begin transactions of its own
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-65536"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        write = connection.get_execution_options().get("modelwatch_write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine

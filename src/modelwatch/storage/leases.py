@@ -1,0 +1,37 @@
+"""Leases: which process does the chores. A lease that is not renewed passes on after its time."""
+
+from __future__ import annotations
+
+from sqlalchemy import select, update
+
+from modelwatch.storage import tables
+from modelwatch.storage.engine import Store
+
+
+def acquire(store: Store, name: str, holder: str, *, now: int, ttl: int) -> int | None:
+    """Takes or renews the lease until now + ttl (microseconds).
+
+    Returns its fence number, which grows each time that the holder changes; None while somebody else holds it.
+    """
+    table = tables.lease
+    with store.write() as connection:
+        connection.execute(
+            store.insert(table).on_conflict_do_nothing(), {"name": name, "holder": "", "fence": 0, "expires_at": 0}
+        )
+        row = connection.execute(select(table).where(table.c.name == name).with_for_update()).one()
+        if row.holder != holder and row.expires_at > now:
+            return None
+        fence: int = row.fence + (row.holder != holder)
+        connection.execute(
+            update(table).where(table.c.name == name).values(holder=holder, fence=fence, expires_at=now + ttl)
+        )
+        return fence
+
+
+def release(store: Store, name: str, holder: str) -> None:
+    """Gives the lease back, if it is still ours."""
+    table = tables.lease
+    with store.write() as connection:
+        connection.execute(
+            update(table).where(table.c.name == name, table.c.holder == holder).values(holder="", expires_at=0)
+        )

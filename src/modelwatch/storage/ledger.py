@@ -1,0 +1,243 @@
+"""The exactly-once write path: prediction rows and the writer's slots in one transaction.
+
+Only rows that the INSERT returns are new, and only new rows enter a slot. A slot in memory changes after the commit
+that stored it. When it can't be known whether a commit happened, the writer is abandoned with whatever it committed,
+and the same batch is given to a fresh one: rows that are there already are not returned, so nothing counts twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, insert, select, update
+from sqlalchemy.exc import DBAPIError
+
+from modelwatch.events import Prediction
+from modelwatch.storage import tables
+from modelwatch.storage.engine import Store
+from modelwatch.storage.layouts import NO_LAYOUTS, Counts, Layout, LayoutReader, ModelLayouts
+from modelwatch.storage.rows import day_of, label_to_row, to_row
+from modelwatch.storage.slots import Slot, SlotCache, SlotKey, save, window_start
+
+MAX_UNKNOWN_OUTCOMES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Increment:
+    """What one commit added to one window."""
+
+    key: SlotKey
+    layout: Layout
+    predictions: int
+    counts: Counts
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The outcome of a commit: for each event whether it was new, and what was counted."""
+
+    accepted: list[bool]
+    increments: list[Increment]
+
+
+class _Sealed(Exception):
+    """The writer was sealed by the compactor: its slots are no longer ours to replace."""
+
+
+class _OutcomeUnknown(Exception):
+    """COMMIT failed: the transaction may or may not be in the store."""
+
+    def __init__(self, error: DBAPIError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class Ledger:
+    """The writer of one process. Not thread-safe: it belongs to the one thread that commits."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        clock: Callable[[], int],
+        new_id: Callable[[], str],
+        host: str,
+        rotation_seconds: int,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._new_id = new_id
+        self._host = host
+        self._rotation = rotation_seconds * 1_000_000
+        self._layouts: dict[str, ModelLayouts] = {}
+        self._layout_reader = LayoutReader()
+        self._slots = SlotCache()
+        self._writer = ""
+        self._opened_at = 0
+        self._registered = False
+        self._abandoned: list[str] = []
+
+    @property
+    def writer(self) -> str:
+        """The id under which the next commit writes; empty before the first."""
+        return self._writer
+
+    def commit(self, events: Sequence[Prediction]) -> Committed:
+        """Makes the events durable, each at most once, and says which of them were new.
+
+        Raises what the database driver raises when nothing was written, or when the outcome stayed unknown after
+        several tries; the same events may then be given again.
+        """
+        if not self._writer or self._clock() - self._opened_at >= self._rotation:
+            self._change_writer()
+        tries = 0
+        while True:
+            try:
+                return self._attempt(events)
+            except _Sealed:
+                self._change_writer()
+            except _OutcomeUnknown as unknown:
+                self._change_writer()
+                tries += 1
+                if tries == MAX_UNKNOWN_OUTCOMES:
+                    raise unknown.error from unknown
+
+    def close(self) -> None:
+        """Seals the writer, so that its slots can be folded at once."""
+        if self._registered:
+            with self._store.write() as connection:
+                _seal(connection, self._writer)
+            self._registered = False
+
+    def _change_writer(self) -> None:
+        if self._registered:
+            self._abandoned.append(self._writer)
+        self._writer = self._new_id()
+        self._opened_at = self._clock()
+        self._registered = False
+        self._slots.clear()
+
+    def _attempt(self, events: Sequence[Prediction]) -> Committed:
+        with self._store.open_write() as connection:
+            self._claim_writer(connection)
+            layouts = self._current_layouts(connection, sorted({event.model_name for event in events}))
+            returned = self._insert_rows(connection, events, layouts)
+            accepted = []
+            fresh: list[Prediction] = []
+            for event in events:
+                is_new = returned.pop(_identity(event), None) is not None
+                accepted.append(is_new)
+                if is_new:
+                    fresh.append(event)
+            self._insert_labels(connection, fresh)
+            increments = _count(fresh, layouts)
+            before = self._slots.get(connection, self._writer, [increment.key for increment in increments])
+            after = {
+                increment.key: _slot(before.get(increment.key), increment).plus(increment.predictions, increment.counts)
+                for increment in increments
+            }
+            save(connection, self._store, self._writer, after)
+            try:
+                connection.commit()
+            except DBAPIError as error:
+                raise _OutcomeUnknown(error) from error
+        self._registered = True
+        self._abandoned.clear()
+        self._layouts.update(layouts)
+        self._slots.put(after)
+        return Committed(accepted, increments)
+
+    def _claim_writer(self, connection: Connection) -> None:
+        table = tables.writer
+        for abandoned in sorted(self._abandoned):
+            _seal(connection, abandoned)
+        if self._registered:
+            sealed = connection.execute(
+                select(table.c.sealed).where(table.c.id == self._writer).with_for_update(read=True, key_share=True)
+            ).scalar()
+            if sealed is not False:
+                raise _Sealed
+            return
+        connection.execute(
+            insert(table), {"id": self._writer, "host": self._host, "opened_at": self._opened_at, "sealed": False}
+        )
+
+    def _current_layouts(self, connection: Connection, names: list[str]) -> dict[str, ModelLayouts]:
+        """The layouts in force, held until the commit: a reference is set before or after this transaction."""
+        unknown = [name for name in names if name not in self._layouts]
+        if unknown:
+            now = self._clock()
+            connection.execute(
+                self._store.insert(tables.model).on_conflict_do_nothing(),
+                [{"name": name, "created_at": now} for name in unknown],
+            )
+        table = tables.model
+        rows = connection.execute(
+            select(table.c.name, table.c.generation)
+            .where(table.c.name.in_(names))
+            .order_by(table.c.name)
+            .with_for_update(read=True)
+        ).all()
+        layouts = {}
+        for row in rows:
+            known = self._layouts.get(row.name, NO_LAYOUTS)
+            if known.generation != row.generation:
+                known = self._layout_reader.read(connection, row.name, row.generation)
+            layouts[row.name] = known
+        return layouts
+
+    def _insert_rows(
+        self, connection: Connection, events: Sequence[Prediction], layouts: Mapping[str, ModelLayouts]
+    ) -> dict[tuple[int, str, str], bool]:
+        """Inserts what is not there yet and returns the identities of exactly those rows."""
+        table = tables.prediction
+        now = self._clock()
+        rows = [to_row(event, layouts[event.model_name].generation, now) for event in events]
+        rows.sort(key=lambda row: (row["day"], row["model"], row["prediction_id"]))
+        statement = (
+            self._store.insert(table)
+            .on_conflict_do_nothing()
+            .returning(table.c.day, table.c.model, table.c.prediction_id)
+        )
+        return dict.fromkeys(connection.execute(statement, rows), True)
+
+    def _insert_labels(self, connection: Connection, fresh: Sequence[Prediction]) -> None:
+        now = self._clock()
+        rows = [label_to_row(event, now) for event in fresh if event.ground_truth is not None]
+        if rows:
+            rows.sort(key=lambda row: (row["model"], row["prediction_id"]))
+            connection.execute(self._store.insert(tables.label).on_conflict_do_nothing(), rows)
+
+
+def _identity(event: Prediction) -> tuple[int, str, str]:
+    return (day_of(event.timestamp), event.model_name, event.prediction_id)
+
+
+def _count(fresh: Sequence[Prediction], layouts: Mapping[str, ModelLayouts]) -> list[Increment]:
+    groups: dict[SlotKey, list[Prediction]] = {}
+    for event in fresh:
+        key = SlotKey(
+            event.model_name,
+            layouts[event.model_name].generation,
+            event.model_version,
+            event.environment,
+            window_start(event.timestamp),
+        )
+        groups.setdefault(key, []).append(event)
+    increments = []
+    for key, events in groups.items():
+        layout = layouts[key.model].of(key.version)
+        increments.append(Increment(key, layout, len(events), layout.count(events)))
+    return increments
+
+
+def _slot(before: Slot | None, increment: Increment) -> Slot:
+    return before if before is not None else Slot(0, increment.counts * 0)
+
+
+def _seal(connection: Connection, writer: str) -> None:
+    """FOR UPDATE waits for a commit of this writer that is still under way, and keeps later ones out."""
+    table = tables.writer
+    connection.execute(select(table.c.id).where(table.c.id == writer).with_for_update())
+    connection.execute(update(table).where(table.c.id == writer).values(sealed=True))

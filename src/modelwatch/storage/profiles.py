@@ -1,0 +1,127 @@
+"""Reading profiles: sums over windows, writers and versions, and what models and streams there are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sqlalchemy import Connection, func, select
+
+from modelwatch.stats import decode_counts
+from modelwatch.storage import tables
+from modelwatch.storage.layouts import LayoutReader, ModelLayouts
+from modelwatch.storage.slots import Slot
+
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One (model, version, environment) and what was received of it."""
+
+    model: str
+    version: str
+    environment: str
+    predictions: int
+    first_window: int
+    last_window_end: int
+
+
+def generation_of(connection: Connection, model: str) -> int | None:
+    """The model's generation, or None when there is no such model."""
+    table = tables.model
+    return connection.execute(select(table.c.generation).where(table.c.name == model)).scalar()
+
+
+def read_layouts(connection: Connection, model: str, generation: int) -> ModelLayouts:
+    """The layouts of a model in one generation."""
+    return LayoutReader().read(connection, model, generation)
+
+
+def sum_windows(
+    connection: Connection,
+    model: str,
+    layouts: ModelLayouts,
+    environment: str,
+    spans: Sequence[Span],
+    version: str | None = None,
+) -> list[dict[str, Slot]]:
+    """For each span [start, end) in seconds: the summed slot of every version that has data in it.
+
+    Only windows that lie inside the span and belong to the layouts' generation are added.
+    """
+    table = tables.profile
+    condition = [
+        table.c.model == model,
+        table.c.window_start >= min(start for start, _ in spans),
+        table.c.window_start < max(end for _, end in spans),
+        table.c.environment == environment,
+        table.c.segment == "",
+        table.c.generation == layouts.generation,
+    ]
+    if version is not None:
+        condition.append(table.c.version == version)
+    rows = connection.execute(
+        select(table.c.window_start, table.c.window_len, table.c.version, table.c.predictions, table.c.counts).where(
+            *condition
+        )
+    )
+    sums: list[dict[str, Slot]] = [{} for _ in spans]
+    for start, length, row_version, predictions, raw in rows:
+        counts = decode_counts(raw)
+        for span, totals in zip(spans, sums, strict=True):
+            if span[0] <= start and start + length <= span[1]:
+                total = totals.get(row_version)
+                if total is None:
+                    totals[row_version] = Slot(predictions, counts.astype(np.int64))
+                else:
+                    np.add(total.counts, counts, out=total.counts)
+                    totals[row_version] = Slot(total.predictions + predictions, total.counts)
+    return sums
+
+
+def streams(connection: Connection, model: str | None = None) -> list[Stream]:
+    """Every stream with data, sorted; of one model, or of all."""
+    table = tables.profile
+    query = (
+        select(
+            table.c.model,
+            table.c.version,
+            table.c.environment,
+            func.sum(table.c.predictions),
+            func.min(table.c.window_start),
+            func.max(table.c.window_start + table.c.window_len),
+        )
+        .where(table.c.segment == "")
+        .group_by(table.c.model, table.c.version, table.c.environment)
+        .order_by(table.c.model, table.c.version, table.c.environment)
+    )
+    if model is not None:
+        query = query.where(table.c.model == model)
+    return [Stream(row[0], row[1], row[2], int(row[3]), row[4], row[5]) for row in connection.execute(query)]
+
+
+def model_names(connection: Connection) -> list[str]:
+    """All registered models, sorted."""
+    table = tables.model
+    return list(connection.execute(select(table.c.name).order_by(table.c.name)).scalars())
+
+
+def last_window_end(connection: Connection, model: str, environment: str, version: str | None = None) -> int | None:
+    """The end of the newest window with data, in seconds: the stream's watermark; None without data."""
+    table = tables.profile
+    query = select(func.max(table.c.window_start + table.c.window_len)).where(
+        table.c.model == model, table.c.environment == environment
+    )
+    if version is not None:
+        query = query.where(table.c.version == version)
+    return connection.execute(query).scalar()
+
+
+def merged(slots: Mapping[str, Slot]) -> Slot | None:
+    """The sum of slots that share one layout."""
+    total: Slot | None = None
+    for _, slot in sorted(slots.items()):
+        total = slot if total is None else total.plus(slot.predictions, slot.counts)
+    return total

@@ -1,0 +1,180 @@
+"""References: the frozen distributions that production is compared with. Setting one starts a new generation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, update
+
+from modelwatch.stats import Profile, decode_binning, decode_counts, encode_binning, encode_counts
+from modelwatch.storage import tables
+from modelwatch.storage.engine import Store
+from modelwatch.storage.layouts import Subject
+
+State = Literal["provisional", "active", "retired"]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredReference:
+    """A reference as it is kept: `version` None means every version that has none of its own."""
+
+    id: str
+    model: str
+    version: str | None
+    subject: Subject
+    profile: Profile
+    created_at: int
+    source: str
+    state: State
+
+
+def set_references(
+    store: Store,
+    model: str,
+    version: str | None,
+    profiles: dict[Subject, Profile],
+    *,
+    source: str,
+    now: int,
+    new_id: Callable[[], str],
+) -> int:
+    """Puts references in force, retires those they replace, and returns the model's new generation."""
+    with store.write() as connection:
+        generation = _next_generation(connection, store, model, now)
+        _retire(connection, model, version, list(profiles), generation)
+        _insert(connection, model, version, profiles, "active", source, generation, now, new_id)
+    return generation
+
+
+def set_provisional_references(
+    store: Store, model: str, profiles: dict[Subject, Profile], *, now: int, new_id: Callable[[], str]
+) -> bool:
+    """Puts provisional references in force for subjects that have none. False when another process has done it."""
+    with store.write() as connection:
+        table = tables.model
+        done = connection.execute(
+            select(table.c.provisional_done).where(table.c.name == model).with_for_update()
+        ).scalar()
+        if done is not False:
+            return False
+        covered = {reference.subject for reference in in_force(connection, model)}
+        missing = {subject: profile for subject, profile in profiles.items() if subject not in covered}
+        if missing:
+            generation = _next_generation(connection, store, model, now)
+            _insert(connection, model, None, missing, "provisional", "first predictions", generation, now, new_id)
+        connection.execute(update(table).where(table.c.name == model).values(provisional_done=True))
+    return True
+
+
+def in_force(connection: Connection, model: str, generation: int | None = None) -> list[StoredReference]:
+    """The references of a model that are in force now, or that were in one of its generations."""
+    table = tables.reference
+    condition: ColumnElement[bool] = table.c.to_generation.is_(None)
+    if generation is not None:
+        condition = and_(
+            table.c.from_generation <= generation,
+            or_(table.c.to_generation.is_(None), table.c.to_generation > generation),
+        )
+    rows = connection.execute(select(table).where(table.c.model == model, condition)).all()
+    return sorted((_reference(row) for row in rows), key=lambda item: (item.subject, item.version or ""))
+
+
+def all_references(connection: Connection, model: str) -> list[StoredReference]:
+    """Every reference of a model, retired ones too: by subject, newest first."""
+    table = tables.reference
+    rows = connection.execute(select(table).where(table.c.model == model)).all()
+    return sorted((_reference(row) for row in rows), key=lambda item: (item.subject, -item.created_at, item.id))
+
+
+def oldest_reference_in_force(connection: Connection) -> dict[str, int]:
+    """For each model with references in force, when the oldest of them was set."""
+    table = tables.reference
+    rows = connection.execute(
+        select(table.c.model, func.min(table.c.created_at))
+        .where(table.c.to_generation.is_(None))
+        .group_by(table.c.model)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def models_without_full_reference(connection: Connection) -> list[str]:
+    """The models whose provisional reference has not been taken yet, sorted."""
+    table = tables.model
+    return list(
+        connection.execute(
+            select(table.c.name).where(table.c.provisional_done.is_(False)).order_by(table.c.name)
+        ).scalars()
+    )
+
+
+def _next_generation(connection: Connection, store: Store, model: str, now: int) -> int:
+    table = tables.model
+    connection.execute(store.insert(table).on_conflict_do_nothing(), {"name": model, "created_at": now})
+    query = select(table.c.generation).where(table.c.name == model).with_for_update()
+    current: int = connection.execute(query).scalar_one()
+    connection.execute(update(table).where(table.c.name == model).values(generation=current + 1))
+    return current + 1
+
+
+def _retire(
+    connection: Connection, model: str, version: str | None, subjects: Sequence[Subject], generation: int
+) -> None:
+    table = tables.reference
+    for subject in subjects:
+        connection.execute(
+            update(table)
+            .where(
+                table.c.model == model,
+                table.c.version.is_(None) if version is None else table.c.version == version,
+                table.c.kind == subject.kind,
+                table.c.name == subject.name,
+                table.c.to_generation.is_(None),
+            )
+            .values(to_generation=generation, state="retired")
+        )
+
+
+def _insert(
+    connection: Connection,
+    model: str,
+    version: str | None,
+    profiles: dict[Subject, Profile],
+    state: State,
+    source: str,
+    generation: int,
+    now: int,
+    new_id: Callable[[], str],
+) -> None:
+    rows = [
+        {
+            "id": new_id(),
+            "model": model,
+            "version": version,
+            "kind": subject.kind,
+            "name": subject.name,
+            "binning_id": profile.binning.id,
+            "binning": encode_binning(profile.binning),
+            "counts": encode_counts(profile.counts),
+            "created_at": now,
+            "source": source,
+            "state": state,
+            "from_generation": generation,
+        }
+        for subject, profile in sorted(profiles.items(), key=lambda item: item[0])
+    ]
+    connection.execute(insert(tables.reference), rows)
+
+
+def _reference(row: Any) -> StoredReference:
+    return StoredReference(
+        id=row.id,
+        model=row.model,
+        version=row.version,
+        subject=Subject(row.kind, row.name),
+        profile=Profile(decode_binning(row.binning), decode_counts(row.counts)),
+        created_at=row.created_at,
+        source=row.source,
+        state=row.state,
+    )

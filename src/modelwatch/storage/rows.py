@@ -1,0 +1,111 @@
+"""Prediction rows: how an event is written as one, and read back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, func, select
+
+from modelwatch.events import Prediction, Scalar
+from modelwatch.storage import tables
+
+MICROSECONDS_PER_DAY = 86_400_000_000
+ROWS_PER_READ = 5_000
+
+_encode = msgspec.json.Encoder().encode
+_decode_scalar = msgspec.json.Decoder(bool | int | float | str).decode
+_decode_probability = msgspec.json.Decoder(float | dict[str, float]).decode
+_decode_features = msgspec.json.Decoder(dict[str, Scalar]).decode
+
+
+def day_of(timestamp: int) -> int:
+    """Days since 1970 of an event time in microseconds, UTC.
+
+    >>> day_of(86_400_000_000)
+    1
+    """
+    return timestamp // MICROSECONDS_PER_DAY
+
+
+def to_row(event: Prediction, generation: int, now: int) -> dict[str, Any]:
+    """The row of an event that arrived now."""
+    probability = event.probability
+    return {
+        "day": event.timestamp // MICROSECONDS_PER_DAY,
+        "model": event.model_name,
+        "prediction_id": event.prediction_id,
+        "version": event.model_version,
+        "environment": event.environment,
+        "ts": event.timestamp,
+        "arrived_at": now,
+        "generation": generation,
+        "latency_ms": event.latency_ms,
+        "prediction": _encode(event.prediction).decode(),
+        "probability": None if probability is None else _encode(probability).decode(),
+        "features": _encode(event.features),
+    }
+
+
+def label_to_row(event: Prediction, now: int) -> dict[str, Any]:
+    """The label row of an event that came with its ground truth."""
+    return {
+        "model": event.model_name,
+        "prediction_id": event.prediction_id,
+        "value": _encode(event.ground_truth).decode(),
+        "ts": event.timestamp,
+        "arrived_at": now,
+    }
+
+
+def from_row(row: Row[Any]) -> Prediction:
+    """The event of a prediction row."""
+    return Prediction(
+        model_name=row.model,
+        model_version=row.version,
+        environment=row.environment,
+        prediction_id=row.prediction_id,
+        timestamp=row.ts,
+        features={} if row.features is None else _decode_features(row.features),
+        prediction=_decode_scalar(row.prediction),
+        probability=None if row.probability is None else _decode_probability(row.probability),
+        latency_ms=row.latency_ms,
+    )
+
+
+def events_of_day(connection: Connection, model: str, day: int, before_generation: int) -> Iterator[list[Prediction]]:
+    """A day's events that were written in older generations, some thousands at a time."""
+    table = tables.prediction
+    last = ""
+    while True:
+        rows = connection.execute(
+            select(table)
+            .where(
+                table.c.day == day,
+                table.c.model == model,
+                table.c.prediction_id > last,
+                table.c.generation < before_generation,
+            )
+            .order_by(table.c.prediction_id)
+            .limit(ROWS_PER_READ)
+        ).all()
+        if not rows:
+            return
+        yield [from_row(row) for row in rows]
+        last = rows[-1].prediction_id
+
+
+def first_events(connection: Connection, model: str, limit: int) -> list[Prediction]:
+    """The model's first predictions in the order of their arrival."""
+    table = tables.prediction
+    rows = connection.execute(
+        select(table).where(table.c.model == model).order_by(table.c.arrived_at, table.c.prediction_id).limit(limit)
+    )
+    return [from_row(row) for row in rows]
+
+
+def count_rows(connection: Connection, model: str) -> int:
+    """How many predictions of the model are stored."""
+    table = tables.prediction
+    return int(connection.execute(select(func.count()).select_from(table).where(table.c.model == model)).scalar_one())

@@ -1,0 +1,187 @@
+"""Group commit: what is answered, when, and what happens when the queue or the store is full."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from sqlalchemy.exc import DataError, OperationalError
+
+from modelwatch.errors import InvalidInput, QueueFull, StoreUnavailable
+from modelwatch.events import Prediction
+from modelwatch.ingest import Batcher
+from modelwatch.storage import Committed, Ledger, Store
+from tests.support.events import event, open_ledger, open_store, stored_and_counted
+
+
+class Observed:
+    def __init__(self) -> None:
+        self.commits: list[int] = []
+        self.depths: list[int] = []
+
+    def committed(self, events: Sequence[Prediction], outcome: Committed, seconds: float) -> None:
+        self.commits.append(len(events))
+
+    def queue_depth(self, events: int) -> None:
+        self.depths.append(events)
+
+
+class Gate:
+    """A ledger that waits at a gate before each commit, and fails when it is told to."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self.open = threading.Event()
+        self.reached = threading.Event()
+        self.errors: list[Exception] = []
+        self.poison: str | None = None
+
+    def commit(self, events: Sequence[Prediction]) -> Committed:
+        self.reached.set()
+        self.open.wait(10)
+        if self.errors:
+            raise self.errors.pop(0)
+        if any(each.prediction_id == self.poison for each in events):
+            raise DataError("INSERT", {}, Exception("value out of range"))
+        return self._ledger.commit(events)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = open_store(tmp_path)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def gate(store: Store) -> Gate:
+    return Gate(open_ledger(store))
+
+
+@pytest.fixture
+def observed() -> Observed:
+    return Observed()
+
+
+@pytest.fixture
+def batcher(gate: Gate, observed: Observed) -> Iterator[Batcher]:
+    batcher = Batcher(gate, observed, max_events=5, linger_seconds=0.0, give_up_seconds=0.3)  # type: ignore[arg-type]
+    batcher.start()
+    yield batcher
+    gate.open.set()
+    batcher.close()
+
+
+def locked() -> OperationalError:
+    return OperationalError("BEGIN", {}, Exception("database is locked"))
+
+
+def test_requests_that_wait_together_share_a_commit(batcher: Batcher, gate: Gate, observed: Observed) -> None:
+    async def scenario() -> list[list[bool]]:
+        first = asyncio.create_task(batcher.submit([event("a")]))
+        await asyncio.to_thread(gate.reached.wait, 5)
+        others = [asyncio.create_task(batcher.submit([event(name)])) for name in ("b", "c", "a")]
+        await asyncio.sleep(0)
+        gate.open.set()
+        return await asyncio.gather(first, *others)
+
+    assert asyncio.run(scenario()) == [[True], [True], [True], [False]]
+    assert observed.commits == [1, 3]
+    assert max(observed.depths) == 3
+
+
+def test_a_full_queue_refuses_and_loses_nothing(batcher: Batcher, gate: Gate, store: Store) -> None:
+    async def scenario() -> None:
+        waiting = asyncio.create_task(batcher.submit([event(str(index)) for index in range(4)]))
+        await asyncio.to_thread(gate.reached.wait, 5)
+        with pytest.raises(QueueFull, match="MAX_BUFFER_SIZE is 5"):
+            await batcher.submit([event("x"), event("y")])
+        gate.open.set()
+        assert await waiting == [True] * 4
+        assert await batcher.submit([event("x"), event("y")]) == [True, True]
+
+    asyncio.run(scenario())
+    assert stored_and_counted(store) == (6, 6)
+
+
+def test_a_batch_larger_than_the_queue_is_taken_when_nothing_waits(batcher: Batcher, gate: Gate) -> None:
+    gate.open.set()
+    assert asyncio.run(batcher.submit([event(str(index)) for index in range(9)])) == [True] * 9
+
+
+def test_a_store_that_is_away_for_a_moment_is_waited_for(batcher: Batcher, gate: Gate, store: Store) -> None:
+    gate.open.set()
+    gate.errors = [locked(), locked()]
+    assert asyncio.run(batcher.submit([event("a")])) == [True]
+    assert stored_and_counted(store) == (1, 1)
+
+
+def test_a_store_that_stays_away_is_said_to_be(batcher: Batcher, gate: Gate, store: Store) -> None:
+    gate.open.set()
+    gate.errors = [locked() for _ in range(50)]
+    with pytest.raises(StoreUnavailable):
+        asyncio.run(batcher.submit([event("a")]))
+    gate.errors.clear()
+    assert asyncio.run(batcher.submit([event("a")])) == [True]
+    assert stored_and_counted(store) == (1, 1)
+
+
+def test_an_event_that_the_store_refuses_fails_only_its_own_request(batcher: Batcher, gate: Gate, store: Store) -> None:
+    async def scenario() -> list[list[bool] | BaseException]:
+        gate.poison = "bad"
+        first = asyncio.create_task(batcher.submit([event("a")]))
+        await asyncio.to_thread(gate.reached.wait, 5)
+        others = [asyncio.create_task(batcher.submit([event(name)])) for name in ("b", "bad", "c")]
+        await asyncio.sleep(0)
+        gate.open.set()
+        return await asyncio.gather(first, *others, return_exceptions=True)
+
+    first, second, refused, last = asyncio.run(scenario())
+    assert (first, second, last) == ([True], [True], [True])
+    assert isinstance(refused, InvalidInput)
+    assert stored_and_counted(store) == (3, 3)
+
+
+def test_an_unexpected_error_is_given_to_the_request_and_the_writer_lives(batcher: Batcher, gate: Gate) -> None:
+    gate.open.set()
+    gate.errors = [ZeroDivisionError("a bug")]
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(batcher.submit([event("a")]))
+    assert batcher.alive
+    assert asyncio.run(batcher.submit([event("a")])) == [True]
+
+
+def test_closing_stores_what_is_queued_and_refuses_what_comes_after(gate: Gate, store: Store) -> None:
+    batcher = Batcher(gate, Observed(), max_events=5, linger_seconds=0.0)  # type: ignore[arg-type]
+    batcher.start()
+
+    async def scenario() -> None:
+        waiting = asyncio.create_task(batcher.submit([event("a")]))
+        await asyncio.to_thread(gate.reached.wait, 5)
+        queued = asyncio.create_task(batcher.submit([event("b")]))
+        await asyncio.sleep(0)
+        gate.open.set()
+        await asyncio.to_thread(batcher.close)
+        assert [await waiting, await queued] == [[True], [True]]
+        with pytest.raises(StoreUnavailable):
+            await batcher.submit([event("c")])
+
+    asyncio.run(scenario())
+    assert stored_and_counted(store) == (2, 2)
+
+
+def test_a_client_that_went_away_does_not_disturb_the_others(batcher: Batcher, gate: Gate, store: Store) -> None:
+    async def scenario() -> None:
+        gone = asyncio.create_task(batcher.submit([event("a")]))
+        await asyncio.to_thread(gate.reached.wait, 5)
+        stays = asyncio.create_task(batcher.submit([event("b")]))
+        await asyncio.sleep(0)
+        gone.cancel()
+        gate.open.set()
+        assert await stays == [True]
+
+    asyncio.run(scenario())
+    assert stored_and_counted(store) == (2, 2)

@@ -1,0 +1,228 @@
+"""The write path: each acknowledged prediction counts exactly once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import Connection, select
+from sqlalchemy.exc import OperationalError
+
+from modelwatch.stats import Profile, numeric_binning
+from modelwatch.storage import Store, Subject, seal_writers, set_references, tables
+from tests.support.events import NOON, Clock, event, numbered, open_ledger, open_store, stored_and_counted
+
+
+def test_a_new_prediction_is_accepted_and_counted(store: Store) -> None:
+    outcome = open_ledger(store).commit([event("a"), event("b")])
+    assert outcome.accepted == [True, True]
+    assert stored_and_counted(store) == (2, 2)
+
+
+def test_a_retried_prediction_counts_once(store: Store) -> None:
+    ledger = open_ledger(store)
+    ledger.commit([event("a")])
+    assert ledger.commit([event("a"), event("b")]).accepted == [False, True]
+    assert stored_and_counted(store) == (2, 2)
+
+
+def test_a_retry_that_reaches_another_writer_counts_once(store: Store) -> None:
+    open_ledger(store, prefix="first").commit([event("a")])
+    assert open_ledger(store, prefix="second").commit([event("a")]).accepted == [False]
+    assert stored_and_counted(store) == (1, 1)
+
+
+def test_the_same_id_twice_in_one_batch_keeps_the_first(store: Store) -> None:
+    outcome = open_ledger(store).commit([event("a", {"x": 1.0}), event("a", {"x": 2.0})])
+    assert outcome.accepted == [True, False]
+    with store.read() as connection:
+        assert connection.execute(select(tables.prediction.c.features)).scalar_one() == b'{"x":1.0}'
+
+
+def test_the_same_id_of_two_models_or_on_two_days_is_two_predictions(store: Store) -> None:
+    day_later = NOON + 86_400_000_000
+    outcome = open_ledger(store).commit([event("a"), event("a", model="other"), event("a", timestamp=day_later)])
+    assert outcome.accepted == [True, True, True]
+
+
+def test_late_events_add_to_their_own_window(store: Store) -> None:
+    ledger = open_ledger(store)
+    ledger.commit([event("now")])
+    outcome = ledger.commit([event("late", timestamp=NOON - 7_200_000_000)])
+    assert [increment.key.window_start for increment in outcome.increments] == [NOON // 1_000_000 - 7_200]
+    assert stored_and_counted(store) == (2, 2)
+
+
+def test_a_label_that_comes_with_its_prediction_is_kept_once(store: Store) -> None:
+    ledger = open_ledger(store)
+    for _ in range(2):
+        ledger.commit([event("a", ground_truth="fraud"), event("b")])
+    with store.read() as connection:
+        rows = connection.execute(select(tables.label.c.prediction_id, tables.label.c.value)).all()
+    assert [tuple(row) for row in rows] == [("a", '"fraud"')]
+
+
+class UncertainStore(Store):
+    """A store whose next COMMIT succeeds or not, and then reports an error either way."""
+
+    fail_next: str | None = None
+
+    @contextmanager
+    def open_write(self) -> Iterator[Connection]:
+        with super().open_write() as connection:
+            yield UncertainConnection(connection, self)  # type: ignore[misc]
+
+
+class UncertainConnection:
+    def __init__(self, connection: Connection, store: UncertainStore) -> None:
+        self._connection = connection
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def commit(self) -> None:
+        mode, self._store.fail_next = self._store.fail_next, None
+        if mode == "after":
+            self._connection.commit()
+        if mode is not None:
+            raise OperationalError("COMMIT", {}, Exception("server closed the connection"))
+        self._connection.commit()
+
+
+@pytest.mark.parametrize("happened", ["before", "after"])
+def test_a_commit_with_an_unknown_outcome_is_repeated_by_a_fresh_writer(tmp_path: Path, happened: str) -> None:
+    open_store(tmp_path).close()
+    store = UncertainStore(f"sqlite:///{tmp_path / 'modelwatch.db'}")
+    ledger = open_ledger(store)
+    ledger.commit([event("a")])
+    abandoned = ledger.writer
+    store.fail_next = happened
+    outcome = ledger.commit([event("b"), event("c")])
+    assert outcome.accepted == ([True, True] if happened == "before" else [False, False])
+    assert ledger.writer != abandoned
+    ledger.commit([event("d")])
+    assert stored_and_counted(store) == (4, 4)
+    with store.read() as connection:
+        sealed = connection.execute(select(tables.writer.c.id).where(tables.writer.c.sealed.is_(True))).scalars()
+        assert list(sealed) == [abandoned]
+
+
+def test_a_failure_before_the_commit_changes_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = open_ledger(store)
+    ledger.commit([event("a")])
+
+    def broken(*_args: object) -> None:
+        raise OperationalError("INSERT", {}, Exception("disk full"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("modelwatch.storage.ledger.save", broken)
+        with pytest.raises(OperationalError):
+            ledger.commit([event("b")])
+    assert stored_and_counted(store) == (1, 1)
+    assert ledger.commit([event("b")]).accepted == [True]
+    assert stored_and_counted(store) == (2, 2)
+
+
+def test_a_sealed_writer_is_never_written_again(store: Store) -> None:
+    ledger = open_ledger(store)
+    ledger.commit([event("a")])
+    first = ledger.writer
+    assert seal_writers(store, opened_before=NOON + 1) == [first]
+    ledger.commit([event("b")])
+    assert ledger.writer != first
+    assert stored_and_counted(store) == (2, 2)
+
+
+def test_writers_rotate_and_seal_the_one_before(store: Store) -> None:
+    clock = Clock()
+    ledger = open_ledger(store, clock)
+    ledger.commit([event("a")])
+    first = ledger.writer
+    clock.advance(3_601)
+    ledger.commit([event("b")])
+    assert ledger.writer != first
+    assert seal_writers(store, opened_before=0) == [first]
+    assert stored_and_counted(store) == (2, 2)
+
+
+def test_a_closed_ledger_leaves_its_writer_sealed(store: Store) -> None:
+    ledger = open_ledger(store)
+    ledger.commit([event("a")])
+    ledger.close()
+    assert seal_writers(store, opened_before=0) == ["w-1"]
+
+
+def test_a_new_reference_is_used_from_the_next_commit_on(store: Store) -> None:
+    ledger = open_ledger(store)
+    ledger.commit([event("a")])
+    binning = numeric_binning(np.arange(1000.0))
+    profile = Profile.of(binning, [1.0])
+    set_references(store, "m", None, {Subject("feature", "x"): profile}, source="test", now=NOON, new_id=numbered())
+    [increment] = ledger.commit([event("b", {"x": 3.0}), event("c", {})]).increments
+    assert increment.key.generation == 1
+    counted = Profile(binning, increment.counts)
+    assert (counted.n, counted.missing) == (1, 1)
+
+
+def test_a_slot_that_left_memory_is_read_back(store: Store) -> None:
+    ledger = open_ledger(store)
+    ledger.commit([event("a")])
+    ledger._slots.clear()
+    ledger.commit([event("b")])
+    assert stored_and_counted(store) == (2, 2)
+
+
+def test_several_ledgers_at_once_count_every_id_once(store: Store) -> None:
+    """Four writers are given overlapping ids at the same time."""
+    accepted: list[str] = []
+    failures: list[Exception] = []
+
+    def work(number: int) -> None:
+        try:
+            ledger = open_ledger(store, prefix=f"w{number}")
+            for start in range(0, 200, 10):
+                events = [event(f"id-{index}") for index in range(start, start + 15)]
+                outcome = ledger.commit(events)
+                accepted.extend(each.prediction_id for each, new in zip(events, outcome.accepted, strict=True) if new)
+        except Exception as error:  # noqa: BLE001 - a thread must not fail in silence
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert sorted(accepted) == sorted({f"id-{index}" for index in range(205)})
+    assert stored_and_counted(store) == (205, 205)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 1), st.lists(st.integers(0, 12), min_size=1, max_size=8), st.booleans()),
+        max_size=8,
+    )
+)
+def test_any_sequence_of_commits_rotations_and_repeats_counts_each_id_once(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, list[int], bool]]
+) -> None:
+    store = open_store(tmp_path_factory.mktemp("ledger"))
+    clocks = [Clock(), Clock()]
+    ledgers = [open_ledger(store, clock, f"w{index}") for index, clock in enumerate(clocks)]
+    seen: set[int] = set()
+    for which, identities, rotate in steps:
+        outcome = ledgers[which].commit([event(str(identity)) for identity in identities])
+        assert sum(outcome.accepted) == len(set(identities) - seen)
+        seen.update(identities)
+        if rotate:
+            clocks[which].advance(4_000)
+    assert stored_and_counted(store) == (len(seen), len(seen))
+    store.close()

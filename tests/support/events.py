@@ -1,0 +1,86 @@
+"""Events and stores for tests, with time and identity under control."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+from modelwatch.events import Prediction, Scalar
+from modelwatch.storage import Ledger, Store, count_rows, generation_of, read_layouts, sum_windows
+from modelwatch.storage.migrations import migrate
+
+NOON = 1_750_000_000_000_000 // 300_000_000 * 300_000_000
+"""An event time at the start of a base window, in microseconds."""
+
+ALWAYS = (0, 1 << 40)
+
+
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self, now: int = NOON) -> None:
+        self.now = now
+
+    def __call__(self) -> int:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += int(seconds * 1_000_000)
+
+
+def numbered(prefix: str = "id") -> Callable[[], str]:
+    """Ids in order: id-1, id-2, …"""
+    counter = itertools.count(1)
+    return lambda: f"{prefix}-{next(counter)}"
+
+
+def event(
+    identity: str,
+    features: dict[str, Scalar] | None = None,
+    *,
+    model: str = "m",
+    version: str = "1",
+    environment: str = "production",
+    timestamp: int = NOON,
+    prediction: bool | int | float | str = "yes",
+    probability: float | dict[str, float] | None = None,
+    latency_ms: float | None = None,
+    ground_truth: Scalar = None,
+) -> Prediction:
+    """A prediction with sensible defaults."""
+    return Prediction(
+        model,
+        version,
+        environment,
+        identity,
+        timestamp,
+        {"x": 1.0} if features is None else features,
+        prediction,
+        probability,
+        latency_ms,
+        ground_truth,
+    )
+
+
+def open_store(folder: Path) -> Store:
+    """A fresh, migrated store."""
+    store = Store(f"sqlite:///{folder / 'modelwatch.db'}")
+    migrate(store)
+    return store
+
+
+def open_ledger(store: Store, clock: Callable[[], int] | None = None, prefix: str = "w") -> Ledger:
+    """A ledger with numbered writers."""
+    return Ledger(store, clock=clock or Clock(), new_id=numbered(prefix), host="test", rotation_seconds=3_600)
+
+
+def stored_and_counted(store: Store, model: str = "m", environment: str = "production") -> tuple[int, int]:
+    """How many predictions are stored as rows, and how many the profiles of the present generation say."""
+    with store.read() as connection:
+        generation = generation_of(connection, model)
+        if generation is None:
+            return 0, 0
+        layouts = read_layouts(connection, model, generation)
+        [sums] = sum_windows(connection, model, layouts, environment, [ALWAYS])
+        return count_rows(connection, model), sum(slot.predictions for slot in sums.values())
