@@ -1,0 +1,100 @@
+"""From samples to references: what users set, and what the first predictions become until they do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from modelwatch.events import DataType, Prediction, ReferenceFrame, ReferenceSample, Scalar
+from modelwatch.stats import Profile, categorical_binning, numeric_binning
+from modelwatch.storage import (
+    LATENCY,
+    PREDICTION,
+    SCORE,
+    Store,
+    Subject,
+    carry_over,
+    count_rows,
+    first_events,
+    generation_of,
+    in_force,
+    set_provisional_references,
+    set_references,
+    streams,
+    subject_values,
+)
+
+MAX_CLASS_IDS = 20
+CARRY_OVER_AT_ONCE_SECONDS = 2 * 86_400
+
+
+def set_reference_frame(
+    store: Store, frame: ReferenceFrame, *, now: int, new_id: Callable[[], str], source: str = "api"
+) -> int:
+    """Freezes binnings and counts of the samples, puts them in force and carries the last two days of profiles over.
+
+    Returns the model's new generation. Older windows are carried over when they are asked for, or as a chore.
+    """
+    profiles = {Subject(sample.kind, sample.name): profile_of(sample) for sample in frame.samples}
+    generation = set_references(
+        store, frame.model_name, frame.model_version, profiles, source=source, now=now, new_id=new_id
+    )
+    with store.read() as connection:
+        ends = [stream.last_window_end for stream in streams(connection, frame.model_name)]
+    if ends:
+        carry_over(store, frame.model_name, max(ends) - CARRY_OVER_AT_ONCE_SECONDS, max(ends))
+    return generation
+
+
+def profile_of(sample: ReferenceSample) -> Profile:
+    """The sample's own binning, and its counts in it."""
+    if sample.data_type == "categorical":
+        return Profile.of(categorical_binning(sample.values), sample.values)
+    numbers = np.array([value for value in sample.values if _is_finite_number(value)], dtype=np.float64)
+    return Profile.of(numeric_binning(numbers), sample.values)
+
+
+def take_provisional_reference(store: Store, model: str, size: int, *, now: int, new_id: Callable[[], str]) -> bool:
+    """Makes the model's first `size` predictions its reference, for subjects that have none. True when it did."""
+    with store.read() as connection:
+        if generation_of(connection, model) is None or count_rows(connection, model) < size:
+            return False
+        covered = {reference.subject for reference in in_force(connection, model)}
+        events = first_events(connection, model, size)
+    samples = [sample for sample in provisional_samples(events) if Subject(sample.kind, sample.name) not in covered]
+    profiles = {Subject(sample.kind, sample.name): profile_of(sample) for sample in samples}
+    return set_provisional_references(store, model, profiles, now=now, new_id=new_id)
+
+
+def provisional_samples(events: Sequence[Prediction]) -> list[ReferenceSample]:
+    """One sample for each subject that has a usable value in these predictions."""
+    names = sorted({name for event in events for name in event.features})
+    subjects = [Subject("feature", name) for name in names] + [PREDICTION, SCORE, LATENCY]
+    samples = []
+    for subject in subjects:
+        values = subject_values(subject, events)
+        data_type = _inferred_type(values, is_prediction=subject is PREDICTION)
+        if data_type is not None:
+            samples.append(ReferenceSample(subject.kind, subject.name, data_type, values))
+    return samples
+
+
+def _inferred_type(values: Iterable[Scalar], *, is_prediction: bool) -> DataType | None:
+    """Continuous when most values are numbers; predictions that look like class ids are categorical."""
+    present = [value for value in values if value is not None]
+    numbers = [value for value in present if _is_finite_number(value)]
+    if not present or not (numbers or any(isinstance(value, str | bool) for value in present)):
+        return None
+    if 2 * len(numbers) <= len(present):
+        return "categorical"
+    if is_prediction:
+        distinct = set(numbers)
+        if len(distinct) <= MAX_CLASS_IDS and all(float(value or 0).is_integer() for value in distinct):
+            return "categorical"
+    return "continuous"
+
+
+def _is_finite_number(value: Scalar) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

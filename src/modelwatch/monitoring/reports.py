@@ -1,0 +1,259 @@
+"""The answer to a drift check, as it goes over the wire and as it is kept with a verdict."""
+
+from __future__ import annotations
+
+import msgspec
+
+from modelwatch.monitoring.verdicts import DriftRules, Judgement, Severity, js_severity, psi_severity
+from modelwatch.monitoring.windows import Window, iso
+from modelwatch.stats import Profile, psi_contributions
+from modelwatch.storage import StoredReference
+
+TOP_CELLS = 5
+
+
+class WindowReport(msgspec.Struct, frozen=True):
+    """A window of event time, half-open."""
+
+    start: str
+    end: str
+
+
+class PsiReport(msgspec.Struct, frozen=True):
+    score: float
+    severity: str
+
+
+class KsReport(msgspec.Struct, frozen=True):
+    """`statistic` from the fine cells; the exact one lies between it and `upper_bound`."""
+
+    statistic: float
+    upper_bound: float
+    p_value: float
+    is_significant: bool
+
+
+class JensenShannonReport(msgspec.Struct, frozen=True):
+    divergence: float
+    distance: float
+    severity: str
+
+
+class EvidenceReport(msgspec.Struct, frozen=True):
+    """How sure the verdict is: drift needs p_value < alpha beside a large score."""
+
+    test: str
+    statistic: float
+    degrees_of_freedom: int
+    p_value: float
+    alpha: float
+    min_detectable_psi: float | None
+    adjusted_p_value: float | None = None
+
+
+class CellReport(msgspec.Struct, frozen=True):
+    """The shares of one cell, and what it adds to the PSI."""
+
+    cell: str
+    reference: float
+    current: float
+    contribution: float
+
+
+class CellCounts(msgspec.Struct, frozen=True):
+    """The counts that the scores were computed from, and those beside the cells."""
+
+    cells: list[str]
+    reference: list[int]
+    current: list[int]
+    missing: int
+    invalid: int
+    below_range: int
+    above_range: int
+    unseen: int
+
+
+class LookbackReport(msgspec.Struct, frozen=True):
+    """What one of several look-backs said."""
+
+    lookback: str
+    severity: str
+    sample_size: int
+    psi: float | None
+    p_value: float | None
+
+
+class SubjectReport(msgspec.Struct, frozen=True):
+    """The verdict on one subject of a model, with its evidence."""
+
+    feature_name: str
+    kind: str
+    feature_type: str | None
+    severity: Severity
+    sample_size: int
+    reference_size: int
+    window: WindowReport | None
+    lookback: str | None
+    reference_state: str | None
+    binning_id: str | None
+    psi: PsiReport | None
+    ks_test: KsReport | None
+    jensen_shannon: JensenShannonReport | None
+    wasserstein: float | None
+    hellinger: float | None
+    total_variation: float | None
+    evidence: EvidenceReport | None
+    top_cells: list[CellReport]
+    counts: CellCounts | None
+    lookbacks: list[LookbackReport]
+    compat: dict[str, float | None] | None
+    reason: str | None
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """All subjects at a glance."""
+
+    model_name: str
+    model_version: str | None
+    environment: str
+    severity: Severity
+    checked: int
+    drifted: list[str]
+    drifted_share: float
+    watermark: str | None
+    predictions: int
+    provisional: bool
+    alpha: float
+    false_alarm_budget: float
+    lookbacks: list[str]
+    versions_left_out: list[str]
+    reason: str | None
+
+
+class DriftReport(msgspec.Struct, frozen=True):
+    """The answer to a drift check: features first, then the prediction, its score and its latency."""
+
+    drift_results: list[SubjectReport]
+    summary: Summary
+
+
+def subject_report(
+    reference: StoredReference,
+    window: Window,
+    current: Profile,
+    judgement: Judgement,
+    rules: DriftRules,
+    compat: dict[str, float | None] | None,
+) -> SubjectReport:
+    """One subject in one window."""
+    scores, test = judgement.scores, judgement.chi_square
+    subject = reference.subject
+    return SubjectReport(
+        feature_name=subject.name or subject.kind,
+        kind=subject.kind,
+        feature_type=reference.profile.binning.kind,
+        severity=judgement.severity,
+        sample_size=current.n,
+        reference_size=reference.profile.n,
+        window=WindowReport(iso(window.start), iso(window.end)),
+        lookback=window.lookback,
+        reference_state=reference.state,
+        binning_id=current.binning.id,
+        psi=None if scores is None or scores.psi is None else PsiReport(scores.psi, psi_severity(scores.psi, rules)),
+        ks_test=None
+        if scores is None or scores.ks is None
+        else KsReport(scores.ks.statistic, scores.ks.upper, scores.ks.p_value, scores.ks.p_value < rules.ks_alpha),
+        jensen_shannon=None
+        if scores is None or scores.jensen_shannon is None
+        else JensenShannonReport(
+            scores.jensen_shannon.divergence,
+            scores.jensen_shannon.distance,
+            js_severity(scores.jensen_shannon.distance),
+        ),
+        wasserstein=None if scores is None else scores.wasserstein,
+        hellinger=None if scores is None else scores.hellinger,
+        total_variation=None if scores is None else scores.total_variation,
+        evidence=None
+        if test is None
+        else EvidenceReport(
+            "chi-square homogeneity",
+            test.statistic,
+            test.df,
+            test.p_value,
+            judgement.alpha,
+            judgement.min_detectable_psi,
+        ),
+        top_cells=[] if scores is None else _top_cells(reference.profile, current),
+        counts=_counts(reference.profile, current),
+        lookbacks=[],
+        compat=compat,
+        reason=judgement.reason,
+    )
+
+
+def unreferenced_report(name: str, kind: str) -> SubjectReport:
+    """A subject that nothing can be said about, because no reference is set for it."""
+    return SubjectReport(
+        feature_name=name,
+        kind=kind,
+        feature_type=None,
+        severity="no_reference",
+        sample_size=0,
+        reference_size=0,
+        window=None,
+        lookback=None,
+        reference_state=None,
+        binning_id=None,
+        psi=None,
+        ks_test=None,
+        jensen_shannon=None,
+        wasserstein=None,
+        hellinger=None,
+        total_variation=None,
+        evidence=None,
+        top_cells=[],
+        counts=None,
+        lookbacks=[],
+        compat=None,
+        reason="No reference is set: POST one to /api/v1/reference.",
+    )
+
+
+def lookback_report(report: SubjectReport) -> LookbackReport:
+    """A subject's report in one line."""
+    return LookbackReport(
+        report.lookback or "",
+        report.severity,
+        report.sample_size,
+        None if report.psi is None else report.psi.score,
+        None if report.evidence is None else report.evidence.p_value,
+    )
+
+
+def _top_cells(reference: Profile, current: Profile) -> list[CellReport]:
+    labels = reference.binning.coarse_labels()
+    contributions = psi_contributions(reference.coarse, current.coarse)
+    order = sorted(range(len(labels)), key=lambda cell: (-float(contributions[cell]), cell))
+    return [
+        CellReport(
+            labels[cell],
+            float(reference.coarse[cell] / reference.n),
+            float(current.coarse[cell] / current.n),
+            float(contributions[cell]),
+        )
+        for cell in order[:TOP_CELLS]
+        if contributions[cell] > 0
+    ]
+
+
+def _counts(reference: Profile, current: Profile) -> CellCounts:
+    return CellCounts(
+        cells=list(reference.binning.coarse_labels()),
+        reference=[int(count) for count in reference.coarse],
+        current=[int(count) for count in current.coarse],
+        missing=current.missing,
+        invalid=current.invalid,
+        below_range=current.below,
+        above_range=current.above,
+        unseen=current.unseen,
+    )
