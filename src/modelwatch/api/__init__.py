@@ -1,0 +1,1 @@
+"""The HTTP interface: decoding, routes, problems and documents."""

@@ -1,0 +1,44 @@
+"""Reading request bodies: bounded while they arrive, decompressed within the same bound."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.requests import ClientDisconnect, Request
+
+from modelwatch.api.wire import decompress
+from modelwatch.errors import BodyTooLarge, MalformedBody
+
+INLINE_BYTES = 64 * 1024
+
+
+async def read_body(request: Request, limit: int, timeout: float) -> bytes:
+    """The decompressed body.
+
+    Raises BodyTooLarge beyond the limit, MalformedBody when the client stops sending or the compression is broken.
+    """
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > limit:
+        raise BodyTooLarge(f"The body has {declared} bytes; MAX_BODY_BYTES is {limit}.")
+    try:
+        async with asyncio.timeout(timeout):
+            raw = await _collect(request, limit)
+    except TimeoutError:
+        raise MalformedBody(f"The body did not arrive within {timeout:g} seconds.") from None
+    except ClientDisconnect:
+        raise MalformedBody("The client went away before the body was complete.") from None
+    encoding = request.headers.get("content-encoding")
+    if encoding is None:
+        return raw
+    return await asyncio.to_thread(decompress, raw, encoding, limit)
+
+
+async def _collect(request: Request, limit: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > limit:
+            raise BodyTooLarge(f"The body has more than {limit} bytes, which is MAX_BODY_BYTES.")
+        parts.append(part)
+    return b"".join(parts)

@@ -1,0 +1,103 @@
+"""The hot POST, answered before the framework's router: one prediction is decoded, stored and acknowledged here."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import msgspec
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.types import Message, Receive, Scope, Send
+
+from modelwatch.api.bodies import read_body
+from modelwatch.api.problems import problem_body
+from modelwatch.api.state import ServiceState
+from modelwatch.errors import RequestError, ServiceError, UnsupportedContent
+
+PATH = "/api/v1/predictions"
+
+RawHeaders = list[tuple[bytes, bytes]]
+Answer = tuple[int, RawHeaders, bytes]
+
+log = logging.getLogger(__name__)
+
+_encode = msgspec.json.Encoder().encode
+_STATUS = {True: b'{"status":"accepted","prediction_id":', False: b'{"status":"duplicate","prediction_id":'}
+
+
+class FastPath:
+    """An ASGI application in front of another one: it answers `POST /api/v1/predictions` and passes on the rest."""
+
+    def __init__(self, app: FastAPI, state: ServiceState) -> None:
+        self.app = app
+        self._state = state
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] != PATH or scope["method"] != "POST":
+            await self.app(scope, receive, send)
+            return
+        try:
+            body = await self._body(scope, receive)
+            status, headers, content = await take_prediction(self._state, body)
+        except Exception as error:
+            if not isinstance(error, RequestError | ServiceError):
+                log.exception("A prediction could not be answered")
+            count_refusal(self._state, error)
+            status, headers, content = problem_body(error)
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": content})
+
+    async def _body(self, scope: Scope, receive: Receive) -> bytes:
+        plain = True
+        for name, value in scope["headers"]:
+            if name == b"content-type":
+                check_json(value)
+            elif name in (b"content-encoding", b"transfer-encoding") or (name == b"content-length" and len(value) > 5):
+                plain = False
+        settings = self._state.settings
+        if plain:
+            try:
+                async with asyncio.timeout(settings.request_timeout_seconds):
+                    message = await receive()
+            except TimeoutError:
+                message = {"type": "http.disconnect"}
+            if message["type"] == "http.request" and not message.get("more_body", False):
+                return bytes(message.get("body", b""))
+            receive = _replayed(message, receive)
+        return await read_body(Request(scope, receive), settings.max_body_bytes, settings.request_timeout_seconds)
+
+
+async def take_prediction(state: ServiceState, body: bytes) -> Answer:
+    """Decodes one prediction and answers once it is durable. Raises RequestError or ServiceError."""
+    event = state.decoder.prediction(body)
+    [accepted] = await state.batcher.submit((event,))
+    content = _STATUS[accepted] + _encode(event.prediction_id) + b"}"
+    return 202, _json_headers(content), content
+
+
+def count_refusal(state: ServiceState, error: Exception) -> None:
+    """Counts an error by its reason."""
+    state.metrics.rejected(error.slug if isinstance(error, RequestError | ServiceError) else "internal-error")
+
+
+def check_json(content_type: bytes) -> None:
+    """Raises UnsupportedContent unless the content type is JSON."""
+    kind = content_type.split(b";", 1)[0].strip().lower()
+    if kind != b"application/json" and not kind.endswith(b"+json"):
+        given = content_type.decode("latin-1")[:80]
+        raise UnsupportedContent(f"A prediction is sent as application/json, not as {given!r}.")
+
+
+def _json_headers(content: bytes) -> RawHeaders:
+    return [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
+
+
+def _replayed(first: Message, receive: Receive) -> Receive:
+    """A receive that gives the message that was taken already, then goes on."""
+    waiting = [first]
+
+    async def replay() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return replay

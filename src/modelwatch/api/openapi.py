@@ -1,0 +1,156 @@
+"""The OpenAPI document: schemas come from the msgspec types that the wire really uses."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from modelwatch.api.problems import Problem
+from modelwatch.events import DriftCheckBody, PredictionBody, ReferenceBody
+
+REF = "#/components/schemas/{name}"
+NDJSON = "application/x-ndjson"
+ARROW = "application/vnd.apache.arrow.stream"
+PARQUET = "application/vnd.apache.parquet"
+
+Responses = dict[int | str, dict[str, Any]]
+
+
+class PredictionBatchBody(msgspec.Struct):
+    """Many predictions in one object."""
+
+    predictions: list[PredictionBody]
+
+
+_answer_types: set[type] = {Problem}
+
+
+def answers(ok: dict[int, type], *problems: int) -> Responses:
+    """FastAPI's `responses`: what is answered when it works, and which problems there can be."""
+    _answer_types.update(ok.values())
+    result: Responses = {
+        status: {
+            "description": (answer.__doc__ or HTTPStatus(status).phrase).strip().splitlines()[0],
+            "content": {"application/json": {"schema": _ref(answer)}},
+        }
+        for status, answer in ok.items()
+    }
+    for status in problems:
+        result[status] = {
+            "description": HTTPStatus(status).phrase,
+            "content": {"application/problem+json": {"schema": _ref(Problem)}},
+        }
+    return result
+
+
+def query_parameters(required: tuple[str, ...] = (), **descriptions: str) -> list[dict[str, Any]]:
+    """Query parameters that a route reads by itself."""
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "required": name in required,
+            "description": description,
+            "schema": {"type": "string", "minLength": 1},
+        }
+        for name, description in descriptions.items()
+    ]
+
+
+def _ref(kind: type) -> dict[str, str]:
+    return {"$ref": REF.format(name=kind.__name__)}
+
+
+def _binary(description: str) -> dict[str, Any]:
+    return {"schema": {"type": "string", "format": "binary", "description": description}}
+
+
+PREDICTION_EXAMPLE = {
+    "model_name": "fraud_detection_v2",
+    "model_version": "2.1.0",
+    "environment": "production",
+    "prediction_id": "pred-12345",
+    "timestamp": "2026-01-01T00:00:00Z",
+    "features": [
+        {"name": "transaction_amount", "value": 127.5, "data_type": "continuous"},
+        {"name": "merchant_category", "value": "grocery", "data_type": "categorical"},
+    ],
+    "prediction": "legitimate",
+    "prediction_probability": 0.92,
+    "latency_ms": 45.2,
+}
+REFERENCE_EXAMPLE = {
+    "model_name": "fraud_detection_v2",
+    "feature_name": "transaction_amount",
+    "data_type": "continuous",
+    "values": [101.2, 87.5, 122.9, 95.0],
+}
+
+JSON_PREDICTION = {
+    "required": True,
+    "content": {"application/json": {"schema": _ref(PredictionBody), "example": PREDICTION_EXAMPLE}},
+}
+BATCH_CONTENT = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": {"anyOf": [{"type": "array", "items": _ref(PredictionBody)}, _ref(PredictionBatchBody)]},
+            "example": {"predictions": [PREDICTION_EXAMPLE]},
+        },
+        NDJSON: _binary("One prediction in JSON on each line."),
+        ARROW: _binary("An Arrow IPC stream with a column for each feature."),
+        PARQUET: _binary("A Parquet file with a column for each feature."),
+    },
+}
+REFERENCE_CONTENT = {
+    "required": True,
+    "content": {
+        "application/json": {"schema": _ref(ReferenceBody), "example": REFERENCE_EXAMPLE},
+        ARROW: _binary("An Arrow IPC stream with a column for each feature."),
+        PARQUET: _binary("A Parquet file with a column for each feature."),
+    },
+}
+DRIFT_CHECK_CONTENT = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": _ref(DriftCheckBody),
+            "example": {"model_name": "fraud_detection_v2", "min_samples": 100},
+        }
+    },
+}
+METRICS_CONTENT: Responses = {
+    200: {
+        "description": "Metrics in the Prometheus text format, or OpenMetrics when the client accepts it",
+        "content": {
+            "text/plain": {"schema": {"type": "string"}},
+            "application/openmetrics-text": {"schema": {"type": "string"}},
+        },
+    }
+}
+
+
+def install(app: FastAPI) -> None:
+    """Makes `app.openapi()` give the document with the wire's own schemas."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            schema = get_openapi(
+                title=app.title,
+                version=app.version,
+                summary=app.summary,
+                description=app.description,
+                routes=app.routes,
+            )
+            types = [*_answer_types, PredictionBody, PredictionBatchBody, ReferenceBody, DriftCheckBody]
+            types.sort(key=lambda kind: kind.__name__)
+            _, components = msgspec.json.schema_components(types, ref_template=REF)
+            schema.setdefault("components", {})["schemas"] = dict(sorted(components.items()))
+            app.openapi_schema = schema
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]

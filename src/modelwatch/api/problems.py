@@ -1,0 +1,104 @@
+"""Problem details (RFC 9457): every error as `application/problem+json`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+import msgspec
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from modelwatch.errors import FieldError, InvalidInput, RequestError, ServiceError, excerpt
+
+MEDIA_TYPE = "application/problem+json"
+# Relative, as RFC 9457 allows: the address of a page about this kind of problem.
+TYPE_PREFIX = "/problems/"
+MAX_ERRORS = 100
+
+RawHeaders = list[tuple[bytes, bytes]]
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Problem(msgspec.Struct, omit_defaults=True):
+    """The members of a problem."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldError] | None = None
+
+
+def problem_body(error: Exception) -> tuple[int, RawHeaders, bytes]:
+    """Status, headers and body for a raw ASGI answer.
+
+    An error that is none of ours is a 500 that says nothing about its cause.
+    """
+    headers: RawHeaders = []
+    if isinstance(error, RequestError):
+        problem = Problem(TYPE_PREFIX + error.slug, error.title, error.status, error.detail)
+        if error.errors:
+            problem.errors = list(error.errors[:MAX_ERRORS])
+            if len(error.errors) > MAX_ERRORS:
+                problem.detail += f" The first {MAX_ERRORS} of {len(error.errors)} are listed."
+    elif isinstance(error, ServiceError):
+        problem = Problem(TYPE_PREFIX + error.slug, error.title, error.status, error.detail)
+        headers.append((b"retry-after", str(error.retry_after).encode()))
+    else:
+        problem = Problem(
+            TYPE_PREFIX + "internal-error",
+            "The service made an error",
+            HTTPStatus.INTERNAL_SERVER_ERROR,
+            "The request could not be served because of an error in the service; its log has the details.",
+        )
+    return _answer(problem, headers)
+
+
+def problem_response(error: Exception) -> Response:
+    """The same as a Starlette response."""
+    return _response(*problem_body(error))
+
+
+def framework_problem(error: Exception) -> Response:
+    """The problem of an error that the framework raised: 404, 405, or its own validation of parameters."""
+    if isinstance(error, RequestValidationError):
+        return problem_response(_as_invalid_input(error))
+    if isinstance(error, HTTPException):
+        return _response(*_answer(_as_problem(error), _raw(error.headers)))
+    return problem_response(error)
+
+
+def _as_problem(error: HTTPException) -> Problem:
+    phrase = HTTPStatus(error.status_code).phrase
+    slug = phrase.lower().replace(" ", "-").replace("'", "")
+    detail = error.detail if error.detail != phrase else f"{phrase}: see /docs for what there is."
+    return Problem(TYPE_PREFIX + slug, phrase, error.status_code, detail)
+
+
+def _as_invalid_input(error: RequestValidationError) -> InvalidInput:
+    from modelwatch.api.wire.checks import pointer_to
+
+    # The first step is where the parameter was: query, path, header or body.
+    problems = tuple(
+        FieldError(pointer_to(*entry["loc"][1:]), entry["msg"], excerpt(entry.get("input"))) for entry in error.errors()
+    )
+    return InvalidInput("The request has parameters that are not valid.", problems)
+
+
+def _answer(problem: Problem, headers: RawHeaders) -> tuple[int, RawHeaders, bytes]:
+    content = _encode(problem)
+    own = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(content)).encode())]
+    return int(problem.status), own + headers, content
+
+
+def _response(status: int, headers: RawHeaders, content: bytes) -> Response:
+    return Response(
+        content, status, headers={name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
+    )
+
+
+def _raw(headers: Mapping[str, str] | None) -> RawHeaders:
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in (headers or {}).items()]

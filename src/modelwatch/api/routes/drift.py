@@ -1,0 +1,86 @@
+"""POST /drift/check."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime
+
+from fastapi import APIRouter, Request, Response
+
+from modelwatch.api.bodies import read_body
+from modelwatch.api.openapi import DRIFT_CHECK_CONTENT, answers
+from modelwatch.api.routes.common import json_answer, state_of
+from modelwatch.config import parse_lookback
+from modelwatch.errors import FieldError, InvalidInput
+from modelwatch.events import DEFAULT_ENVIRONMENT, DriftCheckBody
+from modelwatch.monitoring import DriftQuery, DriftReport, Window, check_drift, covering
+from modelwatch.stats.compat import COMPAT_NAMES
+
+router = APIRouter(tags=["drift"])
+
+
+@router.post(
+    "/drift/check",
+    summary="Compare what was received with the reference",
+    operation_id="check_drift",
+    openapi_extra={"requestBody": DRIFT_CHECK_CONTENT},
+    responses=answers({200: DriftReport}, 400, 404, 413, 422, 503),
+)
+async def drift_check(request: Request) -> Response:
+    """Computed now from committed counts: every replica gives the same answer, byte for byte."""
+    state = state_of(request)
+    raw = await read_body(request, state.settings.max_body_bytes, state.settings.request_timeout_seconds)
+    query = to_query(state.decoder.drift_check(raw))
+
+    def work() -> DriftReport:
+        began = time.perf_counter()
+        report = check_drift(state.store, state.rules, query, state.clock())
+        state.metrics.checked(query.model, time.perf_counter() - began)
+        return report
+
+    return json_answer(await asyncio.to_thread(work))
+
+
+def to_query(body: DriftCheckBody) -> DriftQuery:
+    """The query that a request asks for. Raises InvalidInput that names every wrong field."""
+    errors = []
+    if body.compat is not None and body.compat not in COMPAT_NAMES:
+        known = ", ".join(sorted(COMPAT_NAMES))
+        errors.append(FieldError("/compat", f"Expected one of {known}", body.compat[:80]))
+    if body.lookback is not None:
+        try:
+            parse_lookback(body.lookback)
+        except ValueError as error:
+            errors.append(FieldError("/lookback", str(error), body.lookback[:80]))
+        if body.start is not None or body.end is not None:
+            errors.append(FieldError("/lookback", "Give either a look-back, or start and end", body.lookback[:80]))
+    if body.features is not None and not body.features:
+        errors.append(FieldError("/features", "Name at least one feature, or leave it out for all"))
+    if (body.start is None) != (body.end is None):
+        missing = "/end" if body.end is None else "/start"
+        errors.append(FieldError(missing, "start and end are given together"))
+    window = None
+    if body.start is not None and body.end is not None:
+        start, end = _microseconds(body.start), _microseconds(body.end)
+        if start >= end:
+            errors.append(FieldError("/end", "Expected a time after start", body.end.isoformat()))
+        else:
+            window = covering(start, end)
+    if errors:
+        raise InvalidInput("The drift check can't be done like this.", tuple(errors))
+    return DriftQuery(
+        model=body.model_name,
+        environment=body.environment or DEFAULT_ENVIRONMENT,
+        version=body.model_version,
+        features=None if body.features is None else tuple(dict.fromkeys(body.features)),
+        min_samples=body.min_samples,
+        lookback=body.lookback,
+        window=window if isinstance(window, Window) else None,
+        compat=body.compat,
+    )
+
+
+def _microseconds(moment: datetime) -> int:
+    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return round(aware.timestamp() * 1_000_000)

@@ -1,0 +1,125 @@
+"""GET /models and /models/{model}."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+from fastapi import APIRouter, Request, Response
+
+from modelwatch.api.openapi import answers
+from modelwatch.api.routes.common import json_answer, state_of
+from modelwatch.errors import UnknownResource
+from modelwatch.monitoring import iso
+from modelwatch.storage import (
+    StoredReference,
+    StoredVerdict,
+    Stream,
+    generation_of,
+    in_force,
+    latest_verdicts,
+    model_names,
+    streams,
+)
+
+router = APIRouter(tags=["models"])
+
+
+class StreamReport(msgspec.Struct):
+    """One version in one environment: what was received, and the latest verdict."""
+
+    model_version: str
+    environment: str
+    predictions: int
+    first_window: str
+    last_window_end: str
+    severity: str | None
+    drifted: list[str]
+    evaluated_at: str | None
+
+
+class ModelReport(msgspec.Struct):
+    """A model, its streams, and the features that have a reference."""
+
+    model_name: str
+    predictions: int
+    reference: str
+    features: list[str]
+    streams: list[StreamReport]
+
+
+class ModelList(msgspec.Struct):
+    """Every model that was heard of, sorted by name."""
+
+    models: list[ModelReport]
+
+
+class _Headline(msgspec.Struct):
+    severity: str
+    drifted: list[str]
+
+
+class _Stored(msgspec.Struct):
+    summary: _Headline
+
+
+@router.get("/models", summary="All models", operation_id="list_models", responses=answers({200: ModelList}, 503))
+async def list_models(request: Request) -> Response:
+    """What each model has sent, whether it has a reference, and its latest verdict."""
+    state = state_of(request)
+
+    def work() -> ModelList:
+        with state.store.read() as connection:
+            names, present, verdicts = model_names(connection), streams(connection), latest_verdicts(connection)
+            return ModelList([_model(name, present, verdicts, in_force(connection, name)) for name in names])
+
+    return json_answer(await asyncio.to_thread(work))
+
+
+@router.get(
+    "/models/{model_name}",
+    summary="One model",
+    operation_id="get_model",
+    responses=answers({200: ModelReport}, 404, 503),
+)
+async def get_model(request: Request, model_name: str) -> Response:
+    """What the model has sent, whether it has a reference, and its latest verdict."""
+    state = state_of(request)
+
+    def work() -> ModelReport:
+        with state.store.read() as connection:
+            if generation_of(connection, model_name) is None:
+                raise UnknownResource(f"No model named {model_name!r} has sent predictions or has a reference.")
+            present = streams(connection, model_name)
+            return _model(model_name, present, latest_verdicts(connection), in_force(connection, model_name))
+
+    return json_answer(await asyncio.to_thread(work))
+
+
+def _model(
+    name: str, present: list[Stream], verdicts: list[StoredVerdict], references: list[StoredReference]
+) -> ModelReport:
+    own = [stream for stream in present if stream.model == name]
+    by_stream = {(v.version, v.environment): v for v in verdicts if v.model == name}
+    states = {reference.state for reference in references}
+    return ModelReport(
+        model_name=name,
+        predictions=sum(stream.predictions for stream in own),
+        reference="active" if "active" in states else "provisional" if states else "none",
+        features=sorted({each.subject.name for each in references if each.subject.kind == "feature"}),
+        streams=[_stream(stream, by_stream.get((stream.version, stream.environment))) for stream in own],
+    )
+
+
+def _stream(stream: Stream, verdict: StoredVerdict | None) -> StreamReport:
+    headline = None if verdict is None else msgspec.json.decode(verdict.result, type=_Stored).summary
+    return StreamReport(
+        model_version=stream.version,
+        environment=stream.environment,
+        predictions=stream.predictions,
+        first_window=iso(stream.first_window),
+        last_window_end=iso(stream.last_window_end),
+        severity=None if headline is None else headline.severity,
+        drifted=[] if headline is None else headline.drifted,
+        evaluated_at=None if verdict is None else iso(verdict.evaluated_at // 1_000_000),
+    )

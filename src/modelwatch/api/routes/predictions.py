@@ -1,0 +1,84 @@
+"""POST /predictions and /predictions/batch."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+from fastapi import APIRouter, Request, Response
+
+from modelwatch.api.bodies import INLINE_BYTES, read_body
+from modelwatch.api.fastpath import check_json, take_prediction
+from modelwatch.api.openapi import BATCH_CONTENT, JSON_PREDICTION, answers, query_parameters
+from modelwatch.api.routes.common import json_answer, state_of
+from modelwatch.events import DecodedBatch, Rejection
+
+router = APIRouter(tags=["predictions"])
+
+
+class PredictionAnswer(msgspec.Struct):
+    """`accepted` when the prediction was new, `duplicate` when the same one had been stored before."""
+
+    status: str
+    prediction_id: str
+
+
+class BatchAnswer(msgspec.Struct):
+    """How many rows were new, how many were stored before, and which rows were not taken and why."""
+
+    accepted: int
+    duplicates: int
+    rejected: list[Rejection]
+
+
+@router.post(
+    "/predictions",
+    status_code=202,
+    summary="Log one prediction",
+    operation_id="log_prediction",
+    openapi_extra={"requestBody": JSON_PREDICTION},
+    responses=answers({202: PredictionAnswer}, 400, 413, 415, 422, 503),
+)
+async def log_prediction(request: Request) -> Response:
+    """Answered when the prediction is durable. Send the same id again after an error: it counts once."""
+    state = state_of(request)
+    check_json(request.headers.get("content-type", "application/json").encode("latin-1"))
+    body = await read_body(request, state.settings.max_body_bytes, state.settings.request_timeout_seconds)
+    status, _, content = await take_prediction(state, body)
+    return Response(content, status, media_type="application/json")
+
+
+@router.post(
+    "/predictions/batch",
+    status_code=202,
+    summary="Log many predictions",
+    operation_id="log_predictions",
+    openapi_extra={
+        "requestBody": BATCH_CONTENT,
+        "parameters": query_parameters(
+            model_name="Model of the rows that name none (Arrow and Parquet).",
+            model_version="Version of the rows that name none (Arrow and Parquet).",
+            environment="Environment of the rows that name none (Arrow and Parquet).",
+        ),
+    },
+    responses=answers({202: BatchAnswer}, 400, 413, 415, 422, 503),
+)
+async def log_predictions(request: Request) -> Response:
+    """Good rows are kept and bad rows are named. JSON, NDJSON, Arrow IPC stream or Parquet; gzip and zstd."""
+    state = state_of(request)
+    body = await read_body(request, state.settings.max_body_bytes, state.settings.request_timeout_seconds)
+    content_type = request.headers.get("content-type", "application/json")
+    defaults = {
+        name: request.query_params[name]
+        for name in ("model_name", "model_version", "environment")
+        if name in request.query_params
+    }
+    if len(body) <= INLINE_BYTES:
+        batch: DecodedBatch = state.decoder.batch(body, content_type, defaults)
+    else:
+        batch = await asyncio.to_thread(state.decoder.batch, body, content_type, defaults)
+    accepted = await state.batcher.submit(batch.events) if batch.events else []
+    for _ in batch.rejected:
+        state.metrics.rejected("invalid-input")
+    new = sum(accepted)
+    return json_answer(BatchAnswer(new, len(accepted) - new, batch.rejected), 202)

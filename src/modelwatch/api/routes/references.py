@@ -1,0 +1,138 @@
+"""POST and GET /reference."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+from fastapi import APIRouter, Request, Response
+
+from modelwatch.api.bodies import read_body
+from modelwatch.api.openapi import REFERENCE_CONTENT, answers, query_parameters
+from modelwatch.api.routes.common import json_answer, state_of
+from modelwatch.errors import FieldError, InvalidInput, UnknownResource
+from modelwatch.monitoring import iso, set_reference_frame
+from modelwatch.storage import StoredReference, all_references, generation_of
+
+router = APIRouter(tags=["reference"])
+
+
+class ReferenceReport(msgspec.Struct):
+    """One reference: its cells and counts, and whether it is in force."""
+
+    id: str
+    feature_name: str
+    kind: str
+    feature_type: str
+    model_version: str | None
+    state: str
+    source: str
+    created_at: str
+    binning_id: str
+    reference_size: int
+    missing: int
+    invalid: int
+    cells: list[str]
+    counts: list[int]
+
+
+class ReferenceAnswer(msgspec.Struct):
+    """The references that this request put in force."""
+
+    status: str
+    model_name: str
+    model_version: str | None
+    references: list[ReferenceReport]
+
+
+class ReferenceList(msgspec.Struct):
+    """All references of a model: by subject, newest first."""
+
+    model_name: str
+    references: list[ReferenceReport]
+
+
+@router.post(
+    "/reference",
+    status_code=201,
+    summary="Set the reference of one feature, several, or a whole frame",
+    operation_id="set_reference",
+    openapi_extra={
+        "requestBody": REFERENCE_CONTENT,
+        "parameters": query_parameters(
+            model_name="The model of an Arrow or Parquet frame.",
+            model_version="The version that the frame is for; without it, every version.",
+        ),
+    },
+    responses=answers({201: ReferenceAnswer}, 400, 413, 415, 422, 503),
+)
+async def set_reference(request: Request) -> Response:
+    """Freezes the bins. What was received before is counted in them too, so a verdict is there at once."""
+    state = state_of(request)
+    body = await read_body(request, state.settings.max_body_bytes, state.settings.request_timeout_seconds)
+    query = request.query_params
+
+    def work() -> ReferenceAnswer:
+        content_type = request.headers.get("content-type", "application/json")
+        frame = state.decoder.reference(body, content_type, query.get("model_name"), query.get("model_version"))
+        set_reference_frame(state.store, frame, now=state.clock(), new_id=state.new_id)
+        wanted = {(sample.kind, sample.name) for sample in frame.samples}
+        with state.store.read() as connection:
+            references = all_references(connection, frame.model_name)
+        return ReferenceAnswer(
+            "active",
+            frame.model_name,
+            frame.model_version,
+            [
+                _report(reference)
+                for reference in references
+                if reference.state == "active"
+                and reference.version == frame.model_version
+                and (reference.subject.kind, reference.subject.name) in wanted
+            ],
+        )
+
+    return json_answer(await asyncio.to_thread(work), 201)
+
+
+@router.get(
+    "/reference",
+    summary="The references of a model",
+    operation_id="get_reference",
+    openapi_extra={"parameters": query_parameters(required=("model_name",), model_name="The model.")},
+    responses=answers({200: ReferenceList}, 404, 422, 503),
+)
+async def get_reference(request: Request) -> Response:
+    """Active, provisional and retired references with their cells and counts."""
+    state = state_of(request)
+    model = request.query_params.get("model_name")
+    if not model:
+        raise InvalidInput("Say which model.", (FieldError("/model_name", "Required in the query"),))
+
+    def work() -> ReferenceList:
+        with state.store.read() as connection:
+            if generation_of(connection, model) is None:
+                raise UnknownResource(f"No model named {model!r} has sent predictions or has a reference.")
+            return ReferenceList(model, [_report(reference) for reference in all_references(connection, model)])
+
+    return json_answer(await asyncio.to_thread(work))
+
+
+def _report(reference: StoredReference) -> ReferenceReport:
+    profile = reference.profile
+    return ReferenceReport(
+        id=reference.id,
+        feature_name=reference.subject.name or reference.subject.kind,
+        kind=reference.subject.kind,
+        feature_type=profile.binning.kind,
+        model_version=reference.version,
+        state=reference.state,
+        source=reference.source,
+        created_at=iso(reference.created_at // 1_000_000),
+        binning_id=profile.binning.id,
+        reference_size=profile.n,
+        missing=profile.missing,
+        invalid=profile.invalid,
+        cells=list(profile.binning.coarse_labels()),
+        counts=[int(count) for count in profile.coarse],
+    )

@@ -1,0 +1,39 @@
+"""What the routes work with: one object, made at start, that holds the service's parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from modelwatch.api.wire import Decoder
+from modelwatch.config import Settings
+from modelwatch.ingest import Batcher
+from modelwatch.monitoring import DriftRules
+from modelwatch.storage import Store
+
+
+class Metrics(Protocol):
+    """What the routes tell the exposition, and get from it."""
+
+    def rejected(self, reason: str) -> None: ...
+
+    def checked(self, model: str, seconds: float) -> None: ...
+
+    def render(self, accept: str | None) -> tuple[bytes, str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceState:
+    """The parts of a running service."""
+
+    settings: Settings
+    store: Store
+    batcher: Batcher
+    decoder: Decoder
+    rules: DriftRules
+    metrics: Metrics
+    clock: Callable[[], int]
+    new_id: Callable[[], str]
+    version: str
+    schema_version: str

@@ -1,0 +1,277 @@
+"""What a prediction must satisfy beyond its types: lengths, ranges, times and distinct names."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from modelwatch.api.wire.ids import time_of_id
+from modelwatch.api.wire.limits import Limits
+from modelwatch.errors import FieldError, InvalidInput, excerpt
+from modelwatch.events import DEFAULT_ENVIRONMENT, DEFAULT_VERSION, FeatureBody, Prediction, PredictionBody, Scalar
+from modelwatch.stats import category_name
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NAIVE_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  a naive time stamp is UTC
+MICROSECOND = timedelta(microseconds=1)
+# 2000-01-01: an older time in an id is not a time.
+EARLIEST_ID_TIME = 946_684_800_000_000
+# Integers of 64 bits stay exact; longer ones become floats, as far as they fit.
+SMALLEST_INTEGER = -(2**63)
+LARGEST_INTEGER = 2**64 - 1
+
+BEYOND_FLOAT = "The number is beyond the range of a 64-bit float"
+NOT_FINITE = "Expected a finite number; null is missing"
+
+
+def pointer_to(*steps: str | int) -> str:
+    """The RFC 6901 pointer of these keys and indexes.
+
+    >>> pointer_to("features", "a/b~c", 0)
+    '/features/a~1b~0c/0'
+    """
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)
+
+
+def microseconds(moment: datetime) -> int:
+    """Microseconds since 1970; a time without a zone is UTC."""
+    return (moment - (NAIVE_EPOCH if moment.tzinfo is None else EPOCH)) // MICROSECOND
+
+
+def text_problem(text: str, longest: int) -> str | None:
+    """What is wrong with a name, or None."""
+    if not text:
+        return "Expected at least one character"
+    if len(text) > longest:
+        return f"Expected at most {longest} characters, got {len(text)}"
+    return character_problem(text)
+
+
+def character_problem(text: str) -> str | None:
+    """What no database takes in a text, or None."""
+    if "\0" in text:
+        return "Expected text without the character U+0000"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "Expected text without lone surrogates"
+    return None
+
+
+class Checker:
+    """Turns typed bodies into events, or says everything that is wrong with them.
+
+    `nul` is whether the body may hold the character U+0000: it spares a search in every string of almost every body.
+    """
+
+    __slots__ = ("_longest_name", "_longest_value", "_max_features", "_new_id", "_skew")
+
+    def __init__(self, limits: Limits, new_id: Callable[[], str]) -> None:
+        self._longest_name = limits.max_name_length
+        self._longest_value = limits.max_value_length
+        self._max_features = limits.max_features
+        self._skew = limits.max_clock_skew_seconds * 1_000_000
+        self._new_id = new_id
+
+    def event(self, body: PredictionBody, now: int, nul: bool) -> Prediction:
+        """The event of a body that arrived `now`. Raises InvalidInput that names every wrong field."""
+        problems: list[FieldError] = []
+        given = body.features
+        if type(given) is list:
+            features = self._named(given, nul, problems)
+        else:
+            features = self._mapped(given, nul, problems)  # type: ignore[arg-type]
+        moment = body.timestamp
+        return self.checked(
+            body.model_name,
+            DEFAULT_VERSION if body.model_version is None else body.model_version,
+            DEFAULT_ENVIRONMENT if body.environment is None else body.environment,
+            body.prediction_id,
+            None if moment is None else microseconds(moment),
+            features,
+            body.prediction,
+            body.prediction_probability,
+            body.latency_ms,
+            body.ground_truth,
+            now,
+            nul,
+            problems,
+        )
+
+    def checked(
+        self,
+        model: str,
+        version: str,
+        environment: str,
+        prediction_id: str | None,
+        timestamp: int | None,
+        features: dict[str, Scalar],
+        prediction: bool | int | float | str,
+        probability: float | dict[str, float] | None,
+        latency: float | None,
+        truth: Scalar,
+        now: int,
+        nul: bool,
+        problems: list[FieldError],
+    ) -> Prediction:
+        """The event of these fields, whose features have been checked into `problems` already."""
+        longest = self._longest_name
+        if prediction_id is None:
+            prediction_id = self._new_id()
+        if (
+            nul
+            or not 0 < len(model) <= longest
+            or not 0 < len(version) <= longest
+            or not 0 < len(environment) <= longest
+            or not 0 < len(prediction_id) <= longest
+        ):
+            self.check_name("/model_name", model, problems)
+            self.check_name("/model_version", version, problems)
+            self.check_name("/environment", environment, problems)
+            self.check_name("/prediction_id", prediction_id, problems)
+        if timestamp is None:
+            timestamp = time_of_id(prediction_id)
+            if timestamp is None or not EARLIEST_ID_TIME <= timestamp <= now + self._skew:
+                timestamp = now
+        elif not 0 <= timestamp <= now + self._skew:
+            problems.append(self._time_problem(timestamp, now))
+        if type(prediction) is not float:
+            prediction = self.scalar(prediction, "/prediction", nul, problems)  # type: ignore[assignment]
+        if probability is not None and not (type(probability) is float and 0.0 <= probability <= 1.0):
+            self._check_probability(probability, nul, problems)
+        if latency is not None and not 0.0 <= latency < math.inf:
+            problems.append(FieldError("/latency_ms", "Expected a finite number, at least 0", excerpt(latency)))
+        if truth is not None and type(truth) is not float:
+            truth = self.scalar(truth, "/ground_truth", nul, problems)
+        if problems:
+            raise InvalidInput("The prediction has fields that are not valid.", tuple(problems))
+        return Prediction(
+            model,
+            version,
+            environment,
+            prediction_id,
+            timestamp,
+            features,
+            prediction,
+            probability,
+            latency,
+            truth,
+        )
+
+    def scalar(self, value: Scalar, pointer: str, nul: bool, problems: list[FieldError]) -> Scalar:
+        """The value as it is kept: long integers as floats. What can't be kept is named in `problems`."""
+        if type(value) is str:
+            if len(value) > self._longest_value:
+                message = f"Expected at most {self._longest_value} characters, got {len(value)}"
+                problems.append(FieldError(pointer, message, excerpt(value)))
+            elif nul and (wrong := character_problem(value)):
+                problems.append(FieldError(pointer, wrong, excerpt(value)))
+        elif type(value) is int and not SMALLEST_INTEGER <= value <= LARGEST_INTEGER:
+            try:
+                return float(value)
+            except OverflowError:
+                problems.append(FieldError(pointer, BEYOND_FLOAT, f"an integer of {value.bit_length()} bits"))
+        return value
+
+    def check_feature_count(self, count: int, problems: list[FieldError]) -> bool:
+        """Whether these are no more features than allowed; if they are, it is noted in `problems`."""
+        if count <= self._max_features:
+            return True
+        message = f"Expected at most {self._max_features} features, which is MAX_FEATURES, got {count}"
+        problems.append(FieldError("/features", message))
+        return False
+
+    def _named(self, given: list[FeatureBody], nul: bool, problems: list[FieldError]) -> dict[str, Scalar]:
+        features: dict[str, Scalar] = {}
+        if not self.check_feature_count(len(given), problems):
+            return features
+        longest, longest_value = self._longest_name, self._longest_value
+        for index, feature in enumerate(given):
+            name, value = feature.name, feature.value
+            kind = type(value)
+            if kind is float:
+                if feature.data_type == "categorical":
+                    value = category_name(value)
+            elif kind is str:
+                if nul or len(value) > longest_value:  # type: ignore[arg-type]
+                    self.scalar(value, pointer_to("features", index, "value"), nul, problems)
+            elif value is not None:
+                categorical = kind is bool or feature.data_type == "categorical"
+                if not SMALLEST_INTEGER <= value <= LARGEST_INTEGER:  # type: ignore[operator]
+                    kept = self.scalar(value, pointer_to("features", index, "value"), nul, problems)
+                    value = value if categorical else kept
+                if categorical:
+                    value = category_name(value)
+            if nul or not 0 < len(name) <= longest:
+                self.check_name(pointer_to("features", index, "name"), name, problems)
+            features[name] = value
+        if len(features) != len(given):
+            _name_repetitions(given, problems)
+        return features
+
+    def _mapped(self, given: dict[str, Scalar], nul: bool, problems: list[FieldError]) -> dict[str, Scalar]:
+        if not self.check_feature_count(len(given), problems):
+            return given
+        longest, longest_value = self._longest_name, self._longest_value
+        for name, value in given.items():
+            kind = type(value)
+            if kind is bool:
+                given[name] = "true" if value else "false"
+            elif kind is int:
+                if not SMALLEST_INTEGER <= value <= LARGEST_INTEGER:  # type: ignore[operator]
+                    given[name] = self.scalar(value, pointer_to("features", name[:longest]), nul, problems)
+            elif kind is str and (nul or len(value) > longest_value):  # type: ignore[arg-type]
+                self.scalar(value, pointer_to("features", name[:longest]), nul, problems)
+            if nul or not 0 < len(name) <= longest:
+                self.check_name(pointer_to("features", name[:longest]), name, problems)
+        return given
+
+    def check_name(self, pointer: str, name: str, problems: list[FieldError]) -> None:
+        """Notes in `problems` what is wrong with a name or an id."""
+        wrong = text_problem(name, self._longest_name)
+        if wrong:
+            problems.append(FieldError(pointer, wrong, excerpt(name)))
+
+    def _time_problem(self, timestamp: int, now: int) -> FieldError:
+        given = _iso(timestamp)
+        if timestamp < 0:
+            return FieldError("/timestamp", "Expected a time from 1970 on", given)
+        message = f"The time is more than {self._skew // 1_000_000} s ahead of the server's clock, which is {_iso(now)}"
+        return FieldError("/timestamp", message, given)
+
+    def _check_probability(self, given: float | dict[str, float], nul: bool, problems: list[FieldError]) -> None:
+        if not isinstance(given, dict):
+            if not 0.0 <= given <= 1.0:
+                message = "Expected a probability between 0 and 1"
+                problems.append(FieldError("/prediction_probability", message, excerpt(given)))
+            return
+        if len(given) > self._max_features:
+            message = f"Expected at most {self._max_features} classes, which is MAX_FEATURES, got {len(given)}"
+            problems.append(FieldError("/prediction_probability", message))
+        elif not given:
+            message = "Expected at least one class, a number, or null"
+            problems.append(FieldError("/prediction_probability", message, "{}"))
+        longest = self._longest_name
+        for name, share in given.items():
+            if not 0.0 <= share <= 1.0:
+                pointer = pointer_to("prediction_probability", name[:longest])
+                problems.append(FieldError(pointer, "Expected a probability between 0 and 1", excerpt(share)))
+            if nul or not 0 < len(name) <= longest:
+                self.check_name(pointer_to("prediction_probability", name[:longest]), name, problems)
+
+
+def _name_repetitions(given: list[FeatureBody], problems: list[FieldError]) -> None:
+    seen: set[str] = set()
+    for index, feature in enumerate(given):
+        if feature.name in seen:
+            pointer = pointer_to("features", index, "name")
+            problems.append(FieldError(pointer, "The name of an earlier feature", excerpt(feature.name)))
+        seen.add(feature.name)
+
+
+def _iso(timestamp: int) -> str:
+    try:
+        return (EPOCH + timedelta(microseconds=timestamp)).isoformat()
+    except OverflowError:
+        return f"{timestamp} µs after 1970"

@@ -1,0 +1,187 @@
+"""Arrow IPC streams and Parquet files: bytes to a checked table, and its columns to Python lists.
+
+pyarrow is imported when the first such body arrives: JSON alone must not pay for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from modelwatch.api.wire.checks import pointer_to
+from modelwatch.api.wire.ipc import claimed_bytes
+from modelwatch.api.wire.limits import Limits
+from modelwatch.api.wire.pages import unpacked_bytes
+from modelwatch.api.wire.schema import check_schema, is_dictionary, is_text
+from modelwatch.errors import BodyTooLarge, FieldError, InvalidInput, MalformedBody
+from modelwatch.events import Scalar
+from modelwatch.stats import category_name
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ARROW_FILE_MAGIC = b"ARROW1"
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a table may hold and must have."""
+
+    limits: Limits
+    max_rows: int
+    max_cells: int
+    required: tuple[str, ...] = ()
+
+    def check_size(self, rows: int, columns: int) -> None:
+        """Raises BodyTooLarge when there are more rows or values than the limits allow."""
+        if rows > self.max_rows:
+            raise BodyTooLarge(f"The table has more than {self.max_rows} rows, which is MAX_BATCH_ROWS.")
+        if rows * columns > self.max_cells:
+            raise BodyTooLarge(
+                f"The table has {rows} rows of {columns} columns; MAX_BODY_BYTES allows {self.max_cells} values."
+            )
+
+    def check_bytes(self, size: int) -> None:
+        """Raises BodyTooLarge when the content is longer than a body may be."""
+        if size > self.limits.max_body_bytes:
+            raise BodyTooLarge(
+                f"The table is longer than {self.limits.max_body_bytes} bytes when decompressed,"
+                " which is MAX_BODY_BYTES."
+            )
+
+    def check_schema(self, schema: pa.Schema) -> None:
+        """Raises InvalidInput that names the columns that are wrong or missing."""
+        check_schema(schema, self.limits, self.required)
+
+
+def read_table(body: bytes, kind: str, bounds: Bounds) -> pa.Table:
+    """The table of a body, `kind` "arrow" or "parquet"; its names and types are checked, and its content is valid.
+
+    Raises MalformedBody, InvalidInput naming the columns, and BodyTooLarge beyond the limits; before anything is
+    reserved for content that is larger than the limits.
+    """
+    with arrow_errors(kind):
+        table = _read_arrow(body, bounds) if kind == "arrow" else _read_parquet(body, bounds)
+        table.validate()
+        bounds.check_bytes(sum(_text_bytes(column) for column in table.columns))
+        table.validate(full=True)
+    return table
+
+
+@contextmanager
+def arrow_errors(kind: str) -> Iterator[None]:
+    """Turns whatever pyarrow raises about a body into MalformedBody."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError, OverflowError, KeyError, IndexError, TypeError) as error:
+        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        name = "an Arrow IPC stream" if kind == "arrow" else "a Parquet file"
+        raise MalformedBody(f"The body is not {name} that can be read: {reason}") from None
+
+
+def _read_arrow(body: bytes, bounds: Bounds) -> pa.Table:
+    import pyarrow as pa
+
+    if body.startswith(ARROW_FILE_MAGIC):
+        raise MalformedBody("The body is an Arrow file; send the IPC stream format (pyarrow.ipc.new_stream).")
+    if not body:
+        raise MalformedBody("The body is empty; an Arrow IPC stream was expected.")
+    bounds.check_bytes(claimed_bytes(body))
+    with pa.ipc.open_stream(pa.py_buffer(body)) as reader:
+        bounds.check_schema(reader.schema)
+        batches, rows = [], 0
+        for batch in reader:
+            rows += batch.num_rows
+            bounds.check_size(rows, len(reader.schema))
+            batches.append(batch)
+        return pa.Table.from_batches(batches, reader.schema)
+
+
+def _read_parquet(body: bytes, bounds: Bounds) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not body:
+        raise MalformedBody("The body is empty; a Parquet file was expected.")
+    file = pq.ParquetFile(pa.BufferReader(body))
+    metadata = file.metadata
+    # The file may carry an Arrow schema that says something else than its own: both must be fine.
+    stored = metadata.schema.to_arrow_schema()
+    bounds.check_schema(stored)
+    bounds.check_schema(file.schema_arrow)
+    for field in stored:
+        if pa.types.is_map(field.type):
+            message = "In Parquet, give the probabilities of the classes as a struct, not as a map"
+            raise InvalidInput(
+                "The table has columns that are not valid.", (FieldError(pointer_to(field.name), message),)
+            )
+    groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
+    rows = sum(group.num_rows for group in groups)
+    bounds.check_size(max(metadata.num_rows, rows), len(stored))
+    bounds.check_bytes(unpacked_bytes(body, groups, bounds.limits.max_body_bytes))
+    # A text that is repeated in a million rows is written once: it must stay one.
+    texts = [field.name for field in stored if is_text(field.type)]
+    table = pq.ParquetFile(pa.BufferReader(body), read_dictionary=texts).read(use_threads=False)
+    bounds.check_size(table.num_rows, len(stored))
+    return table
+
+
+def _text_bytes(column: pa.ChunkedArray) -> int:
+    """The bytes of all texts: columns may share buffers, so that together they may be many times the body."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    size = 0
+    for chunk in column.chunks:
+        if pa.types.is_map(chunk.type):
+            chunk = chunk.keys
+        texts = chunk.dictionary if is_dictionary(chunk.type) else chunk
+        if pa.types.is_string_view(texts.type) and len(texts):
+            # A view is 16 bytes, of which the first four are the length.
+            lengths = np.frombuffer(texts.buffers()[1], np.int32)[::4][texts.offset : texts.offset + len(texts)]
+            size += int(np.abs(lengths.astype(np.int64)).sum())
+        elif is_text(texts.type):
+            size += pc.sum(pc.abs(pc.binary_length(texts))).as_py() or 0
+    return size
+
+
+def scalars(column: pa.ChunkedArray) -> list[Scalar]:
+    """The values of a column for which `is_scalar` holds; NaN and null are None, a dictionary's values are text."""
+    import pyarrow as pa
+
+    kind = column.type
+    if is_dictionary(kind):
+        return [value for chunk in column.chunks for value in _from_dictionary(chunk)]
+    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        numbers = column.cast(pa.float64()).to_numpy()
+        return _with_gaps(numbers, np.isnan(numbers))
+    if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
+        filler = pa.scalar(0).cast(kind) if pa.types.is_integer(kind) else pa.scalar(False)
+        return _with_gaps(column.fill_null(filler).to_numpy(), column.is_null().to_numpy())
+    values: list[Scalar] = column.to_pylist()
+    return values
+
+
+def _from_dictionary(chunk: pa.DictionaryArray) -> Iterator[Scalar]:
+    import pyarrow as pa
+
+    names = [category_name(value) for value in scalars(pa.chunked_array([chunk.dictionary]))]
+    return (None if index is None else names[index] for index in chunk.indices.to_pylist())
+
+
+def _with_gaps(values: Any, gaps: Any) -> list[Scalar]:
+    result: list[Scalar] = values.tolist()
+    for index in np.flatnonzero(gaps).tolist():
+        result[index] = None
+    return result
+
+
+def category_values(values: Sequence[Scalar]) -> list[Scalar]:
+    """Booleans as text, everything else as it is."""
+    return [category_name(value) if isinstance(value, bool) else value for value in values]

@@ -1,0 +1,148 @@
+"""From bodies to events: one object, made at start, that every request goes through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+import msgspec
+
+from modelwatch.api.wire.checks import Checker, microseconds
+from modelwatch.api.wire.explain import DECODING_ERRORS, check_readable, explained
+from modelwatch.api.wire.limits import Limits
+from modelwatch.api.wire.references import json_frame, table_frame
+from modelwatch.api.wire.rows import decode_json, decode_lines, may_hold_nul
+from modelwatch.api.wire.tables import decode_table
+from modelwatch.errors import BodyTooLarge, FieldError, InvalidInput, UnsupportedContent
+from modelwatch.events import DecodedBatch, DriftCheckBody, Prediction, PredictionBody, ReferenceBody, ReferenceFrame
+
+JSON_TYPES = frozenset({"application/json", "text/json"})
+LINES_TYPES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"})
+ARROW_TYPES = frozenset({"application/vnd.apache.arrow.stream"})
+PARQUET_TYPES = frozenset({"application/vnd.apache.parquet", "application/x-parquet"})
+PARQUET_MAGIC = b"PAR1"
+# A body below this can't hold so many texts that decoding them matters.
+SMALL_BODY = 256 * 1024
+
+Body = TypeVar("Body")
+
+
+class Decoder:
+    """Decodes and validates every body that the service takes. Stateless but for its decoders: threads may share it.
+
+    limits: how much a body may hold. clock: microseconds since 1970, UTC. new_id: gives a prediction without an id one.
+
+    All methods raise MalformedBody when the body is not in its format, InvalidInput that names the wrong fields,
+    BodyTooLarge and UnsupportedContent.
+    """
+
+    def __init__(self, limits: Limits, clock: Callable[[], int], new_id: Callable[[], str]) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._checker = Checker(limits, new_id)
+        self._read_prediction = msgspec.json.Decoder(PredictionBody).decode
+        self._read_reference = msgspec.json.Decoder(ReferenceBody).decode
+        self._read_drift_check = msgspec.json.Decoder(DriftCheckBody).decode
+
+    def prediction(self, body: bytes) -> Prediction:
+        """One prediction in JSON.
+
+        Where a map names a key twice the last one counts; in a list of features the second is refused.
+        """
+        if len(body) > SMALL_BODY:
+            self._check_texts(body)
+        try:
+            typed = self._read_prediction(body)
+        except DECODING_ERRORS as error:
+            raise explained(body, PredictionBody, error) from None
+        return self._checker.event(typed, self._clock(), may_hold_nul(body))
+
+    def batch(self, body: bytes, content_type: str, defaults: Mapping[str, str] | None = None) -> DecodedBatch:
+        """Many predictions: a JSON array or `{"predictions": [...]}`, NDJSON, an Arrow IPC stream, a Parquet file.
+
+        defaults: `model_name`, `model_version` and `environment` of the rows that name none (Arrow and Parquet).
+        Good rows are kept and bad rows named, unless no row is good: then InvalidInput is raised.
+        """
+        self._check_size(body)
+        kind = media_type(content_type, body)
+        now, max_rows = self._clock(), self._limits.max_batch_rows
+        if kind == "json":
+            return decode_json(body, self._checker, now, max_rows)
+        if kind == "lines":
+            return decode_lines(body, self._checker, now, max_rows)
+        return decode_table(body, kind, self._checker, self._limits, now, defaults or {})
+
+    def reference(
+        self, body: bytes, content_type: str, model_name: str | None, model_version: str | None
+    ) -> ReferenceFrame:
+        """The reference samples of a model: JSON, or a labelled frame in Arrow or Parquet with its model beside it.
+
+        A version that is named beside a JSON body counts where the body names none.
+        """
+        self._check_size(body)
+        kind = media_type(content_type, body)
+        if kind == "lines":
+            raise UnsupportedContent("A reference is sent as JSON, an Arrow stream or Parquet, not as lines of JSON.")
+        if kind == "json":
+            typed = _decoded(body, ReferenceBody, self._read_reference)
+            return json_frame(typed, self._checker, self._limits, model_name, model_version)
+        return table_frame(body, kind, self._checker, self._limits, model_name, model_version)
+
+    def drift_check(self, body: bytes) -> DriftCheckBody:
+        """What a drift check asks for. Look-back, compat, and the order of start and end are the route's to judge."""
+        self._check_size(body)
+        typed = _decoded(body, DriftCheckBody, self._read_drift_check)
+        problems: list[FieldError] = []
+        for name in ("model_name", "model_version", "environment"):
+            text = getattr(typed, name)
+            if text is not None:
+                self._checker.check_name(f"/{name}", text, problems)
+        if self._checker.check_feature_count(len(typed.features or ()), problems):
+            for index, feature in enumerate(typed.features or ()):
+                self._checker.check_name(f"/features/{index}", feature, problems)
+        for name in ("start", "end"):
+            moment = getattr(typed, name)
+            if moment is not None and microseconds(moment) < 0:
+                problems.append(FieldError(f"/{name}", "Expected a time from 1970 on", moment.isoformat()))
+        if problems:
+            raise InvalidInput("The drift check has fields that are not valid.", tuple(problems))
+        return typed
+
+    def _check_size(self, body: bytes) -> None:
+        if len(body) > self._limits.max_body_bytes:
+            raise BodyTooLarge(f"The body has {len(body)} bytes; MAX_BODY_BYTES is {self._limits.max_body_bytes}.")
+
+    def _check_texts(self, body: bytes) -> None:
+        """Refuses a prediction that has many times the texts that its limits allow, before they are decoded."""
+        self._check_size(body)
+        quotes = body.count(b'"') - body.count(b'\\"')
+        # A feature has at most five texts, a class of the probabilities one; the rest of the fields are far fewer.
+        if quotes > 2 * 6 * self._limits.max_features + 256:
+            check_readable(body)
+            raise BodyTooLarge(
+                f"The prediction has more than {self._limits.max_features} features, which is MAX_FEATURES."
+            )
+
+
+def media_type(content_type: str, body: bytes) -> str:
+    """What the body is to be read as: "json", "lines", "arrow" or "parquet". Raises UnsupportedContent."""
+    name = content_type.partition(";")[0].strip().lower()
+    if name in JSON_TYPES or (name.startswith("application/") and name.endswith("+json")):
+        return "json"
+    if name in LINES_TYPES:
+        return "lines"
+    if name in ARROW_TYPES:
+        return "arrow"
+    if name in PARQUET_TYPES or (name == "application/octet-stream" and body.startswith(PARQUET_MAGIC)):
+        return "parquet"
+    raise UnsupportedContent(
+        f"Content-Type {name[:80]!r} is not read here; send application/json, application/x-ndjson,"
+        " application/vnd.apache.arrow.stream or application/vnd.apache.parquet."
+    )
+
+
+def _decoded(body: bytes, kind: type[Body], read: Callable[[bytes], Body]) -> Body:
+    try:
+        return read(body)
+    except DECODING_ERRORS as error:
+        raise explained(body, kind, error) from None

@@ -1,0 +1,148 @@
+"""Why a JSON body could not be decoded: the slow second look that names every wrong field.
+
+msgspec stops at the first wrong value and does not name the keys of maps. When it has refused a body, the body is
+taken apart level by level instead, with every part still undecoded (`msgspec.Raw`), and each part is tried alone.
+"""
+
+from __future__ import annotations
+
+import re
+import types
+import typing
+from difflib import get_close_matches
+from typing import Any
+
+import msgspec
+
+from modelwatch.api.wire.checks import BEYOND_FLOAT, pointer_to
+from modelwatch.errors import FieldError, InvalidInput, MalformedBody, excerpt
+
+# A level with more parts than this is not taken apart: the undecoded parts would need a multiple of the body.
+MAX_PARTS = 100_000
+MAX_PROBLEMS = 100
+LONGEST_HINT = 64
+EXCERPT_BYTES = 400
+
+DECODING_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+_read_raw = msgspec.json.Decoder(msgspec.Raw).decode
+_read_parts = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_read_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_PLACE = re.compile(r" - at `(?:key` in `)?\$([^`]*)`$")
+_STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
+_POSITION = re.compile(r"\(byte (\d+)\)$")
+_NOT_A_NUMBER = (b"NaN", b"Infinity", b"-Infinity", b"nan", b"inf")
+_LONE_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+
+
+def check_readable(body: bytes | msgspec.Raw) -> None:
+    """Raises MalformedBody, which says where, unless the body is one JSON value in UTF-8; decodes nothing."""
+    content = bytes(body)
+    if not content.strip():
+        raise MalformedBody("The body is empty; a JSON value was expected.")
+    if content.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
+        raise MalformedBody("The body begins with a byte order mark; send JSON in UTF-8 without one.")
+    try:
+        if not content.isascii():
+            content.decode()
+        _read_raw(content)
+    except UnicodeDecodeError as error:
+        raise MalformedBody(f"The body is not UTF-8: {error.reason} at byte {error.start}.") from None
+    except RecursionError:
+        raise MalformedBody("The body is nested too deeply.") from None
+    except msgspec.DecodeError as error:
+        raise MalformedBody(_why_unreadable(content, str(error))) from None
+
+
+def explained(body: bytes | msgspec.Raw, kind: Any, cause: BaseException) -> InvalidInput:
+    """The error of a body that is no `kind`; `cause` is what msgspec said. Raises MalformedBody if it is not JSON."""
+    check_readable(body)
+    problems: list[FieldError] = []
+    _examine(body, kind, "", problems)
+    if not problems:
+        problems.append(_as_problem(body, "", cause))
+    return InvalidInput("The body has fields that are not valid.", tuple(problems))
+
+
+def _why_unreadable(content: bytes, message: str) -> str:
+    found = _POSITION.search(message)
+    if found:
+        position = int(found[1])
+        for start in (position, position - 1):
+            if start >= 0 and content[start : start + 9].startswith(_NOT_A_NUMBER):
+                return f"NaN and Infinity are not JSON (byte {start}); send null for a missing value."
+    elif _LONE_SURROGATE.search(content):
+        message = "Lone surrogate in a text, or " + message[0].lower() + message[1:]
+    return f"The body is not JSON: {message.removeprefix('JSON is malformed: ')}."
+
+
+def _examine(part: bytes | msgspec.Raw, kind: Any, pointer: str, problems: list[FieldError]) -> None:
+    """Adds what is wrong with a part that should be a `kind`."""
+    if len(problems) >= MAX_PROBLEMS:
+        return
+    try:
+        msgspec.json.decode(part, type=kind)
+    except DECODING_ERRORS as error:
+        before = len(problems)
+        _take_apart(part, kind, pointer, problems)
+        if len(problems) == before:
+            problems.append(_as_problem(part, pointer, error))
+
+
+def _take_apart(part: bytes | msgspec.Raw, kind: Any, pointer: str, problems: list[FieldError]) -> None:
+    content = bytes(part).lstrip()
+    options = typing.get_args(kind) if typing.get_origin(kind) in (typing.Union, types.UnionType) else (kind,)
+    for option in options:
+        origin, arguments = typing.get_origin(option), typing.get_args(option)
+        if content.startswith(b"{") and content.count(b'"') <= 2 * MAX_PARTS:
+            if isinstance(option, type) and issubclass(option, msgspec.Struct):
+                _examine_fields(content, option, pointer, problems)
+            elif origin is dict:
+                for name, inner in _read_parts(content).items():
+                    _examine(inner, arguments[1], pointer + pointer_to(name[:EXCERPT_BYTES]), problems)
+        elif content.startswith(b"[") and origin is list and content.count(b",") < MAX_PARTS:
+            for index, inner in enumerate(_read_items(content)):
+                _examine(inner, arguments[0], f"{pointer}/{index}", problems)
+
+
+def _examine_fields(content: bytes, kind: type[msgspec.Struct], pointer: str, problems: list[FieldError]) -> None:
+    parts = _read_parts(content)
+    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    for name, field in fields.items():
+        if name in parts:
+            _examine(parts[name], field.type, pointer + pointer_to(name), problems)
+        elif field.required:
+            problems.append(FieldError(pointer + pointer_to(name), "Required"))
+    for name, part in parts.items():
+        if name not in fields and len(problems) < MAX_PROBLEMS:
+            message = f"Unknown field{nearest(name, fields)}"
+            problems.append(FieldError(pointer + pointer_to(name[:EXCERPT_BYTES]), message, _start_of(part)))
+
+
+def nearest(name: str, known: typing.Iterable[str]) -> str:
+    """A hint at the known name that is meant, or which ones there are.
+
+    >>> nearest("model_nam", ["model_name", "features"])
+    '; did you mean model_name?'
+    """
+    close = get_close_matches(name, list(known), n=1) if len(name) <= LONGEST_HINT else []
+    return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(known)}"
+
+
+def _as_problem(part: bytes | msgspec.Raw, pointer: str, cause: BaseException) -> FieldError:
+    message = str(cause)
+    place = _PLACE.search(message)
+    if place:
+        message = message[: place.start()]
+        # Keys of maps are not named: the pointer ends above them.
+        for step in _STEP.finditer(place[1].partition("[...]")[0]):
+            pointer += pointer_to(step[1] or step[2])
+    if "out of range" in message:
+        message = BEYOND_FLOAT
+    elif isinstance(cause, RecursionError):
+        message = "Nested too deeply"
+    return FieldError(pointer, message.replace("`", ""), None if place else _start_of(part))
+
+
+def _start_of(part: bytes | msgspec.Raw) -> str:
+    return excerpt(bytes(memoryview(part)[:EXCERPT_BYTES]).decode(errors="replace"))

@@ -1,0 +1,229 @@
+"""References: the sample of each subject, from JSON or from a labelled frame."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, TypeGuard, cast
+
+from modelwatch.api.wire.checks import Checker, pointer_to
+from modelwatch.api.wire.columnar import Bounds, arrow_errors, category_values, read_table, scalars
+from modelwatch.api.wire.explain import MAX_PROBLEMS, nearest
+from modelwatch.api.wire.limits import Limits
+from modelwatch.api.wire.schema import KNOWN_COLUMNS, is_categorical, is_number
+from modelwatch.api.wire.tables import probabilities
+from modelwatch.errors import FieldError, InvalidInput, excerpt
+from modelwatch.events import DataType, ReferenceBody, ReferenceFrame, ReferenceSample, Scalar
+from modelwatch.stats import category_name
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# Whole numbers of so few kinds are the ids of classes, not measurements.
+MAX_CLASS_IDS = 20
+# A column of float32 fits whatever its length; as Python's numbers it takes eight times its bytes.
+BYTES_PER_CELL = 4
+
+
+def json_frame(
+    body: ReferenceBody, checker: Checker, limits: Limits, model_name: str | None, model_version: str | None
+) -> ReferenceFrame:
+    """The samples of a JSON body: one feature (`feature_name`, `values`) or several (`features`).
+
+    A feature without a declared type is continuous when more than half of its values are numbers.
+    """
+    problems: list[FieldError] = []
+    version = body.model_version if body.model_version is not None else model_version
+    _check_model(body.model_name, version, checker, problems)
+    if model_name is not None and model_name != body.model_name:
+        message = f"The query names another model, {excerpt(model_name)}"
+        problems.append(FieldError("/model_name", message, excerpt(body.model_name)))
+    samples: list[ReferenceSample] = []
+    if _is_one_form(body, problems):
+        if body.features is None:
+            given = {body.feature_name or "": body.values or []}
+            types = {} if body.data_type is None else {body.feature_name or "": body.data_type}
+        else:
+            given, types = body.features, body.data_types or {}
+            for name in types.keys() - given.keys():
+                hint = nearest(name, list(given)[:MAX_PROBLEMS])
+                problems.append(FieldError(pointer_to("data_types", name[:80]), f"No such feature{hint}"))
+        if checker.check_feature_count(len(given), problems):
+            for name, values in given.items():
+                one = body.features is None
+                place = "/values" if one else pointer_to("features", name[: limits.max_name_length])
+                checker.check_name("/feature_name" if one else place, name, problems)
+                kept = _kept(values, place, checker, problems)
+                data_type = types.get(name) or inferred_type(kept)
+                problems.extend(_unusable(kept, data_type, place))
+                samples.append(ReferenceSample("feature", name, data_type, kept))
+    if problems:
+        raise InvalidInput("The reference has fields that are not valid.", tuple(problems))
+    return ReferenceFrame(body.model_name, version, samples)
+
+
+def table_frame(
+    body: bytes, kind: str, checker: Checker, limits: Limits, model_name: str | None, model_version: str | None
+) -> ReferenceFrame:
+    """The samples of an Arrow stream or a Parquet file.
+
+    Features: numbers are continuous; text, booleans and dictionaries are categorical. `prediction` becomes the sample
+    of the prediction (see `prediction_type`), `prediction_probability` that of the score (of a struct or map, the share
+    of the row's own prediction), `latency_ms` that of the latency. `ground_truth`, `timestamp`, `prediction_id`,
+    `model_name`, `model_version` and `environment` may be there; no sample is made of them.
+    """
+    problems: list[FieldError] = []
+    if model_name is None:
+        raise InvalidInput("Say which model.", (FieldError("/model_name", "Required in the query"),))
+    _check_model(model_name, model_version, checker, problems)
+    cells = limits.max_body_bytes // BYTES_PER_CELL
+    table = read_table(body, kind, Bounds(limits, max_rows=cells, max_cells=cells))
+    if not table.num_rows:
+        problems.append(FieldError("", "Expected at least one row"))
+    if problems:
+        raise InvalidInput("The reference is not valid.", tuple(problems))
+    with arrow_errors(kind):
+        samples = list(_samples(table, checker, problems))
+    if not samples:
+        problems.append(FieldError("", "Expected at least one column with a feature, a prediction or a score"))
+    if problems:
+        raise InvalidInput("The reference has columns that are not valid.", tuple(problems))
+    return ReferenceFrame(model_name, model_version, samples)
+
+
+def _samples(table: pa.Table, checker: Checker, problems: list[FieldError]) -> Iterable[ReferenceSample]:
+    names = table.schema.names
+    for name in names:
+        if name in KNOWN_COLUMNS and name not in ("prediction", "latency_ms"):
+            continue
+        column, place = table.column(name), pointer_to(name)
+        values = _kept(category_values(scalars(column)), place, checker, problems)
+        data_type: DataType = "categorical" if is_categorical(column.type) else "continuous"
+        if name == "prediction":
+            data_type = "categorical" if data_type == "categorical" else prediction_type(values)
+        problems.extend(_unusable(values, data_type, place))
+        if name == "prediction":
+            yield ReferenceSample("prediction", "", data_type, values)
+        elif name == "latency_ms":
+            yield ReferenceSample("latency", "", data_type, values)
+        else:
+            yield ReferenceSample("feature", name, data_type, values)
+    if "prediction_probability" in names:
+        yield ReferenceSample("score", "", "continuous", _scores(table, problems))
+
+
+def _scores(table: pa.Table, problems: list[FieldError]) -> list[Scalar]:
+    place = "/prediction_probability"
+    column = table.column("prediction_probability")
+    by_row: dict[int, list[FieldError]] = {}
+    given = probabilities(column, by_row) if not _is_empty(column) else [None] * table.num_rows
+    scores: list[Scalar]
+    if is_number(column.type) or _is_empty(column):
+        scores = cast(list[Scalar], given)
+    elif "prediction" not in table.schema.names:
+        problems.append(FieldError(place, "Probabilities by class need the column prediction"))
+        return []
+    else:
+        predicted = scalars(table.column("prediction"))
+        scores = [
+            shares.get(category_name(value) or "") if isinstance(shares, dict) else shares
+            for shares, value in zip(given, predicted, strict=True)
+        ]
+    for index, score in enumerate(scores):
+        if score is not None and not 0.0 <= cast(float, score) <= 1.0:
+            message = "Expected a probability between 0 and 1"
+            problems.append(FieldError(f"{place}/{index}", message, excerpt(score)))
+            break
+    problems.extend(wrong[0] for wrong in list(by_row.values())[:1])
+    problems.extend(_unusable(scores, "continuous", place))
+    return scores
+
+
+def _is_empty(column: pa.ChunkedArray) -> bool:
+    return bool(column.null_count == len(column))
+
+
+def inferred_type(values: Sequence[Scalar]) -> DataType:
+    """Continuous when more than half of the values that are there are numbers.
+
+    >>> inferred_type([1, 2.5, None]), inferred_type(["a", 1]), inferred_type([True, False])
+    ('continuous', 'categorical', 'categorical')
+    """
+    present = numbers = 0
+    for value in values:
+        if value is not None:
+            present += 1
+            numbers += _is_number(value)
+    return "continuous" if 2 * numbers > present else "categorical"
+
+
+def prediction_type(values: Iterable[Scalar]) -> DataType:
+    """Categorical for whole numbers of at most 20 kinds, which are ids of classes; continuous for other numbers.
+
+    >>> prediction_type([0, 1, 1.0, None]), prediction_type([0.5, 1])
+    ('categorical', 'continuous')
+    """
+    distinct: set[Scalar] = set()
+    for value in values:
+        if value is not None:
+            if not _is_number(value) or not float(value).is_integer():
+                return "continuous"
+            distinct.add(value)
+            if len(distinct) > MAX_CLASS_IDS:
+                return "continuous"
+    return "categorical"
+
+
+def _check_model(name: str, version: str | None, checker: Checker, problems: list[FieldError]) -> None:
+    checker.check_name("/model_name", name, problems)
+    if version is not None:
+        checker.check_name("/model_version", version, problems)
+
+
+def _is_one_form(body: ReferenceBody, problems: list[FieldError]) -> bool:
+    """Whether the body has exactly one of its two forms, complete; notes what is wrong if it has not."""
+    before = len(problems)
+    one = [name for name in ("feature_name", "values", "data_type") if getattr(body, name) is not None]
+    if body.features is None:
+        if body.data_types is not None:
+            problems.append(FieldError("/data_types", "Goes with features; with feature_name use data_type"))
+        message = "Required, unless there is a map of features"
+        problems.extend(FieldError(f"/{name}", message) for name in ("feature_name", "values") if name not in one)
+    elif one:
+        message = "Give either feature_name and values, or features"
+        problems.extend(FieldError(f"/{name}", message) for name in one)
+    elif not body.features:
+        problems.append(FieldError("/features", "Expected at least one feature"))
+    return len(problems) == before
+
+
+def _kept(values: list[Scalar], place: str, checker: Checker, problems: list[FieldError]) -> list[Scalar]:
+    """The values as they are kept: integers beyond 64 bits as floats. Texts that can't be kept are noted."""
+    for index, value in enumerate(values):
+        if type(value) is not float and value is not None:
+            values[index] = checker.scalar(value, f"{place}/{index}", True, problems)
+            if len(problems) >= MAX_PROBLEMS:
+                break
+    return values
+
+
+def _unusable(values: Sequence[Scalar], data_type: DataType, place: str) -> list[FieldError]:
+    if not values:
+        return [FieldError(place, "Expected at least one value")]
+    if all(value is None for value in values):
+        return [FieldError(place, "Expected at least one value that is not null")]
+    if data_type == "continuous":
+        if not any(_is_finite(value) for value in values):
+            return [FieldError(place, "Expected at least one finite number, because the feature is continuous")]
+    elif not any(isinstance(value, str | bool) or _is_finite(value) for value in values):
+        return [FieldError(place, "Expected at least one value that is finite")]
+    return []
+
+
+def _is_number(value: Scalar) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_finite(value: Scalar) -> bool:
+    # An integer is finite, and may be too long for math.isfinite.
+    return _is_number(value) and (isinstance(value, int) or math.isfinite(value))

@@ -1,0 +1,73 @@
+"""The OpenAPI document: committed, current, and true of the running service."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis import Case
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from modelwatch.config import load_settings
+from modelwatch.service import openapi_document
+from tests.support.live_service import LiveService
+
+COMMITTED = Path("docs/openapi.json")
+
+
+def test_the_committed_document_is_the_services_own(repository: Path, tmp_path: Path) -> None:
+    """After a change on purpose: `make openapi`."""
+    settings = load_settings({"DATA_DIR": str(tmp_path)}, dotenv=None)
+    assert json.loads((repository / COMMITTED).read_text()) == openapi_document(settings)
+
+
+def references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if "$ref" in node:
+            yield node["$ref"]
+        for value in node.values():
+            yield from references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from references(value)
+
+
+def test_every_reference_in_the_document_resolves(repository: Path) -> None:
+    document = json.loads((repository / COMMITTED).read_text())
+    names = {reference.rpartition("/")[2] for reference in references(document)}
+    assert names
+    assert names <= set(document["components"]["schemas"])
+
+
+@pytest.fixture(scope="module")
+def api_schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    with LiveService(tmp_path_factory.mktemp("fuzz")) as live:
+        # A model that is there, so that more than "not found" is reached.
+        for path, body in (
+            ("predictions", {"model_name": "0", "features": {"x": 1.0}, "prediction": "a"}),
+            ("reference", {"model_name": "0", "feature_name": "x", "values": [1.0, 2.0, 3.0]}),
+        ):
+            httpx.post(f"{live.url}/api/v1/{path}", json=body).raise_for_status()
+        yield schemathesis.openapi.from_url(f"{live.url}/openapi.json")
+
+
+schema = schemathesis.pytest.from_fixture("api_schema")
+
+
+@schema.parametrize()
+@settings(max_examples=40, suppress_health_check=list(HealthCheck), deadline=None)
+def test_no_request_that_can_be_made_up_is_answered_with_a_server_error(case: Case) -> None:
+    case.call_and_validate(
+        checks=[not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+    )

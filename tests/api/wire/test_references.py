@@ -1,0 +1,103 @@
+"""References become one sample for each subject."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from modelwatch.api.wire import Decoder, Limits
+from modelwatch.events import ReferenceFrame, ReferenceSample
+from tests.api.bad_inputs import ARROW, JSON, PARQUET, arrow_stream, parquet_file
+from tests.api.wire.clock import NOW
+
+decoder = Decoder(Limits(), lambda: NOW, lambda: "made-here")
+
+
+def from_json(model_name: str | None = None, model_version: str | None = None, **body: Any) -> ReferenceFrame:
+    return decoder.reference(json.dumps({"model_name": "m", **body}).encode(), JSON, model_name, model_version)
+
+
+def from_table(**columns: Any) -> dict[tuple[str, str], ReferenceSample]:
+    table = pa.table(columns)
+    frame = decoder.reference(parquet_file(table), PARQUET, "m", "2")
+    assert (frame.model_name, frame.model_version) == ("m", "2")
+    assert decoder.reference(arrow_stream(table), ARROW, "m", "2") == frame
+    return {(sample.kind, sample.name): sample for sample in frame.samples}
+
+
+def test_one_feature() -> None:
+    frame = from_json(feature_name="amount", data_type="continuous", values=[1, 2.5, None, "x"])
+    sample = ReferenceSample("feature", "amount", "continuous", [1, 2.5, None, "x"])
+    assert frame == ReferenceFrame("m", None, [sample])
+
+
+def test_several_features_with_declared_and_inferred_types() -> None:
+    frame = from_json(
+        features={"a": [1, 2, "x"], "b": ["x", 1], "c": [True, False], "zip": [10115, 80331]},
+        data_types={"zip": "categorical"},
+        model_version="7",
+    )
+    types = {sample.name: sample.data_type for sample in frame.samples}
+    assert types == {"a": "continuous", "b": "categorical", "c": "categorical", "zip": "categorical"}
+    assert frame.model_version == "7"
+
+
+def test_the_query_may_name_model_and_version() -> None:
+    assert from_json("m", "3", feature_name="a", values=[1]).model_version == "3"
+    assert from_json("m", "3", feature_name="a", values=[1], model_version="4").model_version == "4"
+
+
+def test_long_integers_become_floats() -> None:
+    assert from_json(feature_name="a", values=[10**30, 2**64 - 1]).samples[0].values == [1e30, 2**64 - 1]
+
+
+def test_a_labelled_frame_gives_a_sample_for_each_subject() -> None:
+    samples = from_table(
+        amount=[1.5, None, float("inf")],
+        category=["a", "b", None],
+        member=[True, None, False],
+        prediction=["ok", "fraud", "ok"],
+        prediction_probability=[0.25, None, 1.0],
+        latency_ms=[3, 4, 5],
+        ground_truth=["ok", "ok", "ok"],
+        timestamp=["2025-01-01T00:00:00Z"] * 3,
+        prediction_id=["1", "2", "3"],
+        model_version=["9"] * 3,
+    )
+    assert {subject: (sample.data_type, sample.values) for subject, sample in samples.items()} == {
+        ("feature", "amount"): ("continuous", [1.5, None, float("inf")]),
+        ("feature", "category"): ("categorical", ["a", "b", None]),
+        ("feature", "member"): ("categorical", ["true", None, "false"]),
+        ("prediction", ""): ("categorical", ["ok", "fraud", "ok"]),
+        ("score", ""): ("continuous", [0.25, None, 1.0]),
+        ("latency", ""): ("continuous", [3, 4, 5]),
+    }
+
+
+@pytest.mark.parametrize(
+    ("values", "data_type"),
+    [
+        ([0, 1, 1], "categorical"),
+        ([0.0, 1.0, None], "categorical"),
+        ([0.5, 1.0, 2.0], "continuous"),
+        (list(range(20)), "categorical"),
+        (list(range(21)), "continuous"),
+        ([True, False], "categorical"),
+    ],
+)
+def test_whole_numbers_of_few_kinds_are_class_ids(values: list[Any], data_type: str) -> None:
+    assert from_table(prediction=values)["prediction", ""].data_type == data_type
+
+
+def test_the_score_of_classes_is_that_of_the_predicted_one() -> None:
+    probabilities = [{"true": 0.75, "false": 0.25}, {"true": 0.5, "false": 0.5}, {"true": None, "false": 1.0}]
+    samples = from_table(prediction=[True, None, True], prediction_probability=probabilities)
+    assert samples["score", ""].values == [0.75, None, None]
+
+
+def test_a_reference_may_have_more_rows_than_a_batch() -> None:
+    assert len(from_json(feature_name="a", values=[0.5] * 20_000).samples[0].values) == 20_000
+    assert len(from_table(a=[0.5] * 20_000)["feature", "a"].values) == 20_000

@@ -1,0 +1,53 @@
+"""Two services on one store: the same answer from either, byte for byte."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+
+from tests.support.live_service import LiveService
+from tests.support.traffic import predictions, reference_values
+
+
+def test_two_processes_give_byte_equal_answers(tmp_path: Path) -> None:
+    with LiveService(tmp_path) as one, LiveService(tmp_path) as two:
+        for number, service in enumerate((one, two)):
+            answer = httpx.post(
+                f"{service.url}/api/v1/predictions/batch", json=predictions(500, prefix=f"p{number}"), timeout=30
+            )
+            assert answer.json()["accepted"] == 500
+        answer = httpx.post(
+            f"{two.url}/api/v1/reference", json={"model_name": "fraud", "features": reference_values()}, timeout=30
+        )
+        assert answer.status_code == 201, answer.text
+        requests = [
+            {"model_name": "fraud"},
+            {"model_name": "fraud", "lookback": "1h", "compat": "evidently"},
+            {"model_name": "fraud", "start": "2026-01-01T00:00:00Z", "end": "2026-01-02T00:00:00Z"},
+            {"model_name": "fraud", "features": ["amount"], "min_samples": 5_000},
+        ]
+        for request in requests:
+            first, second = (
+                httpx.post(f"{service.url}/api/v1/drift/check", json=request, timeout=30) for service in (one, two)
+            )
+            assert first.status_code == 200, first.text
+            assert first.content == second.content
+            assert all(
+                result["sample_size"] == 1_000
+                for result in first.json()["drift_results"]
+                if result["kind"] == "feature"
+            )
+        assert httpx.get(f"{one.url}/api/v1/reference?model_name=fraud").content == (
+            httpx.get(f"{two.url}/api/v1/reference?model_name=fraud").content
+        )
+
+
+def test_a_prediction_sent_to_both_is_a_duplicate_on_the_second(tmp_path: Path) -> None:
+    [body] = predictions(1)
+    with LiveService(tmp_path) as one, LiveService(tmp_path) as two:
+        statuses = [
+            httpx.post(f"{service.url}/api/v1/predictions", json=body, timeout=30).json()["status"]
+            for service in (one, two)
+        ]
+    assert statuses == ["accepted", "duplicate"]

@@ -1,0 +1,105 @@
+"""kill -9 under load: every acknowledged prediction is stored exactly once, and the profiles say the same."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import select
+
+from modelwatch.storage import Store, carry_over, tables
+from tests.support.events import ALWAYS, stored_and_counted
+from tests.support.live_service import LiveService
+
+MODEL = "fraud"
+KILLS = 20
+CLIENTS = 6
+
+
+class Client(threading.Thread):
+    """A model service: sends predictions and, after any error, the same ones again until they are acknowledged."""
+
+    def __init__(self, number: int, url: str, stop: threading.Event) -> None:
+        super().__init__(name=f"client-{number}")
+        self.number = number
+        self.acknowledged: set[str] = set()
+        self.repeats = 0
+        self._url = url
+        self._stop_asked = stop
+
+    def run(self) -> None:
+        rng = random.Random(self.number)
+        sequence = 0
+        with httpx.Client(base_url=self._url, timeout=5) as http:
+            while not self._stop_asked.is_set():
+                sequence += 1
+                size = rng.choice([1, 1, 1, 20])
+                events = [self._event(f"{self.number}-{sequence}-{index}", rng) for index in range(size)]
+                # Now and then a client repeats what was acknowledged already, as a proxy would.
+                if self.acknowledged and rng.random() < 0.1:
+                    events.append(self._event(next(iter(self.acknowledged)), rng))
+                self._send_until_acknowledged(http, events)
+
+    def _send_until_acknowledged(self, http: httpx.Client, events: list[dict[str, object]]) -> None:
+        while True:
+            try:
+                if len(events) == 1:
+                    answer = http.post("/api/v1/predictions", json=events[0])
+                else:
+                    answer = http.post("/api/v1/predictions/batch", json=events)
+            except httpx.HTTPError:
+                answer = None
+            if answer is not None and answer.status_code == 202:
+                self.acknowledged.update(str(event["prediction_id"]) for event in events)
+                return
+            assert answer is None or answer.status_code == 503, answer.text
+            self.repeats += 1
+            if self._stop_asked.wait(0.02):
+                return
+
+    def _event(self, identity: str, rng: random.Random) -> dict[str, object]:
+        return {
+            "model_name": MODEL,
+            "prediction_id": identity,
+            "timestamp": "2026-01-01T12:00:00Z",
+            "features": {"amount": rng.lognormvariate(3, 1), "merchant": rng.choice("abc")},
+            "prediction": "legitimate",
+        }
+
+
+@pytest.mark.timeout(300)
+def test_every_acknowledged_prediction_counts_once_over_twenty_kills(tmp_path: Path) -> None:
+    rng = random.Random(20)
+    service = LiveService(tmp_path / "data", WORKERS="4", PROVISIONAL_REFERENCE_SIZE="300")
+    stop = threading.Event()
+    clients = [Client(number, service.url, stop) for number in range(CLIENTS)]
+    try:
+        service.start()
+        for client in clients:
+            client.start()
+        for _ in range(KILLS):
+            time.sleep(rng.uniform(0.1, 0.6))
+            service.kill()
+            service.start()
+        time.sleep(0.5)
+    finally:
+        stop.set()
+        for client in clients:
+            client.join(30)
+        service.stop()
+    acknowledged = set().union(*(client.acknowledged for client in clients))
+    assert len(acknowledged) > 20 * KILLS, "too little was acknowledged between the kills to prove anything"
+    assert sum(client.repeats for client in clients) > 0, "no client ever had to repeat: the kills met no load"
+    store = Store(f"sqlite:///{tmp_path / 'data' / 'modelwatch.db'}")
+    with store.read() as connection:
+        stored = list(connection.execute(select(tables.prediction.c.prediction_id)).scalars())
+    assert len(stored) == len(set(stored))
+    assert acknowledged <= set(stored)
+    carry_over(store, MODEL, *ALWAYS)
+    rows, counted = stored_and_counted(store, MODEL)
+    assert rows == counted == len(stored)
+    store.close()
