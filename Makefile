@@ -25,7 +25,7 @@ endif
 
 INSTALL := $(BIN)/python -m pip install --quiet --require-hashes --only-binary :all:
 
-.PHONY: help demo serve test check bench lock clean
+.PHONY: help demo serve test check bench openapi lock clean
 
 help: ## list the tasks
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -48,6 +48,9 @@ check: $(VENV)/.dev ## format, lint, types, layers, docstring examples
 
 bench: $(VENV)/.dev ## the benchmarks
 	$(BIN)/python -m benchmarks $(ARGS)
+
+openapi: $(VENV)/.dev ## renew docs/openapi.json from the code
+	$(BIN)/python scripts/openapi.py
 
 lock: $(VENV)/.dev ## renew requirements*.txt from pyproject.toml (ARGS=--upgrade: to the newest versions)
 	$(COMPILE) -o requirements.txt

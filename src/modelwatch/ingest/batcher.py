@@ -141,6 +141,7 @@ class Batcher:
                 place += len(job.events)
         with self._wake:
             self._queued -= len(events)
+            self._observer.queue_depth(self._queued)
         by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Job, list[bool] | Exception]]] = {}
         for job, outcome in outcomes:
             by_loop.setdefault(job.loop, []).append((job, outcome))

@@ -17,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from modelwatch.errors import StoreUnavailable
 
 SQLITE_BUSY_SECONDS = 30
+CONNECT_SECONDS = 5
 READ = {"isolation_level": "REPEATABLE READ"}
 
 
@@ -34,7 +35,13 @@ class Store:
             self._lock_file = database.with_name(database.name + ".lock")
             self.engine = _sqlite_engine(url)
         else:
-            self.engine = create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=10)
+            self.engine = create_engine(
+                url,
+                pool_pre_ping=True,
+                pool_size=5,
+                max_overflow=10,
+                connect_args={"connect_timeout": CONNECT_SECONDS},
+            )
 
     def close(self) -> None:
         self.engine.dispose()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from contextlib import suppress
 
 import pytest
 import zstandard
@@ -43,10 +44,8 @@ def test_a_body_that_is_cut_off_is_malformed(encoding: str, pack: object, cut: i
 def test_a_damaged_body_is_read_or_refused(encoding: str, pack: object, noise: bytes, place: int) -> None:
     body = bytearray(pack(bytes(range(256)) * 4))  # type: ignore[operator]
     body[place : place + len(noise)] = noise
-    try:
+    with suppress(RequestError):
         assert len(decompress(bytes(body), encoding, 2_000)) <= 2_000
-    except RequestError as error:
-        assert error.detail
 
 
 @pytest.mark.parametrize("encoding", [None, "", "identity", " Identity "])

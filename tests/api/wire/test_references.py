@@ -47,7 +47,8 @@ def test_several_features_with_declared_and_inferred_types() -> None:
 
 def test_the_query_may_name_model_and_version() -> None:
     assert from_json("m", "3", feature_name="a", values=[1]).model_version == "3"
-    assert from_json("m", "3", feature_name="a", values=[1], model_version="4").model_version == "4"
+    body = json.dumps({"model_name": "m", "model_version": "4", "feature_name": "a", "values": [1]}).encode()
+    assert decoder.reference(body, JSON, "m", "3").model_version == "4"
 
 
 def test_long_integers_become_floats() -> None:

@@ -80,7 +80,7 @@ async def list_models(request: Request) -> Response:
     "/models/{model_name}",
     summary="One model",
     operation_id="get_model",
-    responses=answers({200: ModelReport}, 404, 503),
+    responses=answers({200: ModelReport}, 404, 422, 503),
 )
 async def get_model(request: Request, model_name: str) -> Response:
     """What the model has sent, whether it has a reference, and its latest verdict."""

@@ -127,8 +127,10 @@ class Checker:
             or not 0 < len(prediction_id) <= longest
         ):
             self.check_name("/model_name", model, problems)
-            self.check_name("/model_version", version, problems)
-            self.check_name("/environment", environment, problems)
+            if version is not DEFAULT_VERSION:
+                self.check_name("/model_version", version, problems)
+            if environment is not DEFAULT_ENVIRONMENT:
+                self.check_name("/environment", environment, problems)
             self.check_name("/prediction_id", prediction_id, problems)
         if timestamp is None:
             timestamp = time_of_id(prediction_id)

@@ -15,7 +15,7 @@ import numpy as np
 from modelwatch.api.wire.checks import pointer_to
 from modelwatch.api.wire.ipc import claimed_bytes
 from modelwatch.api.wire.limits import Limits
-from modelwatch.api.wire.pages import unpacked_bytes
+from modelwatch.api.wire.pages import claimed_size
 from modelwatch.api.wire.schema import check_schema, is_dictionary, is_text
 from modelwatch.errors import BodyTooLarge, FieldError, InvalidInput, MalformedBody
 from modelwatch.events import Scalar
@@ -109,10 +109,11 @@ def _read_parquet(body: bytes, bounds: Bounds) -> pa.Table:
 
     if not body:
         raise MalformedBody("The body is empty; a Parquet file was expected.")
+    rows, size = claimed_size(body, bounds.limits.max_body_bytes)
+    bounds.check_size(rows, 0)
     file = pq.ParquetFile(pa.BufferReader(body))
-    metadata = file.metadata
     # The file may carry an Arrow schema that says something else than its own: both must be fine.
-    stored = metadata.schema.to_arrow_schema()
+    stored = file.metadata.schema.to_arrow_schema()
     bounds.check_schema(stored)
     bounds.check_schema(file.schema_arrow)
     for field in stored:
@@ -121,10 +122,8 @@ def _read_parquet(body: bytes, bounds: Bounds) -> pa.Table:
             raise InvalidInput(
                 "The table has columns that are not valid.", (FieldError(pointer_to(field.name), message),)
             )
-    groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
-    rows = sum(group.num_rows for group in groups)
-    bounds.check_size(max(metadata.num_rows, rows), len(stored))
-    bounds.check_bytes(unpacked_bytes(body, groups, bounds.limits.max_body_bytes))
+    bounds.check_size(max(rows, file.metadata.num_rows), len(stored))
+    bounds.check_bytes(size)
     # A text that is repeated in a million rows is written once: it must stay one.
     texts = [field.name for field in stored if is_text(field.type)]
     table = pq.ParquetFile(pa.BufferReader(body), read_dictionary=texts).read(use_threads=False)

@@ -1,132 +1,97 @@
-"""How large the pages of a Parquet file become: a page of some bytes may claim any size, whatever the footer says.
+"""How large a Parquet file becomes: a page of some bytes may claim any size, whatever the footer says of it.
 
-The headers of the pages (Thrift, compact protocol) are read before the file is, and what they claim is added up.
-Format: https://parquet.apache.org/docs/file-format/data-pages/
+The footer and the headers of the pages are read before pyarrow sees the file, and what they claim is added up.
+Format: https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterator
 
+from modelwatch.api.wire.thrift import I32, I64, LIST, STRUCT, CompactReader, CorruptThrift, Path
 from modelwatch.errors import MalformedBody
 
-STOP, TRUE, FALSE, BYTE, I16, I32, I64, DOUBLE, BINARY, LIST, SET, MAP, STRUCT = range(13)
-# Fields of a page's header, and where the headers of data pages (versions 1 and 2) name their encoding.
-UNCOMPRESSED_SIZE, COMPRESSED_SIZE = 2, 3
-ENCODING_OF = {5: 2, 8: 4}
+MAGIC = b"PAR1"
+TAIL = 4 + len(MAGIC)
+# FileMetaData, RowGroup
+ROW_GROUPS, COLUMNS, ROWS = 4, 1, 3
+# ColumnChunk.meta_data
+VALUES, STORED_BYTES, DATA_OFFSET, DICTIONARY_OFFSET = (3, 5), (3, 7), (3, 9), (3, 11)
+# PageHeader, and where the headers of data pages (versions 1 and 2) name their encoding
+PAGE_BYTES, STORED_PAGE_BYTES = (2,), (3,)
+ENCODINGS = (5, 2), (8, 4)
 # Every text repeats the start of the one before it: a page of some bytes may hold gigabytes.
 DELTA_BYTE_ARRAY = 7
-MAX_DEPTH = 8
-CORRUPT = "The headers of the Parquet file's pages are corrupt."
+LARGEST_I32 = 2**31 - 1
+CORRUPT = "The body is not a Parquet file that can be read: its metadata are corrupt."
 
 
-def unpacked_bytes(body: bytes, groups: Iterable[Any], enough: int) -> int:
-    """The sum of what the pages of these row groups claim; stops counting beyond `enough`.
+def claimed_size(body: bytes, enough: int) -> tuple[int, int]:
+    """The rows of a file, and the bytes that its pages claim to be when decompressed; counted no further than `enough`.
 
-    Raises MalformedBody when the pages are not where the footer says.
+    Raises MalformedBody when the metadata are corrupt, or when pages are in an encoding whose size can't be known.
     """
-    total = 0
-    for group in groups:
-        for index in range(group.num_columns):
-            column = group.column(index)
-            if column.num_values <= 0:
-                continue
-            start = column.data_page_offset
-            if column.has_dictionary_page and column.dictionary_page_offset:
-                start = min(start, column.dictionary_page_offset)
-            end = start + column.total_compressed_size
-            if not 0 <= start <= end <= len(body):
-                raise MalformedBody(CORRUPT)
-            while start < end:
-                start, size = _page(body, start)
-                total += size
-                if total > enough:
-                    return total
-    return total
+    if len(body) < 2 * TAIL or not body.endswith(MAGIC) or not body.startswith(MAGIC):
+        raise MalformedBody("The body is not a Parquet file, or it is cut off.")
+    footer = len(body) - TAIL - int.from_bytes(body[-TAIL:-4], "little")
+    if footer < len(MAGIC):
+        raise MalformedBody("The body is not a Parquet file, or it is cut off.")
+    try:
+        return _add_up(body, CompactReader(body, footer), enough)
+    except CorruptThrift:
+        raise MalformedBody(CORRUPT) from None
+
+
+def _add_up(body: bytes, reader: CompactReader, enough: int) -> tuple[int, int]:
+    rows = size = 0
+    for field, kind in reader.fields():
+        if field != ROW_GROUPS or kind != LIST:
+            reader.skip(kind)
+            continue
+        for _ in _structs(reader):
+            for part, given in reader.fields():
+                if part == ROWS and given == I64:
+                    rows += max(reader.integer(), 0)
+                elif part == COLUMNS and given == LIST:
+                    for _ in _structs(reader):
+                        chunk = reader.integers(I64)
+                        if size <= enough:
+                            size += _chunk_size(body, chunk, enough)
+                else:
+                    reader.skip(given)
+    return rows, size
+
+
+def _structs(reader: CompactReader) -> Iterator[int]:
+    length, kind = reader.length_of_list()
+    if kind != STRUCT and length:
+        raise CorruptThrift("a list of something else")
+    return iter(range(length))
+
+
+def _chunk_size(body: bytes, chunk: dict[Path, int], enough: int) -> int:
+    start, stored = chunk.get(DATA_OFFSET, -1), chunk.get(STORED_BYTES, -1)
+    if chunk.get(VALUES, 0) <= 0:
+        return 0
+    if 0 < chunk.get(DICTIONARY_OFFSET, 0) < start:
+        start = chunk[DICTIONARY_OFFSET]
+    end = start + stored
+    if start < 0 or stored < 0 or end > len(body):
+        raise CorruptThrift("a column outside of the file")
+    size = 0
+    while start < end and size <= enough:
+        start, claim = _page(body, start)
+        size += claim
+    return size
 
 
 def _page(body: bytes, position: int) -> tuple[int, int]:
-    """The position behind a page, and the size it claims when it is decompressed."""
-    reader = _Compact(body, position)
-    try:
-        fields = reader.numbers()
-    except IndexError:
-        raise MalformedBody(CORRUPT) from None
-    claimed, stored = fields.get((UNCOMPRESSED_SIZE,), -1), fields.get((COMPRESSED_SIZE,), -1)
-    if claimed < 0 or stored < 0:
-        raise MalformedBody(CORRUPT)
-    if any(fields.get(place) == DELTA_BYTE_ARRAY for place in ENCODING_OF.items()):
+    """The position behind a page, and the size it claims."""
+    reader = CompactReader(body, position)
+    header = reader.integers(I32)
+    claim, stored = header.get(PAGE_BYTES, -1), header.get(STORED_PAGE_BYTES, -1)
+    if not (0 <= claim <= LARGEST_I32 and 0 <= stored <= LARGEST_I32):
+        raise CorruptThrift("a page of an impossible size")
+    if any(header.get(place) == DELTA_BYTE_ARRAY for place in ENCODINGS):
         raise MalformedBody("The Parquet file has pages in the encoding DELTA_BYTE_ARRAY, which is not read here.")
-    return reader.position + stored, claimed
-
-
-class _Compact:
-    """Reads one struct in Thrift's compact protocol; only its integers are kept."""
-
-    def __init__(self, body: bytes, position: int) -> None:
-        self._body = body
-        self.position = position
-
-    def numbers(self, path: tuple[int, ...] = ()) -> dict[tuple[int, ...], int]:
-        """The integers of the struct at the position and of the structs in it, by the numbers of their fields."""
-        if len(path) > MAX_DEPTH:
-            raise MalformedBody(CORRUPT)
-        found: dict[tuple[int, ...], int] = {}
-        field = 0
-        while True:
-            head = self._byte()
-            kind = head & 0x0F
-            if kind == STOP:
-                return found
-            field = field + (head >> 4) if head >> 4 else self._integer()
-            if kind in (I16, I32, I64):
-                found[*path, field] = self._integer()
-            elif kind == STRUCT:
-                found |= self.numbers((*path, field))
-            elif kind not in (TRUE, FALSE):
-                self._skip(kind, path)
-
-    def _skip(self, kind: int, path: tuple[int, ...]) -> None:
-        if kind in (TRUE, FALSE, BYTE):
-            self.position += 1
-        elif kind in (I16, I32, I64):
-            self._varint()
-        elif kind == DOUBLE:
-            self.position += 8
-        elif kind == BINARY:
-            length = self._varint()
-            self.position += length
-        elif kind == STRUCT:
-            self.numbers((*path, 0))
-        elif kind in (LIST, SET):
-            head = self._byte()
-            for _ in range(self._bounded(self._varint() if head >> 4 == 15 else head >> 4)):
-                self._skip(head & 0x0F, (*path, 0))
-        else:
-            raise MalformedBody(CORRUPT)
-
-    def _bounded(self, count: int) -> int:
-        if count > len(self._body) - self.position:
-            raise MalformedBody(CORRUPT)
-        return count
-
-    def _byte(self) -> int:
-        value = self._body[self.position]
-        self.position += 1
-        return value
-
-    def _varint(self) -> int:
-        value = shift = 0
-        while True:
-            byte = self._byte()
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                return value
-            shift += 7
-            if shift > 63:
-                raise MalformedBody(CORRUPT)
-
-    def _integer(self) -> int:
-        value = self._varint()
-        return value >> 1 ^ -(value & 1)
+    return reader.position + stored, claim

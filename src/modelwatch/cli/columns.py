@@ -1,0 +1,60 @@
+"""Column names of users' files, and what they are called on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from modelwatch.cli.ending import Stop
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnMap:
+    """New names by old names; a column whose new name is empty is left out."""
+
+    names: Mapping[str, str]
+
+    @classmethod
+    def parse(cls, pairs: Iterable[str]) -> ColumnMap:
+        """From texts like `old=new`. Raises Stop that names the text that is not one.
+
+        >>> ColumnMap.parse(["score=prediction_probability", "comment="]).new("score")
+        'prediction_probability'
+        """
+        names: dict[str, str] = {}
+        for pair in pairs:
+            old, separator, new = pair.rpartition("=")
+            if not separator or not old:
+                raise Stop(f"--column-map {pair!r}: expected OLD=NEW, or OLD= to leave the column out")
+            if old in names:
+                raise Stop(f"--column-map names the column {old!r} twice")
+            names[old] = new
+        return cls(names)
+
+    def new(self, old: str) -> str:
+        """The name on the wire; empty when the column is left out."""
+        return self.names.get(old, old)
+
+    def check(self, present: Iterable[str]) -> None:
+        """Raises Stop when a column is named that is not there, or when two get the same name."""
+        columns = list(present)
+        for old in self.names:
+            if old not in columns:
+                raise Stop(f"--column-map: the file has no column {old!r}; it has: {', '.join(columns)}")
+        new = [self.new(old) for old in columns if self.new(old)]
+        for name in new:
+            if new.count(name) > 1:
+                raise Stop(f"--column-map: two columns would be called {name!r}")
+
+    def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The batch with new names, without the columns that are left out."""
+        import pyarrow as pa
+
+        kept = [index for index, name in enumerate(batch.schema.names) if self.new(name)]
+        return pa.RecordBatch.from_arrays(
+            [batch.column(index) for index in kept], names=[self.new(batch.schema.names[index]) for index in kept]
+        )

@@ -1,0 +1,1 @@
+"""`modelwatch replay`: sends the predictions of a file to a service, as if they happened again."""

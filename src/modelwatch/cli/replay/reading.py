@@ -1,0 +1,197 @@
+"""Files of predictions: Parquet, CSV and NDJSON, read in stretches so that the size of the file does not matter."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from modelwatch.cli.columns import ColumnMap
+from modelwatch.cli.ending import Stop
+from modelwatch.cli.replay.csv_types import shape_of
+from modelwatch.cli.replay.rows import Filling, LineRows, Rows, filled
+
+Format = Literal["parquet", "csv", "ndjson"]
+FORMATS: dict[str, Format] = {
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".ndjson": "ndjson",
+    ".jsonl": "ndjson",
+}
+COMPRESSED = {".gz", ".zst", ".bz2"}
+DEFAULTS = ("model_name", "model_version", "environment")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file of predictions, opened: how many rows it has, and the rows.
+
+    `has_times`: whether the rows say when they happened (of NDJSON, the first one). `notes` are for people.
+    """
+
+    rows: int
+    stretches: Iterator[Rows]
+    has_times: bool
+    notes: tuple[str, ...]
+
+
+def open_source(
+    path: Path, format_name: Format, columns: ColumnMap, timestamp: datetime, size: int, defaults: dict[str, str]
+) -> Source:
+    """Opens a file to be read `size` rows at a time.
+
+    timestamp: of rows that have none. defaults: what lines of JSON get that name no model, version or environment;
+    for columns the service fills them in. Raises Stop when the file can't be read.
+    """
+    filling = Filling(_fingerprint(path), timestamp)
+    if format_name == "ndjson":
+        return _open_lines(path, columns, filling, size, defaults)
+    return (_open_parquet if format_name == "parquet" else _open_csv)(path, columns, filling, size)
+
+
+def format_of(path: Path, asked_for: str) -> Format:
+    """The format asked for; for `auto` the one that the file's name or its first bytes tell. Raises Stop."""
+    for known in FORMATS.values():
+        if asked_for == known:
+            return known
+    if asked_for != "auto":
+        raise Stop(f"--format {asked_for!r}: expected auto, parquet, csv or ndjson")
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if suffixes and suffixes[-1] in COMPRESSED:
+        suffixes.pop()
+    if suffixes and suffixes[-1] in FORMATS:
+        return FORMATS[suffixes[-1]]
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+    except OSError as error:
+        raise Stop(f"{path} can't be read: {error.strerror}") from error
+    if start == b"PAR1":
+        return "parquet"
+    if start[:1] == b"{":
+        return "ndjson"
+    raise Stop(f"The format of {path} is not known: name it with --format parquet, csv or ndjson")
+
+
+def _fingerprint(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise Stop(f"{path} can't be read: {error.strerror}") from error
+
+
+def _open_parquet(path: Path, columns: ColumnMap, filling: Filling, size: int) -> Source:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        raise Stop(f"{path} can't be read as Parquet: {str(error).splitlines()[0]}") from error
+    names = file.schema_arrow.names
+    columns.check(names)
+
+    def stretches() -> Iterator[Rows]:
+        first = 1
+        for batch in file.iter_batches(batch_size=size):
+            yield filled(columns.apply(batch), first, filling)
+            first += batch.num_rows
+
+    return Source(file.metadata.num_rows, stretches(), _has(columns, names, "timestamp"), ())
+
+
+def _open_csv(path: Path, columns: ColumnMap, filling: Filling, size: int) -> Source:
+    shape = shape_of(path, columns.names)
+    names = list(shape.types)
+    columns.check(names)
+
+    def stretches() -> Iterator[Rows]:
+        first = 1
+        for batch in shape.open(path):
+            for start in range(0, batch.num_rows, size):
+                part = batch.slice(start, size)
+                yield filled(columns.apply(part), first, filling)
+                first += part.num_rows
+
+    return Source(shape.rows, stretches(), _has(columns, names, "timestamp"), shape.notes)
+
+
+def _has(columns: ColumnMap, names: list[str], wanted: str) -> bool:
+    return wanted in [columns.new(name) for name in names]
+
+
+def _open_lines(path: Path, columns: ColumnMap, filling: Filling, size: int, defaults: dict[str, str]) -> Source:
+    with _lines(path) as lines:
+        count, has_times = 0, False
+        for line in lines:
+            if line.strip():
+                has_times = has_times if count else b'"timestamp"' in columns_renamed(line, columns)
+                count += 1
+    complete = line_completer(columns, filling, defaults)
+
+    def stretches() -> Iterator[Rows]:
+        texts: list[bytes] = []
+        numbers: list[int] = []
+        with _lines(path) as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    texts.append(complete(line.strip(), number))
+                    numbers.append(number)
+                if len(texts) == size:
+                    yield LineRows(texts, numbers)
+                    texts, numbers = [], []
+        if texts:
+            yield LineRows(texts, numbers)
+
+    return Source(count, stretches(), has_times, ())
+
+
+def _lines(path: Path) -> io.BufferedReader:
+    import pyarrow as pa
+
+    try:
+        return io.BufferedReader(pa.input_stream(str(path)), 1 << 20)
+    except (pa.ArrowException, OSError) as error:
+        raise Stop(f"{path} can't be read: {error}") from error
+
+
+_read_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_encode = msgspec.json.Encoder().encode
+_NULL = b"null"
+
+
+def line_completer(columns: ColumnMap, filling: Filling, defaults: dict[str, str]) -> Callable[[bytes, int], bytes]:
+    """A function that adds to a line of JSON what it does not say. Values that are there stay as they are, byte for
+    byte; a line that is not an object is returned as it is, for the service to name."""
+
+    def complete(line: bytes, number: int) -> bytes:
+        try:
+            given = _read_fields(line)
+        except msgspec.DecodeError:
+            return line
+        fields: dict[str, object] = {columns.new(name): value for name, value in given.items() if columns.new(name)}
+        missing = {"prediction_id": filling.prediction_id(number), "timestamp": filling.timestamp, **defaults}
+        for name, value in missing.items():
+            present = fields.get(name)
+            if present is None or (isinstance(present, msgspec.Raw) and bytes(present).strip() == _NULL):
+                fields[name] = value
+        return _encode(fields)
+
+    return complete
+
+
+def columns_renamed(line: bytes, columns: ColumnMap) -> bytes:
+    """The names of a line's fields on the wire, as JSON; empty when the line is not an object."""
+    try:
+        return _encode([columns.new(name) for name in _read_fields(line)])
+    except msgspec.DecodeError:
+        return b""

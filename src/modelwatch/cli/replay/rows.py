@@ -1,0 +1,179 @@
+"""A stretch of a file's rows, ready to be sent: as an Arrow batch or as lines of JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from modelwatch.cli.ending import Stop
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ARROW = "application/vnd.apache.arrow.stream"
+NDJSON = "application/x-ndjson"
+ID_DIGITS = 16
+
+
+class Rows(Protocol):
+    """Some consecutive rows."""
+
+    @property
+    def content_type(self) -> str: ...
+
+    def __len__(self) -> int: ...
+
+    def number(self, index: int) -> int:
+        """The number of a row in its file, from 1."""
+
+    def part(self, start: int, end: int) -> Rows:
+        """The rows from `start` to before `end`."""
+
+    def body(self) -> bytes:
+        """The rows as they are sent."""
+
+    def times(self) -> Sequence[int | None]:
+        """Each row's time in microseconds since 1970; None where there is none that can be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """What rows get that don't say it themselves.
+
+    The id is made of the file's content and the row's number: the same file again counts nothing twice.
+    """
+
+    fingerprint: str
+    timestamp: datetime
+
+    def prediction_id(self, number: int) -> str:
+        return f"replay-{self.fingerprint[:ID_DIGITS]}-{number}"
+
+
+@dataclass(frozen=True, slots=True)
+class ArrowRows:
+    """Rows in columns. `batch` has its final names and all ids and times."""
+
+    batch: pa.RecordBatch
+    first: int
+
+    @property
+    def content_type(self) -> str:
+        return ARROW
+
+    def __len__(self) -> int:
+        return int(self.batch.num_rows)
+
+    def number(self, index: int) -> int:
+        return self.first + index
+
+    def part(self, start: int, end: int) -> ArrowRows:
+        return ArrowRows(self.batch.slice(start, end - start), self.first + start)
+
+    def body(self) -> bytes:
+        import pyarrow as pa
+
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, self.batch.schema) as writer:
+            writer.write_batch(self.batch)
+        return bytes(sink.getvalue())
+
+    def times(self) -> Sequence[int | None]:
+        import pyarrow as pa
+
+        column = self.batch.column("timestamp")
+        if pa.types.is_timestamp(column.type):
+            # Nanoseconds are cut off, as the service does.
+            moments = column.cast(pa.timestamp("us", column.type.tz), safe=False)
+            counts: list[int | None] = moments.cast(pa.int64()).to_pylist()
+            return counts
+        return [_moment(value) for value in column.to_pylist()]
+
+
+def filled(batch: pa.RecordBatch, first: int, filling: Filling) -> ArrowRows:
+    """The rows with an id and a time for each."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    size = batch.num_rows
+    columns: dict[str, Any] = {name: batch.column(index) for index, name in enumerate(batch.schema.names)}
+    ids = columns.get("prediction_id")
+    if ids is None or ids.null_count:
+        derived = pa.array([filling.prediction_id(first + index) for index in range(size)], pa.string())
+        columns["prediction_id"] = derived if ids is None else pc.coalesce(ids.cast(pa.string()), derived)
+    times = columns.get("timestamp")
+    if times is not None and pa.types.is_date(times.type):
+        times = columns["timestamp"] = times.cast(pa.timestamp("us"))
+    if times is None or pa.types.is_null(times.type):
+        columns["timestamp"] = pa.repeat(pa.scalar(filling.timestamp, pa.timestamp("us", "UTC")), size)
+    elif times.null_count:
+        columns["timestamp"] = pc.coalesce(times, _as_type(filling.timestamp, times.type))
+    return ArrowRows(pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns)), first)
+
+
+def _as_type(moment: datetime, kind: Any) -> Any:
+    import pyarrow as pa
+
+    if pa.types.is_timestamp(kind):
+        return pa.scalar(moment if kind.tz else moment.replace(tzinfo=None), pa.timestamp("us", kind.tz)).cast(kind)
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return pa.scalar(moment.isoformat(), kind)
+    raise Stop(f"The column timestamp is neither a time nor text, but {kind}, and some rows have none.")
+
+
+@dataclass(frozen=True, slots=True)
+class LineRows:
+    """Rows as lines of JSON, with the number of each line."""
+
+    lines: Sequence[bytes]
+    numbers: Sequence[int]
+
+    @property
+    def content_type(self) -> str:
+        return NDJSON
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def number(self, index: int) -> int:
+        return self.numbers[index]
+
+    def part(self, start: int, end: int) -> LineRows:
+        return LineRows(self.lines[start:end], self.numbers[start:end])
+
+    def body(self) -> bytes:
+        return b"\n".join(self.lines)
+
+    def times(self) -> Sequence[int | None]:
+        return [_time_of_line(line) for line in self.lines]
+
+
+class _Timed(msgspec.Struct):
+    timestamp: datetime | None = None
+
+
+_read_time = msgspec.json.Decoder(_Timed).decode
+
+
+def _time_of_line(line: bytes) -> int | None:
+    try:
+        moment = _read_time(line).timestamp
+    except msgspec.DecodeError:
+        return None
+    return None if moment is None else _microseconds(moment)
+
+
+def _moment(value: object) -> int | None:
+    try:
+        return None if value is None else _microseconds(msgspec.convert(value, datetime))
+    except msgspec.ValidationError:
+        return None
+
+
+def _microseconds(moment: datetime) -> int:
+    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return round(aware.timestamp() * 1_000_000)

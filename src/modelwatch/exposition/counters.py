@@ -1,0 +1,233 @@
+"""Event counters: what happened in this process since it started."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
+from prometheus_client.metrics import MetricWrapperBase
+
+from modelwatch.events import Prediction
+from modelwatch.stats import Profile
+from modelwatch.storage import Committed, Increment, Layout
+
+SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+# A process's series can't be taken back (not at all with several workers), so what clients can name has an end.
+OTHER = "(other)"
+MAX_STREAMS = 1_000
+MAX_FEATURE_SERIES = 10_000
+MAX_KNOWN_LAYOUTS = 1_000
+
+MetricT = TypeVar("MetricT", bound=MetricWrapperBase)
+
+
+class EventCounters:
+    """Implements what the batcher, the chores and the routes tell their observers.
+
+    Labels are names that were committed or have a reference. `max_features`: how many features of a model get counters
+    of their own, first come first served; the others share those named `(other)`, so that sums stay right.
+    """
+
+    def __init__(self, registry: CollectorRegistry, max_features: int = 100) -> None:
+        self._max_features = max_features
+        self._features: dict[str, set[str]] = {}
+        self._special_cells: dict[int, _SpecialCells] = {}
+        stream = ("model_name", "model_version", "environment")
+        self._predictions = _Children(
+            Counter("ml_predictions_total", "Predictions stored, each counted once.", stream, registry=registry),
+            MAX_STREAMS,
+        )
+        self._duplicates = _Children(
+            Counter(
+                "ml_duplicate_predictions_total",
+                "Predictions that were sent again and had been stored before.",
+                ("model_name",),
+                registry=registry,
+            ),
+            MAX_STREAMS,
+        )
+        self._latency = _Children(
+            Histogram(
+                "ml_prediction_latency_seconds",
+                "Latency of the model as its service reported it.",
+                ("model_name", "model_version"),
+                registry=registry,
+                buckets=SECONDS_BUCKETS,
+            ),
+            MAX_STREAMS,
+        )
+        self._missing = _Children(
+            Counter(
+                "ml_missing_features_total",
+                "Values of a referenced feature that were null or absent.",
+                ("model_name", "feature_name"),
+                registry=registry,
+            ),
+            MAX_FEATURE_SERIES,
+        )
+        self._invalid = _Children(
+            Counter(
+                "ml_invalid_features_total",
+                "Values of a referenced feature that break a rule: invalid_type, below_range or above_range (of the"
+                " reference), unseen_category.",
+                ("model_name", "feature_name", "validation_rule"),
+                registry=registry,
+            ),
+            MAX_FEATURE_SERIES,
+        )
+        self._rejected = _Children(
+            Counter(
+                "ml_ingest_rejected_total",
+                "Requests, and rows of batches, that were not taken.",
+                ("reason",),
+                registry=registry,
+            ),
+            MAX_STREAMS,
+        )
+        self._check_seconds = _Children(
+            Summary(
+                "ml_drift_check_duration_seconds",
+                "Time that drift checks took, scheduled and asked for.",
+                ("model_name",),
+                registry=registry,
+            ),
+            MAX_STREAMS,
+        )
+        self._commit_seconds = Histogram(
+            "ml_commit_seconds",
+            "Time that a batch of predictions took to become durable.",
+            registry=registry,
+            buckets=SECONDS_BUCKETS,
+        )
+        self._queue_depth = Gauge(
+            "ml_ingest_queue_depth",
+            "Predictions that wait to be stored.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self._chores_failed = Counter(
+            "modelwatch_chores_failed_total",
+            "Rounds of background work that failed and will be tried again.",
+            registry=registry,
+        )
+
+    def committed(self, events: Sequence[Prediction], outcome: Committed, seconds: float) -> None:
+        """Counts a commit: only events that were new count as predictions."""
+        self._commit_seconds.observe(seconds)
+        new = 0
+        for increment in outcome.increments:
+            model, _, version, environment, _ = increment.key
+            self._predictions.of(model, version, environment).inc(increment.predictions)
+            self._count_special_cells(increment)
+            new += increment.predictions
+        for event, accepted in zip(events, outcome.accepted, strict=True):
+            if accepted and event.latency_ms is not None:
+                self._latency.of(event.model_name, event.model_version).observe(event.latency_ms / 1_000)
+        if new < len(events):
+            repeated = collections.Counter(
+                event.model_name for event, accepted in zip(events, outcome.accepted, strict=True) if not accepted
+            )
+            for model, count in repeated.items():
+                self._duplicates.of(model).inc(count)
+
+    def queue_depth(self, events: int) -> None:
+        """Takes down how many predictions wait to be stored."""
+        self._queue_depth.set(events)
+
+    def rejected(self, reason: str) -> None:
+        """Counts a request or a row that was not taken; the reason is the slug of its problem."""
+        self._rejected.of(reason).inc()
+
+    def evaluated(self, model: str, seconds: float) -> None:
+        """Takes down how long a drift check of a registered model took."""
+        self._check_seconds.of(model).observe(seconds)
+
+    def chores_failed(self) -> None:
+        """Counts a round of background work that failed."""
+        self._chores_failed.inc()
+
+    def _count_special_cells(self, increment: Increment) -> None:
+        cells = self._cells_of(increment.layout)
+        counts = increment.counts[cells.places]
+        model = increment.key.model
+        for index in np.flatnonzero(counts):
+            name, rule = cells.meanings[index]
+            feature = self._feature_label(model, name)
+            child = self._missing.of(model, feature) if rule is None else self._invalid.of(model, feature, rule)
+            child.inc(int(counts[index]))
+
+    def _cells_of(self, layout: Layout) -> _SpecialCells:
+        known = self._special_cells.get(id(layout))
+        if known is None:
+            if len(self._special_cells) >= MAX_KNOWN_LAYOUTS:
+                self._special_cells.clear()
+            known = self._special_cells[id(layout)] = _special_cells(layout)
+        return known
+
+    def _feature_label(self, model: str, feature: str) -> str:
+        named = self._features.setdefault(model, set())
+        if feature not in named:
+            if len(named) >= self._max_features:
+                return OTHER
+            named.add(feature)
+        return feature
+
+
+class _Children(Generic[MetricT]):
+    """The children of a metric, each looked up once; when there are `limit` of them, all others are one."""
+
+    def __init__(self, metric: MetricT, limit: int) -> None:
+        self._metric = metric
+        self._limit = limit
+        self._known: dict[tuple[str, ...], MetricT] = {}
+
+    def of(self, *labels: str) -> MetricT:
+        """The child with these label values."""
+        child = self._known.get(labels)
+        if child is None:
+            if len(self._known) >= self._limit:
+                return self._metric.labels(*[OTHER] * len(labels))
+            child = self._known[labels] = self._metric.labels(*labels)
+        return child
+
+
+@dataclass(frozen=True, slots=True)
+class _SpecialCells:
+    """Where the counts of a layout hold what is wrong with its features.
+
+    meanings: for each place the feature and the rule it breaks; None when its value is missing.
+    layout: held, so that its id stays its own.
+    """
+
+    layout: Layout
+    places: NDArray[np.intp]
+    meanings: list[tuple[str, str | None]]
+
+
+def _special_cells(layout: Layout) -> _SpecialCells:
+    places: list[int] = []
+    meanings: list[tuple[str, str | None]] = []
+    for subject, place in layout.slices.items():
+        if subject.kind != "feature":
+            continue
+        binning = layout.binnings[subject]
+        # A profile that counts i in its cell i says where it keeps what; 0 is an ordinary cell: it has no such count.
+        cells = Profile(binning, np.arange(binning.size))
+        rules = {
+            None: cells.missing,
+            "invalid_type": cells.invalid,
+            "below_range": cells.below,
+            "above_range": cells.above,
+            "unseen_category": cells.unseen,
+        }
+        for rule, cell in rules.items():
+            if cell:
+                places.append(place.start + cell)
+                meanings.append((subject.name, rule))
+    return _SpecialCells(layout, np.array(places, dtype=np.intp), meanings)

@@ -1,0 +1,76 @@
+"""The answer to a scrape: event counters of the process (or of all workers of a host) and state gauges of the store."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+
+from prometheus_client import CollectorRegistry, ProcessCollector, disable_created_metrics, values
+from prometheus_client.core import InfoMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+from modelwatch.errors import SettingsError
+from modelwatch.exposition.counters import EventCounters
+from modelwatch.exposition.state import StateCollector
+from modelwatch.storage import Store
+
+MULTIPROCESS_DIR = "PROMETHEUS_MULTIPROC_DIR"
+
+
+class Exposition:
+    """What this process serves at /metrics, and the counters that it is told to count with.
+
+    With several workers on a host, PROMETHEUS_MULTIPROC_DIR names a directory that they share and that was empty when
+    the first one started. It must be set before prometheus_client is imported; raises SettingsError otherwise.
+    """
+
+    def __init__(self, *, store: Store, clock: Callable[[], int], version: str, max_features: int) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        events = CollectorRegistry()
+        self.counters = EventCounters(events, max_features)
+        self._served = CollectorRegistry()
+        if _shared_by_workers():
+            MultiProcessCollector(self._served)  # type: ignore[no-untyped-call]
+        else:
+            self._served.register(events)
+            ProcessCollector(registry=self._served)
+        self._served.register(_BuildInfo(version))
+        self._served.register(StateCollector(store, max_features, clock))
+
+    def rejected(self, reason: str) -> None:
+        """Counts a request or a row that was not taken."""
+        self.counters.rejected(reason)
+
+    def checked(self, model: str, seconds: float) -> None:
+        """Takes down how long a drift check took that was asked for."""
+        self.counters.evaluated(model, seconds)
+
+    def render(self, accept: str | None) -> tuple[bytes, str]:
+        """Body and content type of a scrape, in the format that the Accept header asks for."""
+        try:
+            encode, content_type = choose_encoder(accept or "")
+        except (TypeError, ValueError):  # a version that is no number: as if nothing had been asked for
+            encode, content_type = choose_encoder("")
+        return encode(self._served), content_type
+
+
+class _BuildInfo(Collector):
+    """The version that runs. (The library's own Info does not work with several workers.)"""
+
+    def __init__(self, version: str) -> None:
+        self._version = version
+
+    def collect(self) -> Iterable[Metric]:
+        return [InfoMetricFamily("modelwatch_build", "The version that runs.", value={"version": self._version})]
+
+
+def _shared_by_workers() -> bool:
+    wanted = MULTIPROCESS_DIR in os.environ
+    if wanted and values.ValueClass is values.MutexValue:
+        raise SettingsError(
+            f"{MULTIPROCESS_DIR} was set after prometheus_client had been imported, so the counters of this process"
+            " would be missing. Set it before the service is imported."
+        )
+    return wanted
