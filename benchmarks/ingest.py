@@ -108,8 +108,8 @@ def requests_per_second(url: str, prefix: str, folder: Path) -> float:
     return float(found[1])
 
 
-def run() -> list[Row]:
-    """Both servers side by side, in alternating rounds."""
+def run(*, quick: bool = False) -> list[Row]:
+    """Both servers side by side, in alternating rounds; `quick`: one round."""
     if shutil.which("wrk") is None or (os.cpu_count() or 1) < 2:
         print("ingest: skipped, it needs wrk (apt-get install wrk) and two cores", file=sys.stderr)
         return []
@@ -131,7 +131,7 @@ def run() -> list[Row]:
             # Past the provisional reference: from then on every value is counted in its bins.
             requests_per_second("http://127.0.0.1:18090/api/v1/predictions", "warm", folder)
             requests_per_second("http://127.0.0.1:18091/api/v1/predictions", "warm", folder)
-            for number in range(ROUNDS):
+            for number in range(1 if quick else ROUNDS):
                 plain.append(requests_per_second("http://127.0.0.1:18091/api/v1/predictions", f"r{number}", folder))
                 ours.append(requests_per_second("http://127.0.0.1:18090/api/v1/predictions", f"r{number}", folder))
     ours_median, plain_median = statistics.median(ours), statistics.median(plain)
@@ -143,7 +143,7 @@ def run() -> list[Row]:
             baseline=plain_median,
             ratio=ours_median / plain_median,
             note=(
-                f"baseline: FastAPI + pydantic, in memory; one core each; {ROUNDS} rounds of {SECONDS} s,"
+                f"baseline: FastAPI + pydantic, in memory; one core each; {len(ours)} rounds of {SECONDS} s,"
                 f" ours {min(ours):.0f}-{max(ours):.0f}, baseline {min(plain):.0f}-{max(plain):.0f}"
             ),
         )

@@ -84,6 +84,7 @@ def build_service(settings: Settings) -> ASGIApp:
         ledger,
         exposition.counters,
         max_events=settings.max_buffer_size,
+        max_bytes=settings.max_buffer_bytes,
         linger_seconds=settings.commit_linger_ms / 1_000,
         give_up_seconds=settings.request_timeout_seconds,
     )

@@ -68,7 +68,7 @@ def observed() -> Observed:
 
 @pytest.fixture
 def batcher(gate: Gate, observed: Observed) -> Iterator[Batcher]:
-    batcher = Batcher(gate, observed, max_events=5, linger_seconds=0.0, give_up_seconds=0.3)  # type: ignore[arg-type]
+    batcher = Batcher(gate, observed, max_events=5, max_bytes=1_000, linger_seconds=0.0, give_up_seconds=0.3)  # type: ignore[arg-type]
     batcher.start()
     yield batcher
     gate.open.set()
@@ -81,9 +81,9 @@ def locked() -> OperationalError:
 
 def test_requests_that_wait_together_share_a_commit(batcher: Batcher, gate: Gate, observed: Observed) -> None:
     async def scenario() -> list[list[bool]]:
-        first = asyncio.create_task(batcher.submit([event("a")]))
+        first = asyncio.create_task(batcher.submit([event("a")], 100))
         await asyncio.to_thread(gate.reached.wait, 5)
-        others = [asyncio.create_task(batcher.submit([event(name)])) for name in ("b", "c", "a")]
+        others = [asyncio.create_task(batcher.submit([event(name)], 100)) for name in ("b", "c", "a")]
         await asyncio.sleep(0)
         gate.open.set()
         return await asyncio.gather(first, *others)
@@ -95,27 +95,40 @@ def test_requests_that_wait_together_share_a_commit(batcher: Batcher, gate: Gate
 
 def test_a_full_queue_refuses_and_loses_nothing(batcher: Batcher, gate: Gate, store: Store) -> None:
     async def scenario() -> None:
-        waiting = asyncio.create_task(batcher.submit([event(str(index)) for index in range(4)]))
+        waiting = asyncio.create_task(batcher.submit([event(str(index)) for index in range(4)], 100))
         await asyncio.to_thread(gate.reached.wait, 5)
         with pytest.raises(QueueFull, match="MAX_BUFFER_SIZE is 5"):
-            await batcher.submit([event("x"), event("y")])
+            await batcher.submit([event("x"), event("y")], 100)
         gate.open.set()
         assert await waiting == [True] * 4
-        assert await batcher.submit([event("x"), event("y")]) == [True, True]
+        assert await batcher.submit([event("x"), event("y")], 100) == [True, True]
 
     asyncio.run(scenario())
     assert stored_and_counted(store) == (6, 6)
 
 
+def test_a_queue_full_of_bytes_refuses_too(batcher: Batcher, gate: Gate) -> None:
+    async def scenario() -> None:
+        waiting = asyncio.create_task(batcher.submit([event("a")], 900))
+        await asyncio.to_thread(gate.reached.wait, 5)
+        with pytest.raises(QueueFull, match="MAX_BUFFER_BYTES is 1000"):
+            await batcher.submit([event("b")], 200)
+        gate.open.set()
+        assert await waiting == [True]
+        assert await batcher.submit([event("b")], 200) == [True]
+
+    asyncio.run(scenario())
+
+
 def test_a_batch_larger_than_the_queue_is_taken_when_nothing_waits(batcher: Batcher, gate: Gate) -> None:
     gate.open.set()
-    assert asyncio.run(batcher.submit([event(str(index)) for index in range(9)])) == [True] * 9
+    assert asyncio.run(batcher.submit([event(str(index)) for index in range(9)], 100)) == [True] * 9
 
 
 def test_a_store_that_is_away_for_a_moment_is_waited_for(batcher: Batcher, gate: Gate, store: Store) -> None:
     gate.open.set()
     gate.errors = [locked(), locked()]
-    assert asyncio.run(batcher.submit([event("a")])) == [True]
+    assert asyncio.run(batcher.submit([event("a")], 100)) == [True]
     assert stored_and_counted(store) == (1, 1)
 
 
@@ -123,18 +136,18 @@ def test_a_store_that_stays_away_is_said_to_be(batcher: Batcher, gate: Gate, sto
     gate.open.set()
     gate.errors = [locked() for _ in range(50)]
     with pytest.raises(StoreUnavailable):
-        asyncio.run(batcher.submit([event("a")]))
+        asyncio.run(batcher.submit([event("a")], 100))
     gate.errors.clear()
-    assert asyncio.run(batcher.submit([event("a")])) == [True]
+    assert asyncio.run(batcher.submit([event("a")], 100)) == [True]
     assert stored_and_counted(store) == (1, 1)
 
 
 def test_an_event_that_the_store_refuses_fails_only_its_own_request(batcher: Batcher, gate: Gate, store: Store) -> None:
     async def scenario() -> list[list[bool] | BaseException]:
         gate.poison = "bad"
-        first = asyncio.create_task(batcher.submit([event("a")]))
+        first = asyncio.create_task(batcher.submit([event("a")], 100))
         await asyncio.to_thread(gate.reached.wait, 5)
-        others = [asyncio.create_task(batcher.submit([event(name)])) for name in ("b", "bad", "c")]
+        others = [asyncio.create_task(batcher.submit([event(name)], 100)) for name in ("b", "bad", "c")]
         await asyncio.sleep(0)
         gate.open.set()
         return await asyncio.gather(first, *others, return_exceptions=True)
@@ -149,25 +162,25 @@ def test_an_unexpected_error_is_given_to_the_request_and_the_writer_lives(batche
     gate.open.set()
     gate.errors = [ZeroDivisionError("a bug")]
     with pytest.raises(ZeroDivisionError):
-        asyncio.run(batcher.submit([event("a")]))
+        asyncio.run(batcher.submit([event("a")], 100))
     assert batcher.alive
-    assert asyncio.run(batcher.submit([event("a")])) == [True]
+    assert asyncio.run(batcher.submit([event("a")], 100)) == [True]
 
 
 def test_closing_stores_what_is_queued_and_refuses_what_comes_after(gate: Gate, store: Store) -> None:
-    batcher = Batcher(gate, Observed(), max_events=5, linger_seconds=0.0)  # type: ignore[arg-type]
+    batcher = Batcher(gate, Observed(), max_events=5, max_bytes=1_000, linger_seconds=0.0)  # type: ignore[arg-type]
     batcher.start()
 
     async def scenario() -> None:
-        waiting = asyncio.create_task(batcher.submit([event("a")]))
+        waiting = asyncio.create_task(batcher.submit([event("a")], 100))
         await asyncio.to_thread(gate.reached.wait, 5)
-        queued = asyncio.create_task(batcher.submit([event("b")]))
+        queued = asyncio.create_task(batcher.submit([event("b")], 100))
         await asyncio.sleep(0)
         gate.open.set()
         await asyncio.to_thread(batcher.close)
         assert [await waiting, await queued] == [[True], [True]]
         with pytest.raises(StoreUnavailable):
-            await batcher.submit([event("c")])
+            await batcher.submit([event("c")], 100)
 
     asyncio.run(scenario())
     assert stored_and_counted(store) == (2, 2)
@@ -175,9 +188,9 @@ def test_closing_stores_what_is_queued_and_refuses_what_comes_after(gate: Gate, 
 
 def test_a_client_that_went_away_does_not_disturb_the_others(batcher: Batcher, gate: Gate, store: Store) -> None:
     async def scenario() -> None:
-        gone = asyncio.create_task(batcher.submit([event("a")]))
+        gone = asyncio.create_task(batcher.submit([event("a")], 100))
         await asyncio.to_thread(gate.reached.wait, 5)
-        stays = asyncio.create_task(batcher.submit([event("b")]))
+        stays = asyncio.create_task(batcher.submit([event("b")], 100))
         await asyncio.sleep(0)
         gone.cancel()
         gate.open.set()

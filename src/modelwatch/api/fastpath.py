@@ -71,7 +71,7 @@ class FastPath:
 async def take_prediction(state: ServiceState, body: bytes) -> Answer:
     """Decodes one prediction and answers once it is durable. Raises RequestError or ServiceError."""
     event = state.decoder.prediction(body)
-    [accepted] = await state.batcher.submit((event,))
+    [accepted] = await state.batcher.submit((event,), len(body))
     content = _STATUS[accepted] + _encode(event.prediction_id) + b"}"
     return 202, _json_headers(content), content
 

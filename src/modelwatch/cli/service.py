@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from modelwatch.cli.ending import Refused, Stop, Unreachable
+from modelwatch.cli.address import normal_url
+from modelwatch.cli.ending import Refused, Unreachable
 
-DEFAULT_URL = "http://localhost:8000"
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
 TRY_AGAIN = {429, 502, 503, 504}
 FIRST_PAUSE_SECONDS = 0.1
@@ -108,23 +108,6 @@ class Service:
         if isinstance(error, httpx.ConnectError):
             return f"No service answers at {self.url}: start one with `modelwatch serve`, or name another with --url."
         return f"The service at {self.url} did not answer: {str(error) or type(error).__name__}"
-
-
-def normal_url(text: str) -> str:
-    """The address of a service without a slash at its end. Raises Stop when it is none.
-
-    >>> normal_url("localhost:8000/")
-    'http://localhost:8000'
-    """
-    url = text if "://" in text else f"http://{text}"
-    try:
-        parts = urlsplit(url)
-        valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        valid = False
-    if not valid:
-        raise Stop(f"{text!r} is not the address of a service; expected something like {DEFAULT_URL}")
-    return url.rstrip("/")
 
 
 def retry_after(response: httpx.Response) -> float:

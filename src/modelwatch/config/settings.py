@@ -175,6 +175,13 @@ class Settings(BaseModel):
         ge=1,
         le=10**7,
     )
+    max_buffer_bytes: int = _setting(
+        268_435_456,
+        "Bytes of request bodies whose predictions may wait to be stored; beyond it: 503.",
+        "67108864",
+        ge=1024,
+        le=2**40,
+    )
     commit_linger_ms: float = _setting(
         2.0, "Milliseconds that a commit waits for more predictions to join it.", "5", ge=0, le=1000
     )

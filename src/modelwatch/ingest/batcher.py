@@ -20,6 +20,7 @@ from modelwatch.storage import Committed, Ledger
 MAX_EVENTS_PER_COMMIT = 2_000
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 1.0
+AGAIN = "Send the same predictions again after the pause in Retry-After."
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ class IngestObserver(Protocol):
 @dataclass(slots=True)
 class _Job:
     events: Sequence[Prediction]
+    size: int
     answer: asyncio.Future[list[bool]]
     loop: asyncio.AbstractEventLoop
 
@@ -48,16 +50,19 @@ class Batcher:
         observer: IngestObserver,
         *,
         max_events: int,
+        max_bytes: int,
         linger_seconds: float,
         give_up_seconds: float = 10.0,
     ) -> None:
         self._ledger = ledger
         self._observer = observer
         self._max_events = max_events
+        self._max_bytes = max_bytes
         self._linger = linger_seconds
         self._give_up = give_up_seconds
         self._jobs: deque[_Job] = deque()
         self._queued = 0
+        self._queued_bytes = 0
         self._wake = threading.Condition()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="modelwatch-writer", daemon=True)
@@ -77,27 +82,38 @@ class Batcher:
             self._wake.notify()
         self._thread.join()
 
-    async def submit(self, events: Sequence[Prediction]) -> list[bool]:
-        """Returns, once the events are durable, which of them were new.
+    async def submit(self, events: Sequence[Prediction], size: int) -> list[bool]:
+        """Returns, once the events are durable, which of them were new. `size`: bytes of the body that they came in.
 
         Raises QueueFull when they don't fit in the queue and StoreUnavailable when the store can't take them; in both
         cases the same events may be sent again.
         """
         loop = asyncio.get_running_loop()
-        job = _Job(events, loop.create_future(), loop)
+        job = _Job(events, size, loop.create_future(), loop)
         with self._wake:
             if self._closing:
                 raise StoreUnavailable("The service is shutting down.", retry_after=5)
-            if self._queued and self._queued + len(events) > self._max_events:
-                raise QueueFull(
-                    f"{self._queued} predictions wait to be stored, and MAX_BUFFER_SIZE is {self._max_events}."
-                    " Send the same predictions again after the pause in Retry-After."
-                )
+            self._check_room(len(events), size)
             self._jobs.append(job)
             self._queued += len(events)
+            self._queued_bytes += size
             if len(self._jobs) == 1:
                 self._wake.notify()
         return await job.answer
+
+    def _check_room(self, events: int, size: int) -> None:
+        """An empty queue takes anything that the limits of a request let through."""
+        if not self._queued:
+            return
+        if self._queued + events > self._max_events:
+            raise QueueFull(
+                f"{self._queued} predictions wait to be stored, and MAX_BUFFER_SIZE is {self._max_events}. {AGAIN}"
+            )
+        if self._queued_bytes + size > self._max_bytes:
+            raise QueueFull(
+                f"{self._queued_bytes} bytes of predictions wait to be stored, and MAX_BUFFER_BYTES is"
+                f" {self._max_bytes}. {AGAIN}"
+            )
 
     def _run(self) -> None:
         while True:
@@ -141,6 +157,7 @@ class Batcher:
                 place += len(job.events)
         with self._wake:
             self._queued -= len(events)
+            self._queued_bytes -= sum(job.size for job in jobs)
             self._observer.queue_depth(self._queued)
         by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Job, list[bool] | Exception]]] = {}
         for job, outcome in outcomes:

@@ -10,6 +10,7 @@ import numpy as np
 
 SMALL_SAMPLE = 140
 LARGEST_EXACT = 100_000
+LARGEST_SUM = 40_000
 TERMS = np.arange(0.0, 12.0)
 
 
@@ -34,9 +35,35 @@ def survival(d: float, n: int) -> float:
 
 
 def _one_sided(d: float, n: int) -> float:
-    from scipy.special import smirnov  # loaded on first use: it takes a third of a second
+    """The probability that the one-sided statistic is at least d."""
+    return _smirnov_sum(d, n) if n <= LARGEST_SUM else _smirnov_series(d, n)
 
-    return float(smirnov(n, d))
+
+def _smirnov_sum(d: float, n: int) -> float:
+    """Smirnov's exact sum. `scipy.special.smirnov` is the same number, ten times slower at the n of a busy window."""
+    from scipy.special import gammaln  # loaded on first use: it takes a third of a second
+
+    j = np.arange(0.0, math.floor(n * (1.0 - d)) + 1.0)
+    ahead = d + j / n
+    behind = np.maximum(1.0 - ahead, np.finfo(float).tiny)
+    logs = gammaln(n + 1.0) - gammaln(j + 1.0) - gammaln(n - j + 1.0) + (j - 1.0) * np.log(ahead)
+    return float(d * np.exp(logs + (n - j) * np.log(behind)).sum())
+
+
+def _smirnov_series(d: float, n: int) -> float:
+    """Its expansion in 1/sqrt(n), as a sum of exponents so that it stays a probability far out in the tail.
+
+    Relative error at the n that it is used for: below 1e-5 where p > 1e-20, a few per cent at p = 1e-120.
+    Source: Smirnov's expansion (1944), whose terms the tests hold against the sum.
+    """
+    z, root = d * math.sqrt(n), math.sqrt(n)
+    first = -2.0 * z / 3.0
+    second = 2.0 * z**2 / 3.0 * (1.0 - 2.0 * z**2 / 3.0)
+    third = 4.0 * z / 9.0 * (0.2 - 19.0 * z**2 / 15.0 + 2.0 * z**4 / 3.0)
+    exponent = first / root
+    exponent += (second - first**2 / 2.0) / n
+    exponent += (third - first * second + first**3 / 3.0) / (n * root)
+    return math.exp(min(0.0, exponent - 2.0 * z**2))
 
 
 def _exact(d: float, n: int) -> float:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, or_, select
 
 from modelwatch.events import Prediction, Scalar
-from modelwatch.stats import Binning, decode_binning
+from modelwatch.stats import Binning, category_name, decode_binning
 from modelwatch.storage import tables
 
 Kind = Literal["feature", "prediction", "score", "latency"]
@@ -51,7 +51,7 @@ def subject_values(subject: Subject, events: Iterable[Prediction]) -> list[Scala
 def score_of(event: Prediction) -> float | None:
     """The probability as one number; of a map of classes, the one of the predicted class."""
     if isinstance(event.probability, dict):
-        return event.probability.get(str(event.prediction))
+        return event.probability.get(category_name(event.prediction) or "")
     return event.probability
 
 

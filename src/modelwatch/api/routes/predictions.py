@@ -77,7 +77,7 @@ async def log_predictions(request: Request) -> Response:
         batch: DecodedBatch = state.decoder.batch(body, content_type, defaults)
     else:
         batch = await asyncio.to_thread(state.decoder.batch, body, content_type, defaults)
-    accepted = await state.batcher.submit(batch.events) if batch.events else []
+    accepted = await state.batcher.submit(batch.events, len(body)) if batch.events else []
     for _ in batch.rejected:
         state.metrics.rejected("invalid-input")
     new = sum(accepted)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from modelwatch.cli.replay.rows import Rows
 
@@ -37,10 +37,10 @@ def paced(
             yield rows.part(start, end)
 
 
-def _filled_forward(times: Iterable[int | None]) -> list[int]:
-    """Each time, never before an earlier one; a missing one is that of the row before."""
+def _filled_forward(times: Sequence[int | None]) -> list[int]:
+    """Each time, never before an earlier one; a missing one is that of the row before, or of the first that has one."""
     result: list[int] = []
-    last = 0
+    last = next((time for time in times if time is not None), 0)
     for time in times:
         last = max(last, time or 0)
         result.append(last)

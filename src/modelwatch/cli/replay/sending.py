@@ -79,7 +79,9 @@ def _send(rows: Rows, service: Service, params: Mapping[str, str], tally: Tally)
 
 def _count_as_rejected(rows: Rows, refusal: Refused, tally: Tally) -> bool:
     """Whether the refusal is about each of the rows, rather than about what they have in common."""
-    places = [(_ROW.fullmatch(str(each.get("pointer"))), str(each.get("message"))) for each in errors_of(refusal.problem)]
+    places = [
+        (_ROW.fullmatch(str(each.get("pointer"))), str(each.get("message"))) for each in errors_of(refusal.problem)
+    ]
     if refusal.status == INVALID and places and all(match for match, _ in places):
         named = {int(match[1]): (match[2] or "", message) for match, message in reversed(places) if match}
     elif refusal.status == UNREADABLE and rows.content_type == NDJSON:

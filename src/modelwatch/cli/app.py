@@ -1,0 +1,207 @@
+"""The commands and their options. What a command does lives in a module of its own, imported when it is called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from modelwatch.cli.address import DEFAULT_URL
+from modelwatch.cli.ending import INTERRUPTED, OK, Stop
+from modelwatch.cli.output import tell
+
+# Help texts keep their lines; tracebacks stay Python's own.
+app = typer.Typer(
+    name="modelwatch",
+    help="Watches machine-learning models in production: has the data moved, is the model still right?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+reference = typer.Typer(help="What drift is measured against.", no_args_is_help=True)
+app.add_typer(reference, name="reference")
+
+Url = Annotated[str, typer.Option("--url", help="Address of the service.", envvar="MODELWATCH_URL")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+ColumnMapOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column-map",
+        metavar="OLD=NEW",
+        help="What a column of the file is called here; OLD= leaves it out. Repeat it.",
+    ),
+]
+FormatOption = Annotated[str, typer.Option("--format", help="auto, parquet, csv or ndjson.")]
+
+
+def run(argv: list[str] | None) -> int:
+    """Runs one command and returns its exit code."""
+    try:
+        app(args=argv, prog_name="modelwatch")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else OK
+    except Stop as stop:
+        tell(stop.message)
+        return stop.code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return OK
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.  [HOST]")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.  [PORT]")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that serve.  [WORKERS]")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder for what is kept on disk.  [DATA_DIR]")] = None,
+    database_url: Annotated[str | None, typer.Option(help="The store.  [DATABASE_URL]")] = None,
+    debug: Annotated[bool | None, typer.Option("--debug/--no-debug", help="Log in detail.  [DEBUG]")] = None,
+    log_format: Annotated[str | None, typer.Option(help="text or json.  [LOG_FORMAT]")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --log-format json.")] = False,
+) -> None:
+    """Start the service.
+
+    Every option is a setting, whose name stands beside it; docs/settings.md has them all.
+    """
+    from modelwatch.cli import serving
+
+    overrides = {
+        "host": host,
+        "port": port,
+        "workers": workers,
+        "data_dir": None if data_dir is None else str(data_dir),
+        "database_url": database_url,
+        "debug": debug,
+        "log_format": "json" if as_json else log_format,
+    }
+    raise typer.Exit(serving.serve(overrides))
+
+
+@app.command()
+def demo(
+    once: Annotated[
+        bool, typer.Option("--once", help="End after the report; exit code 0 if it is as expected.")
+    ] = False,
+    data_dir: Annotated[Path | None, typer.Option(help="Keep the data here; else it is removed at the end.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to use; else 8000, or another if that is taken.")] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    as_json: AsJson = False,
+) -> None:
+    """See a drift being found: a service, two days of traffic, a shift half-way, and what is said about it."""
+    from modelwatch.cli.service import Service
+    from modelwatch.demo import run_demo
+
+    raise typer.Exit(
+        run_demo(Service, once=once, data_dir=data_dir, host=host, port=port, as_json=as_json, write=typer.echo)
+    )
+
+
+@app.command()
+def replay(
+    file: Annotated[Path, typer.Argument(help="Predictions as Parquet, CSV or NDJSON; one row each.")],
+    url: Url = DEFAULT_URL,
+    model: Annotated[str | None, typer.Option(help="Model of the rows that name none.")] = None,
+    version: Annotated[str | None, typer.Option(help="Version of the rows that name none.")] = None,
+    environment: Annotated[str | None, typer.Option(help="Environment of the rows that name none.")] = None,
+    format_name: FormatOption = "auto",
+    column_map: ColumnMapOption = None,
+    timestamp: Annotated[
+        str | None, typer.Option(help="Time of the rows that have none, or `now`; else the time of the file.")
+    ] = None,
+    speed: Annotated[str, typer.Option(help="How much faster than it was lived, such as 60, or max.")] = "max",
+    batch_size: Annotated[int, typer.Option(help="Rows in one request.", min=1, max=1_000_000)] = 5_000,
+    as_json: AsJson = False,
+) -> None:
+    """Send the predictions of a file to a service.
+
+    Rows without a prediction_id get one made of the file's content and their number, so a second replay counts nothing
+    twice. Exit code 1 when rows were rejected.
+    """
+    from modelwatch.cli.columns import ColumnMap
+    from modelwatch.cli.replay import command
+
+    playback = command.Playback(
+        path=file,
+        url=url,
+        model=model,
+        version=version,
+        environment=environment,
+        format_name=format_name,
+        columns=ColumnMap.parse(column_map or ()),
+        timestamp=timestamp,
+        speed=command.parse_speed(speed),
+        batch_size=batch_size,
+        as_json=as_json,
+    )
+    raise typer.Exit(command.replay(playback))
+
+
+@app.command()
+def check(
+    model: Annotated[str, typer.Argument(help="The model to look at.")],
+    url: Url = DEFAULT_URL,
+    version: Annotated[str | None, typer.Option(help="One version; else all that share the reference.")] = None,
+    environment: Annotated[str | None, typer.Option(help="Else production.")] = None,
+    feature: Annotated[list[str] | None, typer.Option(help="Only this feature. Repeat it for more.")] = None,
+    lookback: Annotated[str | None, typer.Option(help="Such as 6h; else those of the service's LOOKBACKS.")] = None,
+    start: Annotated[str | None, typer.Option(help="Begin of the window, such as 2026-01-31T12:00:00Z.")] = None,
+    end: Annotated[str | None, typer.Option(help="End of the window.")] = None,
+    min_samples: Annotated[int | None, typer.Option(help="Values that a verdict needs.", min=1)] = None,
+    compat: Annotated[str | None, typer.Option(help="Also the scores as this other tool defines them.")] = None,
+    fail_on: Annotated[str | None, typer.Option(help="Exit code 1 on: warning (or worse), alert.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a service for drift now."""
+    from modelwatch.cli import checking
+
+    body = {
+        "model_name": model,
+        "model_version": version,
+        "environment": environment,
+        "features": feature,
+        "lookback": lookback,
+        "start": start,
+        "end": end,
+        "min_samples": min_samples,
+        "compat": compat,
+    }
+    raise typer.Exit(checking.check(url, body, fail_on, as_json))
+
+
+@reference.command("upload")
+def reference_upload(
+    file: Annotated[Path, typer.Argument(help="The sample as Parquet or CSV; one column for each feature.")],
+    model: Annotated[str, typer.Option(help="The model that it is for.")],
+    url: Url = DEFAULT_URL,
+    version: Annotated[str | None, typer.Option(help="Only for this version of the model.")] = None,
+    format_name: FormatOption = "auto",
+    column_map: ColumnMapOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Set a model's reference from a file."""
+    from modelwatch.cli import references
+    from modelwatch.cli.columns import ColumnMap
+
+    columns = ColumnMap.parse(column_map or ())
+    raise typer.Exit(references.upload(file, url, model, version, format_name, columns, as_json))
+
+
+@app.command()
+def migrate(
+    database_url: Annotated[str | None, typer.Option(help="The store.  [DATABASE_URL]")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bring the store's schema up to date. The service does it by itself when it starts."""
+    from modelwatch.cli import migrating
+
+    raise typer.Exit(migrating.migrate(database_url, as_json))
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Look at everything a service needs here: settings, disk, store, port, clock. Exit code 1 if something fails."""
+    from modelwatch.cli import doctor as doctor_module
+
+    raise typer.Exit(doctor_module.doctor(as_json))

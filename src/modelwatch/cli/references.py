@@ -1,0 +1,66 @@
+"""`modelwatch reference upload`: a file becomes what drift is measured against."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from modelwatch.cli.columns import ColumnMap
+from modelwatch.cli.ending import OK, Stop
+from modelwatch.cli.output import give_json, say, tell
+from modelwatch.cli.replay.csv_types import shape_of
+from modelwatch.cli.replay.reading import format_of
+from modelwatch.cli.service import Service
+
+REFERENCE_PATH = "/api/v1/reference"
+
+
+def upload(
+    path: Path, url: str, model: str, version: str | None, format_name: str, columns: ColumnMap, as_json: bool
+) -> int:
+    """Sends a Parquet or CSV file as the reference of a model and says what it became. Raises Stop."""
+    if not path.is_file():
+        raise Stop(f"There is no file {path}")
+    body = _as_parquet(path, format_of(path, format_name), columns)
+    params = {"model_name": model} | ({} if version is None else {"model_version": version})
+    with Service(url) as service:
+        service.check_reachable()
+        answer = service.post(REFERENCE_PATH, body, "application/vnd.apache.parquet", params)
+    if as_json:
+        give_json(answer)
+        return OK
+    say(f"{answer['model_name']} has a reference:")
+    for each in answer["references"]:
+        gaps = "".join(f", {each[what]:,} {what}" for what in ("missing", "invalid") if each[what])
+        say(f"  {each['feature_name']}: {each['feature_type']}, {each['reference_size']:,} values{gaps}")
+    return OK
+
+
+def _as_parquet(path: Path, format_name: str, columns: ColumnMap) -> bytes:
+    """The file with its columns renamed. Types are those of the file; of CSV, those that hold for all of it."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if format_name == "ndjson":
+        raise Stop("A reference is uploaded as Parquet or CSV; JSON is sent to POST /api/v1/reference.")
+    if format_name == "parquet" and not columns.names:
+        return path.read_bytes()
+    batches: list[Any]
+    if format_name == "csv":
+        shape = shape_of(path, columns.names)
+        for note in shape.notes:
+            tell(note)
+        columns.check(shape.types)
+        batches = list(shape.open(path))
+    else:
+        try:
+            file = pq.ParquetFile(path)
+        except (pa.ArrowException, OSError) as error:
+            raise Stop(f"{path} can't be read as Parquet: {str(error).splitlines()[0]}") from error
+        columns.check(file.schema_arrow.names)
+        batches = list(file.iter_batches())
+    if not batches:
+        raise Stop(f"{path} has no rows")
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_batches([columns.apply(batch) for batch in batches]), sink)
+    return bytes(sink.getvalue())

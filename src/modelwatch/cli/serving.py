@@ -1,0 +1,185 @@
+"""`modelwatch serve`: the service, in one process or several."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import logging.config
+import os
+import shutil
+import signal
+import socket
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from modelwatch.cli.ending import FOUND, INTERRUPTED, OK, UNREACHABLE, USAGE, Stop
+from modelwatch.cli.logs import logging_config
+from modelwatch.cli.output import say
+
+if TYPE_CHECKING:
+    from modelwatch.config import Settings
+
+# Orchestrators kill a service after a grace period, often 30 s; requests get this share of our 10.
+GRACEFUL_SECONDS = 8
+# Clients keep connections longer than uvicorn's 5 s, and would meet closed ones.
+KEEP_ALIVE_SECONDS = 75
+MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+MULTIPROCESS_PREFIX = "prometheus-"
+
+log = logging.getLogger(__name__)
+
+
+def settings_with(overrides: Mapping[str, Any]) -> Settings:
+    """The settings; options that are None were not given. Raises Stop that lists what is wrong."""
+    from modelwatch.config import load_settings
+    from modelwatch.errors import SettingsError
+
+    try:
+        return load_settings(**overrides)
+    except SettingsError as error:
+        raise Stop(str(error)) from error
+
+
+def serve(overrides: Mapping[str, Any]) -> int:
+    """Serves until it is told to stop, and returns the exit code. Raises Stop when it can't start."""
+    settings = settings_with(overrides)
+    port = _free_port(settings.host, settings.port)
+    # The workers are processes of their own: what the options say reaches them through the environment.
+    os.environ.update({name.upper(): _as_text(value) for name, value in overrides.items() if value is not None})
+    os.environ["PORT"] = str(port)
+    configuration = logging_config(settings.log_format, settings.debug)
+    logging.config.dictConfig(configuration)
+    for warning in settings.warnings:
+        log.warning("%s", warning)
+    schema = migrated(settings)
+    _announce(settings, port, schema)
+    with _multiprocess_folder(settings):
+        return _run(settings, port, configuration)
+
+
+def migrated(settings: Settings) -> str:
+    """Brings the store's schema up to date and returns its version. Raises Stop when the store can't be used."""
+    from modelwatch.errors import StoreUnavailable
+    from modelwatch.storage import Store
+    from modelwatch.storage.migrations import migrate
+
+    try:
+        store = Store(settings.database_url)
+        try:
+            return migrate(store)
+        finally:
+            store.close()
+    except StoreUnavailable as error:
+        raise Stop(f"The store {settings.safe_database_url} can't be used. {error.detail}", UNREACHABLE) from error
+    except OSError as error:
+        raise Stop(
+            f"The store {settings.safe_database_url} can't be made: {error.strerror}: {error.filename}."
+            " DATA_DIR or DATABASE_URL must name a place that can be written.",
+            USAGE,
+        ) from error
+
+
+def _run(settings: Settings, port: int, configuration: dict[str, Any]) -> int:
+    import uvicorn
+
+    # uvicorn raises the signal that stopped it once more when all is done; an orderly stop is no failure.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: None)
+    try:
+        uvicorn.run(
+            "modelwatch.service:create_app",
+            factory=True,
+            host=settings.host,
+            port=port,
+            workers=settings.workers,
+            log_config=configuration,
+            access_log=settings.debug,
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=GRACEFUL_SECONDS,
+        )
+    except SystemExit as end:
+        return FOUND if end.code else OK
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return OK
+
+
+def _announce(settings: Settings, port: int, schema: str) -> None:
+    host = "localhost" if settings.host in {"0.0.0.0", "::", "127.0.0.1"} else settings.host  # noqa: S104
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    if settings.log_format == "json":
+        log.info("modelwatch listens on %s, store %s, schema %s", url, settings.safe_database_url, schema)
+        return
+    say("modelwatch is starting")
+    say(f"  API      {url}/api/v1")
+    say(f"  Docs     {url}/docs")
+    say(f"  Metrics  {url}/metrics")
+    say(f"  Health   {url}/health")
+    workers = "" if settings.workers == 1 else f", {settings.workers} workers"
+    say(f"Store {settings.safe_database_url} (schema {schema}){workers}. Ctrl-C stops it.")
+
+
+def _free_port(host: str, port: int) -> int:
+    """The port, or a free one for 0. Raises Stop when it can't be listened on."""
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+            probe.listen()
+            return int(probe.getsockname()[1])
+    except socket.gaierror as error:
+        raise Stop(f"HOST {host!r} is not an address of this machine: {error.strerror}") from error
+    except OSError as error:
+        raise Stop(
+            f"Port {port} of {host} can't be listened on: {(error.strerror or str(error)).lower()}."
+            " Choose another with --port or PORT (0 takes any free one)."
+        ) from error
+
+
+@contextlib.contextmanager
+def _multiprocess_folder(settings: Settings) -> Iterator[None]:
+    """With several workers: a fresh folder where prometheus_client adds up what each of them counts.
+
+    A folder is held by a lock on a file in it, so that those of killed services are known and removed.
+    """
+    if settings.workers == 1:
+        yield
+        return
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    with _locked(settings.data_dir / f"{MULTIPROCESS_PREFIX}folders.lock", wait=True):
+        for old in settings.data_dir.glob(f"{MULTIPROCESS_PREFIX}*/"):
+            with contextlib.suppress(BlockingIOError), _locked(old / "lock", wait=False):
+                shutil.rmtree(old)
+        folder = Path(tempfile.mkdtemp(prefix=MULTIPROCESS_PREFIX, dir=settings.data_dir))
+        held = _lock(folder / "lock", wait=False)
+    os.environ[MULTIPROCESS_VARIABLE] = str(folder.resolve())
+    try:
+        yield
+    finally:
+        held.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked(path: Path, *, wait: bool) -> Iterator[None]:
+    with _lock(path, wait=wait):
+        yield
+
+
+def _lock(path: Path, *, wait: bool) -> IO[str]:
+    """An open file that is locked until it is closed. Raises BlockingIOError when another process has it."""
+    import fcntl
+
+    handle = path.open("a")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        handle.close()
+        raise
+    return handle
+
+
+def _as_text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
