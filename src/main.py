@@ -6,12 +6,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 
-def main() -> None:
+def main() -> int:
     """Serves until it is stopped; takes the options of `modelwatch serve`."""
     from modelwatch.cli import main as run
 
-    run(["serve", *sys.argv[1:]])
+    return run(["serve", *sys.argv[1:]])
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -5,4 +5,4 @@ import sys
 from modelwatch.cli import main
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or ["serve"])
+    sys.exit(main(sys.argv[1:] or ["serve"]))

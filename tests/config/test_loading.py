@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from modelwatch.config import RESERVED, Settings, load_settings
+from modelwatch.config import RESERVED, WITHHELD, Settings, load_settings
 from modelwatch.errors import SettingsError
 
 Load = Callable[..., Settings]
@@ -44,7 +44,7 @@ class TestDefaults:
             0.05,
         )
         assert (settings.drift_check_interval, settings.min_samples_for_drift, settings.workers) == (3600, 100, 1)
-        assert (settings.reference_data_window_days, settings.metrics_retention_days) == (90, 365)
+        assert (settings.host, settings.port) == ("127.0.0.1", 8000)
         assert settings.lookbacks == ("1h", "6h", "24h")
         assert settings.warnings == ()
 
@@ -73,7 +73,7 @@ class TestPrecedence:
     def test_an_empty_value_is_not_given(self, folder: Path) -> None:
         (folder / ".env").write_text("PORT=2\nHOST=\n")
         settings = load({"PORT": ""})
-        assert (settings.port, settings.host) == (2, "0.0.0.0")
+        assert (settings.port, settings.host) == (2, "127.0.0.1")
 
     def test_yaml_and_dotenv_take_lower_and_upper_case(self, folder: Path) -> None:
         (folder / "modelwatch.yaml").write_text("LOOKBACKS: [1h, 30m]\npsi_alert_threshold: 0.3\n")
@@ -171,23 +171,11 @@ class TestValues:
         assert expected in problem
         assert problem.endswith(f"got {value!r}")
 
-    @pytest.mark.parametrize(
-        ("environ", "expected"),
-        [
-            (
-                {"PSI_WARNING_THRESHOLD": "0.3"},
-                "PSI_WARNING_THRESHOLD must be below PSI_ALERT_THRESHOLD"
-                " (PSI_WARNING_THRESHOLD is 0.3 in the environment, PSI_ALERT_THRESHOLD is 0.25 by default)",
-            ),
-            (
-                {"LOOKBACKS": "7d", "METRICS_RETENTION_DAYS": "6"},
-                "METRICS_RETENTION_DAYS must cover the longest of LOOKBACKS"
-                " (LOOKBACKS is 7d in the environment, METRICS_RETENTION_DAYS is 6 in the environment)",
-            ),
-        ],
-    )
-    def test_settings_that_contradict_each_other_are_refused(self, environ: dict[str, str], expected: str) -> None:
-        assert problems(environ) == [expected]
+    def test_settings_that_contradict_each_other_are_refused(self) -> None:
+        assert problems({"PSI_WARNING_THRESHOLD": "0.3"}) == [
+            "PSI_WARNING_THRESHOLD must be below PSI_ALERT_THRESHOLD"
+            " (PSI_WARNING_THRESHOLD is 0.3 in the environment, PSI_ALERT_THRESHOLD is 0.25 by default)"
+        ]
 
     def test_all_problems_of_all_sources_are_told_at_once(self, folder: Path) -> None:
         (folder / ".env").write_text("PORTT=1\nWORKERS=many\n")
@@ -249,6 +237,51 @@ class TestReservedNames:
 
     def test_an_empty_promised_name_is_no_warning(self, folder: Path) -> None:
         assert load({"SLACK_WEBHOOK_URL": ""}).warnings == ()
+
+    @pytest.mark.parametrize("rate", ["1", "1.0"])
+    @pytest.mark.usefixtures("folder")
+    def test_to_keep_all_predictions_is_what_happens_anyway(self, rate: str) -> None:
+        assert load({"PREDICTION_SAMPLE_RATE": rate}).warnings == ()
+        assert len(load({"PREDICTION_SAMPLE_RATE": "0.2"}).warnings) == 1
+
+
+class TestProtectionsThatAreNotThere:
+    @pytest.mark.parametrize("name", sorted(WITHHELD))
+    def test_asking_for_one_refuses_the_start_and_says_what_to_do(self, folder: Path, name: str) -> None:
+        (folder / ".env").write_text(f"{name}=s3cret\n")
+        (problem,) = problems()
+        assert problem.startswith(f"{name} in .env is not offered by this version: ")
+        assert problem.endswith(f"Unset it, and {WITHHELD[name].instead}")
+        assert "s3cret" not in problem
+
+    @pytest.mark.parametrize("value", ["true", "1", "yes", "ture"])
+    @pytest.mark.usefixtures("folder")
+    def test_keys_can_not_be_required(self, value: str) -> None:
+        (problem,) = problems({"API_KEYS_REQUIRED": value})
+        assert "a proxy that asks for keys" in problem
+
+    @pytest.mark.parametrize("value", ["false", "False", "0", "no", ""])
+    def test_not_requiring_keys_is_what_happens_anyway(self, folder: Path, value: str) -> None:
+        assert load({"API_KEYS_REQUIRED": value}).warnings == ()
+        (folder / "modelwatch.yaml").write_text("api_keys_required: false\n")
+        assert load().warnings == ()
+
+    @pytest.mark.usefixtures("folder")
+    def test_they_are_told_together_with_the_other_problems(self) -> None:
+        assert len(problems({"TLS_CERTFILE": "a.pem", "TLS_KEYFILE": "b.pem", "PORT": "x"})) == 3
+
+
+@pytest.mark.usefixtures("folder")
+class TestHost:
+    @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost", "LOCALHOST"])
+    def test_this_machine_alone_is_no_warning(self, host: str) -> None:
+        assert load({"HOST": host}).warnings == ()
+
+    @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.5", "monitor.example.com"])
+    def test_other_machines_are_a_warning_that_nobody_is_asked_for_a_key(self, host: str) -> None:
+        (warning,) = load({"HOST": host}).warnings
+        assert f"HOST is {host}" in warning
+        assert "no authentication yet" in warning
 
 
 @pytest.mark.usefixtures("folder")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -28,4 +29,4 @@ def test_the_series_for_large_samples_is_as_close_as_it_says(n: int, z: float, t
 def test_it_falls_with_the_statistic_across_all_methods() -> None:
     for n in (200, 5_000, LARGEST_SUM + 1, 1_000_000):
         values = [survival(z / 50 / math.sqrt(n), n) for z in range(1, 950)]
-        assert all(0.0 <= later <= earlier <= 1.0 for earlier, later in zip(values, values[1:], strict=False))
+        assert all(0.0 <= later <= earlier <= 1.0 for earlier, later in itertools.pairwise(values))

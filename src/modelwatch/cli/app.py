@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from modelwatch.cli.address import DEFAULT_URL
-from modelwatch.cli.ending import INTERRUPTED, OK, Stop
+from modelwatch.cli.ending import FOUND, INTERRUPTED, OK, Stop
 from modelwatch.cli.output import tell
 
 # Help texts keep their lines; tracebacks stay Python's own.
@@ -91,11 +91,13 @@ def demo(
 ) -> None:
     """See a drift being found: a service, two days of traffic, a shift half-way, and what is said about it."""
     from modelwatch.cli.service import Service
-    from modelwatch.demo import run_demo
+    from modelwatch.demo import DemoFailed, run_demo
 
-    raise typer.Exit(
-        run_demo(Service, once=once, data_dir=data_dir, host=host, port=port, as_json=as_json, write=typer.echo)
-    )
+    try:
+        code = run_demo(Service, once=once, data_dir=data_dir, host=host, port=port, as_json=as_json, write=typer.echo)
+    except DemoFailed as error:
+        raise Stop(str(error), FOUND) from error
+    raise typer.Exit(code)
 
 
 @app.command()

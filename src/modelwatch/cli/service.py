@@ -59,6 +59,13 @@ class Service:
         except httpx.TransportError as error:
             raise Unreachable(self._nobody(error)) from error
 
+    def is_ready(self) -> bool:
+        """Whether the service can do its work now. Never waits for it."""
+        try:
+            return self._http.get("/readyz", timeout=5.0).is_success
+        except httpx.TransportError:
+            return False
+
     def get(self, path: str, params: Mapping[str, str] | None = None) -> Any:
         """The decoded answer to a GET. Raises Refused and Unreachable."""
         return self._answer("GET", path, params=params)

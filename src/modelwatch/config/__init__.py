@@ -5,13 +5,16 @@
 
 from modelwatch.config.documentation import SettingDoc, describe_settings
 from modelwatch.config.loading import load_settings
-from modelwatch.config.settings import BASE_WINDOW_SECONDS, RESERVED, Settings, parse_lookback, redact_url
+from modelwatch.config.promised import RESERVED, WITHHELD, Withheld
+from modelwatch.config.settings import BASE_WINDOW_SECONDS, Settings, parse_lookback, redact_url
 
 __all__ = [
     "BASE_WINDOW_SECONDS",
     "RESERVED",
+    "WITHHELD",
     "SettingDoc",
     "Settings",
+    "Withheld",
     "describe_settings",
     "load_settings",
     "parse_lookback",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,14 @@ from dotenv.parser import parse_stream
 from pydantic import ValidationError
 
 from modelwatch.config.misspelling import is_misspelling_of
-from modelwatch.config.settings import RESERVED, Contradiction, Settings
+from modelwatch.config.promised import RESERVED, WITHHELD, asks_for_nothing, refusal, warning
+from modelwatch.config.settings import Contradiction, Settings
 from modelwatch.errors import SettingsError, excerpt
 
 CONFIG_PATH_VARIABLE = "MODELWATCH_CONFIG"
 DEFAULT_CONFIG_FILE = Path("modelwatch.yaml")
 HONOURED = tuple(name.upper() for name in Settings.model_fields)
-KNOWN = frozenset(HONOURED) | frozenset(RESERVED)
+KNOWN = frozenset(HONOURED) | frozenset(RESERVED) | frozenset(WITHHELD)
 _UNSHOWN = {"DATABASE_URL"}  # its value may hold a password
 
 
@@ -71,7 +72,8 @@ def load_settings(
     """Settings from, strongest first: `overrides` (None: not given), the environment, `.env`, the YAML file, defaults.
 
     environ: os.environ if None. config_file: the path in MODELWATCH_CONFIG if None, else `modelwatch.yaml` where it
-    is present. A file that is named must be there. Settings that this version does not use yet are in `.warnings`.
+    is present. A file that is named must be there. `.warnings` names settings that this version does not use yet, and
+    a host that other machines reach; settings that promise a protection that is not there are problems.
     Raises SettingsError that lists every problem with its source, and never shows a secret.
     """
     environ = os.environ if environ is None else environ
@@ -87,17 +89,26 @@ def load_settings(
     elif named is not None:
         reading.problems.append(f"there is no configuration file {path}")
 
+    reading.problems.extend(refusal(name, source) for name, source in _asked_for(reading, WITHHELD))
     settings = _validated(reading)
     if settings is None or reading.problems:
         count = len(reading.problems)
         title = "1 problem" if count == 1 else f"{count} problems"
         raise SettingsError(f"{title} in the settings:\n" + "\n".join(f"  - {text}" for text in reading.problems))
-    settings._warnings = tuple(
-        f"{name} is set in {found[0]}, but this version does not use it yet (a later one {RESERVED[name]})"
-        for name in RESERVED
-        if (found := reading.find(name)) is not None
-    )
+    warnings = [warning(name, source) for name, source in _asked_for(reading, RESERVED)]
+    if not settings.is_local:
+        warnings.append(
+            f"HOST is {settings.host}: other machines can reach the service, and there is no authentication yet"
+            " (whoever reaches it can send predictions, set references and read everything; see SECURITY.md)"
+        )
+    settings._warnings = tuple(warnings)
     return settings
+
+
+def _asked_for(reading: _Reading, names: Iterable[str]) -> list[tuple[str, str]]:
+    """Those of the names that are set to something that this version does not do anyway, each with its source."""
+    found = ((name, reading.find(name)) for name in names)
+    return [(name, where[0]) for name, where in found if where is not None and not asks_for_nothing(name, where[1])]
 
 
 def _from_environment(environ: Mapping[str, str], problems: list[str]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,24 +17,6 @@ BASE_WINDOW_SECONDS = 300
 
 SECONDS = {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _LOOKBACK = re.compile(r"([1-9][0-9]{0,5})([mhdw])")
-
-# Names that are promised and accepted, so that one configuration serves several versions, but that this version does
-# not use yet. What each will do:
-RESERVED: dict[str, str] = {
-    "ALERTMANAGER_URL": "sends alerts to Alertmanager",
-    "ALERT_EMAIL": "sends alerts by e-mail",
-    "ALERT_WEBHOOK_SECRET": "signs alerts to a webhook",
-    "ALERT_WEBHOOK_URL": "sends alerts to a webhook",
-    "API_KEYS_REQUIRED": "asks clients for a key",
-    "ENCRYPTION_KEY": "encrypts stored features",
-    "PAGERDUTY_INTEGRATION_KEY": "sends alerts to PagerDuty",
-    "PERFORMANCE_TOLERANCE": "sets how far a metric may fall",
-    "PREDICTION_SAMPLE_RATE": "keeps a sample of the predictions",
-    "SLACK_WEBHOOK_URL": "sends alerts to Slack",
-    "SMTP_URL": "names the mail server",
-    "TLS_CERTFILE": "serves HTTPS",
-    "TLS_KEYFILE": "serves HTTPS",
-}
 
 
 def parse_lookback(text: str) -> int:
@@ -123,7 +106,12 @@ class Settings(BaseModel):
 
     # Service
     debug: bool = _setting(False, "Log in detail.", "true")
-    host: str = _setting("0.0.0.0", "Address to listen on.", "127.0.0.1", min_length=1)  # noqa: S104
+    host: str = _setting(
+        "127.0.0.1",
+        "Address to listen on; nobody is asked for a key, so other machines should reach it through a proxy that asks.",
+        "0.0.0.0",  # noqa: S104
+        min_length=1,
+    )
     port: int = _setting(8000, "TCP port to listen on; 0 takes any free one.", "8080", ge=0, le=65_535)
     workers: int = _setting(1, "Processes that serve requests.", "4", ge=1, le=64)
     log_format: Literal["text", "json"] = _setting("text", "Log lines for people, or one JSON object a line.", "json")
@@ -140,11 +128,6 @@ class Settings(BaseModel):
         description="The store: a SQLite file, or PostgreSQL 15 or newer.",
         examples=["postgresql://user:password@db:5432/modelwatch"],
         repr=False,
-    )
-    prediction_retention_days: int = _setting(30, "Days that prediction rows are kept.", "90", ge=1, le=36_500)
-    metrics_retention_days: int = _setting(365, "Days that profiles and verdicts are kept.", "730", ge=1, le=36_500)
-    reference_data_window_days: int = _setting(
-        90, "Days that a retired reference is kept; an active one stays.", "180", ge=1, le=36_500
     )
 
     # Drift
@@ -212,6 +195,14 @@ class Settings(BaseModel):
         return self._warnings
 
     @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach the service: `host` is a loopback address."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host.lower() == "localhost"
+
+    @property
     def safe_database_url(self) -> str:
         """`database_url` without its secrets: fit for a log."""
         return redact_url(self.database_url)
@@ -258,10 +249,5 @@ AGREEMENTS = (
         ("psi_warning_threshold", "psi_alert_threshold"),
         "PSI_WARNING_THRESHOLD must be below PSI_ALERT_THRESHOLD",
         lambda settings: settings.psi_warning_threshold < settings.psi_alert_threshold,
-    ),
-    Agreement(
-        ("lookbacks", "metrics_retention_days"),
-        "METRICS_RETENTION_DAYS must cover the longest of LOOKBACKS",
-        lambda settings: parse_lookback(settings.lookbacks[-1]) <= settings.metrics_retention_days * SECONDS["d"],
     ),
 )

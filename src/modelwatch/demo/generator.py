@@ -82,7 +82,7 @@ def payments(rng: np.random.Generator, times: NDArray[np.float64], shifted: NDAr
     distance = np.where(online, 0.0, np.round(rng.lognormal(1.8, 1.3, size), 1))
 
     risk = (
-        -2.6
+        -2.9
         + 1.25 * np.log(np.maximum(amount, 0.01) / MEDIAN_AMOUNT)
         + 1.1 * np.take(MERCHANT_RISKS, merchant)
         - 2.4 * (trust - 0.77)

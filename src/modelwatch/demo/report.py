@@ -1,0 +1,150 @@
+"""The demo's findings in plain words, and as data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from modelwatch.config import Settings
+from modelwatch.demo.generator import MODEL
+from modelwatch.demo.story import DRIFTED, EXPECTED, Findings, Look, Plan, Sent
+
+_RANGE = re.compile(r"\((.+), (.+)\]")
+TINY_P = 1e-50
+
+
+def window_lines(findings: Findings) -> Iterator[str]:
+    """One line for each window: when, how many predictions, and what drifted."""
+    for look in findings.windows:
+        by_severity = {severity: _names(look, severity) for severity in DRIFTED}
+        found = "; ".join(f"{severity.upper()} {', '.join(names)}" for severity, names in by_severity.items() if names)
+        yield f"  {clock_time(look.start)} to {clock_time(look.end)}  {look.predictions:>6,}   {found or 'quiet'}"
+
+
+def seen_line(plan: Plan, findings: Findings) -> str:
+    """How soon after its beginning the shift was seen."""
+    seen = findings.seen
+    if seen is None:
+        return "  A look-back of one hour did not see it within the hour."
+    minutes = (seen.end - plan.shift) // 60
+    return (
+        f"  {minutes} minutes after it began, by a look-back of one hour that held {seen.predictions:,} predictions,\n"
+        f"  those of the {60 - minutes} minutes before the shift among them."
+    )
+
+
+def moved_lines(findings: Findings) -> Iterator[str]:
+    """One paragraph for each subject that drifted in the last 24 hours."""
+    settings = Settings()
+    thresholds = {"alert": settings.psi_alert_threshold, "warning": settings.psi_warning_threshold}
+    for result in findings.final.report["drift_results"]:
+        severity = result["severity"]
+        if severity in thresholds:
+            psi, p_value = result["psi"]["score"], p_text(result["evidence"]["p_value"])
+            yield f"  {result['feature_name']}: {severity}. PSI {psi:.2f} against a threshold of {thresholds[severity]:g}, {p_value};"
+            top = result["top_cells"][0]
+            share = share_of(top["cell"], result["feature_type"])
+            yield f"      {share} went from {top['reference']:.1%} to {top['current']:.1%}"
+
+
+def quiet_lines(findings: Findings) -> Iterator[str]:
+    """What did not drift, how far from it that was, and why a verdict is not noise."""
+    summary = findings.final.report["summary"]
+    quiet = quiet_subjects(findings)
+    for name, (psi, p_value, looks) in quiet.items():
+        yield f"  {name:<22} {looks} looks: PSI at most {psi:.3f}, p at least {p_value:.2g}"
+    threshold, alpha = Settings().psi_warning_threshold, summary["alpha"]
+    subjects, lookbacks = summary["checked"], len(summary["lookbacks"])
+    yield f"  Drift needs a PSI of at least {threshold:g} and a p below {alpha:.1g}. The second is what a budget of"
+    yield f"  {summary['false_alarm_budget']:g} false alarm a model in 30 days leaves for each of {subjects} subjects,"
+    yield f"  {lookbacks} look-backs and an evaluation every hour."
+
+
+def quiet_subjects(findings: Findings) -> dict[str, tuple[float, float, int]]:
+    """Largest PSI, smallest p-value and number of looks, of each subject that must not drift."""
+    quiet: dict[str, tuple[float, float, int]] = {}
+    for look in (*findings.windows, *findings.sliding, findings.final):
+        for result in look.report["drift_results"]:
+            name = result["feature_name"]
+            if name not in EXPECTED and result["psi"] is not None and result["evidence"] is not None:
+                psi, p_value, looks = quiet.get(name, (0.0, 1.0, 0))
+                p_value = min(p_value, result["evidence"]["p_value"])
+                quiet[name] = (max(psi, result["psi"]["score"]), p_value, looks + 1)
+    return quiet
+
+
+def where_lines(url: str) -> Iterator[str]:
+    """Where to look next."""
+    yield f"  Docs       {url}/docs"
+    yield f"  Metrics    {url}/metrics"
+    yield f"  Models     {url}/api/v1/models"
+    yield f"  The check  curl -s {url}/api/v1/drift/check -H 'content-type: application/json' \\"
+    yield f'                  -d \'{{"model_name": "{MODEL}"}}\''
+    yield f"        or   modelwatch check {MODEL} --url {url}"
+
+
+def as_data(plan: Plan, sent: Sent, findings: Findings) -> dict[str, Any]:
+    """The same for programs."""
+    return {
+        "model_name": MODEL,
+        "model_version": plan.version,
+        "accepted": sent.accepted,
+        "send_seconds": round(sent.seconds, 3),
+        "shift_at": _iso(plan.shift),
+        "seen_at": None if findings.seen is None else _iso(findings.seen.end),
+        "windows": [
+            {
+                "start": _iso(look.start),
+                "end": _iso(look.end),
+                "predictions": look.predictions,
+                "drifted": sorted(look.drifted),
+            }
+            for look in findings.windows
+        ],
+        "expected": sorted(EXPECTED),
+        "final": findings.final.report,
+    }
+
+
+def share_of(cell: str, feature_type: str) -> str:
+    """A cell's name in words.
+
+    >>> share_of("> 310.5", "continuous"), share_of("(31.2, 44]", "continuous"), share_of("travel", "categorical")
+    ('the share above 310.5', 'the share between 31.2 and 44', 'the share of travel')
+    """
+    if feature_type == "continuous":
+        if cell.startswith("> "):
+            return f"the share above {cell[2:]}"
+        if cell.startswith("<= "):
+            return f"the share up to {cell[3:]}"
+        if match := _RANGE.fullmatch(cell):
+            return f"the share between {match[1]} and {match[2]}"
+    return f"the share of {cell.removeprefix('= ')}"
+
+
+def p_text(p_value: float) -> str:
+    """A p-value for people.
+
+    >>> p_text(0.0), p_text(0.0213)
+    ('p < 1e-50', 'p = 0.021')
+    """
+    return f"p < {TINY_P:.0e}" if p_value < TINY_P else f"p = {p_value:.2g}"
+
+
+def clock_time(seconds: int) -> str:
+    """A time of these days, UTC.
+
+    >>> clock_time(0)
+    'Thu 01 Jan 00:00'
+    """
+    return datetime.fromtimestamp(seconds, UTC).strftime("%a %d %b %H:%M")
+
+
+def _names(look: Look, severity: str) -> list[str]:
+    return [result["feature_name"] for result in look.report["drift_results"] if result["severity"] == severity]
+
+
+def _iso(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,172 @@
+"""The demo from beginning to end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+
+import numpy as np
+
+from modelwatch.demo.generator import MODEL
+from modelwatch.demo.process import DemoFailed, ServiceProcess, address, choose_port
+from modelwatch.demo.report import as_data, clock_time, moved_lines, quiet_lines, seen_line, where_lines, window_lines
+from modelwatch.demo.story import (
+    REFERENCE_DAYS,
+    SEED,
+    Plan,
+    Service,
+    look_at,
+    next_version,
+    send_live,
+    send_stream,
+    set_reference,
+    what_went_wrong,
+)
+
+__all__ = ["DemoFailed", "run_demo"]
+
+LIVE_SECONDS = 0.2
+READY_SECONDS = 30.0
+INTERRUPTED = 130
+TERMINATED = 143
+
+
+class _Terminated(BaseException):
+    """SIGTERM or SIGHUP came."""
+
+
+def run_demo(
+    connect: Callable[[str], Service],
+    *,
+    once: bool,
+    data_dir: Path | None,
+    host: str,
+    port: int | None,
+    as_json: bool,
+    write: Callable[[str], object],
+) -> int:
+    """Shows the demo and returns the exit code: 0 when exactly the known shift was found, 1 otherwise.
+
+    connect: makes a client of the service at an address. write: prints a line. data_dir: where the service keeps its
+    data; None: a temporary folder that is removed at the end. Raises DemoFailed, and what the client raises.
+    """
+    say = (lambda _line: None) if as_json else write
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(_raised_signals())
+            folder = data_dir
+            if folder is None:
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="modelwatch-demo-")))
+            began = time.monotonic()
+            process = stack.enter_context(ServiceProcess(host, choose_port(host, port), folder))
+            url = address(process.host, process.port)
+            kept = "removed at the end" if data_dir is None else "kept"
+            say(f"modelwatch demo: two days of card payments, scored by the model {MODEL}")
+            say(f"  The service runs at {url} (process {process.pid}); its data is in {process.data_dir} ({kept}).")
+            service = stack.enter_context(connect(url))
+            _wait_until_ready(process, service)
+            rng = np.random.default_rng(SEED)
+            plan = Plan.ending(time.time(), next_version(service))
+            problems = _tell(service, plan, rng, url, say, write if as_json else None, began)
+            if not once:
+                say("")
+                say("The service goes on, with five payments a second. Ctrl-C ends it.")
+                _trickle(process, service, plan, rng)
+        except _Terminated:
+            return TERMINATED
+        except KeyboardInterrupt:
+            return INTERRUPTED
+        return 1 if problems else 0
+
+
+def _tell(
+    service: Service,
+    plan: Plan,
+    rng: np.random.Generator,
+    url: str,
+    say: Callable[[str], object],
+    write_json: Callable[[str], object] | None,
+    began: float,
+) -> list[str]:
+    """Sends, looks, reports. Returns what went wrong."""
+    size = set_reference(service, plan, rng)
+    say("\nWhat was sent")
+    say(
+        f"  The reference: {size:,} payments of the {REFERENCE_DAYS} days before: features, prediction, score, latency."
+    )
+    sent = send_stream(service, plan, rng, time.monotonic)
+    say(
+        f"  The stream: {sent.accepted:,} payments from {clock_time(plan.start)} to {clock_time(plan.end)} UTC, sent in"
+        f" {sent.seconds:.1f} s ({sent.accepted / sent.seconds:,.0f} a second)."
+    )
+    say(f"  The shift, {clock_time(plan.shift)}: amounts more than double, and people buy other things.")
+    say("  The model reads both, so its score and its predictions must follow. Everything else stays as it was.")
+    findings = look_at(service, plan)
+    problems = what_went_wrong(sent, findings)
+    for title, lines in (
+        ("What the service found, six hours at a time (UTC, predictions)", window_lines(findings)),
+        ("When it was seen", iter([seen_line(plan, findings)])),
+        ("What moved, in the last 24 hours against the reference", moved_lines(findings)),
+        ("What stayed quiet, and why this is not luck", quiet_lines(findings)),
+        ("Where to look", where_lines(url)),
+    ):
+        say(f"\n{title}")
+        for line in lines:
+            say(line)
+    seconds = time.monotonic() - began
+    say("")
+    if problems:
+        say(f"Not as it should be ({seconds:.1f} s):")
+        for problem in problems:
+            say(f"  - {problem}")
+    else:
+        say(f"Exactly the known shift was found, and nothing else. ({seconds:.1f} s)")
+    if write_json is not None:
+        data = {"url": url, **as_data(plan, sent, findings), "problems": problems, "seconds": round(seconds, 2)}
+        write_json(json.dumps(data, indent=2))
+    return problems
+
+
+def _wait_until_ready(process: ServiceProcess, service: Service) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while not service.is_ready():
+        process.check_alive()
+        if time.monotonic() > deadline:
+            raise DemoFailed(f"The service was not ready within {READY_SECONDS:g} s; its log is {process.log}")
+        time.sleep(0.05)
+    # Another program may have taken the port in between and answer in its place.
+    process.check_alive()
+
+
+def _trickle(process: ServiceProcess, service: Service, plan: Plan, rng: np.random.Generator) -> None:
+    """Sends payments of this moment until Ctrl-C, which is how it is meant to end."""
+    number = 0
+    due = time.monotonic()
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            process.check_alive()
+            number += 1
+            send_live(service, plan, rng, number, time.time())
+            due = max(due + LIVE_SECONDS, time.monotonic())
+            time.sleep(max(0.0, due - time.monotonic()))
+
+
+@contextlib.contextmanager
+def _raised_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP raise, so that what was started is stopped."""
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        raise _Terminated
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

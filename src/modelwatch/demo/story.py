@@ -1,0 +1,237 @@
+"""What the demo sends and asks, and whether the answers are what they must be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Any, Protocol
+
+import msgspec
+import numpy as np
+
+from modelwatch.demo.generator import (
+    DAY_SECONDS,
+    FOLLOWING,
+    MODEL,
+    SHIFTED_FEATURES,
+    Payments,
+    event_times,
+    payments,
+)
+
+EXPECTED = frozenset((*SHIFTED_FEATURES, *FOLLOWING))
+DRIFTED = ("alert", "warning")
+SEED = 20_260_101
+
+BASE_WINDOW_SECONDS = 300
+STREAM_HOURS = 48
+WINDOW_HOURS = 6
+REFERENCE_DAYS = 21
+REFERENCE_SIZE = 10_000
+STREAM_SIZE = 30_000
+BATCH_ROWS = 2_500
+
+REFERENCE_PATH = "/api/v1/reference"
+PREDICTION_PATH = "/api/v1/predictions"
+BATCH_PATH = "/api/v1/predictions/batch"
+DRIFT_PATH = "/api/v1/drift/check"
+
+
+class Service(Protocol):
+    """A client of the service, as the command line has one."""
+
+    def __enter__(self) -> Service: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def is_ready(self) -> bool: ...
+
+    def get(self, path: str) -> Any: ...
+
+    def post(
+        self, path: str, content: bytes, content_type: str = ..., params: Mapping[str, str] | None = ...
+    ) -> Any: ...
+
+    def post_json(self, path: str, body: object) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Two days of event time that end now, with the shift half-way. In seconds since 1970, on base windows."""
+
+    start: int
+    shift: int
+    end: int
+    version: str
+
+    @classmethod
+    def ending(cls, now: float, version: str) -> Plan:
+        end = int(now) // BASE_WINDOW_SECONDS * BASE_WINDOW_SECONDS
+        return cls(end - STREAM_HOURS * 3_600, end - STREAM_HOURS * 1_800, end, version)
+
+    def windows(self) -> list[tuple[int, int]]:
+        step = WINDOW_HOURS * 3_600
+        return [(start, start + step) for start in range(self.start, self.end, step)]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One drift check: its window, whether it lies after the shift, and the service's report."""
+
+    start: int
+    end: int
+    shifted: bool
+    report: dict[str, Any]
+
+    @property
+    def drifted(self) -> set[str]:
+        return {result["feature_name"] for result in self.report["drift_results"] if result["severity"] in DRIFTED}
+
+    @property
+    def predictions(self) -> int:
+        return int(self.report["summary"]["predictions"])
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What the service took."""
+
+    accepted: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """The looks at successive windows, those at a sliding hour until the shift was seen, and the last one."""
+
+    windows: list[Look]
+    sliding: list[Look]
+    seen: Look | None
+    final: Look
+
+
+def next_version(service: Service) -> str:
+    """A version that the store has no predictions of: kept data of earlier demos stays apart."""
+    models = service.get("/api/v1/models")["models"]
+    streams: list[dict[str, Any]] = next((model["streams"] for model in models if model["model_name"] == MODEL), [])
+    return f"2.1.{len({stream['model_version'] for stream in streams})}"
+
+
+def set_reference(service: Service, plan: Plan, rng: np.random.Generator) -> int:
+    """Sends the weeks before as the reference. Returns the number of payments in it."""
+    start = plan.start - REFERENCE_DAYS * DAY_SECONDS
+    times = event_times(rng, start, plan.start, REFERENCE_SIZE)
+    sample = payments(rng, times, np.zeros(REFERENCE_SIZE, dtype=np.bool_))
+    frame = as_parquet(sample, times)
+    service.post(REFERENCE_PATH, frame, "application/vnd.apache.parquet", {"model_name": MODEL})
+    return len(sample)
+
+
+def send_stream(service: Service, plan: Plan, rng: np.random.Generator, clock: Callable[[], float]) -> Sent:
+    """Sends the two days, in order, as a model service would."""
+    times = event_times(rng, plan.start, plan.end, STREAM_SIZE)
+    sample = payments(rng, times, times >= plan.shift)
+    batches = [
+        msgspec.json.encode(
+            [
+                {**_names(plan, f"{plan.end}-{index}", float(times[index])), **sample.row(index)}
+                for index in range(start, min(start + BATCH_ROWS, STREAM_SIZE))
+            ]
+        )
+        for start in range(0, STREAM_SIZE, BATCH_ROWS)
+    ]
+    began = clock()
+    accepted = sum(service.post(BATCH_PATH, batch, "application/json")["accepted"] for batch in batches)
+    return Sent(accepted, clock() - began)
+
+
+def send_live(service: Service, plan: Plan, rng: np.random.Generator, number: int, now: float) -> None:
+    """Sends one payment of this moment, from the shifted world."""
+    sample = payments(rng, np.array([now]), np.ones(1, dtype=np.bool_))
+    service.post_json(PREDICTION_PATH, {**_names(plan, f"{plan.end}-live-{number}", now), **sample.row(0)})
+
+
+def look_at(service: Service, plan: Plan) -> Findings:
+    """Asks for drift window by window, then with a sliding hour after the shift, then as a user would: now."""
+    windows = [_look(service, plan, start, end) for start, end in plan.windows()]
+    sliding: list[Look] = []
+    seen = None
+    for end in range(plan.shift + BASE_WINDOW_SECONDS, plan.shift + 3_600 + 1, BASE_WINDOW_SECONDS):
+        sliding.append(_look(service, plan, end - 3_600, end))
+        if sliding[-1].drifted >= set(SHIFTED_FEATURES):
+            seen = sliding[-1]
+            break
+    report = service.post_json(DRIFT_PATH, {"model_name": MODEL, "model_version": plan.version})
+    return Findings(windows, sliding, seen, Look(plan.end - DAY_SECONDS, plan.end, True, report))
+
+
+def what_went_wrong(sent: Sent, findings: Findings) -> list[str]:
+    """Everything that is not as it must be; empty when exactly the known shift was found."""
+    problems = []
+    if sent.accepted != STREAM_SIZE:
+        problems.append(f"{STREAM_SIZE:,} predictions were sent, but {sent.accepted:,} counted")
+    counted = sum(look.predictions for look in findings.windows)
+    if counted != STREAM_SIZE:
+        problems.append(f"the windows hold {counted:,} predictions instead of {STREAM_SIZE:,}")
+    for look in (*findings.windows, findings.final):
+        expected = EXPECTED if look.shifted else frozenset()
+        problems += [f"{_span(look)}: no drift was found in {name}" for name in sorted(expected - look.drifted)]
+        problems += [f"{_span(look)}: drift in {name}, which is noise" for name in sorted(look.drifted - expected)]
+        problems += [
+            f"{_span(look)}: {result['feature_name']} is {result['severity']}: {result['reason']}"
+            for result in look.report["drift_results"]
+            if result["severity"] not in (*DRIFTED, "stable")
+        ]
+    for look in findings.sliding:
+        problems += [f"{_span(look)}: drift in {name}, which is noise" for name in sorted(look.drifted - EXPECTED)]
+    if findings.seen is None:
+        problems.append("an hour after the shift, a look-back of one hour had not seen it")
+    return problems
+
+
+def as_parquet(sample: Payments, times: np.ndarray[Any, np.dtype[np.float64]]) -> bytes:
+    """The payments as a file, with a column for each feature."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = {name: pa.array(values.tolist()) for name, values in sample.features.items()}
+    columns["prediction"] = pa.array(sample.prediction.tolist())
+    columns["prediction_probability"] = pa.array(sample.probability)
+    columns["latency_ms"] = pa.array(sample.latency_ms)
+    columns["timestamp"] = pa.array((times * 1e6).astype(np.int64), pa.timestamp("us", "UTC"))
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns), sink)
+    return bytes(sink.getvalue())
+
+
+def iso(seconds: float) -> str:
+    """RFC 3339 text of a time in seconds since 1970, UTC, to the microsecond.
+
+    >>> iso(0.25)
+    '1970-01-01T00:00:00.250000Z'
+    """
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=round(seconds * 1e6))
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _names(plan: Plan, identity: str, time: float) -> dict[str, Any]:
+    return {
+        "model_name": MODEL,
+        "model_version": plan.version,
+        "environment": "production",
+        "prediction_id": f"demo-{plan.version}-{identity}",
+        "timestamp": iso(time),
+    }
+
+
+def _look(service: Service, plan: Plan, start: int, end: int) -> Look:
+    query = {"model_name": MODEL, "model_version": plan.version, "start": iso(start), "end": iso(end)}
+    return Look(start, end, start >= plan.shift, service.post_json(DRIFT_PATH, query))
+
+
+def _span(look: Look) -> str:
+    return f"{iso(look.start)[:16]}Z to {iso(look.end)[:16]}Z"
