@@ -247,6 +247,7 @@ def test_metrics_count_what_was_received(http: httpx.Client, model: str) -> None
 
 
 def test_documentation_needs_no_internet(http: httpx.Client) -> None:
+    assert http.get("/").headers["location"] == "docs"
     page = http.get("/docs").text
     assert "//" not in page.replace("<!DOCTYPE", "")
     for asset in ("docs/assets/swagger-ui-bundle.js", "docs/assets/swagger-ui.css", "docs/start.js", "openapi.json"):

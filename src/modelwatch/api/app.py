@@ -17,7 +17,7 @@ from modelwatch.api.routes import api, operations
 from modelwatch.api.state import ServiceState
 from modelwatch.errors import RequestError, ServiceError
 
-DESCRIPTION = """Watches machine-learning models in production. Send predictions, set a reference, ask for drift.
+DESCRIPTION = """Send predictions, set a reference, ask for drift.
 
 Every acknowledged prediction counts exactly once; send the same id again after any error. Errors are
 `application/problem+json` (RFC 9457) and name the fields that are wrong.

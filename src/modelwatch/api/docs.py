@@ -6,7 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from fastapi import FastAPI, Response
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.staticfiles import StaticFiles
 
 PAGE = """<!DOCTYPE html>
@@ -36,9 +36,13 @@ START = """SwaggerUIBundle({
 
 
 def install(app: FastAPI) -> None:
-    """Adds `/docs` and the files that it needs."""
+    """Adds `/docs`, the files that it needs, and the way there from `/`."""
     assets = Path(str(files("fastapi_offline").joinpath("static")))
     app.mount("/docs/assets", StaticFiles(directory=assets), name="docs-assets")
+
+    @app.get("/", include_in_schema=False)
+    async def root() -> RedirectResponse:
+        return RedirectResponse("docs", status_code=307)
 
     @app.get("/docs", include_in_schema=False)
     async def page() -> HTMLResponse:

@@ -20,6 +20,7 @@ def check(url: str, body: Mapping[str, Any], fail_on: str | None, as_json: bool)
     if fail_on is not None and fail_on not in FAILING:
         raise Stop(f"--fail-on {fail_on!r}: expected warning or alert")
     with Service(url, patience=10.0) as service:
+        service.check_reachable()
         report = service.post_json(DRIFT_PATH, {name: value for name, value in body.items() if value})
     if as_json:
         give_json(report)

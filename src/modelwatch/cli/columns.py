@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from modelwatch.cli.ending import Stop
+from modelwatch.cli.ending import Refused, Stop
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,3 +58,11 @@ class ColumnMap:
         return pa.RecordBatch.from_arrays(
             [batch.column(index) for index in kept], names=[self.new(batch.schema.names[index]) for index in kept]
         )
+
+
+def with_hint(trouble: Stop) -> Stop:
+    """The error, and how to rename or leave out columns if the service refused some."""
+    errors = trouble.problem.get("errors") if isinstance(trouble, Refused) else None
+    if errors:
+        trouble.message += "\nA column is renamed with --column-map OLD=NEW, and left out with --column-map OLD="
+    return trouble

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import fcntl
 import os
 import shutil
@@ -186,9 +187,9 @@ def _port(settings: Settings) -> Finding:
         try:
             health = httpx.get(url, timeout=5.0, trust_env=False).json()
         except (httpx.HTTPError, ValueError):
-            return Finding(
-                "port", "failed", f"{port} of {host}: {(error.strerror or str(error)).lower()}, not by modelwatch"
-            )
+            health = None
+        if health is None and error.errno != errno.EADDRINUSE:
+            return Finding("port", "failed", f"{port} of {host}: {(error.strerror or str(error)).lower()}")
         if not isinstance(health, dict) or health.get("service") != SERVICE_NAME:
             return Finding("port", "failed", f"{port} is used by another program")
         healthy = health.get("status") == "healthy"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from modelwatch.cli.columns import ColumnMap
-from modelwatch.cli.ending import OK, Stop
+from modelwatch.cli.columns import ColumnMap, with_hint
+from modelwatch.cli.ending import OK, Refused, Stop
 from modelwatch.cli.output import give_json, say, tell
 from modelwatch.cli.replay.csv_types import shape_of
 from modelwatch.cli.replay.reading import format_of
@@ -25,7 +25,10 @@ def upload(
     params = {"model_name": model} | ({} if version is None else {"model_version": version})
     with Service(url) as service:
         service.check_reachable()
-        answer = service.post(REFERENCE_PATH, body, "application/vnd.apache.parquet", params)
+        try:
+            answer = service.post(REFERENCE_PATH, body, "application/vnd.apache.parquet", params)
+        except Refused as refusal:
+            raise with_hint(refusal) from None
     if as_json:
         give_json(answer)
         return OK

@@ -43,7 +43,8 @@ def moved_lines(findings: Findings) -> Iterator[str]:
         severity = result["severity"]
         if severity in thresholds:
             psi, p_value = result["psi"]["score"], p_text(result["evidence"]["p_value"])
-            yield f"  {result['feature_name']}: {severity}. PSI {psi:.2f} against a threshold of {thresholds[severity]:g}, {p_value};"
+            found = f"PSI {psi:.2f} against a threshold of {thresholds[severity]:g}, {p_value}"
+            yield f"  {result['feature_name']}: {severity}. {found};"
             top = result["top_cells"][0]
             share = share_of(top["cell"], result["feature_type"])
             yield f"      {share} went from {top['reference']:.1%} to {top['current']:.1%}"

@@ -129,7 +129,9 @@ def _read(store: Store, rules: DriftRules, query: DriftQuery, now: int) -> _Snap
                     if windows
                     else [],
                     watermark=mark,
-                    environments=sorted({stream.environment for stream in streams(connection, query.model)}),
+                    environments=[]
+                    if mark is not None
+                    else sorted({stream.environment for stream in streams(connection, query.model)}),
                 )
         carry_over(store, query.model, start, end)
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from modelwatch.events import DataType, Prediction, ReferenceFrame, ReferenceSample, Scalar
-from modelwatch.stats import Profile, categorical_binning, numeric_binning
+from modelwatch.events import Prediction, ReferenceFrame, ReferenceSample
+from modelwatch.stats import (
+    Profile,
+    categorical_binning,
+    inferred_type,
+    is_finite_number,
+    numeric_binning,
+    prediction_type,
+)
 from modelwatch.storage import (
     LATENCY,
     PREDICTION,
@@ -26,7 +32,6 @@ from modelwatch.storage import (
     subject_values,
 )
 
-MAX_CLASS_IDS = 20
 CARRY_OVER_AT_ONCE_SECONDS = 2 * 86_400
 
 
@@ -52,7 +57,7 @@ def profile_of(sample: ReferenceSample) -> Profile:
     """The sample's own binning, and its counts in it."""
     if sample.data_type == "categorical":
         return Profile.of(categorical_binning(sample.values), sample.values)
-    numbers = np.array([value for value in sample.values if _is_finite_number(value)], dtype=np.float64)
+    numbers = np.array([value for value in sample.values if is_finite_number(value)], dtype=np.float64)
     return Profile.of(numeric_binning(numbers), sample.values)
 
 
@@ -75,26 +80,7 @@ def provisional_samples(events: Sequence[Prediction]) -> list[ReferenceSample]:
     samples = []
     for subject in subjects:
         values = subject_values(subject, events)
-        data_type = _inferred_type(values, is_prediction=subject is PREDICTION)
-        if data_type is not None:
+        if any(is_finite_number(value) or isinstance(value, str | bool) for value in values):
+            data_type = prediction_type(values) if subject is PREDICTION else inferred_type(values)
             samples.append(ReferenceSample(subject.kind, subject.name, data_type, values))
     return samples
-
-
-def _inferred_type(values: Iterable[Scalar], *, is_prediction: bool) -> DataType | None:
-    """Continuous when most values are numbers; predictions that look like class ids are categorical."""
-    present = [value for value in values if value is not None]
-    numbers = [value for value in present if _is_finite_number(value)]
-    if not present or not (numbers or any(isinstance(value, str | bool) for value in present)):
-        return None
-    if 2 * len(numbers) <= len(present):
-        return "categorical"
-    if is_prediction:
-        distinct = set(numbers)
-        if len(distinct) <= MAX_CLASS_IDS and all(float(value or 0).is_integer() for value in distinct):
-            return "categorical"
-    return "continuous"
-
-
-def _is_finite_number(value: Scalar) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

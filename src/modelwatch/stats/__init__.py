@@ -25,6 +25,7 @@ from modelwatch.stats.binning import (
     encode_binning,
     numeric_binning,
 )
+from modelwatch.stats.datatypes import inferred_type, is_finite_number, is_number, prediction_type
 from modelwatch.stats.drift import (
     DriftScores,
     JensenShannon,
@@ -76,11 +77,15 @@ __all__ = [
     "encode_binning",
     "encode_counts",
     "hellinger",
+    "inferred_type",
+    "is_finite_number",
+    "is_number",
     "jensen_shannon",
     "ks",
     "ks_p_value",
     "minimum_detectable_psi",
     "numeric_binning",
+    "prediction_type",
     "psi",
     "psi_contributions",
     "rate_increase_p_value",

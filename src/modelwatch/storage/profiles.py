@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -111,17 +111,14 @@ def model_names(connection: Connection) -> list[str]:
 def last_window_end(connection: Connection, model: str, environment: str, version: str | None = None) -> int | None:
     """The end of the newest window with data, in seconds: the stream's watermark; None without data."""
     table = tables.profile
-    query = select(func.max(table.c.window_start + table.c.window_len)).where(
-        table.c.model == model, table.c.environment == environment
+    # By the primary key, from its end: a maximum over the environment's rows would read them all.
+    query = (
+        select(table.c.window_start, table.c.window_len)
+        .where(table.c.model == model, table.c.environment == environment)
+        .order_by(table.c.window_start.desc())
+        .limit(1)
     )
     if version is not None:
         query = query.where(table.c.version == version)
-    return connection.execute(query).scalar()
-
-
-def merged(slots: Mapping[str, Slot]) -> Slot | None:
-    """The sum of slots that share one layout."""
-    total: Slot | None = None
-    for _, slot in sorted(slots.items()):
-        total = slot if total is None else total.plus(slot.predictions, slot.counts)
-    return total
+    newest = connection.execute(query).first()
+    return None if newest is None else newest.window_start + newest.window_len

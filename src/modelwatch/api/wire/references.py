@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, TypeGuard, cast
+from typing import TYPE_CHECKING, cast
 
 from modelwatch.api.wire.checks import Checker, pointer_to
 from modelwatch.api.wire.columnar import Bounds, arrow_errors, category_values, read_table, scalars
@@ -14,13 +13,11 @@ from modelwatch.api.wire.schema import KNOWN_COLUMNS, is_categorical, is_number
 from modelwatch.api.wire.tables import probabilities
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.events import DataType, ReferenceBody, ReferenceFrame, ReferenceSample, Scalar
-from modelwatch.stats import category_name
+from modelwatch.stats import category_name, inferred_type, is_finite_number, prediction_type
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# Whole numbers of so few kinds are the ids of classes, not measurements.
-MAX_CLASS_IDS = 20
 # A column of float32 fits whatever its length; as Python's numbers it takes eight times its bytes.
 BYTES_PER_CELL = 4
 
@@ -100,7 +97,7 @@ def _samples(table: pa.Table, checker: Checker, problems: list[FieldError]) -> I
         values = _kept(category_values(scalars(column)), place, checker, problems)
         data_type: DataType = "categorical" if is_categorical(column.type) else "continuous"
         if name == "prediction":
-            data_type = "categorical" if data_type == "categorical" else prediction_type(values)
+            data_type = prediction_type(values)
         problems.extend(_unusable(values, data_type, place))
         if name == "prediction":
             yield ReferenceSample("prediction", "", data_type, values)
@@ -143,37 +140,6 @@ def _is_empty(column: pa.ChunkedArray) -> bool:
     return bool(column.null_count == len(column))
 
 
-def inferred_type(values: Sequence[Scalar]) -> DataType:
-    """Continuous when more than half of the values that are there are numbers.
-
-    >>> inferred_type([1, 2.5, None]), inferred_type(["a", 1]), inferred_type([True, False])
-    ('continuous', 'categorical', 'categorical')
-    """
-    present = numbers = 0
-    for value in values:
-        if value is not None:
-            present += 1
-            numbers += _is_number(value)
-    return "continuous" if 2 * numbers > present else "categorical"
-
-
-def prediction_type(values: Iterable[Scalar]) -> DataType:
-    """Categorical for whole numbers of at most 20 kinds, which are ids of classes; continuous for other numbers.
-
-    >>> prediction_type([0, 1, 1.0, None]), prediction_type([0.5, 1])
-    ('categorical', 'continuous')
-    """
-    distinct: set[Scalar] = set()
-    for value in values:
-        if value is not None:
-            if not _is_number(value) or not float(value).is_integer():
-                return "continuous"
-            distinct.add(value)
-            if len(distinct) > MAX_CLASS_IDS:
-                return "continuous"
-    return "categorical"
-
-
 def _check_model(name: str, version: str | None, checker: Checker, problems: list[FieldError]) -> None:
     checker.check_name("/model_name", name, problems)
     if version is not None:
@@ -213,17 +179,8 @@ def _unusable(values: Sequence[Scalar], data_type: DataType, place: str) -> list
     if all(value is None for value in values):
         return [FieldError(place, "Expected at least one value that is not null")]
     if data_type == "continuous":
-        if not any(_is_finite(value) for value in values):
+        if not any(is_finite_number(value) for value in values):
             return [FieldError(place, "Expected at least one finite number, because the feature is continuous")]
-    elif not any(isinstance(value, str | bool) or _is_finite(value) for value in values):
+    elif not any(isinstance(value, str | bool) or is_finite_number(value) for value in values):
         return [FieldError(place, "Expected at least one value that is finite")]
     return []
-
-
-def _is_number(value: Scalar) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_finite(value: Scalar) -> bool:
-    # An integer is finite, and may be too long for math.isfinite.
-    return _is_number(value) and (isinstance(value, int) or math.isfinite(value))

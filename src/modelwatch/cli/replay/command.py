@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from modelwatch.cli.columns import ColumnMap
+from modelwatch.cli.columns import ColumnMap, with_hint
 from modelwatch.cli.ending import FOUND, INTERRUPTED, OK, Stop
 from modelwatch.cli.output import give_json, say, tell
 from modelwatch.cli.replay.pacing import paced
@@ -89,9 +89,10 @@ def replay(playback: Playback) -> int:
             interrupted = True
         except Stop as error:
             trouble = error
-    _summarise(playback, source.rows, tally, time.monotonic() - began, interrupted)
+    if tally.sent or trouble is None:
+        _summarise(playback, source.rows, tally, time.monotonic() - began, interrupted)
     if trouble is not None:
-        raise trouble
+        raise with_hint(trouble)
     return INTERRUPTED if interrupted else FOUND if tally.rejected else OK
 
 
