@@ -16,7 +16,7 @@ import pytest
 
 from modelwatch.config import load_settings
 from tests.conftest import REPOSITORY
-from tests.support.live_service import LiveService, free_port
+from tests.support.live_service import LiveService
 
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 TEXT = (REPOSITORY / "README.md").read_text()
@@ -55,19 +55,15 @@ Results = dict[int, subprocess.CompletedProcess[str]]
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveService]:
     """On the port that the README names; on another one when that is taken."""
-    for port in (USUAL_PORT, free_port()):
-        live = LiveService(tmp_path_factory.mktemp("service"), port=port)
-        try:
-            live.start()
-        except AssertionError:
-            live.stop()
-            if port != USUAL_PORT:
-                raise
-        else:
-            break
-    with_end = live
-    yield with_end
-    with_end.stop()
+    live = LiveService(tmp_path_factory.mktemp("service"), port=USUAL_PORT)
+    try:
+        live.start()
+    except AssertionError:
+        live.stop()
+        live = LiveService(tmp_path_factory.mktemp("service"))
+        live.start()
+    yield live
+    live.stop()
 
 
 @pytest.fixture(scope="module")

@@ -93,11 +93,15 @@ class ReferenceSample(msgspec.Struct, frozen=True):
 
 
 class ReferenceFrame(msgspec.Struct, frozen=True):
-    """The reference samples of one request. `model_version` None: for every version that has none of its own."""
+    """The reference samples of one request. `model_version` None: for every version that has none of its own.
+
+    timestamps: when each row was, in microseconds since 1970; None when the rows carry no time.
+    """
 
     model_name: str
     model_version: str | None
     samples: list[ReferenceSample]
+    timestamps: list[int | None] | None = None
 
 
 class Rejection(msgspec.Struct, frozen=True):

@@ -203,7 +203,7 @@ def test_a_verdict_of_another_release_drops_its_own_stream_only(
     set_reference(store)
     open_ledger(store).commit(traffic(400))
     evaluate(store, clock)
-    save_verdict(store, StoredVerdict("m", "strange", "production", NOON // 1_000_000, NOON, b'{"other": "shape"}'))
+    save_verdict(store, StoredVerdict("m", "strange", "production", NOON // 1_000_000, 1, NOON, b'{"other": "shape"}'))
     with caplog.at_level(logging.WARNING):
         found = collect(store, clock)
     assert found.values("ml_last_evaluation_timestamp_seconds", "model_version").keys() == {"1"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from modelwatch.monitoring.verdicts import LARGEST_ALPHA, DriftRules, judge
+from modelwatch.monitoring.verdicts import LARGEST_ALPHA, DriftRules, judge, tolerance
 from modelwatch.stats import Profile, categorical_binning, numeric_binning
 
 RULES = DriftRules(
@@ -17,6 +17,7 @@ RULES = DriftRules(
     lookbacks=("1h", "6h", "24h"),
     check_interval=3_600,
 )
+ALLOWED = tolerance(RULES, None)
 RNG = np.random.default_rng(3)
 SAMPLE = RNG.normal(size=10_000)
 BINNING = numeric_binning(SAMPLE)
@@ -28,7 +29,7 @@ def window(count: int, shift: float = 0.0) -> Profile:
 
 
 def verdict(current: Profile, *, alpha: float = 1e-5, min_samples: int = 100) -> tuple[str, str | None]:
-    judgement = judge(REFERENCE, current, RULES, alpha, min_samples)
+    judgement = judge(REFERENCE, current, ALLOWED, alpha, min_samples)
     return judgement.severity, judgement.reason
 
 
@@ -45,7 +46,7 @@ def test_a_large_score_that_chance_explains_is_stable_and_says_so() -> None:
     """At n = 100 the usual rule cries wolf in a third of all windows; here it must not."""
     seen = []
     for _ in range(200):
-        judgement = judge(REFERENCE, window(100), RULES, 1e-5, 100)
+        judgement = judge(REFERENCE, window(100), ALLOWED, 1e-5, 100)
         assert judgement.severity == "stable"
         assert judgement.scores is not None
         assert judgement.scores.psi is not None
@@ -76,7 +77,7 @@ def test_a_window_too_small_for_the_budget_says_so() -> None:
 def test_a_reference_too_small_for_the_budget_says_so() -> None:
     binning = categorical_binning(["a"] * 3 + ["b"] * 3)
     reference = Profile.of(binning, ["a"] * 3 + ["b"] * 3)
-    judgement = judge(reference, Profile.of(binning, ["a", "b"] * 100), RULES, 1e-5, 100)
+    judgement = judge(reference, Profile.of(binning, ["a", "b"] * 100), ALLOWED, 1e-5, 100)
     assert judgement.severity == "insufficient_data"
     assert judgement.reason is not None
     assert "reference is too small" in judgement.reason
@@ -95,7 +96,7 @@ def test_a_constant_reference_is_stable_until_it_moves() -> None:
     binning = numeric_binning(np.full(1_000, 7.0))
     reference = Profile.of(binning, [7.0] * 1_000)
     for values, severity in (([7.0] * 500, "stable"), ([7.0] * 400 + [6.0] * 100, "alert"), ([8.0] * 500, "alert")):
-        judgement = judge(reference, Profile.of(binning, values), RULES, 1e-5, 100)
+        judgement = judge(reference, Profile.of(binning, values), ALLOWED, 1e-5, 100)
         assert judgement.severity == severity
 
 
@@ -103,10 +104,11 @@ def test_unseen_categories_drift() -> None:
     values = ["a", "b"] * 500
     binning = categorical_binning(values)
     reference = Profile.of(binning, values)
-    assert judge(reference, Profile.of(binning, ["c"] * 300 + ["a", "b"] * 100), RULES, 1e-5, 100).severity == "alert"
+    assert judge(reference, Profile.of(binning, ["c"] * 300 + ["a", "b"] * 100), ALLOWED, 1e-5, 100).severity == "alert"
 
 
 def test_alpha_shares_the_budget_among_all_looks() -> None:
+    assert RULES.alpha(50, streams=2) == pytest.approx(RULES.alpha(50) / 2)
     assert RULES.alpha(50) == pytest.approx(1 / (50 * 3 * 720))
 
 

@@ -22,6 +22,7 @@ from modelwatch.cli.serving import settings_with
 
 if TYPE_CHECKING:
     from modelwatch.config import Settings
+    from modelwatch.storage import Store
 
 Status = Literal["ok", "warning", "failed", "skipped"]
 COLOURS: dict[Status, str] = {"ok": "green", "warning": "yellow", "failed": "bold red", "skipped": "dim"}
@@ -33,8 +34,9 @@ FSYNCS = 20
 SLOW_FSYNC_MS = 25.0
 CLOCKS_APART_SECONDS = 5.0
 OLDEST_SQLITE = (3, 35, 0)  # INSERT ... RETURNING
-OLDEST_POSTGRESQL = 150_000
+OLDEST_POSTGRESQL = (15,)
 SERVICE_NAME = "modelwatch"
+HEALTH_SECONDS = 5.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -118,6 +120,8 @@ def _file_lock(path: Path) -> Finding:
 
 
 def _store(settings: Settings) -> Iterator[Finding]:
+    from sqlalchemy.exc import DBAPIError
+
     from modelwatch.errors import StoreUnavailable
     from modelwatch.storage import Store
     from modelwatch.storage.migrations import newest_version, schema_version
@@ -146,18 +150,15 @@ def _store(settings: Settings) -> Iterator[Finding]:
             store.close()
     except StoreUnavailable as error:
         yield Finding("store", "failed", f"{url}: {error.detail}")
+    except DBAPIError as error:
+        yield Finding("store", "failed", f"{url}: {error.orig}")
 
 
-def _postgresql(store: object) -> Finding:
-    from sqlalchemy import text
-
-    from modelwatch.storage import Store
-
-    assert isinstance(store, Store)
+def _postgresql(store: Store) -> Finding:
     with store.read() as connection:
-        number = int(connection.execute(text("SHOW server_version_num")).scalar_one())
-    old = number < OLDEST_POSTGRESQL
-    detail = f"{number // 10_000}.{number % 10_000}{'; 15 or newer is needed' if old else ''}"
+        version = connection.dialect.server_version_info or (0,)
+    old = version < OLDEST_POSTGRESQL
+    detail = ".".join(map(str, version)) + ("; 15 or newer is needed" if old else "")
     return Finding("PostgreSQL", "failed" if old else "ok", detail)
 
 
@@ -185,7 +186,7 @@ def _port(settings: Settings) -> Finding:
         address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
         url = f"http://{f'[{address}]' if ':' in address else address}:{port}/health"
         try:
-            health = httpx.get(url, timeout=5.0, trust_env=False).json()
+            health = httpx.get(url, timeout=HEALTH_SECONDS, trust_env=False).json()
         except (httpx.HTTPError, ValueError):
             health = None
         if health is None and error.errno != errno.EADDRINUSE:

@@ -61,6 +61,9 @@ def serve(overrides: Mapping[str, Any]) -> int:
 
 def migrated(settings: Settings) -> str:
     """Brings the store's schema up to date and returns its version. Raises Stop when the store can't be used."""
+    from alembic.util import CommandError
+    from sqlalchemy.exc import DBAPIError
+
     from modelwatch.errors import StoreUnavailable
     from modelwatch.storage import Store
     from modelwatch.storage.migrations import migrate
@@ -73,6 +76,11 @@ def migrated(settings: Settings) -> str:
             store.close()
     except StoreUnavailable as error:
         raise Stop(f"The store {settings.safe_database_url} can't be used. {error.detail}", UNREACHABLE) from error
+    except CommandError as error:
+        message = f"The store {settings.safe_database_url} was made by a newer modelwatch. {error}"
+        raise Stop(f"{message}. Start that one, or restore a backup from before the upgrade.") from error
+    except DBAPIError as error:
+        raise Stop(f"The store {settings.safe_database_url} can't be used: {error.orig}.") from error
     except OSError as error:
         raise Stop(
             f"The store {settings.safe_database_url} can't be made: {error.strerror}: {error.filename}."

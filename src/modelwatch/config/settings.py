@@ -133,6 +133,9 @@ class Settings(BaseModel):
     # Drift
     psi_warning_threshold: float = _setting(0.1, "PSI from which a shift is a warning.", "0.08", gt=0, le=100)
     psi_alert_threshold: float = _setting(0.25, "PSI from which a shift is an alert.", "0.2", gt=0, le=100)
+    natural_variation: bool = _setting(
+        True, "Tolerate what a reference with time stamps does itself over stretches as long as the window.", "false"
+    )
     ks_test_alpha: float = _setting(
         0.05, "p-value below which `ks_test.is_significant` is true in a drift result.", "0.01", gt=0, lt=1
     )

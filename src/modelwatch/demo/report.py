@@ -37,13 +37,12 @@ def seen_line(plan: Plan, findings: Findings) -> str:
 
 def moved_lines(findings: Findings) -> Iterator[str]:
     """One paragraph for each subject that drifted in the last 24 hours."""
-    settings = Settings()
-    thresholds = {"alert": settings.psi_alert_threshold, "warning": settings.psi_warning_threshold}
     for result in findings.final.report["drift_results"]:
         severity = result["severity"]
-        if severity in thresholds:
+        if severity in DRIFTED:
             psi, p_value = result["psi"]["score"], p_text(result["evidence"]["p_value"])
-            found = f"PSI {psi:.2f} against a threshold of {thresholds[severity]:g}, {p_value}"
+            threshold = result["tolerance"][f"psi_{severity}"]
+            found = f"PSI {psi:.2f} against a threshold of {threshold:.2g}, {p_value}"
             yield f"  {result['feature_name']}: {severity}. {found};"
             top = result["top_cells"][0]
             share = share_of(top["cell"], result["feature_type"])
@@ -58,9 +57,10 @@ def quiet_lines(findings: Findings) -> Iterator[str]:
         yield f"  {name:<22} {looks} looks: PSI at most {psi:.3f}, p at least {p_value:.2g}"
     threshold, alpha = Settings().psi_warning_threshold, summary["alpha"]
     subjects, lookbacks = summary["checked"], len(summary["lookbacks"])
-    yield f"  Drift needs a PSI of at least {threshold:g} and a p below {alpha:.1g}. The second is what a budget of"
-    yield f"  {summary['false_alarm_budget']:g} false alarm a model in 30 days leaves for each of {subjects} subjects,"
-    yield f"  {lookbacks} look-backs and an evaluation every hour."
+    budget = f"{summary['false_alarm_budget']:g} false alarm a model in 30 days"
+    yield f"  Drift needs a PSI of at least {threshold:g}, or more where the reference itself varies more, and a p"
+    yield f"  below {alpha:.1g}: that is what a budget of {budget} leaves for each of"
+    yield f"  {subjects} subjects, {lookbacks} look-backs and an evaluation every hour."
 
 
 def quiet_subjects(findings: Findings) -> dict[str, tuple[float, float, int]]:

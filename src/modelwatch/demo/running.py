@@ -164,7 +164,9 @@ def _raised_signals() -> Iterator[None]:
     def end(_number: int, _frame: FrameType | None) -> None:
         raise _Terminated
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    # nohup has SIGHUP ignored, and means it.
+    numbers = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, end) for number in numbers}
     try:
         yield
     finally:

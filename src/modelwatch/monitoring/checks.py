@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
+from sqlalchemy import Connection
 
+from modelwatch.config import parse_lookback
 from modelwatch.errors import FieldError, InvalidInput, UnknownResource
 from modelwatch.monitoring.reports import (
     DriftReport,
@@ -16,7 +18,7 @@ from modelwatch.monitoring.reports import (
     subject_report,
     unreferenced_report,
 )
-from modelwatch.monitoring.verdicts import PRECEDENCE, DriftRules, judge
+from modelwatch.monitoring.verdicts import PRECEDENCE, DriftRules, judge, tolerance
 from modelwatch.monitoring.windows import Window, iso, look_back, watermark
 from modelwatch.stats import Profile, benjamini_yekutieli
 from modelwatch.stats.compat import compat_scores
@@ -27,6 +29,7 @@ from modelwatch.storage import (
     StoredReference,
     Subject,
     carry_over,
+    count_streams,
     generation_of,
     in_force,
     last_window_end,
@@ -60,6 +63,7 @@ class _Snapshot:
     layouts: ModelLayouts
     sums: list[dict[str, Slot]]
     watermark: int | None
+    streams: int
     environments: list[str]
 
 
@@ -72,7 +76,7 @@ def check_drift(store: Store, rules: DriftRules, query: DriftQuery, now: int) ->
     chosen = _references_for(snapshot.references, query.version)
     wanted = _wanted(chosen, query.features)
     left_out = _versions_left_out(snapshot, chosen, query.version)
-    alpha = rules.alpha(len(chosen))
+    alpha = rules.alpha(len(chosen), snapshot.streams)
     results = [
         _subject(subject, chosen[subject], snapshot, rules, query, alpha) for subject in wanted if subject in chosen
     ]
@@ -129,11 +133,18 @@ def _read(store: Store, rules: DriftRules, query: DriftQuery, now: int) -> _Snap
                     if windows
                     else [],
                     watermark=mark,
+                    streams=_streams(connection, rules, query.model, start, end),
                     environments=[]
                     if mark is not None
                     else sorted({stream.environment for stream in streams(connection, query.model)}),
                 )
         carry_over(store, query.model, start, end)
+
+
+def _streams(connection: Connection, rules: DriftRules, model: str, start: int, end: int) -> int:
+    """The streams that share the model's budget: those with data in the window, or in the longest look-back."""
+    longest = max(parse_lookback(lookback) for lookback in rules.lookbacks)
+    return count_streams(connection, model, min(start, end - longest), end)
 
 
 def _windows(rules: DriftRules, query: DriftQuery, mark: int | None) -> list[Window]:
@@ -222,9 +233,10 @@ def _subject(
     reports = []
     for window, sums in zip(snapshot.windows, snapshot.sums, strict=True):
         current = _current(snapshot, sums, subject, reference)
-        judgement = judge(reference.profile, current, rules, alpha, min_samples)
+        allowed = tolerance(rules, _natural(reference, window, rules))
+        judgement = judge(reference.profile, current, allowed, alpha, min_samples)
         compat = None if query.compat is None else compat_scores(query.compat, reference.profile, current)
-        reports.append(subject_report(reference, window, current, judgement, rules, compat))
+        reports.append(subject_report(reference, window, current, judgement, allowed, rules, compat))
     spokesman = min(
         zip(reports, snapshot.windows, strict=True),
         key=lambda pair: (PRECEDENCE.index(pair[0].severity), pair[1].start - pair[1].end),
@@ -232,6 +244,12 @@ def _subject(
     if len(reports) == 1:
         return spokesman
     return msgspec.structs.replace(spokesman, lookbacks=[lookback_report(report) for report in reports])
+
+
+def _natural(reference: StoredReference, window: Window, rules: DriftRules) -> float | None:
+    if reference.variation is None or not rules.natural_variation:
+        return None
+    return reference.variation.tolerance(window.end - window.start)
 
 
 def _with_adjusted_p_values(results: list[SubjectReport]) -> list[SubjectReport]:

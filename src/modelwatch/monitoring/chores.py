@@ -38,6 +38,7 @@ from modelwatch.storage import (
 LEASE = "chores"
 LEASE_SECONDS = 15
 TICK_SECONDS = 2.0
+RETRY_SECONDS = 30
 # However long a round takes, the store has this many times as long for everything else.
 IDLE_SHARE = 4.0
 MICROSECONDS = 1_000_000
@@ -143,25 +144,49 @@ class Chores:
         with self._store.read() as connection:
             known = {(each.model, each.version, each.environment): each for each in latest_verdicts(connection)}
             present = streams(connection)
+            generations = {model: generation_of(connection, model) or 0 for model in {each.model for each in present}}
         for stream in present:
             last = known.get((stream.model, stream.version, stream.environment))
-            if (
-                last is None
-                or now - last.evaluated_at >= self._rules.check_interval * MICROSECONDS
-                or watermark(stream.last_window_end, now) > last.window_end
-            ):
-                self._evaluate(stream, now)
+            generation = generations[stream.model]
+            if last is None or last.generation != generation or self._is_due(stream, last, now):
+                self._evaluate(stream, generation, now)
 
-    def _evaluate(self, stream: Stream, now: int) -> None:
+    def _is_due(self, stream: Stream, last: StoredVerdict, now: int) -> bool:
+        """An evaluation is one look out of the false-alarm budget, so there is one for each interval.
+
+        The interval is one of event time, so that a replay is looked at as often as live traffic; a stream without new
+        windows is not looked at again. A verdict for lack of data took no look, and is tried again soon.
+        """
+        newest = watermark(stream.last_window_end, now)
+        since = now - last.evaluated_at
+        if _undecided(last):
+            return since >= RETRY_SECONDS * MICROSECONDS
+        if newest - last.window_end >= self._rules.check_interval:
+            return True
+        return newest > last.window_end and since >= self._rules.check_interval * MICROSECONDS
+
+    def _evaluate(self, stream: Stream, generation: int, now: int) -> None:
         began = self._timer()
         query = DriftQuery(stream.model, stream.environment, stream.version)
         report = check_drift(self._store, self._rules, query, now)
         self._observer.evaluated(stream.model, self._timer() - began)
-        if report.summary.severity != "no_reference":
-            keep_verdict(self._store, stream, report, now)
+        keep_verdict(self._store, stream, generation, report, now)
 
 
-def keep_verdict(store: Store, stream: Stream, report: DriftReport, now: int) -> None:
+class _Headline(msgspec.Struct):
+    severity: str
+
+
+class _Report(msgspec.Struct):
+    summary: _Headline
+
+
+def _undecided(verdict: StoredVerdict) -> bool:
+    severity = msgspec.json.decode(verdict.result, type=_Report).summary.severity
+    return severity in ("insufficient_data", "no_data", "no_reference")
+
+
+def keep_verdict(store: Store, stream: Stream, generation: int, report: DriftReport, now: int) -> None:
     """Stores a report as the stream's verdict at its watermark."""
     save_verdict(
         store,
@@ -170,6 +195,7 @@ def keep_verdict(store: Store, stream: Stream, report: DriftReport, now: int) ->
             stream.version,
             stream.environment,
             watermark(stream.last_window_end, now),
+            generation,
             now,
             msgspec.json.encode(report),
         ),

@@ -9,11 +9,13 @@ import numpy as np
 from modelwatch.events import Prediction, ReferenceFrame, ReferenceSample
 from modelwatch.stats import (
     Profile,
+    Variation,
     categorical_binning,
     inferred_type,
     is_finite_number,
     numeric_binning,
     prediction_type,
+    variation_of,
 )
 from modelwatch.storage import (
     LATENCY,
@@ -44,13 +46,33 @@ def set_reference_frame(
     """
     profiles = {Subject(sample.kind, sample.name): profile_of(sample) for sample in frame.samples}
     generation = set_references(
-        store, frame.model_name, frame.model_version, profiles, source=source, now=now, new_id=new_id
+        store,
+        frame.model_name,
+        frame.model_version,
+        profiles,
+        variations=_variations(frame, profiles),
+        source=source,
+        now=now,
+        new_id=new_id,
     )
     with store.read() as connection:
         ends = [stream.last_window_end for stream in streams(connection, frame.model_name)]
     if ends:
         carry_over(store, frame.model_name, max(ends) - CARRY_OVER_AT_ONCE_SECONDS, max(ends))
     return generation
+
+
+def _variations(frame: ReferenceFrame, profiles: dict[Subject, Profile]) -> dict[Subject, Variation]:
+    if frame.timestamps is None:
+        return {}
+    seconds = [None if time is None else time // 1_000_000 for time in frame.timestamps]
+    found = {}
+    for sample in frame.samples:
+        subject = Subject(sample.kind, sample.name)
+        variation = variation_of(profiles[subject].binning, sample.values, seconds, np.random.default_rng(0))
+        if variation is not None:
+            found[subject] = variation
+    return found
 
 
 def profile_of(sample: ReferenceSample) -> Profile:

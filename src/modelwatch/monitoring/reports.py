@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from modelwatch.monitoring.verdicts import DriftRules, Judgement, Severity, js_severity, psi_severity
+from modelwatch.monitoring.verdicts import DriftRules, Judgement, Severity, Tolerance, js_severity, psi_severity
 from modelwatch.monitoring.windows import Window, iso
 from modelwatch.stats import Profile, psi_contributions
 from modelwatch.storage import StoredReference
@@ -49,6 +49,14 @@ class EvidenceReport(msgspec.Struct, frozen=True):
     alpha: float
     min_detectable_psi: float | None
     adjusted_p_value: float | None = None
+
+
+class ToleranceReport(msgspec.Struct, frozen=True):
+    """The PSI from which a shift matters here; `natural_variation` is what the reference itself does over time."""
+
+    psi_warning: float
+    psi_alert: float
+    natural_variation: float | None
 
 
 class CellReport(msgspec.Struct, frozen=True):
@@ -103,6 +111,7 @@ class SubjectReport(msgspec.Struct, frozen=True):
     hellinger: float | None
     total_variation: float | None
     evidence: EvidenceReport | None
+    tolerance: ToleranceReport | None
     top_cells: list[CellReport]
     counts: CellCounts | None
     lookbacks: list[LookbackReport]
@@ -142,6 +151,7 @@ def subject_report(
     window: Window,
     current: Profile,
     judgement: Judgement,
+    allowed: Tolerance,
     rules: DriftRules,
     compat: dict[str, float | None] | None,
 ) -> SubjectReport:
@@ -183,6 +193,7 @@ def subject_report(
             judgement.alpha,
             judgement.min_detectable_psi,
         ),
+        tolerance=ToleranceReport(allowed.psi_warning, allowed.psi_alert, allowed.natural),
         top_cells=[] if scores is None else _top_cells(reference.profile, current),
         counts=_counts(reference.profile, current),
         lookbacks=[],
@@ -211,6 +222,7 @@ def unreferenced_report(name: str, kind: str) -> SubjectReport:
         hellinger=None,
         total_variation=None,
         evidence=None,
+        tolerance=None,
         top_cells=[],
         counts=None,
         lookbacks=[],

@@ -45,6 +45,7 @@ class DriftRules:
     budget: float
     lookbacks: tuple[str, ...]
     check_interval: int
+    natural_variation: bool = True
 
     @classmethod
     def of(cls, settings: Settings) -> DriftRules:
@@ -56,15 +57,20 @@ class DriftRules:
             budget=settings.false_alarm_budget,
             lookbacks=settings.lookbacks,
             check_interval=settings.drift_check_interval,
+            natural_variation=settings.natural_variation,
         )
 
     @property
     def evaluations_per_30_days(self) -> float:
         return SECONDS_PER_30_DAYS / self.check_interval
 
-    def alpha(self, subjects: int) -> float:
-        """The chance of a false alarm that one look at one subject may take."""
-        alpha = alpha_per_look(self.budget, max(subjects, 1), len(self.lookbacks), self.evaluations_per_30_days)
+    def alpha(self, subjects: int, streams: int = 1) -> float:
+        """The chance of a false alarm that one look at one subject may take.
+
+        streams: how many versions and environments of the model are evaluated beside each other.
+        """
+        looked_at = max(subjects, 1) * max(streams, 1)
+        alpha = alpha_per_look(self.budget, looked_at, len(self.lookbacks), self.evaluations_per_30_days)
         return min(alpha, LARGEST_ALPHA)
 
 
@@ -80,7 +86,21 @@ class Judgement:
     reason: str | None
 
 
-def judge(reference: Profile, current: Profile, rules: DriftRules, alpha: float, min_samples: int) -> Judgement:
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """How large a shift must be to matter. `natural`: what the reference itself does in stretches as long, if known."""
+
+    psi_warning: float
+    psi_alert: float
+    natural: float | None = None
+
+
+def tolerance(rules: DriftRules, natural: float | None) -> Tolerance:
+    """The configured thresholds, or the reference's natural variation where that is larger."""
+    return Tolerance(max(rules.psi_warning, natural or 0.0), max(rules.psi_alert, natural or 0.0), natural)
+
+
+def judge(reference: Profile, current: Profile, allowed: Tolerance, alpha: float, min_samples: int) -> Judgement:
     """The verdict on one subject in one window."""
     if current.total == 0:
         return Judgement("no_data", None, None, alpha, None, "No predictions in this window.")
@@ -96,14 +116,14 @@ def judge(reference: Profile, current: Profile, rules: DriftRules, alpha: float,
     if current.n < min_samples:
         reason = f"{current.n} of at least {min_samples} values: {min_samples - current.n} more are needed."
         return Judgement("insufficient_data", scores, test, alpha, detectable, reason)
-    drifted = scores.psi >= rules.psi_warning and test.p_value < alpha
+    drifted = scores.psi >= allowed.psi_warning and test.p_value < alpha
     if drifted:
-        severity: Severity = "alert" if scores.psi >= rules.psi_alert else "warning"
+        severity: Severity = "alert" if scores.psi >= allowed.psi_alert else "warning"
         return Judgement(severity, scores, test, alpha, detectable, None)
     out_of_reach = _out_of_reach(samples_needed(reference.coarse, alpha), current.n)
     if out_of_reach is not None:
         return Judgement("insufficient_data", scores, test, alpha, detectable, out_of_reach)
-    return Judgement("stable", scores, test, alpha, detectable, _why_stable(scores.psi, test, rules, alpha))
+    return Judgement("stable", scores, test, alpha, detectable, _why_stable(scores.psi, test, allowed, alpha))
 
 
 def _out_of_reach(needed: int | None, n: int) -> str | None:
@@ -117,11 +137,13 @@ def _out_of_reach(needed: int | None, n: int) -> str | None:
     return None
 
 
-def _why_stable(psi: float, test: ChiSquare, rules: DriftRules, alpha: float) -> str | None:
-    if psi >= rules.psi_warning:
+def _why_stable(psi: float, test: ChiSquare, allowed: Tolerance, alpha: float) -> str | None:
+    if psi >= allowed.psi_warning:
         return f"PSI is above the threshold, but as large by chance with p = {test.p_value:.2g} (needs {alpha:.2g})."
     if test.p_value < alpha:
-        return f"A real difference (p = {test.p_value:.2g}), but smaller than the PSI threshold {rules.psi_warning:g}."
+        why = ", which the reference itself reaches" if allowed.natural == allowed.psi_warning else ""
+        size = f"smaller than the PSI threshold {allowed.psi_warning:.3g}{why}"
+        return f"A real difference (p = {test.p_value:.2g}), but {size}."
     return None
 
 

@@ -51,6 +51,7 @@ from modelwatch.stats.evidence import (
     samples_needed,
 )
 from modelwatch.stats.profile import Profile, decode_counts, encode_counts
+from modelwatch.stats.variation import Variation, decode_variation, encode_variation, variation_of
 
 __all__ = [
     "Binning",
@@ -66,6 +67,7 @@ __all__ = [
     "Profile",
     "Scalar",
     "StatsError",
+    "Variation",
     "alpha_per_look",
     "benjamini_yekutieli",
     "categorical_binning",
@@ -73,9 +75,11 @@ __all__ = [
     "chi_square_homogeneity",
     "decode_binning",
     "decode_counts",
+    "decode_variation",
     "drift_scores",
     "encode_binning",
     "encode_counts",
+    "encode_variation",
     "hellinger",
     "inferred_type",
     "is_finite_number",
@@ -91,5 +95,6 @@ __all__ = [
     "rate_increase_p_value",
     "samples_needed",
     "total_variation",
+    "variation_of",
     "wasserstein",
 ]

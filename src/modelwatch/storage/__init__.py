@@ -2,15 +2,24 @@
 
 from modelwatch.storage.compaction import fold, seal_writers
 from modelwatch.storage.engine import Store
-from modelwatch.storage.layouts import LATENCY, PREDICTION, SCORE, Layout, ModelLayouts, Subject, subject_values
+from modelwatch.storage.layouts import (
+    LATENCY,
+    PREDICTION,
+    SCORE,
+    Layout,
+    ModelLayouts,
+    Subject,
+    read_layouts,
+    subject_values,
+)
 from modelwatch.storage.leases import acquire, release
 from modelwatch.storage.ledger import Committed, Increment, Ledger
 from modelwatch.storage.profiles import (
     Stream,
+    count_streams,
     generation_of,
     last_window_end,
     model_names,
-    read_layouts,
     streams,
     sum_windows,
 )
@@ -48,6 +57,7 @@ __all__ = [
     "all_references",
     "carry_over",
     "count_rows",
+    "count_streams",
     "first_events",
     "fold",
     "generation_of",

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
@@ -16,7 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from modelwatch.errors import StoreUnavailable
 
-SQLITE_BUSY_SECONDS = 30
+SQLITE_BUSY_SECONDS = 5
 CONNECT_SECONDS = 5
 READ = {"isolation_level": "REPEATABLE READ"}
 
@@ -80,12 +80,19 @@ class Store:
         if self._lock_file is None:
             yield
             return
-        with self._write_lock, self._lock_file.open("a") as handle:
+        with self._write_lock, self._opened_lock() as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             try:
                 yield
             finally:
                 fcntl.flock(handle, fcntl.LOCK_UN)
+
+    def _opened_lock(self) -> TextIO:
+        assert self._lock_file is not None
+        try:
+            return self._lock_file.open("a")
+        except OSError as error:
+            raise StoreUnavailable(f"The store's folder can't be written: {error}") from error
 
     def insert(self, table: Table) -> Any:
         """An INSERT of the store's dialect, which knows ON CONFLICT."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,35 +97,36 @@ class ModelLayouts:
 NO_LAYOUTS = ModelLayouts(0, Layout({}))
 
 
-class LayoutReader:
-    """Reads layouts, and decodes each stored binning once for as long as it is in use."""
+# Binnings are known by their content, so each is decoded once for as long as it is in use.
+MAX_DECODED = 100_000
+_known: dict[str, Binning] = {}
 
-    def __init__(self) -> None:
-        self._binnings: dict[str, Binning] = {}
 
-    def read(self, connection: Connection, model: str, generation: int) -> ModelLayouts:
-        """The layouts of a model in one of its generations."""
-        table = tables.reference
-        rows = connection.execute(
-            select(table.c.version, table.c.kind, table.c.name, table.c.binning_id, table.c.binning).where(
-                table.c.model == model,
-                table.c.from_generation <= generation,
-                or_(table.c.to_generation.is_(None), table.c.to_generation > generation),
-            )
-        ).all()
-        common: dict[Subject, Binning] = {}
-        own: dict[str, dict[Subject, Binning]] = {}
-        for row in rows:
-            chosen = common if row.version is None else own.setdefault(row.version, {})
-            chosen[Subject(row.kind, row.name)] = self._decode(row)
-        return ModelLayouts(
-            generation, Layout(common), {version: Layout({**common, **binnings}) for version, binnings in own.items()}
+def binning_of(identity: str, raw: bytes) -> Binning:
+    """The stored binning of this id."""
+    found = _known.get(identity)
+    if found is None:
+        if len(_known) >= MAX_DECODED:
+            _known.clear()
+        found = _known[identity] = decode_binning(raw)
+    return found
+
+
+def read_layouts(connection: Connection, model: str, generation: int) -> ModelLayouts:
+    """The layouts of a model in one of its generations."""
+    table = tables.reference
+    rows = connection.execute(
+        select(table.c.version, table.c.kind, table.c.name, table.c.binning_id, table.c.binning).where(
+            table.c.model == model,
+            table.c.from_generation <= generation,
+            or_(table.c.to_generation.is_(None), table.c.to_generation > generation),
         )
-
-    def _decode(self, row: Any) -> Binning:
-        known = self._binnings.get(row.binning_id)
-        if known is None:
-            if len(self._binnings) > 100_000:
-                self._binnings.clear()
-            known = self._binnings[row.binning_id] = decode_binning(row.binning)
-        return known
+    ).all()
+    common: dict[Subject, Binning] = {}
+    own: dict[str, dict[Subject, Binning]] = {}
+    for row in rows:
+        chosen = common if row.version is None else own.setdefault(row.version, {})
+        chosen[Subject(row.kind, row.name)] = binning_of(row.binning_id, row.binning)
+    return ModelLayouts(
+        generation, Layout(common), {version: Layout({**common, **binnings}) for version, binnings in own.items()}
+    )

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from modelwatch.events import Prediction
 from modelwatch.storage import tables
 from modelwatch.storage.engine import Store
-from modelwatch.storage.layouts import NO_LAYOUTS, Counts, Layout, LayoutReader, ModelLayouts
+from modelwatch.storage.layouts import NO_LAYOUTS, Counts, Layout, ModelLayouts, read_layouts
 from modelwatch.storage.rows import day_of, label_to_row, to_row
 from modelwatch.storage.slots import Slot, SlotCache, SlotKey, save, window_start
 
@@ -71,7 +71,6 @@ class Ledger:
         self._host = host
         self._rotation = rotation_seconds * 1_000_000
         self._layouts: dict[str, ModelLayouts] = {}
-        self._layout_reader = LayoutReader()
         self._slots = SlotCache()
         self._writer = ""
         self._opened_at = 0
@@ -183,7 +182,7 @@ class Ledger:
         for row in rows:
             known = self._layouts.get(row.name, NO_LAYOUTS)
             if known.generation != row.generation:
-                known = self._layout_reader.read(connection, row.name, row.generation)
+                known = read_layouts(connection, row.name, row.generation)
             layouts[row.name] = known
         return layouts
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, select
 
 from modelwatch.stats import decode_counts
 from modelwatch.storage import tables
-from modelwatch.storage.layouts import LayoutReader, ModelLayouts
+from modelwatch.storage.layouts import ModelLayouts
 from modelwatch.storage.slots import Slot
 
 Span = tuple[int, int]
@@ -32,11 +32,6 @@ def generation_of(connection: Connection, model: str) -> int | None:
     """The model's generation, or None when there is no such model."""
     table = tables.model
     return connection.execute(select(table.c.generation).where(table.c.name == model)).scalar()
-
-
-def read_layouts(connection: Connection, model: str, generation: int) -> ModelLayouts:
-    """The layouts of a model in one generation."""
-    return LayoutReader().read(connection, model, generation)
 
 
 def sum_windows(
@@ -100,6 +95,17 @@ def streams(connection: Connection, model: str | None = None) -> list[Stream]:
     if model is not None:
         query = query.where(table.c.model == model)
     return [Stream(row[0], row[1], row[2], int(row[3]), row[4], row[5]) for row in connection.execute(query)]
+
+
+def count_streams(connection: Connection, model: str, since: int, until: int) -> int:
+    """How many (version, environment) pairs of the model have data in windows that start in [since, until)."""
+    table = tables.profile
+    rows = connection.execute(
+        select(table.c.version, table.c.environment)
+        .where(table.c.model == model, table.c.window_start >= since, table.c.window_start < until)
+        .distinct()
+    )
+    return len(rows.all())
 
 
 def model_names(connection: Connection) -> list[str]:

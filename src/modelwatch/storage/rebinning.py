@@ -18,7 +18,7 @@ from modelwatch.stats import decode_counts
 from modelwatch.storage import tables
 from modelwatch.storage.compaction import add_to_folded
 from modelwatch.storage.engine import Store
-from modelwatch.storage.layouts import Layout, LayoutReader, ModelLayouts, Subject
+from modelwatch.storage.layouts import Layout, ModelLayouts, Subject, read_layouts
 from modelwatch.storage.profiles import generation_of
 from modelwatch.storage.rows import events_of_day
 from modelwatch.storage.slots import Slot, SlotKey, window_start
@@ -64,10 +64,9 @@ def carry_over(store: Store, model: str, start: int, end: int) -> int:
 def _carry_day(store: Store, model: str, day: int) -> bool:
     with store.read() as connection:
         generation = generation_of(connection, model) or 0
-        reader = LayoutReader()
-        new = reader.read(connection, model, generation)
+        new = read_layouts(connection, model, generation)
         old_rows = _old_profiles(connection, model, day, generation)
-        old = {row.generation: reader.read(connection, model, row.generation) for row in old_rows}
+        old = {row.generation: read_layouts(connection, model, row.generation) for row in old_rows}
         recount = _subjects_to_recount(old_rows, old, new)
         fresh = _recounted(connection, model, day, generation, new, recount) if recount else {}
     slots = _carried(old_rows, old, new, recount, fresh, model)

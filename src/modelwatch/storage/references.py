@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, update
 
-from modelwatch.stats import Profile, decode_binning, decode_counts, encode_binning, encode_counts
+from modelwatch.stats import (
+    Profile,
+    Variation,
+    decode_counts,
+    decode_variation,
+    encode_binning,
+    encode_counts,
+    encode_variation,
+)
 from modelwatch.storage import tables
 from modelwatch.storage.engine import Store
-from modelwatch.storage.layouts import Subject
+from modelwatch.storage.layouts import Subject, binning_of
+
+# What a reference says never changes, so it is decoded once; only its state does.
+MAX_DECODED = 20_000
+_known: dict[str, tuple[Profile, Variation | None]] = {}
 
 State = Literal["provisional", "active", "retired"]
 
@@ -25,6 +37,7 @@ class StoredReference:
     version: str | None
     subject: Subject
     profile: Profile
+    variation: Variation | None
     created_at: int
     source: str
     state: State
@@ -36,6 +49,7 @@ def set_references(
     version: str | None,
     profiles: dict[Subject, Profile],
     *,
+    variations: Mapping[Subject, Variation] | None = None,
     source: str,
     now: int,
     new_id: Callable[[], str],
@@ -44,7 +58,7 @@ def set_references(
     with store.write() as connection:
         generation = _next_generation(connection, store, model, now)
         _retire(connection, model, version, list(profiles), generation)
-        _insert(connection, model, version, profiles, "active", source, generation, now, new_id)
+        _insert(connection, model, version, profiles, variations or {}, "active", source, generation, now, new_id)
     return generation
 
 
@@ -63,7 +77,7 @@ def set_provisional_references(
         missing = {subject: profile for subject, profile in profiles.items() if subject not in covered}
         if missing:
             generation = _next_generation(connection, store, model, now)
-            _insert(connection, model, None, missing, "provisional", "first predictions", generation, now, new_id)
+            _insert(connection, model, None, missing, {}, "provisional", "first predictions", generation, now, new_id)
         connection.execute(update(table).where(table.c.name == model).values(provisional_done=True))
     return True
 
@@ -141,6 +155,7 @@ def _insert(
     model: str,
     version: str | None,
     profiles: dict[Subject, Profile],
+    variations: Mapping[Subject, Variation],
     state: State,
     source: str,
     generation: int,
@@ -157,6 +172,7 @@ def _insert(
             "binning_id": profile.binning.id,
             "binning": encode_binning(profile.binning),
             "counts": encode_counts(profile.counts),
+            "variation": encode_variation(variations[subject]) if subject in variations else None,
             "created_at": now,
             "source": source,
             "state": state,
@@ -168,13 +184,26 @@ def _insert(
 
 
 def _reference(row: Any) -> StoredReference:
+    profile, variation = _decoded(row)
     return StoredReference(
         id=row.id,
         model=row.model,
         version=row.version,
         subject=Subject(row.kind, row.name),
-        profile=Profile(decode_binning(row.binning), decode_counts(row.counts)),
+        profile=profile,
+        variation=variation,
         created_at=row.created_at,
         source=row.source,
         state=row.state,
     )
+
+
+def _decoded(row: Any) -> tuple[Profile, Variation | None]:
+    found = _known.get(row.id)
+    if found is None:
+        if len(_known) >= MAX_DECODED:
+            _known.clear()
+        profile = Profile(binning_of(row.binning_id, row.binning), decode_counts(row.counts))
+        variation = None if row.variation is None else decode_variation(row.variation)
+        found = _known[row.id] = (profile, variation)
+    return found

@@ -94,6 +94,7 @@ reference = Table(
     Column("binning_id", Text, nullable=False),
     Column("binning", LargeBinary, nullable=False),
     Column("counts", LargeBinary, nullable=False),
+    Column("variation", LargeBinary),
     Column("created_at", BigInteger, nullable=False),
     Column("source", Text, nullable=False),
     Column("state", Text, nullable=False),
@@ -110,6 +111,7 @@ verdict = Table(
     Column("version", Text, primary_key=True),
     Column("environment", Text, primary_key=True),
     Column("window_end", BigInteger, primary_key=True, autoincrement=False),
+    Column("generation", Integer, nullable=False),
     Column("evaluated_at", BigInteger, nullable=False),
     Column("result", LargeBinary, nullable=False),
 )

@@ -18,6 +18,7 @@ class StoredVerdict:
     version: str
     environment: str
     window_end: int
+    generation: int
     evaluated_at: int
     result: bytes
 
@@ -32,6 +33,7 @@ def save_verdict(store: Store, verdict: StoredVerdict) -> None:
                 "version": verdict.version,
                 "environment": verdict.environment,
                 "window_end": verdict.window_end,
+                "generation": verdict.generation,
                 "evaluated_at": verdict.evaluated_at,
                 "result": verdict.result,
             },
@@ -55,6 +57,8 @@ def latest_verdicts(connection: Connection) -> list[StoredVerdict]:
         .order_by(*key)
     )
     return [
-        StoredVerdict(row.model, row.version, row.environment, row.window_end, row.evaluated_at, row.result)
+        StoredVerdict(
+            row.model, row.version, row.environment, row.window_end, row.generation, row.evaluated_at, row.result
+        )
         for row in rows
     ]

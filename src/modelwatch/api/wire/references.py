@@ -10,7 +10,7 @@ from modelwatch.api.wire.columnar import Bounds, arrow_errors, category_values, 
 from modelwatch.api.wire.explain import MAX_PROBLEMS, nearest
 from modelwatch.api.wire.limits import Limits
 from modelwatch.api.wire.schema import KNOWN_COLUMNS, is_categorical, is_number
-from modelwatch.api.wire.tables import probabilities
+from modelwatch.api.wire.tables import probabilities, times
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.events import DataType, ReferenceBody, ReferenceFrame, ReferenceSample, Scalar
 from modelwatch.stats import category_name, inferred_type, is_finite_number, prediction_type
@@ -66,8 +66,8 @@ def table_frame(
 
     Features: numbers are continuous; text, booleans and dictionaries are categorical. `prediction` becomes the sample
     of the prediction (see `prediction_type`), `prediction_probability` that of the score (of a struct or map, the share
-    of the row's own prediction), `latency_ms` that of the latency. `ground_truth`, `timestamp`, `prediction_id`,
-    `model_name`, `model_version` and `environment` may be there; no sample is made of them.
+    of the row's own prediction), `latency_ms` that of the latency. `timestamp` says when each row was. `ground_truth`,
+    `prediction_id`, `model_name`, `model_version` and `environment` may be there; no sample is made of them.
     """
     problems: list[FieldError] = []
     if model_name is None:
@@ -81,11 +81,21 @@ def table_frame(
         raise InvalidInput("The reference is not valid.", tuple(problems))
     with arrow_errors(kind):
         samples = list(_samples(table, checker, problems))
+        timestamps = _timestamps(table, problems)
     if not samples:
         problems.append(FieldError("", "Expected at least one column with a feature, a prediction or a score"))
     if problems:
         raise InvalidInput("The reference has columns that are not valid.", tuple(problems))
-    return ReferenceFrame(model_name, model_version, samples)
+    return ReferenceFrame(model_name, model_version, samples, timestamps)
+
+
+def _timestamps(table: pa.Table, problems: list[FieldError]) -> list[int | None] | None:
+    if "timestamp" not in table.schema.names:
+        return None
+    by_row: dict[int, list[FieldError]] = {}
+    found = times(table.column("timestamp"), by_row)
+    problems.extend(wrong[0] for wrong in list(by_row.values())[:1])
+    return found
 
 
 def _samples(table: pa.Table, checker: Checker, problems: list[FieldError]) -> Iterable[ReferenceSample]:

@@ -74,7 +74,7 @@ def _events(table: pa.Table, checker: Checker, now: int, defaults: Mapping[str, 
         name_column("model_version"),
         name_column("environment"),
         column("prediction_id", _ids),
-        column("timestamp", lambda given: _times(given, problems)),
+        column("timestamp", lambda given: times(given, problems)),
         _checked(column("prediction"), "/prediction", checker, problems),
         column("prediction_probability", lambda given: probabilities(given, problems)),
         column("latency_ms"),
@@ -131,7 +131,7 @@ def _ids(column: pa.ChunkedArray) -> list[str | None]:
     return [None if value is None else str(value) for value in scalars(column)]
 
 
-def _times(column: pa.ChunkedArray, problems: Problems) -> list[int | None]:
+def times(column: pa.ChunkedArray, problems: Problems) -> list[int | None]:
     """Microseconds since 1970. Arrow's times with a zone are UTC, those without are taken as UTC."""
     import pyarrow as pa
 
@@ -141,16 +141,16 @@ def _times(column: pa.ChunkedArray, problems: Problems) -> list[int | None]:
             return [None if count is None else cast(int, count) // 1_000 for count in counts]
         factor = MICROSECONDS_PER_UNIT[column.type.unit]
         return [None if count is None else cast(int, count) * factor for count in counts]
-    times: list[int | None] = []
+    found: list[int | None] = []
     for index, text in enumerate(scalars(column)):
         try:
-            times.append(None if text is None else microseconds(msgspec.convert(text, datetime)))
+            found.append(None if text is None else microseconds(msgspec.convert(text, datetime)))
         except msgspec.ValidationError:
-            times.append(None)
+            found.append(None)
             problems.setdefault(index, []).append(
                 FieldError("/timestamp", "Expected a time as RFC 3339 writes it", excerpt(text))
             )
-    return times
+    return found
 
 
 def probabilities(column: pa.ChunkedArray, problems: Problems) -> list[float | dict[str, float] | None]:

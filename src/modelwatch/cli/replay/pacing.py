@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from modelwatch.cli.replay.rows import Rows
@@ -21,12 +20,7 @@ def paced(
     first = newest = 0
     for rows in stretches:
         times = _filled_forward(rows.times())
-        steps = [(time - times[0]) // int(speed * SLICE_SECONDS * 1_000_000 + 1) if times else 0 for time in times]
-        # A part ends where the next half second of playback begins.
-        borders = [0, *(i for i, (a, b) in enumerate(itertools.pairwise(steps), start=1) if b > a), len(rows)]
-        for start, end in itertools.pairwise(borders):
-            if end == start:
-                continue
+        for start, end in _parts(times, speed * SLICE_SECONDS * 1_000_000):
             time = max(times[start], newest)
             if began is None:
                 began, first = clock(), time
@@ -35,6 +29,17 @@ def paced(
             if wait > 0:
                 sleep(wait)
             yield rows.part(start, end)
+
+
+def _parts(times: Sequence[int], longest: float) -> Iterator[tuple[int, int]]:
+    """The borders of parts of at most this many microseconds."""
+    start = 0
+    for index, time in enumerate(times):
+        if time - times[start] > longest:
+            yield start, index
+            start = index
+    if times:
+        yield start, len(times)
 
 
 def _filled_forward(times: Sequence[int | None]) -> list[int]:

@@ -74,6 +74,7 @@ def upgrade() -> None:
         sa.Column("binning_id", sa.Text, nullable=False),
         sa.Column("binning", sa.LargeBinary, nullable=False),
         sa.Column("counts", sa.LargeBinary, nullable=False),
+        sa.Column("variation", sa.LargeBinary),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("source", sa.Text, nullable=False),
         sa.Column("state", sa.Text, nullable=False),
@@ -87,6 +88,7 @@ def upgrade() -> None:
         sa.Column("version", sa.Text, primary_key=True),
         sa.Column("environment", sa.Text, primary_key=True),
         sa.Column("window_end", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("generation", sa.Integer, nullable=False),
         sa.Column("evaluated_at", sa.BigInteger, nullable=False),
         sa.Column("result", sa.LargeBinary, nullable=False),
     )

@@ -1,0 +1,98 @@
+"""What the doctor sees."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelwatch.cli import doctor as doctor_module
+from modelwatch.cli import main
+from modelwatch.cli.doctor import Finding, examine
+from tests.support.live_service import LiveService, free_port
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOST", "127.0.0.1")
+    monkeypatch.setenv("PORT", str(free_port()))
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
+    return tmp_path
+
+
+def findings() -> dict[str, Finding]:
+    return {finding.check: finding for finding in examine()}
+
+
+def test_a_good_place_is_healthy_and_nothing_is_left_there(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--json"]) == 0
+    report: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert report["healthy"]
+    assert {check["check"] for check in report["checks"]} == {
+        "settings", "data directory", "free disk", "fsync", "file lock", "SQLite", "store", "schema", "port", "clock",
+    }  # fmt: skip
+    assert list(place.iterdir()) == []
+
+
+def test_people_get_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor"]) == 0
+    output = capsys.readouterr().out
+    assert "fsync" in output
+    assert "Nothing stands in the way." in output
+
+
+def test_a_made_store_shows_its_schema() -> None:
+    assert findings()["schema"].status == "skipped"
+    main(["migrate"])
+    assert findings()["schema"].status == "ok"
+    assert "answers" in findings()["store"].detail
+
+
+def test_wrong_settings_are_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("WORKERS", "0")
+    assert main(["doctor", "--json"]) == 1
+    [check] = json.loads(capsys.readouterr().out)["checks"]
+    assert "WORKERS" in check["detail"]
+
+
+def test_a_store_that_is_away_fails_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://user:s3cr3t@127.0.0.1:9/x")
+    store = findings()["store"]
+    assert store.status == "failed"
+    assert "s3cr3t" not in store.detail
+
+
+def test_a_file_that_is_no_database_fails(place: Path) -> None:
+    (place / "data").mkdir()
+    (place / "data" / "modelwatch.db").write_bytes(b"no database " * 1_000)
+    assert findings()["store"].status == "failed"
+
+
+def test_a_port_of_another_program_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        monkeypatch.setenv("PORT", str(taken.getsockname()[1]))
+        monkeypatch.setattr(doctor_module, "HEALTH_SECONDS", 0.2)
+        assert findings()["port"] == Finding("port", "failed", f"{taken.getsockname()[1]} is used by another program")
+
+
+def test_a_running_service_is_recognised(service: LiveService, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", str(service.port))
+    assert findings()["port"] == Finding("port", "ok", f"a healthy modelwatch serves {service.port}")
+
+
+def test_a_full_disk_and_a_slow_one_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor_module, "NO_DISK_BYTES", 10**18)
+    monkeypatch.setattr(doctor_module, "SLOW_FSYNC_MS", 0.0)
+    found = findings()
+    assert (found["free disk"].status, found["fsync"].status) == ("failed", "warning")
+
+
+def test_a_newer_schema_is_not_touched(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert doctor_module._schema("0009", "0001").status == "failed"
+    assert doctor_module._schema("0001", "0009").status == "warning"

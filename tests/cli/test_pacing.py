@@ -1,0 +1,55 @@
+"""Playing event time back faster than it was lived."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+from modelwatch.cli.replay.pacing import paced
+from modelwatch.cli.replay.rows import LineRows
+from tests.cli.test_service import Time
+
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def lines(*seconds: float | None) -> LineRows:
+    """Rows at so many seconds after the beginning."""
+    texts = [
+        json.dumps({} if second is None else {"timestamp": (BEGIN + timedelta(seconds=second)).isoformat()}).encode()
+        for second in seconds
+    ]
+    return LineRows(texts, range(1, len(texts) + 1))
+
+
+def played(*stretches: LineRows, speed: float) -> list[tuple[float, int]]:
+    """When each part was given, and how many rows it had."""
+    time = Time()
+    return [(round(time.now, 6), len(part)) for part in paced(stretches, speed, time.clock, time.sleep)]
+
+
+def test_an_hour_at_speed_60_takes_a_minute() -> None:
+    given = played(lines(*range(0, 3_601, 60)), speed=60)
+    assert sum(rows for _, rows in given) == 61
+    assert given[0][0] == 0
+    assert 59 <= given[-1][0] <= 60
+
+
+def test_rows_are_given_together_when_they_are_due_together() -> None:
+    assert played(lines(0, 0.1, 0.2, 100, 100.1), speed=1) == [(0, 3), (100, 2)]
+
+
+def test_stretches_follow_one_another_in_time() -> None:
+    assert played(lines(0, 10), lines(20, 30), speed=10) == [(0, 1), (1, 1), (2, 1), (3, 1)]
+
+
+def test_late_rows_and_those_without_a_time_do_not_wait() -> None:
+    assert played(lines(None, 10), lines(5, None, 20), speed=10) == [(0, 2), (0, 2), (1, 1)]
+
+
+def test_a_slow_service_is_not_waited_for_twice() -> None:
+    time = Time()
+    begun = []
+    for _ in paced([lines(0, 10, 20)], 1, time.clock, time.sleep):
+        begun.append(time.now)
+        time.now += 15
+    assert begun == [0, 15, 30]

@@ -1,0 +1,138 @@
+"""The demo as a user starts it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from modelwatch.demo.story import EXPECTED
+from tests.support.live_service import free_port
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+pytestmark = pytest.mark.timeout(180)
+
+
+def start(tmp_path: Path, *words: object, **environment: str) -> subprocess.Popen[str]:
+    (tmp_path / "tmp").mkdir(exist_ok=True)
+    return subprocess.Popen(
+        [sys.executable, "-m", "modelwatch", "demo", *map(str, words)],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(REPOSITORY / "src"),
+            "PYTHONUNBUFFERED": "1",
+            "TMPDIR": str(tmp_path / "tmp"),
+            **environment,
+        },
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_the_known_shift_is_found_and_everything_is_tidied_up(tmp_path: Path) -> None:
+    """The settings of the place where it is called have nothing to do with it."""
+    (tmp_path / ".env").write_text("WORKERS=none\n")
+    port = free_port()
+    demo = start(tmp_path, "--once", "--port", port, DATABASE_URL="postgresql://localhost:9/production")
+    output, errors = demo.communicate(timeout=170)
+    assert (demo.returncode, errors) == (0, ""), output
+    assert "Exactly the known shift was found, and nothing else." in output
+    for part in (
+        "transaction_amount: alert. PSI",
+        "merchant_category: alert",
+        "/docs",
+        "/metrics",
+        "/api/v1/drift/check",
+    ):
+        assert part in output
+    assert list((tmp_path / "tmp").iterdir()) == []
+    assert not listens(port)
+
+
+def test_data_can_be_kept_and_a_second_demo_stands_beside_the_first(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    versions = []
+    for _ in range(2):
+        demo = start(tmp_path, "--once", "--json", "--data-dir", data, "--port", free_port())
+        output, errors = demo.communicate(timeout=170)
+        assert (demo.returncode, errors) == (0, ""), output
+        result: dict[str, Any] = json.loads(output)
+        assert result["problems"] == []
+        assert [window["drifted"] for window in result["windows"]] == [[]] * 4 + [sorted(EXPECTED)] * 4
+        versions.append(result["model_version"])
+    assert len(set(versions)) == 2
+    assert (data / "modelwatch.db").exists()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 0)])
+def test_it_goes_on_with_live_traffic_until_it_is_stopped(tmp_path: Path, number: int, code: int) -> None:
+    port = free_port()
+    demo = start(tmp_path, "--port", port)
+    assert demo.stdout is not None
+    report = []
+    for line in demo.stdout:
+        report.append(line)
+        if "Ctrl-C ends it" in line:
+            break
+    url = f"http://127.0.0.1:{port}/api/v1/models/fraud_detection_demo"
+    deadline = time.monotonic() + 30
+    while httpx.get(url).json()["predictions"] < 30_003:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    demo.send_signal(number)
+    demo.communicate(timeout=30)
+    assert demo.returncode == code, "".join(report)
+    assert list((tmp_path / "tmp").iterdir()) == []
+    assert not listens(port)
+
+
+def test_a_signal_while_it_starts_leaves_nothing_behind(tmp_path: Path) -> None:
+    port = free_port()
+    demo = start(tmp_path, "--port", port)
+    assert demo.stdout is not None
+    assert "card payments" in demo.stdout.readline()
+    demo.terminate()
+    _, errors = demo.communicate(timeout=30)
+    assert (demo.returncode, errors) == (143, "")
+    assert list((tmp_path / "tmp").iterdir()) == []
+    assert not listens(port)
+
+
+def test_a_used_port_is_told(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        demo = start(tmp_path, "--once", "--port", taken.getsockname()[1])
+        _, errors = demo.communicate(timeout=60)
+    assert demo.returncode == 1
+    assert len(errors.splitlines()) == 1
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_a_service_that_ends_is_told_with_its_last_words(tmp_path: Path) -> None:
+    """A file stands where the store must be."""
+    data = tmp_path / "data"
+    (data / "modelwatch.db").mkdir(parents=True)
+    demo = start(tmp_path, "--once", "--data-dir", data, "--port", free_port())
+    _, errors = demo.communicate(timeout=60)
+    assert demo.returncode == 1
+    assert "last words" in errors
+    assert "Traceback" not in errors

@@ -1,0 +1,100 @@
+"""The demo believes nothing: every way to be wrong is found."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from modelwatch.demo.report import as_data, moved_lines, quiet_lines, seen_line, window_lines
+from modelwatch.demo.story import EXPECTED, STREAM_SIZE, Findings, Look, Plan, Sent, what_went_wrong
+
+PLAN = Plan.ending(1_767_225_755.0, "2.1.0")
+SUBJECTS = (*sorted(EXPECTED), "country")
+
+
+def report(drifted: frozenset[str] | set[str], predictions: int) -> dict[str, Any]:
+    results = [
+        {
+            "feature_name": name,
+            "feature_type": "categorical",
+            "severity": "alert" if name in drifted else "stable",
+            "psi": {"score": 0.5 if name in drifted else 0.01},
+            "evidence": {"p_value": 0.0 if name in drifted else 0.3},
+            "tolerance": {"psi_warning": 0.1, "psi_alert": 0.25},
+            "top_cells": [{"cell": "travel", "reference": 0.1, "current": 0.28}],
+            "reason": None,
+        }
+        for name in SUBJECTS
+    ]
+    summary = {"predictions": predictions, "alpha": 4e-5, "false_alarm_budget": 1.0, "checked": 5, "lookbacks": ["1h"]}
+    return {"drift_results": results, "summary": summary}
+
+
+def good() -> Findings:
+    windows = [
+        Look(start, end, start >= PLAN.shift, report(EXPECTED if start >= PLAN.shift else set(), STREAM_SIZE // 8))
+        for start, end in PLAN.windows()
+    ]
+    seen = Look(PLAN.shift - 1_800, PLAN.shift + 1_800, False, report(EXPECTED, 900))
+    return Findings(windows, [seen], seen, Look(PLAN.shift, PLAN.end, True, report(EXPECTED, 15_000)))
+
+
+SENT = Sent(STREAM_SIZE, 1.0)
+
+
+def test_the_plan_is_on_base_windows_and_has_the_shift_half_way() -> None:
+    assert (PLAN.end - PLAN.start, PLAN.shift - PLAN.start) == (48 * 3_600, 24 * 3_600)
+    assert all(border % 300 == 0 for window in PLAN.windows() for border in window)
+    assert len(PLAN.windows()) == 8
+    assert PLAN.shift in [start for start, _ in PLAN.windows()]
+
+
+def test_exactly_the_known_shift_is_right() -> None:
+    assert what_went_wrong(SENT, good()) == []
+
+
+def test_a_lost_prediction_is_told() -> None:
+    assert any("30,000" in problem for problem in what_went_wrong(Sent(STREAM_SIZE - 1, 1.0), good()))
+
+
+@pytest.mark.parametrize("place", ["windows", "sliding", "final"])
+def test_drift_in_something_else_is_told(place: str) -> None:
+    findings = good()
+    look = findings.final if place == "final" else getattr(findings, place)[0]
+    look.report["drift_results"][-1]["severity"] = "warning"
+    [problem] = what_went_wrong(SENT, findings)
+    assert "country, which is noise" in problem
+
+
+def test_drift_that_was_not_found_is_told() -> None:
+    findings = good()
+    findings.windows[-1].report["drift_results"][0]["severity"] = "stable"
+    [problem] = what_went_wrong(SENT, findings)
+    assert "no drift was found in merchant_category" in problem
+
+
+def test_no_verdict_is_not_the_same_as_stable() -> None:
+    findings = good()
+    findings.windows[0].report["drift_results"][-1]["severity"] = "insufficient_data"
+    [problem] = what_went_wrong(SENT, findings)
+    assert "country is insufficient_data" in problem
+
+
+def test_a_shift_that_nobody_saw_in_an_hour_is_told() -> None:
+    findings = good()
+    blind = Findings(findings.windows, findings.sliding, None, findings.final)
+    assert any("had not seen it" in problem for problem in what_went_wrong(SENT, blind))
+
+
+def test_the_report_says_what_moved_and_what_did_not() -> None:
+    findings = good()
+    text = "\n".join(
+        [*window_lines(findings), seen_line(PLAN, findings), *moved_lines(findings), *quiet_lines(findings)]
+    )
+    assert "quiet" in text
+    assert "30 minutes after" in text
+    assert "transaction_amount: alert. PSI 0.50 against a threshold of 0.25, p < 1e-50;" in text
+    assert "the share of travel went from 10.0% to 28.0%" in text
+    assert "country" in text
+    assert as_data(PLAN, SENT, findings)["windows"][-1]["drifted"] == sorted(EXPECTED)

@@ -1,0 +1,135 @@
+"""How far stretches of a reference lie from the whole of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import chi2
+
+from modelwatch.stats import (
+    MalformedProfile,
+    Variation,
+    categorical_binning,
+    decode_variation,
+    encode_counts,
+    encode_variation,
+    numeric_binning,
+    psi,
+    variation_of,
+)
+from modelwatch.stats.variation import chance_psi
+
+DAY = 86_400
+
+
+def RNG() -> np.random.Generator:  # noqa: N802 - reads as the constant that it is
+    return np.random.default_rng(0)
+
+
+def variation(span: int, counts: np.ndarray) -> Variation:
+    """A variation whose chance part is nothing."""
+    return Variation(span, counts, np.array([30, 10**6]), np.zeros(2))
+
+
+def seasonal(days: int = 60) -> tuple[np.ndarray, list[int | None]]:
+    """Hourly values with a slow wave and a little noise, 20 an hour."""
+    hours = np.repeat(np.arange(days * 24), 20)
+    values = np.sin(hours / 24 / 20 * 2 * np.pi) + np.random.default_rng(5).normal(0, 0.3, len(hours))
+    return values, [int(hour) * 3_600 for hour in hours]
+
+
+def test_a_steady_reference_varies_little_and_a_seasonal_one_much() -> None:
+    values, times = seasonal()
+    binning = numeric_binning(values)
+    wave = variation_of(binning, values.tolist(), times, RNG())
+    shuffled = np.random.default_rng(6).permutation(values)
+    steady = variation_of(binning, shuffled.tolist(), times, RNG())
+    assert wave is not None
+    assert steady is not None
+    assert (wave.tolerance(DAY) or 0) > 0.5
+    assert steady.tolerance(DAY) == pytest.approx(0.0, abs=0.01)
+
+
+def test_longer_stretches_of_a_wave_vary_less() -> None:
+    values, times = seasonal(200)
+    found = variation_of(numeric_binning(values), values.tolist(), times, RNG())
+    assert found is not None
+    short, long = found.tolerance(DAY), found.tolerance(19 * DAY)
+    assert short is not None
+    assert long is not None
+    assert long < short / 5
+
+
+def test_the_tolerance_is_the_99th_percentile_of_the_stretches() -> None:
+    counts = np.random.default_rng(7).integers(5, 50, (48, 4))
+    stretches = counts.reshape(12, 4, 4).sum(axis=1)
+    expected = np.quantile([psi(counts.sum(axis=0), stretch) for stretch in stretches], 0.99)
+    assert variation(3_600, counts).tolerance(4 * 3_600) == pytest.approx(expected, abs=1e-12)
+
+
+def test_what_chance_gives_is_subtracted() -> None:
+    counts = np.random.default_rng(7).integers(500, 5_000, (20, 4))
+    without = variation(3_600, counts).tolerance(3_600)
+    found = Variation(3_600, counts, np.array([30, 10**6]), np.array([0.03, 0.03])).tolerance(3_600)
+    assert found == pytest.approx((without or 0) - 0.03)
+
+
+@pytest.mark.parametrize(("n", "shares"), [(2_000, 10), (20_000, 4)])
+def test_chance_is_chi_square_where_samples_are_large(n: int, shares: int) -> None:
+    expected = chi2.isf(0.01, shares - 1) / n
+    assert chance_psi(np.full(shares, 1 / shares), n, RNG()) == pytest.approx(expected, rel=0.2)
+
+
+@pytest.mark.parametrize(("per_stretch", "most"), [(60, 0.5), (120, 0.05), (600, 0.01)])
+def test_thin_stretches_of_a_steady_reference_do_not_hide_a_shift(per_stretch: int, most: float) -> None:
+    """60 values a stretch lie up to 1.2 apart by chance alone; little of that may count as the reference's own."""
+    sample = np.random.default_rng(9).normal(size=100 * per_stretch)
+    times = [index * 3_600 // per_stretch for index in range(len(sample))]
+    found = variation_of(numeric_binning(sample), sample.tolist(), times, RNG())
+    assert found is not None
+    tolerance = found.tolerance(3_600)
+    assert tolerance is not None
+    assert tolerance < most
+
+
+def test_too_few_or_too_thin_stretches_say_nothing() -> None:
+    values, times = seasonal(9)
+    found = variation_of(numeric_binning(values), values.tolist(), times, RNG())
+    assert found is not None
+    assert found.tolerance(DAY) is None
+    assert variation(300, np.ones((100, 4), dtype=np.int64)).tolerance(300) is None
+
+
+def test_a_constant_reference_tolerates_nothing() -> None:
+    found = variation_of(numeric_binning(np.full(5_000, 3.0)), [3.0] * 5_000, list(range(0, 5_000 * 60, 60)), RNG())
+    assert found is not None
+    assert found.tolerance(6 * 3_600) == 0.0
+
+
+@pytest.mark.parametrize("times", [[None] * 50, [7] * 50, [5] + [None] * 49])
+def test_rows_without_different_times_have_no_variation(times: list[int | None]) -> None:
+    assert variation_of(categorical_binning(["a", "b"]), ["a", "b"] * 25, times, RNG()) is None
+
+
+def test_decades_are_cut_into_a_bounded_number_of_pieces() -> None:
+    found = variation_of(categorical_binning(["a"]), ["a"] * 2, [0, 40 * 365 * DAY], RNG())
+    assert found is not None
+    assert len(found.counts) <= 3_001
+
+
+@given(st.integers(1, 10**6), st.lists(st.tuples(*[st.integers(0, 10**6)] * 3), min_size=1, max_size=20))
+def test_encoding_keeps_every_count(span: int, rows: list[tuple[int, int, int]]) -> None:
+    before = Variation(span, np.array(rows, dtype=np.int64), np.array([30, 99]), np.array([0.5, 0.000_001]))
+    after = decode_variation(encode_variation(before))
+    assert (after.span, after.counts.tolist()) == (span, before.counts.tolist())
+    assert (after.sizes.tolist(), after.chance.tolist()) == ([30, 99], [0.5, 0.000_001])
+
+
+@pytest.mark.parametrize(
+    "numbers", [[], [300], [0, 2, 1, 1, 1, 1, 1], [300, 0, 1, 1, 1], [300, 2, 1, 30, 1, 5], [300, 2, 9, 1]]
+)
+def test_other_bytes_are_refused(numbers: list[int]) -> None:
+    with pytest.raises(MalformedProfile):
+        decode_variation(encode_counts(np.array(numbers, dtype=np.int64)))
