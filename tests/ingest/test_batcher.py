@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import DataError, OperationalError
@@ -14,7 +13,7 @@ from modelwatch.errors import InvalidInput, QueueFull, StoreUnavailable
 from modelwatch.events import Prediction
 from modelwatch.ingest import Batcher
 from modelwatch.storage import Committed, Ledger, Store
-from tests.support.events import event, open_ledger, open_store, stored_and_counted
+from tests.support.events import event, open_ledger, stored_and_counted
 
 
 class Observed:
@@ -47,13 +46,6 @@ class Gate:
         if any(each.prediction_id == self.poison for each in events):
             raise DataError("INSERT", {}, Exception("value out of range"))
         return self._ledger.commit(events)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = open_store(tmp_path)
-    yield store
-    store.close()
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -12,7 +10,7 @@ import pytest
 from modelwatch.events import ReferenceFrame, ReferenceSample
 from modelwatch.monitoring import Chores, DriftQuery, DriftReport, DriftRules, check_drift, set_reference_frame
 from modelwatch.storage import Store, in_force, latest_verdicts, seal_writers
-from tests.support.events import NOON, Clock, event, open_ledger, open_store, stored_and_counted
+from tests.support.events import NOON, Clock, event, open_ledger, stored_and_counted
 
 RULES = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h", "6h", "24h"), 3_600)
 
@@ -27,13 +25,6 @@ class Seen:
 
     def chores_failed(self) -> None:
         self.failures += 1
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = open_store(tmp_path)
-    yield store
-    store.close()
 
 
 @pytest.fixture
