@@ -104,6 +104,7 @@ def _run(settings: Settings, port: int, configuration: dict[str, Any]) -> int:
             log_config=configuration,
             access_log=settings.debug,
             server_header=False,
+            proxy_headers=False,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=GRACEFUL_SECONDS,
         )

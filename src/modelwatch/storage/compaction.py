@@ -82,7 +82,7 @@ def add_to_folded(connection: Connection, store: Store, slots: Mapping[SlotKey, 
     before = SlotCache().get(connection, FOLDED, slots)
     save(
         connection,
-        store,
+        store.upsert(tables.profile),
         FOLDED,
         {
             key: before[key].plus(slot.predictions, slot.counts) if key in before else slot

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy.exc import DBAPIError
 
 from modelwatch.events import Prediction
@@ -53,6 +53,30 @@ class _OutcomeUnknown(Exception):
         self.error = error
 
 
+class _Statements:
+    """The statements of a commit, built once: building them takes longer than running them."""
+
+    def __init__(self, store: Store) -> None:
+        prediction, writer, model = tables.prediction, tables.writer, tables.model
+        self.is_sealed = (
+            select(writer.c.sealed).where(writer.c.id == bindparam("writer")).with_for_update(read=True, key_share=True)
+        )
+        self.register_models = store.insert(model).on_conflict_do_nothing()
+        self.generations = (
+            select(model.c.name, model.c.generation)
+            .where(model.c.name.in_(bindparam("names", expanding=True)))
+            .order_by(model.c.name)
+            .with_for_update(read=True)
+        )
+        self.insert_predictions = (
+            store.insert(prediction)
+            .on_conflict_do_nothing()
+            .returning(prediction.c.day, prediction.c.model, prediction.c.prediction_id)
+        )
+        self.insert_labels = store.insert(tables.label).on_conflict_do_nothing()
+        self.save_slots = store.upsert(tables.profile)
+
+
 class Ledger:
     """The writer of one process. Not thread-safe: it belongs to the one thread that commits."""
 
@@ -70,6 +94,7 @@ class Ledger:
         self._new_id = new_id
         self._host = host
         self._rotation = rotation_seconds * 1_000_000
+        self._statements = _Statements(store)
         self._layouts: dict[str, ModelLayouts] = {}
         self._slots = SlotCache()
         self._writer = ""
@@ -136,7 +161,7 @@ class Ledger:
                 increment.key: _slot(before.get(increment.key), increment).plus(increment.predictions, increment.counts)
                 for increment in increments
             }
-            save(connection, self._store, self._writer, after)
+            save(connection, self._statements.save_slots, self._writer, after)
             try:
                 connection.commit()
             except DBAPIError as error:
@@ -148,18 +173,16 @@ class Ledger:
         return Committed(accepted, increments)
 
     def _claim_writer(self, connection: Connection) -> None:
-        table = tables.writer
         for abandoned in sorted(self._abandoned):
             _seal(connection, abandoned)
         if self._registered:
-            sealed = connection.execute(
-                select(table.c.sealed).where(table.c.id == self._writer).with_for_update(read=True, key_share=True)
-            ).scalar()
+            sealed = connection.execute(self._statements.is_sealed, {"writer": self._writer}).scalar()
             if sealed is not False:
                 raise _Sealed
             return
         connection.execute(
-            insert(table), {"id": self._writer, "host": self._host, "opened_at": self._opened_at, "sealed": False}
+            insert(tables.writer),
+            {"id": self._writer, "host": self._host, "opened_at": self._opened_at, "sealed": False},
         )
 
     def _current_layouts(self, connection: Connection, names: list[str]) -> dict[str, ModelLayouts]:
@@ -168,16 +191,9 @@ class Ledger:
         if unknown:
             now = self._clock()
             connection.execute(
-                self._store.insert(tables.model).on_conflict_do_nothing(),
-                [{"name": name, "created_at": now} for name in unknown],
+                self._statements.register_models, [{"name": name, "created_at": now} for name in unknown]
             )
-        table = tables.model
-        rows = connection.execute(
-            select(table.c.name, table.c.generation)
-            .where(table.c.name.in_(names))
-            .order_by(table.c.name)
-            .with_for_update(read=True)
-        ).all()
+        rows = connection.execute(self._statements.generations, {"names": names}).all()
         layouts = {}
         for row in rows:
             known = self._layouts.get(row.name, NO_LAYOUTS)
@@ -190,23 +206,18 @@ class Ledger:
         self, connection: Connection, events: Sequence[Prediction], layouts: Mapping[str, ModelLayouts]
     ) -> dict[tuple[int, str, str], bool]:
         """Inserts what is not there yet and returns the identities of exactly those rows."""
-        table = tables.prediction
         now = self._clock()
         rows = [to_row(event, layouts[event.model_name].generation, now) for event in events]
         rows.sort(key=lambda row: (row["day"], row["model"], row["prediction_id"]))
-        statement = (
-            self._store.insert(table)
-            .on_conflict_do_nothing()
-            .returning(table.c.day, table.c.model, table.c.prediction_id)
-        )
-        return dict.fromkeys(connection.execute(statement, rows), True)
+        inserted = connection.execute(self._statements.insert_predictions, rows)
+        return dict.fromkeys(inserted, True)
 
     def _insert_labels(self, connection: Connection, fresh: Sequence[Prediction]) -> None:
         now = self._clock()
         rows = [label_to_row(event, now) for event in fresh if event.ground_truth is not None]
         if rows:
             rows.sort(key=lambda row: (row["model"], row["prediction_id"]))
-            connection.execute(self._store.insert(tables.label).on_conflict_do_nothing(), rows)
+            connection.execute(self._statements.insert_labels, rows)
 
 
 def _identity(event: Prediction) -> tuple[int, str, str]:

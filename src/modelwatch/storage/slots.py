@@ -7,12 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, select, tuple_
+from sqlalchemy import Connection, Insert, select, tuple_
 
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.stats import decode_counts, encode_counts
 from modelwatch.storage import tables
-from modelwatch.storage.engine import Store
 from modelwatch.storage.layouts import Counts
 
 MAX_CACHED_BYTES = 64 * 1024 * 1024
@@ -106,12 +105,12 @@ def _stored(connection: Connection, writer: str, keys: list[SlotKey]) -> dict[Sl
 
 def save(
     connection: Connection,
-    store: Store,
+    upsert: Insert,
     writer: str,
     slots: Mapping[SlotKey, Slot],
     window_len: int = BASE_WINDOW_SECONDS,
 ) -> None:
-    """Replaces the writer's state of these windows."""
+    """Replaces the writer's state of these windows. upsert: `store.upsert(tables.profile)`."""
     rows: list[dict[str, Any]] = [
         {
             **key._asdict(),
@@ -124,4 +123,4 @@ def save(
         for key, slot in sorted(slots.items(), key=lambda item: item[0])
     ]
     if rows:
-        connection.execute(store.upsert(tables.profile), rows)
+        connection.execute(upsert, rows)
