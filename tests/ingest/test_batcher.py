@@ -37,11 +37,14 @@ class Gate:
         self.reached = threading.Event()
         self.errors: list[Exception] = []
         self.poison: str | None = None
+        self.hold_errors_for = 1
+        self._calls = 0
 
     def commit(self, events: Sequence[Prediction]) -> Committed:
         self.reached.set()
         self.open.wait(10)
-        if self.errors:
+        self._calls += 1
+        if self.errors and self._calls >= self.hold_errors_for:
             raise self.errors.pop(0)
         if any(each.prediction_id == self.poison for each in events):
             raise DataError("INSERT", {}, Exception("value out of range"))
@@ -157,6 +160,25 @@ def test_an_unexpected_error_is_given_to_the_request_and_the_writer_lives(batche
         asyncio.run(batcher.submit([event("a")], 100))
     assert batcher.alive
     assert asyncio.run(batcher.submit([event("a")], 100)) == [True]
+
+
+def test_an_unexpected_error_while_requests_are_tried_one_by_one_ends_nothing(batcher: Batcher, gate: Gate) -> None:
+    async def scenario() -> list[list[bool] | BaseException]:
+        first = asyncio.create_task(batcher.submit([event("a")], 100))
+        await asyncio.to_thread(gate.reached.wait, 5)
+        others = [asyncio.create_task(batcher.submit([event(name)], 100)) for name in ("b", "c")]
+        await asyncio.sleep(0)
+        # The batch of two fails for its values, then the first of them alone for a bug.
+        gate.errors = [DataError("INSERT", {}, Exception("value")), ZeroDivisionError("a bug")]
+        gate.poison = "never"
+        gate.hold_errors_for = 2
+        gate.open.set()
+        return await asyncio.gather(first, *others, return_exceptions=True)
+
+    first, second, third = asyncio.run(scenario())
+    assert (first, third) == ([True], [True])
+    assert isinstance(second, ZeroDivisionError)
+    assert batcher.alive
 
 
 def test_closing_stores_what_is_queued_and_refuses_what_comes_after(gate: Gate, store: Store) -> None:

@@ -177,8 +177,11 @@ class Batcher:
                 failed = error
             except StoreUnavailable as error:
                 return error
+            except Exception as error:
+                log.exception("A request of %d predictions could not be committed", len(job.events))
+                return error
         log.error("The store refused a request of %d predictions: %s", len(job.events), type(failed).__name__)
-        return InvalidInput(f"The store refused these values: {type(failed).__name__}. Nothing of the request is kept.")
+        return InvalidInput(f"The store refused these values: {type(failed).__name__}.")
 
     def _with_patience(self, events: Sequence[Prediction]) -> list[bool]:
         """Commits in pieces, trying again while the store is away, for as long as a client would wait."""
