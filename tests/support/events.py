@@ -6,8 +6,10 @@ import itertools
 from collections.abc import Callable
 from pathlib import Path
 
+from sqlalchemy import func, select
+
 from modelwatch.events import Prediction, Scalar
-from modelwatch.storage import Ledger, Store, count_rows, generation_of, read_layouts, sum_windows
+from modelwatch.storage import Ledger, Store, generation_of, read_layouts, sum_windows, tables
 from modelwatch.storage.migrations import migrate
 
 NOON = 1_750_000_000_000_000 // 300_000_000 * 300_000_000
@@ -83,4 +85,5 @@ def stored_and_counted(store: Store, model: str = "m", environment: str = "produ
             return 0, 0
         layouts = read_layouts(connection, model, generation)
         [sums] = sum_windows(connection, model, layouts, environment, [ALWAYS])
-        return count_rows(connection, model), sum(slot.predictions for slot in sums.values())
+        rows = select(func.count()).select_from(tables.prediction).where(tables.prediction.c.model == model)
+        return connection.execute(rows).scalar_one(), sum(slot.predictions for slot in sums.values())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
@@ -25,9 +26,8 @@ from modelwatch.storage import (
     acquire,
     carry_over,
     fold,
-    generation_of,
+    generations,
     latest_verdicts,
-    model_names,
     models_without_full_reference,
     release,
     save_verdict,
@@ -40,7 +40,7 @@ LEASE_SECONDS = 15
 TICK_SECONDS = 2.0
 RETRY_SECONDS = 30
 # However long a round takes, the store has this many times as long for everything else.
-IDLE_SHARE = 4.0
+IDLE_SHARE = 9.0
 MICROSECONDS = 1_000_000
 
 log = logging.getLogger(__name__)
@@ -123,31 +123,33 @@ class Chores:
             return False
         with self._store.read() as connection:
             waiting = models_without_full_reference(connection)
-            names = model_names(connection)
+            present = streams(connection)
+        received: Counter[str] = Counter()
+        for stream in present:
+            received[stream.model] += stream.predictions
         for model in waiting:
-            take_provisional_reference(self._store, model, self._provisional_size, now=now, new_id=self._new_id)
-        self._carry_over(names, now)
-        self._evaluate_due(now)
+            if received[model] >= self._provisional_size:
+                take_provisional_reference(self._store, model, self._provisional_size, now=now, new_id=self._new_id)
+        with self._store.read() as connection:
+            current = generations(connection)
+        self._carry_over(current, now)
+        self._evaluate_due(present, current, now)
         for writer in seal_writers(self._store, now - 2 * self._rotation_seconds * MICROSECONDS):
             fold(self._store, writer)
         return True
 
-    def _carry_over(self, names: list[str], now: int) -> None:
-        for model in names:
-            with self._store.read() as connection:
-                generation = generation_of(connection, model) or 0
+    def _carry_over(self, current: dict[str, int], now: int) -> None:
+        for model, generation in current.items():
             if self._carried.get(model) != generation:
                 carry_over(self._store, model, 0, now // MICROSECONDS + 86_400)
                 self._carried[model] = generation
 
-    def _evaluate_due(self, now: int) -> None:
+    def _evaluate_due(self, present: list[Stream], current: dict[str, int], now: int) -> None:
         with self._store.read() as connection:
             known = {(each.model, each.version, each.environment): each for each in latest_verdicts(connection)}
-            present = streams(connection)
-            generations = {model: generation_of(connection, model) or 0 for model in {each.model for each in present}}
         for stream in present:
             last = known.get((stream.model, stream.version, stream.environment))
-            generation = generations[stream.model]
+            generation = current[stream.model]
             if last is None or last.generation != generation or self._is_due(stream, last, now):
                 self._evaluate(stream, generation, now)
 

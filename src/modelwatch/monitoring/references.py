@@ -24,9 +24,8 @@ from modelwatch.storage import (
     Store,
     Subject,
     carry_over,
-    count_rows,
+    days_with_data,
     first_events,
-    generation_of,
     in_force,
     set_provisional_references,
     set_references,
@@ -86,10 +85,10 @@ def profile_of(sample: ReferenceSample) -> Profile:
 def take_provisional_reference(store: Store, model: str, size: int, *, now: int, new_id: Callable[[], str]) -> bool:
     """Makes the model's first `size` predictions its reference, for subjects that have none. True when it did."""
     with store.read() as connection:
-        if generation_of(connection, model) is None or count_rows(connection, model) < size:
+        if sum(stream.predictions for stream in streams(connection, model)) < size:
             return False
         covered = {reference.subject for reference in in_force(connection, model)}
-        events = first_events(connection, model, size)
+        events = first_events(connection, model, days_with_data(connection, model), size)
     samples = [sample for sample in provisional_samples(events) if Subject(sample.kind, sample.name) not in covered]
     profiles = {Subject(sample.kind, sample.name): profile_of(sample) for sample in samples}
     return set_provisional_references(store, model, profiles, now=now, new_id=new_id)

@@ -17,9 +17,10 @@ from modelwatch.storage.ledger import Committed, Increment, Ledger
 from modelwatch.storage.profiles import (
     Stream,
     count_streams,
+    days_with_data,
     generation_of,
+    generations,
     last_window_end,
-    model_names,
     streams,
     sum_windows,
 )
@@ -30,10 +31,11 @@ from modelwatch.storage.references import (
     in_force,
     models_without_full_reference,
     oldest_reference_in_force,
+    overview,
     set_provisional_references,
     set_references,
 )
-from modelwatch.storage.rows import count_rows, first_events
+from modelwatch.storage.rows import first_events
 from modelwatch.storage.slots import Slot, SlotKey, window_start
 from modelwatch.storage.verdicts import StoredVerdict, latest_verdicts, save_verdict
 
@@ -56,17 +58,18 @@ __all__ = [
     "acquire",
     "all_references",
     "carry_over",
-    "count_rows",
     "count_streams",
+    "days_with_data",
     "first_events",
     "fold",
     "generation_of",
+    "generations",
     "in_force",
     "last_window_end",
     "latest_verdicts",
-    "model_names",
     "models_without_full_reference",
     "oldest_reference_in_force",
+    "overview",
     "read_layouts",
     "release",
     "save_verdict",

@@ -13,6 +13,8 @@ from modelwatch.storage import tables
 from modelwatch.storage.layouts import ModelLayouts
 from modelwatch.storage.slots import Slot
 
+SECONDS_PER_DAY = 86_400
+
 Span = tuple[int, int]
 
 
@@ -108,10 +110,17 @@ def count_streams(connection: Connection, model: str, since: int, until: int) ->
     return len(rows.all())
 
 
-def model_names(connection: Connection) -> list[str]:
-    """All registered models, sorted."""
+def generations(connection: Connection) -> dict[str, int]:
+    """The generation of every registered model, sorted by name."""
     table = tables.model
-    return list(connection.execute(select(table.c.name).order_by(table.c.name)).scalars())
+    return {row.name: row.generation for row in connection.execute(select(table).order_by(table.c.name))}
+
+
+def days_with_data(connection: Connection, model: str) -> list[int]:
+    """The days, since 1970, on which the model has predictions."""
+    table = tables.profile
+    starts = connection.execute(select(table.c.window_start).where(table.c.model == model).distinct()).scalars()
+    return sorted({start // SECONDS_PER_DAY for start in starts})
 
 
 def last_window_end(connection: Connection, model: str, environment: str, version: str | None = None) -> int | None:

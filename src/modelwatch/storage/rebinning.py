@@ -19,11 +19,9 @@ from modelwatch.storage import tables
 from modelwatch.storage.compaction import add_to_folded
 from modelwatch.storage.engine import Store
 from modelwatch.storage.layouts import Layout, ModelLayouts, Subject, read_layouts
-from modelwatch.storage.profiles import generation_of
+from modelwatch.storage.profiles import SECONDS_PER_DAY, generation_of
 from modelwatch.storage.rows import events_of_day
 from modelwatch.storage.slots import Slot, SlotKey, window_start
-
-SECONDS_PER_DAY = 86_400
 
 _Window = tuple[str, str, int]
 _RowId = tuple[str, str, int, int, str]

@@ -102,6 +102,18 @@ def all_references(connection: Connection, model: str) -> list[StoredReference]:
     return sorted((_reference(row) for row in rows), key=lambda item: (item.subject, -item.created_at, item.id))
 
 
+def overview(connection: Connection, model: str | None = None) -> dict[str, list[tuple[Subject, State]]]:
+    """By model, the subjects with a reference in force and its state; of one model, or of all."""
+    table = tables.reference
+    query = select(table.c.model, table.c.kind, table.c.name, table.c.state).where(table.c.to_generation.is_(None))
+    if model is not None:
+        query = query.where(table.c.model == model)
+    found: dict[str, list[tuple[Subject, State]]] = {}
+    for row in connection.execute(query):
+        found.setdefault(row.model, []).append((Subject(row.kind, row.name), row.state))
+    return found
+
+
 def oldest_reference_in_force(connection: Connection) -> dict[str, int]:
     """For each model with references in force, when the oldest of them was set."""
     table = tables.reference

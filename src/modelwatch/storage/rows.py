@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, select
 
 from modelwatch.events import Prediction, Scalar
 from modelwatch.storage import tables
@@ -96,16 +96,13 @@ def events_of_day(connection: Connection, model: str, day: int, before_generatio
         last = rows[-1].prediction_id
 
 
-def first_events(connection: Connection, model: str, limit: int) -> list[Prediction]:
-    """The model's first predictions in the order of their arrival."""
+def first_events(connection: Connection, model: str, days: Sequence[int], limit: int) -> list[Prediction]:
+    """The model's first predictions in the order of their arrival. days: all on which it has any."""
     table = tables.prediction
     rows = connection.execute(
-        select(table).where(table.c.model == model).order_by(table.c.arrived_at, table.c.prediction_id).limit(limit)
+        select(table)
+        .where(table.c.day.in_(days), table.c.model == model)
+        .order_by(table.c.arrived_at, table.c.prediction_id)
+        .limit(limit)
     )
     return [from_row(row) for row in rows]
-
-
-def count_rows(connection: Connection, model: str) -> int:
-    """How many predictions of the model are stored."""
-    table = tables.prediction
-    return int(connection.execute(select(func.count()).select_from(table).where(table.c.model == model)).scalar_one())

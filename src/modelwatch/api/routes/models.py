@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import msgspec
 from fastapi import APIRouter, Request, Response
@@ -12,13 +13,13 @@ from modelwatch.api.routes.common import json_answer, state_of
 from modelwatch.errors import UnknownResource
 from modelwatch.monitoring import iso
 from modelwatch.storage import (
-    StoredReference,
     StoredVerdict,
     Stream,
+    Subject,
     generation_of,
-    in_force,
+    generations,
     latest_verdicts,
-    model_names,
+    overview,
     streams,
 )
 
@@ -70,8 +71,13 @@ async def list_models(request: Request) -> Response:
 
     def work() -> ModelList:
         with state.store.read() as connection:
-            names, present, verdicts = model_names(connection), streams(connection), latest_verdicts(connection)
-            return ModelList([_model(name, present, verdicts, in_force(connection, name)) for name in names])
+            names, present, verdicts = generations(connection), streams(connection), latest_verdicts(connection)
+            references = overview(connection)
+        by_model: dict[str, list[Stream]] = {name: [] for name in names}
+        for stream in present:
+            by_model[stream.model].append(stream)
+        latest = {(verdict.model, verdict.version, verdict.environment): verdict for verdict in verdicts}
+        return ModelList([_model(name, by_model[name], latest, references.get(name, [])) for name in names])
 
     return json_answer(await asyncio.to_thread(work))
 
@@ -90,24 +96,27 @@ async def get_model(request: Request, model_name: str) -> Response:
         with state.store.read() as connection:
             if generation_of(connection, model_name) is None:
                 raise UnknownResource(f"No model named {model_name!r} has sent predictions or has a reference.")
-            present = streams(connection, model_name)
-            return _model(model_name, present, latest_verdicts(connection), in_force(connection, model_name))
+            present, verdicts = streams(connection, model_name), latest_verdicts(connection)
+            references = overview(connection, model_name)
+        latest = {(verdict.model, verdict.version, verdict.environment): verdict for verdict in verdicts}
+        return _model(model_name, present, latest, references.get(model_name, []))
 
     return json_answer(await asyncio.to_thread(work))
 
 
 def _model(
-    name: str, present: list[Stream], verdicts: list[StoredVerdict], references: list[StoredReference]
+    name: str,
+    present: list[Stream],
+    latest: dict[tuple[str, str, str], StoredVerdict],
+    references: Sequence[tuple[Subject, str]],
 ) -> ModelReport:
-    own = [stream for stream in present if stream.model == name]
-    by_stream = {(v.version, v.environment): v for v in verdicts if v.model == name}
-    states = {reference.state for reference in references}
+    states = {state for _, state in references}
     return ModelReport(
         model_name=name,
-        predictions=sum(stream.predictions for stream in own),
+        predictions=sum(stream.predictions for stream in present),
         reference="active" if "active" in states else "provisional" if states else "none",
-        features=sorted({each.subject.name for each in references if each.subject.kind == "feature"}),
-        streams=[_stream(stream, by_stream.get((stream.version, stream.environment))) for stream in own],
+        features=sorted({subject.name for subject, _ in references if subject.kind == "feature"}),
+        streams=[_stream(stream, latest.get((stream.model, stream.version, stream.environment))) for stream in present],
     )
 
 
