@@ -4,7 +4,6 @@
     ├── RequestError                what a client sent can't be taken
     │   ├── MalformedBody           400  the bytes are not what the content type says
     │   ├── UnknownResource         404  no such model or feature
-    │   ├── Conflict                409  the request contradicts what is stored
     │   ├── BodyTooLarge            413  more bytes, rows or depth than the limits allow
     │   ├── UnsupportedContent      415  a content type or encoding that is not read here
     │   └── InvalidInput            422  readable, but fields are wrong; names each of them
@@ -69,12 +68,6 @@ class UnknownResource(RequestError):
     status = 404
     slug = "not-found"
     title = "There is no such resource"
-
-
-class Conflict(RequestError):
-    status = 409
-    slug = "conflict"
-    title = "The request contradicts what is stored"
 
 
 class BodyTooLarge(RequestError):
