@@ -106,6 +106,7 @@ class Chores:
                 log.warning("The chores wait for the store: %s", error.detail)
                 self._observer.chores_failed()
             except Exception:
+                # A bug in one chore must not end the others: it is logged, counted, and tried again later.
                 failures += 1
                 log.exception("A chore failed; the next try is in %.0f s", self._tick * min(2**failures, 16))
                 self._observer.chores_failed()
