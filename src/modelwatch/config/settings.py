@@ -119,6 +119,15 @@ class Settings(BaseModel):
         10.0, "Longest time a request waits for its commit before it is answered 503.", "30", gt=0, le=600
     )
 
+    public_url: str = _setting(
+        "",
+        "Address at which people reach the service, for links in notifications; http://HOST:PORT if empty.",
+        "https://modelwatch.example.org",
+    )
+    lease_seconds: float = _setting(
+        15.0, "How long after its holder has died another process takes over the background work.", "5", ge=0.5, le=600
+    )
+
     # Store
     data_dir: Path = _setting(
         Path("modelwatch-data"), "Folder for what the service keeps on disk.", "/var/lib/modelwatch"
@@ -148,6 +157,13 @@ class Settings(BaseModel):
     )
     lookbacks: Lookbacks = _setting(
         ("1h", "6h", "24h"), "Spans, back from the newest data, that are compared with the reference.", "1h,24h,7d"
+    )
+    evaluation_grace_seconds: int = _setting(
+        60,
+        "How long, in event time, a window is kept open for late predictions before it is evaluated.",
+        "600",
+        ge=0,
+        le=86_400,
     )
     provisional_reference_size: int = _setting(
         1000, "First predictions of a model that serve as its reference until one is set.", "5000", ge=30, le=1_000_000

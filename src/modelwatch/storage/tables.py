@@ -18,6 +18,9 @@ from sqlalchemy import (
 
 metadata = MetaData()
 
+# An incident that is not over; there is at most one for a fingerprint.
+OPEN = text("state <> 'resolved'")
+
 # `generation` grows by one whenever a reference of the model is set; a profile belongs to exactly one generation,
 # which fixes the binnings its counts are laid out in (see layouts.py).
 model = Table(
@@ -79,7 +82,21 @@ profile = Table(
     Column("writer", Text, primary_key=True),
     Column("predictions", BigInteger, nullable=False),
     Column("counts", LargeBinary, nullable=False),
+    # The newest event in the slot by its own time, and the newest by arrival: a stream's watermark and its freshness.
+    Column("latest_ts", BigInteger, nullable=False, server_default=text("0")),
+    Column("arrived_at", BigInteger, nullable=False, server_default=text("0")),
     Index("profile_by_writer", "writer"),
+    Index("profile_by_stream", "model", "environment", "version", "window_start"),
+)
+
+# Every (model, version, environment) that was ever committed.
+stream = Table(
+    "stream",
+    metadata,
+    Column("model", Text, primary_key=True),
+    Column("version", Text, primary_key=True),
+    Column("environment", Text, primary_key=True),
+    Column("first_seen_at", BigInteger, nullable=False),
 )
 
 # Active in the generations [from_generation, to_generation); to_generation is null while it is in force.
@@ -103,17 +120,128 @@ reference = Table(
     Index("reference_by_model", "model", "from_generation"),
 )
 
-# The latest evaluations, newest window last; `result` is the drift report as JSON.
+# What was concluded, and from what: one row for each check of a stream, never replaced. `evidence` is all that the
+# report was computed from, `result` the report as JSON, `conditions` what persists from one evaluation to the next.
 verdict = Table(
     "verdict",
     metadata,
-    Column("model", Text, primary_key=True),
-    Column("version", Text, primary_key=True),
-    Column("environment", Text, primary_key=True),
-    Column("window_end", BigInteger, primary_key=True, autoincrement=False),
+    Column("id", Text, primary_key=True),
+    Column("model", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("environment", Text, nullable=False),
+    Column("check_name", Text, nullable=False),
+    Column("window_end", BigInteger, nullable=False),
     Column("generation", Integer, nullable=False),
     Column("evaluated_at", BigInteger, nullable=False),
+    Column("fence", BigInteger, nullable=False),
+    Column("severity", Text, nullable=False),
+    Column("inputs_hash", Text, nullable=False),
+    Column("evidence", LargeBinary, nullable=False),
+    Column("conditions", LargeBinary, nullable=False),
     Column("result", LargeBinary, nullable=False),
+    Index(
+        "verdict_once",
+        "model",
+        "environment",
+        "version",
+        "check_name",
+        "window_end",
+        "generation",
+        unique=True,
+    ),
+)
+
+# The monitor configuration of a model, as canonical JSON.
+monitor = Table(
+    "monitor",
+    metadata,
+    Column("model", Text, primary_key=True),
+    Column("revision", Integer, nullable=False),
+    Column("config", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("updated_by", Text, nullable=False),
+)
+
+# One row for each incident. `body` is the whole alert as JSON; the columns are what it is looked up by.
+alert = Table(
+    "alert",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("fingerprint", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("environment", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("severity", Text, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("opened_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("resolved_at", BigInteger),
+    Column("body", LargeBinary, nullable=False),
+    Index("alert_open_once", "fingerprint", unique=True, sqlite_where=OPEN, postgresql_where=OPEN),
+    Index("alert_by_state", "state", "updated_at"),
+    Index("alert_by_model", "model", "environment", "kind", "opened_at"),
+)
+
+# The life of each alert, step by step; never changed.
+alert_event = Table(
+    "alert_event",
+    metadata,
+    Column("alert_id", Text, primary_key=True),
+    Column("sequence", Integer, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("note", Text),
+    Column("body", LargeBinary, nullable=False),
+)
+
+silence = Table(
+    "silence",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("matchers", Text, nullable=False),
+    Column("starts_at", BigInteger, nullable=False),
+    Column("ends_at", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("comment", Text, nullable=False),
+    Index("silence_by_end", "ends_at"),
+)
+
+# What is to be delivered: written in the transaction of the change that it tells of. `key` is the receiver's means to
+# recognise a repeat; `notice` is what is told, as JSON, the same for every channel.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("channel", Text, nullable=False),
+    Column("alert_id", Text, nullable=False),
+    Column("sequence", Integer, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("not_before", BigInteger, nullable=False),
+    Column("finished_at", BigInteger),
+    Column("last_error", Text),
+    Column("notice", LargeBinary, nullable=False),
+    Index("outbox_by_state", "state", "not_before"),
+    Index("outbox_by_alert", "alert_id", "sequence"),
+)
+
+# Who changed what, when; never changed.
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Index("audit_by_time", "at"),
 )
 
 lease = Table(
