@@ -15,6 +15,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 CODE = re.compile(r"^```.*?^```$|^ {4}.*?$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 # Names in capitals that are no settings: other variables of the environment and of make.
 OTHER_NAMES = {"MODELWATCH_CONFIG", "MODELWATCH_URL", "PROMETHEUS_MULTIPROC_DIR", "DATA_DIR", "BYTE_ARRAY"}
+OTHER_NAMES |= {"HTTPS_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"}
 SETTINGS = {doc.name for doc in describe_settings()} | RESERVED.keys() | WITHHELD.keys()
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))

@@ -3,13 +3,16 @@
     ModelwatchError
     ├── RequestError                what a client sent can't be taken
     │   ├── MalformedBody           400  the bytes are not what the content type says
+    │   ├── CrossSite               403  a browser sent it for a page of another site
     │   ├── UnknownResource         404  no such model or feature
+    │   ├── Conflict                409  what it asks for does not fit the state that the resource is in
     │   ├── BodyTooLarge            413  more bytes, rows or depth than the limits allow
     │   ├── UnsupportedContent      415  a content type or encoding that is not read here
     │   └── InvalidInput            422  readable, but fields are wrong; names each of them
     ├── ServiceError                the service can't take it now; nothing was lost, try again
     │   ├── QueueFull               503  with Retry-After
     │   └── StoreUnavailable        503  with Retry-After
+    ├── LeaseLost                   another process has taken over this background work
     └── SettingsError               the service can't start with these settings
 
 The statistics raise their own `modelwatch.stats.errors.StatsError`, a ValueError: they know nothing of HTTP.
@@ -64,10 +67,22 @@ class MalformedBody(RequestError):
     title = "The body can't be read"
 
 
+class CrossSite(RequestError):
+    status = 403
+    slug = "cross-site"
+    title = "The request comes from another site"
+
+
 class UnknownResource(RequestError):
     status = 404
     slug = "not-found"
     title = "There is no such resource"
+
+
+class Conflict(RequestError):
+    status = 409
+    slug = "conflict"
+    title = "The resource is in a state that does not allow this"
 
 
 class BodyTooLarge(RequestError):
@@ -109,6 +124,10 @@ class QueueFull(ServiceError):
 class StoreUnavailable(ServiceError):
     slug = "store-unavailable"
     title = "The store can't be reached"
+
+
+class LeaseLost(ModelwatchError):
+    """What was done under the lease must not be kept: its new holder does it."""
 
 
 class SettingsError(ModelwatchError):

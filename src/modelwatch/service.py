@@ -6,32 +6,50 @@ import gc
 import logging
 import os
 import platform
+import random
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as distribution_version
+from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Connection
 from starlette.types import ASGIApp
 
+from modelwatch.alerting import AlertBook, AlertPolicy, Delivery, build_channels, policy_of
 from modelwatch.api.app import build_app
 from modelwatch.api.fastpath import FastPath
 from modelwatch.api.state import ServiceState
 from modelwatch.api.wire import Decoder, Limits, uuid7
 from modelwatch.config import Settings, load_settings
+from modelwatch.config.monitor_files import FiledMonitor, FileProblem, monitor_files, read_monitors
+from modelwatch.errors import SettingsError
 from modelwatch.exposition import Exposition
 from modelwatch.ingest import Batcher
-from modelwatch.monitoring import Chores, DriftRules
-from modelwatch.storage import Ledger, Store
+from modelwatch.monitoring import Chores, DriftRules, Evaluator, Housekeeping, Lease
+from modelwatch.storage import Ledger, Store, monitor_of, put_monitor
 from modelwatch.storage.migrations import migrate
 
 # The event loop must not wait the default 5 ms for a writer thread that is busy counting.
 SWITCH_INTERVAL_SECONDS = 0.0005
+# The lease is renewed and the other chores have their turn after each round of evaluations.
+LONGEST_ROUND_SECONDS = 4.0
 
 log = logging.getLogger(__name__)
+
+
+class _Uncounted:
+    """Hears of deliveries and keeps nothing."""
+
+    def delivered(self, channel: str, seconds: float) -> None: ...
+
+    def failed(self, channel: str, permanent: bool) -> None: ...
+
+    def dead(self, channel: str) -> None: ...
 
 
 def service_version() -> str:
@@ -64,6 +82,28 @@ def openapi_document(settings: Settings) -> dict[str, Any]:
     return front.app.openapi()
 
 
+def check_files(settings: Settings) -> None:
+    """Raises SettingsError when CHANNELS_FILE or MONITORS_PATH can't be used; lists everything that is wrong."""
+    channels = build_channels(settings, clock=microseconds_now, environ=os.environ)
+    filed_monitors(settings.monitors_path, channels)
+
+
+def filed_monitors(path: str, channels: Collection[str]) -> list[FiledMonitor]:
+    """The monitors in a file or folder; none for no path. Raises SettingsError that lists all that is wrong with them."""
+    if not path:
+        return []
+    files = monitor_files(Path(path))
+    if not files:
+        raise SettingsError(f"MONITORS_PATH is {path}: there is no such file, or no .yaml, .yml or .json in the folder")
+    monitors, problems = read_monitors(files)
+    for monitor in monitors:
+        unknown = [name for name in monitor.config.alerts.channel_names if name not in channels]
+        problems += [FileProblem(monitor.path, "/alerts", f"No channel is named {name!r}") for name in unknown]
+    if problems:
+        raise SettingsError("The monitors can't be applied:\n" + "\n".join(f"  - {each}" for each in problems))
+    return monitors
+
+
 def build_service(settings: Settings) -> ASGIApp:
     """Opens the store (and brings its schema up to date) and wires the parts; they start with the application."""
     store = Store(settings.database_url)
@@ -89,16 +129,60 @@ def build_service(settings: Settings) -> ASGIApp:
         linger_seconds=settings.commit_linger_ms / 1_000,
         give_up_seconds=settings.request_timeout_seconds,
     )
-    chores = Chores(
+    channels = build_channels(settings, clock=microseconds_now, environ=os.environ)
+    for filed in filed_monitors(settings.monitors_path, channels):
+        source = f"file:{filed.path.name}"
+        put_monitor(
+            store, filed.model, filed.config, source=source, actor="start", now=microseconds_now(), new_id=new_id
+        )
+
+    def policy(connection: Connection, model: str) -> AlertPolicy:
+        monitor = monitor_of(connection, model)
+        return policy_of(
+            None if monitor is None else monitor.config,
+            channels=tuple(channels),
+            repeat_seconds=settings.alert_repeat_seconds,
+        )
+
+    book = AlertBook(store, policy=policy, public_url=settings.reached_at, clock=microseconds_now, new_id=new_id)
+    delivery = Delivery(
+        store,
+        channels,
+        holder=holder,
+        clock=microseconds_now,
+        timer=time.perf_counter,
+        rng=random.SystemRandom(),
+        observer=_Uncounted(),
+        lease_seconds=settings.lease_seconds,
+    )
+
+    def let_time_pass(lease: Lease, now: int) -> bool:
+        book.tick(now)
+        return False
+
+    housekeeping = Housekeeping(
+        store,
+        new_id=new_id,
+        provisional_size=settings.provisional_reference_size,
+        rotation_seconds=settings.writer_rotation_seconds,
+    )
+    evaluator = Evaluator(
         store,
         rules,
+        book,
+        exposition.counters,
+        timer=time.perf_counter,
+        new_id=new_id,
+        round_seconds=min(LONGEST_ROUND_SECONDS, settings.lease_seconds / 3),
+    )
+    chores = Chores(
+        store,
+        (housekeeping, evaluator, let_time_pass),
         exposition.counters,
         holder=holder,
         clock=microseconds_now,
         timer=time.perf_counter,
-        new_id=new_id,
-        provisional_size=settings.provisional_reference_size,
-        rotation_seconds=settings.writer_rotation_seconds,
+        lease_seconds=settings.lease_seconds,
     )
     state = ServiceState(
         settings=settings,
@@ -111,6 +195,8 @@ def build_service(settings: Settings) -> ASGIApp:
         new_id=new_id,
         version=version,
         schema_version=schema,
+        alerts=book,
+        delivery=delivery,
     )
 
     @asynccontextmanager
@@ -121,10 +207,12 @@ def build_service(settings: Settings) -> ASGIApp:
         gc.freeze()
         batcher.start()
         chores.start()
+        delivery.start()
         try:
             yield
         finally:
             chores.close()
+            delivery.close()
             batcher.close()
             ledger.close()
             store.close()

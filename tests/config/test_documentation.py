@@ -13,6 +13,12 @@ ROW = re.compile(r"^\| `([A-Z_]+)` \| (.*?) \| (.*?) \| (.*?) \|$", re.MULTILINE
 WITHHELD_ROW = re.compile(r"^\| `([A-Z_]+)` \| ([^|]*) \| ([^|]*) \|$", re.MULTILINE)
 RESERVED_ROW = re.compile(r"^\| `([A-Z_]+)` \| ([^|]*) \|$", re.MULTILINE)
 
+# What another setting must be for this one to be taken.
+COMPANIONS = {
+    "ALERT_EMAIL": {"SMTP_URL": "smtp://mail.example.org"},
+    "ALERT_WEBHOOK_SECRET": {"ALERT_WEBHOOK_URL": "https://example.org"},
+}
+
 
 @pytest.fixture(scope="module")
 def page(repository: Path) -> str:
@@ -38,9 +44,9 @@ def test_the_page_names_the_protections_that_are_not_offered_yet(page: str) -> N
 def test_every_setting_has_a_description_and_an_example_that_works(doc: SettingDoc) -> None:
     assert doc.description.endswith(".")
     assert doc.example != doc.default
-    assert getattr(load_settings({doc.name: doc.example}, dotenv=None), doc.name.lower()) != getattr(
-        load_settings({}, dotenv=None), doc.name.lower()
-    )
+    assert getattr(
+        load_settings({doc.name: doc.example, **COMPANIONS.get(doc.name, {})}, dotenv=None), doc.name.lower()
+    ) != getattr(load_settings({}, dotenv=None), doc.name.lower())
 
 
 @pytest.mark.parametrize("doc", describe_settings(), ids=lambda doc: doc.name)

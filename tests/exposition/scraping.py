@@ -14,12 +14,14 @@ from prometheus_client.registry import Collector
 
 from modelwatch.events import Prediction
 from modelwatch.exposition import Exposition
-from modelwatch.monitoring import Chores, DriftRules
+from modelwatch.monitoring import DriftRules
 from modelwatch.stats import Profile, categorical_binning, numeric_binning
 from modelwatch.storage import LATENCY, PREDICTION, SCORE, Store, Subject, set_references
-from tests.support.events import NOON, Clock, event, numbered
+from tests.support.background import background, run_out
+from tests.support.events import NOON, Clock, event
 
 RULES = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h", "24h"), 3_600)
+WINDOW_AND_GRACE = 400
 MERCHANTS = ["grocery"] * 60 + ["travel"] * 30 + ["fuel"] * 10
 
 
@@ -120,24 +122,6 @@ def traffic(
 
 
 def evaluate(store: Store, clock: Clock) -> None:
-    """Lets the chores evaluate every stream that is due."""
-    chores = Chores(
-        store,
-        RULES,
-        Silent(),
-        holder="test",
-        clock=clock,
-        timer=lambda: 0.0,
-        new_id=numbered(),
-        provisional_size=10**9,
-        rotation_seconds=3_600,
-    )
-    assert chores.once()
-
-
-class Silent:
-    """An observer of chores that keeps nothing."""
-
-    def evaluated(self, model: str, seconds: float) -> None: ...
-
-    def chores_failed(self) -> None: ...
+    """Lets the background work evaluate every stream, once its window has closed."""
+    clock.advance(WINDOW_AND_GRACE)
+    run_out(background(store, RULES, clock, provisional_size=10**9))

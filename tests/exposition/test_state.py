@@ -13,7 +13,7 @@ from modelwatch.exposition import StateCollector, state
 from modelwatch.exposition.state import SEVERITY_NUMBERS
 from modelwatch.monitoring import DriftQuery, check_drift
 from modelwatch.monitoring.verdicts import PRECEDENCE
-from modelwatch.storage import Store, StoredVerdict, latest_verdicts, save_verdict
+from modelwatch.storage import Store, latest_verdicts, save_verdict
 from tests.exposition.scraping import RULES, Scrape, evaluate, numeric_features, scrape, set_reference, traffic
 from tests.support.events import NOON, Clock, event, open_ledger
 
@@ -203,7 +203,12 @@ def test_a_verdict_of_another_release_drops_its_own_stream_only(
     set_reference(store)
     open_ledger(store).commit(traffic(400))
     evaluate(store, clock)
-    save_verdict(store, StoredVerdict("m", "strange", "production", NOON // 1_000_000, 1, NOON, b'{"other": "shape"}'))
+    open_ledger(store, prefix="other").commit([event("strange", version="strange")])
+    with store.read() as connection:
+        [verdict] = latest_verdicts(connection)
+    other = dataclasses.replace(verdict, id="other", version="strange", result=b'{"other": "shape"}')
+    with store.write() as connection:
+        save_verdict(connection, other, b"")
     with caplog.at_level(logging.WARNING):
         found = collect(store, clock)
     assert found.values("ml_last_evaluation_timestamp_seconds", "model_version").keys() == {"1"}
@@ -217,7 +222,9 @@ def test_a_kind_of_subject_that_only_a_newer_release_knows_is_left_out(store: St
     with store.read() as connection:
         [verdict] = latest_verdicts(connection)
     newer = verdict.result.replace(b'"kind":"latency"', b'"kind":"shape"')
-    save_verdict(store, dataclasses.replace(verdict, result=newer))
+    later = dataclasses.replace(verdict, id="later", window_end=verdict.window_end + 300, result=newer)
+    with store.write() as connection:
+        save_verdict(connection, later, b"")
     found = collect(store, clock)
     assert set(found.values("ml_drift_severity", "kind")) == {"feature", "prediction", "score"}
     assert found["ml_latency_drift_score"] == []

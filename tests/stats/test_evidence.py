@@ -164,3 +164,22 @@ def test_adjusted_p_values_are_scipys(p_values: list[float]) -> None:
     ours = benjamini_yekutieli(p_values)
     expected = stats.false_discovery_control(p_values, method="by") if p_values else []
     assert ours == pytest.approx(np.asarray(expected), rel=1e-9, abs=1e-300)
+
+
+def test_far_out_in_the_tail_both_forms_together_keep_to_the_level_that_each_alone_exceeds() -> None:
+    """Samples of 100 from the distribution that 10,000 reference values are from, tried three million times."""
+    rng, cells, alpha = np.random.default_rng(2), 10, 1e-5
+    pearson = joint = tried = 0
+    while tried < 3_000_000:
+        references = rng.multinomial(10_000, np.full(cells, 1 / cells), 250_000)
+        currents = rng.multinomial(100, np.full(cells, 1 / cells), 250_000)
+        together = references + currents
+        share = 100 / 10_100
+        statistic = ((currents - together * share) ** 2 / (together * share * (1 - share))).sum(axis=1)
+        for index in np.flatnonzero(statistic > 35):
+            test = chi_square_homogeneity(references[index], currents[index])
+            pearson += test.p_value < alpha
+            joint += test.joint_p_value < alpha
+        tried += 250_000
+    assert pearson > 1.3 * alpha * tried
+    assert joint <= alpha * tried

@@ -107,6 +107,11 @@ class LiveService:
         self.kill()
         return code
 
+    @property
+    def pid(self) -> int | None:
+        """The service's (first) process, None while it is stopped."""
+        return None if self._process is None else self._process.pid
+
     def peak_memory(self) -> int:
         """The largest resident size that the service's (first) process has had, in bytes."""
         assert self._process is not None

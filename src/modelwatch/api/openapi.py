@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from modelwatch.api.problems import Problem
+from modelwatch.config.monitors import MonitorConfig
 from modelwatch.events import DriftCheckBody, PredictionBody, ReferenceBody
 
 REF = "#/components/schemas/{name}"
@@ -59,6 +60,12 @@ def query_parameters(required: tuple[str, ...] = (), **descriptions: str) -> lis
         }
         for name, description in descriptions.items()
     ]
+
+
+def _monitor_components() -> dict[str, Any]:
+    own = MonitorConfig.model_json_schema(by_alias=True, ref_template="#/components/schemas/{model}")
+    parts: dict[str, Any] = own.pop("$defs", {})
+    return {**parts, "MonitorConfig": own}
 
 
 def _ref(kind: type) -> dict[str, str]:
@@ -123,6 +130,28 @@ DRIFT_CHECK_CONTENT = {
         }
     },
 }
+MONITOR_EXAMPLE = {"drift": {"psi_alert": 0.3, "leave_out": ["request_id"]}, "schedule": {"every": "15m"}}
+_MONITOR_TYPE = {"schema": {"$ref": REF.format(name="MonitorConfig")}, "example": MONITOR_EXAMPLE}
+MONITOR_CONTENT = {"required": True, "content": {"application/json": _MONITOR_TYPE, "application/yaml": _MONITOR_TYPE}}
+BACKTEST_CONTENT = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "additionalProperties": False,
+                "properties": {
+                    "monitor": {"$ref": REF.format(name="MonitorConfig")},
+                    "model_version": {"type": "string"},
+                    "environment": {"type": "string"},
+                    "start": {"type": "string", "format": "date-time"},
+                    "end": {"type": "string", "format": "date-time"},
+                },
+            },
+            "example": {"monitor": MONITOR_EXAMPLE, "environment": "production"},
+        }
+    },
+}
 METRICS_CONTENT: Responses = {
     200: {
         "description": "Metrics in the Prometheus text format, or OpenMetrics when the client accepts it",
@@ -149,6 +178,7 @@ def install(app: FastAPI) -> None:
             types = [*_answer_types, PredictionBody, PredictionBatchBody, ReferenceBody, DriftCheckBody]
             types.sort(key=lambda kind: kind.__name__)
             _, components = msgspec.json.schema_components(types, ref_template=REF)
+            components |= _monitor_components()
             schema.setdefault("components", {})["schemas"] = dict(sorted(components.items()))
             app.openapi_schema = schema
         return app.openapi_schema

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from modelwatch.alerting import AlertBook, Delivery
 from modelwatch.api.wire import Decoder
 from modelwatch.config import Settings
 from modelwatch.ingest import Batcher
@@ -37,3 +38,10 @@ class ServiceState:
     new_id: Callable[[], str]
     version: str
     schema_version: str
+    alerts: AlertBook
+    delivery: Delivery
+
+    @property
+    def channel_names(self) -> frozenset[str]:
+        """The channels that are configured."""
+        return frozenset(self.delivery.channels)

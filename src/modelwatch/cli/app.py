@@ -9,6 +9,8 @@ import typer
 
 from modelwatch.cli.address import DEFAULT_URL
 from modelwatch.cli.ending import FOUND, INTERRUPTED, OK, Stop
+from modelwatch.cli.monitor_commands import monitors
+from modelwatch.cli.options import AsJson, Url
 from modelwatch.cli.output import tell
 
 # Help texts keep their lines; tracebacks stay Python's own.
@@ -22,9 +24,8 @@ app = typer.Typer(
 )
 reference = typer.Typer(help="What drift is measured against.", no_args_is_help=True)
 app.add_typer(reference, name="reference")
+app.add_typer(monitors, name="monitors")
 
-Url = Annotated[str, typer.Option("--url", help="Address of the service.", envvar="MODELWATCH_URL")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 ColumnMapOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -199,6 +200,82 @@ def migrate(
     from modelwatch.cli import migrating
 
     raise typer.Exit(migrating.migrate(database_url, as_json))
+
+
+@app.command("verify-verdict")
+def verify_verdict(
+    verdict: Annotated[str, typer.Argument(help="The id of the verdict.")],
+    url: Annotated[str | None, typer.Option(help="A service that does it; else it is done here.")] = None,
+    database_url: Annotated[str | None, typer.Option(help="The store.  [DATABASE_URL]")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compute a verdict again from its evidence. Exit code 1 when not the very same comes out."""
+    from modelwatch.cli import verifying
+
+    raise typer.Exit(verifying.verify(verdict, url, database_url, as_json))
+
+
+@app.command()
+def simulate(
+    features: Annotated[int, typer.Option(help="Features (subjects) that are watched.", min=1, max=10_000)] = 50,
+    rate: Annotated[
+        str, typer.Option(help="Predictions, such as 100/h, 5/min, 2000/d, or a number an hour.")
+    ] = "100/h",
+    reference_size: Annotated[
+        int, typer.Option("--reference", help="Values in the reference.", min=1, max=10_000_000)
+    ] = 10_000,
+    months: Annotated[int, typer.Option(help="Months of 30 days in which nothing is wrong.", min=1, max=10_000)] = 24,
+    shift: Annotated[
+        list[float] | None,
+        typer.Option(help="Shift of one feature in standard deviations; 0: none. Repeat it.  [0.5 and 1]"),
+    ] = None,
+    repetitions: Annotated[int, typer.Option(help="How often each shift is tried.", min=1, max=1_000_000)] = 500,
+    budget: Annotated[str | None, typer.Option(help="False alarms per model in 30 days.  [FALSE_ALARM_BUDGET]")] = None,
+    lookbacks: Annotated[str | None, typer.Option(help="Such as 1h,6h,24h.  [LOOKBACKS]")] = None,
+    interval: Annotated[str | None, typer.Option(help="Between evaluations.  [DRIFT_CHECK_INTERVAL]")] = None,
+    min_samples: Annotated[
+        str | None, typer.Option(help="Values that a verdict needs.  [MIN_SAMPLES_FOR_DRIFT]")
+    ] = None,
+    psi_warning: Annotated[
+        str | None, typer.Option(help="PSI from which a shift matters.  [PSI_WARNING_THRESHOLD]")
+    ] = None,
+    psi_alert: Annotated[str | None, typer.Option(help="PSI from which it is an alert.  [PSI_ALERT_THRESHOLD]")] = None,
+    persistence: Annotated[
+        str | None, typer.Option(metavar="K/M", help="K of the last M evaluations must say drift, such as 2/3.  [1/1]")
+    ] = None,
+    on_new_data: Annotated[
+        bool, typer.Option(help="Also evaluate when that many new predictions have come before the interval is over.")
+    ] = True,
+    arrivals: Annotated[str, typer.Option(help="How predictions come: even or poisson.")] = "even",
+    seed: Annotated[int, typer.Option(help="The same seed gives the same result.", min=0)] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Try a configuration on simulated traffic: how often it cries wolf, and how long a real shift goes unseen.
+
+    What is not given is as in the settings, whose names stand beside the options. docs/simulate.md says how to choose.
+    """
+    from modelwatch.cli import simulating
+    from modelwatch.simulation import Scenario
+
+    overrides = {
+        "false_alarm_budget": budget,
+        "lookbacks": lookbacks,
+        "min_samples_for_drift": min_samples,
+        "psi_warning_threshold": psi_warning,
+        "psi_alert_threshold": psi_alert,
+    }
+    scenario = Scenario(
+        features=features,
+        rate=simulating.parse_rate(rate),
+        reference=reference_size,
+        months=months,
+        shifts=simulating.parse_shifts(shift),
+        repetitions=repetitions,
+        arrivals=simulating.parse_arrivals(arrivals),
+        seed=seed,
+    )
+    rules = simulating.rules_with(overrides, interval, persistence, on_new_data)
+    raise typer.Exit(simulating.simulate(scenario, rules, as_json))
 
 
 @app.command()

@@ -84,6 +84,11 @@ class Service:
         """The decoded answer to a POST of JSON. Raises Refused and Unreachable."""
         return self.post(path, json.dumps(body, allow_nan=False).encode())
 
+    def put_json(self, path: str, body: object) -> Any:
+        """The decoded answer to a PUT of JSON. Raises Refused and Unreachable."""
+        content = json.dumps(body, allow_nan=False).encode()
+        return self._answer("PUT", path, content=content, headers={"content-type": "application/json"})
+
     def _answer(self, method: str, path: str, **request: Any) -> Any:
         deadline = self._clock() + self._patience
         pause = FIRST_PAUSE_SECONDS

@@ -53,10 +53,22 @@ def serve(overrides: Mapping[str, Any]) -> int:
     logging.config.dictConfig(configuration)
     for warning in settings.warnings:
         log.warning("%s", warning)
+    _check_files(settings)
     schema = migrated(settings)
     _announce(settings, port, schema)
     with _multiprocess_folder(settings):
         return _run(settings, port, configuration)
+
+
+def _check_files(settings: Settings) -> None:
+    """Raises Stop when the files that the settings name can't be used: the workers would only say so in a traceback."""
+    from modelwatch.errors import SettingsError
+    from modelwatch.service import check_files
+
+    try:
+        check_files(settings)
+    except SettingsError as error:
+        raise Stop(str(error)) from error
 
 
 def migrated(settings: Settings) -> str:

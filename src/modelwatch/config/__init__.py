@@ -3,10 +3,11 @@
 `load_settings` reads the environment, `.env` and `modelwatch.yaml`; `Settings` is what the rest of the service sees.
 """
 
+from modelwatch.config.addresses import redact_url
 from modelwatch.config.documentation import SettingDoc, describe_settings
 from modelwatch.config.loading import load_settings
 from modelwatch.config.promised import RESERVED, WITHHELD, Withheld
-from modelwatch.config.settings import BASE_WINDOW_SECONDS, Settings, parse_lookback, redact_url
+from modelwatch.config.settings import BASE_WINDOW_SECONDS, Settings, parse_lookback
 
 __all__ = [
     "BASE_WINDOW_SECONDS",

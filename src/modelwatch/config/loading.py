@@ -24,7 +24,8 @@ CONFIG_PATH_VARIABLE = "MODELWATCH_CONFIG"
 DEFAULT_CONFIG_FILE = Path("modelwatch.yaml")
 HONOURED = tuple(name.upper() for name in Settings.model_fields)
 KNOWN = frozenset(HONOURED) | frozenset(RESERVED) | frozenset(WITHHELD)
-_UNSHOWN = {"DATABASE_URL"}  # its value may hold a password
+# Their values may hold a password, or are one: just what `repr` leaves out.
+_UNSHOWN = frozenset(name.upper() for name, field in Settings.model_fields.items() if not field.repr)
 
 
 @dataclass(slots=True)
@@ -194,13 +195,16 @@ def _field_problem(name: str, message: str, source: str, value: object) -> str:
 
 
 def _agreement_problem(says: str, fields: tuple[str, ...], given: Mapping[str, tuple[str, Any]]) -> str:
-    values = ", ".join(
-        f"{name.upper()} is {excerpt(str(given[name][1]))} in {given[name][0]}"
-        if name in given
-        else f"{name.upper()} is {Settings.model_fields[name].default} by default"
-        for name in fields
-    )
-    return f"{says} ({values})"
+    return f"{says} ({', '.join(_where_it_stands(name, given) for name in fields)})"
+
+
+def _where_it_stands(name: str, given: Mapping[str, tuple[str, Any]]) -> str:
+    if name not in given:
+        default = Settings.model_fields[name].default
+        return f"{name.upper()} is {default} by default" if default else f"{name.upper()} is not set"
+    source, value = given[name]
+    shown = "set" if name.upper() in _UNSHOWN else excerpt(str(value))
+    return f"{name.upper()} is {shown} in {source}"
 
 
 def _suggestion(name: str) -> str:

@@ -6,18 +6,11 @@ from dataclasses import dataclass
 
 # Accepted with a warning, so that one configuration serves several versions. What each will do:
 RESERVED: dict[str, str] = {
-    "ALERTMANAGER_URL": "sends alerts to Alertmanager",
-    "ALERT_EMAIL": "sends alerts by e-mail",
-    "ALERT_WEBHOOK_SECRET": "signs alerts to a webhook",
-    "ALERT_WEBHOOK_URL": "sends alerts to a webhook",
     "METRICS_RETENTION_DAYS": "removes profiles and verdicts after so many days; nothing expires yet",
-    "PAGERDUTY_INTEGRATION_KEY": "sends alerts to PagerDuty",
     "PERFORMANCE_TOLERANCE": "sets how far a metric may fall",
     "PREDICTION_RETENTION_DAYS": "removes prediction rows after so many days; nothing expires yet",
     "PREDICTION_SAMPLE_RATE": "keeps a sample of the predictions; all are kept until then",
     "REFERENCE_DATA_WINDOW_DAYS": "removes retired references after so many days; nothing expires yet",
-    "SLACK_WEBHOOK_URL": "sends alerts to Slack",
-    "SMTP_URL": "names the mail server",
 }
 
 

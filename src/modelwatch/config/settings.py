@@ -8,12 +8,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
+from modelwatch.config.addresses import (
+    HttpUrl,
+    HttpUrls,
+    Key,
+    Recipients,
+    Sender,
+    SmtpUrl,
+    parse_database_url,
+    redact_url,
+)
+
 # Profiles are kept in windows of this length; a look-back is made of whole windows.
 BASE_WINDOW_SECONDS = 300
+PAGERDUTY_URL = "https://events.pagerduty.com"
 
 SECONDS = {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _LOOKBACK = re.compile(r"([1-9][0-9]{0,5})([mhdw])")
@@ -34,43 +45,6 @@ def parse_lookback(text: str) -> int:
     if seconds % BASE_WINDOW_SECONDS:
         raise ValueError(f"Expected a multiple of {BASE_WINDOW_SECONDS // 60} minutes, the base window")
     return seconds
-
-
-def redact_url(url: str) -> str:
-    """The URL without user, password and parameters: fit for a log.
-
-    >>> redact_url("postgresql+psycopg://mw:s3cr3t@db:5432/monitoring?sslpassword=x")
-    'postgresql+psycopg://***@db:5432/monitoring'
-    """
-    scheme, separator, rest = url.partition("://")
-    if not separator:
-        return "***"
-    authority, slash, path = rest.split("?", 1)[0].rpartition("@")[2].partition("/")
-    user = "***@" if "@" in rest else ""
-    return f"{scheme}://{user}{authority}{slash}{path}"
-
-
-def _as_database_url(url: str) -> str:
-    scheme, separator, rest = url.partition("://")
-    if scheme in {"postgres", "postgresql"}:
-        scheme = "postgresql+psycopg"
-    if not separator or scheme not in {"sqlite", "postgresql+psycopg"}:
-        raise ValueError("Expected sqlite:///path/to/file.db or postgresql://user:password@host:5432/database")
-    if scheme == "sqlite":
-        path = rest.partition("?")[0]
-        if path in {"", "/"} or ":memory:" in path or "mode=memory" in rest:
-            raise ValueError(
-                "A store in memory would be another one in every worker and forget acknowledged predictions."
-                " Expected a file: sqlite:///path/to/file.db"
-            )
-        if not path.startswith("/"):
-            raise ValueError("Expected three slashes for a relative path, sqlite:///file.db, and four for an absolute")
-    else:
-        try:
-            _ = urlsplit(f"{scheme}://{rest}").port
-        except ValueError:
-            raise ValueError("Expected a port number after the host, and %-escapes for : / @ in a password") from None
-    return f"{scheme}://{rest}"
 
 
 def _as_lookbacks(value: object) -> tuple[str, ...]:
@@ -201,6 +175,55 @@ class Settings(BaseModel):
         300, "How far a time stamp may be ahead of the server's clock.", "60", ge=0, le=86_400
     )
 
+    # Alerts
+    slack_webhook_url: HttpUrl = _setting(
+        "", "Incoming webhook of Slack that is told of alerts.", "https://hooks.slack.com/services/T0/B0/x", repr=False
+    )
+    pagerduty_integration_key: Key = _setting(
+        "",
+        "Key of a PagerDuty Events API v2 integration that is told of alerts.",
+        "0123456789abcdef0123456789abcdef",
+        repr=False,
+    )
+    pagerduty_url: HttpUrl = _setting(
+        PAGERDUTY_URL, "Where PagerDuty takes events.", "https://events.eu.pagerduty.com", repr=False
+    )
+    alert_email: Recipients = _setting(
+        (), "Mail addresses that are told of alerts, separated by commas; needs SMTP_URL.", "ml@example.org"
+    )
+    alert_email_from: Sender = _setting(
+        "",
+        "Sender of those mails; modelwatch at the first recipient's domain if empty.",
+        "Alerts <alerts@example.org>",
+    )
+    smtp_url: SmtpUrl = _setting(
+        "",
+        "Mail server; smtps:// encrypts from the start, smtp:// when the server offers STARTTLS,"
+        " or always with ?starttls=required.",
+        "smtp://user:password@mail.example.org:587?starttls=required",
+        repr=False,
+    )
+    alert_webhook_url: HttpUrl = _setting(
+        "", "Web service of your own that is told of alerts.", "https://example.org/alerts", repr=False
+    )
+    alert_webhook_secret: Key = _setting(
+        "", "Secret that signs what is sent to ALERT_WEBHOOK_URL.", "a-long-random-text", repr=False
+    )
+    alertmanager_url: HttpUrls = _setting(
+        (), "Alertmanager, every replica of it, separated by commas.", "http://am-0:9093,http://am-1:9093", repr=False
+    )
+    alert_repeat_seconds: int = _setting(
+        86_400,
+        "Seconds after which people are reminded of an alert that nobody has acknowledged; 0: never.",
+        "14400",
+        ge=0,
+        le=31_536_000,
+    )
+    monitors_path: str = _setting(
+        "", "Monitor configurations: a file, or a folder of them, applied when the service starts.", "monitors/"
+    )
+    channels_file: str = _setting("", "YAML file with more channels, by name.", "channels.yaml")
+
     # Exposition
     metrics_max_features: int = _setting(
         100, "Features of a model that get their own series in /metrics, worst first.", "20", ge=0, le=100_000
@@ -222,6 +245,11 @@ class Settings(BaseModel):
             return self.host.lower() == "localhost"
 
     @property
+    def reached_at(self) -> str:
+        """Where people reach the service, without a slash at the end."""
+        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    @property
     def safe_database_url(self) -> str:
         """`database_url` without its secrets: fit for a log."""
         return redact_url(self.database_url)
@@ -236,7 +264,7 @@ class Settings(BaseModel):
     @field_validator("database_url", mode="after")
     @classmethod
     def _check_database_url(cls, url: str) -> str:
-        return _as_database_url(url)
+        return parse_database_url(url)
 
     @model_validator(mode="after")
     def _check_agreement(self) -> Settings:
@@ -268,5 +296,15 @@ AGREEMENTS = (
         ("psi_warning_threshold", "psi_alert_threshold"),
         "PSI_WARNING_THRESHOLD must be below PSI_ALERT_THRESHOLD",
         lambda settings: settings.psi_warning_threshold < settings.psi_alert_threshold,
+    ),
+    Agreement(
+        ("alert_email", "smtp_url"),
+        "ALERT_EMAIL needs a mail server in SMTP_URL",
+        lambda settings: not settings.alert_email or bool(settings.smtp_url),
+    ),
+    Agreement(
+        ("alert_webhook_secret", "alert_webhook_url"),
+        "ALERT_WEBHOOK_SECRET signs nothing without ALERT_WEBHOOK_URL",
+        lambda settings: not settings.alert_webhook_secret or bool(settings.alert_webhook_url),
     ),
 )

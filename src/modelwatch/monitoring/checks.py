@@ -1,4 +1,4 @@
-"""Drift checks: from the store's committed counts to a report. Nothing here depends on which process asks."""
+"""Drift checks: from evidence to a report, by computation alone: who asks, and when, makes no difference."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
-from sqlalchemy import Connection
+import numpy as np
 
-from modelwatch.config import parse_lookback
-from modelwatch.errors import FieldError, InvalidInput, UnknownResource
+from modelwatch.errors import FieldError, InvalidInput
+from modelwatch.monitoring.evidence import DriftQuery, Evidence, Inputs, gather
 from modelwatch.monitoring.reports import (
+    AlphaReport,
     DriftReport,
     SubjectReport,
     Summary,
@@ -18,69 +19,93 @@ from modelwatch.monitoring.reports import (
     subject_report,
     unreferenced_report,
 )
-from modelwatch.monitoring.verdicts import PRECEDENCE, DriftRules, judge, tolerance
-from modelwatch.monitoring.windows import Window, iso, look_back, watermark
+from modelwatch.monitoring.rules import DriftRules, Thresholds
+from modelwatch.monitoring.verdicts import PRECEDENCE, Judgement, Severity, Tolerance, judge, tolerance
+from modelwatch.monitoring.windows import Window, iso
 from modelwatch.stats import Profile, benjamini_yekutieli
 from modelwatch.stats.compat import compat_scores
-from modelwatch.storage import (
-    ModelLayouts,
-    Slot,
-    Store,
-    StoredReference,
-    Subject,
-    carry_over,
-    count_streams,
-    generation_of,
-    in_force,
-    last_window_end,
-    read_layouts,
-    stale_days,
-    streams,
-    sum_windows,
-)
+from modelwatch.storage import ModelLayouts, Slot, Store, StoredReference, Subject, layouts_of
 
 
 @dataclass(frozen=True, slots=True)
-class DriftQuery:
-    """What to check. `window` None: the rules' look-backs, or the one named in `lookback`, back from the watermark."""
+class Look:
+    """One subject in one window: what was counted, what was allowed, and what it says."""
 
-    model: str
-    environment: str
-    version: str | None = None
-    features: tuple[str, ...] | None = None
-    min_samples: int | None = None
-    lookback: str | None = None
-    window: Window | None = None
-    compat: str | None = None
+    window: Window
+    current: Profile
+    allowed: Tolerance
+    judgement: Judgement
 
 
 @dataclass(frozen=True, slots=True)
-class _Snapshot:
-    """Everything that a report is made of, read in one transaction."""
+class Examined:
+    """One subject in all windows of an evaluation. thresholds: what was configured for it."""
 
-    windows: list[Window]
-    references: list[StoredReference]
-    layouts: ModelLayouts
-    sums: list[dict[str, Slot]]
-    watermark: int | None
-    streams: int
-    environments: list[str]
+    subject: Subject
+    reference: StoredReference
+    thresholds: Thresholds
+    ks_alpha: float
+    looks: tuple[Look, ...]
+
+    @property
+    def spokesman(self) -> Look | None:
+        """The worst window speaks for the subject; of equally bad ones the longest, which knows most."""
+        return min(
+            self.looks,
+            key=lambda look: (PRECEDENCE.index(look.judgement.severity), look.window.start - look.window.end),
+            default=None,
+        )
 
 
-def check_drift(store: Store, rules: DriftRules, query: DriftQuery, now: int) -> DriftReport:
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """All subjects of an evaluation, and the chance of a false alarm that each look took.
+
+    looked_at: how many subjects share the budget. wanted: what was asked for.
+    """
+
+    evidence: Evidence
+    alpha: float
+    looked_at: int
+    subjects: tuple[Examined, ...]
+    wanted: tuple[Subject, ...]
+    versions_left_out: tuple[str, ...]
+
+
+def check_drift(store: Store, defaults: DriftRules, query: DriftQuery, now: int) -> DriftReport:
     """Compares the windows of a query with the references in force, from committed counts.
 
+    defaults: the rules of a model without a monitor.
     Raises UnknownResource for a model that was never heard of and InvalidInput for features that it does not have.
     """
-    snapshot = _read(store, rules, query, now)
-    chosen = _references_for(snapshot.references, query.version)
-    wanted = _wanted(chosen, query.features)
-    left_out = _versions_left_out(snapshot, chosen, query.version)
-    alpha = rules.alpha(len(chosen), snapshot.streams)
-    results = [
-        _subject(subject, chosen[subject], snapshot, rules, query, alpha) for subject in wanted if subject in chosen
+    return report_of(examine(gather(store, defaults, query, now)))
+
+
+def examine(inputs: Inputs) -> Examination:
+    """Judges every subject that the query asks for. Raises InvalidInput for features without a reference."""
+    evidence, query, rules = inputs.evidence, inputs.evidence.query, inputs.evidence.rules
+    layouts = layouts_of(evidence.generation, inputs.references)
+    chosen = _references_for(inputs.references, query.version)
+    wanted = _wanted(chosen, query.features, rules)
+    looked_at = sum(rules.watches(subject.kind, subject.name) for subject in chosen)
+    alpha = rules.alpha(looked_at, evidence.streams, evidence.elapsed)
+    subjects = tuple(
+        _examined(subject, chosen[subject], evidence, layouts, alpha) for subject in wanted if subject in chosen
+    )
+    return Examination(
+        evidence, alpha, looked_at, subjects, tuple(wanted), tuple(_versions_left_out(evidence, layouts, chosen))
+    )
+
+
+def report_of(examination: Examination) -> DriftReport:
+    """The examination as it is shown and kept."""
+    evidence = examination.evidence
+    query, rules = evidence.query, evidence.rules
+    examined = {each.subject: each for each in examination.subjects}
+    results = [_subject_report(each, query.compat) for each in examination.subjects]
+    results += [
+        unreferenced_report(subject.name, subject.kind) for subject in examination.wanted if subject not in examined
     ]
-    results += [unreferenced_report(subject.name, subject.kind) for subject in wanted if subject not in chosen]
     results = _with_adjusted_p_values(results)
     drifted = [result.feature_name for result in results if result.severity in ("warning", "alert")]
     return DriftReport(
@@ -89,70 +114,32 @@ def check_drift(store: Store, rules: DriftRules, query: DriftQuery, now: int) ->
             model_name=query.model,
             model_version=query.version,
             environment=query.environment,
-            severity=min((result.severity for result in results), key=PRECEDENCE.index, default="no_reference"),
+            severity=severity_of(results),
             checked=len(results),
             drifted=drifted,
             drifted_share=len(drifted) / len(results) if results else 0.0,
-            watermark=None if snapshot.watermark is None else iso(snapshot.watermark),
-            predictions=max((sum(slot.predictions for slot in sums.values()) for sums in snapshot.sums), default=0),
+            watermark=None if evidence.watermark is None else iso(evidence.watermark),
+            predictions=max((sum(slot.predictions for slot in sums.values()) for sums in evidence.sums), default=0),
             provisional=any(result.reference_state == "provisional" for result in results),
-            alpha=alpha,
+            alpha=examination.alpha,
+            alpha_from=AlphaReport(
+                false_alarm_budget=rules.budget,
+                subjects=examination.looked_at,
+                streams=max(evidence.streams, 1),
+                lookbacks=len(rules.lookbacks),
+                seconds=rules.check_interval if evidence.elapsed is None else evidence.elapsed,
+            ),
             false_alarm_budget=rules.budget,
-            lookbacks=[window.lookback for window in snapshot.windows if window.lookback is not None],
-            versions_left_out=left_out,
-            reason=_why(snapshot, chosen, query),
+            lookbacks=[window.lookback for window in evidence.windows if window.lookback is not None],
+            versions_left_out=list(examination.versions_left_out),
+            reason=_why(examination),
         ),
     )
 
 
-def _read(store: Store, rules: DriftRules, query: DriftQuery, now: int) -> _Snapshot:
-    while True:
-        with store.read() as connection:
-            generation = generation_of(connection, query.model)
-            if generation is None:
-                raise UnknownResource(f"No model named {query.model!r} has sent predictions or has a reference.")
-            newest = last_window_end(connection, query.model, query.environment, query.version)
-            mark = None if newest is None else watermark(newest, now)
-            windows = _windows(rules, query, mark)
-            start = min((window.start for window in windows), default=0)
-            end = max((window.end for window in windows), default=0)
-            if not stale_days(connection, query.model, generation, start, end):
-                layouts = read_layouts(connection, query.model, generation)
-                return _Snapshot(
-                    windows=windows,
-                    references=in_force(connection, query.model, generation),
-                    layouts=layouts,
-                    sums=sum_windows(
-                        connection,
-                        query.model,
-                        layouts,
-                        query.environment,
-                        [(window.start, window.end) for window in windows],
-                        query.version,
-                    )
-                    if windows
-                    else [],
-                    watermark=mark,
-                    streams=_streams(connection, rules, query.model, start, end),
-                    environments=[]
-                    if mark is not None
-                    else sorted({stream.environment for stream in streams(connection, query.model)}),
-                )
-        carry_over(store, query.model, start, end)
-
-
-def _streams(connection: Connection, rules: DriftRules, model: str, start: int, end: int) -> int:
-    """The streams that share the model's budget: those with data in the window, or in the longest look-back."""
-    longest = max(parse_lookback(lookback) for lookback in rules.lookbacks)
-    return count_streams(connection, model, min(start, end - longest), end)
-
-
-def _windows(rules: DriftRules, query: DriftQuery, mark: int | None) -> list[Window]:
-    if query.window is not None:
-        return [query.window]
-    if mark is None:
-        return []
-    return [look_back(mark, name) for name in ((query.lookback,) if query.lookback else rules.lookbacks)]
+def severity_of(results: Sequence[SubjectReport]) -> Severity:
+    """The worst of several subjects."""
+    return min((result.severity for result in results), key=PRECEDENCE.index, default="no_reference")
 
 
 def _references_for(references: Sequence[StoredReference], version: str | None) -> dict[Subject, StoredReference]:
@@ -170,9 +157,12 @@ def _references_for(references: Sequence[StoredReference], version: str | None) 
     return chosen
 
 
-def _wanted(chosen: Mapping[Subject, StoredReference], features: tuple[str, ...] | None) -> list[Subject]:
+def _wanted(
+    chosen: Mapping[Subject, StoredReference], features: tuple[str, ...] | None, rules: DriftRules
+) -> list[Subject]:
     if features is None:
-        return sorted(chosen, key=lambda subject: (subject.kind != "feature", subject))
+        watched = (subject for subject in chosen if rules.watches(subject.kind, subject.name))
+        return sorted(watched, key=lambda subject: (subject.kind != "feature", subject))
     unknown = [
         FieldError(f"/features/{index}", f"The model has no reference for a feature named {name!r}", name)
         for index, name in enumerate(features)
@@ -184,16 +174,16 @@ def _wanted(chosen: Mapping[Subject, StoredReference], features: tuple[str, ...]
 
 
 def _versions_left_out(
-    snapshot: _Snapshot, chosen: Mapping[Subject, StoredReference], version: str | None
+    evidence: Evidence, layouts: ModelLayouts, chosen: Mapping[Subject, StoredReference]
 ) -> list[str]:
     """Versions with data whose binnings differ from the chosen references': their counts can't be added."""
-    if version is not None:
+    if evidence.query.version is not None:
         return []
-    seen = sorted({name for sums in snapshot.sums for name in sums})
+    seen = sorted({name for sums in evidence.sums for name in sums})
     return [
         name
         for name in seen
-        if any(not _same_binning(snapshot.layouts, name, subject, reference) for subject, reference in chosen.items())
+        if any(not _same_binning(layouts, name, subject, reference) for subject, reference in chosen.items())
     ]
 
 
@@ -202,25 +192,43 @@ def _same_binning(layouts: ModelLayouts, version: str, subject: Subject, referen
     return binning is not None and binning.id == reference.profile.binning.id
 
 
-def _current(snapshot: _Snapshot, sums: Mapping[str, Slot], subject: Subject, reference: StoredReference) -> Profile:
-    current = Profile.empty(reference.profile.binning)
-    for version, slot in sorted(sums.items()):
-        if _same_binning(snapshot.layouts, version, subject, reference):
-            place = snapshot.layouts.of(version).slices[subject]
-            current = current + Profile(reference.profile.binning, slot.counts[place])
-    return current
+def _examined(
+    subject: Subject, reference: StoredReference, evidence: Evidence, layouts: ModelLayouts, alpha: float
+) -> Examined:
+    rules = evidence.rules
+    configured = rules.thresholds(subject.kind, subject.name)
+    asked = evidence.query.min_samples
+    min_samples = configured.min_samples if asked is None else asked
+    looks = []
+    for window, sums in zip(evidence.windows, evidence.sums, strict=True):
+        current = _current(sums, layouts, subject, reference)
+        allowed = _allowed(configured, reference, window, current, rules)
+        looks.append(Look(window, current, allowed, judge(reference.profile, current, allowed, alpha, min_samples)))
+    return Examined(subject, reference, configured, rules.ks_alpha, tuple(looks))
 
 
-def _subject(
-    subject: Subject,
-    reference: StoredReference,
-    snapshot: _Snapshot,
-    rules: DriftRules,
-    query: DriftQuery,
-    alpha: float,
-) -> SubjectReport:
-    """The worst look-back speaks for the subject; of equally bad ones the longest, which knows most."""
-    if not snapshot.windows:
+def _current(sums: Mapping[str, Slot], layouts: ModelLayouts, subject: Subject, reference: StoredReference) -> Profile:
+    binning = reference.profile.binning
+    counts = [
+        slot.counts[layouts.of(version).slices[subject]]
+        for version, slot in sums.items()
+        if _same_binning(layouts, version, subject, reference)
+    ]
+    return Profile(binning, np.sum(counts, axis=0)) if counts else Profile.empty(binning)
+
+
+def _allowed(
+    configured: Thresholds, reference: StoredReference, window: Window, current: Profile, rules: DriftRules
+) -> Tolerance:
+    variation = reference.variation
+    if variation is None or not rules.natural_variation or not current.n:
+        return tolerance(configured, None)
+    return tolerance(configured, variation.tolerance(window.end - window.start), variation.chance_at(current.n))
+
+
+def _subject_report(examined: Examined, compat: str | None) -> SubjectReport:
+    spokesman, reference, subject = examined.spokesman, examined.reference, examined.subject
+    if spokesman is None:
         return msgspec.structs.replace(
             unreferenced_report(subject.name or subject.kind, subject.kind),
             severity="no_data",
@@ -229,27 +237,21 @@ def _subject(
             reference_state=reference.state,
             reason="No predictions have been received.",
         )
-    min_samples = rules.min_samples if query.min_samples is None else query.min_samples
-    reports = []
-    for window, sums in zip(snapshot.windows, snapshot.sums, strict=True):
-        current = _current(snapshot, sums, subject, reference)
-        allowed = tolerance(rules, _natural(reference, window, rules))
-        judgement = judge(reference.profile, current, allowed, alpha, min_samples)
-        compat = None if query.compat is None else compat_scores(query.compat, reference.profile, current)
-        reports.append(subject_report(reference, window, current, judgement, allowed, rules, compat))
-    spokesman = min(
-        zip(reports, snapshot.windows, strict=True),
-        key=lambda pair: (PRECEDENCE.index(pair[0].severity), pair[1].start - pair[1].end),
-    )[0]
-    if len(reports) == 1:
-        return spokesman
-    return msgspec.structs.replace(spokesman, lookbacks=[lookback_report(report) for report in reports])
-
-
-def _natural(reference: StoredReference, window: Window, rules: DriftRules) -> float | None:
-    if reference.variation is None or not rules.natural_variation:
-        return None
-    return reference.variation.tolerance(window.end - window.start)
+    other = None if compat is None else compat_scores(compat, reference.profile, spokesman.current)
+    report = subject_report(
+        reference,
+        spokesman.window,
+        spokesman.current,
+        spokesman.judgement,
+        spokesman.allowed,
+        examined.thresholds,
+        examined.ks_alpha,
+        other,
+    )
+    if len(examined.looks) == 1:
+        return report
+    lines = [lookback_report(look.window, look.current, look.judgement) for look in examined.looks]
+    return msgspec.structs.replace(report, lookbacks=lines)
 
 
 def _with_adjusted_p_values(results: list[SubjectReport]) -> list[SubjectReport]:
@@ -266,14 +268,16 @@ def _with_adjusted_p_values(results: list[SubjectReport]) -> list[SubjectReport]
     ]
 
 
-def _why(snapshot: _Snapshot, chosen: Mapping[Subject, StoredReference], query: DriftQuery) -> str | None:
-    if snapshot.watermark is None and snapshot.environments:
+def _why(examination: Examination) -> str | None:
+    evidence = examination.evidence
+    if evidence.watermark is None and evidence.environments:
         return (
-            f"No data in environment {query.environment!r}; the model has data in: {', '.join(snapshot.environments)}."
+            f"No data in environment {evidence.query.environment!r}; the model has data in:"
+            f" {', '.join(evidence.environments)}."
         )
-    if snapshot.watermark is None:
+    if evidence.watermark is None:
         return "No predictions have been received."
-    if not chosen:
+    if not evidence.references:
         return (
             "No reference is set. POST one to /api/v1/reference, or wait until the first predictions"
             " have become a provisional one."

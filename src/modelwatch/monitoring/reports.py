@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from modelwatch.monitoring.verdicts import DriftRules, Judgement, Severity, Tolerance, js_severity, psi_severity
+from modelwatch.monitoring.rules import Thresholds
+from modelwatch.monitoring.verdicts import Judgement, Severity, Tolerance, js_severity, psi_severity
 from modelwatch.monitoring.windows import Window, iso
-from modelwatch.stats import Profile, psi_contributions
+from modelwatch.stats import Profile, drift_scores, psi_contributions
 from modelwatch.storage import StoredReference
 
 TOP_CELLS = 5
@@ -40,10 +41,14 @@ class JensenShannonReport(msgspec.Struct, frozen=True):
 
 
 class EvidenceReport(msgspec.Struct, frozen=True):
-    """How sure the verdict is: drift needs p_value < alpha beside a large score."""
+    """How sure the verdict is: drift needs p_value < alpha beside a large score.
+
+    `statistic` is Pearson's chi-square; `p_value` the larger of its own and that of the likelihood ratio.
+    """
 
     test: str
     statistic: float
+    likelihood_ratio: float
     degrees_of_freedom: int
     p_value: float
     alpha: float
@@ -119,6 +124,16 @@ class SubjectReport(msgspec.Struct, frozen=True):
     reason: str | None
 
 
+class AlphaReport(msgspec.Struct, frozen=True):
+    """Where alpha comes from: the part of the budget that accrued in so many seconds of event time, by all looks."""
+
+    false_alarm_budget: float
+    subjects: int
+    streams: int
+    lookbacks: int
+    seconds: int
+
+
 class Summary(msgspec.Struct, frozen=True):
     """All subjects at a glance."""
 
@@ -133,6 +148,7 @@ class Summary(msgspec.Struct, frozen=True):
     predictions: int
     provisional: bool
     alpha: float
+    alpha_from: AlphaReport
     false_alarm_budget: float
     lookbacks: list[str]
     versions_left_out: list[str]
@@ -152,11 +168,13 @@ def subject_report(
     current: Profile,
     judgement: Judgement,
     allowed: Tolerance,
-    rules: DriftRules,
+    configured: Thresholds,
+    ks_alpha: float,
     compat: dict[str, float | None] | None,
 ) -> SubjectReport:
     """One subject in one window."""
-    scores, test = judgement.scores, judgement.chi_square
+    scores = None if judgement.psi is None else drift_scores(reference.profile, current)
+    test = judgement.chi_square
     subject = reference.subject
     return SubjectReport(
         feature_name=subject.name or subject.kind,
@@ -169,10 +187,12 @@ def subject_report(
         lookback=window.lookback,
         reference_state=reference.state,
         binning_id=current.binning.id,
-        psi=None if scores is None or scores.psi is None else PsiReport(scores.psi, psi_severity(scores.psi, rules)),
+        psi=None
+        if scores is None or scores.psi is None
+        else PsiReport(scores.psi, psi_severity(scores.psi, configured)),
         ks_test=None
         if scores is None or scores.ks is None
-        else KsReport(scores.ks.statistic, scores.ks.upper, scores.ks.p_value, scores.ks.p_value < rules.ks_alpha),
+        else KsReport(scores.ks.statistic, scores.ks.upper, scores.ks.p_value, scores.ks.p_value < ks_alpha),
         jensen_shannon=None
         if scores is None or scores.jensen_shannon is None
         else JensenShannonReport(
@@ -186,10 +206,11 @@ def subject_report(
         evidence=None
         if test is None
         else EvidenceReport(
-            "chi-square homogeneity",
+            "chi-square homogeneity, Pearson and likelihood ratio",
             test.statistic,
+            test.likelihood_ratio,
             test.df,
-            test.p_value,
+            test.joint_p_value,
             judgement.alpha,
             judgement.min_detectable_psi,
         ),
@@ -231,14 +252,14 @@ def unreferenced_report(name: str, kind: str) -> SubjectReport:
     )
 
 
-def lookback_report(report: SubjectReport) -> LookbackReport:
-    """A subject's report in one line."""
+def lookback_report(window: Window, current: Profile, judgement: Judgement) -> LookbackReport:
+    """What one window of several says, in one line."""
     return LookbackReport(
-        report.lookback or "",
-        report.severity,
-        report.sample_size,
-        None if report.psi is None else report.psi.score,
-        None if report.evidence is None else report.evidence.p_value,
+        window.lookback or "",
+        judgement.severity,
+        current.n,
+        judgement.psi,
+        None if judgement.chi_square is None else judgement.chi_square.joint_p_value,
     )
 
 

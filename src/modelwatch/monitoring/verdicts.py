@@ -9,15 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from modelwatch.config import Settings
+from modelwatch.monitoring.rules import DriftRules, Thresholds
 from modelwatch.stats import (
     ChiSquare,
-    DriftScores,
     Profile,
-    alpha_per_look,
     chi_square_homogeneity,
-    drift_scores,
     minimum_detectable_psi,
+    psi,
     samples_needed,
 )
 
@@ -28,50 +26,7 @@ PRECEDENCE: tuple[Severity, ...] = ("alert", "warning", "stable", "insufficient_
 
 JS_WARNING_DISTANCE = 0.05
 JS_ALERT_DISTANCE = 0.15
-SECONDS_PER_30_DAYS = 30 * 86_400
-
-# A generous budget over few looks would otherwise call coin tosses evidence.
-LARGEST_ALPHA = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class DriftRules:
-    """What counts as drift for one model."""
-
-    psi_warning: float
-    psi_alert: float
-    ks_alpha: float
-    min_samples: int
-    budget: float
-    lookbacks: tuple[str, ...]
-    check_interval: int
-    natural_variation: bool = True
-
-    @classmethod
-    def of(cls, settings: Settings) -> DriftRules:
-        return cls(
-            psi_warning=settings.psi_warning_threshold,
-            psi_alert=settings.psi_alert_threshold,
-            ks_alpha=settings.ks_test_alpha,
-            min_samples=settings.min_samples_for_drift,
-            budget=settings.false_alarm_budget,
-            lookbacks=settings.lookbacks,
-            check_interval=settings.drift_check_interval,
-            natural_variation=settings.natural_variation,
-        )
-
-    @property
-    def evaluations_per_30_days(self) -> float:
-        return SECONDS_PER_30_DAYS / self.check_interval
-
-    def alpha(self, subjects: int, streams: int = 1) -> float:
-        """The chance of a false alarm that one look at one subject may take.
-
-        streams: how many versions and environments of the model are evaluated beside each other.
-        """
-        looked_at = max(subjects, 1) * max(streams, 1)
-        alpha = alpha_per_look(self.budget, looked_at, len(self.lookbacks), self.evaluations_per_30_days)
-        return min(alpha, LARGEST_ALPHA)
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +34,7 @@ class Judgement:
     """What one window of one subject says. Fields are None where they are not defined; `reason` says why."""
 
     severity: Severity
-    scores: DriftScores | None
+    psi: float | None
     chi_square: ChiSquare | None
     alpha: float
     min_detectable_psi: float | None
@@ -88,16 +43,30 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """How large a shift must be to matter. `natural`: what the reference itself does in stretches as long, if known."""
+    """How large a shift must be to matter.
+
+    natural: what the reference itself does in stretches as long, chance left out, if known. by_reference: whether that
+    is why `psi_warning` is what it is.
+    """
 
     psi_warning: float
     psi_alert: float
     natural: float | None = None
+    by_reference: bool = False
 
 
-def tolerance(rules: DriftRules, natural: float | None) -> Tolerance:
-    """The configured thresholds, or the reference's natural variation where that is larger."""
-    return Tolerance(max(rules.psi_warning, natural or 0.0), max(rules.psi_alert, natural or 0.0), natural)
+def tolerance(configured: DriftRules | Thresholds, natural: float | None, chance: float = 0.0) -> Tolerance:
+    """The configured thresholds, or the reference's natural variation where that is larger.
+
+    chance: the PSI that chance adds to a window of this size. A window that varies as the reference does shows its
+    variation and chance together; where the reference hardly varies the configured threshold stands.
+    """
+    if not natural:
+        return Tolerance(configured.psi_warning, configured.psi_alert, natural)
+    # The margin is for rounding: a window that does exactly what the reference did is no drift.
+    allowed = (natural + chance * min(1.0, natural / configured.psi_warning)) * (1.0 + ROUNDING)
+    by_reference = allowed > configured.psi_warning
+    return Tolerance(max(configured.psi_warning, allowed), max(configured.psi_alert, allowed), natural, by_reference)
 
 
 def judge(reference: Profile, current: Profile, allowed: Tolerance, alpha: float, min_samples: int) -> Judgement:
@@ -109,21 +78,20 @@ def judge(reference: Profile, current: Profile, allowed: Tolerance, alpha: float
     if current.n == 0:
         reason = f"All {current.total} values in this window are missing or invalid."
         return Judgement("no_data", None, None, alpha, None, reason)
-    scores = drift_scores(reference, current)
-    assert scores.psi is not None, "both sides have observations"
+    score = psi(reference.coarse, current.coarse)
     test = chi_square_homogeneity(reference.coarse, current.coarse)
     detectable = minimum_detectable_psi(reference.n, current.n, test.df, alpha) if test.df else None
     if current.n < min_samples:
         reason = f"{current.n} of at least {min_samples} values: {min_samples - current.n} more are needed."
-        return Judgement("insufficient_data", scores, test, alpha, detectable, reason)
-    drifted = scores.psi >= allowed.psi_warning and test.p_value < alpha
+        return Judgement("insufficient_data", score, test, alpha, detectable, reason)
+    drifted = score >= allowed.psi_warning and test.joint_p_value < alpha
     if drifted:
-        severity: Severity = "alert" if scores.psi >= allowed.psi_alert else "warning"
-        return Judgement(severity, scores, test, alpha, detectable, None)
+        severity: Severity = "alert" if score >= allowed.psi_alert else "warning"
+        return Judgement(severity, score, test, alpha, detectable, None)
     out_of_reach = _out_of_reach(samples_needed(reference.coarse, alpha), current.n)
     if out_of_reach is not None:
-        return Judgement("insufficient_data", scores, test, alpha, detectable, out_of_reach)
-    return Judgement("stable", scores, test, alpha, detectable, _why_stable(scores.psi, test, allowed, alpha))
+        return Judgement("insufficient_data", score, test, alpha, detectable, out_of_reach)
+    return Judgement("stable", score, test, alpha, detectable, _why_stable(score, test, allowed, alpha))
 
 
 def _out_of_reach(needed: int | None, n: int) -> str | None:
@@ -137,19 +105,21 @@ def _out_of_reach(needed: int | None, n: int) -> str | None:
     return None
 
 
-def _why_stable(psi: float, test: ChiSquare, allowed: Tolerance, alpha: float) -> str | None:
-    if psi >= allowed.psi_warning:
-        return f"PSI is above the threshold, but as large by chance with p = {test.p_value:.2g} (needs {alpha:.2g})."
-    if test.p_value < alpha:
-        why = ", which the reference itself reaches" if allowed.natural == allowed.psi_warning else ""
+def _why_stable(score: float, test: ChiSquare, allowed: Tolerance, alpha: float) -> str | None:
+    if score >= allowed.psi_warning:
+        return (
+            f"PSI is above the threshold, but as large by chance with p = {test.joint_p_value:.2g} (needs {alpha:.2g})."
+        )
+    if test.joint_p_value < alpha:
+        why = ", which the reference itself reaches" if allowed.by_reference else ""
         size = f"smaller than the PSI threshold {allowed.psi_warning:.3g}{why}"
-        return f"A real difference (p = {test.p_value:.2g}), but {size}."
+        return f"A real difference (p = {test.joint_p_value:.2g}), but {size}."
     return None
 
 
-def psi_severity(psi: float, rules: DriftRules) -> Severity:
+def psi_severity(score: float, rules: DriftRules | Thresholds) -> Severity:
     """The magnitude alone, by the customary thresholds."""
-    return "alert" if psi >= rules.psi_alert else "warning" if psi >= rules.psi_warning else "stable"
+    return "alert" if score >= rules.psi_alert else "warning" if score >= rules.psi_warning else "stable"
 
 
 def js_severity(distance: float) -> Severity:

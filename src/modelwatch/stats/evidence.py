@@ -24,9 +24,12 @@ RAREST = 4
 
 @dataclass(frozen=True, slots=True)
 class ChiSquare:
-    """Pearson's chi-square test that two samples share one distribution.
+    """The chi-square test that two samples share one distribution, in its two forms.
 
-    df: degrees of freedom; 0 when too few cells are left to compare, and then the p-value is 1.
+    statistic, p_value: Pearson's. likelihood_ratio: the statistic G of the likelihood-ratio test, with the same degrees
+    of freedom. joint_p_value: the larger of the two p-values. Small samples show a p-value of one in a million several
+    times too often by either form, each for shifts of another shape; rarely by both.
+    df: degrees of freedom; 0 when too few cells are left to compare, and then the p-values are 1.
     pooled: the groups of neighbouring cells that were merged because too few values were expected in them.
     """
 
@@ -34,17 +37,20 @@ class ChiSquare:
     df: int
     p_value: float
     pooled: tuple[tuple[int, ...], ...]
+    likelihood_ratio: float
+    joint_p_value: float
 
 
 def chi_square_homogeneity(reference: Counts, current: Counts, *, min_expected: float = MIN_EXPECTED) -> ChiSquare:
-    """Pearson's two-sample chi-square test over the same cells.
+    """The two-sample chi-square test over the same cells, Pearson's and the likelihood-ratio form.
 
     reference, current: shape (cells,), non-negative integers, not all zero.
     min_expected: the smallest cell is merged with the smaller of its neighbours until every cell is expected to hold at
         least this many in the smaller sample. What is merged depends on the sum of both samples alone, so the test
         stays valid. Cells that are empty in both samples are left out.
     Raises EmptySample when a side has no observations, IncompatibleProfiles when the shapes differ.
-    Source: Pearson (1911), On the probability that two independent distributions are samples of the same population.
+    Source: Pearson (1911), On the probability that two independent distributions are samples of the same population;
+    Wilks (1938) for the likelihood ratio.
 
     >>> test = chi_square_homogeneity([50, 50], [40, 60])
     >>> round(test.statistic, 4), test.df, round(test.p_value, 4), test.pooled
@@ -68,11 +74,24 @@ def chi_square_homogeneity(reference: Counts, current: Counts, *, min_expected: 
         together = r + c
     df = len(together) - 1
     if df < 1:
-        return ChiSquare(0.0, 0, 1.0, pooled)
+        return ChiSquare(0.0, 0, 1.0, pooled, 0.0, 1.0)
     # Both rows of the table in one sum: (R·n - C·N)² / (N·n·(R + C)).
     difference = r * (n_current / both) - c * (n_reference / both)
     statistic = float((difference * difference / together).sum()) * both * both / (n_reference * n_current)
-    return ChiSquare(statistic, df, float(_special().chdtrc(df, statistic)), pooled)
+    special = _special()
+    p_value = float(special.chdtrc(df, statistic))
+    likelihood_ratio = max(
+        0.0,
+        2.0 * (_information(r, together, n_reference / both) + _information(c, together, n_current / both)),
+    )
+    joint = max(p_value, float(special.chdtrc(df, likelihood_ratio)))
+    return ChiSquare(statistic, df, p_value, pooled, likelihood_ratio, joint)
+
+
+def _information(counts: NDArray[np.float64], together: NDArray[np.float64], share: float) -> float:
+    """Sum of O ln(O / E), where an empty cell adds nothing."""
+    ratio = np.divide(counts, together * share, out=np.ones_like(counts), where=counts > 0.0)
+    return float(counts @ np.log(ratio))
 
 
 def ks_p_value(d: float, n_reference: int, n_current: int) -> float:
@@ -231,7 +250,7 @@ def _samples_needed(reference: tuple[int, ...], alpha: float, min_expected: floa
         current = np.zeros_like(counts)
         for cell in candidates:
             current[cell] = n
-            if chi_square_homogeneity(counts, current, min_expected=min_expected).p_value < alpha:
+            if chi_square_homogeneity(counts, current, min_expected=min_expected).joint_p_value < alpha:
                 return True
             current[cell] = 0
         return False

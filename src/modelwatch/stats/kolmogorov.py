@@ -7,11 +7,14 @@ twice the one-sided probability, the expansion of Pelz and Good (1976), and exac
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 SMALL_SAMPLE = 140
 LARGEST_EXACT = 100_000
 LARGEST_SUM = 40_000
 TERMS = np.arange(0.0, 12.0)
+# 1/0!, 1/1!, …; beyond 170 they are below the smallest double.
+_INVERSE_FACTORIALS = np.array([math.exp(-math.lgamma(i + 1.0)) for i in range(180)])
 
 
 def survival(d: float, n: int) -> float:
@@ -27,7 +30,7 @@ def survival(d: float, n: int) -> float:
     scaled = n * d * d
     if n > SMALL_SAMPLE and scaled >= 370.0:
         return 0.0
-    if scaled > (2.2 if n > SMALL_SAMPLE else 4.0) and n * d > 1.0:
+    if n * d > 1.0 and (d >= 0.5 or scaled > (2.2 if n > SMALL_SAMPLE else 4.0)):
         return min(1.0, 2.0 * _one_sided(d, n))
     if n <= SMALL_SAMPLE or n * d <= 1.0 or (n <= LARGEST_EXACT and n * d**1.5 <= 1.4):
         return _exact(d, n)
@@ -67,9 +70,53 @@ def _smirnov_series(d: float, n: int) -> float:
 
 
 def _exact(d: float, n: int) -> float:
-    from scipy.stats import kstwo  # loaded on first use: it takes half a second
+    """The probability as an element of the n-th power of a matrix: exact, and cheap while n·d is small.
 
-    return float(kstwo.sf(d, n))
+    Source: Marsaglia, Tsang and Wang (2003), Evaluating Kolmogorov's distribution.
+    """
+    if 2.0 * n * d <= 1.0:
+        return 1.0
+    if n * d <= 1.0:
+        return -math.expm1(math.lgamma(n + 1.0) + n * math.log(2.0 * d - 1.0 / n))
+    k = int(n * d) + 1
+    h, size = k - n * d, 2 * k - 1
+    steps = np.subtract.outer(np.arange(size), np.arange(size)) + 1
+    matrix = np.where(steps >= 0, 1.0, 0.0)
+    powers = h ** np.arange(1.0, size + 1.0)
+    matrix[:, 0] -= powers
+    matrix[-1, :] -= powers[::-1]
+    matrix[-1, 0] += max(0.0, 2.0 * h - 1.0) ** size
+    matrix *= _INVERSE_FACTORIALS[np.clip(steps, 0, len(_INVERSE_FACTORIALS) - 1)]
+    power, exponent = _matrix_power(matrix, n)
+    within = power[k - 1, k - 1]
+    log_within = (
+        math.log(within) + exponent * math.log(2.0) + math.lgamma(n + 1.0) - n * math.log(n)
+        if within > 0
+        else -math.inf
+    )
+    return min(1.0, max(0.0, -math.expm1(log_within)))
+
+
+def _matrix_power(matrix: NDArray[np.float64], n: int) -> tuple[NDArray[np.float64], int]:
+    """The n-th power, and the binary exponent that it has to be multiplied with."""
+    result, scale = np.eye(len(matrix)), 0
+    square, square_scale = matrix, 0
+    while n:
+        if n & 1:
+            result, scale = result @ square, scale + square_scale
+            result, shift = _scaled(result)
+            scale += shift
+        n >>= 1
+        if n:
+            square, square_scale = square @ square, 2 * square_scale
+            square, shift = _scaled(square)
+            square_scale += shift
+    return result, scale
+
+
+def _scaled(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
+    exponent = math.frexp(float(np.abs(matrix).max()))[1]
+    return np.ldexp(matrix, -exponent), exponent
 
 
 def _pelz_good(d: float, n: int) -> float:

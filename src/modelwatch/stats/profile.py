@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -18,7 +19,7 @@ COMPRESSED = 0x80
 WORTH_COMPRESSING = 1024
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Profile:
     """How the values of a sample fall into the cells of a binning.
 
@@ -88,14 +89,16 @@ class Profile:
         """Counts of the fine cells, shape (binning.n_fine,)."""
         return self.counts[: self.binning.n_fine]
 
-    @property
+    @cached_property
     def coarse(self) -> NDArray[np.int64]:
         """Counts of the coarse cells, shape (binning.n_coarse,)."""
         if isinstance(self.binning, NumericBinning):
-            return np.add.reduceat(self.fine, self.binning.coarse_starts)
+            sums = np.add.reduceat(self.fine, self.binning.coarse_starts)
+            sums.flags.writeable = False
+            return sums
         return self.fine
 
-    @property
+    @cached_property
     def n(self) -> int:
         """Number of valid values: those in a cell."""
         return int(self.fine.sum())

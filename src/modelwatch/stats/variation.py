@@ -56,6 +56,11 @@ class Variation:
             self._known[length] = self._tolerance(length)
         return self._known[length]
 
+    def chance_at(self, n: int) -> float:
+        """The PSI that 99 of 100 samples of n values of the reference stay below."""
+        # It falls as 1/n, so it is read off between the known sizes on that scale.
+        return float(np.interp(-1.0 / n, -1.0 / self.sizes, self.chance))
+
     def _tolerance(self, length: int) -> float | None:
         pieces = max(1, round(length / self.span))
         whole = len(self.counts) // pieces
@@ -64,7 +69,6 @@ class Variation:
         if len(stretches) < MIN_STRETCHES:
             return None
         shares = self.counts.sum(axis=0) / self.counts.sum()
-        # The chance part falls as 1/n, so it is read off between the known sizes on that scale.
         chance = np.interp(-1.0 / stretches.sum(axis=1), -1.0 / self.sizes, self.chance)
         return max(0.0, float(np.quantile(_psi_of_rows(shares, stretches) - chance, QUANTILE)))
 

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from sqlalchemy import Connection, and_, delete, or_, select, update
 
 from modelwatch.config import BASE_WINDOW_SECONDS
-from modelwatch.stats import decode_counts
 from modelwatch.storage import tables
 from modelwatch.storage.engine import Store
-from modelwatch.storage.slots import Slot, SlotCache, SlotKey, save
+from modelwatch.storage.slots import Slot, SlotCache, SlotKey, save, slot_of
 
 FOLDED = "*"
 ROWS_PER_TRANSACTION = 500
@@ -54,10 +53,7 @@ def _fold_some(connection: Connection, store: Store, writer: str) -> int:
     for model in sorted({row.model for row in rows}):
         store.exclusive(connection, f"fold:{model}")
     slots = {
-        SlotKey(row.model, row.generation, row.version, row.environment, row.window_start): Slot(
-            row.predictions, decode_counts(row.counts)
-        )
-        for row in rows
+        SlotKey(row.model, row.generation, row.version, row.environment, row.window_start): slot_of(row) for row in rows
     }
     add_to_folded(connection, store, slots)
     keys = [
@@ -84,8 +80,5 @@ def add_to_folded(connection: Connection, store: Store, slots: Mapping[SlotKey, 
         connection,
         store.upsert(tables.profile),
         FOLDED,
-        {
-            key: before[key].plus(slot.predictions, slot.counts) if key in before else slot
-            for key, slot in slots.items()
-        },
+        {key: before[key] + slot if key in before else slot for key, slot in slots.items()},
     )

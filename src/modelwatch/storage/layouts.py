@@ -127,6 +127,13 @@ def read_layouts(connection: Connection, model: str, generation: int) -> ModelLa
     for row in rows:
         chosen = common if row.version is None else own.setdefault(row.version, {})
         chosen[Subject(row.kind, row.name)] = binning_of(row.binning_id, row.binning)
+    return model_layouts(generation, common, own)
+
+
+def model_layouts(
+    generation: int, common: Mapping[Subject, Binning], own: Mapping[str, Mapping[Subject, Binning]]
+) -> ModelLayouts:
+    """The layouts of these binnings: those of all versions, and by version those that it has of its own."""
     return ModelLayouts(
         generation, Layout(common), {version: Layout({**common, **binnings}) for version, binnings in own.items()}
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select, update
+from sqlalchemy import Connection, select, update
 
+from modelwatch.errors import LeaseLost
 from modelwatch.storage import tables
 from modelwatch.storage.engine import Store
 
@@ -26,6 +27,16 @@ def acquire(store: Store, name: str, holder: str, *, now: int, ttl: int) -> int 
             update(table).where(table.c.name == name).values(holder=holder, fence=fence, expires_at=now + ttl)
         )
         return fence
+
+
+def hold(connection: Connection, name: str, holder: str, fence: int) -> None:
+    """Makes sure, until the transaction ends, that the lease is still ours. Raises LeaseLost when it is not."""
+    table = tables.lease
+    row = connection.execute(
+        select(table.c.holder, table.c.fence).where(table.c.name == name).with_for_update(read=True)
+    ).first()
+    if row is None or row.holder != holder or row.fence != fence:
+        raise LeaseLost(f"The lease {name!r} has passed on to another process.")
 
 
 def release(store: Store, name: str, holder: str) -> None:

@@ -31,6 +31,7 @@ class Increment:
     layout: Layout
     predictions: int
     counts: Counts
+    latest_ts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ class _Statements:
             .returning(prediction.c.day, prediction.c.model, prediction.c.prediction_id)
         )
         self.insert_labels = store.insert(tables.label).on_conflict_do_nothing()
+        self.register_streams = store.insert(tables.stream).on_conflict_do_nothing()
         self.save_slots = store.upsert(tables.profile)
 
 
@@ -101,6 +103,7 @@ class Ledger:
         self._opened_at = 0
         self._registered = False
         self._abandoned: list[str] = []
+        self._streams: set[tuple[str, str, str]] = set()
 
     @property
     def writer(self) -> str:
@@ -156,9 +159,14 @@ class Ledger:
                     fresh.append(event)
             self._insert_labels(connection, fresh)
             increments = _count(fresh, layouts)
+            self._register_streams(connection, increments)
             before = self._slots.get(connection, self._writer, [increment.key for increment in increments])
+            now = self._clock()
             after = {
-                increment.key: _slot(before.get(increment.key), increment).plus(increment.predictions, increment.counts)
+                increment.key: _grown(
+                    before.get(increment.key),
+                    Slot(increment.predictions, increment.counts, increment.latest_ts, now),
+                )
                 for increment in increments
             }
             save(connection, self._statements.save_slots, self._writer, after)
@@ -170,6 +178,7 @@ class Ledger:
         self._abandoned.clear()
         self._layouts.update(layouts)
         self._slots.put(after)
+        self._streams.update(_stream(increment.key) for increment in increments)
         return Committed(accepted, increments)
 
     def _claim_writer(self, connection: Connection) -> None:
@@ -212,6 +221,18 @@ class Ledger:
         inserted = connection.execute(self._statements.insert_predictions, rows)
         return dict.fromkeys(inserted, True)
 
+    def _register_streams(self, connection: Connection, increments: Sequence[Increment]) -> None:
+        unknown = sorted({_stream(increment.key) for increment in increments} - self._streams)
+        if unknown:
+            now = self._clock()
+            connection.execute(
+                self._statements.register_streams,
+                [
+                    {"model": model, "version": version, "environment": environment, "first_seen_at": now}
+                    for model, version, environment in unknown
+                ],
+            )
+
     def _insert_labels(self, connection: Connection, fresh: Sequence[Prediction]) -> None:
         now = self._clock()
         rows = [label_to_row(event, now) for event in fresh if event.ground_truth is not None]
@@ -238,12 +259,17 @@ def _count(fresh: Sequence[Prediction], layouts: Mapping[str, ModelLayouts]) -> 
     increments = []
     for key, events in groups.items():
         layout = layouts[key.model].of(key.version)
-        increments.append(Increment(key, layout, len(events), layout.count(events)))
+        latest = max(event.timestamp for event in events)
+        increments.append(Increment(key, layout, len(events), layout.count(events), latest))
     return increments
 
 
-def _slot(before: Slot | None, increment: Increment) -> Slot:
-    return before if before is not None else Slot(0, increment.counts * 0)
+def _grown(before: Slot | None, added: Slot) -> Slot:
+    return added if before is None else before + added
+
+
+def _stream(key: SlotKey) -> tuple[str, str, str]:
+    return (key.model, key.version, key.environment)
 
 
 def _seal(connection: Connection, writer: str) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from modelwatch.stats import decode_counts
 from modelwatch.storage import tables
@@ -97,6 +98,78 @@ def streams(connection: Connection, model: str | None = None) -> list[Stream]:
     if model is not None:
         query = query.where(table.c.model == model)
     return [Stream(row[0], row[1], row[2], int(row[3]), row[4], row[5]) for row in connection.execute(query)]
+
+
+class StreamKey(NamedTuple):
+    """One version of a model in one environment."""
+
+    model: str
+    version: str
+    environment: str
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The newest base window of a stream: where it starts (seconds), its newest event and its newest arrival
+    (microseconds)."""
+
+    window_start: int
+    latest_ts: int
+    arrived_at: int
+
+
+def all_streams(connection: Connection) -> list[StreamKey]:
+    """Every stream that was ever committed, sorted. Reads no profiles."""
+    table = tables.stream
+    key = (table.c.model, table.c.version, table.c.environment)
+    return [StreamKey(*row) for row in connection.execute(select(*key).order_by(*key))]
+
+
+def streams_of(connection: Connection, model: str) -> list[StreamKey]:
+    """Every stream of a model, sorted. Reads no profiles."""
+    table = tables.stream
+    key = (table.c.model, table.c.version, table.c.environment)
+    return [StreamKey(*row) for row in connection.execute(select(*key).where(table.c.model == model).order_by(*key))]
+
+
+def newest_window(connection: Connection, stream: StreamKey) -> Newest | None:
+    """The newest base window that the stream has data in; None without data."""
+    table = tables.profile
+    of_stream = _of_stream(stream)
+    start = (
+        select(table.c.window_start).where(*of_stream).order_by(table.c.window_start.desc()).limit(1).scalar_subquery()
+    )
+    row = connection.execute(
+        select(func.max(table.c.window_start), func.max(table.c.latest_ts), func.max(table.c.arrived_at)).where(
+            *of_stream, table.c.window_start == start
+        )
+    ).one()
+    return None if row[0] is None else Newest(*row)
+
+
+def windows_since(
+    connection: Connection, stream: StreamKey, start: int | None, end: int, limit: int
+) -> list[tuple[int, int]]:
+    """The ends of the stream's first `limit` windows with data that start at or after `start` (None: ever) and end by
+    `end`, with how many predictions each has."""
+    table = tables.profile
+    query = select(table.c.window_start + table.c.window_len, func.sum(table.c.predictions)).where(
+        *_of_stream(stream), table.c.window_start + table.c.window_len <= end
+    )
+    if start is not None:
+        query = query.where(table.c.window_start >= start)
+    query = query.group_by(table.c.window_start, table.c.window_len).order_by(table.c.window_start).limit(limit)
+    return [(row[0], int(row[1])) for row in connection.execute(query)]
+
+
+def _of_stream(stream: StreamKey) -> list[ColumnElement[bool]]:
+    table = tables.profile
+    return [
+        table.c.model == stream.model,
+        table.c.environment == stream.environment,
+        table.c.version == stream.version,
+        table.c.segment == "",
+    ]
 
 
 def count_streams(connection: Connection, model: str, since: int, until: int) -> int:

@@ -8,6 +8,7 @@ counts; the others are counted again from the stored predictions.
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -145,7 +146,8 @@ def _recounted(
         for window, members in groups.items():
             counts = layouts[window[0]].count(members)
             before = totals.get(window)
-            totals[window] = Slot(len(members), counts) if before is None else before.plus(len(members), counts)
+            fresh = Slot(len(members), counts)
+            totals[window] = fresh if before is None else before + fresh
     return totals
 
 
@@ -167,7 +169,12 @@ def _carried(
         for subject, place in layout.slices.items():
             if subject not in recount.get(row.version, frozenset()):
                 slot.counts[place] += counts[before.slices[subject]]
-        slots[key] = Slot(slot.predictions + row.predictions, slot.counts)
+        slots[key] = replace(
+            slot,
+            predictions=slot.predictions + row.predictions,
+            latest_ts=max(slot.latest_ts, row.latest_ts),
+            arrived_at=max(slot.arrived_at, row.arrived_at),
+        )
     for (version, environment, start), counted in fresh.items():
         layout = new.of(version)
         part = Layout({subject: layout.binnings[subject] for subject in recount[version]})

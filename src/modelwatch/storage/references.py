@@ -8,7 +8,9 @@ from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, update
 
+from modelwatch.errors import UnknownResource
 from modelwatch.stats import (
+    Binning,
     Profile,
     Variation,
     decode_counts,
@@ -19,7 +21,7 @@ from modelwatch.stats import (
 )
 from modelwatch.storage import tables
 from modelwatch.storage.engine import Store
-from modelwatch.storage.layouts import Subject, binning_of
+from modelwatch.storage.layouts import ModelLayouts, Subject, binning_of, model_layouts
 
 # What a reference says never changes, so it is decoded once; only its state does.
 MAX_DECODED = 20_000
@@ -93,6 +95,26 @@ def in_force(connection: Connection, model: str, generation: int | None = None) 
         )
     rows = connection.execute(select(table).where(table.c.model == model, condition)).all()
     return sorted((_reference(row) for row in rows), key=lambda item: (item.subject, item.version or ""))
+
+
+def layouts_of(generation: int, references: Sequence[StoredReference]) -> ModelLayouts:
+    """The layouts that the references in force in a generation make."""
+    common: dict[Subject, Binning] = {}
+    own: dict[str, dict[Subject, Binning]] = {}
+    for reference in references:
+        chosen = common if reference.version is None else own.setdefault(reference.version, {})
+        chosen[reference.subject] = reference.profile.binning
+    return model_layouts(generation, common, own)
+
+
+def references_by_id(connection: Connection, ids: Sequence[str]) -> list[StoredReference]:
+    """The references with these ids, in their order. Raises UnknownResource when one is not there any more."""
+    table = tables.reference
+    rows = {row.id: row for row in connection.execute(select(table).where(table.c.id.in_(ids)))}
+    missing = [identity for identity in ids if identity not in rows]
+    if missing:
+        raise UnknownResource(f"{len(missing)} references are not in the store any more, the first is {missing[0]!r}.")
+    return [_reference(rows[identity]) for identity in ids]
 
 
 def all_references(connection: Connection, model: str) -> list[StoredReference]:

@@ -31,13 +31,23 @@ class SlotKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A window's counts: `predictions` rows, and one vector over all subjects of the layout."""
+    """A window's counts: `predictions` rows, and one vector over all subjects of the layout.
+
+    latest_ts, arrived_at: the newest of these rows by event time and by arrival, in microseconds.
+    """
 
     predictions: int
     counts: Counts
+    latest_ts: int = 0
+    arrived_at: int = 0
 
-    def plus(self, predictions: int, counts: Counts) -> Slot:
-        return Slot(self.predictions + predictions, self.counts + counts)
+    def __add__(self, other: Slot) -> Slot:
+        return Slot(
+            self.predictions + other.predictions,
+            self.counts + other.counts,
+            max(self.latest_ts, other.latest_ts),
+            max(self.arrived_at, other.arrived_at),
+        )
 
 
 def window_start(timestamp: int) -> int:
@@ -93,14 +103,19 @@ def _stored(connection: Connection, writer: str, keys: list[SlotKey]) -> dict[Sl
     table = tables.profile
     columns = (table.c.model, table.c.generation, table.c.version, table.c.environment, table.c.window_start)
     rows = connection.execute(
-        select(*columns, table.c.predictions, table.c.counts).where(
+        select(*columns, table.c.predictions, table.c.counts, table.c.latest_ts, table.c.arrived_at).where(
             table.c.writer == writer,
             table.c.segment == "",
             table.c.window_len == BASE_WINDOW_SECONDS,
             tuple_(*columns).in_(keys),
         )
     )
-    return {SlotKey(*row[:5]): Slot(row.predictions, decode_counts(row.counts)) for row in rows}
+    return {SlotKey(*row[:5]): slot_of(row) for row in rows}
+
+
+def slot_of(row: Any) -> Slot:
+    """The slot that a row of the profile table holds."""
+    return Slot(row.predictions, decode_counts(row.counts), row.latest_ts, row.arrived_at)
 
 
 def save(
@@ -119,6 +134,8 @@ def save(
             "writer": writer,
             "predictions": slot.predictions,
             "counts": encode_counts(slot.counts),
+            "latest_ts": slot.latest_ts,
+            "arrived_at": slot.arrived_at,
         }
         for key, slot in sorted(slots.items(), key=lambda item: item[0])
     ]

@@ -149,6 +149,7 @@ verdict = Table(
         "generation",
         unique=True,
     ),
+    Index("verdict_by_time", "model", "check_name", "window_end"),
 )
 
 # The monitor configuration of a model, as canonical JSON.
@@ -195,6 +196,16 @@ alert_event = Table(
     Column("actor", Text, nullable=False),
     Column("note", Text),
     Column("body", LargeBinary, nullable=False),
+)
+
+# How many findings have begun since the store was made; never falls.
+finding_tally = Table(
+    "finding_tally",
+    metadata,
+    Column("model", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),
+    Column("severity", Text, primary_key=True),
+    Column("count", BigInteger, nullable=False),
 )
 
 silence = Table(

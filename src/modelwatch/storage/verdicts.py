@@ -1,64 +1,188 @@
-"""The verdicts of past evaluations, as the reports that they were."""
+"""The verdicts of past evaluations: what was concluded, and from what. A verdict is written once and never changes."""
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Row, Select, and_, func, insert, or_, select, tuple_
+from sqlalchemy.orm import aliased
 
 from modelwatch.storage import tables
-from modelwatch.storage.engine import Store
+from modelwatch.storage.profiles import StreamKey
+
+DRIFT = "drift"
+
+# The evidence is large and seldom asked for.
+_COLUMNS = [column for column in tables.verdict.c if column is not tables.verdict.c.evidence]
 
 
 @dataclass(frozen=True, slots=True)
 class StoredVerdict:
-    """One evaluation of one stream; `result` is the drift report as JSON, `window_end` in seconds."""
+    """One evaluation of one stream.
 
+    check: what was checked, such as `drift`. window_end: seconds of event time. evaluated_at: microseconds. fence: of
+    the lease under which it was written. inputs_hash: of the evidence, which `evidence_of` reads. conditions: what the
+    next evaluation goes on from. result: the report as JSON.
+    """
+
+    id: str
     model: str
     version: str
     environment: str
+    check: str
     window_end: int
     generation: int
     evaluated_at: int
+    fence: int
+    severity: str
+    inputs_hash: str
+    conditions: bytes
     result: bytes
 
-
-def save_verdict(store: Store, verdict: StoredVerdict) -> None:
-    """Keeps an evaluation; a later one of the same stream and window end takes its place."""
-    with store.write() as connection:
-        connection.execute(
-            store.upsert(tables.verdict),
-            {
-                "model": verdict.model,
-                "version": verdict.version,
-                "environment": verdict.environment,
-                "window_end": verdict.window_end,
-                "generation": verdict.generation,
-                "evaluated_at": verdict.evaluated_at,
-                "result": verdict.result,
-            },
-        )
+    @property
+    def stream(self) -> StreamKey:
+        return StreamKey(self.model, self.version, self.environment)
 
 
-def latest_verdicts(connection: Connection) -> list[StoredVerdict]:
-    """The newest evaluation of every stream, sorted by stream."""
-    table = tables.verdict
-    key = (table.c.model, table.c.version, table.c.environment)
-    newest = select(*key, func.max(table.c.window_end).label("window_end")).group_by(*key).subquery()
-    rows = connection.execute(
-        select(table)
-        .join(
-            newest,
-            (table.c.model == newest.c.model)
-            & (table.c.version == newest.c.version)
-            & (table.c.environment == newest.c.environment)
-            & (table.c.window_end == newest.c.window_end),
-        )
-        .order_by(*key)
+def save_verdict(connection: Connection, verdict: StoredVerdict, evidence: bytes) -> None:
+    """Adds a verdict with its evidence.
+
+    There is one for each stream, check, window end and generation; for a second one the driver raises IntegrityError.
+    """
+    connection.execute(
+        insert(tables.verdict),
+        {
+            "id": verdict.id,
+            "model": verdict.model,
+            "version": verdict.version,
+            "environment": verdict.environment,
+            "check_name": verdict.check,
+            "window_end": verdict.window_end,
+            "generation": verdict.generation,
+            "evaluated_at": verdict.evaluated_at,
+            "fence": verdict.fence,
+            "severity": verdict.severity,
+            "inputs_hash": verdict.inputs_hash,
+            "evidence": evidence,
+            "conditions": verdict.conditions,
+            "result": zlib.compress(verdict.result, 6),
+        },
     )
-    return [
-        StoredVerdict(
-            row.model, row.version, row.environment, row.window_end, row.generation, row.evaluated_at, row.result
+
+
+def newest_verdict(connection: Connection, stream: StreamKey, check: str = DRIFT) -> StoredVerdict | None:
+    """The stream's verdict with the newest window end, of the newest generation there."""
+    table = tables.verdict
+    row = connection.execute(
+        select(*_COLUMNS)
+        .where(
+            table.c.model == stream.model,
+            table.c.environment == stream.environment,
+            table.c.version == stream.version,
+            table.c.check_name == check,
         )
-        for row in rows
+        .order_by(table.c.window_end.desc(), table.c.generation.desc())
+        .limit(1)
+    ).first()
+    return None if row is None else _verdict(row)
+
+
+def verdicts_of(
+    connection: Connection,
+    model: str,
+    *,
+    version: str | None = None,
+    environment: str | None = None,
+    check: str = DRIFT,
+    start: int | None = None,
+    end: int | None = None,
+    step: int | None = None,
+    before: tuple[int, str] | None = None,
+    limit: int,
+) -> list[StoredVerdict]:
+    """A model's verdicts, newest first: those with start <= window end <= end.
+
+    step: only the last of each stream in each stretch of so many seconds. before: the (window end, id) of the last
+    verdict of the page before.
+    """
+    table = tables.verdict
+    wanted = [table.c.model == model, table.c.check_name == check]
+    wanted += [
+        column == value
+        for column, value in ((table.c.version, version), (table.c.environment, environment))
+        if value is not None
     ]
+    if start is not None:
+        wanted.append(table.c.window_end >= start)
+    if end is not None:
+        wanted.append(table.c.window_end <= end)
+    query = select(*_COLUMNS).where(*wanted)
+    if step is not None:
+        stream = (table.c.version, table.c.environment)
+        last = (
+            select(*stream, func.max(table.c.window_end)).where(*wanted).group_by(*stream, table.c.window_end // step)
+        )
+        query = query.where(tuple_(*stream, table.c.window_end).in_(last))
+    if before is not None:
+        last_end, last_id = before
+        query = query.where(
+            or_(table.c.window_end < last_end, and_(table.c.window_end == last_end, table.c.id < last_id))
+        )
+    rows = connection.execute(query.order_by(table.c.window_end.desc(), table.c.id.desc()).limit(limit))
+    return [_verdict(row) for row in rows]
+
+
+def verdict_by_id(connection: Connection, identity: str) -> StoredVerdict | None:
+    """The verdict with this id."""
+    row = connection.execute(select(*_COLUMNS).where(tables.verdict.c.id == identity)).first()
+    return None if row is None else _verdict(row)
+
+
+def latest_verdicts(connection: Connection, model: str | None = None, check: str = DRIFT) -> list[StoredVerdict]:
+    """The newest verdict of every stream, sorted by stream; of one model, or of all."""
+    table, stream = tables.verdict, tables.stream
+    each = aliased(table)
+    newest = (
+        select(each.c.id)
+        .where(
+            each.c.model == stream.c.model,
+            each.c.environment == stream.c.environment,
+            each.c.version == stream.c.version,
+            each.c.check_name == check,
+        )
+        .order_by(each.c.window_end.desc(), each.c.generation.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    ids: Select[Any] = select(newest)
+    if model is not None:
+        ids = ids.where(stream.c.model == model)
+    query = select(*_COLUMNS).where(table.c.id.in_(ids.select_from(stream)))
+    query = query.order_by(table.c.model, table.c.version, table.c.environment)
+    return [_verdict(row) for row in connection.execute(query)]
+
+
+def evidence_of(connection: Connection, identity: str) -> bytes | None:
+    """What the verdict with this id was computed from."""
+    table = tables.verdict
+    return connection.execute(select(table.c.evidence).where(table.c.id == identity)).scalar()
+
+
+def _verdict(row: Row[Any]) -> StoredVerdict:
+    return StoredVerdict(
+        id=row.id,
+        model=row.model,
+        version=row.version,
+        environment=row.environment,
+        check=row.check_name,
+        window_end=row.window_end,
+        generation=row.generation,
+        evaluated_at=row.evaluated_at,
+        fence=row.fence,
+        severity=row.severity,
+        inputs_hash=row.inputs_hash,
+        conditions=row.conditions,
+        result=zlib.decompress(row.result),
+    )

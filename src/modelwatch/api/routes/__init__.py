@@ -2,10 +2,10 @@
 
 from fastapi import APIRouter
 
-from modelwatch.api.routes import drift, models, operations, predictions, references
+from modelwatch.api.routes import drift, models, monitors, operations, predictions, references, verdicts
 
 api = APIRouter(prefix="/api/v1")
-for _module in (predictions, references, drift, models):
+for _module in (predictions, references, drift, models, verdicts, monitors):
     api.include_router(_module.router)
 
 __all__ = ["api", "operations"]

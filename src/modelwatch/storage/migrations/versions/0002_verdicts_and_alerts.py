@@ -55,6 +55,7 @@ def upgrade() -> None:
         ["model", "environment", "version", "check_name", "window_end", "generation"],
         unique=True,
     )
+    op.create_index("verdict_by_time", "verdict", ["model", "check_name", "window_end"])
     op.create_table(
         "monitor",
         sa.Column("model", sa.Text, primary_key=True),
@@ -91,6 +92,13 @@ def upgrade() -> None:
         sa.Column("actor", sa.Text, nullable=False),
         sa.Column("note", sa.Text),
         sa.Column("body", sa.LargeBinary, nullable=False),
+    )
+    op.create_table(
+        "finding_tally",
+        sa.Column("model", sa.Text, primary_key=True),
+        sa.Column("subject", sa.Text, primary_key=True),
+        sa.Column("severity", sa.Text, primary_key=True),
+        sa.Column("count", sa.BigInteger, nullable=False),
     )
     op.create_table(
         "silence",
@@ -133,7 +141,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("audit", "outbox", "silence", "alert_event", "alert", "monitor", "verdict", "stream"):
+    made = ("audit", "outbox", "silence", "finding_tally", "alert_event", "alert", "monitor", "verdict", "stream")
+    for table in made:
         op.drop_table(table)
     op.create_table(
         "verdict",

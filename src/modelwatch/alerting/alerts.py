@@ -1,0 +1,185 @@
+"""What an alert is: one incident of a model in an environment, and everything that is remembered of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+
+from modelwatch.findings import SEVERITIES, Finding, FindingSeverity, Kind
+
+State = Literal["firing", "acknowledged", "silenced", "resolved"]
+Step = Literal["firing", "updated", "acknowledged", "resolved", "reminder", "silenced", "unsilenced", "calmed"]
+Belief = Literal["nothing", "firing", "resolved"]
+MemberKey = tuple[str, str]
+
+MICROSECONDS = 1_000_000
+# The actor of what nobody did by hand.
+SERVICE = "modelwatch"
+
+
+class Member(msgspec.Struct, frozen=True):
+    """A finding that is in force, of one version. news: the step at which it became something to tell of."""
+
+    version: str
+    verdict_id: str
+    finding: Finding
+    news: int
+
+    @property
+    def key(self) -> MemberKey:
+        return self.version, self.finding.subject
+
+
+class Recovered(msgspec.Struct, frozen=True):
+    """A member that is gone. since, until: seconds of event time."""
+
+    version: str
+    subject: str
+    severity: FindingSeverity
+    since: int
+    until: int
+    news: int
+
+    @property
+    def key(self) -> MemberKey:
+        return self.version, self.subject
+
+
+class Dismissed(msgspec.Struct, frozen=True):
+    """A member that a person has declared resolved, and that is still being found. severity: as it was then."""
+
+    member: Member
+    severity: FindingSeverity
+
+
+class LastWord(msgspec.Struct, frozen=True):
+    """The newest evaluation of a version: its window end in seconds, and the verdicts there."""
+
+    window_end: int
+    verdict_ids: tuple[str, ...]
+
+
+class Acknowledgement(msgspec.Struct, frozen=True):
+    """Who has taken it on, and when (microseconds)."""
+
+    actor: str
+    note: str | None
+    at: int
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """What was put in the outbox for the end of quiet hours, `until` (microseconds); it may have gone out since.
+
+    belief and sequence: what the channel knows then. rows: how many notices they are.
+    """
+
+    until: int
+    belief: Belief
+    sequence: int
+    rows: int
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What a channel knows of the incident: whether it is on, and its news up to a step."""
+
+    belief: Belief = "nothing"
+    sequence: int = 0
+    waiting: Waiting | None = None
+
+
+class Alert(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One incident: what is wrong with one model in one environment, in one respect.
+
+    members: the findings in force, worst first; of a resolved alert, those at its end. recovered: what was a member and
+    is none now. dismissed: see Dismissed. severity: that of the worst member; peak: the highest it ever was.
+    sequence: the last step. revision: grows whenever it is written. risen, flapped: the step at which the severity rose
+    to what it is, and at which the alert began to flap. reopened: event times of reopenings within the flap window.
+    words: each version's last word. told: what each channel knows.
+    Times in microseconds: opened_at, updated_at (of the last step), resolved_at, assessed_at, told_at (when people were
+    or will be told last) by the wall clock; started_at, ended_at, data_until in event time.
+    """
+
+    id: str
+    fingerprint: str
+    model: str
+    environment: str
+    kind: Kind
+    state: State
+    severity: FindingSeverity
+    peak: FindingSeverity
+    members: tuple[Member, ...]
+    sequence: int
+    revision: int
+    opened_at: int
+    updated_at: int
+    assessed_at: int
+    started_at: int
+    data_until: int
+    resolved_at: int | None = None
+    ended_at: int | None = None
+    told_at: int | None = None
+    resolved_by: str | None = None
+    acknowledgement: Acknowledgement | None = None
+    silenced_by: tuple[str, ...] = ()
+    reopenings: int = 0
+    reopened: tuple[int, ...] = ()
+    flapping: bool = False
+    risen: int = 0
+    flapped: int = 0
+    recovered: tuple[Recovered, ...] = ()
+    dismissed: tuple[Dismissed, ...] = ()
+    words: dict[str, LastWord] = {}
+    told: dict[str, Told] = {}
+
+    @property
+    def is_open(self) -> bool:
+        return self.state != "resolved"
+
+    @property
+    def news(self) -> int:
+        """The last step that brought something to tell of."""
+        return max(self.risen, self.flapped, *(member.news for member in self.members))
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One step in the life of an alert. added: members that it brought. at: microseconds by the wall clock."""
+
+    sequence: int
+    event: Step
+    at: int
+    actor: str = SERVICE
+    note: str | None = None
+    added: tuple[MemberKey, ...] = ()
+
+
+def fingerprint(model: str, environment: str, kind: Kind) -> str:
+    """The same for every incident of a model, environment and kind, whichever process or release computes it.
+
+    >>> fingerprint("fraud", "production", "feature_drift")[:16]
+    '962d2274ad0cafb6'
+    """
+    return hashlib.sha256(msgspec.json.encode([model, environment, kind])).hexdigest()
+
+
+def rank(severity: FindingSeverity) -> int:
+    """Its place among the severities, the worst last."""
+    return SEVERITIES.index(severity)
+
+
+def worst(severities: Iterable[FindingSeverity]) -> FindingSeverity:
+    """The worst of at least one."""
+    return max(severities, key=rank)
+
+
+def worst_first(members: Iterable[Member]) -> tuple[Member, ...]:
+    """By severity, then by how far the score is beyond its threshold, then by name."""
+    return tuple(sorted(members, key=_badness))
+
+
+def _badness(member: Member) -> tuple[int, float, str, str]:
+    finding = member.finding
+    beyond = finding.score / finding.threshold if finding.threshold > 0 else finding.score
+    return -rank(finding.severity), -beyond, member.version, finding.subject

@@ -1,0 +1,222 @@
+"""The book of alerts: takes what evaluations find and what people do, and writes down what follows from it.
+
+The alert, its step and what is to be delivered are one transaction. All that happens to the alerts of a model in an
+environment happens one after the other, whichever process does it, and what is to be done is worked out from the store
+each time: so two processes can do it at once, and none has to remember anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+import msgspec
+from sqlalchemy import Connection
+
+from modelwatch.alerting import lifecycle
+from modelwatch.alerting.alerts import Alert
+from modelwatch.alerting.grouping import is_repeat, kinds_of
+from modelwatch.alerting.lifecycle import Transition
+from modelwatch.alerting.recording import Recorder
+from modelwatch.alerting.records import alert_of
+from modelwatch.alerting.routing import AlertPolicy, channels_for
+from modelwatch.alerting.silences import Silence, SilenceRequest, accepted, restored, silencing, stored
+from modelwatch.alerting.text import clean
+from modelwatch.errors import FieldError, InvalidInput, UnknownResource, excerpt
+from modelwatch.findings import Assessment
+from modelwatch.storage.alerts import alert_by_id, latest_incident, unfinished_alerts
+from modelwatch.storage.audit import AuditEntry, append_audit
+from modelwatch.storage.engine import Store
+from modelwatch.storage.profiles import StreamKey
+from modelwatch.storage.silences import add_silence, move_silence, silence_by_id, silences_in_force
+from modelwatch.storage.verdicts import newest_verdict
+
+LONGEST_ACTOR = 200
+LONGEST_NOTE = 2_000
+
+Clock = Callable[[], int]
+PolicyOf = Callable[[Connection, str], AlertPolicy]
+
+
+class _ByHand(Protocol):
+    """What a person does to an alert."""
+
+    def __call__(self, alert: Alert, *, actor: str, note: str | None, now: int) -> Transition: ...
+
+
+class AlertBook:
+    """Keeps the alerts of all models.
+
+    policy: how the alerts of a model are told. public_url: where people reach this service; empty: links are left out.
+    clock: microseconds. new_id: ids of incidents, silences and audit entries, never the same twice.
+    """
+
+    def __init__(
+        self, store: Store, *, policy: PolicyOf, public_url: str, clock: Clock, new_id: Callable[[], str]
+    ) -> None:
+        self._store = store
+        self._policy = policy
+        self._recorder = Recorder(store, public_url)
+        self._clock = clock
+        self._new_id = new_id
+
+    def take(self, connection: Connection, assessment: Assessment) -> None:
+        """Opens, updates and resolves what the assessment is about, inside the caller's transaction."""
+        now = self._clock()
+        model, environment, kinds = assessment.model, assessment.environment, kinds_of(assessment)
+        self._one_at_a_time(connection, model, environment)
+        incidents = {kind: latest_incident(connection, model, environment, kind) for kind in kinds}
+        if not assessment.findings and not any(incidents.values()):
+            return
+        policy = self._policy(connection, model)
+        silences = _silences(connection, now)
+        for kind, row in incidents.items():
+            alert = None if row is None else alert_of(row)
+            if alert is not None:
+                if is_repeat(alert.words, assessment):
+                    continue
+                calm = lifecycle.calm(alert, flap=policy.flap, now=now, window_end=assessment.window_end)
+                alert = self._recorder.enter(connection, alert, calm, policy, now=now)
+            if (alert is None or not alert.is_open) and _is_outdated(connection, assessment):
+                continue
+            found = lifecycle.assess(alert, assessment, kind, now=now, flap=policy.flap, new_id=self._new_id)
+            if found is not None:
+                matched = silencing(found.alert, policy.labels, silences)
+                silent = lifecycle.match_silences(found.alert, matched, now=now)
+                self._recorder.enter(connection, alert, silent, policy, now=now, earlier=found.change)
+
+    def tick(self, now: int) -> None:
+        """What time brings: silences that have begun or ended, reminders, flapping alerts that have calmed down.
+
+        Any process may do it at any time, and several at once. One alert that can't be dealt with does not keep the
+        others; the first such error is raised in the end.
+        """
+        with self._store.read() as connection:
+            silences = _silences(connection, now)
+            rows = unfinished_alerts(connection)
+            policies = {row.model: self._policy(connection, row.model) for row in rows}
+        due = [
+            alert.id
+            for alert in map(alert_of, rows)
+            if _passed(alert, silences, policies[alert.model], now).alert != alert
+        ]
+        failure: Exception | None = None
+        for alert_id in due:
+            try:
+                self._let_time_pass(alert_id, now)
+            except Exception as error:  # noqa: BLE001  it is raised when the others are done
+                failure = failure or error
+        if failure is not None:
+            raise failure
+
+    def acknowledge(self, alert_id: str, *, actor: str, note: str | None) -> Alert:
+        """A person takes the alert on: no more reminders.
+
+        Raises UnknownResource, Conflict when it is resolved, InvalidInput for an actor or a note that is too long.
+        """
+        return self._act(alert_id, actor, note, "acknowledge", lifecycle.acknowledge)
+
+    def resolve(self, alert_id: str, *, actor: str, note: str | None) -> Alert:
+        """A person declares the alert over. Raises UnknownResource, Conflict when it is over already, InvalidInput."""
+        return self._act(alert_id, actor, note, "resolve", lifecycle.resolve)
+
+    def silence(self, request: SilenceRequest, *, actor: str) -> Silence:
+        """Begins a silence, now or later. Raises InvalidInput that names every wrong field."""
+        now = self._clock()
+        who, _ = _checked(actor, None)
+        silence = accepted(request, identity=self._new_id(), actor=who, now=now)
+        with self._store.write() as connection:
+            add_silence(connection, stored(silence))
+            self._audit(connection, who, "silence.create", f"silence/{silence.id}", now, msgspec.to_builtins(silence))
+        self.tick(now)
+        return silence
+
+    def end_silence(self, silence_id: str, *, actor: str) -> Silence:
+        """Ends a silence now; one that has ended already is left as it is. Raises UnknownResource."""
+        now = self._clock()
+        who, _ = _checked(actor, None)
+        with self._store.write() as connection:
+            row = silence_by_id(connection, silence_id, lock=True)
+            if row is None:
+                raise UnknownResource(f"There is no silence with the id {excerpt(silence_id)!r}.")
+            silence = restored(row)
+            if silence.state(now) == "expired":
+                return silence
+            silence = msgspec.structs.replace(silence, starts_at=min(silence.starts_at, now), ends_at=now)
+            move_silence(connection, silence.id, starts_at=silence.starts_at, ends_at=silence.ends_at)
+            self._audit(connection, who, "silence.end", f"silence/{silence.id}", now, {"planned_end": row.ends_at})
+        self.tick(now)
+        return silence
+
+    def _act(self, alert_id: str, actor: str, note: str | None, verb: str, transition: _ByHand) -> Alert:
+        now = self._clock()
+        who, why = _checked(actor, note)
+        with self._store.write() as connection:
+            alert = self._locked(connection, alert_id)
+            after = transition(alert, actor=who, note=why, now=now)
+            if after.change is None:
+                return alert
+            written = self._recorder.enter(connection, alert, after, self._policy(connection, alert.model), now=now)
+            detail = {"note": why, "sequence": after.change.sequence, "model": alert.model, "kind": alert.kind}
+            self._audit(connection, who, f"alert.{verb}", f"alert/{alert.id}", now, detail)
+            return written
+
+    def _let_time_pass(self, alert_id: str, now: int) -> None:
+        with self._store.write() as connection:
+            alert = self._locked(connection, alert_id)
+            policy = self._policy(connection, alert.model)
+            after = _passed(alert, _silences(connection, now), policy, now)
+            self._recorder.enter(connection, alert, after, policy, now=now)
+
+    def _locked(self, connection: Connection, alert_id: str) -> Alert:
+        row = alert_by_id(connection, alert_id)
+        if row is None:
+            raise UnknownResource(f"There is no alert with the id {excerpt(alert_id)!r}.")
+        self._one_at_a_time(connection, row.model, row.environment)
+        row = alert_by_id(connection, alert_id, lock=True)
+        assert row is not None, "alerts are never removed"
+        return alert_of(row)
+
+    def _one_at_a_time(self, connection: Connection, model: str, environment: str) -> None:
+        """Also where there is no row to lock yet."""
+        self._store.exclusive(connection, f"alerts {environment} {model}")
+
+    def _audit(
+        self, connection: Connection, actor: str, action: str, target: str, now: int, detail: dict[str, Any]
+    ) -> None:
+        entry = AuditEntry(self._new_id(), now, actor, action, target, msgspec.json.encode(detail).decode())
+        append_audit(connection, entry)
+
+
+def _passed(alert: Alert, silences: Iterable[Silence], policy: AlertPolicy, now: int) -> Transition:
+    """What time has brought for one alert; one thing at a time."""
+    if not alert.is_open:
+        return lifecycle.calm(alert, flap=policy.flap, now=now)
+    silent = lifecycle.match_silences(alert, silencing(alert, policy.labels, silences), now=now)
+    if silent.alert != alert or not channels_for(policy, alert):
+        return silent
+    return lifecycle.remind(alert, now=now, repeat_seconds=policy.repeat_seconds)
+
+
+def _silences(connection: Connection, now: int) -> list[Silence]:
+    return [restored(row) for row in silences_in_force(connection, now)]
+
+
+def _is_outdated(connection: Connection, assessment: Assessment) -> bool:
+    """Whether there is a verdict on newer data of this version: what is wrong in older data opens nothing."""
+    stream = StreamKey(assessment.model, assessment.version, assessment.environment)
+    newest = newest_verdict(connection, stream)
+    return newest is not None and newest.window_end > assessment.window_end
+
+
+def _checked(actor: str, note: str | None) -> tuple[str, str | None]:
+    """Who and why, as one line each. Raises InvalidInput."""
+    who, why = clean(actor), None if note is None else clean(note)
+    problems = []
+    if not 1 <= len(who) <= LONGEST_ACTOR:
+        problems.append(FieldError("/actor", f"Expected 1 to {LONGEST_ACTOR} characters", excerpt(actor)))
+    if why is not None and len(why) > LONGEST_NOTE:
+        problems.append(FieldError("/note", f"Expected at most {LONGEST_NOTE} characters", excerpt(why)))
+    if problems:
+        raise InvalidInput("Who did it, or the note, is not valid.", tuple(problems))
+    return who, why or None

@@ -1,0 +1,137 @@
+"""A webhook of your own: the shape that Alertmanager sends (version 4), so existing receivers work, and the notice.
+
+With a secret, `X-Modelwatch-Signature: v1=<hex>` is the HMAC-SHA256 of `<X-Modelwatch-Timestamp>.<body>`; a receiver
+refuses what is not signed or too old. `Idempotency-Key` is the same for every attempt at one notice,
+`X-Modelwatch-Delivery` another one for each.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from modelwatch.alerting.channels.posting import MICROSECONDS, Poster, judge
+from modelwatch.alerting.channels.presentation import alert_name, iso_time
+from modelwatch.alerting.channels.protocol import Outcome
+from modelwatch.alerting.notices import Notice, NoticeMember
+
+NOT_ENDED = "0001-01-01T00:00:00Z"
+FINGERPRINT_LENGTH = 16
+
+
+class WebhookChannel:
+    """Posts every change to one address."""
+
+    kind = "webhook"
+
+    def __init__(self, name: str, url: str, secret: str | None = None, *, clock: Callable[[], int]) -> None:
+        self.name = name
+        self._url = url
+        self._secret = secret
+        self._clock = clock
+        self._poster = Poster(clock)
+
+    def __repr__(self) -> str:
+        return f"WebhookChannel({self.name!r})"
+
+    def send(self, notice: Notice, key: str) -> Outcome:
+        now = self._clock()
+        body = msgspec.json.encode(payload(notice, self.name))
+        timestamp = str(now // MICROSECONDS)
+        headers = {
+            "Idempotency-Key": key,
+            "X-Modelwatch-Timestamp": timestamp,
+            "X-Modelwatch-Delivery": hashlib.sha256(f"{key}.{now}".encode()).hexdigest()[:32],
+        }
+        if self._secret is not None:
+            headers["X-Modelwatch-Signature"] = signature(self._secret, timestamp, body)
+        return judge(self._poster.post(self._url, body, headers))
+
+
+def signature(secret: str, timestamp: str, body: bytes) -> str:
+    """The value of X-Modelwatch-Signature.
+
+    >>> signature("s3cret", "1750000000", b"{}")[:20]
+    'v1=7ed071297999979c3'
+    """
+    return "v1=" + hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
+
+
+def payload(notice: Notice, receiver: str) -> dict[str, Any]:
+    """One alert for each member; when nothing is left in the alert, one for the alert itself."""
+    group = {
+        "alertname": alert_name(notice),
+        "model_name": notice.model,
+        "environment": notice.environment,
+        "kind": notice.kind,
+    }
+    own = {name: value for name, value in notice.labels.items() if name not in {"model", "severity", *group}}
+    resolved = notice.event == "resolved"
+    times = {
+        "status": "resolved" if resolved else "firing",
+        "endsAt": iso_time(notice.ended_at or notice.occurred_at) if resolved else NOT_ENDED,
+    }
+    common = {"page_url": notice.page_url, "evidence_url": notice.evidence_url}
+    alerts = [_entry(notice, member, {**own, **group}, common, times) for member in notice.members] or [
+        {
+            **times,
+            "labels": {**own, **group, "severity": notice.severity},
+            "annotations": {"summary": notice.title, "description": notice.summary, **common},
+            "startsAt": iso_time(notice.started_at),
+            "generatorURL": notice.page_url,
+            "fingerprint": notice.fingerprint[:FINGERPRINT_LENGTH],
+        }
+    ]
+    return {
+        "version": "4",
+        "receiver": receiver,
+        "status": times["status"],
+        "alerts": alerts,
+        "groupLabels": group,
+        "commonLabels": _common([alert["labels"] for alert in alerts]),
+        "commonAnnotations": _common([alert["annotations"] for alert in alerts]),
+        "externalURL": _origin(notice.page_url),
+        "groupKey": f"modelwatch/{notice.fingerprint}",
+        "truncatedAlerts": 0,
+        "modelwatch": msgspec.to_builtins(notice),
+    }
+
+
+def _entry(
+    notice: Notice,
+    member: NoticeMember,
+    labels: dict[str, str],
+    annotations: dict[str, str],
+    times: dict[str, str],
+) -> dict[str, Any]:
+    finding = member.finding
+    identity = msgspec.json.encode([notice.fingerprint, member.version, finding.subject])
+    return {
+        **times,
+        "labels": {
+            **labels,
+            "severity": finding.severity,
+            "model_version": member.version,
+            "subject": finding.subject,
+        },
+        "annotations": {"summary": notice.title, "description": finding.detail, **annotations},
+        "startsAt": iso_time(finding.since * MICROSECONDS),
+        "generatorURL": notice.page_url,
+        "fingerprint": hashlib.sha256(identity).hexdigest()[:FINGERPRINT_LENGTH],
+    }
+
+
+def _common(sets: list[dict[str, str]]) -> dict[str, str]:
+    """What all have with the same value."""
+    first, *others = sets
+    return {name: value for name, value in first.items() if all(other.get(name) == value for other in others)}
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}" if parts.scheme else ""

@@ -1,0 +1,109 @@
+"""What there is to read of deliveries: how each channel is doing, and what became of every notice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import msgspec
+from sqlalchemy import Connection
+
+from modelwatch.alerting.text import iso
+from modelwatch.storage.deliveries import deliveries_page, latest_finished
+from modelwatch.storage.outbox import DEAD, PENDING, DeliveryRecord, OutboxState, backlog
+
+Position = tuple[int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelFacts:
+    """What is known of a channel from its configuration. target: where it leads, without secrets."""
+
+    name: str
+    kind: str
+    target: str
+
+
+class DeliveryEntry(msgspec.Struct, frozen=True):
+    """One notice for one channel and what became of it. Times are RFC 3339.
+
+    not_before: of one that is pending, when it is tried next. last_error: kept after a success.
+    """
+
+    key: str
+    channel: str
+    alert_id: str
+    sequence: int
+    event: str
+    state: OutboxState
+    attempts: int
+    created_at: str
+    not_before: str
+    finished_at: str | None
+    last_error: str | None
+
+
+class DeliveryPage(msgspec.Struct, frozen=True):
+    """Some deliveries, and where those after them begin; None: there are no more."""
+
+    deliveries: tuple[DeliveryEntry, ...]
+    following: Position | None
+
+
+class ChannelLine(msgspec.Struct, frozen=True):
+    """One channel. target: where it leads, without secrets. last_delivery: what was delivered or given up last."""
+
+    name: str
+    kind: str
+    target: str
+    pending: int
+    dead: int
+    last_delivery: DeliveryEntry | None
+
+
+def channel_lines(connection: Connection, channels: Iterable[ChannelFacts]) -> tuple[ChannelLine, ...]:
+    """The channels, by name."""
+    waiting, latest = backlog(connection), latest_finished(connection)
+    return tuple(
+        ChannelLine(
+            name=channel.name,
+            kind=channel.kind,
+            target=channel.target,
+            pending=waiting.get((channel.name, PENDING), 0),
+            dead=waiting.get((channel.name, DEAD), 0),
+            last_delivery=delivery_entry(latest[channel.name]) if channel.name in latest else None,
+        )
+        for channel in sorted(channels, key=lambda channel: channel.name)
+    )
+
+
+def list_deliveries(
+    connection: Connection,
+    *,
+    state: OutboxState | None = None,
+    channel: str | None = None,
+    alert_id: str | None = None,
+    before: Position | None = None,
+    limit: int = 50,
+) -> DeliveryPage:
+    """Deliveries, those written last first. before: `following` of the page before."""
+    rows = deliveries_page(connection, state=state, channel=channel, alert_id=alert_id, before=before, limit=limit + 1)
+    following = (rows[limit - 1].created_at, rows[limit - 1].key) if len(rows) > limit else None
+    return DeliveryPage(tuple(map(delivery_entry, rows[:limit])), following)
+
+
+def delivery_entry(record: DeliveryRecord) -> DeliveryEntry:
+    """A delivery as it is shown."""
+    return DeliveryEntry(
+        key=record.key,
+        channel=record.channel,
+        alert_id=record.alert_id,
+        sequence=record.sequence,
+        event=record.event,
+        state=record.state,
+        attempts=record.attempts,
+        created_at=iso(record.created_at),
+        not_before=iso(record.not_before),
+        finished_at=None if record.finished_at is None else iso(record.finished_at),
+        last_error=record.last_error,
+    )

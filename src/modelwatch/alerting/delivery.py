@@ -1,0 +1,182 @@
+"""Delivery: takes what is in the outbox to the channels, each in a thread of its own, so none waits for another.
+
+One process delivers at a time, the holder of the lease. A notice is sent at least once: after a crash between sending
+and writing that down it is sent again, under the same key.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+
+from modelwatch.alerting.channels import Channel, Outcome
+from modelwatch.alerting.courier import LEASE, MICROSECONDS, Counts, Courier, DeliveryObserver, Tenure, attempt
+from modelwatch.alerting.notices import Notice
+from modelwatch.alerting.pacing import Pacing
+from modelwatch.errors import LeaseLost, StoreUnavailable, UnknownResource
+from modelwatch.storage import Store, acquire, release
+from modelwatch.storage.outbox import bury_unknown, has_unknown
+
+LEASE_SECONDS = 15.0
+CLOSE_SECONDS = 8.0
+LONGEST_PAUSE = 30.0
+
+log = logging.getLogger(__name__)
+
+
+class Delivery:
+    """The threads, and the lease under which they work."""
+
+    def __init__(
+        self,
+        store: Store,
+        channels: Mapping[str, Channel],
+        *,
+        holder: str,
+        clock: Callable[[], int],
+        timer: Callable[[], float],
+        rng: random.Random,
+        observer: DeliveryObserver,
+        lease_seconds: float = LEASE_SECONDS,
+        pacing: Pacing | None = None,
+    ) -> None:
+        self._store = store
+        self._channels = dict(channels)
+        self._clock = clock
+        self._timer = timer
+        self._observer = observer
+        self._lease_seconds = lease_seconds
+        self._pacing = pacing or Pacing()
+        self._tenure = Tenure(holder, clock)
+        self._stop = threading.Event()
+        self._couriers = [
+            Courier(
+                store,
+                channel,
+                self._tenure,
+                self._stop,
+                clock=clock,
+                timer=timer,
+                rng=rng,
+                observer=observer,
+                pacing=self._pacing,
+            )
+            for channel in self._channels.values()
+        ]
+        self._threads: list[threading.Thread] = []
+
+    @property
+    def channels(self) -> Mapping[str, Channel]:
+        """The channels by name."""
+        return self._channels
+
+    def start(self) -> None:
+        self._begin("lease", self._keep_lease, self._lease_seconds / 3)
+        for courier in self._couriers:
+            self._begin(courier.channel.name, courier.round, self._pacing.poll)
+
+    def close(self) -> None:
+        """Ends the threads and gives the lease back, within 10 s: a send that hangs longer is left to its claim."""
+        self._stop.set()
+        deadline = self._timer() + CLOSE_SECONDS
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - self._timer()))
+        hanging = [thread.name for thread in self._threads if thread.is_alive()]
+        if hanging:
+            log.warning("Still sending at the end: %s; it will be repeated if it does not succeed", ", ".join(hanging))
+        if self._tenure.fence is not None:
+            try:
+                release(self._store, LEASE, self._tenure.holder)
+            except StoreUnavailable as error:
+                log.warning("The lease could not be given back, it ends by itself: %s", error.detail)
+
+    def once(self) -> Counts:
+        """Delivers all that is due now, channel by channel, in this thread. Nothing while another process delivers."""
+        counts = self._keep_lease()
+        return sum((courier.round() for courier in self._couriers), counts)
+
+    def send_test(self, name: str) -> Outcome:
+        """Sends a test notification, once, in this thread. Raises UnknownResource when there is no such channel."""
+        channel = self._channels.get(name)
+        if channel is None:
+            known = ", ".join(sorted(self._channels)) or "none is configured"
+            raise UnknownResource(f"There is no channel named {name!r} (channels: {known}).")
+        notice = trial_notice(self._clock())
+        return attempt(channel, notice, f"{notice.alert_id}:{notice.sequence}:{name}")
+
+    def _keep_lease(self) -> Counts:
+        now = self._clock()
+        ttl = int(self._lease_seconds * MICROSECONDS)
+        fence = acquire(self._store, LEASE, self._tenure.holder, now=now, ttl=ttl)
+        self._tenure.set(fence, now + ttl)
+        return Counts() if fence is None else self._bury_unknown()
+
+    def _bury_unknown(self) -> Counts:
+        with self._store.read() as connection:
+            if not has_unknown(connection, self._channels):
+                return Counts()
+        with self._store.write() as connection:
+            buried = bury_unknown(connection, self._channels, now=self._clock())
+        for name in buried:
+            self._observer.dead(name)
+        for name in sorted(set(buried)):
+            log.error("Given up: %d notices, because there is no channel named %s", buried.count(name), name)
+        return Counts(dead=len(buried))
+
+    def _begin(self, name: str, work: Callable[[], object], pause: float) -> None:
+        thread = threading.Thread(
+            target=self._run, args=(name, work, pause), name=f"modelwatch-delivery-{name}", daemon=True
+        )
+        self._threads.append(thread)
+        thread.start()
+
+    def _run(self, name: str, work: Callable[[], object], pause: float) -> None:
+        """Works, pauses, and works again until the end; after a failure the pauses grow."""
+        failures = 0
+        while not self._stop.is_set():
+            try:
+                work()
+                failures = 0
+            except LeaseLost:
+                self._tenure.set(None, 0)
+            except StoreUnavailable as error:
+                failures += 1
+                if failures == 1:
+                    log.warning("Delivery (%s) waits for the store: %s", name, error.detail)
+            except Exception as error:  # noqa: BLE001  a bug must not end deliveries: it is logged and tried again
+                failures += 1
+                if failures == 1:
+                    place = "".join(traceback.format_tb(error.__traceback__))
+                    log.error("Delivery (%s) failed: %s\n%s", name, type(error).__name__, place)
+            self._stop.wait(min(pause * 2**failures, max(pause, LONGEST_PAUSE)))
+
+
+def trial_notice(now: int) -> Notice:
+    """What is sent to try a channel. now: microseconds."""
+    return Notice(
+        alert_id=f"test-{now}",
+        fingerprint=f"test-{now}",
+        sequence=1,
+        event="test",
+        state="test",
+        severity="warning",
+        model="modelwatch-test",
+        environment="test",
+        kind="feature_drift",
+        labels={},
+        title="modelwatch reaches this channel",
+        summary="Somebody asked for a test notification. Nothing has drifted, and nothing needs to be done.",
+        members=(),
+        recovered=(),
+        started_at=now,
+        ended_at=None,
+        data_until=now,
+        occurred_at=now,
+        actor=None,
+        note=None,
+        page_url="",
+        evidence_url="",
+    )

@@ -1,0 +1,285 @@
+"""The life of an alert: what each event makes of it. Pure: the store, the clock and people are elsewhere.
+
+Each function takes the alert as it is and returns it as it is then, with the change to be told of, if there is one.
+docs/alerts.md has the table of states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from modelwatch.alerting.alerts import (
+    MICROSECONDS,
+    Acknowledgement,
+    Alert,
+    Change,
+    Dismissed,
+    Member,
+    State,
+    fingerprint,
+    rank,
+    worst,
+    worst_first,
+)
+from modelwatch.alerting.flapping import FlapRule, is_flapping, recent_reopenings, within
+from modelwatch.alerting.grouping import (
+    findings_by_subject,
+    heard,
+    is_repeat,
+    newly_found,
+    remaining,
+    still_dismissed,
+    with_recovered,
+)
+from modelwatch.errors import Conflict
+from modelwatch.findings import Assessment, Finding, Kind
+
+
+class Transition(NamedTuple):
+    """An alert after an event, and what is to be told of it, if anything."""
+
+    alert: Alert
+    change: Change | None
+
+
+def assess(
+    alert: Alert | None,
+    assessment: Assessment,
+    kind: Kind,
+    *,
+    now: int,
+    flap: FlapRule,
+    new_id: Callable[[], str],
+) -> Transition | None:
+    """What an assessment makes of the newest incident of its model, environment and kind.
+
+    The alert that is returned is another incident, with an id of its own, when the one before was over long enough.
+    None: there was no incident, and there is none.
+    """
+    found = findings_by_subject(assessment, kind)
+    if alert is None:
+        return _opened(None, assessment, kind, newly_found(assessment, found, {}, 1), now, new_id) if found else None
+    if is_repeat(alert.words, assessment):
+        return Transition(alert, None)
+    after = replace(
+        alert,
+        words=heard(alert.words, assessment),
+        assessed_at=now,
+        data_until=max(alert.data_until, assessment.window_end * MICROSECONDS),
+    )
+    if alert.is_open:
+        return _went_on(after, assessment, found, now)
+    return _found_after_the_end(after, assessment, found, kind, now, flap, new_id)
+
+
+def acknowledge(alert: Alert, *, actor: str, note: str | None, now: int) -> Transition:
+    """A person takes it on. The same once more changes nothing. Raises Conflict when it is resolved."""
+    if not alert.is_open:
+        raise Conflict("The alert is resolved: there is nothing to acknowledge.")
+    earlier = alert.acknowledgement
+    if earlier is not None and (earlier.actor, earlier.note) == (actor, note):
+        return Transition(alert, None)
+    change = Change(alert.sequence + 1, "acknowledged", now, actor, note)
+    return _stepped(replace(alert, acknowledgement=Acknowledgement(actor, note, now)), change)
+
+
+def resolve(alert: Alert, *, actor: str, note: str | None, now: int) -> Transition:
+    """A person declares it over: what is found now does not reopen it. Raises Conflict when it is over already."""
+    if not alert.is_open and not alert.flapping:
+        raise Conflict("The alert is resolved already.")
+    change = Change(alert.sequence + 1, "resolved", now, actor, note)
+    dismissed = tuple(Dismissed(member, member.finding.severity) for member in alert.members) if alert.is_open else ()
+    until = alert.data_until // MICROSECONDS
+    ended = _ended(alert, until, now) if alert.is_open else alert
+    ended = replace(ended, dismissed=dismissed, flapping=False, reopened=(), resolved_by=actor)
+    return _stepped(ended, change)
+
+
+def match_silences(alert: Alert, silences: Iterable[str], *, now: int) -> Transition:
+    """These silences match the alert now: it becomes silent with the first, and heard again with none."""
+    matching = tuple(sorted(silences)) if alert.is_open else ()
+    if matching == alert.silenced_by:
+        return Transition(alert, None)
+    after = replace(alert, silenced_by=matching)
+    if bool(matching) == bool(alert.silenced_by):
+        return Transition(after, None)
+    return _stepped(after, Change(alert.sequence + 1, "silenced" if matching else "unsilenced", now))
+
+
+def remind(alert: Alert, *, now: int, repeat_seconds: int) -> Transition:
+    """Time has passed: people are reminded of an alert that nobody has acknowledged. repeat_seconds 0: never."""
+    told_at = alert.opened_at if alert.told_at is None else alert.told_at
+    if alert.state != "firing" or repeat_seconds <= 0 or now - told_at < repeat_seconds * MICROSECONDS:
+        return Transition(alert, None)
+    return _stepped(alert, Change(alert.sequence + 1, "reminder", now))
+
+
+def calm(alert: Alert, *, flap: FlapRule, now: int, window_end: int | None = None) -> Transition:
+    """Time has passed: a flapping alert that has stayed resolved for the flap window is over.
+
+    window_end: event time of an assessment, in seconds. Without one it goes by the wall clock since the last.
+    """
+    if alert.is_open or not alert.flapping or alert.ended_at is None or alert.resolved_at is None:
+        return Transition(alert, None)
+    if window_end is not None:
+        quiet = not within(flap.window_seconds, alert.ended_at // MICROSECONDS, window_end)
+    else:
+        quiet = now - max(alert.resolved_at, alert.assessed_at) >= flap.window_seconds * MICROSECONDS
+    if not quiet:
+        return Transition(alert, None)
+    after = replace(alert, flapping=False, reopened=())
+    return _stepped(after, Change(alert.sequence + 1, "calmed", now))
+
+
+def _opened(
+    previous: Alert | None,
+    assessment: Assessment,
+    kind: Kind,
+    members: Iterable[Member],
+    now: int,
+    new_id: Callable[[], str],
+) -> Transition:
+    ordered = worst_first(members)
+    severity = ordered[0].finding.severity
+    alert = Alert(
+        id=new_id(),
+        fingerprint=fingerprint(assessment.model, assessment.environment, kind),
+        model=assessment.model,
+        environment=assessment.environment,
+        kind=kind,
+        state="firing",
+        severity=severity,
+        peak=severity,
+        members=ordered,
+        sequence=0,
+        revision=0,
+        # Later than the incident before, even within one tick of the clock.
+        opened_at=now if previous is None else max(now, previous.opened_at + 1),
+        updated_at=now,
+        assessed_at=now,
+        started_at=_began(ordered),
+        data_until=assessment.window_end * MICROSECONDS if previous is None else previous.data_until,
+        risen=1,
+        words=heard({}, assessment) if previous is None else previous.words,
+    )
+    return _stepped(alert, Change(1, "firing", now, added=tuple(member.key for member in ordered)))
+
+
+def _went_on(alert: Alert, assessment: Assessment, found: dict[str, Finding], now: int) -> Transition:
+    before = {member.key: member.news for member in alert.members}
+    rest = remaining(alert, assessment)
+    if not rest and not found:
+        return _stepped(_ended(alert, assessment.window_end, now), Change(alert.sequence + 1, "resolved", now))
+    step = alert.sequence + 1
+    # What came and went before is no news while the alert is flapping.
+    known = {each.key: each.news for each in alert.recovered} | before if alert.flapping else before
+    members = worst_first([*rest.values(), *newly_found(assessment, found, known, step)])
+    added = tuple(member.key for member in members if member.key not in before)
+    after = _with_members(alert, members, assessment.window_end, step)
+    if not added and rank(after.severity) <= rank(alert.severity):
+        return Transition(after, None)
+    if rank(after.severity) > rank(alert.severity):
+        after = replace(after, acknowledgement=None)
+    return _stepped(after, Change(step, "updated", now, added=added))
+
+
+def _found_after_the_end(
+    alert: Alert,
+    assessment: Assessment,
+    found: dict[str, Finding],
+    kind: Kind,
+    now: int,
+    flap: FlapRule,
+    new_id: Callable[[], str],
+) -> Transition:
+    dismissed = still_dismissed(alert, assessment, found)
+    kept = {each.member.key: each.member for each in dismissed}
+    if all((assessment.version, subject) in kept for subject in found):
+        return Transition(replace(alert, dismissed=dismissed), None)
+    assert alert.ended_at is not None, "a resolved alert has ended"
+    ended = alert.ended_at // MICROSECONDS
+    step = alert.sequence + 1
+    if not (within(flap.window_seconds, ended, assessment.window_end) or _end_is_untold(alert, now)):
+        opening = [replace(member, news=1) for key, member in kept.items() if key[0] != assessment.version]
+        opening += newly_found(assessment, found, {}, 1)
+        return _opened(alert, assessment, kind, opening, now, new_id)
+    reopened = alert.reopened
+    if alert.resolved_by is None:
+        reopened = (*recent_reopenings(reopened, assessment.window_end, flap), assessment.window_end)
+    flapping = alert.flapping or is_flapping(reopened, flap)
+    known = {each.key: each.news for each in alert.recovered} if alert.flapping else {}
+    others = [member for key, member in kept.items() if key[0] != assessment.version]
+    members = worst_first([*others, *newly_found(assessment, found, known, step)])
+    after = replace(
+        alert,
+        state="firing",
+        dismissed=(),
+        resolved_at=None,
+        ended_at=None,
+        resolved_by=None,
+        reopenings=alert.reopenings + 1,
+        reopened=reopened,
+        flapping=flapping,
+        flapped=step if flapping and not alert.flapping else alert.flapped,
+    )
+    after = _with_members(after, members, assessment.window_end, step)
+    if not flapping:
+        after = replace(after, risen=step)
+    return _stepped(after, Change(step, "firing", now, added=tuple(member.key for member in members)))
+
+
+def _with_members(alert: Alert, members: tuple[Member, ...], until: int, step: int) -> Alert:
+    """The open alert with these members; the severity follows from them."""
+    severity = worst(member.finding.severity for member in members)
+    risen = alert.risen
+    if rank(severity) > rank(alert.peak if alert.flapping else alert.severity):
+        risen = step
+    elif rank(severity) < rank(alert.severity):
+        risen = 0
+    return replace(
+        alert,
+        members=members,
+        severity=severity,
+        peak=worst((alert.peak, severity)),
+        risen=risen,
+        recovered=with_recovered(alert, members, until),
+        started_at=min(alert.started_at, _began(members)),
+    )
+
+
+def _ended(alert: Alert, until: int, now: int) -> Alert:
+    """Nothing is left in it. The members stay, as the last that was seen of it."""
+    return replace(
+        alert,
+        state="resolved",
+        acknowledgement=None,
+        silenced_by=(),
+        resolved_at=now,
+        ended_at=until * MICROSECONDS,
+        recovered=with_recovered(alert, (), until),
+    )
+
+
+def _stepped(alert: Alert, change: Change) -> Transition:
+    after = replace(alert, sequence=change.sequence, updated_at=change.at, state=_state(alert))
+    return Transition(after, change)
+
+
+def _state(alert: Alert) -> State:
+    if not alert.is_open:
+        return "resolved"
+    if alert.acknowledgement is not None:
+        return "acknowledged"
+    return "silenced" if alert.silenced_by else "firing"
+
+
+def _end_is_untold(alert: Alert, now: int) -> bool:
+    """Whether somebody still believes it to be on: a new incident beside it would be ended by the late news."""
+    return alert.flapping or any(told.waiting is not None and told.waiting.until > now for told in alert.told.values())
+
+
+def _began(members: Iterable[Member]) -> int:
+    return min(member.finding.since for member in members) * MICROSECONDS

@@ -1,0 +1,171 @@
+"""Silences: for a while, nothing is told of the alerts whose labels match."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from modelwatch.alerting.alerts import Alert
+from modelwatch.alerting.patterns import LONGEST_VALUE, PatternError, compile_pattern, matches
+from modelwatch.alerting.text import clean
+from modelwatch.errors import FieldError, InvalidInput, excerpt
+from modelwatch.storage.silences import SilenceState, StoredSilence
+
+MOST_MATCHERS = 20
+LONGEST_NAME = 128
+LONGEST_COMMENT = 2_000
+LONGEST_SILENCE = timedelta(days=366)
+
+MICROSECOND = timedelta(microseconds=1)
+LAST_MOMENT = (datetime(9999, 1, 1, tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // MICROSECOND
+
+
+class Matcher(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One condition on a label, as Alertmanager has them; a label that is absent is empty.
+
+    Of `version` and `subject` an alert has as many values as it has members: with `is_equal` any of them must fit,
+    without it none of them may.
+    """
+
+    name: str
+    value: str
+    is_regex: bool = False
+    is_equal: bool = True
+
+    def fits(self, values: Iterable[str]) -> bool:
+        """Whether a label with these values fits."""
+        found = any(matches(self.value, value) if self.is_regex else self.value == value for value in values)
+        return found is self.is_equal
+
+
+class SilenceRequest(msgspec.Struct, frozen=True):
+    """A silence that somebody wants. Microseconds; without `starts_at` it begins at once."""
+
+    matchers: tuple[Matcher, ...]
+    ends_at: int
+    comment: str
+    starts_at: int | None = None
+
+
+class Silence(msgspec.Struct, frozen=True):
+    """In force at starts_at <= t < ends_at, microseconds. All matchers must fit."""
+
+    id: str
+    matchers: tuple[Matcher, ...]
+    starts_at: int
+    ends_at: int
+    created_at: int
+    created_by: str
+    comment: str
+
+    def fits(self, labels: Mapping[str, tuple[str, ...]]) -> bool:
+        """Whether an alert with these labels is silenced by it."""
+        return all(matcher.fits(labels.get(matcher.name) or ("",)) for matcher in self.matchers)
+
+    def state(self, now: int) -> SilenceState:
+        """Where it stands."""
+        if self.ends_at <= now:
+            return "expired"
+        return "active" if self.starts_at <= now else "pending"
+
+
+_decode_matchers = msgspec.json.Decoder(tuple[Matcher, ...]).decode
+
+
+def matchable(alert: Alert, labels: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """What matchers look at: the alert's own labels, and the monitor's under names that are not taken."""
+    return {
+        **{name: (value,) for name, value in labels.items()},
+        "model": (alert.model,),
+        "environment": (alert.environment,),
+        "kind": (alert.kind,),
+        "severity": (alert.severity,),
+        "version": tuple(sorted({member.version for member in alert.members})),
+        "subject": tuple(sorted({member.finding.subject for member in alert.members})),
+    }
+
+
+def silencing(alert: Alert, labels: Mapping[str, str], silences: Iterable[Silence]) -> tuple[str, ...]:
+    """The ids of those of the silences that match the alert."""
+    values = matchable(alert, labels)
+    return tuple(silence.id for silence in silences if silence.fits(values))
+
+
+def accepted(request: SilenceRequest, *, identity: str, actor: str, now: int) -> Silence:
+    """The silence that is asked for. Raises InvalidInput that names every wrong field."""
+    begins = now if request.starts_at is None else max(request.starts_at, now)
+    comment = clean(request.comment)
+    problems = list(_wrong_matchers(request.matchers))
+    if not 0 <= request.ends_at <= LAST_MOMENT or request.ends_at <= begins:
+        problems.append(FieldError("/ends_at", "Expected a time in the future and after starts_at"))
+    elif (request.ends_at - begins) * MICROSECOND > LONGEST_SILENCE:
+        problems.append(FieldError("/ends_at", f"A silence may last {LONGEST_SILENCE.days} days"))
+    if not comment:
+        problems.append(FieldError("/comment", "Expected a word on why"))
+    elif len(comment) > LONGEST_COMMENT:
+        problems.append(FieldError("/comment", f"Expected at most {LONGEST_COMMENT} characters"))
+    if problems:
+        raise InvalidInput("The silence is not valid.", tuple(problems))
+    return Silence(identity, request.matchers, begins, request.ends_at, now, actor, comment)
+
+
+def stored(silence: Silence) -> StoredSilence:
+    """The row of a silence."""
+    matchers = msgspec.json.encode(silence.matchers).decode()
+    return StoredSilence(
+        id=silence.id,
+        matchers=matchers,
+        starts_at=silence.starts_at,
+        ends_at=silence.ends_at,
+        created_at=silence.created_at,
+        created_by=silence.created_by,
+        comment=silence.comment,
+    )
+
+
+def restored(row: StoredSilence) -> Silence:
+    """The silence of a row."""
+    return Silence(
+        row.id,
+        _decode_matchers(row.matchers),
+        row.starts_at,
+        row.ends_at,
+        row.created_at,
+        row.created_by,
+        row.comment,
+    )
+
+
+def _wrong_matchers(matchers: tuple[Matcher, ...]) -> Iterable[FieldError]:
+    if not 1 <= len(matchers) <= MOST_MATCHERS:
+        yield FieldError("/matchers", f"Expected 1 to {MOST_MATCHERS} matchers, got {len(matchers)}")
+        return
+    sound = True
+    for index, matcher in enumerate(matchers):
+        if not 1 <= len(matcher.name) <= LONGEST_NAME or not matcher.name.isprintable():
+            sound = False
+            expected = f"Expected 1 to {LONGEST_NAME} characters, none of them a control character"
+            yield FieldError(f"/matchers/{index}/name", expected, excerpt(matcher.name))
+        problem = _wrong_value(matcher)
+        if problem is not None:
+            sound = False
+            yield FieldError(f"/matchers/{index}/value", problem, excerpt(matcher.value))
+    if sound and all(matcher.fits(("",)) for matcher in matchers):
+        yield FieldError(
+            "/matchers", "At least one matcher must not match an empty value: this would silence everything"
+        )
+
+
+def _wrong_value(matcher: Matcher) -> str | None:
+    if not matcher.value.isprintable():
+        return "Expected text without control characters"
+    if not matcher.is_regex:
+        fits = len(matcher.value) <= LONGEST_VALUE
+        return None if fits else f"Expected at most {LONGEST_VALUE} characters, got {len(matcher.value)}"
+    try:
+        compile_pattern(matcher.value)
+    except PatternError as error:
+        return f"Not a regular expression that can be used here: {error}"
+    return None

@@ -1,0 +1,146 @@
+"""Who is told what of a change: each channel hears what it does not know yet, once, and when it is not quiet.
+
+For each channel it is kept what it believes of the incident. So the first notice of an incident on a channel is always
+`firing`, whatever the change was, and nobody is told of the end of what they have never heard of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from modelwatch.alerting.alerts import Alert, Belief, Change, Told, Waiting
+from modelwatch.alerting.notices import Event
+from modelwatch.alerting.quiet_hours import quiet_until
+from modelwatch.alerting.routing import AlertPolicy, channels_for
+
+# Takes back what waits on a channel, up to a step; returns how many notices it caught.
+Withhold = Callable[[str, int], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """One notice for one channel; not_before is `now`, or the end of the quiet hours, in microseconds."""
+
+    channel: str
+    event: Event
+    not_before: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """What became of a change: who is told, what was taken back on which channels, and why nobody is told, if so."""
+
+    alert: Alert
+    tellings: tuple[Telling, ...]
+    withheld: tuple[str, ...]
+    reason: str | None
+
+
+def tell(alert: Alert, change: Change, policy: AlertPolicy, *, now: int, withhold: Withhold) -> Hearing:
+    """Tells a change of the alert, which is as it is after the change and after everything else that happened now."""
+    quiet = quiet_until(policy.quiet_hours, alert.severity, now)
+    not_before = now if quiet is None else quiet
+    told, tellings, withheld = dict(alert.told), [], []
+    for channel in _audience(alert, change, policy):
+        known = told.get(channel, Told())
+        if not _is_owed(known, alert, change):
+            continue
+        waiting = known.waiting
+        if waiting is not None and change.event == "acknowledged" and known.belief != "firing":
+            # What waits is the news of the alert itself: the acknowledgement follows it.
+            later = max(waiting.until, not_before)
+            told[channel] = replace(known, waiting=Waiting(waiting.until, "firing", change.sequence, waiting.rows + 1))
+            tellings.append(Telling(channel, "acknowledged", later))
+            continue
+        if waiting is not None:
+            known, caught = _taken_back(known, waiting, withhold(channel, waiting.sequence))
+            withheld += [channel] * caught
+        event = _event(known.belief, alert, change)
+        if event is not None:
+            tellings.append(Telling(channel, event, not_before))
+            known = _informed(known, event, change.sequence, not_before, now)
+        told[channel] = known
+    after = replace(alert, told={channel: known for channel, known in told.items() if known != Told()})
+    if any(telling.event in ("firing", "updated", "reminder") for telling in tellings):
+        after = replace(after, told_at=not_before)
+    return Hearing(
+        after, tuple(tellings), tuple(withheld), None if tellings else _why_not(alert, change, policy, bool(withheld))
+    )
+
+
+def _audience(alert: Alert, change: Change, policy: AlertPolicy) -> tuple[str, ...]:
+    """Whom the change concerns: of an end, those who were told before; of news, those to whom it goes now."""
+    if change.event in ("resolved", "calmed"):
+        return () if alert.flapping else tuple(alert.told)
+    if change.event in ("acknowledged", "silenced"):
+        return tuple(alert.told)
+    if alert.silenced_by or not alert.is_open:
+        return ()
+    return channels_for(policy, alert)
+
+
+def _is_owed(known: Told, alert: Alert, change: Change) -> bool:
+    """Whether the channel, when it has heard all that waits for it, would still not know what the change says."""
+    waiting = known.waiting
+    belief, sequence = (known.belief, known.sequence) if waiting is None else (waiting.belief, waiting.sequence)
+    match change.event:
+        case "resolved" | "calmed" | "acknowledged":
+            return belief == "firing"
+        case "silenced":
+            return waiting is not None and belief == "firing"
+        case "reminder":
+            return True
+        case _:
+            return belief != "firing" or alert.news > sequence
+
+
+def _event(belief: Belief, alert: Alert, change: Change) -> Event | None:
+    """What a channel that believes this, and for which nothing waits, is told; None when it has nothing to learn."""
+    match change.event:
+        case "silenced":
+            return None
+        case "resolved" | "calmed":
+            return "resolved" if belief == "firing" else None
+        case "acknowledged":
+            return "acknowledged" if belief == "firing" else None
+        case _:
+            if belief == "nothing":
+                return "firing"
+            if belief == "resolved":
+                return "updated" if alert.flapping else "firing"
+            return "reminder" if change.event == "reminder" else "updated"
+
+
+def _taken_back(known: Told, waiting: Waiting, caught: int) -> tuple[Told, int]:
+    """What the channel knows after so many of the notices that waited for it were caught before they went out.
+
+    They may have gone out in the meantime; the outbox alone knows.
+    """
+    if caught >= waiting.rows:
+        return replace(known, waiting=None), caught
+    return Told(waiting.belief, waiting.sequence), caught
+
+
+def _informed(known: Told, event: Event, sequence: int, not_before: int, now: int) -> Told:
+    belief: Belief = "resolved" if event == "resolved" else "firing"
+    if not_before > now:
+        return replace(known, waiting=Waiting(not_before, belief, sequence, 1))
+    return Told(belief, sequence)
+
+
+def _why_not(alert: Alert, change: Change, policy: AlertPolicy, withheld: bool) -> str:
+    if change.event == "silenced":
+        return "silenced"
+    if change.event in ("resolved", "calmed", "acknowledged"):
+        if alert.flapping and not alert.is_open:
+            return "flapping: told when it has stayed resolved"
+        unheard = "nobody had been told of the alert"
+        return f"what waited was taken back: {unheard}" if withheld else unheard
+    if alert.silenced_by:
+        return "silenced"
+    if not channels_for(policy, alert):
+        return "no channel"
+    return "flapping: known already" if alert.flapping else "known already"

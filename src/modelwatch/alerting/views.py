@@ -1,0 +1,241 @@
+"""How alerts, silences and the audit trail look to programs and pages: Structs that go over the wire as they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from modelwatch.alerting.alerts import MICROSECONDS, SERVICE, Acknowledgement, Alert, Member, Recovered, State, Step
+from modelwatch.alerting.records import step_of
+from modelwatch.alerting.silences import Matcher, Silence
+from modelwatch.alerting.text import iso
+from modelwatch.alerting.wording import title_of
+from modelwatch.findings import Finding, FindingSeverity, Kind
+from modelwatch.storage.alerts import StoredAlertEvent
+from modelwatch.storage.audit import AuditEntry
+from modelwatch.storage.outbox import DeliveryRecord
+from modelwatch.storage.silences import SilenceState
+
+_decode_detail = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+class AcknowledgementLine(msgspec.Struct, frozen=True):
+    actor: str
+    note: str | None
+    at: str
+
+
+class AlertLine(msgspec.Struct, frozen=True):
+    """One alert in a list. Times are RFC 3339; started_at and ended_at are event time. resolved_by: a person."""
+
+    alert_id: str
+    fingerprint: str
+    title: str
+    model_name: str
+    environment: str
+    kind: Kind
+    state: State
+    severity: FindingSeverity
+    flapping: bool
+    reopenings: int
+    members: int
+    started_at: str
+    ended_at: str | None
+    data_until: str
+    opened_at: str
+    updated_at: str
+    resolved_at: str | None
+    resolved_by: str | None
+    acknowledgement: AcknowledgementLine | None
+    silenced_by: tuple[str, ...]
+
+
+class MemberLine(msgspec.Struct, frozen=True):
+    """One finding that is in force, or was at the end."""
+
+    model_version: str
+    verdict_id: str
+    finding: Finding
+
+
+class RecoveredLine(msgspec.Struct, frozen=True):
+    """What was found during the incident and is no more. Event time."""
+
+    model_version: str
+    subject: str
+    severity: FindingSeverity
+    since: str
+    until: str
+
+
+class ToldLine(msgspec.Struct, frozen=True):
+    channel: str
+    event: str
+    not_before: str
+
+
+class StepLine(msgspec.Struct, frozen=True):
+    """One step: what happened, how the alert was then, who was told, and what was taken back or not told, and why.
+
+    actor: None when nobody did it by hand.
+    """
+
+    sequence: int
+    at: str
+    event: Step
+    actor: str | None
+    note: str | None
+    state: State
+    severity: FindingSeverity
+    title: str
+    summary: str
+    told: tuple[ToldLine, ...]
+    withheld: tuple[str, ...]
+    reason: str | None
+
+
+class DeliveryLine(msgspec.Struct, frozen=True):
+    """One notice for one channel and what became of it."""
+
+    key: str
+    channel: str
+    sequence: int
+    event: str
+    state: str
+    attempts: int
+    created_at: str
+    not_before: str
+    finished_at: str | None
+    last_error: str | None
+
+
+class AlertDetail(msgspec.Struct, frozen=True):
+    """One alert with its whole life. summary: how it stands, in words, with the numbers of the newest evaluation."""
+
+    alert: AlertLine
+    summary: str
+    labels: dict[str, str]
+    members: tuple[MemberLine, ...]
+    recovered: tuple[RecoveredLine, ...]
+    still_found: tuple[MemberLine, ...]
+    events: tuple[StepLine, ...]
+    deliveries: tuple[DeliveryLine, ...]
+
+
+class SilenceLine(msgspec.Struct, frozen=True):
+    """One silence."""
+
+    silence_id: str
+    state: SilenceState
+    matchers: tuple[Matcher, ...]
+    starts_at: str
+    ends_at: str
+    created_at: str
+    created_by: str
+    comment: str
+
+
+class AuditLine(msgspec.Struct, frozen=True):
+    """Who did what."""
+
+    audit_id: str
+    at: str
+    actor: str
+    action: str
+    target: str
+    detail: dict[str, Any]
+
+
+def alert_line(alert: Alert) -> AlertLine:
+    """An alert as it is shown in a list."""
+    return AlertLine(
+        alert_id=alert.id,
+        fingerprint=alert.fingerprint,
+        title=title_of(alert),
+        model_name=alert.model,
+        environment=alert.environment,
+        kind=alert.kind,
+        state=alert.state,
+        severity=alert.severity,
+        flapping=alert.flapping,
+        reopenings=alert.reopenings,
+        members=len(alert.members),
+        started_at=iso(alert.started_at),
+        ended_at=_iso(alert.ended_at),
+        data_until=iso(alert.data_until),
+        opened_at=iso(alert.opened_at),
+        updated_at=iso(alert.updated_at),
+        resolved_at=_iso(alert.resolved_at),
+        resolved_by=alert.resolved_by,
+        acknowledgement=None if alert.acknowledgement is None else _acknowledgement(alert.acknowledgement),
+        silenced_by=alert.silenced_by,
+    )
+
+
+def silence_line(silence: Silence, now: int) -> SilenceLine:
+    """A silence as it is shown."""
+    return SilenceLine(
+        silence_id=silence.id,
+        state=silence.state(now),
+        matchers=silence.matchers,
+        starts_at=iso(silence.starts_at),
+        ends_at=iso(silence.ends_at),
+        created_at=iso(silence.created_at),
+        created_by=silence.created_by,
+        comment=silence.comment,
+    )
+
+
+def _acknowledgement(given: Acknowledgement) -> AcknowledgementLine:
+    return AcknowledgementLine(given.actor, given.note, iso(given.at))
+
+
+def member_line(member: Member) -> MemberLine:
+    return MemberLine(member.version, member.verdict_id, member.finding)
+
+
+def recovered_line(gone: Recovered) -> RecoveredLine:
+    since, until = iso(gone.since * MICROSECONDS), iso(gone.until * MICROSECONDS)
+    return RecoveredLine(gone.version, gone.subject, gone.severity, since, until)
+
+
+def step_line(row: StoredAlertEvent) -> StepLine:
+    record = step_of(row)
+    return StepLine(
+        sequence=row.sequence,
+        at=iso(row.at),
+        event=row.event,  # type: ignore[arg-type]
+        actor=None if row.actor == SERVICE else row.actor,
+        note=row.note,
+        state=record.state,
+        severity=record.severity,
+        title=record.title,
+        summary=record.summary,
+        told=tuple(ToldLine(each.channel, each.event, iso(each.not_before)) for each in record.told),
+        withheld=record.withheld,
+        reason=record.reason,
+    )
+
+
+def delivery_line(record: DeliveryRecord) -> DeliveryLine:
+    return DeliveryLine(
+        key=record.key,
+        channel=record.channel,
+        sequence=record.sequence,
+        event=record.event,
+        state=record.state,
+        attempts=record.attempts,
+        created_at=iso(record.created_at),
+        not_before=iso(record.not_before),
+        finished_at=_iso(record.finished_at),
+        last_error=record.last_error,
+    )
+
+
+def audit_line(entry: AuditEntry) -> AuditLine:
+    return AuditLine(entry.id, iso(entry.at), entry.actor, entry.action, entry.target, _decode_detail(entry.detail))
+
+
+def _iso(microseconds: int | None) -> str | None:
+    return None if microseconds is None else iso(microseconds)

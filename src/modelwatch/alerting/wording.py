@@ -1,0 +1,225 @@
+"""What an alert says, in plain words: what moved, by how much, since when, against what, and how sure it is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+from msgspec.structs import replace
+
+from modelwatch.alerting.alerts import MICROSECONDS, SERVICE, Alert, Change, Member, Recovered
+from modelwatch.alerting.notices import Event, Notice, NoticeMember
+from modelwatch.alerting.routing import AlertPolicy
+from modelwatch.alerting.text import clipped, moment, number, span
+from modelwatch.findings import Finding
+
+NAMED = 10
+NAMED_IN_TITLE = 2
+# A notice carries the worst members; all of them are behind its evidence_url.
+MEMBERS_TOLD = 100
+LONGEST_NAME = 80
+LONGEST_LABEL = 512
+LONGEST_DETAIL = 240
+LONGEST_NOTE = 2_000
+
+KINDS = {
+    "feature_drift": "Feature drift",
+    "prediction_drift": "Prediction drift",
+    "latency_drift": "Latency drift",
+}
+
+
+def notice_of(alert: Alert, change: Change, event: Event, policy: AlertPolicy, public_url: str) -> Notice:
+    """What is told of a change, the same for every channel that is told this event."""
+    members = alert.members if alert.is_open else ()
+    base = public_url.rstrip("/")
+    return Notice(
+        alert_id=alert.id,
+        fingerprint=alert.fingerprint,
+        sequence=change.sequence,
+        event=event,
+        state=alert.state,
+        severity=alert.severity,
+        model=clipped(alert.model, LONGEST_LABEL),
+        environment=clipped(alert.environment, LONGEST_LABEL),
+        kind=alert.kind,
+        labels={name: clipped(value, LONGEST_LABEL) for name, value in labels_of(alert, policy.labels).items()},
+        title=title_of(alert),
+        summary=summary_of(alert, change, event, policy),
+        members=tuple(_shown(member) for member in members[:MEMBERS_TOLD]),
+        recovered=() if event == "firing" else tuple(_name(each) for each in alert.recovered[:MEMBERS_TOLD]),
+        started_at=alert.started_at,
+        ended_at=alert.ended_at,
+        data_until=alert.data_until,
+        occurred_at=change.at,
+        actor=None if change.actor == SERVICE else clipped(change.actor, LONGEST_LABEL),
+        note=None if change.note is None else clipped(change.note, LONGEST_NOTE),
+        page_url=f"{base}/ui/alerts/{alert.id}" if base else "",
+        evidence_url=f"{base}/api/v1/alerts/{alert.id}" if base else "",
+    )
+
+
+def labels_of(alert: Alert, own: Mapping[str, str]) -> dict[str, str]:
+    """The labels of an alert: what it is about, and the monitor's own under names that are not taken."""
+    return {
+        **own,
+        "model": alert.model,
+        "environment": alert.environment,
+        "kind": alert.kind,
+        "severity": alert.severity,
+    }
+
+
+def title_of(alert: Alert) -> str:
+    """One line: what is wrong, where, and with what."""
+    subjects = list(dict.fromkeys(member.finding.subject for member in alert.members))
+    where = f"{clipped(alert.model, LONGEST_NAME)} ({clipped(alert.environment, LONGEST_NAME)})"
+    flapping = " is flapping" if alert.flapping else ""
+    return f"{KINDS[alert.kind]} in {where}{flapping}: {_listed(subjects, NAMED_IN_TITLE)}"
+
+
+def summary_of(alert: Alert, change: Change, event: Event, policy: AlertPolicy) -> str:
+    """A few sentences, in one paragraph."""
+    happened = _what_happened(alert, change, event, policy)
+    return " ".join([*happened, *(_how_it_was(alert) if event == "resolved" else _how_it_is(alert))])
+
+
+def standing_of(alert: Alert) -> str:
+    """How the alert stands, whatever happened to it last: a few sentences, in one paragraph."""
+    return " ".join(_how_it_is(alert) if alert.is_open else _how_it_was(alert))
+
+
+def _what_happened(alert: Alert, change: Change, event: Event, policy: AlertPolicy) -> Iterable[str]:
+    who, note = clipped(change.actor, LONGEST_NAME), _quoted(change.note)
+    if event == "acknowledged":
+        yield f"Acknowledged by {who}{note}."
+    elif event == "reminder":
+        yield f"It is still firing, since {moment(alert.started_at)}, and nobody has acknowledged it."
+    elif event == "resolved" and change.event == "calmed":
+        yield f"It was flapping and has stayed resolved for {span(policy.flap.window_seconds)}."
+    elif event == "resolved" and change.actor != SERVICE:
+        yield f"Declared resolved by {who}{note}."
+    elif event == "updated" and change.event == "updated":
+        added = [subject for _, subject in change.added]
+        if added:
+            yield f"New: {_listed(added, NAMED)}."
+        if alert.risen == change.sequence:
+            yield f"The severity rose to {alert.severity}."
+    if alert.flapping and alert.is_open:
+        yield (
+            f"It is flapping: reopened {_times(alert.reopenings)}. Nothing is told of its ends until it has stayed"
+            f" resolved for {span(policy.flap.window_seconds)}."
+        )
+    elif event == "firing" and alert.reopenings:
+        yield f"It was resolved and fires again; reopened {_times(alert.reopenings)}."
+    if event != "acknowledged" and alert.acknowledgement is not None:
+        taken = alert.acknowledgement
+        yield f"Acknowledged by {clipped(taken.actor, LONGEST_NAME)}{_quoted(taken.note)}."
+
+
+def _how_it_is(alert: Alert) -> Iterable[str]:
+    worst, *others = alert.members
+    yield from _at_length(worst)
+    if others:
+        shown = others[: NAMED - 1]
+        yield "Also: " + "; ".join(map(_in_short, shown)) + _more(len(others) - len(shown)) + "."
+
+
+def _how_it_was(alert: Alert) -> Iterable[str]:
+    ended_at = alert.data_until if alert.ended_at is None else alert.ended_at
+    lasted = span((ended_at - alert.started_at) // MICROSECONDS)
+    yield f"It lasted {lasted} of event time, from {moment(alert.started_at)} to {moment(ended_at)}."
+    if alert.dismissed:
+        still = [_name(each.member) for each in alert.dismissed]
+        yield f"Still found when it was declared resolved: {_listed(still, NAMED)}."
+    else:
+        yield f"Recovered: {_listed([_name(each) for each in alert.recovered], NAMED)}."
+
+
+def _at_length(member: Member) -> Iterable[str]:
+    finding = member.finding
+    yield f"{_name(member)}: {clipped(finding.detail, LONGEST_DETAIL).rstrip('.')}."
+    yield f"{_score(finding)}, since {moment(finding.since * MICROSECONDS)}."
+    if finding.holding:
+        yield "It has come down since, but has not been calm for long enough."
+    window = f"{moment(finding.window_start * MICROSECONDS)} to {moment(finding.window_end * MICROSECONDS)}"
+    looked_at = f"the {finding.lookback} to {moment(finding.window_end * MICROSECONDS)}" if finding.lookback else window
+    yield f"Compared were {finding.sample_size:,} values of {looked_at} with a reference of {finding.reference_size:,}."
+    yield from _how_sure(finding)
+
+
+def _how_sure(finding: Finding) -> Iterable[str]:
+    if finding.p_value is None:
+        return
+    chance = (
+        f"Without any change, chance would show as much in {_one_in(finding.p_value)} (p = {number(finding.p_value)})"
+    )
+    if finding.alpha is None:
+        yield f"{chance}."
+    else:
+        limit = f"the limit for an alarm is {_one_in(finding.alpha)} (α = {number(finding.alpha)})"
+        yield f"{chance}; {limit}."
+
+
+def _in_short(member: Member) -> str:
+    finding = member.finding
+    sure = "" if finding.p_value is None else f", p = {number(finding.p_value)}"
+    since = moment(finding.since * MICROSECONDS)
+    return f"{_name(member)}: {_score(finding)}, since {since}, n = {finding.sample_size:,}{sure}"
+
+
+def _score(finding: Finding) -> str:
+    name = clipped(finding.score_name, LONGEST_NAME)
+    return f"{name} is {number(finding.score)} (threshold for {finding.severity}: {number(finding.threshold)})"
+
+
+def _one_in(chance: float) -> str:
+    """A probability as people say it.
+
+    >>> _one_in(0.02), _one_in(3e-7), _one_in(1e-30), _one_in(0.0)
+    ('1 of 50 looks', '1 of 3.3 million looks', '1 of 10^30 looks', 'less than 1 of 10^300 looks')
+    """
+    if chance < 1e-300:
+        return "less than 1 of 10^300 looks"
+    times = float(f"{1 / chance:.2g}")
+    if times >= 1e12:
+        return f"1 of 10^{round(math.log10(times))} looks"
+    size, word = next((size, word) for size, word in ((1e9, " billion"), (1e6, " million"), (1, "")) if times >= size)
+    return f"1 of {times / size:,g}{word} looks"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
+def _quoted(note: str | None) -> str:
+    return "" if not note else f": “{clipped(note, LONGEST_DETAIL)}”"
+
+
+def _listed(names: Sequence[str], most: int) -> str:
+    """The first of the names, and how many more there are.
+
+    >>> _listed(["a", "b", "c"], 2), _listed(["a"], 2)
+    ('a, b and 1 more', 'a')
+    """
+    return ", ".join(clipped(name, LONGEST_NAME) for name in names[:most]) + _more(len(names) - most)
+
+
+def _more(count: int) -> str:
+    return f" and {count} more" if count > 0 else ""
+
+
+def _name(member: Member | Recovered) -> str:
+    subject = member.finding.subject if isinstance(member, Member) else member.subject
+    return f"{clipped(subject, LONGEST_NAME)} (version {clipped(member.version, LONGEST_NAME)})"
+
+
+def _shown(member: Member) -> NoticeMember:
+    finding = member.finding
+    plain = replace(
+        finding,
+        subject=clipped(finding.subject, LONGEST_LABEL),
+        detail=clipped(finding.detail, LONGEST_LABEL),
+        score_name=clipped(finding.score_name, LONGEST_NAME),
+    )
+    return NoticeMember(clipped(member.version, LONGEST_LABEL), member.verdict_id, plain)

@@ -1,0 +1,214 @@
+"""GET /alerts and /alerts/{id}; POST /alerts/{id}/acknowledge and /resolve."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Annotated
+from urllib.parse import quote
+
+import msgspec
+from fastapi import APIRouter, Query, Request, Response
+
+from modelwatch.alerting.alerts import Alert, State
+from modelwatch.alerting.reading import list_alerts, read_alert
+from modelwatch.alerting.text import iso
+from modelwatch.alerting.views import AlertDetail, AlertLine, DeliveryLine, MemberLine, RecoveredLine, StepLine, alert_line
+from modelwatch.api.bodies import read_body
+from modelwatch.api.cursors import cursor_of, position_of
+from modelwatch.api.openapi import ACTION_CONTENT, answers
+from modelwatch.api.routes.common import json_answer, state_of
+from modelwatch.api.routes.parameters import API, Cursor, Limit, Name, Text
+from modelwatch.api.wire.actions import ActionBody, decode_action
+from modelwatch.findings import FindingSeverity, Kind
+
+router = APIRouter(tags=["alerts"])
+
+MICROSECONDS = 1_000_000
+
+
+class AlertList(msgspec.Struct):
+    """Alerts, those opened last first. next_cursor: where the next page begins."""
+
+    alerts: list[AlertLine]
+    next_cursor: str | None
+
+
+class MemberReport(msgspec.Struct):
+    """One subject that is not as it should be, with the numbers that say so and the verdict that they come from.
+
+    since: event time of the first evaluation of the present run that saw it. holding: the score has come down, but has
+    not been calm for long enough.
+    """
+
+    model_version: str
+    subject: str
+    severity: FindingSeverity
+    score_name: str
+    score: float
+    threshold: float
+    p_value: float | None
+    alpha: float | None
+    sample_size: int
+    reference_size: int
+    lookback: str | None
+    window_start: str
+    window_end: str
+    since: str
+    holding: bool
+    detail: str
+    verdict_id: str
+    verdict: str
+    verification: str
+
+
+class AlertLinks(msgspec.Struct):
+    """Addresses on this service: of the alert, of the page for people, of all verdicts on the model."""
+
+    self: str
+    page: str
+    verdicts: str
+
+
+class AlertReport(msgspec.Struct):
+    """One alert: its members with their numbers, its life step by step, and what became of each notice.
+
+    recovered: what was a member. still_found: what is still there although a person has declared it resolved.
+    """
+
+    alert: AlertLine
+    summary: str
+    labels: dict[str, str]
+    members: list[MemberReport]
+    recovered: list[RecoveredLine]
+    still_found: list[MemberReport]
+    events: list[StepLine]
+    deliveries: list[DeliveryLine]
+    links: AlertLinks
+
+
+@router.get("/alerts", summary="Alerts", operation_id="list_alerts", responses=answers({200: AlertList}, 422, 503))
+async def get_alerts(
+    request: Request,
+    state: Annotated[State | None, Query(description="Where the alert stands.")] = None,
+    model: Text = None,
+    environment: Text = None,
+    kind: Kind | None = None,
+    severity: FindingSeverity | None = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Response:
+    """One alert is one incident of a model, environment and kind. Those opened last come first."""
+    store = state_of(request).store
+    before = None if cursor is None else position_of(cursor)
+
+    def work() -> AlertList:
+        with store.read() as connection:
+            page = list_alerts(
+                connection,
+                state=state,
+                model=model,
+                environment=environment,
+                kind=kind,
+                severity=severity,
+                before=before,
+                limit=limit,
+            )
+        return AlertList(list(page.alerts), None if page.following is None else cursor_of(page.following))
+
+    return json_answer(await asyncio.to_thread(work))
+
+
+@router.get(
+    "/alerts/{alert_id}",
+    summary="One alert with its whole life",
+    operation_id="get_alert",
+    responses=answers({200: AlertReport}, 404, 422, 503),
+)
+async def get_alert(request: Request, alert_id: Name) -> Response:
+    """Members with their numbers, the steps so far, and the deliveries of each."""
+    store = state_of(request).store
+
+    def work() -> AlertReport:
+        with store.read() as connection:
+            return _report(read_alert(connection, alert_id))
+
+    return json_answer(await asyncio.to_thread(work))
+
+
+@router.post(
+    "/alerts/{alert_id}/acknowledge",
+    summary="Take an alert on",
+    operation_id="acknowledge_alert",
+    openapi_extra={"requestBody": ACTION_CONTENT},
+    responses=answers({200: AlertLine}, 400, 404, 409, 413, 422, 503),
+)
+async def acknowledge(request: Request, alert_id: Name) -> Response:
+    """Who was told is told of it, and nobody is reminded any more. 409 when the alert is resolved."""
+    return await _act(request, alert_id, state_of(request).alerts.acknowledge)
+
+
+@router.post(
+    "/alerts/{alert_id}/resolve",
+    summary="Declare an alert over",
+    operation_id="resolve_alert",
+    openapi_extra={"requestBody": ACTION_CONTENT},
+    responses=answers({200: AlertLine}, 400, 404, 409, 413, 422, 503),
+)
+async def resolve(request: Request, alert_id: Name) -> Response:
+    """What is found now does not reopen it, only what is new or worse. 409 when it is over already."""
+    return await _act(request, alert_id, state_of(request).alerts.resolve)
+
+
+async def _act(request: Request, alert_id: str, action: Callable[..., Alert]) -> Response:
+    settings = state_of(request).settings
+    raw = await read_body(request, settings.max_body_bytes, settings.request_timeout_seconds)
+    body = decode_action(raw, ActionBody)
+    actor = API if body.actor is None else body.actor
+    return json_answer(alert_line(await asyncio.to_thread(action, alert_id, actor=actor, note=body.note)))
+
+
+def _report(detail: AlertDetail) -> AlertReport:
+    alert = detail.alert
+    name = quote(alert.alert_id, safe="")
+    return AlertReport(
+        alert=alert,
+        summary=detail.summary,
+        labels=detail.labels,
+        members=[_member(member) for member in detail.members],
+        recovered=list(detail.recovered),
+        still_found=[_member(member) for member in detail.still_found],
+        events=list(detail.events),
+        deliveries=list(detail.deliveries),
+        links=AlertLinks(
+            self=f"/api/v1/alerts/{name}",
+            page=f"/ui/alerts/{name}",
+            verdicts=f"/api/v1/models/{quote(alert.model_name, safe='')}/drift",
+        ),
+    )
+
+
+def _member(member: MemberLine) -> MemberReport:
+    finding = member.finding
+    verdict = f"/api/v1/verdicts/{quote(member.verdict_id, safe='')}"
+    return MemberReport(
+        model_version=member.model_version,
+        subject=finding.subject,
+        severity=finding.severity,
+        score_name=finding.score_name,
+        score=finding.score,
+        threshold=finding.threshold,
+        p_value=finding.p_value,
+        alpha=finding.alpha,
+        sample_size=finding.sample_size,
+        reference_size=finding.reference_size,
+        lookback=finding.lookback,
+        window_start=iso(finding.window_start * MICROSECONDS),
+        window_end=iso(finding.window_end * MICROSECONDS),
+        since=iso(finding.since * MICROSECONDS),
+        holding=finding.holding,
+        detail=finding.detail,
+        verdict_id=member.verdict_id,
+        verdict=verdict,
+        verification=f"{verdict}/verification",
+    )

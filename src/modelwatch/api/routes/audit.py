@@ -1,0 +1,46 @@
+"""GET /audit."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Query, Request, Response
+
+from modelwatch.alerting.reading import list_audit
+from modelwatch.alerting.views import AuditLine
+from modelwatch.api.cursors import cursor_of, position_of
+from modelwatch.api.openapi import answers
+from modelwatch.api.routes.common import json_answer, state_of
+from modelwatch.api.routes.parameters import Cursor, Limit, Text
+
+router = APIRouter(tags=["audit"])
+
+
+class AuditList(msgspec.Struct):
+    """Who did what, newest first. next_cursor: where the next page begins."""
+
+    entries: list[AuditLine]
+    next_cursor: str | None
+
+
+@router.get("/audit", summary="Who did what", operation_id="list_audit", responses=answers({200: AuditList}, 422, 503))
+async def get_audit(
+    request: Request,
+    actor: Text = None,
+    action: Annotated[Text, Query(description="Such as `alert.acknowledge`.")] = None,
+    target: Annotated[Text, Query(description="Such as `silence/` and an id.")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Response:
+    """What people did to alerts, silences, deliveries and monitors. Entries are never changed."""
+    store = state_of(request).store
+    before = None if cursor is None else position_of(cursor)
+
+    def work() -> AuditList:
+        with store.read() as connection:
+            page = list_audit(connection, actor=actor, action=action, target=target, before=before, limit=limit)
+        return AuditList(list(page.entries), None if page.following is None else cursor_of(page.following))
+
+    return json_answer(await asyncio.to_thread(work))

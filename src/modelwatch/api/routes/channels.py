@@ -1,0 +1,108 @@
+"""GET /channels, POST /channels/{name}/test; GET /deliveries, POST /deliveries/{key}/retry."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Query, Request, Response
+
+from modelwatch.alerting.deliveries import ChannelLine, DeliveryEntry, channel_lines, list_deliveries
+from modelwatch.alerting.dispatch import Trial
+from modelwatch.api.bodies import read_body
+from modelwatch.api.cursors import cursor_of, position_of
+from modelwatch.api.openapi import ACTOR_CONTENT, answers
+from modelwatch.api.routes.common import json_answer, state_of
+from modelwatch.api.routes.parameters import API, Cursor, Limit, Name, Text
+from modelwatch.api.wire.actions import ActorBody, decode_action
+from modelwatch.storage.outbox import OutboxState
+
+router = APIRouter(tags=["channels"])
+
+
+class ChannelList(msgspec.Struct):
+    """The channels that are configured, by name."""
+
+    channels: list[ChannelLine]
+
+
+class DeliveryList(msgspec.Struct):
+    """Deliveries, those written last first. next_cursor: where the next page begins."""
+
+    deliveries: list[DeliveryEntry]
+    next_cursor: str | None
+
+
+@router.get(
+    "/channels", summary="Channels and how they do", operation_id="list_channels", responses=answers({200: ChannelList}, 503)
+)
+async def get_channels(request: Request) -> Response:
+    """Where each leads, without its secrets, what waits for it, and what became of its last delivery."""
+    service = state_of(request)
+
+    def work() -> ChannelList:
+        with service.store.read() as connection:
+            return ChannelList(list(channel_lines(connection, service.channels)))
+
+    return json_answer(await asyncio.to_thread(work))
+
+
+@router.post(
+    "/channels/{name}/test",
+    summary="Send a test notification",
+    operation_id="test_channel",
+    openapi_extra={"requestBody": ACTOR_CONTENT},
+    responses=answers({200: Trial}, 400, 404, 409, 413, 422, 503),
+)
+async def test_channel(request: Request, name: Name) -> Response:
+    """Sent now, once, past the outbox. 200 also when it was not delivered: `outcome` says so. 409 while another runs."""
+    service = state_of(request)
+    actor = await _actor(request)
+    return json_answer(await asyncio.to_thread(service.dispatch.try_out, name, actor=actor))
+
+
+@router.get(
+    "/deliveries", summary="Deliveries", operation_id="list_deliveries", responses=answers({200: DeliveryList}, 422, 503)
+)
+async def get_deliveries(
+    request: Request,
+    state: Annotated[OutboxState | None, Query(description="`dead`: what was given up.")] = None,
+    channel: Text = None,
+    alert: Annotated[Text, Query(description="The id of an alert.")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Response:
+    """Every notice for every channel, and what became of it."""
+    service = state_of(request)
+    before = None if cursor is None else position_of(cursor)
+
+    def work() -> DeliveryList:
+        with service.store.read() as connection:
+            page = list_deliveries(
+                connection, state=state, channel=channel, alert_id=alert, before=before, limit=limit
+            )
+        return DeliveryList(list(page.deliveries), None if page.following is None else cursor_of(page.following))
+
+    return json_answer(await asyncio.to_thread(work))
+
+
+@router.post(
+    "/deliveries/{key}/retry",
+    summary="Send again what was given up",
+    operation_id="retry_delivery",
+    openapi_extra={"requestBody": ACTOR_CONTENT},
+    responses=answers({200: DeliveryEntry}, 400, 404, 409, 413, 422, 503),
+)
+async def retry_delivery(request: Request, key: Name) -> Response:
+    """It is pending again, as if it had never been tried. 409 when it is not dead, or out of date."""
+    service = state_of(request)
+    actor = await _actor(request)
+    return json_answer(await asyncio.to_thread(service.dispatch.retry, key, actor=actor))
+
+
+async def _actor(request: Request) -> str:
+    settings = state_of(request).settings
+    raw = await read_body(request, settings.max_body_bytes, settings.request_timeout_seconds)
+    body = decode_action(raw, ActorBody)
+    return API if body.actor is None else body.actor

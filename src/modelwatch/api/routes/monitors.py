@@ -1,0 +1,311 @@
+"""GET, PUT and DELETE /models/{model}/monitor, and POST /models/{model}/monitor/backtest."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import yaml
+from fastapi import APIRouter, Request, Response
+
+from modelwatch.api.bodies import read_body
+from modelwatch.api.openapi import BACKTEST_CONTENT, MONITOR_CONTENT, answers
+from modelwatch.api.routes.common import json_answer, state_of
+from modelwatch.api.state import ServiceState
+from modelwatch.config.documents import Format, decode_document
+from modelwatch.config.monitor_defaults import effective_document
+from modelwatch.config.monitors import MonitorConfig, as_document, parse_monitor
+from modelwatch.errors import FieldError, InvalidInput, MalformedBody, UnknownResource, UnsupportedContent, excerpt
+from modelwatch.events import DEFAULT_ENVIRONMENT, DEFAULT_VERSION
+from modelwatch.monitoring import Backtest, DriftRules, backtest, iso, rules_for
+from modelwatch.storage import (
+    StoredMonitor,
+    StreamKey,
+    all_monitors,
+    delete_monitor,
+    generation_of,
+    monitor_of,
+    put_monitor,
+    streams_of,
+)
+
+router = APIRouter(tags=["monitors"])
+
+YAML_TYPES = {"application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"}
+ACTOR = "api"
+
+
+class MonitorReport(msgspec.Struct):
+    """A model's monitor: what was set, and what it is in effect. Revision 0: none is set."""
+
+    model_name: str
+    revision: int
+    source: str | None
+    updated_at: str | None
+    updated_by: str | None
+    monitor: dict[str, Any]
+    effective: dict[str, Any]
+
+
+class MonitorList(msgspec.Struct):
+    """Every monitor that is set, sorted by model."""
+
+    monitors: list[MonitorReport]
+
+
+class Deleted(msgspec.Struct):
+    """Whether there was a monitor to remove."""
+
+    model_name: str
+    deleted: bool
+
+
+class BacktestBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A configuration to try; without one, that in force. Times select by the end of windows."""
+
+    monitor: dict[str, Any] | None = None
+    model_version: str | None = None
+    environment: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+class BacktestReport(msgspec.Struct):
+    """What the configuration would have said, and what the one in force would have."""
+
+    model_name: str
+    proposed: list[Backtest]
+    in_force: list[Backtest]
+
+
+@router.get(
+    "/monitors", summary="All monitors", operation_id="list_monitors", responses=answers({200: MonitorList}, 503)
+)
+async def list_monitors(request: Request) -> Response:
+    """The models whose configuration differs from the settings."""
+    state = state_of(request)
+
+    def work() -> MonitorList:
+        with state.store.read() as connection:
+            return MonitorList([_report(state, each.model, each) for each in all_monitors(connection)])
+
+    return json_answer(await asyncio.to_thread(work))
+
+
+@router.get(
+    "/models/{model_name}/monitor",
+    summary="The monitor of a model",
+    operation_id="get_monitor",
+    responses=answers({200: MonitorReport}, 404, 422, 503),
+)
+async def get_monitor(request: Request, model_name: str) -> Response:
+    """What was set for it, and what counts in effect. As YAML when the client accepts `application/yaml`."""
+    state = state_of(request)
+
+    def work() -> MonitorReport:
+        with state.store.read() as connection:
+            monitor = monitor_of(connection, model_name)
+            if monitor is None and generation_of(connection, model_name) is None:
+                raise UnknownResource(f"No model named {excerpt(model_name)!r} has sent predictions or has a monitor.")
+        return _report(state, model_name, monitor)
+
+    return _answer(request, await asyncio.to_thread(work))
+
+
+@router.put(
+    "/models/{model_name}/monitor",
+    summary="Set the monitor of a model",
+    operation_id="put_monitor",
+    openapi_extra={"requestBody": MONITOR_CONTENT},
+    responses=answers({200: MonitorReport, 201: MonitorReport}, 400, 409, 413, 415, 422, 503),
+)
+async def set_monitor(request: Request, model_name: str) -> Response:
+    """JSON or YAML. Replaces the monitor as a whole; with `If-Match` only when it still has that revision."""
+    state = state_of(request)
+    data = await _document(request, state)
+    expected = _expected_revision(request)
+
+    def work() -> tuple[MonitorReport, bool]:
+        config = parse_monitor(data)
+        _check(state, model_name, config)
+        with state.store.read() as connection:
+            is_new = monitor_of(connection, model_name) is None
+        stored = put_monitor(
+            state.store,
+            model_name,
+            config,
+            source="api",
+            actor=ACTOR,
+            now=state.clock(),
+            new_id=state.new_id,
+            expected_revision=expected,
+        )
+        return _report(state, model_name, stored), is_new
+
+    report, is_new = await asyncio.to_thread(work)
+    return _answer(request, report, 201 if is_new else 200)
+
+
+@router.delete(
+    "/models/{model_name}/monitor",
+    summary="Remove the monitor of a model",
+    operation_id="delete_monitor",
+    responses=answers({200: Deleted}, 409, 422, 503),
+)
+async def remove_monitor(request: Request, model_name: str) -> Response:
+    """From then on the settings of the service count for it."""
+    state = state_of(request)
+    expected = _expected_revision(request)
+
+    def work() -> Deleted:
+        removed = delete_monitor(
+            state.store,
+            model_name,
+            actor=ACTOR,
+            now=state.clock(),
+            new_id=state.new_id,
+            expected_revision=expected,
+        )
+        return Deleted(model_name, removed)
+
+    return json_answer(await asyncio.to_thread(work))
+
+
+@router.post(
+    "/models/{model_name}/monitor/backtest",
+    summary="Try a monitor on what is stored",
+    operation_id="backtest_monitor",
+    openapi_extra={"requestBody": BACKTEST_CONTENT},
+    responses=answers({200: BacktestReport}, 400, 404, 413, 415, 422, 503),
+)
+async def try_monitor(request: Request, model_name: str) -> Response:
+    """How often it would have alerted, when, and about what. Nothing is stored and nobody is told."""
+    state = state_of(request)
+    body = _backtest_body(await _document(request, state))
+
+    def work() -> BacktestReport:
+        config = None if body.monitor is None else parse_monitor(body.monitor)
+        if config is not None:
+            _check(state, model_name, config, "/monitor")
+        with state.store.read() as connection:
+            monitor = monitor_of(connection, model_name)
+            if generation_of(connection, model_name) is None:
+                raise UnknownResource(f"No model named {excerpt(model_name)!r} has sent predictions.")
+            streams = _streams(streams_of(connection, model_name), body)
+        current = rules_for(state.rules, None if monitor is None else monitor.config)
+        proposed = current if config is None else rules_for(state.rules, config)
+        now, start, end = state.clock(), _seconds(body.start, "/start"), _seconds(body.end, "/end")
+
+        def replayed(rules: DriftRules) -> list[Backtest]:
+            return [backtest(state.store, rules, stream, now, start=start, end=end) for stream in streams]
+
+        said = replayed(proposed)
+        return BacktestReport(model_name, said, said if config is None else replayed(current))
+
+    return json_answer(await asyncio.to_thread(work))
+
+
+def _streams(present: list[StreamKey], body: BacktestBody) -> list[StreamKey]:
+    environment = body.environment or DEFAULT_ENVIRONMENT
+    chosen = [
+        stream
+        for stream in present
+        if stream.environment == environment and body.model_version in (None, stream.version)
+    ]
+    if not chosen:
+        known = ", ".join(f"{stream.version} in {stream.environment}" for stream in present) or "none"
+        raise UnknownResource(
+            f"There is no data of version {body.model_version or DEFAULT_VERSION!r} in {environment!r}; there is:"
+            f" {known}."
+        )
+    return chosen
+
+
+async def _document(request: Request, state: ServiceState) -> object:
+    raw = await read_body(request, state.settings.max_body_bytes, state.settings.request_timeout_seconds)
+    return decode_document(raw, _format(request.headers.get("content-type", "application/json")))
+
+
+def _format(content_type: str) -> Format:
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind in YAML_TYPES:
+        return "yaml"
+    if kind == "application/json" or kind.endswith("+json"):
+        return "json"
+    raise UnsupportedContent(f"A monitor is sent as application/json or application/yaml, not as {kind[:80]!r}.")
+
+
+def _backtest_body(data: object) -> BacktestBody:
+    try:
+        return msgspec.convert(data, BacktestBody)
+    except msgspec.ValidationError as error:
+        text, _, path = str(error).partition(" - at `$")
+        pointer = path.rstrip("`").replace(".", "/").replace("[", "/").replace("]", "")
+        raise InvalidInput("The backtest can't be done like this.", (FieldError(pointer, text),)) from None
+
+
+def _check(state: ServiceState, model: str, config: MonitorConfig, prefix: str = "") -> None:
+    problems = []
+    if config.model is not None and config.model != model:
+        problems.append(
+            FieldError(f"{prefix}/model", f"The address names the model {excerpt(model)!r}", config.model[:80])
+        )
+    if len(model) > state.settings.max_name_length:
+        raise MalformedBody(f"The model's name is longer than {state.settings.max_name_length} characters.")
+    unknown = [name for name in config.alerts.channel_names if name not in state.channel_names]
+    if unknown:
+        known = ", ".join(sorted(state.channel_names)) or "none"
+        problems += [
+            FieldError(f"{prefix}/alerts", f"No channel has this name; there are: {known}", name) for name in unknown
+        ]
+    if problems:
+        raise InvalidInput("The monitor is not valid.", tuple(problems))
+
+
+def _expected_revision(request: Request) -> int | None:
+    given = request.headers.get("if-match")
+    if given is None or given.strip() == "*":
+        return None
+    text = given.strip().removeprefix("W/").strip('"')
+    if not text.isdecimal() or len(text) > 9:
+        raise InvalidInput(
+            "The request is not valid.", (FieldError("/if-match", "Expected a revision", excerpt(given)),)
+        )
+    return int(text)
+
+
+def _report(state: ServiceState, model: str, monitor: StoredMonitor | None) -> MonitorReport:
+    config = None if monitor is None else monitor.config
+    return MonitorReport(
+        model_name=model,
+        revision=0 if monitor is None else monitor.revision,
+        source=None if monitor is None else monitor.source,
+        updated_at=None if monitor is None else iso(monitor.updated_at // 1_000_000),
+        updated_by=None if monitor is None else monitor.updated_by,
+        monitor={} if config is None else as_document(config),
+        effective=effective_document(config, state.settings, sorted(state.channel_names)),
+    )
+
+
+def _answer(request: Request, report: MonitorReport, status: int = 200) -> Response:
+    accepted = {each.partition(";")[0].strip().lower() for each in request.headers.get("accept", "").split(",")}
+    headers = {"etag": f'"{report.revision}"'}
+    if accepted & YAML_TYPES:
+        text = yaml.safe_dump(msgspec.to_builtins(report), sort_keys=False, allow_unicode=True)
+        return Response(text, status, headers, "application/yaml")
+    answer = json_answer(report, status)
+    answer.headers.update(headers)
+    return answer
+
+
+def _seconds(moment: datetime | None, pointer: str) -> int | None:
+    if moment is None:
+        return None
+    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    try:
+        return int(aware.timestamp())
+    except (OverflowError, ValueError):
+        problem = FieldError(pointer, "Expected a time that can be put in UTC", moment.isoformat())
+        raise InvalidInput("The backtest can't be done like this.", (problem,)) from None

@@ -1,0 +1,227 @@
+"""GET /models/{model}/drift, /verdicts/{id} and /verdicts/{id}/verification."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Query, Request, Response
+
+from modelwatch.api.cursors import cursor_of, position_of
+from modelwatch.api.openapi import answers
+from modelwatch.api.routes.common import json_answer, state_of
+from modelwatch.config import parse_lookback
+from modelwatch.errors import FieldError, InvalidInput, UnknownResource, excerpt
+from modelwatch.monitoring import DriftReport, Verification, iso, verify_verdict
+from modelwatch.monitoring.reports import SubjectReport
+from modelwatch.storage import StoredVerdict, generation_of, latest_verdicts, verdict_by_id, verdicts_of
+
+router = APIRouter(tags=["drift"])
+
+Text = Annotated[str | None, Query(min_length=1, max_length=512)]
+Moment = Annotated[datetime | None, Query(description="RFC 3339; UTC when it names no zone.")]
+
+
+class SubjectLine(msgspec.Struct):
+    """One subject of a verdict in one line."""
+
+    feature_name: str
+    kind: str
+    severity: str
+    lookback: str | None
+    sample_size: int
+    psi: float | None
+    ks: float | None
+    jensen_shannon: float | None
+    p_value: float | None
+
+
+class VerdictLine(msgspec.Struct):
+    """One evaluation of one version in one environment."""
+
+    verdict_id: str
+    model_version: str
+    environment: str
+    window_end: str
+    evaluated_at: str
+    severity: str
+    drifted: list[str]
+    alpha: float
+    subjects: list[SubjectLine]
+
+
+class DriftHistory(msgspec.Struct):
+    """The newest verdict of each stream, and the past ones, newest first. next_cursor: where the next page begins."""
+
+    model_name: str
+    current: list[VerdictLine]
+    history: list[VerdictLine]
+    next_cursor: str | None
+
+
+class VerdictReport(msgspec.Struct):
+    """A verdict as it was given, with its evidence: the counts, and the hash of all that it was computed from."""
+
+    verdict_id: str
+    model_name: str
+    model_version: str
+    environment: str
+    check: str
+    window_end: str
+    evaluated_at: str
+    severity: str
+    inputs_hash: str
+    report: DriftReport
+
+
+_decode = msgspec.json.Decoder(DriftReport).decode
+
+
+@router.get(
+    "/models/{model_name}/drift",
+    summary="Verdicts on a model, now and before",
+    operation_id="get_drift_history",
+    responses=answers({200: DriftHistory}, 404, 422, 503),
+)
+async def drift_history(
+    request: Request,
+    model_name: str,
+    version: Text = None,
+    environment: Text = None,
+    start: Moment = None,
+    end: Moment = None,
+    step: Annotated[str | None, Query(description="Only the last verdict in each stretch, such as 6h.")] = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    cursor: Text = None,
+) -> Response:
+    """The verdicts that were stored, by the end of the window that they looked at."""
+    state = state_of(request)
+    since, until = _seconds(start, "/start"), _seconds(end, "/end")
+    stretch = _step(step)
+    before = None if cursor is None else position_of(cursor)
+
+    def work() -> DriftHistory:
+        with state.store.read() as connection:
+            if generation_of(connection, model_name) is None:
+                raise UnknownResource(f"No model named {model_name!r} has sent predictions or has a reference.")
+            current = latest_verdicts(connection, model_name)
+            history = verdicts_of(
+                connection,
+                model_name,
+                version=version,
+                environment=environment,
+                start=since,
+                end=until,
+                step=stretch,
+                before=before,
+                limit=limit + 1,
+            )
+        more = len(history) > limit
+        page = history[:limit]
+        return DriftHistory(
+            model_name,
+            [
+                _line(each)
+                for each in current
+                if version in (None, each.version) and environment in (None, each.environment)
+            ],
+            [_line(each) for each in page],
+            cursor_of((page[-1].window_end, page[-1].id)) if more else None,
+        )
+
+    return json_answer(await asyncio.to_thread(work))
+
+
+@router.get(
+    "/verdicts/{verdict_id}",
+    summary="One verdict with its evidence",
+    operation_id="get_verdict",
+    responses=answers({200: VerdictReport}, 404, 422, 503),
+)
+async def get_verdict(request: Request, verdict_id: str) -> Response:
+    """The report as it was stored. It never changes."""
+    state = state_of(request)
+
+    def work() -> VerdictReport:
+        with state.store.read() as connection:
+            verdict = verdict_by_id(connection, verdict_id)
+        if verdict is None:
+            raise UnknownResource(f"There is no verdict with the id {excerpt(verdict_id)!r}.")
+        return VerdictReport(
+            verdict_id=verdict.id,
+            model_name=verdict.model,
+            model_version=verdict.version,
+            environment=verdict.environment,
+            check=verdict.check,
+            window_end=iso(verdict.window_end),
+            evaluated_at=iso(verdict.evaluated_at // 1_000_000),
+            severity=verdict.severity,
+            inputs_hash=verdict.inputs_hash,
+            report=_decode(verdict.result),
+        )
+
+    return json_answer(await asyncio.to_thread(work))
+
+
+@router.get(
+    "/verdicts/{verdict_id}/verification",
+    summary="Compute a verdict again from its evidence",
+    operation_id="verify_verdict",
+    responses=answers({200: Verification}, 404, 422, 503),
+)
+async def verification(request: Request, verdict_id: str) -> Response:
+    """The same bytes must come out of the evidence that was kept with the verdict."""
+    state = state_of(request)
+    return json_answer(await asyncio.to_thread(verify_verdict, state.store, verdict_id))
+
+
+def _seconds(moment: datetime | None, pointer: str) -> int | None:
+    if moment is None:
+        return None
+    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    try:
+        return int(aware.timestamp())
+    except (OverflowError, ValueError):
+        problem = FieldError(pointer, "Expected a time that can be put in UTC", moment.isoformat())
+        raise InvalidInput("The verdicts can't be listed like this.", (problem,)) from None
+
+
+def _step(step: str | None) -> int | None:
+    if step is None:
+        return None
+    try:
+        return parse_lookback(step)
+    except ValueError as error:
+        problem = FieldError("/step", str(error), excerpt(step))
+        raise InvalidInput("The verdicts can't be listed like this.", (problem,)) from None
+
+
+def _line(verdict: StoredVerdict) -> VerdictLine:
+    report = _decode(verdict.result)
+    return VerdictLine(
+        verdict_id=verdict.id,
+        model_version=verdict.version,
+        environment=verdict.environment,
+        window_end=iso(verdict.window_end),
+        evaluated_at=iso(verdict.evaluated_at // 1_000_000),
+        severity=verdict.severity,
+        drifted=report.summary.drifted,
+        alpha=report.summary.alpha,
+        subjects=[_subject(each) for each in report.drift_results],
+    )
+
+
+def _subject(report: SubjectReport) -> SubjectLine:
+    return SubjectLine(
+        feature_name=report.feature_name,
+        kind=report.kind,
+        severity=report.severity,
+        lookback=report.lookback,
+        sample_size=report.sample_size,
+        psi=None if report.psi is None else report.psi.score,
+        ks=None if report.ks_test is None else report.ks_test.statistic,
+        jensen_shannon=None if report.jensen_shannon is None else report.jensen_shannon.distance,
+        p_value=None if report.evidence is None else report.evidence.p_value,
+    )

@@ -1,0 +1,72 @@
+"""What people send to act on alerts: who they are and why, and silences."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TypeVar
+
+import msgspec
+
+from modelwatch.alerting.silences import Matcher, SilenceRequest
+from modelwatch.api.wire.checks import microseconds
+from modelwatch.api.wire.explain import DECODING_ERRORS, explained
+from modelwatch.config.durations import parse_duration
+from modelwatch.errors import FieldError, InvalidInput, excerpt
+
+MICROSECONDS = 1_000_000
+
+Body = TypeVar("Body", bound=msgspec.Struct)
+
+
+class ActionBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Who acknowledges or resolves an alert, and why."""
+
+    actor: str | None = None
+    note: str | None = None
+
+
+class ActorBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Who does it."""
+
+    actor: str | None = None
+
+
+class SilenceBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A silence: which alerts, why, and until when: either `ends_at`, or `duration` from its start on, such as `8h`."""
+
+    matchers: list[Matcher]
+    comment: str
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    duration: str | None = None
+    actor: str | None = None
+
+
+def decode_action(body: bytes, kind: type[Body]) -> Body:
+    """The body as a `kind`; an empty one as `{}`. Raises MalformedBody, and InvalidInput that names every field."""
+    content = body if body.strip() else b"{}"
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except DECODING_ERRORS as error:
+        raise explained(content, kind, error) from None
+
+
+def silence_request(body: SilenceBody, now: int) -> SilenceRequest:
+    """The silence that the body asks for. now: microseconds. Raises InvalidInput."""
+    starts_at = None if body.starts_at is None else microseconds(body.starts_at)
+    if (body.ends_at is None) == (body.duration is None):
+        problem = FieldError("/ends_at", "Give either ends_at or duration")
+        raise InvalidInput("The silence is not valid.", (problem,))
+    if body.ends_at is not None:
+        ends_at = microseconds(body.ends_at)
+    else:
+        ends_at = (now if starts_at is None else max(starts_at, now)) + _seconds(body.duration or "") * MICROSECONDS
+    return SilenceRequest(tuple(body.matchers), ends_at, body.comment, starts_at)
+
+
+def _seconds(duration: str) -> int:
+    try:
+        return parse_duration(duration)
+    except ValueError as error:
+        problem = FieldError("/duration", str(error), excerpt(duration))
+        raise InvalidInput("The silence is not valid.", (problem,)) from None

@@ -1,0 +1,168 @@
+"""`modelwatch monitors …`: configurations of models as files: checked, applied, and tried on what is stored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from modelwatch.cli.ending import OK, USAGE, Refused, Stop
+from modelwatch.cli.output import give_json, say, tell
+from modelwatch.cli.service import Service
+
+if TYPE_CHECKING:
+    from modelwatch.config.monitor_files import FiledMonitor
+
+MOST_EPISODES = 20
+
+
+def validate(paths: Sequence[Path], as_json: bool) -> int:
+    """Prints every problem of the files, and which models they are for. 0 when there is none, else 2."""
+    from modelwatch.config.monitor_files import read_monitors
+
+    monitors, problems = read_monitors(_files(paths))
+    if as_json:
+        give_json(
+            {
+                "valid": not problems,
+                "monitors": [{"model_name": each.model, "file": str(each.path)} for each in monitors],
+                "problems": [
+                    {"file": str(each.path), "pointer": each.pointer, "message": each.message} for each in problems
+                ],
+            }
+        )
+        return USAGE if problems else OK
+    for problem in problems:
+        tell(str(problem))
+    for monitor in monitors:
+        say(f"{monitor.path}: a monitor of {monitor.model}")
+    return USAGE if problems else OK
+
+
+def apply(paths: Sequence[Path], url: str, dry_run: bool, as_json: bool) -> int:
+    """Sets the monitors at a service, or only says what would change. Raises Stop when a file is not valid."""
+    from modelwatch.config.monitors import as_document
+
+    changes = []
+    monitors = _valid(paths)
+    with Service(url) as service:
+        service.check_reachable()
+        for monitor in monitors:
+            wanted = as_document(monitor.config)
+            before = _present(service, monitor.model)
+            change = "created" if before is None else "unchanged" if before == wanted else "changed"
+            if change != "unchanged" and not dry_run:
+                service.put_json(_path(monitor.model), wanted)
+            changes.append({"model_name": monitor.model, "file": str(monitor.path), "change": change})
+    if as_json:
+        give_json({"dry_run": dry_run, "monitors": changes})
+    else:
+        would = "would be " if dry_run else ""
+        for each in changes:
+            say(f"{each['model_name']}: {would}{each['change']} ({each['file']})")
+    return OK
+
+
+def get(model: str, url: str, as_json: bool) -> int:
+    """Prints the monitor of a model as YAML: what was set, and what counts in effect."""
+    import yaml
+
+    with Service(url) as service:
+        service.check_reachable()
+        found = service.get(_path(model))
+    if as_json:
+        give_json(found)
+        return OK
+    where = "not set; these are the defaults" if found["revision"] == 0 else f"revision {found['revision']}"
+    say(f"# The monitor of {model} ({where}), with every default filled in")
+    say(yaml.safe_dump({"model": model} | found["effective"], sort_keys=False, allow_unicode=True).rstrip())
+    return OK
+
+
+def schema() -> int:
+    """Prints the JSON Schema of a monitor, for editors."""
+    from modelwatch.config.monitors import monitor_schema
+
+    say(json.dumps(monitor_schema(), indent=2))
+    return OK
+
+
+def backtest(path: Path, url: str, options: Mapping[str, str | None], as_json: bool) -> int:
+    """Tries each monitor of a file on what a service has stored, beside the one in force there."""
+    from modelwatch.config.monitors import as_document
+
+    reports = []
+    monitors = _valid([path])
+    with Service(url) as service:
+        service.check_reachable()
+        for monitor in monitors:
+            body = {name: value for name, value in options.items() if value is not None}
+            body["monitor"] = as_document(monitor.config)  # type: ignore[assignment]
+            reports.append(service.post_json(f"{_path(monitor.model)}/backtest", body))
+    if as_json:
+        give_json({"backtests": reports})
+        return OK
+    for report in reports:
+        for proposed, in_force in zip(report["proposed"], report["in_force"], strict=True):
+            _show(proposed, in_force)
+    return OK
+
+
+def _show(proposed: Mapping[str, Any], in_force: Mapping[str, Any]) -> None:
+    stream = f"{proposed['model_name']} {proposed['model_version']} in {proposed['environment']}"
+    if proposed["start"] is None:
+        say(f"{stream}: no data in this span")
+        return
+    say(f"{stream}, {proposed['start']} to {proposed['end']}")
+    for title, said in (("this file", proposed), ("in force", in_force)):
+        rate = said["alerts_per_30_days"]
+        say(
+            f"  {title:<10} {said['alerts']} alerts in {said['evaluations']} evaluations"
+            f" ({rate:.3g} in 30 days), {len(said['episodes'])} findings"
+        )
+    for episode in proposed["episodes"][:MOST_EPISODES]:
+        until = episode["end"] or "the end"
+        say(
+            f"    {episode['start']} to {until}: {episode['subject']} {episode['severity']},"
+            f" PSI up to {episode['largest_score']:.3g}; {episode['detail']}"
+        )
+    if len(proposed["episodes"]) > MOST_EPISODES:
+        say(f"    and {len(proposed['episodes']) - MOST_EPISODES} more (--json has all)")
+
+
+def _present(service: Service, model: str) -> Any:
+    """What is set for the model now; None when nothing is."""
+    try:
+        found = service.get(_path(model))
+    except Refused as refusal:
+        if refusal.status == 404:
+            return None
+        raise
+    return found["monitor"] if found["revision"] else None
+
+
+def _valid(paths: Sequence[Path]) -> list[FiledMonitor]:
+    from modelwatch.config.monitor_files import read_monitors
+
+    monitors, problems = read_monitors(_files(paths))
+    if problems:
+        raise Stop("\n".join(map(str, problems)))
+    return monitors
+
+
+def _files(paths: Sequence[Path]) -> list[Path]:
+    from modelwatch.config.monitor_files import monitor_files
+
+    found = []
+    for path in paths:
+        files = monitor_files(path)
+        if not files:
+            raise Stop(f"{path}: there is no such file, or no .yaml, .yml or .json file in the folder")
+        found += files
+    return found
+
+
+def _path(model: str) -> str:
+    return f"/api/v1/models/{quote(model, safe='')}/monitor"

@@ -1,0 +1,82 @@
+"""Documents in YAML or JSON that people write: read safely, within bounds, with errors that say where."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+import yaml
+
+from modelwatch.errors import BodyTooLarge, MalformedBody, excerpt
+
+MAX_BYTES = 1024 * 1024
+Format = Literal["yaml", "json"]
+
+
+def decode_document(raw: bytes, form: Format) -> object:
+    """The data of a YAML or JSON document.
+
+    Raises MalformedBody when it is not one, or a YAML document with aliases (a few lines of them can mean gigabytes),
+    and BodyTooLarge beyond a megabyte.
+
+    >>> decode_document(b"every: 1h", "yaml")
+    {'every': '1h'}
+    """
+    if len(raw) > MAX_BYTES:
+        raise BodyTooLarge(f"The document has {len(raw)} bytes; {MAX_BYTES} is the most.")
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise MalformedBody(f"The document is not UTF-8: {error.reason} at byte {error.start}.") from None
+    return _yaml(text) if form == "yaml" else _json(text)
+
+
+def _json(text: str) -> object:
+    try:
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+    except RecursionError:
+        raise MalformedBody("The document is nested too deeply.") from None
+    except ValueError as error:
+        raise MalformedBody(f"The document is not JSON: {error}.") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(name for name, _ in pairs if sum(other == name for other, _ in pairs) > 1)
+        raise ValueError(f"{twice[:80]!r} is given twice")
+    return found
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _yaml(text: str) -> object:
+    try:
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            if isinstance(event, yaml.AliasEvent):
+                raise MalformedBody(f"The document has the alias {excerpt(event.anchor)!r}; write it out.")
+        return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - it is a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        line = "" if error.problem_mark is None else f", line {error.problem_mark.line + 1}"
+        raise MalformedBody(f"The document is not YAML{line}: {error.problem or error.context}.") from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise MalformedBody(f"The document is not YAML: {str(error).splitlines()[0]}.") from None
+    except RecursionError:
+        raise MalformedBody("The document is nested too deeply.") from None
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Refuses a key that is given twice; YAML would silently take the last one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"{key.value[:80]!r} is given twice", key.start_mark
+                    )
+                seen.add(key.value)
+        return super().construct_mapping(node, deep=deep)

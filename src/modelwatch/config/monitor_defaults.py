@@ -1,0 +1,64 @@
+"""What a monitor is when it says nothing, and what it is in effect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from modelwatch.config.durations import duration_text
+from modelwatch.config.monitors import NEVER, MonitorConfig, as_document
+from modelwatch.config.settings import Settings
+
+RESOLVE_AFTER = 2
+FLAPPING_WINDOW = 86_400
+FLAPPING_REOPENINGS = 3
+
+
+def default_document(settings: Settings, channels: Iterable[str]) -> dict[str, Any]:
+    """Every key with the value that counts when a monitor does not give it. channels: those of the service."""
+    repeat = settings.alert_repeat_seconds
+    return {
+        "labels": {},
+        "positive_class": None,
+        "budget": settings.false_alarm_budget,
+        "schedule": {
+            "every": duration_text(settings.drift_check_interval),
+            "on_new_data": True,
+            "grace": duration_text(settings.evaluation_grace_seconds),
+        },
+        "drift": {
+            "psi_warning": settings.psi_warning_threshold,
+            "psi_alert": settings.psi_alert_threshold,
+            "min_samples": settings.min_samples_for_drift,
+            "lookbacks": list(settings.lookbacks),
+            "tolerance": "natural" if settings.natural_variation else "fixed",
+            "persistence": {"alarms": 1, "of": 1},
+            "resolve_after": RESOLVE_AFTER,
+            "leave_out": [],
+            "prediction": True,
+            "score": True,
+            "latency": True,
+            "features": {},
+        },
+        "alerts": {
+            "channels": list(channels),
+            "routes": [],
+            "quiet_hours": [],
+            "repeat_every": duration_text(repeat) if repeat else NEVER,
+            "flapping": {"window": duration_text(FLAPPING_WINDOW), "reopenings": FLAPPING_REOPENINGS},
+        },
+    }
+
+
+def effective_document(config: MonitorConfig | None, settings: Settings, channels: Iterable[str]) -> dict[str, Any]:
+    """The monitor with every key that it leaves open filled in."""
+    defaults = default_document(settings, channels)
+    return defaults if config is None else _merged(defaults, as_document(config))
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for name, value in above.items():
+        under = merged.get(name)
+        merged[name] = _merged(under, value) if isinstance(under, Mapping) and isinstance(value, Mapping) else value
+    return merged

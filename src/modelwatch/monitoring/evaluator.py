@@ -1,0 +1,242 @@
+"""The evaluations of the lease holder: every stream, in the order of event time, each window end once.
+
+A verdict, what becomes of alerts and what is to be delivered are one transaction, in which the lease must still be
+ours. What is due is read from the store each time, so a holder that was killed leaves nothing half done.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Protocol
+
+import msgspec
+from sqlalchemy import Connection
+
+from modelwatch.config import BASE_WINDOW_SECONDS, parse_lookback
+from modelwatch.errors import LeaseLost, StoreUnavailable
+from modelwatch.findings import Assessment
+from modelwatch.monitoring.checks import examine, report_of
+from modelwatch.monitoring.chores import Lease
+from modelwatch.monitoring.conditions import ALL_KINDS, Condition, advance, findings_of
+from modelwatch.monitoring.evidence import DriftQuery, encode_evidence, gather, inputs_hash
+from modelwatch.monitoring.rules import DriftRules, rules_for
+from modelwatch.monitoring.schedule import MICROSECONDS, Point, closed_until, due_points
+from modelwatch.storage import (
+    DRIFT,
+    Newest,
+    Store,
+    StoredVerdict,
+    StreamKey,
+    all_streams,
+    generations,
+    hold,
+    monitor_of,
+    newest_verdict,
+    newest_window,
+    save_verdict,
+    windows_since,
+)
+
+POINTS_A_TRANSACTION = 20
+# A stream that can't be evaluated is tried again after so long; the others go on.
+RETRY_SECONDS = 60
+
+log = logging.getLogger(__name__)
+
+_encode = msgspec.json.Encoder().encode
+_decode_conditions = msgspec.json.Decoder(list[Condition]).decode
+
+
+class AssessmentSink(Protocol):
+    """Takes what an evaluation found, inside the verdict's transaction."""
+
+    def take(self, connection: Connection, assessment: Assessment) -> None: ...
+
+
+class EvaluationObserver(Protocol):
+    """Is told how long each evaluation took, and of streams that could not be evaluated."""
+
+    def evaluated(self, model: str, seconds: float) -> None: ...
+
+    def chores_failed(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """A stream with something to evaluate: where it stands, and the next evaluations.
+
+    beside: the other versions in its environment, with the start of their newest window. longest: seconds of the
+    longest look-back. more: whether there may be others after these.
+    """
+
+    stream: StreamKey
+    previous: StoredVerdict | None
+    points: list[Point]
+    beside: dict[str, int]
+    longest: int
+    more: bool
+
+    def departed(self, end: int) -> tuple[str, ...]:
+        """The versions beside it that have had no data for longer than the longest look-back."""
+        return tuple(version for version, start in self.beside.items() if start < end - self.longest)
+
+
+@dataclass(frozen=True, slots=True)
+class _Concluded:
+    verdict: StoredVerdict
+    evidence: bytes
+    assessment: Assessment
+
+
+class Evaluator:
+    """Evaluates what is due.
+
+    defaults: the rules of a model without a monitor. round_seconds: after so long the rest is left to the next round.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        defaults: DriftRules,
+        sink: AssessmentSink,
+        observer: EvaluationObserver,
+        *,
+        timer: Callable[[], float],
+        new_id: Callable[[], str],
+        round_seconds: float,
+    ) -> None:
+        self._store = store
+        self._defaults = defaults
+        self._sink = sink
+        self._observer = observer
+        self._timer = timer
+        self._new_id = new_id
+        self._round_seconds = round_seconds
+        self._settled: dict[StreamKey, tuple[Newest, int, int, int]] = {}
+        self._failed: dict[StreamKey, int] = {}
+
+    def __call__(self, lease: Lease, now: int) -> bool:
+        """One round over all streams. True when some have more to evaluate."""
+        began = self._timer()
+        with self._store.read() as connection:
+            streams, current = all_streams(connection), generations(connection)
+        more = False
+        for stream in streams:
+            if self._failed.get(stream, 0) > now:
+                continue
+            if self._timer() - began > self._round_seconds:
+                return True
+            try:
+                more |= self._catch_up(stream, streams, current.get(stream.model, 0), lease, now)
+                self._failed.pop(stream, None)
+            except (StoreUnavailable, LeaseLost):
+                raise
+            except Exception:
+                # A bug that one stream brings out must not end the watch over the others.
+                log.exception("%s could not be evaluated; the next try is in %d s", stream, RETRY_SECONDS)
+                self._observer.chores_failed()
+                self._failed[stream] = now + RETRY_SECONDS * MICROSECONDS
+        return more
+
+    def _catch_up(
+        self, stream: StreamKey, streams: Sequence[StreamKey], generation: int, lease: Lease, now: int
+    ) -> bool:
+        due = self._due(stream, streams, generation, now)
+        if due is None:
+            return False
+        previous = due.previous
+        conditions = [] if previous is None else _decode_conditions(previous.conditions)
+        concluded = []
+        for point in due.points:
+            began = self._timer()
+            each, conditions = self._conclude(due, point, conditions, lease, now)
+            concluded.append(each)
+            self._observer.evaluated(stream.model, self._timer() - began)
+        with self._store.write() as connection:
+            hold(connection, lease.name, lease.holder, lease.fence)
+            for each in concluded:
+                save_verdict(connection, each.verdict, each.evidence)
+                self._sink.take(connection, each.assessment)
+        return due.more
+
+    def _due(self, stream: StreamKey, streams: Sequence[StreamKey], generation: int, now: int) -> _Due | None:
+        with self._store.read() as connection:
+            newest = newest_window(connection, stream)
+            if newest is None:
+                return None
+            monitor = monitor_of(connection, stream.model)
+            rules = rules_for(self._defaults, None if monitor is None else monitor.config)
+            closed = closed_until(newest.latest_ts, newest.arrived_at, now, rules.grace)
+            state = (newest, closed, generation, 0 if monitor is None else monitor.revision)
+            if self._settled.get(stream) == state:
+                return None
+            previous = newest_verdict(connection, stream)
+            since = None if previous is None else previous.window_end
+            limit = rules.check_interval // BASE_WINDOW_SECONDS + 1_000
+            windows = windows_since(connection, stream, since, closed, limit)
+            enough = rules.min_samples if rules.on_new_data else None
+            due = due_points(since, windows, interval=rules.check_interval, enough=enough)
+            points = list(islice(due, POINTS_A_TRANSACTION))
+            if not points and previous is not None and previous.generation != generation:
+                # A new reference is looked at once, with an account of its own.
+                end = max(previous.window_end, windows[-1][0] if windows else 0)
+                points = [Point(end, rules.check_interval)]
+            if not points:
+                if len(windows) < limit:
+                    self._settled[stream] = state
+                return None
+            beside = _beside(connection, stream, streams)
+        longest = max(parse_lookback(lookback) for lookback in rules.lookbacks)
+        more = len(points) == POINTS_A_TRANSACTION or len(windows) == limit
+        return _Due(stream, previous, points, beside, longest, more)
+
+    def _conclude(
+        self, due: _Due, point: Point, conditions: Sequence[Condition], lease: Lease, now: int
+    ) -> tuple[_Concluded, list[Condition]]:
+        stream = due.stream
+        query = DriftQuery(stream.model, stream.environment, stream.version)
+        inputs = gather(self._store, self._defaults, query, now, end=point.end, elapsed=point.elapsed)
+        examination = examine(inputs)
+        report = report_of(examination)
+        after = advance(conditions, examination)
+        evidence = encode_evidence(inputs.evidence)
+        verdict = StoredVerdict(
+            id=self._new_id(),
+            model=stream.model,
+            version=stream.version,
+            environment=stream.environment,
+            check=DRIFT,
+            window_end=point.end,
+            generation=inputs.evidence.generation,
+            evaluated_at=now,
+            fence=lease.fence,
+            severity=report.summary.severity,
+            inputs_hash=inputs_hash(evidence),
+            conditions=_encode(after),
+            result=_encode(report),
+        )
+        assessment = Assessment(
+            model=stream.model,
+            version=stream.version,
+            environment=stream.environment,
+            verdict_id=verdict.id,
+            window_end=point.end,
+            evaluated_at=now,
+            kinds=ALL_KINDS,
+            findings=findings_of(after),
+            departed=due.departed(point.end),
+        )
+        return _Concluded(verdict, evidence, assessment), after
+
+
+def _beside(connection: Connection, stream: StreamKey, streams: Sequence[StreamKey]) -> dict[str, int]:
+    found = {}
+    for other in streams:
+        if other.model == stream.model and other.environment == stream.environment and other != stream:
+            newest = newest_window(connection, other)
+            if newest is not None:
+                found[other.version] = newest.window_start
+    return found

@@ -1,0 +1,52 @@
+"""The upkeep of the lease holder: provisional references, carrying profiles over, folding the slots of past writers.
+
+Each is safe when two processes do it at once; the lease only saves the double work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from modelwatch.monitoring.chores import Lease
+from modelwatch.monitoring.references import take_provisional_reference
+from modelwatch.monitoring.schedule import MICROSECONDS
+from modelwatch.storage import (
+    Store,
+    carry_over,
+    fold,
+    generations,
+    models_without_full_reference,
+    seal_writers,
+    streams,
+)
+
+
+class Housekeeping:
+    """provisional_size: predictions that make a provisional reference. rotation_seconds: a writer's longest life."""
+
+    def __init__(
+        self, store: Store, *, new_id: Callable[[], str], provisional_size: int, rotation_seconds: int
+    ) -> None:
+        self._store = store
+        self._new_id = new_id
+        self._provisional_size = provisional_size
+        self._rotation_seconds = rotation_seconds
+        self._carried: dict[str, int] = {}
+
+    def __call__(self, lease: Lease, now: int) -> bool:
+        """One round. There is never more to do at once."""
+        with self._store.read() as connection:
+            waiting = models_without_full_reference(connection)
+            received = {model: sum(stream.predictions for stream in streams(connection, model)) for model in waiting}
+        for model in waiting:
+            if received[model] >= self._provisional_size:
+                take_provisional_reference(self._store, model, self._provisional_size, now=now, new_id=self._new_id)
+        with self._store.read() as connection:
+            current = generations(connection)
+        for model, generation in current.items():
+            if self._carried.get(model) != generation:
+                carry_over(self._store, model, 0, now // MICROSECONDS + 86_400)
+                self._carried[model] = generation
+        for writer in seal_writers(self._store, now - 2 * self._rotation_seconds * MICROSECONDS):
+            fold(self._store, writer)
+        return False

@@ -1,0 +1,134 @@
+"""The rules that one model is judged by: the settings of the service, and what the model's monitor says otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+from modelwatch.config import Settings
+from modelwatch.config.monitors import MonitorConfig
+from modelwatch.stats import alpha_per_look
+
+SECONDS_PER_30_DAYS = 30 * 86_400
+
+# A generous budget over few looks would otherwise call coin tosses evidence.
+LARGEST_ALPHA = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureRules:
+    """What differs for one feature; None: as for the others."""
+
+    psi_warning: float | None = None
+    psi_alert: float | None = None
+    min_samples: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """From which PSI a shift of one subject matters, and how many values it takes to say so."""
+
+    psi_warning: float
+    psi_alert: float
+    min_samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class DriftRules:
+    """What counts as drift for one model, and when it is looked at. Times in seconds.
+
+    leave_out: names or shell patterns of features that are not looked at. kinds: what is watched beside the features.
+    alarms_needed, alarms_among: so many of the last so many evaluations must say drift before it is a finding.
+    resolve_after: calm evaluations in a row until it is none any more. on_new_data: evaluate early, when `min_samples`
+    new predictions have come.
+    """
+
+    psi_warning: float
+    psi_alert: float
+    ks_alpha: float
+    min_samples: int
+    budget: float
+    lookbacks: tuple[str, ...]
+    check_interval: int
+    natural_variation: bool = True
+    grace: int = 60
+    on_new_data: bool = True
+    alarms_needed: int = 1
+    alarms_among: int = 1
+    resolve_after: int = 2
+    leave_out: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ("prediction", "score", "latency")
+    features: Mapping[str, FeatureRules] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, settings: Settings) -> DriftRules:
+        """The rules of a model without a monitor."""
+        return cls(
+            psi_warning=settings.psi_warning_threshold,
+            psi_alert=settings.psi_alert_threshold,
+            ks_alpha=settings.ks_test_alpha,
+            min_samples=settings.min_samples_for_drift,
+            budget=settings.false_alarm_budget,
+            lookbacks=settings.lookbacks,
+            check_interval=settings.drift_check_interval,
+            natural_variation=settings.natural_variation,
+            grace=settings.evaluation_grace_seconds,
+        )
+
+    def alpha(self, subjects: int, streams: int = 1, elapsed: int | None = None) -> float:
+        """The chance of a false alarm that one look at one subject may take.
+
+        The budget accrues evenly over event time, and a look spends what has accrued since the one before it.
+        streams: how many versions and environments of the model are evaluated beside each other. elapsed: seconds since
+        the previous evaluation, the interval if None; what accrued over more than an interval is forfeited.
+        """
+        accrued = self.check_interval if elapsed is None else min(max(elapsed, 1), self.check_interval)
+        looked_at = max(subjects, 1) * max(streams, 1)
+        alpha = alpha_per_look(self.budget, looked_at, len(self.lookbacks), SECONDS_PER_30_DAYS / accrued)
+        return min(alpha, LARGEST_ALPHA)
+
+    def thresholds(self, kind: str, name: str) -> Thresholds:
+        """What applies to one subject."""
+        own = self.features.get(name, FeatureRules()) if kind == "feature" else FeatureRules()
+        warning = self.psi_warning if own.psi_warning is None else own.psi_warning
+        alert = self.psi_alert if own.psi_alert is None else own.psi_alert
+        return Thresholds(
+            warning, max(warning, alert), self.min_samples if own.min_samples is None else own.min_samples
+        )
+
+    def watches(self, kind: str, name: str) -> bool:
+        """Whether the subject is looked at."""
+        if kind != "feature":
+            return kind in self.kinds
+        return not any(fnmatchcase(name, pattern) for pattern in self.leave_out)
+
+
+def rules_for(defaults: DriftRules, monitor: MonitorConfig | None) -> DriftRules:
+    """The rules of a model with this monitor: what it leaves open is as in `defaults`."""
+    if monitor is None:
+        return defaults
+    drift, schedule = monitor.drift, monitor.schedule
+    kinds = {"prediction": drift.prediction, "score": drift.score, "latency": drift.latency}
+    given: dict[str, Any] = {
+        "psi_warning": drift.psi_warning,
+        "psi_alert": drift.psi_alert,
+        "min_samples": drift.min_samples,
+        "budget": monitor.budget,
+        "lookbacks": drift.lookbacks,
+        "check_interval": schedule.every,
+        "natural_variation": None if drift.tolerance is None else drift.tolerance == "natural",
+        "grace": schedule.grace,
+        "on_new_data": schedule.on_new_data,
+        "resolve_after": drift.resolve_after,
+        "leave_out": drift.leave_out,
+        "kinds": tuple(kind for kind in defaults.kinds if kinds[kind] is not False),
+    }
+    if drift.persistence is not None:
+        given |= {"alarms_needed": drift.persistence.alarms, "alarms_among": drift.persistence.of}
+    if drift.features:
+        given["features"] = {
+            name: FeatureRules(own.psi_warning, own.psi_alert, own.min_samples) for name, own in drift.features.items()
+        }
+    return replace(defaults, **{name: value for name, value in given.items() if value is not None})

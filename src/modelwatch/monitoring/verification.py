@@ -1,0 +1,105 @@
+"""Computing a verdict again from the evidence that was kept with it: the same bytes must come out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+from sqlalchemy import Connection
+
+from modelwatch.errors import UnknownResource
+from modelwatch.monitoring.checks import examine, report_of
+from modelwatch.monitoring.evidence import Evidence, Inputs, decode_evidence, inputs_hash, inputs_of
+from modelwatch.monitoring.windows import iso
+from modelwatch.storage import (
+    Slot,
+    Store,
+    StoredVerdict,
+    evidence_of,
+    generation_of,
+    layouts_of,
+    sum_windows,
+    verdict_by_id,
+)
+
+
+class Verification(msgspec.Struct, frozen=True):
+    """What came out when a verdict was computed again.
+
+    reproduced: the evidence is the one that was hashed, and gives the stored report to the bit. problems: what does not
+    agree. references, counts: how many the evidence holds. late_predictions: how many predictions the longest window
+    has gained since; None when a newer reference has laid the counts out anew, so that they can't be compared.
+    """
+
+    verdict_id: str
+    model_name: str
+    model_version: str
+    environment: str
+    window_end: str
+    severity: str
+    inputs_hash: str
+    reproduced: bool
+    problems: list[str]
+    references: int
+    counts: int
+    late_predictions: int | None
+
+
+def verify_verdict(store: Store, identity: str) -> Verification:
+    """Computes the verdict with this id again. Raises UnknownResource when it or its references are not there."""
+    with store.read() as connection:
+        verdict, raw = verdict_by_id(connection, identity), evidence_of(connection, identity)
+        if verdict is None or raw is None:
+            raise UnknownResource(f"There is no verdict with the id {identity!r}.")
+        problems = []
+        found = inputs_hash(raw)
+        if found != verdict.inputs_hash:
+            problems.append(f"The evidence has the hash {found}, not {verdict.inputs_hash}: it was changed.")
+        try:
+            evidence = decode_evidence(raw)
+        except ValueError as error:
+            return _verification(verdict, [*problems, f"The evidence can't be read: {error}."], None, None)
+        inputs = inputs_of(connection, evidence)
+        late = _late_predictions(connection, inputs)
+    if msgspec.json.encode(report_of(examine(inputs))) != verdict.result:
+        problems.append("The report that comes out differs from the stored one.")
+    return _verification(verdict, problems, evidence, late)
+
+
+def _late_predictions(connection: Connection, inputs: Inputs) -> int | None:
+    evidence = inputs.evidence
+    query = evidence.query
+    if generation_of(connection, query.model) != evidence.generation or not evidence.windows:
+        return None
+    longest = max(
+        range(len(evidence.windows)), key=lambda index: evidence.windows[index].end - evidence.windows[index].start
+    )
+    window = evidence.windows[longest]
+    layouts = layouts_of(evidence.generation, inputs.references)
+    [now] = sum_windows(
+        connection, query.model, layouts, query.environment, [(window.start, window.end)], query.version
+    )
+    return _predictions(now) - _predictions(evidence.sums[longest])
+
+
+def _predictions(sums: Mapping[str, Slot]) -> int:
+    return sum(slot.predictions for slot in sums.values())
+
+
+def _verification(
+    verdict: StoredVerdict, problems: list[str], evidence: Evidence | None, late: int | None
+) -> Verification:
+    return Verification(
+        verdict_id=verdict.id,
+        model_name=verdict.model,
+        model_version=verdict.version,
+        environment=verdict.environment,
+        window_end=iso(verdict.window_end),
+        severity=verdict.severity,
+        inputs_hash=verdict.inputs_hash,
+        reproduced=not problems,
+        problems=problems,
+        references=0 if evidence is None else len(evidence.references),
+        counts=0 if evidence is None else sum(len(slot.counts) for sums in evidence.sums for slot in sums.values()),
+        late_predictions=late,
+    )

@@ -1,0 +1,84 @@
+"""The rules with a fixed threshold that other tools have, to compare with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelwatch.simulation.features import Feature
+from modelwatch.simulation.scores import jensen_shannon_of, ks_of, psi_of, smallest_ks
+from modelwatch.simulation.traffic import HOUR, Integers
+
+DAY = 24 * HOUR
+# The look-backs of these rules, in the order in which their looks are counted.
+SPANS = (HOUR, DAY)
+
+Verdicts = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """A rule by which one feature drifts in one window. It knows no smallest sample: one value is enough.
+
+    span: its look-back in seconds. drifted: from the counts of the reference and of windows, shape (windows, cells), to
+    verdicts of shape (windows,); the cells are fine or coarse ones.
+    """
+
+    name: str
+    title: str
+    span: int
+    fine: bool
+    drifted: Callable[[Integers, Integers], Verdicts]
+
+
+def baselines(features: int) -> tuple[Baseline, ...]:
+    """The rules, for a model with so many features."""
+    return (
+        Baseline("psi_0.1_last_hour", "PSI > 0.1, last hour", HOUR, False, _psi_above(0.1)),
+        Baseline("psi_0.25_last_hour", "PSI > 0.25, last hour", HOUR, False, _psi_above(0.25)),
+        Baseline("psi_0.1_last_day", "PSI > 0.1, last day", DAY, False, _psi_above(0.1)),
+        Baseline("js_0.1_last_hour", "Jensen-Shannon > 0.1, last hour", HOUR, False, _js_above(0.1)),
+        Baseline("ks_0.05_last_day", "KS p < 0.05, last day", DAY, True, _ks_below(0.05)),
+        Baseline(
+            "ks_bonferroni_last_day",
+            "KS p < 0.05 / features, last day",
+            DAY,
+            True,
+            _ks_below(0.05 / features),
+        ),
+    )
+
+
+def judged_by(rules: tuple[Baseline, ...], feature: Feature, looks: Integers) -> Mapping[str, Verdicts]:
+    """What each rule says at each evaluation, by its name.
+
+    looks: shape (evaluations, spans, fine cells), the counts of the feature over SPANS.
+    """
+    coarse = np.add.reduceat(looks, feature.binning.coarse_starts, axis=-1)
+    reference = feature.reference
+    return {
+        rule.name: rule.drifted(
+            reference.fine if rule.fine else reference.coarse,
+            (looks if rule.fine else coarse)[:, SPANS.index(rule.span)],
+        )
+        for rule in rules
+    }
+
+
+def _psi_above(threshold: float) -> Callable[[Integers, Integers], Verdicts]:
+    return lambda reference, windows: psi_of(reference, windows) > threshold
+
+
+def _js_above(threshold: float) -> Callable[[Integers, Integers], Verdicts]:
+    return lambda reference, windows: jensen_shannon_of(reference, windows) > threshold
+
+
+def _ks_below(alpha: float) -> Callable[[Integers, Integers], Verdicts]:
+    def drifted(reference: Integers, windows: Integers) -> Verdicts:
+        limits = smallest_ks(alpha, int(reference.sum()), windows.sum(axis=1))
+        return np.asarray(ks_of(reference, windows) >= limits)
+
+    return drifted

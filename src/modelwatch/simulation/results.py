@@ -1,0 +1,159 @@
+"""What a simulation says, as it is printed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+import numpy as np
+
+from modelwatch.monitoring.rules import DriftRules
+from modelwatch.simulation.estimates import Delay, Rate
+from modelwatch.simulation.experiments import Month, Scenario
+from modelwatch.stats import chi_square_homogeneity, minimum_detectable_psi, samples_needed
+
+CELLS = 10
+NOT_TRIED = Delay(0.0, None, None, None)
+COUNTED = "(feature, evaluation) pairs at which the verdict says drift while nothing has changed"
+
+
+class LookBack(msgspec.Struct, frozen=True):
+    """What one look-back is good for with this traffic.
+
+    values: in the median window. share_decided: of windows that hold enough values for a verdict. min_detectable_psi:
+    the smallest shift that the median window shows with probability 0.8; None when it holds too few.
+    """
+
+    lookback: str
+    values: float
+    share_decided: float
+    min_detectable_psi: float | None
+
+
+class RuleResult(msgspec.Struct, frozen=True):
+    """How the service's own rule does.
+
+    false_alarms_per_model_month: findings, one for each feature and evaluation. alerts_per_model_month: what people
+    would be told: runs of evaluations with a finding in force about any feature. alpha: of a look that may spend a
+    whole interval's share of the budget; early looks have less. The delays at the top are those of the first shift.
+    """
+
+    false_alarms_per_model_month: float
+    standard_error: float | None
+    interval_95: tuple[float, float] | None
+    counted: str
+    alerts_per_model_month: float
+    evaluations_per_model_month: float
+    looks_per_model_month: float
+    alpha: float
+    median_delay_hours: float | None
+    p90_delay_hours: float | None
+    share_seen: float | None
+    delays: list[Delay]
+    lookbacks: list[LookBack]
+
+
+class BaselineResult(msgspec.Struct, frozen=True):
+    """How a rule with a fixed threshold does, looked at once an interval."""
+
+    title: str
+    false_alarms_per_model_month: float
+    standard_error: float | None
+    interval_95: tuple[float, float] | None
+    median_delay_hours: float | None
+    p90_delay_hours: float | None
+    share_seen: float | None
+    delays: list[Delay]
+
+
+class Simulation(msgspec.Struct, frozen=True):
+    """A configuration, tried on traffic that was drawn at random."""
+
+    features: int
+    rate_per_hour: float
+    arrivals: str
+    reference: int
+    months: int
+    shifts: list[float]
+    repetitions: int
+    horizon_hours: float
+    seed: int
+    budget: float
+    lookbacks: list[str]
+    interval_seconds: int
+    min_samples: int
+    psi_warning: float
+    psi_alert: float
+    persistence: str
+    on_new_data: bool
+    rule: RuleResult
+    baselines: dict[str, BaselineResult]
+
+
+def rule_result(
+    scenario: Scenario,
+    rules: DriftRules,
+    findings: Rate,
+    alerts: Rate,
+    months: Sequence[Month],
+    delays: list[Delay],
+) -> RuleResult:
+    """The result of the service's own rule."""
+    evaluations = float(np.mean([len(month.when.ends) for month in months]))
+    first = delays[0] if delays else NOT_TRIED
+    return RuleResult(
+        false_alarms_per_model_month=findings.mean,
+        standard_error=findings.standard_error,
+        interval_95=findings.interval_95,
+        counted=COUNTED,
+        alerts_per_model_month=alerts.mean,
+        evaluations_per_model_month=round(evaluations, 2),
+        looks_per_model_month=round(evaluations * scenario.features * len(rules.lookbacks), 2),
+        alpha=rules.alpha(scenario.features),
+        median_delay_hours=first.median_hours,
+        p90_delay_hours=first.p90_hours,
+        share_seen=first.share_seen,
+        delays=delays,
+        lookbacks=list(_lookbacks(scenario, rules, months)),
+    )
+
+
+def baseline_result(title: str, findings: Rate, delays: list[Delay]) -> BaselineResult:
+    """The result of a rule with a fixed threshold."""
+    first = delays[0] if delays else NOT_TRIED
+    return BaselineResult(
+        title=title,
+        false_alarms_per_model_month=findings.mean,
+        standard_error=findings.standard_error,
+        interval_95=findings.interval_95,
+        median_delay_hours=first.median_hours,
+        p90_delay_hours=first.p90_hours,
+        share_seen=first.share_seen,
+        delays=delays,
+    )
+
+
+def _lookbacks(scenario: Scenario, rules: DriftRules, months: Sequence[Month]) -> Iterable[LookBack]:
+    """How many values make a verdict possible depends on alpha: here it is that of a whole interval."""
+    alpha = rules.alpha(scenario.features)
+    reference = _spread(scenario.reference)
+    reach = samples_needed(reference, alpha)
+    needed = np.inf if reach is None else max(reach, rules.min_samples)
+    values = np.concatenate([month.when.values for month in months])
+    for index, name in enumerate(rules.lookbacks):
+        found = values[:, index]
+        median = float(np.median(found)) if len(found) else 0.0
+        df = chi_square_homogeneity(reference, _spread(int(median))).df if median >= needed else 0
+        yield LookBack(
+            lookback=name,
+            values=median,
+            share_decided=round(float((found >= needed).mean()), 4) if len(found) else 0.0,
+            min_detectable_psi=round(minimum_detectable_psi(scenario.reference, int(median), df, alpha), 4)
+            if df
+            else None,
+        )
+
+
+def _spread(values: int) -> list[int]:
+    """So many values, spread evenly over the coarse cells of a continuous feature."""
+    return [values * (cell + 1) // CELLS - values * cell // CELLS for cell in range(CELLS)]

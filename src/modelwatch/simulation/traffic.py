@@ -1,0 +1,106 @@
+"""When predictions come, when they are looked at, and how many each look finds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelwatch.config import BASE_WINDOW_SECONDS
+from modelwatch.monitoring.schedule import due_points
+
+Arrivals = Literal["even", "poisson"]
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+HOUR = 3_600
+# Whole predictions are not lost to the rounding of a rate such as 1/3 a second.
+ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Predictions by base window. Time 0 is when the simulation starts; before it there is history.
+
+    arrived: shape (windows,), predictions in each base window, oldest first. history: how many of the windows are
+    before time 0.
+    """
+
+    arrived: Integers
+    history: int
+
+    def until(self, times: Integers) -> Integers:
+        """How many predictions have come before these times: seconds, multiples of the base window."""
+        totals = np.concatenate(([0], np.cumsum(self.arrived)))
+        return np.asarray(totals[times // BASE_WINDOW_SECONDS + self.history])
+
+
+def traffic(rate: float, history: int, length: int, arrivals: Arrivals, rng: np.random.Generator) -> Traffic:
+    """Traffic of `rate` predictions an hour.
+
+    history, length: seconds before and after time 0, multiples of the base window. arrivals: `even` spaces predictions
+    evenly, `poisson` makes them come independently of one another; only that takes numbers from `rng`.
+    """
+    before, after = history // BASE_WINDOW_SECONDS, length // BASE_WINDOW_SECONDS
+    expected = rate * BASE_WINDOW_SECONDS / HOUR
+    if arrivals == "poisson":
+        return Traffic(rng.poisson(expected, before + after).astype(np.int64), before)
+    # Counted from time 0, so that a whole number of predictions an hour is the same number in every hour.
+    totals = np.floor(np.arange(-before, after + 1) * expected + ROUNDING).astype(np.int64)
+    return Traffic(np.diff(totals), before)
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The evaluations of some traffic, and the stretches that it falls into so that every look-back is a sum of them.
+
+    ends: shape (evaluations,), when each evaluation is, in seconds. elapsed: shape (evaluations,), seconds of budget
+    that each may spend. spans: the look-backs in seconds. sizes: shape (stretches,), predictions in each stretch.
+    shifted: shape (stretches,), whether it is after time 0. first: shape (evaluations, spans), the stretch with which
+    each look begins; last: shape (evaluations,), the one before which it ends.
+    """
+
+    ends: Integers
+    elapsed: Integers
+    spans: tuple[int, ...]
+    sizes: Integers
+    shifted: NDArray[np.bool_]
+    first: Integers
+    last: Integers
+
+    def looks(self, counts: Integers) -> Integers:
+        """The sums over each look of counts by stretch, shape (stretches, cells) -> (evaluations, spans, cells)."""
+        totals = np.vstack([np.zeros((1, counts.shape[1]), dtype=np.int64), np.cumsum(counts, axis=0)])
+        return np.asarray(totals[self.last][:, None, :] - totals[self.first])
+
+    @property
+    def values(self) -> Integers:
+        """How many predictions each look finds, shape (evaluations, spans)."""
+        return self.looks(self.sizes[:, None])[:, :, 0]
+
+
+def schedule(traffic: Traffic, spans: Sequence[int], interval: int, enough: int | None) -> Schedule:
+    """The evaluations after time 0, at which there was one too, by the rules of the service's own scheduler.
+
+    spans: look-backs in seconds, none longer than the history. interval, enough: as `due_points` takes them.
+    """
+    after = traffic.arrived[traffic.history :]
+    filled = np.flatnonzero(after)
+    windows = zip(((filled + 1) * BASE_WINDOW_SECONDS).tolist(), after[filled].tolist(), strict=True)
+    points = list(due_points(0, windows, interval=interval, enough=enough))
+    ends = np.array([point.end for point in points], dtype=np.int64)
+    starts = ends[:, None] - np.array(spans, dtype=np.int64)
+    # Time 0 is a border as well: no stretch is half before a shift and half after it.
+    cuts = np.unique(np.concatenate(([0], ends, starts.ravel())))
+    return Schedule(
+        ends=ends,
+        elapsed=np.array([point.elapsed for point in points], dtype=np.int64),
+        spans=tuple(spans),
+        sizes=np.diff(traffic.until(cuts)),
+        shifted=cuts[:-1] >= 0,
+        first=np.searchsorted(cuts, starts),
+        last=np.searchsorted(cuts, ends),
+    )

@@ -1,0 +1,89 @@
+"""One simulated feature, watched as the service watches a real one: by `judge`, and by the rules of persistence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from modelwatch.config import parse_lookback
+from modelwatch.monitoring.checks import Examination, Examined, Look
+from modelwatch.monitoring.conditions import Condition, advance
+from modelwatch.monitoring.evidence import DriftQuery, Evidence
+from modelwatch.monitoring.rules import DriftRules
+from modelwatch.monitoring.verdicts import judge, tolerance
+from modelwatch.monitoring.windows import Window
+from modelwatch.simulation.features import Feature
+from modelwatch.simulation.screening import Screen
+from modelwatch.simulation.traffic import Floats, Integers, Schedule
+from modelwatch.storage import StoredReference, Subject
+
+MODEL, SUBJECT = "simulated", Subject("feature", "feature")
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """How a model with so many subjects is watched on a schedule."""
+
+    rules: DriftRules
+    subjects: int
+    when: Schedule
+    alphas: Floats
+    screen: Screen
+
+    @classmethod
+    def on(cls, when: Schedule, rules: DriftRules, subjects: int) -> Watch:
+        """The watch of this schedule. A look at any subject spends what has accrued since the one before."""
+        spent = {elapsed: rules.alpha(subjects, elapsed=elapsed) for elapsed in np.unique(when.elapsed).tolist()}
+        alphas = np.array([spent[elapsed] for elapsed in when.elapsed.tolist()], dtype=np.float64)
+        looks = np.repeat(alphas, len(when.spans))
+        return cls(rules, subjects, when, alphas, Screen(looks, rules.psi_warning, rules.min_samples))
+
+    def findings(self, feature: Feature, looks: Integers) -> Iterator[tuple[int, bool]]:
+        """The evaluations at which there is a finding about the feature, and whether its verdict there says drift.
+
+        looks: shape (evaluations, spans, cells), in the coarse cells of the feature. An evaluation at which an earlier
+        finding is still in force, because calm has not lasted long enough, is one whose verdict does not say drift.
+        """
+        count = len(self.when.ends)
+        cells = looks.shape[-1]
+        passing = self.screen.passing(feature.reference.coarse, looks.reshape(-1, cells)).reshape(count, -1)
+        conditions: list[Condition] = []
+        done = 0
+        for candidate in np.flatnonzero(passing.any(axis=1)).tolist():
+            # Nothing to remember and nothing that may drift: such an evaluation changes nothing.
+            at = max(candidate, done)
+            while at < count and (at == candidate or conditions):
+                conditions = advance(conditions, self.examination(feature, looks[at], at))
+                for finding in (each.finding for each in conditions):
+                    if finding is not None:
+                        yield at, not finding.holding
+                at += 1
+            done = at
+
+    def examination(self, feature: Feature, found: Integers, at: int) -> Examination:
+        """What the evaluation with this number makes of the counts it found, shape (spans, cells)."""
+        rules, alpha, end = self.rules, float(self.alphas[at]), int(self.when.ends[at])
+        thresholds = rules.thresholds(SUBJECT.kind, SUBJECT.name)
+        allowed = tolerance(thresholds, None)
+        judged = []
+        for name, coarse in zip(rules.lookbacks, found, strict=True):
+            current = feature.profile(coarse)
+            judgement = judge(feature.reference, current, allowed, alpha, thresholds.min_samples)
+            judged.append(Look(Window(end - parse_lookback(name), end, name), current, allowed, judgement))
+        evidence = Evidence(
+            query=DriftQuery(MODEL, MODEL),
+            rules=rules,
+            generation=0,
+            watermark=end,
+            streams=1,
+            environments=(),
+            elapsed=int(self.when.elapsed[at]),
+            windows=tuple(look.window for look in judged),
+            sums=(),
+            references=(),
+        )
+        reference = StoredReference("", MODEL, None, SUBJECT, feature.reference, None, 0, MODEL, "active")
+        examined = Examined(SUBJECT, reference, thresholds, rules.ks_alpha, tuple(judged))
+        return Examination(evidence, alpha, self.subjects, (examined,), (SUBJECT,), ())

@@ -1,0 +1,144 @@
+"""The monitor configurations of models, revision by revision; what they were before is in the audit trail."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, select
+
+from modelwatch.config.monitors import MonitorConfig, canonical_json, parse_monitor
+from modelwatch.errors import Conflict
+from modelwatch.storage import tables
+from modelwatch.storage.audit import AuditEntry, append_audit
+from modelwatch.storage.engine import Store
+
+MAX_DECODED = 10_000
+_known: dict[str, MonitorConfig] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMonitor:
+    """The configuration of one model. revision: 1 for the first, growing. source: `api` or `file:<name>`."""
+
+    model: str
+    revision: int
+    config: MonitorConfig
+    source: str
+    updated_at: int
+    updated_by: str
+
+
+def monitor_of(connection: Connection, model: str) -> StoredMonitor | None:
+    """The monitor of a model, if it has one."""
+    row = connection.execute(select(tables.monitor).where(tables.monitor.c.model == model)).first()
+    return None if row is None else _monitor(row)
+
+
+def all_monitors(connection: Connection) -> list[StoredMonitor]:
+    """Every monitor, sorted by model."""
+    return [_monitor(row) for row in connection.execute(select(tables.monitor).order_by(tables.monitor.c.model))]
+
+
+def put_monitor(
+    store: Store,
+    model: str,
+    config: MonitorConfig,
+    *,
+    source: str,
+    actor: str,
+    now: int,
+    new_id: Callable[[], str],
+    expected_revision: int | None = None,
+) -> StoredMonitor:
+    """Sets a model's monitor; the model need not have sent anything yet. Nothing changes when it is the same already.
+
+    expected_revision: the revision that it has now, 0 for none; Raises Conflict when it has another.
+    """
+    text = canonical_json(config)
+    with store.write() as connection:
+        before = _locked(connection, store, model)
+        _check_revision(model, before, expected_revision)
+        if before is not None and canonical_json(before.config) == text and before.source == source:
+            return before
+        after = StoredMonitor(model, 1 if before is None else before.revision + 1, config, source, now, actor)
+        connection.execute(
+            store.upsert(tables.monitor),
+            {
+                "model": model,
+                "revision": after.revision,
+                "config": text,
+                "source": source,
+                "updated_at": now,
+                "updated_by": actor,
+            },
+        )
+        _audit(connection, "monitor.put", after, before, text, new_id)
+    return after
+
+
+def delete_monitor(
+    store: Store,
+    model: str,
+    *,
+    actor: str,
+    now: int,
+    new_id: Callable[[], str],
+    expected_revision: int | None = None,
+) -> bool:
+    """Removes a model's monitor, so that the settings count again. False when it had none. Raises Conflict."""
+    with store.write() as connection:
+        before = _locked(connection, store, model)
+        _check_revision(model, before, expected_revision)
+        if before is None:
+            return False
+        connection.execute(delete(tables.monitor).where(tables.monitor.c.model == model))
+        after = StoredMonitor(model, before.revision, before.config, before.source, now, actor)
+        _audit(connection, "monitor.delete", after, before, None, new_id)
+    return True
+
+
+def _locked(connection: Connection, store: Store, model: str) -> StoredMonitor | None:
+    store.exclusive(connection, f"monitor:{model}")
+    return monitor_of(connection, model)
+
+
+def _check_revision(model: str, before: StoredMonitor | None, expected: int | None) -> None:
+    found = 0 if before is None else before.revision
+    if expected is not None and expected != found:
+        raise Conflict(f"The monitor of {model!r} has revision {found}, not {expected}: somebody else has changed it.")
+
+
+def _audit(
+    connection: Connection,
+    action: str,
+    after: StoredMonitor,
+    before: StoredMonitor | None,
+    text: str | None,
+    new_id: Callable[[], str],
+) -> None:
+    detail = {
+        "revision": after.revision,
+        "source": after.source,
+        "before": None if before is None else json.loads(canonical_json(before.config)),
+        "after": None if text is None else json.loads(text),
+    }
+    append_audit(
+        connection,
+        AuditEntry(new_id(), after.updated_at, after.updated_by, action, f"monitor/{after.model}", json.dumps(detail)),
+    )
+
+
+def _monitor(row: Row[Any]) -> StoredMonitor:
+    return StoredMonitor(row.model, row.revision, _config(row.config), row.source, row.updated_at, row.updated_by)
+
+
+def _config(text: str) -> MonitorConfig:
+    found = _known.get(text)
+    if found is None:
+        if len(_known) >= MAX_DECODED:
+            _known.clear()
+        found = _known[text] = parse_monitor(json.loads(text))
+    return found

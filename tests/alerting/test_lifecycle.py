@@ -1,0 +1,388 @@
+"""The life of one alert, without a store."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelwatch.alerting.alerts import Alert, Change
+from modelwatch.alerting.flapping import FlapRule
+from modelwatch.alerting.lifecycle import Transition, acknowledge, assess, calm, match_silences, remind, resolve
+from modelwatch.errors import Conflict
+from modelwatch.findings import Assessment, FindingSeverity
+from tests.support.assessments import HOUR, T0, assessment, finding
+from tests.support.events import NOON, numbered
+
+FLAP = FlapRule(window_seconds=24 * HOUR, reopenings=3)
+Found = Mapping[str, FindingSeverity]
+
+
+def at(hour: float) -> int:
+    return NOON + int(hour * HOUR * 1_000_000)
+
+
+def after(alert: Alert | None, what: Assessment, flap: FlapRule = FLAP) -> Transition:
+    """The alert after an assessment, at the wall clock of its window end."""
+    found = assess(
+        alert, what, "feature_drift", now=what.window_end * 1_000_000, flap=flap, new_id=lambda: what.verdict_id
+    )
+    assert found is not None
+    return found
+
+
+def opened(found: Found | None = None) -> Alert:
+    return after(None, assessment(0, found or {"amount": "warning"})).alert
+
+
+def event_of(change: Change | None) -> str | None:
+    return None if change is None else change.event
+
+
+def subjects(alert: Alert) -> list[tuple[str, str]]:
+    return [member.key for member in alert.members]
+
+
+def test_a_first_finding_opens_an_alert() -> None:
+    alert, change = after(None, assessment(0, {"amount": "warning", "country": "alert"}))
+    assert (alert.state, alert.severity, alert.sequence, event_of(change)) == ("firing", "alert", 1, "firing")
+    assert subjects(alert) == [("1", "country"), ("1", "amount")]
+    assert alert.started_at == T0 * 1_000_000
+    assert alert.data_until == T0 * 1_000_000
+
+
+def test_nothing_found_opens_nothing() -> None:
+    what = assessment(0)
+    assert assess(None, what, "feature_drift", now=0, flap=FLAP, new_id=numbered()) is None
+
+
+def test_the_same_members_with_new_numbers_are_no_news_but_are_kept() -> None:
+    what = assessment(1)
+    fresh = finding("amount", score=0.19, window_end=what.window_end)
+    alert, change = after(opened(), Assessment(**{**_fields(what), "findings": (fresh,)}))
+    assert change is None
+    assert alert.members[0].finding.score == 0.19
+    assert alert.members[0].verdict_id == "1@1"
+    assert alert.data_until == at(1)
+
+
+def test_a_new_member_is_told_and_one_that_recovers_is_not() -> None:
+    alert, change = after(opened(), assessment(1, {"amount": "warning", "country": "warning"}))
+    assert event_of(change) == "updated"
+    assert change is not None
+    assert change.added == (("1", "country"),)
+    alert, change = after(alert, assessment(2, {"country": "warning"}))
+    assert change is None
+    assert subjects(alert) == [("1", "country")]
+    assert [each.key for each in alert.recovered] == [("1", "amount")]
+
+
+def test_a_rise_of_the_severity_is_told_and_a_fall_is_not() -> None:
+    alert, change = after(opened(), assessment(1, {"amount": "alert"}))
+    assert (event_of(change), alert.severity) == ("updated", "alert")
+    alert, change = after(alert, assessment(2, {"amount": "warning"}))
+    assert (change, alert.severity, alert.peak) == (None, "warning", "alert")
+    alert, change = after(alert, assessment(3, {"amount": "alert"}))
+    assert event_of(change) == "updated"
+
+
+def test_a_second_member_that_gets_as_bad_as_the_worst_is_no_news() -> None:
+    alert, change = after(opened({"a": "alert", "b": "warning"}), assessment(1, {"a": "alert", "b": "alert"}))
+    assert change is None
+    assert {member.finding.severity for member in alert.members} == {"alert"}
+
+
+def test_an_assessment_speaks_of_its_own_version_only() -> None:
+    alert, change = after(opened(), assessment(0, {"country": "warning"}, version="2"))
+    assert event_of(change) == "updated"
+    alert, change = after(alert, assessment(1, {}, version="2"))
+    assert change is None
+    assert subjects(alert) == [("1", "amount")]
+    alert, change = after(alert, assessment(1, {}, version="1"))
+    assert (event_of(change), alert.state, alert.ended_at) == ("resolved", "resolved", at(1))
+
+
+def test_the_members_of_a_departed_version_go() -> None:
+    alert, change = after(opened(), assessment(1, {}, version="2", departed=("1",)))
+    assert (event_of(change), alert.state) == ("resolved", "resolved")
+
+
+def test_a_finding_of_a_kind_that_is_not_named_is_of_another_alert() -> None:
+    what = assessment(1, {"amount": "alert"}, kinds=("feature_drift", "prediction_drift"))
+    assert assess(None, what, "prediction_drift", now=0, flap=FLAP, new_id=numbered()) is None
+
+
+def test_of_two_findings_of_one_subject_the_worse_counts() -> None:
+    both = (finding("amount", "alert"), finding("amount", "warning"))
+    alert, _ = after(None, Assessment(**{**_fields(assessment(0)), "findings": both}))
+    assert [member.finding.severity for member in alert.members] == ["alert"]
+
+
+@pytest.mark.parametrize("open_first", [True, False])
+def test_a_repeat_changes_nothing(open_first: bool) -> None:
+    alert = after(opened(), assessment(2, {"amount": "warning"} if open_first else {})).alert
+    for hour in (2, 1, 0):
+        assert after(alert, assessment(hour, {"country": "alert"})) == (alert, None)
+
+
+def test_a_second_verdict_on_the_same_window_counts() -> None:
+    alert = opened()
+    again = assessment(0, {"country": "warning"}, verdict_id="after a new reference")
+    alert, change = after(alert, again)
+    assert subjects(alert) == [("1", "country")]
+    assert event_of(change) == "updated"
+    assert after(alert, assessment(0, {"amount": "warning"})) == (alert, None)
+    assert after(alert, again) == (alert, None)
+
+
+def test_an_acknowledgement_has_an_actor_and_a_note_and_holds_while_it_gets_no_worse() -> None:
+    alert, change = acknowledge(opened(), actor="ann", note="looking", now=at(1))
+    assert alert.state == "acknowledged"
+    assert change is not None
+    assert (change.event, change.actor, change.note) == ("acknowledged", "ann", "looking")
+    alert, change = after(alert, assessment(1, {"amount": "warning", "country": "warning"}))
+    assert (event_of(change), alert.state) == ("updated", "acknowledged")
+    alert, change = after(alert, assessment(2, {"amount": "alert"}))
+    assert (event_of(change), alert.state, alert.acknowledgement) == ("updated", "firing", None)
+
+
+def test_to_acknowledge_twice_changes_nothing_unless_somebody_else_does() -> None:
+    alert = acknowledge(opened(), actor="ann", note=None, now=at(1)).alert
+    assert acknowledge(alert, actor="ann", note=None, now=at(2)) == (alert, None)
+    taken_over = acknowledge(alert, actor="bob", note=None, now=at(2)).alert
+    assert taken_over.acknowledgement is not None
+    assert taken_over.acknowledgement.actor == "bob"
+
+
+def test_what_is_resolved_can_be_neither_acknowledged_nor_resolved() -> None:
+    alert = after(opened(), assessment(1)).alert
+    with pytest.raises(Conflict):
+        acknowledge(alert, actor="ann", note=None, now=at(2))
+    with pytest.raises(Conflict):
+        resolve(alert, actor="ann", note=None, now=at(2))
+
+
+class TestResolvedByAPerson:
+    def resolved(self, found: Found | None = None) -> Alert:
+        return resolve(opened(found), actor="ann", note="known", now=at(0.5)).alert
+
+    def test_says_who(self) -> None:
+        alert, change = resolve(opened(), actor="ann", note="known", now=at(0.5))
+        assert (alert.state, alert.resolved_by, event_of(change)) == ("resolved", "ann", "resolved")
+
+    def test_the_same_members_do_not_reopen_it(self) -> None:
+        alert = self.resolved({"amount": "alert"})
+        for hour in (1, 2, 30):
+            alert, change = after(alert, assessment(hour, {"amount": "alert" if hour > 1 else "warning"}))
+            assert (alert.state, change) == ("resolved", None)
+
+    def test_a_new_member_reopens_it_with_all_that_is_found(self) -> None:
+        alert = after(self.resolved(), assessment(1, {"amount": "warning"})).alert
+        alert, change = after(alert, assessment(2, {"amount": "warning", "country": "warning"}))
+        assert (alert.state, event_of(change)) == ("firing", "firing")
+        assert subjects(alert) == [("1", "amount"), ("1", "country")]
+        assert (alert.dismissed, alert.reopenings, alert.reopened) == ((), 1, ())
+
+    def test_another_version_brings_back_what_is_still_found_of_this_one(self) -> None:
+        alert, _ = after(self.resolved(), assessment(1, {"amount": "warning"}, version="2"))
+        assert subjects(alert) == [("1", "amount"), ("2", "amount")]
+
+    def test_a_worse_member_reopens_it(self) -> None:
+        alert, change = after(self.resolved(), assessment(1, {"amount": "alert"}))
+        assert (alert.state, event_of(change)) == ("firing", "firing")
+
+    def test_a_member_that_was_gone_in_between_reopens_it(self) -> None:
+        alert, change = after(self.resolved(), assessment(1))
+        assert change is None
+        alert, change = after(alert, assessment(2, {"amount": "warning"}))
+        assert event_of(change) == "firing"
+
+    def test_a_version_that_departed_has_been_gone(self) -> None:
+        alert = after(self.resolved(), assessment(5, version="2", departed=("1",))).alert
+        assert alert.dismissed == ()
+        assert event_of(after(alert, assessment(6, {"amount": "warning"})).change) == "firing"
+
+    def test_long_after_it_is_another_incident(self) -> None:
+        alert = after(self.resolved(), assessment(30, {"amount": "warning"})).alert
+        later, change = after(alert, assessment(31, {"amount": "alert"}))
+        assert later.id != alert.id
+        assert (event_of(change), later.sequence, later.reopenings) == ("firing", 1, 0)
+
+
+def test_an_alert_that_fires_again_soon_is_the_same_incident() -> None:
+    alert = after(opened(), assessment(1)).alert
+    again, change = after(alert, assessment(24, {"amount": "warning"}))
+    assert (again.id, again.state, again.reopenings, event_of(change)) == (alert.id, "firing", 1, "firing")
+    assert again.started_at == alert.started_at
+    assert (again.resolved_at, again.ended_at) == (None, None)
+
+
+def test_an_alert_that_fires_again_later_is_another_incident() -> None:
+    alert = after(opened(), assessment(1)).alert
+    again, change = after(alert, assessment(25, {"amount": "warning"}))
+    assert again.id != alert.id
+    assert again.fingerprint == alert.fingerprint
+    assert (again.sequence, again.reopenings, event_of(change)) == (1, 0, "firing")
+    assert again.opened_at > alert.opened_at
+
+
+def test_without_a_window_nothing_is_opened_again() -> None:
+    rule = FlapRule(window_seconds=0)
+    alert = after(opened(), assessment(1)).alert
+    assert after(alert, assessment(2, {"amount": "warning"}), rule).alert.id != alert.id
+
+
+def flap_until(hours: int) -> Alert:
+    """Found and gone, by turns, an hour each, from hour 0."""
+    alert = opened()
+    for hour in range(1, hours + 1):
+        alert = after(alert, assessment(hour, {} if hour % 2 else {"amount": "warning"})).alert
+    return alert
+
+
+def test_too_many_reopenings_within_the_window_are_flapping() -> None:
+    assert not flap_until(4).flapping
+    alert = flap_until(6)
+    assert (alert.flapping, alert.reopenings, alert.state, alert.flapped) == (True, 3, "firing", alert.sequence)
+
+
+def test_reopenings_outside_the_window_do_not_add_up() -> None:
+    alert = opened()
+    for round_ in range(1, 8):
+        alert = after(alert, assessment(20 * round_ - 10)).alert
+        alert = after(alert, assessment(20 * round_, {"amount": "warning"})).alert
+    assert (alert.reopenings, alert.flapping) == (7, False)
+
+
+def test_what_has_been_a_member_before_is_no_news_while_it_flaps() -> None:
+    alert = flap_until(6)
+    news = alert.news
+    alert = after(alert, assessment(7)).alert
+    alert, change = after(alert, assessment(8, {"amount": "warning"}))
+    assert (event_of(change), alert.news) == ("firing", news)
+    alert, change = after(alert, assessment(9, {"amount": "warning", "new": "warning"}))
+    assert alert.news == alert.sequence > news
+    alert, change = after(alert, assessment(10, {"amount": "alert"}))
+    assert alert.news == alert.sequence
+    alert = after(alert, assessment(11)).alert
+    alert, change = after(alert, assessment(12, {"amount": "alert"}))
+    assert alert.news < alert.sequence
+
+
+def test_a_flapping_alert_is_over_after_a_quiet_window_of_event_time() -> None:
+    alert = after(flap_until(6), assessment(7)).alert
+    assert calm(alert, flap=FLAP, now=at(500), window_end=T0 + 30 * HOUR) == (alert, None)
+    over, change = calm(alert, flap=FLAP, now=at(7), window_end=T0 + 31 * HOUR)
+    assert (event_of(change), over.flapping, over.state) == ("calmed", False, "resolved")
+
+
+def test_a_flapping_alert_is_over_after_a_quiet_window_by_the_clock() -> None:
+    alert = after(flap_until(6), assessment(7)).alert
+    alert = after(alert, assessment(8)).alert
+    assert calm(alert, flap=FLAP, now=at(31.9)) == (alert, None)
+    assert event_of(calm(alert, flap=FLAP, now=at(32)).change) == "calmed"
+
+
+def test_a_person_may_end_the_flapping() -> None:
+    alert = after(flap_until(6), assessment(7)).alert
+    over, change = resolve(alert, actor="ann", note=None, now=at(8))
+    assert (event_of(change), over.flapping, over.ended_at) == ("resolved", False, at(7))
+
+
+def test_silences_begin_with_the_first_and_end_with_the_last() -> None:
+    alert, change = match_silences(opened(), ["s1"], now=at(1))
+    assert (alert.state, event_of(change)) == ("silenced", "silenced")
+    alert, change = match_silences(alert, ["s2", "s1"], now=at(2))
+    assert (alert.silenced_by, change) == (("s1", "s2"), None)
+    assert match_silences(alert, ["s1", "s2"], now=at(3)) == (alert, None)
+    alert, change = match_silences(alert, [], now=at(3))
+    assert (alert.state, event_of(change)) == ("firing", "unsilenced")
+
+
+def test_an_acknowledged_alert_stays_acknowledged_when_it_is_silenced() -> None:
+    alert = acknowledge(opened(), actor="ann", note=None, now=at(1)).alert
+    assert match_silences(alert, ["s1"], now=at(2)).alert.state == "acknowledged"
+
+
+def test_a_resolved_alert_is_not_silenced() -> None:
+    alert = after(opened(), assessment(1)).alert
+    assert match_silences(alert, ["s1"], now=at(1)) == (alert, None)
+
+
+def test_people_are_reminded_only_of_what_fires() -> None:
+    alert = opened()
+    assert remind(alert, now=at(23.9), repeat_seconds=24 * HOUR) == (alert, None)
+    assert event_of(remind(alert, now=at(24), repeat_seconds=24 * HOUR).change) == "reminder"
+    assert remind(alert, now=at(1_000), repeat_seconds=0).change is None
+    for quiet in (
+        acknowledge(alert, actor="ann", note=None, now=at(1)).alert,
+        match_silences(alert, ["s1"], now=at(1)).alert,
+        after(alert, assessment(1)).alert,
+    ):
+        assert remind(quiet, now=at(1_000), repeat_seconds=HOUR).change is None
+
+
+FOUND = st.dictionaries(st.sampled_from("abc"), st.sampled_from(["warning", "alert"]), max_size=3)
+WORDS = st.lists(st.tuples(st.sampled_from("123"), st.integers(1, 30), FOUND), max_size=20)
+
+
+@given(WORDS)
+def test_the_alert_is_what_every_version_has_said_last(
+    words: list[tuple[str, int, dict[str, FindingSeverity]]],
+) -> None:
+    alert: Alert | None = None
+    hour, last, ids = 0, dict[str, dict[str, FindingSeverity]](), itertools.count()
+    sequences = dict[str, int]()
+    for version, hours, found in words:
+        hour += hours
+        last[version] = found
+        what = assessment(hour, found, version=version)
+        if alert is not None:
+            alert = calm(alert, flap=FLAP, now=0, window_end=what.window_end).alert
+        taken = assess(alert, what, "feature_drift", now=at(hour), flap=FLAP, new_id=lambda: f"incident-{next(ids)}")
+        if taken is not None:
+            alert, change = taken
+            assert assess(alert, what, "feature_drift", now=0, flap=FLAP, new_id=lambda: "never") == (alert, None)
+            if change is not None:
+                assert change.sequence == alert.sequence > sequences.get(alert.id, 0)
+                sequences[alert.id] = change.sequence
+        said = {(version, subject) for version, found in last.items() for subject in found}
+        in_force = set() if alert is None or not alert.is_open else set(subjects(alert))
+        assert in_force == said
+        if alert is not None and said:
+            worst = "alert" if any("alert" in found.values() for found in last.values()) else "warning"
+            assert alert.severity == worst
+
+
+@given(WORDS)
+def test_every_step_says_something_new(words: list[tuple[str, int, dict[str, FindingSeverity]]]) -> None:
+    alert: Alert | None = None
+    hour = 0
+    for version, hours, found in words:
+        hour += hours
+        before = alert
+        taken = assess(
+            alert,
+            assessment(hour, found, version=version),
+            "feature_drift",
+            now=at(hour),
+            flap=FlapRule(window_seconds=1_000 * HOUR, reopenings=0),
+            new_id=numbered("incident"),
+        )
+        if taken is None:
+            continue
+        alert, change = taken
+        was = set() if before is None or not before.is_open else set(subjects(before))
+        now = set(subjects(alert)) if alert.is_open else set()
+        rose = before is not None and (before.severity, alert.severity) == ("warning", "alert")
+        expected = (
+            "firing" if now and not was else "resolved" if was and not now else "updated" if now - was or rose else None
+        )
+        assert event_of(change) == expected
+
+
+def _fields(what: Assessment) -> dict[str, object]:
+    return {name: getattr(what, name) for name in what.__struct_fields__}

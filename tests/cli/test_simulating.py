@@ -1,0 +1,164 @@
+"""`modelwatch simulate`: the promise in numbers, as anybody can have them printed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelwatch.cli.simulating import in_words, parse_rate
+from modelwatch.config import Settings
+from modelwatch.monitoring import DriftRules
+from modelwatch.simulation import Scenario, simulate
+from tests.cli.conftest import REPOSITORY, RunCli
+
+FEW = ("--features", 3, "--months", 2, "--repetitions", 10)
+
+
+def full_size(folder: Path, *words: object) -> Any:
+    done = subprocess.run(
+        [sys.executable, "-m", "modelwatch", "simulate", "--json", *map(str, words)],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY / "src")},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return json.loads(done.stdout)
+
+
+@pytest.mark.timeout(300)
+def test_the_promise_at_a_budget_of_one(tmp_path: Path) -> None:
+    words = "--features 50 --rate 100/h --reference 10000 --months 24 --budget 1 --shift 0.5 --shift 1"
+    result = full_size(tmp_path, *words.split())
+    rule, naive = result["rule"], result["baselines"]["psi_0.1_last_hour"]
+    assert rule["evaluations_per_model_month"] == 720.0
+    assert rule["false_alarms_per_model_month"] <= 1.0
+    assert rule["interval_95"][1] <= 1.0
+    assert naive["false_alarms_per_model_month"] > 10_000
+    assert rule["median_delay_hours"] <= 4.0
+    assert [delay["shift"] for delay in rule["delays"]] == [0.5, 1.0]
+    assert rule["delays"][1]["median_hours"] <= 1.0
+    assert rule["share_seen"] == 1.0
+
+
+@pytest.mark.timeout(300)
+def test_the_promise_at_a_tenth_of_it(tmp_path: Path) -> None:
+    words = "--features 50 --rate 100/h --reference 10000 --months 48 --budget 0.1 --shift 0"
+    rule = full_size(tmp_path, *words.split())["rule"]
+    assert rule["alpha"] == pytest.approx(0.1 / (720 * 50 * 3))
+    assert rule["false_alarms_per_model_month"] <= 0.1
+
+
+def test_the_result_has_the_promised_shape(run_cli: RunCli) -> None:
+    done = run_cli("simulate", *FEW, "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    result = json.loads(done.stdout)
+    for rule in (result["rule"], *result["baselines"].values()):
+        assert rule["false_alarms_per_model_month"] >= 0
+        assert rule["median_delay_hours"] > 0
+    assert {"psi_0.1_last_hour", "psi_0.25_last_hour", "ks_0.05_last_day", "ks_bonferroni_last_day"} <= set(
+        result["baselines"]
+    )
+    assert "(feature, evaluation)" in result["rule"]["counted"]
+    assert result["seconds"] > 0
+    again = json.loads(run_cli("simulate", *FEW, "--json").stdout)
+    assert {**again, "seconds": 0} == {**result, "seconds": 0}
+
+
+def test_people_get_a_table_and_a_sentence(run_cli: RunCli) -> None:
+    done = run_cli("simulate", *FEW, "--shift", "2")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "PSI > 0.1, last hour" in done.stdout
+    assert "2 σ: median, 90 %" in done.stdout
+    assert "smallest PSI seen" in done.stdout
+    last = done.stdout.strip().splitlines()[-1]
+    assert last.startswith("Expect 0 false alarms a month for a model (budget 1, 95 %: 0 to 1.8)")
+    assert last.endswith("A shift of one feature is seen, in the median: 2 σ within 1 h.")
+
+
+def test_what_is_not_given_is_as_in_the_settings(run_cli: RunCli) -> None:
+    done = run_cli("simulate", *FEW, "--shift", 0, "--json", FALSE_ALARM_BUDGET="2", LOOKBACKS="2h,12h")
+    result = json.loads(done.stdout)
+    assert (result["budget"], result["lookbacks"], result["min_samples"]) == (2.0, ["2h", "12h"], 100)
+    words = "--budget 3 --lookbacks 1h --interval 30m --min-samples 70 --psi-warning 0.2 --psi-alert 0.5".split()
+    done = run_cli("simulate", *FEW, "--shift", 0, "--json", *words, "--persistence", "2/3", FALSE_ALARM_BUDGET="2")
+    result = json.loads(done.stdout)
+    assert [result[name] for name in ("budget", "lookbacks", "interval_seconds", "min_samples")] == [
+        3.0,
+        ["1h"],
+        1_800,
+        70,
+    ]
+    assert [result[name] for name in ("psi_warning", "psi_alert", "persistence")] == [0.2, 0.5, "2/3"]
+    assert result["rule"]["evaluations_per_model_month"] == 1_440.0
+
+
+def test_without_a_verdict_the_sentence_says_what_to_change() -> None:
+    scenario = Scenario(features=1, rate=0.1, months=1, repetitions=1)
+    result = simulate(scenario, DriftRules.of(Settings()))
+    assert in_words(result).startswith("No look-back ever holds enough values")
+    assert "longer look-backs" in in_words(result)
+
+
+def test_a_shift_below_the_threshold_is_told_as_unseen() -> None:
+    scenario = Scenario(features=1, months=2, shifts=(0.05,), repetitions=20)
+    text = in_words(simulate(scenario, DriftRules.of(Settings())))
+    assert text.endswith("0.05 σ within 72 h in 0% of all cases.")
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [("100/h", 100.0), ("5/min", 300.0), ("5/m", 300.0), ("2/s", 7_200.0), ("2400/d", 100.0), ("7.5", 7.5)],
+)
+def test_rates_have_units(text: str, rate: float) -> None:
+    assert parse_rate(text) == rate
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--rate", "many"),
+        ("--rate", "100/week"),
+        ("--rate", "0/h"),
+        ("--rate", "-5/h"),
+        ("--rate", "1000000/s"),
+        ("--features", "0"),
+        ("--reference", "0"),
+        ("--months", "0"),
+        ("--repetitions", "0"),
+        ("--shift", "nan"),
+        ("--shift", "1000"),
+        ("--shift", "large"),
+        ("--budget", "0"),
+        ("--budget", "a lot"),
+        ("--budget", ""),
+        ("--lookbacks", "7m"),
+        ("--interval", "90s"),
+        ("--interval", "2w"),
+        ("--min-samples", "0"),
+        ("--psi-warning", "-1"),
+        ("--psi-warning", "0.5"),
+        ("--psi-alert", "0.05"),
+        ("--persistence", "3/2"),
+        ("--persistence", "0/2"),
+        ("--persistence", "2/99"),
+        ("--persistence", "2"),
+        ("--arrivals", "never"),
+        ("--seed", "-1"),
+    ],
+)
+def test_wrong_options_are_named(run_cli: RunCli, option: str, value: str) -> None:
+    done = run_cli("simulate", f"{option}={value}")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert option in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "in the command line" not in done.stderr

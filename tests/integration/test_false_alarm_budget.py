@@ -1,0 +1,57 @@
+"""The promise, through the scheduler of a real store with an injected clock.
+
+What is said when nothing is wrong, and how long a real shift goes unseen. Every setting has its default: hourly
+evaluations, look-backs of 1 h, 6 h and 24 h.
+
+50 features, 100 predictions an hour, a reference of 10,000. Profiles are written as such traffic leaves them; from
+there on everything is the service's own code.
+"""
+
+from __future__ import annotations
+
+import statistics
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+from tests.support.months import hours_until_seen, live_through
+
+PROCESSES = 2
+
+
+@pytest.mark.timeout(1_500)
+def test_false_alarms_stay_within_the_budget(tmp_path: Path) -> None:
+    folders = [tmp_path / str(index) for index in range(PROCESSES)]
+    for folder in folders:
+        folder.mkdir()
+    with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
+        parts = pool.map(live_through, map(str, folders), [1, 2], [12, 12])
+        months = [month for part in parts for month in part]
+    assert len(months) == 24
+    assert {month.evaluations for month in months} == {720}
+    mean, strict, naive = (
+        sum(getattr(month, name) for month in months) / len(months) for name in ("findings", "strict", "naive")
+    )
+    print(
+        f"false findings per model and month: {mean:.2f} at budget 1, {strict:.2f} at budget 0.1;"
+        f" {naive:,.0f} with PSI > 0.1 on the last hour"
+    )
+    assert mean <= 1.0
+    assert strict <= 0.1
+    assert naive > 10_000
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("sigmas", "most_hours"), [(0.5, 4), (1.0, 1)])
+def test_a_shift_of_one_feature_is_found_in_time(tmp_path: Path, sigmas: float, most_hours: int) -> None:
+    folders = [tmp_path / str(index) for index in range(PROCESSES)]
+    for folder in folders:
+        folder.mkdir()
+    with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
+        parts = pool.map(hours_until_seen, map(str, folders), [3, 4], [sigmas] * 2, [16, 16])
+        delays = [delay for part in parts for delay in part]
+    seen = [13 if delay is None else delay for delay in delays]
+    print(f"a shift of {sigmas} sigma is found after {statistics.median(seen)} h in the median: {sorted(seen)}")
+    assert statistics.median(seen) <= most_hours

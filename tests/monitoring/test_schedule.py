@@ -1,0 +1,67 @@
+"""When streams are evaluated: by event time alone, so that a replay is looked at as live traffic was."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelwatch.monitoring.schedule import IDLE_SECONDS, Point, closed_until, due_points
+
+SECOND = 1_000_000
+NINE = 9 * 3_600
+
+WINDOWS = st.lists(st.tuples(st.integers(1, 40), st.integers(1, 120)), max_size=60).map(
+    lambda steps: [(300 * sum(step for step, _ in steps[: index + 1]), count) for index, (_, count) in enumerate(steps)]
+)
+
+
+@given(
+    WINDOWS, st.integers(1, 50).map(lambda n: n * 300), st.none() | st.integers(1, 300), st.lists(st.integers(0, 60))
+)
+def test_a_replay_gives_the_evaluations_that_live_operation_gives(
+    windows: list[tuple[int, int]], interval: int, enough: int | None, rounds: list[int]
+) -> None:
+    at_once = list(due_points(None, windows, interval=interval, enough=enough))
+    live: list[Point] = []
+    for known in [*sorted(rounds), len(windows)]:
+        previous = live[-1].end if live else None
+        closed = [window for window in windows[:known] if previous is None or window[0] > previous]
+        live += due_points(previous, closed, interval=interval, enough=enough)
+    assert live == at_once
+
+
+@given(WINDOWS, st.integers(1, 50).map(lambda n: n * 300), st.none() | st.integers(1, 300))
+def test_looks_never_spend_more_than_accrues(windows: list[tuple[int, int]], interval: int, enough: int | None) -> None:
+    points = list(due_points(None, windows, interval=interval, enough=enough))
+    assert all(0 < point.elapsed <= interval for point in points)
+    assert [point.end for point in points] == sorted({point.end for point in points})
+    if points:
+        assert sum(point.elapsed for point in points) <= points[-1].end - windows[0][0] + 300
+        assert points[0].end == windows[0][0]
+
+
+def test_a_window_closes_when_the_watermark_has_passed_it_by_the_grace() -> None:
+    def closed(seconds_past_nine: int) -> int:
+        latest = (NINE + seconds_past_nine) * SECOND
+        return closed_until(latest, arrived_at=latest, now=latest, grace=60)
+
+    assert (closed(59), closed(60), closed(300 + 59), closed(300 + 60)) == (NINE - 300, NINE, NINE, NINE + 300)
+
+
+def test_a_watermark_ahead_of_the_clock_closes_nothing_that_is_open_now() -> None:
+    now = (NINE + 70) * SECOND
+    assert closed_until((NINE + 7_200) * SECOND, arrived_at=now, now=now, grace=60) == NINE
+
+
+def test_the_last_window_of_a_silent_stream_closes_by_the_clock() -> None:
+    latest = (NINE + 10) * SECOND
+    long_after = latest + 7_200 * SECOND
+    assert closed_until(latest, arrived_at=long_after - IDLE_SECONDS * SECOND, now=long_after, grace=60) == NINE + 300
+    just_after = (NINE + 300 + 59) * SECOND
+    assert closed_until(latest, arrived_at=latest, now=just_after, grace=60) == NINE
+    assert closed_until(latest, arrived_at=latest, now=just_after + SECOND, grace=60) == NINE + 300
+
+
+def test_a_replay_in_progress_does_not_close_its_newest_window() -> None:
+    latest, now = (NINE + 10) * SECOND, (NINE + 10_000_000) * SECOND
+    assert closed_until(latest, arrived_at=now, now=now, grace=60) == NINE - 300

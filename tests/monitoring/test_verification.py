@@ -1,0 +1,85 @@
+"""Verdicts computed again from the evidence that was kept with them."""
+
+from __future__ import annotations
+
+import zlib
+
+import pytest
+from sqlalchemy import update
+
+from modelwatch.errors import UnknownResource
+from modelwatch.monitoring import DriftRules, verify_verdict
+from modelwatch.monitoring.evidence import decode_evidence, encode_evidence
+from modelwatch.storage import Store, StoredVerdict, evidence_of, tables, verdicts_of
+from tests.support.background import background, run_out
+from tests.support.events import NOON, Clock
+from tests.support.streams import HOUR, finish, normal, send, send_hours, set_reference
+
+RULES = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h", "6h", "24h"), 3_600)
+
+
+@pytest.fixture
+def verdicts(store: Store) -> list[StoredVerdict]:
+    """Some verdicts, the last of them an alert."""
+    clock = Clock(NOON + 100 * HOUR)
+    set_reference(store, normal(5_000, seed=99))
+    send_hours(store, clock, 8, shift_from=6)
+    finish(clock)
+    run_out(background(store, RULES, clock))
+    with store.read() as connection:
+        return verdicts_of(connection, "m", limit=100)[::-1]
+
+
+def test_every_verdict_comes_out_again_to_the_bit(store: Store, verdicts: list[StoredVerdict]) -> None:
+    assert verdicts[-1].severity == "alert"
+    for verdict in verdicts:
+        found = verify_verdict(store, verdict.id)
+        assert (found.reproduced, found.problems, found.late_predictions) == (True, [], 0)
+        assert found.counts > 0
+
+
+def test_late_predictions_and_new_references_do_not_change_it(store: Store, verdicts: list[StoredVerdict]) -> None:
+    clock = Clock(NOON + 200 * HOUR)
+    send(store, clock, normal(50), at=NOON + 3 * HOUR)
+    found = verify_verdict(store, verdicts[-1].id)
+    assert (found.reproduced, found.late_predictions) == (True, 50)
+    set_reference(store, normal(1_000, shift=2.0))
+    found = verify_verdict(store, verdicts[-1].id)
+    assert (found.reproduced, found.late_predictions) == (True, None)
+
+
+def test_evidence_that_was_changed_is_found_out(store: Store, verdicts: list[StoredVerdict]) -> None:
+    target = verdicts[-1].id
+    with store.read() as connection:
+        raw = evidence_of(connection, target)
+    assert raw is not None
+    evidence = decode_evidence(raw)
+    next(iter(evidence.sums[0].values())).counts[5] += 100
+    _overwrite(store, target, evidence=encode_evidence(evidence))
+    found = verify_verdict(store, target)
+    assert not found.reproduced
+    assert "it was changed" in found.problems[0]
+    assert "differs" in found.problems[1]
+
+
+def test_a_report_that_was_changed_is_found_out(store: Store, verdicts: list[StoredVerdict]) -> None:
+    target = verdicts[-1]
+    _overwrite(store, target.id, result=zlib.compress(target.result.replace(b'"alert"', b'"stable"')))
+    assert verify_verdict(store, target.id).problems == ["The report that comes out differs from the stored one."]
+
+
+def test_evidence_that_can_not_be_read_is_a_finding_not_a_crash(store: Store, verdicts: list[StoredVerdict]) -> None:
+    _overwrite(store, verdicts[0].id, evidence=b"nonsense")
+    found = verify_verdict(store, verdicts[0].id)
+    assert not found.reproduced
+    assert "can't be read" in found.problems[1]
+
+
+def test_a_verdict_that_is_not_there(store: Store) -> None:
+    with pytest.raises(UnknownResource, match="no verdict"):
+        verify_verdict(store, "nothing")
+
+
+def _overwrite(store: Store, identity: str, **columns: bytes) -> None:
+    with store.write() as connection:
+        connection.execute(update(tables.verdict).where(tables.verdict.c.id == identity).values(**columns))

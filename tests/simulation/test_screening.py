@@ -1,0 +1,88 @@
+"""The screen lets nothing through that it can rule out, and rules out nothing that `judge` would call drift."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from modelwatch.monitoring.verdicts import Tolerance, judge
+from modelwatch.simulation.features import Feature
+from modelwatch.simulation.screening import Screen, pearson_of
+from modelwatch.stats import Profile, categorical_binning, chi_square_homogeneity, psi
+
+CASES = 4_000
+
+
+def profiles(counts: NDArray[np.int64]) -> Profile:
+    """A profile of as many cells as there are counts."""
+    binning = categorical_binning([str(index) for index in range(len(counts) - 2)])
+    return Profile(binning, np.append(counts, [0, 0]))
+
+
+def case(rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """A reference and a window over the same cells: small or large, alike or not, with empty cells or without."""
+    cells = int(rng.integers(3, 13))
+    shares = rng.dirichlet(np.full(cells, rng.choice([0.3, 1.0, 100.0])))
+    moved = shares if rng.random() < 0.3 else np.roll(shares, 1) * rng.random() + shares
+    reference = rng.multinomial(int(10 ** rng.uniform(0, 5)), shares)
+    window = rng.multinomial(int(10 ** rng.uniform(0, 4)), moved / moved.sum())
+    return reference, window
+
+
+def test_the_screen_agrees_with_judge_on_thousands_of_cases() -> None:
+    rng = np.random.default_rng(1)
+    drifted = screened = exact = 0
+    for _ in range(CASES):
+        reference, window = case(rng)
+        alpha, threshold, least = float(10 ** rng.uniform(-7, -1.4)), float(rng.choice([0.01, 0.1, 0.3])), 30
+        passes = bool(Screen(np.array([alpha]), threshold, least).passing(reference, window[None])[0])
+        judgement = judge(profiles(reference), profiles(window), Tolerance(threshold, 1.0), alpha, least)
+        says_drift = judgement.severity in ("warning", "alert")
+        assert passes or not says_drift
+        drifted += says_drift
+        screened += not passes
+        _, merged = pearson_of(reference, window[None])
+        if not merged[0]:
+            exact += 1
+            significant = chi_square_homogeneity(reference, window).p_value < alpha
+            large = psi(reference, window) >= threshold
+            assert passes == (significant and large and window.sum() >= least)
+    # All three happen often enough to mean something.
+    assert min(drifted, screened, exact) > CASES / 10
+
+
+def test_the_statistic_is_pearsons_where_no_cells_are_merged() -> None:
+    rng = np.random.default_rng(2)
+    compared = 0
+    for _ in range(500):
+        reference, window = case(rng)
+        [statistic], [merged] = pearson_of(reference, window[None])
+        expected = chi_square_homogeneity(reference, window)
+        if not merged:
+            assert expected.pooled == ()
+            assert statistic == pytest.approx(expected.statistic, rel=1e-9, abs=1e-7)
+            compared += 1
+        else:
+            assert statistic >= expected.statistic - 1e-9
+    assert compared > 50
+
+
+def test_many_looks_are_screened_as_each_by_itself() -> None:
+    rng = np.random.default_rng(3)
+    feature = Feature.drawn(2_000, rng)
+    windows = rng.multinomial(rng.integers(1, 400, 300), feature.coarse_shares(0.4))
+    alphas = rng.choice([1e-5, 1e-3, 0.05], 300)
+    together = Screen(alphas, 0.1, 50).passing(feature.reference.coarse, windows)
+    alone = [
+        bool(Screen(alphas[[index]], 0.1, 50).passing(feature.reference.coarse, windows[[index]])[0])
+        for index in range(300)
+    ]
+    assert together.tolist() == alone
+    assert 30 < together.sum() < 270
+
+
+def test_a_window_without_values_passes_no_screen() -> None:
+    feature = Feature.drawn(100, np.random.default_rng(4))
+    nothing = np.zeros((1, feature.binning.n_coarse), dtype=np.int64)
+    assert not Screen(np.array([0.05]), 0.1, 1).passing(feature.reference.coarse, nothing)[0]

@@ -1,0 +1,117 @@
+"""A configuration tried on traffic: little traffic, a lot, other rules, and the same again from the same seed."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import msgspec
+import pytest
+
+from modelwatch.config import Settings
+from modelwatch.monitoring.rules import DriftRules
+from modelwatch.simulation import Scenario, Simulation, simulate, steps
+
+RULES = DriftRules.of(Settings())
+SMALL = Scenario(features=5, months=2, repetitions=20)
+
+
+def run(scenario: Scenario = SMALL, **changes: object) -> Simulation:
+    return simulate(scenario, dataclasses.replace(RULES, **changes))  # type: ignore[arg-type]
+
+
+def test_the_same_seed_gives_the_same_result_and_another_seed_another() -> None:
+    assert run() == run()
+    first, second = run(), run(dataclasses.replace(SMALL, seed=1))
+    assert msgspec.structs.replace(second, seed=0) != first
+
+
+def test_each_experiment_draws_its_own_numbers() -> None:
+    plain, without = run(), run(dataclasses.replace(SMALL, shifts=()))
+    names = plain.baselines.keys()
+    assert [plain.baselines[name].false_alarms_per_model_month for name in names] == [
+        without.baselines[name].false_alarms_per_model_month for name in names
+    ]
+    assert run(budget=0.1).baselines == plain.baselines
+
+
+def test_steps_are_counted_to_the_end() -> None:
+    done: list[int] = []
+    simulate(SMALL, RULES, done.append)
+    assert sum(done) == steps(SMALL) == 2 * 2 * 5 + 2 * 2 * 20
+
+
+def test_without_a_shift_there_is_no_delay() -> None:
+    result = run(dataclasses.replace(SMALL, shifts=(0.0,)))
+    assert (result.rule.delays, result.rule.median_delay_hours, result.rule.share_seen) == ([], None, None)
+    assert all(each.delays == [] for each in result.baselines.values())
+
+
+def test_the_first_shift_is_the_one_at_the_top() -> None:
+    rule = run(dataclasses.replace(SMALL, shifts=(2.0, 0.5))).rule
+    assert [delay.shift for delay in rule.delays] == [2.0, 0.5]
+    assert (rule.median_delay_hours, rule.p90_delay_hours) == (1.0, 1.0)
+    assert rule.delays[1].median_hours is not None
+    assert rule.delays[1].median_hours > 1.0
+
+
+def test_little_traffic_decides_on_the_longest_look_back_alone() -> None:
+    result = run(Scenario(features=10, rate=5, months=2, shifts=(2.0,), repetitions=40))
+    assert [(each.lookback, each.values, each.share_decided) for each in result.rule.lookbacks] == [
+        ("1h", 5.0, 0.0),
+        ("6h", 30.0, 0.0),
+        ("24h", 120.0, 1.0),
+    ]
+    assert [each.min_detectable_psi is None for each in result.rule.lookbacks] == [True, True, False]
+    assert result.rule.false_alarms_per_model_month <= 1.0
+    assert result.rule.share_seen == 1.0
+    assert result.rule.median_delay_hours is not None
+    assert 4 < result.rule.median_delay_hours < 16
+    # A threshold that knows nothing of chance takes five values for a drift, in every feature and every hour.
+    assert result.baselines["psi_0.1_last_hour"].false_alarms_per_model_month == pytest.approx(7_200, rel=0.01)
+
+
+def test_too_little_traffic_decides_nothing() -> None:
+    result = run(Scenario(features=3, rate=0.2, months=2, repetitions=10))
+    assert result.rule.false_alarms_per_model_month == 0.0
+    assert result.rule.evaluations_per_model_month == 144.0
+    assert [each.share_decided for each in result.rule.lookbacks] == [0.0, 0.0, 0.0]
+    assert (result.rule.median_delay_hours, result.rule.share_seen) == (None, 0.0)
+
+
+def test_a_lot_of_traffic_is_evaluated_every_five_minutes_and_seen_within_the_hour() -> None:
+    result = run(Scenario(features=4, rate=10_000, months=2, shifts=(0.5,), repetitions=30))
+    assert result.rule.evaluations_per_model_month == 8_640.0
+    assert result.rule.false_alarms_per_model_month == 0.0
+    assert result.rule.p90_delay_hours is not None
+    assert result.rule.p90_delay_hours < 1.0
+    waits = run(Scenario(features=4, rate=10_000, months=1, shifts=(0.5,), repetitions=30), on_new_data=False)
+    assert waits.rule.evaluations_per_model_month == 720.0
+    assert waits.rule.median_delay_hours == 1.0
+
+
+def test_predictions_that_come_by_chance_keep_the_budget_too() -> None:
+    result = run(Scenario(features=20, months=4, arrivals="poisson", repetitions=30))
+    assert result.rule.false_alarms_per_model_month <= 1.0
+    assert result.rule.evaluations_per_model_month > 720.0
+    assert 0.3 < result.rule.lookbacks[0].share_decided < 0.7
+
+
+def test_persistence_trades_time_for_calm() -> None:
+    scenario = dataclasses.replace(SMALL, months=8, shifts=(1.0,), repetitions=40)
+    once = run(scenario, budget=1_000.0, on_new_data=False)
+    twice = run(scenario, budget=1_000.0, on_new_data=False, alarms_needed=2, alarms_among=3)
+    assert (once.persistence, twice.persistence) == ("1/1", "2/3")
+    assert twice.rule.false_alarms_per_model_month < once.rule.false_alarms_per_model_month / 4
+    assert (once.rule.median_delay_hours, twice.rule.median_delay_hours) == (1.0, 2.0)
+
+
+def test_an_alert_is_a_run_of_findings_about_any_feature() -> None:
+    rule = run(Scenario(features=40, months=3, shifts=()), budget=1_000.0, psi_warning=0.02).rule
+    assert 0 < rule.alerts_per_model_month < rule.false_alarms_per_model_month
+
+
+def test_a_reference_that_is_too_small_decides_nothing() -> None:
+    result = run(Scenario(features=3, reference=8, months=1, repetitions=5, rate=200))
+    assert [each.share_decided for each in result.rule.lookbacks] == [0.0, 0.0, 0.0]
+    assert result.rule.false_alarms_per_model_month == 0.0
+    assert result.rule.interval_95 is None

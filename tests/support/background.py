@@ -1,0 +1,77 @@
+"""The background work of a service without its thread: rounds are run one by one, with time under control."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+
+from sqlalchemy import Connection
+
+from modelwatch.findings import Assessment
+from modelwatch.monitoring import Chores, DriftRules, Evaluator, Housekeeping
+from modelwatch.monitoring.evaluator import AssessmentSink
+from modelwatch.storage import Store
+
+
+def new_id() -> str:
+    """A fresh id."""
+    return uuid.uuid4().hex
+
+
+class Seen:
+    """Takes down what the background work says of itself."""
+
+    def __init__(self) -> None:
+        self.models: list[str] = []
+        self.failures = 0
+
+    def evaluated(self, model: str, seconds: float) -> None:
+        self.models.append(model)
+
+    def chores_failed(self) -> None:
+        self.failures += 1
+
+
+class Taken:
+    """Takes down the assessments that alerting would get."""
+
+    def __init__(self) -> None:
+        self.assessments: list[Assessment] = []
+
+    def take(self, connection: Connection, assessment: Assessment) -> None:
+        self.assessments.append(assessment)
+
+
+def background(
+    store: Store,
+    rules: DriftRules,
+    clock: Callable[[], int],
+    seen: Seen | None = None,
+    *,
+    sink: AssessmentSink | None = None,
+    holder: str = "me",
+    provisional_size: int = 200,
+    lease_seconds: float = 15.0,
+) -> Chores:
+    """Upkeep and evaluations under one lease, as a service does them."""
+    seen = seen or Seen()
+    housekeeping = Housekeeping(store, new_id=new_id, provisional_size=provisional_size, rotation_seconds=3_600)
+    evaluator = Evaluator(
+        store, rules, sink or Taken(), seen, timer=lambda: 0.0, new_id=new_id, round_seconds=lease_seconds / 3
+    )
+    return Chores(
+        store,
+        (housekeeping, evaluator),
+        seen,
+        holder=holder,
+        clock=clock,
+        timer=lambda: 0.0,
+        lease_seconds=lease_seconds,
+        tick_seconds=0.01,
+    )
+
+
+def run_out(chores: Chores) -> None:
+    """Rounds until nothing more is due."""
+    while chores.once() and chores.more:
+        pass
