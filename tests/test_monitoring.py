@@ -236,7 +236,7 @@ def test_health_and_versions(http: httpx.Client) -> None:
     assert http.get("/livez").json() == {"status": "alive"}
     for path in ("/health", "/readyz"):
         assert http.get(path).json()["status"] == "healthy"
-    assert http.get("/version").json()["schema_version"] == "0001"
+    assert http.get("/version").json()["schema_version"] == "0002"
 
 
 def test_metrics_count_what_was_received(http: httpx.Client, model: str) -> None:

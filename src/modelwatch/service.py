@@ -21,18 +21,23 @@ from sqlalchemy import Connection
 from starlette.types import ASGIApp
 
 from modelwatch.alerting import AlertBook, AlertPolicy, Delivery, build_channels, policy_of
+from modelwatch.alerting.deliveries import ChannelFacts
+from modelwatch.alerting.dispatch import Dispatch
 from modelwatch.api.app import build_app
 from modelwatch.api.fastpath import FastPath
 from modelwatch.api.state import ServiceState
 from modelwatch.api.wire import Decoder, Limits, uuid7
 from modelwatch.config import Settings, load_settings
+from modelwatch.config.channels import channel_configs
 from modelwatch.config.monitor_files import FiledMonitor, FileProblem, monitor_files, read_monitors
+from modelwatch.config.targets import channel_target
 from modelwatch.errors import SettingsError
 from modelwatch.exposition import Exposition
 from modelwatch.ingest import Batcher
 from modelwatch.monitoring import Chores, DriftRules, Evaluator, Housekeeping, Lease
 from modelwatch.storage import Ledger, Store, monitor_of, put_monitor
 from modelwatch.storage.migrations import migrate
+from modelwatch.web import build_pages
 
 # The event loop must not wait the default 5 ms for a writer thread that is busy counting.
 SWITCH_INTERVAL_SECONDS = 0.0005
@@ -40,16 +45,6 @@ SWITCH_INTERVAL_SECONDS = 0.0005
 LONGEST_ROUND_SECONDS = 4.0
 
 log = logging.getLogger(__name__)
-
-
-class _Uncounted:
-    """Hears of deliveries and keeps nothing."""
-
-    def delivered(self, channel: str, seconds: float) -> None: ...
-
-    def failed(self, channel: str, permanent: bool) -> None: ...
-
-    def dead(self, channel: str) -> None: ...
 
 
 def service_version() -> str:
@@ -111,8 +106,13 @@ def build_service(settings: Settings) -> ASGIApp:
     version = service_version()
     holder = f"{platform.node()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
     rules = DriftRules.of(settings)
+    channels = build_channels(settings, clock=microseconds_now, environ=os.environ)
     exposition = Exposition(
-        store=store, clock=microseconds_now, version=version, max_features=settings.metrics_max_features
+        store=store,
+        clock=microseconds_now,
+        version=version,
+        max_features=settings.metrics_max_features,
+        channels=tuple(channels),
     )
     ledger = Ledger(
         store,
@@ -129,7 +129,6 @@ def build_service(settings: Settings) -> ASGIApp:
         linger_seconds=settings.commit_linger_ms / 1_000,
         give_up_seconds=settings.request_timeout_seconds,
     )
-    channels = build_channels(settings, clock=microseconds_now, environ=os.environ)
     for filed in filed_monitors(settings.monitors_path, channels):
         source = f"file:{filed.path.name}"
         put_monitor(
@@ -152,7 +151,7 @@ def build_service(settings: Settings) -> ASGIApp:
         clock=microseconds_now,
         timer=time.perf_counter,
         rng=random.SystemRandom(),
-        observer=_Uncounted(),
+        observer=exposition.notifications,
         lease_seconds=settings.lease_seconds,
     )
 
@@ -196,7 +195,13 @@ def build_service(settings: Settings) -> ASGIApp:
         version=version,
         schema_version=schema,
         alerts=book,
-        delivery=delivery,
+        dispatch=Dispatch(
+            store, delivery, tuple(channels), clock=microseconds_now, timer=time.perf_counter, new_id=new_id
+        ),
+        channels=tuple(
+            ChannelFacts(name, config.kind, channel_target(config))
+            for name, config in channel_configs(settings, os.environ).items()
+        ),
     )
 
     @asynccontextmanager
@@ -217,4 +222,5 @@ def build_service(settings: Settings) -> ASGIApp:
             ledger.close()
             store.close()
 
-    return build_app(state, lifespan)
+    pages = build_pages(store, book, clock=microseconds_now, version=version)
+    return build_app(state, lifespan, pages)

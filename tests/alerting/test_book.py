@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from msgspec import structs
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
 from modelwatch.alerting.book import AlertBook
 from modelwatch.alerting.flapping import FlapRule
@@ -202,6 +205,7 @@ class TestSilence:
         pass_hours(desk, 1)
         pass_hours(desk, 1)
         assert (desk.alert().state, desk.events()) == ("firing", ["firing"])
+        assert desk.sent()[0].notice.summary.startswith("It was silenced until now. amount (version 1): ")
         assert desk.steps() == ["firing", "silenced", "unsilenced"]
 
     def test_what_is_over_before_the_silence_ends_is_never_told(self, desk: Desk) -> None:
@@ -479,34 +483,50 @@ def test_what_people_did_is_in_the_audit_trail(desk: Desk) -> None:
     assert entries[3].detail["note"] == "on it"
 
 
+def at_once(*works: Callable[[], None]) -> None:
+    """Does all of it at the same time, each in a thread of its own."""
+    start = threading.Barrier(len(works))
+    errors: list[BaseException] = []
+
+    def begin(work: Callable[[], None]) -> None:
+        start.wait()
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001  shown below
+            errors.append(error)
+
+    threads = [threading.Thread(target=begin, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+
+
 def test_two_books_at_once_tell_everything_once(desk: Desk) -> None:
     desk.policy = replace(desk.policy, repeat_seconds=HOUR)
     for index in range(5):
         desk.take(assessment(0, {"amount": "warning"}, model=f"model-{index}"))
     silence(desk, 2, Matcher("model", "model-0"))
     desk.clock.advance(2 * HOUR)
-    start = threading.Barrier(4)
-    errors: list[BaseException] = []
-
-    def work(book: AlertBook) -> None:
-        start.wait()
-        try:
-            for _ in range(3):
-                book.tick(desk.clock.now)
-        except BaseException as error:  # noqa: BLE001  shown below
-            errors.append(error)
-
-    threads = [threading.Thread(target=work, args=(desk.another_book(),)) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert errors == []
+    books = [desk.another_book() for _ in range(4)]
+    for _ in range(3):
+        at_once(*(partial(book.tick, desk.clock.now) for book in books))
     told: dict[str, list[str]] = {}
     for sent in desk.sent():
         told.setdefault(sent.notice.model, []).append(sent.event)
     # The silence has ended and nothing is new; the reminder comes with the next tick.
     assert told == {f"model-{index}": ["firing", "reminder"] for index in range(5)}
+
+
+def test_versions_that_are_evaluated_at_once_share_an_incident(desk: Desk) -> None:
+    def take(book: AlertBook, version: str) -> None:
+        with desk.store.write() as connection:
+            book.take(connection, assessment(0, {"amount": "warning"}, version=version))
+
+    at_once(*(partial(take, desk.another_book(), str(version)) for version in range(4)))
+    assert [member.version for member in desk.alert().members] == ["0", "1", "2", "3"]
+    assert desk.events() == ["firing"] + ["updated"] * 3
 
 
 def test_an_alert_that_can_not_be_dealt_with_does_not_keep_the_others(desk: Desk) -> None:
@@ -520,7 +540,7 @@ def test_an_alert_that_can_not_be_dealt_with_does_not_keep_the_others(desk: Desk
     with desk.store.write() as connection:
         connection.execute(text(ahead))
     desk.clock.advance(HOUR)
-    with pytest.raises(Exception, match="UNIQUE"):
+    with pytest.raises(IntegrityError):
         desk.book.tick(desk.clock.now)
     assert [sent.notice.model for sent in desk.sent() if sent.event == "reminder"] == ["model-1", "model-2"]
 

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
-from modelwatch.alerting.alerts import Alert, Change
+from modelwatch.alerting.alerts import Alert, Change, Told
 from modelwatch.alerting.flapping import FlapRule
 from modelwatch.alerting.lifecycle import Transition, acknowledge, assess, calm, match_silences, remind, resolve
 from modelwatch.errors import Conflict
@@ -84,7 +85,7 @@ def test_a_rise_of_the_severity_is_told_and_a_fall_is_not() -> None:
     alert, change = after(opened(), assessment(1, {"amount": "alert"}))
     assert (event_of(change), alert.severity) == ("updated", "alert")
     alert, change = after(alert, assessment(2, {"amount": "warning"}))
-    assert (change, alert.severity, alert.peak) == (None, "warning", "alert")
+    assert (change, alert.severity, alert.risen) == (None, "warning", 0)
     alert, change = after(alert, assessment(3, {"amount": "alert"}))
     assert event_of(change) == "updated"
 
@@ -257,19 +258,21 @@ def test_reopenings_outside_the_window_do_not_add_up() -> None:
     assert (alert.reopenings, alert.flapping) == (7, False)
 
 
-def test_what_has_been_a_member_before_is_no_news_while_it_flaps() -> None:
-    alert = flap_until(6)
-    news = alert.news
+def test_who_was_told_of_as_a_member_before_is_no_news_while_it_flaps() -> None:
+    alert = structs.replace(flap_until(6), told={"chat": Told("firing", 100)})
+    added = alert.added
     alert = after(alert, assessment(7)).alert
     alert, change = after(alert, assessment(8, {"amount": "warning"}))
-    assert (event_of(change), alert.news) == ("firing", news)
+    assert (event_of(change), alert.added) == ("firing", added)
     alert, change = after(alert, assessment(9, {"amount": "warning", "new": "warning"}))
-    assert alert.news == alert.sequence > news
-    alert, change = after(alert, assessment(10, {"amount": "alert"}))
-    assert alert.news == alert.sequence
-    alert = after(alert, assessment(11)).alert
-    alert, change = after(alert, assessment(12, {"amount": "alert"}))
-    assert alert.news < alert.sequence
+    assert (event_of(change), alert.added) == ("updated", alert.sequence)
+
+
+def test_a_member_that_nobody_was_told_of_is_news_when_it_comes_back_while_it_flaps() -> None:
+    alert = structs.replace(flap_until(6), told={"chat": Told("firing", 2)})
+    alert = after(alert, assessment(7)).alert
+    alert = after(alert, assessment(8, {"amount": "warning"})).alert
+    assert alert.added == alert.sequence
 
 
 def test_a_flapping_alert_is_over_after_a_quiet_window_of_event_time() -> None:

@@ -56,6 +56,8 @@ def test_a_pattern_matches_what_re_matches(pattern: str, texts: list[str]) -> No
         ("(a|)b", "b", True),
         ("a{,3}", "a{,3}", True),
         ("a{2}{", "aa{", True),
+        ("ab{0}c", "ac", True),
+        ("ab{0}c", "abc", False),
         (r"\D\W\S", "a-b", True),
         (r"\t", "\t", True),
         ("[a-]", "-", True),

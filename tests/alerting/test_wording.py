@@ -36,8 +36,8 @@ def test_one_member_is_told_at_length() -> None:
     assert said.summary == (
         "amount (version 1): > 310.5: 10 % of the reference, 28 % now. PSI is 0.31 (threshold for alert: 0.25), since"
         " 2025-06-15 15:05 UTC. Compared were 1,200 values of the 24h to 2025-06-15 15:05 UTC with a reference of"
-        " 10,000. Without any change, chance would show as much in 1 of 1 billion looks (p = 1e-09); the limit for an alarm"
-        " is 1 of 100,000 looks (α = 1e-05)."
+        " 10,000. Without any change, chance would show as much in 1 of 1 billion looks (p = 1e-09); the limit for an"
+        " alarm is 1 of 100,000 looks (α = 1e-05)."
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from modelwatch.config import Settings
 from modelwatch.monitoring.rules import DriftRules
-from modelwatch.simulation import Scenario, Simulation, simulate, steps
+from modelwatch.simulation import Arrivals, Scenario, Simulation, simulate, steps
 
 RULES = DriftRules.of(Settings())
 SMALL = Scenario(features=5, months=2, repetitions=20)
@@ -75,6 +75,13 @@ def test_too_little_traffic_decides_nothing() -> None:
     assert result.rule.false_alarms_per_model_month == 0.0
     assert result.rule.evaluations_per_model_month == 144.0
     assert [each.share_decided for each in result.rule.lookbacks] == [0.0, 0.0, 0.0]
+    assert (result.rule.median_delay_hours, result.rule.share_seen) == (None, 0.0)
+
+
+@pytest.mark.parametrize("arrivals", ["even", "poisson"])
+def test_traffic_that_has_dried_up_is_not_evaluated(arrivals: Arrivals) -> None:
+    result = run(Scenario(features=2, rate=0.01, months=2, repetitions=5, arrivals=arrivals))
+    assert result.rule.evaluations_per_model_month < 20
     assert (result.rule.median_delay_hours, result.rule.share_seen) == (None, 0.0)
 
 

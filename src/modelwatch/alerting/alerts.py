@@ -34,7 +34,7 @@ class Member(msgspec.Struct, frozen=True):
 
 
 class Recovered(msgspec.Struct, frozen=True):
-    """A member that is gone. since, until: seconds of event time."""
+    """A member that is gone. since, until: seconds of event time. news: as of the member; 0 if nobody was told."""
 
     version: str
     subject: str
@@ -73,20 +73,22 @@ class Acknowledgement(msgspec.Struct, frozen=True):
 class Waiting(msgspec.Struct, frozen=True):
     """What was put in the outbox for the end of quiet hours, `until` (microseconds); it may have gone out since.
 
-    belief and sequence: what the channel knows then. rows: how many notices they are.
+    belief, sequence and peak: what the channel knows then. rows: how many notices they are.
     """
 
     until: int
     belief: Belief
     sequence: int
+    peak: FindingSeverity
     rows: int
 
 
 class Told(msgspec.Struct, frozen=True):
-    """What a channel knows of the incident: whether it is on, and its news up to a step."""
+    """What a channel knows of the incident: whether it is on, its news up to a step, and the worst severity so far."""
 
     belief: Belief = "nothing"
     sequence: int = 0
+    peak: FindingSeverity | None = None
     waiting: Waiting | None = None
 
 
@@ -94,7 +96,7 @@ class Alert(msgspec.Struct, frozen=True, omit_defaults=True):
     """One incident: what is wrong with one model in one environment, in one respect.
 
     members: the findings in force, worst first; of a resolved alert, those at its end. recovered: what was a member and
-    is none now. dismissed: see Dismissed. severity: that of the worst member; peak: the highest it ever was.
+    is none now. dismissed: see Dismissed. severity: that of the worst member.
     sequence: the last step. revision: grows whenever it is written. risen, flapped: the step at which the severity rose
     to what it is, and at which the alert began to flap. reopened: event times of reopenings within the flap window.
     words: each version's last word. told: what each channel knows.
@@ -109,7 +111,6 @@ class Alert(msgspec.Struct, frozen=True, omit_defaults=True):
     kind: Kind
     state: State
     severity: FindingSeverity
-    peak: FindingSeverity
     members: tuple[Member, ...]
     sequence: int
     revision: int
@@ -139,9 +140,9 @@ class Alert(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.state != "resolved"
 
     @property
-    def news(self) -> int:
-        """The last step that brought something to tell of."""
-        return max(self.risen, self.flapped, *(member.news for member in self.members))
+    def added(self) -> int:
+        """The last step that brought a member of now."""
+        return max(member.news for member in self.members)
 
 
 class Change(msgspec.Struct, frozen=True):

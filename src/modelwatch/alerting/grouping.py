@@ -79,14 +79,17 @@ def still_dismissed(alert: Alert, assessment: Assessment, found: Mapping[str, Fi
     return tuple(kept)
 
 
+def told_before(alert: Alert) -> dict[MemberKey, int]:
+    """What people have been told of before as a member of this incident, and its news then."""
+    return {each.key: each.news for each in alert.recovered if each.news}
+
+
 def with_recovered(alert: Alert, members: Iterable[Member], until: int) -> tuple[Recovered, ...]:
     """All that have been members of the incident and are none among these; `until` is when the last of them went."""
     present = {member.key for member in members}
     gone = {each.key: each for each in alert.recovered}
-    if alert.is_open:
-        for member in alert.members:
-            finding = member.finding
-            gone[member.key] = Recovered(
-                member.version, finding.subject, finding.severity, finding.since, until, member.news
-            )
+    told = max((each.sequence for each in alert.told.values()), default=0)
+    for member in alert.members if alert.is_open else ():
+        finding, news = member.finding, member.news if member.news <= told else 0
+        gone[member.key] = Recovered(member.version, finding.subject, finding.severity, finding.since, until, news)
     return tuple(each for key, each in sorted(gone.items()) if key not in present)

@@ -32,6 +32,7 @@ from modelwatch.alerting.grouping import (
     newly_found,
     remaining,
     still_dismissed,
+    told_before,
     with_recovered,
 )
 from modelwatch.errors import Conflict
@@ -152,7 +153,6 @@ def _opened(
         kind=kind,
         state="firing",
         severity=severity,
-        peak=severity,
         members=ordered,
         sequence=0,
         revision=0,
@@ -175,7 +175,7 @@ def _went_on(alert: Alert, assessment: Assessment, found: dict[str, Finding], no
         return _stepped(_ended(alert, assessment.window_end, now), Change(alert.sequence + 1, "resolved", now))
     step = alert.sequence + 1
     # What came and went before is no news while the alert is flapping.
-    known = {each.key: each.news for each in alert.recovered} | before if alert.flapping else before
+    known = told_before(alert) | before if alert.flapping else before
     members = worst_first([*rest.values(), *newly_found(assessment, found, known, step)])
     added = tuple(member.key for member in members if member.key not in before)
     after = _with_members(alert, members, assessment.window_end, step)
@@ -210,7 +210,7 @@ def _found_after_the_end(
     if alert.resolved_by is None:
         reopened = (*recent_reopenings(reopened, assessment.window_end, flap), assessment.window_end)
     flapping = alert.flapping or is_flapping(reopened, flap)
-    known = {each.key: each.news for each in alert.recovered} if alert.flapping else {}
+    known = told_before(alert) if alert.flapping else {}
     others = [member for key, member in kept.items() if key[0] != assessment.version]
     members = worst_first([*others, *newly_found(assessment, found, known, step)])
     after = replace(
@@ -225,9 +225,7 @@ def _found_after_the_end(
         flapping=flapping,
         flapped=step if flapping and not alert.flapping else alert.flapped,
     )
-    after = _with_members(after, members, assessment.window_end, step)
-    if not flapping:
-        after = replace(after, risen=step)
+    after = replace(_with_members(after, members, assessment.window_end, step), risen=step)
     return _stepped(after, Change(step, "firing", now, added=tuple(member.key for member in members)))
 
 
@@ -235,7 +233,7 @@ def _with_members(alert: Alert, members: tuple[Member, ...], until: int, step: i
     """The open alert with these members; the severity follows from them."""
     severity = worst(member.finding.severity for member in members)
     risen = alert.risen
-    if rank(severity) > rank(alert.peak if alert.flapping else alert.severity):
+    if rank(severity) > rank(alert.severity):
         risen = step
     elif rank(severity) < rank(alert.severity):
         risen = 0
@@ -243,7 +241,6 @@ def _with_members(alert: Alert, members: tuple[Member, ...], until: int, step: i
         alert,
         members=members,
         severity=severity,
-        peak=worst((alert.peak, severity)),
         risen=risen,
         recovered=with_recovered(alert, members, until),
         started_at=min(alert.started_at, _began(members)),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from modelwatch.alerting.alerts import Alert, Belief, Change, Told, Waiting
+from modelwatch.alerting.alerts import Alert, Belief, Change, Told, Waiting, rank, worst
 from modelwatch.alerting.notices import Event
 from modelwatch.alerting.quiet_hours import quiet_until
 from modelwatch.alerting.routing import AlertPolicy, channels_for
@@ -50,18 +50,20 @@ def tell(alert: Alert, change: Change, policy: AlertPolicy, *, now: int, withhol
             continue
         waiting = known.waiting
         if waiting is not None and change.event == "acknowledged" and known.belief != "firing":
-            # What waits is the news of the alert itself: the acknowledgement follows it.
-            later = max(waiting.until, not_before)
-            told[channel] = replace(known, waiting=Waiting(waiting.until, "firing", change.sequence, waiting.rows + 1))
+            # What waits is the news of the alert itself: the acknowledgement follows it, and waits too if only for a
+            # moment, so that both can be taken back.
+            later = max(waiting.until, not_before, now + 1)
+            told[channel] = replace(known, waiting=replace(waiting, sequence=change.sequence, rows=waiting.rows + 1))
             tellings.append(Telling(channel, "acknowledged", later))
             continue
         if waiting is not None:
-            known, caught = _taken_back(known, waiting, withhold(channel, waiting.sequence))
+            caught = withhold(channel, waiting.sequence)
             withheld += [channel] * caught
+            known = _after_taking_back(known, waiting, caught)
         event = _event(known.belief, alert, change)
         if event is not None:
             tellings.append(Telling(channel, event, not_before))
-            known = _informed(known, event, change.sequence, not_before, now)
+            known = _informed(known, event, alert, change, not_before, now)
         told[channel] = known
     after = replace(alert, told={channel: known for channel, known in told.items() if known != Told()})
     if any(telling.event in ("firing", "updated", "reminder") for telling in tellings):
@@ -85,7 +87,8 @@ def _audience(alert: Alert, change: Change, policy: AlertPolicy) -> tuple[str, .
 def _is_owed(known: Told, alert: Alert, change: Change) -> bool:
     """Whether the channel, when it has heard all that waits for it, would still not know what the change says."""
     waiting = known.waiting
-    belief, sequence = (known.belief, known.sequence) if waiting is None else (waiting.belief, waiting.sequence)
+    then = known if waiting is None else Told(waiting.belief, waiting.sequence, waiting.peak)
+    belief = then.belief
     match change.event:
         case "resolved" | "calmed" | "acknowledged":
             return belief == "firing"
@@ -94,7 +97,7 @@ def _is_owed(known: Told, alert: Alert, change: Change) -> bool:
         case "reminder":
             return True
         case _:
-            return belief != "firing" or alert.news > sequence
+            return belief != "firing" or _is_news(then, alert)
 
 
 def _event(belief: Belief, alert: Alert, change: Change) -> Event | None:
@@ -114,21 +117,34 @@ def _event(belief: Belief, alert: Alert, change: Change) -> Event | None:
             return "reminder" if change.event == "reminder" else "updated"
 
 
-def _taken_back(known: Told, waiting: Waiting, caught: int) -> tuple[Told, int]:
+def _is_news(known: Told, alert: Alert) -> bool:
+    """Whether there is a member, a rise or a flapping that is not known yet.
+
+    While the alert is flapping its severity comes and goes too: only one that was never heard of is a rise.
+    """
+    if max(alert.added, alert.flapped) > known.sequence:
+        return True
+    if alert.flapping:
+        return known.peak is None or rank(alert.severity) > rank(known.peak)
+    return alert.risen > known.sequence
+
+
+def _after_taking_back(known: Told, waiting: Waiting, caught: int) -> Told:
     """What the channel knows after so many of the notices that waited for it were caught before they went out.
 
     They may have gone out in the meantime; the outbox alone knows.
     """
     if caught >= waiting.rows:
-        return replace(known, waiting=None), caught
-    return Told(waiting.belief, waiting.sequence), caught
+        return replace(known, waiting=None)
+    return Told(waiting.belief, waiting.sequence, waiting.peak)
 
 
-def _informed(known: Told, event: Event, sequence: int, not_before: int, now: int) -> Told:
+def _informed(known: Told, event: Event, alert: Alert, change: Change, not_before: int, now: int) -> Told:
     belief: Belief = "resolved" if event == "resolved" else "firing"
+    peak = alert.severity if known.peak is None else worst((known.peak, alert.severity))
     if not_before > now:
-        return replace(known, waiting=Waiting(not_before, belief, sequence, 1))
-    return Told(belief, sequence)
+        return replace(known, waiting=Waiting(not_before, belief, change.sequence, peak, 1))
+    return Told(belief, change.sequence, peak)
 
 
 def _why_not(alert: Alert, change: Change, policy: AlertPolicy, withheld: bool) -> str:

@@ -21,6 +21,8 @@ _decode_detail = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class AcknowledgementLine(msgspec.Struct, frozen=True):
+    """Who has taken an alert on."""
+
     actor: str
     note: str | None
     at: str
@@ -70,6 +72,8 @@ class RecoveredLine(msgspec.Struct, frozen=True):
 
 
 class ToldLine(msgspec.Struct, frozen=True):
+    """A channel that was told of a step, as which event, and from when on it goes out."""
+
     channel: str
     event: str
     not_before: str
@@ -192,15 +196,18 @@ def _acknowledgement(given: Acknowledgement) -> AcknowledgementLine:
 
 
 def member_line(member: Member) -> MemberLine:
+    """A member as it is shown."""
     return MemberLine(member.version, member.verdict_id, member.finding)
 
 
 def recovered_line(gone: Recovered) -> RecoveredLine:
+    """A former member as it is shown."""
     since, until = iso(gone.since * MICROSECONDS), iso(gone.until * MICROSECONDS)
     return RecoveredLine(gone.version, gone.subject, gone.severity, since, until)
 
 
 def step_line(row: StoredAlertEvent) -> StepLine:
+    """A step in an alert's life as it is shown."""
     record = step_of(row)
     return StepLine(
         sequence=row.sequence,
@@ -219,6 +226,7 @@ def step_line(row: StoredAlertEvent) -> StepLine:
 
 
 def delivery_line(record: DeliveryRecord) -> DeliveryLine:
+    """A row of the outbox as it is shown."""
     return DeliveryLine(
         key=record.key,
         channel=record.channel,
@@ -234,6 +242,7 @@ def delivery_line(record: DeliveryRecord) -> DeliveryLine:
 
 
 def audit_line(entry: AuditEntry) -> AuditLine:
+    """An entry of the audit trail as it is shown."""
     return AuditLine(entry.id, iso(entry.at), entry.actor, entry.action, entry.target, _decode_detail(entry.detail))
 
 

@@ -99,6 +99,10 @@ def _what_happened(alert: Alert, change: Change, event: Event, policy: AlertPoli
         yield f"It was flapping and has stayed resolved for {span(policy.flap.window_seconds)}."
     elif event == "resolved" and change.actor != SERVICE:
         yield f"Declared resolved by {who}{note}."
+    elif change.event == "silenced":
+        yield "A silence matches: nothing is told while it does."
+    elif change.event == "unsilenced":
+        yield "It was silenced until now."
     elif event == "updated" and change.event == "updated":
         added = [subject for _, subject in change.added]
         if added:
@@ -181,7 +185,7 @@ def _one_in(chance: float) -> str:
     """
     if chance < 1e-300:
         return "less than 1 of 10^300 looks"
-    times = float(f"{1 / chance:.2g}")
+    times = float(f"{1 / min(chance, 1.0):.2g}")
     if times >= 1e12:
         return f"1 of 10^{round(math.log10(times))} looks"
     size, word = next((size, word) for size, word in ((1e9, " billion"), (1e6, " million"), (1, "")) if times >= size)

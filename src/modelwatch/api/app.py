@@ -12,20 +12,26 @@ from starlette.types import ASGIApp
 
 from modelwatch.api import docs, openapi
 from modelwatch.api.fastpath import FastPath, count_refusal
+from modelwatch.api.origins import SameOrigin
 from modelwatch.api.problems import framework_problem
 from modelwatch.api.routes import api, operations
 from modelwatch.api.state import ServiceState
 from modelwatch.errors import RequestError, ServiceError
 
-DESCRIPTION = """Send predictions, set a reference, ask for drift.
+DESCRIPTION = """Send predictions, set a reference, ask for drift, see and silence alerts.
 
 Every acknowledged prediction counts exactly once; send the same id again after any error. Errors are
 `application/problem+json` (RFC 9457) and name the fields that are wrong.
 """
 
 
-def build_app(state: ServiceState, lifespan: Callable[[], AbstractAsyncContextManager[None]]) -> ASGIApp:
-    """The ASGI application of a service whose parts are in `state`; `lifespan` starts and stops them."""
+def build_app(
+    state: ServiceState, lifespan: Callable[[], AbstractAsyncContextManager[None]], pages: ASGIApp
+) -> ASGIApp:
+    """The ASGI application of a service whose parts are in `state`; `lifespan` starts and stops them.
+
+    pages: what people see, at /ui.
+    """
 
     @asynccontextmanager
     async def run(_app: FastAPI) -> AsyncIterator[None]:
@@ -44,6 +50,12 @@ def build_app(state: ServiceState, lifespan: Callable[[], AbstractAsyncContextMa
     app.state.service = state
     app.include_router(api)
     app.include_router(operations.router)
+    app.mount("/ui", pages)
+    app.add_middleware(
+        SameOrigin,
+        public_url=state.settings.reached_at,
+        refused=lambda error: count_refusal(state, error),
+    )
     docs.install(app)
     openapi.install(app)
     _install_problems(app, state)

@@ -11,7 +11,8 @@ import msgspec
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 
 # What the store can compare with: 64 bits, and text without NUL characters.
-_Position = tuple[Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)], Annotated[str, msgspec.Meta(pattern="^[^\\0]*$")]]
+_Number = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+_Name = Annotated[str, msgspec.Meta(pattern=r"\A[^\0]*\Z")]
 
 
 def cursor_of(position: tuple[int, str]) -> str:
@@ -27,7 +28,7 @@ def position_of(cursor: str) -> tuple[int, str]:
     """The position of a cursor. Raises InvalidInput when it is none of ours."""
     try:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        return msgspec.json.decode(raw, type=_Position)
+        return msgspec.json.decode(raw, type=tuple[_Number, _Name])
     except (binascii.Error, ValueError, msgspec.MsgspecError):
         problem = FieldError("/cursor", "Expected the next_cursor of the page before", excerpt(cursor))
         raise InvalidInput("The list can't be continued from there.", (problem,)) from None

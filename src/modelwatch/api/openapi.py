@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from modelwatch.api.problems import Problem
+from modelwatch.api.wire.actions import ActionBody, ActorBody, SilenceBody
 from modelwatch.config.monitors import MonitorConfig
 from modelwatch.events import DriftCheckBody, PredictionBody, ReferenceBody
 
@@ -152,6 +153,33 @@ BACKTEST_CONTENT = {
         }
     },
 }
+ACTION_CONTENT = {
+    "required": False,
+    "content": {
+        "application/json": {"schema": _ref(ActionBody), "example": {"actor": "ann", "note": "Looking at the feed."}}
+    },
+}
+ACTOR_CONTENT = {
+    "required": False,
+    "content": {"application/json": {"schema": _ref(ActorBody), "example": {"actor": "ann"}}},
+}
+SILENCE_CONTENT = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": _ref(SilenceBody),
+            "example": {
+                "matchers": [
+                    {"name": "model", "value": "fraud_detection_v2"},
+                    {"name": "environment", "value": "staging"},
+                ],
+                "duration": "8h",
+                "comment": "Load test until tonight.",
+                "actor": "ann",
+            },
+        }
+    },
+}
 METRICS_CONTENT: Responses = {
     200: {
         "description": "Metrics in the Prometheus text format, or OpenMetrics when the client accepts it",
@@ -161,6 +189,17 @@ METRICS_CONTENT: Responses = {
         },
     }
 }
+
+
+BODY_TYPES = (
+    PredictionBody,
+    PredictionBatchBody,
+    ReferenceBody,
+    DriftCheckBody,
+    ActionBody,
+    ActorBody,
+    SilenceBody,
+)
 
 
 def install(app: FastAPI) -> None:
@@ -175,7 +214,7 @@ def install(app: FastAPI) -> None:
                 description=app.description,
                 routes=app.routes,
             )
-            types = [*_answer_types, PredictionBody, PredictionBatchBody, ReferenceBody, DriftCheckBody]
+            types = [*_answer_types, *BODY_TYPES]
             types.sort(key=lambda kind: kind.__name__)
             _, components = msgspec.json.schema_components(types, ref_template=REF)
             components |= _monitor_components()

@@ -25,12 +25,14 @@ class SameOrigin:
 
     def __init__(self, app: ASGIApp, *, public_url: str, refused: Callable[[CrossSite], None]) -> None:
         self._app = app
-        self._public = urlsplit(public_url).netloc.lower()
+        self._public = _netloc(public_url)
         self._refused = refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] not in SAFE_METHODS and self._is_foreign(Headers(scope=scope)):
-            error = CrossSite("A browser sent this for a page of another site; it was refused, and nothing has changed.")
+            error = CrossSite(
+                "A browser sent this for a page of another site; it was refused, and nothing has changed."
+            )
             self._refused(error)
             await problem_response(error)(scope, receive, send)
             return
@@ -44,10 +46,10 @@ class SameOrigin:
         origin = headers.get("origin")
         if origin is None:
             return False
-        return urlsplit_netloc(origin) not in {headers.get("host", "").lower(), self._public}
+        return _netloc(origin) not in {headers.get("host", "").lower(), self._public}
 
 
-def urlsplit_netloc(origin: str) -> str | None:
+def _netloc(origin: str) -> str | None:
     """Host and port of an origin; None for `null` and what is no origin."""
     try:
         return urlsplit(origin).netloc.lower() or None

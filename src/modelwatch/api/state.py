@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from modelwatch.alerting import AlertBook, Delivery
+from modelwatch.alerting import AlertBook
+from modelwatch.alerting.deliveries import ChannelFacts
+from modelwatch.alerting.dispatch import Dispatch
 from modelwatch.api.wire import Decoder
 from modelwatch.config import Settings
 from modelwatch.ingest import Batcher
@@ -34,14 +36,15 @@ class ServiceState:
     decoder: Decoder
     rules: DriftRules
     metrics: Metrics
+    alerts: AlertBook
+    dispatch: Dispatch
+    channels: tuple[ChannelFacts, ...]
     clock: Callable[[], int]
     new_id: Callable[[], str]
     version: str
     schema_version: str
-    alerts: AlertBook
-    delivery: Delivery
 
     @property
     def channel_names(self) -> frozenset[str]:
         """The channels that are configured."""
-        return frozenset(self.delivery.channels)
+        return frozenset(channel.name for channel in self.channels)

@@ -229,7 +229,7 @@ def simulate(
         list[float] | None,
         typer.Option(help="Shift of one feature in standard deviations; 0: none. Repeat it.  [0.5 and 1]"),
     ] = None,
-    repetitions: Annotated[int, typer.Option(help="How often each shift is tried.", min=1, max=1_000_000)] = 500,
+    repetitions: Annotated[int, typer.Option(help="How often each shift is tried.", min=1, max=1_000_000)] = 1_000,
     budget: Annotated[str | None, typer.Option(help="False alarms per model in 30 days.  [FALSE_ALARM_BUDGET]")] = None,
     lookbacks: Annotated[str | None, typer.Option(help="Such as 1h,6h,24h.  [LOOKBACKS]")] = None,
     interval: Annotated[str | None, typer.Option(help="Between evaluations.  [DRIFT_CHECK_INTERVAL]")] = None,

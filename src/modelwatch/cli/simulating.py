@@ -142,13 +142,13 @@ def _show(result: Simulation) -> None:
 
     rule = result.rule
     say(
-        f"{result.features} features, {result.rate_per_hour:g} predictions an hour ({result.arrivals}),"
+        f"{result.features} features, {result.rate_per_hour:,g} predictions an hour ({result.arrivals}),"
         f" a reference of {result.reference:,}; {result.months} months, seed {result.seed}"
     )
     say(
         f"budget {result.budget:g}; look-backs {', '.join(result.lookbacks)}; PSI from {result.psi_warning:g};"
         f" at least {result.min_samples} values; every {_duration(result.interval_seconds)}"
-        f"{' or on new data' if result.on_new_data else ''}; {result.persistence} evaluations"
+        f"{' or on new data' if result.on_new_data else ''}; persistence {result.persistence}"
     )
     say()
     heads = [f"{delay.shift:g} σ: median, 90 %" for delay in rule.delays]
@@ -181,7 +181,7 @@ def in_words(result: Simulation) -> str:
             " fewer values for a verdict, a larger budget or a larger reference."
         )
     seen = [
-        f"within {delay.median_hours:.3g} h"
+        f"within {_hours(delay.median_hours)}"
         if delay.median_hours is not None
         else f"within {result.horizon_hours:g} h in {delay.share_seen:.0%} of all cases"
         for delay in rule.delays
@@ -198,7 +198,11 @@ def in_words(result: Simulation) -> str:
 
 def _delay(delay: Delay, horizon: float) -> str:
     hours = (delay.median_hours, delay.p90_hours)
-    return ", ".join(f"> {horizon:g} h" if each is None else f"{each:.3g} h" for each in hours)
+    return ", ".join(f"> {horizon:g} h" if each is None else _hours(each) for each in hours)
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:.3g} h" if hours >= 1 else f"{hours * 60:.0f} min"
 
 
 def _number(value: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from prometheus_client import CollectorRegistry, ProcessCollector, disable_created_metrics, values
 from prometheus_client.core import InfoMetricFamily, Metric
@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 
 from modelwatch.errors import SettingsError
 from modelwatch.exposition.counters import EventCounters
+from modelwatch.exposition.notifications import NotificationCounters
 from modelwatch.exposition.state import StateCollector
 from modelwatch.storage import Store
 
@@ -24,12 +25,22 @@ class Exposition:
 
     With several workers on a host, PROMETHEUS_MULTIPROC_DIR names a directory that they share and that was empty when
     the first one started. It must be set before prometheus_client is imported; raises SettingsError otherwise.
+    channels: names of those that are configured.
     """
 
-    def __init__(self, *, store: Store, clock: Callable[[], int], version: str, max_features: int) -> None:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        clock: Callable[[], int],
+        version: str,
+        max_features: int,
+        channels: Sequence[str] = (),
+    ) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         events = CollectorRegistry()
         self.counters = EventCounters(events, max_features)
+        self.notifications = NotificationCounters(events, channels)
         self._served = CollectorRegistry()
         if _shared_by_workers():
             MultiProcessCollector(self._served)  # type: ignore[no-untyped-call]
@@ -37,7 +48,7 @@ class Exposition:
             self._served.register(events)
             ProcessCollector(registry=self._served)
         self._served.register(_BuildInfo(version))
-        self._served.register(StateCollector(store, max_features, clock))
+        self._served.register(StateCollector(store, max_features, clock, channels))
 
     def rejected(self, reason: str) -> None:
         """Counts a request or a row that was not taken."""

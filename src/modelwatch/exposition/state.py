@@ -11,6 +11,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric, UnknownMetricFamil
 from prometheus_client.registry import Collector
 
 from modelwatch.errors import StoreUnavailable
+from modelwatch.exposition.alerts import ALERTS_A_MODEL, alert_families, read_alert_facts
 from modelwatch.monitoring.reports import DriftReport, SubjectReport
 from modelwatch.monitoring.verdicts import PRECEDENCE, Severity
 from modelwatch.storage import Store, StoredVerdict, latest_verdicts, oldest_reference_in_force
@@ -45,19 +46,23 @@ class StateCollector(Collector):
 
     `max_features`: how many features of a model are exported, worst first.
     `clock`: microseconds since 1970.
+    `channels`: the names of those that are configured.
     """
 
-    def __init__(self, store: Store, max_features: int, clock: Callable[[], int]) -> None:
+    def __init__(self, store: Store, max_features: int, clock: Callable[[], int], channels: Sequence[str] = ()) -> None:
         self._store = store
         self._max_features = max_features
         self._clock = clock
+        self._channels = channels
 
     def collect(self) -> Iterable[Metric]:
         """The gauges. While the store can't be reached only the health of the service, which is 0: never old values."""
+        now = self._clock()
         try:
             with self._store.read() as connection:
                 verdicts = latest_verdicts(connection)
                 references = oldest_reference_in_force(connection)
+                facts = read_alert_facts(connection, now)
         except StoreUnavailable as error:
             log.warning("The state gauges are left out of a scrape: %s", error.detail)
             return [_health(0)]
@@ -67,14 +72,16 @@ class StateCollector(Collector):
             if stream is not None:
                 by_model.setdefault(verdict.model, []).append(stream)
         families = _Families()
-        for model, streams in by_model.items():
-            self._add_model(families, model, streams)
-        now = self._clock()
+        alerts = alert_families(facts, self._channels, self._max_features)
+        for model in sorted({*by_model, *alerts.dropped}):
+            dropped = self._add_model(families, by_model.get(model, []))
+            families.dropped.add_metric((model,), dropped + alerts.dropped.get(model, 0))
         for model, created_at in sorted(references.items()):
             families.reference_age.add_metric((model,), round(max(now - created_at, 0) / DAY, 3))
-        return [_health(1), *families.all()]
+        return [_health(1), *families.all(), *alerts.families]
 
-    def _add_model(self, families: _Families, model: str, streams: Sequence[_Stream]) -> None:
+    def _add_model(self, families: _Families, streams: Sequence[_Stream]) -> int:
+        """Adds the streams of a model. Returns how many series were left out."""
         newest = sorted(streams, key=lambda stream: (-stream.verdict.window_end, stream.labels))[:STREAMS_A_MODEL]
         exported = _worst_features(newest, self._max_features)
         dropped = 0
@@ -91,7 +98,7 @@ class StateCollector(Collector):
                         family.add_metric(labels, value)
                 else:
                     dropped += len(samples)
-        families.dropped.add_metric((model,), dropped)
+        return dropped
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -158,7 +165,7 @@ class _Families:
         default_factory=lambda: UnknownMetricFamily(
             "ml_series_dropped_total",
             "Series left out of this answer now: features beyond METRICS_MAX_FEATURES, versions beyond the newest"
-            f" {STREAMS_A_MODEL}.",
+            f" {STREAMS_A_MODEL}, alerts beyond the worst {ALERTS_A_MODEL}.",
             labels=("model_name",),
         )
     )

@@ -34,7 +34,7 @@ class Scenario:
     reference: int = 10_000
     months: int = 24
     shifts: tuple[float, ...] = (0.5, 1.0)
-    repetitions: int = 500
+    repetitions: int = 1_000
     arrivals: Arrivals = "even"
     seed: int = 0
 

@@ -47,8 +47,8 @@ class Watch:
         finding is still in force, because calm has not lasted long enough, is one whose verdict does not say drift.
         """
         count = len(self.when.ends)
-        cells = looks.shape[-1]
-        passing = self.screen.passing(feature.reference.coarse, looks.reshape(-1, cells)).reshape(count, -1)
+        windows = looks.reshape(-1, looks.shape[-1])
+        passing = self.screen.passing(feature.reference.coarse, windows).reshape(looks.shape[:2])
         conditions: list[Condition] = []
         done = 0
         for candidate in np.flatnonzero(passing.any(axis=1)).tolist():

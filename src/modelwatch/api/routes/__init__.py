@@ -2,10 +2,22 @@
 
 from fastapi import APIRouter
 
-from modelwatch.api.routes import drift, models, monitors, operations, predictions, references, verdicts
+from modelwatch.api.routes import (
+    alerts,
+    audit,
+    channels,
+    drift,
+    models,
+    monitors,
+    operations,
+    predictions,
+    references,
+    silences,
+    verdicts,
+)
 
 api = APIRouter(prefix="/api/v1")
-for _module in (predictions, references, drift, models, verdicts, monitors):
+for _module in (predictions, references, drift, models, verdicts, monitors, alerts, silences, channels, audit):
     api.include_router(_module.router)
 
 __all__ = ["api", "operations"]

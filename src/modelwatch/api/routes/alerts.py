@@ -13,7 +13,15 @@ from fastapi import APIRouter, Query, Request, Response
 from modelwatch.alerting.alerts import Alert, State
 from modelwatch.alerting.reading import list_alerts, read_alert
 from modelwatch.alerting.text import iso
-from modelwatch.alerting.views import AlertDetail, AlertLine, DeliveryLine, MemberLine, RecoveredLine, StepLine, alert_line
+from modelwatch.alerting.views import (
+    AlertDetail,
+    AlertLine,
+    DeliveryLine,
+    MemberLine,
+    RecoveredLine,
+    StepLine,
+    alert_line,
+)
 from modelwatch.api.bodies import read_body
 from modelwatch.api.cursors import cursor_of, position_of
 from modelwatch.api.openapi import ACTION_CONTENT, answers
@@ -65,7 +73,7 @@ class MemberReport(msgspec.Struct):
 class AlertLinks(msgspec.Struct):
     """Addresses on this service: of the alert, of the page for people, of all verdicts on the model."""
 
-    self: str
+    alert: str
     page: str
     verdicts: str
 
@@ -181,7 +189,7 @@ def _report(detail: AlertDetail) -> AlertReport:
         events=list(detail.events),
         deliveries=list(detail.deliveries),
         links=AlertLinks(
-            self=f"/api/v1/alerts/{name}",
+            alert=f"/api/v1/alerts/{name}",
             page=f"/ui/alerts/{name}",
             verdicts=f"/api/v1/models/{quote(alert.model_name, safe='')}/drift",
         ),

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from modelwatch.alerting.reading import list_audit
 from modelwatch.alerting.views import AuditLine
@@ -29,8 +28,8 @@ class AuditList(msgspec.Struct):
 async def get_audit(
     request: Request,
     actor: Text = None,
-    action: Annotated[Text, Query(description="Such as `alert.acknowledge`.")] = None,
-    target: Annotated[Text, Query(description="Such as `silence/` and an id.")] = None,
+    action: Text = None,
+    target: Text = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:

@@ -35,7 +35,10 @@ class DeliveryList(msgspec.Struct):
 
 
 @router.get(
-    "/channels", summary="Channels and how they do", operation_id="list_channels", responses=answers({200: ChannelList}, 503)
+    "/channels",
+    summary="Channels and how they do",
+    operation_id="list_channels",
+    responses=answers({200: ChannelList}, 503),
 )
 async def get_channels(request: Request) -> Response:
     """Where each leads, without its secrets, what waits for it, and what became of its last delivery."""
@@ -56,20 +59,23 @@ async def get_channels(request: Request) -> Response:
     responses=answers({200: Trial}, 400, 404, 409, 413, 422, 503),
 )
 async def test_channel(request: Request, name: Name) -> Response:
-    """Sent now, once, past the outbox. 200 also when it was not delivered: `outcome` says so. 409 while another runs."""
+    """Sent now, once, past the outbox. 200 also when it was not delivered: see `outcome`. 409 while another runs."""
     service = state_of(request)
     actor = await _actor(request)
     return json_answer(await asyncio.to_thread(service.dispatch.try_out, name, actor=actor))
 
 
 @router.get(
-    "/deliveries", summary="Deliveries", operation_id="list_deliveries", responses=answers({200: DeliveryList}, 422, 503)
+    "/deliveries",
+    summary="Deliveries",
+    operation_id="list_deliveries",
+    responses=answers({200: DeliveryList}, 422, 503),
 )
 async def get_deliveries(
     request: Request,
     state: Annotated[OutboxState | None, Query(description="`dead`: what was given up.")] = None,
     channel: Text = None,
-    alert: Annotated[Text, Query(description="The id of an alert.")] = None,
+    alert: Text = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
@@ -79,9 +85,7 @@ async def get_deliveries(
 
     def work() -> DeliveryList:
         with service.store.read() as connection:
-            page = list_deliveries(
-                connection, state=state, channel=channel, alert_id=alert, before=before, limit=limit
-            )
+            page = list_deliveries(connection, state=state, channel=channel, alert_id=alert, before=before, limit=limit)
         return DeliveryList(list(page.deliveries), None if page.following is None else cursor_of(page.following))
 
     return json_answer(await asyncio.to_thread(work))

@@ -10,13 +10,13 @@ from pydantic import AfterValidator
 MOST_A_PAGE = 500
 
 
-def _storable(text: str) -> str:
-    if "\0" in text:
+def _storable(text: str | None) -> str | None:
+    if text is not None and "\0" in text:
         raise ValueError("Expected text without NUL characters")
     return text
 
 
-Text = Annotated[str | None, Query(min_length=1, max_length=512), AfterValidator(lambda text: text and _storable(text))]
+Text = Annotated[str | None, Query(min_length=1, max_length=512), AfterValidator(_storable)]
 Name = Annotated[str, Path(max_length=1_024), AfterValidator(_storable)]
 Actor = Annotated[str, Query(description="Who does it.")]
 Limit = Annotated[int, Query(ge=1, le=MOST_A_PAGE, description="The most that one page has.")]

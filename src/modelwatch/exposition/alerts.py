@@ -1,0 +1,106 @@
+"""State gauges of alerts: what is open, what was found so far, what waits for the channels, which silences there are.
+
+All of it is read from the store, so every replica serves the same and nothing is forgotten over a restart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from sqlalchemy import Connection
+
+from modelwatch.findings import SEVERITIES
+from modelwatch.storage.alerts import FLAPPING, StoredAlert, unfinished_alerts
+from modelwatch.storage.outbox import DEAD, PENDING, OutboxState, backlog
+from modelwatch.storage.silences import silences_in_force
+from modelwatch.storage.tallies import Begun, finding_counts
+
+WORST = SEVERITIES[-1]
+# A model that gets a new environment with every deployment would otherwise add series for ever.
+ALERTS_A_MODEL = 60
+
+
+@dataclass(frozen=True, slots=True)
+class AlertFacts:
+    """What the store says of alerts at one moment. findings: by model, then by subject and severity."""
+
+    alerts: tuple[StoredAlert, ...]
+    findings: Mapping[str, Mapping[Begun, int]]
+    outbox: Mapping[tuple[str, OutboxState], int]
+    silences: int
+
+
+@dataclass(frozen=True, slots=True)
+class AlertFamilies:
+    """The families, and how many series of each model were left out."""
+
+    families: tuple[Metric, ...]
+    dropped: Mapping[str, int]
+
+
+def read_alert_facts(connection: Connection, now: int) -> AlertFacts:
+    """The facts as of now, in microseconds."""
+    # What is flapping and resolved at the moment is not over, but it is not open either.
+    alerts = tuple(alert for alert in unfinished_alerts(connection) if alert.state != FLAPPING)
+    return AlertFacts(alerts, finding_counts(connection), backlog(connection), len(silences_in_force(connection, now)))
+
+
+def alert_families(facts: AlertFacts, channels: Iterable[str], max_features: int) -> AlertFamilies:
+    """What is exposed of them. channels: those that are configured; they have numbers even when nothing waits.
+
+    max_features: how many subjects of a model are exported, those with the most findings first.
+    """
+    states = GaugeMetricFamily(
+        "ml_alert_state",
+        "1 for every alert that is not resolved, in the state that it is in: firing, acknowledged or silenced.",
+        labels=("model_name", "environment", "kind", "severity", "state"),
+    )
+    findings = CounterMetricFamily(
+        "ml_drift_alerts_total",
+        "Findings that began, or rose to this severity, since the store was made; the same on every replica.",
+        labels=("model_name", "feature_name", "severity"),
+    )
+    dropped: dict[str, int] = {}
+    for model, alerts in _by_model(facts.alerts).items():
+        for alert in alerts[:ALERTS_A_MODEL]:
+            states.add_metric((model, alert.environment, alert.kind, alert.severity, alert.state), 1)
+        dropped[model] = len(alerts) - len(alerts[:ALERTS_A_MODEL])
+    for model, counts in facts.findings.items():
+        exported = _most_found(counts, max_features)
+        for (subject, severity), count in counts.items():
+            if subject in exported:
+                findings.add_metric((model, subject, severity), count)
+            else:
+                dropped[model] = dropped.get(model, 0) + 1
+    silences = GaugeMetricFamily("ml_silences_active", "Silences that are in force.", value=facts.silences)
+    return AlertFamilies((states, findings, *_outbox(facts.outbox, channels), silences), dropped)
+
+
+def _by_model(alerts: Iterable[StoredAlert]) -> dict[str, list[StoredAlert]]:
+    """The alerts of each model, the worst first and of those the oldest: those that are left out are the last."""
+    grouped: dict[str, list[StoredAlert]] = {}
+    for alert in sorted(alerts, key=lambda alert: (alert.severity != WORST, alert.opened_at, alert.id)):
+        grouped.setdefault(alert.model, []).append(alert)
+    return grouped
+
+
+def _most_found(counts: Mapping[Begun, int], most: int) -> set[str]:
+    totals: dict[str, int] = {}
+    for (subject, _), count in counts.items():
+        totals[subject] = totals.get(subject, 0) + count
+    return set(sorted(totals, key=lambda subject: (-totals[subject], subject))[:most])
+
+
+def _outbox(waiting: Mapping[tuple[str, OutboxState], int], channels: Iterable[str]) -> list[Metric]:
+    pending = GaugeMetricFamily(
+        "ml_outbox_pending",
+        "Notices that wait to be delivered, also those that wait for the end of quiet hours.",
+        labels=("channel",),
+    )
+    dead = GaugeMetricFamily("ml_outbox_dead", "Notices that were given up and not sent again.", labels=("channel",))
+    for channel in sorted({*channels, *(name for name, _ in waiting)}):
+        pending.add_metric((channel,), waiting.get((channel, PENDING), 0))
+        dead.add_metric((channel,), waiting.get((channel, DEAD), 0))
+    return [pending, dead]

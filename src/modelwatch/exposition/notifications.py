@@ -1,0 +1,50 @@
+"""Event counters of deliveries: what this process sent since it started."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+SEND_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+OUTCOMES = ("delivered", "retry", "permanent", "dead")
+
+
+class NotificationCounters:
+    """Implements what the delivery tells its observer.
+
+    channels: those that are configured; they have numbers from the start, so that rates are right.
+    """
+
+    def __init__(self, registry: CollectorRegistry, channels: Iterable[str]) -> None:
+        self._attempts = Counter(
+            "ml_notifications_total",
+            "Attempts to deliver: delivered, retry (it failed and may work later), permanent (it failed for good);"
+            " and, beside its attempts, each notice that was given up: dead.",
+            ("channel", "outcome"),
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "ml_notification_seconds",
+            "Time that the deliveries took which succeeded.",
+            ("channel",),
+            registry=registry,
+            buckets=SEND_BUCKETS,
+        )
+        for channel in channels:
+            self._seconds.labels(channel)
+            for outcome in OUTCOMES:
+                self._attempts.labels(channel, outcome)
+
+    def delivered(self, channel: str, seconds: float) -> None:
+        """Counts a notice that a channel has taken."""
+        self._attempts.labels(channel, "delivered").inc()
+        self._seconds.labels(channel).observe(seconds)
+
+    def failed(self, channel: str, permanent: bool) -> None:
+        """Counts an attempt that failed."""
+        self._attempts.labels(channel, "permanent" if permanent else "retry").inc()
+
+    def dead(self, channel: str) -> None:
+        """Counts a notice that was given up."""
+        self._attempts.labels(channel, "dead").inc()

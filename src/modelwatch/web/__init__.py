@@ -1,0 +1,5 @@
+"""Pages for people: what an alert says, what was told of it, and what can be done about it. No scripts."""
+
+from modelwatch.web.pages import build_pages
+
+__all__ = ["build_pages"]

@@ -1,0 +1,69 @@
+"""Where a subject moved: the cells of its verdict that say so, as bars."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import msgspec
+from sqlalchemy import Connection
+
+from modelwatch.alerting.views import MemberLine
+from modelwatch.monitoring import DriftReport
+from modelwatch.monitoring.conditions import KINDS
+from modelwatch.monitoring.reports import SubjectReport
+from modelwatch.storage import verdict_by_id
+from modelwatch.web.words import name, percent
+
+# One verdict a version; of more versions the page shows no cells.
+MOST_VERDICTS = 10
+FULL_WIDTH = 100.0
+
+_decode = msgspec.json.Decoder(DriftReport).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell: its share then and now, and how long the bars are, of 100."""
+
+    label: str
+    reference: str
+    current: str
+    reference_width: float
+    current_width: float
+
+
+Cells = dict[tuple[str, str, str], tuple[Cell, ...]]
+
+
+def cells_of(connection: Connection, members: Iterable[MemberLine]) -> Cells:
+    """The cells that moved most, by verdict, kind of alert and subject; nothing for verdicts that can't be read."""
+    ids = list(dict.fromkeys(member.verdict_id for member in members))[:MOST_VERDICTS]
+    found: Cells = {}
+    for verdict_id in ids:
+        verdict = verdict_by_id(connection, verdict_id)
+        if verdict is None:
+            continue
+        try:
+            report = _decode(verdict.result)
+        except msgspec.DecodeError:  # another release wrote it
+            continue
+        for subject in report.drift_results:
+            if subject.kind in KINDS:
+                found[verdict_id, KINDS[subject.kind], subject.feature_name] = _bars(subject)
+    return found
+
+
+def _bars(subject: SubjectReport) -> tuple[Cell, ...]:
+    longest = max((max(cell.reference, cell.current) for cell in subject.top_cells), default=0.0)
+    scale = FULL_WIDTH / longest if longest > 0 else 0.0
+    return tuple(
+        Cell(
+            label=name(cell.cell),
+            reference=percent(cell.reference),
+            current=percent(cell.current),
+            reference_width=round(cell.reference * scale, 2),
+            current_width=round(cell.current * scale, 2),
+        )
+        for cell in subject.top_cells
+    )

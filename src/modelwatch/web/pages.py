@@ -1,0 +1,193 @@
+"""The pages at /ui: a list of alerts, one alert, and what its buttons do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from urllib.parse import quote
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from modelwatch.alerting import AlertBook
+from modelwatch.alerting.reading import list_alerts, open_alerts, read_alert, read_silence
+from modelwatch.alerting.silences import Matcher, SilenceRequest
+from modelwatch.errors import FieldError, InvalidInput, RequestError, ServiceError, UnknownResource
+from modelwatch.storage import Store
+from modelwatch.web.alert_page import AlertView, alert_view
+from modelwatch.web.cells import cells_of
+from modelwatch.web.forms import read_form
+from modelwatch.web.list_page import ListView, chosen_tab, list_view, place_of
+from modelwatch.web.rendering import HEADERS, Renderer
+
+MICROSECONDS = 1_000_000
+SILENCES = {"1h": 3_600, "8h": 8 * 3_600, "7d": 7 * 86_400}
+RESOLVED_A_PAGE = 50
+SILENCES_SHOWN = 10
+# Who does what is done on a page, when the form has no name.
+SOMEBODY = "page"
+
+Clock = Callable[[], int]
+
+
+def build_pages(store: Store, book: AlertBook, *, clock: Clock, version: str) -> Starlette:
+    """The application for /ui. clock: microseconds. version: of the service."""
+    pages = _Pages(store, book, clock, Renderer(version))
+    assets = StaticFiles(directory=Path(str(files("modelwatch.web").joinpath("assets"))))
+    return Starlette(
+        routes=[
+            Route("/", pages.start),
+            Route("/alerts", pages.alerts),
+            Route("/alerts/{alert_id}", pages.alert),
+            Route("/alerts/{alert_id}/acknowledge", pages.acknowledge, methods=["POST"]),
+            Route("/alerts/{alert_id}/resolve", pages.resolve, methods=["POST"]),
+            Route("/alerts/{alert_id}/silence", pages.silence, methods=["POST"]),
+            Route("/alerts/{alert_id}/silences/{silence_id}/end", pages.end_silence, methods=["POST"]),
+            Mount("/assets", assets),
+        ],
+        exception_handlers={
+            RequestError: pages.problem,
+            ServiceError: pages.problem,
+            HTTPException: pages.problem,
+            Exception: pages.problem,
+        },
+    )
+
+
+class _Pages:
+    def __init__(self, store: Store, book: AlertBook, clock: Clock, renderer: Renderer) -> None:
+        self._store = store
+        self._book = book
+        self._clock = clock
+        self._render = renderer.page
+
+    async def start(self, _request: Request) -> Response:
+        return RedirectResponse("alerts", 307)
+
+    async def alerts(self, request: Request) -> Response:
+        view = await asyncio.to_thread(self._list, dict(request.query_params))
+        return self._render("alerts.html", root=_root(request), view=view)
+
+    async def alert(self, request: Request) -> Response:
+        view = await asyncio.to_thread(self._alert, _identity(request, "alert_id"))
+        return self._render("alert.html", root=_root(request), view=view)
+
+    async def acknowledge(self, request: Request) -> Response:
+        form, alert_id = await read_form(request), _identity(request, "alert_id")
+        await asyncio.to_thread(self._book.acknowledge, alert_id, actor=_actor(form), note=form.get("note"))
+        return _back(alert_id, "../")
+
+    async def resolve(self, request: Request) -> Response:
+        form, alert_id = await read_form(request), _identity(request, "alert_id")
+        await asyncio.to_thread(self._book.resolve, alert_id, actor=_actor(form), note=form.get("note"))
+        return _back(alert_id, "../")
+
+    async def silence(self, request: Request) -> Response:
+        form, alert_id = await read_form(request), _identity(request, "alert_id")
+        await asyncio.to_thread(self._silence, alert_id, form)
+        return _back(alert_id, "../")
+
+    async def end_silence(self, request: Request) -> Response:
+        form, alert_id = await read_form(request), _identity(request, "alert_id")
+        await asyncio.to_thread(self._book.end_silence, _identity(request, "silence_id"), actor=_actor(form))
+        return _back(alert_id, "../../../")
+
+    async def problem(self, request: Request, error: Exception) -> Response:
+        """An error as a page that says what is wrong."""
+        status, title, detail, headers = _described(error)
+        errors = error.errors if isinstance(error, RequestError) else ()
+        return self._render(
+            "problem.html",
+            root=_root(request),
+            status=status,
+            headers=headers,
+            title=title,
+            detail=detail,
+            errors=errors,
+        )
+
+    def _list(self, query: dict[str, str]) -> ListView:
+        tab = chosen_tab(query.get("state", "open"))
+        model = query.get("model") or None
+        before = place_of(query["before"]) if "before" in query else None
+        if model is not None and "\0" in model:
+            raise InvalidInput("There is no such list of alerts.", (FieldError("/model", "Expected a model's name"),))
+        with self._store.read() as connection:
+            alerts = [alert for alert in open_alerts(connection) if model in (None, alert.model_name)]
+            if tab != "resolved":
+                return list_view(tab, model, alerts, (), None, self._clock())
+            page = list_alerts(connection, state="resolved", model=model, before=before, limit=RESOLVED_A_PAGE)
+        return list_view(tab, model, alerts, page.alerts, page.following, self._clock())
+
+    def _alert(self, alert_id: str) -> AlertView:
+        now = self._clock()
+        with self._store.read() as connection:
+            detail = read_alert(connection, alert_id)
+            ids = detail.alert.silenced_by[:SILENCES_SHOWN]
+            silences = [read_silence(connection, silence_id, now=now) for silence_id in ids]
+            cells = cells_of(connection, [*detail.members, *detail.still_found])
+        return alert_view(detail, silences, cells, now)
+
+    def _silence(self, alert_id: str, form: dict[str, str]) -> None:
+        duration = SILENCES.get(form.get("duration", ""))
+        if duration is None:
+            problem = FieldError("/duration", f"Expected one of {', '.join(SILENCES)}")
+            raise InvalidInput("The silence is not valid.", (problem,))
+        with self._store.read() as connection:
+            alert = read_alert(connection, alert_id).alert
+        request = SilenceRequest(
+            matchers=(
+                Matcher("model", alert.model_name),
+                Matcher("environment", alert.environment),
+                Matcher("kind", alert.kind),
+            ),
+            ends_at=self._clock() + duration * MICROSECONDS,
+            comment=form.get("note") or f"From the page of alert {alert.alert_id}",
+        )
+        self._book.silence(request, actor=_actor(form))
+
+
+def _identity(request: Request, parameter: str) -> str:
+    """An id out of the address. Raises UnknownResource for what can be none."""
+    text: str = request.path_params[parameter]
+    if not text.isprintable():
+        raise UnknownResource("There is nothing at this address.")
+    return text
+
+
+def _actor(form: dict[str, str]) -> str:
+    return form.get("actor", SOMEBODY)
+
+
+def _root(request: Request) -> str:
+    """The relative way from the address to the service's root."""
+    path: str = request.scope["path"]
+    return "../" * path.removeprefix(request.scope.get("root_path", "")).count("/")
+
+
+def _back(alert_id: str, way: str) -> Response:
+    return Response(status_code=303, headers={**HEADERS, "Location": way + quote(alert_id, safe="")})
+
+
+def _described(error: Exception) -> tuple[int, str, str, dict[str, str]]:
+    """Status, title, text and headers of an error; one that is none of ours says nothing about its cause."""
+    match error:
+        case RequestError():
+            return error.status, error.title, error.detail, {}
+        case ServiceError():
+            return error.status, error.title, error.detail, {"Retry-After": str(error.retry_after)}
+        case HTTPException():
+            return (
+                error.status_code,
+                error.detail,
+                "There is nothing here for such a request.",
+                dict(error.headers or {}),
+            )
+        case _:
+            return 500, "The service made an error", "Its log has the details.", {}

@@ -1,0 +1,88 @@
+"""From predictions over HTTP to the people who are told: an incident is told once when it begins, and when it ends."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.doubles import Receiver, Reply, Request, eventually
+from tests.support.live_service import LiveService
+from tests.support.traffic import predictions, reference_values
+
+SECRET = "a-secret-for-this-test"
+HOURS, SHIFT = 20, range(8, 12)
+
+
+def send_history(client: httpx.Client, begin: datetime, hours: range) -> None:
+    """Two hundred predictions at the beginning of each hour; in the middle the amounts are shifted."""
+    for hour in hours:
+        moment = (begin + timedelta(hours=hour)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        shift = 2.0 if hour in SHIFT else 0.0
+        body = predictions(200, prefix=f"h{hour}", shift=shift, start=moment)
+        client.post("/predictions/batch", json=body).raise_for_status()
+
+
+def alerts(client: httpx.Client) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = client.get("/alerts").raise_for_status().json()["alerts"]
+    return found
+
+
+@pytest.mark.timeout(120)
+def test_a_shift_is_told_once_and_its_end_too(tmp_path: Path) -> None:
+    begin = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=HOURS + 2)
+    with (
+        Receiver(Reply(503), Reply(200)) as receiver,
+        LiveService(
+            tmp_path,
+            LOOKBACKS="1h",
+            ALERT_WEBHOOK_URL=receiver.url,
+            ALERT_WEBHOOK_SECRET=SECRET,
+            PUBLIC_URL="https://watch.example.org",
+        ) as service,
+        httpx.Client(base_url=f"{service.url}/api/v1", timeout=30) as client,
+    ):
+        client.post("/reference", json={"model_name": "fraud", "features": reference_values()}).raise_for_status()
+        send_history(client, begin, range(SHIFT.stop))
+        eventually(lambda: told_of(receiver, "feature_drift"), "the alert", 40)
+        [firing] = told_of(receiver, "feature_drift")
+        assert firing.json["status"] == "firing"
+        assert {each["labels"]["subject"] for each in firing.json["alerts"]} >= {"amount"}
+        assert firing.json["modelwatch"]["page_url"].startswith("https://watch.example.org/ui/alerts/")
+        check_signature(firing.headers, firing.body)
+        [drift] = [each for each in alerts(client) if each["kind"] == "feature_drift"]
+        assert drift["state"] == "firing"
+
+        send_history(client, begin, range(SHIFT.stop, HOURS))
+        eventually(
+            lambda: alerts(client) and all(each["state"] == "resolved" for each in alerts(client)), "the end", 40
+        )
+        kinds = {each["kind"] for each in alerts(client)}
+        eventually(lambda: len(receiver.requests) >= 1 + 2 * len(kinds), "the last notification", 30)
+        detail = client.get(f"/alerts/{drift['alert_id']}").json()
+
+    told: dict[str, list[str]] = {}
+    keys = [request.headers["Idempotency-Key"] for request in receiver.requests[1:]]
+    for request in receiver.requests[1:]:
+        told.setdefault(request.json["modelwatch"]["kind"], []).append(request.json["status"])
+    assert told == {kind: ["firing", "resolved"] for kind in kinds}
+    assert len(set(keys)) == len(keys)
+    assert receiver.requests[0].headers["Idempotency-Key"] in keys
+    assert all(delivery["state"] == "delivered" for delivery in detail["deliveries"])
+
+
+def told_of(receiver: Receiver, kind: str) -> list[Request]:
+    """What was taken about alerts of this kind; the first request was turned away."""
+    return [request for request in receiver.requests[1:] if request.json["modelwatch"]["kind"] == kind]
+
+
+def check_signature(headers: Any, body: bytes) -> None:
+    """As docs/channels.md tells receivers to do."""
+    signed = headers["X-Modelwatch-Timestamp"].encode() + b"." + body
+    expected = hmac.new(SECRET.encode(), signed, hashlib.sha256).hexdigest()
+    assert headers["X-Modelwatch-Signature"] == f"v1={expected}"

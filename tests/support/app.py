@@ -1,0 +1,66 @@
+"""The service's application in this process, without its background threads, over a store that tests write into."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from modelwatch.alerting.routing import AlertPolicy
+from modelwatch.config import load_settings
+from modelwatch.service import build_service
+from modelwatch.storage import Store
+from tests.support.assessments import Desk
+
+
+class App:
+    """An application and its store; `desk` writes alerts into the same store, on a clock of its own.
+
+    settings: of the service. Alerts of the desk go to the channels in `channels`.
+    """
+
+    def __init__(self, folder: Path, channels: tuple[str, ...] = ("hook",), **settings: str) -> None:
+        loaded = load_settings({"DATA_DIR": str(folder), **settings}, dotenv=None)
+        self.asgi = build_service(loaded)
+        self.store = Store(loaded.database_url)
+        self.desk = Desk(self.store, AlertPolicy(channels=channels))
+
+    def close(self) -> None:
+        self.store.close()
+
+    def request(self, method: str, path: str, **given: Any) -> httpx.Response:
+        """One request, answered. given: as httpx takes it."""
+
+        async def ask() -> httpx.Response:
+            transport = httpx.ASGITransport(app=self.asgi, raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url="http://watch.example:8000") as client:
+                return await client.request(method, path, **given)
+
+        return asyncio.run(ask())
+
+    def get(self, path: str, **query: Any) -> Any:
+        """The JSON of an answer that is 200."""
+        answer = self.request("GET", f"/api/v1/{path}", params=query)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def post(self, path: str, body: object = None, status: int = 200) -> Any:
+        """The JSON of an answer that has this status."""
+        given = {} if body is None else {"json": body}
+        answer = self.request("POST", f"/api/v1/{path}", **given)
+        assert answer.status_code == status, answer.text
+        return answer.json()
+
+    def problem(self, method: str, path: str, status: int, **given: Any) -> Any:
+        """The problem that a request is answered with."""
+        answer = self.request(method, f"/api/v1/{path}", **given)
+        assert answer.status_code == status, answer.text
+        assert answer.headers["content-type"] == "application/problem+json"
+        return answer.json()
+
+
+def pointers(problem: Any) -> list[str]:
+    """What the errors of a problem point at."""
+    return [error["pointer"] for error in problem["errors"]]

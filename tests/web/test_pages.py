@@ -1,0 +1,333 @@
+"""The pages: what they show, what their buttons do, and that they load and run nothing from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urljoin
+
+import httpx
+import pytest
+from sqlalchemy import update
+
+from modelwatch.config.monitors import parse_monitor
+from modelwatch.storage import tables
+from modelwatch.storage.monitors import put_monitor
+from tests.exposition.scraping import RULES, set_reference, traffic
+from tests.support.app import App
+from tests.support.assessments import assessment
+from tests.support.background import background, run_out
+from tests.support.events import NOON, numbered, open_ledger
+from tests.web.reading import Page
+
+BASE = "http://watch.example:8000"
+HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7*7 }}\u202e'
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[App]:
+    app = App(tmp_path, channels=("ml-team", "on-call"))
+    yield app
+    app.close()
+
+
+def visit(app: App, path: str, status: int = 200) -> Page:
+    """The page at an address; every answer must have the headers that keep it closed."""
+    answer = app.request("GET", path)
+    assert answer.status_code == status, answer.text
+    check_headers(answer)
+    return Page(answer.text)
+
+
+def check_headers(answer: httpx.Response) -> None:
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src" not in policy
+    assert "unsafe" not in policy
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["cache-control"] == "no-store"
+
+
+def press(app: App, path: str, button: str, **fields: str) -> httpx.Response:
+    """What the service answers to a button of the page at an address."""
+    [(form, (target, value))] = [
+        (form, form.buttons[button]) for form in visit(app, path).forms if button in form.buttons
+    ]
+    assert form.method == "post"
+    assert fields.keys() <= set(form.fields)
+    data = dict.fromkeys(form.fields, "") | fields | ({} if value is None else {"duration": value})
+    headers = {"Origin": BASE, "Sec-Fetch-Site": "same-origin"}
+    return app.request("POST", urljoin(BASE + path, target), data=data, headers=headers)
+
+
+def firing(app: App, **given: str) -> str:
+    """The address of the page of an alert that fires."""
+    app.desk.take(assessment(0, {"amount": "alert", "country": "warning"}, **given))  # type: ignore[arg-type]
+    return f"/ui/alerts/{app.desk.alerts()[-1].id}"
+
+
+def real_alert(app: App, version: str = "1") -> str:
+    """The address of the page of an alert that an evaluation has opened."""
+    set_reference(app.store)
+    open_ledger(app.store).commit(traffic(400, shift={"amount": 1.0}, version=version))
+    app.desk.clock.now = NOON + 400_000_000
+    run_out(background(app.store, RULES, app.desk.clock, sink=app.desk.book, provisional_size=10**9))
+    [alert] = [alert for alert in app.desk.alerts() if alert.kind == "feature_drift"]
+    return f"/ui/alerts/{alert.id}"
+
+
+def test_an_alert_says_what_drifts_by_how_much_and_how_sure_that_is(app: App) -> None:
+    page = visit(app, firing(app))
+    assert "Feature drift in fraud (production): amount, country" in page.text
+    assert "amount (version 1): > 310.5: 10 % of the reference, 28 % now. PSI is 0.31" in page.text
+    assert (
+        "alert amount version 1 PSI 0.31 0.25 1.0 × 10⁻⁹ 1.0 × 10⁻⁵ 1,200 10,000 1h 2025-06-15 15:05 UTC" in page.text
+    )
+    assert "warning country version 1 PSI 0.12 0.1" in page.text
+    assert "Drifting since 2025-06-15 15:05 UTC" in page.text
+
+
+def test_the_cells_of_the_verdict_show_where_a_subject_moved(app: App) -> None:
+    page = visit(app, real_alert(app))
+    assert "Where it moved" in page.text
+    assert page.tags.count("rect") == 10
+
+
+def test_every_link_of_a_page_leads_somewhere(app: App) -> None:
+    address = real_alert(app, version="a/b ü")
+    for path in (address, "/ui/alerts", "/ui/alerts?state=resolved&model=m"):
+        page = visit(app, path)
+        for target in [*page.links.values(), *page.loaded]:
+            assert urljoin(BASE + path, target).startswith(BASE)
+            answer = app.request("GET", urljoin(BASE + path, target))
+            assert answer.status_code == 200, target
+
+
+def test_the_life_of_an_alert_is_shown_newest_first_with_its_deliveries(app: App) -> None:
+    address = firing(app)
+    app.desk.book.acknowledge(app.desk.alert().id, actor="ann", note="provider sends cents")
+    table = tables.outbox
+    with app.store.write() as connection:
+        for channel, sequence, values in (
+            ("ml-team", 1, {"state": "delivered", "attempts": 1, "finished_at": NOON}),
+            ("on-call", 1, {"state": "dead", "attempts": 20, "finished_at": NOON, "last_error": "HTTP 500"}),
+            ("on-call", 2, {"attempts": 3, "last_error": "no connection"}),
+        ):
+            mine = (table.c.channel == channel) & (table.c.sequence == sequence)
+            connection.execute(update(table).where(mine).values(values))
+    text = visit(app, address).text
+    assert text.index("Acknowledged by ann") < text.index("Fired")
+    assert "“provider sends cents”" in text
+    assert "ml-team: delivered 2025-06-15 15:05 UTC" in text
+    assert "on-call: given up 2025-06-15 15:05 UTC, 20 attempts, HTTP 500" in text
+    assert "on-call: waiting not before 2025-06-15 15:05 UTC, 3 attempts, no connection" in text
+
+
+def test_why_nobody_was_told_is_shown(app: App) -> None:
+    app.desk.policy = type(app.desk.policy)()
+    assert "Nobody was told: no channel." in visit(app, firing(app)).text
+
+
+def test_the_labels_of_the_monitor_are_shown(app: App) -> None:
+    config = parse_monitor({"labels": {"team": "risk"}})
+    put_monitor(app.store, "fraud", config, source="api", actor="a", now=NOON, new_id=numbered("audit"))
+    assert "team risk" in visit(app, firing(app)).text
+
+
+def test_acknowledging_takes_the_name_and_the_note_and_leads_back(app: App) -> None:
+    address = firing(app)
+    answer = press(app, address, "Acknowledge", actor="Ann", note="on it")
+    assert answer.status_code == 303
+    check_headers(answer)
+    assert urljoin(str(answer.url), answer.headers["location"]) == BASE + address
+    page = visit(app, address)
+    assert "alert acknowledged" in page.text
+    assert "Acknowledged by Ann" in page.text
+    assert "Acknowledge anew" in page.forms[0].buttons
+
+
+def test_without_a_name_it_was_somebody_on_the_page(app: App) -> None:
+    press(app, firing(app), "Acknowledge")
+    assert app.desk.alert().acknowledgement is not None
+    assert app.desk.alert().acknowledgement.actor == "page"  # type: ignore[union-attr]
+
+
+def test_resolving_leaves_nothing_to_press_and_shows_what_is_still_found(app: App) -> None:
+    address = firing(app)
+    assert press(app, address, "Resolve", note="season").status_code == 303
+    page = visit(app, address)
+    assert page.forms == []
+    assert "Still found when it was declared resolved" in page.text
+
+
+def test_what_recovered_is_shown(app: App) -> None:
+    address = firing(app)
+    app.desk.take(assessment(1))
+    text = visit(app, address).text
+    assert "Recovered amount version 1, alert, 2025-06-15 15:05 UTC to 2025-06-15 16:05 UTC" in text
+
+
+@pytest.mark.parametrize(("button", "hours"), [("1 h", 1), ("8 h", 8), ("7 d", 168)])
+def test_silencing_covers_this_kind_of_alert_and_can_be_ended(app: App, button: str, hours: int) -> None:
+    address = firing(app)
+    assert press(app, address, button, actor="Ann", note="load test").status_code == 303
+    [silence] = app.get("silences")["silences"]
+    assert {matcher["name"]: matcher["value"] for matcher in silence["matchers"]} == {
+        "model": "fraud",
+        "environment": "production",
+        "kind": "feature_drift",
+    }
+    page = visit(app, address)
+    assert "by Ann: load test" in page.text
+    assert "alert silenced" in page.text
+    answer = press(app, address, "End this silence")
+    assert urljoin(str(answer.url), answer.headers["location"]) == BASE + address
+    assert app.desk.alert().state == "firing"
+    lasted = app.get("audit", action="silence.create")["entries"][0]["detail"]
+    assert lasted["ends_at"] - lasted["starts_at"] == pytest.approx(hours * 3_600_000_000, abs=10_000_000)
+
+
+def test_a_silence_without_a_note_says_where_it_comes_from(app: App) -> None:
+    address = firing(app)
+    press(app, address, "1 h")
+    [silence] = app.get("silences")["silences"]
+    assert silence["comment"] == f"From the page of alert {app.desk.alert().id}"
+
+
+@pytest.mark.parametrize(
+    ("path", "data", "status"),
+    [
+        ("{alert}/silence", {"duration": "2h"}, 422),
+        ("{alert}/silence", {}, 422),
+        ("{alert}/acknowledge", {"actor": "x" * 300}, 422),
+        ("{alert}/acknowledge", {f"f{index}": "x" for index in range(30)}, 400),
+        ("{alert}/acknowledge", {"note": "x" * 100_000}, 413),
+        ("{alert}/silences/nothing/end", {}, 404),
+        ("nothing/resolve", {}, 404),
+        ("nothing/silence", {"duration": "1h"}, 404),
+    ],
+)
+def test_a_wrong_form_is_refused_on_a_page(app: App, path: str, data: dict[str, str], status: int) -> None:
+    address = firing(app)
+    target = "/ui/alerts/" + path.format(alert=app.desk.alert().id)
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = app.request("POST", target, data=data, headers=headers)
+    assert answer.status_code == status
+    check_headers(answer)
+    assert urljoin(BASE + target, Page(answer.text).links["All alerts"]) == BASE + "/ui/alerts"
+    assert "alert firing" in visit(app, address).text
+
+
+def test_a_form_of_another_kind_is_refused(app: App) -> None:
+    address = firing(app)
+    assert app.request("POST", f"{address}/resolve", content=b"{}").status_code == 415
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert app.request("POST", f"{address}/resolve", content=b"note=%ff", headers=headers).status_code == 400
+    assert app.request("POST", f"{address}/resolve", content=b"\xff", headers=headers).status_code == 400
+
+
+def test_a_form_on_another_site_does_nothing(app: App) -> None:
+    address = firing(app)
+    for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site", "Origin": BASE}):
+        answer = app.request("POST", f"{address}/resolve", data={"note": "x"}, headers=headers)
+        assert answer.status_code == 403
+    assert app.desk.alert().state == "firing"
+
+
+def test_what_was_resolved_meanwhile_is_a_conflict(app: App) -> None:
+    address = firing(app)
+    app.desk.take(assessment(1))
+    answer = app.request("POST", f"{address}/resolve", data={"note": "x"})
+    assert answer.status_code == 409
+    assert "The alert is resolved already." in Page(answer.text).text
+
+
+def test_what_is_not_there_is_said_on_a_page(app: App) -> None:
+    for path in ("/ui/alerts/nothing", "/ui/nothing", "/ui/alerts/a%00b", "/ui/assets/nothing.css"):
+        visit(app, path, 404)
+    visit(app, "/ui/alerts/x/resolve", 405)
+
+
+def test_names_that_clients_chose_are_shown_as_text(app: App) -> None:
+    app.desk.take(assessment(0, {HOSTILE: "alert"}, model=HOSTILE, environment=HOSTILE, version=HOSTILE))
+    address = f"/ui/alerts/{app.desk.alert().id}"
+    app.desk.book.acknowledge(app.desk.alert().id, actor=HOSTILE, note=HOSTILE)
+    for path in (address, "/ui/alerts"):
+        page = visit(app, path)
+        assert "script" not in page.tags
+        assert not any(name.startswith("on") for name in page.attributes)
+        assert "style" not in page.attributes
+        assert "<script>alert(1)</script>" in page.text
+        assert "{{ 7*7 }}" in page.text
+        assert "\u202e" not in page.text
+
+
+def test_the_list_has_a_tab_for_each_state_and_the_worst_first(app: App) -> None:
+    for model, severity in (("m0", "warning"), ("m1", "alert"), ("m2", "warning"), ("m3", "alert")):
+        app.desk.clock.advance(1)
+        app.desk.take(assessment(0, {"amount": severity}, model=model))  # type: ignore[dict-item]
+    ids = [alert.id for alert in app.desk.alerts()]
+    app.desk.book.acknowledge(ids[0], actor="ann", note=None)
+    app.desk.take(assessment(1, model="m3"))
+
+    def listed(query: str) -> list[str]:
+        links = visit(app, f"/ui/alerts?{query}").links
+        return [text.split()[3] for text in links if text.startswith("Feature drift in")]
+
+    assert listed("") == ["m1", "m2", "m0"]
+    assert listed("state=firing") == ["m1", "m2"]
+    assert listed("state=acknowledged") == ["m0"]
+    assert listed("state=silenced") == []
+    assert listed("state=resolved") == ["m3"]
+    assert listed("model=m2") == ["m2"]
+    text = visit(app, "/ui/alerts").text
+    assert "Open 3 Firing 2 Acknowledged 1 Silenced 0 Resolved" in text
+    assert "by ann" in text
+
+
+def test_an_empty_list_says_so(app: App) -> None:
+    assert "Nothing is open: no model drifts." in visit(app, "/ui/alerts").text
+    assert "No alert is in this list." in visit(app, "/ui/alerts?state=resolved").text
+
+
+def test_resolved_alerts_are_paged(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("modelwatch.web.pages.RESOLVED_A_PAGE", 2)
+    for index in range(3):
+        app.desk.clock.advance(1)
+        app.desk.take(assessment(0, {"amount": "warning"}, model=f"m{index}"), assessment(1, model=f"m{index}"))
+    first = visit(app, "/ui/alerts?state=resolved")
+    assert "m2" in first.text
+    assert "m0" not in first.text
+    second = visit(app, urljoin("/ui/alerts", first.links["Older"]))
+    assert "m0" in second.text
+    assert "Older" not in second.links
+
+
+@pytest.mark.parametrize(
+    "query", ["state=closed", "state=resolved&before=x", "state=resolved&before=1.%00", "model=%00"]
+)
+def test_a_wrong_address_of_a_list_is_refused(app: App, query: str) -> None:
+    visit(app, f"/ui/alerts?{query}", 422)
+
+
+def test_the_start_leads_to_the_list(app: App) -> None:
+    for path in ("/ui", "/ui/"):
+        answer = app.request("GET", path, follow_redirects=True)
+        assert str(answer.url) == BASE + "/ui/alerts"
+
+
+def test_without_the_store_a_page_says_to_come_again(app: App, tmp_path: Path) -> None:
+    for file in tmp_path.glob("*.db*"):
+        file.unlink()
+    tmp_path.chmod(0o700)
+    answer = app.request("GET", "/ui/alerts")
+    assert answer.status_code in (500, 503)
+    check_headers(answer)
+
+
+def test_styles_and_icon_come_from_the_service(app: App) -> None:
+    style = app.request("GET", "/ui/assets/style.css")
+    assert style.headers["content-type"].startswith("text/css")
+    assert "prefers-color-scheme: dark" in style.text
+    assert "url(" not in style.text
+    assert app.request("GET", "/ui/assets/icon.svg").headers["content-type"] == "image/svg+xml"
