@@ -84,7 +84,7 @@ def check_files(settings: Settings) -> None:
 
 
 def filed_monitors(path: str, channels: Collection[str]) -> list[FiledMonitor]:
-    """The monitors in a file or folder; none for no path. Raises SettingsError that lists all that is wrong with them."""
+    """The monitors in a file or folder; none for no path. Raises SettingsError that lists what is wrong with them."""
     if not path:
         return []
     files = monitor_files(Path(path))

@@ -10,7 +10,18 @@ import pytest
 
 from tests.cli.conftest import REPOSITORY, RunCli
 
-COMMANDS = ("serve", "demo", "replay", "check", "reference", "migrate", "doctor")
+COMMANDS = (
+    "serve",
+    "demo",
+    "replay",
+    "check",
+    "reference",
+    "monitors",
+    "simulate",
+    "verify-verdict",
+    "migrate",
+    "doctor",
+)
 
 
 def test_help_names_every_command(run_cli: RunCli) -> None:

@@ -75,9 +75,13 @@ def scrape(source: Collector | Exposition) -> Scrape:
     return parse(generate_latest(registry).decode())
 
 
-def exposition(store: Store, clock: Clock | None = None, max_features: int = 100) -> Exposition:
+def exposition(
+    store: Store, clock: Clock | None = None, max_features: int = 100, channels: tuple[str, ...] = ()
+) -> Exposition:
     """An exposition with a clock that stands still."""
-    return Exposition(store=store, clock=clock or Clock(), version="1.2.3", max_features=max_features)
+    return Exposition(
+        store=store, clock=clock or Clock(), version="1.2.3", max_features=max_features, channels=channels
+    )
 
 
 def set_reference(store: Store, model: str = "m", features: int = 0, version: str | None = None) -> None:

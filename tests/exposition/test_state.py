@@ -30,9 +30,12 @@ def collect(store: Store, clock: Clock, max_features: int = 100) -> Scrape:
     return scrape(StateCollector(store, max_features, clock))
 
 
-def test_an_empty_store_gives_health_and_no_gauges(store: Store, clock: Clock) -> None:
+def test_an_empty_store_gives_health_and_no_gauges_of_models(store: Store, clock: Clock) -> None:
     found = collect(store, clock)
-    assert dict(found.samples) == {"ml_monitoring_service_health": [({"service_name": "modelwatch"}, 1)]}
+    assert dict(found.samples) == {
+        "ml_monitoring_service_health": [({"service_name": "modelwatch"}, 1)],
+        "ml_silences_active": [({}, 0)],
+    }
 
 
 def test_every_score_of_a_feature_is_what_the_drift_check_says(store: Store, clock: Clock) -> None:

@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import update
 
 from modelwatch.config.monitors import parse_monitor
-from modelwatch.storage import tables
+from modelwatch.errors import StoreUnavailable
+from modelwatch.storage import Store, tables
 from modelwatch.storage.monitors import put_monitor
 from tests.exposition.scraping import RULES, set_reference, traffic
 from tests.support.app import App
@@ -21,6 +22,7 @@ from tests.support.events import NOON, numbered, open_ledger
 from tests.web.reading import Page
 
 BASE = "http://watch.example:8000"
+FORM_TYPE = "application/x-www-form-urlencoded"
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7*7 }}\u202e'
 
 
@@ -56,7 +58,7 @@ def press(app: App, path: str, button: str, **fields: str) -> httpx.Response:
     assert form.method == "post"
     assert fields.keys() <= set(form.fields)
     data = dict.fromkeys(form.fields, "") | fields | ({} if value is None else {"duration": value})
-    headers = {"Origin": BASE, "Sec-Fetch-Site": "same-origin"}
+    headers = {"Origin": BASE, "Sec-Fetch-Site": "same-origin", "Content-Type": FORM_TYPE}
     return app.request("POST", urljoin(BASE + path, target), data=data, headers=headers)
 
 
@@ -210,7 +212,7 @@ def test_a_silence_without_a_note_says_where_it_comes_from(app: App) -> None:
 def test_a_wrong_form_is_refused_on_a_page(app: App, path: str, data: dict[str, str], status: int) -> None:
     address = firing(app)
     target = "/ui/alerts/" + path.format(alert=app.desk.alert().id)
-    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    headers = {"Content-Type": FORM_TYPE}
     answer = app.request("POST", target, data=data, headers=headers)
     assert answer.status_code == status
     check_headers(answer)
@@ -221,7 +223,7 @@ def test_a_wrong_form_is_refused_on_a_page(app: App, path: str, data: dict[str, 
 def test_a_form_of_another_kind_is_refused(app: App) -> None:
     address = firing(app)
     assert app.request("POST", f"{address}/resolve", content=b"{}").status_code == 415
-    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    headers = {"Content-Type": FORM_TYPE}
     assert app.request("POST", f"{address}/resolve", content=b"note=%ff", headers=headers).status_code == 400
     assert app.request("POST", f"{address}/resolve", content=b"\xff", headers=headers).status_code == 400
 
@@ -316,13 +318,26 @@ def test_the_start_leads_to_the_list(app: App) -> None:
         assert str(answer.url) == BASE + "/ui/alerts"
 
 
-def test_without_the_store_a_page_says_to_come_again(app: App, tmp_path: Path) -> None:
-    for file in tmp_path.glob("*.db*"):
-        file.unlink()
-    tmp_path.chmod(0o700)
+def test_without_the_store_a_page_says_to_come_again(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(_store: Store) -> None:
+        raise StoreUnavailable("The store did not answer: gone", retry_after=3)
+
+    monkeypatch.setattr(Store, "read", lost)
     answer = app.request("GET", "/ui/alerts")
-    assert answer.status_code in (500, 503)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "3")
     check_headers(answer)
+    assert "The store can't be reached" in Page(answer.text).text
+
+
+def test_a_mistake_of_ours_tells_nothing_of_its_cause(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_store: Store) -> None:
+        raise RuntimeError("password=hunter2")
+
+    monkeypatch.setattr(Store, "read", broken)
+    answer = app.request("GET", "/ui/alerts")
+    assert answer.status_code == 500
+    check_headers(answer)
+    assert "hunter2" not in answer.text
 
 
 def test_styles_and_icon_come_from_the_service(app: App) -> None:

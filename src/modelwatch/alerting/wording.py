@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
@@ -155,9 +154,7 @@ def _at_length(member: Member) -> Iterable[str]:
 def _how_sure(finding: Finding) -> Iterable[str]:
     if finding.p_value is None:
         return
-    chance = (
-        f"Without any change, chance would show as much in {_one_in(finding.p_value)} (p = {number(finding.p_value)})"
-    )
+    chance = f"Without any change, chance would show as much in {_one_in(finding.p_value)} ({_p(finding.p_value)})"
     if finding.alpha is None:
         yield f"{chance}."
     else:
@@ -167,7 +164,7 @@ def _how_sure(finding: Finding) -> Iterable[str]:
 
 def _in_short(member: Member) -> str:
     finding = member.finding
-    sure = "" if finding.p_value is None else f", p = {number(finding.p_value)}"
+    sure = "" if finding.p_value is None else f", {_p(finding.p_value)}"
     since = moment(finding.since * MICROSECONDS)
     return f"{_name(member)}: {_score(finding)}, since {since}, n = {finding.sample_size:,}{sure}"
 
@@ -177,17 +174,24 @@ def _score(finding: Finding) -> str:
     return f"{name} is {number(finding.score)} (threshold for {finding.severity}: {number(finding.threshold)})"
 
 
+def _p(p_value: float) -> str:
+    """A p-value; one that is too small for a number is not zero.
+
+    >>> _p(0.002), _p(0.0)
+    ('p = 0.002', 'p < 1e-300')
+    """
+    return "p < 1e-300" if p_value < 1e-300 else f"p = {number(p_value)}"
+
+
 def _one_in(chance: float) -> str:
     """A probability as people say it.
 
     >>> _one_in(0.02), _one_in(3e-7), _one_in(1e-30), _one_in(0.0)
-    ('1 of 50 looks', '1 of 3.3 million looks', '1 of 10^30 looks', 'less than 1 of 10^300 looks')
+    ('1 of 50 looks', '1 of 3.3 million looks', 'less than 1 of a trillion looks', 'less than 1 of a trillion looks')
     """
-    if chance < 1e-300:
-        return "less than 1 of 10^300 looks"
+    if chance < 1e-12:
+        return "less than 1 of a trillion looks"
     times = float(f"{1 / min(chance, 1.0):.2g}")
-    if times >= 1e12:
-        return f"1 of 10^{round(math.log10(times))} looks"
     size, word = next((size, word) for size, word in ((1e9, " billion"), (1e6, " million"), (1, "")) if times >= size)
     return f"1 of {times / size:,g}{word} looks"
 

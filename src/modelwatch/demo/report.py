@@ -79,6 +79,7 @@ def quiet_subjects(findings: Findings) -> dict[str, tuple[float, float, int]]:
 def where_lines(url: str) -> Iterator[str]:
     """Where to look next."""
     yield f"  Docs       {url}/docs"
+    yield f"  Alerts     {url}/ui/alerts"
     yield f"  Metrics    {url}/metrics"
     yield f"  Models     {url}/api/v1/models"
     yield f"  The check  curl -s {url}/api/v1/drift/check -H 'content-type: application/json' \\"

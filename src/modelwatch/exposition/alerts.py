@@ -5,7 +5,7 @@ All of it is read from the store, so every replica serves the same and nothing i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -47,9 +47,12 @@ def read_alert_facts(connection: Connection, now: int) -> AlertFacts:
     return AlertFacts(alerts, finding_counts(connection), backlog(connection), len(silences_in_force(connection, now)))
 
 
-def alert_families(facts: AlertFacts, channels: Iterable[str], max_features: int) -> AlertFamilies:
+def alert_families(
+    facts: AlertFacts, channels: Iterable[str], subjects: Mapping[str, Collection[str]], max_features: int
+) -> AlertFamilies:
     """What is exposed of them. channels: those that are configured; they have numbers even when nothing waits.
 
+    subjects: of each model, those that are watched now; they count from 0 on, so that `increase` sees a first finding.
     max_features: how many subjects of a model are exported, those with the most findings first.
     """
     states = GaugeMetricFamily(
@@ -67,7 +70,9 @@ def alert_families(facts: AlertFacts, channels: Iterable[str], max_features: int
         for alert in alerts[:ALERTS_A_MODEL]:
             states.add_metric((model, alert.environment, alert.kind, alert.severity, alert.state), 1)
         dropped[model] = len(alerts) - len(alerts[:ALERTS_A_MODEL])
-    for model, counts in facts.findings.items():
+    for model in sorted({*facts.findings, *subjects}):
+        none_yet = {(subject, severity): 0 for subject in sorted(subjects.get(model, ())) for severity in SEVERITIES}
+        counts = {**none_yet, **facts.findings.get(model, {})}
         exported = _most_found(counts, max_features)
         for (subject, severity), count in counts.items():
             if subject in exported:

@@ -72,7 +72,11 @@ class StateCollector(Collector):
             if stream is not None:
                 by_model.setdefault(verdict.model, []).append(stream)
         families = _Families()
-        alerts = alert_families(facts, self._channels, self._max_features)
+        subjects = {
+            model: {report.feature_name for stream in streams for report in stream.report.drift_results}
+            for model, streams in by_model.items()
+        }
+        alerts = alert_families(facts, self._channels, subjects, self._max_features)
         for model in sorted({*by_model, *alerts.dropped}):
             dropped = self._add_model(families, by_model.get(model, []))
             families.dropped.add_metric((model,), dropped + alerts.dropped.get(model, 0))
