@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request, Response
 
 from modelwatch.api.openapi import answers
 from modelwatch.api.routes.common import json_answer, state_of
+from modelwatch.api.routes.parameters import Name
 from modelwatch.errors import UnknownResource
 from modelwatch.monitoring import iso
 from modelwatch.storage import (
@@ -88,7 +89,7 @@ async def list_models(request: Request) -> Response:
     operation_id="get_model",
     responses=answers({200: ModelReport}, 404, 422, 503),
 )
-async def get_model(request: Request, model_name: str) -> Response:
+async def get_model(request: Request, model_name: Name) -> Response:
     """What the model has sent, whether it has a reference, and its latest verdict."""
     state = state_of(request)
 

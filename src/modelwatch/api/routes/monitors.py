@@ -13,6 +13,7 @@ from fastapi import APIRouter, Request, Response
 from modelwatch.api.bodies import read_body
 from modelwatch.api.openapi import BACKTEST_CONTENT, MONITOR_CONTENT, answers
 from modelwatch.api.routes.common import json_answer, state_of
+from modelwatch.api.routes.parameters import Name
 from modelwatch.api.state import ServiceState
 from modelwatch.config.documents import Format, decode_document
 from modelwatch.config.monitor_defaults import effective_document
@@ -100,7 +101,7 @@ async def list_monitors(request: Request) -> Response:
     operation_id="get_monitor",
     responses=answers({200: MonitorReport}, 404, 422, 503),
 )
-async def get_monitor(request: Request, model_name: str) -> Response:
+async def get_monitor(request: Request, model_name: Name) -> Response:
     """What was set for it, and what counts in effect. As YAML when the client accepts `application/yaml`."""
     state = state_of(request)
 
@@ -121,7 +122,7 @@ async def get_monitor(request: Request, model_name: str) -> Response:
     openapi_extra={"requestBody": MONITOR_CONTENT},
     responses=answers({200: MonitorReport, 201: MonitorReport}, 400, 409, 413, 415, 422, 503),
 )
-async def set_monitor(request: Request, model_name: str) -> Response:
+async def set_monitor(request: Request, model_name: Name) -> Response:
     """JSON or YAML. Replaces the monitor as a whole; with `If-Match` only when it still has that revision."""
     state = state_of(request)
     data = await _document(request, state)
@@ -154,7 +155,7 @@ async def set_monitor(request: Request, model_name: str) -> Response:
     operation_id="delete_monitor",
     responses=answers({200: Deleted}, 409, 422, 503),
 )
-async def remove_monitor(request: Request, model_name: str) -> Response:
+async def remove_monitor(request: Request, model_name: Name) -> Response:
     """From then on the settings of the service count for it."""
     state = state_of(request)
     expected = _expected_revision(request)
@@ -180,7 +181,7 @@ async def remove_monitor(request: Request, model_name: str) -> Response:
     openapi_extra={"requestBody": BACKTEST_CONTENT},
     responses=answers({200: BacktestReport}, 400, 404, 413, 415, 422, 503),
 )
-async def try_monitor(request: Request, model_name: str) -> Response:
+async def try_monitor(request: Request, model_name: Name) -> Response:
     """How often it would have alerted, when, and about what. Nothing is stored and nobody is told."""
     state = state_of(request)
     body = _backtest_body(await _document(request, state))

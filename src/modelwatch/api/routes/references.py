@@ -106,8 +106,9 @@ async def get_reference(request: Request) -> Response:
     """Active, provisional and retired references with their cells and counts."""
     state = state_of(request)
     model = request.query_params.get("model_name")
-    if not model:
-        raise InvalidInput("Say which model.", (FieldError("/model_name", "Required in the query"),))
+    if not model or "\0" in model:
+        wrong = "Expected text without NUL characters" if model else "Required in the query"
+        raise InvalidInput("Say which model.", (FieldError("/model_name", wrong),))
 
     def work() -> ReferenceList:
         with state.store.read() as connection:

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Query, Request, Response
 from modelwatch.api.cursors import cursor_of, position_of
 from modelwatch.api.openapi import answers
 from modelwatch.api.routes.common import json_answer, state_of
+from modelwatch.api.routes.parameters import Cursor, Limit, Name, Text
 from modelwatch.config import parse_lookback
 from modelwatch.errors import FieldError, InvalidInput, UnknownResource, excerpt
 from modelwatch.monitoring import DriftReport, Verification, iso, verify_verdict
@@ -20,7 +21,7 @@ from modelwatch.storage import StoredVerdict, generation_of, latest_verdicts, ve
 
 router = APIRouter(tags=["drift"])
 
-Text = Annotated[str | None, Query(min_length=1, max_length=512)]
+
 Moment = Annotated[datetime | None, Query(description="RFC 3339; UTC when it names no zone.")]
 
 
@@ -87,14 +88,14 @@ _decode = msgspec.json.Decoder(DriftReport).decode
 )
 async def drift_history(
     request: Request,
-    model_name: str,
+    model_name: Name,
     version: Text = None,
     environment: Text = None,
     start: Moment = None,
     end: Moment = None,
     step: Annotated[str | None, Query(description="Only the last verdict in each stretch, such as 6h.")] = None,
-    limit: Annotated[int, Query(ge=1, le=500)] = 50,
-    cursor: Text = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
 ) -> Response:
     """The verdicts that were stored, by the end of the window that they looked at."""
     state = state_of(request)
@@ -140,7 +141,7 @@ async def drift_history(
     operation_id="get_verdict",
     responses=answers({200: VerdictReport}, 404, 422, 503),
 )
-async def get_verdict(request: Request, verdict_id: str) -> Response:
+async def get_verdict(request: Request, verdict_id: Name) -> Response:
     """The report as it was stored. It never changes."""
     state = state_of(request)
 
@@ -171,7 +172,7 @@ async def get_verdict(request: Request, verdict_id: str) -> Response:
     operation_id="verify_verdict",
     responses=answers({200: Verification}, 404, 422, 503),
 )
-async def verification(request: Request, verdict_id: str) -> Response:
+async def verification(request: Request, verdict_id: Name) -> Response:
     """The same bytes must come out of the evidence that was kept with the verdict."""
     state = state_of(request)
     return json_answer(await asyncio.to_thread(verify_verdict, state.store, verdict_id))
