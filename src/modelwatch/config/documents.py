@@ -10,6 +10,7 @@ import yaml
 from modelwatch.errors import BodyTooLarge, MalformedBody, excerpt
 
 MAX_BYTES = 1024 * 1024
+MAX_DEPTH = 50
 Format = Literal["yaml", "json"]
 
 
@@ -54,20 +55,22 @@ def _no_constant(name: str) -> object:
 
 def _yaml(text: str) -> object:
     try:
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        depth = 0
+        for event in yaml.parse(text, Loader=yaml.CSafeLoader):
             if isinstance(event, yaml.AliasEvent):
                 raise MalformedBody(f"The document has the alias {excerpt(event.anchor)!r}; write it out.")
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_DEPTH:
+                raise MalformedBody("The document is nested too deeply.")
         return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - it is a SafeLoader
     except yaml.MarkedYAMLError as error:
         line = "" if error.problem_mark is None else f", line {error.problem_mark.line + 1}"
         raise MalformedBody(f"The document is not YAML{line}: {error.problem or error.context}.") from None
     except (yaml.YAMLError, ValueError) as error:
         raise MalformedBody(f"The document is not YAML: {str(error).splitlines()[0]}.") from None
-    except RecursionError:
-        raise MalformedBody("The document is nested too deeply.") from None
 
 
-class _StrictLoader(yaml.SafeLoader):
+class _StrictLoader(yaml.CSafeLoader):
     """Refuses a key that is given twice; YAML would silently take the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

@@ -1,0 +1,80 @@
+"""Monitors in the store: revisions, conflicts and the audit trail."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from modelwatch.config.monitors import parse_monitor
+from modelwatch.errors import Conflict
+from modelwatch.storage import Store, StoredMonitor, all_monitors, delete_monitor, monitor_of, put_monitor
+from modelwatch.storage.audit import audit_page
+from tests.support.background import new_id
+from tests.support.events import NOON
+
+FIRST, SECOND = parse_monitor({"budget": 2}), parse_monitor({"budget": 3, "labels": {"team": "x"}})
+
+
+def put(store: Store, config: object = FIRST, **given: object) -> StoredMonitor:
+    options = {"source": "api", "actor": "ann", "now": NOON, "new_id": new_id, **given}
+    return put_monitor(store, "m", config, **options)  # type: ignore[arg-type]
+
+
+def present(store: Store) -> StoredMonitor | None:
+    with store.read() as connection:
+        return monitor_of(connection, "m")
+
+
+def test_a_monitor_is_kept_for_a_model_that_was_never_heard_of(store: Store) -> None:
+    assert present(store) is None
+    stored = put(store)
+    assert (stored.revision, stored.source, stored.updated_by, stored.updated_at) == (1, "api", "ann", NOON)
+    assert present(store) == stored
+    with store.read() as connection:
+        assert all_monitors(connection) == [stored]
+
+
+def test_the_same_again_is_no_new_revision(store: Store) -> None:
+    put(store)
+    assert put(store).revision == 1
+    assert put(store, SECOND).revision == 2
+    assert put(store, SECOND, source="file:m.yaml").revision == 3
+
+
+def test_a_change_of_another_revision_is_a_conflict(store: Store) -> None:
+    with pytest.raises(Conflict, match="revision 0, not 4"):
+        put(store, expected_revision=4)
+    put(store, expected_revision=0)
+    put(store, SECOND, expected_revision=1)
+    with pytest.raises(Conflict, match="revision 2, not 1"):
+        put(store, expected_revision=1)
+    with pytest.raises(Conflict):
+        delete_monitor(store, "m", actor="bob", now=NOON, new_id=new_id, expected_revision=1)
+
+
+def test_a_monitor_can_be_removed(store: Store) -> None:
+    put(store)
+    assert delete_monitor(store, "m", actor="bob", now=NOON, new_id=new_id)
+    assert not delete_monitor(store, "m", actor="bob", now=NOON, new_id=new_id)
+    assert present(store) is None
+
+
+def test_every_change_is_in_the_audit_trail_with_what_it_was(store: Store) -> None:
+    put(store)
+    put(store)
+    put(store, SECOND, now=NOON + 1)
+    delete_monitor(store, "m", actor="bob", now=NOON + 2, new_id=new_id)
+    with store.read() as connection:
+        entries = audit_page(connection, target="monitor/m", limit=10)[::-1]
+    assert [(entry.action, entry.actor) for entry in entries] == [
+        ("monitor.put", "ann"),
+        ("monitor.put", "ann"),
+        ("monitor.delete", "bob"),
+    ]
+    details = [json.loads(entry.detail) for entry in entries]
+    assert [(each["before"], each["after"]) for each in details] == [
+        (None, {"budget": 2.0}),
+        ({"budget": 2.0}, {"budget": 3.0, "labels": {"team": "x"}}),
+        ({"budget": 3.0, "labels": {"team": "x"}}, None),
+    ]
