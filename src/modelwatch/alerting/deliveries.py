@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import msgspec
 from sqlalchemy import Connection
 
-from modelwatch.alerting.text import iso
+from modelwatch.alerting.views import DeliveryLine, delivery_line
 from modelwatch.storage.deliveries import deliveries_page, latest_finished
-from modelwatch.storage.outbox import DEAD, PENDING, DeliveryRecord, OutboxState, backlog
+from modelwatch.storage.outbox import DEAD, PENDING, OutboxState, backlog
 
 Position = tuple[int, str]
 
@@ -24,29 +24,10 @@ class ChannelFacts:
     target: str
 
 
-class DeliveryEntry(msgspec.Struct, frozen=True):
-    """One notice for one channel and what became of it. Times are RFC 3339.
-
-    not_before: of one that is pending, when it is tried next. last_error: kept after a success.
-    """
-
-    key: str
-    channel: str
-    alert_id: str
-    sequence: int
-    event: str
-    state: OutboxState
-    attempts: int
-    created_at: str
-    not_before: str
-    finished_at: str | None
-    last_error: str | None
-
-
 class DeliveryPage(msgspec.Struct, frozen=True):
     """Some deliveries, and where those after them begin; None: there are no more."""
 
-    deliveries: tuple[DeliveryEntry, ...]
+    deliveries: tuple[DeliveryLine, ...]
     following: Position | None
 
 
@@ -58,7 +39,7 @@ class ChannelLine(msgspec.Struct, frozen=True):
     target: str
     pending: int
     dead: int
-    last_delivery: DeliveryEntry | None
+    last_delivery: DeliveryLine | None
 
 
 def channel_lines(connection: Connection, channels: Iterable[ChannelFacts]) -> tuple[ChannelLine, ...]:
@@ -71,7 +52,7 @@ def channel_lines(connection: Connection, channels: Iterable[ChannelFacts]) -> t
             target=channel.target,
             pending=waiting.get((channel.name, PENDING), 0),
             dead=waiting.get((channel.name, DEAD), 0),
-            last_delivery=delivery_entry(latest[channel.name]) if channel.name in latest else None,
+            last_delivery=delivery_line(latest[channel.name]) if channel.name in latest else None,
         )
         for channel in sorted(channels, key=lambda channel: channel.name)
     )
@@ -89,21 +70,4 @@ def list_deliveries(
     """Deliveries, those written last first. before: `following` of the page before."""
     rows = deliveries_page(connection, state=state, channel=channel, alert_id=alert_id, before=before, limit=limit + 1)
     following = (rows[limit - 1].created_at, rows[limit - 1].key) if len(rows) > limit else None
-    return DeliveryPage(tuple(map(delivery_entry, rows[:limit])), following)
-
-
-def delivery_entry(record: DeliveryRecord) -> DeliveryEntry:
-    """A delivery as it is shown."""
-    return DeliveryEntry(
-        key=record.key,
-        channel=record.channel,
-        alert_id=record.alert_id,
-        sequence=record.sequence,
-        event=record.event,
-        state=record.state,
-        attempts=record.attempts,
-        created_at=iso(record.created_at),
-        not_before=iso(record.not_before),
-        finished_at=None if record.finished_at is None else iso(record.finished_at),
-        last_error=record.last_error,
-    )
+    return DeliveryPage(tuple(map(delivery_line, rows[:limit])), following)

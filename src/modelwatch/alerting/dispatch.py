@@ -10,8 +10,8 @@ import msgspec
 
 from modelwatch.alerting.book import LONGEST_ACTOR
 from modelwatch.alerting.channels import Outcome
-from modelwatch.alerting.deliveries import DeliveryEntry, delivery_entry
 from modelwatch.alerting.text import clean
+from modelwatch.alerting.views import DeliveryLine, delivery_line
 from modelwatch.errors import Conflict, FieldError, InvalidInput, UnknownResource, excerpt
 from modelwatch.storage.audit import AuditEntry, append_audit
 from modelwatch.storage.deliveries import delivery_by_key
@@ -86,7 +86,7 @@ class Dispatch:
             append_audit(connection, self._entry(who, "channel.test", f"channel/{channel}", detail))
         return trial
 
-    def retry(self, key: str, *, actor: str) -> DeliveryEntry:
+    def retry(self, key: str, *, actor: str) -> DeliveryLine:
         """Makes a delivery that was given up pending again. Raises UnknownResource, and Conflict when it can't be."""
         who = _checked(actor)
         with self._store.write() as connection:
@@ -103,7 +103,7 @@ class Dispatch:
             assert after is not None, "it was there a moment ago"
             detail = {"attempts": record.attempts, "last_error": record.last_error}
             append_audit(connection, self._entry(who, "delivery.retry", f"delivery/{key}", detail))
-        return delivery_entry(after)
+        return delivery_line(after)
 
     def _entry(self, actor: str, action: str, target: str, detail: Mapping[str, object]) -> AuditEntry:
         return AuditEntry(self._new_id(), self._clock(), actor, action, target, msgspec.json.encode(detail).decode())

@@ -14,7 +14,7 @@ from modelwatch.alerting.wording import title_of
 from modelwatch.findings import Finding, FindingSeverity, Kind
 from modelwatch.storage.alerts import StoredAlertEvent
 from modelwatch.storage.audit import AuditEntry
-from modelwatch.storage.outbox import DeliveryRecord
+from modelwatch.storage.outbox import DeliveryRecord, OutboxState
 from modelwatch.storage.silences import SilenceState
 
 _decode_detail = msgspec.json.Decoder(dict[str, Any]).decode
@@ -100,13 +100,17 @@ class StepLine(msgspec.Struct, frozen=True):
 
 
 class DeliveryLine(msgspec.Struct, frozen=True):
-    """One notice for one channel and what became of it."""
+    """One notice for one channel and what became of it. Times are RFC 3339.
+
+    not_before: of one that is pending, when it is tried next. last_error: kept after a success.
+    """
 
     key: str
     channel: str
+    alert_id: str
     sequence: int
     event: str
-    state: str
+    state: OutboxState
     attempts: int
     created_at: str
     not_before: str
@@ -230,6 +234,7 @@ def delivery_line(record: DeliveryRecord) -> DeliveryLine:
     return DeliveryLine(
         key=record.key,
         channel=record.channel,
+        alert_id=record.alert_id,
         sequence=record.sequence,
         event=record.event,
         state=record.state,

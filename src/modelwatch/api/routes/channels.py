@@ -8,8 +8,9 @@ from typing import Annotated
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
 
-from modelwatch.alerting.deliveries import ChannelLine, DeliveryEntry, channel_lines, list_deliveries
+from modelwatch.alerting.deliveries import ChannelLine, channel_lines, list_deliveries
 from modelwatch.alerting.dispatch import Trial
+from modelwatch.alerting.views import DeliveryLine
 from modelwatch.api.bodies import read_body
 from modelwatch.api.cursors import cursor_of, position_of
 from modelwatch.api.openapi import ACTOR_CONTENT, answers
@@ -30,7 +31,7 @@ class ChannelList(msgspec.Struct):
 class DeliveryList(msgspec.Struct):
     """Deliveries, those written last first. next_cursor: where the next page begins."""
 
-    deliveries: list[DeliveryEntry]
+    deliveries: list[DeliveryLine]
     next_cursor: str | None
 
 
@@ -96,7 +97,7 @@ async def get_deliveries(
     summary="Send again what was given up",
     operation_id="retry_delivery",
     openapi_extra={"requestBody": ACTOR_CONTENT},
-    responses=answers({200: DeliveryEntry}, 400, 404, 409, 413, 422, 503),
+    responses=answers({200: DeliveryLine}, 400, 404, 409, 413, 422, 503),
 )
 async def retry_delivery(request: Request, key: Name) -> Response:
     """It is pending again, as if it had never been tried. 409 when it is not dead, or out of date."""

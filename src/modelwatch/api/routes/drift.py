@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import UTC, datetime
 
 from fastapi import APIRouter, Request, Response
 
 from modelwatch.api.bodies import read_body
 from modelwatch.api.openapi import DRIFT_CHECK_CONTENT, answers
 from modelwatch.api.routes.common import json_answer, state_of
+from modelwatch.api.routes.parameters import microseconds_of
 from modelwatch.config import parse_lookback
 from modelwatch.errors import FieldError, InvalidInput
 from modelwatch.events import DEFAULT_ENVIRONMENT, DriftCheckBody
@@ -62,7 +62,7 @@ def to_query(body: DriftCheckBody) -> DriftQuery:
         errors.append(FieldError(missing, "start and end are given together"))
     window = None
     if body.start is not None and body.end is not None:
-        start, end = _microseconds(body.start), _microseconds(body.end)
+        start, end = microseconds_of(body.start, "/start"), microseconds_of(body.end, "/end")
         if start >= end:
             errors.append(FieldError("/end", "Expected a time after start", body.end.isoformat()))
         else:
@@ -79,8 +79,3 @@ def to_query(body: DriftCheckBody) -> DriftQuery:
         window=window if isinstance(window, Window) else None,
         compat=body.compat,
     )
-
-
-def _microseconds(moment: datetime) -> int:
-    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    return round(aware.timestamp() * 1_000_000)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request, Response
 from modelwatch.api.bodies import read_body
 from modelwatch.api.openapi import BACKTEST_CONTENT, MONITOR_CONTENT, answers
 from modelwatch.api.routes.common import json_answer, state_of
-from modelwatch.api.routes.parameters import Name
+from modelwatch.api.routes.parameters import Name, seconds_of
 from modelwatch.api.state import ServiceState
 from modelwatch.config.documents import Format, decode_document
 from modelwatch.config.monitor_defaults import effective_document
@@ -197,7 +197,7 @@ async def try_monitor(request: Request, model_name: Name) -> Response:
             streams = _streams(streams_of(connection, model_name), body)
         current = rules_for(state.rules, None if monitor is None else monitor.config)
         proposed = current if config is None else rules_for(state.rules, config)
-        now, start, end = state.clock(), _seconds(body.start, "/start"), _seconds(body.end, "/end")
+        now, start, end = state.clock(), seconds_of(body.start, "/start"), seconds_of(body.end, "/end")
 
         def replayed(rules: DriftRules) -> list[Backtest]:
             return [backtest(state.store, rules, stream, now, start=start, end=end) for stream in streams]
@@ -299,14 +299,3 @@ def _answer(request: Request, report: MonitorReport, status: int = 200) -> Respo
     answer = json_answer(report, status)
     answer.headers.update(headers)
     return answer
-
-
-def _seconds(moment: datetime | None, pointer: str) -> int | None:
-    if moment is None:
-        return None
-    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    try:
-        return int(aware.timestamp())
-    except (OverflowError, ValueError):
-        problem = FieldError(pointer, "Expected a time that can be put in UTC", moment.isoformat())
-        raise InvalidInput("The backtest can't be done like this.", (problem,)) from None

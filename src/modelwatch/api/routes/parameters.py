@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import Path, Query
 from pydantic import AfterValidator
 
+from modelwatch.errors import FieldError, InvalidInput
+
 MOST_A_PAGE = 500
+MICROSECONDS = 1_000_000
 
 
 def _storable(text: str | None) -> str | None:
@@ -23,6 +27,22 @@ Limit = Annotated[int, Query(ge=1, le=MOST_A_PAGE, description="The most that on
 Cursor = Annotated[
     str | None, Query(min_length=1, max_length=4_096, description="next_cursor of the page before; none: the first.")
 ]
+
+
+def microseconds_of(moment: datetime, pointer: str) -> int:
+    """The moment since 1970, in UTC when it names no zone. Raises InvalidInput when there is no such time."""
+    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    try:
+        return round(aware.timestamp() * MICROSECONDS)
+    except (OverflowError, ValueError):
+        problem = FieldError(pointer, "Expected a time that can be put in UTC", moment.isoformat())
+        raise InvalidInput("The request has a time that is not valid.", (problem,)) from None
+
+
+def seconds_of(moment: datetime | None, pointer: str) -> int | None:
+    """The same in whole seconds; None for none."""
+    return None if moment is None else microseconds_of(moment, pointer) // MICROSECONDS
+
 
 # Who does what is asked for over the API, when the request does not say.
 API = "api"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query, Request, Response
 from modelwatch.api.cursors import cursor_of, position_of
 from modelwatch.api.openapi import answers
 from modelwatch.api.routes.common import json_answer, state_of
-from modelwatch.api.routes.parameters import Cursor, Limit, Name, Text
+from modelwatch.api.routes.parameters import Cursor, Limit, Name, Text, seconds_of
 from modelwatch.config import parse_lookback
 from modelwatch.errors import FieldError, InvalidInput, UnknownResource, excerpt
 from modelwatch.monitoring import DriftReport, Verification, iso, verify_verdict
@@ -99,7 +99,7 @@ async def drift_history(
 ) -> Response:
     """The verdicts that were stored, by the end of the window that they looked at."""
     state = state_of(request)
-    since, until = _seconds(start, "/start"), _seconds(end, "/end")
+    since, until = seconds_of(start, "/start"), seconds_of(end, "/end")
     stretch = _step(step)
     before = None if cursor is None else position_of(cursor)
 
@@ -176,17 +176,6 @@ async def verification(request: Request, verdict_id: Name) -> Response:
     """The same bytes must come out of the evidence that was kept with the verdict."""
     state = state_of(request)
     return json_answer(await asyncio.to_thread(verify_verdict, state.store, verdict_id))
-
-
-def _seconds(moment: datetime | None, pointer: str) -> int | None:
-    if moment is None:
-        return None
-    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    try:
-        return int(aware.timestamp())
-    except (OverflowError, ValueError):
-        problem = FieldError(pointer, "Expected a time that can be put in UTC", moment.isoformat())
-        raise InvalidInput("The verdicts can't be listed like this.", (problem,)) from None
 
 
 def _step(step: str | None) -> int | None:
