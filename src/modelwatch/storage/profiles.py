@@ -136,9 +136,7 @@ def newest_window(connection: Connection, stream: StreamKey) -> Newest | None:
     """The newest base window that the stream has data in; None without data."""
     table = tables.profile
     of_stream = _of_stream(stream)
-    start = (
-        select(table.c.window_start).where(*of_stream).order_by(table.c.window_start.desc()).limit(1).scalar_subquery()
-    )
+    start = select(func.max(table.c.window_start)).where(*of_stream).scalar_subquery()
     row = connection.execute(
         select(func.max(table.c.window_start), func.max(table.c.latest_ts), func.max(table.c.arrived_at)).where(
             *of_stream, table.c.window_start == start

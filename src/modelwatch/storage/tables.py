@@ -86,7 +86,7 @@ profile = Table(
     Column("latest_ts", BigInteger, nullable=False, server_default=text("0")),
     Column("arrived_at", BigInteger, nullable=False, server_default=text("0")),
     Index("profile_by_writer", "writer"),
-    Index("profile_by_stream", "model", "environment", "version", "window_start"),
+    Index("profile_by_stream", "model", "environment", "version", "segment", "window_start"),
 )
 
 # Every (model, version, environment) that was ever committed.

@@ -16,7 +16,7 @@ OPEN = sa.text("state <> 'resolved'")
 def upgrade() -> None:
     for column in ("latest_ts", "arrived_at"):
         op.add_column("profile", sa.Column(column, sa.BigInteger, nullable=False, server_default=sa.text("0")))
-    op.create_index("profile_by_stream", "profile", ["model", "environment", "version", "window_start"])
+    op.create_index("profile_by_stream", "profile", ["model", "environment", "version", "segment", "window_start"])
     op.execute("UPDATE profile SET latest_ts = (window_start + window_len) * 1000000 - 1")
     op.create_table(
         "stream",
