@@ -30,6 +30,8 @@ LEAST_RISE = 0.05
 FACTOR = 3.0
 LEAST_FACTOR_RISE = 0.01
 SENTINEL_SHARE = 0.01
+# 0.15 - 0.10 is a hair less than 0.05.
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,11 @@ def rate_checks(
         current_rate = current_count / current_n if current_n else None
         change = None if reference_rate is None or current_rate is None else current_rate - reference_rate
         large = change is not None and (
-            change >= least_rise or (change >= least_factor_rise and (current_rate or 0.0) >= factor * (reference_rate or 0.0))
+            change >= least_rise - ROUNDING
+            or (
+                change >= least_factor_rise - ROUNDING
+                and (current_rate or 0.0) >= factor * (reference_rate or 0.0) - ROUNDING
+            )
         )
         checks.append(
             RateCheck(
@@ -268,8 +274,9 @@ def sentinels(
     >>> binning = numeric_binning(np.arange(1_000.0))
     >>> reference = Profile.of(binning, np.arange(1_000.0))
     >>> current = Profile.of(binning, np.append(np.arange(95.0), [-200.0] * 4 + [-3.0]))
-    >>> [(found.value, found.side, found.count, found.share) for found in sentinels(reference, current, {-200.0: 4, 7.0: 1})]
-    [(-200.0, 'below', 4, 0.04)]
+    >>> (found,) = sentinels(reference, current, {-200.0: 4, 7.0: 1})
+    >>> found.value, found.side, found.count, found.share
+    (-200.0, 'below', 4, 0.04)
     """
     binning = current.binning
     if reference.binning.id != binning.id:

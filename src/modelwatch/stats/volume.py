@@ -6,7 +6,7 @@ little as it deserves.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -18,7 +18,9 @@ from modelwatch.stats.errors import StatsError
 MIN_WEEKS = 4
 RANGE = 0.99
 LEAST_CHANGE = 0.2
-# A ratio below 1 is believed only when independent arrivals give one like it less often than this.
+# A ratio below 1 is believed only from this many degrees of freedom, and when independent arrivals give one like it
+# less often than this.
+REGULAR_DF = 10
 REGULAR = 1e-6
 
 MIN_GAPS = 10
@@ -33,22 +35,36 @@ class Dispersion:
 
     ratio: variance over mean; 1 for independent arrivals, below 1 only for what is plainly sent by schedule.
     growth: the part of the variance that grows with the square of the mean, as a share of that square: traffic whose
-        level itself changes from week to week. A mean m has the variance m · max(ratio, 1 + growth · m).
-    df: degrees of freedom of the estimate.
+        level itself changes. A mean m has the variance m · max(ratio, 1 + growth · m).
+    shared: what of `growth` all hours of a week have in common.
+    df: degrees of freedom of the estimate over all hours. weeks: the number of weeks.
     """
 
     ratio: float
     growth: float
+    shared: float
     df: int
+    weeks: int
 
     def at(self, mean: float) -> float:
         """Variance over mean of a count that is expected to be `mean`."""
         return max(self.ratio, 1.0 + self.growth * mean if self.growth else 0.0)
 
+    def df_at(self, mean: float) -> float:
+        """Degrees of freedom of `at(mean)`: what all hours of a week share is known from the weeks alone.
+
+        Source: Satterthwaite (1946), An approximate distribution of estimates of variance components.
+        """
+        if not self.shared:
+            return float(self.df)
+        whole = self.at(mean)
+        part = min(self.shared * mean, whole)
+        return whole**2 / ((whole - part) ** 2 / self.df + part**2 / (self.weeks - 1))
+
 
 @dataclass(frozen=True, slots=True)
 class VolumeCheck:
-    """The volume of a span beside the same span of earlier weeks; None where it can't be told, and then `reason` says why.
+    """The volume of a span beside the same span of earlier weeks; None where it can't be told, and `reason` says why.
 
     weeks: the number of earlier weeks. expected: their mean. ratio: current over expected; None when expected is 0.
     low, high: the range that `RANGE` of all usual spans fall into, both included. p_value: two-sided.
@@ -91,28 +107,32 @@ def dispersion_of(weeks: Sequence[Sequence[int]] | NDArray[np.int64]) -> Dispers
     another shape.
     Source: Pearson's dispersion estimate, McCullagh and Nelder, Generalized Linear Models (1989), ch. 4.5.
 
-    >>> dispersion_of([[100, 10], [140, 12], [60, 8]])
-    Dispersion(ratio=8.2, growth=0.14745520245520246, df=4)
+    >>> found = dispersion_of([[100, 10], [140, 12], [60, 8]])
+    >>> found.df, round(found.ratio, 2), round(found.growth, 2), round(found.at(100.0), 1), round(found.at(10.0), 1)
+    (4, 8.2, 0.16, 16.6, 8.2)
     """
     counts = np.asarray(weeks, dtype=np.float64)
     if counts.ndim != 2 or (counts.size and counts.min() < 0):
         raise StatsError(f"counts of weeks by hours are needed, none negative, got shape {counts.shape}")
     k = len(counts)
-    means = counts.mean(axis=0) if k else counts
-    counts = counts[:, means > 0.0] if k else counts
-    if k < 2 or not counts.size:
+    if k < 2 or not counts.any():
         return None
+    counts = counts[:, counts.any(axis=0)]
     means = counts.mean(axis=0)
     squares = ((counts - means) ** 2).sum(axis=0)
     df = (k - 1) * len(means)
     pearson = float((squares / means).sum())
+    ratio = pearson / df
+    if ratio < 1.0 and (df < REGULAR_DF or float(_special().chdtr(df, pearson)) >= REGULAR):
+        ratio = 1.0
+    if len(means) == 1 or ratio <= 1.0:
+        return Dispersion(ratio, 0.0, 0.0, df, k)
     variances = squares / (k - 1)
     # The square of a mean of k counts is larger than the square of what it estimates by the variance over k.
     growth = max(0.0, float((variances - means).sum()) / max(float((means**2 - variances / k).sum()), 1.0))
-    ratio = pearson / df
-    if ratio < 1.0 and float(_special().chdtr(df, pearson)) >= REGULAR:
-        ratio = 1.0
-    return Dispersion(ratio, growth if len(means) > 1 and ratio > 1.0 else 0.0, df)
+    totals = counts.sum(axis=1)
+    shared = (float(totals.var(ddof=1)) - float(variances.sum())) / float(totals.mean()) ** 2
+    return Dispersion(ratio, growth, min(max(0.0, shared), growth), df, k)
 
 
 def volume_check(
@@ -129,13 +149,14 @@ def volume_check(
     dispersion: from all hours of those weeks (`dispersion_of`); without it, from `earlier` alone, and then only gross
         changes can be told in few weeks.
     least_change: a volume is far from usual when it is off by at least this share.
-    Given the sum of all weeks, independent arrivals fall into this one as a binomial, and negative binomial ones with
-    variance ratio φ as a beta-binomial: the error of the mean counts. The deviate of that tail is referred to
-    Student's t with the degrees of freedom of the dispersion, so that its error counts too.
+    The count is taken for negative binomial, or for bursts of equal size where those make it more usual, around the
+    mean of the earlier weeks. Its variance holds the error of that mean too; for independent arrivals this is the exact
+    predictive distribution. The deviate of the tail is referred to Student's t with the degrees of freedom of the
+    dispersion, so that the dispersion's error counts as well.
     Raises StatsError for a negative count.
-    Source: Przyborowski and Wilenski (1940) for the conditional test.
+    Source: Hahn and Meeker, Statistical Intervals (1991), ch. 7, for predicting one Poisson count from others.
 
-    >>> check = volume_check(10, [102, 95, 99, 110, 94], dispersion=Dispersion(1.0, 0.0, 800))
+    >>> check = volume_check(10, [102, 95, 99, 110, 94], dispersion=Dispersion(1.0, 0.0, 0.0, df=800, weeks=5))
     >>> check.expected, check.low, check.high, check.p_value < 1e-12, check.large
     (100.0, 73, 130, True, True)
     >>> volume_check(10, [102, 95]).reason
@@ -149,22 +170,137 @@ def volume_check(
         return VolumeCheck(current, k, None, None, None, None, None, False, reason)
     total = int(sum(earlier))
     expected = total / k
-    own = dispersion or dispersion_of([[count] for count in earlier]) or Dispersion(1.0, 0.0, k - 1)
+    own = dispersion or dispersion_of([[count] for count in earlier]) or Dispersion(1.0, 0.0, 0.0, k - 1, k)
 
-    def p_value(count: int, upper: bool) -> float:
-        return _tail(count, total, k, own, upper=upper)
+    # Half an arrival (half a burst) more than were seen, as in Jeffreys' prior: a mean of 0 is never certain.
+    mean = (total + 0.5 * max(1.0, own.at(expected))) / k
+    ratio, df = own.at(mean), own.df_at(mean)
 
-    tail = (1.0 - RANGE) / 2.0
-    above = max(1, math.ceil(expected))
-    while p_value(above, True) > tail:
+    def tail(count: int, upper: bool) -> float:
+        return _tail(count, mean, ratio, k, df, upper=upper)
+
+    side = (1.0 - RANGE) / 2.0
+    above = max(1, math.ceil(mean))
+    while tail(above, True) > side:
         above *= 2
     return VolumeCheck(
         current,
         k,
         expected,
         current / expected if total else None,
-        _smallest(0, math.floor(expected), lambda count: p_value(count, False) > tail),
-        _smallest(math.floor(expected), above, lambda count: p_value(count, True) <= tail) - 1,
-        min(1.0, 2.0 * min(p_value(current, True), p_value(current, False))),
-        abs(current - expected) >= least_change * expected and current != expected,
+        _first(0, math.ceil(mean), lambda count: tail(count, False) > side),
+        _first(0, above, lambda count: tail(count, True) <= side) - 1,
+        min(1.0, 2.0 * min(tail(current, True), tail(current, False))),
+        current != expected and abs(current - expected) >= least_change * expected,
     )
+
+
+def freshness(
+    now: float,
+    last_arrival: float | None,
+    gaps: Sequence[float] | NDArray[np.float64],
+    counts: Sequence[int] | NDArray[np.int64] | None = None,
+    *,
+    factor: float = SILENCE_FACTOR,
+    min_gaps: int = MIN_GAPS,
+) -> Freshness:
+    """Is the stream silent for longer than `factor` times its usual gap?
+
+    gaps: shape (gaps,), times between consecutive arrivals; with `counts` the upper edges of the cells of a histogram
+        of them, and how many lie in each. The unit is that of `now` and `last_arrival`.
+    last_arrival: None when nothing has arrived yet. An arrival later than `now` is no silence.
+    min_gaps: with fewer nothing is called usual.
+    Raises StatsError for a gap that is negative or not finite, and for counts that don't fit.
+
+    >>> freshness(100.0, 95.0, [1.0] * 100)
+    Freshness(silent=True, since=95.0, silent_for=5.0, usual_gap=1.0, limit=3.0, reason=None)
+    >>> freshness(100.0, 95.0, [1.0] * 3).reason
+    'at least 10 gaps between arrivals are needed to know the usual one, there are 3'
+    """
+    lengths = np.asarray(gaps, dtype=np.float64)
+    weights = np.ones(len(lengths), dtype=np.int64) if counts is None else np.asarray(counts)
+    if lengths.ndim != 1 or weights.shape != lengths.shape or (weights < 0).any():
+        raise StatsError(f"a count >= 0 for every gap is needed, got {weights.shape} for {lengths.shape}")
+    if not np.isfinite(lengths).all() or (lengths < 0.0).any():
+        raise StatsError("gaps between arrivals are finite and never negative")
+    silent_for = None if last_arrival is None else max(0.0, now - last_arrival)
+    known = int(weights.sum())
+    if last_arrival is None:
+        return Freshness(None, None, None, None, None, "nothing has arrived yet")
+    if known < min_gaps:
+        reason = f"at least {min_gaps} gaps between arrivals are needed to know the usual one, there are {known}"
+        return Freshness(None, None, silent_for, None, None, reason)
+    usual = usual_gap(lengths, weights)
+    if usual <= 0.0:
+        reason = "all that ever arrived came at once, so no gap is usual"
+        return Freshness(None, None, silent_for, None, None, reason)
+    silent = silent_for is not None and silent_for >= factor * usual
+    return Freshness(silent, last_arrival if silent else None, silent_for, usual, factor * usual)
+
+
+def usual_gap(lengths: NDArray[np.float64], counts: NDArray[np.int64]) -> float:
+    """The gap that 99 % of all time is spent in or below, and that has happened at least 3 times; 0 without gaps.
+
+    Gaps are weighed by their length, because a check meets a long gap more often than a short one: a nightly batch of a
+    thousand rows has a thousand gaps of no length and one of a day, and the usual one is the day. A gap that is not
+    repeated is an outage.
+
+    >>> usual_gap(np.array([0.0, 24.0, 300.0]), np.array([29_000, 29, 1]))
+    24.0
+    """
+    order = np.argsort(lengths, kind="stable")
+    ascending, weights = lengths[order], counts[order]
+    time = np.cumsum(ascending * weights)
+    if not len(time) or time[-1] <= 0.0:
+        return 0.0
+    by_time = int(np.searchsorted(time, USUAL_SHARE * time[-1]))
+    at_least = np.cumsum(weights[::-1])[::-1]
+    repeated = np.flatnonzero(at_least >= RECURRENCES)
+    return float(ascending[min(by_time, int(repeated[-1]) if len(repeated) else 0)])
+
+
+def _tail(count: int, mean: float, ratio: float, weeks: int, df: float, *, upper: bool) -> float:
+    """One-sided p of a count at least (at most) this large, referred to Student's t.
+
+    ratio: variance over mean of a count around its true mean; the mean of the weeks misses that by a share of it.
+    """
+    special = _special()
+    if upper and count == 0:
+        return 1.0
+    spread = 1.0 + 1.0 / weeks
+    if ratio >= 1.0:
+        # Bursts of equal size and bursts of any size: the first leave more hours empty, the second fill more of them.
+        p = max(
+            _negative_binomial(count, mean, ratio * spread, upper=upper),
+            _negative_binomial(count / ratio, mean / ratio, spread, upper=upper),
+        )
+        deviate = special.ndtri(p)
+    else:
+        # By schedule: less than Poisson, for which there is no discrete law; a count is still whole.
+        off = (mean - count if upper else count - mean) + 0.5
+        deviate = off / math.sqrt(max(ratio * spread * mean, 1.0))
+    return float(special.stdtr(df, deviate))
+
+
+def _negative_binomial(count: float, mean: float, ratio: float, *, upper: bool) -> float:
+    """The share of a negative binomial at or beyond `count`, of this mean and variance over mean."""
+    special = _special()
+    size = mean / (ratio - 1.0)
+    if upper:
+        return float(special.betainc(count, size, 1.0 - 1.0 / ratio))
+    return float(special.betainc(size, count + 1.0, 1.0 / ratio))
+
+
+def _first(low: int, high: int, holds: Callable[[int], bool]) -> int:
+    """The smallest number in [low, high] from which on the condition holds; `high` when it holds nowhere before."""
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle + 1, high)
+    return low
+
+
+def _special() -> ModuleType:
+    import scipy.special  # loaded on first use: it takes a third of a second
+
+    module: ModuleType = scipy.special
+    return module

@@ -1,0 +1,254 @@
+"""Estimation without labels: right on average, honest intervals, and a reason wherever its assumptions can't hold."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy import optimize
+
+from modelwatch.stats import IncompatibleProfiles, StatsError
+from modelwatch.stats.estimation import (
+    Calibration,
+    Estimate,
+    Refusal,
+    calibrate,
+    estimate,
+    estimate_accuracy,
+    isotonic,
+    score_counts,
+)
+
+Sample = tuple[NDArray[np.float64], NDArray[np.bool_]]
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def draw(generator: np.random.Generator, n: int, shape: tuple[float, float]) -> Sample:
+    """Scores, and labels that follow them by one law whatever the scores' distribution; it is not the identity."""
+    scores = generator.beta(*shape, size=n)
+    return scores, generator.random(n) < 1.0 / (1.0 + np.exp(2.6 - 6.0 * scores))
+
+
+def cells_by(scores: NDArray[np.float64], flags: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    return score_counts(scores[flags])[0], score_counts(scores[~flags])[0]
+
+
+def calibrated(generator: np.random.Generator, n: int, shape: tuple[float, float] = (0.7, 0.7)) -> Calibration:
+    found = calibrate(*cells_by(*draw(generator, n, shape)), rng=generator)
+    assert isinstance(found, Calibration)
+    return found
+
+
+def estimated(found: Estimate | Refusal) -> Estimate:
+    assert isinstance(found, Estimate)
+    return found
+
+
+def reason(found: Estimate | Calibration | Refusal) -> str:
+    assert isinstance(found, Refusal)
+    return found.reason
+
+
+def realised(scores: NDArray[np.float64], called: NDArray[np.bool_], labels: NDArray[np.bool_]) -> dict[str, float]:
+    hits, misses = cells_by(scores, labels)
+    tp, fp, fn = (called & labels).sum(), (called & ~labels).sum(), (~called & labels).sum()
+    below = np.cumsum(misses) - misses / 2
+    return {
+        "accuracy": float((called == labels).mean()),
+        "precision": tp / (tp + fp),
+        "recall": tp / (tp + fn),
+        "f1": 2 * tp / (2 * tp + fp + fn),
+        "roc_auc": float(hits @ below) / (hits.sum() * misses.sum()),
+    }
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.0, 1.0), st.integers(0, 50)), min_size=1, max_size=30).filter(
+        lambda cells: any(weight for _, weight in cells)
+    )
+)
+def test_isotonic_never_falls_and_keeps_the_weighted_sum(cells: list[tuple[float, int]]) -> None:
+    values, weights = (np.array(column, dtype=np.float64) for column in zip(*cells, strict=True))
+    fitted = isotonic(values, weights)
+    assert all(right >= left - 1e-12 for left, right in pairwise(fitted))
+    assert fitted @ weights == pytest.approx(values @ weights)
+
+
+def test_isotonic_is_scipys() -> None:
+    generator = rng(4)
+    for _ in range(20):
+        values, weights = generator.random(60), generator.integers(1, 30, size=60).astype(np.float64)
+        expected = optimize.isotonic_regression(values, weights=weights).x
+        np.testing.assert_allclose(isotonic(values, weights), expected, atol=1e-12)
+
+
+def test_an_empty_cell_lies_between_its_neighbours() -> None:
+    values, weights = np.array([0.9, 0.2, 0.0, 0.0, 0.8, 0.1]), np.array([0.0, 5.0, 0.0, 0.0, 5.0, 0.0])
+    np.testing.assert_allclose(isotonic(values, weights), [0.2, 0.2, 0.4, 0.6, 0.8, 0.8])
+    with pytest.raises(StatsError, match="there is none"):
+        isotonic(values, np.zeros(6))
+
+
+def test_scores_of_whole_hundredths_do_not_share_cells() -> None:
+    counts, outside = score_counts(np.arange(101) / 100)
+    assert (counts.max(), counts.sum(), outside) == (1, 101, 0)
+
+
+def test_scores_that_are_no_probabilities_are_counted_beside() -> None:
+    counts, outside = score_counts(np.array([-0.01, 1.01, np.nan, np.inf, 0.5]))
+    assert (counts.sum(), outside) == (1, 4)
+
+
+def test_the_expected_confusion_adds_up_to_the_window() -> None:
+    generator = rng(1)
+    scores, _ = draw(generator, 3_000, (2.0, 2.0))
+    found = estimated(estimate(calibrated(generator, 5_000), *cells_by(scores, scores >= 0.4), rng=generator))
+    assert found.confusion is not None
+    table = found.confusion
+    assert table.true_positive + table.false_positive == pytest.approx((scores >= 0.4).sum())
+    assert table.true_negative + table.false_negative == pytest.approx((scores < 0.4).sum())
+    assert found.metrics["precision"].value == pytest.approx(table.true_positive / (scores >= 0.4).sum())
+    assert found.metrics["accuracy"].value == pytest.approx((table.true_positive + table.true_negative) / 3_000)
+    assert (found.n, found.uncovered) == (3_000, 0.0)
+
+
+@pytest.mark.parametrize(("labels", "least"), [(300, 0.82), (2_000, 0.85), (20_000, 0.9)])
+def test_estimates_are_unbiased_under_covariate_shift_and_intervals_cover(labels: int, least: float) -> None:
+    generator = rng(2)
+    errors: dict[str, list[float]] = {}
+    covered: dict[str, list[bool]] = {}
+    for _ in range(150):
+        calibration = calibrated(generator, labels)
+        scores, truth = draw(generator, 2_000, (1.2, 1.6))
+        called = scores >= 0.5
+        found = estimated(estimate(calibration, *cells_by(scores, called), rng=generator))
+        for name, actual in realised(scores, called, truth).items():
+            metric = found.metrics[name]  # type: ignore[index]
+            assert metric.value is not None
+            assert metric.low is not None
+            assert metric.high is not None
+            errors.setdefault(name, []).append(metric.value - actual)
+            covered.setdefault(name, []).append(metric.low <= actual <= metric.high)
+    for name, off in errors.items():
+        assert abs(np.mean(off)) < 4 * np.std(off) / np.sqrt(len(off)) + 0.002, name
+        assert np.mean(covered[name]) >= least, name
+
+
+def test_the_same_seed_gives_the_same_estimate() -> None:
+    scores, _ = draw(rng(3), 500, (1.0, 1.0))
+    once, again = (
+        estimated(estimate(calibrated(rng(5), 1_000), *cells_by(scores, scores > 0.5), rng=rng(6))) for _ in range(2)
+    )
+    assert once == again
+
+
+def test_a_smaller_window_has_a_wider_interval() -> None:
+    calibration = calibrated(rng(1), 20_000)
+    widths = []
+    for n in (100, 10_000):
+        scores, _ = draw(rng(2), n, (1.0, 1.0))
+        metric = estimated(estimate(calibration, *cells_by(scores, scores > 0.5), rng=rng(3))).metrics["accuracy"]
+        assert metric.low is not None
+        assert metric.high is not None
+        widths.append(metric.high - metric.low)
+    assert widths[0] > 5 * widths[1]
+
+
+def test_accuracy_of_several_classes_follows_the_top_class_scores() -> None:
+    generator = rng(8)
+    confidence = generator.beta(5.0, 2.0, size=20_000)
+    right = generator.random(20_000) < confidence * 0.9
+    calibration = calibrate(*cells_by(confidence, right), rng=generator)
+    later = generator.beta(3.0, 3.0, size=5_000)
+    found = estimated(estimate_accuracy(calibration, score_counts(later)[0], rng=generator))
+    assert set(found.metrics) == {"accuracy"}
+    assert found.confusion is None
+    assert found.metrics["accuracy"].value == pytest.approx(later.mean() * 0.9, abs=0.015)
+
+
+@pytest.mark.parametrize(
+    ("positive", "negative", "outside", "expected"),
+    [
+        ([0, 0], [0, 0], 0, "has no labels"),
+        ([500, 500], [0, 0], 0, "one class"),
+        ([0, 0], [500, 500], 0, "one class"),
+        ([20, 80], [80, 19], 0, "at least 200"),
+        ([0, 19], [500, 0], 0, "19 of the rarer class"),
+        ([20, 80], [80, 20], 3, "no probabilities"),
+        ([0, 0], [0, 0], 9, "no probabilities"),
+        ([400, 100], [100, 400], 0, "lower scores"),
+    ],
+)
+def test_a_reference_that_can_not_be_calibrated_is_refused(
+    positive: list[int], negative: list[int], outside: int, expected: str
+) -> None:
+    refusal = calibrate(positive, negative, outside=outside, rng=rng())
+    assert expected in reason(refusal)
+    assert estimate(refusal, [1, 1], [1, 1], rng=rng()) is refusal
+    assert estimate_accuracy(refusal, [1, 1], rng=rng()) is refusal
+
+
+def test_a_score_that_says_nothing_is_calibrated_to_the_base_rate() -> None:
+    calibration = calibrate([100, 100], [300, 300], rng=rng())
+    assert isinstance(calibration, Calibration)
+    np.testing.assert_allclose(calibration.probability, 0.25, atol=0.03)
+
+
+@pytest.mark.parametrize(
+    ("called_positive", "called_negative", "outside", "expected"),
+    [
+        ([0, 0, 0, 0], [0, 0, 0, 0], 0, "no prediction has a score"),
+        ([0, 0, 0, 0], [0, 0, 0, 0], 7, "no probabilities"),
+        ([0, 50, 0, 0], [50, 0, 0, 0], 2, "no probabilities"),
+        ([0, 0, 0, 50], [50, 0, 0, 0], 0, "50% of the window's scores"),
+    ],
+)
+def test_a_window_outside_the_assumptions_is_refused(
+    called_positive: list[int], called_negative: list[int], outside: int, expected: str
+) -> None:
+    calibration = calibrate([10, 50, 90, 0], [90, 50, 10, 0], rng=rng())
+    assert expected in reason(estimate(calibration, called_positive, called_negative, outside=outside, rng=rng()))
+    together = [one + other for one, other in zip(called_positive, called_negative, strict=True)]
+    assert expected in reason(estimate_accuracy(calibration, together, outside=outside, rng=rng()))
+
+
+def test_an_undefined_metric_says_why_and_the_others_stand() -> None:
+    calibration = calibrate([10, 50, 90], [90, 50, 10], rng=rng())
+    metrics = estimated(estimate(calibration, [0, 0, 0], [10, 10, 10], rng=rng())).metrics
+    assert metrics["precision"].value is None
+    assert metrics["precision"].reason == "nothing was predicted positive"
+    assert (metrics["recall"].value, metrics["f1"].value) == (0.0, 0.0)
+    assert metrics["roc_auc"].value is not None
+
+
+def test_a_window_in_which_no_positive_label_is_expected_has_no_recall_and_no_area() -> None:
+    calibration = calibrate([0, 100], [200, 50], rng=rng())
+    metrics = estimated(estimate(calibration, [0, 0], [100, 0], rng=rng())).metrics
+    assert metrics["accuracy"].value == 1.0
+    for name in ("precision", "recall", "f1", "roc_auc"):
+        assert metrics[name].value is None
+        assert metrics[name].reason
+
+
+def test_a_single_prediction_has_an_expected_area_and_no_interval_of_it() -> None:
+    calibration = calibrate([10, 50, 90], [90, 50, 10], rng=rng())
+    area = estimated(estimate(calibration, [0, 1, 0], [0, 0, 0], rng=rng())).metrics["roc_auc"]
+    assert area.value == pytest.approx(0.5)
+    assert (area.low, area.high, area.reason) == (None, None, "too few predictions for an interval")
+
+
+def test_other_cells_and_negative_counts_are_refused() -> None:
+    calibration = calibrate([10, 50, 90], [90, 50, 10], rng=rng())
+    with pytest.raises(IncompatibleProfiles, match="cells of its calibration"):
+        estimate(calibration, [1, 1], [1, 1], rng=rng())
+    with pytest.raises(IncompatibleProfiles, match="same cells"):
+        calibrate([1, 2], [1], rng=rng())
+    with pytest.raises(IncompatibleProfiles, match="same cells"):
+        calibrate([], [], rng=rng())
+    with pytest.raises(StatsError, match="never negative"):
+        calibrate([1, -2], [1, 2], rng=rng())
