@@ -91,9 +91,13 @@ def filed_monitors(path: str, channels: Collection[str]) -> list[FiledMonitor]:
     if not files:
         raise SettingsError(f"MONITORS_PATH is {path}: there is no such file, or no .yaml, .yml or .json in the folder")
     monitors, problems = read_monitors(files)
+    known = ", ".join(sorted(channels)) or "none"
     for monitor in monitors:
-        unknown = [name for name in monitor.config.alerts.channel_names if name not in channels]
-        problems += [FileProblem(monitor.path, "/alerts", f"No channel is named {name!r}") for name in unknown]
+        problems += [
+            FileProblem(monitor.path, monitor.pointer + pointer, f"No channel is named {name!r}; there are: {known}")
+            for pointer, name in monitor.config.alerts.named_channels()
+            if name not in channels
+        ]
     if problems:
         raise SettingsError("The monitors can't be applied:\n" + "\n".join(f"  - {each}" for each in problems))
     return monitors

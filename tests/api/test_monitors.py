@@ -68,7 +68,7 @@ def test_what_is_wrong_is_named(app: App) -> None:
 
     assert refused({"budgt": 1, "drift": {"psi_alert": 0}}) == ["/drift/psi_alert", "/budgt"]
     assert refused({"model": "other"}) == ["/model"]
-    assert refused({"alerts": {"channels": ["pager"]}}) == ["/alerts"]
+    assert refused({"alerts": {"channels": ["pager"]}}) == ["/alerts/channels/0"]
     assert app.problem("PUT", "models/m/monitor", 400, content=b"{", headers={"content-type": "application/json"})
     assert app.problem("PUT", "models/m/monitor", 415, content=b"a", headers={"content-type": "text/plain"})
     assert app.problem("GET", "models/m/monitor", 404)
@@ -107,8 +107,8 @@ def test_what_a_backtest_can_not_do(watched: App) -> None:
     assert refused(404, {"environment": "moon"})
     assert pointers(refused(422, {"monitr": {}})) == [""]
     assert pointers(refused(422, {"start": "soon"})) == ["/start"]
-    assert pointers(refused(422, {"monitor": {"budget": 0}})) == ["/budget"]
-    assert pointers(refused(422, {"monitor": {"alerts": {"channels": ["pager"]}}})) == ["/monitor/alerts"]
+    assert pointers(refused(422, {"monitor": {"budget": 0}})) == ["/monitor/budget"]
+    assert pointers(refused(422, {"monitor": {"alerts": {"channels": ["pager"]}}})) == ["/monitor/alerts/channels/0"]
 
 
 def test_files_are_applied_at_start(tmp_path: Path) -> None:

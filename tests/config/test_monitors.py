@@ -7,6 +7,7 @@ from datetime import time
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import pytest
 import yaml
 from hypothesis import given
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from modelwatch.config.durations import SECONDS, duration_text, parse_duration
 from modelwatch.config.monitors import MonitorConfig, as_document, canonical_json, monitor_schema, parse_monitor
-from modelwatch.errors import InvalidInput
+from modelwatch.errors import FieldError, InvalidInput
 
 
 def example(repository: Path) -> Any:
@@ -42,11 +43,33 @@ def test_the_documents_example_is_taken_as_it_says(repository: Path) -> None:
     assert config.drift.leave_out == ("request_id", "tmp_*")
     assert config.drift.features is not None
     assert config.drift.features["transaction_amount"].psi_alert == 0.4
-    assert config.alerts.channel_names == ("slack", "pagerduty")
+    assert config.drift.features["transaction_amount"].min_samples == 500
+    assert (config.drift.psi_warning, config.drift.psi_alert, config.drift.min_samples) == (0.1, 0.25, 100)
+    assert (config.drift.tolerance, config.drift.persistence.of, config.positive_class) == ("natural", 1, "fraud")
+    assert (config.drift.prediction, config.drift.score, config.drift.latency) == (True, True, True)
+    assert list(config.alerts.named_channels()) == [
+        ("/alerts/channels/0", "slack"),
+        ("/alerts/routes/0/channels/0", "pagerduty"),
+        ("/alerts/routes/0/channels/1", "slack"),
+    ]
+    assert config.alerts.routes is not None
+    [route] = config.alerts.routes
+    assert (route.when.severity, route.when.kind, route.when.environment) == (
+        ("alert",),
+        ("feature_drift",),
+        ("production",),
+    )
+    assert (route.when.labels, route.continue_) == ({"team": "risk"}, False)
     assert config.alerts.quiet_hours is not None
     [quiet] = config.alerts.quiet_hours
     assert (quiet.from_, quiet.to, quiet.timezone) == (time(22), time(7), "Europe/Berlin")
-    assert (config.alerts.repeat_every, config.alerts.flapping) is not None
+    assert (quiet.days, quiet.severity) == (("sat", "sun"), ("warning",))
+    assert config.alerts.flapping is not None
+    assert (config.alerts.repeat_every, config.alerts.flapping.window, config.alerts.flapping.reopenings) == (
+        86_400,
+        86_400,
+        3,
+    )
 
 
 def test_every_key_is_documented_and_in_the_example(repository: Path) -> None:
@@ -66,30 +89,64 @@ def test_nothing_is_a_monitor_too() -> None:
     assert parse_monitor({}).drift.psi_warning is None
 
 
+THRESHOLDS = {
+    "psi_warning": st.floats(0.01, 0.2),
+    "psi_alert": st.floats(0.21, 2),
+    "min_samples": st.integers(1, 10_000),
+}
+PERSISTENCE = st.integers(1, 24).flatmap(
+    lambda of: st.fixed_dictionaries({"alarms": st.integers(1, of), "of": st.just(of)})
+)
+NAME = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=5)
+LABELS = st.dictionaries(st.from_regex(r"[a-z]{1,8}x", fullmatch=True), NAME, max_size=3)
+CHANNELS = st.lists(st.sampled_from(["slack", "pagerduty", "x-1"]), max_size=3)
+SEVERITIES = st.lists(st.sampled_from(["warning", "alert"]), min_size=1, unique=True)
+KINDS = st.lists(st.sampled_from(["feature_drift", "prediction_drift", "latency_drift"]), min_size=1, unique=True)
+DURATIONS = st.sampled_from(["90s", "15m", "1h", "60m", "7d", "1w"])
+CLOCK = st.sampled_from(["00:00", "07:30", "22:00", "23:59"])
+
+
+def some(**keys: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """Some of these keys, or null for them."""
+    return st.fixed_dictionaries({}, optional={name: values | st.none() for name, values in keys.items()})
+
+
+WHEN = some(severity=SEVERITIES, kind=KINDS, environment=st.lists(NAME, min_size=1, max_size=2), labels=LABELS)
+ROUTE = st.fixed_dictionaries({"channels": CHANNELS}, optional={"when": WHEN, "continue": st.booleans()})
+QUIET_HOURS = st.fixed_dictionaries(
+    {"from": CLOCK, "to": CLOCK},
+    optional={
+        "days": st.lists(st.sampled_from(["mon", "sat", "sun"]), min_size=1, unique=True),
+        "timezone": st.sampled_from(["UTC", "Europe/Berlin"]),
+        "severity": SEVERITIES,
+    },
+)
 CONFIGS = st.fixed_dictionaries(
     {},
     optional={
-        "budget": st.floats(0.01, 100),
-        "labels": st.dictionaries(st.from_regex(r"[a-z]{1,8}x", fullmatch=True), st.text("ab<&é ", min_size=1)),
-        "schedule": st.fixed_dictionaries(
-            {}, optional={"every": st.sampled_from(["90s", "15m", "1h", "7d"]), "on_new_data": st.booleans()}
+        "model": NAME | st.none(),
+        "labels": LABELS | st.none(),
+        "positive_class": NAME | st.none(),
+        "budget": st.floats(0.01, 1_000) | st.integers(1, 1_000) | st.none(),
+        "schedule": some(every=DURATIONS, on_new_data=st.booleans(), grace=st.sampled_from(["0s", "60s", "1d"])),
+        "drift": some(
+            **THRESHOLDS,
+            lookbacks=st.lists(st.sampled_from(["5m", "1h", "6h", "24h", "7d"]), min_size=1, unique=True),
+            tolerance=st.sampled_from(["natural", "fixed"]),
+            persistence=PERSISTENCE,
+            resolve_after=st.integers(1, 100),
+            leave_out=st.lists(NAME, max_size=3),
+            prediction=st.booleans(),
+            score=st.booleans(),
+            latency=st.booleans(),
+            features=st.dictionaries(NAME, some(**THRESHOLDS), max_size=3),
         ),
-        "drift": st.fixed_dictionaries(
-            {},
-            optional={
-                "psi_warning": st.floats(0.01, 0.2),
-                "psi_alert": st.floats(0.21, 2),
-                "lookbacks": st.lists(st.sampled_from(["5m", "1h", "6h", "24h", "7d"]), min_size=1, unique=True),
-                "features": st.dictionaries(st.text(min_size=1, max_size=5), st.just({"min_samples": 7}), max_size=3),
-            },
-        ),
-        "alerts": st.fixed_dictionaries(
-            {},
-            optional={
-                "repeat_every": st.sampled_from(["never", "24h"]),
-                "quiet_hours": st.just([{"from": "22:00", "to": "07:30"}]),
-                "routes": st.just([{"channels": ["a"], "continue": True}]),
-            },
+        "alerts": some(
+            channels=CHANNELS,
+            routes=st.lists(ROUTE, max_size=2),
+            quiet_hours=st.lists(QUIET_HOURS, max_size=2),
+            repeat_every=DURATIONS | st.just("never"),
+            flapping=some(window=DURATIONS | st.just("never"), reopenings=st.integers(0, 1_000)),
         ),
     },
 )
@@ -111,50 +168,112 @@ def test_durations_come_back_as_they_were(number: int, unit: str) -> None:
         assert parse_duration(duration_text(seconds)) == seconds
 
 
+QUIET = {"from": "22:00", "to": "07:00"}
+
+
+def quiet(**changed: object) -> dict[str, object]:
+    return {"alerts": {"quiet_hours": [{**QUIET, **changed}]}}
+
+
 @pytest.mark.parametrize(
     ("document", "pointer", "says"),
     [
         ({"drfit": {}}, "/drfit", "did you mean drift?"),
+        ({"zzz": {}}, "/zzz", "known here: alerts, budget, drift, labels, model, positive_class, schedule"),
+        ({"schedule": {"evry": "1h"}}, "/schedule/evry", "did you mean every?"),
         ({"drift": {"psi_warnin": 0.1}}, "/drift/psi_warnin", "did you mean psi_warning?"),
-        ({"drift": {"features": {"a/b": {"psi": 1}}}}, "/drift/features/a~1b/psi", "Unknown key"),
+        ({"drift": {"persistence": {"alarm": 1, "of": 1}}}, "/drift/persistence/alarm", "did you mean alarms?"),
+        ({"drift": {"features": {"a/b": {"psi": 1}}}}, "/drift/features/a~1b/psi", "known here: min_samples, psi"),
+        ({"drift": {"features": {"function-x": {"x": 1}}}}, "/drift/features/function-x/x", "Unknown key"),
+        ({"drift": {"features": {"[key]": {"min_sample": 1}}}}, "/drift/features/[key]/min_sample", "min_samples?"),
+        ({"alerts": {"chanels": []}}, "/alerts/chanels", "did you mean channels?"),
+        ({"alerts": {"flapping": {"windw": "1h"}}}, "/alerts/flapping/windw", "did you mean window?"),
+        ({"alerts": {"routes": [{"channels": [], "continue_": True}]}}, "/alerts/routes/0/continue_", "mean continue?"),
         (
             {"alerts": {"routes": [{"channels": [], "when": {"severty": []}}]}},
             "/alerts/routes/0/when/severty",
-            "severity",
+            "did you mean severity?",
         ),
+        (quiet(from_="22:00"), "/alerts/quiet_hours/0/from_", "did you mean from?"),
+        ({1: 2}, "/1", "Expected text; put it in quotes"),
+        ({"drift": None}, "/drift", "Expected an object of names and values"),
+        ({"alerts": {"flapping": []}}, "/alerts/flapping", "Expected an object"),
         ({"alerts": {"routes": [{}]}}, "/alerts/routes/0/channels", "Required"),
+        ({"alerts": {"quiet_hours": [{"from": "22:00"}]}}, "/alerts/quiet_hours/0/to", "Required"),
+        ({"model": ""}, "/model", "not empty"),
+        ({"model": 7}, "/model", "Expected text; put it in quotes"),
+        ({"model": "a\0b"}, "/model", "without NUL"),
+        ({"positive_class": False}, "/positive_class", "put it in quotes"),
+        ({"labels": []}, "/labels", "Expected an object"),
+        ({"labels": {"a": 42}}, "/labels/a", "put it in quotes"),
+        ({"labels": {"a": "x" * 513}}, "/labels/a", "at most 512 characters"),
+        ({"labels": {"a-b": "x"}}, "/labels/a-b", "letters, digits and _"),
+        ({"labels": {"severity": "x"}}, "/labels/severity", "choose another name"),
+        (
+            {"alerts": {"routes": [{"channels": [], "when": {"labels": {"model": "x"}}}]}},
+            "/alerts/routes/0/when/labels/model",
+            "choose another name",
+        ),
         ({"budget": True}, "/budget", "Expected a number"),
-        ({"budget": 0}, "/budget", "greater than 0"),
+        ({"budget": "1"}, "/budget", "Expected a number"),
+        ({"budget": 0}, "/budget", "Expected more than 0"),
+        ({"budget": 1_001}, "/budget", "Expected at most 1000"),
         ({"budget": float("nan")}, "/budget", "finite"),
-        ({"drift": {"min_samples": 1.5}}, "/drift/min_samples", "integer"),
+        ({"budget": float("inf")}, "/budget", "finite"),
+        ({"budget": 10**400}, "/budget", "Expected a number"),
+        ({"drift": {"psi_alert": 101}}, "/drift/psi_alert", "at most 100"),
+        ({"drift": {"psi_alert": float("nan")}}, "/drift/psi_alert", "finite"),
+        ({"drift": {"min_samples": 1.5}}, "/drift/min_samples", "Expected a whole number"),
+        ({"drift": {"min_samples": True}}, "/drift/min_samples", "Expected a whole number"),
+        ({"drift": {"min_samples": 0}}, "/drift/min_samples", "Expected at least 1"),
         ({"drift": {"prediction": "no"}}, "/drift/prediction", "Expected true or false"),
-        ({"drift": {"psi_warning": 0.3, "psi_alert": 0.2}}, "/drift", "psi_warning < psi_alert"),
+        ({"drift": {"latency": 1}}, "/drift/latency", "Expected true or false"),
+        ({"schedule": {"on_new_data": "yes"}}, "/schedule/on_new_data", "Expected true or false"),
+        ({"drift": {"psi_warning": 0.3, "psi_alert": 0.2}}, "/drift/psi_alert", "than psi_warning, which is 0.3"),
         (
             {"drift": {"features": {"a": {"psi_warning": 1, "psi_alert": 1}}}},
-            "/drift/features/a",
-            "psi_warning < psi_alert",
+            "/drift/features/a/psi_alert",
+            "more than",
         ),
         ({"drift": {"lookbacks": []}}, "/drift/lookbacks", "list of look-backs"),
+        ({"drift": {"lookbacks": "1h"}}, "/drift/lookbacks", "list of look-backs"),
+        ({"drift": {"lookbacks": [1]}}, "/drift/lookbacks", "list of look-backs"),
+        ({"drift": {"lookbacks": ["1y"]}}, "/drift/lookbacks", "a number and a unit"),
         ({"drift": {"lookbacks": ["7m"]}}, "/drift/lookbacks", "multiple of 5 minutes"),
-        ({"drift": {"lookbacks": ["60m", "1h"]}}, "/drift/lookbacks", "the same look-back"),
-        ({"drift": {"persistence": {"alarms": 3, "of": 2}}}, "/drift/persistence", "alarms <= of"),
-        ({"drift": {"persistence": {"alarms": 1, "of": 25}}}, "/drift/persistence/of", "less than or equal to 24"),
-        ({"drift": {"tolerance": "none"}}, "/drift/tolerance", "'natural' or 'fixed'"),
-        ({"schedule": {"every": "0s"}}, "/schedule/every", "greater than or equal to 1"),
+        ({"drift": {"lookbacks": ["60m", "1h"]}}, "/drift/lookbacks", "60m and 1h are the same look-back"),
+        ({"drift": {"lookbacks": [f"{hour}h" for hour in range(1, 10)]}}, "/drift/lookbacks", "at most 8"),
+        ({"drift": {"persistence": {"alarms": 3, "of": 2}}}, "/drift/persistence/of", "at least 3, as many as alarms"),
+        ({"drift": {"persistence": {"alarms": 1, "of": 25}}}, "/drift/persistence/of", "Expected at most 24"),
+        ({"drift": {"persistence": {"alarms": 0, "of": 1}}}, "/drift/persistence/alarms", "Expected at least 1"),
+        ({"drift": {"resolve_after": 101}}, "/drift/resolve_after", "Expected at most 100"),
+        ({"drift": {"tolerance": "none"}}, "/drift/tolerance", "Expected 'natural' or 'fixed'"),
+        ({"drift": {"leave_out": "tmp_*"}}, "/drift/leave_out", "Expected a list"),
+        ({"drift": {"leave_out": ["x"] * 1_001}}, "/drift/leave_out", "Expected at most 1000"),
+        ({"schedule": {"every": "0s"}}, "/schedule/every", "Expected 1s to 1w"),
+        ({"schedule": {"every": "8d"}}, "/schedule/every", "Expected 1s to 1w"),
+        ({"schedule": {"grace": "25h"}}, "/schedule/grace", "Expected 0s to 1d"),
         ({"schedule": {"every": 3600}}, "/schedule/every", "a unit"),
-        ({"alerts": {"channels": ["Slack!"]}}, "/alerts/channels/0", "pattern"),
+        ({"schedule": {"every": "1.5h"}}, "/schedule/every", "a unit"),
+        ({"schedule": {"every": "never"}}, "/schedule/every", "a unit"),
+        ({"alerts": {"channels": "slack"}}, "/alerts/channels", "Expected a list"),
+        ({"alerts": {"channels": ["Slack!"]}}, "/alerts/channels/0", "small letters, digits and -"),
+        ({"alerts": {"channels": ["slack", 1]}}, "/alerts/channels/1", "put it in quotes"),
         ({"alerts": {"repeat_every": "soon"}}, "/alerts/repeat_every", "a unit"),
-        ({"alerts": {"quiet_hours": [{"from": 1320, "to": "07:00"}]}}, "/alerts/quiet_hours/0/from", "in quotes"),
-        ({"alerts": {"quiet_hours": [{"from": "24:00", "to": "07:00"}]}}, "/alerts/quiet_hours/0/from", "07:30"),
-        (
-            {"alerts": {"quiet_hours": [{"from": "22:00", "to": "07:00", "timezone": "Mars/Base"}]}},
-            "/alerts/quiet_hours/0/timezone",
-            "IANA",
-        ),
-        ({"labels": {"severity": "x"}}, "", "belong to every alert"),
-        ({"labels": {"a-b": "x"}}, "/labels/a-b", "pattern"),
+        ({"alerts": {"repeat_every": False}}, "/alerts/repeat_every", "a unit"),
+        ({"alerts": {"flapping": {"reopenings": -1}}}, "/alerts/flapping/reopenings", "Expected at least 0"),
+        (quiet(**{"from": 1320}), "/alerts/quiet_hours/0/from", "in quotes"),
+        (quiet(to="24:00"), "/alerts/quiet_hours/0/to", "07:30"),
+        (quiet(to="7:00"), "/alerts/quiet_hours/0/to", "07:30"),
+        (quiet(to=True), "/alerts/quiet_hours/0/to", "07:30"),
+        (quiet(days=["monday"]), "/alerts/quiet_hours/0/days/0", "Expected 'mon', 'tue'"),
+        (quiet(severity=[]), "/alerts/quiet_hours/0/severity", "at least 1"),
+        (quiet(timezone="Mars/Base"), "/alerts/quiet_hours/0/timezone", "IANA"),
+        (quiet(timezone="Europe"), "/alerts/quiet_hours/0/timezone", "IANA"),
+        (quiet(timezone="../../etc/passwd"), "/alerts/quiet_hours/0/timezone", "IANA"),
+        (quiet(timezone=2), "/alerts/quiet_hours/0/timezone", "IANA"),
         ([], "", "Expected an object"),
         ("text", "", "Expected an object"),
+        (None, "", "Expected an object"),
     ],
 )
 def test_what_is_wrong_is_named(document: object, pointer: str, says: str) -> None:
@@ -163,9 +282,109 @@ def test_what_is_wrong_is_named(document: object, pointer: str, says: str) -> No
     assert says in found[pointer]
 
 
+def test_what_yaml_makes_of_words_without_quotes_is_explained() -> None:
+    text = "drift: {latency: no, score: 'no'}\nalerts: {quiet_hours: [{from: 22:00, to: 07:00}]}\n"
+    assert problems(yaml.safe_load(text)) == {
+        "/drift/score": "Expected true or false",
+        "/alerts/quiet_hours/0/from": (
+            'Expected a time such as "22:00", in quotes: YAML reads it as a number without them'
+        ),
+    }
+
+
 def test_all_problems_are_said_at_once() -> None:
-    found = problems({"budgt": 1, "drift": {"psi_alert": -1, "resolve_after": 0}, "schedule": {"every": "x"}})
-    assert set(found) == {"/budgt", "/drift/psi_alert", "/drift/resolve_after", "/schedule/every"}
+    wrong = {
+        "budgt": 1,
+        "labels": {"kind": "x"},
+        "drift": {"psi_warning": 1, "psi_alert": 0.5, "resolve_after": 0, "features": {"a": {"psi_alert": -1}}},
+        "schedule": {"every": "x"},
+        "alerts": {"routes": [{"channels": ["a"], "when": {"kind": ["volume"]}}]},
+    }
+    # A list whose only item is wrong is not said to be too short as well.
+    assert set(problems(wrong)) == {
+        "/budgt",
+        "/labels/kind",
+        "/drift/psi_alert",
+        "/drift/resolve_after",
+        "/drift/features/a/psi_alert",
+        "/schedule/every",
+        "/alerts/routes/0/when/kind/0",
+    }
+
+
+def test_a_part_of_a_larger_document_is_pointed_at_in_it() -> None:
+    for wrong, pointer in (({"budget": 0}, "/monitors/3/budget"), ([], "/monitors/3")):
+        with pytest.raises(InvalidInput) as refusal:
+            parse_monitor(wrong, "/monitors/3")
+        assert [error.pointer for error in refusal.value.errors] == [pointer]
+
+
+def test_what_was_given_is_shown_shortened() -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        parse_monitor({"budget": "x" * 500})
+    [error] = refusal.value.errors
+    assert error.value_excerpt == "x" * 80 + "…"
+
+
+NAMES = st.one_of(
+    st.sampled_from(
+        ["model", "labels", "drift", "alerts", "schedule", "routes", "quiet_hours", "when", "from", "days"]
+    ),
+    st.text(max_size=5),
+    st.integers(),
+)
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(["1h", "22:00"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(NAMES, ANYTHING, max_size=5))
+def test_anything_else_is_refused_with_pointers_into_it(document: dict[Any, Any]) -> None:
+    refusals: tuple[FieldError, ...] = ()
+    config = MonitorConfig()
+    try:
+        config = parse_monitor(document)
+    except InvalidInput as refusal:
+        refusals = refusal.errors or (FieldError("nothing is named", ""),)
+    assert all(error.pointer.startswith("/") and error.message for error in refusals)
+    assert parse_monitor(as_document(config)) == config
+
+
+class TestSchema:
+    schema = jsonschema_rs.validator_for(monitor_schema())
+
+    def test_it_takes_the_example(self, repository: Path) -> None:
+        self.schema.validate(example(repository))
+
+    @given(CONFIGS)
+    def test_it_takes_what_is_taken(self, document: dict[str, Any]) -> None:
+        self.schema.validate(document)
+        self.schema.validate(as_document(parse_monitor(document)))
+
+    @pytest.mark.parametrize(
+        "document",
+        [
+            {"budgt": 1},
+            {"drift": {"psi": 1}},
+            {"drift": {"features": {"a": {"psi": 1}}}},
+            {"alerts": {"routes": [{"channels": [], "wen": {}}]}},
+            {"budget": 0},
+            {"budget": True},
+            {"schedule": {"every": 3600}},
+            {"schedule": {"every": "never"}},
+            {"alerts": {"repeat_every": 0}},
+            {"drift": {"lookbacks": []}},
+            {"drift": {"min_samples": 1.5}},
+            quiet(to="7:00"),
+            {"labels": {"a-b": "x"}},
+            {"labels": {"model": "x"}},
+        ],
+    )
+    def test_it_refuses_what_is_refused(self, document: dict[str, Any]) -> None:
+        assert problems(document)
+        assert not self.schema.is_valid(document)
 
 
 def test_a_configuration_can_not_be_changed() -> None:

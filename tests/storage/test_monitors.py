@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from modelwatch.config.monitors import parse_monitor
+from modelwatch.config.monitors import as_document, parse_monitor
 from modelwatch.errors import Conflict
 from modelwatch.storage import Store, StoredMonitor, all_monitors, delete_monitor, monitor_of, put_monitor
 from modelwatch.storage.audit import audit_page
@@ -53,6 +54,49 @@ def test_a_change_of_another_revision_is_a_conflict(store: Store) -> None:
         delete_monitor(store, "m", actor="bob", now=NOON, new_id=new_id, expected_revision=1)
 
 
+def test_a_revision_never_comes_back(store: Store) -> None:
+    """Who saw revision 1 before it was removed and set anew by others must not overwrite theirs."""
+    put(store)
+    delete_monitor(store, "m", actor="bob", now=NOON, new_id=new_id)
+    assert put(store, SECOND, expected_revision=0).revision == 2
+    with pytest.raises(Conflict, match="revision 2, not 1"):
+        put(store, expected_revision=1)
+    delete_monitor(store, "m", actor="bob", now=NOON + 1, new_id=new_id, expected_revision=2)
+    assert put(store).revision == 3
+
+
+def test_a_refused_change_leaves_no_trace(store: Store) -> None:
+    put(store)
+    with pytest.raises(Conflict):
+        put(store, SECOND, expected_revision=9)
+    assert present(store) == put(store)
+    with store.read() as connection:
+        assert len(audit_page(connection, limit=10)) == 1
+
+
+def test_two_at_once_get_a_revision_each(store: Store) -> None:
+    configs = [parse_monitor({"budget": number}) for number in range(1, 9)]
+    with ThreadPoolExecutor(4) as pool:
+        revisions = list(pool.map(lambda config: put(store, config).revision, configs))
+    assert sorted(revisions) == list(range(1, 9))
+
+
+def test_every_key_comes_back_from_the_store(store: Store) -> None:
+    document = {
+        "labels": {"team": "é"},
+        "schedule": {"every": "15m"},
+        "alerts": {
+            "repeat_every": "never",
+            "routes": [{"channels": ["a"], "continue": True}],
+            "quiet_hours": [{"from": "22:00", "to": "07:30", "timezone": "Europe/Berlin"}],
+        },
+    }
+    put(store, parse_monitor(document))
+    found = present(store)
+    assert found is not None
+    assert as_document(found.config) == document
+
+
 def test_a_monitor_can_be_removed(store: Store) -> None:
     put(store)
     assert delete_monitor(store, "m", actor="bob", now=NOON, new_id=new_id)
@@ -65,6 +109,7 @@ def test_every_change_is_in_the_audit_trail_with_what_it_was(store: Store) -> No
     put(store)
     put(store, SECOND, now=NOON + 1)
     delete_monitor(store, "m", actor="bob", now=NOON + 2, new_id=new_id)
+    assert not delete_monitor(store, "m", actor="bob", now=NOON + 3, new_id=new_id)
     with store.read() as connection:
         entries = audit_page(connection, target="monitor/m", limit=10)[::-1]
     assert [(entry.action, entry.actor) for entry in entries] == [
@@ -78,3 +123,5 @@ def test_every_change_is_in_the_audit_trail_with_what_it_was(store: Store) -> No
         ({"budget": 2.0}, {"budget": 3.0, "labels": {"team": "x"}}),
         ({"budget": 3.0, "labels": {"team": "x"}}, None),
     ]
+    assert [each["revision"] for each in details] == [1, 2, 2]
+    assert [entry.at for entry in entries] == [NOON, NOON + 1, NOON + 2]

@@ -45,7 +45,8 @@ def apply(paths: Sequence[Path], url: str, dry_run: bool, as_json: bool) -> int:
     """Sets the monitors at a service, or only says what would change. Raises Stop when a file is not valid."""
     from modelwatch.config.monitors import as_document
 
-    changes = []
+    changes: list[dict[str, str]] = []
+    refused: str | None = None
     monitors = _valid(paths)
     with Service(url) as service:
         service.check_reachable()
@@ -54,14 +55,21 @@ def apply(paths: Sequence[Path], url: str, dry_run: bool, as_json: bool) -> int:
             before = _present(service, monitor.model)
             change = "created" if before is None else "unchanged" if before == wanted else "changed"
             if change != "unchanged" and not dry_run:
-                service.put_json(_path(monitor.model), wanted)
+                try:
+                    service.put_json(_path(monitor.model), wanted)
+                except Refused as refusal:
+                    refused = f"{monitor.path}, the monitor of {monitor.model}, was not taken.\n{refusal.message}"
+                    break
             changes.append({"model_name": monitor.model, "file": str(monitor.path), "change": change})
+    # What was done before a refusal is said too.
     if as_json:
         give_json({"dry_run": dry_run, "monitors": changes})
     else:
-        would = "would be " if dry_run else ""
         for each in changes:
+            would = "would be " if dry_run and each["change"] != "unchanged" else ""
             say(f"{each['model_name']}: {would}{each['change']} ({each['file']})")
+    if refused is not None:
+        raise Stop(refused)
     return OK
 
 
@@ -119,8 +127,8 @@ def _show(proposed: Mapping[str, Any], in_force: Mapping[str, Any]) -> None:
     for title, said in (("this file", proposed), ("in force", in_force)):
         rate = said["alerts_per_30_days"]
         say(
-            f"  {title:<10} {said['alerts']} alerts in {said['evaluations']} evaluations"
-            f" ({rate:.3g} in 30 days), {len(said['episodes'])} findings"
+            f"  {title:<10} {_count(said['alerts'], 'alert')} in {_count(said['evaluations'], 'evaluation')}"
+            f" ({rate:.3g} in 30 days), {_count(len(said['episodes']), 'finding')}"
         )
     for episode in proposed["episodes"][:MOST_EPISODES]:
         until = episode["end"] or "the end"
@@ -130,6 +138,10 @@ def _show(proposed: Mapping[str, Any], in_force: Mapping[str, Any]) -> None:
         )
     if len(proposed["episodes"]) > MOST_EPISODES:
         say(f"    and {len(proposed['episodes']) - MOST_EPISODES} more (--json has all)")
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number:,} {name}" if number == 1 else f"{number:,} {name}s"
 
 
 def _present(service: Service, model: str) -> Any:

@@ -11,14 +11,15 @@ from modelwatch.errors import BodyTooLarge, MalformedBody, excerpt
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 50
+MOST_DIGITS = 300
 Format = Literal["yaml", "json"]
 
 
 def decode_document(raw: bytes, form: Format) -> object:
     """The data of a YAML or JSON document.
 
-    Raises MalformedBody when it is not one, or a YAML document with aliases (a few lines of them can mean gigabytes),
-    and BodyTooLarge beyond a megabyte.
+    Raises MalformedBody when it is not one, or a YAML document with aliases (a few lines of them can mean gigabytes) or
+    tags, and BodyTooLarge beyond a megabyte.
 
     >>> decode_document(b"every: 1h", "yaml")
     {'every': '1h'}
@@ -34,18 +35,25 @@ def decode_document(raw: bytes, form: Format) -> object:
 
 def _json(text: str) -> object:
     try:
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+        data = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+        json.dumps(data, ensure_ascii=False).encode()
     except RecursionError:
         raise MalformedBody("The document is nested too deeply.") from None
+    except UnicodeEncodeError:
+        raise MalformedBody("The document has half of a character: one of \\ud800 to \\udfff alone.") from None
     except ValueError as error:
-        raise MalformedBody(f"The document is not JSON: {error}.") from None
+        # Python's own words for a number that is too long speak of Python.
+        said = "a number has too many digits" if "int_max_str_digits" in str(error) else error
+        raise MalformedBody(f"The document is not JSON: {said}.") from None
+    return data
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        twice = next(name for name, _ in pairs if sum(other == name for other, _ in pairs) > 1)
-        raise ValueError(f"{twice[:80]!r} is given twice")
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"{excerpt(name)!r} is given twice")
+        found[name] = value
     return found
 
 
@@ -59,6 +67,10 @@ def _yaml(text: str) -> object:
         for event in yaml.parse(text, Loader=yaml.CSafeLoader):
             if isinstance(event, yaml.AliasEvent):
                 raise MalformedBody(f"The document has the alias {excerpt(event.anchor)!r}; write it out.")
+            tag = getattr(event, "tag", None)
+            if tag is not None:
+                shown = tag.replace("tag:yaml.org,2002:", "!!")
+                raise MalformedBody(f"The document has the tag {excerpt(shown)!r}; leave it out.")
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > MAX_DEPTH:
                 raise MalformedBody("The document is nested too deeply.")
@@ -71,7 +83,13 @@ def _yaml(text: str) -> object:
 
 
 class _StrictLoader(yaml.CSafeLoader):
-    """Refuses a key that is given twice; YAML would silently take the last one."""
+    """Refuses a key that is given twice; YAML would silently take the last one. Dates stay text, as in JSON."""
+
+    def construct_number(self, node: yaml.ScalarNode) -> int:
+        if len(node.value) > MOST_DIGITS:
+            raise yaml.constructor.ConstructorError(None, None, "a number has too many digits", node.start_mark)
+        number: int = self.construct_yaml_int(node)
+        return number
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -79,7 +97,13 @@ class _StrictLoader(yaml.CSafeLoader):
             if isinstance(key, yaml.ScalarNode):
                 if key.value in seen:
                     raise yaml.constructor.ConstructorError(
-                        None, None, f"{key.value[:80]!r} is given twice", key.start_mark
+                        None, None, f"{excerpt(key.value)!r} is given twice", key.start_mark
                     )
                 seen.add(key.value)
         return super().construct_mapping(node, deep=deep)
+
+
+_StrictLoader.yaml_constructors = yaml.CSafeLoader.yaml_constructors | {
+    "tag:yaml.org,2002:int": _StrictLoader.construct_number,
+    "tag:yaml.org,2002:timestamp": yaml.CSafeLoader.construct_yaml_str,
+}

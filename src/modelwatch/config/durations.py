@@ -28,5 +28,7 @@ def duration_text(seconds: int) -> str:
     >>> duration_text(5_400), duration_text(86_400)
     ('90m', '1d')
     """
+    if seconds == 0:
+        return "0s"
     unit = next(name for name, size in reversed(SECONDS.items()) if seconds % size == 0)
     return f"{seconds // SECONDS[unit]}{unit}"

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from modelwatch.config.durations import duration_text
-from modelwatch.config.monitors import NEVER, MonitorConfig, as_document
+from modelwatch.config.monitor_values import NEVER
+from modelwatch.config.monitors import MonitorConfig, as_document, settled_thresholds
 from modelwatch.config.settings import Settings
 
 RESOLVE_AFTER = 2
@@ -53,12 +54,21 @@ def default_document(settings: Settings, channels: Iterable[str]) -> dict[str, A
 def effective_document(config: MonitorConfig | None, settings: Settings, channels: Iterable[str]) -> dict[str, Any]:
     """The monitor with every key that it leaves open filled in."""
     defaults = default_document(settings, channels)
-    return defaults if config is None else _merged(defaults, as_document(config))
+    if config is None:
+        return defaults
+    effective = _merged(defaults, as_document(config))
+    drift = effective["drift"]
+    drift["psi_warning"], drift["psi_alert"] = settled_thresholds(
+        config.drift.psi_warning, config.drift.psi_alert, settings.psi_warning_threshold, settings.psi_alert_threshold
+    )
+    return effective
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(below)
     for name, value in above.items():
+        if value is None:
+            continue
         under = merged.get(name)
         merged[name] = _merged(under, value) if isinstance(under, Mapping) and isinstance(value, Mapping) else value
     return merged

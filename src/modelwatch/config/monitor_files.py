@@ -15,11 +15,12 @@ SUFFIXES = (".yaml", ".yml", ".json")
 
 @dataclass(frozen=True, slots=True)
 class FiledMonitor:
-    """A valid monitor and the file that it is in."""
+    """A valid monitor and the file that it is in. pointer: where in it."""
 
     path: Path
     model: str
     config: MonitorConfig
+    pointer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +37,20 @@ class FileProblem:
 
 
 def monitor_files(path: Path) -> list[Path]:
-    """The file, or the monitor files of a folder, sorted. Empty when there is nothing."""
-    if path.is_dir():
-        return sorted(each for each in path.iterdir() if each.suffix.lower() in SUFFIXES and each.is_file())
-    return [path] if path.is_file() else []
+    """The file, or the monitor files of a folder, sorted, without hidden ones. Empty when there is nothing.
+
+    What can't be read is among them, for `read_monitors` to say so.
+    """
+    if not path.is_dir():
+        return [path] if path.exists() else []
+    try:
+        return sorted(each for each in path.iterdir() if _is_monitor_file(each))
+    except OSError:
+        return [path]
+
+
+def _is_monitor_file(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and not path.is_dir()
 
 
 def read_monitors(paths: Iterable[Path]) -> tuple[list[FiledMonitor], list[FileProblem]]:
@@ -52,7 +63,9 @@ def read_monitors(paths: Iterable[Path]) -> tuple[list[FiledMonitor], list[FileP
                 problems.append(item)
             elif item.model in found:
                 other = found[item.model].path
-                problems.append(FileProblem(path, "", f"The model {item.model!r} has a monitor in {other} already"))
+                problems.append(
+                    FileProblem(path, item.pointer, f"The model {item.model!r} has a monitor in {other} already")
+                )
             else:
                 found[item.model] = item
     return list(found.values()), problems
@@ -80,14 +93,14 @@ def _read(path: Path) -> Iterator[FiledMonitor | FileProblem]:
         yield from _monitor(path, "", data)
 
 
-def _monitor(path: Path, prefix: str, data: object) -> Iterator[FiledMonitor | FileProblem]:
+def _monitor(path: Path, pointer: str, data: object) -> Iterator[FiledMonitor | FileProblem]:
     try:
-        config = parse_monitor(data)
+        config = parse_monitor(data, pointer)
         if config.model is None:
-            raise InvalidInput("", (FieldError("/model", "Required in a file: the model that it is for"),))
+            raise InvalidInput("", (FieldError(f"{pointer}/model", "Required in a file: the model that it is for"),))
     except InvalidInput as error:
         for problem in error.errors:
             given = "" if problem.value_excerpt is None else f", got {problem.value_excerpt!r}"
-            yield FileProblem(path, prefix + problem.pointer, problem.message + given)
+            yield FileProblem(path, problem.pointer, problem.message + given)
         return
-    yield FiledMonitor(path, config.model, config)
+    yield FiledMonitor(path, config.model, config, pointer)

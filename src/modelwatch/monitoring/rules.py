@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from modelwatch.config import Settings
-from modelwatch.config.monitors import MonitorConfig
+from modelwatch.config.monitors import MonitorConfig, settled_thresholds
 from modelwatch.stats import alpha_per_look
 
 SECONDS_PER_30_DAYS = 30 * 86_400
@@ -92,11 +92,8 @@ class DriftRules:
     def thresholds(self, kind: str, name: str) -> Thresholds:
         """What applies to one subject."""
         own = self.features.get(name, FeatureRules()) if kind == "feature" else FeatureRules()
-        warning = self.psi_warning if own.psi_warning is None else own.psi_warning
-        alert = self.psi_alert if own.psi_alert is None else own.psi_alert
-        return Thresholds(
-            warning, max(warning, alert), self.min_samples if own.min_samples is None else own.min_samples
-        )
+        warning, alert = settled_thresholds(own.psi_warning, own.psi_alert, self.psi_warning, self.psi_alert)
+        return Thresholds(warning, alert, self.min_samples if own.min_samples is None else own.min_samples)
 
     def watches(self, kind: str, name: str) -> bool:
         """Whether the subject is looked at."""
@@ -110,10 +107,11 @@ def rules_for(defaults: DriftRules, monitor: MonitorConfig | None) -> DriftRules
     if monitor is None:
         return defaults
     drift, schedule = monitor.drift, monitor.schedule
+    warning, alert = settled_thresholds(drift.psi_warning, drift.psi_alert, defaults.psi_warning, defaults.psi_alert)
     kinds = {"prediction": drift.prediction, "score": drift.score, "latency": drift.latency}
     given: dict[str, Any] = {
-        "psi_warning": drift.psi_warning,
-        "psi_alert": drift.psi_alert,
+        "psi_warning": warning,
+        "psi_alert": alert,
         "min_samples": drift.min_samples,
         "budget": monitor.budget,
         "lookbacks": drift.lookbacks,

@@ -12,16 +12,20 @@ from sqlalchemy import Connection, Row, delete, select
 from modelwatch.config.monitors import MonitorConfig, canonical_json, parse_monitor
 from modelwatch.errors import Conflict
 from modelwatch.storage import tables
-from modelwatch.storage.audit import AuditEntry, append_audit
+from modelwatch.storage.audit import AuditEntry, append_audit, audit_page
 from modelwatch.storage.engine import Store
 
 MAX_DECODED = 10_000
+_DELETE = "monitor.delete"
 _known: dict[str, MonitorConfig] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class StoredMonitor:
-    """The configuration of one model. revision: 1 for the first, growing. source: `api` or `file:<name>`."""
+    """The configuration of one model. revision: 1 for the first, growing, also after it was removed in between.
+
+    source: `api` or `file:<name>`.
+    """
 
     model: str
     revision: int
@@ -63,7 +67,8 @@ def put_monitor(
         _check_revision(model, before, expected_revision)
         if before is not None and canonical_json(before.config) == text and before.source == source:
             return before
-        after = StoredMonitor(model, 1 if before is None else before.revision + 1, config, source, now, actor)
+        last = _removed_revision(connection, model) if before is None else before.revision
+        after = StoredMonitor(model, last + 1, config, source, now, actor)
         connection.execute(
             store.upsert(tables.monitor),
             {
@@ -96,13 +101,23 @@ def delete_monitor(
             return False
         connection.execute(delete(tables.monitor).where(tables.monitor.c.model == model))
         after = StoredMonitor(model, before.revision, before.config, before.source, now, actor)
-        _audit(connection, "monitor.delete", after, before, None, new_id)
+        _audit(connection, _DELETE, after, before, None, new_id)
     return True
 
 
 def _locked(connection: Connection, store: Store, model: str) -> StoredMonitor | None:
     store.exclusive(connection, f"monitor:{model}")
     return monitor_of(connection, model)
+
+
+def _removed_revision(connection: Connection, model: str) -> int:
+    """The revision that the model's monitor had when it was last removed; 0 if it never was."""
+    removed = audit_page(connection, action=_DELETE, target=_target(model), limit=1)
+    return int(json.loads(removed[0].detail)["revision"]) if removed else 0
+
+
+def _target(model: str) -> str:
+    return f"monitor/{model}"
 
 
 def _check_revision(model: str, before: StoredMonitor | None, expected: int | None) -> None:
@@ -127,7 +142,7 @@ def _audit(
     }
     append_audit(
         connection,
-        AuditEntry(new_id(), after.updated_at, after.updated_by, action, f"monitor/{after.model}", json.dumps(detail)),
+        AuditEntry(new_id(), after.updated_at, after.updated_by, action, _target(after.model), json.dumps(detail)),
     )
 
 

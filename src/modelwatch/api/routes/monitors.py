@@ -187,7 +187,7 @@ async def try_monitor(request: Request, model_name: Name) -> Response:
     body = _backtest_body(await _document(request, state))
 
     def work() -> BacktestReport:
-        config = None if body.monitor is None else parse_monitor(body.monitor)
+        config = None if body.monitor is None else parse_monitor(body.monitor, "/monitor")
         if config is not None:
             _check(state, model_name, config, "/monitor")
         with state.store.read() as connection:
@@ -255,12 +255,12 @@ def _check(state: ServiceState, model: str, config: MonitorConfig, prefix: str =
         )
     if len(model) > state.settings.max_name_length:
         raise MalformedBody(f"The model's name is longer than {state.settings.max_name_length} characters.")
-    unknown = [name for name in config.alerts.channel_names if name not in state.channel_names]
-    if unknown:
-        known = ", ".join(sorted(state.channel_names)) or "none"
-        problems += [
-            FieldError(f"{prefix}/alerts", f"No channel has this name; there are: {known}", name) for name in unknown
-        ]
+    known = ", ".join(sorted(state.channel_names)) or "none"
+    problems += [
+        FieldError(prefix + pointer, f"No channel has this name; there are: {known}", name)
+        for pointer, name in config.alerts.named_channels()
+        if name not in state.channel_names
+    ]
     if problems:
         raise InvalidInput("The monitor is not valid.", tuple(problems))
 

@@ -1,0 +1,157 @@
+"""The kinds of values in a monitor configuration: how each is read, written and described in the JSON Schema."""
+
+from __future__ import annotations
+
+import re
+from datetime import time
+from functools import partial
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
+
+from modelwatch.config.durations import duration_text, parse_duration
+from modelwatch.config.settings import parse_lookback
+
+NEVER = "never"
+CHANNEL_NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
+LABEL_NAME = r"^[a-zA-Z_][a-zA-Z0-9_]{0,62}$"
+# What these patterns say, for people.
+IN_WORDS = {
+    CHANNEL_NAME: "Expected the name of a channel: small letters, digits and -, at most 63",
+    LABEL_NAME: "Expected letters, digits and _, at most 63, and no digit first",
+}
+# These labels belong to every alert; a monitor can't give them another meaning.
+OWN_LABELS = frozenset({"model", "environment", "kind", "severity", "version", "subject", "alertname"})
+MOST_LOOKBACKS = 8
+
+_CLOCK = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
+_DAY, _WEEK = 86_400, 604_800
+_ANY_LENGTH = 10**13
+_DURATION = {"type": "string", "pattern": "^(0|[1-9][0-9]{0,6})[smhdw]$"}
+_DURATION_OR_NEVER = {"type": "string", "pattern": f"^({NEVER}|(0|[1-9][0-9]{{0,6}})[smhdw])$"}
+_LOOKBACKS = {
+    "type": "array",
+    "items": {"type": "string", "pattern": "^[1-9][0-9]{0,5}[mhdw]$"},
+    "minItems": 1,
+    "maxItems": MOST_LOOKBACKS,
+}
+
+
+_LABELS = {
+    "type": "object",
+    "propertyNames": {"pattern": LABEL_NAME, "not": {"enum": sorted(OWN_LABELS)}},
+    "additionalProperties": {"type": "string", "minLength": 1, "maxLength": 512},
+}
+
+
+def _duration(value: object, *, shortest: int, longest: int) -> int:
+    seconds = parse_duration(value)
+    if not shortest <= seconds <= longest:
+        raise ValueError(f"Expected {duration_text(shortest)} to {duration_text(longest)}")
+    return seconds
+
+
+def _duration_or_never(value: object) -> int:
+    return 0 if value == NEVER else _duration(value, shortest=0, longest=_ANY_LENGTH)
+
+
+def _never_or_text(seconds: int) -> str:
+    return duration_text(seconds) if seconds else NEVER
+
+
+def _clock(value: object) -> time:
+    if isinstance(value, int) and not isinstance(value, bool):
+        raise ValueError('Expected a time such as "22:00", in quotes: YAML reads it as a number without them')
+    match = _CLOCK.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError('Expected a time such as "07:30"')
+    return time(int(match[1]), int(match[2]))
+
+
+def _zone(value: object) -> str:
+    try:
+        if not isinstance(value, str):
+            raise ValueError
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError):
+        raise ValueError("Expected the IANA name of a time zone, such as Europe/Berlin or UTC") from None
+    return value
+
+
+def _lookback_names(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not value or not all(isinstance(name, str) for name in value):
+        raise ValueError("Expected a list of look-backs, such as [1h, 6h, 24h]")
+    seconds: dict[int, str] = {}
+    for name in value:
+        if seconds.setdefault(parse_lookback(name), name) != name:
+            raise ValueError(f"{seconds[parse_lookback(name)]} and {name} are the same look-back")
+    if len(seconds) > MOST_LOOKBACKS:
+        raise ValueError(f"Expected at most {MOST_LOOKBACKS} look-backs")
+    return tuple(seconds[length] for length in sorted(seconds))
+
+
+def _truth(value: object) -> object:
+    if not isinstance(value, bool):
+        raise ValueError("Expected true or false")
+    return value
+
+
+def _number(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("Expected a number")
+    return value
+
+
+def _storable(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("Expected text without NUL characters")
+    return text
+
+
+def _free_label(name: str) -> str:
+    if name in OWN_LABELS:
+        raise ValueError("Every alert has this label of its own; choose another name")
+    return name
+
+
+Severity = Literal["warning", "alert"]
+AlertKind = Literal["feature_drift", "prediction_drift", "latency_drift"]
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+# A number is never true or false, nor a text that looks like one.
+Budget = Annotated[float, Field(gt=0, le=1_000), BeforeValidator(_number)]
+Psi = Annotated[float, Field(gt=0, le=100), BeforeValidator(_number)]
+Whole = Annotated[int, Field(strict=True)]
+Samples = Annotated[Whole, Field(ge=1, le=1_000_000_000)]
+Truth = Annotated[bool, BeforeValidator(_truth)]
+Text = Annotated[str, Field(strict=True, min_length=1, max_length=512), AfterValidator(_storable)]
+Interval = Annotated[
+    int,
+    BeforeValidator(partial(_duration, shortest=1, longest=_WEEK)),
+    PlainSerializer(duration_text),
+    WithJsonSchema(_DURATION),
+]
+Grace = Annotated[
+    int,
+    BeforeValidator(partial(_duration, shortest=0, longest=_DAY)),
+    PlainSerializer(duration_text),
+    WithJsonSchema(_DURATION),
+]
+DurationOrNever = Annotated[
+    int,
+    BeforeValidator(_duration_or_never),
+    PlainSerializer(_never_or_text),
+    WithJsonSchema(_DURATION_OR_NEVER),
+]
+ClockTime = Annotated[
+    time,
+    BeforeValidator(_clock),
+    PlainSerializer(lambda moment: moment.strftime("%H:%M")),
+    WithJsonSchema({"type": "string", "pattern": f"^({_CLOCK.pattern})$"}),
+]
+Zone = Annotated[str, BeforeValidator(_zone)]
+Lookbacks = Annotated[tuple[str, ...], BeforeValidator(_lookback_names), WithJsonSchema(_LOOKBACKS)]
+ChannelName = Annotated[str, Field(strict=True, pattern=CHANNEL_NAME)]
+LabelName = Annotated[str, Field(strict=True, pattern=LABEL_NAME), AfterValidator(_free_label)]
+Labels = Annotated[dict[LabelName, Text], WithJsonSchema(_LABELS)]
