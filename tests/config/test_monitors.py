@@ -7,7 +7,6 @@ from datetime import time
 from pathlib import Path
 from typing import Any
 
-import jsonschema_rs
 import pytest
 import yaml
 from hypothesis import given
@@ -16,21 +15,7 @@ from hypothesis import strategies as st
 from modelwatch.config.durations import SECONDS, duration_text, parse_duration
 from modelwatch.config.monitors import MonitorConfig, as_document, canonical_json, monitor_schema, parse_monitor
 from modelwatch.errors import FieldError, InvalidInput
-
-
-def example(repository: Path) -> Any:
-    """The document that docs/monitors.md begins with."""
-    text = (repository / "docs/monitors.md").read_text()
-    found = re.search(r"```yaml\n(.*?)```", text, re.DOTALL)
-    assert found is not None
-    return yaml.safe_load(found[1])
-
-
-def problems(document: object) -> dict[str, str]:
-    """By pointer, what is wrong with a document."""
-    with pytest.raises(InvalidInput) as refusal:
-        parse_monitor(document)
-    return {error.pointer: error.message for error in refusal.value.errors}
+from tests.support.monitors import CONFIGS, example, problems, quiet
 
 
 def test_the_documents_example_is_taken_as_it_says(repository: Path) -> None:
@@ -77,8 +62,14 @@ def test_every_key_is_documented_and_in_the_example(repository: Path) -> None:
     schema = monitor_schema()
     parts = {"": schema, **schema["$defs"]}
     names = {name for part in parts.values() for name in part.get("properties", {})}
+    sections = {"schedule": "ScheduleConfig", "drift": "DriftConfig", "alerts": "AlertsConfig"}
+    rows = set(re.findall(r"`([a-z_.]+)`", "".join(re.findall(r"^\| (`.*?) \|", text, re.MULTILINE))))
+    assert rows == {
+        *(schema["properties"].keys() - sections.keys()),
+        *(f"{section}.{name}" for section, part in sections.items() for name in schema["$defs"][part]["properties"]),
+    }
     assert {
-        name for name in names if f"`{name}`" not in text and f".{name}`" not in text and f"{name}:" not in text
+        name for name in names if f"`{name}`" not in text and f"{name}:" not in text and name not in str(rows)
     } == set()
     shown = str(example(repository))
     assert {name for name in names if f"'{name}'" not in shown} == set()
@@ -87,69 +78,6 @@ def test_every_key_is_documented_and_in_the_example(repository: Path) -> None:
 def test_nothing_is_a_monitor_too() -> None:
     assert as_document(parse_monitor({})) == {}
     assert parse_monitor({}).drift.psi_warning is None
-
-
-THRESHOLDS = {
-    "psi_warning": st.floats(0.01, 0.2),
-    "psi_alert": st.floats(0.21, 2),
-    "min_samples": st.integers(1, 10_000),
-}
-PERSISTENCE = st.integers(1, 24).flatmap(
-    lambda of: st.fixed_dictionaries({"alarms": st.integers(1, of), "of": st.just(of)})
-)
-NAME = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=5)
-LABELS = st.dictionaries(st.from_regex(r"[a-z]{1,8}x", fullmatch=True), NAME, max_size=3)
-CHANNELS = st.lists(st.sampled_from(["slack", "pagerduty", "x-1"]), max_size=3)
-SEVERITIES = st.lists(st.sampled_from(["warning", "alert"]), min_size=1, unique=True)
-KINDS = st.lists(st.sampled_from(["feature_drift", "prediction_drift", "latency_drift"]), min_size=1, unique=True)
-DURATIONS = st.sampled_from(["90s", "15m", "1h", "60m", "7d", "1w"])
-CLOCK = st.sampled_from(["00:00", "07:30", "22:00", "23:59"])
-
-
-def some(**keys: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    """Some of these keys, or null for them."""
-    return st.fixed_dictionaries({}, optional={name: values | st.none() for name, values in keys.items()})
-
-
-WHEN = some(severity=SEVERITIES, kind=KINDS, environment=st.lists(NAME, min_size=1, max_size=2), labels=LABELS)
-ROUTE = st.fixed_dictionaries({"channels": CHANNELS}, optional={"when": WHEN, "continue": st.booleans()})
-QUIET_HOURS = st.fixed_dictionaries(
-    {"from": CLOCK, "to": CLOCK},
-    optional={
-        "days": st.lists(st.sampled_from(["mon", "sat", "sun"]), min_size=1, unique=True),
-        "timezone": st.sampled_from(["UTC", "Europe/Berlin"]),
-        "severity": SEVERITIES,
-    },
-)
-CONFIGS = st.fixed_dictionaries(
-    {},
-    optional={
-        "model": NAME | st.none(),
-        "labels": LABELS | st.none(),
-        "positive_class": NAME | st.none(),
-        "budget": st.floats(0.01, 1_000) | st.integers(1, 1_000) | st.none(),
-        "schedule": some(every=DURATIONS, on_new_data=st.booleans(), grace=st.sampled_from(["0s", "60s", "1d"])),
-        "drift": some(
-            **THRESHOLDS,
-            lookbacks=st.lists(st.sampled_from(["5m", "1h", "6h", "24h", "7d"]), min_size=1, unique=True),
-            tolerance=st.sampled_from(["natural", "fixed"]),
-            persistence=PERSISTENCE,
-            resolve_after=st.integers(1, 100),
-            leave_out=st.lists(NAME, max_size=3),
-            prediction=st.booleans(),
-            score=st.booleans(),
-            latency=st.booleans(),
-            features=st.dictionaries(NAME, some(**THRESHOLDS), max_size=3),
-        ),
-        "alerts": some(
-            channels=CHANNELS,
-            routes=st.lists(ROUTE, max_size=2),
-            quiet_hours=st.lists(QUIET_HOURS, max_size=2),
-            repeat_every=DURATIONS | st.just("never"),
-            flapping=some(window=DURATIONS | st.just("never"), reopenings=st.integers(0, 1_000)),
-        ),
-    },
-)
 
 
 @given(CONFIGS)
@@ -166,13 +94,6 @@ def test_durations_come_back_as_they_were(number: int, unit: str) -> None:
     assert seconds == number * SECONDS[unit]
     if len(duration_text(seconds)) <= 8:
         assert parse_duration(duration_text(seconds)) == seconds
-
-
-QUIET = {"from": "22:00", "to": "07:00"}
-
-
-def quiet(**changed: object) -> dict[str, object]:
-    return {"alerts": {"quiet_hours": [{**QUIET, **changed}]}}
 
 
 @pytest.mark.parametrize(
@@ -350,41 +271,6 @@ def test_anything_else_is_refused_with_pointers_into_it(document: dict[Any, Any]
         refusals = refusal.errors or (FieldError("nothing is named", ""),)
     assert all(error.pointer.startswith("/") and error.message for error in refusals)
     assert parse_monitor(as_document(config)) == config
-
-
-class TestSchema:
-    schema = jsonschema_rs.validator_for(monitor_schema())
-
-    def test_it_takes_the_example(self, repository: Path) -> None:
-        self.schema.validate(example(repository))
-
-    @given(CONFIGS)
-    def test_it_takes_what_is_taken(self, document: dict[str, Any]) -> None:
-        self.schema.validate(document)
-        self.schema.validate(as_document(parse_monitor(document)))
-
-    @pytest.mark.parametrize(
-        "document",
-        [
-            {"budgt": 1},
-            {"drift": {"psi": 1}},
-            {"drift": {"features": {"a": {"psi": 1}}}},
-            {"alerts": {"routes": [{"channels": [], "wen": {}}]}},
-            {"budget": 0},
-            {"budget": True},
-            {"schedule": {"every": 3600}},
-            {"schedule": {"every": "never"}},
-            {"alerts": {"repeat_every": 0}},
-            {"drift": {"lookbacks": []}},
-            {"drift": {"min_samples": 1.5}},
-            quiet(to="7:00"),
-            {"labels": {"a-b": "x"}},
-            {"labels": {"model": "x"}},
-        ],
-    )
-    def test_it_refuses_what_is_refused(self, document: dict[str, Any]) -> None:
-        assert problems(document)
-        assert not self.schema.is_valid(document)
 
 
 def test_a_configuration_can_not_be_changed() -> None:

@@ -19,7 +19,7 @@ from modelwatch.config.documents import Format, decode_document
 from modelwatch.config.monitor_defaults import effective_document
 from modelwatch.config.monitors import MonitorConfig, as_document, parse_monitor
 from modelwatch.errors import FieldError, InvalidInput, MalformedBody, UnknownResource, UnsupportedContent, excerpt
-from modelwatch.events import DEFAULT_ENVIRONMENT, DEFAULT_VERSION
+from modelwatch.events import DEFAULT_ENVIRONMENT
 from modelwatch.monitoring import Backtest, DriftRules, backtest, iso, rules_for
 from modelwatch.storage import (
     StoredMonitor,
@@ -217,10 +217,8 @@ def _streams(present: list[StreamKey], body: BacktestBody) -> list[StreamKey]:
     ]
     if not chosen:
         known = ", ".join(f"{stream.version} in {stream.environment}" for stream in present) or "none"
-        raise UnknownResource(
-            f"There is no data of version {body.model_version or DEFAULT_VERSION!r} in {environment!r}; there is:"
-            f" {known}."
-        )
+        version = "" if body.model_version is None else f" of version {excerpt(body.model_version)!r}"
+        raise UnknownResource(f"There is no data{version} in {excerpt(environment)!r}; there is: {known}.")
     return chosen
 
 
