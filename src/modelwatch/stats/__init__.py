@@ -25,7 +25,9 @@ from modelwatch.stats.binning import (
     encode_binning,
     numeric_binning,
 )
+from modelwatch.stats.calls import Call, CallCells, CallCounts
 from modelwatch.stats.datatypes import inferred_type, is_finite_number, is_number, prediction_type
+from modelwatch.stats.delays import DELAY_EDGES, DelayCounts, DelayLayout
 from modelwatch.stats.drift import (
     DriftScores,
     JensenShannon,
@@ -50,13 +52,30 @@ from modelwatch.stats.evidence import (
     rate_increase_p_value,
     samples_needed,
 )
+from modelwatch.stats.outcomes import (
+    NO_OUTCOMES,
+    Outcome,
+    OutcomeCounts,
+    OutcomeLayout,
+    Probability,
+    Task,
+    decode_outcome_layout,
+    outcome_layout,
+)
 from modelwatch.stats.profile import Profile, decode_counts, encode_counts
 from modelwatch.stats.variation import Variation, decode_variation, encode_variation, variation_of
 
 __all__ = [
+    "DELAY_EDGES",
+    "NO_OUTCOMES",
     "Binning",
+    "Call",
+    "CallCells",
+    "CallCounts",
     "CategoricalBinning",
     "ChiSquare",
+    "DelayCounts",
+    "DelayLayout",
     "DriftScores",
     "EmptySample",
     "IncompatibleProfiles",
@@ -64,9 +83,14 @@ __all__ = [
     "KolmogorovSmirnov",
     "MalformedProfile",
     "NumericBinning",
+    "Outcome",
+    "OutcomeCounts",
+    "OutcomeLayout",
+    "Probability",
     "Profile",
     "Scalar",
     "StatsError",
+    "Task",
     "Variation",
     "alpha_per_look",
     "benjamini_yekutieli",
@@ -75,6 +99,7 @@ __all__ = [
     "chi_square_homogeneity",
     "decode_binning",
     "decode_counts",
+    "decode_outcome_layout",
     "decode_variation",
     "drift_scores",
     "encode_binning",
@@ -89,6 +114,7 @@ __all__ = [
     "ks_p_value",
     "minimum_detectable_psi",
     "numeric_binning",
+    "outcome_layout",
     "prediction_type",
     "psi",
     "psi_contributions",

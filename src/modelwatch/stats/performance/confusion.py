@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
@@ -12,6 +11,7 @@ import numpy as np
 from modelwatch.stats.categorical import category_name
 from modelwatch.stats.errors import IncompatibleProfiles, StatsError
 from modelwatch.stats.numeric import Scalar
+from modelwatch.stats.performance.entries import Entries
 from modelwatch.stats.performance.mergeable import Integers, MergeableCounts
 
 OTHER = "(other)"
@@ -66,18 +66,25 @@ class ConfusionCounts(MergeableCounts[ConfusionLayout]):
 
         Raises IncompatibleProfiles when the lengths differ.
         """
+        return cls(layout, cls.entries(layout, prediction, truth).total(layout.size))
+
+    @classmethod
+    def entries(cls, layout: ConfusionLayout, prediction: Sequence[Scalar], truth: Sequence[Scalar]) -> Entries:
+        """What each pair adds to the counts of `of`."""
         if len(prediction) != len(truth):
             raise IncompatibleProfiles(f"one truth a prediction is needed, got {len(prediction)} and {len(truth)}")
         code = {name: index for index, name in enumerate(layout.classes)}
-        other, vector = len(layout.classes), [0] * layout.size
-        pairs = Counter(zip(map(category_name, prediction), map(category_name, truth), strict=True))
-        for (predicted, true), number in pairs.items():
+        other = len(layout.classes)
+        rows, places = [], []
+        for index, (said, was) in enumerate(zip(prediction, truth, strict=True)):
+            predicted, true = category_name(said), category_name(was)
             if predicted is None or true is None:
                 continue
             row, column = code.get(true, other), code.get(predicted, other)
             both_unknown_alike = row == column == other and predicted == true
-            vector[-1 if both_unknown_alike else row * (other + 1) + column] += number
-        return cls(layout, np.array(vector, dtype=np.int64))
+            rows.append(index)
+            places.append(layout.size - 1 if both_unknown_alike else row * (other + 1) + column)
+        return Entries.ones(np.array(rows, dtype=np.intp), np.array(places, dtype=np.intp))
 
     @property
     def n(self) -> int:

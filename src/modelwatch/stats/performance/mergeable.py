@@ -132,15 +132,20 @@ class FixedPoint:
 
     def split(self, terms: Floats) -> Integers:
         """The limb sums of the terms, shape (limbs,), lowest first. Each term is rounded to the nearest unit."""
+        sums: Integers = self.limbs_of(terms).sum(axis=0)
+        return sums
+
+    def limbs_of(self, terms: Floats) -> Integers:
+        """The limbs of each term, shape (terms, limbs), lowest first. Each term is rounded to the nearest unit."""
         rest = np.rint(np.ldexp(terms, self.unit))
-        sums = np.zeros(self.limbs, dtype=np.int64)
+        limbs = np.zeros((len(rest), self.limbs), dtype=np.int64)
         for limb in range(self.limbs - 1, 0, -1):
             # Division by a power of two, floor and the subtraction are exact in binary floating point.
             high = np.floor(np.ldexp(rest, -LIMB_BITS * limb))
             rest = rest - np.ldexp(high, LIMB_BITS * limb)
-            sums[limb] = int(high.astype(np.int64).sum())
-        sums[0] = int(rest.astype(np.int64).sum())
-        return sums
+            limbs[:, limb] = high
+        limbs[:, 0] = rest
+        return limbs
 
     def total(self, limbs: Integers) -> Fraction:
         """The exact sum of the rounded terms."""

@@ -10,6 +10,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from modelwatch.stats.errors import EmptySample, IncompatibleProfiles, StatsError
+from modelwatch.stats.performance.entries import Entries
 from modelwatch.stats.performance.mergeable import FixedPoint, Floats, Integers, MergeableCounts, Sums, slices
 
 # In units of the layout's scale: larger errors and targets are held at this limit, and counted.
@@ -106,36 +107,47 @@ class RegressionCounts(MergeableCounts[RegressionLayout]):
 
         Raises IncompatibleProfiles when the shapes differ.
         """
+        return cls(layout, cls.entries(layout, prediction, truth).total(layout.size))
+
+    @classmethod
+    def entries(cls, layout: RegressionLayout, prediction: Floats, truth: Floats) -> Entries:
+        """What each pair adds to the counts of `of`."""
         predicted, true = np.asarray(prediction, dtype=np.float64), np.asarray(truth, dtype=np.float64)
         if predicted.shape != true.shape or predicted.ndim != 1:
             raise IncompatibleProfiles(f"one truth a prediction is needed, got {predicted.shape} and {true.shape}")
-        valid = np.isfinite(predicted) & np.isfinite(true)
+        usable = np.isfinite(predicted) & np.isfinite(true)
+        valid, invalid = np.flatnonzero(usable), np.flatnonzero(~usable)
         p, y = predicted[valid], true[valid]
-        with np.errstate(over="ignore", under="ignore", divide="ignore"):
+        with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
             # Scaled before the subtraction, which could overflow; dividing by a power of two loses nothing.
             scaled_truth = _bounded(y / layout.scale)
             raw_error = _bounded(p / layout.scale) - scaled_truth
             raw_target = _bounded(y / layout.scale - layout.center / layout.scale)
             wrong = (y != 0.0) & (raw_error != 0.0)
-            raw_ratio = np.abs(raw_error[wrong] / scaled_truth[wrong])
+            raw_ratio = np.where(wrong, np.abs(raw_error / scaled_truth), 0.0)
         beyond = (np.abs(raw_error) > LIMIT) | (np.abs(raw_target) > LIMIT)
         error, target = np.clip(raw_error, -LIMIT, LIMIT), np.clip(raw_target, -LIMIT, LIMIT)
         ratio = np.minimum(raw_ratio, LIMIT)
         error_square = np.square(error)
-        parts = (
-            np.bincount(ERROR_EDGES.searchsorted(np.abs(raw_error), side="left"), minlength=HISTOGRAM.stop),
-            np.array([len(true) - len(y), int(beyond.sum()), int((y == 0.0).sum()), int((raw_ratio > LIMIT).sum())]),
-            LINEAR.split(np.maximum(error, 0.0)),
-            LINEAR.split(np.maximum(-error, 0.0)),
-            LINEAR.split(np.maximum(target, 0.0)),
-            LINEAR.split(np.maximum(-target, 0.0)),
-            SQUARE.split(error_square),
-            SQUARE.split(np.square(target)),
-            FOURTH.split(np.square(error_square)),
-            LINEAR.split(ratio),
-            SQUARE.split(np.square(ratio)),
+        beside = np.stack([beyond, y == 0.0, raw_ratio > LIMIT], axis=1).astype(np.int64)
+        limbs = (
+            LINEAR.limbs_of(np.maximum(error, 0.0)),
+            LINEAR.limbs_of(np.maximum(-error, 0.0)),
+            LINEAR.limbs_of(np.maximum(target, 0.0)),
+            LINEAR.limbs_of(np.maximum(-target, 0.0)),
+            SQUARE.limbs_of(error_square),
+            SQUARE.limbs_of(np.square(target)),
+            FOURTH.limbs_of(np.square(error_square)),
+            LINEAR.limbs_of(ratio),
+            SQUARE.limbs_of(np.square(ratio)),
         )
-        return cls(layout, np.concatenate(parts))
+        return Entries.joined(
+            (
+                Entries.ones(valid, ERROR_EDGES.searchsorted(np.abs(raw_error), side="left")),
+                Entries.ones(invalid, np.full(len(invalid), BESIDE.start)),
+                Entries.limbs(valid, BESIDE.start + 1, np.concatenate((beside, *limbs), axis=1)),
+            )
+        )
 
     @property
     def n(self) -> int:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from modelwatch.stats.categorical import category_name
 from modelwatch.stats.errors import IncompatibleProfiles, StatsError
 from modelwatch.stats.numeric import Scalar
+from modelwatch.stats.performance.entries import Entries
 from modelwatch.stats.performance.mergeable import FixedPoint, Floats, Integers, MergeableCounts, Sums, slices
 
 # The edges of 200 equal cells, and within the first and the last of them 64 more, 16 a decade: sure classifiers put
@@ -63,25 +64,33 @@ class ScoreCounts(MergeableCounts[ScoreLayout]):
         A score that is NaN or outside [0, 1] is counted as unscored and in nothing else.
         Raises IncompatibleProfiles when the shapes differ.
         """
+        return cls(ScoreLayout(), cls.entries(scores, positive).total(BINARY_SIZE))
+
+    @classmethod
+    def entries(cls, scores: Floats, positive: NDArray[np.bool_]) -> Entries:
+        """What each row adds to the counts of `of`."""
         given, labels = np.asarray(scores, dtype=np.float64), np.asarray(positive, dtype=np.bool_)
         if given.shape != labels.shape or given.ndim != 1:
             raise IncompatibleProfiles(f"one label a score is needed, got shapes {given.shape} and {labels.shape}")
-        valid = (given >= 0.0) & (given <= 1.0)
+        usable = (given >= 0.0) & (given <= 1.0)
+        valid, unscored = np.flatnonzero(usable), np.flatnonzero(~usable)
         score, label = given[valid], labels[valid]
-        cell = cells_of(score)
         probability = np.clip(score, CLIP, 1.0 - CLIP)
         loss = -np.log(np.where(label, probability, 1.0 - probability))
         brier = np.square(score - label)
-        parts = (
-            np.bincount(cell[~label], minlength=CELLS),
-            np.bincount(cell[label], minlength=CELLS),
-            np.array([len(given) - len(score)]),
-            LOSS.split(loss),
-            LOSS_SQUARED.split(np.square(loss)),
-            LOSS.split(brier),
-            LOSS.split(np.square(brier)),
+        limbs = (
+            LOSS.limbs_of(loss),
+            LOSS_SQUARED.limbs_of(np.square(loss)),
+            LOSS.limbs_of(brier),
+            LOSS.limbs_of(np.square(brier)),
         )
-        return cls(ScoreLayout(), np.concatenate(parts))
+        return Entries.joined(
+            (
+                Entries.ones(valid, cells_of(score) + CELLS * label),
+                Entries.ones(unscored, np.full(len(unscored), BINARY[2].start)),
+                Entries.limbs(valid, BINARY[3].start, np.concatenate(limbs, axis=1)),
+            )
+        )
 
     @property
     def negatives(self) -> Integers:
@@ -157,6 +166,11 @@ class ClassScoreCounts(MergeableCounts[ClassScoreLayout]):
         unscored. Probabilities are taken as they are, not scaled to a sum of 1.
         Raises IncompatibleProfiles when the shapes differ.
         """
+        return cls(layout, cls.entries(layout, probabilities, truth).total(layout.size))
+
+    @classmethod
+    def entries(cls, layout: ClassScoreLayout, probabilities: Floats, truth: NDArray[np.integer]) -> Entries:
+        """What each row adds to the counts of `of`."""
         given, codes = np.asarray(probabilities, dtype=np.float64), np.asarray(truth)
         classes = len(layout.classes)
         if given.shape != (len(codes), classes) or codes.dtype.kind not in "iu":
@@ -164,19 +178,22 @@ class ClassScoreCounts(MergeableCounts[ClassScoreLayout]):
                 f"one row of {classes} probabilities and one integer a truth are needed, "
                 f"got shapes {given.shape} and {codes.shape} of {codes.dtype}"
             )
-        valid = ((given >= 0.0) & (given <= 1.0)).all(axis=1)
-        rows, true = given[valid], codes[valid]
+        usable = ((given >= 0.0) & (given <= 1.0)).all(axis=1)
+        valid, unscored = np.flatnonzero(usable), np.flatnonzero(~usable)
+        probability, true = given[valid], codes[valid]
         own = true[:, None] == np.arange(classes)
-        place = (2 * np.arange(classes) + own) * CELLS + cells_of(rows)
-        of_truth = np.where(own, rows, 0.0).sum(axis=1)
+        place = (2 * np.arange(classes) + own) * CELLS + cells_of(probability)
+        of_truth = np.where(own, probability, 0.0).sum(axis=1)
         loss = -np.log(np.clip(of_truth, CLIP, 1.0 - CLIP))
-        parts = (
-            np.bincount(place.ravel(), minlength=2 * CELLS * classes),
-            np.array([len(given) - len(rows)]),
-            LOSS.split(loss),
-            LOSS_SQUARED.split(np.square(loss)),
+        beside = 2 * CELLS * classes
+        limbs = (LOSS.limbs_of(loss), LOSS_SQUARED.limbs_of(np.square(loss)))
+        return Entries.joined(
+            (
+                Entries.ones(np.repeat(valid, classes), place.ravel()),
+                Entries.ones(unscored, np.full(len(unscored), beside)),
+                Entries.limbs(valid, beside + 1, np.concatenate(limbs, axis=1)),
+            )
         )
-        return cls(layout, np.concatenate(parts))
 
     @property
     def histograms(self) -> Integers:

@@ -1,0 +1,73 @@
+"""How long labels take to come: a histogram of delays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelwatch.stats.performance.mergeable import Floats, Integers, MergeableCounts
+
+# Four cells an octave, from a second to a year; the first holds what came at once, the last all that came later.
+DELAY_EDGES: Floats = np.exp2(np.arange(0, 101) / 4.0)
+DELAY_EDGES.flags.writeable = False
+CELLS = len(DELAY_EDGES) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class DelayLayout:
+    """102 right-closed cells of seconds between `DELAY_EDGES`, the outer two open."""
+
+    @property
+    def size(self) -> int:
+        """Length of a count vector."""
+        return CELLS
+
+
+@dataclass(frozen=True, eq=False)
+class DelayCounts(MergeableCounts[DelayLayout]):
+    """How many labels came after which delay.
+
+    >>> counts = DelayCounts.of(np.array([0.0, 60.0, 60.0, 86_400.0]))
+    >>> counts.n, counts.quantile(0.5), counts.share_within(3_600)
+    (4, 64.0, 0.75)
+    """
+
+    what: ClassVar[str] = "delay counts"
+
+    @classmethod
+    def of(cls, seconds: Floats) -> DelayCounts:
+        """The counts of delays in seconds; a label from before its prediction has a delay of 0."""
+        return cls(DelayLayout(), np.bincount(delay_cells(seconds), minlength=CELLS))
+
+    @property
+    def n(self) -> int:
+        """Number of labels."""
+        return int(self.vector.sum())
+
+    def quantile(self, share: float) -> float | None:
+        """The delay, in seconds, within which this share of the labels came: the upper edge of its cell, 0 for those
+        that came at once, infinite beyond a year. None without labels."""
+        if not self.n:
+            return None
+        cell = int(np.searchsorted(np.cumsum(self.vector), share * self.n))
+        if cell == 0:
+            return 0.0
+        return float(DELAY_EDGES[cell]) if cell < len(DELAY_EDGES) else float("inf")
+
+    def share_within(self, seconds: float) -> float:
+        """The share of the labels that came within this time, in [0, 1]; what can't be told in a cell is not counted.
+
+        0 without labels.
+        """
+        if not self.n or seconds < 0.0:
+            return 0.0
+        whole = max(1, int(DELAY_EDGES.searchsorted(seconds, side="right")))
+        return float(self.vector[:whole].sum()) / self.n
+
+
+def delay_cells(seconds: Floats | Integers) -> NDArray[np.intp]:
+    """The cell of each delay."""
+    return DELAY_EDGES.searchsorted(seconds, side="left")

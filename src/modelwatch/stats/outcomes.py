@@ -1,0 +1,323 @@
+"""Outcomes: predictions whose truth is known, counted in one vector of integers.
+
+The vector holds the delays of the labels and, by the task of the model, a confusion matrix, scores by label, class
+scores or regression errors. Its layout is frozen with the model's reference; vectors of equal layout add and subtract.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import ClassVar, Literal, NamedTuple
+
+import msgspec
+import numpy as np
+
+from modelwatch.stats.categorical import category_name
+from modelwatch.stats.datatypes import is_finite_number, prediction_type
+from modelwatch.stats.delays import DelayCounts, DelayLayout, delay_cells
+from modelwatch.stats.errors import MalformedProfile
+from modelwatch.stats.numeric import Scalar
+from modelwatch.stats.performance import (
+    ClassScoreCounts,
+    ClassScoreLayout,
+    ConfusionCounts,
+    ConfusionLayout,
+    PerformanceCounts,
+    RegressionCounts,
+    RegressionLayout,
+    ScoreCounts,
+    ScoreLayout,
+)
+from modelwatch.stats.performance.entries import Entries
+from modelwatch.stats.performance.mergeable import Layout, MergeableCounts, slices
+
+Task = Literal["binary", "multiclass", "regression"]
+ScoreOf = Literal["positive", "predicted"]
+Probability = float | Mapping[str, float] | None
+
+# The most frequent classes of a model; the rest are `other`.
+MAX_CLASSES = 50
+FORMAT = 1
+
+
+class Outcome(NamedTuple):
+    """A prediction and its truth. probability: of one class (see `OutcomeLayout.score_of`), or by class.
+
+    delay: seconds from the prediction to its first label.
+    """
+
+    prediction: Scalar
+    probability: Probability
+    truth: Scalar
+    delay: float = 0.0
+
+
+class Part(NamedTuple):
+    """A stretch of the vector."""
+
+    name: Literal["delays", "confusion", "scores", "class_scores", "confidence", "regression"]
+    layout: Layout
+    place: slice
+
+
+@dataclass(frozen=True)
+class OutcomeLayout:
+    """What is counted of an outcome.
+
+    task: None while nothing is known about the model's truth: then delays alone are counted.
+    classes: in their order. positive: of two classes the one that precision, recall and scores are about.
+    score_of: what a probability that is one number is about: the positive class, or the class that was predicted.
+    class_scores: whether the model sends the probabilities of all of its (more than two) classes.
+    """
+
+    task: Task | None = None
+    classes: tuple[str, ...] = ()
+    positive: str | None = None
+    score_of: ScoreOf = "predicted"
+    class_scores: bool = False
+    regression: RegressionLayout | None = None
+
+    @cached_property
+    def parts(self) -> dict[str, Part]:
+        """The stretches of the vector by name, in their order."""
+        layouts: list[tuple[str, Layout]] = [("delays", DelayLayout())]
+        if self.task == "regression" and self.regression is not None:
+            layouts.append(("regression", self.regression))
+        elif self.task == "binary":
+            layouts += [("confusion", self.confusion), ("scores", ScoreLayout())]
+        elif self.task == "multiclass":
+            layouts += [("confusion", self.confusion), ("confidence", ScoreLayout())]
+            if self.class_scores:
+                layouts.append(("class_scores", ClassScoreLayout(self.classes)))
+        places = slices([layout.size for _, layout in layouts])
+        return {
+            name: Part(name, layout, place)  # type: ignore[arg-type]
+            for (name, layout), place in zip(layouts, places, strict=True)
+        }
+
+    @cached_property
+    def confusion(self) -> ConfusionLayout:
+        """The layout of the confusion matrix. Only for classifiers."""
+        return ConfusionLayout(self.classes, self.positive if self.task == "binary" else None)
+
+    @cached_property
+    def size(self) -> int:
+        """Length of a count vector."""
+        return sum(part.layout.size for part in self.parts.values())
+
+    @cached_property
+    def id(self) -> str:
+        """The fingerprint of the layout."""
+        return hashlib.sha256(self.encode()).hexdigest()[:32]
+
+    def encode(self) -> bytes:
+        """Bytes that `decode_outcome_layout` turns back into the same layout."""
+        return msgspec.json.encode({"format": FORMAT, **asdict(self)}, order="sorted")
+
+    def entries(self, outcomes: Sequence[Outcome]) -> Entries:
+        """What each outcome adds to the vector."""
+        parts = self.parts
+        delays = delay_cells(np.array([outcome.delay for outcome in outcomes], dtype=np.float64))
+        found = [Entries.ones(np.arange(len(outcomes)), delays)]
+        if "regression" in parts:
+            assert self.regression is not None
+            predicted = np.array([_number(outcome.prediction) for outcome in outcomes])
+            truth = np.array([_number(outcome.truth) for outcome in outcomes])
+            errors = RegressionCounts.entries(self.regression, predicted, truth)
+            found.append(errors.moved(parts["regression"].place.start))
+        if "confusion" in parts:
+            said, was = [outcome.prediction for outcome in outcomes], [outcome.truth for outcome in outcomes]
+            pairs = ConfusionCounts.entries(self.confusion, said, was)
+            found.append(pairs.moved(parts["confusion"].place.start))
+        if "scores" in parts:
+            scores = np.array([self.positive_score(item.prediction, item.probability) for item in outcomes])
+            positive = np.array([category_name(item.truth) == self.positive for item in outcomes], dtype=np.bool_)
+            found.append(ScoreCounts.entries(scores, positive).moved(parts["scores"].place.start))
+        if "confidence" in parts:
+            scores = np.array([confidence(item.prediction, item.probability) for item in outcomes])
+            right = [category_name(item.truth) == category_name(item.prediction) for item in outcomes]
+            entries = ScoreCounts.entries(scores, np.array(right, dtype=np.bool_))
+            found.append(entries.moved(parts["confidence"].place.start))
+        if "class_scores" in parts:
+            layout = ClassScoreLayout(self.classes)
+            given = np.array([self._class_probabilities(item.probability) for item in outcomes])
+            codes = layout.codes([item.truth for item in outcomes])
+            entries = ClassScoreCounts.entries(layout, given.reshape(len(outcomes), len(self.classes)), codes)
+            found.append(entries.moved(parts["class_scores"].place.start))
+        return Entries.joined(found)
+
+    def positive_score(self, prediction: Scalar, probability: Probability) -> float:
+        """The probability of the positive class; NaN where it can't be told. Only for two classes."""
+        if isinstance(probability, Mapping):
+            share = probability.get(self.positive or "")
+            if share is None:
+                others = [probability[name] for name in self.classes if name in probability]
+                share = 1.0 - others[0] if others else float("nan")
+            return share
+        if probability is None:
+            return float("nan")
+        if self.score_of == "positive":
+            return probability
+        name = category_name(prediction)
+        if name not in self.classes:
+            return float("nan")
+        return probability if name == self.positive else 1.0 - probability
+
+    def _class_probabilities(self, probability: Probability) -> list[float]:
+        """By class; a class that is not named has none. NaN for a row without a map."""
+        if not isinstance(probability, Mapping):
+            return [float("nan")] * len(self.classes)
+        return [probability.get(name, 0.0) for name in self.classes]
+
+
+NO_OUTCOMES = OutcomeLayout()
+
+
+def confidence(prediction: Scalar, probability: Probability) -> float:
+    """The probability of the predicted class, where a single number is about that; NaN where it can't be told."""
+    if isinstance(probability, Mapping):
+        return probability.get(category_name(prediction) or "", float("nan"))
+    return float("nan") if probability is None else probability
+
+
+@dataclass(frozen=True, eq=False)
+class OutcomeCounts(MergeableCounts[OutcomeLayout]):
+    """The counts of some outcomes.
+
+    >>> layout = OutcomeLayout("binary", ("no", "yes"), "yes", "positive")
+    >>> counts = OutcomeCounts.of(layout, [Outcome("yes", 0.9, "yes"), Outcome("no", 0.4, "yes", 3_600.0)])
+    >>> counts.n, counts.confusion.matrix.tolist(), counts.scores.n, counts.delays.quantile(1.0)
+    (2, [[0, 0, 0], [1, 1, 0], [0, 0, 0]], 2, 4096.0)
+    """
+
+    what: ClassVar[str] = "outcome counts"
+
+    @classmethod
+    def of(cls, layout: OutcomeLayout, outcomes: Sequence[Outcome]) -> OutcomeCounts:
+        """The counts of these outcomes."""
+        return cls(layout, layout.entries(outcomes).total(layout.size))
+
+    @property
+    def n(self) -> int:
+        """Number of predictions whose truth is known."""
+        return self.delays.n
+
+    @cached_property
+    def delays(self) -> DelayCounts:
+        """How long the labels took."""
+        return DelayCounts(DelayLayout(), self.vector[self.layout.parts["delays"].place])
+
+    @cached_property
+    def confusion(self) -> ConfusionCounts | None:
+        """Predicted by true class."""
+        part = self.layout.parts.get("confusion")
+        return None if part is None else ConfusionCounts(self.layout.confusion, self.vector[part.place])
+
+    @cached_property
+    def scores(self) -> ScoreCounts | None:
+        """The probability of the positive class by label."""
+        part = self.layout.parts.get("scores")
+        return None if part is None else ScoreCounts(ScoreLayout(), self.vector[part.place])
+
+    @cached_property
+    def confidence(self) -> ScoreCounts | None:
+        """Of several classes: the probability of the predicted one, by whether it was right."""
+        part = self.layout.parts.get("confidence")
+        return None if part is None else ScoreCounts(ScoreLayout(), self.vector[part.place])
+
+    @cached_property
+    def class_scores(self) -> ClassScoreCounts | None:
+        """Of several classes: the probability of each, by whether it was the true one."""
+        part = self.layout.parts.get("class_scores")
+        if part is None:
+            return None
+        return ClassScoreCounts(ClassScoreLayout(self.layout.classes), self.vector[part.place])
+
+    @cached_property
+    def regression(self) -> RegressionCounts | None:
+        """Errors and targets."""
+        part, layout = self.layout.parts.get("regression"), self.layout.regression
+        return None if part is None or layout is None else RegressionCounts(layout, self.vector[part.place])
+
+    def families(self) -> tuple[PerformanceCounts, ...]:
+        """The counts that metrics are computed from."""
+        found = (self.confusion, self.scores, self.class_scores, self.regression)
+        return tuple(counts for counts in found if counts is not None)
+
+
+def decode_outcome_layout(raw: bytes) -> OutcomeLayout:
+    """The layout of its bytes. Raises MalformedProfile for anything else.
+
+    >>> decode_outcome_layout(NO_OUTCOMES.encode()) == NO_OUTCOMES
+    True
+    """
+    try:
+        document = msgspec.json.decode(raw, type=_Document)
+    except msgspec.MsgspecError as error:
+        raise MalformedProfile(f"the layout of the outcomes can't be read: {error}") from error
+    if document.format != FORMAT:
+        raise MalformedProfile(f"the layout of the outcomes is of format {document.format}, expected {FORMAT}")
+    return OutcomeLayout(
+        document.task,
+        document.classes,
+        document.positive,
+        document.score_of,
+        document.class_scores,
+        document.regression,
+    )
+
+
+def outcome_layout(
+    predictions: Sequence[Scalar],
+    truths: Sequence[Scalar],
+    probabilities: Sequence[Probability] = (),
+    positive_class: str | None = None,
+) -> OutcomeLayout:
+    """The layout for outcomes like these; `NO_OUTCOMES` when they don't tell the task yet.
+
+    A positive class that is configured counts where it is one of two; else it is the last of the two in their order,
+    as "1", "true" and "yes" are.
+
+    >>> found = outcome_layout(["no", "no"], ["no", "yes"])
+    >>> found.task, found.classes, found.positive
+    ('binary', ('no', 'yes'), 'yes')
+    >>> outcome_layout([1.5, 2.5], [1.0, 3.0]).regression
+    RegressionLayout(scale=2.0, center=2.0)
+    """
+    if prediction_type(predictions) == "continuous":
+        numbers = np.array([value for value in truths if is_finite_number(value)], dtype=np.float64)
+        if not len(numbers):
+            return NO_OUTCOMES
+        return OutcomeLayout("regression", regression=RegressionLayout.of(numbers))
+    names = Counter(name for value in (*predictions, *truths) if (name := category_name(value)) is not None)
+    if len(names) == 1 and positive_class is not None:
+        names[positive_class] += 0
+    kept = sorted(names, key=lambda name: (-names[name], name))[:MAX_CLASSES]
+    classes = tuple(sorted(kept))
+    if len(classes) < 2:
+        return NO_OUTCOMES
+    maps = any(isinstance(probability, Mapping) for probability in probabilities)
+    if len(classes) > 2:
+        return OutcomeLayout("multiclass", classes, class_scores=maps)
+    configured = positive_class in classes
+    return OutcomeLayout(
+        "binary", classes, positive_class if configured else classes[-1], "positive" if configured else "predicted"
+    )
+
+
+class _Document(msgspec.Struct):
+    format: int
+    task: Task | None
+    classes: tuple[str, ...]
+    positive: str | None
+    score_of: ScoreOf
+    class_scores: bool
+    regression: RegressionLayout | None
+
+
+def _number(value: Scalar) -> float:
+    return float(value) if is_finite_number(value) else float("nan")
