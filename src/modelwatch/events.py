@@ -14,6 +14,7 @@ import msgspec
 
 Scalar = bool | int | float | str | None
 DataType = Literal["continuous", "categorical"]
+SampleKind = Literal["feature", "prediction", "score", "latency"]
 
 DEFAULT_VERSION = "unversioned"
 DEFAULT_ENVIRONMENT = "production"
@@ -40,6 +41,15 @@ class PredictionBody(msgspec.Struct, forbid_unknown_fields=True):
     prediction_probability: float | dict[str, float] | None = None
     latency_ms: float | None = None
     ground_truth: Scalar = None
+
+
+class GroundTruthBody(msgspec.Struct, forbid_unknown_fields=True):
+    """What was true about a prediction, as a model service sends it; `timestamp`: when that became known."""
+
+    model_name: str
+    prediction_id: str
+    ground_truth: Scalar
+    timestamp: datetime | None = None
 
 
 class ReferenceBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -83,10 +93,19 @@ class Prediction(msgspec.Struct, frozen=True, gc=False):
     ground_truth: Scalar = None
 
 
+class GroundTruth(msgspec.Struct, frozen=True, gc=False):
+    """What was true about every prediction of this id. `timestamp`: when it became known, in microseconds since 1970."""
+
+    model_name: str
+    prediction_id: str
+    value: bool | int | float | str
+    timestamp: int
+
+
 class ReferenceSample(msgspec.Struct, frozen=True):
     """The reference values of one subject of a model, as given: nulls and wrong types are still in it."""
 
-    kind: Literal["feature", "prediction", "score", "latency"]
+    kind: SampleKind
     name: str
     data_type: DataType
     values: list[Scalar]
@@ -95,13 +114,16 @@ class ReferenceSample(msgspec.Struct, frozen=True):
 class ReferenceFrame(msgspec.Struct, frozen=True):
     """The reference samples of one request. `model_version` None: for every version that has none of its own.
 
-    timestamps: when each row was, in microseconds since 1970; None when the rows carry no time.
+    timestamps: when each row was, in microseconds since 1970; None when the rows carry no time. truths, probabilities:
+    of each row, beside the sample of the prediction; None when the rows have none.
     """
 
     model_name: str
     model_version: str | None
     samples: list[ReferenceSample]
     timestamps: list[int | None] | None = None
+    truths: list[Scalar] | None = None
+    probabilities: list[float | dict[str, float] | None] | None = None
 
 
 class Rejection(msgspec.Struct, frozen=True):
@@ -110,6 +132,13 @@ class Rejection(msgspec.Struct, frozen=True):
     index: int
     pointer: str
     message: str
+
+
+class DecodedLabels(msgspec.Struct, frozen=True):
+    """The good rows of a batch of labels, and the bad ones by name."""
+
+    labels: list[GroundTruth]
+    rejected: list[Rejection]
 
 
 class DecodedBatch(msgspec.Struct, frozen=True):

@@ -10,19 +10,25 @@ import pytest
 from sqlalchemy.exc import DataError, OperationalError
 
 from modelwatch.errors import InvalidInput, QueueFull, StoreUnavailable
-from modelwatch.events import Prediction
+from modelwatch.events import GroundTruth, Prediction
 from modelwatch.ingest import Batcher
-from modelwatch.storage import Committed, Ledger, Store
+from modelwatch.ingest.batcher import MAX_EVENTS_PER_COMMIT
+from modelwatch.storage import Committed, LabelStatus, Ledger, Store
 from tests.support.events import event, open_ledger, stored_and_counted
+from tests.support.labels import label
 
 
 class Observed:
     def __init__(self) -> None:
         self.commits: list[int] = []
         self.depths: list[int] = []
+        self.labels: list[LabelStatus] = []
 
     def committed(self, events: Sequence[Prediction], outcome: Committed, seconds: float) -> None:
         self.commits.append(len(events))
+
+    def labelled(self, labels: Sequence[GroundTruth], statuses: Sequence[LabelStatus]) -> None:
+        self.labels.extend(statuses)
 
     def queue_depth(self, events: int) -> None:
         self.depths.append(events)
@@ -40,7 +46,7 @@ class Gate:
         self.hold_errors_for = 1
         self._calls = 0
 
-    def commit(self, events: Sequence[Prediction]) -> Committed:
+    def commit(self, events: Sequence[Prediction], labels: Sequence[GroundTruth] = ()) -> Committed:
         self.reached.set()
         self.open.wait(10)
         self._calls += 1
@@ -48,7 +54,7 @@ class Gate:
             raise self.errors.pop(0)
         if any(each.prediction_id == self.poison for each in events):
             raise DataError("INSERT", {}, Exception("value out of range"))
-        return self._ledger.commit(events)
+        return self._ledger.commit(events, labels)
 
 
 @pytest.fixture
@@ -212,3 +218,29 @@ def test_a_client_that_went_away_does_not_disturb_the_others(batcher: Batcher, g
 
     asyncio.run(scenario())
     assert stored_and_counted(store) == (2, 2)
+
+
+def test_labels_and_predictions_of_different_requests_are_one_commit(
+    batcher: Batcher, gate: Gate, observed: Observed
+) -> None:
+    async def scenario() -> list[list[bool] | list[LabelStatus]]:
+        first = asyncio.create_task(batcher.submit([event("first")], 1))
+        await asyncio.to_thread(gate.reached.wait, 5)
+        both = asyncio.gather(
+            batcher.submit([event("a"), event("first")], 1),
+            batcher.submit_labels([label("a"), label("later")], 1),
+        )
+        await asyncio.sleep(0)
+        gate.open.set()
+        await first
+        return list(await both)
+
+    assert asyncio.run(scenario()) == [[True, False], ["accepted", "waiting"]]
+    assert observed.commits == [1, 2]
+    assert observed.labels == ["accepted", "waiting"]
+
+
+def test_a_request_with_more_labels_than_a_commit_holds(batcher: Batcher, gate: Gate) -> None:
+    gate.open.set()
+    labels = [label(f"{index}") for index in range(MAX_EVENTS_PER_COMMIT + 1)]
+    assert asyncio.run(batcher.submit_labels(labels, 1)) == ["waiting"] * len(labels)

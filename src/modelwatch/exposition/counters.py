@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
 from prometheus_client.metrics import MetricWrapperBase
 
-from modelwatch.events import Prediction
+from modelwatch.events import GroundTruth, Prediction
 from modelwatch.stats import Profile
-from modelwatch.storage import Committed, Increment, Layout
+from modelwatch.storage import Committed, Increment, LabelStatus, Layout
 
 SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -48,6 +48,15 @@ class EventCounters:
                 "ml_duplicate_predictions_total",
                 "Predictions that were sent again and had been stored before.",
                 ("model_name",),
+                registry=registry,
+            ),
+            MAX_STREAMS,
+        )
+        self._labels = _Children(
+            Counter(
+                "ml_labels_total",
+                "Labels that were taken, by what became of them: accepted, corrected, duplicate, waiting.",
+                ("model_name", "status"),
                 registry=registry,
             ),
             MAX_STREAMS,
@@ -117,12 +126,18 @@ class EventCounters:
             registry=registry,
         )
 
+    def labelled(self, labels: Sequence[GroundTruth], statuses: Sequence[LabelStatus]) -> None:
+        """Counts labels that are durable, by what became of each."""
+        pairs = collections.Counter((label.model_name, status) for label, status in zip(labels, statuses, strict=True))
+        for (model, status), number in pairs.items():
+            self._labels.of(model, status).inc(number)
+
     def committed(self, events: Sequence[Prediction], outcome: Committed, seconds: float) -> None:
         """Counts a commit: only events that were new count as predictions."""
         self._commit_seconds.observe(seconds)
         new = 0
         for increment in outcome.increments:
-            model, _, version, environment, _ = increment.key
+            model, version, environment = increment.key.model, increment.key.version, increment.key.environment
             self._predictions.of(model, version, environment).inc(increment.predictions)
             self._count_special_cells(increment)
             new += increment.predictions

@@ -9,18 +9,19 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol
 
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from modelwatch.errors import InvalidInput, QueueFull, StoreUnavailable
-from modelwatch.events import Prediction
-from modelwatch.storage import Committed, Ledger
+from modelwatch.events import GroundTruth, Prediction
+from modelwatch.storage import Committed, LabelStatus, Ledger
 
 MAX_EVENTS_PER_COMMIT = 2_000
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 1.0
-AGAIN = "Send the same predictions again after the pause in Retry-After."
+AGAIN = "Send the same again after the pause in Retry-After."
 
 log = logging.getLogger(__name__)
 
@@ -30,15 +31,29 @@ class IngestObserver(Protocol):
 
     def committed(self, events: Sequence[Prediction], outcome: Committed, seconds: float) -> None: ...
 
+    def labelled(self, labels: Sequence[GroundTruth], statuses: Sequence[LabelStatus]) -> None: ...
+
     def queue_depth(self, events: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """Which events were new, and what became of each label."""
+
+    accepted: list[bool]
+    labels: list[LabelStatus]
 
 
 @dataclass(slots=True)
 class _Job:
     events: Sequence[Prediction]
+    labels: Sequence[GroundTruth]
     size: int
-    answer: asyncio.Future[list[bool]]
+    answer: asyncio.Future[_Answer]
     loop: asyncio.AbstractEventLoop
+
+    def __len__(self) -> int:
+        return len(self.events) + len(self.labels)
 
 
 class Batcher:
@@ -88,14 +103,21 @@ class Batcher:
         Raises QueueFull when they don't fit in the queue and StoreUnavailable when the store can't take them; in both
         cases the same events may be sent again.
         """
+        return (await self._submitted(events, (), size)).accepted
+
+    async def submit_labels(self, labels: Sequence[GroundTruth], size: int) -> list[LabelStatus]:
+        """Returns, once the labels are durable, what became of each. Raises as `submit`."""
+        return (await self._submitted((), labels, size)).labels
+
+    async def _submitted(self, events: Sequence[Prediction], labels: Sequence[GroundTruth], size: int) -> _Answer:
         loop = asyncio.get_running_loop()
-        job = _Job(events, size, loop.create_future(), loop)
+        job = _Job(events, labels, size, loop.create_future(), loop)
         with self._wake:
             if self._closing:
                 raise StoreUnavailable("The service is shutting down.", retry_after=5)
-            self._check_room(len(events), size)
+            self._check_room(len(job), size)
             self._jobs.append(job)
-            self._queued += len(events)
+            self._queued += len(job)
             self._queued_bytes += size
             if len(self._jobs) == 1:
                 self._wake.notify()
@@ -107,11 +129,11 @@ class Batcher:
             return
         if self._queued + events > self._max_events:
             raise QueueFull(
-                f"{self._queued} predictions wait to be stored, and MAX_BUFFER_SIZE is {self._max_events}. {AGAIN}"
+                f"{self._queued} predictions and labels wait to be stored, and MAX_BUFFER_SIZE is {self._max_events}. {AGAIN}"
             )
         if self._queued_bytes + size > self._max_bytes:
             raise QueueFull(
-                f"{self._queued_bytes} bytes of predictions wait to be stored, and MAX_BUFFER_BYTES is"
+                f"{self._queued_bytes} bytes of predictions and labels wait to be stored, and MAX_BUFFER_BYTES is"
                 f" {self._max_bytes}. {AGAIN}"
             )
 
@@ -131,35 +153,37 @@ class Batcher:
         with self._wake:
             self._observer.queue_depth(self._queued)
             jobs = [self._jobs.popleft()]
-            size = len(jobs[0].events)
-            while self._jobs and size + len(self._jobs[0].events) <= MAX_EVENTS_PER_COMMIT:
+            size = len(jobs[0])
+            while self._jobs and size + len(self._jobs[0]) <= MAX_EVENTS_PER_COMMIT:
                 job = self._jobs.popleft()
-                size += len(job.events)
+                size += len(job)
                 jobs.append(job)
             return jobs
 
     def _commit(self, jobs: list[_Job]) -> None:
-        outcomes: list[tuple[_Job, list[bool] | Exception]]
+        outcomes: list[tuple[_Job, _Answer | Exception]]
         events = [event for job in jobs for event in job.events]
+        labels = [label for job in jobs for label in job.labels]
         try:
-            accepted = self._with_patience(events)
+            answer = self._with_patience(events, labels)
         except (DataError, IntegrityError) as error:
             outcomes = [(job, self._alone(job, error if len(jobs) == 1 else None)) for job in jobs]
         except StoreUnavailable as error:
             outcomes = [(job, error) for job in jobs]
         except Exception as error:
-            log.exception("A batch of %d predictions could not be committed", len(events))
+            log.exception("A batch of %d predictions and labels could not be committed", len(events) + len(labels))
             outcomes = [(job, error) for job in jobs]
         else:
-            outcomes, place = [], 0
-            for job in jobs:
-                outcomes.append((job, accepted[place : place + len(job.events)]))
-                place += len(job.events)
+            accepted, statuses = iter(answer.accepted), iter(answer.labels)
+            outcomes = [
+                (job, _Answer(list(islice(accepted, len(job.events))), list(islice(statuses, len(job.labels)))))
+                for job in jobs
+            ]
         with self._wake:
-            self._queued -= len(events)
+            self._queued -= len(events) + len(labels)
             self._queued_bytes -= sum(job.size for job in jobs)
             self._observer.queue_depth(self._queued)
-        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Job, list[bool] | Exception]]] = {}
+        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Job, _Answer | Exception]]] = {}
         for job, outcome in outcomes:
             by_loop.setdefault(job.loop, []).append((job, outcome))
         for loop, answers in by_loop.items():
@@ -168,49 +192,56 @@ class Batcher:
             except RuntimeError:
                 log.warning("%d requests were stored after their event loop had closed", len(answers))
 
-    def _alone(self, job: _Job, failed: Exception | None) -> list[bool] | Exception:
+    def _alone(self, job: _Job, failed: Exception | None) -> _Answer | Exception:
         """Commits one request by itself, so that an event that the store refuses fails nobody else's."""
         if failed is None:
             try:
-                return self._with_patience(job.events)
+                return self._with_patience(job.events, job.labels)
             except (DataError, IntegrityError) as error:
                 failed = error
             except StoreUnavailable as error:
                 return error
             except Exception as error:
-                log.exception("A request of %d predictions could not be committed", len(job.events))
+                log.exception("A request of %d predictions and labels could not be committed", len(job))
                 return error
-        log.error("The store refused a request of %d predictions: %s", len(job.events), type(failed).__name__)
+        log.error("The store refused a request of %d predictions and labels: %s", len(job), type(failed).__name__)
         return InvalidInput(f"The store refused these values: {type(failed).__name__}.")
 
-    def _with_patience(self, events: Sequence[Prediction]) -> list[bool]:
+    def _with_patience(self, events: Sequence[Prediction], labels: Sequence[GroundTruth]) -> _Answer:
         """Commits in pieces, trying again while the store is away, for as long as a client would wait."""
-        accepted: list[bool] = []
-        for start in range(0, len(events), MAX_EVENTS_PER_COMMIT):
-            accepted += self._piece(events[start : start + MAX_EVENTS_PER_COMMIT])
-        return accepted
+        if len(events) + len(labels) <= MAX_EVENTS_PER_COMMIT:
+            return self._piece(events, labels)
+        answer = _Answer([], [])
+        for start in range(0, max(len(events), len(labels)), MAX_EVENTS_PER_COMMIT):
+            end = start + MAX_EVENTS_PER_COMMIT
+            piece = self._piece(events[start:end], labels[start:end])
+            answer.accepted.extend(piece.accepted)
+            answer.labels.extend(piece.labels)
+        return answer
 
-    def _piece(self, events: Sequence[Prediction]) -> list[bool]:
+    def _piece(self, events: Sequence[Prediction], labels: Sequence[GroundTruth]) -> _Answer:
         began = time.monotonic()
         pause = FIRST_PAUSE_SECONDS
         while True:
             started = time.perf_counter()
             try:
-                outcome = self._ledger.commit(events)
+                outcome = self._ledger.commit(events, labels)
             except (DataError, IntegrityError):
                 raise
             except SQLAlchemyError as error:
                 if self._closing or time.monotonic() - began + pause > self._give_up:
-                    raise StoreUnavailable("The store could not take the predictions in time.", 5) from error
+                    raise StoreUnavailable("The store could not take them in time.", 5) from error
                 log.warning("Commit failed, trying again in %.2f s: %s", pause, str(error).splitlines()[0])
                 time.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
             else:
                 self._observer.committed(events, outcome, time.perf_counter() - started)
-                return outcome.accepted
+                if labels:
+                    self._observer.labelled(labels, outcome.labels)
+                return _Answer(outcome.accepted, outcome.labels)
 
 
-def _answer(answers: list[tuple[_Job, list[bool] | Exception]]) -> None:
+def _answer(answers: list[tuple[_Job, _Answer | Exception]]) -> None:
     for job, outcome in answers:
         if job.answer.done():
             continue

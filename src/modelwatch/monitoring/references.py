@@ -6,27 +6,28 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from modelwatch.events import Prediction, ReferenceFrame, ReferenceSample
+from modelwatch.events import Prediction, ReferenceFrame, ReferenceSample, SampleKind
 from modelwatch.stats import (
+    Outcome,
+    OutcomeCounts,
     Profile,
     Variation,
     categorical_binning,
     inferred_type,
     is_finite_number,
     numeric_binning,
+    outcome_layout,
     prediction_type,
     variation_of,
 )
 from modelwatch.storage import (
-    LATENCY,
-    PREDICTION,
-    SCORE,
     Store,
     Subject,
     carry_over,
     days_with_data,
     first_events,
     in_force,
+    monitor_of,
     set_provisional_references,
     set_references,
     streams,
@@ -50,6 +51,7 @@ def set_reference_frame(
         frame.model_version,
         profiles,
         variations=_variations(frame, profiles),
+        outcomes=labelled_outcomes(frame, positive_class_of(store, frame.model_name)),
         source=source,
         now=now,
         new_id=new_id,
@@ -59,6 +61,29 @@ def set_reference_frame(
     if ends:
         carry_over(store, frame.model_name, max(ends) - CARRY_OVER_AT_ONCE_SECONDS, max(ends))
     return generation
+
+
+def positive_class_of(store: Store, model: str) -> str | None:
+    """The positive class that the model's monitor names."""
+    with store.read() as connection:
+        monitor = monitor_of(connection, model)
+    return None if monitor is None else monitor.config.positive_class
+
+
+def labelled_outcomes(frame: ReferenceFrame, positive_class: str | None) -> OutcomeCounts | None:
+    """What the frame's labelled rows come to; None when it has no labels, or labels that tell no task."""
+    said = next((sample.values for sample in frame.samples if sample.kind == "prediction"), None)
+    if frame.truths is None or said is None:
+        return None
+    probabilities = frame.probabilities or [None] * len(said)
+    outcomes = [
+        Outcome(prediction, probability, truth)
+        for prediction, probability, truth in zip(said, probabilities, frame.truths, strict=True)
+        if truth is not None and prediction is not None
+    ]
+    truths = [outcome.truth for outcome in outcomes]
+    layout = outcome_layout(said, truths, probabilities, positive_class)
+    return None if layout.task is None else OutcomeCounts.of(layout, outcomes)
 
 
 def _variations(frame: ReferenceFrame, profiles: dict[Subject, Profile]) -> dict[Subject, Variation]:
@@ -97,11 +122,12 @@ def take_provisional_reference(store: Store, model: str, size: int, *, now: int,
 def provisional_samples(events: Sequence[Prediction]) -> list[ReferenceSample]:
     """One sample for each subject that has a usable value in these predictions."""
     names = sorted({name for event in events for name in event.features})
-    subjects = [Subject("feature", name) for name in names] + [PREDICTION, SCORE, LATENCY]
+    wanted: list[tuple[SampleKind, str]] = [("feature", name) for name in names]
+    wanted += [("prediction", ""), ("score", ""), ("latency", "")]
     samples = []
-    for subject in subjects:
-        values = subject_values(subject, events)
+    for kind, name in wanted:
+        values = subject_values(Subject(kind, name), events)
         if any(is_finite_number(value) or isinstance(value, str | bool) for value in values):
-            data_type = prediction_type(values) if subject is PREDICTION else inferred_type(values)
-            samples.append(ReferenceSample(subject.kind, subject.name, data_type, values))
+            data_type = prediction_type(values) if kind == "prediction" else inferred_type(values)
+            samples.append(ReferenceSample(kind, name, data_type, values))
     return samples

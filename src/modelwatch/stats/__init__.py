@@ -63,6 +63,7 @@ from modelwatch.stats.outcomes import (
     outcome_layout,
 )
 from modelwatch.stats.profile import Profile, decode_counts, encode_counts
+from modelwatch.stats.sparse import decode_sparse, encode_sparse
 from modelwatch.stats.variation import Variation, decode_variation, encode_variation, variation_of
 
 __all__ = [
@@ -100,10 +101,12 @@ __all__ = [
     "decode_binning",
     "decode_counts",
     "decode_outcome_layout",
+    "decode_sparse",
     "decode_variation",
     "drift_scores",
     "encode_binning",
     "encode_counts",
+    "encode_sparse",
     "encode_variation",
     "hellinger",
     "inferred_type",

@@ -41,6 +41,8 @@ Probability = float | Mapping[str, float] | None
 
 # The most frequent classes of a model; the rest are `other`.
 MAX_CLASSES = 50
+# Histograms of the scores of so many classes are kept; of more, the confusion matrix alone.
+MAX_SCORED_CLASSES = 20
 FORMAT = 1
 
 
@@ -300,7 +302,7 @@ def outcome_layout(
     classes = tuple(sorted(kept))
     if len(classes) < 2:
         return NO_OUTCOMES
-    maps = any(isinstance(probability, Mapping) for probability in probabilities)
+    maps = len(classes) <= MAX_SCORED_CLASSES and any(isinstance(each, Mapping) for each in probabilities)
     if len(classes) > 2:
         return OutcomeLayout("multiclass", classes, class_scores=maps)
     configured = positive_class in classes

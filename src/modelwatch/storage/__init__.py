@@ -1,8 +1,11 @@
 """The only place that speaks SQL. Its face: the store, the ledger, and readers and writers by topic."""
 
 from modelwatch.storage.compaction import fold, seal_writers
+from modelwatch.storage.counting import Increment
 from modelwatch.storage.engine import Store
+from modelwatch.storage.labels import LabelStatus
 from modelwatch.storage.layouts import (
+    CALLS,
     LATENCY,
     PREDICTION,
     SCORE,
@@ -13,8 +16,26 @@ from modelwatch.storage.layouts import (
     subject_values,
 )
 from modelwatch.storage.leases import acquire, hold, release
-from modelwatch.storage.ledger import Committed, Increment, Ledger
+from modelwatch.storage.ledger import Committed, Ledger
 from modelwatch.storage.monitors import StoredMonitor, all_monitors, delete_monitor, monitor_of, put_monitor
+from modelwatch.storage.outcome_references import (
+    StoredOutcomes,
+    outcomes_by_id,
+    outcomes_for,
+    outcomes_in_force,
+)
+from modelwatch.storage.outcomes import (
+    NewestLabel,
+    WaitingLabels,
+    duplicates_in,
+    give_up_labels,
+    label_values,
+    labelled_sample,
+    models_with_labels,
+    newest_label,
+    sum_outcomes,
+    waiting_labels,
+)
 from modelwatch.storage.profiles import (
     Newest,
     Stream,
@@ -32,6 +53,7 @@ from modelwatch.storage.profiles import (
     windows_since,
 )
 from modelwatch.storage.rebinning import carry_over, stale_days
+from modelwatch.storage.recounting import stale_outcome_days
 from modelwatch.storage.references import (
     State,
     StoredReference,
@@ -59,26 +81,31 @@ from modelwatch.storage.verdicts import (
 )
 
 __all__ = [
+    "CALLS",
     "DRIFT",
     "LATENCY",
     "PREDICTION",
     "SCORE",
     "Committed",
     "Increment",
+    "LabelStatus",
     "Layout",
     "Ledger",
     "ModelLayouts",
     "Newest",
+    "NewestLabel",
     "Slot",
     "SlotKey",
     "State",
     "Store",
     "StoredMonitor",
+    "StoredOutcomes",
     "StoredReference",
     "StoredVerdict",
     "Stream",
     "StreamKey",
     "Subject",
+    "WaitingLabels",
     "acquire",
     "all_monitors",
     "all_references",
@@ -87,21 +114,30 @@ __all__ = [
     "count_streams",
     "days_with_data",
     "delete_monitor",
+    "duplicates_in",
     "evidence_of",
     "first_events",
     "fold",
     "generation_of",
     "generations",
+    "give_up_labels",
     "hold",
     "in_force",
+    "label_values",
+    "labelled_sample",
     "last_window_end",
     "latest_verdicts",
     "layouts_of",
+    "models_with_labels",
     "models_without_full_reference",
     "monitor_of",
+    "newest_label",
     "newest_verdict",
     "newest_window",
     "oldest_reference_in_force",
+    "outcomes_by_id",
+    "outcomes_for",
+    "outcomes_in_force",
     "overview",
     "put_monitor",
     "read_layouts",
@@ -112,12 +148,15 @@ __all__ = [
     "set_provisional_references",
     "set_references",
     "stale_days",
+    "stale_outcome_days",
     "streams",
     "streams_of",
     "subject_values",
+    "sum_outcomes",
     "sum_windows",
     "verdict_by_id",
     "verdicts_of",
+    "waiting_labels",
     "window_start",
     "windows_since",
 ]

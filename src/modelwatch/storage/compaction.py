@@ -9,7 +9,7 @@ from sqlalchemy import Connection, and_, delete, or_, select, update
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.storage import tables
 from modelwatch.storage.engine import Store
-from modelwatch.storage.slots import Slot, SlotCache, SlotKey, save, slot_of
+from modelwatch.storage.slots import OUTCOMES, PROFILES, S, SlotKey, SlotTable, key_of, save
 
 FOLDED = "*"
 ROWS_PER_TRANSACTION = 500
@@ -46,39 +46,32 @@ def _fold_some(connection: Connection, store: Store, writer: str) -> int:
     sealed = connection.execute(select(table.c.sealed).where(table.c.id == writer).with_for_update()).scalar()
     if not sealed:
         return 0
-    profile = tables.profile
-    rows = connection.execute(select(profile).where(profile.c.writer == writer).limit(ROWS_PER_TRANSACTION)).all()
+    return _fold_kind(connection, store, writer, PROFILES) or _fold_kind(connection, store, writer, OUTCOMES)
+
+
+def _fold_kind(connection: Connection, store: Store, writer: str, kind: SlotTable[S]) -> int:
+    table = kind.table
+    rows = connection.execute(select(table).where(table.c.writer == writer).limit(ROWS_PER_TRANSACTION)).all()
     if not rows:
         return 0
     for model in sorted({row.model for row in rows}):
         store.exclusive(connection, f"fold:{model}")
-    slots = {
-        SlotKey(row.model, row.generation, row.version, row.environment, row.window_start): slot_of(row) for row in rows
-    }
-    add_to_folded(connection, store, slots)
+    slots = {key_of(row): kind.kind.of_row(row) for row in rows}
+    add_to_folded(connection, store, slots, kind)
     keys = [
         and_(
-            profile.c.model == key.model,
-            profile.c.window_start == key.window_start,
-            profile.c.window_len == BASE_WINDOW_SECONDS,
-            profile.c.version == key.version,
-            profile.c.environment == key.environment,
-            profile.c.segment == "",
-            profile.c.generation == key.generation,
+            table.c.window_len == BASE_WINDOW_SECONDS,
+            *(table.c[name] == value for name, value in key._asdict().items()),
         )
         for key in slots
     ]
     for start in range(0, len(keys), 100):
-        connection.execute(delete(profile).where(profile.c.writer == writer, or_(*keys[start : start + 100])))
+        connection.execute(delete(table).where(table.c.writer == writer, or_(*keys[start : start + 100])))
     return len(rows)
 
 
-def add_to_folded(connection: Connection, store: Store, slots: Mapping[SlotKey, Slot]) -> None:
+def add_to_folded(connection: Connection, store: Store, slots: Mapping[SlotKey, S], kind: SlotTable[S]) -> None:
     """Adds slots to the folded ones. The caller holds `store.exclusive` for their models."""
-    before = SlotCache().get(connection, FOLDED, slots)
-    save(
-        connection,
-        store.upsert(tables.profile),
-        FOLDED,
-        {key: before[key] + slot if key in before else slot for key, slot in slots.items()},
-    )
+    before = kind.read(connection, FOLDED, list(slots))
+    after = {key: before[key] + slot if key in before else slot for key, slot in slots.items()}
+    save(connection, store.upsert(kind.table), FOLDED, after)

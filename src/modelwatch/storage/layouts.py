@@ -9,23 +9,32 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, or_, select
 
 from modelwatch.events import Prediction, Scalar
-from modelwatch.stats import Binning, category_name, decode_binning
+from modelwatch.stats import (
+    NO_OUTCOMES,
+    Binning,
+    Call,
+    CallCells,
+    OutcomeLayout,
+    category_name,
+    decode_binning,
+    decode_outcome_layout,
+)
 from modelwatch.storage import tables
 
-Kind = Literal["feature", "prediction", "score", "latency"]
+Kind = Literal["feature", "prediction", "score", "latency", "calls", "outcome"]
 Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Subject:
-    """What is counted: a feature by its name, or the prediction, its score or its latency."""
+    """What is counted: a feature by its name, or the prediction, its score, its latency, or the scores by call."""
 
     kind: Kind
     name: str = ""
@@ -34,6 +43,20 @@ class Subject:
 PREDICTION = Subject("prediction")
 SCORE = Subject("score")
 LATENCY = Subject("latency")
+CALLS = Subject("calls")
+
+# The kind under which the reference table keeps the layout of the outcomes, and what the reference's own are.
+OUTCOME: Kind = "outcome"
+
+
+class Cells(Protocol):
+    """What a subject's values are counted in."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def size(self) -> int: ...
 
 
 def subject_values(subject: Subject, events: Iterable[Prediction]) -> list[Scalar]:
@@ -57,38 +80,66 @@ def score_of(event: Prediction) -> float | None:
 
 @dataclass(frozen=True)
 class Layout:
-    """The subjects of a profile in the order of their counts."""
+    """The subjects of a profile in the order of their counts, and what is counted of labelled predictions."""
 
     binnings: Mapping[Subject, Binning]
+    outcome: OutcomeLayout = NO_OUTCOMES
+
+    @cached_property
+    def calls(self) -> CallCells | None:
+        """The cells of the scores by call; None for a model without known classes."""
+        return CallCells(self.outcome) if self.outcome.task in ("binary", "multiclass") else None
+
+    @cached_property
+    def cells(self) -> dict[Subject, Cells]:
+        """What each subject is counted in, in the order of the counts; the calls come last."""
+        ordered: dict[Subject, Cells] = {subject: self.binnings[subject] for subject in sorted(self.binnings)}
+        if self.calls is not None:
+            ordered[CALLS] = self.calls
+        return ordered
 
     @cached_property
     def slices(self) -> dict[Subject, slice]:
         result, start = {}, 0
-        for subject in sorted(self.binnings):
-            stop = start + self.binnings[subject].size
+        for subject, cells in self.cells.items():
+            stop = start + cells.size
             result[subject] = slice(start, stop)
             start = stop
         return result
 
     @cached_property
     def size(self) -> int:
-        return sum(binning.size for binning in self.binnings.values())
+        return sum(cells.size for cells in self.cells.values())
 
     def count(self, events: list[Prediction]) -> Counts:
         """The counts of all subjects over these events, as one vector."""
         counts = np.zeros(self.size, dtype=np.int64)
-        for subject, place in self.slices.items():
-            counts[place] = self.binnings[subject].count(subject_values(subject, events))
+        for subject, binning in self.binnings.items():
+            counts[self.slices[subject]] = binning.count(subject_values(subject, events))
+        if self.calls is not None:
+            counts[self.slices[CALLS]] = self.calls.count(
+                [Call(event.prediction, event.probability) for event in events]
+            )
         return counts
+
+    def part(self, subjects: Iterable[Subject]) -> Layout:
+        """The layout of these subjects alone."""
+        wanted = frozenset(subjects)
+        binnings = {subject: binning for subject, binning in self.binnings.items() if subject in wanted}
+        return Layout(binnings, self.outcome if CALLS in wanted else NO_OUTCOMES)
 
 
 @dataclass(frozen=True)
 class ModelLayouts:
-    """The layouts of one model in one generation: a common one, and one for each version with its own references."""
+    """The layouts of one model in one generation: a common one, and one for each version with its own references.
+
+    outcome_generation: the one since which the outcomes are laid out as they are.
+    """
 
     generation: int
     common: Layout
     by_version: Mapping[str, Layout] = field(default_factory=dict)
+    outcome_generation: int = 0
 
     def of(self, version: str) -> Layout:
         return self.by_version.get(version, self.common)
@@ -100,6 +151,7 @@ NO_LAYOUTS = ModelLayouts(0, Layout({}))
 # Binnings are known by their content, so each is decoded once for as long as it is in use.
 MAX_DECODED = 100_000
 _known: dict[str, Binning] = {}
+_known_outcomes: dict[str, OutcomeLayout] = {}
 
 
 def binning_of(identity: str, raw: bytes) -> Binning:
@@ -112,28 +164,53 @@ def binning_of(identity: str, raw: bytes) -> Binning:
     return found
 
 
+def outcome_layout_of(identity: str, raw: bytes) -> OutcomeLayout:
+    """The stored outcome layout of this id."""
+    found = _known_outcomes.get(identity)
+    if found is None:
+        if len(_known_outcomes) >= MAX_DECODED:
+            _known_outcomes.clear()
+        found = _known_outcomes[identity] = decode_outcome_layout(raw)
+    return found
+
+
 def read_layouts(connection: Connection, model: str, generation: int) -> ModelLayouts:
     """The layouts of a model in one of its generations."""
     table = tables.reference
     rows = connection.execute(
-        select(table.c.version, table.c.kind, table.c.name, table.c.binning_id, table.c.binning).where(
+        select(
+            table.c.version, table.c.kind, table.c.name, table.c.binning_id, table.c.binning, table.c.from_generation
+        ).where(
             table.c.model == model,
             table.c.from_generation <= generation,
             or_(table.c.to_generation.is_(None), table.c.to_generation > generation),
         )
     ).all()
-    common: dict[Subject, Binning] = {}
-    own: dict[str, dict[Subject, Binning]] = {}
+    binnings: dict[str | None, dict[Subject, Binning]] = {None: {}}
+    outcomes: dict[str | None, OutcomeLayout] = {}
+    outcome_generation = 0
     for row in rows:
-        chosen = common if row.version is None else own.setdefault(row.version, {})
-        chosen[Subject(row.kind, row.name)] = binning_of(row.binning_id, row.binning)
-    return model_layouts(generation, common, own)
+        if row.kind == OUTCOME:
+            outcomes[row.version] = outcome_layout_of(row.binning_id, row.binning)
+            outcome_generation = max(outcome_generation, row.from_generation)
+        else:
+            chosen = binnings.setdefault(row.version, {})
+            chosen[Subject(row.kind, row.name)] = binning_of(row.binning_id, row.binning)
+    return model_layouts(generation, binnings, outcomes, outcome_generation)
 
 
 def model_layouts(
-    generation: int, common: Mapping[Subject, Binning], own: Mapping[str, Mapping[Subject, Binning]]
+    generation: int,
+    binnings: Mapping[str | None, Mapping[Subject, Binning]],
+    outcomes: Mapping[str | None, OutcomeLayout] | None = None,
+    outcome_generation: int = 0,
 ) -> ModelLayouts:
-    """The layouts of these binnings: those of all versions, and by version those that it has of its own."""
-    return ModelLayouts(
-        generation, Layout(common), {version: Layout({**common, **binnings}) for version, binnings in own.items()}
-    )
+    """The layouts of what is in force: by version, and for every version that has none of its own under None."""
+    known = outcomes or {}
+    shared, common_outcome = binnings.get(None, {}), known.get(None, NO_OUTCOMES)
+    versions = sorted({version for version in (*binnings, *known) if version is not None})
+    own = {
+        version: Layout({**shared, **binnings.get(version, {})}, known.get(version, common_outcome))
+        for version in versions
+    }
+    return ModelLayouts(generation, Layout(shared, common_outcome), own, outcome_generation)

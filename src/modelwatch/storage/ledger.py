@@ -7,39 +7,32 @@ and the same batch is given to a fresh one: rows that are there already are not 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, exists, insert, select, update
 from sqlalchemy.exc import DBAPIError
 
-from modelwatch.events import Prediction
+from modelwatch.events import GroundTruth, Prediction
 from modelwatch.storage import tables
+from modelwatch.storage.counting import Increment, counted, grown, outcomes_counted, slots_of
 from modelwatch.storage.engine import Store
-from modelwatch.storage.layouts import NO_LAYOUTS, Counts, Layout, ModelLayouts, read_layouts
-from modelwatch.storage.rows import day_of, label_to_row, to_row
-from modelwatch.storage.slots import Slot, SlotCache, SlotKey, save, window_start
+from modelwatch.storage.labels import LabelStatus, apply_labels, labels_within
+from modelwatch.storage.layouts import NO_LAYOUTS, ModelLayouts, read_layouts
+from modelwatch.storage.rows import day_of, to_row
+from modelwatch.storage.slots import KEYS_PER_QUERY, OUTCOMES, PROFILES, SlotCache, SlotKey, save, window_start
 
 MAX_UNKNOWN_OUTCOMES = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Increment:
-    """What one commit added to one window."""
-
-    key: SlotKey
-    layout: Layout
-    predictions: int
-    counts: Counts
-    latest_ts: int
-
-
-@dataclass(frozen=True, slots=True)
 class Committed:
-    """The outcome of a commit: for each event whether it was new, and what was counted."""
+    """The outcome of a commit: for each event whether it was new, what was counted, what became of each label."""
 
     accepted: list[bool]
     increments: list[Increment]
+    labels: list[LabelStatus] = field(default_factory=list)
 
 
 class _Sealed(Exception):
@@ -63,20 +56,23 @@ class _Statements:
             select(writer.c.sealed).where(writer.c.id == bindparam("writer")).with_for_update(read=True, key_share=True)
         )
         self.register_models = store.insert(model).on_conflict_do_nothing()
-        self.generations = (
-            select(model.c.name, model.c.generation)
+        labelled = exists().where(tables.label.c.model == model.c.name)
+        generations = (
+            select(model.c.name, model.c.generation, labelled.label("labelled"))
             .where(model.c.name.in_(bindparam("names", expanding=True)))
             .order_by(model.c.name)
-            .with_for_update(read=True)
         )
+        self.generations = generations.with_for_update(read=True, of=model)
+        self.generations_for_labels = generations.with_for_update(of=model)
         self.insert_predictions = (
             store.insert(prediction)
             .on_conflict_do_nothing()
             .returning(prediction.c.day, prediction.c.model, prediction.c.prediction_id)
         )
-        self.insert_labels = store.insert(tables.label).on_conflict_do_nothing()
+        self.save_labels = store.upsert(tables.label)
         self.register_streams = store.insert(tables.stream).on_conflict_do_nothing()
         self.save_slots = store.upsert(tables.profile)
+        self.save_outcomes = store.upsert(tables.outcome)
 
 
 class Ledger:
@@ -98,7 +94,8 @@ class Ledger:
         self._rotation = rotation_seconds * 1_000_000
         self._statements = _Statements(store)
         self._layouts: dict[str, ModelLayouts] = {}
-        self._slots = SlotCache()
+        self._slots = SlotCache(PROFILES)
+        self._outcomes = SlotCache(OUTCOMES)
         self._writer = ""
         self._opened_at = 0
         self._registered = False
@@ -110,9 +107,10 @@ class Ledger:
         """The id under which the next commit writes; empty before the first."""
         return self._writer
 
-    def commit(self, events: Sequence[Prediction]) -> Committed:
+    def commit(self, events: Sequence[Prediction], labels: Sequence[GroundTruth] = ()) -> Committed:
         """Makes the events durable, each at most once, and says which of them were new.
 
+        labels: beside those that came inside of the events.
         Raises what the database driver raises when nothing was written, or when the outcome stayed unknown after
         several tries; the same events may then be given again.
         """
@@ -121,7 +119,7 @@ class Ledger:
         tries = 0
         while True:
             try:
-                return self._attempt(events)
+                return self._attempt(events, labels)
             except _Sealed:
                 self._change_writer()
             except _OutcomeUnknown as unknown:
@@ -144,32 +142,31 @@ class Ledger:
         self._opened_at = self._clock()
         self._registered = False
         self._slots.clear()
+        self._outcomes.clear()
 
-    def _attempt(self, events: Sequence[Prediction]) -> Committed:
+    def _attempt(self, events: Sequence[Prediction], labels: Sequence[GroundTruth]) -> Committed:
         with self._store.open_write() as connection:
             self._claim_writer(connection)
-            layouts = self._current_layouts(connection, sorted({event.model_name for event in events}))
+            given = [*labels, *labels_within(events)]
+            layouts, labelled = self._current_layouts(connection, events, given)
             returned = self._insert_rows(connection, events, layouts)
             accepted = []
             fresh: list[Prediction] = []
+            repeated: list[Prediction] = []
             for event in events:
                 is_new = returned.pop(_identity(event), None) is not None
                 accepted.append(is_new)
-                if is_new:
-                    fresh.append(event)
-            self._insert_labels(connection, fresh)
-            increments = _count(fresh, layouts)
-            self._register_streams(connection, increments)
-            before = self._slots.get(connection, self._writer, [increment.key for increment in increments])
+                (fresh if is_new else repeated).append(event)
             now = self._clock()
-            after = {
-                increment.key: _grown(
-                    before.get(increment.key),
-                    Slot(increment.predictions, increment.counts, increment.latest_ts, now),
-                )
-                for increment in increments
-            }
+            increments = counted(fresh, layouts)
+            self._register_streams(connection, increments)
+            added = slots_of(increments, _windows_of(connection, repeated, layouts), layouts, now)
+            after = grown(self._slots.get(connection, self._writer, added), added)
             save(connection, self._statements.save_slots, self._writer, after)
+            applied = apply_labels(connection, self._statements.save_labels, given, fresh, layouts, labelled, now)
+            outcomes = outcomes_counted(applied.contributions, now)
+            outcomes = grown(self._outcomes.get(connection, self._writer, outcomes), outcomes)
+            save(connection, self._statements.save_outcomes, self._writer, outcomes)
             try:
                 connection.commit()
             except DBAPIError as error:
@@ -178,8 +175,9 @@ class Ledger:
         self._abandoned.clear()
         self._layouts.update(layouts)
         self._slots.put(after)
+        self._outcomes.put(outcomes)
         self._streams.update(_stream(increment.key) for increment in increments)
-        return Committed(accepted, increments)
+        return Committed(accepted, increments, applied.statuses[: len(labels)])
 
     def _claim_writer(self, connection: Connection) -> None:
         for abandoned in sorted(self._abandoned):
@@ -194,27 +192,37 @@ class Ledger:
             {"id": self._writer, "host": self._host, "opened_at": self._opened_at, "sealed": False},
         )
 
-    def _current_layouts(self, connection: Connection, names: list[str]) -> dict[str, ModelLayouts]:
-        """The layouts in force, held until the commit: a reference is set before or after this transaction."""
+    def _current_layouts(
+        self, connection: Connection, events: Sequence[Prediction], labels: Sequence[GroundTruth]
+    ) -> tuple[dict[str, ModelLayouts], frozenset[str]]:
+        """The layouts in force, and which of the models have labels.
+
+        They are held until the commit: a reference is set before or after this transaction. With labels nobody else may
+        store predictions or labels of these models meanwhile, or a label and its prediction could miss each other.
+        """
+        names = sorted({*(event.model_name for event in events), *(label.model_name for label in labels)})
         unknown = [name for name in names if name not in self._layouts]
         if unknown:
             now = self._clock()
             connection.execute(
                 self._statements.register_models, [{"name": name, "created_at": now} for name in unknown]
             )
-        rows = connection.execute(self._statements.generations, {"names": names}).all()
+        query = self._statements.generations_for_labels if labels else self._statements.generations
+        rows = connection.execute(query, {"names": names}).all()
         layouts = {}
         for row in rows:
             known = self._layouts.get(row.name, NO_LAYOUTS)
             if known.generation != row.generation:
                 known = read_layouts(connection, row.name, row.generation)
             layouts[row.name] = known
-        return layouts
+        return layouts, frozenset(row.name for row in rows if row.labelled)
 
     def _insert_rows(
         self, connection: Connection, events: Sequence[Prediction], layouts: Mapping[str, ModelLayouts]
     ) -> dict[tuple[int, str, str], bool]:
         """Inserts what is not there yet and returns the identities of exactly those rows."""
+        if not events:
+            return {}
         now = self._clock()
         rows = [to_row(event, layouts[event.model_name].generation, now) for event in events]
         rows.sort(key=lambda row: (row["day"], row["model"], row["prediction_id"]))
@@ -233,39 +241,34 @@ class Ledger:
                 ],
             )
 
-    def _insert_labels(self, connection: Connection, fresh: Sequence[Prediction]) -> None:
-        now = self._clock()
-        rows = [label_to_row(event, now) for event in fresh if event.ground_truth is not None]
-        if rows:
-            rows.sort(key=lambda row: (row["model"], row["prediction_id"]))
-            connection.execute(self._statements.insert_labels, rows)
-
 
 def _identity(event: Prediction) -> tuple[int, str, str]:
     return (day_of(event.timestamp), event.model_name, event.prediction_id)
 
 
-def _count(fresh: Sequence[Prediction], layouts: Mapping[str, ModelLayouts]) -> list[Increment]:
-    groups: dict[SlotKey, list[Prediction]] = {}
-    for event in fresh:
-        key = SlotKey(
-            event.model_name,
-            layouts[event.model_name].generation,
-            event.model_version,
-            event.environment,
-            window_start(event.timestamp),
-        )
-        groups.setdefault(key, []).append(event)
-    increments = []
-    for key, events in groups.items():
-        layout = layouts[key.model].of(key.version)
-        latest = max(event.timestamp for event in events)
-        increments.append(Increment(key, layout, len(events), layout.count(events), latest))
-    return increments
-
-
-def _grown(before: Slot | None, added: Slot) -> Slot:
-    return added if before is None else before + added
+def _windows_of(
+    connection: Connection, repeated: Sequence[Prediction], layouts: Mapping[str, ModelLayouts]
+) -> Counter[SlotKey]:
+    """How many of these repeats belong to which window: that of the prediction as it is stored."""
+    table = tables.prediction
+    groups: dict[tuple[int, str], Counter[str]] = {}
+    for event in repeated:
+        groups.setdefault((day_of(event.timestamp), event.model_name), Counter())[event.prediction_id] += 1
+    windows: Counter[SlotKey] = Counter()
+    for (day, model), times in groups.items():
+        ids = sorted(times)
+        for start in range(0, len(ids), KEYS_PER_QUERY):
+            rows = connection.execute(
+                select(table.c.prediction_id, table.c.version, table.c.environment, table.c.ts).where(
+                    table.c.day == day,
+                    table.c.model == model,
+                    table.c.prediction_id.in_(ids[start : start + KEYS_PER_QUERY]),
+                )
+            )
+            for identity, version, environment, ts in rows:
+                key = SlotKey(model, layouts[model].generation, version, environment, window_start(ts))
+                windows[key] += times[identity]
+    return windows
 
 
 def _stream(key: SlotKey) -> tuple[str, str, str]:

@@ -44,6 +44,7 @@ def sum_windows(
     environment: str,
     spans: Sequence[Span],
     version: str | None = None,
+    segment: str = "",
 ) -> list[dict[str, Slot]]:
     """For each span [start, end) in seconds: the summed slot of every version that has data in it.
 
@@ -55,7 +56,7 @@ def sum_windows(
         table.c.window_start >= min(start for start, _ in spans),
         table.c.window_start < max(end for _, end in spans),
         table.c.environment == environment,
-        table.c.segment == "",
+        table.c.segment == segment,
         table.c.generation == layouts.generation,
     ]
     if version is not None:

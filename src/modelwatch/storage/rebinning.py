@@ -1,4 +1,4 @@
-"""Carrying profiles over into a new generation: what a new reference means for what was received before it.
+"""Carrying counts over into a new generation: what a new reference means for what was received before it.
 
 Once a new generation is in force nothing is written in an older one any more, so the older profiles and rows of a day
 are fixed, and any process may compute the day's new profiles from them. Subjects whose binning stayed keep their
@@ -19,13 +19,14 @@ from modelwatch.stats import decode_counts
 from modelwatch.storage import tables
 from modelwatch.storage.compaction import add_to_folded
 from modelwatch.storage.engine import Store
-from modelwatch.storage.layouts import Layout, ModelLayouts, Subject, read_layouts
+from modelwatch.storage.layouts import ModelLayouts, Subject, read_layouts
 from modelwatch.storage.profiles import SECONDS_PER_DAY, generation_of
+from modelwatch.storage.recounting import recount_outcomes
 from modelwatch.storage.rows import events_of_day
-from modelwatch.storage.slots import Slot, SlotKey, window_start
+from modelwatch.storage.slots import PROFILES, Slot, SlotKey, window_start
 
 _Window = tuple[str, str, int]
-_RowId = tuple[str, str, int, int, str]
+_RowId = tuple[str, str, str, int, int, str]
 
 
 def stale_days(connection: Connection, model: str, generation: int, start: int, end: int) -> list[int]:
@@ -55,7 +56,7 @@ def carry_over(store: Store, model: str, start: int, end: int) -> int:
             generation = generation_of(connection, model)
             days = [] if generation is None else stale_days(connection, model, generation, start, end)
         if not days:
-            return changed
+            return changed + recount_outcomes(store, model, start, end)
         for day in days:
             changed += _carry_day(store, model, day)
 
@@ -81,7 +82,7 @@ def _carry_day(store: Store, model: str, day: int) -> bool:
         if current != generation or not unchanged:
             return False
         connection.execute(delete(tables.profile).where(_of_day(model, day), tables.profile.c.generation < generation))
-        add_to_folded(connection, store, slots)
+        add_to_folded(connection, store, slots, PROFILES)
     return True
 
 
@@ -100,7 +101,7 @@ def _old_profiles(connection: Connection, model: str, day: int, generation: int)
 
 
 def _row_id(row: Row[Any]) -> _RowId:
-    return (row.version, row.environment, row.window_start, row.generation, row.writer)
+    return (row.version, row.environment, row.segment, row.window_start, row.generation, row.writer)
 
 
 def _subjects_to_recount(
@@ -113,9 +114,9 @@ def _subjects_to_recount(
         before = [old[row.generation].of(version) for row in rows if row.version == version]
         changed = frozenset(
             subject
-            for subject, binning in layout.binnings.items()
+            for subject, cells in layout.cells.items()
             if any(
-                subject not in each.binnings or each.binnings[subject].id != binning.id
+                subject not in each.cells or each.cells[subject].id != cells.id
                 for each in {id(item): item for item in before}.values()
             )
         )
@@ -133,10 +134,7 @@ def _recounted(
     recount: dict[str, frozenset[Subject]],
 ) -> dict[_Window, Slot]:
     """The changed subjects counted from the stored rows, by window."""
-    layouts = {
-        version: Layout({subject: new.of(version).binnings[subject] for subject in subjects})
-        for version, subjects in recount.items()
-    }
+    layouts = {version: new.of(version).part(subjects) for version, subjects in recount.items()}
     totals: dict[_Window, Slot] = {}
     for events in events_of_day(connection, model, day, generation):
         groups: defaultdict[_Window, list[Prediction]] = defaultdict(list)
@@ -174,10 +172,11 @@ def _carried(
             predictions=slot.predictions + row.predictions,
             latest_ts=max(slot.latest_ts, row.latest_ts),
             arrived_at=max(slot.arrived_at, row.arrived_at),
+            duplicates=slot.duplicates + row.duplicates,
         )
     for (version, environment, start), counted in fresh.items():
         layout = new.of(version)
-        part = Layout({subject: layout.binnings[subject] for subject in recount[version]})
+        part = layout.part(recount[version])
         slot = slots[SlotKey(model, new.generation, version, environment, start)]
         for subject, place in part.slices.items():
             slot.counts[layout.slices[subject]] = counted.counts[place]

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, selec
 from modelwatch.errors import UnknownResource
 from modelwatch.stats import (
     Binning,
+    OutcomeCounts,
     Profile,
     Variation,
     decode_counts,
@@ -21,7 +22,7 @@ from modelwatch.stats import (
 )
 from modelwatch.storage import tables
 from modelwatch.storage.engine import Store
-from modelwatch.storage.layouts import ModelLayouts, Subject, binning_of, model_layouts
+from modelwatch.storage.layouts import OUTCOME, ModelLayouts, Subject, binning_of, model_layouts
 
 # What a reference says never changes, so it is decoded once; only its state does.
 MAX_DECODED = 20_000
@@ -52,15 +53,32 @@ def set_references(
     profiles: dict[Subject, Profile],
     *,
     variations: Mapping[Subject, Variation] | None = None,
+    outcomes: OutcomeCounts | None = None,
+    state: State = "active",
     source: str,
     now: int,
     new_id: Callable[[], str],
 ) -> int:
-    """Puts references in force, retires those they replace, and returns the model's new generation."""
+    """Puts references in force, retires those they replace, and returns the model's new generation.
+
+    outcomes: what the reference's labelled predictions come to, of no rows for their layout alone.
+    """
     with store.write() as connection:
         generation = _next_generation(connection, store, model, now)
-        _retire(connection, model, version, list(profiles), generation)
-        _insert(connection, model, version, profiles, variations or {}, "active", source, generation, now, new_id)
+        replaced = [*profiles, *([] if outcomes is None else [Subject(OUTCOME)])]
+        _retire(connection, model, version, replaced, generation)
+        common = {
+            "model": model,
+            "version": version,
+            "created_at": now,
+            "source": source,
+            "state": state,
+            "from_generation": generation,
+        }
+        rows = _profile_rows(profiles, variations or {})
+        if outcomes is not None:
+            rows.append(_outcome_row(outcomes))
+        connection.execute(insert(tables.reference), [{"id": new_id(), **common, **row} for row in rows])
     return generation
 
 
@@ -79,7 +97,16 @@ def set_provisional_references(
         missing = {subject: profile for subject, profile in profiles.items() if subject not in covered}
         if missing:
             generation = _next_generation(connection, store, model, now)
-            _insert(connection, model, None, missing, {}, "provisional", "first predictions", generation, now, new_id)
+            common = {
+                "model": model,
+                "version": None,
+                "created_at": now,
+                "source": "first predictions",
+                "state": "provisional",
+                "from_generation": generation,
+            }
+            rows = [{"id": new_id(), **common, **row} for row in _profile_rows(missing, {})]
+            connection.execute(insert(tables.reference), rows)
         connection.execute(update(table).where(table.c.name == model).values(provisional_done=True))
     return True
 
@@ -93,18 +120,16 @@ def in_force(connection: Connection, model: str, generation: int | None = None) 
             table.c.from_generation <= generation,
             or_(table.c.to_generation.is_(None), table.c.to_generation > generation),
         )
-    rows = connection.execute(select(table).where(table.c.model == model, condition)).all()
+    rows = connection.execute(select(table).where(table.c.model == model, table.c.kind != OUTCOME, condition)).all()
     return sorted((_reference(row) for row in rows), key=lambda item: (item.subject, item.version or ""))
 
 
 def layouts_of(generation: int, references: Sequence[StoredReference]) -> ModelLayouts:
-    """The layouts that the references in force in a generation make."""
-    common: dict[Subject, Binning] = {}
-    own: dict[str, dict[Subject, Binning]] = {}
+    """The layouts that the references in force in a generation make; outcomes and calls are left out."""
+    binnings: dict[str | None, dict[Subject, Binning]] = {}
     for reference in references:
-        chosen = common if reference.version is None else own.setdefault(reference.version, {})
-        chosen[reference.subject] = reference.profile.binning
-    return model_layouts(generation, common, own)
+        binnings.setdefault(reference.version, {})[reference.subject] = reference.profile.binning
+    return model_layouts(generation, binnings)
 
 
 def references_by_id(connection: Connection, ids: Sequence[str]) -> list[StoredReference]:
@@ -120,14 +145,16 @@ def references_by_id(connection: Connection, ids: Sequence[str]) -> list[StoredR
 def all_references(connection: Connection, model: str) -> list[StoredReference]:
     """Every reference of a model, retired ones too: by subject, newest first."""
     table = tables.reference
-    rows = connection.execute(select(table).where(table.c.model == model)).all()
+    rows = connection.execute(select(table).where(table.c.model == model, table.c.kind != OUTCOME)).all()
     return sorted((_reference(row) for row in rows), key=lambda item: (item.subject, -item.created_at, item.id))
 
 
 def overview(connection: Connection, model: str | None = None) -> dict[str, list[tuple[Subject, State]]]:
     """By model, the subjects with a reference in force and its state; of one model, or of all."""
     table = tables.reference
-    query = select(table.c.model, table.c.kind, table.c.name, table.c.state).where(table.c.to_generation.is_(None))
+    query = select(table.c.model, table.c.kind, table.c.name, table.c.state).where(
+        table.c.to_generation.is_(None), table.c.kind != OUTCOME
+    )
     if model is not None:
         query = query.where(table.c.model == model)
     found: dict[str, list[tuple[Subject, State]]] = {}
@@ -184,37 +211,29 @@ def _retire(
         )
 
 
-def _insert(
-    connection: Connection,
-    model: str,
-    version: str | None,
-    profiles: dict[Subject, Profile],
-    variations: Mapping[Subject, Variation],
-    state: State,
-    source: str,
-    generation: int,
-    now: int,
-    new_id: Callable[[], str],
-) -> None:
-    rows = [
+def _profile_rows(profiles: Mapping[Subject, Profile], variations: Mapping[Subject, Variation]) -> list[dict[str, Any]]:
+    return [
         {
-            "id": new_id(),
-            "model": model,
-            "version": version,
             "kind": subject.kind,
             "name": subject.name,
             "binning_id": profile.binning.id,
             "binning": encode_binning(profile.binning),
             "counts": encode_counts(profile.counts),
             "variation": encode_variation(variations[subject]) if subject in variations else None,
-            "created_at": now,
-            "source": source,
-            "state": state,
-            "from_generation": generation,
         }
         for subject, profile in sorted(profiles.items(), key=lambda item: item[0])
     ]
-    connection.execute(insert(tables.reference), rows)
+
+
+def _outcome_row(outcomes: OutcomeCounts) -> dict[str, Any]:
+    return {
+        "kind": OUTCOME,
+        "name": "",
+        "binning_id": outcomes.layout.id,
+        "binning": outcomes.layout.encode(),
+        "counts": outcomes.encode(),
+        "variation": None,
+    }
 
 
 def _reference(row: Any) -> StoredReference:

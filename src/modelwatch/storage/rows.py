@@ -15,8 +15,8 @@ MICROSECONDS_PER_DAY = 86_400_000_000
 ROWS_PER_READ = 5_000
 
 _encode = msgspec.json.Encoder().encode
-_decode_scalar = msgspec.json.Decoder(bool | int | float | str).decode
-_decode_probability = msgspec.json.Decoder(float | dict[str, float]).decode
+decode_scalar = msgspec.json.Decoder(bool | int | float | str).decode
+decode_probability = msgspec.json.Decoder(float | dict[str, float]).decode
 _decode_features = msgspec.json.Decoder(dict[str, Scalar]).decode
 
 
@@ -48,15 +48,9 @@ def to_row(event: Prediction, generation: int, now: int) -> dict[str, Any]:
     }
 
 
-def label_to_row(event: Prediction, now: int) -> dict[str, Any]:
-    """The label row of an event that came with its ground truth."""
-    return {
-        "model": event.model_name,
-        "prediction_id": event.prediction_id,
-        "value": _encode(event.ground_truth).decode(),
-        "ts": event.timestamp,
-        "arrived_at": now,
-    }
+def encode_scalar(value: Scalar) -> str:
+    """A value as it is kept."""
+    return _encode(value).decode()
 
 
 def from_row(row: Row[Any]) -> Prediction:
@@ -68,8 +62,8 @@ def from_row(row: Row[Any]) -> Prediction:
         prediction_id=row.prediction_id,
         timestamp=row.ts,
         features={} if row.features is None else _decode_features(row.features),
-        prediction=_decode_scalar(row.prediction),
-        probability=None if row.probability is None else _decode_probability(row.probability),
+        prediction=decode_scalar(row.prediction),
+        probability=None if row.probability is None else decode_probability(row.probability),
         latency_ms=row.latency_ms,
     )
 

@@ -1,16 +1,19 @@
-"""Writer slots: the counts of one writer for one window, as they stand in the store after its last commit."""
+"""Writer slots: the counts of one writer for one window, as they stand in the store after its last commit.
+
+There are two kinds: those of a profile, which count predictions, and those of outcomes, which count labelled ones.
+"""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
-from sqlalchemy import Connection, Insert, select, tuple_
+from sqlalchemy import Connection, Insert, Table, select, tuple_
 
 from modelwatch.config import BASE_WINDOW_SECONDS
-from modelwatch.stats import decode_counts, encode_counts
+from modelwatch.stats import decode_counts, decode_sparse, encode_counts, encode_sparse
 from modelwatch.storage import tables
 from modelwatch.storage.layouts import Counts
 
@@ -20,26 +23,29 @@ KEYS_PER_QUERY = 500
 
 
 class SlotKey(NamedTuple):
-    """Which window of which stream, in which generation of the model's binnings."""
+    """Which window of which stream, in which generation of the model's layouts; of which segment, "" for all."""
 
     model: str
     generation: int
     version: str
     environment: str
     window_start: int
+    segment: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
     """A window's counts: `predictions` rows, and one vector over all subjects of the layout.
 
-    latest_ts, arrived_at: the newest of these rows by event time and by arrival, in microseconds.
+    latest_ts, arrived_at: the newest of these rows by event time and by arrival, in microseconds. duplicates: rows that
+    came again.
     """
 
     predictions: int
     counts: Counts
     latest_ts: int = 0
     arrived_at: int = 0
+    duplicates: int = 0
 
     def __add__(self, other: Slot) -> Slot:
         return Slot(
@@ -47,7 +53,51 @@ class Slot:
             self.counts + other.counts,
             max(self.latest_ts, other.latest_ts),
             max(self.arrived_at, other.arrived_at),
+            self.duplicates + other.duplicates,
         )
+
+    @classmethod
+    def of_row(cls, row: Any) -> Slot:
+        """The slot that a row of the table holds."""
+        return cls(row.predictions, decode_counts(row.counts), row.latest_ts, row.arrived_at, row.duplicates)
+
+    def columns(self) -> dict[str, Any]:
+        """What the row of this slot holds beside its key."""
+        return {
+            "predictions": self.predictions,
+            "counts": encode_counts(self.counts),
+            "latest_ts": self.latest_ts,
+            "arrived_at": self.arrived_at,
+            "duplicates": self.duplicates,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeSlot:
+    """A writer's share of a window's outcome counts; an entry may be negative.
+
+    latest_ts, arrived_at: of the newest of these labels by its own time and by arrival, in microseconds.
+    """
+
+    counts: Counts
+    latest_ts: int = 0
+    arrived_at: int = 0
+
+    def __add__(self, other: OutcomeSlot) -> OutcomeSlot:
+        return OutcomeSlot(
+            self.counts + other.counts,
+            max(self.latest_ts, other.latest_ts),
+            max(self.arrived_at, other.arrived_at),
+        )
+
+    @classmethod
+    def of_row(cls, row: Any) -> OutcomeSlot:
+        """The slot that a row of the table holds."""
+        return cls(decode_sparse(row.counts), row.latest_ts, row.arrived_at)
+
+    def columns(self) -> dict[str, Any]:
+        """What the row of this slot holds beside its key."""
+        return {"counts": encode_sparse(self.counts), "latest_ts": self.latest_ts, "arrived_at": self.arrived_at}
 
 
 def window_start(timestamp: int) -> int:
@@ -60,11 +110,62 @@ def window_start(timestamp: int) -> int:
     return seconds - seconds % BASE_WINDOW_SECONDS
 
 
-class SlotCache:
+class _Kept(Protocol):
+    @property
+    def counts(self) -> Counts: ...
+
+    def __add__(self, other: Self) -> Self: ...
+
+    @classmethod
+    def of_row(cls, row: Any) -> Self: ...
+
+    def columns(self) -> dict[str, Any]: ...
+
+
+S = TypeVar("S", bound=_Kept)
+
+
+@dataclass(frozen=True, slots=True)
+class SlotTable(Generic[S]):
+    """Where slots of a kind are kept."""
+
+    table: Table
+    kind: type[S]
+
+    def read(self, connection: Connection, writer: str, keys: list[SlotKey]) -> dict[SlotKey, S]:
+        """The slots of these keys; a key without a slot is left out."""
+        found: dict[SlotKey, S] = {}
+        for start in range(0, len(keys), KEYS_PER_QUERY):
+            found.update(self._some(connection, writer, keys[start : start + KEYS_PER_QUERY]))
+        return found
+
+    def _some(self, connection: Connection, writer: str, keys: list[SlotKey]) -> dict[SlotKey, S]:
+        columns = [self.table.c[name] for name in SlotKey._fields]
+        rows = connection.execute(
+            select(self.table).where(
+                self.table.c.writer == writer,
+                self.table.c.window_len == BASE_WINDOW_SECONDS,
+                tuple_(*columns).in_(keys),
+            )
+        )
+        return {key_of(row): self.kind.of_row(row) for row in rows}
+
+
+PROFILES: SlotTable[Slot] = SlotTable(tables.profile, Slot)
+OUTCOMES: SlotTable[OutcomeSlot] = SlotTable(tables.outcome, OutcomeSlot)
+
+
+def key_of(row: Any) -> SlotKey:
+    """The key of a row of either table."""
+    return SlotKey(row.model, row.generation, row.version, row.environment, row.window_start, row.segment)
+
+
+class SlotCache(Generic[S]):
     """The slots that this writer has committed, as many as fit in memory; the others are read back when needed."""
 
-    def __init__(self, max_bytes: int = MAX_CACHED_BYTES) -> None:
-        self._slots: OrderedDict[SlotKey, Slot] = OrderedDict()
+    def __init__(self, kept_in: SlotTable[S], max_bytes: int = MAX_CACHED_BYTES) -> None:
+        self._kept_in = kept_in
+        self._slots: OrderedDict[SlotKey, S] = OrderedDict()
         self._bytes = 0
         self._max_bytes = max_bytes
 
@@ -72,9 +173,9 @@ class SlotCache:
         self._slots.clear()
         self._bytes = 0
 
-    def get(self, connection: Connection, writer: str, keys: Iterable[SlotKey]) -> dict[SlotKey, Slot]:
+    def get(self, connection: Connection, writer: str, keys: Iterable[SlotKey]) -> dict[SlotKey, S]:
         """The slots of these keys; a key without a slot yet is left out."""
-        found: dict[SlotKey, Slot] = {}
+        found: dict[SlotKey, S] = {}
         missing: list[SlotKey] = []
         for key in keys:
             slot = self._slots.get(key)
@@ -82,11 +183,10 @@ class SlotCache:
                 missing.append(key)
             else:
                 found[key] = slot
-        for start in range(0, len(missing), KEYS_PER_QUERY):
-            found.update(_stored(connection, writer, missing[start : start + KEYS_PER_QUERY]))
+        found.update(self._kept_in.read(connection, writer, missing))
         return found
 
-    def put(self, committed: Mapping[SlotKey, Slot]) -> None:
+    def put(self, committed: Mapping[SlotKey, S]) -> None:
         """Takes over what a commit has made true."""
         for key, slot in committed.items():
             previous = self._slots.pop(key, None)
@@ -99,44 +199,16 @@ class SlotCache:
             self._bytes -= oldest.counts.nbytes + SLOT_OVERHEAD_BYTES
 
 
-def _stored(connection: Connection, writer: str, keys: list[SlotKey]) -> dict[SlotKey, Slot]:
-    table = tables.profile
-    columns = (table.c.model, table.c.generation, table.c.version, table.c.environment, table.c.window_start)
-    rows = connection.execute(
-        select(*columns, table.c.predictions, table.c.counts, table.c.latest_ts, table.c.arrived_at).where(
-            table.c.writer == writer,
-            table.c.segment == "",
-            table.c.window_len == BASE_WINDOW_SECONDS,
-            tuple_(*columns).in_(keys),
-        )
-    )
-    return {SlotKey(*row[:5]): slot_of(row) for row in rows}
-
-
-def slot_of(row: Any) -> Slot:
-    """The slot that a row of the profile table holds."""
-    return Slot(row.predictions, decode_counts(row.counts), row.latest_ts, row.arrived_at)
-
-
 def save(
     connection: Connection,
     upsert: Insert,
     writer: str,
-    slots: Mapping[SlotKey, Slot],
+    slots: Mapping[SlotKey, S],
     window_len: int = BASE_WINDOW_SECONDS,
 ) -> None:
-    """Replaces the writer's state of these windows. upsert: `store.upsert(tables.profile)`."""
+    """Replaces the writer's state of these windows. upsert: `store.upsert` of the slots' table."""
     rows: list[dict[str, Any]] = [
-        {
-            **key._asdict(),
-            "window_len": window_len,
-            "segment": "",
-            "writer": writer,
-            "predictions": slot.predictions,
-            "counts": encode_counts(slot.counts),
-            "latest_ts": slot.latest_ts,
-            "arrived_at": slot.arrived_at,
-        }
+        {**key._asdict(), "window_len": window_len, "writer": writer, **slot.columns()}
         for key, slot in sorted(slots.items(), key=lambda item: item[0])
     ]
     if rows:

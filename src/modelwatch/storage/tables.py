@@ -21,6 +21,9 @@ metadata = MetaData()
 # An incident that is not over; there is at most one for a fingerprint.
 OPEN = text("state <> 'resolved'")
 
+# A label whose prediction has not come yet.
+WAITING = text("applied_at IS NULL")
+
 # `generation` grows by one whenever a reference of the model is set; a profile belongs to exactly one generation,
 # which fixes the binnings its counts are laid out in (see layouts.py).
 model = Table(
@@ -30,6 +33,10 @@ model = Table(
     Column("generation", Integer, nullable=False, server_default=text("0")),
     Column("created_at", BigInteger, nullable=False),
     Column("provisional_done", Boolean, nullable=False, server_default=text("false")),
+    # Grows when a label changes that an older generation has counted (see recounting.py).
+    Column("label_changes", BigInteger, nullable=False, server_default=text("0")),
+    # Labels that were given up because their prediction never came.
+    Column("orphaned_labels", BigInteger, nullable=False, server_default=text("0")),
 )
 
 writer = Table(
@@ -56,8 +63,11 @@ prediction = Table(
     Column("prediction", Text, nullable=False),
     Column("probability", Text),
     Column("features", LargeBinary),
+    Index("prediction_by_id", "model", "prediction_id"),
 )
 
+# The truth about every prediction of this id: the value with the latest `ts`; `first_ts` is when any value was known
+# first. `generation`: the one in which it was counted last, see recounting.py.
 label = Table(
     "label",
     metadata,
@@ -67,6 +77,9 @@ label = Table(
     Column("ts", BigInteger, nullable=False),
     Column("arrived_at", BigInteger, nullable=False),
     Column("applied_at", BigInteger),
+    Column("first_ts", BigInteger, nullable=False, server_default=text("0")),
+    Column("generation", Integer, nullable=False, server_default=text("0")),
+    Index("label_waiting", "model", "arrived_at", sqlite_where=WAITING, postgresql_where=WAITING),
 )
 
 profile = Table(
@@ -85,8 +98,30 @@ profile = Table(
     # The newest event in the slot by its own time, and the newest by arrival: a stream's watermark and its freshness.
     Column("latest_ts", BigInteger, nullable=False, server_default=text("0")),
     Column("arrived_at", BigInteger, nullable=False, server_default=text("0")),
+    # Predictions that came again, by their own time; they count in nothing else.
+    Column("duplicates", BigInteger, nullable=False, server_default=text("0")),
     Index("profile_by_writer", "writer"),
     Index("profile_by_stream", "model", "environment", "version", "segment", "window_start"),
+)
+
+# The counts of labelled predictions, by the window of the prediction. A writer's counts may be negative: it may take
+# back what another one has added; the sum over writers never is. latest_ts, arrived_at: of the newest label.
+outcome = Table(
+    "outcome",
+    metadata,
+    Column("model", Text, primary_key=True),
+    Column("window_start", BigInteger, primary_key=True, autoincrement=False),
+    Column("window_len", Integer, primary_key=True, autoincrement=False),
+    Column("version", Text, primary_key=True),
+    Column("environment", Text, primary_key=True),
+    Column("segment", Text, primary_key=True),
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("writer", Text, primary_key=True),
+    Column("counts", LargeBinary, nullable=False),
+    Column("latest_ts", BigInteger, nullable=False),
+    Column("arrived_at", BigInteger, nullable=False),
+    Index("outcome_by_writer", "writer"),
+    Index("outcome_by_stream", "model", "environment", "version", "segment", "window_start"),
 )
 
 # Every (model, version, environment) that was ever committed.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from modelwatch.stats.performance.mergeable import Integers
 
 Places = NDArray[np.intp]
+
+CELLS_AT_ONCE = 2_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,9 +50,9 @@ class Entries:
             np.concatenate([part.amounts for part in kept]),
         )
 
-    def of_rows(self, rows: Places) -> Entries:
-        """The same, where row i is called rows[i]."""
-        return Entries(rows[self.rows], self.places, self.amounts)
+    def times(self, factors: Integers) -> Entries:
+        """The same, the amounts of row i times factors[i]."""
+        return Entries(self.rows, self.places, self.amounts * factors[self.rows])
 
     def moved(self, by: int) -> Entries:
         """The same, `by` places further on."""
@@ -65,13 +67,19 @@ class Entries:
         """
         return np.bincount(self.places, weights=self.amounts, minlength=size).astype(np.int64)
 
-    def totals(self, groups: Places, number: int, size: int) -> Integers:
-        """The sum over the rows of each group, shape (number, size). groups: the group of each row, 0 to number - 1.
+    def sums(self, groups: Places, number: int, size: int) -> Iterator[Integers]:
+        """The sum over the rows of each group in turn, shape (size,). groups: the group of each row, below `number`.
 
         >>> rows = np.array([0, 1, 2])
-        >>> Entries.ones(rows, np.array([0, 1, 1])).totals(np.array([0, 1, 1]), 2, 2).tolist()
+        >>> entries = Entries.ones(rows, np.array([0, 1, 1]))
+        >>> [counts.tolist() for counts in entries.sums(np.array([0, 1, 1]), 2, 2)]
         [[1, 0], [0, 2]]
         """
-        flat = groups[self.rows] * size + self.places
-        sums = np.bincount(flat, weights=self.amounts, minlength=number * size)
-        return sums.astype(np.int64).reshape(number, size)
+        group = groups[self.rows]
+        at_once = max(1, CELLS_AT_ONCE // size)
+        for start in range(0, number, at_once):
+            count = min(at_once, number - start)
+            chosen = (group >= start) & (group < start + count) if count < number else slice(None)
+            flat = (group[chosen] - start) * size + self.places[chosen]
+            sums = np.bincount(flat, weights=self.amounts[chosen], minlength=count * size)
+            yield from sums.astype(np.int64).reshape(count, size)

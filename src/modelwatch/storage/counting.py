@@ -1,0 +1,84 @@
+"""What the events of one commit add to which window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from modelwatch.events import Prediction
+from modelwatch.storage.labels import Contribution
+from modelwatch.storage.layouts import Counts, Layout, ModelLayouts
+from modelwatch.storage.slots import OutcomeSlot, S, Slot, SlotKey, window_start
+
+
+@dataclass(frozen=True, slots=True)
+class Increment:
+    """What one commit added to one window."""
+
+    key: SlotKey
+    layout: Layout
+    predictions: int
+    counts: Counts
+    latest_ts: int
+
+
+def counted(fresh: Sequence[Prediction], layouts: Mapping[str, ModelLayouts]) -> list[Increment]:
+    """What these predictions add."""
+    groups: dict[SlotKey, list[Prediction]] = {}
+    for event in fresh:
+        groups.setdefault(window_of(event, layouts), []).append(event)
+    increments = []
+    for key, events in groups.items():
+        layout = layouts[key.model].of(key.version)
+        latest = max(event.timestamp for event in events)
+        increments.append(Increment(key, layout, len(events), layout.count(events), latest))
+    return increments
+
+
+def window_of(event: Prediction, layouts: Mapping[str, ModelLayouts]) -> SlotKey:
+    """The window that a prediction counts in."""
+    return SlotKey(
+        event.model_name,
+        layouts[event.model_name].generation,
+        event.model_version,
+        event.environment,
+        window_start(event.timestamp),
+    )
+
+
+def outcomes_counted(contributions: Iterable[Contribution], now: int) -> dict[SlotKey, OutcomeSlot]:
+    """What labelled predictions add to each window, and take back."""
+    by_layout: dict[str, list[Contribution]] = {}
+    for contribution in contributions:
+        by_layout.setdefault(contribution.layout.id, []).append(contribution)
+    slots: dict[SlotKey, OutcomeSlot] = {}
+    for members in by_layout.values():
+        layout = members[0].layout
+        keys = {key: number for number, key in enumerate(dict.fromkeys(member.key for member in members))}
+        groups = np.array([keys[member.key] for member in members], dtype=np.intp)
+        signs = np.array([member.sign for member in members], dtype=np.int64)
+        entries = layout.entries([member.outcome for member in members]).times(signs)
+        sums = entries.sums(groups, len(keys), layout.size)
+        newest = np.zeros(len(keys), dtype=np.int64)
+        np.maximum.at(newest, groups, [member.label_ts for member in members])
+        for (key, number), counts in zip(keys.items(), sums, strict=True):
+            slots[key] = OutcomeSlot(counts, int(newest[number]), now)
+    return slots
+
+
+def grown(before: Mapping[SlotKey, S], added: Mapping[SlotKey, S]) -> dict[SlotKey, S]:
+    """The slots after something was added to them."""
+    return {key: before[key] + slot if key in before else slot for key, slot in added.items()}
+
+
+def slots_of(
+    increments: Iterable[Increment], repeats: Mapping[SlotKey, int], layouts: Mapping[str, ModelLayouts], now: int
+) -> dict[SlotKey, Slot]:
+    """The slots of what was counted. repeats: how many known predictions came again, by the window they count in."""
+    slots = {each.key: Slot(each.predictions, each.counts, each.latest_ts, now) for each in increments}
+    for key, number in repeats.items():
+        nothing = Slot(0, np.zeros(layouts[key.model].of(key.version).size, dtype=np.int64), duplicates=number)
+        slots[key] = slots[key] + nothing if key in slots else nothing
+    return slots

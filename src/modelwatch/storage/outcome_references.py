@@ -1,0 +1,71 @@
+"""What labelled predictions are compared with: the outcome layout in force, and the outcomes of the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, or_, select
+
+from modelwatch.stats import OutcomeCounts, OutcomeLayout, decode_counts
+from modelwatch.storage import tables
+from modelwatch.storage.layouts import OUTCOME, outcome_layout_of
+from modelwatch.storage.references import State
+
+
+@dataclass(frozen=True, slots=True)
+class StoredOutcomes:
+    """The outcomes of a reference: `version` None means every version that has none of its own.
+
+    counts: of the labelled reference; of no rows when it has no labels, and the layout alone counts.
+    """
+
+    id: str
+    model: str
+    version: str | None
+    layout: OutcomeLayout
+    counts: OutcomeCounts
+    created_at: int
+    source: str
+    state: State
+
+
+def outcomes_in_force(connection: Connection, model: str, generation: int | None = None) -> list[StoredOutcomes]:
+    """The outcome references of a model in force now, or in one of its generations; the common one first."""
+    table = tables.reference
+    condition: ColumnElement[bool] = table.c.to_generation.is_(None)
+    if generation is not None:
+        condition = and_(
+            table.c.from_generation <= generation,
+            or_(table.c.to_generation.is_(None), table.c.to_generation > generation),
+        )
+    rows = connection.execute(select(table).where(table.c.model == model, table.c.kind == OUTCOME, condition)).all()
+    return sorted((_stored(row) for row in rows), key=lambda item: item.version or "")
+
+
+def outcomes_by_id(connection: Connection, ids: Sequence[str]) -> list[StoredOutcomes]:
+    """The outcome references with these ids, in their order; those that are not there any more are left out."""
+    table = tables.reference
+    rows = {row.id: row for row in connection.execute(select(table).where(table.c.id.in_(ids)))}
+    return [_stored(rows[identity]) for identity in ids if identity in rows]
+
+
+def outcomes_for(references: Sequence[StoredOutcomes], version: str | None) -> StoredOutcomes | None:
+    """The one that applies to a version: its own, else the common one."""
+    by_version = {reference.version: reference for reference in references}
+    return by_version.get(version, by_version.get(None))
+
+
+def _stored(row: Any) -> StoredOutcomes:
+    layout = outcome_layout_of(row.binning_id, row.binning)
+    return StoredOutcomes(
+        id=row.id,
+        model=row.model,
+        version=row.version,
+        layout=layout,
+        counts=OutcomeCounts(layout, decode_counts(row.counts)),
+        created_at=row.created_at,
+        source=row.source,
+        state=row.state,
+    )

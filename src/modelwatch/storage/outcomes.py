@@ -1,0 +1,185 @@
+"""Reading outcomes: sums over windows and writers, the newest labels, and those that wait for their prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sqlalchemy import Connection, and_, delete, exists, func, select, update
+
+from modelwatch.events import Scalar
+from modelwatch.stats import Outcome, decode_sparse
+from modelwatch.storage import tables
+from modelwatch.storage.engine import Store
+from modelwatch.storage.labels import COUNTED, counted_of
+from modelwatch.storage.layouts import Counts, ModelLayouts
+from modelwatch.storage.profiles import Span, StreamKey
+from modelwatch.storage.rows import decode_scalar
+
+
+@dataclass(frozen=True, slots=True)
+class NewestLabel:
+    """Of the labels that have been counted, the newest by its own time and by arrival, in microseconds."""
+
+    latest_ts: int
+    arrived_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingLabels:
+    """Labels without a prediction: those that are still kept, and how many have been given up."""
+
+    waiting: int
+    orphaned: int
+
+
+def sum_outcomes(
+    connection: Connection,
+    model: str,
+    layouts: ModelLayouts,
+    environment: str,
+    spans: Sequence[Span],
+    version: str | None = None,
+    segment: str = "",
+) -> list[dict[str, Counts]]:
+    """For each span [start, end) in seconds: the summed counts of every version that has labels in it.
+
+    A vector is laid out by `layouts.of(version).outcome`. Only windows inside the span are added.
+    """
+    table = tables.outcome
+    conditions = [
+        table.c.model == model,
+        table.c.window_start >= min(start for start, _ in spans),
+        table.c.window_start < max(end for _, end in spans),
+        table.c.environment == environment,
+        table.c.segment == segment,
+        table.c.generation == layouts.outcome_generation,
+    ]
+    if version is not None:
+        conditions.append(table.c.version == version)
+    rows = connection.execute(
+        select(table.c.window_start, table.c.window_len, table.c.version, table.c.counts).where(*conditions)
+    )
+    sums: list[dict[str, Counts]] = [{} for _ in spans]
+    for start, length, row_version, raw in rows:
+        counts = decode_sparse(raw)
+        for span, totals in zip(spans, sums, strict=True):
+            if span[0] <= start and start + length <= span[1]:
+                total = totals.get(row_version)
+                if total is None:
+                    totals[row_version] = counts.copy()
+                else:
+                    np.add(total, counts, out=total)
+    return [{name: total for name, total in totals.items() if total.any()} for totals in sums]
+
+
+def newest_label(connection: Connection, stream: StreamKey) -> NewestLabel | None:
+    """The newest of the stream's labels; None when it has none."""
+    table = tables.outcome
+    row = connection.execute(
+        select(func.max(table.c.latest_ts), func.max(table.c.arrived_at)).where(
+            table.c.model == stream.model,
+            table.c.environment == stream.environment,
+            table.c.version == stream.version,
+            table.c.segment == "",
+        )
+    ).one()
+    return None if not row[0] else NewestLabel(*row)
+
+
+def waiting_labels(connection: Connection, model: str) -> WaitingLabels:
+    """The model's labels whose prediction has not come."""
+    label, known = tables.label, tables.model
+    waiting = connection.execute(
+        select(func.count()).where(label.c.model == model, label.c.applied_at.is_(None))
+    ).scalar_one()
+    orphaned = connection.execute(select(known.c.orphaned_labels).where(known.c.name == model)).scalar()
+    return WaitingLabels(waiting, orphaned or 0)
+
+
+def models_with_labels(connection: Connection) -> list[str]:
+    """The models that have labels, sorted."""
+    table, label = tables.model, tables.label
+    labelled = exists().where(label.c.model == table.c.name)
+    return list(connection.execute(select(table.c.name).where(labelled).order_by(table.c.name)).scalars())
+
+
+def label_values(connection: Connection, model: str) -> list[Scalar]:
+    """Every different truth of the model's predictions."""
+    table = tables.label
+    rows = connection.execute(
+        select(table.c.value).where(table.c.model == model, table.c.applied_at.is_not(None)).distinct()
+    )
+    return [decode_scalar(value) for value in sorted(rows.scalars())]
+
+
+def labelled_sample(connection: Connection, model: str, limit: int) -> list[Outcome]:
+    """Up to so many labelled predictions of a model, the first by their ids."""
+    label, prediction = tables.label, tables.prediction
+    rows = connection.execute(
+        select(*COUNTED, label.c.value, label.c.first_ts)
+        .select_from(label)
+        .join(
+            prediction,
+            and_(prediction.c.model == label.c.model, prediction.c.prediction_id == label.c.prediction_id),
+        )
+        .where(label.c.model == model, label.c.applied_at.is_not(None))
+        .order_by(label.c.prediction_id)
+        .limit(limit)
+    )
+    sample = []
+    for row in rows:
+        counted = counted_of(model, row)
+        sample.append(Outcome(counted.prediction, counted.probability, decode_scalar(row.value)))
+    return sample
+
+
+def give_up_labels(store: Store, arrived_before: int, limit: int) -> int:
+    """Removes up to `limit` labels that have waited since before then; they count as orphaned. Returns how many."""
+    label, known = tables.label, tables.model
+    with store.read() as connection:
+        due = connection.execute(
+            select(label.c.model, label.c.prediction_id)
+            .where(label.c.applied_at.is_(None), label.c.arrived_at < arrived_before)
+            .limit(limit)
+        ).all()
+    if not due:
+        return 0
+    with store.write() as connection:
+        by_model: dict[str, list[str]] = {}
+        for model, identity in due:
+            by_model.setdefault(model, []).append(identity)
+        removed = 0
+        for model in sorted(by_model):
+            # As a commit with labels does: a prediction that is just being stored must not miss its label.
+            connection.execute(select(known.c.name).where(known.c.name == model).with_for_update())
+            gone = connection.execute(
+                delete(label).where(
+                    label.c.model == model,
+                    label.c.prediction_id.in_(by_model[model]),
+                    label.c.applied_at.is_(None),
+                    label.c.arrived_at < arrived_before,
+                )
+            ).rowcount
+            grown = known.c.orphaned_labels + gone
+            connection.execute(update(known).where(known.c.name == model).values(orphaned_labels=grown))
+            removed += gone
+    return removed
+
+
+def duplicates_in(connection: Connection, stream: StreamKey, start: int, end: int) -> int:
+    """How many predictions of the stream's windows in [start, end) came again, each time counted."""
+    table = tables.profile
+    return int(
+        connection.execute(
+            select(func.coalesce(func.sum(table.c.duplicates), 0)).where(
+                table.c.model == stream.model,
+                table.c.environment == stream.environment,
+                table.c.version == stream.version,
+                table.c.segment == "",
+                table.c.window_start >= start,
+                table.c.window_start < end,
+            )
+        ).scalar_one()
+    )
