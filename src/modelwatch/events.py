@@ -94,7 +94,7 @@ class Prediction(msgspec.Struct, frozen=True, gc=False):
 
 
 class GroundTruth(msgspec.Struct, frozen=True, gc=False):
-    """What was true about every prediction of this id. `timestamp`: when it became known, in microseconds since 1970."""
+    """What was true about the predictions of this id. `timestamp`: when it became known, microseconds since 1970."""
 
     model_name: str
     prediction_id: str

@@ -72,6 +72,7 @@ def test_one_verdict_with_its_evidence_and_its_verification(watched: App) -> Non
     assert (verdict["model_name"], verdict["check"], verdict["severity"]) == ("m", "drift", "alert")
     assert verdict["report"]["summary"]["alpha_from"] == {
         "false_alarm_budget": 1.0,
+        "share": 0.5,
         "subjects": 2,
         "streams": 1,
         "lookbacks": 2,

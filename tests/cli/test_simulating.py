@@ -56,7 +56,7 @@ def test_the_promise_at_a_budget_of_one(tmp_path: Path) -> None:
 def test_the_promise_at_a_tenth_of_it(tmp_path: Path) -> None:
     words = "--features 50 --rate 100/h --reference 10000 --months 24 --budget 0.1 --shift 0"
     rule = full_size(tmp_path, *words.split())["rule"]
-    assert rule["alpha"] == pytest.approx(0.1 / (720 * 50 * 3))
+    assert rule["alpha"] == pytest.approx(0.05 / (720 * 50 * 3))
     assert rule["false_alarms_per_model_month"] <= 0.1
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from modelwatch.monitoring.checks import Examination, Examined, Look
-from modelwatch.monitoring.conditions import Condition, advance, findings_of
+from modelwatch.monitoring.conditions import Condition, findings_of
+from modelwatch.monitoring.drift_observations import advance_drift
 from modelwatch.monitoring.evidence import DriftQuery, Evidence
 from modelwatch.monitoring.rules import DriftRules
 from modelwatch.monitoring.verdicts import judge, tolerance
@@ -52,7 +53,7 @@ def run(shifts: list[float | None], rules: DriftRules = RULES) -> list[list[Cond
     """The conditions after each of these evaluations."""
     after: list[list[Condition]] = []
     for index, shift in enumerate(shifts):
-        after.append(advance(after[-1] if after else [], examination(shift, 3_600 * (index + 1), rules)))
+        after.append(advance_drift(after[-1] if after else [], examination(shift, 3_600 * (index + 1), rules)))
     return after
 
 
@@ -126,10 +127,10 @@ def test_severity_falls_only_when_it_is_clearly_below() -> None:
 def test_another_reference_starts_afresh() -> None:
     [before] = run([ALERT])
     other = dataclasses.replace(REFERENCE, id="r2")
-    assert advance(before, examination(CALM, 7_200, RULES, other)) == []
+    assert advance_drift(before, examination(CALM, 7_200, RULES, other)) == []
 
 
 def test_a_subject_that_is_not_watched_any_more_is_forgotten() -> None:
     [before] = run([ALERT])
     nothing = dataclasses.replace(examination(CALM, 7_200, RULES), subjects=())
-    assert advance(before, nothing) == []
+    assert advance_drift(before, nothing) == []

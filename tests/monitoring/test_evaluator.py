@@ -91,7 +91,7 @@ def test_enough_new_data_is_looked_at_early_and_spends_only_what_has_accrued(sto
     assert ends(store) == [5, 15, 25, 35, 45, 55]
     reports = [report(verdict).summary for verdict in history(store)]
     assert [each.alpha_from.seconds for each in reports] == [300] + [600] * 5
-    assert reports[1].alpha == pytest.approx(1.0 * 600 / (30 * 86_400) / (2 * 3))
+    assert reports[1].alpha == pytest.approx(0.5 * 600 / (30 * 86_400) / (2 * 3))
 
 
 def test_a_new_reference_is_judged_by_at_once(store: Store, clock: Clock) -> None:

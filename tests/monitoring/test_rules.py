@@ -9,7 +9,8 @@ import pytest
 from modelwatch.config import Settings
 from modelwatch.config.monitors import parse_monitor
 from modelwatch.monitoring import DriftRules, rules_for
-from modelwatch.monitoring.rules import LARGEST_ALPHA, FeatureRules, Thresholds
+from modelwatch.monitoring.budget import LARGEST_ALPHA
+from modelwatch.monitoring.rules import FeatureRules, Thresholds
 
 DEFAULTS = DriftRules.of(Settings())
 
@@ -124,7 +125,7 @@ def test_features_are_left_out_by_name_or_pattern() -> None:
 
 def test_alpha_is_what_has_accrued() -> None:
     interval = DEFAULTS.alpha(50)
-    assert interval == pytest.approx(1.0 / (50 * 3 * 720))
+    assert interval == pytest.approx(0.5 / (50 * 3 * 720))
     assert DEFAULTS.alpha(50, elapsed=3_600) == interval
     assert DEFAULTS.alpha(50, elapsed=300) == pytest.approx(interval / 12)
     assert DEFAULTS.alpha(50, elapsed=10**9) == interval

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from modelwatch.monitoring.rules import LARGEST_ALPHA, DriftRules
+from modelwatch.monitoring.budget import LARGEST_ALPHA
+from modelwatch.monitoring.rules import DriftRules
 from modelwatch.monitoring.verdicts import judge, tolerance
 from modelwatch.stats import Profile, categorical_binning, numeric_binning
 
@@ -109,7 +110,7 @@ def test_unseen_categories_drift() -> None:
 
 def test_alpha_shares_the_budget_among_all_looks() -> None:
     assert RULES.alpha(50, streams=2) == pytest.approx(RULES.alpha(50) / 2)
-    assert RULES.alpha(50) == pytest.approx(1 / (50 * 3 * 720))
+    assert RULES.alpha(50) == pytest.approx(0.5 / (50 * 3 * 720))
 
 
 def test_a_generous_budget_never_calls_a_coin_toss_evidence() -> None:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from modelwatch.config import Settings
-from modelwatch.monitoring.conditions import Condition, advance
+from modelwatch.monitoring.conditions import Condition
+from modelwatch.monitoring.drift_observations import advance_drift
 from modelwatch.monitoring.rules import DriftRules
 from modelwatch.simulation.features import Feature, looks_at
 from modelwatch.simulation.traffic import HOUR, Integers, schedule, traffic
@@ -28,7 +29,7 @@ def one_by_one(watch: Watch, feature: Feature, looks: Integers) -> list[tuple[in
     found: list[tuple[int, bool]] = []
     conditions: list[Condition] = []
     for at in range(len(watch.when.ends)):
-        conditions = advance(conditions, watch.examination(feature, looks[at], at))
+        conditions = advance_drift(conditions, watch.examination(feature, looks[at], at))
         found += [(at, not each.finding.holding) for each in conditions if each.finding is not None]
     return found
 

@@ -129,7 +129,8 @@ class Batcher:
             return
         if self._queued + events > self._max_events:
             raise QueueFull(
-                f"{self._queued} predictions and labels wait to be stored, and MAX_BUFFER_SIZE is {self._max_events}. {AGAIN}"
+                f"{self._queued} predictions and labels wait to be stored, and MAX_BUFFER_SIZE is {self._max_events}."
+                f" {AGAIN}"
             )
         if self._queued_bytes + size > self._max_bytes:
             raise QueueFull(

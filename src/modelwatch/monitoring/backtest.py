@@ -9,10 +9,12 @@ import msgspec
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.errors import InvalidInput, UnknownResource
 from modelwatch.findings import Finding
+from modelwatch.monitoring.budget import SECONDS_PER_30_DAYS
 from modelwatch.monitoring.checks import examine
-from modelwatch.monitoring.conditions import Condition, advance
+from modelwatch.monitoring.conditions import Condition
+from modelwatch.monitoring.drift_observations import advance_drift
 from modelwatch.monitoring.evidence import DriftQuery, gather
-from modelwatch.monitoring.rules import SECONDS_PER_30_DAYS, DriftRules
+from modelwatch.monitoring.rules import DriftRules
 from modelwatch.monitoring.schedule import due_points
 from modelwatch.monitoring.windows import iso
 from modelwatch.storage import Store, StreamKey, newest_window, windows_since
@@ -98,7 +100,7 @@ def backtest(
     alerts = 0
     for point in points:
         inputs = gather(store, rules, query, now, end=point.end, elapsed=point.elapsed, rules=rules)
-        conditions = advance(conditions, examine(inputs))
+        conditions = advance_drift(conditions, examine(inputs))
         findings = {(each.kind, each.subject): each for each in _in_force(conditions)}
         kinds = {kind for kind, _ in running}
         alerts += len({kind for kind, _ in findings} - kinds)

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from modelwatch.errors import FieldError, InvalidInput
+from modelwatch.monitoring.budget import share_of
 from modelwatch.monitoring.evidence import DriftQuery, Evidence, Inputs, gather
 from modelwatch.monitoring.reports import (
     AlphaReport,
@@ -124,6 +125,7 @@ def report_of(examination: Examination) -> DriftReport:
             alpha=examination.alpha,
             alpha_from=AlphaReport(
                 false_alarm_budget=rules.budget,
+                share=share_of("drift"),
                 subjects=examination.looked_at,
                 streams=max(evidence.streams, 1),
                 lookbacks=len(rules.lookbacks),

@@ -1,4 +1,5 @@
-"""From one evaluation to the next: a shift must persist before it is a finding, and calm must last until it is none.
+"""From one evaluation to the next: what is wrong must persist before it is a finding, and calm must last until it is
+none any more.
 
 What is carried from evaluation to evaluation is kept with each verdict, so that it survives every process.
 """
@@ -6,29 +7,26 @@ What is carried from evaluation to evaluation is kept with each verdict, so that
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 import msgspec
 from msgspec.structs import replace
 
-from modelwatch.findings import Finding, Kind
-from modelwatch.monitoring.checks import Examination, Examined, Look
-from modelwatch.monitoring.rules import DriftRules
-from modelwatch.stats import Profile, psi_contributions
-from modelwatch.storage import Subject
+from modelwatch.findings import Finding
+from modelwatch.monitoring.observations import Observation
 
-# A shift counts as over only when it is clearly below what raised it.
-CALM_SHARE = 0.8
-DRIFTED = ("warning", "alert")
-UNDECIDED = ("insufficient_data", "no_data", "no_reference")
 
-KINDS: dict[str, Kind] = {
-    "feature": "feature_drift",
-    "prediction": "prediction_drift",
-    "score": "prediction_drift",
-    "latency": "latency_drift",
-}
-# An evaluation speaks of all of them, also of those of which nothing is watched any more.
-ALL_KINDS: tuple[Kind, ...] = ("feature_drift", "prediction_drift", "latency_drift")
+class Persistence(Protocol):
+    """So many of the last so many evaluations make a finding, and so many calm ones in a row end it."""
+
+    @property
+    def alarms_needed(self) -> int: ...
+
+    @property
+    def alarms_among(self) -> int: ...
+
+    @property
+    def resolve_after(self) -> int: ...
 
 
 class Condition(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -48,15 +46,14 @@ class Condition(msgspec.Struct, frozen=True, omit_defaults=True):
     finding: Finding | None = None
 
 
-def advance(previous: Sequence[Condition], examination: Examination) -> list[Condition]:
-    """The conditions after this evaluation; subjects about which there is nothing to remember are left out."""
-    rules, end = examination.evidence.rules, examination.evidence.watermark or 0
-    before = {Subject(condition.kind, condition.name): condition for condition in previous}  # type: ignore[arg-type]
-    # Calm is judged by what an interval may spend: a look in between may spend too little to see what is still there.
-    nominal = rules.alpha(examination.looked_at, examination.evidence.streams)
+def advance(
+    previous: Sequence[Condition], observations: Iterable[Observation], rules: Persistence, end: int
+) -> list[Condition]:
+    """The conditions after an evaluation at this window end; those with nothing to remember are left out."""
+    before = {(condition.kind, condition.name): condition for condition in previous}
     after = []
-    for examined in examination.subjects:
-        condition = _advance(before.get(examined.subject), examined, rules, nominal, end)
+    for observation in observations:
+        condition = _advance(before.get((observation.kind, observation.name)), observation, rules, end)
         if condition.finding is not None or "1" in condition.recent:
             after.append(condition)
     return after
@@ -67,89 +64,37 @@ def findings_of(conditions: Iterable[Condition]) -> tuple[Finding, ...]:
     return tuple(condition.finding for condition in conditions if condition.finding is not None)
 
 
-def _advance(before: Condition | None, examined: Examined, rules: DriftRules, nominal: float, end: int) -> Condition:
-    subject = examined.subject
-    fresh = Condition(subject.kind, subject.name, examined.reference.id, "")
+def _advance(before: Condition | None, seen: Observation, rules: Persistence, end: int) -> Condition:
+    fresh = Condition(seen.kind, seen.name, seen.reference, "")
     if before is None or before.reference != fresh.reference:
         before = fresh
-    look = examined.spokesman
-    if look is None or look.judgement.severity in UNDECIDED:
+    if seen.state == "undecided":
         return before
-    drifted = look.judgement.severity in DRIFTED
+    drifted = seen.state == "drifted"
     recent = (before.recent + ("1" if drifted else "0"))[-rules.alarms_among :]
     if drifted:
         since = end if before.since is None else before.since
         finding = before.finding
         if finding is not None or recent.count("1") >= rules.alarms_needed:
-            finding = _finding(examined, look, since, before.finding)
+            finding = _measured(seen, since, before.finding)
         return replace(fresh, recent=recent, since=since, finding=finding)
     if before.finding is None:
         return replace(fresh, recent=recent, since=before.since if "1" in recent else None)
-    holding = next((each for each in examined.looks if _holds(each, nominal)), None)
-    calm = 0 if holding is not None else before.calm + 1
+    calm = 0 if seen.holding else before.calm + 1
     if calm >= rules.resolve_after:
         return replace(fresh, recent="0" * len(recent))
     finding = before.finding
-    if holding is not None and before.since is not None:
-        finding = _finding(examined, holding, before.since, before.finding)
+    if seen.holding and before.since is not None:
+        finding = _measured(seen, before.since, before.finding)
     kept = replace(finding, severity=before.finding.severity, holding=True)
     return replace(fresh, recent=recent, since=before.since, calm=calm, finding=kept)
 
 
-def _holds(look: Look, nominal: float) -> bool:
-    score, test = look.judgement.psi, look.judgement.chi_square
-    if score is None or test is None:
-        return False
-    return score >= CALM_SHARE * look.allowed.psi_warning and test.joint_p_value < nominal
-
-
-def _finding(examined: Examined, look: Look, since: int, before: Finding | None) -> Finding:
-    judgement, reference = look.judgement, examined.reference
-    assert judgement.psi is not None, "a window that drifted or holds has a score"
-    # Once severe, it stays so until it is clearly below: people are not told of each crossing of the line.
-    was_severe = before is not None and before.severity == "alert"
-    severe = judgement.psi >= look.allowed.psi_alert * (CALM_SHARE if was_severe else 1.0)
-    return Finding(
-        kind=KINDS[examined.subject.kind],
-        subject=examined.subject.name or examined.subject.kind,
-        severity="alert" if severe else "warning",
-        since=since,
-        score_name="PSI",
-        score=judgement.psi,
-        threshold=look.allowed.psi_alert if severe else look.allowed.psi_warning,
-        p_value=None if judgement.chi_square is None else judgement.chi_square.joint_p_value,
-        alpha=judgement.alpha,
-        sample_size=look.current.n,
-        reference_size=reference.profile.n,
-        window_start=look.window.start,
-        window_end=look.window.end,
-        lookback=look.window.lookback,
-        detail=what_moved(reference.profile, look.current),
-    )
-
-
-def what_moved(reference: Profile, current: Profile) -> str:
-    """The cell that adds most to the PSI, in words.
-
-    >>> import numpy as np
-    >>> from modelwatch.stats import categorical_binning
-    >>> cells = categorical_binning(["red"] * 9 + ["blue"])
-    >>> before = Profile.of(cells, ["red"] * 9 + ["blue"])
-    >>> what_moved(before, Profile.of(cells, ["red", "blue"]))
-    'blue: 10 % of the reference, 50 % now'
-    """
-    contributions = psi_contributions(reference.coarse, current.coarse)
-    cell = int(contributions.argmax())
-    before, now = reference.coarse[cell] / reference.n, current.coarse[cell] / current.n
-    label = reference.binning.coarse_labels()[cell]
-    return f"{label}: {_percent(before)} of the reference, {_percent(now)} now"
-
-
-def _percent(share: float) -> str:
-    """A share as people write it.
-
-    >>> _percent(0.5), _percent(1.0), _percent(0.0123), _percent(0.00004)
-    ('50 %', '100 %', '1.2 %', '0.004 %')
-    """
-    percent = share * 100
-    return f"{percent:.0f} %" if percent >= 10 or percent == 0 else f"{float(f'{percent:.2g}'):g} %"
+def _measured(seen: Observation, since: int, before: Finding | None) -> Finding:
+    """The finding as it is now. Once severe it stays so until it is clearly below: people are not told of each crossing
+    of the line."""
+    now = seen.finding
+    if before is not None and before.severity == "alert" and seen.still_severe is not None:
+        now = seen.still_severe
+    assert now is not None, "what drifted or holds has a finding"
+    return replace(now, since=since)

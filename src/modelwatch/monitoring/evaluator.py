@@ -18,10 +18,10 @@ from sqlalchemy import Connection
 from modelwatch.config import BASE_WINDOW_SECONDS, parse_lookback
 from modelwatch.errors import LeaseLost, StoreUnavailable
 from modelwatch.findings import Assessment
-from modelwatch.monitoring.checks import examine, report_of
 from modelwatch.monitoring.chores import Lease
-from modelwatch.monitoring.conditions import ALL_KINDS, Condition, advance, findings_of
-from modelwatch.monitoring.evidence import DriftQuery, encode_evidence, gather, inputs_hash
+from modelwatch.monitoring.conclusions import Check, Conclusion, DriftCheck
+from modelwatch.monitoring.conditions import Condition, findings_of
+from modelwatch.monitoring.evidence import inputs_hash
 from modelwatch.monitoring.rules import DriftRules, rules_for
 from modelwatch.monitoring.schedule import MICROSECONDS, Point, closed_until, due_points
 from modelwatch.storage import (
@@ -68,12 +68,12 @@ class EvaluationObserver(Protocol):
 class _Due:
     """A stream with something to evaluate: where it stands, and the next evaluations.
 
-    beside: the other versions in its environment, with the start of their newest window. longest: seconds of the
-    longest look-back. more: whether there may be others after these.
+    conditions: by check, after the evaluation before. beside: the other versions in its environment, with the start of
+    their newest window. longest: seconds of the longest look-back. more: whether there may be others after these.
     """
 
     stream: StreamKey
-    previous: StoredVerdict | None
+    conditions: dict[str, list[Condition]]
     points: list[Point]
     beside: dict[str, int]
     longest: int
@@ -95,6 +95,7 @@ class Evaluator:
     """Evaluates what is due.
 
     defaults: the rules of a model without a monitor. round_seconds: after so long the rest is left to the next round.
+    beside_drift: what is checked at the same points as drift.
     """
 
     def __init__(
@@ -107,9 +108,11 @@ class Evaluator:
         timer: Callable[[], float],
         new_id: Callable[[], str],
         round_seconds: float,
+        beside_drift: Sequence[Check] = (),
     ) -> None:
         self._store = store
         self._defaults = defaults
+        self._checks: tuple[Check, ...] = (DriftCheck(store, defaults), *beside_drift)
         self._sink = sink
         self._observer = observer
         self._timer = timer
@@ -147,13 +150,15 @@ class Evaluator:
         due = self._due(stream, streams, generation, now)
         if due is None:
             return False
-        previous = due.previous
-        conditions = [] if previous is None else _decode_conditions(previous.conditions)
         concluded = []
+        conditions = dict(due.conditions)
         for point in due.points:
             began = self._timer()
-            each, conditions = self._conclude(due, point, conditions, lease, now)
-            concluded.append(each)
+            for check in self._checks:
+                conclusion = check.conclude(stream, point, conditions[check.name], now)
+                if conclusion is not None:
+                    conditions[check.name] = conclusion.conditions
+                    concluded.append(self._concluded(due, point, check, conclusion, lease, now))
             self._observer.evaluated(stream.model, self._timer() - began)
         with self._store.write() as connection:
             hold(connection, lease.name, lease.holder, lease.fence)
@@ -189,34 +194,34 @@ class Evaluator:
                     self._settled[stream] = state
                 return None
             beside = _beside(connection, stream, streams)
+            conditions = {
+                check.name: _conditions(
+                    previous if check.name == DRIFT else newest_verdict(connection, stream, check.name)
+                )
+                for check in self._checks
+            }
         longest = max(parse_lookback(lookback) for lookback in rules.lookbacks)
         more = len(points) == POINTS_A_TRANSACTION or len(windows) == limit
-        return _Due(stream, previous, points, beside, longest, more)
+        return _Due(stream, conditions, points, beside, longest, more)
 
-    def _conclude(
-        self, due: _Due, point: Point, conditions: Sequence[Condition], lease: Lease, now: int
-    ) -> tuple[_Concluded, list[Condition]]:
+    def _concluded(
+        self, due: _Due, point: Point, check: Check, conclusion: Conclusion, lease: Lease, now: int
+    ) -> _Concluded:
         stream = due.stream
-        query = DriftQuery(stream.model, stream.environment, stream.version)
-        inputs = gather(self._store, self._defaults, query, now, end=point.end, elapsed=point.elapsed)
-        examination = examine(inputs)
-        report = report_of(examination)
-        after = advance(conditions, examination)
-        evidence = encode_evidence(inputs.evidence)
         verdict = StoredVerdict(
             id=self._new_id(),
             model=stream.model,
             version=stream.version,
             environment=stream.environment,
-            check=DRIFT,
+            check=check.name,
             window_end=point.end,
-            generation=inputs.evidence.generation,
+            generation=conclusion.generation,
             evaluated_at=now,
             fence=lease.fence,
-            severity=report.summary.severity,
-            inputs_hash=inputs_hash(evidence),
-            conditions=_encode(after),
-            result=_encode(report),
+            severity=conclusion.severity,
+            inputs_hash=inputs_hash(conclusion.evidence),
+            conditions=_encode(conclusion.conditions),
+            result=conclusion.report,
         )
         assessment = Assessment(
             model=stream.model,
@@ -225,11 +230,15 @@ class Evaluator:
             verdict_id=verdict.id,
             window_end=point.end,
             evaluated_at=now,
-            kinds=ALL_KINDS,
-            findings=findings_of(after),
+            kinds=check.kinds,
+            findings=findings_of(conclusion.conditions),
             departed=due.departed(point.end),
         )
-        return _Concluded(verdict, evidence, assessment), after
+        return _Concluded(verdict, conclusion.evidence, assessment)
+
+
+def _conditions(verdict: StoredVerdict | None) -> list[Condition]:
+    return [] if verdict is None else _decode_conditions(verdict.conditions)
 
 
 def _beside(connection: Connection, stream: StreamKey, streams: Sequence[StreamKey]) -> dict[str, int]:

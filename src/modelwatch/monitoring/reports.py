@@ -125,9 +125,10 @@ class SubjectReport(msgspec.Struct, frozen=True):
 
 
 class AlphaReport(msgspec.Struct, frozen=True):
-    """Where alpha comes from: the part of the budget that accrued in so many seconds of event time, by all looks."""
+    """Where alpha comes from: the check's share of the budget that accrued in so many seconds, by all looks."""
 
     false_alarm_budget: float
+    share: float
     subjects: int
     streams: int
     lookbacks: int

@@ -9,12 +9,7 @@ from typing import Any
 
 from modelwatch.config import Settings
 from modelwatch.config.monitors import MonitorConfig, settled_thresholds
-from modelwatch.stats import alpha_per_look
-
-SECONDS_PER_30_DAYS = 30 * 86_400
-
-# A generous budget over few looks would otherwise call coin tosses evidence.
-LARGEST_ALPHA = 0.05
+from modelwatch.monitoring.budget import alpha_of_look
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +81,7 @@ class DriftRules:
         """
         accrued = self.check_interval if elapsed is None else min(max(elapsed, 1), self.check_interval)
         looked_at = max(subjects, 1) * max(streams, 1)
-        alpha = alpha_per_look(self.budget, looked_at, len(self.lookbacks), SECONDS_PER_30_DAYS / accrued)
-        return min(alpha, LARGEST_ALPHA)
+        return alpha_of_look("drift", self.budget, subjects=looked_at, lookbacks=len(self.lookbacks), seconds=accrued)
 
     def thresholds(self, kind: str, name: str) -> Thresholds:
         """What applies to one subject."""

@@ -9,7 +9,8 @@ import numpy as np
 
 from modelwatch.config import parse_lookback
 from modelwatch.monitoring.checks import Examination, Examined, Look
-from modelwatch.monitoring.conditions import Condition, advance
+from modelwatch.monitoring.conditions import Condition
+from modelwatch.monitoring.drift_observations import advance_drift
 from modelwatch.monitoring.evidence import DriftQuery, Evidence
 from modelwatch.monitoring.rules import DriftRules
 from modelwatch.monitoring.verdicts import judge, tolerance
@@ -55,7 +56,7 @@ class Watch:
             # Nothing to remember and nothing that may drift: such an evaluation changes nothing.
             at = max(candidate, done)
             while at < count and (at == candidate or conditions):
-                conditions = advance(conditions, self.examination(feature, looks[at], at))
+                conditions = advance_drift(conditions, self.examination(feature, looks[at], at))
                 for finding in (each.finding for each in conditions):
                     if finding is not None:
                         yield at, not finding.holding

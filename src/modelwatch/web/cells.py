@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from modelwatch.alerting.views import MemberLine
 from modelwatch.monitoring import DriftReport
-from modelwatch.monitoring.conditions import KINDS
+from modelwatch.monitoring.drift_observations import KINDS
 from modelwatch.monitoring.reports import SubjectReport
 from modelwatch.storage import verdict_by_id
 from modelwatch.web.words import name, percent
