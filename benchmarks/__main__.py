@@ -8,7 +8,7 @@ import os
 import platform
 import sys
 
-from benchmarks import ingest, kernels
+from benchmarks import ingest, kernels, labels
 from benchmarks.report import show
 
 
@@ -16,7 +16,7 @@ def main() -> None:
     """Print one table."""
     quick = "--quick" in sys.argv
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}", file=sys.stderr)
-    show([*kernels.run(quick=quick), *ingest.run(quick=quick)], sys.argv[1:])
+    show([*kernels.run(quick=quick), *ingest.run(quick=quick), *labels.run(quick=quick)], sys.argv[1:])
 
 
 if __name__ == "__main__":

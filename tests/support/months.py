@@ -26,6 +26,7 @@ from modelwatch.storage import (
     tables,
     verdicts_of,
 )
+from modelwatch.storage.many_rows import ManyRows
 from modelwatch.storage.slots import Slot, SlotKey, save
 from tests.support.background import Taken, background, new_id, run_out
 from tests.support.events import NOON, Clock, open_store
@@ -70,7 +71,7 @@ def write_month(
             start = NOON // 1_000_000 + (hour + 1) * HOUR - BASE_WINDOW_SECONDS
             latest = (start + BASE_WINDOW_SECONDS) * 1_000_000 - 1
             slots[SlotKey(model, generation, "1", "production", start)] = Slot(RATE, counts, latest, latest)
-        save(connection, store.upsert(tables.profile), "*", slots)
+        save(connection, ManyRows(store, store.upsert(tables.profile)), "*", slots)
         connection.execute(
             insert(tables.stream),
             {"model": model, "version": "1", "environment": "production", "first_seen_at": NOON},

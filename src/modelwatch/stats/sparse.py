@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from modelwatch.stats.errors import MalformedProfile
 
 VERSION = 1
-WORTH_COMPRESSING = 1_024
+# Deflating takes longer than writing so many bytes.
+WORTH_COMPRESSING = 8_192
 COMPRESSED = 0x80
 HEADER = 6
 AMOUNTS = ("<i1", "<i2", "<i4", "<i8")

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, and_, delete, or_, select, update
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.storage import tables
 from modelwatch.storage.engine import Store
+from modelwatch.storage.many_rows import ManyRows
 from modelwatch.storage.slots import OUTCOMES, PROFILES, S, SlotKey, SlotTable, key_of, save
 
 FOLDED = "*"
@@ -74,4 +75,4 @@ def add_to_folded(connection: Connection, store: Store, slots: Mapping[SlotKey, 
     """Adds slots to the folded ones. The caller holds `store.exclusive` for their models."""
     before = kind.read(connection, FOLDED, list(slots))
     after = {key: before[key] + slot if key in before else slot for key, slot in slots.items()}
-    save(connection, store.upsert(kind.table), FOLDED, after)
+    save(connection, ManyRows(store, store.upsert(kind.table)), FOLDED, after)

@@ -16,6 +16,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from modelwatch.errors import StoreUnavailable
 
+# With the default of 1,000 pages nearly every commit that touches rows all over the file would end in a checkpoint.
+PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-65536", "wal_autocheckpoint=8000")
 SQLITE_BUSY_SECONDS = 5
 CONNECT_SECONDS = 5
 READ = {"isolation_level": "REPEATABLE READ"}
@@ -142,7 +144,13 @@ def _sqlite_engine(url: str) -> Engine:
     def configure(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # the driver must not begin transactions of its own
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-65536"):
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "cache_size=-65536",
+            "wal_autocheckpoint=8000",
+        ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 

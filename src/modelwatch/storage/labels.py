@@ -21,6 +21,7 @@ from modelwatch.events import GroundTruth, Prediction, Scalar
 from modelwatch.stats import Outcome, OutcomeLayout, Probability
 from modelwatch.storage import tables
 from modelwatch.storage.layouts import ModelLayouts
+from modelwatch.storage.many_rows import ManyRows
 from modelwatch.storage.profiles import SECONDS_PER_DAY
 from modelwatch.storage.rows import day_of, decode_probability, decode_scalar, encode_scalar
 from modelwatch.storage.slots import SlotKey, window_start
@@ -107,7 +108,7 @@ def labels_within(events: Iterable[Prediction]) -> list[GroundTruth]:
 
 def apply_labels(
     connection: Connection,
-    upsert: Any,
+    upsert: ManyRows,
     given: Sequence[GroundTruth],
     fresh: Sequence[Prediction],
     layouts: Mapping[str, ModelLayouts],
@@ -117,7 +118,7 @@ def apply_labels(
     """Stores what the labels change and says what that, and the fresh predictions, add to the counts.
 
     given: the labels of this transaction. fresh: the predictions that it has just stored. labelled: the models that had
-    labels before it. upsert: `store.upsert` of the label table.
+    labels before it. upsert: of `store.upsert` of the label table.
     """
     of_fresh = [Id(event.model_name, event.prediction_id) for event in fresh if event.model_name in labelled]
     before = _known(connection, {*(Id(label.model_name, label.prediction_id) for label in given), *of_fresh})
@@ -176,7 +177,7 @@ def _merged(
 
 def _save(
     connection: Connection,
-    upsert: Any,
+    upsert: ManyRows,
     before: Mapping[Id, Known],
     after: Mapping[Id, Known],
     recounted: set[Id],
@@ -201,8 +202,7 @@ def _save(
                 "generation": layouts[identity.model].generation if identity in recounted else state.generation,
             }
         )
-    if rows:
-        connection.execute(upsert, rows)
+    upsert.run(connection, rows)
 
 
 class _Stale:

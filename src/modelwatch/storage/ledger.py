@@ -20,6 +20,7 @@ from modelwatch.storage.counting import Increment, counted, grown, outcomes_coun
 from modelwatch.storage.engine import Store
 from modelwatch.storage.labels import LabelStatus, apply_labels, labels_within
 from modelwatch.storage.layouts import NO_LAYOUTS, ModelLayouts, read_layouts
+from modelwatch.storage.many_rows import ManyRows
 from modelwatch.storage.rows import day_of, to_row
 from modelwatch.storage.slots import KEYS_PER_QUERY, OUTCOMES, PROFILES, SlotCache, SlotKey, save, window_start
 
@@ -69,10 +70,10 @@ class _Statements:
             .on_conflict_do_nothing()
             .returning(prediction.c.day, prediction.c.model, prediction.c.prediction_id)
         )
-        self.save_labels = store.upsert(tables.label)
+        self.save_labels = ManyRows(store, store.upsert(tables.label))
         self.register_streams = store.insert(tables.stream).on_conflict_do_nothing()
-        self.save_slots = store.upsert(tables.profile)
-        self.save_outcomes = store.upsert(tables.outcome)
+        self.save_slots = ManyRows(store, store.upsert(tables.profile))
+        self.save_outcomes = ManyRows(store, store.upsert(tables.outcome))
 
 
 class Ledger:

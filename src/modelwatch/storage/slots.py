@@ -10,12 +10,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
-from sqlalchemy import Connection, Insert, Table, select, tuple_
+from sqlalchemy import Connection, Table, select, tuple_
 
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.stats import decode_counts, decode_sparse, encode_counts, encode_sparse
 from modelwatch.storage import tables
 from modelwatch.storage.layouts import Counts
+from modelwatch.storage.many_rows import ManyRows
 
 MAX_CACHED_BYTES = 64 * 1024 * 1024
 SLOT_OVERHEAD_BYTES = 512
@@ -201,15 +202,14 @@ class SlotCache(Generic[S]):
 
 def save(
     connection: Connection,
-    upsert: Insert,
+    upsert: ManyRows,
     writer: str,
     slots: Mapping[SlotKey, S],
     window_len: int = BASE_WINDOW_SECONDS,
 ) -> None:
-    """Replaces the writer's state of these windows. upsert: `store.upsert` of the slots' table."""
+    """Replaces the writer's state of these windows. upsert: of `store.upsert` of the slots' table."""
     rows: list[dict[str, Any]] = [
         {**key._asdict(), "window_len": window_len, "writer": writer, **slot.columns()}
         for key, slot in sorted(slots.items(), key=lambda item: item[0])
     ]
-    if rows:
-        connection.execute(upsert, rows)
+    upsert.run(connection, rows)
