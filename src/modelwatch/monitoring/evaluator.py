@@ -23,17 +23,27 @@ from modelwatch.monitoring.conclusions import Check, Conclusion, DriftCheck
 from modelwatch.monitoring.conditions import Condition, findings_of
 from modelwatch.monitoring.evidence import inputs_hash
 from modelwatch.monitoring.rules import DriftRules, rules_for
-from modelwatch.monitoring.schedule import MICROSECONDS, Point, closed_until, due_points
+from modelwatch.monitoring.schedule import (
+    MICROSECONDS,
+    Point,
+    closed_until,
+    due_points,
+    label_points,
+    whole_windows,
+)
 from modelwatch.storage import (
     DRIFT,
     Newest,
+    NewestLabel,
     Store,
     StoredVerdict,
     StreamKey,
     all_streams,
+    first_labelled_window,
     generations,
     hold,
     monitor_of,
+    newest_label,
     newest_verdict,
     newest_window,
     save_verdict,
@@ -95,7 +105,7 @@ class Evaluator:
     """Evaluates what is due.
 
     defaults: the rules of a model without a monitor. round_seconds: after so long the rest is left to the next round.
-    beside_drift: what is checked at the same points as drift.
+    beside_drift: what is checked at the same points as drift. label_check: what is checked as labels come.
     """
 
     def __init__(
@@ -109,16 +119,19 @@ class Evaluator:
         new_id: Callable[[], str],
         round_seconds: float,
         beside_drift: Sequence[Check] = (),
+        label_check: Check | None = None,
     ) -> None:
         self._store = store
         self._defaults = defaults
         self._checks: tuple[Check, ...] = (DriftCheck(store, defaults), *beside_drift)
+        self._label_check = label_check
         self._sink = sink
         self._observer = observer
         self._timer = timer
         self._new_id = new_id
         self._round_seconds = round_seconds
         self._settled: dict[StreamKey, tuple[Newest, int, int, int]] = {}
+        self._labels_settled: dict[StreamKey, tuple[NewestLabel, int, int, int]] = {}
         self._failed: dict[StreamKey, int] = {}
 
     def __call__(self, lease: Lease, now: int) -> bool:
@@ -148,24 +161,64 @@ class Evaluator:
         self, stream: StreamKey, streams: Sequence[StreamKey], generation: int, lease: Lease, now: int
     ) -> bool:
         due = self._due(stream, streams, generation, now)
-        if due is None:
-            return False
+        more = due is not None and self._evaluate(due, self._checks, lease, now)
+        if self._label_check is not None:
+            late = self._due_for_labels(self._label_check, stream, streams, generation, now)
+            more |= late is not None and self._evaluate(late, (self._label_check,), lease, now)
+        return more
+
+    def _evaluate(self, due: _Due, checks: Sequence[Check], lease: Lease, now: int) -> bool:
+        """Concludes what is due and stores it. True when there may be more."""
         concluded = []
         conditions = dict(due.conditions)
         for point in due.points:
             began = self._timer()
-            for check in self._checks:
-                conclusion = check.conclude(stream, point, conditions[check.name], now)
+            for check in checks:
+                conclusion = check.conclude(due.stream, point, conditions[check.name], now)
                 if conclusion is not None:
                     conditions[check.name] = conclusion.conditions
                     concluded.append(self._concluded(due, point, check, conclusion, lease, now))
-            self._observer.evaluated(stream.model, self._timer() - began)
+            self._observer.evaluated(due.stream.model, self._timer() - began)
         with self._store.write() as connection:
             hold(connection, lease.name, lease.holder, lease.fence)
             for each in concluded:
                 save_verdict(connection, each.verdict, each.evidence)
                 self._sink.take(connection, each.assessment)
         return due.more
+
+    def _due_for_labels(
+        self, check: Check, stream: StreamKey, streams: Sequence[StreamKey], generation: int, now: int
+    ) -> _Due | None:
+        """What has become due by labels: they come after their predictions, so they have a schedule of their own."""
+        with self._store.read() as connection:
+            newest, label = newest_window(connection, stream), newest_label(connection, stream)
+            if newest is None or label is None:
+                return None
+            monitor = monitor_of(connection, stream.model)
+            rules = rules_for(self._defaults, None if monitor is None else monitor.config)
+            closed = closed_until(newest.latest_ts, newest.arrived_at, now, rules.grace)
+            as_of = max(closed, whole_windows(min(label.latest_ts, now)))
+            state = (label, as_of, generation, 0 if monitor is None else monitor.revision)
+            if self._labels_settled.get(stream) == state:
+                return None
+            previous = newest_verdict(connection, stream, check.name)
+            since = None if previous is None else previous.window_end
+            first = first_labelled_window(connection, stream)
+            points = list(
+                islice(
+                    label_points(since, first + BASE_WINDOW_SECONDS, as_of, rules.check_interval),
+                    POINTS_A_TRANSACTION,
+                )
+            )
+            if not points and previous is not None and previous.generation != generation:
+                points = [Point(previous.window_end, rules.check_interval)]
+            if not points:
+                self._labels_settled[stream] = state
+                return None
+            beside = _beside(connection, stream, streams)
+        longest = max(parse_lookback(lookback) for lookback in rules.lookbacks)
+        conditions = {check.name: _conditions(previous)}
+        return _Due(stream, conditions, points, beside, longest, len(points) == POINTS_A_TRANSACTION)
 
     def _due(self, stream: StreamKey, streams: Sequence[StreamKey], generation: int, now: int) -> _Due | None:
         with self._store.read() as connection:

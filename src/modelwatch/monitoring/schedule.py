@@ -15,6 +15,7 @@ from modelwatch.config import BASE_WINDOW_SECONDS
 MICROSECONDS = 1_000_000
 # A stream that nothing arrives for so long is not in the middle of something: its newest window closes by the clock.
 IDLE_SECONDS = 30
+MOST_OF_A_BACKLOG = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,8 @@ def closed_until(latest_ts: int, arrived_at: int, now: int, grace: int) -> int:
     watermark = min(latest_ts, now)
     if now - arrived_at >= IDLE_SECONDS * MICROSECONDS:
         newest_end = (watermark // MICROSECONDS // BASE_WINDOW_SECONDS + 1) * BASE_WINDOW_SECONDS
-        return min(newest_end, _whole_windows(now - grace * MICROSECONDS))
-    return _whole_windows(watermark - grace * MICROSECONDS)
+        return min(newest_end, whole_windows(now - grace * MICROSECONDS))
+    return whole_windows(watermark - grace * MICROSECONDS)
 
 
 def due_points(
@@ -64,5 +65,28 @@ def due_points(
             previous, new = end, 0
 
 
-def _whole_windows(microseconds: int) -> int:
+def label_points(previous: int | None, first: int, as_of: int, interval: int) -> Iterator[Point]:
+    """The evaluations of labelled predictions up to `as_of`, the newest time that predictions or labels speak of.
+
+    previous: window end of the evaluation before, None when there is none. first: end of the first window with labels.
+    Labels don't keep the time of their arrival by window, so a backlog can't be looked at as it was live: a long one is
+    passed in steps of a share of what is left.
+
+    >>> [point.end for point in label_points(None, 300, 8_000, 3_600)]
+    [300, 3900, 7500]
+    >>> len(list(label_points(0, 300, 10**8, 3_600)))
+    200
+    """
+    if previous is None:
+        previous = min(first, as_of)
+        yield Point(previous, BASE_WINDOW_SECONDS)
+    share = (as_of - previous) // MOST_OF_A_BACKLOG // BASE_WINDOW_SECONDS * BASE_WINDOW_SECONDS
+    step = max(-(-interval // BASE_WINDOW_SECONDS) * BASE_WINDOW_SECONDS, share)
+    while previous + step <= as_of:
+        previous += step
+        yield Point(previous, min(step, interval))
+
+
+def whole_windows(microseconds: int) -> int:
+    """The start, in seconds, of the base window of a time in microseconds."""
     return microseconds // MICROSECONDS // BASE_WINDOW_SECONDS * BASE_WINDOW_SECONDS

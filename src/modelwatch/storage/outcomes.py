@@ -88,6 +88,20 @@ def newest_label(connection: Connection, stream: StreamKey) -> NewestLabel | Non
     return None if not row[0] else NewestLabel(*row)
 
 
+def first_labelled_window(connection: Connection, stream: StreamKey) -> int:
+    """The start of the stream's first window with labels, in seconds; 0 when it has none."""
+    table = tables.outcome
+    found = connection.execute(
+        select(func.min(table.c.window_start)).where(
+            table.c.model == stream.model,
+            table.c.environment == stream.environment,
+            table.c.version == stream.version,
+            table.c.segment == "",
+        )
+    ).scalar()
+    return found or 0
+
+
 def waiting_labels(connection: Connection, model: str) -> WaitingLabels:
     """The model's labels whose prediction has not come."""
     label, known = tables.label, tables.model
