@@ -10,7 +10,16 @@ import msgspec
 SEVERITIES = ("warning", "alert")
 
 FindingSeverity = Literal["warning", "alert"]
-Kind = Literal["feature_drift", "prediction_drift", "latency_drift"]
+Kind = Literal[
+    "feature_drift",
+    "prediction_drift",
+    "latency_drift",
+    "performance",
+    "label_drift",
+    "data_quality",
+    "volume",
+    "freshness",
+]
 
 
 class Finding(msgspec.Struct, frozen=True):

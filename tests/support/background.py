@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from modelwatch.findings import Assessment
 from modelwatch.monitoring import Chores, DriftRules, Evaluator, Housekeeping
 from modelwatch.monitoring.evaluator import AssessmentSink
+from modelwatch.monitoring.performance import PerformanceCheck, PerformanceRules
 from modelwatch.storage import Store
 
 
@@ -52,12 +53,21 @@ def background(
     holder: str = "me",
     provisional_size: int = 200,
     lease_seconds: float = 15.0,
+    performance: PerformanceRules | None = None,
 ) -> Chores:
     """Upkeep and evaluations under one lease, as a service does them."""
     seen = seen or Seen()
     housekeeping = Housekeeping(store, new_id=new_id, provisional_size=provisional_size, rotation_seconds=3_600)
+    watched = performance or PerformanceRules.of(rules, 0.02)
     evaluator = Evaluator(
-        store, rules, sink or Taken(), seen, timer=lambda: 0.0, new_id=new_id, round_seconds=lease_seconds / 3
+        store,
+        rules,
+        sink or Taken(),
+        seen,
+        timer=lambda: 0.0,
+        new_id=new_id,
+        round_seconds=lease_seconds / 3,
+        label_check=PerformanceCheck(store, lambda connection, model: watched),
     )
     return Chores(
         store,

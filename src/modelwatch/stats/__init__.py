@@ -27,7 +27,7 @@ from modelwatch.stats.binning import (
 )
 from modelwatch.stats.calls import Call, CallCells, CallCounts
 from modelwatch.stats.datatypes import inferred_type, is_finite_number, is_number, prediction_type
-from modelwatch.stats.delays import DELAY_EDGES, DelayCounts, DelayLayout
+from modelwatch.stats.delays import DELAY_EDGES, DelayCounts, DelayCurve, DelayLayout
 from modelwatch.stats.drift import (
     DriftScores,
     JensenShannon,
@@ -76,6 +76,7 @@ __all__ = [
     "CategoricalBinning",
     "ChiSquare",
     "DelayCounts",
+    "DelayCurve",
     "DelayLayout",
     "DriftScores",
     "EmptySample",

@@ -71,3 +71,61 @@ class DelayCounts(MergeableCounts[DelayLayout]):
 def delay_cells(seconds: Floats | Integers) -> NDArray[np.intp]:
     """The cell of each delay."""
     return DELAY_EDGES.searchsorted(seconds, side="left")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DelayCurve:
+    """Which share of the labels has come after how long, of those that come at all.
+
+    Young predictions can only have labels that came fast, so a plain histogram of delays knows the fast ones best. Here
+    each cell is compared with the faster ones among predictions that are old enough for it alone.
+
+    late, until: shape (102,), by cell: labels of this delay, and of this or a shorter one, both among predictions that
+    are older than the cell's end.
+    Source: Lynden-Bell (1971) for truncated samples; in insurance, the chain-ladder method.
+    """
+
+    late: Integers
+    until: Integers
+
+    @classmethod
+    def of(cls, ages: Floats, delays: Integers) -> DelayCurve:
+        """ages: seconds since each group of predictions, shape (groups,). delays: their labels, shape (groups, 102).
+
+        >>> curve = DelayCurve.of(np.array([100.0, 4.0]), np.array([[2] + [0] * 101, [2] + [0] * 101]))
+        >>> curve.n, curve.share_within(0.0)
+        (4, 1.0)
+        """
+        ends = np.append(DELAY_EDGES, np.inf)
+        old_enough = ages[:, None] >= np.where(np.arange(CELLS) == 0, 0.0, ends)[None, :]
+        # Labels that came later than the age that is asked about belong to another moment.
+        late = np.where(old_enough, delays, 0).sum(axis=0)
+        until = np.where(old_enough, np.cumsum(delays, axis=1), 0).sum(axis=0)
+        return cls(late.astype(np.int64), until.astype(np.int64))
+
+    @property
+    def n(self) -> int:
+        """Number of labels that the curve rests on."""
+        return int(self.until.max(initial=0))
+
+    @property
+    def shares(self) -> Floats:
+        """The share that has come by the end of each cell, shape (102,), ascending to 1."""
+        hazard = np.divide(self.late, self.until, out=np.zeros(CELLS), where=self.until > 0)
+        kept = np.cumprod((1.0 - hazard)[::-1])[::-1]
+        shares: Floats = np.append(kept[1:], 1.0)
+        return shares
+
+    def share_within(self, seconds: float) -> float:
+        """The share of the labels that comes within this time, in [0, 1]; 0 for negative times, 1 without labels."""
+        if seconds < 0.0:
+            return 0.0
+        whole = max(1, int(DELAY_EDGES.searchsorted(seconds, side="right")))
+        return float(self.shares[whole - 1])
+
+    def within(self, share: float) -> float:
+        """The delay, in seconds, by which this share of the labels has come: 0 at once, infinite beyond a year."""
+        cell = int(np.searchsorted(self.shares, share))
+        if cell == 0 or not self.n:
+            return 0.0
+        return float(DELAY_EDGES[cell]) if cell < len(DELAY_EDGES) else float("inf")

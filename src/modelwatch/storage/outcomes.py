@@ -197,3 +197,27 @@ def duplicates_in(connection: Connection, stream: StreamKey, start: int, end: in
             )
         ).scalar_one()
     )
+
+
+def delays_by_window(
+    connection: Connection, model: str, layouts: ModelLayouts, environment: str, version: str, span: Span
+) -> dict[int, Counts]:
+    """By start of the window, in seconds, the delays of a version's labels in the windows of a span."""
+    table = tables.outcome
+    place = layouts.of(version).outcome.parts["delays"].place
+    rows = connection.execute(
+        select(table.c.window_start, table.c.counts).where(
+            table.c.model == model,
+            table.c.environment == environment,
+            table.c.version == version,
+            table.c.segment == "",
+            table.c.generation == layouts.outcome_generation,
+            table.c.window_start >= span[0],
+            table.c.window_start < span[1],
+        )
+    )
+    found: dict[int, Counts] = {}
+    for start, raw in rows:
+        delays = decode_sparse(raw)[place]
+        found[start] = found[start] + delays if start in found else delays.copy()
+    return found

@@ -161,6 +161,15 @@ def windows_since(
     return [(row[0], int(row[1])) for row in connection.execute(query)]
 
 
+def predictions_in(connection: Connection, stream: StreamKey, start: int, end: int) -> int:
+    """How many predictions the stream has in windows that start in [start, end), in seconds."""
+    table = tables.profile
+    total = select(func.coalesce(func.sum(table.c.predictions), 0)).where(
+        *_of_stream(stream), table.c.window_start >= start, table.c.window_start < end
+    )
+    return int(connection.execute(total).scalar_one())
+
+
 def _of_stream(stream: StreamKey) -> list[ColumnElement[bool]]:
     table = tables.profile
     return [

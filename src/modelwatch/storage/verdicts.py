@@ -13,6 +13,8 @@ from modelwatch.storage import tables
 from modelwatch.storage.profiles import StreamKey
 
 DRIFT = "drift"
+PERFORMANCE = "performance"
+QUALITY = "quality"
 
 # The evidence is large and seldom asked for.
 _COLUMNS = [column for column in tables.verdict.c if column is not tables.verdict.c.evidence]

@@ -1,0 +1,59 @@
+"""The performance check: what the scheduler runs as labels come, and what anybody may ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+from sqlalchemy import Connection
+
+from modelwatch.monitoring.conclusions import Conclusion, encode_report
+from modelwatch.monitoring.conditions import Condition, advance
+from modelwatch.monitoring.performance.evidence import encode_performance, gather_performance
+from modelwatch.monitoring.performance.examining import (
+    PERFORMANCE_KINDS,
+    examine_performance,
+    performance_observations,
+    performance_report,
+)
+from modelwatch.monitoring.performance.reports import PerformanceReport
+from modelwatch.monitoring.performance.rules import PerformanceRules
+from modelwatch.monitoring.schedule import Point
+from modelwatch.storage import PERFORMANCE, Store, StreamKey
+
+RulesOf = Callable[[Connection, str], PerformanceRules]
+
+
+class PerformanceCheck:
+    """Whether the model is still right. rules_of: the rules of a model now."""
+
+    name = PERFORMANCE
+    kinds = PERFORMANCE_KINDS
+
+    def __init__(self, store: Store, rules_of: RulesOf) -> None:
+        self._store = store
+        self._rules_of = rules_of
+
+    def conclude(self, stream: StreamKey, point: Point, conditions: Sequence[Condition], now: int) -> Conclusion | None:
+        with self._store.read() as connection:
+            rules = self._rules_of(connection, stream.model)
+        if not rules.enabled:
+            return None
+        inputs = gather_performance(self._store, rules, stream, point.end, elapsed=point.elapsed)
+        examination = examine_performance(inputs)
+        report = performance_report(examination)
+        return Conclusion(
+            generation=inputs.evidence.generation,
+            severity=report.severity,
+            evidence=encode_performance(inputs.evidence),
+            report=encode_report(report),
+            conditions=advance(conditions, performance_observations(examination), rules, point.end),
+        )
+
+
+def check_performance(store: Store, rules: PerformanceRules, stream: StreamKey) -> PerformanceReport:
+    """The stream's performance now. Raises UnknownResource for a model that was never heard of."""
+    return performance_report(examine_performance(gather_performance(store, rules, stream, None)))
+
+
+decode_report = msgspec.json.Decoder(PerformanceReport).decode

@@ -1,0 +1,251 @@
+"""Everything that a performance report is computed from, read in one transaction and kept with the verdict."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+from sqlalchemy import Connection
+
+from modelwatch.config import BASE_WINDOW_SECONDS
+from modelwatch.errors import UnknownResource
+from modelwatch.monitoring.performance.maturity import EXPECTED_SHARE, LabelArrivals, lag_of
+from modelwatch.monitoring.performance.rules import PerformanceRules
+from modelwatch.monitoring.windows import Window, look_back
+from modelwatch.stats import DELAY_EDGES, DelayCurve, OutcomeLayout, decode_sparse, encode_sparse
+from modelwatch.storage import (
+    CALLS,
+    Counts,
+    ModelLayouts,
+    Store,
+    StoredOutcomes,
+    StreamKey,
+    carry_over,
+    delays_by_window,
+    generation_of,
+    last_window_end,
+    outcomes_for,
+    outcomes_in_force,
+    predictions_in,
+    read_layouts,
+    stale_days,
+    stale_outcome_days,
+    streams_of,
+    sum_outcomes,
+    sum_windows,
+    waiting_labels,
+)
+
+FORMAT = 1
+# Label delays are taken from so much of the past.
+DELAY_SPAN_SECONDS = 90 * 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class WindowCounts:
+    """What is known of one window. outcomes, calls: counts as sparse bytes, empty without any.
+
+    matured: whether it is one whose labels should have come; age: seconds from its end to the moment of the report.
+    """
+
+    window: Window
+    matured: bool
+    age: int
+    predictions: int
+    outcomes: bytes
+    calls: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PerformanceEvidence:
+    """What was asked, by which rules, and the counts that the answer is made of.
+
+    as_of: the end, in seconds, of what predictions and labels speak of. watermark: the end of the newest window with
+    predictions. elapsed: seconds of budget that the look may spend; None: those of an interval. reference: the id of
+    the outcome reference; None when the model has none, nor a layout.
+    """
+
+    stream: StreamKey
+    rules: PerformanceRules
+    generation: int
+    as_of: int
+    watermark: int
+    elapsed: int | None
+    streams: int
+    reference: str | None
+    arrivals: LabelArrivals
+    waiting: int
+    orphaned: int
+    windows: tuple[WindowCounts, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PerformanceInputs:
+    """Evidence with the reference that it names."""
+
+    evidence: PerformanceEvidence
+    reference: StoredOutcomes | None
+
+    @property
+    def layout(self) -> OutcomeLayout:
+        """What the counts are laid out by."""
+        return OutcomeLayout() if self.reference is None else self.reference.layout
+
+
+def gather_performance(
+    store: Store, rules: PerformanceRules, stream: StreamKey, as_of: int | None, *, elapsed: int | None = None
+) -> PerformanceInputs:
+    """Reads what the stream's performance as of this time is judged by.
+
+    as_of: seconds; None: the newest time that predictions speak of.
+    Raises UnknownResource for a model that was never heard of.
+    """
+    while True:
+        with store.read() as connection:
+            generation = generation_of(connection, stream.model)
+            if generation is None:
+                raise UnknownResource(f"No model named {stream.model!r} has sent predictions or has a reference.")
+            layouts = read_layouts(connection, stream.model, generation)
+            watermark = last_window_end(connection, stream.model, stream.environment, stream.version) or 0
+            moment = watermark if as_of is None else as_of
+            start = moment - DELAY_SPAN_SECONDS
+            stale = stale_days(connection, stream.model, generation, start, moment) or stale_outcome_days(
+                connection, stream.model, layouts.outcome_generation, start, moment
+            )
+            if not stale:
+                return _read(connection, rules, stream, layouts, moment, min(watermark, moment), elapsed)
+        carry_over(store, stream.model, start, moment)
+
+
+def _read(
+    connection: Connection,
+    rules: PerformanceRules,
+    stream: StreamKey,
+    layouts: ModelLayouts,
+    as_of: int,
+    watermark: int,
+    elapsed: int | None,
+) -> PerformanceInputs:
+    reference = outcomes_for(outcomes_in_force(connection, stream.model, layouts.generation), stream.version)
+    arrivals = arrivals_as_of(connection, stream, layouts, as_of)
+    windows = [(look_back(watermark, name), False) for name in rules.lookbacks]
+    mature_end = min(watermark, as_of - arrivals.lag)
+    windows += [(look_back(mature_end, name), True) for name in rules.lookbacks]
+    waiting = waiting_labels(connection, stream.model)
+    evidence = PerformanceEvidence(
+        stream=stream,
+        rules=rules,
+        generation=layouts.generation,
+        as_of=as_of,
+        watermark=watermark,
+        elapsed=elapsed,
+        streams=len(streams_of(connection, stream.model)),
+        reference=None if reference is None else reference.id,
+        arrivals=arrivals,
+        waiting=waiting.waiting,
+        orphaned=waiting.orphaned,
+        windows=window_counts(connection, stream, layouts, windows, as_of),
+    )
+    return PerformanceInputs(evidence, reference)
+
+
+def window_counts(
+    connection: Connection,
+    stream: StreamKey,
+    layouts: ModelLayouts,
+    windows: Sequence[tuple[Window, bool]],
+    as_of: int,
+) -> tuple[WindowCounts, ...]:
+    """The counts of each window; the flag says whether it is a matured one."""
+    spans = [(window.start, window.end) for window, _ in windows]
+    model, version, environment = stream
+    profiles = sum_windows(connection, model, layouts, environment, spans, version)
+    outcomes = sum_outcomes(connection, model, layouts, environment, spans, version)
+    place = layouts.of(version).slices.get(CALLS)
+    found = []
+    for (window, matured), slots, labelled in zip(windows, profiles, outcomes, strict=True):
+        slot, vector = slots.get(version), labelled.get(version)
+        calls = None if slot is None or place is None else slot.counts[place]
+        found.append(
+            WindowCounts(
+                window,
+                matured,
+                max(0, as_of - window.end),
+                0 if slot is None else slot.predictions,
+                b"" if vector is None else encode_sparse(vector),
+                b"" if calls is None else encode_sparse(calls),
+            )
+        )
+    return tuple(found)
+
+
+def arrivals_as_of(connection: Connection, stream: StreamKey, layouts: ModelLayouts, as_of: int) -> LabelArrivals:
+    """How the stream's labels come, from the predictions of the last months."""
+    model, version, environment = stream
+    span = (as_of - DELAY_SPAN_SECONDS, as_of)
+    delays = delays_by_window(connection, model, layouts, environment, version, span)
+    if not delays:
+        return LabelArrivals(0, None, None, None, 0, None, ())
+    # Windows are as old as their newest prediction.
+    ages = np.array([as_of - start - BASE_WINDOW_SECONDS for start in delays], dtype=np.float64).clip(0.0)
+    curve = DelayCurve.of(ages, np.array(list(delays.values())))
+    lag = lag_of(curve.within(EXPECTED_SHARE))
+    old = as_of - max(lag, BASE_WINDOW_SECONDS)
+    predictions = predictions_in(connection, stream, span[0], old)
+    labelled = sum(int(counts.sum()) for start, counts in delays.items() if start + BASE_WINDOW_SECONDS <= old)
+    shares = np.unique(np.stack([np.append([0.0], DELAY_EDGES[1:]), curve.shares[:-1]], axis=1), axis=0)
+    return LabelArrivals(
+        labels=sum(int(counts.sum()) for counts in delays.values()),
+        median=_finite(curve.within(0.5)),
+        p90=_finite(curve.within(0.9)),
+        p99=_finite(curve.within(0.99)),
+        lag=lag,
+        coverage=labelled / predictions if predictions else None,
+        shares=_steps(shares.tolist()),
+    )
+
+
+def _steps(shares: Sequence[Sequence[float]]) -> tuple[tuple[float, float], ...]:
+    """Where the share grows."""
+    steps: list[tuple[float, float]] = []
+    for seconds, share in shares:
+        if not steps or share > steps[-1][1]:
+            steps.append((seconds, share))
+    return tuple(steps)
+
+
+def _finite(seconds: float) -> float | None:
+    return seconds if np.isfinite(seconds) else None
+
+
+class _Document(msgspec.Struct):
+    format: int
+    evidence: PerformanceEvidence
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_Document).decode
+
+
+def encode_performance(evidence: PerformanceEvidence) -> bytes:
+    """Bytes that `decode_performance` turns back into the same evidence."""
+    return zlib.compress(_encode(_Document(FORMAT, evidence)), 6)
+
+
+def decode_performance(raw: bytes) -> PerformanceEvidence:
+    """The evidence of its bytes. Raises ValueError when they are none, or of a format that this release can't read."""
+    try:
+        document = _decode(zlib.decompress(raw))
+    except (zlib.error, msgspec.MsgspecError) as error:
+        raise ValueError(f"these are not the bytes of evidence: {error}") from error
+    if document.format != FORMAT:
+        raise ValueError(f"the evidence is of format {document.format}; this release reads format {FORMAT}")
+    return document.evidence
+
+
+def counts_of(raw: bytes) -> Counts | None:
+    """The counts of a window; None without any."""
+    return decode_sparse(raw) if raw else None

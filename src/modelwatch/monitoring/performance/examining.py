@@ -1,0 +1,263 @@
+"""From evidence to an examination: every watched metric in every matured window, and what to remember of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from modelwatch.findings import Finding, Kind
+from modelwatch.monitoring.observations import CALM_SHARE, Observation
+from modelwatch.monitoring.performance.evidence import PerformanceInputs, WindowCounts
+from modelwatch.monitoring.performance.judging import (
+    LABELS,
+    PRECEDENCE,
+    Judgement,
+    Severity,
+    Window,
+    judge_labels,
+    judge_metric,
+)
+from modelwatch.monitoring.performance.reporting import window_of, window_report
+from modelwatch.monitoring.performance.reports import ArrivalsReport, PerformanceReport
+from modelwatch.monitoring.windows import iso
+
+PERFORMANCE_KINDS: tuple[Kind, ...] = ("performance", "label_drift")
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """One window of an evaluation. judgements: by metric, of a matured window."""
+
+    found: WindowCounts
+    window: Window
+    judgements: dict[str, Judgement]
+
+    @property
+    def severity(self) -> Severity:
+        """The worst of the metrics."""
+        severities = [judgement.severity for judgement in self.judgements.values()]
+        return min(severities, key=PRECEDENCE.index, default="no_data")
+
+
+@dataclass(frozen=True, slots=True)
+class PerformanceExamination:
+    """All windows of an evaluation. alpha: the chance of a false alarm that each look took; nominal: that of a look
+    after a whole interval. subjects: how many metrics share the budget."""
+
+    inputs: PerformanceInputs
+    alpha: float
+    nominal: float
+    subjects: int
+    windows: tuple[Examined, ...]
+
+    @property
+    def matured(self) -> list[Examined]:
+        """The windows that are judged."""
+        return [each for each in self.windows if each.found.matured]
+
+
+def examine_performance(inputs: PerformanceInputs) -> PerformanceExamination:
+    """Judges every watched metric in every matured window."""
+    evidence, layout = inputs.evidence, inputs.layout
+    rules = evidence.rules
+    watched = () if layout.task is None else rules.watched(layout.task)
+    subjects = len(watched) + rules.label_drift
+    alpha = rules.alpha(subjects, evidence.streams, evidence.elapsed)
+    reference = None if inputs.reference is None else inputs.reference.counts
+    examined = []
+    for found in evidence.windows:
+        window = window_of(found, layout, evidence.arrivals)
+        judgements: dict[str, Judgement] = {}
+        if found.matured:
+            judgements = {name: judge_metric(name, reference, window, rules, alpha) for name in watched}
+            if rules.label_drift:
+                judgements[LABELS] = judge_labels(reference, window, rules, alpha)
+        examined.append(Examined(found, window, judgements))
+    return PerformanceExamination(inputs, alpha, rules.alpha(subjects, evidence.streams), subjects, tuple(examined))
+
+
+def performance_report(examination: PerformanceExamination) -> PerformanceReport:
+    """The examination as it is shown and kept."""
+    inputs, evidence, layout = examination.inputs, examination.inputs.evidence, examination.inputs.layout
+    reference, arrivals = inputs.reference, evidence.arrivals
+    counts = None if reference is None else reference.counts
+    matured = examination.matured
+    worst = {
+        name
+        for each in matured
+        for name, judgement in each.judgements.items()
+        if judgement.severity in ("warning", "alert")
+    }
+    model, version, environment = evidence.stream
+    return PerformanceReport(
+        model_name=model,
+        model_version=version,
+        environment=environment,
+        task=layout.task,
+        classes=list(layout.classes),
+        positive_class=layout.positive,
+        score_of=layout.score_of if layout.task == "binary" else None,
+        as_of=iso(evidence.as_of),
+        severity=min((each.severity for each in matured), key=PRECEDENCE.index, default="no_data"),
+        worst=sorted(worst),
+        reference_id=evidence.reference,
+        reference_labels=0 if counts is None else counts.n,
+        reference_state=None if reference is None else reference.state,
+        alpha=examination.alpha,
+        arrivals=ArrivalsReport(
+            labels=arrivals.labels,
+            median_seconds=arrivals.median,
+            p90_seconds=arrivals.p90,
+            p99_seconds=arrivals.p99,
+            lag_seconds=arrivals.lag,
+            coverage=arrivals.coverage,
+            waiting=evidence.waiting,
+            orphaned=evidence.orphaned,
+        ),
+        windows=[
+            window_report(each.found, each.window, arrivals, each.judgements, each.severity, counts)
+            for each in examination.windows
+        ],
+        reason=_why(examination),
+    )
+
+
+def performance_observations(examination: PerformanceExamination) -> list[Observation]:
+    """What was seen of each metric, by the window that speaks for it: the worst, of equally bad ones the longest."""
+    names = {name for each in examination.matured for name in each.judgements}
+    return [_observation(examination, name) for name in sorted(names)]
+
+
+def _observation(examination: PerformanceExamination, name: str) -> Observation:
+    kind = "label_drift" if name == LABELS else "performance"
+    reference = examination.inputs.evidence.reference or ""
+    looks = [each for each in examination.matured if name in each.judgements]
+    speaker = _spokesman(looks, name)
+    judgement = speaker.judgements[name]
+    if judgement.severity in ("warning", "alert"):
+        finding, severe = _finding(examination, speaker, name), _severe(examination, speaker, name)
+        return Observation(kind, name, reference, "drifted", False, finding, severe)
+    if judgement.severity != "stable":
+        return Observation(kind, name, reference, "undecided")
+    holding = next((each for each in looks if _holds(each.judgements[name], examination.nominal)), None)
+    if holding is None:
+        return Observation(kind, name, reference, "calm")
+    finding, severe = _finding(examination, holding, name), _severe(examination, holding, name)
+    return Observation(kind, name, reference, "calm", True, finding, severe)
+
+
+def _spokesman(looks: Sequence[Examined], name: str) -> Examined:
+    def rank(each: Examined) -> tuple[int, int]:
+        window = each.found.window
+        return PRECEDENCE.index(each.judgements[name].severity), window.start - window.end
+
+    return min(looks, key=rank)
+
+
+def _holds(judgement: Judgement, nominal: float) -> bool:
+    if judgement.loss is None or judgement.threshold is None or judgement.p_value is None:
+        return False
+    return judgement.loss >= CALM_SHARE * judgement.threshold and judgement.p_value < nominal
+
+
+def _severe(examination: PerformanceExamination, look: Examined, name: str) -> Finding | None:
+    """The finding as an alert, for as long as an alert is not clearly over."""
+    judgement = look.judgements[name]
+    finding = _finding(examination, look, name)
+    if judgement.severity == "alert":
+        return finding
+    severe_from = severe_threshold(judgement, name, examination)
+    if judgement.loss is None or severe_from is None or judgement.loss < CALM_SHARE * severe_from:
+        return None
+    return replace(finding, severity="alert")
+
+
+def severe_threshold(judgement: Judgement, name: str, examination: PerformanceExamination) -> float | None:
+    """From which loss on a warning is an alert."""
+    if judgement.threshold is None:
+        return None
+    if name == LABELS:
+        rules = examination.inputs.evidence.rules
+        if examination.inputs.layout.task == "regression":
+            return 0.5
+        return rules.psi_alert
+    return 2.0 * judgement.threshold
+
+
+def _finding(examination: PerformanceExamination, look: Examined, name: str) -> Finding:
+    judgement, evidence = look.judgements[name], examination.inputs.evidence
+    reference = examination.inputs.reference
+    window = look.found.window
+    labels = name == LABELS
+    return Finding(
+        kind="label_drift" if labels else "performance",
+        subject=name,
+        severity="alert" if judgement.severity == "alert" else "warning",
+        since=evidence.as_of,
+        score_name=_score_name(name, judgement, examination),
+        score=judgement.loss or 0.0,
+        threshold=judgement.threshold or 0.0,
+        p_value=judgement.p_value,
+        alpha=judgement.alpha,
+        sample_size=look.window.counts.n,
+        reference_size=0 if reference is None else reference.counts.n,
+        window_start=window.start,
+        window_end=window.end,
+        lookback=window.lookback,
+        detail=_detail(name, judgement, look, examination),
+    )
+
+
+def _score_name(name: str, judgement: Judgement, examination: PerformanceExamination) -> str:
+    if name == LABELS:
+        return "shift of the mean target" if examination.inputs.layout.task == "regression" else "PSI"
+    return f"shortfall of {name}" if judgement.by_limit else f"loss of {name}"
+
+
+def _detail(name: str, judgement: Judgement, look: Examined, examination: PerformanceExamination) -> str:
+    estimate = judgement.estimate
+    if name == LABELS:
+        return _what_moved(look, examination, judgement)
+    now = _number(estimate.value)
+    if estimate.low is not None and estimate.high is not None:
+        now += f" ({_number(estimate.low)} to {_number(estimate.high)})"
+    if judgement.by_limit:
+        return f"{name} {now}, the limit is {_number(examination.inputs.evidence.rules.limits[name])}"
+    return f"{name} {_number(judgement.reference)} in the reference, {now} now"
+
+
+def _what_moved(look: Examined, examination: PerformanceExamination, judgement: Judgement) -> str:
+    reference = examination.inputs.reference
+    now = look.window.counts.confusion
+    before = None if reference is None else reference.counts.confusion
+    if before is None or now is None:
+        return f"mean target {_number(judgement.reference)} in the reference, {_number(judgement.estimate.value)} now"
+    old, new = before.matrix.sum(axis=1), now.matrix.sum(axis=1)
+    shares = [(row / old.sum(), own / new.sum()) for row, own in zip(old.tolist(), new.tolist(), strict=True)]
+    place = max(range(len(shares)), key=lambda index: abs(shares[index][1] - shares[index][0]))
+    name = (*before.layout.classes, "any other class")[place]
+    return f"{name}: {_percent(shares[place][0])} of the reference's labels, {_percent(shares[place][1])} now"
+
+
+def _number(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4g}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _why(examination: PerformanceExamination) -> str | None:
+    evidence, layout = examination.inputs.evidence, examination.inputs.layout
+    if not evidence.arrivals.labels:
+        return "No labels have come for this model's predictions: POST them to /api/v1/ground-truth."
+    if layout.task is None:
+        return "Too few labels to tell what the model predicts; 20 are needed, of two classes, or of numbers."
+    if examination.inputs.reference is not None and not examination.inputs.reference.counts.n:
+        return (
+            "The reference has no labels, so nothing is compared: set one with the columns prediction and ground_truth,"
+            " or limits in the model's monitor."
+        )
+    return None

@@ -1,0 +1,213 @@
+"""From the labelled counts of a reference and of a window to judgements: worse by enough to matter, and not by chance.
+
+Pure: counts and rules in, judgements out. An immature window decides nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from modelwatch.monitoring.performance.rules import LOSSES, PerformanceRules
+from modelwatch.stats import OutcomeCounts, chi_square_homogeneity, psi
+from modelwatch.stats.performance import (
+    Estimate,
+    RegressionCounts,
+    Worsening,
+    performance,
+    worsening,
+    worsening_metrics,
+)
+from modelwatch.stats.performance.worsening import Part, tail
+
+Severity = Literal["stable", "warning", "alert", "immature", "insufficient_data", "no_reference", "no_data"]
+
+# Worst first: the order in which one of several look-backs speaks for a metric.
+PRECEDENCE: tuple[Severity, ...] = (
+    "alert",
+    "warning",
+    "stable",
+    "immature",
+    "insufficient_data",
+    "no_data",
+    "no_reference",
+)
+SEVERE = 2.0
+LABELS = "ground_truth"
+# How far the mean of a regression's targets may move, in standard deviations of the reference.
+TARGET_WARNING, TARGET_ALERT = 0.25, 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """One metric in one window. Fields are None where they are not defined; `reason` says why.
+
+    loss: how much worse than the reference, or than the limit. threshold: the loss that matters; beyond a limit 0.
+    by_limit: the user's limit is crossed, whatever the reference says.
+    """
+
+    name: str
+    severity: Severity
+    estimate: Estimate
+    reference: float | None
+    change: float | None
+    loss: float | None
+    threshold: float | None
+    p_value: float | None
+    alpha: float
+    by_limit: bool
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The labelled rows of a window. immature: why it is not to be judged; None when it is."""
+
+    counts: OutcomeCounts
+    metrics: dict[str, Estimate]
+    immature: str | None
+
+    @classmethod
+    def of(cls, counts: OutcomeCounts, immature: str | None) -> Window:
+        """The window with its metrics computed."""
+        return cls(counts, metrics_of(counts), immature)
+
+
+def metrics_of(counts: OutcomeCounts) -> dict[str, Estimate]:
+    """Every metric of these counts by its name."""
+    return {name: found for family in counts.families() for name, found in performance(family).items()}
+
+
+def judge_metric(
+    name: str, reference: OutcomeCounts | None, window: Window, rules: PerformanceRules, alpha: float
+) -> Judgement:
+    """The judgement on one metric of a window, against the reference and against the user's limit."""
+    estimate = window.metrics.get(name, Estimate(None, reason="the task has no such metric"))
+    nothing = _nothing(name, estimate, window, rules, alpha)
+    if nothing is not None:
+        return nothing
+    beyond = _beyond_limit(name, estimate, rules.limits.get(name))
+    if beyond is not None:
+        return Judgement(name, "alert", estimate, None, None, beyond, 0.0, None, alpha, True, None)
+    compared = None if reference is None or not reference.n else _compared(name, reference, window.counts)
+    if compared is None or reference is None:
+        reason = "The reference has no labels: nothing to compare with."
+        severity: Severity = "stable" if name in rules.limits else "no_reference"
+        return _undecided(name, severity, estimate, alpha, reason)
+    if compared.loss is None or compared.reference is None:
+        return _undecided(name, "insufficient_data", estimate, alpha, compared.reason)
+    threshold = threshold_of(name, compared.reference, reference, rules)
+    worse = compared.loss >= threshold and compared.p_value < alpha
+    severity = "stable" if not worse else "alert" if compared.loss >= SEVERE * threshold else "warning"
+    return Judgement(
+        name,
+        severity,
+        estimate,
+        compared.reference,
+        compared.change,
+        compared.loss,
+        threshold,
+        compared.p_value,
+        alpha,
+        False,
+        None if worse else _why_stable(compared, threshold, alpha),
+    )
+
+
+def threshold_of(name: str, value: float, reference: OutcomeCounts, rules: PerformanceRules) -> float:
+    """The loss of a metric from which on it matters. value: that of the reference."""
+    if name not in LOSSES:
+        return rules.tolerance
+    if name == "mean_error" and reference.regression is not None:
+        # A share of nearly nothing is nothing: the bias is measured by the size of the errors.
+        errors = reference.regression.absolute_errors.mean * reference.regression.layout.scale
+        return rules.relative_tolerance * errors
+    return rules.relative_tolerance * abs(value)
+
+
+def judge_labels(reference: OutcomeCounts | None, window: Window, rules: PerformanceRules, alpha: float) -> Judgement:
+    """Whether the truth itself has moved: the shares of the classes, or the mean of the targets."""
+    n = window.counts.n
+    estimate = Estimate(None, n=n)
+    nothing = _nothing(LABELS, estimate, window, rules, alpha)
+    if nothing is not None:
+        return nothing
+    if reference is None or not reference.n:
+        return _undecided(LABELS, "no_reference", estimate, alpha, "The reference has no labels.")
+    if reference.regression is not None and window.counts.regression is not None:
+        score, p_value, before, now = _target_shift(reference.regression, window.counts.regression)
+        limits = (TARGET_WARNING, TARGET_ALERT)
+    elif reference.confusion is not None and window.counts.confusion is not None:
+        truth, known = window.counts.confusion.matrix.sum(axis=1), reference.confusion.matrix.sum(axis=1)
+        if not truth.sum() or not known.sum():
+            return _undecided(LABELS, "insufficient_data", estimate, alpha, "No row is of a known class.")
+        score, p_value = psi(known, truth), chi_square_homogeneity(known, truth).joint_p_value
+        limits, before, now = (rules.psi_warning, rules.psi_alert), None, None
+    else:
+        return _undecided(LABELS, "no_reference", estimate, alpha, "Nothing is known about the classes yet.")
+    moved = score >= limits[0] and p_value < alpha
+    severity: Severity = "stable" if not moved else "alert" if score >= limits[1] else "warning"
+    threshold = limits[1] if severity == "alert" else limits[0]
+    change = None if before is None or now is None else now - before
+    return Judgement(
+        LABELS, severity, Estimate(now, n=n), before, change, score, threshold, p_value, alpha, False, None
+    )
+
+
+def _nothing(name: str, estimate: Estimate, window: Window, rules: PerformanceRules, alpha: float) -> Judgement | None:
+    n = window.counts.n
+    if not n:
+        return _undecided(name, "no_data", estimate, alpha, "No labelled predictions in this window.")
+    if window.immature is not None:
+        return _undecided(name, "immature", estimate, alpha, window.immature)
+    if n < rules.min_samples:
+        reason = f"{n} of at least {rules.min_samples} labelled predictions: {rules.min_samples - n} more are needed."
+        return _undecided(name, "insufficient_data", estimate, alpha, reason)
+    return None
+
+
+def _undecided(name: str, severity: Severity, estimate: Estimate, alpha: float, reason: str | None) -> Judgement:
+    return Judgement(name, severity, estimate, None, None, None, None, None, alpha, False, reason)
+
+
+def _compared(name: str, reference: OutcomeCounts, current: OutcomeCounts) -> Worsening | None:
+    for before, after in zip(reference.families(), current.families(), strict=True):
+        if name in worsening_metrics(before):
+            return worsening(name, before, after)
+    return None
+
+
+def _beyond_limit(name: str, estimate: Estimate, limit: float | None) -> float | None:
+    """How far the interval's near end is beyond the limit; None when it is not wholly beyond."""
+    if limit is None or estimate.value is None or estimate.low is None or estimate.high is None:
+        return None
+    if name in LOSSES:
+        near = min(abs(estimate.low), abs(estimate.high)) if estimate.low * estimate.high > 0.0 else 0.0
+        return abs(estimate.value) - limit if near > limit else None
+    return limit - estimate.value if estimate.high < limit else None
+
+
+def _why_stable(compared: Worsening, threshold: float, alpha: float) -> str | None:
+    assert compared.loss is not None
+    if compared.loss >= threshold:
+        chance = f"p = {compared.p_value:.2g} (needs {alpha:.2g})"
+        return f"Worse by {compared.loss:.3g}, but as much by chance with {chance}."
+    if compared.p_value < alpha:
+        return f"A real loss (p = {compared.p_value:.2g}), but smaller than the tolerance of {threshold:.3g}."
+    return compared.reason
+
+
+def _target_shift(reference: RegressionCounts, current: RegressionCounts) -> tuple[float, float, float, float]:
+    """The shift of the mean target in standard deviations, its two-sided p-value, and both means."""
+    before, now = reference.targets, current.targets
+    layout = reference.layout
+    spread = math.sqrt(before.variance)
+    difference = now.mean - before.mean
+    parts = (Part(before.variance, before.n), Part(max(before.variance, now.variance), now.n))
+    p_value = min(1.0, 2.0 * tail(abs(difference), parts))
+    score = abs(difference) / spread if spread else (0.0 if not difference else np.inf)
+    means = (before.mean * layout.scale + layout.center, now.mean * layout.scale + layout.center)
+    return (min(float(score), 1e9), p_value, *means)

@@ -1,0 +1,83 @@
+"""Whether the labels of a window have come: they are late, and a window without them says nothing about the model."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from modelwatch.config import BASE_WINDOW_SECONDS
+
+# A window is mature when so much of what is expected of it should have come, and so much of that has.
+EXPECTED_SHARE = 0.9
+ARRIVED_SHARE = 0.8
+LONGEST_LAG_SECONDS = 366 * 86_400
+
+
+class LabelArrivals(msgspec.Struct, frozen=True):
+    """How the labels of a stream come, as far as it can be told at some moment.
+
+    labels: how many this rests on. median, p90, p99: seconds after the prediction; None beyond a year, or without
+    labels. lag: seconds after which most of the labels that come at all have come, in whole base windows. coverage: the
+    share of predictions that get a label in the end, None when none is old enough to tell. shares: by seconds since
+    the prediction, the share of the labels that has come.
+    """
+
+    labels: int
+    median: float | None
+    p90: float | None
+    p99: float | None
+    lag: int
+    coverage: float | None
+    shares: tuple[tuple[float, float], ...]
+
+    def share_within(self, seconds: float) -> float:
+        """The share of the labels that comes within this time; 1 without labels."""
+        found = 0.0 if self.shares else 1.0
+        for upto, share in self.shares:
+            if upto > max(seconds, 0.0):
+                break
+            found = share
+        return found
+
+
+def lag_of(delay: float) -> int:
+    """How far evaluations stay behind, in whole base windows, for labels that mostly come within this delay.
+
+    >>> lag_of(0.0), lag_of(64.0), lag_of(301.0), lag_of(math.inf) // 86_400
+    (0, 300, 600, 366)
+    """
+    bounded = min(delay, LONGEST_LAG_SECONDS)
+    return math.ceil(bounded / BASE_WINDOW_SECONDS) * BASE_WINDOW_SECONDS
+
+
+def immaturity(arrivals: LabelArrivals, age: float, predictions: int, labelled: int) -> str | None:
+    """Why a window is not to be judged yet; None when it is mature. age: seconds since its end.
+
+    >>> arrivals = LabelArrivals(100, 60.0, 3_600.0, 7_200.0, 3_600, 0.5, ((0.0, 0.1), (3_600.0, 0.95)))
+    >>> immaturity(arrivals, 60.0, 1_000, 50)
+    'about 10 % of the labels that will come have come: most come within 1 h'
+    >>> immaturity(arrivals, 7_200.0, 1_000, 100)
+    '100 labels have come of about 475 that are usual by now'
+    >>> immaturity(arrivals, 7_200.0, 1_000, 470) is None
+    True
+    """
+    share = arrivals.share_within(age)
+    if share < EXPECTED_SHARE:
+        return (
+            f"about {share:.0%} of the labels that will come have come: most come within {_time(arrivals.lag)}".replace(
+                "%", " %"
+            )
+        )
+    if arrivals.coverage is not None:
+        expected = predictions * arrivals.coverage * share
+        if labelled < ARRIVED_SHARE * expected:
+            return f"{labelled} labels have come of about {expected:.0f} that are usual by now"
+    return None
+
+
+def _time(seconds: int) -> str:
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{round(seconds / size)} {unit}"
+    return f"{seconds} s"

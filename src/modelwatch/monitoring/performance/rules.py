@@ -1,0 +1,71 @@
+"""The rules that a model's performance is judged by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from modelwatch.monitoring.budget import alpha_of_look
+from modelwatch.monitoring.rules import DriftRules
+from modelwatch.stats import Task
+
+LOOKBACKS = ("1h", "24h", "7d")
+WATCHED: dict[Task, tuple[str, ...]] = {
+    "binary": ("accuracy", "precision", "recall", "f1", "roc_auc", "log_loss"),
+    "multiclass": ("accuracy", "f1_macro", "log_loss"),
+    "regression": ("mae", "rmse", "mean_error"),
+}
+# Of these, less is better.
+LOSSES = frozenset({"log_loss", "brier", "mae", "rmse", "mape", "mean_error"})
+
+
+@dataclass(frozen=True, slots=True)
+class PerformanceRules:
+    """When a loss of performance matters. Times in seconds.
+
+    metrics: what is watched; None: what is usual for the task. tolerance: the loss that matters, of shares and areas;
+    relative_tolerance: of losses and errors, as a share of the reference's. limits: by metric, the worst value that is
+    ever right. alarms_needed and the others: as for drift.
+    """
+
+    budget: float
+    check_interval: int
+    tolerance: float = 0.02
+    relative_tolerance: float = 0.1
+    metrics: tuple[str, ...] | None = None
+    limits: Mapping[str, float] = field(default_factory=dict)
+    lookbacks: tuple[str, ...] = LOOKBACKS
+    min_samples: int = 100
+    label_drift: bool = True
+    psi_warning: float = 0.1
+    psi_alert: float = 0.25
+    enabled: bool = True
+    alarms_needed: int = 1
+    alarms_among: int = 1
+    resolve_after: int = 2
+
+    @classmethod
+    def of(cls, drift: DriftRules, tolerance: float) -> PerformanceRules:
+        """The rules of a model without a monitor; what they share with drift is as there."""
+        return cls(
+            budget=drift.budget,
+            check_interval=drift.check_interval,
+            tolerance=tolerance,
+            min_samples=drift.min_samples,
+            psi_warning=drift.psi_warning,
+            psi_alert=drift.psi_alert,
+        )
+
+    def watched(self, task: Task) -> tuple[str, ...]:
+        """The metrics that are watched in a task, those with a limit among them."""
+        chosen = WATCHED[task] if self.metrics is None else self.metrics
+        return tuple(dict.fromkeys((*chosen, *sorted(self.limits))))
+
+    def alpha(self, subjects: int, streams: int, elapsed: int | None = None) -> float:
+        """The chance of a false alarm that one look at one metric may take. elapsed: seconds since the look before; the
+        interval if None."""
+        seconds = self.check_interval if elapsed is None else min(elapsed, self.check_interval)
+        looked_at = max(subjects, 1) * max(streams, 1)
+        return alpha_of_look(
+            "performance", self.budget, subjects=looked_at, lookbacks=len(self.lookbacks), seconds=seconds
+        )
