@@ -35,6 +35,7 @@ from modelwatch.errors import SettingsError
 from modelwatch.exposition import Exposition
 from modelwatch.ingest import Batcher
 from modelwatch.monitoring import Chores, DriftRules, Evaluator, Housekeeping, Lease
+from modelwatch.monitoring.performance import PerformanceCheck, PerformanceRules
 from modelwatch.storage import Ledger, Store, monitor_of, put_monitor
 from modelwatch.storage.migrations import migrate
 from modelwatch.web import build_pages
@@ -43,6 +44,7 @@ from modelwatch.web import build_pages
 SWITCH_INTERVAL_SECONDS = 0.0005
 # The lease is renewed and the other chores have their turn after each round of evaluations.
 LONGEST_ROUND_SECONDS = 4.0
+SECONDS_PER_DAY = 86_400
 
 log = logging.getLogger(__name__)
 
@@ -168,7 +170,14 @@ def build_service(settings: Settings) -> ASGIApp:
         new_id=new_id,
         provisional_size=settings.provisional_reference_size,
         rotation_seconds=settings.writer_rotation_seconds,
+        label_seconds=settings.reference_data_window_days * SECONDS_PER_DAY,
     )
+    performance = PerformanceRules.of(rules, settings.performance_tolerance)
+
+    def performance_rules(connection: Connection, model: str) -> PerformanceRules:
+        monitor = monitor_of(connection, model)
+        return performance.with_monitor(None if monitor is None else monitor.config)
+
     evaluator = Evaluator(
         store,
         rules,
@@ -177,6 +186,7 @@ def build_service(settings: Settings) -> ASGIApp:
         timer=time.perf_counter,
         new_id=new_id,
         round_seconds=min(LONGEST_ROUND_SECONDS, settings.lease_seconds / 3),
+        label_check=PerformanceCheck(store, performance_rules),
     )
     chores = Chores(
         store,
@@ -193,6 +203,7 @@ def build_service(settings: Settings) -> ASGIApp:
         batcher=batcher,
         decoder=Decoder(Limits.of(settings), microseconds_now, new_id),
         rules=rules,
+        performance=performance,
         metrics=exposition,
         clock=microseconds_now,
         new_id=new_id,

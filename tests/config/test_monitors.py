@@ -62,7 +62,13 @@ def test_every_key_is_documented_and_in_the_example(repository: Path) -> None:
     schema = monitor_schema()
     parts = {"": schema, **schema["$defs"]}
     names = {name for part in parts.values() for name in part.get("properties", {})}
-    sections = {"schedule": "ScheduleConfig", "drift": "DriftConfig", "alerts": "AlertsConfig"}
+    sections = {
+        "schedule": "ScheduleConfig",
+        "drift": "DriftConfig",
+        "performance": "PerformanceConfig",
+        "quality": "QualityConfig",
+        "alerts": "AlertsConfig",
+    }
     rows = set(re.findall(r"`([a-z_.]+)`", "".join(re.findall(r"^\| (`.*?) \|", text, re.MULTILINE))))
     assert rows == {
         *(schema["properties"].keys() - sections.keys()),
@@ -100,7 +106,11 @@ def test_durations_come_back_as_they_were(number: int, unit: str) -> None:
     ("document", "pointer", "says"),
     [
         ({"drfit": {}}, "/drfit", "did you mean drift?"),
-        ({"zzz": {}}, "/zzz", "known here: alerts, budget, drift, labels, model, positive_class, schedule"),
+        (
+            {"zzz": {}},
+            "/zzz",
+            "known here: alerts, budget, drift, labels, model, performance, positive_class, quality, schedule",
+        ),
         ({"schedule": {"evry": "1h"}}, "/schedule/evry", "did you mean every?"),
         ({"drift": {"psi_warnin": 0.1}}, "/drift/psi_warnin", "did you mean psi_warning?"),
         ({"drift": {"persistence": {"alarm": 1, "of": 1}}}, "/drift/persistence/alarm", "did you mean alarms?"),
@@ -192,6 +202,15 @@ def test_durations_come_back_as_they_were(number: int, unit: str) -> None:
         (quiet(timezone="Europe"), "/alerts/quiet_hours/0/timezone", "IANA"),
         (quiet(timezone="../../etc/passwd"), "/alerts/quiet_hours/0/timezone", "IANA"),
         (quiet(timezone=2), "/alerts/quiet_hours/0/timezone", "IANA"),
+        ({"performance": {"metrics": ["acuracy"]}}, "/performance/metrics/0", "Expected 'accuracy'"),
+        ({"performance": {"limits": {"auc": 0.5}}}, "/performance/limits/auc", "Expected 'accuracy'"),
+        ({"performance": {"limits": {"mae": "3"}}}, "/performance/limits/mae", "Expected a number"),
+        ({"performance": {"tolerance": 0}}, "/performance/tolerance", "Expected more than 0"),
+        ({"quality": {"duplicates": True}}, "/quality/duplicates", "or false"),
+        ({"quality": {"duplicates": 2}}, "/quality/duplicates", "at most 1"),
+        ({"quality": {"freshness": "5m"}}, "/quality/freshness", "Expected 15m to"),
+        ({"quality": {"freshness": 900}}, "/quality/freshness", "a unit"),
+        ({"quality": {"factor": 1}}, "/quality/factor", "Expected more than 1"),
         ([], "", "Expected an object"),
         ("text", "", "Expected an object"),
         (None, "", "Expected an object"),
@@ -219,7 +238,7 @@ def test_all_problems_are_said_at_once() -> None:
         "labels": {"kind": "x"},
         "drift": {"psi_warning": 1, "psi_alert": 0.5, "resolve_after": 0, "features": {"a": {"psi_alert": -1}}},
         "schedule": {"every": "x"},
-        "alerts": {"routes": [{"channels": ["a"], "when": {"kind": ["volume"]}}]},
+        "alerts": {"routes": [{"channels": ["a"], "when": {"kind": ["loudness"]}}]},
     }
     # A list whose only item is wrong is not said to be too short as well.
     assert set(problems(wrong)) == {

@@ -68,6 +68,8 @@ QUIET_HOURS = st.fixed_dictionaries(
         "severity": SEVERITIES,
     },
 )
+SHARES = st.floats(0.001, 1)
+METRICS = st.sampled_from(["accuracy", "f1", "log_loss", "mae", "f1_macro"])
 CONFIGS = st.fixed_dictionaries(
     {},
     optional={
@@ -87,6 +89,32 @@ CONFIGS = st.fixed_dictionaries(
             score=st.booleans(),
             latency=st.booleans(),
             features=st.dictionaries(NAME, some(**THRESHOLDS), max_size=3),
+        ),
+        "performance": some(
+            enabled=st.booleans(),
+            metrics=st.lists(METRICS, max_size=3),
+            tolerance=SHARES,
+            relative_tolerance=st.floats(0.01, 100),
+            limits=st.dictionaries(METRICS, st.floats(-1e6, 1e6), max_size=3),
+            lookbacks=st.lists(st.sampled_from(["1h", "24h", "7d"]), min_size=1, unique=True),
+            min_samples=st.integers(1, 10**9),
+            label_drift=st.booleans(),
+            persistence=PERSISTENCE,
+            resolve_after=st.integers(1, 100),
+        ),
+        "quality": some(
+            enabled=st.booleans(),
+            min_rise=SHARES,
+            factor=st.floats(1.01, 100),
+            min_samples=st.integers(1, 10**9),
+            leave_out=st.lists(NAME, max_size=3),
+            sentinels=st.booleans(),
+            schema=st.booleans(),
+            duplicates=SHARES | st.just(False),
+            volume=st.booleans(),
+            freshness=st.booleans() | st.sampled_from(["15m", "2h", "3d"]),
+            persistence=PERSISTENCE,
+            resolve_after=st.integers(1, 100),
         ),
         "alerts": some(
             channels=CHANNELS,

@@ -10,7 +10,7 @@ from modelwatch.alerting.alerts import MICROSECONDS, SERVICE, Alert, Change, Mem
 from modelwatch.alerting.notices import Event, Notice, NoticeMember
 from modelwatch.alerting.routing import AlertPolicy
 from modelwatch.alerting.text import clipped, moment, number, span
-from modelwatch.findings import Finding
+from modelwatch.findings import Finding, Kind
 
 NAMED = 10
 NAMED_IN_TITLE = 2
@@ -21,10 +21,21 @@ LONGEST_LABEL = 512
 LONGEST_DETAIL = 240
 LONGEST_NOTE = 2_000
 
-KINDS = {
+KINDS: dict[Kind, str] = {
     "feature_drift": "Feature drift",
     "prediction_drift": "Prediction drift",
     "latency_drift": "Latency drift",
+    "performance": "Performance loss",
+    "label_drift": "Label drift",
+    "data_quality": "Unsound data",
+    "volume": "Unusual volume",
+    "freshness": "Silence",
+}
+# What a finding counts.
+COUNTED: dict[Kind, str] = {
+    "performance": "labelled predictions",
+    "label_drift": "labelled predictions",
+    "volume": "predictions",
 }
 
 
@@ -143,11 +154,17 @@ def _at_length(member: Member) -> Iterable[str]:
     finding = member.finding
     yield f"{_name(member)}: {clipped(finding.detail, LONGEST_DETAIL).rstrip('.')}."
     yield f"{_score(finding)}, since {moment(finding.since * MICROSECONDS)}."
+    if finding.kind == "freshness":
+        return
     if finding.holding:
         yield "It has come down since, but has not been calm for long enough."
     window = f"{moment(finding.window_start * MICROSECONDS)} to {moment(finding.window_end * MICROSECONDS)}"
     looked_at = f"the {finding.lookback} to {moment(finding.window_end * MICROSECONDS)}" if finding.lookback else window
-    yield f"Compared were {finding.sample_size:,} values of {looked_at} with a reference of {finding.reference_size:,}."
+    counted = f"{finding.sample_size:,} {COUNTED.get(finding.kind, 'values')} of {looked_at}"
+    if finding.reference_size:
+        yield f"Compared were {counted} with a reference of {finding.reference_size:,}."
+    else:
+        yield f"Looked at were {counted}."
     yield from _how_sure(finding)
 
 
@@ -171,6 +188,8 @@ def _in_short(member: Member) -> str:
 
 def _score(finding: Finding) -> str:
     name = clipped(finding.score_name, LONGEST_NAME)
+    if not finding.threshold:
+        return f"{name} is {number(finding.score)}"
     return f"{name} is {number(finding.score)} (threshold for {finding.severity}: {number(finding.threshold)})"
 
 

@@ -86,7 +86,7 @@ def check_json(content_type: bytes) -> None:
     kind = content_type.split(b";", 1)[0].strip().lower()
     if kind != b"application/json" and not kind.endswith(b"+json"):
         given = content_type.decode("latin-1")[:80]
-        raise UnsupportedContent(f"A prediction is sent as application/json, not as {given!r}.")
+        raise UnsupportedContent(f"This is sent as application/json, not as {given!r}.")
 
 
 def _json_headers(content: bytes) -> RawHeaders:

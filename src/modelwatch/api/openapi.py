@@ -12,7 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from modelwatch.api.problems import Problem
 from modelwatch.api.wire.actions import ActionBody, ActorBody, SilenceBody
 from modelwatch.config.monitors import MonitorConfig
-from modelwatch.events import DriftCheckBody, PredictionBody, ReferenceBody
+from modelwatch.events import DriftCheckBody, GroundTruthBody, PredictionBody, ReferenceBody
 
 REF = "#/components/schemas/{name}"
 NDJSON = "application/x-ndjson"
@@ -26,6 +26,12 @@ class PredictionBatchBody(msgspec.Struct):
     """Many predictions in one object."""
 
     predictions: list[PredictionBody]
+
+
+class GroundTruthBatchBody(msgspec.Struct):
+    """Many labels in one object."""
+
+    ground_truths: list[GroundTruthBody]
 
 
 _answer_types: set[type] = {Problem}
@@ -91,6 +97,12 @@ PREDICTION_EXAMPLE = {
     "prediction_probability": 0.92,
     "latency_ms": 45.2,
 }
+LABEL_EXAMPLE = {
+    "model_name": "fraud_detection_v2",
+    "prediction_id": "pred-12345",
+    "ground_truth": "fraud",
+    "timestamp": "2026-01-02T09:30:00Z",
+}
 REFERENCE_EXAMPLE = {
     "model_name": "fraud_detection_v2",
     "feature_name": "transaction_amount",
@@ -112,6 +124,22 @@ BATCH_CONTENT = {
         NDJSON: _binary("One prediction in JSON on each line."),
         ARROW: _binary("An Arrow IPC stream with a column for each feature."),
         PARQUET: _binary("A Parquet file with a column for each feature."),
+    },
+}
+JSON_LABEL = {
+    "required": True,
+    "content": {"application/json": {"schema": _ref(GroundTruthBody), "example": LABEL_EXAMPLE}},
+}
+LABELS_CONTENT = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": {"anyOf": [{"type": "array", "items": _ref(GroundTruthBody)}, _ref(GroundTruthBatchBody)]},
+            "example": {"ground_truths": [LABEL_EXAMPLE]},
+        },
+        NDJSON: _binary("One label in JSON on each line."),
+        ARROW: _binary("An Arrow IPC stream with the columns prediction_id, ground_truth, timestamp, model_name."),
+        PARQUET: _binary("A Parquet file with the columns prediction_id, ground_truth, timestamp, model_name."),
     },
 }
 REFERENCE_CONTENT = {
@@ -194,6 +222,8 @@ METRICS_CONTENT: Responses = {
 BODY_TYPES = (
     PredictionBody,
     PredictionBatchBody,
+    GroundTruthBody,
+    GroundTruthBatchBody,
     ReferenceBody,
     DriftCheckBody,
     ActionBody,

@@ -13,6 +13,7 @@ from modelwatch.api.wire import Decoder
 from modelwatch.config import Settings
 from modelwatch.ingest import Batcher
 from modelwatch.monitoring import DriftRules
+from modelwatch.monitoring.performance import PerformanceRules
 from modelwatch.storage import Store
 
 
@@ -35,6 +36,7 @@ class ServiceState:
     batcher: Batcher
     decoder: Decoder
     rules: DriftRules
+    performance: PerformanceRules
     metrics: Metrics
     alerts: AlertBook
     dispatch: Dispatch

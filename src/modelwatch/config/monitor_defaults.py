@@ -11,6 +11,11 @@ from modelwatch.config.monitors import MonitorConfig, as_document, settled_thres
 from modelwatch.config.settings import Settings
 
 RESOLVE_AFTER = 2
+RELATIVE_TOLERANCE = 0.1
+PERFORMANCE_LOOKBACKS = ("1h", "24h", "7d")
+QUALITY_MIN_RISE = 0.05
+QUALITY_FACTOR = 3.0
+QUALITY_DUPLICATES = 0.1
 FLAPPING_WINDOW = 86_400
 FLAPPING_REOPENINGS = 3
 
@@ -40,6 +45,32 @@ def default_document(settings: Settings, channels: Iterable[str]) -> dict[str, A
             "score": True,
             "latency": True,
             "features": {},
+        },
+        "performance": {
+            "enabled": True,
+            "metrics": None,
+            "tolerance": settings.performance_tolerance,
+            "relative_tolerance": RELATIVE_TOLERANCE,
+            "limits": {},
+            "lookbacks": list(PERFORMANCE_LOOKBACKS),
+            "min_samples": settings.min_samples_for_drift,
+            "label_drift": True,
+            "persistence": {"alarms": 1, "of": 1},
+            "resolve_after": RESOLVE_AFTER,
+        },
+        "quality": {
+            "enabled": True,
+            "min_rise": QUALITY_MIN_RISE,
+            "factor": QUALITY_FACTOR,
+            "min_samples": settings.min_samples_for_drift,
+            "leave_out": [],
+            "sentinels": True,
+            "schema": True,
+            "duplicates": QUALITY_DUPLICATES,
+            "volume": True,
+            "freshness": True,
+            "persistence": {"alarms": 1, "of": 1},
+            "resolve_after": RESOLVE_AFTER,
         },
         "alerts": {
             "channels": list(channels),

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Wi
 
 from modelwatch.config.durations import duration_text, parse_duration
 from modelwatch.config.settings import parse_lookback
+from modelwatch.findings import Kind
 
 NEVER = "never"
 CHANNEL_NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
@@ -30,6 +31,8 @@ _DAY, _WEEK = 86_400, 604_800
 _ANY_LENGTH = 10**13
 _DURATION = {"type": "string", "pattern": "^(0|[1-9][0-9]{0,6})[smhdw]$"}
 _DURATION_OR_NEVER = {"type": "string", "pattern": f"^({NEVER}|(0|[1-9][0-9]{{0,6}})[smhdw])$"}
+_DURATION_OR_TRUTH = {"anyOf": [{"type": "boolean"}, _DURATION]}
+_SHARE_OR_OFF = {"anyOf": [{"type": "number", "exclusiveMinimum": 0, "maximum": 1}, {"const": False}]}
 _LOOKBACKS = {
     "type": "array",
     "items": {"type": "string", "pattern": "^[1-9][0-9]{0,5}[mhdw]$"},
@@ -54,6 +57,27 @@ def _duration(value: object, *, shortest: int, longest: int) -> int:
 
 def _duration_or_never(value: object) -> int:
     return 0 if value == NEVER else _duration(value, shortest=0, longest=_ANY_LENGTH)
+
+
+def _duration_or_truth(value: object) -> int | bool:
+    return value if isinstance(value, bool) else _duration(value, shortest=900, longest=_ANY_LENGTH)
+
+
+def _truth_or_text(value: int | bool) -> bool | str:
+    return value if isinstance(value, bool) else duration_text(value)
+
+
+def _share_or_off(value: object) -> object:
+    """0 for off."""
+    if value is False:
+        return 0.0
+    if value is True or not isinstance(value, int | float) or value <= 0:
+        raise ValueError("Expected a share above 0 and up to 1, or false")
+    return value
+
+
+def _off_or_share(share: float) -> float | bool:
+    return share or False
 
 
 def _never_or_text(seconds: int) -> str:
@@ -116,12 +140,42 @@ def _free_label(name: str) -> str:
 
 
 Severity = Literal["warning", "alert"]
-AlertKind = Literal["feature_drift", "prediction_drift", "latency_drift"]
+AlertKind = Kind
+Metric = Literal[
+    "accuracy",
+    "balanced_accuracy",
+    "precision",
+    "recall",
+    "specificity",
+    "f1",
+    "mcc",
+    "precision_macro",
+    "recall_macro",
+    "f1_macro",
+    "precision_micro",
+    "recall_micro",
+    "f1_micro",
+    "precision_weighted",
+    "recall_weighted",
+    "f1_weighted",
+    "roc_auc",
+    "pr_auc",
+    "log_loss",
+    "brier",
+    "roc_auc_macro",
+    "mae",
+    "rmse",
+    "mean_error",
+    "mape",
+]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 # A number is never true or false, nor a text that looks like one.
 Budget = Annotated[float, Field(gt=0, le=1_000), BeforeValidator(_number)]
 Psi = Annotated[float, Field(gt=0, le=100), BeforeValidator(_number)]
+Share = Annotated[float, Field(gt=0, le=1), BeforeValidator(_number)]
+Factor = Annotated[float, Field(gt=1, le=1_000_000), BeforeValidator(_number)]
+Number = Annotated[float, BeforeValidator(_number)]
 Whole = Annotated[int, Field(strict=True)]
 Samples = Annotated[Whole, Field(ge=1, le=1_000_000_000)]
 Truth = Annotated[bool, BeforeValidator(_truth)]
@@ -137,6 +191,19 @@ Grace = Annotated[
     BeforeValidator(partial(_duration, shortest=0, longest=_DAY)),
     PlainSerializer(duration_text),
     WithJsonSchema(_DURATION),
+]
+ShareOrOff = Annotated[
+    float,
+    Field(le=1),
+    BeforeValidator(_share_or_off),
+    PlainSerializer(_off_or_share),
+    WithJsonSchema(_SHARE_OR_OFF),
+]
+DurationOrTruth = Annotated[
+    int | bool,
+    BeforeValidator(_duration_or_truth),
+    PlainSerializer(_truth_or_text),
+    WithJsonSchema(_DURATION_OR_TRUTH),
 ]
 DurationOrNever = Annotated[
     int,

@@ -19,13 +19,19 @@ from modelwatch.config.monitor_values import (
     ClockTime,
     Day,
     DurationOrNever,
+    DurationOrTruth,
+    Factor,
     Grace,
     Interval,
     Labels,
     Lookbacks,
+    Metric,
+    Number,
     Psi,
     Samples,
     Severity,
+    Share,
+    ShareOrOff,
     Text,
     Truth,
     Whole,
@@ -83,6 +89,38 @@ class DriftConfig(_Thresholds):
     score: Truth | None = None
     latency: Truth | None = None
     features: Annotated[dict[Text, FeatureConfig], Field(max_length=10_000)] | None = None
+
+
+class PerformanceConfig(_Part):
+    """When a loss of performance matters, once labels come."""
+
+    enabled: Truth | None = None
+    metrics: Annotated[tuple[Metric, ...], Field(max_length=30)] | None = None
+    tolerance: Share | None = None
+    relative_tolerance: Psi | None = None
+    limits: Annotated[dict[Metric, Number], Field(max_length=30)] | None = None
+    lookbacks: Lookbacks | None = None
+    min_samples: Samples | None = None
+    label_drift: Truth | None = None
+    persistence: Persistence | None = None
+    resolve_after: Annotated[Whole, Field(ge=1, le=100)] | None = None
+
+
+class QualityConfig(_Part):
+    """When data count as unsound."""
+
+    enabled: Truth | None = None
+    min_rise: Share | None = None
+    factor: Factor | None = None
+    min_samples: Samples | None = None
+    leave_out: Annotated[tuple[Text, ...], Field(max_length=1_000)] | None = None
+    sentinels: Truth | None = None
+    schema_: Annotated[Truth | None, Field(alias="schema")] = None
+    duplicates: ShareOrOff | None = None
+    volume: Truth | None = None
+    freshness: DurationOrTruth | None = None
+    persistence: Persistence | None = None
+    resolve_after: Annotated[Whole, Field(ge=1, le=100)] | None = None
 
 
 class ScheduleConfig(_Part):
@@ -159,6 +197,8 @@ class MonitorConfig(_Part):
     budget: Budget | None = None
     schedule: ScheduleConfig = ScheduleConfig()
     drift: DriftConfig = DriftConfig()
+    performance: PerformanceConfig = PerformanceConfig()
+    quality: QualityConfig = QualityConfig()
     alerts: AlertsConfig = AlertsConfig()
 
 

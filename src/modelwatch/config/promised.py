@@ -7,10 +7,8 @@ from dataclasses import dataclass
 # Accepted with a warning, so that one configuration serves several versions. What each will do:
 RESERVED: dict[str, str] = {
     "METRICS_RETENTION_DAYS": "removes profiles and verdicts after so many days; nothing expires yet",
-    "PERFORMANCE_TOLERANCE": "sets how far a metric may fall",
     "PREDICTION_RETENTION_DAYS": "removes prediction rows after so many days; nothing expires yet",
     "PREDICTION_SAMPLE_RATE": "keeps a sample of the predictions; all are kept until then",
-    "REFERENCE_DATA_WINDOW_DAYS": "removes retired references after so many days; nothing expires yet",
 }
 
 

@@ -129,6 +129,9 @@ class Settings(BaseModel):
     false_alarm_budget: float = _setting(
         1.0, "False alarms that chance may cause per model in 30 days.", "0.1", gt=0, le=1000
     )
+    performance_tolerance: float = _setting(
+        0.02, "How far accuracy, F1 and the like may fall below the labelled reference.", "0.05", gt=0, lt=1
+    )
     lookbacks: Lookbacks = _setting(
         ("1h", "6h", "24h"), "Spans, back from the newest data, that are compared with the reference.", "1h,24h,7d"
     )
@@ -141,6 +144,10 @@ class Settings(BaseModel):
     )
     provisional_reference_size: int = _setting(
         1000, "First predictions of a model that serve as its reference until one is set.", "5000", ge=30, le=1_000_000
+    )
+
+    reference_data_window_days: int = _setting(
+        90, "How long a label waits for its prediction before it counts as orphaned.", "30", ge=1, le=3_650
     )
 
     # Ingest

@@ -12,9 +12,10 @@ from prometheus_client.registry import Collector
 
 from modelwatch.errors import StoreUnavailable
 from modelwatch.exposition.alerts import ALERTS_A_MODEL, alert_families, read_alert_facts
+from modelwatch.exposition.performance import performance_families
 from modelwatch.monitoring.reports import DriftReport, SubjectReport
 from modelwatch.monitoring.verdicts import PRECEDENCE, Severity
-from modelwatch.storage import Store, StoredVerdict, latest_verdicts, oldest_reference_in_force
+from modelwatch.storage import PERFORMANCE, Store, StoredVerdict, latest_verdicts, oldest_reference_in_force
 
 SERVICE_NAME = "modelwatch"
 STREAM = ("model_name", "model_version", "environment")
@@ -61,6 +62,7 @@ class StateCollector(Collector):
         try:
             with self._store.read() as connection:
                 verdicts = latest_verdicts(connection)
+                performance = latest_verdicts(connection, check=PERFORMANCE)
                 references = oldest_reference_in_force(connection)
                 facts = read_alert_facts(connection, now)
         except StoreUnavailable as error:
@@ -82,7 +84,12 @@ class StateCollector(Collector):
             families.dropped.add_metric((model,), dropped + alerts.dropped.get(model, 0))
         for model, created_at in sorted(references.items()):
             families.reference_age.add_metric((model,), round(max(now - created_at, 0) / DAY, 3))
-        return [_health(1), *families.all(), *alerts.families]
+        return [
+            _health(1),
+            *families.all(),
+            *performance_families(performance, STREAMS_A_MODEL),
+            *alerts.families,
+        ]
 
     def _add_model(self, families: _Families, streams: Sequence[_Stream]) -> int:
         """Adds the streams of a model. Returns how many series were left out."""

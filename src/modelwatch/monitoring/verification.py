@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import msgspec
 from sqlalchemy import Connection
 
 from modelwatch.errors import UnknownResource
 from modelwatch.monitoring.checks import examine, report_of
-from modelwatch.monitoring.evidence import Evidence, Inputs, decode_evidence, inputs_hash, inputs_of
+from modelwatch.monitoring.conclusions import encode_report
+from modelwatch.monitoring.evidence import Inputs, decode_evidence, inputs_hash, inputs_of
+from modelwatch.monitoring.performance.evidence import (
+    PerformanceInputs,
+    counts_of,
+    decode_performance,
+    outcome_reference_of,
+)
+from modelwatch.monitoring.performance.examining import examine_performance, performance_report
 from modelwatch.monitoring.windows import iso
 from modelwatch.storage import (
+    DRIFT,
+    PERFORMANCE,
     Slot,
     Store,
     StoredVerdict,
@@ -56,14 +67,51 @@ def verify_verdict(store: Store, identity: str) -> Verification:
         if found != verdict.inputs_hash:
             problems.append(f"The evidence has the hash {found}, not {verdict.inputs_hash}: it was changed.")
         try:
-            evidence = decode_evidence(raw)
+            again = RECOMPUTED[verdict.check](connection, raw)
         except ValueError as error:
-            return _verification(verdict, [*problems, f"The evidence can't be read: {error}."], None, None)
-        inputs = inputs_of(connection, evidence)
-        late = _late_predictions(connection, inputs)
-    if msgspec.json.encode(report_of(examine(inputs))) != verdict.result:
+            return _verification(verdict, [*problems, f"The evidence can't be read: {error}."], None)
+    if again.report != verdict.result:
         problems.append("The report that comes out differs from the stored one.")
-    return _verification(verdict, problems, evidence, late)
+    return _verification(verdict, problems, again)
+
+
+@dataclass(frozen=True, slots=True)
+class _Again:
+    """What came out: the report as JSON, how many references and counts it rests on, and what came too late for it."""
+
+    report: bytes
+    references: int
+    counts: int
+    late: int | None
+
+
+def _drift_again(connection: Connection, raw: bytes) -> _Again:
+    evidence = decode_evidence(raw)
+    inputs = inputs_of(connection, evidence)
+    return _Again(
+        encode_report(report_of(examine(inputs))),
+        len(evidence.references),
+        sum(len(slot.counts) for sums in evidence.sums for slot in sums.values()),
+        _late_predictions(connection, inputs),
+    )
+
+
+def _performance_again(connection: Connection, raw: bytes) -> _Again:
+    evidence = decode_performance(raw)
+    inputs = PerformanceInputs(evidence, outcome_reference_of(connection, evidence))
+    counts = [counts_of(window.outcomes) for window in evidence.windows]
+    return _Again(
+        encode_report(performance_report(examine_performance(inputs))),
+        0 if inputs.reference is None else 1,
+        sum(len(vector) for vector in counts if vector is not None),
+        None,
+    )
+
+
+RECOMPUTED: dict[str, Callable[[Connection, bytes], _Again]] = {
+    DRIFT: _drift_again,
+    PERFORMANCE: _performance_again,
+}
 
 
 def _late_predictions(connection: Connection, inputs: Inputs) -> int | None:
@@ -86,9 +134,7 @@ def _predictions(sums: Mapping[str, Slot]) -> int:
     return sum(slot.predictions for slot in sums.values())
 
 
-def _verification(
-    verdict: StoredVerdict, problems: list[str], evidence: Evidence | None, late: int | None
-) -> Verification:
+def _verification(verdict: StoredVerdict, problems: list[str], again: _Again | None) -> Verification:
     return Verification(
         verdict_id=verdict.id,
         model_name=verdict.model,
@@ -99,7 +145,7 @@ def _verification(
         inputs_hash=verdict.inputs_hash,
         reproduced=not problems,
         problems=problems,
-        references=0 if evidence is None else len(evidence.references),
-        counts=0 if evidence is None else sum(len(slot.counts) for sums in evidence.sums for slot in sums.values()),
-        late_predictions=late,
+        references=0 if again is None else again.references,
+        counts=0 if again is None else again.counts,
+        late_predictions=None if again is None else again.late,
     )

@@ -12,7 +12,7 @@ from modelwatch.alerting.views import MemberLine
 from modelwatch.monitoring import DriftReport
 from modelwatch.monitoring.drift_observations import KINDS
 from modelwatch.monitoring.reports import SubjectReport
-from modelwatch.storage import verdict_by_id
+from modelwatch.storage import DRIFT, verdict_by_id
 from modelwatch.web.words import name, percent
 
 # One verdict a version; of more versions the page shows no cells.
@@ -42,7 +42,7 @@ def cells_of(connection: Connection, members: Iterable[MemberLine]) -> Cells:
     found: Cells = {}
     for verdict_id in ids:
         verdict = verdict_by_id(connection, verdict_id)
-        if verdict is None:
+        if verdict is None or verdict.check != DRIFT:
             continue
         try:
             report = _decode(verdict.result)

@@ -20,6 +20,11 @@ ALERT_NAMES: dict[Kind, str] = {
     "feature_drift": "ModelFeatureDrift",
     "prediction_drift": "ModelPredictionDrift",
     "latency_drift": "ModelLatencyDrift",
+    "performance": "ModelPerformance",
+    "label_drift": "ModelLabelDrift",
+    "data_quality": "ModelDataQuality",
+    "volume": "ModelVolume",
+    "freshness": "ModelSilent",
 }
 TEST_NAME = "ModelwatchTest"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

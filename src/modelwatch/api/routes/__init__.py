@@ -7,9 +7,11 @@ from modelwatch.api.routes import (
     audit,
     channels,
     drift,
+    ground_truth,
     models,
     monitors,
     operations,
+    performance,
     predictions,
     references,
     silences,
@@ -17,7 +19,20 @@ from modelwatch.api.routes import (
 )
 
 api = APIRouter(prefix="/api/v1")
-for _module in (predictions, references, drift, models, verdicts, monitors, alerts, silences, channels, audit):
+for _module in (
+    predictions,
+    ground_truth,
+    references,
+    drift,
+    performance,
+    models,
+    verdicts,
+    monitors,
+    alerts,
+    silences,
+    channels,
+    audit,
+):
     api.include_router(_module.router)
 
 __all__ = ["api", "operations"]

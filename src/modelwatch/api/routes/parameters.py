@@ -8,7 +8,8 @@ from typing import Annotated
 from fastapi import Path, Query
 from pydantic import AfterValidator
 
-from modelwatch.errors import FieldError, InvalidInput
+from modelwatch.config import parse_lookback
+from modelwatch.errors import FieldError, InvalidInput, excerpt
 
 MOST_A_PAGE = 500
 MICROSECONDS = 1_000_000
@@ -23,6 +24,8 @@ def _storable(text: str | None) -> str | None:
 Text = Annotated[str | None, Query(min_length=1, max_length=512), AfterValidator(_storable)]
 Name = Annotated[str, Path(max_length=1_024), AfterValidator(_storable)]
 Actor = Annotated[str, Query(description="Who does it.")]
+Moment = Annotated[datetime | None, Query(description="RFC 3339; UTC when it names no zone.")]
+Step = Annotated[str | None, Query(description="The length of a stretch, such as 6h.")]
 Limit = Annotated[int, Query(ge=1, le=MOST_A_PAGE, description="The most that one page has.")]
 Cursor = Annotated[
     str | None, Query(min_length=1, max_length=4_096, description="next_cursor of the page before; none: the first.")
@@ -42,6 +45,17 @@ def microseconds_of(moment: datetime, pointer: str) -> int:
 def seconds_of(moment: datetime | None, pointer: str) -> int | None:
     """The same in whole seconds; None for none."""
     return None if moment is None else microseconds_of(moment, pointer) // MICROSECONDS
+
+
+def step_of(step: str | None) -> int | None:
+    """The seconds of a stretch; None for none. Raises InvalidInput when it is no length."""
+    if step is None:
+        return None
+    try:
+        return parse_lookback(step)
+    except ValueError as error:
+        problem = FieldError("/step", str(error), excerpt(step))
+        raise InvalidInput("The history can't be cut like this.", (problem,)) from None
 
 
 # Who does what is asked for over the API, when the request does not say.

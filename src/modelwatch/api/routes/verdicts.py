@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -12,17 +11,13 @@ from fastapi import APIRouter, Query, Request, Response
 from modelwatch.api.cursors import cursor_of, position_of
 from modelwatch.api.openapi import answers
 from modelwatch.api.routes.common import json_answer, state_of
-from modelwatch.api.routes.parameters import Cursor, Limit, Name, Text, seconds_of
-from modelwatch.config import parse_lookback
-from modelwatch.errors import FieldError, InvalidInput, UnknownResource, excerpt
+from modelwatch.api.routes.parameters import Cursor, Limit, Moment, Name, Text, seconds_of, step_of
+from modelwatch.errors import UnknownResource, excerpt
 from modelwatch.monitoring import DriftReport, Verification, iso, verify_verdict
 from modelwatch.monitoring.reports import SubjectReport
 from modelwatch.storage import StoredVerdict, generation_of, latest_verdicts, verdict_by_id, verdicts_of
 
 router = APIRouter(tags=["drift"])
-
-
-Moment = Annotated[datetime | None, Query(description="RFC 3339; UTC when it names no zone.")]
 
 
 class SubjectLine(msgspec.Struct):
@@ -63,7 +58,11 @@ class DriftHistory(msgspec.Struct):
 
 
 class VerdictReport(msgspec.Struct):
-    """A verdict as it was given, with its evidence: the counts, and the hash of all that it was computed from."""
+    """A verdict as it was given, with its evidence: the counts, and the hash of all that it was computed from.
+
+    report: what the check told, as it is told of the present: a drift check's answer, or a report of the performance or
+    of the quality.
+    """
 
     verdict_id: str
     model_name: str
@@ -74,7 +73,7 @@ class VerdictReport(msgspec.Struct):
     evaluated_at: str
     severity: str
     inputs_hash: str
-    report: DriftReport
+    report: msgspec.Raw
 
 
 _decode = msgspec.json.Decoder(DriftReport).decode
@@ -100,7 +99,7 @@ async def drift_history(
     """The verdicts that were stored, by the end of the window that they looked at."""
     state = state_of(request)
     since, until = seconds_of(start, "/start"), seconds_of(end, "/end")
-    stretch = _step(step)
+    stretch = step_of(step)
     before = None if cursor is None else position_of(cursor)
 
     def work() -> DriftHistory:
@@ -160,7 +159,7 @@ async def get_verdict(request: Request, verdict_id: Name) -> Response:
             evaluated_at=iso(verdict.evaluated_at // 1_000_000),
             severity=verdict.severity,
             inputs_hash=verdict.inputs_hash,
-            report=_decode(verdict.result),
+            report=msgspec.Raw(verdict.result),
         )
 
     return json_answer(await asyncio.to_thread(work))
@@ -176,16 +175,6 @@ async def verification(request: Request, verdict_id: Name) -> Response:
     """The same bytes must come out of the evidence that was kept with the verdict."""
     state = state_of(request)
     return json_answer(await asyncio.to_thread(verify_verdict, state.store, verdict_id))
-
-
-def _step(step: str | None) -> int | None:
-    if step is None:
-        return None
-    try:
-        return parse_lookback(step)
-    except ValueError as error:
-        problem = FieldError("/step", str(error), excerpt(step))
-        raise InvalidInput("The verdicts can't be listed like this.", (problem,)) from None
 
 
 def _line(verdict: StoredVerdict) -> VerdictLine:

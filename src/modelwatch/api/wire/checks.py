@@ -9,7 +9,16 @@ from datetime import UTC, datetime, timedelta
 from modelwatch.api.wire.ids import time_of_id
 from modelwatch.api.wire.limits import Limits
 from modelwatch.errors import FieldError, InvalidInput, excerpt
-from modelwatch.events import DEFAULT_ENVIRONMENT, DEFAULT_VERSION, FeatureBody, Prediction, PredictionBody, Scalar
+from modelwatch.events import (
+    DEFAULT_ENVIRONMENT,
+    DEFAULT_VERSION,
+    FeatureBody,
+    GroundTruth,
+    GroundTruthBody,
+    Prediction,
+    PredictionBody,
+    Scalar,
+)
 from modelwatch.stats import category_name
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -98,6 +107,38 @@ class Checker:
             nul,
             problems,
         )
+
+    def label(self, body: GroundTruthBody, now: int, nul: bool) -> GroundTruth:
+        """The label of a body that arrived `now`. Raises InvalidInput that names every wrong field."""
+        moment = None if body.timestamp is None else microseconds(body.timestamp)
+        return self.checked_label(body.model_name, body.prediction_id, body.ground_truth, moment, now, nul, [])
+
+    def checked_label(
+        self,
+        model: str,
+        prediction_id: str,
+        truth: Scalar,
+        timestamp: int | None,
+        now: int,
+        nul: bool,
+        problems: list[FieldError],
+    ) -> GroundTruth:
+        """The label of these fields; `problems` are those that are known already."""
+        longest = self._longest_name
+        if nul or not 0 < len(model) <= longest or not 0 < len(prediction_id) <= longest:
+            self.check_name("/model_name", model, problems)
+            self.check_name("/prediction_id", prediction_id, problems)
+        if truth is None:
+            problems.append(FieldError("/ground_truth", "Expected a value, got null: a label says what was true"))
+        else:
+            truth = self.scalar(truth, "/ground_truth", nul, problems)
+        if timestamp is None:
+            timestamp = now
+        elif timestamp < 0 or timestamp > now + self._skew:
+            problems.append(self._time_problem(timestamp, now))
+        if problems or truth is None:
+            raise InvalidInput("The label has fields that are not valid.", tuple(problems))
+        return GroundTruth(model, prediction_id, truth, timestamp)
 
     def checked(
         self,

@@ -9,12 +9,23 @@ import msgspec
 
 from modelwatch.api.wire.checks import Checker, microseconds
 from modelwatch.api.wire.explain import DECODING_ERRORS, check_readable, explained
+from modelwatch.api.wire.labels import decode_labels
 from modelwatch.api.wire.limits import Limits
 from modelwatch.api.wire.references import json_frame, table_frame
-from modelwatch.api.wire.rows import decode_json, decode_lines, may_hold_nul
+from modelwatch.api.wire.rows import GROUND_TRUTHS, PREDICTIONS, decode_json, decode_lines, may_hold_nul
 from modelwatch.api.wire.tables import decode_table
 from modelwatch.errors import BodyTooLarge, FieldError, InvalidInput, UnsupportedContent
-from modelwatch.events import DecodedBatch, DriftCheckBody, Prediction, PredictionBody, ReferenceBody, ReferenceFrame
+from modelwatch.events import (
+    DecodedBatch,
+    DecodedLabels,
+    DriftCheckBody,
+    GroundTruth,
+    GroundTruthBody,
+    Prediction,
+    PredictionBody,
+    ReferenceBody,
+    ReferenceFrame,
+)
 
 JSON_TYPES = frozenset({"application/json", "text/json"})
 LINES_TYPES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"})
@@ -41,6 +52,7 @@ class Decoder:
         self._clock = clock
         self._checker = Checker(limits, new_id)
         self._read_prediction = msgspec.json.Decoder(PredictionBody).decode
+        self._read_ground_truth = msgspec.json.Decoder(GroundTruthBody).decode
         self._read_reference = msgspec.json.Decoder(ReferenceBody).decode
         self._read_drift_check = msgspec.json.Decoder(DriftCheckBody).decode
 
@@ -66,11 +78,31 @@ class Decoder:
         self._check_size(body)
         kind = media_type(content_type, body)
         now, max_rows = self._clock(), self._limits.max_batch_rows
-        if kind == "json":
-            return decode_json(body, self._checker, now, max_rows)
-        if kind == "lines":
-            return decode_lines(body, self._checker, now, max_rows)
+        if kind in ("json", "lines"):
+            decode = decode_json if kind == "json" else decode_lines
+            found = decode(body, PREDICTIONS, lambda row, nul: self._checker.event(row, now, nul), max_rows)
+            return DecodedBatch(found.events, found.rejected)
         return decode_table(body, kind, self._checker, self._limits, now, defaults or {})
+
+    def ground_truth(self, body: bytes) -> GroundTruth:
+        """One label in JSON."""
+        self._check_size(body)
+        typed = _decoded(body, GroundTruthBody, self._read_ground_truth)
+        return self._checker.label(typed, self._clock(), may_hold_nul(body))
+
+    def ground_truths(self, body: bytes, content_type: str, defaults: Mapping[str, str] | None = None) -> DecodedLabels:
+        """Many labels: a JSON array or `{"ground_truths": [...]}`, NDJSON, an Arrow IPC stream, a Parquet file.
+
+        defaults: `model_name` of the rows that name none (Arrow and Parquet). Else as `batch`.
+        """
+        self._check_size(body)
+        kind = media_type(content_type, body)
+        now, max_rows = self._clock(), self._limits.max_batch_rows
+        if kind in ("json", "lines"):
+            decode = decode_json if kind == "json" else decode_lines
+            found = decode(body, GROUND_TRUTHS, lambda row, nul: self._checker.label(row, now, nul), max_rows)
+            return DecodedLabels(found.events, found.rejected)
+        return decode_labels(body, kind, self._checker, self._limits, now, defaults or {})
 
     def reference(
         self, body: bytes, content_type: str, model_name: str | None, model_version: str | None

@@ -66,8 +66,9 @@ def table_frame(
 
     Features: numbers are continuous; text, booleans and dictionaries are categorical. `prediction` becomes the sample
     of the prediction (see `prediction_type`), `prediction_probability` that of the score (of a struct or map, the share
-    of the row's own prediction), `latency_ms` that of the latency. `timestamp` says when each row was. `ground_truth`,
-    `prediction_id`, `model_name`, `model_version` and `environment` may be there; no sample is made of them.
+    of the row's own prediction), `latency_ms` that of the latency. `timestamp` says when each row was. `ground_truth`
+    makes the reference a labelled one. `prediction_id`, `model_name`, `model_version` and `environment` may be there;
+    no sample is made of them.
     """
     problems: list[FieldError] = []
     if model_name is None:
@@ -82,11 +83,30 @@ def table_frame(
     with arrow_errors(kind):
         samples = list(_samples(table, checker, problems))
         timestamps = _timestamps(table, problems)
+        truths = _truths(table, checker, problems)
+        given = _given_probabilities(table)
     if not samples:
         problems.append(FieldError("", "Expected at least one column with a feature, a prediction or a score"))
     if problems:
         raise InvalidInput("The reference has columns that are not valid.", tuple(problems))
-    return ReferenceFrame(model_name, model_version, samples, timestamps)
+    return ReferenceFrame(model_name, model_version, samples, timestamps, truths, given)
+
+
+def _truths(table: pa.Table, checker: Checker, problems: list[FieldError]) -> list[Scalar] | None:
+    if "ground_truth" not in table.schema.names:
+        return None
+    if "prediction" not in table.schema.names:
+        message = "The truth is compared with the prediction: give the column prediction too"
+        problems.append(FieldError("/ground_truth", message))
+        return None
+    return _kept(scalars(table.column("ground_truth")), "/ground_truth", checker, problems)
+
+
+def _given_probabilities(table: pa.Table) -> list[float | dict[str, float] | None] | None:
+    """As they were given, each row's own; what is wrong with them is said of the sample of the score."""
+    if "prediction_probability" not in table.schema.names or _is_empty(table.column("prediction_probability")):
+        return None
+    return probabilities(table.column("prediction_probability"), {})
 
 
 def _timestamps(table: pa.Table, problems: list[FieldError]) -> list[int | None] | None:

@@ -1,22 +1,19 @@
-"""Batches in JSON and NDJSON: good rows become events, bad rows are named."""
+"""Batches in JSON and NDJSON, of predictions or of labels: good rows become events, bad rows are named."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from modelwatch.api.wire.checks import Checker
 from modelwatch.api.wire.explain import DECODING_ERRORS, MAX_PROBLEMS, check_readable, explained
 from modelwatch.errors import BodyTooLarge, FieldError, InvalidInput, MalformedBody
-from modelwatch.events import DecodedBatch, Prediction, PredictionBody, Rejection
+from modelwatch.events import GroundTruthBody, PredictionBody, Rejection
 
-
-class BatchBody(msgspec.Struct, forbid_unknown_fields=True):
-    """The other form of a batch: an object around the array."""
-
-    predictions: list[PredictionBody]
+Body = TypeVar("Body", bound=msgspec.Struct)
+Event = TypeVar("Event")
 
 
 @dataclass
@@ -31,34 +28,56 @@ class _AnyArray(msgspec.Struct, array_like=True, gc=False):
 _AnyRow = _AnyObject | _AnyArray | bool | int | float | str | None
 
 
-class _Counted(msgspec.Struct, forbid_unknown_fields=True):
-    predictions: list[_AnyRow]
+class RowFormat(Generic[Body]):
+    """How rows of one kind are written: each as a `kind`, many as an array, or in an object under `name`."""
+
+    def __init__(self, name: str, kind: type[Body]) -> None:
+        self.name = name
+        self.kind = kind
+        self.undecoded = _wrapped(name, list[msgspec.Raw])
+        self.read_row = msgspec.json.Decoder(kind).decode
+        self.read_list = msgspec.json.Decoder(list[kind]).decode  # type: ignore[valid-type]
+        self.read_lines = msgspec.json.Decoder(kind).decode_lines
+        self._read_wrapped = msgspec.json.Decoder(_wrapped(name, list[kind])).decode  # type: ignore[valid-type]
+        self._count_wrapped = msgspec.json.Decoder(_wrapped(name, list[_AnyRow])).decode
+        self._split_wrapped = msgspec.json.Decoder(self.undecoded).decode
+
+    def read_object(self, body: bytes) -> list[Body]:
+        """The rows of the object."""
+        rows: list[Body] = getattr(self._read_wrapped(body), self.name)
+        return rows
+
+    def count(self, body: bytes, wrapped: bool) -> int:
+        """How many rows there are, whatever is in them."""
+        return len(getattr(self._count_wrapped(body), self.name) if wrapped else _count_list(body))
+
+    def split(self, body: bytes, wrapped: bool) -> list[msgspec.Raw]:
+        """The rows as they are."""
+        rows: list[msgspec.Raw] = getattr(self._split_wrapped(body), self.name) if wrapped else _split_list(body)
+        return rows
 
 
-class _Undecoded(msgspec.Struct, forbid_unknown_fields=True):
-    predictions: list[msgspec.Raw]
+def _wrapped(name: str, rows: Any) -> type[msgspec.Struct]:
+    return msgspec.defstruct("Batch", [(name, rows)], forbid_unknown_fields=True)
 
 
-_read_list = msgspec.json.Decoder(list[PredictionBody]).decode
-_read_lines = msgspec.json.Decoder(PredictionBody).decode_lines
-_read_object = msgspec.json.Decoder(BatchBody).decode
-_read_row = msgspec.json.Decoder(PredictionBody).decode
 _count_list = msgspec.json.Decoder(list[_AnyRow]).decode
-_count_object = msgspec.json.Decoder(_Counted).decode
 _split_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
-_split_object = msgspec.json.Decoder(_Undecoded).decode
+
+PREDICTIONS = RowFormat("predictions", PredictionBody)
+GROUND_TRUTHS = RowFormat("ground_truths", GroundTruthBody)
 
 
-class Collector:
+class Collector(Generic[Event]):
     """Gathers the events and rejections of one batch."""
 
     def __init__(self) -> None:
-        self._events: list[Prediction] = []
+        self._events: list[Event] = []
         self._rejected: list[Rejection] = []
         self._errors: list[FieldError] = []
         self._unreadable = 0
 
-    def take(self, event: Prediction) -> None:
+    def take(self, event: Event) -> None:
         self._events.append(event)
 
     def reject(self, index: int, error: InvalidInput | MalformedBody) -> None:
@@ -74,7 +93,7 @@ class Collector:
                 for problem in problems[: MAX_PROBLEMS - len(self._errors)]
             )
 
-    def batch(self) -> DecodedBatch:
+    def batch(self) -> Gathered[Event]:
         """What was gathered.
 
         Raises InvalidInput when there are rows and none is valid, MalformedBody when none of them is JSON.
@@ -83,30 +102,42 @@ class Collector:
             if self._unreadable == len(self._rejected):
                 raise MalformedBody(f"No row of the batch can be read. The first: {self._rejected[0].message}")
             raise InvalidInput(f"None of the {len(self._rejected)} rows is valid.", tuple(self._errors))
-        return DecodedBatch(self._events, self._rejected)
+        return Gathered(self._events, self._rejected)
 
 
-def decode_json(body: bytes, checker: Checker, now: int, max_rows: int) -> DecodedBatch:
-    """The batch of an array, or of `{"predictions": [...]}`."""
+@dataclass(frozen=True, slots=True)
+class Gathered(Generic[Event]):
+    """The good rows of a batch as events, and the bad ones by name."""
+
+    events: list[Event]
+    rejected: list[Rejection]
+
+
+Check = Callable[[Body, bool], Event]
+
+
+def decode_json(body: bytes, rows: RowFormat[Body], check: Check[Body, Event], max_rows: int) -> Gathered[Event]:
+    """The batch of an array, or of an object around it. check: makes the event of a row; its second argument is
+    whether a text may hold U+0000."""
     wrapped = body.lstrip()[:1] == b"{"
     try:
-        rows = _read_object(body).predictions if wrapped else _read_list(body)
+        found = rows.read_object(body) if wrapped else rows.read_list(body)
     except DECODING_ERRORS as error:
-        return _decode_each(_split(body, wrapped, error, max_rows), checker, now, may_hold_nul(body))
-    if len(rows) > max_rows:
+        return _decode_each(_split(body, rows, wrapped, error, max_rows), rows, check, may_hold_nul(body))
+    if len(found) > max_rows:
         raise too_many_rows(max_rows)
-    return _check_all(rows, checker, now, may_hold_nul(body))
+    return _check_all(found, check, may_hold_nul(body))
 
 
-def decode_lines(body: bytes, checker: Checker, now: int, max_rows: int) -> DecodedBatch:
-    """The batch of one prediction a line; empty lines are no rows."""
+def decode_lines(body: bytes, rows: RowFormat[Body], check: Check[Body, Event], max_rows: int) -> Gathered[Event]:
+    """The batch of one row a line; empty lines are no rows."""
     try:
-        rows = _read_lines(body)
+        found = rows.read_lines(body)
     except DECODING_ERRORS:
-        return _decode_each(_lines(body, max_rows), checker, now, may_hold_nul(body))
-    if len(rows) > max_rows:
+        return _decode_each(_lines(body, max_rows), rows, check, may_hold_nul(body))
+    if len(found) > max_rows:
         raise too_many_rows(max_rows)
-    return _check_all(rows, checker, now, may_hold_nul(body))
+    return _check_all(found, check, may_hold_nul(body))
 
 
 def may_hold_nul(body: bytes) -> bool:
@@ -119,45 +150,46 @@ def too_many_rows(limit: int) -> BodyTooLarge:
     return BodyTooLarge(f"The batch has more than {limit} rows, which is MAX_BATCH_ROWS.")
 
 
-def _check_all(rows: list[PredictionBody], checker: Checker, now: int, nul: bool) -> DecodedBatch:
-    collector = Collector()
+def _check_all(rows: Iterable[Body], check: Check[Body, Event], nul: bool) -> Gathered[Event]:
+    collector: Collector[Event] = Collector()
     for index, row in enumerate(rows):
         try:
-            collector.take(checker.event(row, now, nul))
+            collector.take(check(row, nul))
         except InvalidInput as error:
             collector.reject(index, error)
     return collector.batch()
 
 
-def _decode_each(rows: Iterable[bytes | msgspec.Raw], checker: Checker, now: int, nul: bool) -> DecodedBatch:
-    collector = Collector()
-    for index, row in enumerate(rows):
+def _decode_each(
+    given: Iterable[bytes | msgspec.Raw], rows: RowFormat[Body], check: Check[Body, Event], nul: bool
+) -> Gathered[Event]:
+    collector: Collector[Event] = Collector()
+    for index, row in enumerate(given):
         try:
-            collector.take(checker.event(_read_row(row), now, nul))
+            collector.take(check(rows.read_row(row), nul))
         except InvalidInput as error:
             collector.reject(index, error)
         except DECODING_ERRORS as error:
-            collector.reject(index, _reason(row, error))
+            collector.reject(index, _reason(row, rows, error))
     return collector.batch()
 
 
-def _reason(row: bytes | msgspec.Raw, cause: BaseException) -> InvalidInput | MalformedBody:
+def _reason(row: bytes | msgspec.Raw, rows: RowFormat[Body], cause: BaseException) -> InvalidInput | MalformedBody:
     try:
-        return explained(row, PredictionBody, cause)
+        return explained(row, rows.kind, cause)
     except MalformedBody as error:
         return error
 
 
-def _split(body: bytes, wrapped: bool, cause: BaseException, max_rows: int) -> list[msgspec.Raw]:
+def _split(body: bytes, rows: RowFormat[Body], wrapped: bool, cause: BaseException, max_rows: int) -> list[msgspec.Raw]:
     """The undecoded rows. They are counted first: a million undecoded zeros would need a multiple of the body."""
     check_readable(body)
     try:
-        count = len(_count_object(body).predictions if wrapped else _count_list(body))
-        if count > max_rows:
+        if rows.count(body, wrapped) > max_rows:
             raise too_many_rows(max_rows)
-        return _split_object(body).predictions if wrapped else _split_list(body)
+        return rows.split(body, wrapped)
     except msgspec.ValidationError as error:
-        kind = _Undecoded if wrapped else list[_AnyRow]
+        kind = rows.undecoded if wrapped else list[_AnyRow]
         raise explained(body, kind, error) from None
 
 

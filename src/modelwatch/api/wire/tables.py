@@ -15,7 +15,7 @@ from modelwatch.api.wire.limits import Limits
 from modelwatch.api.wire.rows import Collector
 from modelwatch.api.wire.schema import KNOWN_COLUMNS, is_number
 from modelwatch.errors import FieldError, InvalidInput, excerpt
-from modelwatch.events import DEFAULT_ENVIRONMENT, DEFAULT_VERSION, DecodedBatch, Scalar
+from modelwatch.events import DEFAULT_ENVIRONMENT, DEFAULT_VERSION, DecodedBatch, Prediction, Scalar
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -57,7 +57,8 @@ def _events(table: pa.Table, checker: Checker, now: int, defaults: Mapping[str, 
     problems: Problems = {}
     features = [name for name in table.schema.names if name not in KNOWN_COLUMNS]
     values = [
-        _checked(category_values(scalars(table.column(name))), pointer_to(name), checker, problems) for name in features
+        checked_values(category_values(scalars(table.column(name))), pointer_to(name), checker, problems)
+        for name in features
     ]
     rows: Iterator[tuple[Scalar, ...]] = zip(*values, strict=True) if values else iter([()] * size)
 
@@ -73,15 +74,15 @@ def _events(table: pa.Table, checker: Checker, now: int, defaults: Mapping[str, 
         name_column("model_name"),
         name_column("model_version"),
         name_column("environment"),
-        column("prediction_id", _ids),
+        column("prediction_id", ids),
         column("timestamp", lambda given: times(given, problems)),
-        _checked(column("prediction"), "/prediction", checker, problems),
+        checked_values(column("prediction"), "/prediction", checker, problems),
         column("prediction_probability", lambda given: probabilities(given, problems)),
         column("latency_ms"),
-        _checked(column("ground_truth"), "/ground_truth", checker, problems),
+        checked_values(column("ground_truth"), "/ground_truth", checker, problems),
         strict=True,
     )
-    collector = Collector()
+    collector: Collector[Prediction] = Collector()
     for index, (row, fields) in enumerate(zip(rows, known, strict=True)):
         model, version, environment, prediction_id, timestamp, prediction, probability, latency, truth = fields
         wrong = problems.get(index, [])
@@ -108,10 +109,11 @@ def _events(table: pa.Table, checker: Checker, now: int, defaults: Mapping[str, 
             collector.reject(index, error)
         else:
             collector.take(event)
-    return collector.batch()
+    found = collector.batch()
+    return DecodedBatch(found.events, found.rejected)
 
 
-def _checked(values: list[Scalar], pointer: str, checker: Checker, problems: Problems) -> list[Scalar]:
+def checked_values(values: list[Scalar], pointer: str, checker: Checker, problems: Problems) -> list[Scalar]:
     """The values. Numbers that are not finite and texts that can't be kept are noted by their row."""
     for index, value in enumerate(values):
         wrong: list[FieldError] = []
@@ -127,7 +129,7 @@ def _checked(values: list[Scalar], pointer: str, checker: Checker, problems: Pro
     return values
 
 
-def _ids(column: pa.ChunkedArray) -> list[str | None]:
+def ids(column: pa.ChunkedArray) -> list[str | None]:
     return [None if value is None else str(value) for value in scalars(column)]
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import msgspec
 from sqlalchemy import Connection
 
+from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.monitoring.conclusions import Conclusion, encode_report
 from modelwatch.monitoring.conditions import Condition, advance
 from modelwatch.monitoring.performance.evidence import encode_performance, gather_performance
@@ -18,8 +18,8 @@ from modelwatch.monitoring.performance.examining import (
 )
 from modelwatch.monitoring.performance.reports import PerformanceReport
 from modelwatch.monitoring.performance.rules import PerformanceRules
-from modelwatch.monitoring.schedule import Point
-from modelwatch.storage import PERFORMANCE, Store, StreamKey
+from modelwatch.monitoring.schedule import Point, whole_windows
+from modelwatch.storage import PERFORMANCE, Store, StreamKey, newest_label, newest_window
 
 RulesOf = Callable[[Connection, str], PerformanceRules]
 
@@ -51,9 +51,10 @@ class PerformanceCheck:
         )
 
 
-def check_performance(store: Store, rules: PerformanceRules, stream: StreamKey) -> PerformanceReport:
-    """The stream's performance now. Raises UnknownResource for a model that was never heard of."""
-    return performance_report(examine_performance(gather_performance(store, rules, stream, None)))
-
-
-decode_report = msgspec.json.Decoder(PerformanceReport).decode
+def check_performance(store: Store, rules: PerformanceRules, stream: StreamKey, now: int) -> PerformanceReport:
+    """The stream's performance now (microseconds). Raises UnknownResource for a model that was never heard of."""
+    with store.read() as connection:
+        newest, label = newest_window(connection, stream), newest_label(connection, stream)
+    ends = [] if newest is None else [newest.window_start + BASE_WINDOW_SECONDS]
+    ends += [] if label is None else [whole_windows(min(label.latest_ts, now))]
+    return performance_report(examine_performance(gather_performance(store, rules, stream, max(ends, default=None))))

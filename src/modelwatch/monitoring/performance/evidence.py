@@ -27,6 +27,7 @@ from modelwatch.storage import (
     delays_by_window,
     generation_of,
     last_window_end,
+    outcomes_by_id,
     outcomes_for,
     outcomes_in_force,
     predictions_in,
@@ -244,6 +245,16 @@ def decode_performance(raw: bytes) -> PerformanceEvidence:
     if document.format != FORMAT:
         raise ValueError(f"the evidence is of format {document.format}; this release reads format {FORMAT}")
     return document.evidence
+
+
+def outcome_reference_of(connection: Connection, evidence: PerformanceEvidence) -> StoredOutcomes | None:
+    """The reference that evidence names. Raises UnknownResource when it is not there any more."""
+    if evidence.reference is None:
+        return None
+    found = outcomes_by_id(connection, [evidence.reference])
+    if not found:
+        raise UnknownResource(f"The reference {evidence.reference!r} is not in the store any more.")
+    return found[0]
 
 
 def counts_of(raw: bytes) -> Counts | None:

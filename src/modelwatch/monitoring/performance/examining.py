@@ -64,18 +64,23 @@ def examine_performance(inputs: PerformanceInputs) -> PerformanceExamination:
     rules = evidence.rules
     watched = () if layout.task is None else rules.watched(layout.task)
     subjects = len(watched) + rules.label_drift
-    alpha = rules.alpha(subjects, evidence.streams, evidence.elapsed)
+    windows = [window_of(found, layout, evidence.arrivals) for found in evidence.windows]
+    deciding = sum(
+        found.matured and window.immature is None and window.counts.n >= rules.min_samples
+        for found, window in zip(evidence.windows, windows, strict=True)
+    )
+    alpha = rules.alpha(subjects, evidence.streams, deciding, evidence.elapsed)
     reference = None if inputs.reference is None else inputs.reference.counts
     examined = []
-    for found in evidence.windows:
-        window = window_of(found, layout, evidence.arrivals)
+    for found, window in zip(evidence.windows, windows, strict=True):
         judgements: dict[str, Judgement] = {}
         if found.matured:
             judgements = {name: judge_metric(name, reference, window, rules, alpha) for name in watched}
             if rules.label_drift:
                 judgements[LABELS] = judge_labels(reference, window, rules, alpha)
         examined.append(Examined(found, window, judgements))
-    return PerformanceExamination(inputs, alpha, rules.alpha(subjects, evidence.streams), subjects, tuple(examined))
+    nominal = rules.alpha(subjects, evidence.streams, deciding)
+    return PerformanceExamination(inputs, alpha, nominal, subjects, tuple(examined))
 
 
 def performance_report(examination: PerformanceExamination) -> PerformanceReport:

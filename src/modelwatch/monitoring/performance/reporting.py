@@ -56,7 +56,7 @@ def window_report(
     window: Window,
     arrivals: LabelArrivals,
     judgements: Mapping[str, Judgement],
-    severity: Severity,
+    severity: Severity | None,
     reference: OutcomeCounts | None,
     *,
     details: bool = True,

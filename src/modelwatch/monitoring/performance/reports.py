@@ -97,7 +97,7 @@ class WindowReport(msgspec.Struct, frozen=True):
     coverage: float | None
     expected_share: float
     immature: str | None
-    severity: Severity
+    severity: Severity | None
     metrics: dict[str, MetricReport]
     label_drift: MetricReport | None = None
     confusion: ConfusionReport | None = None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
+from modelwatch.config.monitors import MonitorConfig
 from modelwatch.monitoring.budget import alpha_of_look
 from modelwatch.monitoring.rules import DriftRules
 from modelwatch.stats import Task
@@ -56,16 +58,39 @@ class PerformanceRules:
             psi_alert=drift.psi_alert,
         )
 
+    def with_monitor(self, monitor: MonitorConfig | None) -> PerformanceRules:
+        """The rules of a model with this monitor: what it leaves open is as here."""
+        if monitor is None:
+            return self
+        own = monitor.performance
+        given: dict[str, Any] = {
+            "budget": monitor.budget,
+            "check_interval": monitor.schedule.every,
+            "tolerance": own.tolerance,
+            "relative_tolerance": own.relative_tolerance,
+            "metrics": own.metrics,
+            "limits": own.limits,
+            "lookbacks": own.lookbacks,
+            "min_samples": own.min_samples,
+            "label_drift": own.label_drift,
+            "enabled": own.enabled,
+            "resolve_after": own.resolve_after,
+        }
+        if own.persistence is not None:
+            given |= {"alarms_needed": own.persistence.alarms, "alarms_among": own.persistence.of}
+        return replace(self, **{name: value for name, value in given.items() if value is not None})
+
     def watched(self, task: Task) -> tuple[str, ...]:
         """The metrics that are watched in a task, those with a limit among them."""
         chosen = WATCHED[task] if self.metrics is None else self.metrics
         return tuple(dict.fromkeys((*chosen, *sorted(self.limits))))
 
-    def alpha(self, subjects: int, streams: int, elapsed: int | None = None) -> float:
-        """The chance of a false alarm that one look at one metric may take. elapsed: seconds since the look before; the
-        interval if None."""
+    def alpha(self, subjects: int, streams: int, lookbacks: int, elapsed: int | None = None) -> float:
+        """The chance of a false alarm that one look at one metric may take.
+
+        lookbacks: those with enough labels to decide anything; the others can raise no alarm. elapsed: seconds since
+        the look before; the interval if None.
+        """
         seconds = self.check_interval if elapsed is None else min(elapsed, self.check_interval)
         looked_at = max(subjects, 1) * max(streams, 1)
-        return alpha_of_look(
-            "performance", self.budget, subjects=looked_at, lookbacks=len(self.lookbacks), seconds=seconds
-        )
+        return alpha_of_look("performance", self.budget, subjects=looked_at, lookbacks=lookbacks, seconds=seconds)

@@ -1,0 +1,85 @@
+"""POST /ground-truth and /ground-truth/batch."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+import msgspec
+from fastapi import APIRouter, Request, Response
+
+from modelwatch.api.bodies import INLINE_BYTES, read_body
+from modelwatch.api.fastpath import check_json
+from modelwatch.api.openapi import JSON_LABEL, LABELS_CONTENT, answers, query_parameters
+from modelwatch.api.routes.common import json_answer, state_of
+from modelwatch.events import DecodedLabels, Rejection
+from modelwatch.storage import LabelStatus
+
+router = APIRouter(tags=["ground truth"])
+
+
+class LabelAnswer(msgspec.Struct):
+    """What became of the label: `accepted` when it counts with its prediction, `corrected` when it replaced another
+    value, `duplicate` when nothing changed, `waiting` when its prediction has not come yet."""
+
+    status: LabelStatus
+    prediction_id: str
+
+
+class LabelsAnswer(msgspec.Struct):
+    """What became of the labels of a batch, and which rows were not taken and why."""
+
+    accepted: int
+    corrected: int
+    duplicates: int
+    waiting: int
+    rejected: list[Rejection]
+
+
+@router.post(
+    "/ground-truth",
+    status_code=202,
+    summary="Say what was true about a prediction",
+    operation_id="log_ground_truth",
+    openapi_extra={"requestBody": JSON_LABEL},
+    responses=answers({202: LabelAnswer}, 400, 413, 415, 422, 503),
+)
+async def log_ground_truth(request: Request) -> Response:
+    """Answered when the label is durable. It may come before its prediction, with it or long after, and again."""
+    state = state_of(request)
+    check_json(request.headers.get("content-type", "application/json").encode("latin-1"))
+    body = await read_body(request, state.settings.max_body_bytes, state.settings.request_timeout_seconds)
+    label = state.decoder.ground_truth(body)
+    [status] = await state.batcher.submit_labels((label,), len(body))
+    return json_answer(LabelAnswer(status, label.prediction_id), 202)
+
+
+@router.post(
+    "/ground-truth/batch",
+    status_code=202,
+    summary="Say what was true about many predictions",
+    operation_id="log_ground_truths",
+    openapi_extra={
+        "requestBody": LABELS_CONTENT,
+        "parameters": query_parameters(model_name="Model of the rows that name none (Arrow and Parquet)."),
+    },
+    responses=answers({202: LabelsAnswer}, 400, 413, 415, 422, 503),
+)
+async def log_ground_truths(request: Request) -> Response:
+    """Good rows are kept and bad rows are named. JSON, NDJSON, Arrow IPC stream or Parquet; gzip and zstd."""
+    state = state_of(request)
+    body = await read_body(request, state.settings.max_body_bytes, state.settings.request_timeout_seconds)
+    content_type = request.headers.get("content-type", "application/json")
+    named = request.query_params.get("model_name")
+    defaults = {} if named is None else {"model_name": named}
+    if len(body) <= INLINE_BYTES:
+        batch: DecodedLabels = state.decoder.ground_truths(body, content_type, defaults)
+    else:
+        batch = await asyncio.to_thread(state.decoder.ground_truths, body, content_type, defaults)
+    statuses = await state.batcher.submit_labels(batch.labels, len(body)) if batch.labels else []
+    for _ in batch.rejected:
+        state.metrics.rejected("invalid-input")
+    found = Counter(statuses)
+    return json_answer(
+        LabelsAnswer(found["accepted"], found["corrected"], found["duplicate"], found["waiting"], batch.rejected), 202
+    )

@@ -1,0 +1,78 @@
+"""GET /models/{model}/performance."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+from fastapi import APIRouter, Request, Response
+
+from modelwatch.api.openapi import answers
+from modelwatch.api.routes.common import json_answer, state_of
+from modelwatch.api.routes.parameters import Moment, Name, Step, Text, seconds_of, step_of
+from modelwatch.errors import FieldError, InvalidInput, UnknownResource
+from modelwatch.monitoring.performance import (
+    PerformanceHistory,
+    PerformanceReport,
+    check_performance,
+    performance_history,
+)
+from modelwatch.storage import generation_of, monitor_of, streams_of
+
+router = APIRouter(tags=["performance"])
+
+# Each stream is computed anew; a model with more versions says which.
+MOST_STREAMS = 20
+
+
+class PerformanceAnswer(msgspec.Struct):
+    """A model's performance, by version and environment: now, and over time where that was asked for."""
+
+    model_name: str
+    current: list[PerformanceReport]
+    history: list[PerformanceHistory]
+
+
+@router.get(
+    "/models/{model_name}/performance",
+    summary="How right a model is",
+    operation_id="get_performance",
+    responses=answers({200: PerformanceAnswer}, 404, 422, 503),
+)
+async def get_performance(
+    request: Request,
+    model_name: Name,
+    version: Text = None,
+    environment: Text = None,
+    start: Moment = None,
+    end: Moment = None,
+    step: Step = None,
+) -> Response:
+    """Metrics with 95 % intervals, coverage and maturity, from committed counts; with start, end or step a history."""
+    state = state_of(request)
+    since, until, stretch = seconds_of(start, "/start"), seconds_of(end, "/end"), step_of(step)
+    with_history = not (start is None and end is None and step is None)
+
+    def work() -> PerformanceAnswer:
+        with state.store.read() as connection:
+            if generation_of(connection, model_name) is None:
+                raise UnknownResource(f"No model named {model_name!r} has sent predictions or has a reference.")
+            monitor = monitor_of(connection, model_name)
+            streams = [
+                stream
+                for stream in streams_of(connection, model_name)
+                if version in (None, stream.version) and environment in (None, stream.environment)
+            ]
+        if len(streams) > MOST_STREAMS:
+            problem = FieldError("/version", f"The model has {len(streams)} versions and environments; say which")
+            raise InvalidInput(f"At most {MOST_STREAMS} are computed at once.", (problem,))
+        rules = state.performance.with_monitor(None if monitor is None else monitor.config)
+        return PerformanceAnswer(
+            model_name,
+            [check_performance(state.store, rules, stream, state.clock()) for stream in streams],
+            [performance_history(state.store, stream, since, until, stretch) for stream in streams]
+            if with_history
+            else [],
+        )
+
+    return json_answer(await asyncio.to_thread(work))

@@ -1,0 +1,78 @@
+"""Performance over time: the labelled counts of one stretch after another, computed now from what is stored."""
+
+from __future__ import annotations
+
+import msgspec
+
+from modelwatch.config import BASE_WINDOW_SECONDS
+from modelwatch.errors import FieldError, InvalidInput
+from modelwatch.monitoring.performance.evidence import arrivals_as_of, window_counts
+from modelwatch.monitoring.performance.reporting import estimate_report, window_of, window_report
+from modelwatch.monitoring.performance.reports import WindowReport
+from modelwatch.monitoring.windows import Window
+from modelwatch.storage import (
+    Store,
+    StreamKey,
+    carry_over,
+    generation_of,
+    last_window_end,
+    newest_label,
+    outcomes_for,
+    outcomes_in_force,
+    read_layouts,
+)
+
+MOST_STEPS = 500
+STEPS_BY_DEFAULT = 48
+
+
+class PerformanceHistory(msgspec.Struct, frozen=True):
+    """The stretches of one stream, oldest first; those without predictions are left out. They are shown, not judged."""
+
+    model_version: str
+    environment: str
+    step_seconds: int
+    windows: list[WindowReport]
+
+
+def performance_history(
+    store: Store, stream: StreamKey, start: int | None, end: int | None, step: int | None
+) -> PerformanceHistory:
+    """The performance of a stream in each stretch of `step` seconds of [start, end), in seconds since 1970.
+
+    end: the newest data if None. start: a week before the end. step: so that there are some dozens.
+    Raises InvalidInput for more stretches than can be computed at once.
+    """
+    with store.read() as connection:
+        newest = last_window_end(connection, stream.model, stream.environment, stream.version) or 0
+    until = _up(newest if end is None else end)
+    since = (until - 7 * 86_400 if start is None else start) // BASE_WINDOW_SECONDS * BASE_WINDOW_SECONDS
+    length = _up(max(1, (until - since) // STEPS_BY_DEFAULT)) if step is None else step
+    count = -(-max(0, until - since) // length)
+    if count > MOST_STEPS:
+        problem = FieldError("/step", f"{count} stretches from start to end; at most {MOST_STEPS} are computed at once")
+        raise InvalidInput("The performance can't be listed like this.", (problem,))
+    carry_over(store, stream.model, since, until)
+    windows = [
+        Window(begin, min(begin + length, until)) for begin in (since + number * length for number in range(count))
+    ]
+    with store.read() as connection:
+        layouts = read_layouts(connection, stream.model, generation_of(connection, stream.model) or 0)
+        label = newest_label(connection, stream)
+        as_of = max(newest, 0 if label is None else label.latest_ts // 1_000_000)
+        arrivals = arrivals_as_of(connection, stream, layouts, as_of)
+        reference = outcomes_for(outcomes_in_force(connection, stream.model), stream.version)
+        found = window_counts(connection, stream, layouts, [(window, False) for window in windows], as_of)
+    layout = layouts.of(stream.version).outcome
+    counts = None if reference is None else reference.counts
+    reports = []
+    for each in found:
+        if each.predictions:
+            window = window_of(each, layout, arrivals)
+            report = window_report(each, window, arrivals, {}, None, counts, details=False)
+            reports.append(msgspec.structs.replace(report, estimate=estimate_report(counts, each)))
+    return PerformanceHistory(stream.version, stream.environment, length, reports)
+
+
+def _up(seconds: int) -> int:
+    return -(-seconds // BASE_WINDOW_SECONDS) * BASE_WINDOW_SECONDS
