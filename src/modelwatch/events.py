@@ -53,7 +53,10 @@ class GroundTruthBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ReferenceBody(msgspec.Struct, forbid_unknown_fields=True):
-    """A reference as users set it: either one feature (`feature_name` and `values`) or a map (`features`)."""
+    """A reference as users set it: either one feature (`feature_name` and `values`) or a map (`features`).
+
+    Beside a map, the other lists say of each row what was predicted, how sure of it, what was true, and when.
+    """
 
     model_name: str
     model_version: str | None = None
@@ -62,6 +65,10 @@ class ReferenceBody(msgspec.Struct, forbid_unknown_fields=True):
     values: list[Scalar] | None = None
     features: dict[str, list[Scalar]] | None = None
     data_types: dict[str, DataType] | None = None
+    prediction: list[Scalar] | None = None
+    prediction_probability: list[float | dict[str, float] | None] | None = None
+    ground_truth: list[Scalar] | None = None
+    timestamp: list[datetime | None] | None = None
 
 
 class DriftCheckBody(msgspec.Struct, forbid_unknown_fields=True):

@@ -36,6 +36,7 @@ from modelwatch.exposition import Exposition
 from modelwatch.ingest import Batcher
 from modelwatch.monitoring import Chores, DriftRules, Evaluator, Housekeeping, Lease
 from modelwatch.monitoring.performance import PerformanceCheck, PerformanceRules
+from modelwatch.monitoring.quality import QualityCheck, QualityRules
 from modelwatch.storage import Ledger, Store, monitor_of, put_monitor
 from modelwatch.storage.migrations import migrate
 from modelwatch.web import build_pages
@@ -178,6 +179,12 @@ def build_service(settings: Settings) -> ASGIApp:
         monitor = monitor_of(connection, model)
         return performance.with_monitor(None if monitor is None else monitor.config)
 
+    quality = QualityRules.of(rules)
+
+    def quality_rules(connection: Connection, model: str) -> QualityRules:
+        monitor = monitor_of(connection, model)
+        return quality.with_monitor(None if monitor is None else monitor.config)
+
     evaluator = Evaluator(
         store,
         rules,
@@ -186,6 +193,7 @@ def build_service(settings: Settings) -> ASGIApp:
         timer=time.perf_counter,
         new_id=new_id,
         round_seconds=min(LONGEST_ROUND_SECONDS, settings.lease_seconds / 3),
+        beside_drift=(QualityCheck(store, rules, quality_rules),),
         label_check=PerformanceCheck(store, performance_rules),
     )
     chores = Chores(
@@ -204,6 +212,7 @@ def build_service(settings: Settings) -> ASGIApp:
         decoder=Decoder(Limits.of(settings), microseconds_now, new_id),
         rules=rules,
         performance=performance,
+        quality=quality,
         metrics=exposition,
         clock=microseconds_now,
         new_id=new_id,

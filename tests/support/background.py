@@ -11,6 +11,7 @@ from modelwatch.findings import Assessment
 from modelwatch.monitoring import Chores, DriftRules, Evaluator, Housekeeping
 from modelwatch.monitoring.evaluator import AssessmentSink
 from modelwatch.monitoring.performance import PerformanceCheck, PerformanceRules
+from modelwatch.monitoring.quality import QualityCheck, QualityRules
 from modelwatch.storage import Store
 
 
@@ -54,8 +55,9 @@ def background(
     provisional_size: int = 200,
     lease_seconds: float = 15.0,
     performance: PerformanceRules | None = None,
+    quality: QualityRules | None = None,
 ) -> Chores:
-    """Upkeep and evaluations under one lease, as a service does them."""
+    """Upkeep and evaluations under one lease, as a service does them. quality: None for none of these checks."""
     seen = seen or Seen()
     housekeeping = Housekeeping(store, new_id=new_id, provisional_size=provisional_size, rotation_seconds=3_600)
     watched = performance or PerformanceRules.of(rules, 0.02)
@@ -67,6 +69,7 @@ def background(
         timer=lambda: 0.0,
         new_id=new_id,
         round_seconds=lease_seconds / 3,
+        beside_drift=() if quality is None else (QualityCheck(store, rules, lambda connection, model: quality),),
         label_check=PerformanceCheck(store, lambda connection, model: watched),
     )
     return Chores(

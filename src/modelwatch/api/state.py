@@ -14,6 +14,7 @@ from modelwatch.config import Settings
 from modelwatch.ingest import Batcher
 from modelwatch.monitoring import DriftRules
 from modelwatch.monitoring.performance import PerformanceRules
+from modelwatch.monitoring.quality import QualityRules
 from modelwatch.storage import Store
 
 
@@ -37,6 +38,7 @@ class ServiceState:
     decoder: Decoder
     rules: DriftRules
     performance: PerformanceRules
+    quality: QualityRules
     metrics: Metrics
     alerts: AlertBook
     dispatch: Dispatch

@@ -86,7 +86,7 @@ def examine(inputs: Inputs) -> Examination:
     """Judges every subject that the query asks for. Raises InvalidInput for features without a reference."""
     evidence, query, rules = inputs.evidence, inputs.evidence.query, inputs.evidence.rules
     layouts = layouts_of(evidence.generation, inputs.references)
-    chosen = _references_for(inputs.references, query.version)
+    chosen = references_for(inputs.references, query.version)
     wanted = _wanted(chosen, query.features, rules)
     looked_at = sum(rules.watches(subject.kind, subject.name) for subject in chosen)
     alpha = rules.alpha(looked_at, evidence.streams, evidence.elapsed)
@@ -144,7 +144,7 @@ def severity_of(results: Sequence[SubjectReport]) -> Severity:
     return min((result.severity for result in results), key=PRECEDENCE.index, default="no_reference")
 
 
-def _references_for(references: Sequence[StoredReference], version: str | None) -> dict[Subject, StoredReference]:
+def references_for(references: Sequence[StoredReference], version: str | None) -> dict[Subject, StoredReference]:
     """For each subject the reference that applies: the version's own, else the one for all versions.
 
     Without a version asked for, a reference of one version serves where none is set for all.
@@ -203,13 +203,16 @@ def _examined(
     min_samples = configured.min_samples if asked is None else asked
     looks = []
     for window, sums in zip(evidence.windows, evidence.sums, strict=True):
-        current = _current(sums, layouts, subject, reference)
+        current = current_profile(sums, layouts, subject, reference)
         allowed = _allowed(configured, reference, window, current, rules)
         looks.append(Look(window, current, allowed, judge(reference.profile, current, allowed, alpha, min_samples)))
     return Examined(subject, reference, configured, rules.ks_alpha, tuple(looks))
 
 
-def _current(sums: Mapping[str, Slot], layouts: ModelLayouts, subject: Subject, reference: StoredReference) -> Profile:
+def current_profile(
+    sums: Mapping[str, Slot], layouts: ModelLayouts, subject: Subject, reference: StoredReference
+) -> Profile:
+    """What the versions that are counted in the reference's binning show together."""
     binning = reference.profile.binning
     counts = [
         slot.counts[layouts.of(version).slices[subject]]

@@ -19,10 +19,13 @@ from modelwatch.monitoring.performance.evidence import (
     outcome_reference_of,
 )
 from modelwatch.monitoring.performance.examining import examine_performance, performance_report
+from modelwatch.monitoring.quality.evidence import decode_quality
+from modelwatch.monitoring.quality.examining import examine_quality, quality_report
 from modelwatch.monitoring.windows import iso
 from modelwatch.storage import (
     DRIFT,
     PERFORMANCE,
+    QUALITY,
     Slot,
     Store,
     StoredVerdict,
@@ -108,9 +111,16 @@ def _performance_again(connection: Connection, raw: bytes) -> _Again:
     )
 
 
+def _quality_again(connection: Connection, raw: bytes) -> _Again:
+    evidence = decode_quality(raw)
+    counts = sum(len(rules) for window in evidence.windows for rules in window.features.values())
+    return _Again(encode_report(quality_report(examine_quality(evidence))), len(evidence.reference_ids), counts, None)
+
+
 RECOMPUTED: dict[str, Callable[[Connection, bytes], _Again]] = {
     DRIFT: _drift_again,
     PERFORMANCE: _performance_again,
+    QUALITY: _quality_again,
 }
 
 

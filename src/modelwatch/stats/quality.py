@@ -24,6 +24,8 @@ DIMENSION_OF: Mapping[Rule, Dimension] = {
     "above_range": "consistency",
     "unseen_category": "consistency",
 }
+# By rule, the values that break it and those that could have.
+UnsoundCounts = Mapping[Rule, tuple[int, int]]
 DIMENSIONS: tuple[Dimension, ...] = ("completeness", "validity", "consistency")
 
 LEAST_RISE = 0.05
@@ -126,7 +128,24 @@ def rate_checks(
             "rates are compared over the same binning, "
             f"got binnings {reference.binning.id} and {current.binning.id}: count the window with the reference's"
         )
-    before, now = unsound_counts(reference), unsound_counts(current)
+    return compare_rates(
+        unsound_counts(reference),
+        unsound_counts(current),
+        least_rise=least_rise,
+        factor=factor,
+        least_factor_rise=least_factor_rise,
+    )
+
+
+def compare_rates(
+    before: UnsoundCounts,
+    now: UnsoundCounts,
+    *,
+    least_rise: float = LEAST_RISE,
+    factor: float = FACTOR,
+    least_factor_rise: float = LEAST_FACTOR_RISE,
+) -> tuple[RateCheck, ...]:
+    """The same of counts that were taken from profiles earlier. Both sides have the same rules."""
     checks = []
     for rule, (reference_count, reference_n) in before.items():
         current_count, current_n = now[rule]
@@ -184,14 +203,16 @@ def unsound_share(profile: Profile, dimension: Dimension | None = None) -> float
     >>> unsound_share(profile), unsound_share(profile, "completeness"), unsound_share(profile, "validity")
     (0.5, 0.25, 0.0)
     """
-    if not profile.total:
+    return share_of_unsound(unsound_counts(profile), dimension)
+
+
+def share_of_unsound(counts: UnsoundCounts, dimension: Dimension | None = None) -> float | None:
+    """The same from counts that were taken from a profile earlier."""
+    total = counts["missing"][1]
+    if not total:
         return None
-    wanted = [
-        count
-        for rule, (count, _) in unsound_counts(profile).items()
-        if dimension is None or DIMENSION_OF[rule] == dimension
-    ]
-    return sum(wanted) / profile.total
+    wanted = [count for rule, (count, _) in counts.items() if dimension is None or DIMENSION_OF[rule] == dimension]
+    return sum(wanted) / total
 
 
 def data_quality_score(profiles: Iterable[Profile]) -> DataQuality:
@@ -205,7 +226,12 @@ def data_quality_score(profiles: Iterable[Profile]) -> DataQuality:
     >>> quality.score, dict(quality.dimensions)
     (0.75, {'completeness': 0.875, 'validity': 1.0, 'consistency': 0.875})
     """
-    with_values = [profile for profile in profiles if profile.total]
+    return soundness_of(unsound_counts(profile) for profile in profiles)
+
+
+def soundness_of(features: Iterable[UnsoundCounts]) -> DataQuality:
+    """The same from counts that were taken from the features' profiles earlier."""
+    with_values = [counts for counts in features if counts["missing"][1]]
     return DataQuality(
         _mean_soundness(with_values, None), {name: _mean_soundness(with_values, name) for name in DIMENSIONS}
     )
@@ -306,6 +332,6 @@ def sentinels(
     return tuple(sorted(found, key=lambda each: (-each.count, each.value)))
 
 
-def _mean_soundness(profiles: list[Profile], dimension: Dimension | None) -> float | None:
-    shares = [share for profile in profiles if (share := unsound_share(profile, dimension)) is not None]
+def _mean_soundness(features: list[UnsoundCounts], dimension: Dimension | None) -> float | None:
+    shares = [share for counts in features if (share := share_of_unsound(counts, dimension)) is not None]
     return 1.0 - sum(shares) / len(shares) if shares else None

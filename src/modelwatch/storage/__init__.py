@@ -85,6 +85,13 @@ from modelwatch.storage.verdicts import (
     verdict_by_id,
     verdicts_of,
 )
+from modelwatch.storage.volumes import (
+    first_window,
+    has_taken_provisional,
+    hourly_volumes,
+    recent_features,
+    window_arrivals,
+)
 
 __all__ = [
     "CALLS",
@@ -128,11 +135,14 @@ __all__ = [
     "evidence_of",
     "first_events",
     "first_labelled_window",
+    "first_window",
     "fold",
     "generation_of",
     "generations",
     "give_up_labels",
+    "has_taken_provisional",
     "hold",
+    "hourly_volumes",
     "in_force",
     "label_values",
     "labelled_sample",
@@ -153,6 +163,7 @@ __all__ = [
     "predictions_in",
     "put_monitor",
     "read_layouts",
+    "recent_features",
     "references_by_id",
     "release",
     "save_verdict",
@@ -169,6 +180,7 @@ __all__ = [
     "verdict_by_id",
     "verdicts_of",
     "waiting_labels",
+    "window_arrivals",
     "window_start",
     "windows_since",
 ]

@@ -17,7 +17,7 @@ ROWS_PER_READ = 5_000
 _encode = msgspec.json.Encoder().encode
 decode_scalar = msgspec.json.Decoder(bool | int | float | str).decode
 decode_probability = msgspec.json.Decoder(float | dict[str, float]).decode
-_decode_features = msgspec.json.Decoder(dict[str, Scalar]).decode
+decode_features = msgspec.json.Decoder(dict[str, Scalar]).decode
 
 
 def day_of(timestamp: int) -> int:
@@ -61,7 +61,7 @@ def from_row(row: Row[Any]) -> Prediction:
         environment=row.environment,
         prediction_id=row.prediction_id,
         timestamp=row.ts,
-        features={} if row.features is None else _decode_features(row.features),
+        features={} if row.features is None else decode_features(row.features),
         prediction=decode_scalar(row.prediction),
         probability=None if row.probability is None else decode_probability(row.probability),
         latency_ms=row.latency_ms,

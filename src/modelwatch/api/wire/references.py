@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, cast
 
-from modelwatch.api.wire.checks import Checker, pointer_to
+from modelwatch.api.wire.checks import Checker, microseconds, pointer_to
 from modelwatch.api.wire.columnar import Bounds, arrow_errors, category_values, read_table, scalars
 from modelwatch.api.wire.explain import MAX_PROBLEMS, nearest
 from modelwatch.api.wire.limits import Limits
@@ -20,12 +20,16 @@ if TYPE_CHECKING:
 
 # A column of float32 fits whatever its length; as Python's numbers it takes eight times its bytes.
 BYTES_PER_CELL = 4
+BESIDE_FEATURES = ("prediction", "prediction_probability", "ground_truth", "timestamp")
+TRUTH_ALONE = "The truth is compared with the prediction: give prediction too"
+SHARES_ALONE = "Probabilities by class need the prediction: give prediction too"
 
 
 def json_frame(
     body: ReferenceBody, checker: Checker, limits: Limits, model_name: str | None, model_version: str | None
 ) -> ReferenceFrame:
-    """The samples of a JSON body: one feature (`feature_name`, `values`) or several (`features`).
+    """The samples of a JSON body: one feature (`feature_name`, `values`) or several (`features`), and what stands
+    beside the rows of several.
 
     A feature without a declared type is continuous when more than half of its values are numbers.
     """
@@ -42,6 +46,7 @@ def json_frame(
             types = {} if body.data_type is None else {body.feature_name or "": body.data_type}
         else:
             given, types = body.features, body.data_types or {}
+            _check_rows(body, problems)
             for name in types.keys() - given.keys():
                 hint = nearest(name, list(given)[:MAX_PROBLEMS])
                 problems.append(FieldError(pointer_to("data_types", name[:80]), f"No such feature{hint}"))
@@ -54,9 +59,16 @@ def json_frame(
                 data_type = types.get(name) or inferred_type(kept)
                 problems.extend(_unusable(kept, data_type, place))
                 samples.append(ReferenceSample("feature", name, data_type, kept))
+        samples.extend(_samples_beside(body, checker, problems))
+    if body.ground_truth is not None:
+        _kept(body.ground_truth, "/ground_truth", checker, problems)
     if problems:
         raise InvalidInput("The reference has fields that are not valid.", tuple(problems))
-    return ReferenceFrame(body.model_name, version, samples)
+    timestamps = None
+    if body.timestamp is not None:
+        timestamps = [None if moment is None else microseconds(moment) for moment in body.timestamp]
+    truths, given_probabilities = body.ground_truth, body.prediction_probability
+    return ReferenceFrame(body.model_name, version, samples, timestamps, truths, given_probabilities)
 
 
 def table_frame(
@@ -96,8 +108,7 @@ def _truths(table: pa.Table, checker: Checker, problems: list[FieldError]) -> li
     if "ground_truth" not in table.schema.names:
         return None
     if "prediction" not in table.schema.names:
-        message = "The truth is compared with the prediction: give the column prediction too"
-        problems.append(FieldError("/ground_truth", message))
+        problems.append(FieldError("/ground_truth", TRUTH_ALONE))
         return None
     return _kept(scalars(table.column("ground_truth")), "/ground_truth", checker, problems)
 
@@ -140,34 +151,75 @@ def _samples(table: pa.Table, checker: Checker, problems: list[FieldError]) -> I
 
 
 def _scores(table: pa.Table, problems: list[FieldError]) -> list[Scalar]:
-    place = "/prediction_probability"
     column = table.column("prediction_probability")
     by_row: dict[int, list[FieldError]] = {}
     given = probabilities(column, by_row) if not _is_empty(column) else [None] * table.num_rows
+    predicted = scalars(table.column("prediction")) if "prediction" in table.schema.names else None
+    by_class = not is_number(column.type) and not _is_empty(column)
+    scores = _scores_of(given, predicted, by_class, problems)
+    problems.extend(wrong[0] for wrong in list(by_row.values())[:1])
+    return scores
+
+
+def _scores_of(
+    given: Sequence[float | dict[str, float] | None],
+    predicted: Sequence[Scalar] | None,
+    by_class: bool,
+    problems: list[FieldError],
+) -> list[Scalar]:
+    """The score of each row; of probabilities by class, that of the row's own prediction. Names the first wrong one."""
+    place = "/prediction_probability"
     scores: list[Scalar]
-    if is_number(column.type) or _is_empty(column):
+    if not by_class:
         scores = cast(list[Scalar], given)
-    elif "prediction" not in table.schema.names:
-        problems.append(FieldError(place, "Probabilities by class need the column prediction"))
+    elif predicted is None:
+        problems.append(FieldError(place, SHARES_ALONE))
         return []
     else:
-        predicted = scalars(table.column("prediction"))
         scores = [
             shares.get(category_name(value) or "") if isinstance(shares, dict) else shares
             for shares, value in zip(given, predicted, strict=True)
         ]
-    for index, score in enumerate(scores):
-        if score is not None and not 0.0 <= cast(float, score) <= 1.0:
-            message = "Expected a probability between 0 and 1"
-            problems.append(FieldError(f"{place}/{index}", message, excerpt(score)))
-            break
-    problems.extend(wrong[0] for wrong in list(by_row.values())[:1])
+    for index, shares in enumerate(given):
+        for share in shares.values() if isinstance(shares, dict) else (shares,):
+            if share is not None and not 0.0 <= share <= 1.0:
+                message = "Expected a probability between 0 and 1"
+                problems.append(FieldError(f"{place}/{index}", message, excerpt(share)))
+                return scores
     problems.extend(_unusable(scores, "continuous", place))
     return scores
 
 
 def _is_empty(column: pa.ChunkedArray) -> bool:
     return bool(column.null_count == len(column))
+
+
+def _check_rows(body: ReferenceBody, problems: list[FieldError]) -> None:
+    """Notes the lists that are not as long as the features beside which they stand."""
+    features = {pointer_to("features", name[:80]): values for name, values in (body.features or {}).items()}
+    beside = {f"/{name}": values for name in BESIDE_FEATURES if (values := getattr(body, name)) is not None}
+    if not features or not beside:
+        return
+    rows = len(next(iter(features.values())))
+    for place, values in (features | beside).items():
+        if len(values) != rows and len(problems) < MAX_PROBLEMS:
+            message = f"Expected {rows} values, one for each row of the first feature, got {len(values)}"
+            problems.append(FieldError(place, message))
+    if body.ground_truth is not None and body.prediction is None:
+        problems.append(FieldError("/ground_truth", TRUTH_ALONE))
+
+
+def _samples_beside(body: ReferenceBody, checker: Checker, problems: list[FieldError]) -> Iterable[ReferenceSample]:
+    """The samples of the prediction and its score."""
+    said, given = body.prediction, body.prediction_probability
+    if said is not None:
+        kept = _kept(category_values(said), "/prediction", checker, problems)
+        data_type = prediction_type(kept)
+        problems.extend(_unusable(kept, data_type, "/prediction"))
+        yield ReferenceSample("prediction", "", data_type, kept)
+    if given is not None and (said is None or len(said) == len(given)):
+        by_class = any(isinstance(shares, dict) for shares in given)
+        yield ReferenceSample("score", "", "continuous", _scores_of(given, said, by_class, problems))
 
 
 def _check_model(name: str, version: str | None, checker: Checker, problems: list[FieldError]) -> None:
@@ -185,6 +237,8 @@ def _is_one_form(body: ReferenceBody, problems: list[FieldError]) -> bool:
             problems.append(FieldError("/data_types", "Goes with features; with feature_name use data_type"))
         message = "Required, unless there is a map of features"
         problems.extend(FieldError(f"/{name}", message) for name in ("feature_name", "values") if name not in one)
+        beside = [name for name in BESIDE_FEATURES if getattr(body, name) is not None]
+        problems.extend(FieldError(f"/{name}", "Goes with features, a value for each row") for name in beside)
     elif one:
         message = "Give either feature_name and values, or features"
         problems.extend(FieldError(f"/{name}", message) for name in one)

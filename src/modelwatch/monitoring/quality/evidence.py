@@ -1,0 +1,230 @@
+"""Everything that a report on data quality is computed from, kept with the verdict."""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from sqlalchemy import Connection
+
+from modelwatch.monitoring.checks import current_profile, references_for
+from modelwatch.monitoring.evidence import DriftQuery, Inputs, gather
+from modelwatch.monitoring.quality.rules import QualityRules
+from modelwatch.monitoring.rules import DriftRules
+from modelwatch.monitoring.windows import Window
+from modelwatch.stats import Profile, is_finite_number
+from modelwatch.stats.binning import NumericBinning
+from modelwatch.stats.quality import Rule, Sentinel, sentinel_sides, sentinels, unsound_counts
+from modelwatch.storage import (
+    Store,
+    StoredReference,
+    StreamKey,
+    duplicates_in,
+    first_window,
+    has_taken_provisional,
+    hourly_volumes,
+    layouts_of,
+    recent_features,
+)
+
+FORMAT = 1
+SECONDS_PER_HOUR = 3_600
+SECONDS_PER_WEEK = 7 * 86_400
+WEEKS_LOOKED_AT = 8
+# Stored rows that are looked at for features and values that no profile names.
+ROWS_LOOKED_AT = 1_000
+
+Counts = dict[Rule, tuple[int, int]]
+
+
+class WindowQuality(msgspec.Struct, frozen=True):
+    """One window: by feature, what breaks which rule, of how many values."""
+
+    lookback: str | None
+    start: int
+    end: int
+    predictions: int
+    duplicates: int
+    features: dict[str, Counts]
+
+
+class Volumes(msgspec.Struct, frozen=True):
+    """Predictions by hour of the last whole weeks, oldest week first, each of 168 hours that end where now does.
+
+    week: the hours of the present week. Shape of earlier: (weeks, 168).
+    """
+
+    earlier: tuple[tuple[int, ...], ...]
+    week: tuple[int, ...]
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """What a bounded number of recent rows shows: how many give each feature, and values that stand out.
+
+    references: how many rows each referenced feature's reference has.
+    """
+
+    rows: int
+    given: dict[str, int]
+    sentinels: dict[str, tuple[Sentinel, ...]]
+
+
+class QualityEvidence(msgspec.Struct, frozen=True):
+    """What was asked, by which rules, and the counts that the answer is made of.
+
+    reference: by feature, the same counts of the reference, and its id; elapsed: seconds of budget that the look may
+    spend, those of an interval if None. complete: whether every feature that the model has sent has a reference, so
+    that another one is new.
+    """
+
+    stream: tuple[str, str, str]
+    rules: QualityRules
+    generation: int
+    watermark: int | None
+    streams: int
+    elapsed: int | None
+    reference: dict[str, Counts]
+    reference_ids: dict[str, str]
+    complete: bool
+    windows: tuple[WindowQuality, ...]
+    volumes: Volumes | None
+    sample: Sample
+
+
+def gather_quality(
+    store: Store,
+    defaults: DriftRules,
+    rules: QualityRules,
+    stream: StreamKey,
+    now: int,
+    *,
+    end: int | None = None,
+    elapsed: int | None = None,
+) -> QualityEvidence:
+    """Reads what the stream's data quality is judged by, over the look-backs of its drift rules.
+
+    Raises UnknownResource for a model that was never heard of.
+    """
+    query = DriftQuery(stream.model, stream.environment, stream.version)
+    inputs = gather(store, defaults, query, now, end=end, elapsed=elapsed)
+    watermark = inputs.evidence.watermark
+    with store.read() as connection:
+        windows, reference = _windows(connection, inputs, stream)
+        volumes = None if watermark is None else _volumes(connection, stream, watermark)
+        complete = has_taken_provisional(connection, stream.model)
+        rows = [] if watermark is None else recent_features(connection, stream, watermark, ROWS_LOOKED_AT)
+    chosen = {each.subject.name: each for each in reference}
+    longest = max(windows, key=lambda window: window.end - window.start, default=None)
+    return QualityEvidence(
+        stream=(stream.model, stream.version, stream.environment),
+        rules=rules,
+        generation=inputs.evidence.generation,
+        watermark=watermark,
+        streams=inputs.evidence.streams,
+        elapsed=elapsed,
+        reference={name: unsound_counts(each.profile) for name, each in chosen.items()},
+        reference_ids={name: each.id for name, each in chosen.items()},
+        complete=complete,
+        windows=tuple(windows),
+        volumes=volumes,
+        sample=_sample(rows, chosen, longest),
+    )
+
+
+def _windows(
+    connection: Connection, inputs: Inputs, stream: StreamKey
+) -> tuple[list[WindowQuality], list[StoredReference]]:
+    evidence = inputs.evidence
+    layouts = layouts_of(evidence.generation, inputs.references)
+    chosen = references_for(inputs.references, stream.version)
+    features = {subject: reference for subject, reference in chosen.items() if subject.kind == "feature"}
+    found = []
+    for window, sums in zip(evidence.windows, evidence.sums, strict=True):
+        counts = {
+            subject.name: unsound_counts(current_profile(sums, layouts, subject, reference))
+            for subject, reference in sorted(features.items(), key=lambda item: item[0])
+        }
+        found.append(
+            WindowQuality(
+                window.lookback,
+                window.start,
+                window.end,
+                sum(slot.predictions for slot in sums.values()),
+                duplicates_in(connection, stream, window.start, window.end),
+                counts,
+            )
+        )
+    return found, list(features.values())
+
+
+def _volumes(connection: Connection, stream: StreamKey, end: int) -> Volumes | None:
+    """The hours of the weeks before `end`; None before there are enough of them."""
+    last = end // SECONDS_PER_HOUR * SECONDS_PER_HOUR
+    first = first_window(connection, stream)
+    weeks = 0 if first is None else min(WEEKS_LOOKED_AT, (last - first) // SECONDS_PER_WEEK - 1)
+    if weeks < 1:
+        return None
+    start = last - (weeks + 1) * SECONDS_PER_WEEK
+    by_hour = hourly_volumes(connection, stream, start, last)
+    rows = [
+        tuple(by_hour.get(start + week * SECONDS_PER_WEEK + hour * SECONDS_PER_HOUR, 0) for hour in range(168))
+        for week in range(weeks + 1)
+    ]
+    return Volumes(tuple(rows[:-1]), rows[-1])
+
+
+def _sample(
+    rows: Sequence[Mapping[str, object]], references: Mapping[str, StoredReference], longest: WindowQuality | None
+) -> Sample:
+    given: Counter[str] = Counter()
+    for row in rows:
+        given.update(name for name, value in row.items() if value is not None)
+    found: dict[str, tuple[Sentinel, ...]] = {}
+    for name, reference in references.items():
+        binning = reference.profile.binning
+        if longest is None or not isinstance(binning, NumericBinning):
+            continue
+        counts = longest.features[name]
+        outside = counts["below_range"][0] + counts["above_range"][0]
+        if outside * 100 <= counts["below_range"][1]:
+            continue
+        values = [row.get(name) for row in rows]
+        sample = Profile.of(binning, values)  # type: ignore[arg-type]
+        if sentinel_sides(sample):
+            numbers = Counter(float(value) for value in values if is_finite_number(value))  # type: ignore[arg-type]
+            standing_out = sentinels(reference.profile, sample, numbers)
+            if standing_out:
+                found[name] = standing_out
+    return Sample(len(rows), dict(sorted(given.items())), found)
+
+
+class _Document(msgspec.Struct):
+    format: int
+    evidence: QualityEvidence
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_Document).decode
+
+
+def encode_quality(evidence: QualityEvidence) -> bytes:
+    """Bytes that `decode_quality` turns back into the same evidence."""
+    return zlib.compress(_encode(_Document(FORMAT, evidence)), 6)
+
+
+def decode_quality(raw: bytes) -> QualityEvidence:
+    """The evidence of its bytes. Raises ValueError when they are none, or of a format that this release can't read."""
+    try:
+        document = _decode(zlib.decompress(raw))
+    except (zlib.error, msgspec.MsgspecError) as error:
+        raise ValueError(f"these are not the bytes of evidence: {error}") from error
+    if document.format != FORMAT:
+        raise ValueError(f"the evidence is of format {document.format}; this release reads format {FORMAT}")
+    return document.evidence
+
+
+def window_of(window: WindowQuality) -> Window:
+    """The window as others know it."""
+    return Window(window.start, window.end, window.lookback)

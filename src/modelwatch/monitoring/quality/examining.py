@@ -1,0 +1,239 @@
+"""From evidence to a report, and to what is remembered of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from modelwatch.findings import Kind
+from modelwatch.monitoring.observations import CALM_SHARE, Observation
+from modelwatch.monitoring.quality.evidence import QualityEvidence
+from modelwatch.monitoring.quality.finding import finding_of
+from modelwatch.monitoring.quality.judging import (
+    RateJudgement,
+    VolumeJudgement,
+    judge_duplicates,
+    judge_rates,
+    judge_schema,
+    judge_volume,
+    longest,
+    subjects_of,
+)
+from modelwatch.monitoring.quality.reports import (
+    PRECEDENCE,
+    DuplicatesReport,
+    FeatureQuality,
+    QualityReport,
+    RateReport,
+    SchemaReport,
+    SentinelReport,
+    Severity,
+    VolumeReport,
+)
+from modelwatch.monitoring.windows import iso
+from modelwatch.stats.quality import SchemaChange, Sentinel, share_of_unsound, soundness_of
+
+QUALITY_KINDS: tuple[Kind, ...] = ("data_quality", "volume")
+FIRING = ("warning", "alert")
+
+
+@dataclass(frozen=True, slots=True)
+class QualityExamination:
+    """Everything that an evaluation says. alpha: the chance of a false alarm that each look took."""
+
+    evidence: QualityEvidence
+    alpha: float
+    rates: dict[str, list[RateJudgement]]
+    schema: list[tuple[SchemaChange, Severity]]
+    volume: list[VolumeJudgement]
+    duplicates: tuple[Severity, int, int]
+
+    def sentinels(self, feature: str) -> list[Sentinel]:
+        """The values of a feature that stand out beyond chance."""
+        rules = self.evidence.rules
+        if not rules.sentinels or not rules.watches(feature) or self.evidence.sample.rows < rules.min_samples:
+            return []
+        return [each for each in self.evidence.sample.sentinels.get(feature, ()) if each.p_value < self.alpha]
+
+
+def examine_quality(evidence: QualityEvidence) -> QualityExamination:
+    """Judges every rate, the schema, the volume and the repeats."""
+    alpha = evidence.rules.alpha(
+        subjects_of(evidence), evidence.streams, max(len(evidence.windows), 1), evidence.elapsed
+    )
+    return QualityExamination(
+        evidence,
+        alpha,
+        judge_rates(evidence, alpha),
+        judge_schema(evidence, alpha),
+        judge_volume(evidence, alpha),
+        judge_duplicates(evidence),
+    )
+
+
+def quality_report(examination: QualityExamination) -> QualityReport:
+    """The examination as it is shown and kept."""
+    evidence = examination.evidence
+    window = longest(evidence.windows)
+    soundness = soundness_of([] if window is None else window.features.values())
+    features = [_feature(examination, name) for name in sorted(examination.rates)]
+    severity, repeats, sent = examination.duplicates
+    schema = [
+        SchemaReport(
+            change.feature,
+            change.change,
+            how,
+            change.reference_count,
+            change.current_count,
+            evidence.sample.rows if change.change == "appeared" or window is None else window.predictions,
+            change.p_value,
+        )
+        for change, how in examination.schema
+    ]
+    volume = [_volume(each) for each in examination.volume]
+    model, version, environment = evidence.stream
+    severities: list[Severity] = [
+        *(each.severity for each in features),
+        *(each.severity for each in schema),
+        *(each.severity for each in volume if each.severity in FIRING),
+        severity,
+    ]
+    return QualityReport(
+        model_name=model,
+        model_version=version,
+        environment=environment,
+        severity=min(severities, key=PRECEDENCE.index) if evidence.reference else "no_reference",
+        watermark=None if evidence.watermark is None else iso(evidence.watermark),
+        predictions=0 if window is None else window.predictions,
+        score=soundness.score,
+        dimensions={str(name): value for name, value in soundness.dimensions.items()},
+        unsound=sorted(
+            {each.feature_name for each in features if each.severity in FIRING}
+            | {each.feature_name for each in schema if each.severity in FIRING}
+        ),
+        features=features,
+        schema=schema,
+        volume=volume,
+        duplicates=DuplicatesReport(
+            severity, repeats, sent, repeats / sent if sent else None, evidence.rules.duplicates
+        ),
+        alpha=examination.alpha,
+        reason=None if evidence.reference else "No reference is set, so no share can be compared.",
+    )
+
+
+def quality_observations(examination: QualityExamination) -> list[Observation]:
+    """What was seen of each rate, change and volume."""
+    evidence = examination.evidence
+    ids, known = evidence.reference_ids, (evidence, examination.alpha)
+    found = [
+        _observed_rate(examination, judged, ids[name])
+        for name, judgements in sorted(examination.rates.items())
+        for judged in judgements
+    ]
+    for name in sorted(examination.rates):
+        sentinels = examination.sentinels(name)
+        if sentinels:
+            finding = finding_of(*known, f"{name}: sentinel", "warning", sentinels[0])
+            found.append(Observation("data_quality", f"{name}: sentinel", ids[name], "drifted", False, finding))
+        else:
+            found.append(Observation("data_quality", f"{name}: sentinel", ids[name], "calm"))
+    for change, severity in examination.schema:
+        subject = f"{change.feature}: {change.change}"
+        if severity in FIRING:
+            finding = finding_of(*known, subject, "alert" if severity == "alert" else "warning", change)
+            found.append(Observation("data_quality", subject, ids.get(change.feature, ""), "drifted", False, finding))
+    found += _gone(examination, {each.name for each in found})
+    found += [_observed_volume(examination, each) for each in examination.volume]
+    severity, repeats, sent = examination.duplicates
+    if severity == "warning":
+        finding = finding_of(*known, "duplicates", "warning", (repeats, sent))
+        found.append(Observation("data_quality", "duplicates", "", "drifted", False, finding))
+    elif severity == "stable":
+        found.append(Observation("data_quality", "duplicates", "", "calm"))
+    return found
+
+
+def _gone(examination: QualityExamination, named: set[str]) -> list[Observation]:
+    """Changes of the schema that are not seen (any more) are calm."""
+    known = {*examination.evidence.reference, *examination.evidence.sample.given}
+    ids = examination.evidence.reference_ids
+    if not examination.evidence.sample.rows:
+        return []
+    return [
+        Observation("data_quality", f"{name}: {change}", ids.get(name, ""), "calm")
+        for name in sorted(known)
+        for change in ("appeared", "disappeared")
+        if f"{name}: {change}" not in named
+    ]
+
+
+def _feature(examination: QualityExamination, name: str) -> FeatureQuality:
+    judgements = examination.rates[name]
+    window = longest(examination.evidence.windows)
+    sentinels = examination.sentinels(name)
+    severities: list[Severity] = [each.severity for each in judgements]
+    if sentinels:
+        severities.append("warning")
+    return FeatureQuality(
+        name,
+        min(severities, key=PRECEDENCE.index, default="no_data"),
+        None if window is None else share_of_unsound(window.features[name]),
+        [
+            RateReport(
+                each.check.rule,
+                each.check.dimension,
+                each.severity,
+                each.window.lookback,
+                each.check.current_count,
+                each.check.current_n,
+                each.check.current_rate,
+                each.check.reference_rate,
+                each.check.change,
+                each.check.p_value if each.check.current_n else None,
+                each.reason,
+            )
+            for each in judgements
+        ],
+        [SentinelReport(each.value, each.side, each.count, each.share, each.p_value) for each in sentinels],
+    )
+
+
+def _volume(judged: VolumeJudgement) -> VolumeReport:
+    check = judged.check
+    return VolumeReport(
+        "1h" if judged.span == "1h" else "24h",
+        judged.severity,
+        iso(judged.start),
+        iso(judged.end),
+        check.current,
+        check.weeks,
+        check.expected,
+        check.low,
+        check.high,
+        check.p_value,
+        check.reason,
+    )
+
+
+def _observed_rate(examination: QualityExamination, judged: RateJudgement, reference: str) -> Observation:
+    check, rules = judged.check, examination.evidence.rules
+    known = (examination.evidence, examination.alpha)
+    subject = f"{judged.feature}: {check.rule}"
+    if judged.severity in FIRING:
+        finding = finding_of(*known, subject, "alert" if judged.severity == "alert" else "warning", judged)
+        severe = finding_of(*known, subject, "alert", judged)
+        still = severe if (check.change or 0.0) >= CALM_SHARE * 2.0 * rules.min_rise else None
+        return Observation("data_quality", subject, reference, "drifted", False, finding, still)
+    if judged.severity != "stable":
+        return Observation("data_quality", subject, reference, "undecided")
+    holds = (check.change or 0.0) >= CALM_SHARE * rules.min_rise and check.p_value < examination.alpha
+    held = finding_of(*known, subject, "warning", judged) if holds else None
+    return Observation("data_quality", subject, reference, "calm", holds, held)
+
+
+def _observed_volume(examination: QualityExamination, judged: VolumeJudgement) -> Observation:
+    subject, known = f"volume of {judged.span}", (examination.evidence, examination.alpha)
+    if judged.severity in FIRING:
+        finding = finding_of(*known, subject, "alert" if judged.severity == "alert" else "warning", judged)
+        return Observation("volume", subject, "", "drifted", False, finding)
+    return Observation("volume", subject, "", "calm" if judged.severity == "stable" else "undecided")

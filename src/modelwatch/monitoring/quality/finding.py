@@ -1,0 +1,112 @@
+"""Findings about the quality of data, in words and numbers that a person can act on."""
+
+from __future__ import annotations
+
+from modelwatch.findings import Finding, FindingSeverity, Kind
+from modelwatch.monitoring.quality.evidence import QualityEvidence
+from modelwatch.monitoring.quality.judging import RateJudgement, VolumeJudgement, longest
+from modelwatch.stats.quality import SENTINEL_SHARE, SchemaChange, Sentinel
+
+WORDS = {
+    "missing": "missing",
+    "invalid_type": "of the wrong type",
+    "below_range": "below the reference's range",
+    "above_range": "above the reference's range",
+    "unseen_category": "of a category that the reference does not have",
+}
+
+# What was found: a rate, a volume, a change of the schema, a value, or repeats among what was sent.
+Cause = RateJudgement | VolumeJudgement | SchemaChange | Sentinel | tuple[int, int]
+
+
+class _Measured:
+    """What a finding says beside whom it is about."""
+
+    def __init__(self, name: str, score: float, threshold: float, p_value: float | None, n: int, detail: str) -> None:
+        self.name = name
+        self.score = score
+        self.threshold = threshold
+        self.p_value = p_value
+        self.n = n
+        self.detail = detail
+
+
+def finding_of(
+    evidence: QualityEvidence, alpha: float, subject: str, severity: FindingSeverity, cause: Cause
+) -> Finding:
+    """The finding about a subject."""
+    window = cause.window if isinstance(cause, RateJudgement) else longest(evidence.windows)
+    assert window is not None, "what is found was found in a window"
+    start, end, lookback = window.start, window.end, window.lookback
+    kind: Kind = "data_quality"
+    reference_size = max((counts["missing"][1] for counts in evidence.reference.values()), default=0)
+    if isinstance(cause, RateJudgement):
+        measured, reference_size = _rate(cause, evidence), cause.check.reference_n
+    elif isinstance(cause, VolumeJudgement):
+        kind, start, end, lookback, reference_size = "volume", cause.start, cause.end, cause.span, 0
+        measured = _volume(cause)
+    elif isinstance(cause, SchemaChange):
+        measured = _change(cause, evidence.sample.rows if cause.change == "appeared" else window.predictions)
+    elif isinstance(cause, Sentinel):
+        measured = _sentinel(subject.partition(":")[0], cause, evidence.sample.rows)
+    else:
+        repeats, sent = cause
+        detail = f"{repeats:,} of {sent:,} predictions that were sent had been sent before"
+        measured = _Measured("share of repeats", repeats / sent, evidence.rules.duplicates, None, sent, detail)
+    return Finding(
+        kind=kind,
+        subject=subject,
+        severity=severity,
+        since=evidence.watermark or 0,
+        score_name=measured.name,
+        score=measured.score,
+        threshold=measured.threshold,
+        p_value=measured.p_value,
+        alpha=None if measured.p_value is None else alpha,
+        sample_size=measured.n,
+        reference_size=reference_size,
+        window_start=start,
+        window_end=end,
+        lookback=lookback,
+        detail=measured.detail,
+    )
+
+
+def _rate(cause: RateJudgement, evidence: QualityEvidence) -> _Measured:
+    check = cause.check
+    score = check.change or 0.0
+    detail = (
+        f"{cause.feature}: {_percent(check.current_rate)} of the values are {WORDS[check.rule]},"
+        f" {_percent(check.reference_rate)} in the reference"
+    )
+    # A rate may matter by its factor alone.
+    threshold = min(evidence.rules.min_rise, score)
+    return _Measured(f"rise of {check.rule}", score, threshold, check.p_value, check.current_n, detail)
+
+
+def _volume(cause: VolumeJudgement) -> _Measured:
+    check = cause.check
+    detail = (
+        f"{check.current:,} predictions in the last {cause.span}, {check.low:,} to {check.high:,} are usual at this"
+        " time of the week"
+    )
+    change = abs(check.current - (check.expected or 0.0))
+    return _Measured("change of the volume", change, 0.0, check.p_value, check.current, detail)
+
+
+def _change(cause: SchemaChange, rows: int) -> _Measured:
+    if cause.change == "disappeared":
+        detail = f"{cause.feature} has disappeared: none of {rows:,} rows has it"
+        return _Measured("share of the rows", 1.0, 0.0, cause.p_value, rows, detail)
+    detail = f"{cause.feature} is new: {cause.current_count:,} of {rows:,} rows have it, the reference does not"
+    return _Measured("share of the rows", cause.current_count / max(rows, 1), 0.0, cause.p_value, rows, detail)
+
+
+def _sentinel(feature: str, cause: Sentinel, rows: int) -> _Measured:
+    side = f"{cause.side} everything in the reference"
+    detail = f"{feature}: {_percent(cause.share)} of the values are {cause.value:g}, {side}"
+    return _Measured("share of one value", cause.share, SENTINEL_SHARE, cause.p_value, rows, detail)
+
+
+def _percent(share: float | None) -> str:
+    return "none" if share is None else f"{100 * share:.1f} %"

@@ -1,0 +1,164 @@
+"""From counts to judgements: a share of unsound values that has risen by enough to matter, and not by chance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from modelwatch.monitoring.quality.evidence import QualityEvidence, Volumes, WindowQuality
+from modelwatch.monitoring.quality.reports import PRECEDENCE, Severity
+from modelwatch.monitoring.quality.rules import QualityRules
+from modelwatch.stats.quality import RateCheck, SchemaChange, compare_rates, schema_changes
+from modelwatch.stats.volume import VolumeCheck, dispersion_of, volume_check
+
+# From this share of unsound values on, a feature is not to be trusted at all.
+MOSTLY_UNSOUND = 0.5
+SEVERE_RISE = 2.0
+SPANS = (("1h", 1), ("24h", 24))
+
+
+@dataclass(frozen=True, slots=True)
+class RateJudgement:
+    """One rule of one feature in one window."""
+
+    feature: str
+    window: WindowQuality
+    check: RateCheck
+    severity: Severity
+    reason: str | None
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """The worst window speaks for a rule, of equally bad ones the longest."""
+        return PRECEDENCE.index(self.severity), self.window.start - self.window.end
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeJudgement:
+    """A span beside the same span of earlier weeks. Times in seconds."""
+
+    span: str
+    start: int
+    end: int
+    check: VolumeCheck
+    severity: Severity
+
+
+def subjects_of(evidence: QualityEvidence) -> int:
+    """How many rates and volumes share the budget."""
+    rates = sum(len(counts) for name, counts in evidence.reference.items() if evidence.rules.watches(name))
+    return rates + (len(SPANS) if evidence.rules.volume else 0)
+
+
+def judge_rates(evidence: QualityEvidence, alpha: float) -> dict[str, list[RateJudgement]]:
+    """By feature, the judgement on each rule by the window that speaks for it."""
+    rules = evidence.rules
+    found: dict[str, list[RateJudgement]] = {}
+    for name, before in evidence.reference.items():
+        if not rules.watches(name):
+            continue
+        by_rule: dict[str, list[RateJudgement]] = {}
+        for window in evidence.windows:
+            checks = compare_rates(before, window.features[name], least_rise=rules.min_rise, factor=rules.factor)
+            for check in checks:
+                by_rule.setdefault(check.rule, []).append(_rate(name, window, check, rules, alpha))
+        found[name] = [min(judged, key=lambda each: each.rank) for judged in by_rule.values()]
+    return found
+
+
+def _rate(feature: str, window: WindowQuality, check: RateCheck, rules: QualityRules, alpha: float) -> RateJudgement:
+    if not check.current_n:
+        return RateJudgement(feature, window, check, "no_data", "There are no values in this window.")
+    if not check.reference_n:
+        return RateJudgement(feature, window, check, "no_reference", "The reference has no values.")
+    if check.current_n < rules.min_samples:
+        missing = rules.min_samples - check.current_n
+        reason = f"{check.current_n} of at least {rules.min_samples} values: {missing} more are needed."
+        return RateJudgement(feature, window, check, "insufficient_data", reason)
+    if not check.large:
+        return RateJudgement(feature, window, check, "stable", None)
+    if check.p_value >= alpha:
+        reason = f"Risen, but as much by chance with p = {check.p_value:.2g} (needs {alpha:.2g})."
+        return RateJudgement(feature, window, check, "stable", reason)
+    severe = (check.change or 0.0) >= SEVERE_RISE * rules.min_rise or (check.current_rate or 0.0) >= MOSTLY_UNSOUND
+    return RateJudgement(feature, window, check, "alert" if severe else "warning", None)
+
+
+def judge_schema(evidence: QualityEvidence, alpha: float) -> list[tuple[SchemaChange, Severity]]:
+    """Features that have appeared or disappeared, and whether that is certain."""
+    rules, window = evidence.rules, longest(evidence.windows)
+    if not rules.schema or window is None or not window.predictions:
+        return []
+    changes: list[SchemaChange] = []
+    for name, before in evidence.reference.items():
+        missing, total = window.features[name]["missing"]
+        reference_missing, reference_total = before["missing"]
+        if rules.watches(name):
+            changes += schema_changes(
+                {name: reference_total - reference_missing},
+                {name: total - missing},
+                reference_n=reference_total,
+                current_n=total,
+            )
+    if evidence.complete and evidence.reference:
+        reference_n = max(counts["missing"][1] for counts in evidence.reference.values())
+        new = {
+            name: given
+            for name, given in evidence.sample.given.items()
+            if name not in evidence.reference and rules.watches(name)
+        }
+        changes += schema_changes({}, new, reference_n=reference_n, current_n=evidence.sample.rows)
+    judged: list[tuple[SchemaChange, Severity]] = []
+    for change in changes:
+        enough = (window.predictions if change.change == "disappeared" else evidence.sample.rows) >= rules.min_samples
+        severity: Severity = "stable"
+        if enough and change.p_value < alpha:
+            severity = "alert" if change.change == "disappeared" else "warning"
+        judged.append((change, severity))
+    return judged
+
+
+def judge_volume(evidence: QualityEvidence, alpha: float) -> list[VolumeJudgement]:
+    """The last whole hour, and the last 24, beside the same hours of earlier weeks."""
+    volumes, watermark = evidence.volumes, evidence.watermark
+    if not evidence.rules.volume or watermark is None:
+        return []
+    end = watermark // 3_600 * 3_600
+    judged = []
+    for name, hours in SPANS:
+        check = _volume(volumes, hours)
+        severity: Severity = "insufficient_data"
+        if check.p_value is not None:
+            unusual = check.large and check.p_value < alpha
+            gone = check.ratio is not None and (check.ratio <= 0.5 or check.ratio >= 2.0)
+            severity = "stable" if not unusual else "alert" if gone else "warning"
+        judged.append(VolumeJudgement(name, end - hours * 3_600, end, check, severity))
+    return judged
+
+
+def _volume(volumes: Volumes | None, hours: int) -> VolumeCheck:
+    if volumes is None:
+        return volume_check(0, [])
+    return volume_check(
+        sum(volumes.week[-hours:]),
+        [sum(week[-hours:]) for week in volumes.earlier],
+        dispersion=dispersion_of(volumes.earlier),
+    )
+
+
+def judge_duplicates(evidence: QualityEvidence) -> tuple[Severity, int, int]:
+    """Whether too much is sent again: how many repeats, of how many predictions that were sent."""
+    window, rules = longest(evidence.windows), evidence.rules
+    if window is None or not window.predictions:
+        return "no_data", 0, 0
+    sent = window.predictions + window.duplicates
+    if sent < rules.min_samples:
+        return "insufficient_data", window.duplicates, sent
+    if not rules.duplicates or window.duplicates < rules.duplicates * sent:
+        return "stable", window.duplicates, sent
+    return "warning", window.duplicates, sent
+
+
+def longest(windows: Sequence[WindowQuality]) -> WindowQuality | None:
+    """The longest window."""
+    return max(windows, key=lambda window: window.end - window.start, default=None)

@@ -1,0 +1,108 @@
+"""How a model's data quality is shown and kept."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Severity = Literal["stable", "warning", "alert", "insufficient_data", "no_reference", "no_data"]
+
+# Worst first: the order in which one of several look-backs speaks for a rule.
+PRECEDENCE: tuple[Severity, ...] = ("alert", "warning", "stable", "insufficient_data", "no_data", "no_reference")
+
+
+class RateReport(msgspec.Struct, frozen=True):
+    """One rule of one feature: how often it is broken, and how often in the reference. lookback: the window that speaks
+    for it. rates are null where there is nothing to count."""
+
+    rule: str
+    dimension: str
+    severity: Severity
+    lookback: str | None
+    count: int
+    n: int
+    rate: float | None
+    reference_rate: float | None
+    change: float | None
+    p_value: float | None
+    reason: str | None = None
+
+
+class SentinelReport(msgspec.Struct, frozen=True):
+    """One value outside the reference's range that many rows have. share: of the rows looked at."""
+
+    value: float
+    side: str
+    count: int
+    share: float
+    p_value: float
+
+
+class FeatureQuality(msgspec.Struct, frozen=True):
+    """One feature. unsound: the share of its values that break a rule, in the longest window."""
+
+    feature_name: str
+    severity: Severity
+    unsound: float | None
+    rules: list[RateReport]
+    sentinels: list[SentinelReport]
+
+
+class SchemaReport(msgspec.Struct, frozen=True):
+    """A feature that only the reference has, or only the traffic."""
+
+    feature_name: str
+    change: Literal["appeared", "disappeared"]
+    severity: Severity
+    reference_count: int
+    count: int
+    n: int
+    p_value: float
+
+
+class VolumeReport(msgspec.Struct, frozen=True):
+    """Predictions in a span beside those of the same span in earlier weeks; null where that can't be told."""
+
+    span: Literal["1h", "24h"]
+    severity: Severity
+    start: str
+    end: str
+    predictions: int
+    weeks: int
+    expected: float | None
+    low: int | None
+    high: int | None
+    p_value: float | None
+    reason: str | None
+
+
+class DuplicatesReport(msgspec.Struct, frozen=True):
+    """Predictions that were sent again, of all that were sent."""
+
+    severity: Severity
+    count: int
+    n: int
+    share: float | None
+    threshold: float
+
+
+class QualityReport(msgspec.Struct, frozen=True):
+    """A model's data quality. score: 1 less the mean share of unsound values over the features, in the longest window;
+    dimensions: the same for missing values, wrong types, and values outside of the reference."""
+
+    model_name: str
+    model_version: str
+    environment: str
+    severity: Severity
+    watermark: str | None
+    predictions: int
+    score: float | None
+    dimensions: dict[str, float | None]
+    unsound: list[str]
+    features: list[FeatureQuality]
+    schema: list[SchemaReport]
+    volume: list[VolumeReport]
+    duplicates: DuplicatesReport
+    alpha: float
+    reason: str | None
