@@ -36,7 +36,7 @@ from modelwatch.exposition import Exposition
 from modelwatch.ingest import Batcher
 from modelwatch.monitoring import Chores, DriftRules, Evaluator, Housekeeping, Lease
 from modelwatch.monitoring.performance import PerformanceCheck, PerformanceRules
-from modelwatch.monitoring.quality import QualityCheck, QualityRules
+from modelwatch.monitoring.quality import Freshness, QualityCheck, QualityRules
 from modelwatch.storage import Ledger, Store, monitor_of, put_monitor
 from modelwatch.storage.migrations import migrate
 from modelwatch.web import build_pages
@@ -196,9 +196,10 @@ def build_service(settings: Settings) -> ASGIApp:
         beside_drift=(QualityCheck(store, rules, quality_rules),),
         label_check=PerformanceCheck(store, performance_rules),
     )
+    silence = Freshness(store, quality_rules, book, new_id=new_id)
     chores = Chores(
         store,
-        (housekeeping, evaluator, let_time_pass),
+        (housekeeping, evaluator, silence, let_time_pass),
         exposition.counters,
         holder=holder,
         clock=microseconds_now,

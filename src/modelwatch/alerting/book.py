@@ -203,9 +203,9 @@ def _silences(connection: Connection, now: int) -> list[Silence]:
 
 
 def _is_outdated(connection: Connection, assessment: Assessment) -> bool:
-    """Whether there is a verdict on newer data of this version: what is wrong in older data opens nothing."""
+    """Whether the check has a verdict on newer data of this version: what is wrong in older data opens nothing."""
     stream = StreamKey(assessment.model, assessment.version, assessment.environment)
-    newest = newest_verdict(connection, stream)
+    newest = newest_verdict(connection, stream, assessment.check)
     return newest is not None and newest.window_end > assessment.window_end
 
 

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 def performance_families(verdicts: Sequence[StoredVerdict], streams_a_model: int) -> list[Metric]:
     """The families of a scrape. streams_a_model: how many streams of a model are exported, the newest first."""
     families = _families()
-    for verdict in _newest(verdicts, streams_a_model):
+    for verdict in newest_streams(verdicts, streams_a_model):
         report = _read(verdict)
         if report is None:
             continue
@@ -78,7 +78,8 @@ def _add(families: dict[str, GaugeMetricFamily], labels: tuple[str, ...], window
     families["ml_model_labeled_predictions"].add_metric(labels, window.labelled)
 
 
-def _newest(verdicts: Sequence[StoredVerdict], streams_a_model: int) -> Iterable[StoredVerdict]:
+def newest_streams(verdicts: Sequence[StoredVerdict], streams_a_model: int) -> Iterable[StoredVerdict]:
+    """Of each model the verdicts on so many streams, those with the newest data first."""
     by_model: dict[str, list[StoredVerdict]] = {}
     for verdict in verdicts:
         by_model.setdefault(verdict.model, []).append(verdict)

@@ -13,9 +13,10 @@ from prometheus_client.registry import Collector
 from modelwatch.errors import StoreUnavailable
 from modelwatch.exposition.alerts import ALERTS_A_MODEL, alert_families, read_alert_facts
 from modelwatch.exposition.performance import performance_families
+from modelwatch.exposition.quality import quality_families
 from modelwatch.monitoring.reports import DriftReport, SubjectReport
 from modelwatch.monitoring.verdicts import PRECEDENCE, Severity
-from modelwatch.storage import PERFORMANCE, Store, StoredVerdict, latest_verdicts, oldest_reference_in_force
+from modelwatch.storage import PERFORMANCE, QUALITY, Store, StoredVerdict, latest_verdicts, oldest_reference_in_force
 
 SERVICE_NAME = "modelwatch"
 STREAM = ("model_name", "model_version", "environment")
@@ -63,6 +64,7 @@ class StateCollector(Collector):
             with self._store.read() as connection:
                 verdicts = latest_verdicts(connection)
                 performance = latest_verdicts(connection, check=PERFORMANCE)
+                quality = latest_verdicts(connection, check=QUALITY)
                 references = oldest_reference_in_force(connection)
                 facts = read_alert_facts(connection, now)
         except StoreUnavailable as error:
@@ -88,6 +90,7 @@ class StateCollector(Collector):
             _health(1),
             *families.all(),
             *performance_families(performance, STREAMS_A_MODEL),
+            *quality_families(quality, STREAMS_A_MODEL),
             *alerts.families,
         ]
 

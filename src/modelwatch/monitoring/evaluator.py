@@ -286,6 +286,7 @@ class Evaluator:
             kinds=check.kinds,
             findings=findings_of(conclusion.conditions),
             departed=due.departed(point.end),
+            check=check.name,
         )
         return _Concluded(verdict, conclusion.evidence, assessment)
 

@@ -182,7 +182,8 @@ def _member(member: MemberLine, cells: Cells, now: int) -> MemberRow:
         lasting=span(max(finding.window_end - finding.since, 0)),
         detail=clipped(finding.detail, LONGEST_TEXT),
         holding=finding.holding,
-        verdict=f"api/v1/verdicts/{quote(member.verdict_id, safe='')}",
+        # Silence is judged by the clock: there is no verdict to show.
+        verdict="" if finding.kind == "freshness" else f"api/v1/verdicts/{quote(member.verdict_id, safe='')}",
         cells=cells.get((member.verdict_id, finding.kind, finding.subject), ()),
     )
 
