@@ -1,0 +1,222 @@
+"""Data quality: what counts as unsound, beside the reference, and what is remembered of it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import pytest
+
+from modelwatch.events import ReferenceFrame, ReferenceSample, Scalar
+from modelwatch.findings import Finding
+from modelwatch.monitoring import DriftRules, set_reference_frame, verify_verdict
+from modelwatch.monitoring.quality import QualityReport, QualityRules, check_quality
+from modelwatch.monitoring.quality.evidence import decode_quality
+from modelwatch.storage import QUALITY, Store, StreamKey, evidence_of, latest_verdicts
+from tests.support.background import Taken, background, new_id, run_out
+from tests.support.events import NOON, Clock, event, open_ledger
+from tests.support.streams import HOUR, SECOND, finish
+
+RULES = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h", "6h"), 3_600, on_new_data=False)
+QUALITY_RULES = QualityRules.of(RULES)
+STREAM = StreamKey("m", "1", "production")
+_ledgers = itertools.count()
+COLOURS: list[Scalar] = ["red", "green"]
+
+
+def number(index: int) -> float:
+    return float(index % 100)
+
+
+def set_references(store: Store, size: int = 2_000) -> None:
+    """A number from 0 to 99, never missing, and a colour of two; one row in ten has no `sparse`."""
+    frame = ReferenceFrame(
+        "m",
+        None,
+        [
+            ReferenceSample("feature", "number", "continuous", [number(index) for index in range(size)]),
+            ReferenceSample("feature", "colour", "categorical", [COLOURS[index % 2] for index in range(size)]),
+            ReferenceSample(
+                "feature", "sparse", "continuous", [None if i % 10 == 0 else float(i) for i in range(size)]
+            ),
+        ],
+    )
+    set_reference_frame(store, frame, now=NOON, new_id=new_id)
+
+
+def row(index: int) -> dict[str, Scalar]:
+    return {
+        "number": number(index),
+        "colour": COLOURS[index % 2],
+        "sparse": None if index % 10 == 0 else float(index % 2_000),
+    }
+
+
+def send(store: Store, clock: Clock, rows: Sequence[dict[str, Scalar]], hour: int = 0) -> None:
+    ledger = open_ledger(store, clock, prefix=f"q{next(_ledgers)}-")
+    ledger.commit(
+        [
+            event(f"{hour}-{index}", features, timestamp=NOON + hour * HOUR + index * SECOND)
+            for index, features in enumerate(rows)
+        ]
+    )
+
+
+def report(store: Store, rows: Sequence[dict[str, Scalar]], rules: QualityRules = QUALITY_RULES) -> QualityReport:
+    """What is said of one hour of these rows."""
+    clock = Clock(NOON + HOUR)
+    set_references(store)
+    send(store, clock, rows)
+    return check_quality(store, RULES, rules, STREAM, clock())
+
+
+def severity(found: QualityReport, feature: str, rule: str) -> str:
+    [quality] = [each for each in found.features if each.feature_name == feature]
+    [rate] = [each for each in quality.rules if each.rule == rule]
+    return rate.severity
+
+
+def test_data_like_the_reference_are_sound(store: Store) -> None:
+    found = report(store, [row(index) for index in range(300)])
+    assert (found.severity, found.unsound, found.schema) == ("stable", [], [])
+    assert found.score == pytest.approx(1 - 0.1 / 3)
+    assert found.dimensions == pytest.approx({"completeness": 1 - 0.1 / 3, "validity": 1.0, "consistency": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("feature", "value", "rule"),
+    [
+        ("number", None, "missing"),
+        ("number", "12", "invalid_type"),
+        ("number", 500.0, "above_range"),
+        ("number", -500.0, "below_range"),
+        ("colour", "blue", "unseen_category"),
+        ("colour", None, "missing"),
+    ],
+)
+@pytest.mark.parametrize(("every", "expected"), [(100, "stable"), (15, "warning"), (5, "alert"), (1, "alert")])
+def test_a_share_of_unsound_values_that_has_risen_is_told(
+    store: Store, feature: str, value: Scalar, rule: str, every: int, expected: str
+) -> None:
+    rows = [row(index) for index in range(600)]
+    for index in range(1, len(rows), every):
+        rows[index] = {**rows[index], feature: value}
+    found = report(store, rows)
+    assert severity(found, feature, rule) == expected
+    assert (feature in found.unsound) == (expected != "stable")
+    others = {each.feature_name for each in found.features} - {feature}
+    assert not others & set(found.unsound)
+
+
+def test_a_share_that_is_as_large_in_the_reference_is_none_of_news(store: Store) -> None:
+    found = report(store, [{**row(index), "sparse": None if index % 9 == 0 else 1.0} for index in range(600)])
+    assert severity(found, "sparse", "missing") == "stable"
+
+
+def test_few_values_decide_nothing(store: Store) -> None:
+    found = report(store, [{**row(index), "number": None} for index in range(50)])
+    assert severity(found, "number", "missing") == "insufficient_data"
+    assert found.unsound == []
+
+
+def test_without_a_reference_nothing_is_compared(store: Store) -> None:
+    clock = Clock(NOON + HOUR)
+    send(store, clock, [row(index) for index in range(200)])
+    found = check_quality(store, RULES, QUALITY_RULES, STREAM, clock())
+    assert (found.severity, found.features, found.score) == ("no_reference", [], None)
+    assert found.reason is not None
+
+
+def test_a_feature_that_disappears(store: Store) -> None:
+    rows = [{name: value for name, value in row(index).items() if name != "colour"} for index in range(300)]
+    [change] = report(store, rows).schema
+    assert (change.feature_name, change.change, change.severity) == ("colour", "disappeared", "alert")
+
+
+def test_a_feature_that_appears_once_all_others_have_a_reference(store: Store) -> None:
+    rows = [{**row(index), "income": 1.0} for index in range(300)]
+    assert report(store, rows).schema == [], "some features may not have had a reference yet"
+    clock = Clock(NOON + HOUR)
+    finish(clock)
+    run_out(background(store, RULES, clock, provisional_size=200))
+    set_references(store)
+    send(store, clock, [{**row(index), "shoe_size": 1.0} for index in range(300)], hour=1)
+    changes = check_quality(store, RULES, QUALITY_RULES, STREAM, clock()).schema
+    assert [(each.feature_name, each.change) for each in changes if each.change == "appeared"] == [
+        ("shoe_size", "appeared")
+    ]
+
+
+def test_a_value_that_stands_for_nothing(store: Store) -> None:
+    found = report(
+        store, [{**row(index), "number": -200.0 if index % 20 == 0 else number(index)} for index in range(600)]
+    )
+    [quality] = [each for each in found.features if each.feature_name == "number"]
+    [sentinel] = quality.sentinels
+    assert (sentinel.value, sentinel.side, sentinel.count) == (-200.0, "below", 30)
+    assert quality.severity == "warning"
+
+
+def test_repeats_are_told_from_the_share_that_matters(store: Store) -> None:
+    clock = Clock(NOON + HOUR)
+    set_references(store)
+    rows = [row(index) for index in range(200)]
+    send(store, clock, rows)
+    send(store, clock, rows[:15])
+    found = check_quality(store, RULES, QUALITY_RULES, STREAM, clock()).duplicates
+    assert (found.severity, found.count, found.n) == ("stable", 15, 215)
+    send(store, clock, rows[:20])
+    found = check_quality(store, RULES, QUALITY_RULES, STREAM, clock()).duplicates
+    assert (found.severity, found.count, found.share) == ("warning", 35, pytest.approx(35 / 235))
+    off = QualityRules(1.0, 3_600, duplicates=0.0)
+    assert check_quality(store, RULES, off, STREAM, clock()).duplicates.severity == "stable"
+
+
+def test_features_that_are_left_out_are_not_looked_at(store: Store) -> None:
+    rules = QualityRules(1.0, 3_600, leave_out=("num*",))
+    found = report(store, [{**row(index), "number": None} for index in range(300)], rules)
+    assert [each.feature_name for each in found.features] == ["colour", "sparse"]
+    assert found.unsound == []
+
+
+def test_volume_needs_weeks_to_be_told(store: Store) -> None:
+    found = report(store, [row(index) for index in range(300)])
+    assert [(each.span, each.severity) for each in found.volume] == [
+        ("1h", "insufficient_data"),
+        ("24h", "insufficient_data"),
+    ]
+
+
+def findings(taken: Taken) -> list[list[Finding]]:
+    return [list(each.findings) for each in taken.assessments if "data_quality" in each.kinds]
+
+
+def test_what_is_found_persists_ends_and_can_be_computed_again(store: Store) -> None:
+    clock, taken = Clock(NOON + 100 * HOUR), Taken()
+    set_references(store)
+    for hour in range(14):
+        bad = 4 <= hour < 6
+        rows = [{**row(index), "number": None if bad and index % 3 == 0 else number(index)} for index in range(200)]
+        send(store, clock, rows, hour)
+    finish(clock)
+    run_out(background(store, RULES, clock, sink=taken, quality=QUALITY_RULES))
+    found = findings(taken)
+    assert len(found) == 14
+    assert not any(found[:4])
+    [finding] = found[4]
+    assert (finding.kind, finding.subject, finding.severity) == ("data_quality", "number: missing", "alert")
+    assert finding.detail == "number: 33.5 % of the values are missing, 0.0 % in the reference"
+    assert finding.score >= finding.threshold
+    assert not found[-1], "the longest look-back has passed"
+    with store.read() as connection:
+        [verdict] = latest_verdicts(connection, check=QUALITY)
+        raw = evidence_of(connection, verdict.id)
+    assert raw is not None
+    assert decode_quality(raw).stream == tuple(STREAM)
+    again = verify_verdict(store, verdict.id)
+    assert (again.reproduced, again.problems) == (True, [])
+
+
+def test_bytes_that_are_no_evidence_are_refused() -> None:
+    with pytest.raises(ValueError, match="not the bytes"):
+        decode_quality(b"x")

@@ -1,0 +1,126 @@
+"""Silence: one incident, however long it lasts; a replay that ends and a version that is replaced are none."""
+
+from __future__ import annotations
+
+from modelwatch.findings import Assessment
+from modelwatch.monitoring.chores import Lease
+from modelwatch.monitoring.quality import Freshness, QualityRules, freshness_of
+from modelwatch.storage import Store, acquire
+from tests.support.background import Taken, new_id
+from tests.support.events import NOON, Clock, event, open_ledger
+
+MINUTE, HOUR = 60, 3_600
+RULES = QualityRules(1.0, 3_600)
+
+
+class Watch:
+    """A stream that gets a prediction every ten minutes, and the watch over it."""
+
+    def __init__(self, store: Store, rules: QualityRules = RULES) -> None:
+        self.store, self.clock, self.taken, self.rules = store, Clock(NOON), Taken(), rules
+        self.ledger = open_ledger(store, self.clock)
+        self.sent = 0
+        self.restart()
+
+    def restart(self) -> None:
+        self.freshness = Freshness(self.store, lambda connection, model: self.rules, self.taken, new_id=new_id)
+
+    def send(self, hours: float, *, version: str = "1", behind: int = 0) -> None:
+        for _ in range(int(hours * 6)):
+            self.clock.advance(10 * MINUTE)
+            self.sent += 1
+            time = self.clock() - behind * 1_000_000
+            self.ledger.commit([event(f"{self.sent}", version=version, timestamp=time)])
+
+    def look(self) -> list[Assessment]:
+        """What is told by a look now."""
+        self.clock.advance(20)
+        fence = acquire(self.store, "chores", "me", now=self.clock(), ttl=15_000_000)
+        assert fence is not None
+        before = len(self.taken.assessments)
+        self.freshness(Lease("chores", "me", fence), self.clock())
+        return self.taken.assessments[before:]
+
+
+def test_a_stream_that_falls_silent_is_one_incident_until_something_arrives(store: Store) -> None:
+    watch = Watch(store)
+    watch.send(30)
+    assert [each.findings for each in watch.look()] == [()]
+    watch.clock.advance(20 * MINUTE)
+    assert watch.look() == [], "twice the usual gap"
+    watch.clock.advance(15 * MINUTE)
+    [told] = watch.look()
+    [finding] = told.findings
+    assert (finding.kind, finding.subject, finding.severity) == ("freshness", "predictions", "alert")
+    assert finding.score >= finding.threshold == 3 * 10 * MINUTE
+    assert "usually something comes within 10 minutes" in finding.detail
+    for _ in range(5):
+        watch.clock.advance(50 * HOUR)
+        assert watch.look() == [], "however long it lasts"
+    watch.send(0.2)
+    assert [each.findings for each in watch.look()] == [()]
+
+
+def test_another_process_tells_the_same_of_a_silence(store: Store) -> None:
+    watch = Watch(store)
+    watch.send(30)
+    watch.look()
+    watch.clock.advance(2 * HOUR)
+    [first] = watch.look()
+    watch.restart()
+    [again] = watch.look()
+    assert again.window_end == first.window_end
+    assert again.findings[0].since == first.findings[0].since
+
+
+def test_a_replay_that_ends_is_no_silence(store: Store) -> None:
+    watch = Watch(store)
+    watch.send(30, behind=48 * HOUR)
+    watch.clock.advance(10 * HOUR)
+    assert watch.look() == []
+    with store.read() as connection:
+        found = freshness_of(connection, "m", "production", RULES, watch.clock())
+    assert (found.silent, found.reason) == (
+        None,
+        "the newest predictions are of an earlier time: a replay is no live traffic",
+    )
+
+
+def test_a_day_of_history_is_needed(store: Store) -> None:
+    watch = Watch(store)
+    watch.send(20)
+    watch.clock.advance(10 * HOUR)
+    assert watch.look() == []
+
+
+def test_a_version_that_another_has_replaced_is_not_missed(store: Store) -> None:
+    watch = Watch(store)
+    watch.send(30)
+    watch.look()
+    watch.send(30, version="2")
+    assert watch.look() == []
+
+
+def test_a_monitor_may_say_how_long_silence_may_last_or_not_to_watch(store: Store) -> None:
+    watch = Watch(store, QualityRules(1.0, 3_600, freshness=2 * HOUR))
+    watch.send(1)
+    watch.look()
+    watch.clock.advance(HOUR)
+    assert watch.look() == []
+    watch.clock.advance(HOUR)
+    assert len(watch.look()) == 1
+    with store.read() as connection:
+        off = freshness_of(connection, "m", "production", QualityRules(1.0, 3_600, freshness=False), watch.clock())
+    assert (off.silent, off.reason) == (None, "the monitor says not to watch it")
+
+
+def test_what_is_told_of_now(store: Store) -> None:
+    watch = Watch(store)
+    with store.read() as connection:
+        nothing = freshness_of(connection, "m", "production", RULES, watch.clock())
+    assert (nothing.silent, nothing.last_arrival) == (None, None)
+    watch.send(30)
+    watch.clock.advance(5 * MINUTE)
+    with store.read() as connection:
+        found = freshness_of(connection, "m", "production", RULES, watch.clock())
+    assert (found.silent, found.silent_seconds, found.usual_gap_seconds) == (False, 5 * MINUTE, 10 * MINUTE)
