@@ -58,7 +58,7 @@ lock: $(VENV)/.dev ## renew requirements*.txt from pyproject.toml (ARGS=--upgrad
 
 # One version of each package for every supported Python, and no address of an index in the files.
 COMPILE = $(BIN)/uv pip compile pyproject.toml $(ARGS) --generate-hashes --universal --python-version 3.11 \
-	--fork-strategy fewest --no-emit-index-url --no-emit-find-links \
+	--fork-strategy fewest --no-strip-extras --no-emit-index-url --no-emit-find-links \
 	--custom-compile-command 'make lock' --quiet
 
 clean: ## remove what the tasks made

@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ENTRY = re.compile(
-    r"^([A-Za-z0-9._-]+==[^\s;]+)(?: ;[^\n]*)? \\\n(?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+",
+    r"^([A-Za-z0-9._-]+(?:\[[a-z0-9,-]+\])?==[^\s;]+)(?: ;[^\n]*)? \\\n(?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+",
     re.MULTILINE,
 )
 

@@ -1,9 +1,10 @@
-"""The hot POST, answered before the framework's router: one prediction is decoded, stored and acknowledged here."""
+"""The hot POSTs, answered before the framework's router: one prediction or label is decoded, stored, acknowledged."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 
 import msgspec
 from fastapi import FastAPI
@@ -15,8 +16,6 @@ from modelwatch.api.problems import problem_body
 from modelwatch.api.state import ServiceState
 from modelwatch.errors import RequestError, ServiceError, UnsupportedContent
 
-PATH = "/api/v1/predictions"
-
 RawHeaders = list[tuple[bytes, bytes]]
 Answer = tuple[int, RawHeaders, bytes]
 
@@ -27,22 +26,23 @@ _STATUS = {True: b'{"status":"accepted","prediction_id":', False: b'{"status":"d
 
 
 class FastPath:
-    """An ASGI application in front of another one: it answers `POST /api/v1/predictions` and passes on the rest."""
+    """An ASGI application in front of another one: it answers the POSTs of `TAKERS` and passes on the rest."""
 
     def __init__(self, app: FastAPI, state: ServiceState) -> None:
         self.app = app
         self._state = state
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] != PATH or scope["method"] != "POST":
+        take = TAKERS.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        if take is None:
             await self.app(scope, receive, send)
             return
         try:
             body = await self._body(scope, receive)
-            status, headers, content = await take_prediction(self._state, body)
+            status, headers, content = await take(self._state, body)
         except Exception as error:
             if not isinstance(error, RequestError | ServiceError):
-                log.exception("A prediction could not be answered")
+                log.exception("A POST to %s could not be answered", scope["path"])
             count_refusal(self._state, error)
             status, headers, content = problem_body(error)
         await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -74,6 +74,20 @@ async def take_prediction(state: ServiceState, body: bytes) -> Answer:
     [accepted] = await state.batcher.submit((event,), len(body))
     content = _STATUS[accepted] + _encode(event.prediction_id) + b"}"
     return 202, _json_headers(content), content
+
+
+async def take_label(state: ServiceState, body: bytes) -> Answer:
+    """Decodes one label and answers once it is durable. Raises RequestError or ServiceError."""
+    label = state.decoder.ground_truth(body)
+    [status] = await state.batcher.submit_labels((label,), len(body))
+    content = _encode({"status": status, "prediction_id": label.prediction_id})
+    return 202, _json_headers(content), content
+
+
+TAKERS: dict[str, Callable[[ServiceState, bytes], Awaitable[Answer]]] = {
+    "/api/v1/predictions": take_prediction,
+    "/api/v1/ground-truth": take_label,
+}
 
 
 def count_refusal(state: ServiceState, error: Exception) -> None:

@@ -113,18 +113,28 @@ def replay(
     timestamp: Annotated[
         str | None, typer.Option(help="Time of the rows that have none, or `now`; else the time of the file.")
     ] = None,
+    label_column: Annotated[
+        str | None, typer.Option(help="Column with what was true; else `ground_truth`, if there is one.")
+    ] = None,
+    label_time_column: Annotated[
+        str | None, typer.Option(help="Column with the time when that became known; else `ground_truth_timestamp`.")
+    ] = None,
     speed: Annotated[str, typer.Option(help="How much faster than it was lived, such as 60, or max.")] = "max",
     batch_size: Annotated[int, typer.Option(help="Rows in one request.", min=1, max=1_000_000)] = 5_000,
     as_json: AsJson = False,
 ) -> None:
-    """Send the predictions of a file to a service.
+    """Send the predictions of a file to a service, and what was true about them.
 
     Rows without a prediction_id get one made of the file's content and their number, so a second replay counts nothing
-    twice. Exit code 1 when rows were rejected.
+    twice. A label with a time of its own is sent at that time, between the predictions; one without goes with its row.
+    Exit code 1 when rows or labels were rejected.
     """
     from modelwatch.cli.columns import ColumnMap
     from modelwatch.cli.replay import command
+    from modelwatch.cli.replay.labels import TRUTH, TRUTH_TIME
 
+    columns = ColumnMap.parse(column_map or ())
+    columns = columns.with_column("--label-column", label_column, TRUTH)
     playback = command.Playback(
         path=file,
         url=url,
@@ -132,7 +142,7 @@ def replay(
         version=version,
         environment=environment,
         format_name=format_name,
-        columns=ColumnMap.parse(column_map or ()),
+        columns=columns.with_column("--label-time-column", label_time_column, TRUTH_TIME),
         timestamp=timestamp,
         speed=command.parse_speed(speed),
         batch_size=batch_size,

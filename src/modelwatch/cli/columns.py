@@ -35,6 +35,14 @@ class ColumnMap:
             names[old] = new
         return cls(names)
 
+    def with_column(self, option: str, old: str | None, new: str) -> ColumnMap:
+        """The same, and the column `old` that an option names gets this new name. None: no column. Raises Stop."""
+        if old is None:
+            return self
+        if self.names.get(old, new) != new:
+            raise Stop(f"{option} and --column-map both name the column {old!r}")
+        return ColumnMap({**self.names, old: new})
+
     def new(self, old: str) -> str:
         """The name on the wire; empty when the column is left out."""
         return self.names.get(old, old)
@@ -44,11 +52,13 @@ class ColumnMap:
         columns = list(present)
         for old in self.names:
             if old not in columns:
-                raise Stop(f"--column-map: the file has no column {old!r}; it has: {', '.join(columns)}")
+                raise Stop(f"The file has no column {old!r}; it has: {', '.join(columns)}")
         new = [self.new(old) for old in columns if self.new(old)]
         for name in new:
             if new.count(name) > 1:
-                raise Stop(f"--column-map: two columns would be called {name!r}")
+                raise Stop(
+                    f"Two columns would be called {name!r}; --column-map OLD=NEW renames one, OLD= leaves it out"
+                )
 
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The batch with new names, without the columns that are left out."""

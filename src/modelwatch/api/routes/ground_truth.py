@@ -9,7 +9,7 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 
 from modelwatch.api.bodies import INLINE_BYTES, read_body
-from modelwatch.api.fastpath import check_json
+from modelwatch.api.fastpath import check_json, take_label
 from modelwatch.api.openapi import JSON_LABEL, LABELS_CONTENT, answers, query_parameters
 from modelwatch.api.routes.common import json_answer, state_of
 from modelwatch.events import DecodedLabels, Rejection
@@ -49,9 +49,8 @@ async def log_ground_truth(request: Request) -> Response:
     state = state_of(request)
     check_json(request.headers.get("content-type", "application/json").encode("latin-1"))
     body = await read_body(request, state.settings.max_body_bytes, state.settings.request_timeout_seconds)
-    label = state.decoder.ground_truth(body)
-    [status] = await state.batcher.submit_labels((label,), len(body))
-    return json_answer(LabelAnswer(status, label.prediction_id), 202)
+    status, _, content = await take_label(state, body)
+    return Response(content, status, media_type="application/json")
 
 
 @router.post(

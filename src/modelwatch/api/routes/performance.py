@@ -17,6 +17,7 @@ from modelwatch.monitoring.performance import (
     check_performance,
     performance_history,
 )
+from modelwatch.monitoring.performance.history import MOST_STEPS
 from modelwatch.storage import generation_of, monitor_of, streams_of
 
 router = APIRouter(tags=["performance"])
@@ -66,11 +67,12 @@ async def get_performance(
         if len(streams) > MOST_STREAMS:
             problem = FieldError("/version", f"The model has {len(streams)} versions and environments; say which")
             raise InvalidInput(f"At most {MOST_STREAMS} are computed at once.", (problem,))
+        most = MOST_STEPS // max(1, len(streams))
         rules = state.performance.with_monitor(None if monitor is None else monitor.config)
         return PerformanceAnswer(
             model_name,
             [check_performance(state.store, rules, stream, state.clock()) for stream in streams],
-            [performance_history(state.store, stream, since, until, stretch) for stream in streams]
+            [performance_history(state.store, stream, since, until, stretch, most) for stream in streams]
             if with_history
             else [],
         )

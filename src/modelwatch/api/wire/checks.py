@@ -225,6 +225,14 @@ class Checker:
         problems.append(FieldError("/features", message))
         return False
 
+    def check_class_count(self, count: int, problems: list[FieldError]) -> bool:
+        """Whether these are no more classes than allowed; if they are, it is noted in `problems`."""
+        if count <= self._max_features:
+            return True
+        message = f"Expected at most {self._max_features} classes, which is MAX_FEATURES, got {count}"
+        problems.append(FieldError("/prediction_probability", message))
+        return False
+
     def _named(self, given: list[FeatureBody], nul: bool, problems: list[FieldError]) -> dict[str, Scalar]:
         features: dict[str, Scalar] = {}
         if not self.check_feature_count(len(given), problems):
@@ -289,10 +297,7 @@ class Checker:
                 message = "Expected a probability between 0 and 1"
                 problems.append(FieldError("/prediction_probability", message, excerpt(given)))
             return
-        if len(given) > self._max_features:
-            message = f"Expected at most {self._max_features} classes, which is MAX_FEATURES, got {len(given)}"
-            problems.append(FieldError("/prediction_probability", message))
-        elif not given:
+        if self.check_class_count(len(given), problems) and not given:
             message = "Expected at least one class, a number, or null"
             problems.append(FieldError("/prediction_probability", message, "{}"))
         longest = self._longest_name

@@ -34,6 +34,8 @@ PARQUET_TYPES = frozenset({"application/vnd.apache.parquet", "application/x-parq
 PARQUET_MAGIC = b"PAR1"
 # A body below this can't hold so many texts that decoding them matters.
 SMALL_BODY = 256 * 1024
+# A map takes two bytes in JSON, but hundreds of bytes when it is decoded.
+MAX_MAPS = 1_000_000
 
 Body = TypeVar("Body")
 
@@ -116,6 +118,8 @@ class Decoder:
         if kind == "lines":
             raise UnsupportedContent("A reference is sent as JSON, an Arrow stream or Parquet, not as lines of JSON.")
         if kind == "json":
+            if body.count(b"{") > MAX_MAPS:
+                raise BodyTooLarge(f"The reference has more than {MAX_MAPS} maps of classes; send an Arrow stream.")
             typed = _decoded(body, ReferenceBody, self._read_reference)
             return json_frame(typed, self._checker, self._limits, model_name, model_version)
         return table_frame(body, kind, self._checker, self._limits, model_name, model_version)

@@ -147,16 +147,16 @@ def _samples(table: pa.Table, checker: Checker, problems: list[FieldError]) -> I
         else:
             yield ReferenceSample("feature", name, data_type, values)
     if "prediction_probability" in names:
-        yield ReferenceSample("score", "", "continuous", _scores(table, problems))
+        yield ReferenceSample("score", "", "continuous", _scores(table, checker, problems))
 
 
-def _scores(table: pa.Table, problems: list[FieldError]) -> list[Scalar]:
+def _scores(table: pa.Table, checker: Checker, problems: list[FieldError]) -> list[Scalar]:
     column = table.column("prediction_probability")
     by_row: dict[int, list[FieldError]] = {}
     given = probabilities(column, by_row) if not _is_empty(column) else [None] * table.num_rows
     predicted = scalars(table.column("prediction")) if "prediction" in table.schema.names else None
     by_class = not is_number(column.type) and not _is_empty(column)
-    scores = _scores_of(given, predicted, by_class, problems)
+    scores = _scores_of(given, predicted, by_class, checker, problems)
     problems.extend(wrong[0] for wrong in list(by_row.values())[:1])
     return scores
 
@@ -165,6 +165,7 @@ def _scores_of(
     given: Sequence[float | dict[str, float] | None],
     predicted: Sequence[Scalar] | None,
     by_class: bool,
+    checker: Checker,
     problems: list[FieldError],
 ) -> list[Scalar]:
     """The score of each row; of probabilities by class, that of the row's own prediction. Names the first wrong one."""
@@ -180,12 +181,18 @@ def _scores_of(
             shares.get(category_name(value) or "") if isinstance(shares, dict) else shares
             for shares, value in zip(given, predicted, strict=True)
         ]
+    classes: set[str] = set()
     for index, shares in enumerate(given):
+        if isinstance(shares, dict):
+            classes.update(shares)
         for share in shares.values() if isinstance(shares, dict) else (shares,):
             if share is not None and not 0.0 <= share <= 1.0:
                 message = "Expected a probability between 0 and 1"
                 problems.append(FieldError(f"{place}/{index}", message, excerpt(share)))
                 return scores
+    if checker.check_class_count(len(classes), problems):
+        for name in classes:
+            checker.check_name(pointer_to("prediction_probability", name[:80]), name, problems)
     problems.extend(_unusable(scores, "continuous", place))
     return scores
 
@@ -219,7 +226,7 @@ def _samples_beside(body: ReferenceBody, checker: Checker, problems: list[FieldE
         yield ReferenceSample("prediction", "", data_type, kept)
     if given is not None and (said is None or len(said) == len(given)):
         by_class = any(isinstance(shares, dict) for shares in given)
-        yield ReferenceSample("score", "", "continuous", _scores_of(given, said, by_class, problems))
+        yield ReferenceSample("score", "", "continuous", _scores_of(given, said, by_class, checker, problems))
 
 
 def _check_model(name: str, version: str | None, checker: Checker, problems: list[FieldError]) -> None:

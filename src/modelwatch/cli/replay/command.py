@@ -16,10 +16,15 @@ import msgspec
 from modelwatch.cli.columns import ColumnMap, with_hint
 from modelwatch.cli.ending import FOUND, INTERRUPTED, OK, Stop
 from modelwatch.cli.output import give_json, say, tell
-from modelwatch.cli.replay.pacing import paced
+from modelwatch.cli.replay.ordering import in_order
+from modelwatch.cli.replay.pacing import paced, slice_of
 from modelwatch.cli.replay.reading import DEFAULTS, format_of, open_source
-from modelwatch.cli.replay.sending import Tally, send_all
+from modelwatch.cli.replay.rows import Rows
+from modelwatch.cli.replay.sending import LabelTally, Outcome, Tally, send_all
 from modelwatch.cli.service import Service
+
+# Labels come at most this much later than they did, when a file is sent as fast as it goes.
+DAY_MICROSECONDS = 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,10 @@ def replay(playback: Playback) -> int:
             raise Stop("--speed needs a column timestamp: name it with --column-map OLD=timestamp")
         origin = "from --timestamp" if playback.timestamp else "the file's own; --timestamp sets another"
         tell(f"The rows have no timestamp: all get {stamp:%Y-%m-%dT%H:%M:%SZ} ({origin}).")
-    stretches = source.stretches
+    stretches: Iterable[Rows] = source.stretches
+    if source.has_labels:
+        longest = DAY_MICROSECONDS if playback.speed is None else slice_of(playback.speed)
+        stretches = in_order(stretches, longest, playback.batch_size)
     if playback.speed is not None:
         stretches = paced(stretches, playback.speed, time.monotonic, time.sleep)
 
@@ -93,7 +101,7 @@ def replay(playback: Playback) -> int:
         _summarise(playback, source.rows, tally, time.monotonic() - began, interrupted)
     if trouble is not None:
         raise with_hint(trouble)
-    return INTERRUPTED if interrupted else FOUND if tally.rejected else OK
+    return INTERRUPTED if interrupted else FOUND if tally.rejected or tally.labels.rejected else OK
 
 
 def _timestamp(path: Path, given: str | None) -> datetime:
@@ -125,20 +133,42 @@ def _summarise(playback: Playback, rows: int, tally: Tally, seconds: float, inte
         return
     state = "Interrupted after" if interrupted else "Sent"
     say(f"{state} {tally.sent:,} of {rows:,} rows in {seconds:.1f} s ({rate:,.0f} a second)")
-    say(f"  accepted    {tally.accepted:>10,}")
-    say(f"  duplicates  {tally.duplicates:>10,}" + ("   stored before, not counted again" if tally.duplicates else ""))
-    say(f"  rejected    {tally.rejected:>10,}")
-    for each in tally.rejections:
-        say(f"    row {each.row}: {each.pointer + ': ' if each.pointer else ''}{each.message}")
-    if tally.rejected > len(tally.rejections):
-        say(f"    and {tally.rejected - len(tally.rejections):,} more")
+    _say_number("accepted", tally.accepted)
+    _say_number("duplicates", tally.duplicates, "stored before, not counted again")
+    _say_rejections(tally)
+    if tally.labels.sent:
+        _summarise_labels(tally.labels)
     if interrupted:
         say("The same command sends the rest; what was stored already is not counted again.")
 
 
+def _summarise_labels(labels: LabelTally) -> None:
+    say(f"and {labels.sent:,} labels, each at its time")
+    _say_number("accepted", labels.accepted)
+    if labels.corrected:
+        _say_number("corrected", labels.corrected, "another value held before")
+    _say_number("duplicates", labels.duplicates, "nothing changed")
+    if labels.waiting:
+        _say_number("waiting", labels.waiting, "there is no prediction of that id yet")
+    _say_rejections(labels)
+
+
+def _say_number(name: str, number: int, meaning: str = "") -> None:
+    say(f"  {name:<10}  {number:>10,}" + (f"   {meaning}" if number and meaning else ""))
+
+
+def _say_rejections(outcome: Outcome) -> None:
+    _say_number("rejected", outcome.rejected)
+    for each in outcome.rejections:
+        say(f"    row {each.row}: {each.pointer + ': ' if each.pointer else ''}{each.message}")
+    if outcome.rejected > len(outcome.rejections):
+        say(f"    and {outcome.rejected - len(outcome.rejections):,} more")
+
+
 @contextlib.contextmanager
-def _progress_bar(total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on stderr, if that is a terminal; what it gives is told how many more rows are done."""
+def _progress_bar(total: int) -> Iterator[Callable[[Rows], None]]:
+    """A bar on stderr, if that is a terminal; what it gives is told which rows are done. Labels are counted as they
+    are found."""
     if not sys.stderr.isatty():
         yield lambda rows: None
         return
@@ -154,4 +184,11 @@ def _progress_bar(total: int) -> Iterator[Callable[[int], None]]:
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("replay", total=total)
-        yield lambda rows: progress.advance(task, rows)
+        found = total
+
+        def done(rows: Rows) -> None:
+            nonlocal found
+            found += sum(label is not None for label in rows.labels)
+            progress.update(task, advance=len(rows), total=found)
+
+        yield done

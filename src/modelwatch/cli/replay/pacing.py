@@ -19,8 +19,8 @@ def paced(
     began: float | None = None
     first = newest = 0
     for rows in stretches:
-        times = _filled_forward(rows.times())
-        for start, end in _parts(times, speed * SLICE_SECONDS * 1_000_000):
+        times = filled_forward(rows.times())
+        for start, end in parts(times, slice_of(speed)):
             time = max(times[start], newest)
             if began is None:
                 began, first = clock(), time
@@ -31,7 +31,12 @@ def paced(
             yield rows.part(start, end)
 
 
-def _parts(times: Sequence[int], longest: float) -> Iterator[tuple[int, int]]:
+def slice_of(speed: float) -> float:
+    """The microseconds of event time that are given at once."""
+    return speed * SLICE_SECONDS * 1_000_000
+
+
+def parts(times: Sequence[int], longest: float) -> Iterator[tuple[int, int]]:
     """The borders of parts of at most this many microseconds."""
     start = 0
     for index, time in enumerate(times):
@@ -42,7 +47,7 @@ def _parts(times: Sequence[int], longest: float) -> Iterator[tuple[int, int]]:
         yield start, len(times)
 
 
-def _filled_forward(times: Sequence[int | None]) -> list[int]:
+def filled_forward(times: Sequence[int | None]) -> list[int]:
     """Each time, never before an earlier one; a missing one is that of the row before, or of the first that has one."""
     result: list[int] = []
     last = next((time for time in times if time is not None), 0)

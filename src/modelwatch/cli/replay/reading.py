@@ -7,6 +7,7 @@ import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +16,7 @@ import msgspec
 from modelwatch.cli.columns import ColumnMap
 from modelwatch.cli.ending import Stop
 from modelwatch.cli.replay.csv_types import shape_of
+from modelwatch.cli.replay.labels import TRUTH_TIME, Label, check_label_columns, is_missing, take_label
 from modelwatch.cli.replay.rows import Filling, LineRows, Rows, filled
 
 Format = Literal["parquet", "csv", "ndjson"]
@@ -34,12 +36,14 @@ DEFAULTS = ("model_name", "model_version", "environment")
 class Source:
     """A file of predictions, opened: how many rows it has, and the rows.
 
-    `has_times`: whether the rows say when they happened (of NDJSON, the first one). `notes` are for people.
+    `has_times`: whether the rows say when they happened, `has_labels`: whether they say when their truth became known
+    (of NDJSON, the first one). `notes` are for people.
     """
 
     rows: int
     stretches: Iterator[Rows]
     has_times: bool
+    has_labels: bool
     notes: tuple[str, ...]
 
 
@@ -51,7 +55,7 @@ def open_source(
     timestamp: of rows that have none. defaults: what lines of JSON get that name no model, version or environment;
     for columns the service fills them in. Raises Stop when the file can't be read.
     """
-    filling = Filling(_fingerprint(path), timestamp)
+    filling = Filling(_fingerprint(path), timestamp, defaults.get("model_name"))
     if format_name == "ndjson":
         return _open_lines(path, columns, filling, size, defaults)
     return (_open_parquet if format_name == "parquet" else _open_csv)(path, columns, filling, size)
@@ -98,7 +102,7 @@ def _open_parquet(path: Path, columns: ColumnMap, filling: Filling, size: int) -
     except (pa.ArrowException, OSError) as error:
         raise Stop(f"{path} can't be read as Parquet: {str(error).splitlines()[0]}") from error
     names = file.schema_arrow.names
-    columns.check(names)
+    known = _wire_names(columns, names)
 
     def stretches() -> Iterator[Rows]:
         first = 1
@@ -106,13 +110,13 @@ def _open_parquet(path: Path, columns: ColumnMap, filling: Filling, size: int) -
             yield filled(columns.apply(batch), first, filling)
             first += batch.num_rows
 
-    return Source(file.metadata.num_rows, stretches(), _has(columns, names, "timestamp"), ())
+    return Source(file.metadata.num_rows, stretches(), "timestamp" in known, TRUTH_TIME in known, ())
 
 
 def _open_csv(path: Path, columns: ColumnMap, filling: Filling, size: int) -> Source:
     shape = shape_of(path, columns.names)
     names = list(shape.types)
-    columns.check(names)
+    known = _wire_names(columns, names)
 
     def stretches() -> Iterator[Rows]:
         first = 1
@@ -122,37 +126,38 @@ def _open_csv(path: Path, columns: ColumnMap, filling: Filling, size: int) -> So
                 yield filled(columns.apply(part), first, filling)
                 first += part.num_rows
 
-    return Source(shape.rows, stretches(), _has(columns, names, "timestamp"), shape.notes)
+    return Source(shape.rows, stretches(), "timestamp" in known, TRUTH_TIME in known, shape.notes)
 
 
-def _has(columns: ColumnMap, names: list[str], wanted: str) -> bool:
-    return wanted in [columns.new(name) for name in names]
+def _wire_names(columns: ColumnMap, names: list[str]) -> set[str]:
+    columns.check(names)
+    known = {columns.new(name) for name in names}
+    check_label_columns(known)
+    return known
 
 
 def _open_lines(path: Path, columns: ColumnMap, filling: Filling, size: int, defaults: dict[str, str]) -> Source:
     with _lines(path) as lines:
-        count, has_times = 0, False
+        count = 0
+        known: set[str] = set()
         for line in lines:
             if line.strip():
-                has_times = has_times if count else b'"timestamp"' in columns_renamed(line, columns)
+                known = known if count else names_of(line, columns)
                 count += 1
     complete = line_completer(columns, filling, defaults)
 
     def stretches() -> Iterator[Rows]:
-        texts: list[bytes] = []
-        numbers: list[int] = []
         with _lines(path) as lines:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    texts.append(complete(line.strip(), number))
-                    numbers.append(number)
-                if len(texts) == size:
-                    yield LineRows(texts, numbers)
-                    texts, numbers = [], []
-        if texts:
-            yield LineRows(texts, numbers)
+            rows = ((number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip())
+            while some := list(islice(rows, size)):
+                completed = [complete(line, number) for number, line in some]
+                yield LineRows(
+                    [line for line, _ in completed],
+                    [number for number, _ in some],
+                    [label for _, label in completed],
+                )
 
-    return Source(count, stretches(), has_times, ())
+    return Source(count, stretches(), "timestamp" in known, TRUTH_TIME in known, ())
 
 
 def _lines(path: Path) -> io.BufferedReader:
@@ -166,32 +171,36 @@ def _lines(path: Path) -> io.BufferedReader:
 
 _read_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _encode = msgspec.json.Encoder().encode
-_NULL = b"null"
 
 
-def line_completer(columns: ColumnMap, filling: Filling, defaults: dict[str, str]) -> Callable[[bytes, int], bytes]:
-    """A function that adds to a line of JSON what it does not say. Values that are there stay as they are, byte for
-    byte; a line that is not an object is returned as it is, for the service to name."""
+def line_completer(
+    columns: ColumnMap, filling: Filling, defaults: dict[str, str]
+) -> Callable[[bytes, int], tuple[bytes, Label | None]]:
+    """A function that adds to a line of JSON what it does not say, and takes out the label if that has its own time.
 
-    def complete(line: bytes, number: int) -> bytes:
+    Values that are there stay as they are, byte for byte; a line that is not an object is returned as it is, for the
+    service to name.
+    """
+
+    def complete(line: bytes, number: int) -> tuple[bytes, Label | None]:
         try:
             given = _read_fields(line)
         except msgspec.DecodeError:
-            return line
+            return line, None
         fields: dict[str, object] = {columns.new(name): value for name, value in given.items() if columns.new(name)}
         missing = {"prediction_id": filling.prediction_id(number), "timestamp": filling.timestamp, **defaults}
         for name, value in missing.items():
-            present = fields.get(name)
-            if present is None or (isinstance(present, msgspec.Raw) and bytes(present).strip() == _NULL):
+            if is_missing(fields.get(name)):
                 fields[name] = value
-        return _encode(fields)
+        label = take_label(fields, number)
+        return _encode(fields), label
 
     return complete
 
 
-def columns_renamed(line: bytes, columns: ColumnMap) -> bytes:
-    """The names of a line's fields on the wire, as JSON; empty when the line is not an object."""
+def names_of(line: bytes, columns: ColumnMap) -> set[str]:
+    """The names of a line's fields on the wire; none when the line is not an object."""
     try:
-        return _encode([columns.new(name) for name in _read_fields(line)])
+        return {columns.new(name) for name in _read_fields(line)}
     except msgspec.DecodeError:
-        return b""
+        return set()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from modelwatch.cli.ending import Stop
+from modelwatch.cli.replay.labels import Label, read_moment, take_labels
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,7 +21,10 @@ ID_DIGITS = 16
 
 
 class Rows(Protocol):
-    """Some consecutive rows."""
+    """Some consecutive rows. labels: what was true about each and is sent apart from it; empty when no row has any."""
+
+    @property
+    def labels(self) -> Sequence[Label | None]: ...
 
     @property
     def content_type(self) -> str: ...
@@ -44,11 +48,13 @@ class Rows(Protocol):
 class Filling:
     """What rows get that don't say it themselves.
 
-    The id is made of the file's content and the row's number: the same file again counts nothing twice.
+    The id is made of the file's content and the row's number: the same file again counts nothing twice. The model is
+    that of the labels: what rows in columns don't name is named beside them.
     """
 
     fingerprint: str
     timestamp: datetime
+    model: str | None = None
 
     def prediction_id(self, number: int) -> str:
         return f"replay-{self.fingerprint[:ID_DIGITS]}-{number}"
@@ -60,6 +66,7 @@ class ArrowRows:
 
     batch: pa.RecordBatch
     first: int
+    labels: Sequence[Label | None] = ()
 
     @property
     def content_type(self) -> str:
@@ -72,7 +79,7 @@ class ArrowRows:
         return self.first + index
 
     def part(self, start: int, end: int) -> ArrowRows:
-        return ArrowRows(self.batch.slice(start, end - start), self.first + start)
+        return ArrowRows(self.batch.slice(start, end - start), self.first + start, self.labels[start:end])
 
     def body(self) -> bytes:
         import pyarrow as pa
@@ -91,11 +98,11 @@ class ArrowRows:
             moments = column.cast(pa.timestamp("us", column.type.tz), safe=False)
             counts: list[int | None] = moments.cast(pa.int64()).to_pylist()
             return counts
-        return [_moment(value) for value in column.to_pylist()]
+        return [read_moment(value) for value in column.to_pylist()]
 
 
 def filled(batch: pa.RecordBatch, first: int, filling: Filling) -> ArrowRows:
-    """The rows with an id and a time for each."""
+    """The rows with an id and a time for each, and their labels apart."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -112,7 +119,9 @@ def filled(batch: pa.RecordBatch, first: int, filling: Filling) -> ArrowRows:
         columns["timestamp"] = pa.repeat(pa.scalar(filling.timestamp, pa.timestamp("us", "UTC")), size)
     elif times.null_count:
         columns["timestamp"] = pc.coalesce(times, _as_type(filling.timestamp, times.type))
-    return ArrowRows(pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns)), first)
+    complete = pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
+    rows, labels = take_labels(complete, first, filling.model)
+    return ArrowRows(rows, first, labels)
 
 
 def _as_type(moment: datetime, kind: Any) -> Any:
@@ -131,6 +140,7 @@ class LineRows:
 
     lines: Sequence[bytes]
     numbers: Sequence[int]
+    labels: Sequence[Label | None] = ()
 
     @property
     def content_type(self) -> str:
@@ -143,13 +153,20 @@ class LineRows:
         return self.numbers[index]
 
     def part(self, start: int, end: int) -> LineRows:
-        return LineRows(self.lines[start:end], self.numbers[start:end])
+        return replace(
+            self, lines=self.lines[start:end], numbers=self.numbers[start:end], labels=self.labels[start:end]
+        )
 
     def body(self) -> bytes:
         return b"\n".join(self.lines)
 
     def times(self) -> Sequence[int | None]:
         return [_time_of_line(line) for line in self.lines]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRows(LineRows):
+    """Labels as lines of JSON, with the number of the row that each is about."""
 
 
 class _Timed(msgspec.Struct):
@@ -161,19 +178,6 @@ _read_time = msgspec.json.Decoder(_Timed).decode
 
 def _time_of_line(line: bytes) -> int | None:
     try:
-        moment = _read_time(line).timestamp
+        return read_moment(_read_time(line).timestamp)
     except msgspec.DecodeError:
         return None
-    return None if moment is None else _microseconds(moment)
-
-
-def _moment(value: object) -> int | None:
-    try:
-        return None if value is None else _microseconds(msgspec.convert(value, datetime))
-    except msgspec.ValidationError:
-        return None
-
-
-def _microseconds(moment: datetime) -> int:
-    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    return round(aware.timestamp() * 1_000_000)

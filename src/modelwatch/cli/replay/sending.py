@@ -1,4 +1,4 @@
-"""Rows to the service, and the tally of what became of them."""
+"""Rows and labels to the service, and the tally of what became of them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from modelwatch.cli.ending import Refused
-from modelwatch.cli.replay.rows import NDJSON, Rows
+from modelwatch.cli.replay.rows import NDJSON, LabelRows, Rows
 from modelwatch.cli.service import Service, errors_of
 
 BATCH_PATH = "/api/v1/predictions/batch"
+LABELS_PATH = "/api/v1/ground-truth/batch"
 KEPT_REJECTIONS = 5
 TOO_LARGE = 413
 UNREADABLE = 400
@@ -28,8 +29,8 @@ class RejectedRow:
 
 
 @dataclass(slots=True)
-class Tally:
-    """What became of the rows that were sent. Only the first few rejections are kept."""
+class Outcome:
+    """What became of what was sent. Only the first few rejections are kept."""
 
     sent: int = 0
     accepted: int = 0
@@ -42,42 +43,79 @@ class Tally:
         if len(self.rejections) < KEPT_REJECTIONS:
             self.rejections.append(RejectedRow(row, pointer, message))
 
+    def add(self, answer: Mapping[str, int]) -> None:
+        """Adds the numbers of an answer."""
+        self.accepted += answer["accepted"]
+        self.duplicates += answer["duplicates"]
+
+
+@dataclass(slots=True)
+class LabelTally(Outcome):
+    """What became of the labels that were sent apart from their rows."""
+
+    corrected: int = 0
+    waiting: int = 0
+
+    def add(self, answer: Mapping[str, int]) -> None:
+        Outcome.add(self, answer)
+        self.corrected += answer["corrected"]
+        self.waiting += answer["waiting"]
+
+
+@dataclass(slots=True)
+class Tally(Outcome):
+    """What became of the rows, and of their labels."""
+
+    labels: LabelTally = field(default_factory=LabelTally)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where rows are sent."""
+
+    service: Service
+    path: str
+    params: Mapping[str, str]
+
 
 def send_all(
     stretches: Iterable[Rows],
     service: Service,
     params: Mapping[str, str],
     tally: Tally,
-    progress: Callable[[int], None],
+    progress: Callable[[Rows], None],
 ) -> None:
-    """Sends everything and keeps the tally, which is right at any time. `progress` is told how many rows were settled.
+    """Sends everything and keeps the tally, which is right at any time. `progress` is told which rows were settled.
 
     Raises Refused when the service can't take rows of this kind at all, and Unreachable.
     """
     for rows in stretches:
-        _send(rows, service, params, tally)
-        progress(len(rows))
+        if isinstance(rows, LabelRows):
+            # They name their model themselves.
+            _send(rows, Target(service, LABELS_PATH, {}), tally.labels)
+        else:
+            _send(rows, Target(service, BATCH_PATH, params), tally)
+        progress(rows)
 
 
-def _send(rows: Rows, service: Service, params: Mapping[str, str], tally: Tally) -> None:
+def _send(rows: Rows, target: Target, outcome: Outcome) -> None:
     try:
-        answer = service.post(BATCH_PATH, rows.body(), rows.content_type, params)
+        answer = target.service.post(target.path, rows.body(), rows.content_type, target.params)
     except Refused as refusal:
         if refusal.status == TOO_LARGE and len(rows) > 1:
             half = len(rows) // 2
-            _send(rows.part(0, half), service, params, tally)
-            _send(rows.part(half, len(rows)), service, params, tally)
-        elif not _count_as_rejected(rows, refusal, tally):
+            _send(rows.part(0, half), target, outcome)
+            _send(rows.part(half, len(rows)), target, outcome)
+        elif not _count_as_rejected(rows, refusal, outcome):
             raise
         return
-    tally.sent += len(rows)
-    tally.accepted += answer["accepted"]
-    tally.duplicates += answer["duplicates"]
+    outcome.sent += len(rows)
+    outcome.add(answer)
     for rejection in answer["rejected"]:
-        tally.reject(rows.number(rejection["index"]), rejection["pointer"], rejection["message"])
+        outcome.reject(rows.number(rejection["index"]), rejection["pointer"], rejection["message"])
 
 
-def _count_as_rejected(rows: Rows, refusal: Refused, tally: Tally) -> bool:
+def _count_as_rejected(rows: Rows, refusal: Refused, outcome: Outcome) -> bool:
     """Whether the refusal is about each of the rows, rather than about what they have in common."""
     places = [
         (_ROW.fullmatch(str(each.get("pointer"))), str(each.get("message"))) for each in errors_of(refusal.problem)
@@ -90,6 +128,6 @@ def _count_as_rejected(rows: Rows, refusal: Refused, tally: Tally) -> bool:
         return False
     detail = str(refusal.problem.get("detail"))
     for index in range(len(rows)):
-        tally.reject(rows.number(index), *named.get(index, ("", detail)))
-    tally.sent += len(rows)
+        outcome.reject(rows.number(index), *named.get(index, ("", detail)))
+    outcome.sent += len(rows)
     return True

@@ -57,15 +57,18 @@ def expected_performance(reference: OutcomeCounts | None, calls: Counts | None) 
     refused = contradiction(counts)
     if refused is not None:
         return Refusal(refused)
-    calibration, rng = _calibration(reference), np.random.default_rng(SEED)
+    scores = reference.scores if layout.task == "binary" else reference.confidence
+    assert scores is not None, "classifiers have scores or confidences"
+    sides = [side.astype(np.int64).tobytes() for side in (scores.positives, scores.negatives)]
+    calibration, rng = _calibration(*sides), np.random.default_rng(SEED)
     if layout.task == "binary":
         return estimate(calibration, counts.called_positive, counts.called_negative, rng=rng)
     return estimate_accuracy(calibration, counts.top, rng=rng)
 
 
-@lru_cache(maxsize=256)
-def _calibration(reference: OutcomeCounts) -> Calibration | Refusal:
-    """What the scores of a reference say; it takes longer than anything that is done with it."""
-    scores = reference.scores if reference.layout.task == "binary" else reference.confidence
-    assert scores is not None, "classifiers have scores or confidences"
-    return calibrate(scores.positives, scores.negatives, rng=np.random.default_rng(SEED))
+# Each holds a megabyte of draws.
+@lru_cache(maxsize=32)
+def _calibration(positives: bytes, negatives: bytes) -> Calibration | Refusal:
+    """What the scores of a reference say, by its counts: it takes longer than anything that is done with it."""
+    sides = [np.frombuffer(side, dtype=np.int64) for side in (positives, negatives)]
+    return calibrate(*sides, rng=np.random.default_rng(SEED))

@@ -35,8 +35,10 @@ class Examined:
     judgements: dict[str, Judgement]
 
     @property
-    def severity(self) -> Severity:
-        """The worst of the metrics."""
+    def severity(self) -> Severity | None:
+        """The worst of the metrics; None for a window that is not judged."""
+        if not self.found.matured:
+            return None
         severities = [judgement.severity for judgement in self.judgements.values()]
         return min(severities, key=PRECEDENCE.index, default="no_data")
 
@@ -105,7 +107,7 @@ def performance_report(examination: PerformanceExamination) -> PerformanceReport
         positive_class=layout.positive,
         score_of=layout.score_of if layout.task == "binary" else None,
         as_of=iso(evidence.as_of),
-        severity=min((each.severity for each in matured), key=PRECEDENCE.index, default="no_data"),
+        severity=min((each.severity or "no_data" for each in matured), key=PRECEDENCE.index, default="no_data"),
         worst=sorted(worst),
         reference_id=evidence.reference,
         reference_labels=0 if counts is None else counts.n,

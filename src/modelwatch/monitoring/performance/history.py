@@ -9,7 +9,7 @@ from modelwatch.errors import FieldError, InvalidInput
 from modelwatch.monitoring.performance.evidence import arrivals_as_of, window_counts
 from modelwatch.monitoring.performance.reporting import estimate_report, window_of, window_report
 from modelwatch.monitoring.performance.reports import WindowReport
-from modelwatch.monitoring.windows import Window
+from modelwatch.monitoring.windows import Window, iso
 from modelwatch.storage import (
     Store,
     StreamKey,
@@ -24,6 +24,7 @@ from modelwatch.storage import (
 
 MOST_STEPS = 500
 STEPS_BY_DEFAULT = 48
+REFUSED = "The performance can't be listed like this."
 
 
 class PerformanceHistory(msgspec.Struct, frozen=True):
@@ -36,22 +37,33 @@ class PerformanceHistory(msgspec.Struct, frozen=True):
 
 
 def performance_history(
-    store: Store, stream: StreamKey, start: int | None, end: int | None, step: int | None
+    store: Store,
+    stream: StreamKey,
+    start: int | None,
+    end: int | None,
+    step: int | None,
+    most: int = MOST_STEPS,
 ) -> PerformanceHistory:
     """The performance of a stream in each stretch of `step` seconds of [start, end), in seconds since 1970.
 
-    end: the newest data if None. start: a week before the end. step: so that there are some dozens.
-    Raises InvalidInput for more stretches than can be computed at once.
+    end: the newest data if None, and never beyond. start: a week before the end. step: so that there are some dozens.
+    most: how many stretches may be computed; each takes about a hundredth of a second.
+    Raises InvalidInput when there are more, and for an end that is not after the start.
     """
+    if start is not None and end is not None and end <= start:
+        raise InvalidInput(REFUSED, (FieldError("/end", f"It is not after the start, {iso(start)}", iso(end)),))
     with store.read() as connection:
         newest = last_window_end(connection, stream.model, stream.environment, stream.version) or 0
-    until = _up(newest if end is None else end)
-    since = (until - 7 * 86_400 if start is None else start) // BASE_WINDOW_SECONDS * BASE_WINDOW_SECONDS
-    length = _up(max(1, (until - since) // STEPS_BY_DEFAULT)) if step is None else step
-    count = -(-max(0, until - since) // length)
-    if count > MOST_STEPS:
-        problem = FieldError("/step", f"{count} stretches from start to end; at most {MOST_STEPS} are computed at once")
-        raise InvalidInput("The performance can't be listed like this.", (problem,))
+    until = newest if end is None else min(newest, _up(end))
+    since = max(0, until - 7 * 86_400 if start is None else start) // BASE_WINDOW_SECONDS * BASE_WINDOW_SECONDS
+    length = _up(max(1, -(-(until - since) // min(STEPS_BY_DEFAULT, most)))) if step is None else step
+    if since >= until:
+        # The stream has no data after the start, or none before the end.
+        return PerformanceHistory(stream.version, stream.environment, length, [])
+    count = -(-(until - since) // length)
+    if count > most:
+        problem = FieldError("/step", f"{count} stretches from start to end; at most {most} are computed at once")
+        raise InvalidInput(REFUSED, (problem,))
     carry_over(store, stream.model, since, until)
     windows = [
         Window(begin, min(begin + length, until)) for begin in (since + number * length for number in range(count))

@@ -92,16 +92,19 @@ def judge_metric(
     beyond = _beyond_limit(name, estimate, rules.limits.get(name))
     if beyond is not None:
         return Judgement(name, "alert", estimate, None, None, beyond, 0.0, None, alpha, True, None)
+    if estimate.value is None:
+        return _undecided(name, "insufficient_data", estimate, alpha, estimate.reason)
+    # Where a limit is all that there is to judge by, it has just been kept.
+    kept = name in rules.limits
     compared = None if reference is None or not reference.n else _compared(name, reference, window.counts)
     if compared is None or reference is None:
         reason = "The reference has no labels: nothing to compare with."
-        severity: Severity = "stable" if name in rules.limits else "no_reference"
-        return _undecided(name, severity, estimate, alpha, reason)
+        return _undecided(name, "stable" if kept else "no_reference", estimate, alpha, reason)
     if compared.loss is None or compared.reference is None:
-        return _undecided(name, "insufficient_data", estimate, alpha, compared.reason)
+        return _undecided(name, "stable" if kept else "insufficient_data", estimate, alpha, compared.reason)
     threshold = threshold_of(name, compared.reference, reference, rules)
     worse = compared.loss >= threshold and compared.p_value < alpha
-    severity = "stable" if not worse else "alert" if compared.loss >= SEVERE * threshold else "warning"
+    severity: Severity = "stable" if not worse else "alert" if compared.loss >= SEVERE * threshold else "warning"
     return Judgement(
         name,
         severity,

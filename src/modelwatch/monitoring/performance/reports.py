@@ -85,7 +85,9 @@ class WindowReport(msgspec.Struct, frozen=True):
     """One window. matured: whether it is the one of its look-back that is judged; its labels should have come.
 
     coverage: labelled over predictions. expected_share: the share of the labels of its newest part that should have
-    come. immature: why it is not judged, else null.
+    come. immature: why it is not judged, else null. label_drift: whether the truth has moved; `loss` is the PSI of its
+    classes, or the shift of the mean target in standard deviations of the reference, then with both means.
+    severity: the worst of a matured window; null for the others, which are not judged.
     """
 
     lookback: str | None
