@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
 from tests.support.doubles import eventually
 from tests.support.live_service import free_port
+from tests.support.programs import installed
 
 PACKAGE = PROGRAM = "prometheus-alertmanager"
 CONFIG = """
@@ -42,30 +40,20 @@ class Alertmanager:
         return found
 
 
-def program() -> str:
-    """Its path. Installed when this is root on a machine with apt; without it the test is skipped, but not in CI."""
-    found = shutil.which(PROGRAM)
-    apt = shutil.which("apt-get")
-    if found is None and apt is not None and os.geteuid() == 0:
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        install = [apt, "install", "-y", "--no-install-recommends", PACKAGE]
-        for command in ([apt, "update"], install):
-            subprocess.run(command, env=environment, capture_output=True, check=False)
-        found = shutil.which(PROGRAM)
-    if found is None:
-        message = f"There is no {PROGRAM} here: apt-get install {PACKAGE}"
-        if os.environ.get("CI", "").lower() == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    return found
+def amtool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Runs Alertmanager's own tool; its output, both streams in one, is in `stdout`."""
+    command = [installed("amtool", PACKAGE), *map(str, arguments)]
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
 
 
 @contextmanager
-def alertmanager(folder: Path, webhook: str, *, resolve_timeout: str = "3s") -> Iterator[Alertmanager]:
-    """Runs until the block ends. webhook: where it sends what it notifies of."""
+def alertmanager(
+    folder: Path, webhook: str, *, resolve_timeout: str = "3s", configuration: str | None = None
+) -> Iterator[Alertmanager]:
+    """Runs until the block ends. webhook: where it notifies. configuration: another one than CONFIG."""
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "alertmanager.yml"
-    config.write_text(CONFIG.format(resolve_timeout=resolve_timeout, webhook=webhook))
+    config.write_text(configuration or CONFIG.format(resolve_timeout=resolve_timeout, webhook=webhook))
     url = f"http://127.0.0.1:{free_port()}"
     options = {
         "config.file": config,
@@ -75,7 +63,7 @@ def alertmanager(folder: Path, webhook: str, *, resolve_timeout: str = "3s") -> 
     }
     log = (folder / "alertmanager.log").open("wb")
     process = subprocess.Popen(
-        [program(), *(f"--{name}={value}" for name, value in options.items())], stdout=log, stderr=log
+        [installed(PROGRAM, PACKAGE), *(f"--{name}={value}" for name, value in options.items())], stdout=log, stderr=log
     )
     try:
         eventually(lambda: process.poll() is not None or _is_ready(url), "Alertmanager being ready")
