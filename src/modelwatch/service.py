@@ -120,6 +120,8 @@ def build_service(settings: Settings) -> ASGIApp:
         version=version,
         max_features=settings.metrics_max_features,
         channels=tuple(channels),
+        check_interval=settings.drift_check_interval,
+        url=settings.reached_at,
     )
     ledger = Ledger(
         store,

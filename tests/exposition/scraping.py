@@ -76,11 +76,15 @@ def scrape(source: Collector | Exposition) -> Scrape:
 
 
 def exposition(
-    store: Store, clock: Clock | None = None, max_features: int = 100, channels: tuple[str, ...] = ()
+    store: Store,
+    clock: Clock | None = None,
+    max_features: int = 100,
+    channels: tuple[str, ...] = (),
+    url: str = "http://127.0.0.1:8000",
 ) -> Exposition:
     """An exposition with a clock that stands still."""
     return Exposition(
-        store=store, clock=clock or Clock(), version="1.2.3", max_features=max_features, channels=channels
+        store=store, clock=clock or Clock(), version="1.2.3", max_features=max_features, channels=channels, url=url
     )
 
 

@@ -128,7 +128,8 @@ def test_the_subjects_with_the_most_findings_are_exported_and_the_rest_is_counte
     desk.take(assessment(2, {"f0": "alert", "f2": "alert", "f3": "warning"}))
     found = collect(desk, max_features=2)
     assert {name for _, name, _ in findings(found)} == {"f0", "f2"}
-    assert found.value("ml_series_dropped_total", model_name="fraud") == 2
+    # One of the counter for each of f1 and f3, and two gauges of the finding about f3.
+    assert found.value("ml_series_dropped_total", model_name="fraud") == 4
 
 
 def test_a_model_with_ever_more_environments_does_not_add_series_for_ever(

@@ -25,7 +25,8 @@ class Exposition:
 
     With several workers on a host, PROMETHEUS_MULTIPROC_DIR names a directory that they share and that was empty when
     the first one started. It must be set before prometheus_client is imported; raises SettingsError otherwise.
-    channels: names of those that are configured.
+    channels: names of those that are configured. check_interval: seconds between two evaluations, where no monitor says
+    otherwise. url: where people reach the service.
     """
 
     def __init__(
@@ -36,6 +37,8 @@ class Exposition:
         version: str,
         max_features: int,
         channels: Sequence[str] = (),
+        check_interval: int = 3_600,
+        url: str = "",
     ) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         events = CollectorRegistry()
@@ -47,8 +50,8 @@ class Exposition:
         else:
             self._served.register(events)
             ProcessCollector(registry=self._served)
-        self._served.register(_BuildInfo(version))
-        self._served.register(StateCollector(store, max_features, clock, channels))
+        self._served.register(_Info(version, url))
+        self._served.register(StateCollector(store, max_features, clock, channels, check_interval))
 
     def rejected(self, reason: str) -> None:
         """Counts a request or a row that was not taken."""
@@ -67,14 +70,18 @@ class Exposition:
         return encode(self._served), content_type
 
 
-class _BuildInfo(Collector):
-    """The version that runs. (The library's own Info does not work with several workers.)"""
+class _Info(Collector):
+    """What runs, and where its pages are. (The library's own Info does not work with several workers.)"""
 
-    def __init__(self, version: str) -> None:
+    def __init__(self, version: str, url: str) -> None:
         self._version = version
+        self._url = url
 
     def collect(self) -> Iterable[Metric]:
-        return [InfoMetricFamily("modelwatch_build", "The version that runs.", value={"version": self._version})]
+        return [
+            InfoMetricFamily("modelwatch_build", "The version that runs.", value={"version": self._version}),
+            InfoMetricFamily("modelwatch_service", "Where people reach the service.", value={"url": self._url}),
+        ]
 
 
 def _shared_by_workers() -> bool:

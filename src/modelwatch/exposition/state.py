@@ -12,11 +12,20 @@ from prometheus_client.registry import Collector
 
 from modelwatch.errors import StoreUnavailable
 from modelwatch.exposition.alerts import ALERTS_A_MODEL, alert_families, read_alert_facts
+from modelwatch.exposition.findings import finding_families
 from modelwatch.exposition.performance import performance_families
 from modelwatch.exposition.quality import quality_families
 from modelwatch.monitoring.reports import DriftReport, SubjectReport
 from modelwatch.monitoring.verdicts import PRECEDENCE, Severity
-from modelwatch.storage import PERFORMANCE, QUALITY, Store, StoredVerdict, latest_verdicts, oldest_reference_in_force
+from modelwatch.storage import (
+    PERFORMANCE,
+    QUALITY,
+    Store,
+    StoredVerdict,
+    all_monitors,
+    latest_verdicts,
+    oldest_reference_in_force,
+)
 
 SERVICE_NAME = "modelwatch"
 STREAM = ("model_name", "model_version", "environment")
@@ -49,13 +58,22 @@ class StateCollector(Collector):
     `max_features`: how many features of a model are exported, worst first.
     `clock`: microseconds since 1970.
     `channels`: the names of those that are configured.
+    `check_interval`: seconds between two evaluations, of models whose monitor does not say otherwise.
     """
 
-    def __init__(self, store: Store, max_features: int, clock: Callable[[], int], channels: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        store: Store,
+        max_features: int,
+        clock: Callable[[], int],
+        channels: Sequence[str] = (),
+        check_interval: int = 3_600,
+    ) -> None:
         self._store = store
         self._max_features = max_features
         self._clock = clock
         self._channels = channels
+        self._check_interval = check_interval
 
     def collect(self) -> Iterable[Metric]:
         """The gauges. While the store can't be reached only the health of the service, which is 0: never old values."""
@@ -67,6 +85,7 @@ class StateCollector(Collector):
                 quality = latest_verdicts(connection, check=QUALITY)
                 references = oldest_reference_in_force(connection)
                 facts = read_alert_facts(connection, now)
+                intervals = {each.model: each.config.schedule.every for each in all_monitors(connection)}
         except StoreUnavailable as error:
             log.warning("The state gauges are left out of a scrape: %s", error.detail)
             return [_health(0)]
@@ -81,9 +100,13 @@ class StateCollector(Collector):
             for model, streams in by_model.items()
         }
         alerts = alert_families(facts, self._channels, subjects, self._max_features)
+        findings = finding_families(facts.alerts, self._max_features)
         for model in sorted({*by_model, *alerts.dropped}):
             dropped = self._add_model(families, by_model.get(model, []))
-            families.dropped.add_metric((model,), dropped + alerts.dropped.get(model, 0))
+            dropped += alerts.dropped.get(model, 0) + findings.dropped.get(model, 0)
+            families.dropped.add_metric((model,), dropped)
+        for model in sorted(by_model):
+            families.interval.add_metric((model,), intervals.get(model) or self._check_interval)
         for model, created_at in sorted(references.items()):
             families.reference_age.add_metric((model,), round(max(now - created_at, 0) / DAY, 3))
         return [
@@ -92,6 +115,7 @@ class StateCollector(Collector):
             *performance_families(performance, STREAMS_A_MODEL),
             *quality_families(quality, STREAMS_A_MODEL),
             *alerts.families,
+            *findings.families,
         ]
 
     def _add_model(self, families: _Families, streams: Sequence[_Stream]) -> int:
@@ -169,6 +193,11 @@ class _Families:
             "ml_last_evaluation_timestamp_seconds", "When the stream was last evaluated.", STREAM
         )
     )
+    interval: GaugeMetricFamily = field(
+        default_factory=lambda: _gauge(
+            "ml_evaluation_interval_seconds", "Longest time between two evaluations while data come.", ("model_name",)
+        )
+    )
     reference_age: GaugeMetricFamily = field(
         default_factory=lambda: _gauge(
             "ml_reference_data_age_days", "Age of the oldest reference in force, in steps of 0.001.", ("model_name",)
@@ -179,7 +208,7 @@ class _Families:
         default_factory=lambda: UnknownMetricFamily(
             "ml_series_dropped_total",
             "Series left out of this answer now: features beyond METRICS_MAX_FEATURES, versions beyond the newest"
-            f" {STREAMS_A_MODEL}, alerts beyond the worst {ALERTS_A_MODEL}.",
+            f" {STREAMS_A_MODEL}, alerts beyond the worst {ALERTS_A_MODEL}, findings beyond as many as features.",
             labels=("model_name",),
         )
     )
@@ -208,6 +237,7 @@ class _Families:
             self.n_samples,
             self.p_value,
             self.last_evaluation,
+            self.interval,
             self.reference_age,
             self.dropped,
         ]

@@ -1,0 +1,88 @@
+"""State gauges of findings: the members of open alerts, one by one. Alert rules read them.
+
+A finding is in force by the verdict (large enough, and too large for chance), by persistence and by hysteresis. It goes
+when its version has departed, or when a person has resolved the alert: a rule has nothing left to decide.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+from modelwatch.alerting.alerts import Member
+from modelwatch.alerting.records import alert_of
+from modelwatch.findings import Finding
+from modelwatch.storage.alerts import StoredAlert
+
+LABELS = ("model_name", "model_version", "environment", "kind", "feature_name", "rule")
+SEVERITY_NUMBERS = {"alert": 2, "warning": 1}
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class FindingFamilies:
+    """The families, and how many series of each model were left out."""
+
+    families: tuple[Metric, ...]
+    dropped: Mapping[str, int]
+
+
+def finding_families(alerts: Iterable[StoredAlert], most: int) -> FindingFamilies:
+    """What is in force in these open alerts.
+
+    most: how many findings of a model are exported: the severe ones first, and of those the oldest, so that a new one
+    never takes the place of one that a rule fires on.
+    """
+    severity = GaugeMetricFamily(
+        "ml_finding_severity",
+        "A finding in force, of an alert that is not resolved: 2 alert, 1 warning.",
+        labels=LABELS,
+    )
+    score = GaugeMetricFamily(
+        "ml_finding_score",
+        "How large it is: the PSI of a drift, the loss of a metric, the rise of a rate, the seconds of a silence.",
+        labels=LABELS,
+    )
+    dropped: dict[str, int] = {}
+    for model, found in _by_model(alerts).items():
+        ordered = sorted(found, key=_rank)
+        for environment, member in ordered[:most]:
+            finding = member.finding
+            labels = (model, member.version, environment, finding.kind, *subject_labels(finding))
+            severity.add_metric(labels, SEVERITY_NUMBERS[finding.severity])
+            score.add_metric(labels, finding.score)
+        dropped[model] = len((severity, score)) * len(ordered[most:])
+    return FindingFamilies((severity, score), dropped)
+
+
+def subject_labels(finding: Finding) -> tuple[str, str]:
+    """The feature (or `prediction`, `accuracy`, …) that it is about, and the rule of data quality that is broken."""
+    if finding.kind != "data_quality":
+        return finding.subject, ""
+    feature, separator, rule = finding.subject.rpartition(": ")
+    return (feature, rule) if separator else (finding.subject, "")
+
+
+def _by_model(alerts: Iterable[StoredAlert]) -> dict[str, list[tuple[str, Member]]]:
+    """The members of each model's alerts, with their environment."""
+    found: dict[str, list[tuple[str, Member]]] = {}
+    for stored in alerts:
+        try:
+            alert = alert_of(stored)
+        except msgspec.DecodeError as error:
+            log.warning("The alert %s can't be read here and its findings have no gauges: %s", stored.id, error)
+            continue
+        found.setdefault(alert.model, []).extend((alert.environment, member) for member in alert.members)
+    return found
+
+
+def _rank(found: tuple[str, Member]) -> tuple[int, int, str, str, str, str]:
+    environment, member = found
+    finding = member.finding
+    severe = -SEVERITY_NUMBERS[finding.severity]
+    return severe, finding.since, environment, member.version, finding.kind, finding.subject
