@@ -11,6 +11,8 @@ BIN := $(VENV)/bin
 ONCE ?=
 DATA_DIR ?=
 ARGS ?=
+# How many tests at once: one for each processor.
+JOBS ?= auto
 
 export PYTHONPATH := $(CURDIR)/src
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -37,7 +39,7 @@ serve: $(VENV)/.runtime ## the service, with the settings of the environment, .e
 	$(BIN)/python -m modelwatch serve $(ARGS)
 
 test: $(VENV)/.dev ## all tests (ARGS="-k drift": some of them)
-	$(BIN)/python -m pytest tests -q $(ARGS)
+	$(BIN)/python -m pytest tests -q -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.dev ## format, lint, types, layers, docstring examples
 	$(BIN)/ruff format --check .

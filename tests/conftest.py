@@ -26,6 +26,16 @@ settings.register_profile("ci", parent=settings.get_profile("default"), derandom
 settings.load_profile("ci" if "CI" in os.environ else "default")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begins with the tests that may take longest: with several workers none of them is what all others wait for."""
+    items.sort(key=_longest_allowed, reverse=True)
+
+
+def _longest_allowed(item: pytest.Item) -> float:
+    marker = item.get_closest_marker("timeout")
+    return 0.0 if marker is None else float(marker.args[0])
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """The root of the checkout."""
