@@ -27,7 +27,7 @@ endif
 
 INSTALL := $(BIN)/python -m pip install --quiet --require-hashes --only-binary :all:
 
-.PHONY: help demo serve test check bench openapi lock clean
+.PHONY: help demo serve test check bench openapi rules lock clean
 
 help: ## list the tasks
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -53,6 +53,10 @@ bench: $(VENV)/.dev ## the benchmarks
 
 openapi: $(VENV)/.dev ## renew docs/openapi.json from the code
 	$(BIN)/python scripts/openapi.py
+
+rules: $(VENV)/.dev ## renew the PrometheusRule and the page of runbooks from rules/ and docs/runbooks.md
+	$(BIN)/python scripts/prometheus_rule.py
+	$(BIN)/python scripts/runbooks.py
 
 lock: $(VENV)/.dev ## renew requirements*.txt from pyproject.toml (ARGS=--upgrade: to the newest versions)
 	$(COMPILE) -o requirements.txt

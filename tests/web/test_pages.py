@@ -346,3 +346,9 @@ def test_styles_and_icon_come_from_the_service(app: App) -> None:
     assert "prefers-color-scheme: dark" in style.text
     assert "url(" not in style.text
     assert app.request("GET", "/ui/assets/icon.svg").headers["content-type"] == "image/svg+xml"
+
+
+def test_the_runbooks_that_alerts_link_to_are_a_page(app: App) -> None:
+    page = visit(app, "/ui/runbooks")
+    assert "ModelDriftSignificant" in page.text
+    assert 'id="modeldriftsignificant"' in app.request("GET", "/ui/runbooks").text

@@ -1,4 +1,4 @@
-"""The pages at /ui: a list of alerts, one alert, and what its buttons do."""
+"""The pages at /ui: a list of alerts, one alert and what its buttons do, and the runbooks of alert rules."""
 
 from __future__ import annotations
 
@@ -49,6 +49,7 @@ def build_pages(store: Store, book: AlertBook, *, clock: Clock, version: str) ->
             Route("/alerts/{alert_id}/resolve", pages.resolve, methods=["POST"]),
             Route("/alerts/{alert_id}/silence", pages.silence, methods=["POST"]),
             Route("/alerts/{alert_id}/silences/{silence_id}/end", pages.end_silence, methods=["POST"]),
+            Route("/runbooks", pages.runbooks),
             Mount("/assets", assets),
         ],
         exception_handlers={
@@ -69,6 +70,9 @@ class _Pages:
 
     async def start(self, _request: Request) -> Response:
         return RedirectResponse("alerts", 307)
+
+    async def runbooks(self, request: Request) -> Response:
+        return self._render("runbooks.html", root=_root(request))
 
     async def alerts(self, request: Request) -> Response:
         view = await asyncio.to_thread(self._list, dict(request.query_params))
