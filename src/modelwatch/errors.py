@@ -10,8 +10,10 @@
     │   ├── UnsupportedContent      415  a content type or encoding that is not read here
     │   └── InvalidInput            422  readable, but fields are wrong; names each of them
     ├── ServiceError                the service can't take it now; nothing was lost, try again
+    │   ├── ProtectionUnavailable   503  a key for encryption or hashing is not here
     │   ├── QueueFull               503  with Retry-After
     │   └── StoreUnavailable        503  with Retry-After
+    ├── TamperedValue               a stored value is not what was encrypted for its place
     ├── LeaseLost                   another process has taken over this background work
     └── SettingsError               the service can't start with these settings
 
@@ -124,6 +126,18 @@ class QueueFull(ServiceError):
 class StoreUnavailable(ServiceError):
     slug = "store-unavailable"
     title = "The store can't be reached"
+
+
+class ProtectionUnavailable(ServiceError):
+    slug = "protection-unavailable"
+    title = "Values can't be protected as the model's monitor asks"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, retry_after=30)
+
+
+class TamperedValue(ModelwatchError):
+    """A stored value was changed, or moved to another row or feature."""
 
 
 class LeaseLost(ModelwatchError):

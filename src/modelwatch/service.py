@@ -30,6 +30,7 @@ from modelwatch.api.wire import Decoder, Limits, uuid7
 from modelwatch.config import Settings, load_settings
 from modelwatch.config.channels import channel_configs
 from modelwatch.config.monitor_files import FiledMonitor, FileProblem, monitor_files, read_monitors
+from modelwatch.config.monitors import needs_a_key
 from modelwatch.config.targets import channel_target
 from modelwatch.errors import SettingsError
 from modelwatch.exposition import Exposition
@@ -37,7 +38,8 @@ from modelwatch.ingest import Batcher
 from modelwatch.monitoring import Chores, DriftRules, Evaluator, Housekeeping, Lease
 from modelwatch.monitoring.performance import PerformanceCheck, PerformanceRules
 from modelwatch.monitoring.quality import Freshness, QualityCheck, QualityRules
-from modelwatch.storage import Ledger, Store, monitor_of, put_monitor
+from modelwatch.privacy import Keyring
+from modelwatch.storage import Ledger, Store, monitor_of, open_protection, put_monitor
 from modelwatch.storage.migrations import migrate
 from modelwatch.web import build_pages
 
@@ -83,11 +85,14 @@ def openapi_document(settings: Settings) -> dict[str, Any]:
 def check_files(settings: Settings) -> None:
     """Raises SettingsError when CHANNELS_FILE or MONITORS_PATH can't be used; lists everything that is wrong."""
     channels = build_channels(settings, clock=microseconds_now, environ=os.environ)
-    filed_monitors(settings.monitors_path, channels)
+    filed_monitors(settings.monitors_path, channels, bool(settings.encryption_key))
 
 
-def filed_monitors(path: str, channels: Collection[str]) -> list[FiledMonitor]:
-    """The monitors in a file or folder; none for no path. Raises SettingsError that lists what is wrong with them."""
+def filed_monitors(path: str, channels: Collection[str], has_key: bool) -> list[FiledMonitor]:
+    """The monitors in a file or folder; none for no path. has_key: whether features can be hashed and encrypted.
+
+    Raises SettingsError that lists what is wrong with them.
+    """
     if not path:
         return []
     files = monitor_files(Path(path))
@@ -101,15 +106,32 @@ def filed_monitors(path: str, channels: Collection[str]) -> list[FiledMonitor]:
             for pointer, name in monitor.config.alerts.named_channels()
             if name not in channels
         ]
+        problems += [
+            FileProblem(monitor.path, monitor.pointer + pointer, needs_a_key(treatment))
+            for pointer, treatment in monitor.config.privacy.needing_a_key()
+            if not has_key
+        ]
     if problems:
         raise SettingsError("The monitors can't be applied:\n" + "\n".join(f"  - {each}" for each in problems))
     return monitors
+
+
+def protect(store: Store, settings: Settings) -> None:
+    """Gives the store the keys of the settings. Raises SettingsError when they don't fit what the store holds."""
+    store.protection = open_protection(
+        store,
+        Keyring(settings.encryption_key),
+        settings.privacy_store,
+        now=microseconds_now(),
+        random_bytes=os.urandom,
+    )
 
 
 def build_service(settings: Settings) -> ASGIApp:
     """Opens the store (and brings its schema up to date) and wires the parts; they start with the application."""
     store = Store(settings.database_url)
     schema = migrate(store)
+    protect(store, settings)
     version = service_version()
     holder = f"{platform.node()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
     rules = DriftRules.of(settings)
@@ -138,7 +160,7 @@ def build_service(settings: Settings) -> ASGIApp:
         linger_seconds=settings.commit_linger_ms / 1_000,
         give_up_seconds=settings.request_timeout_seconds,
     )
-    for filed in filed_monitors(settings.monitors_path, channels):
+    for filed in filed_monitors(settings.monitors_path, channels, bool(settings.encryption_key)):
         source = f"file:{filed.path.name}"
         put_monitor(
             store, filed.model, filed.config, source=source, actor="start", now=microseconds_now(), new_id=new_id

@@ -20,6 +20,7 @@ COMMANDS = (
     "simulate",
     "verify-verdict",
     "migrate",
+    "encryption-key",
     "doctor",
 )
 

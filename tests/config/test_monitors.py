@@ -68,6 +68,7 @@ def test_every_key_is_documented_and_in_the_example(repository: Path) -> None:
         "performance": "PerformanceConfig",
         "quality": "QualityConfig",
         "alerts": "AlertsConfig",
+        "privacy": "PrivacyConfig",
     }
     rows = set(re.findall(r"`([a-z_.]+)`", "".join(re.findall(r"^\| (`.*?) \|", text, re.MULTILINE))))
     assert rows == {
@@ -109,7 +110,7 @@ def test_durations_come_back_as_they_were(number: int, unit: str) -> None:
         (
             {"zzz": {}},
             "/zzz",
-            "known here: alerts, budget, drift, labels, model, performance, positive_class, quality, schedule",
+            "known here: alerts, budget, drift, labels, model, performance, positive_class, privacy, quality, schedule",
         ),
         ({"schedule": {"evry": "1h"}}, "/schedule/evry", "did you mean every?"),
         ({"drift": {"psi_warnin": 0.1}}, "/drift/psi_warnin", "did you mean psi_warning?"),

@@ -55,6 +55,7 @@ def serve(overrides: Mapping[str, Any]) -> int:
         log.warning("%s", warning)
     _check_files(settings)
     schema = migrated(settings)
+    _check_keys(settings)
     _announce(settings, port, schema)
     with _multiprocess_folder(settings):
         return _run(settings, port, configuration)
@@ -69,6 +70,21 @@ def _check_files(settings: Settings) -> None:
         check_files(settings)
     except SettingsError as error:
         raise Stop(str(error)) from error
+
+
+def _check_keys(settings: Settings) -> None:
+    """Raises Stop when the keys of the settings don't fit what the store holds."""
+    from modelwatch.errors import SettingsError
+    from modelwatch.service import protect
+    from modelwatch.storage import Store
+
+    store = Store(settings.database_url)
+    try:
+        protect(store, settings)
+    except SettingsError as error:
+        raise Stop(str(error)) from error
+    finally:
+        store.close()
 
 
 def migrated(settings: Settings) -> str:

@@ -79,6 +79,7 @@ def default_document(settings: Settings, channels: Iterable[str]) -> dict[str, A
             "repeat_every": duration_text(repeat) if repeat else NEVER,
             "flapping": {"window": duration_text(FLAPPING_WINDOW), "reopenings": FLAPPING_REOPENINGS},
         },
+        "privacy": {"store": settings.privacy_store, "default": "keep", "features": {}},
     }
 
 

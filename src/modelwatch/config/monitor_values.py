@@ -140,6 +140,10 @@ def _free_label(name: str) -> str:
 
 
 Severity = Literal["warning", "alert"]
+# What becomes of the values of a feature in the rows that are stored.
+Treatment = Literal["keep", "hash", "drop", "encrypt"]
+Storing = Literal["predictions", "profiles"]
+KEYED: frozenset[Treatment] = frozenset({"hash", "encrypt"})
 AlertKind = Kind
 Metric = Literal[
     "accuracy",

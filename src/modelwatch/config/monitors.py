@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from modelwatch.config.monitor_problems import problems_of
 from modelwatch.config.monitor_values import (
+    KEYED,
     AlertKind,
     Budget,
     ChannelName,
@@ -32,7 +33,9 @@ from modelwatch.config.monitor_values import (
     Severity,
     Share,
     ShareOrOff,
+    Storing,
     Text,
+    Treatment,
     Truth,
     Whole,
     Zone,
@@ -183,6 +186,27 @@ class AlertsConfig(_Part):
             )
 
 
+class PrivacyConfig(_Part):
+    """What is kept of the features of each prediction."""
+
+    store: Storing | None = None
+    default: Treatment | None = None
+    features: Annotated[dict[Text, Treatment], Field(max_length=10_000)] | None = None
+
+    def needing_a_key(self) -> Iterator[tuple[str, str]]:
+        """Every treatment that needs a key, with the pointer to it, in the order of the document."""
+        if self.default in KEYED:
+            yield "/privacy/default", self.default
+        for name, treatment in (self.features or {}).items():
+            if treatment in KEYED:
+                yield "/privacy/features/" + name.replace("~", "~0").replace("/", "~1"), treatment
+
+
+def needs_a_key(treatment: str) -> str:
+    """What is said about a treatment that needs a key where there is none."""
+    return f"{treatment!r} needs a key, and ENCRYPTION_KEY is not set; `modelwatch encryption-key new` makes one"
+
+
 class MonitorConfig(_Part):
     """Everything about one model that differs from the settings. Durations in seconds; 0 for `never`.
 
@@ -200,6 +224,7 @@ class MonitorConfig(_Part):
     performance: PerformanceConfig = PerformanceConfig()
     quality: QualityConfig = QualityConfig()
     alerts: AlertsConfig = AlertsConfig()
+    privacy: PrivacyConfig = PrivacyConfig()
 
 
 def parse_monitor(data: object, at: str = "") -> MonitorConfig:

@@ -27,10 +27,6 @@ WITHHELD: dict[str, Withheld] = {
     "API_KEYS_REQUIRED": Withheld(
         "every client would be served all the same", "put the service behind a proxy that asks for keys"
     ),
-    "ENCRYPTION_KEY": Withheld(
-        "features would be stored as they are sent",
-        "keep the store on an encrypted disk and personal data out of the features",
-    ),
     "TLS_CERTFILE": _PLAIN_HTTP,
     "TLS_KEYFILE": _PLAIN_HTTP,
 }

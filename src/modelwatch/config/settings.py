@@ -21,6 +21,7 @@ from modelwatch.config.addresses import (
     parse_database_url,
     redact_url,
 )
+from modelwatch.config.encryption_keys import EncryptionKeys
 
 # Profiles are kept in windows of this length; a look-back is made of whole windows.
 BASE_WINDOW_SECONDS = 300
@@ -111,6 +112,19 @@ class Settings(BaseModel):
         description="The store: a SQLite file, or PostgreSQL 15 or newer.",
         examples=["postgresql://user:password@db:5432/modelwatch"],
         repr=False,
+    )
+
+    # Privacy
+    encryption_key: EncryptionKeys = _setting(
+        (),
+        "Keys that features are encrypted and hashed with, separated by commas; the first one writes.",
+        "Aynf0Op8Uc1mVVlhcSL0XpddxsDf5eP8N_bpk8K-UWQ=",
+        repr=False,
+    )
+    privacy_store: Literal["predictions", "profiles"] = _setting(
+        "predictions",
+        "What is stored of a model whose monitor does not say: predictions with their features, or without them.",
+        "profiles",
     )
 
     # Drift

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
-from modelwatch.errors import InvalidInput, QueueFull, StoreUnavailable
+from modelwatch.errors import InvalidInput, ProtectionUnavailable, QueueFull, StoreUnavailable
 from modelwatch.events import GroundTruth, Prediction
 from modelwatch.storage import Committed, LabelStatus, Ledger
 
@@ -167,7 +167,7 @@ class Batcher:
         labels = [label for job in jobs for label in job.labels]
         try:
             answer = self._with_patience(events, labels)
-        except (DataError, IntegrityError) as error:
+        except (DataError, IntegrityError, ProtectionUnavailable) as error:
             outcomes = [(job, self._alone(job, error if len(jobs) == 1 else None)) for job in jobs]
         except StoreUnavailable as error:
             outcomes = [(job, error) for job in jobs]
@@ -200,11 +200,13 @@ class Batcher:
                 return self._with_patience(job.events, job.labels)
             except (DataError, IntegrityError) as error:
                 failed = error
-            except StoreUnavailable as error:
+            except (StoreUnavailable, ProtectionUnavailable) as error:
                 return error
             except Exception as error:
                 log.exception("A request of %d predictions and labels could not be committed", len(job))
                 return error
+        if isinstance(failed, ProtectionUnavailable):
+            return failed
         log.error("The store refused a request of %d predictions and labels: %s", len(job), type(failed).__name__)
         return InvalidInput(f"The store refused these values: {type(failed).__name__}.")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
@@ -205,7 +205,9 @@ def _examined(
     for window, sums in zip(evidence.windows, evidence.sums, strict=True):
         current = current_profile(sums, layouts, subject, reference)
         allowed = _allowed(configured, reference, window, current, rules)
-        looks.append(Look(window, current, allowed, judge(reference.profile, current, allowed, alpha, min_samples)))
+        judgement = judge(reference.profile, current, allowed, alpha, min_samples)
+        received = _received(sums, layouts, subject, reference)
+        looks.append(Look(window, current, allowed, _with_what_is_left_out(judgement, current, received)))
     return Examined(subject, reference, configured, rules.ks_alpha, tuple(looks))
 
 
@@ -220,6 +222,24 @@ def current_profile(
         if _same_binning(layouts, version, subject, reference)
     ]
     return Profile(binning, np.sum(counts, axis=0)) if counts else Profile.empty(binning)
+
+
+def _received(sums: Mapping[str, Slot], layouts: ModelLayouts, subject: Subject, reference: StoredReference) -> int:
+    """How many predictions the versions have that are counted in the reference's binning."""
+    return sum(
+        slot.predictions for version, slot in sums.items() if _same_binning(layouts, version, subject, reference)
+    )
+
+
+def _with_what_is_left_out(judgement: Judgement, current: Profile, received: int) -> Judgement:
+    """Says how many predictions could not be counted in the cells of a reference that came after them."""
+    left_out = received - current.total
+    if left_out <= 0:
+        return judgement
+    why = f"{left_out} of {received} predictions can't be compared: their values of it are not stored"
+    if not current.total:
+        return replace(judgement, reason=f"{why}. Those received since the reference was set can be.")
+    return replace(judgement, reason=f"{judgement.reason} {why}." if judgement.reason else f"{why}.")
 
 
 def _allowed(

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from msgspec.structs import replace
 
-from modelwatch.events import Prediction, ReferenceFrame, ReferenceSample, SampleKind
+from modelwatch.events import ReferenceFrame, ReferenceSample, SampleKind
+from modelwatch.privacy import Policy
 from modelwatch.stats import (
     Outcome,
     OutcomeCounts,
@@ -21,7 +23,9 @@ from modelwatch.stats import (
     variation_of,
 )
 from modelwatch.storage import (
+    Protection,
     Store,
+    StoredPrediction,
     Subject,
     carry_over,
     days_with_data,
@@ -44,6 +48,7 @@ def set_reference_frame(
 
     Returns the model's new generation. Older windows are carried over when they are asked for, or as a chore.
     """
+    frame, hashed = _protected(store, frame)
     profiles = {Subject(sample.kind, sample.name): profile_of(sample) for sample in frame.samples}
     generation = set_references(
         store,
@@ -52,6 +57,7 @@ def set_reference_frame(
         profiles,
         variations=_variations(frame, profiles),
         outcomes=labelled_outcomes(frame, positive_class_of(store, frame.model_name)),
+        hashed=hashed,
         source=source,
         now=now,
         new_id=new_id,
@@ -61,6 +67,34 @@ def set_reference_frame(
     if ends:
         carry_over(store, frame.model_name, max(ends) - CARRY_OVER_AT_ONCE_SECONDS, max(ends))
     return generation
+
+
+def _protected(
+    store: Store, frame: ReferenceFrame, hashed: frozenset[Subject] = frozenset()
+) -> tuple[ReferenceFrame, frozenset[Subject]]:
+    """The frame with hashes for the values of categorical features that are not kept, and which those are.
+
+    Their names would otherwise stand in the store. Without a key nothing but dropping can be asked for, and the names
+    of dropped features stay as they were given. hashed: those whose values are hashes already.
+    """
+    with store.read() as connection:
+        monitor = monitor_of(connection, frame.model_name)
+    said = None if monitor is None else monitor.config.privacy
+    if said is None or not store.protection.can_hash:
+        return frame, hashed
+    policy = Policy(said.default or "keep", dict(said.features or {}))
+    protected = {
+        Subject(sample.kind, sample.name)
+        for sample in frame.samples
+        if sample.kind == "feature" and sample.data_type == "categorical" and policy.treatment(sample.name) != "keep"
+    } - hashed
+    samples = [
+        replace(sample, values=store.protection.hash_all(frame.model_name, sample.name, sample.values))
+        if Subject(sample.kind, sample.name) in protected
+        else sample
+        for sample in frame.samples
+    ]
+    return replace(frame, samples=samples), hashed | protected
 
 
 def positive_class_of(store: Store, model: str) -> str | None:
@@ -113,21 +147,35 @@ def take_provisional_reference(store: Store, model: str, size: int, *, now: int,
         if sum(stream.predictions for stream in streams(connection, model)) < size:
             return False
         covered = {reference.subject for reference in in_force(connection, model)}
-        events = first_events(connection, model, days_with_data(connection, model), size)
-    samples = [sample for sample in provisional_samples(events) if Subject(sample.kind, sample.name) not in covered]
-    profiles = {Subject(sample.kind, sample.name): profile_of(sample) for sample in samples}
-    return set_provisional_references(store, model, profiles, now=now, new_id=new_id)
+        days = days_with_data(connection, model)
+        rows = first_events(connection, model, days, size, store.protection)
+    found, stored_hashed = provisional_samples(model, rows, store.protection)
+    samples = [sample for sample in found if Subject(sample.kind, sample.name) not in covered]
+    frame, hashed = _protected(store, ReferenceFrame(model, None, samples), stored_hashed)
+    profiles = {Subject(sample.kind, sample.name): profile_of(sample) for sample in frame.samples}
+    return set_provisional_references(store, model, profiles, hashed=hashed, now=now, new_id=new_id)
 
 
-def provisional_samples(events: Sequence[Prediction]) -> list[ReferenceSample]:
-    """One sample for each subject that has a usable value in these predictions."""
-    names = sorted({name for event in events for name in event.features})
+def provisional_samples(
+    model: str, rows: Sequence[StoredPrediction], protection: Protection
+) -> tuple[list[ReferenceSample], frozenset[Subject]]:
+    """One sample for each subject that has a usable value in these rows; of a feature, where it is stored.
+
+    Also which of them are hashes: those that some row has as a hash.
+    """
+    names = sorted({name for row in rows for name in row.event.features})
     wanted: list[tuple[SampleKind, str]] = [("feature", name) for name in names]
     wanted += [("prediction", ""), ("score", ""), ("latency", "")]
-    samples = []
+    samples, hashed = [], set()
     for kind, name in wanted:
-        values = subject_values(Subject(kind, name), events)
+        subject = Subject(kind, name)
+        clear = [row.event for row in rows if kind != "feature" or row.form(name) == "clear"]
+        hashes = [row.event for row in rows if kind == "feature" and row.form(name) == "hash"]
+        values = subject_values(subject, clear)
+        if hashes:
+            values = protection.hash_all(model, name, values) + subject_values(subject, hashes)
+            hashed.add(subject)
         if any(is_finite_number(value) or isinstance(value, str | bool) for value in values):
             data_type = prediction_type(values) if kind == "prediction" else inferred_type(values)
             samples.append(ReferenceSample(kind, name, data_type, values))
-    return samples
+    return samples, frozenset(hashed)

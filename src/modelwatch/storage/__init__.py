@@ -3,6 +3,7 @@
 from modelwatch.storage.compaction import fold, seal_writers
 from modelwatch.storage.counting import Increment
 from modelwatch.storage.engine import Store
+from modelwatch.storage.keys import open_protection
 from modelwatch.storage.labels import LabelStatus
 from modelwatch.storage.layouts import (
     CALLS,
@@ -18,7 +19,14 @@ from modelwatch.storage.layouts import (
 )
 from modelwatch.storage.leases import acquire, hold, release
 from modelwatch.storage.ledger import Committed, Ledger
-from modelwatch.storage.monitors import StoredMonitor, all_monitors, delete_monitor, monitor_of, put_monitor
+from modelwatch.storage.monitors import (
+    StoredMonitor,
+    all_monitors,
+    delete_monitor,
+    monitor_of,
+    privacy_of,
+    put_monitor,
+)
 from modelwatch.storage.outcome_references import (
     StoredOutcomes,
     outcomes_by_id,
@@ -56,6 +64,7 @@ from modelwatch.storage.profiles import (
     sum_windows,
     windows_since,
 )
+from modelwatch.storage.protection import Protection, StoredPrediction
 from modelwatch.storage.rebinning import carry_over, stale_days
 from modelwatch.storage.recounting import stale_outcome_days
 from modelwatch.storage.references import (
@@ -110,12 +119,14 @@ __all__ = [
     "ModelLayouts",
     "Newest",
     "NewestLabel",
+    "Protection",
     "Slot",
     "SlotKey",
     "State",
     "Store",
     "StoredMonitor",
     "StoredOutcomes",
+    "StoredPrediction",
     "StoredReference",
     "StoredVerdict",
     "Stream",
@@ -156,11 +167,13 @@ __all__ = [
     "newest_verdict",
     "newest_window",
     "oldest_reference_in_force",
+    "open_protection",
     "outcomes_by_id",
     "outcomes_for",
     "outcomes_in_force",
     "overview",
     "predictions_in",
+    "privacy_of",
     "put_monitor",
     "read_layouts",
     "recent_features",

@@ -10,6 +10,7 @@ import numpy as np
 from modelwatch.events import Prediction
 from modelwatch.storage.labels import Contribution
 from modelwatch.storage.layouts import Counts, Layout, ModelLayouts
+from modelwatch.storage.protection import Protection
 from modelwatch.storage.slots import OutcomeSlot, S, Slot, SlotKey, window_start
 
 
@@ -24,7 +25,9 @@ class Increment:
     latest_ts: int
 
 
-def counted(fresh: Sequence[Prediction], layouts: Mapping[str, ModelLayouts]) -> list[Increment]:
+def counted(
+    fresh: Sequence[Prediction], layouts: Mapping[str, ModelLayouts], protection: Protection
+) -> list[Increment]:
     """What these predictions add."""
     groups: dict[SlotKey, list[Prediction]] = {}
     for event in fresh:
@@ -33,7 +36,7 @@ def counted(fresh: Sequence[Prediction], layouts: Mapping[str, ModelLayouts]) ->
     for key, events in groups.items():
         layout = layouts[key.model].of(key.version)
         latest = max(event.timestamp for event in events)
-        increments.append(Increment(key, layout, len(events), layout.count(events), latest))
+        increments.append(Increment(key, layout, len(events), layout.count(events, protection), latest))
     return increments
 
 

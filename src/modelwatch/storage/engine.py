@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from modelwatch.errors import StoreUnavailable
+from modelwatch.storage.protection import Protection
 
 # With the default of 1,000 pages nearly every commit that touches rows all over the file would end in a checkpoint.
 PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-65536", "wal_autocheckpoint=8000")
@@ -29,6 +30,8 @@ class Store:
     def __init__(self, url: str) -> None:
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        # What feature values are protected with; set once, before anything is read or written.
+        self.protection = Protection()
         self._write_lock = threading.Lock()
         self._lock_file: Path | None = None
         if self.is_sqlite:

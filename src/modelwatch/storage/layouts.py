@@ -6,7 +6,7 @@ reference table says for (model, generation, version), so it is stored nowhere e
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, Protocol
@@ -27,6 +27,7 @@ from modelwatch.stats import (
     decode_outcome_layout,
 )
 from modelwatch.storage import tables
+from modelwatch.storage.protection import Protection
 
 Kind = Literal["feature", "prediction", "score", "latency", "calls", "outcome"]
 Counts = NDArray[np.int64]
@@ -80,10 +81,14 @@ def score_of(event: Prediction) -> float | None:
 
 @dataclass(frozen=True)
 class Layout:
-    """The subjects of a profile in the order of their counts, and what is counted of labelled predictions."""
+    """The subjects of a profile in the order of their counts, and what is counted of labelled predictions.
+
+    hashed: those whose categories have keyed hashes for names.
+    """
 
     binnings: Mapping[Subject, Binning]
     outcome: OutcomeLayout = NO_OUTCOMES
+    hashed: frozenset[Subject] = frozenset()
 
     @cached_property
     def calls(self) -> CallCells | None:
@@ -111,11 +116,17 @@ class Layout:
     def size(self) -> int:
         return sum(cells.size for cells in self.cells.values())
 
-    def count(self, events: list[Prediction]) -> Counts:
-        """The counts of all subjects over these events, as one vector."""
+    def count(self, events: list[Prediction], protection: Protection | None = None) -> Counts:
+        """The counts of all subjects over these events, as one vector.
+
+        protection: what values are hashed with. Raises ProtectionUnavailable when there is a need and no key.
+        """
         counts = np.zeros(self.size, dtype=np.int64)
         for subject, binning in self.binnings.items():
-            counts[self.slices[subject]] = binning.count(subject_values(subject, events))
+            values = subject_values(subject, events)
+            if subject in self.hashed:
+                values = (protection or Protection()).hash_all(events[0].model_name, subject.name, values)
+            counts[self.slices[subject]] = binning.count(values)
         if self.calls is not None:
             counts[self.slices[CALLS]] = self.calls.count(
                 [Call(event.prediction, event.probability) for event in events]
@@ -126,7 +137,7 @@ class Layout:
         """The layout of these subjects alone."""
         wanted = frozenset(subjects)
         binnings = {subject: binning for subject, binning in self.binnings.items() if subject in wanted}
-        return Layout(binnings, self.outcome if CALLS in wanted else NO_OUTCOMES)
+        return Layout(binnings, self.outcome if CALLS in wanted else NO_OUTCOMES, self.hashed & wanted)
 
 
 @dataclass(frozen=True)
@@ -179,7 +190,13 @@ def read_layouts(connection: Connection, model: str, generation: int) -> ModelLa
     table = tables.reference
     rows = connection.execute(
         select(
-            table.c.version, table.c.kind, table.c.name, table.c.binning_id, table.c.binning, table.c.from_generation
+            table.c.version,
+            table.c.kind,
+            table.c.name,
+            table.c.binning_id,
+            table.c.binning,
+            table.c.from_generation,
+            table.c.hashed,
         ).where(
             table.c.model == model,
             table.c.from_generation <= generation,
@@ -188,6 +205,7 @@ def read_layouts(connection: Connection, model: str, generation: int) -> ModelLa
     ).all()
     binnings: dict[str | None, dict[Subject, Binning]] = {None: {}}
     outcomes: dict[str | None, OutcomeLayout] = {}
+    hashed: set[tuple[str | None, Subject]] = set()
     outcome_generation = 0
     for row in rows:
         if row.kind == OUTCOME:
@@ -196,7 +214,9 @@ def read_layouts(connection: Connection, model: str, generation: int) -> ModelLa
         else:
             chosen = binnings.setdefault(row.version, {})
             chosen[Subject(row.kind, row.name)] = binning_of(row.binning_id, row.binning)
-    return model_layouts(generation, binnings, outcomes, outcome_generation)
+            if row.hashed:
+                hashed.add((row.version, Subject(row.kind, row.name)))
+    return model_layouts(generation, binnings, outcomes, outcome_generation, hashed)
 
 
 def model_layouts(
@@ -204,13 +224,20 @@ def model_layouts(
     binnings: Mapping[str | None, Mapping[Subject, Binning]],
     outcomes: Mapping[str | None, OutcomeLayout] | None = None,
     outcome_generation: int = 0,
+    hashed: Collection[tuple[str | None, Subject]] = (),
 ) -> ModelLayouts:
     """The layouts of what is in force: by version, and for every version that has none of its own under None."""
     known = outcomes or {}
     shared, common_outcome = binnings.get(None, {}), known.get(None, NO_OUTCOMES)
     versions = sorted({version for version in (*binnings, *known) if version is not None})
-    own = {
-        version: Layout({**shared, **binnings.get(version, {})}, known.get(version, common_outcome))
-        for version in versions
-    }
-    return ModelLayouts(generation, Layout(shared, common_outcome), own, outcome_generation)
+    common_hashed = frozenset(subject for version, subject in hashed if version is None)
+    own = {}
+    for version in versions:
+        of_its_own = binnings.get(version, {})
+        own_hashed = frozenset(subject for subject in of_its_own if (version, subject) in hashed)
+        own[version] = Layout(
+            {**shared, **of_its_own},
+            known.get(version, common_outcome),
+            (common_hashed - of_its_own.keys()) | own_hashed,
+        )
+    return ModelLayouts(generation, Layout(shared, common_outcome, common_hashed), own, outcome_generation)

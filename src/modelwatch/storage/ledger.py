@@ -15,6 +15,7 @@ from sqlalchemy import Connection, bindparam, exists, insert, select, update
 from sqlalchemy.exc import DBAPIError
 
 from modelwatch.events import GroundTruth, Prediction
+from modelwatch.privacy import Policy
 from modelwatch.storage import tables
 from modelwatch.storage.counting import Increment, counted, grown, outcomes_counted, slots_of
 from modelwatch.storage.engine import Store
@@ -59,7 +60,7 @@ class _Statements:
         self.register_models = store.insert(model).on_conflict_do_nothing()
         labelled = exists().where(tables.label.c.model == model.c.name)
         generations = (
-            select(model.c.name, model.c.generation, labelled.label("labelled"))
+            select(model.c.name, model.c.generation, model.c.privacy, labelled.label("labelled"))
             .where(model.c.name.in_(bindparam("names", expanding=True)))
             .order_by(model.c.name)
         )
@@ -149,8 +150,8 @@ class Ledger:
         with self._store.open_write() as connection:
             self._claim_writer(connection)
             given = [*labels, *labels_within(events)]
-            layouts, labelled = self._current_layouts(connection, events, given)
-            returned = self._insert_rows(connection, events, layouts)
+            layouts, policies, labelled = self._current_layouts(connection, events, given)
+            returned = self._insert_rows(connection, events, layouts, policies)
             accepted = []
             fresh: list[Prediction] = []
             repeated: list[Prediction] = []
@@ -159,7 +160,7 @@ class Ledger:
                 accepted.append(is_new)
                 (fresh if is_new else repeated).append(event)
             now = self._clock()
-            increments = counted(fresh, layouts)
+            increments = counted(fresh, layouts, self._store.protection)
             self._register_streams(connection, increments)
             added = slots_of(increments, _windows_of(connection, repeated, layouts), layouts, now)
             after = grown(self._slots.get(connection, self._writer, added), added)
@@ -195,8 +196,8 @@ class Ledger:
 
     def _current_layouts(
         self, connection: Connection, events: Sequence[Prediction], labels: Sequence[GroundTruth]
-    ) -> tuple[dict[str, ModelLayouts], frozenset[str]]:
-        """The layouts in force, and which of the models have labels.
+    ) -> tuple[dict[str, ModelLayouts], dict[str, Policy], frozenset[str]]:
+        """The layouts and the privacy policies in force, and which of the models have labels.
 
         They are held until the commit: a reference is set before or after this transaction. With labels nobody else may
         store predictions or labels of these models meanwhile, or a label and its prediction could miss each other.
@@ -216,16 +217,25 @@ class Ledger:
             if known.generation != row.generation:
                 known = read_layouts(connection, row.name, row.generation)
             layouts[row.name] = known
-        return layouts, frozenset(row.name for row in rows if row.labelled)
+        policies = {row.name: self._store.protection.policy(row.privacy) for row in rows}
+        return layouts, policies, frozenset(row.name for row in rows if row.labelled)
 
     def _insert_rows(
-        self, connection: Connection, events: Sequence[Prediction], layouts: Mapping[str, ModelLayouts]
+        self,
+        connection: Connection,
+        events: Sequence[Prediction],
+        layouts: Mapping[str, ModelLayouts],
+        policies: Mapping[str, Policy],
     ) -> dict[tuple[int, str, str], bool]:
         """Inserts what is not there yet and returns the identities of exactly those rows."""
         if not events:
             return {}
         now = self._clock()
-        rows = [to_row(event, layouts[event.model_name].generation, now) for event in events]
+        protection = self._store.protection
+        rows = [
+            to_row(event, layouts[event.model_name].generation, now, protection, policies[event.model_name])
+            for event in events
+        ]
         rows.sort(key=lambda row: (row["day"], row["model"], row["prediction_id"]))
         inserted = connection.execute(self._statements.insert_predictions, rows)
         return dict.fromkeys(inserted, True)

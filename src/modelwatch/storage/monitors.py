@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select
+from sqlalchemy import Connection, Row, delete, select, update
 
 from modelwatch.config.monitors import MonitorConfig, canonical_json, parse_monitor
 from modelwatch.errors import Conflict
+from modelwatch.privacy import Policy
 from modelwatch.storage import tables
 from modelwatch.storage.audit import AuditEntry, append_audit, audit_page
 from modelwatch.storage.engine import Store
@@ -44,6 +45,12 @@ def monitor_of(connection: Connection, model: str) -> StoredMonitor | None:
 def all_monitors(connection: Connection) -> list[StoredMonitor]:
     """Every monitor, sorted by model."""
     return [_monitor(row) for row in connection.execute(select(tables.monitor).order_by(tables.monitor.c.model))]
+
+
+def privacy_of(connection: Connection, store: Store, model: str) -> Policy:
+    """What becomes of the features of a model, as its monitor or the service says."""
+    table = tables.model
+    return store.protection.policy(connection.execute(select(table.c.privacy).where(table.c.name == model)).scalar())
 
 
 def put_monitor(
@@ -80,6 +87,7 @@ def put_monitor(
                 "updated_by": actor,
             },
         )
+        _note_privacy(connection, store, model, config, now)
         _audit(connection, "monitor.put", after, before, text, new_id)
     return after
 
@@ -101,8 +109,21 @@ def delete_monitor(
             return False
         connection.execute(delete(tables.monitor).where(tables.monitor.c.model == model))
         after = StoredMonitor(model, before.revision, before.config, before.source, now, actor)
+        _note_privacy(connection, store, model, MonitorConfig(), now)
         _audit(connection, _DELETE, after, before, None, new_id)
     return True
+
+
+def _note_privacy(connection: Connection, store: Store, model: str, config: MonitorConfig, now: int) -> None:
+    """Writes what is said about privacy beside the model's generation, where every commit reads it."""
+    table = tables.model
+    said = config.privacy.model_dump_json(exclude_none=True)
+    if said == "{}":
+        unset = update(table).where(table.c.name == model, table.c.privacy.is_not(None)).values(privacy=None)
+        connection.execute(unset)
+    else:
+        connection.execute(store.insert(table).on_conflict_do_nothing(), {"name": model, "created_at": now})
+        connection.execute(update(table).where(table.c.name == model).values(privacy=said))
 
 
 def _locked(connection: Connection, store: Store, model: str) -> StoredMonitor | None:

@@ -2,7 +2,7 @@
 
 Once a new generation is in force nothing is written in an older one any more, so the older profiles and rows of a day
 are fixed, and any process may compute the day's new profiles from them. Subjects whose binning stayed keep their
-counts; the others are counted again from the stored predictions.
+counts; the others are counted again from the stored predictions, as far as their rows have the values.
 """
 
 from __future__ import annotations
@@ -14,16 +14,17 @@ from typing import Any
 import numpy as np
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, select
 
-from modelwatch.events import Prediction
 from modelwatch.stats import decode_counts
 from modelwatch.storage import tables
 from modelwatch.storage.compaction import add_to_folded
 from modelwatch.storage.engine import Store
 from modelwatch.storage.layouts import ModelLayouts, Subject, read_layouts
 from modelwatch.storage.profiles import SECONDS_PER_DAY, generation_of
+from modelwatch.storage.protection import Protection, StoredPrediction
 from modelwatch.storage.recounting import recount_outcomes
 from modelwatch.storage.rows import events_of_day
 from modelwatch.storage.slots import PROFILES, Slot, SlotKey, window_start
+from modelwatch.storage.stored_counts import count_stored
 
 _Window = tuple[str, str, int]
 _RowId = tuple[str, str, str, int, int, str]
@@ -68,7 +69,7 @@ def _carry_day(store: Store, model: str, day: int) -> bool:
         old_rows = _old_profiles(connection, model, day, generation)
         old = {row.generation: read_layouts(connection, model, row.generation) for row in old_rows}
         recount = _subjects_to_recount(old_rows, old, new)
-        fresh = _recounted(connection, model, day, generation, new, recount) if recount else {}
+        fresh = _recounted(connection, store.protection, model, day, new, recount) if recount else {}
     slots = _carried(old_rows, old, new, recount, fresh, model)
     with store.write() as connection:
         store.exclusive(connection, f"fold:{model}")
@@ -127,22 +128,23 @@ def _subjects_to_recount(
 
 def _recounted(
     connection: Connection,
+    protection: Protection,
     model: str,
     day: int,
-    generation: int,
     new: ModelLayouts,
     recount: dict[str, frozenset[Subject]],
 ) -> dict[_Window, Slot]:
     """The changed subjects counted from the stored rows, by window."""
     layouts = {version: new.of(version).part(subjects) for version, subjects in recount.items()}
     totals: dict[_Window, Slot] = {}
-    for events in events_of_day(connection, model, day, generation):
-        groups: defaultdict[_Window, list[Prediction]] = defaultdict(list)
-        for event in events:
+    for rows in events_of_day(connection, model, day, new.generation, protection):
+        groups: defaultdict[_Window, list[StoredPrediction]] = defaultdict(list)
+        for row in rows:
+            event = row.event
             if event.model_version in layouts:
-                groups[event.model_version, event.environment, window_start(event.timestamp)].append(event)
+                groups[event.model_version, event.environment, window_start(event.timestamp)].append(row)
         for window, members in groups.items():
-            counts = layouts[window[0]].count(members)
+            counts = count_stored(layouts[window[0]], members, protection)
             before = totals.get(window)
             fresh = Slot(len(members), counts)
             totals[window] = fresh if before is None else before + fresh

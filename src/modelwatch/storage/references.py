@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -54,6 +54,7 @@ def set_references(
     *,
     variations: Mapping[Subject, Variation] | None = None,
     outcomes: OutcomeCounts | None = None,
+    hashed: Collection[Subject] = (),
     state: State = "active",
     source: str,
     now: int,
@@ -61,7 +62,8 @@ def set_references(
 ) -> int:
     """Puts references in force, retires those they replace, and returns the model's new generation.
 
-    outcomes: what the reference's labelled predictions come to, of no rows for their layout alone.
+    outcomes: what the reference's labelled predictions come to, of no rows for their layout alone. hashed: subjects
+    whose categories have keyed hashes for names.
     """
     with store.write() as connection:
         generation = _next_generation(connection, store, model, now)
@@ -75,7 +77,7 @@ def set_references(
             "state": state,
             "from_generation": generation,
         }
-        rows = _profile_rows(profiles, variations or {})
+        rows = _profile_rows(profiles, variations or {}, hashed)
         if outcomes is not None:
             rows.append(_outcome_row(outcomes))
         connection.execute(insert(tables.reference), [{"id": new_id(), **common, **row} for row in rows])
@@ -83,7 +85,13 @@ def set_references(
 
 
 def set_provisional_references(
-    store: Store, model: str, profiles: dict[Subject, Profile], *, now: int, new_id: Callable[[], str]
+    store: Store,
+    model: str,
+    profiles: dict[Subject, Profile],
+    *,
+    hashed: Collection[Subject] = (),
+    now: int,
+    new_id: Callable[[], str],
 ) -> bool:
     """Puts provisional references in force for subjects that have none. False when another process has done it."""
     with store.write() as connection:
@@ -105,7 +113,7 @@ def set_provisional_references(
                 "state": "provisional",
                 "from_generation": generation,
             }
-            rows = [{"id": new_id(), **common, **row} for row in _profile_rows(missing, {})]
+            rows = [{"id": new_id(), **common, **row} for row in _profile_rows(missing, {}, hashed)]
             connection.execute(insert(tables.reference), rows)
         connection.execute(update(table).where(table.c.name == model).values(provisional_done=True))
     return True
@@ -211,7 +219,9 @@ def _retire(
         )
 
 
-def _profile_rows(profiles: Mapping[Subject, Profile], variations: Mapping[Subject, Variation]) -> list[dict[str, Any]]:
+def _profile_rows(
+    profiles: Mapping[Subject, Profile], variations: Mapping[Subject, Variation], hashed: Collection[Subject]
+) -> list[dict[str, Any]]:
     return [
         {
             "kind": subject.kind,
@@ -220,6 +230,7 @@ def _profile_rows(profiles: Mapping[Subject, Profile], variations: Mapping[Subje
             "binning": encode_binning(profile.binning),
             "counts": encode_counts(profile.counts),
             "variation": encode_variation(variations[subject]) if subject in variations else None,
+            "hashed": subject in hashed,
         }
         for subject, profile in sorted(profiles.items(), key=lambda item: item[0])
     ]
@@ -233,6 +244,7 @@ def _outcome_row(outcomes: OutcomeCounts) -> dict[str, Any]:
         "binning": outcomes.layout.encode(),
         "counts": outcomes.encode(),
         "variation": None,
+        "hashed": False,
     }
 
 

@@ -9,7 +9,9 @@ import msgspec
 from sqlalchemy import Connection, Row, select
 
 from modelwatch.events import Prediction, Scalar
+from modelwatch.privacy import KEEP_ALL, Policy
 from modelwatch.storage import tables
+from modelwatch.storage.protection import Protection, StoredPrediction
 
 MICROSECONDS_PER_DAY = 86_400_000_000
 ROWS_PER_READ = 5_000
@@ -17,7 +19,6 @@ ROWS_PER_READ = 5_000
 _encode = msgspec.json.Encoder().encode
 decode_scalar = msgspec.json.Decoder(bool | int | float | str).decode
 decode_probability = msgspec.json.Decoder(float | dict[str, float]).decode
-decode_features = msgspec.json.Decoder(dict[str, Scalar]).decode
 
 
 def day_of(timestamp: int) -> int:
@@ -29,8 +30,10 @@ def day_of(timestamp: int) -> int:
     return timestamp // MICROSECONDS_PER_DAY
 
 
-def to_row(event: Prediction, generation: int, now: int) -> dict[str, Any]:
-    """The row of an event that arrived now."""
+def to_row(
+    event: Prediction, generation: int, now: int, protection: Protection, policy: Policy = KEEP_ALL
+) -> dict[str, Any]:
+    """The row of an event that arrived now. Raises ProtectionUnavailable when a needed key is missing."""
     probability = event.probability
     return {
         "day": event.timestamp // MICROSECONDS_PER_DAY,
@@ -44,7 +47,7 @@ def to_row(event: Prediction, generation: int, now: int) -> dict[str, Any]:
         "latency_ms": event.latency_ms,
         "prediction": _encode(event.prediction).decode(),
         "probability": None if probability is None else _encode(probability).decode(),
-        "features": _encode(event.features),
+        **protection.columns(event, policy),
     }
 
 
@@ -53,22 +56,25 @@ def encode_scalar(value: Scalar) -> str:
     return _encode(value).decode()
 
 
-def from_row(row: Row[Any]) -> Prediction:
-    """The event of a prediction row."""
-    return Prediction(
+def from_row(row: Row[Any], protection: Protection) -> StoredPrediction:
+    """The event of a prediction row. Raises ProtectionUnavailable or TamperedValue when it can't be read."""
+    event = Prediction(
         model_name=row.model,
         model_version=row.version,
         environment=row.environment,
         prediction_id=row.prediction_id,
         timestamp=row.ts,
-        features={} if row.features is None else decode_features(row.features),
+        features={},
         prediction=decode_scalar(row.prediction),
         probability=None if row.probability is None else decode_probability(row.probability),
         latency_ms=row.latency_ms,
     )
+    return protection.stored(event, row.features, row.protected)
 
 
-def events_of_day(connection: Connection, model: str, day: int, before_generation: int) -> Iterator[list[Prediction]]:
+def events_of_day(
+    connection: Connection, model: str, day: int, before_generation: int, protection: Protection
+) -> Iterator[list[StoredPrediction]]:
     """A day's events that were written in older generations, some thousands at a time."""
     table = tables.prediction
     last = ""
@@ -86,11 +92,13 @@ def events_of_day(connection: Connection, model: str, day: int, before_generatio
         ).all()
         if not rows:
             return
-        yield [from_row(row) for row in rows]
+        yield [from_row(row, protection) for row in rows]
         last = rows[-1].prediction_id
 
 
-def first_events(connection: Connection, model: str, days: Sequence[int], limit: int) -> list[Prediction]:
+def first_events(
+    connection: Connection, model: str, days: Sequence[int], limit: int, protection: Protection
+) -> list[StoredPrediction]:
     """The model's first predictions in the order of their arrival. days: all on which it has any."""
     table = tables.prediction
     rows = connection.execute(
@@ -99,4 +107,4 @@ def first_events(connection: Connection, model: str, days: Sequence[int], limit:
         .order_by(table.c.arrived_at, table.c.prediction_id)
         .limit(limit)
     )
-    return [from_row(row) for row in rows]
+    return [from_row(row, protection) for row in rows]

@@ -21,6 +21,9 @@ metadata = MetaData()
 # An incident that is not over; there is at most one for a fingerprint.
 OPEN = text("state <> 'resolved'")
 
+# A prediction with encrypted features.
+ENCRYPTED = text("key_id IS NOT NULL")
+
 # A label whose prediction has not come yet.
 WAITING = text("applied_at IS NULL")
 
@@ -37,6 +40,8 @@ model = Table(
     Column("label_changes", BigInteger, nullable=False, server_default=text("0")),
     # Labels that were given up because their prediction never came.
     Column("orphaned_labels", BigInteger, nullable=False, server_default=text("0")),
+    # What its monitor says about privacy, as JSON: the ledger reads it beside the generation.
+    Column("privacy", Text),
 )
 
 writer = Table(
@@ -62,8 +67,12 @@ prediction = Table(
     Column("latency_ms", Float),
     Column("prediction", Text, nullable=False),
     Column("probability", Text),
+    # Null: no feature is stored. `protected` is null where all are, as they came (see protection.py).
     Column("features", LargeBinary),
+    Column("protected", LargeBinary),
+    Column("key_id", Text),
     Index("prediction_by_id", "model", "prediction_id"),
+    Index("prediction_by_key", "key_id", sqlite_where=ENCRYPTED, postgresql_where=ENCRYPTED),
 )
 
 # The truth about every prediction of this id: the value with the latest `ts`; `first_ts` is when any value was known
@@ -152,6 +161,8 @@ reference = Table(
     Column("state", Text, nullable=False),
     Column("from_generation", Integer, nullable=False),
     Column("to_generation", Integer),
+    # Whether the names of its categories are keyed hashes.
+    Column("hashed", Boolean, nullable=False, server_default=text("false")),
     Index("reference_by_model", "model", "from_generation"),
 )
 
@@ -297,4 +308,20 @@ lease = Table(
     Column("holder", Text, nullable=False),
     Column("fence", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
+)
+
+# The keys that values in the store may be encrypted with, by their names.
+encryption_key = Table(
+    "encryption_key",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("first_used_at", BigInteger, nullable=False),
+)
+
+# Secrets that belong to the store, encrypted with one of these keys.
+secret = Table(
+    "secret",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),
 )

@@ -5,9 +5,10 @@ from __future__ import annotations
 from sqlalchemy import Connection, func, select
 
 from modelwatch.events import Scalar
+from modelwatch.privacy import policy_from
 from modelwatch.storage import tables
 from modelwatch.storage.profiles import SECONDS_PER_DAY, StreamKey
-from modelwatch.storage.rows import decode_features
+from modelwatch.storage.protection import decode_features, unpack
 
 SECONDS_PER_HOUR = 3_600
 
@@ -61,11 +62,18 @@ def window_arrivals(connection: Connection, model: str, environment: str, since:
     return sorted((row[0], row[1]) for row in rows if row[0])
 
 
+# Stands for a value that is there and must not be shown.
+PROTECTED = "(protected)"
+
+
 def recent_features(connection: Connection, stream: StreamKey, end: int, limit: int) -> list[dict[str, Scalar]]:
-    """The features of up to so many predictions of the day that ends at, or holds, this time in seconds."""
+    """The features of up to so many predictions of the day that ends at, or holds, this time in seconds.
+
+    Encrypted and hashed ones are named, and have PROTECTED for a value.
+    """
     table = tables.prediction
     rows = connection.execute(
-        select(table.c.features)
+        select(table.c.features, table.c.protected)
         .where(
             table.c.day == (end - 1) // SECONDS_PER_DAY,
             table.c.model == stream.model,
@@ -75,8 +83,21 @@ def recent_features(connection: Connection, stream: StreamKey, end: int, limit: 
             table.c.features.is_not(None),
         )
         .limit(limit)
-    ).scalars()
-    return [decode_features(raw) for raw in rows]
+    )
+    return [_shown(features, protected) for features, protected in rows]
+
+
+def _shown(features: bytes, protected: bytes | None) -> dict[str, Scalar]:
+    values = decode_features(features)
+    if protected is not None:
+        content = unpack(protected)
+        policy = policy_from(content.policy)
+        values.update(
+            (name, PROTECTED)
+            for name in [*values, *content.encrypted]
+            if policy.treatment(name) != "keep" and values.get(name, PROTECTED) is not None
+        )
+    return values
 
 
 def has_taken_provisional(connection: Connection, model: str) -> bool:

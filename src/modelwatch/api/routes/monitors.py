@@ -17,7 +17,7 @@ from modelwatch.api.routes.parameters import Name, seconds_of
 from modelwatch.api.state import ServiceState
 from modelwatch.config.documents import Format, decode_document
 from modelwatch.config.monitor_defaults import effective_document
-from modelwatch.config.monitors import MonitorConfig, as_document, parse_monitor
+from modelwatch.config.monitors import MonitorConfig, as_document, needs_a_key, parse_monitor
 from modelwatch.errors import FieldError, InvalidInput, MalformedBody, UnknownResource, UnsupportedContent, excerpt
 from modelwatch.events import DEFAULT_ENVIRONMENT
 from modelwatch.monitoring import Backtest, DriftRules, backtest, iso, rules_for
@@ -259,6 +259,11 @@ def _check(state: ServiceState, model: str, config: MonitorConfig, prefix: str =
         for pointer, name in config.alerts.named_channels()
         if name not in state.channel_names
     ]
+    if not state.settings.encryption_key:
+        problems += [
+            FieldError(prefix + pointer, needs_a_key(treatment), treatment)
+            for pointer, treatment in config.privacy.needing_a_key()
+        ]
     if problems:
         raise InvalidInput("The monitor is not valid.", tuple(problems))
 

@@ -1,0 +1,77 @@
+"""What is kept of which feature: the policy of a model, as its rows carry it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import msgspec
+
+from modelwatch.config.monitor_values import KEYED, Storing, Treatment
+from modelwatch.config.monitors import PrivacyConfig
+
+_Written = tuple[Treatment, dict[Treatment, list[str]]]
+_encode = msgspec.json.Encoder(order="sorted").encode
+_decode = msgspec.json.Decoder(_Written).decode
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What becomes of each feature in the rows of a model. text: how a row says by which policy it was stored."""
+
+    default: Treatment = "keep"
+    features: Mapping[str, Treatment] = field(default_factory=dict)
+    text: str = field(init=False, default="")
+
+    def __post_init__(self) -> None:
+        by_treatment: dict[Treatment, list[str]] = {}
+        for name in sorted(self.features):
+            if self.features[name] != self.default:
+                by_treatment.setdefault(self.features[name], []).append(name)
+        object.__setattr__(self, "text", _encode((self.default, by_treatment)).decode())
+
+    def treatment(self, feature: str) -> Treatment:
+        """What becomes of the feature's values.
+
+        >>> Policy("keep", {"iban": "encrypt"}).treatment("iban")
+        'encrypt'
+        """
+        return self.features.get(feature, self.default)
+
+    @property
+    def keeps_all(self) -> bool:
+        """Whether rows hold everything as it came."""
+        return self.default == "keep" and all(treatment == "keep" for treatment in self.features.values())
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether nothing can be stored without a key."""
+        return self.default in KEYED or any(treatment in KEYED for treatment in self.features.values())
+
+
+KEEP_ALL = Policy()
+# Profiles only: no feature is in the row.
+NOTHING = Policy("drop")
+
+
+def policy_of(config: PrivacyConfig | None, default_store: Storing) -> Policy:
+    """What a monitor asks for. default_store: of the service, for models that say nothing about it.
+
+    In profiles mode rows hold no feature, whatever is said about single ones.
+
+    >>> policy_of(None, "profiles").text
+    '["drop",{}]'
+    >>> policy_of(PrivacyConfig(features={"iban": "encrypt", "age": "keep"}), "predictions").text
+    '["keep",{"encrypt":["iban"]}]'
+    """
+    if (default_store if config is None or config.store is None else config.store) == "profiles":
+        return NOTHING
+    return KEEP_ALL if config is None else Policy(config.default or "keep", dict(config.features or {}))
+
+
+@lru_cache(maxsize=10_000)
+def policy_from(text: str) -> Policy:
+    """The policy of the text in a row."""
+    default, by_treatment = _decode(text)
+    return Policy(default, {name: treatment for treatment, names in by_treatment.items() for name in names})

@@ -1,0 +1,91 @@
+"""The keys of a store: which of them its values may be encrypted with, and the secret that hashes are made with.
+
+The secret is random, belongs to the store and is encrypted with the writing key. So hashes stay as they are when keys
+are rotated, and a process that has the wrong keys finds out when it starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import Connection, select
+
+from modelwatch.config.monitor_values import Storing
+from modelwatch.errors import SettingsError
+from modelwatch.privacy import Hasher, Keyring
+from modelwatch.storage import tables
+from modelwatch.storage.engine import Store
+from modelwatch.storage.protection import Protection
+
+HASHING = "hashing"
+SECRET_BYTES = 32
+
+
+def open_protection(
+    store: Store,
+    keyring: Keyring,
+    default_store: Storing = "predictions",
+    *,
+    now: int,
+    random_bytes: Callable[[int], bytes],
+) -> Protection:
+    """What values of this store are protected with. Notes the writing key, and makes the store's secret if need be.
+
+    Raises SettingsError when the store holds values of keys that are not here, or monitors ask for a key and there is
+    none.
+    """
+    with store.read() as connection:
+        known = frozenset(connection.execute(select(tables.encryption_key.c.id)).scalars())
+        keyless = Protection(default_store=default_store)
+        asking = [
+            row.name
+            for row in connection.execute(
+                select(tables.model.c.name, tables.model.c.privacy)
+                .where(tables.model.c.privacy.is_not(None))
+                .order_by(tables.model.c.name)
+            )
+            if keyless.policy(row.privacy).needs_key
+        ]
+        sealed = _sealed_secret(connection)
+    missing = sorted(known - set(keyring.ids))
+    if missing:
+        raise SettingsError(
+            f"The store holds values that are encrypted with {_named(missing)}, which ENCRYPTION_KEY does not have."
+            " Add it (after the key that is to write), or what is encrypted with it can't be read."
+        )
+    if not keyring:
+        if asking:
+            raise SettingsError(
+                f"The monitor of {asking[0]!r} hashes or encrypts features, and ENCRYPTION_KEY is not set."
+                " `modelwatch encryption-key new` makes a key."
+            )
+        return keyless
+    if sealed is None or keyring.writing_id not in known:
+        with store.write() as connection:
+            connection.execute(
+                store.insert(tables.encryption_key).on_conflict_do_nothing(),
+                {"id": keyring.writing_id, "first_used_at": now},
+            )
+            fresh = seal_secret(keyring, random_bytes(SECRET_BYTES))
+            connection.execute(store.insert(tables.secret).on_conflict_do_nothing(), {"name": HASHING, "sealed": fresh})
+            sealed = _sealed_secret(connection)
+    assert sealed is not None, "it was just written"
+    return Protection(keyring, Hasher(open_secret(keyring, sealed)), default_store)
+
+
+def seal_secret(keyring: Keyring, secret: bytes) -> bytes:
+    """The store's secret as it is kept."""
+    return keyring.encrypt(secret, HASHING, HASHING)
+
+
+def open_secret(keyring: Keyring, sealed: bytes) -> bytes:
+    """The store's secret. Raises ProtectionUnavailable or TamperedValue."""
+    return keyring.decrypt(sealed, HASHING, HASHING)
+
+
+def _sealed_secret(connection: Connection) -> bytes | None:
+    return connection.execute(select(tables.secret.c.sealed).where(tables.secret.c.name == HASHING)).scalar()
+
+
+def _named(keys: list[str]) -> str:
+    return f"the key {keys[0]}" if len(keys) == 1 else f"the keys {', '.join(keys)}"
