@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import zstandard
 
+from modelwatch.storage.migrations import newest_version
 from tests.support.live_service import LiveService
 from tests.support.traffic import predictions, reference_values
 
@@ -236,7 +237,7 @@ def test_health_and_versions(http: httpx.Client) -> None:
     assert http.get("/livez").json() == {"status": "alive"}
     for path in ("/health", "/readyz"):
         assert http.get(path).json()["status"] == "healthy"
-    assert http.get("/version").json()["schema_version"] == "0002"
+    assert http.get("/version").json()["schema_version"] == newest_version()
 
 
 def test_metrics_count_what_was_received(http: httpx.Client, model: str) -> None:
