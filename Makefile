@@ -27,10 +27,10 @@ endif
 
 INSTALL := $(BIN)/python -m pip install --quiet --require-hashes --only-binary :all:
 
-.PHONY: help demo serve test check bench openapi rules lock clean
+.PHONY: help demo serve test check bench openapi rules k8s image lock clean
 
 help: ## list the tasks
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z0-9]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 
 demo: $(VENV)/.runtime ## the service with data in it: see a drift being found (ONCE=1: report and exit; DATA_DIR=folder)
 	$(BIN)/python -m modelwatch demo $(if $(filter-out 0 false no,$(ONCE)),--once) $(if $(DATA_DIR),--data-dir "$(DATA_DIR)") $(ARGS)
@@ -58,12 +58,19 @@ rules: $(VENV)/.dev ## renew the PrometheusRule and the page of runbooks from ru
 	$(BIN)/python scripts/prometheus_rule.py
 	$(BIN)/python scripts/runbooks.py
 
+k8s: $(VENV)/.dev ## renew k8s/deployment.yaml and the chart's copies of rules and dashboards
+	$(BIN)/python -m scripts.manifests
+
+image: $(VENV)/.dev ## build the image with buildah (as root, on Debian) and look inside: some minutes
+	MODELWATCH_IMAGE=1 $(BIN)/python -m pytest tests/deploy/test_image.py -q -p no:cacheprovider $(ARGS)
+
 lock: $(VENV)/.dev ## renew requirements*.txt from pyproject.toml (ARGS=--upgrade: to the newest versions)
-	$(COMPILE) -o requirements.txt
-	$(COMPILE) --extra dev -c requirements.txt -o requirements-dev.txt
+	$(COMPILE) pyproject.toml -o requirements.txt
+	$(COMPILE) pyproject.toml --extra dev -c requirements.txt -o requirements-dev.txt
+	$(COMPILE) --group build -o requirements-build.txt
 
 # One version of each package for every supported Python, and no address of an index in the files.
-COMPILE = $(BIN)/uv pip compile pyproject.toml $(ARGS) --generate-hashes --universal --python-version 3.11 \
+COMPILE = $(BIN)/uv pip compile $(ARGS) --generate-hashes --universal --python-version 3.11 \
 	--fork-strategy fewest --no-strip-extras --no-emit-index-url --no-emit-find-links \
 	--custom-compile-command 'make lock' --quiet
 

@@ -39,9 +39,9 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 @each_page
 def test_every_task_is_in_the_makefile(page: Path, repository: Path) -> None:
-    tasks = set(re.findall(r"^([a-z]+):", (repository / "Makefile").read_text(), re.MULTILINE))
+    tasks = set(re.findall(r"^([a-z0-9]+):", (repository / "Makefile").read_text(), re.MULTILINE))
     code = "\n".join(CODE.findall(page.read_text()))
-    assert set(re.findall(r"(?<![\w-])make ([a-z]+)", code)) <= tasks
+    assert set(re.findall(r"(?<![\w-])make ([a-z0-9]+)", code)) <= tasks
 
 
 @each_page

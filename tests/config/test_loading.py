@@ -113,6 +113,10 @@ class TestUnknownNames:
         assert problem.startswith("unknown setting 'FAVOURITE_COLOUR' in .env")
         assert "blue" not in problem
 
+    def test_names_of_docker_compose_in_dotenv_are_its_own(self, folder: Path) -> None:
+        (folder / ".env").write_text("COMPOSE_PROJECT_NAME=watch\nCOMPOSE_POSTGRES_PASSWORD=s3cret\nPORT=2\n")
+        assert load(dotenv=Path(".env")).port == 2
+
     @pytest.mark.parametrize(
         ("given", "meant"),
         [

@@ -62,7 +62,15 @@ def test_every_dependency_has_a_lower_and_an_upper_bound(project: dict[str, Any]
         assert operators == {">=", "<"}, line
 
 
-@pytest.mark.parametrize("lock", ["requirements.txt", "requirements-dev.txt"])
+def test_the_build_lock_satisfies_the_build_system(repository: Path) -> None:
+    document = tomllib.loads((repository / "pyproject.toml").read_text())
+    assert document["dependency-groups"]["build"] == document["build-system"]["requires"]
+    versions = locked(repository / "requirements-build.txt")
+    for requirement in map(Requirement, document["build-system"]["requires"]):
+        assert versions[canonicalize_name(requirement.name)] in requirement.specifier
+
+
+@pytest.mark.parametrize("lock", ["requirements.txt", "requirements-dev.txt", "requirements-build.txt"])
 def test_the_lock_names_no_index_and_no_path(repository: Path, lock: str) -> None:
     assert not re.findall(
         r"https?:|file:|--(?:extra-)?index|--find-links|--trusted|(?:^|\s)/\S", (repository / lock).read_text()

@@ -296,3 +296,16 @@ def doctor(as_json: AsJson = False) -> None:
     from modelwatch.cli import doctor as doctor_module
 
     raise typer.Exit(doctor_module.doctor(as_json))
+
+
+@app.command()
+def health(
+    url: Annotated[str | None, typer.Option(help="Another service than the one that has these settings.")] = None,
+    live: Annotated[bool, typer.Option("--live", help="Only whether it is alive, not whether it can work.")] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for the answer.", min=0.1, max=600)] = 4.0,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a running service whether it is ready. Exit code 1 when it says no, 3 when it does not answer."""
+    from modelwatch.cli import health as health_module
+
+    raise typer.Exit(health_module.health(url, live, timeout, as_json))

@@ -22,6 +22,8 @@ from modelwatch.errors import SettingsError, excerpt
 
 CONFIG_PATH_VARIABLE = "MODELWATCH_CONFIG"
 DEFAULT_CONFIG_FILE = Path("modelwatch.yaml")
+# Docker Compose reads the same `.env`; these names are its own.
+COMPOSE_PREFIX = "COMPOSE_"
 HONOURED = tuple(name.upper() for name in Settings.model_fields)
 KNOWN = frozenset(HONOURED) | frozenset(RESERVED) | frozenset(WITHHELD)
 # Their values may hold a password, or are one: just what `repr` leaves out.
@@ -133,7 +135,8 @@ def _from_dotenv(path: Path, problems: list[str]) -> Mapping[str, Any]:
     # dotenv_values skips what it can't parse, and so would we without knowing.
     unreadable = [binding.original.line for binding in parse_stream(io.StringIO(text)) if binding.error]
     problems.extend(f"line {line} of {path} is not NAME=value" for line in unreadable)
-    return {} if unreadable else dotenv_values(stream=io.StringIO(text))
+    values = {} if unreadable else dotenv_values(stream=io.StringIO(text))
+    return {name: value for name, value in values.items() if not name.startswith(COMPOSE_PREFIX)}
 
 
 def _from_yaml(path: Path, problems: list[str]) -> dict[str, Any]:

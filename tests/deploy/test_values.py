@@ -1,0 +1,96 @@
+"""Values that make no sense are refused, in words that name them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+
+from scripts.manifests import CHART
+from tests.deploy.rendering import Helm
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        (["autoscalling.enabled=false"], "autoscalling"),
+        (["image.tags=1"], "tags"),
+        (["replicaCount=three"], "replicaCount"),
+        (["resources.requests.cpu=banana"], "cpu"),
+        (["resources.request.cpu=1"], "request"),
+        (["database.kind=mysql"], "bundled"),
+        (["database.external.url=mysql://x"], "url"),
+        (["service.port=99999"], "port"),
+        (["config.lower_case=1"], "lower_case"),
+        (["config.LOOKBACKS.a=1h"], "LOOKBACKS"),
+        (["secrets.existingSecret=Not_A_Name"], "existingSecret"),
+        (["topologySpread.whenUnsatisfiable=Never"], "ScheduleAnyway"),
+        (["podDisruptionBudget.maxUnavailable=120%"], "maxUnavailable"),
+        (["serviceMonitor.interval=5 min"], "interval"),
+        (["monitors.fraud\\.txt=x"], "fraud.txt"),
+        (["networkPolicy.ingressFrom[0].podSelektor.a=b"], "podSelektor"),
+        (["ingress.hosts[0].host=example.org"], "paths"),
+        (["fullnameOverride=Upper"], "fullnameOverride"),
+    ],
+)
+def test_the_schema_refuses_what_it_does_not_know(helms: list[Helm], settings: list[str], named: str) -> None:
+    for helm in helms:
+        message = helm.refusal(*settings)
+        assert "values don't meet the specifications of the schema" in message
+        assert named in message
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["image.tag=latest"], "image.tag=latest is no version"),
+        (["database.bundled.image.tag=latest"], "database.bundled.image.tag=latest is no version"),
+        (["database.kind=sqlite"], "set autoscaling.enabled=false"),
+        (["database.kind=sqlite", "autoscaling.enabled=false"], "set replicaCount=1"),
+        (["database.kind=external"], "needs database.external.existingSecret"),
+        (
+            ["database.kind=external", "database.external.existingSecret=a", "database.external.url=postgresql://b"],
+            "give either url or existingSecret",
+        ),
+        (["autoscaling.minReplicas=9", "autoscaling.maxReplicas=5"], "minReplicas must not be above"),
+        (["tls.enabled=true"], "tls.enabled needs tls.existingSecret"),
+        (["preStopSeconds=25"], "must be at least preStopSeconds + 10"),
+        (["config.SMTP_URL=smtp://user:s3cret@mail"], "config.SMTP_URL is secret: give it in secrets.values"),
+        (["config.PORT=9000"], "config.PORT is set by the chart: see service.port"),
+        (["config.DATABASE_URL=sqlite:///x"], "config.DATABASE_URL is set by the chart: see database"),
+        (["secrets.values.DATABASE_URL=postgresql://x"], "secrets.values.DATABASE_URL is set by the chart"),
+    ],
+)
+def test_values_that_contradict_each_other_are_refused(helms: list[Helm], settings: list[str], message: str) -> None:
+    for helm in helms:
+        told = helm.refusal(*settings)
+        assert message in told
+        assert "s3cret" not in told
+
+
+def test_every_value_is_described_by_the_schema() -> None:
+    """Every default is in the schema, and everything in the schema has a default."""
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    defaults = yaml.safe_load((CHART / "values.yaml").read_text())
+    assert schema["properties"].keys() - {"global"} == defaults.keys()
+
+    def compare(described: dict[str, Any], given: Any, path: str) -> None:
+        described = schema["definitions"].get(described.get("$ref", "").rpartition("/")[2], described)
+        if described.get("additionalProperties") is not False or not isinstance(given, dict):
+            return
+        assert given.keys() <= described["properties"].keys(), path
+        for name, value in given.items():
+            compare(described["properties"][name], value, f"{path}.{name}")
+
+    compare(schema, defaults, "")
+
+
+def test_everything_uses_every_group_of_values() -> None:
+    """The value set `everything` would be a poor proof without them."""
+    given = yaml.safe_load((CHART / "ci" / "everything-values.yaml").read_text())
+    defaults = yaml.safe_load((CHART / "values.yaml").read_text())
+    left = {"migration", "hooks", "replicaCount", "resources", "preStopSeconds", "terminationGracePeriodSeconds"}
+    left |= {"startupProbe", "livenessProbe", "readinessProbe", "podSecurityContext", "containerSecurityContext"}
+    assert defaults.keys() - given.keys() <= left | {"topologySpread"}
