@@ -137,7 +137,8 @@ def _late_predictions(connection: Connection, inputs: Inputs) -> int | None:
     [now] = sum_windows(
         connection, query.model, layouts, query.environment, [(window.start, window.end)], query.version
     )
-    return _predictions(now) - _predictions(evidence.sums[longest])
+    # Predictions that were erased since are missing here, and no late ones.
+    return max(0, _predictions(now) - _predictions(evidence.sums[longest]))
 
 
 def _predictions(sums: Mapping[str, Slot]) -> int:

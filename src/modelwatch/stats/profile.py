@@ -14,7 +14,7 @@ from modelwatch.stats.errors import IncompatibleProfiles, MalformedProfile
 
 CODEC_VERSION = 1
 # Low nibble of the first byte: version. High nibble: width code, and whether the rest is compressed.
-WIDTHS = ("<u1", "<u2", "<u4", "<u8")
+WIDTHS = ("<u1", "<u2", "<u4", "<u8", "<i1", "<i2", "<i4", "<i8")
 COMPRESSED = 0x80
 WORTH_COMPRESSING = 1024
 
@@ -140,12 +140,12 @@ class Profile:
             )
 
 
-def encode_counts(counts: NDArray[np.int64]) -> bytes:
-    """Compact bytes of a vector of non-negative integers of any length.
+def encode_counts(counts: NDArray[np.int64], *, signed: bool = False) -> bytes:
+    """Compact bytes of a vector of integers of any length; signed: some of which may be negative.
 
     One byte says the version, the integer width and the compression; the rest are little-endian integers of the
     narrowest width, deflated only when they are longer than 1 KB and that makes them shorter.
-    Raises MalformedProfile when the vector is not one-dimensional, not integer, or has a negative entry.
+    Raises MalformedProfile when the vector is not one-dimensional, not integer, or has a negative entry unasked.
 
     >>> encode_counts(np.array([0, 7, 255]))
     b'\\x01\\x00\\x07\\xff'
@@ -153,10 +153,12 @@ def encode_counts(counts: NDArray[np.int64]) -> bytes:
     vector = np.asarray(counts)
     if vector.ndim != 1 or vector.dtype.kind not in "iu":
         raise MalformedProfile(f"counts are a vector of integers, got shape {vector.shape} of {vector.dtype}")
-    if len(vector) and vector.min() < 0:
+    smallest, largest = (int(vector.min()), int(vector.max())) if len(vector) else (0, 0)
+    if smallest < 0 and not signed:
         raise MalformedProfile("counts are never negative")
-    largest = int(vector.max()) if len(vector) else 0
-    width = next(code for code, name in enumerate(WIDTHS) if largest <= np.iinfo(name).max)
+    width = next(
+        code for code, name in enumerate(WIDTHS) if np.iinfo(name).min <= smallest and largest <= np.iinfo(name).max
+    )
     body = vector.astype(WIDTHS[width]).tobytes()
     first = CODEC_VERSION | width << 4
     if len(body) > WORTH_COMPRESSING:
@@ -191,6 +193,6 @@ def decode_counts(raw: bytes) -> NDArray[np.int64]:
     if len(body) % item:
         raise MalformedProfile(f"{len(body)} bytes are no whole number of {item}-byte counts")
     vector = np.frombuffer(body, dtype=WIDTHS[width])
-    if item == 8 and len(vector) and vector.max() > np.iinfo(np.int64).max:
+    if WIDTHS[width] == "<u8" and len(vector) and vector.max() > np.iinfo(np.int64).max:
         raise MalformedProfile("a count is larger than a signed 64-bit integer")
     return vector.astype(np.int64)

@@ -3,6 +3,7 @@
 from modelwatch.storage.compaction import fold, seal_writers
 from modelwatch.storage.counting import Increment
 from modelwatch.storage.engine import Store
+from modelwatch.storage.erasure import Erased, erase
 from modelwatch.storage.keys import open_protection
 from modelwatch.storage.labels import LabelStatus
 from modelwatch.storage.layouts import (
@@ -112,6 +113,7 @@ __all__ = [
     "SCORE",
     "Committed",
     "Counts",
+    "Erased",
     "Increment",
     "LabelStatus",
     "Layout",
@@ -143,6 +145,7 @@ __all__ = [
     "delays_by_window",
     "delete_monitor",
     "duplicates_in",
+    "erase",
     "evidence_of",
     "first_events",
     "first_labelled_window",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -20,6 +21,8 @@ from modelwatch.storage.protection import Protection
 # With the default of 1,000 pages nearly every commit that touches rows all over the file would end in a checkpoint.
 PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-65536", "wal_autocheckpoint=8000")
 SQLITE_BUSY_SECONDS = 5
+# How long writers may wait for readers that keep the log from being emptied.
+LOG_SECONDS = 0.2
 CONNECT_SECONDS = 5
 READ = {"isolation_level": "REPEATABLE READ"}
 
@@ -110,6 +113,35 @@ class Store:
         rest = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in key}
         result: Insert = statement.on_conflict_do_update(index_elements=key, set_=rest)
         return result
+
+    @contextmanager
+    def without_remnants(self, connection: Connection) -> Iterator[None]:
+        """What is deleted inside is overwritten in the file, not only marked as free. PostgreSQL's vacuum does it."""
+        if not self.is_sqlite:
+            yield
+            return
+        connection.exec_driver_sql("PRAGMA secure_delete=ON")
+        try:
+            yield
+        finally:
+            connection.exec_driver_sql("PRAGMA secure_delete=OFF")
+
+    def empty_log(self) -> bool:
+        """Moves SQLite's log into its file and empties it, so that it holds no older state of a row.
+
+        False when a reader kept it from doing so; the log is then emptied by a later one, or overwritten in time.
+        """
+        if not self.is_sqlite:
+            return True
+        with self._turn(), closing(self.engine.raw_connection()) as connection, closing(connection.cursor()) as cursor:
+            cursor.execute(f"PRAGMA busy_timeout={LOG_SECONDS * 1_000:.0f}")
+            try:
+                busy, _, _ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                return not busy
+            except sqlite3.OperationalError:
+                return False
+            finally:
+                cursor.execute(f"PRAGMA busy_timeout={SQLITE_BUSY_SECONDS * 1_000}")
 
     def exclusive(self, connection: Connection, name: str) -> None:
         """Keeps other transactions that ask for the same name out until this one ends. SQLite has one writer anyway."""

@@ -58,7 +58,12 @@ def encode_scalar(value: Scalar) -> str:
 
 def from_row(row: Row[Any], protection: Protection) -> StoredPrediction:
     """The event of a prediction row. Raises ProtectionUnavailable or TamperedValue when it can't be read."""
-    event = Prediction(
+    return protection.stored(event_of(row), row.features, row.protected)
+
+
+def event_of(row: Row[Any]) -> Prediction:
+    """The event of a prediction row, without its features."""
+    return Prediction(
         model_name=row.model,
         model_version=row.version,
         environment=row.environment,
@@ -69,7 +74,6 @@ def from_row(row: Row[Any], protection: Protection) -> StoredPrediction:
         probability=None if row.probability is None else decode_probability(row.probability),
         latency_ms=row.latency_ms,
     )
-    return protection.stored(event, row.features, row.protected)
 
 
 def events_of_day(

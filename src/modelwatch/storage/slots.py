@@ -39,7 +39,7 @@ class Slot:
     """A window's counts: `predictions` rows, and one vector over all subjects of the layout.
 
     latest_ts, arrived_at: the newest of these rows by event time and by arrival, in microseconds. duplicates: rows that
-    came again.
+    came again. What the common writer takes back of what others counted is negative; the sum over writers never is.
     """
 
     predictions: int
@@ -66,7 +66,7 @@ class Slot:
         """What the row of this slot holds beside its key."""
         return {
             "predictions": self.predictions,
-            "counts": encode_counts(self.counts),
+            "counts": encode_counts(self.counts, signed=True),
             "latest_ts": self.latest_ts,
             "arrived_at": self.arrived_at,
             "duplicates": self.duplicates,
