@@ -21,6 +21,7 @@ COMMANDS = (
     "verify-verdict",
     "migrate",
     "encryption-key",
+    "erase",
     "doctor",
 )
 

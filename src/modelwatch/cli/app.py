@@ -204,6 +204,23 @@ def reference_upload(
 
 
 @app.command()
+def erase(
+    model: Annotated[str, typer.Argument(help="The model that the prediction is of.")],
+    prediction_id: Annotated[str, typer.Argument(help="The id of the prediction.")],
+    url: Url = DEFAULT_URL,
+    day: Annotated[str | None, typer.Option(help="Only that of this UTC day, such as 2026-01-31.")] = None,
+    leave_counts: Annotated[
+        bool, typer.Option("--leave-counts", help="Also where a feature's value is not stored: leave its counts.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Erase a prediction: its row, its label and what it added to the counts. Exit code 1 if nothing is there."""
+    from modelwatch.cli import erasing
+
+    raise typer.Exit(erasing.erase(model, prediction_id, url, day, leave_counts, as_json))
+
+
+@app.command()
 def migrate(
     database_url: Annotated[str | None, typer.Option(help="The store.  [DATABASE_URL]")] = None,
     as_json: AsJson = False,

@@ -89,6 +89,10 @@ class Service:
         content = json.dumps(body, allow_nan=False).encode()
         return self._answer("PUT", path, content=content, headers={"content-type": "application/json"})
 
+    def delete(self, path: str, params: Mapping[str, str] | None = None) -> Any:
+        """The decoded answer to a DELETE. Raises Refused and Unreachable."""
+        return self._answer("DELETE", path, params=params)
+
     def _answer(self, method: str, path: str, **request: Any) -> Any:
         deadline = self._clock() + self._patience
         pause = FIRST_PAUSE_SECONDS

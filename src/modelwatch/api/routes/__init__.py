@@ -7,6 +7,7 @@ from modelwatch.api.routes import (
     audit,
     channels,
     drift,
+    erasure,
     ground_truth,
     models,
     monitors,
@@ -22,6 +23,7 @@ from modelwatch.api.routes import (
 api = APIRouter(prefix="/api/v1")
 for _module in (
     predictions,
+    erasure,
     ground_truth,
     references,
     drift,

@@ -1,0 +1,73 @@
+"""DELETE /models/{model}/predictions/{id}."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Query, Request, Response
+
+from modelwatch.api.openapi import answers
+from modelwatch.api.routes.common import json_answer, state_of
+from modelwatch.api.routes.parameters import API, Actor, Name
+from modelwatch.storage import erase
+
+router = APIRouter(tags=["predictions"])
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC).date()
+
+Day = Annotated[date | None, Query(description="Only the prediction of this UTC day; without it, of every day.")]
+LeaveCounts = Annotated[
+    bool,
+    Query(description="Erase also where a feature's value is not stored, and leave what it added to the counts."),
+]
+
+
+class ErasureAnswer(msgspec.Struct):
+    """What was erased. counts_left: the features in whose counts a prediction remains."""
+
+    status: str
+    model_name: str
+    prediction_id: str
+    predictions: int
+    days: list[str]
+    labels: int
+    counts_left: list[str]
+
+
+@router.delete(
+    "/models/{model_name}/predictions/{prediction_id:path}",
+    summary="Erase a prediction",
+    operation_id="erase_prediction",
+    responses=answers({200: ErasureAnswer}, 404, 409, 422, 503),
+)
+async def erase_prediction(
+    request: Request,
+    model_name: Name,
+    prediction_id: Name,
+    day: Day = None,
+    leave_counts: LeaveCounts = False,
+    actor: Actor = API,
+) -> Response:
+    """Removes its row, its label and what it added to the counts. 404 once nothing is there, so also when repeated."""
+    state = state_of(request)
+
+    def work() -> ErasureAnswer:
+        erased = erase(
+            state.store,
+            model_name,
+            prediction_id,
+            day=None if day is None else (day - EPOCH).days,
+            leave_counts=leave_counts,
+            actor=actor,
+            now=state.clock(),
+            new_id=state.new_id,
+        )
+        days = [(EPOCH + timedelta(days=each)).isoformat() for each in erased.days]
+        return ErasureAnswer(
+            "erased", model_name, prediction_id, len(days), days, erased.labels, list(erased.counts_left)
+        )
+
+    return json_answer(await asyncio.to_thread(work))

@@ -1,0 +1,33 @@
+"""`modelwatch erase`: removes a prediction, its label and what it added to the counts."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from modelwatch.cli.ending import FOUND, OK, Refused, Stop
+from modelwatch.cli.output import give_json, say
+from modelwatch.cli.service import Service
+
+
+def erase(model: str, prediction_id: str, url: str, day: str | None, leave_counts: bool, as_json: bool) -> int:
+    """Erases and says what. Raises Stop when nothing is there, or when it can't be done exactly."""
+    params = {"leave_counts": "true"} if leave_counts else {}
+    if day is not None:
+        params["day"] = day
+    path = f"/api/v1/models/{quote(model, safe='')}/predictions/{quote(prediction_id, safe='')}"
+    with Service(url) as service:
+        service.check_reachable()
+        try:
+            done = service.delete(path, params)
+        except Refused as refusal:
+            if refusal.status == 404:
+                raise Stop(refusal.message, FOUND) from None
+            raise
+    if as_json:
+        give_json(done)
+        return OK
+    days = f" of {', '.join(done['days'])}" if done["days"] else ""
+    say(f"{model}: erased {done['predictions']} predictions{days} and {done['labels']} labels")
+    if done["counts_left"]:
+        say(f"  still in the counts of: {', '.join(done['counts_left'])}")
+    return OK
