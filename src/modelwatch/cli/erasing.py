@@ -27,7 +27,16 @@ def erase(model: str, prediction_id: str, url: str, day: str | None, leave_count
         give_json(done)
         return OK
     days = f" of {', '.join(done['days'])}" if done["days"] else ""
-    say(f"{model}: erased {done['predictions']} predictions{days} and {done['labels']} labels")
+    say(f"{model}: erased {_number(done['predictions'], 'prediction')}{days} and {_number(done['labels'], 'label')}")
     if done["counts_left"]:
         say(f"  still in the counts of: {', '.join(done['counts_left'])}")
     return OK
+
+
+def _number(count: int, what: str) -> str:
+    """Such as `1 label`.
+
+    >>> _number(1, "label"), _number(0, "label")
+    ('1 label', '0 labels')
+    """
+    return f"{count} {what}{'' if count == 1 else 's'}"

@@ -4,7 +4,7 @@ from modelwatch.storage.compaction import fold, seal_writers
 from modelwatch.storage.counting import Increment
 from modelwatch.storage.engine import Store
 from modelwatch.storage.erasure import Erased, erase
-from modelwatch.storage.keys import open_protection
+from modelwatch.storage.keys import keys_in_use, open_protection
 from modelwatch.storage.labels import LabelStatus
 from modelwatch.storage.layouts import (
     CALLS,
@@ -81,6 +81,7 @@ from modelwatch.storage.references import (
     set_provisional_references,
     set_references,
 )
+from modelwatch.storage.rotation import Rotated, rotate
 from modelwatch.storage.rows import first_events
 from modelwatch.storage.slots import Slot, SlotKey, window_start
 from modelwatch.storage.verdicts import (
@@ -122,6 +123,7 @@ __all__ = [
     "Newest",
     "NewestLabel",
     "Protection",
+    "Rotated",
     "Slot",
     "SlotKey",
     "State",
@@ -158,6 +160,7 @@ __all__ = [
     "hold",
     "hourly_volumes",
     "in_force",
+    "keys_in_use",
     "label_values",
     "labelled_sample",
     "last_window_end",
@@ -182,6 +185,7 @@ __all__ = [
     "recent_features",
     "references_by_id",
     "release",
+    "rotate",
     "save_verdict",
     "seal_writers",
     "set_provisional_references",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from modelwatch.config.monitor_values import Storing
 from modelwatch.errors import SettingsError
@@ -35,7 +35,7 @@ def open_protection(
     none.
     """
     with store.read() as connection:
-        known = frozenset(connection.execute(select(tables.encryption_key.c.id)).scalars())
+        known = keys_in_use(connection)
         keyless = Protection(default_store=default_store)
         asking = [
             row.name
@@ -71,6 +71,20 @@ def open_protection(
             sealed = _sealed_secret(connection)
     assert sealed is not None, "it was just written"
     return Protection(keyring, Hasher(open_secret(keyring, sealed)), default_store)
+
+
+def keys_in_use(connection: Connection) -> frozenset[str]:
+    """What the keys are called that values in the store may be encrypted with: those that were noted at some start, and
+    those of rows (a process may still write with a key that was retired)."""
+    column = tables.prediction.c.key_id
+    found = set(connection.execute(select(tables.encryption_key.c.id)).scalars())
+    last: str | None = ""
+    while last is not None:
+        # A step in the index for each key: a DISTINCT would read every encrypted row.
+        last = connection.execute(select(func.min(column)).where(column > last)).scalar()
+        if last is not None:
+            found.add(last)
+    return frozenset(found)
 
 
 def seal_secret(keyring: Keyring, secret: bytes) -> bytes:

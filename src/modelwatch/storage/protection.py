@@ -126,20 +126,20 @@ class Protection:
                 case "hash":
                     [clear[name]] = self.hash_all(event.model_name, name, [value])
                 case "encrypt":
-                    encrypted[name] = self.seal(_encode(value), event, name)
+                    encrypted[name] = self.seal(_encode(value), *_row_of(event), name)
         return {
             "features": _encode(clear),
             "protected": _pack(Protected(policy.text, encrypted)),
             "key_id": self.keyring.writing_id if encrypted else None,
         }
 
-    def seal(self, value: bytes, event: Prediction, feature: str) -> bytes:
-        """The ciphertext of a feature's value, as JSON, in this prediction's row."""
-        return self.keyring.encrypt(value, *_place(event, feature))
+    def seal(self, value: bytes, model: str, day: int, prediction_id: str, feature: str) -> bytes:
+        """The ciphertext of a feature's value, as JSON, in this row. Raises ProtectionUnavailable without a key."""
+        return self.keyring.encrypt(value, f"{day} {model}", model, str(day), prediction_id, feature)
 
-    def unseal(self, sealed: bytes, event: Prediction, feature: str) -> bytes:
+    def unseal(self, sealed: bytes, model: str, day: int, prediction_id: str, feature: str) -> bytes:
         """The value of `seal`. Raises ProtectionUnavailable or TamperedValue."""
-        return self.keyring.decrypt(sealed, *_place(event, feature))
+        return self.keyring.decrypt(sealed, f"{day} {model}", model, str(day), prediction_id, feature)
 
     def stored(self, event: Prediction, features: bytes | None, protected: bytes | None) -> StoredPrediction:
         """What a row holds. event: of the row, without features. Raises ProtectionUnavailable or TamperedValue."""
@@ -150,7 +150,7 @@ class Protection:
             return StoredPrediction(msgspec.structs.replace(event, features=values), KEEP_ALL)
         content = unpack(protected)
         for name, sealed in content.encrypted.items():
-            values[name] = _decode_value(self.unseal(sealed, event, name))
+            values[name] = _decode_value(self.unseal(sealed, *_row_of(event), name))
         return StoredPrediction(msgspec.structs.replace(event, features=values), policy_from(content.policy))
 
 
@@ -164,7 +164,5 @@ def pack(content: Protected) -> bytes:
     return _pack(content)
 
 
-def _place(event: Prediction, feature: str) -> tuple[str, ...]:
-    """The scope of the key, and what a ciphertext is bound to: model, day, id and feature."""
-    day = str(event.timestamp // 86_400_000_000)
-    return (f"{day} {event.model_name}", event.model_name, day, event.prediction_id, feature)
+def _row_of(event: Prediction) -> tuple[str, int, str]:
+    return (event.model_name, event.timestamp // 86_400_000_000, event.prediction_id)
