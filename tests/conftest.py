@@ -12,6 +12,8 @@ from hypothesis import HealthCheck, settings
 
 from modelwatch.storage import Store
 from tests.support.events import open_store
+from tests.support.postgres import Cluster, cluster
+from tests.support.stores import ENGINES, FreshStores
 
 # A shell starts background jobs with Ctrl-C ignored, and so would be every process that a test starts and interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -53,9 +55,48 @@ def shared_data() -> Path:
     return SHARED_DATA.resolve()
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Tests marked `both_engines` run on each engine of the store."""
+    if "engine" in metafunc.fixturenames and metafunc.definition.get_closest_marker("both_engines"):
+        metafunc.parametrize("engine", ENGINES)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """A PostgreSQL server that tests share, each with databases of its own. Skips where there is none, fails in CI."""
+    with cluster() as server:
+        yield server
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    """A fresh, migrated store on SQLite."""
-    store = open_store(tmp_path)
+def engine() -> str:
+    """The engine of the store: SQLite, and where a test or its module is marked `both_engines` PostgreSQL as well."""
+    return "sqlite"
+
+
+@pytest.fixture
+def store_url(engine: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a fresh, migrated store, which nobody has opened yet."""
+    if engine == "sqlite":
+        open_store(tmp_path).close()
+        yield f"sqlite:///{tmp_path / 'modelwatch.db'}"
+    else:
+        server: Cluster = request.getfixturevalue("postgres")
+        with server.database() as url:
+            yield url
+
+
+@pytest.fixture
+def store(store_url: str) -> Iterator[Store]:
+    """A fresh, migrated store."""
+    store = Store(store_url)
     yield store
     store.close()
+
+
+@pytest.fixture(scope="session")
+def fresh_stores(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FreshStores]:
+    """Opens stores by engine, for tests that need a fresh one for each of their examples."""
+    stores = FreshStores(tmp_path_factory, lambda: request.getfixturevalue("postgres"))
+    yield stores
+    stores.close()

@@ -23,6 +23,8 @@ from modelwatch.storage import Store, StoredVerdict, save_verdict
 from tests.support.assessments import HOUR, T0, Desk, assessment, finding
 from tests.support.events import NOON
 
+pytestmark = pytest.mark.both_engines
+
 DAY = 24 * HOUR
 FRAUD = (Matcher("model", "fraud"),)
 

@@ -20,6 +20,8 @@ from tests.support.doubles import eventually
 from tests.support.events import Clock
 from tests.support.notices import open_alerts, outbox, put, row, states
 
+pytestmark = pytest.mark.both_engines
+
 LATER = Outcome("retry", "HTTP 500")
 NEVER = Outcome("permanent", "HTTP 404")
 DAY = 86_400

@@ -11,6 +11,8 @@ from modelwatch.storage import Store, acquire, hold, in_force, seal_writers
 from tests.support.background import Seen, background, new_id
 from tests.support.events import NOON, Clock, event, open_ledger, stored_and_counted
 
+pytestmark = pytest.mark.both_engines
+
 RULES = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h", "6h", "24h"), 3_600)
 
 

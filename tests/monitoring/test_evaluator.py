@@ -17,6 +17,8 @@ from tests.support.background import Seen, Taken, background, new_id, run_out
 from tests.support.events import NOON, Clock, event, open_ledger
 from tests.support.streams import HOUR, MINUTE, SECOND, finish, normal, send, send_hours, set_reference
 
+pytestmark = pytest.mark.both_engines
+
 RULES = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h", "6h", "24h"), 3_600, on_new_data=False)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from sqlalchemy import select
 
 from modelwatch.storage import Store, fold, seal_writers, tables
 from tests.support.events import NOON, Clock, event, open_ledger, stored_and_counted
+
+pytestmark = pytest.mark.both_engines
 
 
 def writers_of_profiles(store: Store) -> list[str]:

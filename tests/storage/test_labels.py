@@ -23,8 +23,11 @@ from modelwatch.storage import (
     tables,
     waiting_labels,
 )
-from tests.support.events import ALWAYS, NOON, Clock, event, open_ledger, open_store
+from tests.support.events import ALWAYS, NOON, Clock, event, open_ledger
 from tests.support.labels import BINARY, CLASSES, joined, label, set_layout, summed_outcomes
+from tests.support.stores import ENGINES, FreshStores
+
+pytestmark = pytest.mark.both_engines
 
 DAY = 86_400_000_000
 HOUR = 3_600_000_000
@@ -248,60 +251,64 @@ step = st.one_of(
 )
 
 
+@pytest.mark.parametrize("kind", ENGINES)
 @given(st.lists(step, max_size=14))
 def test_the_outcomes_equal_the_join_after_any_history(
-    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, object, object]]
+    fresh_stores: FreshStores, kind: str, steps: list[tuple[str, object, object]]
 ) -> None:
-    store = open_store(tmp_path_factory.mktemp("labels"))
-    clock = Clock()
-    ledgers = [open_ledger(store, clock, "x"), open_ledger(store, clock, "y")]
-    sent: list[Prediction] = []
-    told: list[GroundTruth] = []
-    for number, (what, first, second) in enumerate(steps):
-        if what == "commit":
-            assert isinstance(first, list)
-            assert isinstance(second, list)
-            ledgers[number % 2].commit(first, second)
-            sent += first
-            told += second
-            told += [
-                label(each.prediction_id, each.ground_truth, timestamp=each.timestamp)
-                for each in first
-                if each.ground_truth
-            ]
-        elif what == "layout":
-            set_layout(store, first, version=second)  # type: ignore[arg-type]
-        elif what == "carry":
-            carry_over(store, "m", *ALWAYS)
-        elif what == "rotate":
-            clock.advance(4_000)
-        else:
-            for writer in seal_writers(store, clock() + 1):
-                fold(store, writer)
-    carry_over(store, "m", *ALWAYS)
-    assert summed_outcomes(store) == joined(store, sent, told)
-    store.close()
+    with fresh_stores.open(kind) as store:
+        clock = Clock()
+        ledgers = [open_ledger(store, clock, "x"), open_ledger(store, clock, "y")]
+        sent: list[Prediction] = []
+        told: list[GroundTruth] = []
+        for number, (what, first, second) in enumerate(steps):
+            if what == "commit":
+                assert isinstance(first, list)
+                assert isinstance(second, list)
+                ledgers[number % 2].commit(first, second)
+                sent += first
+                told += second
+                told += [
+                    label(each.prediction_id, each.ground_truth, timestamp=each.timestamp)
+                    for each in first
+                    if each.ground_truth
+                ]
+            elif what == "layout":
+                set_layout(store, first, version=second)  # type: ignore[arg-type]
+            elif what == "carry":
+                carry_over(store, "m", *ALWAYS)
+            elif what == "rotate":
+                clock.advance(4_000)
+            else:
+                for writer in seal_writers(store, clock() + 1):
+                    fold(store, writer)
+        carry_over(store, "m", *ALWAYS)
+        assert summed_outcomes(store) == joined(store, sent, told)
 
 
+@pytest.mark.parametrize("kind", ENGINES)
 @given(st.lists(predictions, max_size=8), st.lists(truths, max_size=10), st.randoms(use_true_random=False))
 def test_order_and_repetition_make_no_difference(
-    tmp_path_factory: pytest.TempPathFactory, events: list[Prediction], labels: list[GroundTruth], random: object
+    fresh_stores: FreshStores,
+    kind: str,
+    events: list[Prediction],
+    labels: list[GroundTruth],
+    random: object,
 ) -> None:
     """Predictions of one identity are the same prediction, as a client's retry is."""
     first = {(each.prediction_id, each.timestamp): each for each in reversed(events)}
     pieces: list[Prediction | GroundTruth] = [*first.values(), *first.values(), *labels, *labels]
     results = []
     for name in ("sorted", "shuffled"):
-        store = open_store(tmp_path_factory.mktemp(name))
-        set_layout(store, BINARY)
-        ledger = open_ledger(store)
         if name == "shuffled":
             random.shuffle(pieces)  # type: ignore[attr-defined]
-        for piece in pieces:
-            if isinstance(piece, Prediction):
-                ledger.commit([piece])
-            else:
-                ledger.commit([], [piece])
-        results.append(summed_outcomes(store))
-        store.close()
+        with fresh_stores.open(kind) as store:
+            set_layout(store, BINARY)
+            ledger = open_ledger(store)
+            for piece in pieces:
+                if isinstance(piece, Prediction):
+                    ledger.commit([piece])
+                else:
+                    ledger.commit([], [piece])
+            results.append(summed_outcomes(store))
     assert results[0] == results[1]

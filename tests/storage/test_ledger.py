@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,10 @@ from sqlalchemy.exc import OperationalError
 
 from modelwatch.stats import Profile, numeric_binning
 from modelwatch.storage import Store, Subject, seal_writers, set_references, tables
-from tests.support.events import NOON, Clock, event, numbered, open_ledger, open_store, stored_and_counted
+from tests.support.events import NOON, Clock, event, numbered, open_ledger, stored_and_counted
+from tests.support.stores import ENGINES, FreshStores
+
+pytestmark = pytest.mark.both_engines
 
 
 def test_a_new_prediction_is_accepted_and_counted(store: Store) -> None:
@@ -98,9 +100,8 @@ class UncertainConnection:
 
 
 @pytest.mark.parametrize("happened", ["before", "after"])
-def test_a_commit_with_an_unknown_outcome_is_repeated_by_a_fresh_writer(tmp_path: Path, happened: str) -> None:
-    open_store(tmp_path).close()
-    store = UncertainStore(f"sqlite:///{tmp_path / 'modelwatch.db'}")
+def test_a_commit_with_an_unknown_outcome_is_repeated_by_a_fresh_writer(store_url: str, happened: str) -> None:
+    store = UncertainStore(store_url)
     ledger = open_ledger(store)
     ledger.commit([event("a")])
     abandoned = ledger.writer
@@ -113,6 +114,7 @@ def test_a_commit_with_an_unknown_outcome_is_repeated_by_a_fresh_writer(tmp_path
     with store.read() as connection:
         sealed = connection.execute(select(tables.writer.c.id).where(tables.writer.c.sealed.is_(True))).scalars()
         assert list(sealed) == [abandoned]
+    store.close()
 
 
 def test_a_failure_before_the_commit_changes_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,6 +207,7 @@ def test_several_ledgers_at_once_count_every_id_once(store: Store) -> None:
     assert stored_and_counted(store) == (205, 205)
 
 
+@pytest.mark.parametrize("kind", ENGINES)
 @given(
     st.lists(
         st.tuples(st.integers(0, 1), st.lists(st.integers(0, 12), min_size=1, max_size=8), st.booleans()),
@@ -212,17 +215,16 @@ def test_several_ledgers_at_once_count_every_id_once(store: Store) -> None:
     )
 )
 def test_any_sequence_of_commits_rotations_and_repeats_counts_each_id_once(
-    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, list[int], bool]]
+    fresh_stores: FreshStores, kind: str, steps: list[tuple[int, list[int], bool]]
 ) -> None:
-    store = open_store(tmp_path_factory.mktemp("ledger"))
-    clocks = [Clock(), Clock()]
-    ledgers = [open_ledger(store, clock, f"w{index}") for index, clock in enumerate(clocks)]
-    seen: set[int] = set()
-    for which, identities, rotate in steps:
-        outcome = ledgers[which].commit([event(str(identity)) for identity in identities])
-        assert sum(outcome.accepted) == len(set(identities) - seen)
-        seen.update(identities)
-        if rotate:
-            clocks[which].advance(4_000)
-    assert stored_and_counted(store) == (len(seen), len(seen))
-    store.close()
+    with fresh_stores.open(kind) as store:
+        clocks = [Clock(), Clock()]
+        ledgers = [open_ledger(store, clock, f"w{index}") for index, clock in enumerate(clocks)]
+        seen: set[int] = set()
+        for which, identities, rotate in steps:
+            outcome = ledgers[which].commit([event(str(identity)) for identity in identities])
+            assert sum(outcome.accepted) == len(set(identities) - seen)
+            seen.update(identities)
+            if rotate:
+                clocks[which].advance(4_000)
+        assert stored_and_counted(store) == (len(seen), len(seen))

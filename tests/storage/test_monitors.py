@@ -14,6 +14,8 @@ from modelwatch.storage.audit import audit_page
 from tests.support.background import new_id
 from tests.support.events import NOON
 
+pytestmark = pytest.mark.both_engines
+
 FIRST, SECOND = parse_monitor({"budget": 2}), parse_monitor({"budget": 3, "labels": {"team": "x"}})
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from pathlib import Path
+
 import pytest
 
 from modelwatch.storage import Store
@@ -21,8 +24,10 @@ from modelwatch.storage.outbox import (
     retry_dead,
     withhold,
 )
-from tests.support.events import NOON
+from tests.support.events import NOON, open_store
 from tests.support.notices import open_alerts, outbox, put, row, states
+
+pytestmark = pytest.mark.both_engines
 
 SECOND = 1_000_000
 
@@ -194,8 +199,8 @@ def test_what_a_channel_believes_is_its_newest_delivered_notice_of_each_open_ale
         assert active_notices(connection, "y") == []
 
 
-def test_a_look_at_the_outbox_does_not_read_what_has_ended(store: Store) -> None:
-    with store.read() as connection:
+def test_a_look_at_the_outbox_does_not_read_what_has_ended(tmp_path: Path) -> None:
+    with contextlib.closing(open_store(tmp_path)) as store, store.read() as connection:
         plan = connection.exec_driver_sql(
             "EXPLAIN QUERY PLAN SELECT key FROM outbox WHERE channel='x' AND state='pending' AND not_before<=1"
             " AND NOT EXISTS (SELECT 1 FROM outbox b WHERE b.alert_id=outbox.alert_id AND b.channel=outbox.channel"

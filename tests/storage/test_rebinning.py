@@ -24,7 +24,10 @@ from modelwatch.storage import (
     sum_windows,
 )
 from modelwatch.storage.compaction import fold
-from tests.support.events import ALWAYS, NOON, event, open_ledger, open_store, stored_and_counted
+from tests.support.events import ALWAYS, NOON, event, open_ledger, stored_and_counted
+from tests.support.stores import ENGINES, FreshStores
+
+pytestmark = pytest.mark.both_engines
 
 X, Y = Subject("feature", "x"), Subject("feature", "y")
 
@@ -131,35 +134,35 @@ step = st.one_of(
 )
 
 
+@pytest.mark.parametrize("kind", ENGINES)
 @given(st.lists(step, max_size=12))
 def test_profiles_equal_a_recount_of_the_rows_after_any_history(
-    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[object, ...]]
+    fresh_stores: FreshStores, kind: str, steps: list[tuple[object, ...]]
 ) -> None:
-    store = open_store(tmp_path_factory.mktemp("carry"))
-    ledger = open_ledger(store)
-    events: dict[str, Prediction] = {}
-    for kind, *rest in steps:
-        if kind == "commit":
-            batch = [
-                event(
-                    str(number),
-                    {"x": float(number), "y": "abc"[number % 3]},
-                    version=str(number % 2),
-                    timestamp=NOON + number * 7_200_000_000,
-                )
-                for number in rest[0]  # type: ignore[attr-defined]
-            ]
-            ledger.commit(batch)
-            events |= {each.prediction_id: each for each in batch}
-        elif kind == "reference":
-            reference(store, subjects=rest[0], step=rest[1])  # type: ignore[arg-type]
-        elif kind == "carry":
-            carry_over(store, "m", *ALWAYS)
-        else:
-            for writer in seal_writers(store, NOON + 1):
-                fold(store, writer)
-    carry_over(store, "m", *ALWAYS)
-    if events:
-        assert summed(store) == recounted(store, list(events.values()))
-        assert stored_and_counted(store) == (len(events), len(events))
-    store.close()
+    with fresh_stores.open(kind) as store:
+        ledger = open_ledger(store)
+        events: dict[str, Prediction] = {}
+        for kind, *rest in steps:
+            if kind == "commit":
+                batch = [
+                    event(
+                        str(number),
+                        {"x": float(number), "y": "abc"[number % 3]},
+                        version=str(number % 2),
+                        timestamp=NOON + number * 7_200_000_000,
+                    )
+                    for number in rest[0]  # type: ignore[attr-defined]
+                ]
+                ledger.commit(batch)
+                events |= {each.prediction_id: each for each in batch}
+            elif kind == "reference":
+                reference(store, subjects=rest[0], step=rest[1])  # type: ignore[arg-type]
+            elif kind == "carry":
+                carry_over(store, "m", *ALWAYS)
+            else:
+                for writer in seal_writers(store, NOON + 1):
+                    fold(store, writer)
+        carry_over(store, "m", *ALWAYS)
+        if events:
+            assert summed(store) == recounted(store, list(events.values()))
+            assert stored_and_counted(store) == (len(events), len(events))

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from sqlalchemy import inspect, text
 
-from modelwatch.errors import StoreUnavailable
 from modelwatch.stats import Profile, numeric_binning
 from modelwatch.storage import (
     Store,
@@ -23,6 +20,8 @@ from modelwatch.storage import (
 )
 from modelwatch.storage.migrations import migrate, newest_version, schema_version
 from tests.support.events import NOON, event, numbered, open_ledger
+
+pytestmark = pytest.mark.both_engines
 
 X = Subject("feature", "x")
 
@@ -81,18 +80,6 @@ def test_the_migrations_make_exactly_the_tables_of_the_code(store: Store) -> Non
         assert {index["name"] for index in inspector.get_indexes(name)} == {index.name for index in table.indexes}
         for column in table.columns:
             assert made[name][column.name]["nullable"] == column.nullable, f"{name}.{column.name}"
-
-
-def test_the_embedded_store_is_durable_and_lets_readers_in(store: Store) -> None:
-    with store.engine.connect() as connection:
-        assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
-        assert connection.execute(text("PRAGMA synchronous")).scalar() == 2
-
-
-def test_a_store_that_can_not_be_opened_is_unavailable(tmp_path: Path) -> None:
-    (tmp_path / "modelwatch.db").mkdir()
-    with pytest.raises(StoreUnavailable, match="unable to open"):
-        Store(f"sqlite:///{tmp_path / 'modelwatch.db'}").ping()
 
 
 def test_a_read_sees_one_snapshot(store: Store) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -66,10 +68,18 @@ def event(
 
 
 def open_store(folder: Path) -> Store:
-    """A fresh, migrated store."""
-    store = Store(f"sqlite:///{folder / 'modelwatch.db'}")
-    migrate(store)
-    return store
+    """A fresh, migrated store on SQLite: a copy of one, which is faster than to migrate each."""
+    (folder / "modelwatch.db").write_bytes(_migrated())
+    return Store(f"sqlite:///{folder / 'modelwatch.db'}")
+
+
+@functools.cache
+def _migrated() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(f"sqlite:///{folder}/modelwatch.db")
+        migrate(store)
+        store.close()
+        return (Path(folder) / "modelwatch.db").read_bytes()
 
 
 def open_ledger(store: Store, clock: Callable[[], int] | None = None, prefix: str = "w") -> Ledger:

@@ -104,6 +104,7 @@ def test_a_model_that_is_as_right_as_its_reference_is_stable(referenced: Store) 
     assert {verdict.severity for verdict in verdicts(referenced)} <= {"stable", "insufficient_data", "no_data"}
 
 
+@pytest.mark.both_engines
 def test_every_verdict_comes_out_again_to_the_bit(referenced: Store) -> None:
     clock = later(100)
     send_day(referenced, clock, 12, broken=range(8, 12))
@@ -166,6 +167,7 @@ def test_an_immature_window_neither_raises_nor_ends_anything(referenced: Store) 
     assert {each.severity for each in latest.metrics.values()} <= {"immature", None}
 
 
+@pytest.mark.both_engines
 def test_each_look_back_has_the_latest_window_and_the_matured_one(referenced: Store) -> None:
     clock = later(100)
     send_day(referenced, clock, 8)

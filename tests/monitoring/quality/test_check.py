@@ -157,6 +157,7 @@ def test_a_value_that_stands_for_nothing(store: Store) -> None:
     assert quality.severity == "warning"
 
 
+@pytest.mark.both_engines
 def test_repeats_are_told_from_the_share_that_matters(store: Store) -> None:
     clock = Clock(NOON + HOUR)
     set_references(store)
@@ -179,6 +180,7 @@ def test_features_that_are_left_out_are_not_looked_at(store: Store) -> None:
     assert found.unsound == []
 
 
+@pytest.mark.both_engines
 def test_volume_needs_weeks_to_be_told(store: Store) -> None:
     found = report(store, [row(index) for index in range(300)])
     assert [(each.span, each.severity) for each in found.volume] == [
@@ -191,6 +193,7 @@ def findings(taken: Taken) -> list[list[Finding]]:
     return [list(each.findings) for each in taken.assessments if "data_quality" in each.kinds]
 
 
+@pytest.mark.both_engines
 def test_what_is_found_persists_ends_and_can_be_computed_again(store: Store) -> None:
     clock, taken = Clock(NOON + 100 * HOUR), Taken()
     set_references(store)

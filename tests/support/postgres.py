@@ -1,0 +1,210 @@
+"""A real PostgreSQL server, of Debian's package, on a free port of 127.0.0.1, and fresh databases in it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from modelwatch.storage import Store
+from modelwatch.storage.migrations import migrate
+from tests.support.live_service import free_port
+
+PACKAGE = "postgresql"
+OLDEST = 15
+START_SECONDS = 60
+TEMPLATE = "modelwatch_template"
+USER = "modelwatch"
+
+
+class Cluster:
+    """One server with its data in a temporary folder. Made by `cluster`.
+
+    Databases are copies of one that has been migrated, which takes a fraction of the time of a migration.
+    """
+
+    def __init__(self, programs: Path, folder: Path, account: str | None, options: dict[str, str]) -> None:
+        self.port = free_port()
+        self.log = folder / "postgres.log"
+        self._programs = programs
+        self._data = folder / "data"
+        self._password_file = folder / "password"
+        self._account = account
+        self._options = options
+        self._password = secrets.token_hex(16)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._databases = 0
+        self._initialise()
+
+    def url(self, database: str = "postgres", user: str = USER, password: str | None = None) -> str:
+        """The address of a database, with the password in it."""
+        return f"postgresql://{user}:{password or self._password}@127.0.0.1:{self.port}/{database}"
+
+    @property
+    def pid(self) -> int:
+        """The server's first process."""
+        assert self._process is not None, "the server is stopped"
+        return self._process.pid
+
+    def execute(self, statement: str, database: str = "postgres") -> list[tuple[object, ...]]:
+        """Runs one statement as the superuser, outside of a transaction. Returns its rows."""
+        with psycopg.connect(self.url(database), autocommit=True, connect_timeout=5) as connection:
+            cursor = connection.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def start(self, *, wait: bool = True) -> None:
+        """Starts the server, also over what a killed one left behind."""
+        options = {
+            "listen_addresses": "127.0.0.1",
+            "port": str(self.port),
+            "unix_socket_directories": "",
+            "max_connections": "200",
+            **self._options,
+        }
+        arguments = [item for name, value in options.items() for item in ("-c", f"{name}={value}")]
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            with self.log.open("ab") as log:
+                self._process = subprocess.Popen(
+                    [self._programs / "postgres", "-D", self._data, *arguments],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    user=self._account,
+                    group=self._account,
+                    cwd="/",
+                    start_new_session=True,
+                )
+            if not wait:
+                return
+            while self._process.poll() is None:
+                if self._answers():
+                    return
+                assert time.monotonic() < deadline, f"PostgreSQL did not start:\n{self.log.read_text()}"
+                time.sleep(0.02)
+            # Of a server that was killed, the last processes may still hold its shared memory.
+            assert time.monotonic() < deadline, f"PostgreSQL ended at its start:\n{self.log.read_text()}"
+            time.sleep(0.1)
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """SIGINT: in order, without waiting for clients; SIGQUIT and SIGKILL: with recovery at the next start."""
+        if self._process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(how)
+        self._process.wait()
+        self._process = None
+
+    @contextmanager
+    def database(self, *, migrated: bool = True) -> Iterator[str]:
+        """The address of a fresh database, which is dropped at the end of the block."""
+        self._databases += 1
+        name = f"test_{self._databases}"
+        template = self._template() if migrated else "template0"
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        try:
+            yield self.url(name)
+        finally:
+            self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def _template(self) -> str:
+        if not self.execute(f"SELECT 1 FROM pg_database WHERE datname = '{TEMPLATE}'"):
+            self.execute(f"CREATE DATABASE {TEMPLATE}")
+            store = Store(self.url(TEMPLATE))
+            migrate(store)
+            store.close()
+        return TEMPLATE
+
+    def _initialise(self) -> None:
+        self._password_file.write_text(self._password)
+        if self._account is not None:
+            shutil.chown(self._password_file, self._account)
+        subprocess.run(
+            [
+                self._programs / "initdb",
+                *("--pgdata", self._data, "--username", USER, "--pwfile", self._password_file),
+                *("--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync"),
+            ],
+            check=True,
+            capture_output=True,
+            user=self._account,
+            group=self._account,
+            cwd="/",
+        )
+
+    def _answers(self) -> bool:
+        try:
+            self.execute("SELECT 1")
+        except psycopg.OperationalError:
+            return False
+        return True
+
+
+def programs() -> Path:
+    """The folder of the server's programs: the newest installed version from 15 on.
+
+    Installed when this is root on a machine with apt; without it the test is skipped, but not in CI.
+    """
+    found = _installed()
+    apt = shutil.which("apt-get")
+    if found is None and apt is not None and os.geteuid() == 0:
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        for command in ([apt, "update"], [apt, "install", "-y", "--no-install-recommends", PACKAGE]):
+            subprocess.run(command, env=environment, capture_output=True, check=False)
+        found = _installed()
+    if found is None:
+        message = f"There is no PostgreSQL {OLDEST} or newer here: apt-get install {PACKAGE}"
+        if os.environ.get("CI", "").lower() == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    return found
+
+
+@contextmanager
+def cluster(*, durable: bool = False, **options: str) -> Iterator[Cluster]:
+    """A server that runs until the block ends. durable: whether a commit survives the machine, which takes its time.
+
+    options: more of its configuration. A server never runs as root: for root it runs as `postgres`.
+    """
+    where = programs()
+    account = "postgres" if os.geteuid() == 0 else None
+    if account is not None and not any(each.pw_name == account for each in pwd.getpwall()):
+        pytest.fail("PostgreSQL doesn't run as root, and there is no user `postgres` to run it as")
+    folder = Path(tempfile.mkdtemp(prefix="modelwatch-postgres-"))
+    if account is not None:
+        shutil.chown(folder, account)
+    careless = {} if durable else {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+    try:
+        server = Cluster(where, folder, account, {**careless, **options})
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop(signal.SIGQUIT)  # nobody needs what a shutdown in order would write
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _installed() -> Path | None:
+    folders = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/postgres")]
+    folders += [Path(found).resolve().parent for found in [shutil.which("postgres")] if found]
+    versions = {folder: _major(folder) for folder in folders}
+    fitting = [folder for folder, version in versions.items() if version >= OLDEST and (folder / "initdb").exists()]
+    return max(fitting, key=versions.__getitem__, default=None)
+
+
+def _major(programs: Path) -> int:
+    said = subprocess.run([programs / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
+    return int(said.split()[2].split(".")[0])

@@ -1,0 +1,46 @@
+"""Fresh stores on either engine, as many as a test has examples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from modelwatch.storage import Store, tables
+from tests.support.events import open_store
+from tests.support.postgres import Cluster
+
+ENGINES = ("sqlite", "postgresql")
+
+
+class FreshStores:
+    """Stores of one test run. postgres: gives the server when it is needed first."""
+
+    def __init__(self, folders: pytest.TempPathFactory, postgres: Callable[[], Cluster]) -> None:
+        self._folders = folders
+        self._postgres = postgres
+        self._database: str | None = None
+        self._cleanup = ExitStack()
+
+    @contextmanager
+    def open(self, engine: str) -> Iterator[Store]:
+        """An empty, migrated store, closed at the end of the block. On PostgreSQL only one is open at a time."""
+        store = open_store(self._folders.mktemp("store")) if engine == "sqlite" else self._emptied()
+        try:
+            yield store
+        finally:
+            store.close()
+
+    def close(self) -> None:
+        self._cleanup.close()
+
+    def _emptied(self) -> Store:
+        """Emptying a database takes a hundredth of the time of making one."""
+        if self._database is None:
+            self._database = self._cleanup.enter_context(self._postgres().database())
+        store = Store(self._database)
+        with store.write() as connection:
+            for table in reversed(tables.metadata.sorted_tables):
+                connection.execute(table.delete())
+        return store
