@@ -122,7 +122,8 @@ class ReferenceFrame(msgspec.Struct, frozen=True):
     """The reference samples of one request. `model_version` None: for every version that has none of its own.
 
     timestamps: when each row was, in microseconds since 1970; None when the rows carry no time. truths, probabilities:
-    of each row, beside the sample of the prediction; None when the rows have none.
+    of each row, beside the sample of the prediction; None when the rows have none. in_rows: whether the samples are the
+    columns of one table, so that values at one place belong together.
     """
 
     model_name: str
@@ -131,6 +132,7 @@ class ReferenceFrame(msgspec.Struct, frozen=True):
     timestamps: list[int | None] | None = None
     truths: list[Scalar] | None = None
     probabilities: list[float | dict[str, float] | None] | None = None
+    in_rows: bool = False
 
 
 class Rejection(msgspec.Struct, frozen=True):

@@ -297,3 +297,37 @@ def test_a_configuration_can_not_be_changed() -> None:
     config = MonitorConfig()
     with pytest.raises(ValueError, match="frozen"):
         config.budget = 2.0  # type: ignore[misc]
+
+
+class TestSegments:
+    def test_a_name_stands_for_a_feature_with_the_usual_cuts(self) -> None:
+        config = parse_monitor({"segments": ["country", {"feature": "amount", "cuts": 3}, {"feature": "age"}]})
+        assert config.segments is not None
+        assert [(each.feature, each.parts) for each in config.segments] == [("country", 4), ("amount", 3), ("age", 4)]
+        assert parse_monitor(as_document(config)) == config
+
+    @pytest.mark.parametrize(
+        ("segments", "pointer", "message"),
+        [
+            (list("abcdef"), "/segments", "Expected at most 5"),
+            (["a", {"feature": "a"}], "/segments", "Expected each feature once; a is named 2 times"),
+            ([{"feature": "a", "cuts": 1}], "/segments/0/cuts", "Expected at least 2"),
+            ([{"feature": "a", "cuts": 11}], "/segments/0/cuts", "Expected at most 10"),
+            ([{"feature": "a", "cuts": 2.5}], "/segments/0/cuts", "Expected a whole number"),
+            ([{"cuts": 3}], "/segments/0/feature", "Required"),
+            ([{"feature": "a", "cut": 3}], "/segments/0/cut", "Unknown key; did you mean cuts?"),
+            (["a" * 129], "/segments/0/feature", "Expected at most 128 characters"),
+            ([""], "/segments/0/feature", "Expected text that is not empty"),
+            ([7], "/segments/0", "Expected the name of a feature, or an object with feature and cuts"),
+            ("country", "/segments", "Expected a list"),
+        ],
+    )
+    def test_what_can_not_be_a_segment_is_named(self, segments: object, pointer: str, message: str) -> None:
+        assert problems({"segments": segments}) == {pointer: message}
+
+    def test_a_feature_that_privacy_protects_is_no_segment(self) -> None:
+        protected = {"privacy": {"features": {"iban": "drop"}}, "segments": ["iban"]}
+        expected = "Expected features that are kept, because rows name their segments; iban is not: privacy says drop"
+        assert problems(protected) == {"/segments": expected}
+        open_again = {"privacy": {"default": "drop", "features": {"country": "keep"}}, "segments": ["country"]}
+        assert parse_monitor(open_again).segments is not None

@@ -77,6 +77,12 @@ CONFIGS = st.fixed_dictionaries(
         "labels": LABELS | st.none(),
         "positive_class": NAME | st.none(),
         "budget": st.floats(0.01, 1_000) | st.integers(1, 1_000) | st.none(),
+        "segments": st.none()
+        | st.lists(
+            NAME | st.fixed_dictionaries({"feature": NAME}, optional={"cuts": st.integers(2, 10) | st.none()}),
+            max_size=5,
+            unique_by=lambda item: item if isinstance(item, str) else item["feature"],
+        ),
         "schedule": some(every=DURATIONS, on_new_data=st.booleans(), grace=st.sampled_from(["0s", "60s", "1d"])),
         "drift": some(
             **THRESHOLDS,

@@ -27,6 +27,7 @@ def default_document(settings: Settings, channels: Iterable[str]) -> dict[str, A
         "labels": {},
         "positive_class": None,
         "budget": settings.false_alarm_budget,
+        "segments": [],
         "schedule": {
             "every": duration_text(settings.drift_check_interval),
             "on_new_data": True,

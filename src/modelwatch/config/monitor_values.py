@@ -25,6 +25,7 @@ IN_WORDS = {
 # These labels belong to every alert; a monitor can't give them another meaning.
 OWN_LABELS = frozenset({"model", "environment", "kind", "severity", "version", "subject", "alertname"})
 MOST_LOOKBACKS = 8
+MOST_IN_SEGMENT_NAME = 128
 
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 _DAY, _WEEK = 86_400, 604_800
@@ -184,6 +185,10 @@ Whole = Annotated[int, Field(strict=True)]
 Samples = Annotated[Whole, Field(ge=1, le=1_000_000_000)]
 Truth = Annotated[bool, BeforeValidator(_truth)]
 Text = Annotated[str, Field(strict=True, min_length=1, max_length=512), AfterValidator(_storable)]
+# It is part of the keys of tables.
+SegmentName = Annotated[
+    str, Field(strict=True, min_length=1, max_length=MOST_IN_SEGMENT_NAME), AfterValidator(_storable)
+]
 Interval = Annotated[
     int,
     BeforeValidator(partial(_duration, shortest=1, longest=_WEEK)),

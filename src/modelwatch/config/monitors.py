@@ -9,11 +9,21 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
 
 from modelwatch.config.monitor_problems import problems_of
 from modelwatch.config.monitor_values import (
     KEYED,
+    MOST_IN_SEGMENT_NAME,
     AlertKind,
     Budget,
     ChannelName,
@@ -30,6 +40,7 @@ from modelwatch.config.monitor_values import (
     Number,
     Psi,
     Samples,
+    SegmentName,
     Severity,
     Share,
     ShareOrOff,
@@ -40,7 +51,10 @@ from modelwatch.config.monitor_values import (
     Whole,
     Zone,
 )
-from modelwatch.errors import FieldError, InvalidInput
+from modelwatch.errors import FieldError, InvalidInput, excerpt
+
+MOST_SEGMENTS = 5
+SEGMENT_PARTS = 4
 
 
 class _Part(BaseModel):
@@ -124,6 +138,45 @@ class QualityConfig(_Part):
     freshness: DurationOrTruth | None = None
     persistence: Persistence | None = None
     resolve_after: Annotated[Whole, Field(ge=1, le=100)] | None = None
+
+
+class SegmentConfig(_Part):
+    """A feature whose values divide the traffic; a numeric one into so many parts, at quantiles of its reference."""
+
+    feature: SegmentName
+    cuts: Annotated[Whole, Field(ge=2, le=10)] | None = None
+
+    @property
+    def parts(self) -> int:
+        """Into how many parts a numeric feature is cut."""
+        return SEGMENT_PARTS if self.cuts is None else self.cuts
+
+
+def _segment(value: object) -> object:
+    """A name alone stands for the feature."""
+    if isinstance(value, str):
+        return {"feature": value}
+    if not isinstance(value, Mapping | SegmentConfig):
+        raise ValueError("Expected the name of a feature, or an object with feature and cuts")
+    return value
+
+
+_NAME_SCHEMA = {"type": "string", "minLength": 1, "maxLength": MOST_IN_SEGMENT_NAME}
+_SEGMENT_SCHEMA = {
+    "anyOf": [
+        _NAME_SCHEMA,
+        {
+            "type": "object",
+            "properties": {
+                "feature": _NAME_SCHEMA,
+                "cuts": {"type": ["integer", "null"], "minimum": 2, "maximum": 10},
+            },
+            "required": ["feature"],
+            "additionalProperties": False,
+        },
+    ]
+}
+Segment = Annotated[SegmentConfig, BeforeValidator(_segment), WithJsonSchema(_SEGMENT_SCHEMA)]
 
 
 class ScheduleConfig(_Part):
@@ -225,6 +278,24 @@ class MonitorConfig(_Part):
     quality: QualityConfig = QualityConfig()
     alerts: AlertsConfig = AlertsConfig()
     privacy: PrivacyConfig = PrivacyConfig()
+    segments: Annotated[tuple[Segment, ...], Field(max_length=MOST_SEGMENTS)] | None = None
+
+    @field_validator("segments")
+    @classmethod
+    def _usable(
+        cls, segments: tuple[SegmentConfig, ...] | None, info: ValidationInfo
+    ) -> tuple[SegmentConfig, ...] | None:
+        names = [each.feature for each in segments or ()]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"Expected each feature once; {excerpt(twice)} is named {names.count(twice)} times")
+        privacy = info.data.get("privacy", PrivacyConfig())
+        for name in names:
+            treatment = (privacy.features or {}).get(name, privacy.default or "keep")
+            if treatment != "keep":
+                kept = f"Expected features that are kept, because rows name their segments; {excerpt(name)} is not"
+                raise ValueError(f"{kept}: privacy says {treatment}")
+        return segments
 
 
 def parse_monitor(data: object, at: str = "") -> MonitorConfig:

@@ -8,9 +8,9 @@ import numpy as np
 from msgspec.structs import replace
 
 from modelwatch.events import ReferenceFrame, ReferenceSample, SampleKind
-from modelwatch.privacy import Policy
+from modelwatch.monitoring.segment_references import counts_by_segment, outcomes_of
+from modelwatch.privacy import KEEP_ALL, Policy
 from modelwatch.stats import (
-    Outcome,
     OutcomeCounts,
     Profile,
     Variation,
@@ -50,14 +50,16 @@ def set_reference_frame(
     """
     frame, hashed = _protected(store, frame)
     profiles = {Subject(sample.kind, sample.name): profile_of(sample) for sample in frame.samples}
+    outcomes = labelled_outcomes(frame, positive_class_of(store, frame.model_name))
     generation = set_references(
         store,
         frame.model_name,
         frame.model_version,
         profiles,
         variations=_variations(frame, profiles),
-        outcomes=labelled_outcomes(frame, positive_class_of(store, frame.model_name)),
+        outcomes=outcomes,
         hashed=hashed,
+        by_segment=counts_by_segment(store, frame, profiles, None if outcomes is None else outcomes.layout),
         source=source,
         now=now,
         new_id=new_id,
@@ -109,13 +111,9 @@ def labelled_outcomes(frame: ReferenceFrame, positive_class: str | None) -> Outc
     said = next((sample.values for sample in frame.samples if sample.kind == "prediction"), None)
     if frame.truths is None or said is None:
         return None
-    probabilities = frame.probabilities or [None] * len(said)
-    outcomes = [
-        Outcome(prediction, probability, truth)
-        for prediction, probability, truth in zip(said, probabilities, frame.truths, strict=True)
-        if truth is not None and prediction is not None
-    ]
+    outcomes = [outcome for outcome in outcomes_of(frame) if outcome is not None]
     truths = [outcome.truth for outcome in outcomes]
+    probabilities = frame.probabilities or [None] * len(said)
     layout = outcome_layout(said, truths, probabilities, positive_class)
     return None if layout.task is None else OutcomeCounts.of(layout, outcomes)
 
@@ -151,9 +149,13 @@ def take_provisional_reference(store: Store, model: str, size: int, *, now: int,
         rows = first_events(connection, model, days, size, store.protection)
     found, stored_hashed = provisional_samples(model, rows, store.protection)
     samples = [sample for sample in found if Subject(sample.kind, sample.name) not in covered]
-    frame, hashed = _protected(store, ReferenceFrame(model, None, samples), stored_hashed)
+    in_rows = all(row.policy is KEEP_ALL for row in rows)
+    frame, hashed = _protected(store, ReferenceFrame(model, None, samples, in_rows=in_rows), stored_hashed)
     profiles = {Subject(sample.kind, sample.name): profile_of(sample) for sample in frame.samples}
-    return set_provisional_references(store, model, profiles, hashed=hashed, now=now, new_id=new_id)
+    by_segment = counts_by_segment(store, frame, profiles, None)
+    return set_provisional_references(
+        store, model, profiles, by_segment=by_segment, hashed=hashed, now=now, new_id=new_id
+    )
 
 
 def provisional_samples(

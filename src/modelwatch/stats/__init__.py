@@ -63,12 +63,22 @@ from modelwatch.stats.outcomes import (
     outcome_layout,
 )
 from modelwatch.stats.profile import Profile, decode_counts, encode_counts
+from modelwatch.stats.segmentation import (
+    MAX_SEGMENT_FEATURES,
+    NO_SEGMENTS,
+    Segmentation,
+    SegmentFeature,
+    decode_segmentation,
+    segment_feature,
+)
 from modelwatch.stats.sparse import decode_sparse, encode_sparse
 from modelwatch.stats.variation import Variation, decode_variation, encode_variation, variation_of
 
 __all__ = [
     "DELAY_EDGES",
+    "MAX_SEGMENT_FEATURES",
     "NO_OUTCOMES",
+    "NO_SEGMENTS",
     "Binning",
     "Call",
     "CallCells",
@@ -91,6 +101,8 @@ __all__ = [
     "Probability",
     "Profile",
     "Scalar",
+    "SegmentFeature",
+    "Segmentation",
     "StatsError",
     "Task",
     "Variation",
@@ -102,6 +114,7 @@ __all__ = [
     "decode_binning",
     "decode_counts",
     "decode_outcome_layout",
+    "decode_segmentation",
     "decode_sparse",
     "decode_variation",
     "drift_scores",
@@ -124,6 +137,7 @@ __all__ = [
     "psi_contributions",
     "rate_increase_p_value",
     "samples_needed",
+    "segment_feature",
     "total_variation",
     "variation_of",
     "wasserstein",

@@ -262,7 +262,7 @@ def _labels(edges: NDArray[np.float64]) -> tuple[str, ...]:
     shown = [bounds[i + 1] if under_atom[i] else bounds[i] for i in range(len(bounds))]
     if not shown:
         return ("any",)
-    texts = _shortest_distinct(shown)
+    texts = shortest_distinct(shown)
     labels = [f"< {texts[0]}" if under_atom[0] else f"<= {texts[0]}"]
     for i in range(1, len(bounds)):
         if under_atom[i - 1]:
@@ -272,7 +272,7 @@ def _labels(edges: NDArray[np.float64]) -> tuple[str, ...]:
     return (*labels, f"> {texts[-1]}")
 
 
-def _shortest_distinct(numbers: list[float]) -> list[str]:
+def shortest_distinct(numbers: list[float]) -> list[str]:
     """Texts with the fewest digits, at least 4, that keep different numbers different."""
     for digits in range(4, 17):
         texts = [f"{number:.{digits}g}" for number in numbers]

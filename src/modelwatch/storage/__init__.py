@@ -69,6 +69,8 @@ from modelwatch.storage.protection import Protection, StoredPrediction
 from modelwatch.storage.rebinning import carry_over, stale_days
 from modelwatch.storage.recounting import stale_outcome_days
 from modelwatch.storage.references import (
+    OUTCOMES,
+    BySegment,
     State,
     StoredReference,
     all_references,
@@ -83,6 +85,8 @@ from modelwatch.storage.references import (
 )
 from modelwatch.storage.rotation import Rotated, rotate
 from modelwatch.storage.rows import first_events
+from modelwatch.storage.segment_sums import segment_outcomes, segment_profiles
+from modelwatch.storage.segments import segmentation_with
 from modelwatch.storage.slots import Slot, SlotKey, window_start
 from modelwatch.storage.verdicts import (
     DRIFT,
@@ -108,10 +112,12 @@ __all__ = [
     "CALLS",
     "DRIFT",
     "LATENCY",
+    "OUTCOMES",
     "PERFORMANCE",
     "PREDICTION",
     "QUALITY",
     "SCORE",
+    "BySegment",
     "Committed",
     "Counts",
     "Erased",
@@ -188,6 +194,9 @@ __all__ = [
     "rotate",
     "save_verdict",
     "seal_writers",
+    "segment_outcomes",
+    "segment_profiles",
+    "segmentation_with",
     "set_provisional_references",
     "set_references",
     "stale_days",

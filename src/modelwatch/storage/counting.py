@@ -11,6 +11,7 @@ from modelwatch.events import Prediction
 from modelwatch.storage.labels import Contribution
 from modelwatch.storage.layouts import Counts, Layout, ModelLayouts
 from modelwatch.storage.protection import Protection
+from modelwatch.storage.rows import Segments
 from modelwatch.storage.slots import OutcomeSlot, S, Slot, SlotKey, window_start
 
 
@@ -40,6 +41,28 @@ def counted(
     return increments
 
 
+def segments_counted(
+    fresh: Sequence[Prediction],
+    segments: Sequence[Segments],
+    layouts: Mapping[str, ModelLayouts],
+    protection: Protection,
+    now: int,
+) -> dict[SlotKey, Slot]:
+    """What the predictions add to each of their segments."""
+    groups: dict[tuple[SlotKey, str], list[Prediction]] = {}
+    for event, texts in zip(fresh, segments, strict=True):
+        if texts:
+            window = window_of(event, layouts)
+            for text in texts:
+                groups.setdefault((window, text), []).append(event)
+    slots = {}
+    for (window, text), events in groups.items():
+        latest = max(event.timestamp for event in events)
+        counts = layouts[window.model].of(window.version).count(events, protection)
+        slots[window._replace(segment=text)] = Slot(len(events), counts, latest, now)
+    return slots
+
+
 def window_of(event: Prediction, layouts: Mapping[str, ModelLayouts]) -> SlotKey:
     """The window that a prediction counts in."""
     return SlotKey(
@@ -59,15 +82,24 @@ def outcomes_counted(contributions: Iterable[Contribution], now: int) -> dict[Sl
     slots: dict[SlotKey, OutcomeSlot] = {}
     for members in by_layout.values():
         layout = members[0].layout
-        keys = {key: number for number, key in enumerate(dict.fromkeys(member.key for member in members))}
-        groups = np.array([keys[member.key] for member in members], dtype=np.intp)
         signs = np.array([member.sign for member in members], dtype=np.int64)
         entries = layout.entries([member.outcome for member in members]).times(signs)
-        sums = entries.sums(groups, len(keys), layout.size)
-        newest = np.zeros(len(keys), dtype=np.int64)
-        np.maximum.at(newest, groups, [member.label_ts for member in members])
-        for (key, number), counts in zip(keys.items(), sums, strict=True):
-            slots[key] = OutcomeSlot(counts, int(newest[number]), now)
+        label_times = np.array([member.label_ts for member in members], dtype=np.int64)
+        # Once for all of them together, then once for each segment feature.
+        for place in range(-1, max(len(member.segments) for member in members)):
+            chosen = [
+                (row, member.key if place < 0 else member.key._replace(segment=member.segments[place]))
+                for row, member in enumerate(members)
+                if place < len(member.segments)
+            ]
+            keys = {key: number for number, key in enumerate(dict.fromkeys(key for _, key in chosen))}
+            groups = np.full(len(members), len(keys), dtype=np.intp)
+            groups[[row for row, _ in chosen]] = [keys[key] for _, key in chosen]
+            newest = np.zeros(len(keys) + 1, dtype=np.int64)
+            np.maximum.at(newest, groups, label_times)
+            sums = entries.sums(groups, len(keys) + 1, layout.size)
+            for (key, number), counts in zip(keys.items(), sums, strict=False):
+                slots[key] = OutcomeSlot(counts, int(newest[number]), now)
     return slots
 
 

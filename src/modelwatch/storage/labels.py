@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import ColumnElement, Connection, case, select, update
 
 from modelwatch.events import GroundTruth, Prediction, Scalar
 from modelwatch.stats import Outcome, OutcomeLayout, Probability
@@ -23,7 +23,15 @@ from modelwatch.storage import tables
 from modelwatch.storage.layouts import ModelLayouts
 from modelwatch.storage.many_rows import ManyRows
 from modelwatch.storage.profiles import SECONDS_PER_DAY
-from modelwatch.storage.rows import day_of, decode_probability, decode_scalar, encode_scalar
+from modelwatch.storage.rows import (
+    Segments,
+    day_of,
+    decode_probability,
+    decode_scalar,
+    decode_segments,
+    encode_scalar,
+    segments_of,
+)
 from modelwatch.storage.slots import SlotKey, window_start
 
 LabelStatus = Literal["accepted", "corrected", "duplicate", "waiting"]
@@ -55,7 +63,7 @@ class Known:
 
 
 class Counted(NamedTuple):
-    """A prediction as far as its outcome is concerned. generation: in which it was stored."""
+    """A prediction as far as its outcome is concerned. generation: in which it was stored. segments: that it is in."""
 
     id: Id
     version: str
@@ -64,6 +72,7 @@ class Counted(NamedTuple):
     generation: int
     prediction: Scalar
     probability: Probability
+    segments: Segments = ()
 
 
 COUNTED = tuple(
@@ -87,6 +96,7 @@ class Contribution(NamedTuple):
     outcome: Outcome
     sign: int
     label_ts: int
+    segments: Segments = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +138,7 @@ def apply_labels(
         for identity, state in after.items()
         if (old := before.get(identity)) is None or not old.counts_as(state)
     }
-    stored = list(_predictions(connection, recounted))
+    stored = list(_predictions(connection, recounted, layouts))
     new = {(day_of(event.timestamp), event.model_name, event.prediction_id) for event in fresh}
     stale = _Stale(connection, layouts)
     contributions = []
@@ -265,11 +275,14 @@ def _known(connection: Connection, ids: Iterable[Id]) -> dict[Id, Known]:
     return found
 
 
-def _predictions(connection: Connection, ids: Iterable[Id]) -> Iterator[Counted]:
+def _predictions(connection: Connection, ids: Iterable[Id], layouts: Mapping[str, ModelLayouts]) -> Iterator[Counted]:
     table = tables.prediction
     for model, some in _by_model(ids):
-        rows = connection.execute(select(*COUNTED).where(table.c.model == model, table.c.prediction_id.in_(some)))
-        yield from (counted_of(model, row) for row in rows)
+        columns = segment_columns(layouts[model])
+        rows = connection.execute(
+            select(*COUNTED, *columns).where(table.c.model == model, table.c.prediction_id.in_(some))
+        )
+        yield from (counted_of(model, row, layouts[model]) for row in rows)
 
 
 def _by_model(ids: Iterable[Id]) -> Iterator[tuple[str, list[str]]]:
@@ -290,11 +303,15 @@ def _counted(event: Prediction, layouts: Mapping[str, ModelLayouts]) -> Counted:
         layouts[event.model_name].generation,
         event.prediction,
         event.probability,
+        layouts[event.model_name].segmentation.of(event.features),
     )
 
 
-def counted_of(model: str, row: Any) -> Counted:
-    """The prediction of a row with the columns of `COUNTED`."""
+def counted_of(model: str, row: Any, layouts: ModelLayouts | None = None) -> Counted:
+    """The prediction of a row with the columns of `COUNTED`.
+
+    layouts: those whose `segment_columns` it has too; None: its segments are left out.
+    """
     identity, version, environment, ts, generation, prediction, probability = row[: len(COUNTED)]
     return Counted(
         Id(model, identity),
@@ -304,7 +321,29 @@ def counted_of(model: str, row: Any) -> Counted:
         generation,
         decode_scalar(prediction),
         None if probability is None else decode_probability(probability),
+        () if layouts is None else _segments(row, layouts),
     )
+
+
+def segment_columns(layouts: ModelLayouts) -> tuple[ColumnElement[Any], ...]:
+    """What tells the segments of a stored prediction; the features only where the row was stored with others."""
+    if not layouts.segmentation:
+        return ()
+    table = tables.prediction
+    older = table.c.generation < layouts.segment_generation
+    return (
+        table.c.segments,
+        case((older, table.c.features)).label("features"),
+        case((older, table.c.protected)).label("protected"),
+    )
+
+
+def _segments(row: Any, layouts: ModelLayouts) -> Segments:
+    if not layouts.segmentation:
+        return ()
+    if row.generation < layouts.segment_generation:
+        return segments_of(row, layouts.segmentation)
+    return () if row.segments is None else decode_segments(row.segments)
 
 
 def contribution(
@@ -321,7 +360,7 @@ def contribution(
     )
     delay = max(0, times.first - prediction.ts) / 1_000_000
     outcome = Outcome(prediction.prediction, prediction.probability, truth, delay)
-    return Contribution(key, of_model.of(prediction.version).outcome, outcome, sign, times.latest)
+    return Contribution(key, of_model.of(prediction.version).outcome, outcome, sign, times.latest, prediction.segments)
 
 
 def _contribution(prediction: Counted, known: Known, layouts: Mapping[str, ModelLayouts], sign: int) -> Contribution:

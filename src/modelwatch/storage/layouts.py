@@ -7,7 +7,7 @@ reference table says for (model, generation, version), so it is stored nowhere e
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, Protocol
 
@@ -18,18 +18,21 @@ from sqlalchemy import Connection, or_, select
 from modelwatch.events import Prediction, Scalar
 from modelwatch.stats import (
     NO_OUTCOMES,
+    NO_SEGMENTS,
     Binning,
     Call,
     CallCells,
     OutcomeLayout,
+    Segmentation,
     category_name,
     decode_binning,
     decode_outcome_layout,
+    decode_segmentation,
 )
 from modelwatch.storage import tables
 from modelwatch.storage.protection import Protection
 
-Kind = Literal["feature", "prediction", "score", "latency", "calls", "outcome"]
+Kind = Literal["feature", "prediction", "score", "latency", "calls", "outcome", "segments"]
 Counts = NDArray[np.int64]
 
 
@@ -48,6 +51,8 @@ CALLS = Subject("calls")
 
 # The kind under which the reference table keeps the layout of the outcomes, and what the reference's own are.
 OUTCOME: Kind = "outcome"
+# And that under which it keeps what the segments of the model are.
+SEGMENTS: Kind = "segments"
 
 
 class Cells(Protocol):
@@ -144,13 +149,16 @@ class Layout:
 class ModelLayouts:
     """The layouts of one model in one generation: a common one, and one for each version with its own references.
 
-    outcome_generation: the one since which the outcomes are laid out as they are.
+    outcome_generation: the one since which the outcomes are laid out and divided into segments as they are.
+    segment_generation: the one since which the segments are what they are; they are the same for all versions.
     """
 
     generation: int
     common: Layout
     by_version: Mapping[str, Layout] = field(default_factory=dict)
     outcome_generation: int = 0
+    segmentation: Segmentation = NO_SEGMENTS
+    segment_generation: int = 0
 
     def of(self, version: str) -> Layout:
         return self.by_version.get(version, self.common)
@@ -163,6 +171,7 @@ NO_LAYOUTS = ModelLayouts(0, Layout({}))
 MAX_DECODED = 100_000
 _known: dict[str, Binning] = {}
 _known_outcomes: dict[str, OutcomeLayout] = {}
+_known_segments: dict[str, Segmentation] = {}
 
 
 def binning_of(identity: str, raw: bytes) -> Binning:
@@ -182,6 +191,16 @@ def outcome_layout_of(identity: str, raw: bytes) -> OutcomeLayout:
         if len(_known_outcomes) >= MAX_DECODED:
             _known_outcomes.clear()
         found = _known_outcomes[identity] = decode_outcome_layout(raw)
+    return found
+
+
+def segmentation_of(identity: str, raw: bytes) -> Segmentation:
+    """The stored segmentation of this id."""
+    found = _known_segments.get(identity)
+    if found is None:
+        if len(_known_segments) >= MAX_DECODED:
+            _known_segments.clear()
+        found = _known_segments[identity] = decode_segmentation(raw)
     return found
 
 
@@ -206,17 +225,22 @@ def read_layouts(connection: Connection, model: str, generation: int) -> ModelLa
     binnings: dict[str | None, dict[Subject, Binning]] = {None: {}}
     outcomes: dict[str | None, OutcomeLayout] = {}
     hashed: set[tuple[str | None, Subject]] = set()
-    outcome_generation = 0
+    outcome_generation, segment_generation = 0, 0
+    segmentation = NO_SEGMENTS
     for row in rows:
         if row.kind == OUTCOME:
             outcomes[row.version] = outcome_layout_of(row.binning_id, row.binning)
             outcome_generation = max(outcome_generation, row.from_generation)
+        elif row.kind == SEGMENTS:
+            segmentation = segmentation_of(row.binning_id, row.binning)
+            segment_generation = row.from_generation
         else:
             chosen = binnings.setdefault(row.version, {})
             chosen[Subject(row.kind, row.name)] = binning_of(row.binning_id, row.binning)
             if row.hashed:
                 hashed.add((row.version, Subject(row.kind, row.name)))
-    return model_layouts(generation, binnings, outcomes, outcome_generation, hashed)
+    found = model_layouts(generation, binnings, outcomes, max(outcome_generation, segment_generation), hashed)
+    return replace(found, segmentation=segmentation, segment_generation=segment_generation)
 
 
 def model_layouts(

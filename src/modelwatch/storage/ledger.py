@@ -17,12 +17,12 @@ from sqlalchemy.exc import DBAPIError
 from modelwatch.events import GroundTruth, Prediction
 from modelwatch.privacy import Policy
 from modelwatch.storage import tables
-from modelwatch.storage.counting import Increment, counted, grown, outcomes_counted, slots_of
+from modelwatch.storage.counting import Increment, counted, grown, outcomes_counted, segments_counted, slots_of
 from modelwatch.storage.engine import Store
 from modelwatch.storage.labels import LabelStatus, apply_labels, labels_within
 from modelwatch.storage.layouts import NO_LAYOUTS, ModelLayouts, read_layouts
 from modelwatch.storage.many_rows import ManyRows
-from modelwatch.storage.rows import day_of, to_row
+from modelwatch.storage.rows import Segments, day_of, to_row
 from modelwatch.storage.slots import KEYS_PER_QUERY, OUTCOMES, PROFILES, SlotCache, SlotKey, save, window_start
 
 MAX_UNKNOWN_OUTCOMES = 5
@@ -151,18 +151,23 @@ class Ledger:
             self._claim_writer(connection)
             given = [*labels, *labels_within(events)]
             layouts, policies, labelled = self._current_layouts(connection, events, given)
-            returned = self._insert_rows(connection, events, layouts, policies)
+            segments = [layouts[event.model_name].segmentation.of(event.features) for event in events]
+            returned = self._insert_rows(connection, events, segments, layouts, policies)
             accepted = []
             fresh: list[Prediction] = []
             repeated: list[Prediction] = []
-            for event in events:
+            of_fresh: list[Segments] = []
+            for event, texts in zip(events, segments, strict=True):
                 is_new = returned.pop(_identity(event), None) is not None
                 accepted.append(is_new)
                 (fresh if is_new else repeated).append(event)
+                if is_new:
+                    of_fresh.append(texts)
             now = self._clock()
             increments = counted(fresh, layouts, self._store.protection)
             self._register_streams(connection, increments)
             added = slots_of(increments, _windows_of(connection, repeated, layouts), layouts, now)
+            added |= segments_counted(fresh, of_fresh, layouts, self._store.protection, now)
             after = grown(self._slots.get(connection, self._writer, added), added)
             save(connection, self._statements.save_slots, self._writer, after)
             applied = apply_labels(connection, self._statements.save_labels, given, fresh, layouts, labelled, now)
@@ -224,6 +229,7 @@ class Ledger:
         self,
         connection: Connection,
         events: Sequence[Prediction],
+        segments: Sequence[Segments],
         layouts: Mapping[str, ModelLayouts],
         policies: Mapping[str, Policy],
     ) -> dict[tuple[int, str, str], bool]:
@@ -233,8 +239,8 @@ class Ledger:
         now = self._clock()
         protection = self._store.protection
         rows = [
-            to_row(event, layouts[event.model_name].generation, now, protection, policies[event.model_name])
-            for event in events
+            to_row(event, layouts[event.model_name].generation, now, protection, policies[event.model_name], texts)
+            for event, texts in zip(events, segments, strict=True)
         ]
         rows.sort(key=lambda row: (row["day"], row["model"], row["prediction_id"]))
         inserted = connection.execute(self._statements.insert_predictions, rows)

@@ -15,6 +15,8 @@ from modelwatch.privacy import Policy
 from modelwatch.storage import tables
 from modelwatch.storage.audit import AuditEntry, append_audit, audit_page
 from modelwatch.storage.engine import Store
+from modelwatch.storage.generations import next_generation
+from modelwatch.storage.segments import settle_segments
 
 MAX_DECODED = 10_000
 _DELETE = "monitor.delete"
@@ -88,6 +90,7 @@ def put_monitor(
             },
         )
         _note_privacy(connection, store, model, config, now)
+        _settle_segments(connection, store, model, config, now, new_id)
         _audit(connection, "monitor.put", after, before, text, new_id)
     return after
 
@@ -110,6 +113,7 @@ def delete_monitor(
         connection.execute(delete(tables.monitor).where(tables.monitor.c.model == model))
         after = StoredMonitor(model, before.revision, before.config, before.source, now, actor)
         _note_privacy(connection, store, model, MonitorConfig(), now)
+        _settle_segments(connection, store, model, MonitorConfig(), now, new_id)
         _audit(connection, _DELETE, after, before, None, new_id)
     return True
 
@@ -126,9 +130,25 @@ def _note_privacy(connection: Connection, store: Store, model: str, config: Moni
         connection.execute(update(table).where(table.c.name == model).values(privacy=said))
 
 
-def _locked(connection: Connection, store: Store, model: str) -> StoredMonitor | None:
+def hold_monitor(connection: Connection, store: Store, model: str) -> None:
+    """Keeps the model's monitor as it is until the transaction ends. Comes before any lock of the model itself."""
     store.exclusive(connection, f"monitor:{model}")
+
+
+def _locked(connection: Connection, store: Store, model: str) -> StoredMonitor | None:
+    hold_monitor(connection, store, model)
     return monitor_of(connection, model)
+
+
+def _settle_segments(
+    connection: Connection, store: Store, model: str, config: MonitorConfig, now: int, new_id: Callable[[], str]
+) -> None:
+    """Segments that change begin a generation of the model."""
+
+    def generation() -> int:
+        return next_generation(connection, store, model, now)
+
+    settle_segments(connection, model, config.segments or (), generation, now, new_id)
 
 
 def _removed_revision(connection: Connection, model: str) -> int:

@@ -8,17 +8,18 @@ counts; the others are counted again from the stored predictions, as far as thei
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, select
 
-from modelwatch.stats import decode_counts
+from modelwatch.stats import Segmentation, SegmentFeature, decode_counts
 from modelwatch.storage import tables
 from modelwatch.storage.compaction import add_to_folded
 from modelwatch.storage.engine import Store
-from modelwatch.storage.layouts import ModelLayouts, Subject, read_layouts
+from modelwatch.storage.layouts import Layout, ModelLayouts, Subject, read_layouts
 from modelwatch.storage.profiles import SECONDS_PER_DAY, generation_of
 from modelwatch.storage.protection import Protection, StoredPrediction
 from modelwatch.storage.recounting import recount_outcomes
@@ -26,7 +27,7 @@ from modelwatch.storage.rows import events_of_day
 from modelwatch.storage.slots import PROFILES, Slot, SlotKey, window_start
 from modelwatch.storage.stored_counts import count_stored
 
-_Window = tuple[str, str, int]
+_Window = tuple[str, str, int, str]
 _RowId = tuple[str, str, str, int, int, str]
 
 
@@ -62,15 +63,45 @@ def carry_over(store: Store, model: str, start: int, end: int) -> int:
             changed += _carry_day(store, model, day)
 
 
+@dataclass(frozen=True)
+class _Day:
+    """How a day is carried over.
+
+    recount: by version, the subjects of the new layout that some older profile has in other cells, or not at all.
+    kept: the segment features that mean what they did; the counts of the others are made anew from the rows.
+    """
+
+    model: str
+    rows: list[Row[Any]]
+    old: Mapping[int, ModelLayouts]
+    new: ModelLayouts
+    recount: Mapping[str, frozenset[Subject]]
+    kept: Segmentation
+    renewed: Segmentation
+
+    @classmethod
+    def of(cls, model: str, rows: list[Row[Any]], old: Mapping[int, ModelLayouts], new: ModelLayouts) -> _Day:
+        before = [frozenset(layouts.segmentation.features) for layouts in old.values()]
+        parts: tuple[list[SegmentFeature], list[SegmentFeature]] = ([], [])
+        for feature in new.segmentation.features:
+            parts[all(feature in each for each in before)].append(feature)
+        renewed, kept = (Segmentation(tuple(features)) for features in parts)
+        return cls(model, rows, old, new, _subjects_to_recount(rows, old, new), kept, renewed)
+
+    def key(self, window: _Window) -> SlotKey:
+        return SlotKey(self.model, self.new.generation, *window)
+
+
 def _carry_day(store: Store, model: str, day: int) -> bool:
     with store.read() as connection:
         generation = generation_of(connection, model) or 0
         new = read_layouts(connection, model, generation)
         old_rows = _old_profiles(connection, model, day, generation)
         old = {row.generation: read_layouts(connection, model, row.generation) for row in old_rows}
-        recount = _subjects_to_recount(old_rows, old, new)
-        fresh = _recounted(connection, store.protection, model, day, new, recount) if recount else {}
-    slots = _carried(old_rows, old, new, recount, fresh, model)
+        plan = _Day.of(model, old_rows, old, new)
+        needs_rows = plan.recount or plan.renewed
+        parts, renewed = _counted_again(connection, store.protection, day, plan) if needs_rows else ({}, {})
+    slots = _carried(plan, parts) | renewed
     with store.write() as connection:
         store.exclusive(connection, f"fold:{model}")
         table = tables.model
@@ -106,7 +137,7 @@ def _row_id(row: Row[Any]) -> _RowId:
 
 
 def _subjects_to_recount(
-    rows: list[Row[Any]], old: dict[int, ModelLayouts], new: ModelLayouts
+    rows: list[Row[Any]], old: Mapping[int, ModelLayouts], new: ModelLayouts
 ) -> dict[str, frozenset[Subject]]:
     """By version: the subjects of the new layout that some older profile has in another binning, or not at all."""
     result: dict[str, frozenset[Subject]] = {}
@@ -126,48 +157,58 @@ def _subjects_to_recount(
     return result
 
 
-def _recounted(
-    connection: Connection,
-    protection: Protection,
-    model: str,
-    day: int,
-    new: ModelLayouts,
-    recount: dict[str, frozenset[Subject]],
-) -> dict[_Window, Slot]:
-    """The changed subjects counted from the stored rows, by window."""
-    layouts = {version: new.of(version).part(subjects) for version, subjects in recount.items()}
-    totals: dict[_Window, Slot] = {}
-    for rows in events_of_day(connection, model, day, new.generation, protection):
-        groups: defaultdict[_Window, list[StoredPrediction]] = defaultdict(list)
-        for row in rows:
+def _counted_again(
+    connection: Connection, protection: Protection, day: int, plan: _Day
+) -> tuple[dict[_Window, Slot], dict[SlotKey, Slot]]:
+    """From the stored rows: the changed subjects by window, and everything of segments that are new."""
+    parts = {version: plan.new.of(version).part(subjects) for version, subjects in plan.recount.items()}
+    of_kept, of_renewed = _Totals(protection), _Totals(protection)
+    for rows in events_of_day(connection, plan.model, day, plan.new.generation, protection, plan.new.segmentation):
+        kept: defaultdict[_Window, list[StoredPrediction]] = defaultdict(list)
+        renewed: defaultdict[_Window, list[StoredPrediction]] = defaultdict(list)
+        for row, segments in rows:
             event = row.event
-            if event.model_version in layouts:
-                groups[event.model_version, event.environment, window_start(event.timestamp)].append(row)
-        for window, members in groups.items():
-            counts = count_stored(layouts[window[0]], members, protection)
-            before = totals.get(window)
-            fresh = Slot(len(members), counts)
-            totals[window] = fresh if before is None else before + fresh
-    return totals
+            window = (event.model_version, event.environment, window_start(event.timestamp))
+            if event.model_version in parts:
+                kept[(*window, "")].append(row)
+            for feature, text in zip(plan.new.segmentation.features, segments, strict=True):
+                if feature in plan.renewed.features:
+                    renewed[(*window, text)].append(row)
+                elif event.model_version in parts:
+                    kept[(*window, text)].append(row)
+        of_kept.add(kept, parts.__getitem__)
+        of_renewed.add(renewed, plan.new.of)
+    return of_kept.slots, {plan.key(window): slot for window, slot in of_renewed.slots.items()}
 
 
-def _carried(
-    rows: list[Row[Any]],
-    old: dict[int, ModelLayouts],
-    new: ModelLayouts,
-    recount: dict[str, frozenset[Subject]],
-    fresh: dict[_Window, Slot],
-    model: str,
-) -> dict[SlotKey, Slot]:
+class _Totals:
+    """Slots that grow with the rows."""
+
+    def __init__(self, protection: Protection) -> None:
+        self.slots: dict[_Window, Slot] = {}
+        self._protection = protection
+
+    def add(self, groups: Mapping[_Window, list[StoredPrediction]], layout_of: Callable[[str], Layout]) -> None:
+        for window, rows in groups.items():
+            latest = max(row.event.timestamp for row in rows)
+            fresh = Slot(len(rows), count_stored(layout_of(window[0]), rows, self._protection), latest)
+            before = self.slots.get(window)
+            self.slots[window] = fresh if before is None else before + fresh
+
+
+def _carried(plan: _Day, parts: Mapping[_Window, Slot]) -> dict[SlotKey, Slot]:
+    """What stays of the older profiles, with the subjects that were counted again."""
     slots: dict[SlotKey, Slot] = {}
-    for row in rows:
-        layout = new.of(row.version)
-        key = SlotKey(model, new.generation, row.version, row.environment, row.window_start)
+    for row in plan.rows:
+        if row.segment and plan.kept.feature_of(row.segment) is None:
+            continue
+        layout = plan.new.of(row.version)
+        key = plan.key((row.version, row.environment, row.window_start, row.segment))
         slot = slots.get(key) or Slot(0, np.zeros(layout.size, dtype=np.int64))
         counts = decode_counts(row.counts)
-        before = old[row.generation].of(row.version)
+        before = plan.old[row.generation].of(row.version)
         for subject, place in layout.slices.items():
-            if subject not in recount.get(row.version, frozenset()):
+            if subject not in plan.recount.get(row.version, frozenset()):
                 slot.counts[place] += counts[before.slices[subject]]
         slots[key] = replace(
             slot,
@@ -176,10 +217,11 @@ def _carried(
             arrived_at=max(slot.arrived_at, row.arrived_at),
             duplicates=slot.duplicates + row.duplicates,
         )
-    for (version, environment, start), counted in fresh.items():
-        layout = new.of(version)
-        part = layout.part(recount[version])
-        slot = slots[SlotKey(model, new.generation, version, environment, start)]
+    for window, counted in parts.items():
+        version = window[0]
+        layout = plan.new.of(version)
+        part = layout.part(plan.recount[version])
+        slot = slots.setdefault(plan.key(window), Slot(0, np.zeros(layout.size, dtype=np.int64)))
         for subject, place in part.slices.items():
             slot.counts[layout.slices[subject]] = counted.counts[place]
     return slots

@@ -15,7 +15,7 @@ from modelwatch.storage import tables
 from modelwatch.storage.compaction import add_to_folded
 from modelwatch.storage.counting import outcomes_counted
 from modelwatch.storage.engine import Store
-from modelwatch.storage.labels import COUNTED, Contribution, LabelTimes, contribution, counted_of
+from modelwatch.storage.labels import COUNTED, Contribution, LabelTimes, contribution, counted_of, segment_columns
 from modelwatch.storage.layouts import ModelLayouts, read_layouts
 from modelwatch.storage.profiles import SECONDS_PER_DAY
 from modelwatch.storage.rows import ROWS_PER_READ, decode_scalar
@@ -116,7 +116,13 @@ def _pairs(connection: Connection, model: str, day: int, layouts: ModelLayouts) 
     since, last = layouts.outcome_generation, ""
     while True:
         rows = connection.execute(
-            select(*COUNTED, label.c.value, label.c.first_ts, label.c.ts.label("label_ts"))
+            select(
+                *COUNTED,
+                *segment_columns(layouts),
+                label.c.value,
+                label.c.first_ts,
+                label.c.ts.label("label_ts"),
+            )
             .join(
                 label,
                 and_(label.c.model == prediction.c.model, label.c.prediction_id == prediction.c.prediction_id),
@@ -135,7 +141,7 @@ def _pairs(connection: Connection, model: str, day: int, layouts: ModelLayouts) 
             return
         yield [
             contribution(
-                counted_of(model, row),
+                counted_of(model, row, layouts),
                 decode_scalar(row.value),
                 LabelTimes(row.first_ts, row.label_ts),
                 {model: layouts},

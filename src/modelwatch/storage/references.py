@@ -18,17 +18,27 @@ from modelwatch.stats import (
     decode_variation,
     encode_binning,
     encode_counts,
+    encode_sparse,
     encode_variation,
 )
 from modelwatch.storage import tables
 from modelwatch.storage.engine import Store
-from modelwatch.storage.layouts import OUTCOME, ModelLayouts, Subject, binning_of, model_layouts
+from modelwatch.storage.generations import next_generation
+from modelwatch.storage.layouts import OUTCOME, SEGMENTS, Counts, ModelLayouts, Subject, binning_of, model_layouts
+from modelwatch.storage.monitors import hold_monitor, monitor_of
+from modelwatch.storage.segments import settle_segments
 
 # What a reference says never changes, so it is decoded once; only its state does.
 MAX_DECODED = 20_000
 _known: dict[str, tuple[Profile, Variation | None]] = {}
 
 State = Literal["provisional", "active", "retired"]
+
+# By the id of a segment feature's definition, the counts of each subject in its segments, shape (segments, cells).
+BySegment = Mapping[str, Mapping[Subject, Counts]]
+
+OUTCOMES = Subject(OUTCOME)
+OF_SUBJECTS = tables.reference.c.kind.not_in((OUTCOME, SEGMENTS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +65,7 @@ def set_references(
     variations: Mapping[Subject, Variation] | None = None,
     outcomes: OutcomeCounts | None = None,
     hashed: Collection[Subject] = (),
+    by_segment: BySegment | None = None,
     state: State = "active",
     source: str,
     now: int,
@@ -64,10 +75,12 @@ def set_references(
 
     outcomes: what the reference's labelled predictions come to, of no rows for their layout alone. hashed: subjects
     whose categories have keyed hashes for names.
+    by_segment: the reference's counts in each segment, of the outcomes under the subject `OUTCOMES`.
     """
     with store.write() as connection:
-        generation = _next_generation(connection, store, model, now)
-        replaced = [*profiles, *([] if outcomes is None else [Subject(OUTCOME)])]
+        hold_monitor(connection, store, model)
+        generation = next_generation(connection, store, model, now)
+        replaced = [*profiles, *([] if outcomes is None else [OUTCOMES])]
         _retire(connection, model, version, replaced, generation)
         common = {
             "model": model,
@@ -80,7 +93,8 @@ def set_references(
         rows = _profile_rows(profiles, variations or {}, hashed)
         if outcomes is not None:
             rows.append(_outcome_row(outcomes))
-        connection.execute(insert(tables.reference), [{"id": new_id(), **common, **row} for row in rows])
+        _insert(connection, [{"id": new_id(), **common, **row} for row in rows], by_segment or {})
+        _settle_segments(connection, model, generation, now, new_id)
     return generation
 
 
@@ -90,11 +104,13 @@ def set_provisional_references(
     profiles: dict[Subject, Profile],
     *,
     hashed: Collection[Subject] = (),
+    by_segment: BySegment | None = None,
     now: int,
     new_id: Callable[[], str],
 ) -> bool:
     """Puts provisional references in force for subjects that have none. False when another process has done it."""
     with store.write() as connection:
+        hold_monitor(connection, store, model)
         table = tables.model
         done = connection.execute(
             select(table.c.provisional_done).where(table.c.name == model).with_for_update()
@@ -104,7 +120,7 @@ def set_provisional_references(
         covered = {reference.subject for reference in in_force(connection, model)}
         missing = {subject: profile for subject, profile in profiles.items() if subject not in covered}
         if missing:
-            generation = _next_generation(connection, store, model, now)
+            generation = next_generation(connection, store, model, now)
             common = {
                 "model": model,
                 "version": None,
@@ -114,7 +130,8 @@ def set_provisional_references(
                 "from_generation": generation,
             }
             rows = [{"id": new_id(), **common, **row} for row in _profile_rows(missing, {}, hashed)]
-            connection.execute(insert(tables.reference), rows)
+            _insert(connection, rows, by_segment or {})
+            _settle_segments(connection, model, generation, now, new_id)
         connection.execute(update(table).where(table.c.name == model).values(provisional_done=True))
     return True
 
@@ -128,7 +145,7 @@ def in_force(connection: Connection, model: str, generation: int | None = None) 
             table.c.from_generation <= generation,
             or_(table.c.to_generation.is_(None), table.c.to_generation > generation),
         )
-    rows = connection.execute(select(table).where(table.c.model == model, table.c.kind != OUTCOME, condition)).all()
+    rows = connection.execute(select(table).where(table.c.model == model, OF_SUBJECTS, condition)).all()
     return sorted((_reference(row) for row in rows), key=lambda item: (item.subject, item.version or ""))
 
 
@@ -153,7 +170,7 @@ def references_by_id(connection: Connection, ids: Sequence[str]) -> list[StoredR
 def all_references(connection: Connection, model: str) -> list[StoredReference]:
     """Every reference of a model, retired ones too: by subject, newest first."""
     table = tables.reference
-    rows = connection.execute(select(table).where(table.c.model == model, table.c.kind != OUTCOME)).all()
+    rows = connection.execute(select(table).where(table.c.model == model, OF_SUBJECTS)).all()
     return sorted((_reference(row) for row in rows), key=lambda item: (item.subject, -item.created_at, item.id))
 
 
@@ -161,7 +178,7 @@ def overview(connection: Connection, model: str | None = None) -> dict[str, list
     """By model, the subjects with a reference in force and its state; of one model, or of all."""
     table = tables.reference
     query = select(table.c.model, table.c.kind, table.c.name, table.c.state).where(
-        table.c.to_generation.is_(None), table.c.kind != OUTCOME
+        table.c.to_generation.is_(None), OF_SUBJECTS
     )
     if model is not None:
         query = query.where(table.c.model == model)
@@ -176,7 +193,7 @@ def oldest_reference_in_force(connection: Connection) -> dict[str, int]:
     table = tables.reference
     rows = connection.execute(
         select(table.c.model, func.min(table.c.created_at))
-        .where(table.c.to_generation.is_(None))
+        .where(table.c.to_generation.is_(None), table.c.kind != SEGMENTS)
         .group_by(table.c.model)
     )
     return {row[0]: row[1] for row in rows}
@@ -192,13 +209,22 @@ def models_without_full_reference(connection: Connection) -> list[str]:
     )
 
 
-def _next_generation(connection: Connection, store: Store, model: str, now: int) -> int:
-    table = tables.model
-    connection.execute(store.insert(table).on_conflict_do_nothing(), {"name": model, "created_at": now})
-    query = select(table.c.generation).where(table.c.name == model).with_for_update()
-    current: int = connection.execute(query).scalar_one()
-    connection.execute(update(table).where(table.c.name == model).values(generation=current + 1))
-    return current + 1
+def _insert(connection: Connection, rows: list[dict[str, Any]], by_segment: BySegment) -> None:
+    connection.execute(insert(tables.reference), rows)
+    parts = [
+        {"reference": row["id"], "definition": definition, "counts": encode_sparse(counts[subject].ravel())}
+        for row in rows
+        for definition, counts in by_segment.items()
+        if (subject := Subject(row["kind"], row["name"])) in counts
+    ]
+    if parts:
+        connection.execute(insert(tables.reference_segment), parts)
+
+
+def _settle_segments(connection: Connection, model: str, generation: int, now: int, new_id: Callable[[], str]) -> None:
+    monitor = monitor_of(connection, model)
+    wanted = () if monitor is None else monitor.config.segments or ()
+    settle_segments(connection, model, wanted, lambda: generation, now, new_id)
 
 
 def _retire(

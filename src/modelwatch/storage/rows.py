@@ -9,16 +9,20 @@ import msgspec
 from sqlalchemy import Connection, Row, select
 
 from modelwatch.events import Prediction, Scalar
-from modelwatch.privacy import KEEP_ALL, Policy
+from modelwatch.privacy import KEEP_ALL, Policy, policy_from
+from modelwatch.stats import Segmentation
 from modelwatch.storage import tables
-from modelwatch.storage.protection import Protection, StoredPrediction
+from modelwatch.storage.protection import Protection, StoredPrediction, decode_features, unpack
 
 MICROSECONDS_PER_DAY = 86_400_000_000
 ROWS_PER_READ = 5_000
 
+Segments = tuple[str, ...]
+
 _encode = msgspec.json.Encoder().encode
 decode_scalar = msgspec.json.Decoder(bool | int | float | str).decode
 decode_probability = msgspec.json.Decoder(float | dict[str, float]).decode
+decode_segments = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
 def day_of(timestamp: int) -> int:
@@ -31,9 +35,17 @@ def day_of(timestamp: int) -> int:
 
 
 def to_row(
-    event: Prediction, generation: int, now: int, protection: Protection, policy: Policy = KEEP_ALL
+    event: Prediction,
+    generation: int,
+    now: int,
+    protection: Protection,
+    policy: Policy = KEEP_ALL,
+    segments: Segments = (),
 ) -> dict[str, Any]:
-    """The row of an event that arrived now. Raises ProtectionUnavailable when a needed key is missing."""
+    """The row of an event that arrived now and counts in these segments.
+
+    Raises ProtectionUnavailable when a needed key is missing.
+    """
     probability = event.probability
     return {
         "day": event.timestamp // MICROSECONDS_PER_DAY,
@@ -48,6 +60,7 @@ def to_row(
         "prediction": _encode(event.prediction).decode(),
         "probability": None if probability is None else _encode(probability).decode(),
         **protection.columns(event, policy),
+        "segments": _encode(segments).decode() if segments else None,
     }
 
 
@@ -76,10 +89,33 @@ def event_of(row: Row[Any]) -> Prediction:
     )
 
 
+def segments_of(row: Any, segmentation: Segmentation) -> Segments:
+    """The segments of a stored prediction, by a row with `features`, `protected` and `segments`.
+
+    Where the row does not have a feature as it came, what it was counted in before tells its segment.
+    """
+    if not segmentation:
+        return ()
+    before = () if row.segments is None else decode_segments(row.segments)
+    values = None if row.features is None else decode_features(row.features)
+    policy = KEEP_ALL if row.protected is None else policy_from(unpack(row.protected).policy)
+    return tuple(
+        each.carried(before)
+        if values is None or policy.treatment(each.feature) != "keep"
+        else each.text_of(values.get(each.feature))
+        for each in segmentation.features
+    )
+
+
 def events_of_day(
-    connection: Connection, model: str, day: int, before_generation: int, protection: Protection
-) -> Iterator[list[StoredPrediction]]:
-    """A day's events that were written in older generations, some thousands at a time."""
+    connection: Connection,
+    model: str,
+    day: int,
+    before_generation: int,
+    protection: Protection,
+    segmentation: Segmentation,
+) -> Iterator[list[tuple[StoredPrediction, Segments]]]:
+    """A day's events that were written in older generations and their segments, some thousands at a time."""
     table = tables.prediction
     last = ""
     while True:
@@ -96,7 +132,7 @@ def events_of_day(
         ).all()
         if not rows:
             return
-        yield [from_row(row, protection) for row in rows]
+        yield [(from_row(row, protection), segments_of(row, segmentation)) for row in rows]
         last = rows[-1].prediction_id
 
 

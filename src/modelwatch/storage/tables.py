@@ -71,6 +71,8 @@ prediction = Table(
     Column("features", LargeBinary),
     Column("protected", LargeBinary),
     Column("key_id", Text),
+    # The segments that it was counted in, as JSON: what takes it out again needs no features.
+    Column("segments", Text),
     Index("prediction_by_id", "model", "prediction_id"),
     Index("prediction_by_key", "key_id", sqlite_where=ENCRYPTED, postgresql_where=ENCRYPTED),
 )
@@ -164,6 +166,15 @@ reference = Table(
     # Whether the names of its categories are keyed hashes.
     Column("hashed", Boolean, nullable=False, server_default=text("false")),
     Index("reference_by_model", "model", "from_generation"),
+)
+
+# A reference's counts in each value of a segment feature, as it was defined then: one vector after the other.
+reference_segment = Table(
+    "reference_segment",
+    metadata,
+    Column("reference", Text, primary_key=True),
+    Column("definition", Text, primary_key=True),
+    Column("counts", LargeBinary, nullable=False),
 )
 
 # What was concluded, and from what: one row for each check of a stream, never replaced. `evidence` is all that the

@@ -68,7 +68,8 @@ def json_frame(
     if body.timestamp is not None:
         timestamps = [None if moment is None else microseconds(moment) for moment in body.timestamp]
     truths, given_probabilities = body.ground_truth, body.prediction_probability
-    return ReferenceFrame(body.model_name, version, samples, timestamps, truths, given_probabilities)
+    in_rows = any(getattr(body, name) is not None for name in BESIDE_FEATURES)
+    return ReferenceFrame(body.model_name, version, samples, timestamps, truths, given_probabilities, in_rows)
 
 
 def table_frame(
@@ -101,7 +102,7 @@ def table_frame(
         problems.append(FieldError("", "Expected at least one column with a feature, a prediction or a score"))
     if problems:
         raise InvalidInput("The reference has columns that are not valid.", tuple(problems))
-    return ReferenceFrame(model_name, model_version, samples, timestamps, truths, given)
+    return ReferenceFrame(model_name, model_version, samples, timestamps, truths, given, True)
 
 
 def _truths(table: pa.Table, checker: Checker, problems: list[FieldError]) -> list[Scalar] | None:

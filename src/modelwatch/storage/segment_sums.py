@@ -1,0 +1,51 @@
+"""Reading segments: the sums of a stream's windows in each of its segments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, Table, select
+
+from modelwatch.stats import decode_counts, decode_sparse
+from modelwatch.storage import tables
+from modelwatch.storage.layouts import Counts, ModelLayouts
+from modelwatch.storage.profiles import Span, StreamKey
+from modelwatch.storage.slots import Slot
+
+
+def segment_profiles(connection: Connection, stream: StreamKey, layouts: ModelLayouts, span: Span) -> dict[str, Slot]:
+    """By segment, "" for all, the summed slots of the stream's windows inside the span, in seconds."""
+    sums: dict[str, Slot] = {}
+    for row in _rows(connection, tables.profile, stream, layouts.generation, span):
+        fresh = Slot(row.predictions, decode_counts(row.counts))
+        before = sums.get(row.segment)
+        sums[row.segment] = fresh if before is None else before + fresh
+    return sums
+
+
+def segment_outcomes(connection: Connection, stream: StreamKey, layouts: ModelLayouts, span: Span) -> dict[str, Counts]:
+    """By segment, "" for all, the summed outcome counts of the stream's windows inside the span, in seconds."""
+    sums: dict[str, Counts] = {}
+    for row in _rows(connection, tables.outcome, stream, layouts.outcome_generation, span):
+        counts = decode_sparse(row.counts)
+        before = sums.get(row.segment)
+        if before is None:
+            sums[row.segment] = counts
+        else:
+            np.add(before, counts, out=before)
+    return {segment: counts for segment, counts in sums.items() if counts.any()}
+
+
+def _rows(connection: Connection, table: Table, stream: StreamKey, generation: int, span: Span) -> Iterator[Any]:
+    yield from connection.execute(
+        select(table).where(
+            table.c.model == stream.model,
+            table.c.environment == stream.environment,
+            table.c.version == stream.version,
+            table.c.window_start >= span[0],
+            table.c.window_start + table.c.window_len <= span[1],
+            table.c.generation == generation,
+        )
+    )
