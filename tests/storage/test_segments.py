@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import uuid
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from modelwatch.config.monitors import parse_monitor
+from modelwatch.errors import UnknownResource
 from modelwatch.events import GroundTruth, Prediction, Scalar
 from modelwatch.storage import (
     Store,
@@ -17,6 +20,7 @@ from modelwatch.storage import (
     carry_over,
     count_streams,
     days_with_data,
+    erase,
     fold,
     hourly_volumes,
     last_window_end,
@@ -302,6 +306,7 @@ step = st.one_of(
     st.tuples(st.just("segments"), names, st.none()),
     st.tuples(st.just("reference"), st.sampled_from(["country", "amount"]), st.integers(0, 1)),
     st.tuples(st.just("layout"), st.sampled_from([BINARY, CLASSES]), st.none()),
+    st.tuples(st.just("erase"), st.integers(0, 7), st.none()),
     st.tuples(st.sampled_from(["carry", "fold", "rotate"]), st.none(), st.none()),
 )
 REFERENCES: dict[str, list[list[Scalar]]] = {
@@ -351,6 +356,11 @@ def test_the_counts_of_segments_are_those_of_the_rows_after_any_history(
             set_layout(store, first)  # type: ignore[arg-type]
         elif what == "carry":
             carry_over(store, "m", *ALWAYS)
+        elif what == "erase":
+            with contextlib.suppress(UnknownResource):
+                erase(store, "m", str(first), actor="test", now=NOON, new_id=lambda: uuid.uuid4().hex)
+            sent.pop(str(first), None)
+            told = [each for each in told if each.prediction_id != str(first)]
         elif what == "rotate":
             clock.advance(4_000)
         else:

@@ -23,7 +23,14 @@ from modelwatch.storage.audit import AuditEntry, append_audit
 from modelwatch.storage.compaction import add_to_folded
 from modelwatch.storage.counting import outcomes_counted
 from modelwatch.storage.engine import Store
-from modelwatch.storage.labels import COUNTED, LabelTimes, contribution, counted_of, has_stale_outcomes
+from modelwatch.storage.labels import (
+    COUNTED,
+    LabelTimes,
+    contribution,
+    counted_of,
+    has_stale_outcomes,
+    stored_segments,
+)
 from modelwatch.storage.layouts import Layout, ModelLayouts, Subject, read_layouts
 from modelwatch.storage.profiles import SECONDS_PER_DAY
 from modelwatch.storage.protection import Protection, StoredPrediction
@@ -103,12 +110,14 @@ def _erase(
                 " taken back. With leave_counts=true everything else is erased, and those counts stay as they are."
             )
         left |= uncertain
-        slots[key] = slots[key] + slot if key in slots else slot
+        for segment in ("", *stored_segments(row, layouts)):
+            own = key._replace(segment=segment)
+            slots[own] = slots[own] + slot if own in slots else slot
     add_to_folded(connection, store, slots, PROFILES)
     if label is not None:
         taken = [
             contribution(
-                counted_of(model, row),
+                counted_of(model, row, layouts),
                 decode_scalar(label.value),
                 LabelTimes(label.first_ts, label.ts),
                 {model: layouts},

@@ -321,7 +321,7 @@ def counted_of(model: str, row: Any, layouts: ModelLayouts | None = None) -> Cou
         generation,
         decode_scalar(prediction),
         None if probability is None else decode_probability(probability),
-        () if layouts is None else _segments(row, layouts),
+        () if layouts is None else stored_segments(row, layouts),
     )
 
 
@@ -338,7 +338,8 @@ def segment_columns(layouts: ModelLayouts) -> tuple[ColumnElement[Any], ...]:
     )
 
 
-def _segments(row: Any, layouts: ModelLayouts) -> Segments:
+def stored_segments(row: Any, layouts: ModelLayouts) -> Segments:
+    """The present segments of a stored prediction, by a row with its generation and the `segment_columns`."""
     if not layouts.segmentation:
         return ()
     if row.generation < layouts.segment_generation:

@@ -22,7 +22,7 @@ def segment_profiles(connection: Connection, stream: StreamKey, layouts: ModelLa
         fresh = Slot(row.predictions, decode_counts(row.counts))
         before = sums.get(row.segment)
         sums[row.segment] = fresh if before is None else before + fresh
-    return sums
+    return {segment: slot for segment, slot in sums.items() if slot.predictions}
 
 
 def segment_outcomes(connection: Connection, stream: StreamKey, layouts: ModelLayouts, span: Span) -> dict[str, Counts]:
