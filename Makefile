@@ -27,7 +27,7 @@ endif
 
 INSTALL := $(BIN)/python -m pip install --quiet --require-hashes --only-binary :all:
 
-.PHONY: help demo serve test check bench openapi rules k8s image lock clean
+.PHONY: help demo serve test check e2e bench openapi rules dashboards k8s image lock clean
 
 help: ## list the tasks
 	@sed -n 's/^\([a-z0-9]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -40,6 +40,9 @@ serve: $(VENV)/.runtime ## the service, with the settings of the environment, .e
 
 test: $(VENV)/.dev ## all tests (ARGS="-k drift": some of them)
 	$(BIN)/python -m pytest tests -q -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+e2e: $(VENV)/.dev ## two services, Prometheus and Alertmanager: alerts and dashboards end to end
+	$(BIN)/python -m pytest tests/e2e -q $(ARGS)
 
 check: $(VENV)/.dev ## format, lint, types, layers, docstring examples
 	$(BIN)/ruff format --check .
@@ -57,6 +60,9 @@ openapi: $(VENV)/.dev ## renew docs/openapi.json from the code
 rules: $(VENV)/.dev ## renew the PrometheusRule and the page of runbooks from rules/ and docs/runbooks.md
 	$(BIN)/python scripts/prometheus_rule.py
 	$(BIN)/python scripts/runbooks.py
+
+dashboards: $(VENV)/.dev ## renew dashboards/*.json from scripts/dashboards
+	$(BIN)/python -m scripts.dashboards
 
 k8s: $(VENV)/.dev ## renew k8s/deployment.yaml and the chart's copies of rules and dashboards
 	$(BIN)/python -m scripts.manifests

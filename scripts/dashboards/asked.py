@@ -1,0 +1,22 @@
+"""What the panels about one model ask for, and the words and colours of what they show."""
+
+from __future__ import annotations
+
+from scripts.dashboards.parts import BLUE, GREEN, GREY, RED, YELLOW
+
+STREAM = 'model_name="$model", model_version=~"$version", environment=~"$environment"'
+# Silence belongs to no version.
+FOUND = 'model_name="$model", model_version=~"$version|all", environment=~"$environment"'
+VERSION = 'model_name="$model", model_version=~"$version"'
+OF_METRIC = f'{STREAM}, metric="$metric", metric_window="$window"'
+
+VERDICTS = {
+    "2": ("alert", RED),
+    "1": ("warning", YELLOW),
+    "0": ("stable", GREEN),
+    "-1": ("insufficient data", GREY),
+    "-2": ("no data", GREY),
+    "-3": ("no reference", BLUE),
+}
+FINDINGS = {"2": ("alert", RED), "1": ("warning", YELLOW)}
+PSI = ((None, GREEN), (0.1, YELLOW), (0.25, RED))

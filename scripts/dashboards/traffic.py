@@ -1,0 +1,89 @@
+"""Panels about traffic and the quality of its data."""
+
+from __future__ import annotations
+
+from scripts.dashboards.asked import STREAM, VERSION
+from scripts.dashboards.parts import Panel, lines, query
+
+
+def traffic() -> list[Panel]:
+    """How many predictions, and how long they take."""
+    volume = lines(
+        "Predictions",
+        "Stored predictions a second, over all replicas.",
+        [
+            query(
+                f"sum by (model_version, environment) (rate(ml_predictions_total{{{STREAM}}}[$__rate_interval]))",
+                "{{model_version}} {{environment}}",
+            )
+        ],
+        "cps",
+        nothing="No predictions in this time range",
+    )
+    rates = f"sum by (le) (rate(ml_prediction_latency_seconds_bucket{{{VERSION}}}[$__rate_interval]))"
+    latency = lines(
+        "Latency of the model",
+        "As its service reports it, in all environments. Longer than 10 s is shown as 10 s.",
+        [
+            query(f"histogram_quantile({share}, {rates})", name, ref=ref)
+            for ref, share, name in (("A", 0.5, "median"), ("B", 0.95, "95 %"), ("C", 0.99, "99 %"))
+        ],
+        "s",
+        nothing="No latency is reported",
+    )
+    return [volume, latency]
+
+
+def quality() -> list[Panel]:
+    """What is missing or breaks a rule."""
+    score = lines(
+        "Data quality score",
+        "1 less the mean share of unsound values: overall, and by what is wrong.",
+        [
+            query(
+                f"min by (quality_dimension) (ml_data_quality_score{{{STREAM}}})",
+                "{{quality_dimension}}",
+            )
+        ],
+        "percentunit",
+        nothing="Not evaluated yet",
+    )
+    unsound = lines(
+        "Unsound features",
+        "Features whose data are not as they should be.",
+        [
+            query(
+                f"max by (model_version, environment) (ml_data_quality_unsound_features{{{STREAM}}})",
+                "{{model_version}} {{environment}}",
+            )
+        ],
+        "none",
+        nothing="Not evaluated yet",
+    )
+    feature = 'model_name="$model", feature_name=~"$feature"'
+    missing = lines(
+        "Missing values",
+        "Missing values a second by feature, in all versions and environments.",
+        [
+            query(
+                f"sum by (feature_name) (rate(ml_missing_features_total{{{feature}}}[$__rate_interval]))",
+                "{{feature_name}}",
+            )
+        ],
+        "cps",
+        nothing="Nothing was missing",
+    )
+    invalid = lines(
+        "Values that break a rule",
+        "Wrong types, values outside of the reference's range, and categories that it does not have.",
+        [
+            query(
+                "sum by (feature_name, validation_rule)"
+                f" (rate(ml_invalid_features_total{{{feature}}}[$__rate_interval]))",
+                "{{feature_name}}: {{validation_rule}}",
+            )
+        ],
+        "cps",
+        nothing="No value broke a rule",
+    )
+    return [score.max(1), unsound.min(0), missing, invalid]
