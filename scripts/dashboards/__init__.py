@@ -1,7 +1,7 @@
 """The dashboards of Grafana as code: `make dashboards` writes dashboards/*.json.
 
 The file format is that of classic dashboards (schemaVersion 42). Gauges of state are asked for with `max by`, which
-makes one series of those of all replicas, and counters with `sum by`. The panels ask for raw series and not for recorded
+makes one series of those of all replicas, and counters with `sum by`. The panels ask for raw series, not for recorded
 ones, so they also work where the rules are not loaded.
 """
 

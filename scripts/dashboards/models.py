@@ -50,8 +50,8 @@ def models_dashboard() -> dashboard.Dashboard:
     )
     for each in _variables():
         built = built.with_variable(each)
-    for each in _annotations():
-        built = built.annotation(each)
+    for marks in _annotations():
+        built = built.annotation(marks)
     for title, panels in (
         ("At a glance", _at_a_glance()),
         ("Model performance", performance()),
@@ -137,7 +137,7 @@ def _at_a_glance() -> list[Panel]:
             "No labels yet",
         ).decimals(3),
         number(
-            "Label coverage",
+            "Labelled",
             "Labelled predictions of all in that window.",
             f'max(ml_model_labeled_ratio{{{STREAM}, metric_window="$window"}})',
             "percentunit",
@@ -147,7 +147,7 @@ def _at_a_glance() -> list[Panel]:
             (0.9, GREEN),
         ),
         number(
-            "Predictions",
+            "Predictions in all",
             "Predictions stored in the time range, each counted once.",
             f"sum(increase(ml_predictions_total{{{STREAM}}}[$__range]))",
             "short",
