@@ -30,7 +30,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --require-hashes --only-binary :
 .PHONY: help demo serve test check e2e bench openapi rules dashboards k8s image lock clean
 
 help: ## list the tasks
-	@sed -n 's/^\([a-z0-9]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z0-9]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
 
 demo: $(VENV)/.runtime ## the service with data in it: see a drift being found (ONCE=1: report and exit; DATA_DIR=folder)
 	$(BIN)/python -m modelwatch demo $(if $(filter-out 0 false no,$(ONCE)),--once) $(if $(DATA_DIR),--data-dir "$(DATA_DIR)") $(ARGS)
