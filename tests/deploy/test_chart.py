@@ -159,6 +159,7 @@ def test_the_dashboards_are_those_of_the_repository(helm: Helm, repository: Path
         for name, text in each["data"].items()
     }
     assert found == {path.name: json.loads(path.read_text()) for path in (repository / "dashboards").glob("*.json")}
+    assert found.keys() == {"model-monitoring.json", "modelwatch-service.json"}
 
 
 def test_with_tls_everything_speaks_https(helm: Helm) -> None:
