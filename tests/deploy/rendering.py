@@ -40,6 +40,7 @@ class Helm:
         command = [self.path, *map(str, words)]
         return subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
 
+    @functools.cache  # noqa: B019 - there are two of them, for as long as the tests run
     def template(self, values: str = "default", *words: object, version: str = KUBERNETES[-1]) -> str:
         """What the chart renders to with a value set of its folder `ci`."""
         result = self(
