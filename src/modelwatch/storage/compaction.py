@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, and_, delete, or_, select, update
+from sqlalchemy import Connection, Delete, bindparam, delete, select, update
 
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.storage import tables
@@ -59,16 +59,16 @@ def _fold_kind(connection: Connection, store: Store, writer: str, kind: SlotTabl
         store.exclusive(connection, f"fold:{model}")
     slots = {key_of(row): kind.kind.of_row(row) for row in rows}
     add_to_folded(connection, store, slots, kind)
-    keys = [
-        and_(
-            table.c.window_len == BASE_WINDOW_SECONDS,
-            *(table.c[name] == value for name, value in key._asdict().items()),
-        )
-        for key in slots
-    ]
-    for start in range(0, len(keys), 100):
-        connection.execute(delete(table).where(table.c.writer == writer, or_(*keys[start : start + 100])))
+    ManyRows(store, _one_slot(kind)).run(
+        connection, [{**key._asdict(), "window_len": BASE_WINDOW_SECONDS, "writer": writer} for key in slots]
+    )
     return len(rows)
+
+
+def _one_slot(kind: SlotTable[S]) -> Delete:
+    """Deletes by the whole primary key: a list of keys makes SQLite read all slots of the writer for each of them."""
+    key = kind.table.primary_key.columns
+    return delete(kind.table).where(*(column == bindparam(column.name) for column in key))
 
 
 def add_to_folded(connection: Connection, store: Store, slots: Mapping[SlotKey, S], kind: SlotTable[S]) -> None:
