@@ -1,4 +1,4 @@
-"""What is told of the quality of real data, evaluation by evaluation: what has broken, when it has, and nothing before."""
+"""What is told of the quality of real data: what has broken, when it has, and nothing before."""
 
 from __future__ import annotations
 
