@@ -58,9 +58,8 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
         told, notified = (stack.enter_context(Receiver()) for _ in range(2))
         settings = {
             "LOOKBACKS": "1h",
-            "LEASE_SECONDS": "2",
+            "LEASE_SECONDS": "6",
             "ALERT_WEBHOOK_URL": notified.url,
-            "MIN_SAMPLES_FOR_DRIFT": "100",
         }
         services = tuple(LiveService(folder / "data", **settings) for _ in range(2))
         for service in services:

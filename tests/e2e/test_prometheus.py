@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import re
-from collections.abc import Mapping
-from datetime import UTC, datetime
+import time
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,13 @@ import httpx
 import pytest
 
 from tests.e2e.conftest import Installation, shortened
+from tests.e2e.history import DAYS, EVERY_SECONDS, backfilled
+from tests.e2e.panels import TimeRange, chosen, empty_places
 from tests.e2e.world import ENVIRONMENT, MODEL, VERSION
 from tests.support.alertmanager import alertmanager
 from tests.support.doubles import Receiver, eventually
-from tests.support.grafana import DASHBOARDS, asked, filled_in, load, variables
-from tests.support.prometheus import DISCOVERY_SECONDS, Prometheus, promtool
+from tests.support.grafana import DASHBOARDS, filled_in, load, panels
+from tests.support.prometheus import DISCOVERY_SECONDS, Prometheus, prometheus, promtool
 
 DRIFT = "ModelDriftSignificant"
 AMOUNT = {
@@ -35,6 +37,9 @@ KNOWN_LINTS = {'ml_reference_data_age_days use base unit "seconds" instead of "d
 # Right to be empty while the store is reached.
 EMPTY_WHEN_HEALTHY = {"annotation Store not reached"}
 
+[MODELS] = [path for path in DASHBOARDS if path.stem == "model-monitoring"]
+
+each_dashboard = pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
 pytestmark = pytest.mark.timeout(150)
 
 
@@ -82,47 +87,49 @@ def drifting(installation: Installation) -> Installation:
     return installation
 
 
-@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
+@each_dashboard
 def test_every_panel_has_something_to_show(path: Path, drifting: Installation) -> None:
-    prometheus, document = drifting.prometheus, load(path)
-    empty: list[str] = []
+    document = load(path)
+    empty: set[str] = set()
 
     def all_have_values() -> bool:
-        end = datetime.now(UTC).timestamp()
-        values = {"__rate_interval": "2m", "__range": "5m", **chosen(document, prometheus, end)}
-        empty[:] = [
-            each.place
-            for each in asked(document)
-            if not has_values(prometheus, filled_in(each.expression, values), each.instant, end)
-            and each.place not in EMPTY_WHEN_HEALTHY
-        ]
+        end = time.time()
+        span = TimeRange(end - 120, end, 2, "2m")
+        empty.clear()
+        empty.update(empty_places(document, drifting.prometheus, span) - EMPTY_WHEN_HEALTHY)
         return not empty
 
     # Performance is judged a little later than drift.
     with contextlib.suppress(AssertionError):
         eventually(all_have_values, seconds=15)
-    assert empty == []
+    assert empty == set()
 
 
-def chosen(document: Mapping[str, Any], prometheus: Prometheus, at: float) -> dict[str, str]:
-    """The values that Grafana chooses at first: all where there may be several, else the first one."""
-    values: dict[str, str] = {}
-    for variable, each in zip(variables(document), [one for one in asked(document) if one.label], strict=True):
-        wanted = {"match[]": filled_in(each.expression, values), "start": at - 300, "end": at + 5}
-        found = sorted({labels[each.label] for labels in prometheus.get("series", **wanted)})
-        values[variable["name"]] = variable["allValue"] if variable["multi"] else next(iter(found), "")
-    return values
+@pytest.fixture(scope="module")
+def history(drifting: Installation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Prometheus, TimeRange]]:
+    """A Prometheus with thirty days in it, and those days."""
+    folder = tmp_path_factory.mktemp("history")
+    end = int(time.time()) // EVERY_SECONDS * EVERY_SECONDS
+    scrapes = {service.url: httpx.get(f"{service.url}/metrics").text for service in drifting.services}
+    assert all("ml_model_performance_severity{" in text for text in scrapes.values())
+    backfilled(folder, scrapes, end)
+    with prometheus(folder) as running:
+        yield running, TimeRange(end - (DAYS - 1) * 86_400, end, EVERY_SECONDS, "7230s")
 
 
-def has_values(prometheus: Prometheus, expression: str, instant: bool, end: float) -> bool:
-    """Whether anything but NaN comes back."""
-    if instant:
-        numbers = [each["value"][1] for each in prometheus.query(expression, end)]
-    else:
-        numbers = [
-            number for each in prometheus.query_range(expression, end - 120, end, 2) for _, number in each["values"]
-        ]
-    return any(not math.isnan(float(number)) for number in numbers)
+@each_dashboard
+def test_every_panel_shows_thirty_days(path: Path, history: tuple[Prometheus, TimeRange]) -> None:
+    asked_of, span = history
+    assert empty_places(load(path), asked_of, span) == set()
+
+
+def test_the_features_are_there_at_every_step_of_thirty_days(history: tuple[Prometheus, TimeRange]) -> None:
+    asked_of, span = history
+    [cells] = [panel for panel in panels(load(MODELS)) if panel["type"] == "heatmap"]
+    values = {**chosen(load(MODELS), asked_of, span), **span.intervals}
+    rows = asked_of.query_range(filled_in(cells["targets"][0]["expr"], values), span.start, span.end, span.step)
+    assert {row["metric"]["feature_name"] for row in rows} == {"amount", "merchant"}
+    assert {len(row["values"]) for row in rows} == {int((span.end - span.start) // span.step) + 1}
 
 
 def test_the_metrics_pass_the_lint_of_prometheus(drifting: Installation) -> None:
@@ -133,7 +140,7 @@ def test_the_metrics_pass_the_lint_of_prometheus(drifting: Installation) -> None
 
 def test_a_drift_is_one_alert_that_outlives_a_replica_and_ends_with_the_drift(drifting: Installation) -> None:
     one, other = drifting.services
-    prometheus, traffic = drifting.prometheus, drifting.traffic
+    watching, traffic = drifting.prometheus, drifting.traffic
     [alert] = about_amount(drifting)
     assert alert["state"] == "firing"
     assert alert["labels"] == AMOUNT
@@ -144,9 +151,9 @@ def test_a_drift_is_one_alert_that_outlives_a_replica_and_ends_with_the_drift(dr
 
     one.kill()
     down = one.url.removeprefix("http://")
-    eventually(lambda: prometheus.up()[down] == "down", "the target being down")
-    since = float(prometheus.query("time()")[0]["value"][0])
-    eventually(lambda: evaluated_after(prometheus, since + 3), "three evaluations of the rules")
+    eventually(lambda: watching.up()[down] == "down", "the target being down")
+    since = float(watching.query("time()")[0]["value"][0])
+    eventually(lambda: evaluated_after(watching, since + 3), "three evaluations of the rules")
     [still] = about_amount(drifting)
     assert (still["state"], still["activeAt"]) == ("firing", alert["activeAt"])
     [held] = [each for each in drifting.alertmanager.alerts() if each["labels"] == AMOUNT]
@@ -163,9 +170,9 @@ def test_a_drift_is_one_alert_that_outlives_a_replica_and_ends_with_the_drift(dr
         assert {each["startsAt"] for each in notices(drifting, path, "firing")} == {notice["startsAt"]}
 
 
-def evaluated_after(prometheus: Prometheus, moment: float) -> bool:
+def evaluated_after(watching: Prometheus, moment: float) -> bool:
     """Whether every group of rules was evaluated after a moment."""
-    groups = prometheus.get("rules")["groups"]
+    groups = watching.get("rules")["groups"]
     times = [datetime.fromisoformat(re.sub(r"\.\d+", "", group["lastEvaluation"])).timestamp() for group in groups]
     return min(times) >= moment
 
