@@ -12,7 +12,7 @@ Object = dict[str, Any]
 WORKLOADS = ("Deployment", "StatefulSet", "Job", "Pod")
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """PyYAML has no constructor for `=`, a plain value that matchers and enumerations of Prometheus have."""
 
 

@@ -1,0 +1,188 @@
+"""What docs/deployment.md shows works: values, manifests, and the commands that can be run without a cluster."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from modelwatch.config import describe_settings, load_settings
+from scripts.manifests import CHART
+from tests.conftest import REPOSITORY
+from tests.deploy.crosschecks import problems
+from tests.deploy.objects import of_kind, parsed
+from tests.deploy.rendering import Helm, schema_problems
+from tests.support.live_service import LiveService
+from tests.support.postgres import Cluster, programs
+
+TEXT = (REPOSITORY / "docs" / "deployment.md").read_text()
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+BASH = [text for language, text in BLOCKS if language == "bash"]
+YAML = [text for language, text in BLOCKS if language == "yaml"]
+NAMES = yaml.safe_load((CHART / "values.yaml").read_text()).keys()
+VALUES = [text for text in YAML if yaml.safe_load(text).keys() <= NAMES]
+# Commands of programs that are not here, or that need a cluster, a daemon or the internet.
+ELSEWHERE = re.compile(r"(docker|kubectl|kind|minikube|kubeseal|helm (repo|test)|helm install prometheus)\b")
+
+
+def block(words: str) -> str:
+    """The shell block with these words in it."""
+    [found] = [text for text in BASH if words in text]
+    return found
+
+
+def commands(text: str) -> list[str]:
+    """Its command lines, each on one line and without comments."""
+    lines = text.replace("\\\n", " ").splitlines()
+    return [line for line in lines if line.strip() and not line.startswith("#")]
+
+
+def run(text: str, folder: Path, **environment: str) -> None:
+    result = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", text],
+        cwd=folder,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def predict(service: LiveService, count: int) -> None:
+    rows = [{"model_name": "m", "prediction_id": str(n), "features": {"x": n}, "prediction": "a"} for n in range(count)]
+    httpx.post(f"{service.url}/api/v1/predictions/batch", json=rows).raise_for_status()
+
+
+def stored(service: LiveService) -> int:
+    answer: dict[str, Any] = httpx.get(f"{service.url}/api/v1/models/m").json()
+    return int(answer["predictions"])
+
+
+def test_the_passwords_for_compose_serve_and_are_no_trouble_to_the_service(tmp_path: Path) -> None:
+    [first] = [line for line in commands(block("openssl")) if line.startswith("printf")]
+    run(first, tmp_path)
+    env = dict(line.split("=") for line in (tmp_path / ".env").read_text().splitlines())
+    assert env.keys() == {"COMPOSE_POSTGRES_PASSWORD", "COMPOSE_GRAFANA_PASSWORD"}
+    assert all(re.fullmatch("[0-9a-f]{24,48}", value) for value in env.values())
+    load_settings({}, dotenv=tmp_path / ".env")
+
+
+def test_the_unit_names_settings_and_gives_the_service_time_to_stop() -> None:
+    [text] = [text for language, text in BLOCKS if language == "ini"]
+    unit = configparser.ConfigParser(interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.read_string(text)
+    service = unit["Service"]
+    known = {doc.name for doc in describe_settings()}
+    assert {word.partition("=")[0] for word in service["Environment"].split()} <= known
+    assert int(service["TimeoutStopSec"]) >= 20
+    assert service["StateDirectory"] == "modelwatch"
+
+
+@pytest.mark.parametrize("values", VALUES, ids=lambda text: text.splitlines()[0])
+def test_values_that_are_shown_are_taken(helm: Helm, crd_schemas: Path, tmp_path: Path, values: str) -> None:
+    path = tmp_path / "values.yaml"
+    path.write_text(values)
+    documents = helm.objects("default", "--values", path)
+    assert problems(documents, made_elsewhere={"modelwatch-database", "modelwatch-channels"}) == []
+    assert [text for each in documents for text in schema_problems(each, "1.34", crd_schemas)] == []
+
+
+def test_the_values_of_all_chapters_are_among_them() -> None:
+    assert [next(iter(yaml.safe_load(text))) for text in VALUES] == [
+        "networkPolicy",
+        "ingress",
+        "secrets",
+        "tolerations",
+    ]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [line for text in BASH for line in commands(text) if re.match(r"helm (install|upgrade).* charts/modelwatch", line)],
+    ids=lambda line: line.split()[1],
+)
+def test_helm_takes_the_options_that_are_shown(helm: Helm, command: str) -> None:
+    words = shlex.split(command)[2:]
+    options = [
+        word for word in words if word not in {"--install", "--create-namespace", "modelwatch", "charts/modelwatch"}
+    ]
+    documents = parsed(helm.template("default", *options))
+    assert of_kind(documents, "Deployment")
+    assert problems(documents, made_elsewhere={"modelwatch-database", "modelwatch-postgresql"}) == []
+
+
+def test_the_overlay_changes_image_and_settings(kubectl: Path, repository: Path, tmp_path: Path) -> None:
+    [text] = [text for text in YAML if "images:" in text]
+    [resource] = yaml.safe_load(text)["resources"]
+    shutil.copytree(repository / "k8s", tmp_path / resource)
+    (tmp_path / "kustomization.yaml").write_text(text)
+    result = subprocess.run([kubectl, "kustomize", tmp_path], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    documents = parsed(result.stdout)
+    [deployment] = of_kind(documents, "Deployment")
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == "registry.example.org/ml/modelwatch:0.1.0"
+    [config] = [each for each in of_kind(documents, "ConfigMap") if "PORT" in each["data"]]
+    assert config["data"]["LOOKBACKS"] == "24h,7d"
+
+
+def test_a_sqlite_store_is_backed_up_while_it_is_written_to_and_restored(tmp_path: Path) -> None:
+    command = block("VACUUM INTO").replace("python3", shlex.quote(shutil.which("python3") or "python3"))
+    with LiveService(tmp_path / "modelwatch-data") as service:
+        predict(service, 70)
+        run(command, tmp_path)
+        predict(service, 90)
+        assert stored(service) == 90
+    restored = tmp_path / "restored"
+    restored.mkdir()
+    shutil.copy(tmp_path / "backup.db", restored / "modelwatch.db")
+    with LiveService(restored) as service:
+        assert stored(service) == 70
+        predict(service, 90)
+        assert stored(service) == 90
+
+
+def test_postgresql_is_backed_up_while_it_is_written_to_and_restored(postgres: Cluster, tmp_path: Path) -> None:
+    with postgres.database() as url, LiveService(tmp_path / "data", DATABASE_URL=url) as service:
+        predict(service, 70)
+        environment = {
+            "PATH": f"{programs()}{os.pathsep}{os.environ['PATH']}",
+            "DATABASE_URL": url,
+            "ADMIN_URL": postgres.url(),
+            "RESTORED_URL": postgres.url("modelwatch_restored"),
+        }
+        try:
+            run(block("pg_restore"), tmp_path, **environment)
+            predict(service, 90)
+            service.stop()
+            with LiveService(tmp_path / "again", DATABASE_URL=environment["RESTORED_URL"]) as again:
+                assert stored(again) == 70
+                predict(again, 90)
+                assert stored(again) == 90
+        finally:
+            postgres.execute("DROP DATABASE IF EXISTS modelwatch_restored WITH (FORCE)")
+
+
+def test_every_command_is_run_or_known_to_need_more_than_this_machine() -> None:
+    run_here = ("printf", "python3", "pg_dump", "createdb", "pg_restore", "helm install modelwatch", "helm upgrade")
+    for line in (line for text in BASH for line in commands(text)):
+        assert line.startswith(run_here) or ELSEWHERE.match(line), f"neither run nor known: {line}"
+
+
+def test_what_the_commands_name_is_there(repository: Path) -> None:
+    paths = re.findall(r"(?:-f|-k) ((?:k8s|deploy)[\w./-]*)|`((?:k8s|deploy|charts|dashboards)/[\w./-]+)`", TEXT)
+    assert len(paths) > 4
+    for path in (first or second for first, second in paths):
+        assert (repository / path).exists(), path
