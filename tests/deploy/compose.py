@@ -34,7 +34,8 @@ def problems(document: dict[str, Any], folder: Path) -> Iterator[str]:
 
 def _secrets(name: str, variable: str, value: object) -> Iterator[str]:
     credentials = re.search(r"://[^:/]+:([^@]+)@", str(value or ""))
-    secret = credentials[1] if credentials else value if SECRET_NAME.search(variable) else None
+    named = SECRET_NAME.search(variable) and not variable.endswith("_REQUIRED")
+    secret = credentials[1] if credentials else value if named else None
     if isinstance(secret, str) and not REQUIRED.fullmatch(secret):
         yield f"{name}: {variable} has a value of its own, which everybody can read"
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ import pytest
 from tests.conftest import REPOSITORY
 from tests.support.doubles import eventually
 from tests.support.live_service import free_port
+from tests.support.programs import installed
 
 FILE = REPOSITORY / "Dockerfile"
 WANTED = "MODELWATCH_IMAGE"
@@ -98,17 +101,21 @@ class Image:
 
 
 @pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
-    """Built once for all. MODELWATCH_IMAGE may name a folder, which keeps the base of the image for the next run."""
+def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
+    """Built once for all. MODELWATCH_IMAGE may name a folder, which keeps what was built for the next run."""
     wanted = os.environ.get(WANTED, "")
     if not wanted:
         pytest.skip(f"building the image takes minutes: `make image`, or set {WANTED}=1")
+    for tool in ("buildah", "debootstrap"):
+        installed(tool, tool)
     folder = Path(wanted) if "/" in wanted else tmp_path_factory.mktemp("image")
     command = [REPOSITORY / "scripts" / "image.sh", folder]
     built = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     assert built.returncode == 0
     config = json.loads((folder / "image.json").read_text())["Docker"]["config"]
-    return Image(Path(built.stdout.splitlines()[-1]), config)
+    yield Image(Path(built.stdout.splitlines()[-1]), config)
+    if "/" not in wanted:
+        shutil.rmtree(folder)  # gigabytes
 
 
 @pytest.mark.timeout(1200)
