@@ -18,11 +18,15 @@ _decode = msgspec.json.Decoder(_Written).decode
 
 @dataclass(frozen=True)
 class Policy:
-    """What becomes of each feature in the rows of a model. text: how a row says by which policy it was stored."""
+    """What becomes of each feature in the rows of a model.
+
+    text: how a row says by which policy it was stored. keeps_all: whether rows hold everything as it came.
+    """
 
     default: Treatment = "keep"
     features: Mapping[str, Treatment] = field(default_factory=dict)
     text: str = field(init=False, default="")
+    keeps_all: bool = field(init=False, default=True)
 
     def __post_init__(self) -> None:
         by_treatment: dict[Treatment, list[str]] = {}
@@ -30,6 +34,7 @@ class Policy:
             if self.features[name] != self.default:
                 by_treatment.setdefault(self.features[name], []).append(name)
         object.__setattr__(self, "text", _encode((self.default, by_treatment)).decode())
+        object.__setattr__(self, "keeps_all", self.default == "keep" and not by_treatment)
 
     def treatment(self, feature: str) -> Treatment:
         """What becomes of the feature's values.
@@ -38,11 +43,6 @@ class Policy:
         'encrypt'
         """
         return self.features.get(feature, self.default)
-
-    @property
-    def keeps_all(self) -> bool:
-        """Whether rows hold everything as it came."""
-        return self.default == "keep" and all(treatment == "keep" for treatment in self.features.values())
 
     @property
     def needs_key(self) -> bool:

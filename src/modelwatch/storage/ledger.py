@@ -243,8 +243,14 @@ class Ledger:
             for event, texts in zip(events, segments, strict=True)
         ]
         rows.sort(key=lambda row: (row["day"], row["model"], row["prediction_id"]))
-        inserted = connection.execute(self._statements.insert_predictions, rows)
-        return dict.fromkeys(inserted, True)
+        # Rows without protected features have fewer columns: nulls in their place would cost each of them.
+        open_rows = [row for row in rows if "protected" not in row]
+        protected_rows = [row for row in rows if "protected" in row]
+        inserted: dict[tuple[int, str, str], bool] = {}
+        for some in (open_rows, protected_rows):
+            if some:
+                inserted.update(dict.fromkeys(connection.execute(self._statements.insert_predictions, some), True))
+        return inserted
 
     def _register_streams(self, connection: Connection, increments: Sequence[Increment]) -> None:
         unknown = sorted({_stream(increment.key) for increment in increments} - self._streams)

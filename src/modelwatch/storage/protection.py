@@ -107,9 +107,12 @@ class Protection:
         return CategoricalBinning(tuple(names), rare)
 
     def columns(self, event: Prediction, policy: Policy) -> dict[str, Any]:
-        """The columns of a row that hold the event's features. Raises ProtectionUnavailable without a needed key."""
+        """The columns of a row that hold the event's features. Of a row that keeps all, the null ones are left out.
+
+        Raises ProtectionUnavailable without a needed key.
+        """
         if policy.keeps_all:
-            return {"features": _encode(event.features), "protected": None, "key_id": None}
+            return {"features": _encode(event.features)}
         if policy == NOTHING:
             return {"features": None, "protected": _pack(Protected(policy.text)), "key_id": None}
         if policy.needs_key and not self.keyring:

@@ -47,7 +47,7 @@ def to_row(
     Raises ProtectionUnavailable when a needed key is missing.
     """
     probability = event.probability
-    return {
+    row = {
         "day": event.timestamp // MICROSECONDS_PER_DAY,
         "model": event.model_name,
         "prediction_id": event.prediction_id,
@@ -59,9 +59,10 @@ def to_row(
         "latency_ms": event.latency_ms,
         "prediction": _encode(event.prediction).decode(),
         "probability": None if probability is None else _encode(probability).decode(),
-        **protection.columns(event, policy),
         "segments": _encode(segments).decode() if segments else None,
     }
+    row.update(protection.columns(event, policy))
+    return row
 
 
 def encode_scalar(value: Scalar) -> str:
