@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select, text
 
 from modelwatch.storage import Store, fold, seal_writers, tables
 from tests.support.events import NOON, Clock, event, open_ledger, stored_and_counted
@@ -52,3 +55,23 @@ def test_writers_of_lost_processes_are_sealed_when_they_are_old(store: Store) ->
     ledger.commit([event("a")])
     assert seal_writers(store, opened_before=NOON) == []
     assert seal_writers(store, opened_before=NOON + 1) == [ledger.writer]
+
+
+def test_slots_that_go_while_folding_waits_are_not_folded(store: Store) -> None:
+    """As when their day is carried over into another generation meanwhile."""
+    ledger = open_ledger(store)
+    ledger.commit([event("a")])
+    ledger.close()
+    with ThreadPoolExecutor(1) as pool:
+        with store.write() as connection:
+            store.exclusive(connection, "fold:m")
+            folding = pool.submit(fold, store, ledger.writer)
+            if not store.is_sqlite:
+                waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+                deadline = time.monotonic() + 20
+                while not connection.execute(waiting).scalar():
+                    assert time.monotonic() < deadline, "the other never waited"
+                    time.sleep(0.01)
+            connection.execute(delete(tables.profile))
+        assert folding.result(20) == 0
+    assert writers_of_profiles(store) == []

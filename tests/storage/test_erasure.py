@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 import uuid
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,8 @@ from modelwatch.storage import (
 from modelwatch.storage.audit import audit_page
 from tests.support.events import ALWAYS, NOON, event, open_ledger, stored_and_counted
 from tests.support.labels import BINARY, joined, label, set_layout, summed_outcomes
-from tests.support.privacy import KEY, protected_store, set_privacy, with_keys
+from tests.support.privacy import KEY, opened_again, set_privacy, with_keys
+from tests.support.stores import ENGINES, FreshStores
 
 X, C = Subject("feature", "x"), Subject("feature", "c")
 DAY = 86_400_000_000
@@ -47,11 +47,12 @@ def new_id() -> str:
     return uuid.uuid4().hex
 
 
+both_engines = pytest.mark.both_engines
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = protected_store(tmp_path)
-    yield store
-    store.close()
+def store(store: Store) -> Store:
+    return with_keys(store, KEY)
 
 
 def erased(store: Store, identity: str, **options: Any) -> Erased:
@@ -90,6 +91,7 @@ def expected(store: Store, events: list[Prediction]) -> dict[str, tuple[int, lis
     return found
 
 
+@both_engines
 def test_nothing_is_left_of_an_erased_prediction(store: Store) -> None:
     set_reference(store)
     set_layout(store, BINARY)
@@ -105,6 +107,7 @@ def test_nothing_is_left_of_an_erased_prediction(store: Store) -> None:
         assert connection.execute(select(tables.label.c.prediction_id)).scalars().all() == ["stays"]
 
 
+@both_engines
 def test_erasing_again_finds_nothing(store: Store) -> None:
     open_ledger(store).commit([event("a")])
     erased(store, "a")
@@ -116,6 +119,7 @@ def test_erasing_again_finds_nothing(store: Store) -> None:
     assert stored_and_counted(store) == (0, 0)
 
 
+@both_engines
 def test_the_same_id_sent_again_counts_as_new(store: Store) -> None:
     ledger = open_ledger(store)
     ledger.commit([event("a")])
@@ -124,6 +128,7 @@ def test_the_same_id_sent_again_counts_as_new(store: Store) -> None:
     assert stored_and_counted(store) == (1, 1)
 
 
+@both_engines
 def test_a_waiting_label_is_erased(store: Store) -> None:
     ledger = open_ledger(store)
     ledger.commit([event("other")], [label("a")])
@@ -131,6 +136,7 @@ def test_a_waiting_label_is_erased(store: Store) -> None:
     assert ledger.commit([event("a")], [label("a")]).labels == ["accepted"]
 
 
+@both_engines
 def test_an_id_of_several_days_goes_from_all_of_them_or_from_one(store: Store) -> None:
     set_layout(store, BINARY)
     ledger = open_ledger(store)
@@ -155,6 +161,7 @@ def test_repeats_of_an_erased_prediction_stay_counted(store: Store) -> None:
         assert connection.execute(select(func.sum(tables.profile.c.duplicates))).scalar() == 1
 
 
+@both_engines
 class TestWhatIsNotStored:
     def test_refuses_to_erase_inexactly_and_does_so_when_told_to(self, store: Store) -> None:
         set_reference(store)
@@ -226,13 +233,14 @@ def test_no_byte_of_an_erased_value_is_left_in_the_files(store: Store, tmp_path:
         assert not [canary for canary in CANARIES if canary in content], path.name
 
 
+@both_engines
 def test_erasing_while_others_store_label_fold_and_set_references_is_exact(store: Store) -> None:
     set_layout(store, BINARY)
     set_reference(store)
     stop = threading.Event()
 
     def others(number: int) -> None:
-        own = with_keys(Store(store.url.render_as_string(hide_password=False)), KEY)
+        own = opened_again(store, KEY)
         ledger = open_ledger(own, prefix=f"w{number}-{uuid.uuid4().hex[:6]}")
         turn = 0
         while not stop.is_set():
@@ -292,12 +300,18 @@ step = st.one_of(
 )
 
 
-@settings(max_examples=40)
+@pytest.mark.parametrize("kind_of_store", ENGINES)
+@settings(max_examples=30)
 @given(st.lists(step, max_size=14))
 def test_after_any_history_the_counts_are_those_of_what_is_left(
-    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[Any, ...]]
+    fresh_stores: FreshStores, kind_of_store: str, steps: list[tuple[Any, ...]]
 ) -> None:
-    store = protected_store(tmp_path_factory.mktemp("erase"))
+    with fresh_stores.open(kind_of_store) as store:
+        play(with_keys(store, KEY), steps)
+
+
+def play(store: Store, steps: list[tuple[Any, ...]]) -> None:
+    """Does the steps and compares what is counted with what must be."""
     ledger = open_ledger(store)
     events: dict[str, Prediction] = {}
     labels: list[GroundTruth] = []
@@ -344,4 +358,3 @@ def test_after_any_history_the_counts_are_those_of_what_is_left(
     assert profiles(store) == expected(store, list(events.values()))
     assert summed_outcomes(store) == joined(store, events.values(), labels)
     assert stored_and_counted(store) == (len(events), len(events))
-    store.close()

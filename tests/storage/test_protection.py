@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -30,18 +29,19 @@ from modelwatch.storage import (
     sum_windows,
     tables,
 )
-from tests.support.events import ALWAYS, NOON, event, open_ledger, open_store
-from tests.support.privacy import key, protected_store, secret_bytes, set_privacy, with_keys
+from tests.support.events import ALWAYS, NOON, event, open_ledger
+from tests.support.privacy import KEY, key, opened_again, secret_bytes, set_privacy, with_keys
 
 X, C = Subject("feature", "x"), Subject("feature", "c")
 DAY = NOON // 86_400_000_000
 
 
+pytestmark = pytest.mark.both_engines
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = protected_store(tmp_path)
-    yield store
-    store.close()
+def store(store: Store) -> Store:
+    return with_keys(store, KEY)
 
 
 def set_reference(store: Store, numbers: Sequence[Scalar] = (), categories: Sequence[Scalar] = ()) -> None:
@@ -217,15 +217,15 @@ def test_recent_rows_name_protected_features_without_their_values(store: Store) 
 
 class TestKeys:
     def test_without_a_key_nothing_is_stored_that_needs_one(self, store: Store) -> None:
-        keyless = open_store_again(store)
+        keyless = opened_again(store)
         set_privacy(keyless, features={"c": "encrypt"})
         with pytest.raises(ProtectionUnavailable, match="'m'"):
             open_ledger(keyless).commit([event("1", {"c": "canary"})])
         assert rows(store) == []
         keyless.close()
 
-    def test_the_start_fails_without_the_key_that_a_monitor_needs(self, tmp_path: Path) -> None:
-        store = open_store(tmp_path / "keyless")
+    def test_the_start_fails_without_the_key_that_a_monitor_needs(self, store_url: str) -> None:
+        store = Store(store_url)
         set_privacy(store, features={"c": "hash"})
         with pytest.raises(SettingsError, match=r"monitor of 'm'.*ENCRYPTION_KEY is not set"):
             with_keys(store)
@@ -252,10 +252,6 @@ class TestKeys:
             connection.execute(update(table).where(table.c.prediction_id == "2").values(protected=taken))
         with store.read() as connection, pytest.raises(TamperedValue):
             first_events(connection, "m", [DAY], 10, store.protection)
-
-
-def open_store_again(store: Store) -> Store:
-    return Store(store.url.render_as_string(hide_password=False))
 
 
 def test_numbers_keep_their_cells_as_statistics(store: Store) -> None:

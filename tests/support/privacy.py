@@ -33,8 +33,15 @@ def with_keys(store: Store, *keys: str) -> Store:
 
 
 def protected_store(folder: Path, *keys: str) -> Store:
-    """A fresh store with keys."""
+    """A fresh store with keys, on SQLite."""
+    folder.mkdir(exist_ok=True)
     return with_keys(open_store(folder), *(keys or (KEY,)))
+
+
+def opened_again(store: Store, *keys: str) -> Store:
+    """The same store as another process has it, with keys or without."""
+    again = Store(store.url.render_as_string(hide_password=False))
+    return with_keys(again, *keys) if keys else again
 
 
 def set_privacy(into: Store, model: str = "m", /, **privacy: Any) -> None:

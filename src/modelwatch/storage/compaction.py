@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, Delete, bindparam, delete, select, update
+from sqlalchemy import Connection, Delete, Row, bindparam, delete, select, update
 
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.storage import tables
@@ -52,11 +53,15 @@ def _fold_some(connection: Connection, store: Store, writer: str) -> int:
 
 def _fold_kind(connection: Connection, store: Store, writer: str, kind: SlotTable[S]) -> int:
     table = kind.table
-    rows = connection.execute(select(table).where(table.c.writer == writer).limit(ROWS_PER_TRANSACTION)).all()
-    if not rows:
-        return 0
-    for model in sorted({row.model for row in rows}):
+    rows: Sequence[Row[Any]] = ()
+    while not rows:
+        model = connection.execute(select(table.c.model).where(table.c.writer == writer).limit(1)).scalar()
+        if model is None:
+            return 0
         store.exclusive(connection, f"fold:{model}")
+        # Read only now: who had the lock before may have carried these slots over into another generation.
+        of_model = select(table).where(table.c.writer == writer, table.c.model == model)
+        rows = connection.execute(of_model.limit(ROWS_PER_TRANSACTION)).all()
     slots = {key_of(row): kind.kind.of_row(row) for row in rows}
     add_to_folded(connection, store, slots, kind)
     ManyRows(store, _one_slot(kind)).run(
