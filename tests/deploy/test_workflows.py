@@ -40,6 +40,13 @@ def test_its_tasks_are_in_the_makefile(path: Path, repository: Path) -> None:
     assert set(re.findall(r"make ([a-z0-9]+)", path.read_text())) <= tasks
 
 
+def test_the_updates_of_dependencies_satisfy_their_schema(repository: Path) -> None:
+    path = repository / ".github" / "dependabot.yml"
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.dependabot", path]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout
+
+
 @pytest.mark.parametrize(
     ("good", "broken"),
     [
