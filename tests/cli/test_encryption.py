@@ -45,6 +45,8 @@ def test_serve_does_not_start_without_a_key_that_the_store_was_used_with(run_cli
     done = run_cli("serve", "--port", 0, ENCRYPTION_KEY=key(2))
     assert done.returncode == 2
     assert used in done.stderr
+    looked = json.loads(run_cli("doctor", "--json", ENCRYPTION_KEY=key(2)).stdout)
+    assert used in str(looked)
 
 
 def test_rotating_says_which_key_can_go(run_cli: RunCli, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from modelwatch.errors import ProtectionUnavailable, SettingsError
 from modelwatch.events import Prediction
@@ -77,6 +77,21 @@ def test_what_a_process_with_the_old_key_writes_later_is_found(store: Store) -> 
     assert rotate(store).rows == 2
     with_keys(store, key(2))
     late.close()
+
+
+@pytest.mark.both_engines
+def test_a_value_that_does_not_decrypt_is_dropped_and_said(store: Store) -> None:
+    fill(store, 3)
+    table = tables.prediction
+    with store.write() as connection:
+        taken = select(table.c.protected).where(table.c.prediction_id == "p1").scalar_subquery()
+        connection.execute(update(table).where(table.c.prediction_id == "p2").values(protected=taken))
+    with_keys(store, key(2), key(1))
+    done = rotate(store)
+    assert (done.rows, done.unreadable, len(done.retired)) == (3, 1, 1)
+    with store.read() as connection:
+        rows = first_events(connection, "m", [DAY], 10, store.protection)
+    assert [row.form("iban") for row in rows] == ["clear", "clear", "none"]
 
 
 def test_without_a_key_there_is_nothing_to_rotate_to(store: Store) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sqlalchemy import inspect, text
+from sqlalchemy import insert, inspect, text
+from sqlalchemy.exc import IntegrityError
 
 from modelwatch.stats import Profile, numeric_binning
 from modelwatch.storage import (
@@ -90,3 +91,13 @@ def test_a_read_sees_one_snapshot(store: Store) -> None:
         assert connection.execute(count).scalar() == 1
         ledger.commit([event("b")])
         assert connection.execute(count).scalar() == 1
+
+
+@pytest.mark.both_engines
+def test_an_error_of_the_store_does_not_show_what_a_statement_was_given(store: Store) -> None:
+    row = {"id": "same", "host": "canary", "opened_at": 1, "sealed": False}
+    with store.write() as connection:
+        connection.execute(insert(tables.writer), [row])
+    with store.write() as connection, pytest.raises(IntegrityError) as caught:
+        connection.execute(insert(tables.writer), [row])
+    assert "canary" not in str(caught.value)

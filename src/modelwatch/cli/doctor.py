@@ -145,7 +145,10 @@ def _store(settings: Settings) -> Iterator[Finding]:
             yield Finding("store", "ok", f"{url} answers in {(time.perf_counter() - began) * 1_000:.1f} ms")
             if not is_sqlite:
                 yield _postgresql(store)
-            yield _schema(schema_version(store), newest_version())
+            schema = schema_version(store)
+            yield _schema(schema, newest_version())
+            if schema == newest_version():
+                yield _keys(store, settings)
         finally:
             store.close()
     except StoreUnavailable as error:
@@ -160,6 +163,21 @@ def _postgresql(store: Store) -> Finding:
     old = version < OLDEST_POSTGRESQL
     detail = ".".join(map(str, version)) + ("; 15 or newer is needed" if old else "")
     return Finding("PostgreSQL", "failed" if old else "ok", detail)
+
+
+def _keys(store: Store, settings: Settings) -> Finding:
+    from modelwatch.errors import SettingsError
+    from modelwatch.privacy import Keyring
+    from modelwatch.storage import check_keys
+
+    try:
+        check_keys(store, Keyring(settings.encryption_key))
+    except SettingsError as error:
+        return Finding("keys", "failed", str(error))
+    number = len(settings.encryption_key)
+    return Finding(
+        "keys", "ok", f"{number} in ENCRYPTION_KEY, and all that the store needs" if number else "none needed"
+    )
 
 
 def _schema(present: str | None, newest: str) -> Finding:

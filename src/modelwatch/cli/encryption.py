@@ -46,11 +46,21 @@ def rotate(database_url: str | None, as_json: bool) -> int:
     finally:
         store.close()
     if as_json:
-        give_json({"rows": done.rows, "writing": writing, "retired": list(done.retired), "in_use": kept})
+        give_json(
+            {
+                "rows": done.rows,
+                "unreadable": done.unreadable,
+                "writing": writing,
+                "retired": list(done.retired),
+                "in_use": kept,
+            }
+        )
     else:
         say(f"{done.rows:,} rows are encrypted anew, with the key {writing}")
         for identity in done.retired:
             say(f"  nothing needs the key {identity} any more: take it out of ENCRYPTION_KEY")
+    if done.unreadable:
+        tell(f"{done.unreadable:,} values did not decrypt, because they were changed, and are dropped.")
     for identity in kept:
         tell(
             f"The key {identity} still encrypts: a process has it first in ENCRYPTION_KEY. Rotate again once none has."

@@ -44,6 +44,10 @@ class Policy:
         """
         return self.features.get(feature, self.default)
 
+    def dropping(self, feature: str) -> Policy:
+        """The same, but of this feature nothing is kept."""
+        return Policy(self.default, {**self.features, feature: "drop"})
+
     @property
     def needs_key(self) -> bool:
         """Whether nothing can be stored without a key."""

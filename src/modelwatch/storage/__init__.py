@@ -4,7 +4,7 @@ from modelwatch.storage.compaction import fold, seal_writers
 from modelwatch.storage.counting import Increment
 from modelwatch.storage.engine import Store
 from modelwatch.storage.erasure import Erased, erase
-from modelwatch.storage.keys import keys_in_use, open_protection
+from modelwatch.storage.keys import check_keys, keys_in_use, open_protection
 from modelwatch.storage.labels import LabelStatus
 from modelwatch.storage.layouts import (
     CALLS,
@@ -148,6 +148,7 @@ __all__ = [
     "all_references",
     "all_streams",
     "carry_over",
+    "check_keys",
     "count_streams",
     "days_with_data",
     "delays_by_window",

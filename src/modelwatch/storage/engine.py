@@ -45,6 +45,8 @@ class Store:
         else:
             self.engine = create_engine(
                 url,
+                # An error is logged; what a statement was given may be personal.
+                hide_parameters=True,
                 pool_pre_ping=True,
                 pool_size=5,
                 max_overflow=10,
@@ -173,7 +175,8 @@ def _first_line(error: BaseException) -> str:
 
 
 def _sqlite_engine(url: str) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_SECONDS, "check_same_thread": False})
+    arguments = {"timeout": SQLITE_BUSY_SECONDS, "check_same_thread": False}
+    engine = create_engine(url, hide_parameters=True, connect_args=arguments)
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, select
 
-from modelwatch.errors import Conflict, ProtectionUnavailable, StoreUnavailable, TamperedValue, UnknownResource, excerpt
+from modelwatch.errors import Conflict, ProtectionUnavailable, StoreUnavailable, UnknownResource, excerpt
 from modelwatch.storage import tables
 from modelwatch.storage.audit import AuditEntry, append_audit
 from modelwatch.storage.compaction import add_to_folded
@@ -169,7 +169,7 @@ def _profile_of(
     event = event_of(row)
     try:
         stored, readable = protection.stored(event, row.features, row.protected), True
-    except (ProtectionUnavailable, TamperedValue):
+    except ProtectionUnavailable:
         stored, readable = StoredPrediction(event, None), False
     before = read_layouts(connection, model, row.generation).of(row.version)
     countable = [

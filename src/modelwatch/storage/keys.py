@@ -21,6 +21,29 @@ HASHING = "hashing"
 SECRET_BYTES = 32
 
 
+def check_keys(store: Store, keyring: Keyring) -> None:
+    """Raises SettingsError when the store holds values of keys that are not here, or monitors ask for a key and there
+    is none."""
+    with store.read() as connection:
+        missing = sorted(keys_in_use(connection) - set(keyring.ids))
+        table = tables.model
+        said = connection.execute(
+            select(table.c.name, table.c.privacy).where(table.c.privacy.is_not(None)).order_by(table.c.name)
+        ).all()
+    if missing:
+        raise SettingsError(
+            f"The store holds values that are encrypted with {_named(missing)}, which ENCRYPTION_KEY does not have."
+            " Add it (after the key that is to write), or what is encrypted with it can't be read."
+        )
+    keyless = Protection()
+    asking = next((row.name for row in said if keyless.policy(row.privacy).needs_key), None)
+    if asking is not None and not keyring:
+        raise SettingsError(
+            f"The monitor of {asking!r} hashes or encrypts features, and ENCRYPTION_KEY is not set."
+            " `modelwatch encryption-key new` makes a key."
+        )
+
+
 def open_protection(
     store: Store,
     keyring: Keyring,
@@ -31,35 +54,13 @@ def open_protection(
 ) -> Protection:
     """What values of this store are protected with. Notes the writing key, and makes the store's secret if need be.
 
-    Raises SettingsError when the store holds values of keys that are not here, or monitors ask for a key and there is
-    none.
+    Raises SettingsError as `check_keys` does.
     """
-    with store.read() as connection:
-        known = keys_in_use(connection)
-        keyless = Protection(default_store=default_store)
-        asking = [
-            row.name
-            for row in connection.execute(
-                select(tables.model.c.name, tables.model.c.privacy)
-                .where(tables.model.c.privacy.is_not(None))
-                .order_by(tables.model.c.name)
-            )
-            if keyless.policy(row.privacy).needs_key
-        ]
-        sealed = _sealed_secret(connection)
-    missing = sorted(known - set(keyring.ids))
-    if missing:
-        raise SettingsError(
-            f"The store holds values that are encrypted with {_named(missing)}, which ENCRYPTION_KEY does not have."
-            " Add it (after the key that is to write), or what is encrypted with it can't be read."
-        )
+    check_keys(store, keyring)
     if not keyring:
-        if asking:
-            raise SettingsError(
-                f"The monitor of {asking[0]!r} hashes or encrypts features, and ENCRYPTION_KEY is not set."
-                " `modelwatch encryption-key new` makes a key."
-            )
-        return keyless
+        return Protection(default_store=default_store)
+    with store.read() as connection:
+        sealed, known = _sealed_secret(connection), keys_in_use(connection)
     if sealed is None or keyring.writing_id not in known:
         with store.write() as connection:
             connection.execute(

@@ -6,6 +6,7 @@ every feature as it came; one whose `features` are null holds none.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,12 +16,14 @@ import msgspec
 
 from modelwatch.config.monitor_values import Storing
 from modelwatch.config.monitors import PrivacyConfig
-from modelwatch.errors import ProtectionUnavailable
+from modelwatch.errors import ProtectionUnavailable, TamperedValue
 from modelwatch.events import Prediction, Scalar
 from modelwatch.privacy import KEEP_ALL, NOTHING, Hasher, Keyring, Policy, policy_from, policy_of
 from modelwatch.stats import CategoricalBinning
 
 Form = Literal["clear", "hash", "none"]
+
+log = logging.getLogger(__name__)
 
 _encode = msgspec.json.Encoder().encode
 _pack = msgspec.msgpack.Encoder().encode
@@ -145,16 +148,24 @@ class Protection:
         return self.keyring.decrypt(sealed, f"{day} {model}", model, str(day), prediction_id, feature)
 
     def stored(self, event: Prediction, features: bytes | None, protected: bytes | None) -> StoredPrediction:
-        """What a row holds. event: of the row, without features. Raises ProtectionUnavailable or TamperedValue."""
+        """What a row holds. event: of the row, without features. Raises ProtectionUnavailable when a key is not here.
+
+        A ciphertext that was changed or moved here counts as not stored: one bad value must not end the watch.
+        """
         if features is None:
             return StoredPrediction(event, None)
         values = decode_features(features)
         if protected is None:
             return StoredPrediction(msgspec.structs.replace(event, features=values), KEEP_ALL)
         content = unpack(protected)
+        policy = policy_from(content.policy)
         for name, sealed in content.encrypted.items():
-            values[name] = _decode_value(self.unseal(sealed, *_row_of(event), name))
-        return StoredPrediction(msgspec.structs.replace(event, features=values), policy_from(content.policy))
+            try:
+                values[name] = _decode_value(self.unseal(sealed, *_row_of(event), name))
+            except TamperedValue:
+                log.warning("A stored value of the feature %r of %r does not decrypt: left out", name, event.model_name)
+                policy = policy.dropping(name)
+        return StoredPrediction(msgspec.structs.replace(event, features=values), policy)
 
 
 def unpack(protected: bytes) -> Protected:

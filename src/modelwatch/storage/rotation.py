@@ -11,20 +11,25 @@ from dataclasses import dataclass
 
 from sqlalchemy import bindparam, delete, exists, select, update
 
-from modelwatch.errors import ProtectionUnavailable
+from modelwatch.errors import ProtectionUnavailable, TamperedValue
+from modelwatch.privacy import policy_from
 from modelwatch.storage import tables
 from modelwatch.storage.engine import Store
 from modelwatch.storage.keys import HASHING, keys_in_use, open_secret, seal_secret
-from modelwatch.storage.protection import pack, unpack
+from modelwatch.storage.protection import Protected, Protection, pack, unpack
 
 ROWS_A_TRANSACTION = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Rotated:
-    """rows: encrypted again. retired: the keys that nothing in the store needs any more."""
+    """rows: encrypted again. unreadable: values that did not decrypt and were dropped.
+
+    retired: the keys that nothing in the store needs any more.
+    """
 
     rows: int
+    unreadable: int
     retired: tuple[str, ...]
 
 
@@ -38,20 +43,20 @@ def rotate(store: Store, observed: Callable[[int], None] = lambda rows: None) ->
         raise ProtectionUnavailable("ENCRYPTION_KEY is not set: there is nothing to rotate to.")
     with store.read() as connection:
         others = sorted(keys_in_use(connection) - {keyring.writing_id})
-    rows = 0
+    rows = unreadable = 0
     for old in others:
-        for rewritten in _rewritten(store, old):
-            rows += rewritten
+        for rewritten, dropped in _rewritten(store, old):
+            rows, unreadable = rows + rewritten, unreadable + dropped
             observed(rows)
     _reseal_secret(store)
     retired = tuple(old for old in others if _retire(store, old))
     if rows:
         store.empty_log()
-    return Rotated(rows, retired)
+    return Rotated(rows, unreadable, retired)
 
 
-def _rewritten(store: Store, old: str) -> Iterator[int]:
-    """How many rows each transaction has changed, until none has a ciphertext of this key."""
+def _rewritten(store: Store, old: str) -> Iterator[tuple[int, int]]:
+    """How many rows each transaction has changed and values it has dropped, until none is under this key."""
     table, keyring = tables.prediction, store.protection.keyring
     change = (
         update(table)
@@ -69,18 +74,26 @@ def _rewritten(store: Store, old: str) -> Iterator[int]:
             rows = connection.execute(select(*columns).where(table.c.key_id == old).limit(ROWS_A_TRANSACTION)).all()
         if not rows:
             return
-        changes = []
-        for day, model, identity, protected in rows:
-            content = unpack(protected)
-            sealed = {}
-            for name, value in content.encrypted.items():
-                place = (model, day, identity, name)
-                sealed[name] = store.protection.seal(store.protection.unseal(value, *place), *place)
-            after = pack(type(content)(content.policy, sealed))
-            changes.append({"of_day": day, "of_model": model, "of_id": identity, "before": protected, "after": after})
+        changes, dropped = [], 0
+        for day, model, identity, before in rows:
+            after, bad = _again(store.protection, before, (model, day, identity))
+            dropped += bad
+            changes.append({"of_day": day, "of_model": model, "of_id": identity, "before": before, "after": after})
         with store.write() as connection, store.without_remnants(connection):
             connection.execute(change, changes)
-        yield len(changes)
+        yield len(changes), dropped
+
+
+def _again(protection: Protection, before: bytes, row: tuple[str, int, str]) -> tuple[bytes, int]:
+    """What a row holds, encrypted with the writing key, and how many values of it did not decrypt and are dropped."""
+    content = unpack(before)
+    policy, sealed = policy_from(content.policy), {}
+    for name, value in content.encrypted.items():
+        try:
+            sealed[name] = protection.seal(protection.unseal(value, *row, name), *row, name)
+        except TamperedValue:
+            policy = policy.dropping(name)
+    return pack(Protected(policy.text, sealed)), len(content.encrypted) - len(sealed)
 
 
 def _reseal_secret(store: Store) -> None:

@@ -71,7 +71,7 @@ def encode_scalar(value: Scalar) -> str:
 
 
 def from_row(row: Row[Any], protection: Protection) -> StoredPrediction:
-    """The event of a prediction row. Raises ProtectionUnavailable or TamperedValue when it can't be read."""
+    """The event of a prediction row. Raises ProtectionUnavailable when a key is not here."""
     return protection.stored(event_of(row), row.features, row.protected)
 
 
