@@ -144,6 +144,7 @@ def build_service(settings: Settings) -> ASGIApp:
         channels=tuple(channels),
         check_interval=settings.drift_check_interval,
         url=settings.reached_at,
+        max_feature_series=settings.metrics_max_feature_series,
     )
     ledger = Ledger(
         store,

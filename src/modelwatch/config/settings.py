@@ -249,6 +249,13 @@ class Settings(BaseModel):
     metrics_max_features: int = _setting(
         100, "Features of a model that get their own series in /metrics, worst first.", "20", ge=0, le=100_000
     )
+    metrics_max_feature_series: int = _setting(
+        50_000,
+        "Series that the features of all models may have in /metrics; with many models, fewer features of each.",
+        "200000",
+        ge=0,
+        le=10_000_000,
+    )
 
     _warnings: tuple[str, ...] = PrivateAttr(default=())
 

@@ -26,7 +26,7 @@ class Exposition:
     With several workers on a host, PROMETHEUS_MULTIPROC_DIR names a directory that they share and that was empty when
     the first one started. It must be set before prometheus_client is imported; raises SettingsError otherwise.
     channels: names of those that are configured. check_interval: seconds between two evaluations, where no monitor says
-    otherwise. url: where people reach the service.
+    otherwise. url: where people reach the service. max_features, max_feature_series: see StateCollector.
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class Exposition:
         channels: Sequence[str] = (),
         check_interval: int = 3_600,
         url: str = "",
+        max_feature_series: int = 50_000,
     ) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         events = CollectorRegistry()
@@ -51,7 +52,7 @@ class Exposition:
             self._served.register(events)
             ProcessCollector(registry=self._served)
         self._served.register(_Info(version, url))
-        self._served.register(StateCollector(store, max_features, clock, channels, check_interval))
+        self._served.register(StateCollector(store, max_features, clock, channels, check_interval, max_feature_series))
 
     def rejected(self, reason: str) -> None:
         """Counts a request or a row that was not taken."""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import msgspec
 from prometheus_client.core import GaugeMetricFamily, Metric, UnknownMetricFamily
 from prometheus_client.registry import Collector
 
@@ -15,13 +14,13 @@ from modelwatch.exposition.alerts import ALERTS_A_MODEL, alert_families, read_al
 from modelwatch.exposition.findings import finding_families
 from modelwatch.exposition.performance import performance_families
 from modelwatch.exposition.quality import quality_families
-from modelwatch.monitoring.reports import DriftReport, SubjectReport
+from modelwatch.exposition.verdicts import NewestVerdicts, StreamScores, SubjectScores
+from modelwatch.findings import SEVERITIES
 from modelwatch.monitoring.verdicts import PRECEDENCE, Severity
 from modelwatch.storage import (
     PERFORMANCE,
     QUALITY,
     Store,
-    StoredVerdict,
     all_monitors,
     latest_verdicts,
     oldest_reference_in_force,
@@ -33,6 +32,8 @@ SUBJECT = (*STREAM, "kind", "feature_name")
 
 # A model that gets a new version with every deployment would otherwise add series for ever.
 STREAMS_A_MODEL = 20
+# What a feature of a stream adds: six scores, severity, samples, p-value. (And a counter for each severity, once.)
+SERIES_A_FEATURE = 9
 
 MICROSECONDS = 1_000_000
 DAY = 86_400 * MICROSECONDS
@@ -47,15 +48,14 @@ SEVERITY_NUMBERS: dict[Severity, int] = {
     "no_reference": -3,
 }
 
-_decode = msgspec.json.Decoder(DriftReport).decode
-
 log = logging.getLogger(__name__)
 
 
 class StateCollector(Collector):
     """Reads the store at scrape time; two replicas of one store give the same gauges.
 
-    `max_features`: how many features of a model are exported, worst first.
+    `max_features`: how many features of a model are exported, worst first. `max_feature_series`: how many series the
+    features of all models may have together; with very many models, fewer features of each are exported.
     `clock`: microseconds since 1970.
     `channels`: the names of those that are configured.
     `check_interval`: seconds between two evaluations, of models whose monitor does not say otherwise.
@@ -68,19 +68,22 @@ class StateCollector(Collector):
         clock: Callable[[], int],
         channels: Sequence[str] = (),
         check_interval: int = 3_600,
+        max_feature_series: int = 50_000,
     ) -> None:
         self._store = store
         self._max_features = max_features
         self._clock = clock
         self._channels = channels
         self._check_interval = check_interval
+        self._max_feature_series = max_feature_series
+        self._verdicts = NewestVerdicts()
 
     def collect(self) -> Iterable[Metric]:
         """The gauges. While the store can't be reached only the health of the service, which is 0: never old values."""
         now = self._clock()
         try:
             with self._store.read() as connection:
-                verdicts = latest_verdicts(connection)
+                streams = self._verdicts.read(connection)
                 performance = latest_verdicts(connection, check=PERFORMANCE)
                 quality = latest_verdicts(connection, check=QUALITY)
                 references = oldest_reference_in_force(connection)
@@ -89,20 +92,19 @@ class StateCollector(Collector):
         except StoreUnavailable as error:
             log.warning("The state gauges are left out of a scrape: %s", error.detail)
             return [_health(0)]
-        by_model: dict[str, list[_Stream]] = {}
-        for verdict in verdicts:
-            stream = _read(verdict)
-            if stream is not None:
-                by_model.setdefault(verdict.model, []).append(stream)
+        by_model: dict[str, list[StreamScores]] = {}
+        for stream in streams:
+            by_model.setdefault(stream.model, []).append(stream)
         families = _Families()
+        features = self._features_of_a_model(by_model)
         subjects = {
-            model: {report.feature_name for stream in streams for report in stream.report.drift_results}
+            model: {subject.feature_name for stream in streams for subject in stream.subjects}
             for model, streams in by_model.items()
         }
-        alerts = alert_families(facts, self._channels, subjects, self._max_features)
+        alerts = alert_families(facts, self._channels, subjects, features)
         findings = finding_families(facts.alerts, self._max_features)
         for model in sorted({*by_model, *alerts.dropped}):
-            dropped = self._add_model(families, by_model.get(model, []))
+            dropped = _add_model(families, by_model.get(model, []), features)
             dropped += alerts.dropped.get(model, 0) + findings.dropped.get(model, 0)
             families.dropped.add_metric((model,), dropped)
         for model in sorted(by_model):
@@ -118,35 +120,33 @@ class StateCollector(Collector):
             *findings.families,
         ]
 
-    def _add_model(self, families: _Families, streams: Sequence[_Stream]) -> int:
-        """Adds the streams of a model. Returns how many series were left out."""
-        newest = sorted(streams, key=lambda stream: (-stream.verdict.window_end, stream.labels))[:STREAMS_A_MODEL]
-        exported = _worst_features(newest, self._max_features)
-        dropped = 0
-        for stream in streams:
-            kept = stream in newest
-            if kept:
-                families.last_evaluation.add_metric(stream.labels, stream.verdict.evaluated_at / MICROSECONDS)
+    def _features_of_a_model(self, by_model: Mapping[str, Sequence[StreamScores]]) -> int:
+        """How many features of each model are exported, so that all together stay within bounds."""
+        of_one_feature = sum(
+            SERIES_A_FEATURE * min(len(streams), STREAMS_A_MODEL) + len(SEVERITIES) for streams in by_model.values()
+        )
+        return min(self._max_features, self._max_feature_series // max(of_one_feature, 1))
+
+
+def _add_model(families: _Families, streams: Sequence[StreamScores], features: int) -> int:
+    """Adds the streams of a model, with so many features. Returns how many series were left out."""
+    newest = sorted(streams, key=lambda stream: (-stream.window_end, stream.labels))[:STREAMS_A_MODEL]
+    exported = _worst_features(newest, features)
+    dropped = 0
+    for stream in streams:
+        kept = stream in newest
+        if kept:
+            families.last_evaluation.add_metric(stream.labels, stream.evaluated_at / MICROSECONDS)
+        else:
+            dropped += 1
+        for subject in stream.subjects:
+            samples = families.samples(stream.labels, subject)
+            if kept and (subject.kind != "feature" or subject.feature_name in exported):
+                for family, labels, value in samples:
+                    family.add_metric(labels, value)
             else:
-                dropped += 1
-            for report in stream.report.drift_results:
-                samples = families.samples(stream.labels, report)
-                if kept and (report.kind != "feature" or report.feature_name in exported):
-                    for family, labels, value in samples:
-                        family.add_metric(labels, value)
-                else:
-                    dropped += len(samples)
-        return dropped
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Stream:
-    verdict: StoredVerdict
-    report: DriftReport
-
-    @property
-    def labels(self) -> tuple[str, str, str]:
-        return (self.verdict.model, self.verdict.version, self.verdict.environment)
+                dropped += len(samples)
+    return dropped
 
 
 def _gauge(name: str, documentation: str, labels: Sequence[str]) -> GaugeMetricFamily:
@@ -214,19 +214,19 @@ class _Families:
     )
 
     def samples(
-        self, stream: tuple[str, str, str], report: SubjectReport
+        self, stream: tuple[str, str, str], subject: SubjectScores
     ) -> list[tuple[GaugeMetricFamily, tuple[str, ...], float]]:
         """What a subject adds to which family."""
-        scores = self.scores.get(report.kind)
+        scores = self.scores.get(subject.kind)
         if scores is None:  # a kind that only a newer release knows
             return []
-        subject = (*stream, report.kind, report.feature_name)
-        names = (*stream, report.feature_name) if report.kind == "feature" else stream
-        result = [(scores, (*names, method), value) for method, value in _by_method(report)]
-        result.append((self.severity, subject, SEVERITY_NUMBERS[report.severity]))
-        result.append((self.n_samples, subject, report.sample_size))
-        if report.evidence is not None:
-            result.append((self.p_value, subject, report.evidence.p_value))
+        labels = (*stream, subject.kind, subject.feature_name)
+        names = (*stream, subject.feature_name) if subject.kind == "feature" else stream
+        result = [(scores, (*names, method), value) for method, value in _by_method(subject)]
+        result.append((self.severity, labels, SEVERITY_NUMBERS[subject.severity]))
+        result.append((self.n_samples, labels, subject.sample_size))
+        if subject.evidence is not None:
+            result.append((self.p_value, labels, subject.evidence.p_value))
         return result
 
     def all(self) -> list[Metric]:
@@ -243,50 +243,35 @@ class _Families:
         ]
 
 
-def _by_method(report: SubjectReport) -> list[tuple[str, float]]:
+def _by_method(subject: SubjectScores) -> list[tuple[str, float]]:
     """The scores that are defined. None with insufficient data: a rule on the score alone would fire on noise."""
-    if report.severity == "insufficient_data":
+    if subject.severity == "insufficient_data":
         return []
     scores = {
-        "psi": None if report.psi is None else report.psi.score,
-        "ks": None if report.ks_test is None else report.ks_test.statistic,
-        "jensen_shannon": None if report.jensen_shannon is None else report.jensen_shannon.distance,
-        "wasserstein": report.wasserstein,
-        "hellinger": report.hellinger,
-        "total_variation": report.total_variation,
+        "psi": None if subject.psi is None else subject.psi.score,
+        "ks": None if subject.ks_test is None else subject.ks_test.statistic,
+        "jensen_shannon": None if subject.jensen_shannon is None else subject.jensen_shannon.distance,
+        "wasserstein": subject.wasserstein,
+        "hellinger": subject.hellinger,
+        "total_variation": subject.total_variation,
     }
     return [(method, score) for method, score in scores.items() if score is not None]
 
 
-def _worst_features(streams: Sequence[_Stream], count: int) -> set[str]:
+def _worst_features(streams: Sequence[StreamScores], count: int) -> set[str]:
     """The names of a model's features that are worst in any of its streams."""
     worst: dict[str, tuple[int, float, str]] = {}
     for stream in streams:
-        for report in stream.report.drift_results:
-            if report.kind == "feature":
-                rank = _rank(report)
-                worst[report.feature_name] = min(rank, worst.get(report.feature_name, rank))
+        for subject in stream.subjects:
+            if subject.kind == "feature":
+                rank = _rank(subject)
+                worst[subject.feature_name] = min(rank, worst.get(subject.feature_name, rank))
     return set(sorted(worst, key=worst.__getitem__)[:count])
 
 
-def _rank(report: SubjectReport) -> tuple[int, float, str]:
-    score = 0.0 if report.psi is None else report.psi.score
-    return (PRECEDENCE.index(report.severity), -score, report.feature_name)
-
-
-def _read(verdict: StoredVerdict) -> _Stream | None:
-    """The verdict as a report; None when another release wrote it in a form that can't be read here."""
-    try:
-        return _Stream(verdict, _decode(verdict.result))
-    except msgspec.DecodeError as error:
-        log.warning(
-            "The verdict on %r version %r in %r can't be read and has no gauges until the next evaluation: %s",
-            verdict.model,
-            verdict.version,
-            verdict.environment,
-            error,
-        )
-        return None
+def _rank(subject: SubjectScores) -> tuple[int, float, str]:
+    score = 0.0 if subject.psi is None else subject.psi.score
+    return (PRECEDENCE.index(subject.severity), -score, subject.feature_name)
 
 
 def _health(value: float) -> GaugeMetricFamily:

@@ -1,0 +1,112 @@
+"""The newest drift verdicts, as far as they are exposed. A verdict never changes, so each is read and decoded once."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import msgspec
+from sqlalchemy import Connection
+
+from modelwatch.monitoring.verdicts import Severity
+from modelwatch.storage import latest_verdict_ids, verdict_by_id
+
+log = logging.getLogger(__name__)
+
+
+class Psi(msgspec.Struct, frozen=True):
+    score: float
+
+
+class Ks(msgspec.Struct, frozen=True):
+    statistic: float
+
+
+class JensenShannon(msgspec.Struct, frozen=True):
+    distance: float
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    p_value: float
+
+
+class SubjectScores(msgspec.Struct, frozen=True):
+    """What is exposed of a subject: a part of `monitoring.reports.SubjectReport`."""
+
+    feature_name: str
+    kind: str
+    severity: Severity
+    sample_size: int
+    psi: Psi | None
+    ks_test: Ks | None
+    jensen_shannon: JensenShannon | None
+    wasserstein: float | None
+    hellinger: float | None
+    total_variation: float | None
+    evidence: Evidence | None
+
+
+class _Exposed(msgspec.Struct, frozen=True):
+    drift_results: tuple[SubjectScores, ...]
+
+
+_decode = msgspec.json.Decoder(_Exposed).decode
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StreamScores:
+    """What is exposed of the newest verdict of a stream. window_end: seconds; evaluated_at: microseconds."""
+
+    model: str
+    version: str
+    environment: str
+    window_end: int
+    evaluated_at: int
+    subjects: tuple[SubjectScores, ...]
+
+    @property
+    def labels(self) -> tuple[str, str, str]:
+        return (self.model, self.version, self.environment)
+
+
+class NewestVerdicts:
+    """Reads what is new at each call, and remembers the rest for as long as it is the newest of its stream."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, StreamScores] = {}
+
+    def read(self, connection: Connection) -> list[StreamScores]:
+        """Of every stream that was evaluated, sorted. Left out is what another release wrote in another form."""
+        known, found = self._known, dict[str, StreamScores]()
+        for identity in latest_verdict_ids(connection):
+            scores = known.get(identity) or _read(connection, identity)
+            if scores is not None:
+                found[identity] = scores
+        # Scrapes may overlap; whichever ends last leaves what it found, and none sees half of it.
+        self._known = found
+        return sorted(found.values(), key=lambda scores: scores.labels)
+
+
+def _read(connection: Connection, identity: str) -> StreamScores | None:
+    verdict = verdict_by_id(connection, identity)
+    if verdict is None:  # removed since its id was read
+        return None
+    try:
+        exposed = _decode(verdict.result)
+    except msgspec.DecodeError as error:
+        log.warning(
+            "The verdict on %r version %r in %r can't be read and has no gauges until the next evaluation: %s",
+            verdict.model,
+            verdict.version,
+            verdict.environment,
+            error,
+        )
+        return None
+    return StreamScores(
+        verdict.model,
+        verdict.version,
+        verdict.environment,
+        verdict.window_end,
+        verdict.evaluated_at,
+        exposed.drift_results,
+    )
