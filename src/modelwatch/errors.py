@@ -14,6 +14,7 @@
     │   ├── QueueFull               503  with Retry-After
     │   └── StoreUnavailable        503  with Retry-After
     ├── TamperedValue               a stored value is not what was encrypted for its place
+    ├── StoreUnsuitable             the store answers, but this version of modelwatch can't work with it
     ├── LeaseLost                   another process has taken over this background work
     └── SettingsError               the service can't start with these settings
 
@@ -138,6 +139,10 @@ class ProtectionUnavailable(ServiceError):
 
 class TamperedValue(ModelwatchError):
     """A stored value was changed, or moved to another row or feature."""
+
+
+class StoreUnsuitable(ModelwatchError):
+    """The store's server is too old, or its tables were made by a newer modelwatch. Waiting does not help."""
 
 
 class LeaseLost(ModelwatchError):

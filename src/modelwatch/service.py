@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import os
@@ -12,19 +13,20 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as distribution_version
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
-from starlette.types import ASGIApp
 
 from modelwatch.alerting import AlertBook, AlertPolicy, Delivery, build_channels, policy_of
 from modelwatch.alerting.deliveries import ChannelFacts
 from modelwatch.alerting.dispatch import Dispatch
 from modelwatch.api.app import build_app
 from modelwatch.api.fastpath import FastPath
+from modelwatch.api.front import Front
 from modelwatch.api.state import ServiceState
 from modelwatch.api.wire import Decoder, Limits, uuid7
 from modelwatch.config import Settings, load_settings
@@ -32,14 +34,14 @@ from modelwatch.config.channels import channel_configs
 from modelwatch.config.monitor_files import FiledMonitor, FileProblem, monitor_files, read_monitors
 from modelwatch.config.monitors import needs_a_key
 from modelwatch.config.targets import channel_target
-from modelwatch.errors import SettingsError
+from modelwatch.errors import SettingsError, StoreUnavailable
 from modelwatch.exposition import Exposition
 from modelwatch.ingest import Batcher
 from modelwatch.monitoring import Chores, DriftRules, Evaluator, Housekeeping, Lease
 from modelwatch.monitoring.performance import PerformanceCheck, PerformanceRules
 from modelwatch.monitoring.quality import Freshness, QualityCheck, QualityRules
 from modelwatch.privacy import Keyring
-from modelwatch.storage import Ledger, Store, monitor_of, open_protection, put_monitor
+from modelwatch.storage import Ledger, Store, StoreOptions, monitor_of, open_protection, put_monitor
 from modelwatch.storage.migrations import migrate
 from modelwatch.web import build_pages
 
@@ -70,16 +72,17 @@ def new_id() -> str:
     return uuid7(time.time_ns() // 1_000_000, os.urandom)
 
 
-def create_app() -> ASGIApp:
-    """The application with the settings of the environment: what uvicorn's workers import."""
-    return build_service(load_settings())
+def create_app(settings: Settings | None = None) -> Front:
+    """The application, by default with the settings of the environment: what uvicorn's workers import."""
+    settings = settings or load_settings()
+    return Front(
+        partial(build_service, settings), version=service_version(), drain_seconds=settings.shutdown_drain_seconds
+    )
 
 
 def openapi_document(settings: Settings) -> dict[str, Any]:
     """The OpenAPI document of a service with these settings."""
-    front = build_service(settings)
-    assert isinstance(front, FastPath)
-    return front.app.openapi()
+    return build_service(settings).app.openapi()
 
 
 def check_files(settings: Settings) -> None:
@@ -127,9 +130,9 @@ def protect(store: Store, settings: Settings) -> None:
     )
 
 
-def build_service(settings: Settings) -> ASGIApp:
+def build_service(settings: Settings) -> FastPath:
     """Opens the store (and brings its schema up to date) and wires the parts; they start with the application."""
-    store = Store(settings.database_url)
+    store = Store(settings.database_url, StoreOptions.of(settings))
     schema = migrate(store)
     protect(store, settings)
     version = service_version()
@@ -266,11 +269,16 @@ def build_service(settings: Settings) -> ASGIApp:
         try:
             yield
         finally:
-            chores.close()
-            delivery.close()
-            batcher.close()
-            ledger.close()
+            await asyncio.gather(*map(asyncio.to_thread, (chores.close, delivery.close, batcher.close)))
+            await asyncio.to_thread(_seal, ledger)
             store.close()
 
     pages = build_pages(store, book, clock=microseconds_now, version=version)
     return build_app(state, lifespan, pages)
+
+
+def _seal(ledger: Ledger) -> None:
+    try:
+        ledger.close()
+    except StoreUnavailable as error:
+        log.warning("The writer could not be sealed, that is done by others later: %s", error.detail)

@@ -228,3 +228,15 @@ def test_any_sequence_of_commits_rotations_and_repeats_counts_each_id_once(
             if rotate:
                 clocks[which].advance(4_000)
         assert stored_and_counted(store) == (len(seen), len(seen))
+
+
+def test_a_store_that_was_set_back_to_an_older_state_goes_on(store: Store) -> None:
+    ledger = open_ledger(store)
+    ledger.commit([event("a")])
+    with store.write() as connection:
+        for table in reversed(tables.metadata.sorted_tables):
+            connection.execute(table.delete())
+    assert ledger.commit([event("b")]).accepted == [True]
+    assert stored_and_counted(store) == (1, 1)
+    with store.read() as connection:
+        assert connection.execute(select(tables.stream.c.model)).scalars().all() == ["m"]

@@ -58,6 +58,7 @@ class LiveService:
             "HOST": "127.0.0.1",
             "PORT": str(self.port),
             "DATA_DIR": str(self.data_dir),
+            "SHUTDOWN_DRAIN_SECONDS": "0",
             **self.settings,
         }
         with self.log.open("ab") as log:
@@ -106,6 +107,26 @@ class LiveService:
             code = None
         self.kill()
         return code
+
+    def wait(self) -> int | None:
+        """The exit code of a service that ends by itself, None when it does not in time."""
+        assert self._process is not None
+        try:
+            return self._process.wait(START_SECONDS)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            self.kill()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Sends a signal to the service's (first) process."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def signal_all(self, number: signal.Signals) -> None:
+        """Sends a signal to every process of the service."""
+        assert self._process is not None
+        os.killpg(self._process.pid, number)
 
     @property
     def pid(self) -> int | None:

@@ -21,7 +21,7 @@ from modelwatch.storage import Store, acquire, release
 from modelwatch.storage.outbox import bury_unknown, has_unknown
 
 LEASE_SECONDS = 15.0
-CLOSE_SECONDS = 8.0
+CLOSE_SECONDS = 3.0
 LONGEST_PAUSE = 30.0
 
 log = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ class Delivery:
             self._begin(courier.channel.name, courier.round, self._pacing.poll)
 
     def close(self) -> None:
-        """Ends the threads and gives the lease back, within 10 s: a send that hangs longer is left to its claim."""
+        """Ends the threads and gives the lease back, in some seconds: a send that hangs is left to its claim."""
         self._stop.set()
         deadline = self._timer() + CLOSE_SECONDS
         for thread in self._threads:

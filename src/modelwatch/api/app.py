@@ -27,7 +27,7 @@ Every acknowledged prediction counts exactly once; send the same id again after 
 
 def build_app(
     state: ServiceState, lifespan: Callable[[], AbstractAsyncContextManager[None]], pages: ASGIApp
-) -> ASGIApp:
+) -> FastPath:
     """The ASGI application of a service whose parts are in `state`; `lifespan` starts and stops them.
 
     pages: what people see, at /ui.

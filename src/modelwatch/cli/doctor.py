@@ -122,7 +122,7 @@ def _file_lock(path: Path) -> Finding:
 def _store(settings: Settings) -> Iterator[Finding]:
     from sqlalchemy.exc import DBAPIError
 
-    from modelwatch.errors import StoreUnavailable
+    from modelwatch.errors import StoreUnavailable, StoreUnsuitable
     from modelwatch.storage import Store
     from modelwatch.storage.migrations import newest_version, schema_version
 
@@ -153,6 +153,8 @@ def _store(settings: Settings) -> Iterator[Finding]:
             store.close()
     except StoreUnavailable as error:
         yield Finding("store", "failed", f"{url}: {error.detail}")
+    except StoreUnsuitable as error:
+        yield Finding("store", "failed", f"{url}: {error}")
     except DBAPIError as error:
         yield Finding("store", "failed", f"{url}: {error.orig}")
 

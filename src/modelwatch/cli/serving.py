@@ -19,10 +19,13 @@ from modelwatch.cli.logs import logging_config
 from modelwatch.cli.output import say
 
 if TYPE_CHECKING:
+    import uvicorn
+
     from modelwatch.config import Settings
 
-# Orchestrators kill a service after a grace period, often 30 s; requests get this share of our 10.
-GRACEFUL_SECONDS = 8
+# Orchestrators kill a service after a grace period, often 30 s; requests get this share of our 10,
+# beside SHUTDOWN_DRAIN_SECONDS before and 3 s after them.
+GRACEFUL_SECONDS = 6
 # Clients keep connections longer than uvicorn's 5 s, and would meet closed ones.
 KEEP_ALIVE_SECONDS = 75
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -54,8 +57,7 @@ def serve(overrides: Mapping[str, Any]) -> int:
     for warning in settings.warnings:
         log.warning("%s", warning)
     _check_files(settings)
-    schema = migrated(settings)
-    _check_keys(settings)
+    schema = _prepared(settings)
     _announce(settings, port, schema)
     with _multiprocess_folder(settings):
         return _run(settings, port, configuration)
@@ -89,10 +91,19 @@ def _check_keys(settings: Settings) -> None:
 
 def migrated(settings: Settings) -> str:
     """Brings the store's schema up to date and returns its version. Raises Stop when the store can't be used."""
-    from alembic.util import CommandError
+    from modelwatch.errors import StoreUnavailable
+
+    try:
+        return _migrate(settings)
+    except StoreUnavailable as error:
+        raise Stop(f"The store {settings.safe_database_url} can't be used. {error.detail}", UNREACHABLE) from error
+
+
+def _migrate(settings: Settings) -> str:
+    """Raises StoreUnavailable, and Stop when waiting would not help."""
     from sqlalchemy.exc import DBAPIError
 
-    from modelwatch.errors import StoreUnavailable
+    from modelwatch.errors import StoreUnsuitable
     from modelwatch.storage import Store
     from modelwatch.storage.migrations import migrate
 
@@ -102,11 +113,9 @@ def migrated(settings: Settings) -> str:
             return migrate(store)
         finally:
             store.close()
-    except StoreUnavailable as error:
-        raise Stop(f"The store {settings.safe_database_url} can't be used. {error.detail}", UNREACHABLE) from error
-    except CommandError as error:
-        message = f"The store {settings.safe_database_url} was made by a newer modelwatch. {error}"
-        raise Stop(f"{message}. Start that one, or restore a backup from before the upgrade.") from error
+    except StoreUnsuitable as error:
+        message = f"The store {settings.safe_database_url} can't be used. {error}"
+        raise Stop(f"{message} Start a modelwatch that fits, or restore a backup from before the upgrade.") from error
     except DBAPIError as error:
         raise Stop(f"The store {settings.safe_database_url} can't be used: {error.orig}.") from error
     except OSError as error:
@@ -117,37 +126,73 @@ def migrated(settings: Settings) -> str:
         ) from error
 
 
+def _prepared(settings: Settings) -> str:
+    """The schema's version, or that the store is not there yet: a server may start later than its clients, a file not.
+
+    Raises Stop when the store can't be used, or holds what the keys of the settings don't fit.
+    """
+    from modelwatch.errors import StoreUnavailable
+
+    try:
+        schema = _migrate(settings)
+        _check_keys(settings)
+    except StoreUnavailable as error:
+        if settings.database_url.startswith("sqlite:"):
+            raise Stop(f"The store {settings.safe_database_url} can't be used. {error.detail}", UNREACHABLE) from error
+        log.warning(
+            "The store %s is not there yet; the service waits for it. %s", settings.safe_database_url, error.detail
+        )
+        return "not known yet"
+    return f"schema {schema}"
+
+
 def _run(settings: Settings, port: int, configuration: dict[str, Any]) -> int:
     import uvicorn
 
+    from modelwatch.service import create_app
+
     # uvicorn raises the signal that stopped it once more when all is done; an orderly stop is no failure.
     signal.signal(signal.SIGTERM, lambda _number, _frame: None)
+    front = create_app(settings) if settings.workers == 1 else None
+    config = uvicorn.Config(
+        front or "modelwatch.service:create_app",
+        factory=front is None,
+        host=settings.host,
+        port=port,
+        workers=settings.workers,
+        log_config=configuration,
+        access_log=settings.debug,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=GRACEFUL_SECONDS,
+    )
     try:
-        uvicorn.run(
-            "modelwatch.service:create_app",
-            factory=True,
-            host=settings.host,
-            port=port,
-            workers=settings.workers,
-            log_config=configuration,
-            access_log=settings.debug,
-            server_header=False,
-            proxy_headers=False,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=GRACEFUL_SECONDS,
-        )
+        if front is None:
+            return _supervise(config)
+        uvicorn.Server(config).run()
     except SystemExit as end:
         return FOUND if end.code else OK
     except KeyboardInterrupt:
         return INTERRUPTED
-    return OK
+    return OK if front.failure is None else FOUND
+
+
+def _supervise(config: uvicorn.Config) -> int:
+    """Runs the workers until they are told to stop; a failure when one of them could not start."""
+    from uvicorn.supervisors import Multiprocess
+
+    supervisor = Multiprocess(config, sockets=[config.bind_socket()])
+    supervisor.run()
+    # Those that were told to stop end by the signal, which is a negative code.
+    return FOUND if any((process.exitcode or 0) > 0 for process in supervisor.processes) else OK
 
 
 def _announce(settings: Settings, port: int, schema: str) -> None:
     host = "localhost" if settings.host in {"0.0.0.0", "::", "127.0.0.1"} else settings.host  # noqa: S104
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     if settings.log_format == "json":
-        log.info("modelwatch listens on %s, store %s, schema %s", url, settings.safe_database_url, schema)
+        log.info("modelwatch listens on %s, store %s (%s)", url, settings.safe_database_url, schema)
         return
     say("modelwatch is starting")
     say(f"  API      {url}/api/v1")
@@ -155,7 +200,7 @@ def _announce(settings: Settings, port: int, schema: str) -> None:
     say(f"  Metrics  {url}/metrics")
     say(f"  Health   {url}/health")
     workers = "" if settings.workers == 1 else f", {settings.workers} workers"
-    say(f"Store {settings.safe_database_url} (schema {schema}){workers}. Ctrl-C stops it.")
+    say(f"Store {settings.safe_database_url} ({schema}){workers}. Ctrl-C stops it.")
 
 
 def _free_port(host: str, port: int) -> int:

@@ -93,7 +93,13 @@ class Settings(BaseModel):
     request_timeout_seconds: float = _setting(
         10.0, "Longest time a request waits for its commit before it is answered 503.", "30", gt=0, le=600
     )
-
+    shutdown_drain_seconds: float = _setting(
+        1.0,
+        "How long it still takes requests after SIGTERM, but is not ready any more; 0: not at all.",
+        "3",
+        ge=0,
+        le=60,
+    )
     public_url: str = _setting(
         "",
         "Address at which people reach the service, for links in notifications; http://HOST:PORT if empty.",
@@ -112,6 +118,25 @@ class Settings(BaseModel):
         description="The store: a SQLite file, or PostgreSQL 15 or newer.",
         examples=["postgresql://user:password@db:5432/modelwatch"],
         repr=False,
+    )
+    database_pool_size: int = _setting(
+        8, "Connections to PostgreSQL that a worker holds at most; one of them is the writer's.", "20", ge=2, le=500
+    )
+    database_connect_timeout_seconds: int = _setting(
+        5, "Longest time that connecting to PostgreSQL may take.", "15", ge=2, le=300
+    )
+    database_statement_timeout_seconds: float = _setting(
+        60.0, "Longest time that PostgreSQL works on one statement; 0: no limit.", "300", ge=0, le=86_400
+    )
+    database_lock_timeout_seconds: float = _setting(
+        10.0, "Longest time that a statement waits for a lock of PostgreSQL; 0: no limit.", "30", ge=0, le=86_400
+    )
+    database_idle_timeout_seconds: float = _setting(
+        10.0,
+        "After how long PostgreSQL ends a transaction whose worker does nothing, and frees its locks; 0: never.",
+        "30",
+        ge=0,
+        le=86_400,
     )
 
     # Privacy

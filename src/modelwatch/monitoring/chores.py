@@ -13,6 +13,7 @@ from modelwatch.storage import Store, acquire, release
 
 LEASE = "chores"
 TICK_SECONDS = 2.0
+CLOSE_SECONDS = 3.0
 # However long a round takes, the store has this many times as long for everything else, unless there is more to do.
 IDLE_SHARE = 9.0
 LONGEST_BACKOFF = 16
@@ -77,9 +78,10 @@ class Chores:
         self._thread.start()
 
     def close(self) -> None:
-        """Ends the loop after the chore at hand and gives the lease back."""
+        """Ends the loop after the chore at hand and gives the lease back, within some seconds: what takes longer is
+        left undone, and the lease ends by itself."""
         self._stop.set()
-        self._thread.join()
+        self._thread.join(CLOSE_SECONDS)
 
     def _run(self) -> None:
         failures = 0

@@ -48,6 +48,7 @@ from modelwatch.storage.outcomes import (
     sum_outcomes,
     waiting_labels,
 )
+from modelwatch.storage.postgresql_engine import StoreOptions
 from modelwatch.storage.profiles import (
     Newest,
     Stream,
@@ -135,6 +136,7 @@ __all__ = [
     "SlotKey",
     "State",
     "Store",
+    "StoreOptions",
     "StoredMonitor",
     "StoredOutcomes",
     "StoredPrediction",

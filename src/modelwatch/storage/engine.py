@@ -10,27 +10,28 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, Insert, Table, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from modelwatch.errors import StoreUnavailable
+from modelwatch.storage.postgresql_engine import StoreOptions, postgresql_engines
 from modelwatch.storage.protection import Protection
+from modelwatch.storage.sqlite_engine import SQLITE_BUSY_SECONDS, sqlite_engine
 
-# With the default of 1,000 pages nearly every commit that touches rows all over the file would end in a checkpoint.
-PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-65536", "wal_autocheckpoint=8000")
-SQLITE_BUSY_SECONDS = 5
 # How long writers may wait for readers that keep the log from being emptied.
 LOG_SECONDS = 0.2
-CONNECT_SECONDS = 5
 READ = {"isolation_level": "REPEATABLE READ"}
+# A standby that takes no writes; a transaction that was ended because its process had been paused in it.
+PASSING_STATES = {"25006", "25P03"}
 
 
 class Store:
     """The database of one service process. Safe to use from several threads."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, options: StoreOptions | None = None) -> None:
+        """options: of connections to PostgreSQL. Raises StoreUnsuitable, as every use does, when it is too old."""
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         # What feature values are protected with; set once, before anything is read or written.
@@ -41,20 +42,14 @@ class Store:
             database = Path(self.url.database or "")
             database.parent.mkdir(parents=True, exist_ok=True)
             self._lock_file = database.with_name(database.name + ".lock")
-            self.engine = _sqlite_engine(url)
+            self.engine = sqlite_engine(url)
+            self._ledger_engine = self.engine
         else:
-            self.engine = create_engine(
-                url,
-                # An error is logged; what a statement was given may be personal.
-                hide_parameters=True,
-                pool_pre_ping=True,
-                pool_size=5,
-                max_overflow=10,
-                connect_args={"connect_timeout": CONNECT_SECONDS},
-            )
+            self.engine, self._ledger_engine = postgresql_engines(self.url, options or StoreOptions())
 
     def close(self) -> None:
         self.engine.dispose()
+        self._ledger_engine.dispose()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -73,15 +68,20 @@ class Store:
 
         Raises StoreUnavailable when the store can't be reached or stays locked.
         """
-        with translated_errors(), self.open_write() as connection:
+        with translated_errors(), self._begun(self.engine) as connection:
             yield connection
             connection.commit()
 
     @contextmanager
     def open_write(self) -> Iterator[Connection]:
         """Like `write`, but the caller commits and gets the driver's own errors: for the ledger, which must know
-        whether it was the COMMIT that failed."""
-        with self._turn(), self.engine.connect() as connection:
+        whether it was the COMMIT that failed. Its connection is kept for it, however many readers there are."""
+        with self._begun(self._ledger_engine) as connection:
+            yield connection
+
+    @contextmanager
+    def _begun(self, engine: Engine) -> Iterator[Connection]:
+        with self._turn(), engine.connect() as connection:
             yield connection.execution_options(modelwatch_write=True)
 
     @contextmanager
@@ -150,6 +150,13 @@ class Store:
         if not self.is_sqlite:
             connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})
 
+    def be_patient(self, connection: Connection) -> None:
+        """Lets the transaction take its time, and wait for others: for the few that must not be given up."""
+        if not self.is_sqlite:
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
+            connection.execute(text("SET LOCAL lock_timeout = 0"))
+            connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+
     def ping(self) -> None:
         """Returns when the store answers; raises StoreUnavailable otherwise."""
         with self.read() as connection:
@@ -164,7 +171,7 @@ def translated_errors() -> Iterator[None]:
     except (OperationalError, InterfaceError, PoolTimeout) as error:
         raise StoreUnavailable(f"The store did not answer: {_first_line(error)}") from error
     except DBAPIError as error:
-        if error.connection_invalidated:
+        if error.connection_invalidated or getattr(error.orig, "sqlstate", None) in PASSING_STATES:
             raise StoreUnavailable(f"The connection to the store was lost: {_first_line(error)}") from error
         raise
 
@@ -172,29 +179,3 @@ def translated_errors() -> Iterator[None]:
 def _first_line(error: BaseException) -> str:
     cause = getattr(error, "orig", None) or error
     return (str(cause).splitlines() or [type(cause).__name__])[0]
-
-
-def _sqlite_engine(url: str) -> Engine:
-    arguments = {"timeout": SQLITE_BUSY_SECONDS, "check_same_thread": False}
-    engine = create_engine(url, hide_parameters=True, connect_args=arguments)
-
-    @event.listens_for(engine, "connect")
-    def configure(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # the driver must not begin transactions of its own
-        cursor = connection.cursor()
-        for pragma in (
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            "foreign_keys=ON",
-            "cache_size=-65536",
-            "wal_autocheckpoint=8000",
-        ):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        write = connection.get_execution_options().get("modelwatch_write", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-
-    return engine

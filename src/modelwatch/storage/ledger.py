@@ -145,6 +145,9 @@ class Ledger:
         self._registered = False
         self._slots.clear()
         self._outcomes.clear()
+        # A store that was set back to an older state, or whose standby took over too early, may know less than before.
+        self._layouts.clear()
+        self._streams.clear()
 
     def _attempt(self, events: Sequence[Prediction], labels: Sequence[GroundTruth]) -> Committed:
         with self._store.open_write() as connection:

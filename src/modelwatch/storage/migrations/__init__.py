@@ -8,8 +8,10 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Connection
 
+from modelwatch.errors import StoreUnsuitable
 from modelwatch.storage.engine import Store
 
 
@@ -17,13 +19,21 @@ def migrate(store: Store) -> str:
     """Brings the store's schema to the newest version and returns that version. Does nothing when it is there already.
 
     Processes that start together take turns: the first one migrates, the others find it done.
+    Raises StoreUnsuitable when a newer modelwatch has migrated it, and StoreUnavailable.
     """
     config = _config()
-    with store.write() as connection:
-        store.exclusive(connection, "migrate")
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-        return _version(connection) or ""
+    newest = newest_version()
+    if schema_version(store) == newest:
+        return newest
+    try:
+        with store.write() as connection:
+            store.be_patient(connection)
+            store.exclusive(connection, "migrate")
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            return _version(connection) or ""
+    except CommandError as error:
+        raise StoreUnsuitable(f"The store was made by a newer modelwatch. {error}") from error
 
 
 def schema_version(store: Store) -> str | None:

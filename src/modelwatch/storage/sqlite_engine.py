@@ -1,0 +1,33 @@
+"""Connections to SQLite."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+
+# With the default of 1,000 pages nearly every commit that touches rows all over the file would end in a checkpoint.
+PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-65536", "wal_autocheckpoint=8000")
+SQLITE_BUSY_SECONDS = 5
+
+
+def sqlite_engine(url: str) -> Engine:
+    """Every commit is on disk, and readers never wait for a writer."""
+    arguments = {"timeout": SQLITE_BUSY_SECONDS, "check_same_thread": False}
+    # An error is logged; what a statement was given may be personal.
+    engine = create_engine(url, hide_parameters=True, connect_args=arguments)
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # the driver must not begin transactions of its own
+        cursor = connection.cursor()
+        for pragma in PRAGMAS:
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        write = connection.get_execution_options().get("modelwatch_write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine
