@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
+import psycopg
 import pytest
 
 from modelwatch.storage import Store, tables
@@ -33,7 +34,9 @@ class FreshStores:
             store.close()
 
     def close(self) -> None:
-        self._cleanup.close()
+        # The server may have been stopped before, and its databases with it.
+        with suppress(psycopg.OperationalError):
+            self._cleanup.close()
 
     def _emptied(self) -> Store:
         """Emptying a database takes a hundredth of the time of making one."""
