@@ -5,7 +5,7 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders import statetimeline, table
 from grafana_foundation_sdk.models import common, dashboard
 
-from scripts.dashboards.asked import FINDINGS, FOUND
+from scripts.dashboards.asked import ALERTS_PAGE, FINDINGS, FOUND
 from scripts.dashboards.parts import Panel, filled, legend_below, lines, link, query, words
 
 
@@ -60,6 +60,6 @@ def alerts() -> list[Panel]:
             )
         )
         .override_by_name("severity", [dashboard.DynamicConfigValue(id_val="mappings", value=words(FINDINGS))])
-        .data_links([link("Alerts of this model", "${url:raw}/ui/alerts?model=$model", "")])
+        .data_links([link("Alerts of this model", ALERTS_PAGE, "")])
     )
     return [history.mappings(words(FINDINGS)).legend(legend_below()), begun, now]

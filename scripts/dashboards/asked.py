@@ -9,6 +9,7 @@ STREAM = 'model_name="$model", model_version=~"$version", environment=~"$environ
 FOUND = 'model_name="$model", model_version=~"$version|all", environment=~"$environment"'
 VERSION = 'model_name="$model", model_version=~"$version"'
 OF_METRIC = f'{STREAM}, metric="$metric", metric_window="$window"'
+ALERTS_PAGE = "${url:raw}/ui/alerts?model=${model:percentencode}"
 
 VERDICTS = {
     "2": ("alert", RED),

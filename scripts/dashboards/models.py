@@ -6,7 +6,7 @@ from grafana_foundation_sdk.builders import dashboard as dashboard_builder
 from grafana_foundation_sdk.models import dashboard
 
 from scripts.dashboards.alerts import alerts
-from scripts.dashboards.asked import FOUND, OF_METRIC, PSI, STREAM
+from scripts.dashboards.asked import ALERTS_PAGE, FOUND, OF_METRIC, PSI, STREAM
 from scripts.dashboards.drift import drift
 from scripts.dashboards.parts import (
     BLUE,
@@ -41,7 +41,13 @@ def models_dashboard() -> dashboard.Dashboard:
         .refresh("1m")
         .readonly()
         .tooltip(dashboard.DashboardCursorSync.CROSSHAIR)
-        .link(link("Alerts of this model", "${url:raw}/ui/alerts?model=$model", "What is wrong, with all numbers"))
+        .link(
+            link(
+                "Alerts of this model",
+                ALERTS_PAGE,
+                "What is wrong, with all numbers",
+            )
+        )
         .link(link("Runbooks", "${url:raw}/ui/runbooks", "What to do about an alert"))
         .link(link("API", "${url:raw}/docs", "The API of the service"))
         .link(other_dashboard("modelwatch service", SERVICE_UID))
@@ -120,7 +126,7 @@ def _at_a_glance() -> list[Panel]:
             "Not evaluated yet",
             (None, GREEN),
             (1, YELLOW),
-        ).data_links([link("Alerts of this model", "${url:raw}/ui/alerts?model=$model", "")]),
+        ).data_links([link("Alerts of this model", ALERTS_PAGE, "")]),
         number(
             "Largest drift",
             "The largest PSI of a feature. Large alone is no finding: chance may explain it.",

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from modelwatch.errors import RequestError, ServiceError
 from modelwatch.storage import Store
 from scripts.prometheus_rule import SOURCE, TARGET, prometheus_rule
 from scripts.runbooks import SOURCE as RUNBOOKS
@@ -103,6 +104,19 @@ def test_what_is_recorded_is_one_series_for_all_replicas() -> None:
         if "record" in rule:
             counts = any(suffix in rule["expr"] for suffix in ("_total", "_bucket", "_count"))
             assert rule["expr"].startswith("sum by (" if counts else "max by ("), rule
+
+
+def test_what_the_service_can_not_take_is_an_overload_and_the_rest_is_refused() -> None:
+    own_fault, clients_fault = {"internal-error", *slugs_of(ServiceError)}, slugs_of(RequestError)
+    for name, operator in (("ModelwatchIngestOverloaded", "=~"), ("ModelwatchIngestRejecting", "!~")):
+        [rule] = [rule for rule in ALERTS if rule["alert"] == name]
+        [reasons] = re.findall(rf'reason{operator}"([^"]+)"', rule["expr"])
+        assert all(re.fullmatch(reasons, slug) for slug in own_fault)
+        assert not any(re.fullmatch(reasons, slug) for slug in clients_fault)
+
+
+def slugs_of(kind: type[RequestError | ServiceError]) -> set[str]:
+    return {kind.slug}.union(*map(slugs_of, kind.__subclasses__()))
 
 
 def test_no_shipped_alert_stands_on_a_score_alone() -> None:
