@@ -10,10 +10,10 @@ import os
 import platform
 import sys
 
-from benchmarks import ingest, kernels, labels
+from benchmarks import ingest, kernels, labels, segments
 from benchmarks.report import show
 
-BENCHMARKS = {"kernels": kernels.run, "ingest": ingest.run, "labels": labels.run}
+BENCHMARKS = {"kernels": kernels.run, "ingest": ingest.run, "labels": labels.run, "segments": segments.run}
 
 
 def main() -> None:

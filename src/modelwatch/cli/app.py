@@ -185,6 +185,32 @@ def check(
     raise typer.Exit(checking.check(url, body, fail_on, as_json))
 
 
+@app.command()
+def segments(
+    model: Annotated[str, typer.Argument(help="The model to look at.")],
+    url: Url = DEFAULT_URL,
+    metric: Annotated[str | None, typer.Option(help="Such as accuracy, log_loss or mae; else what is watched.")] = None,
+    lookback: Annotated[str | None, typer.Option(help="Back from the newest data, such as 6h; else 24h.")] = None,
+    version: Annotated[str | None, typer.Option(help="One version; else all.")] = None,
+    environment: Annotated[str | None, typer.Option(help="One environment; else all.")] = None,
+    baseline_start: Annotated[str | None, typer.Option(help="Compare with a stretch from here.")] = None,
+    baseline_end: Annotated[str | None, typer.Option(help="Compare with a stretch up to here.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a service where a model got worse, by the segments of its monitor."""
+    from modelwatch.cli import segmenting
+
+    params = {
+        "metric": metric,
+        "lookback": lookback,
+        "version": version,
+        "environment": environment,
+        "baseline_start": baseline_start,
+        "baseline_end": baseline_end,
+    }
+    raise typer.Exit(segmenting.segments(model, url, params, as_json))
+
+
 @reference.command("upload")
 def reference_upload(
     file: Annotated[Path, typer.Argument(help="The sample as Parquet or CSV; one column for each feature.")],

@@ -86,7 +86,7 @@ from modelwatch.storage.references import (
 )
 from modelwatch.storage.rotation import Rotated, rotate
 from modelwatch.storage.rows import first_events
-from modelwatch.storage.segment_sums import segment_outcomes, segment_profiles
+from modelwatch.storage.segment_sums import reference_segments, segment_outcomes, segment_profiles
 from modelwatch.storage.segments import segmentation_with
 from modelwatch.storage.slots import Slot, SlotKey, window_start
 from modelwatch.storage.verdicts import (
@@ -194,6 +194,7 @@ __all__ = [
     "put_monitor",
     "read_layouts",
     "recent_features",
+    "reference_segments",
     "references_by_id",
     "release",
     "rotate",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,17 @@ def segment_outcomes(connection: Connection, stream: StreamKey, layouts: ModelLa
         else:
             np.add(before, counts, out=before)
     return {segment: counts for segment, counts in sums.items() if counts.any()}
+
+
+def reference_segments(
+    connection: Connection, references: Sequence[str], definitions: Sequence[str]
+) -> dict[tuple[str, str], Counts]:
+    """The counts of references in the segments of definitions, where they are known: shape (segments · cells,)."""
+    table = tables.reference_segment
+    rows = connection.execute(
+        select(table).where(table.c.reference.in_(references), table.c.definition.in_(definitions))
+    )
+    return {(row.reference, row.definition): decode_sparse(row.counts) for row in rows}
 
 
 def _rows(connection: Connection, table: Table, stream: StreamKey, generation: int, span: Span) -> Iterator[Any]:

@@ -16,6 +16,7 @@ from modelwatch.api.routes import (
     predictions,
     quality,
     references,
+    segments,
     silences,
     verdicts,
 )
@@ -29,6 +30,7 @@ for _module in (
     drift,
     performance,
     quality,
+    segments,
     models,
     verdicts,
     monitors,

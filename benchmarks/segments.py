@@ -1,0 +1,105 @@
+"""What segments cost: commits with three segment features beside commits without, on SQLite.
+
+Straight into the ledger, so that the write path alone is measured: 12 features (10 numeric, one with 20 categories, one
+with 4), batches of 100 and of 2,000 predictions in windows of 5 minutes. Times are those of the processor: a commit
+waits for the disk as well, with and without segments.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+import time
+import uuid
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.report import Row, show
+from modelwatch.config.monitors import parse_monitor
+from modelwatch.events import Prediction
+from modelwatch.stats import Profile, categorical_binning, numeric_binning
+from modelwatch.storage import Ledger, Store, Subject, put_monitor, set_references
+from modelwatch.storage.migrations import migrate
+
+START = 1_750_000_200_000_000
+NUMBERS = 10
+SEGMENTS = ["country", "channel", {"feature": "number_0", "cuts": 4}]
+ROUNDS = 5
+PREDICTIONS = 10_000
+
+
+def run(*, quick: bool = False) -> list[Row]:
+    """A row for each size of batch."""
+    events = predictions(2_000 if quick else PREDICTIONS)
+    rows = []
+    for size in (100, 2_000):
+        rates: dict[bool, list[float]] = {False: [], True: []}
+        for _ in range(2 if quick else ROUNDS):
+            for segmented, found in rates.items():
+                found.append(rate(events, size, segmented))
+        plain, divided = (statistics.median(rates[segmented]) for segmented in (False, True))
+        spread = f"{min(rates[True]):,.0f} to {max(rates[True]):,.0f}"
+        note = f"3 segment features with 20, 4 and 4 values, against none; {NUMBERS + 2} features; {spread}"
+        rows.append(Row(f"segments, batches of {size}", divided, "predictions/cpu s", plain, divided / plain, note))
+    return rows
+
+
+def predictions(count: int) -> list[Prediction]:
+    """Ten a second."""
+    rng = np.random.default_rng(0)
+    numbers = rng.normal(size=(count, NUMBERS)).tolist()
+    return [
+        Prediction(
+            "m",
+            "1",
+            "production",
+            str(index),
+            START + index * 100_000,
+            {
+                **{f"number_{place}": value for place, value in enumerate(row)},
+                "country": f"c{index % 20}",
+                "channel": "abcd"[index % 4],
+            },
+            "yes" if index % 3 else "no",
+            0.5,
+        )
+        for index, row in enumerate(numbers)
+    ]
+
+
+def rate(events: list[Prediction], size: int, segmented: bool) -> float:
+    """Predictions that a fresh store takes in a second of processor time."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(f"sqlite:///{Path(folder) / 'modelwatch.db'}")
+        migrate(store)
+        _prepare(store, events[:2_000], segmented)
+        ledger = Ledger(store, clock=lambda: START, new_id=_new_id, host="benchmark", rotation_seconds=3_600)
+        began = time.process_time()
+        for start in range(0, len(events), size):
+            ledger.commit(events[start : start + size])
+        seconds = time.process_time() - began
+        store.close()
+    return len(events) / seconds
+
+
+def _prepare(store: Store, sample: list[Prediction], segmented: bool) -> None:
+    if segmented:
+        config = parse_monitor({"segments": SEGMENTS})
+        put_monitor(store, "m", config, source="benchmark", actor="benchmark", now=START, new_id=_new_id)
+    profiles = {}
+    for name in sample[0].features:
+        values = [event.features[name] for event in sample]
+        is_number = name.startswith("number")
+        binning = numeric_binning(np.array(values, dtype=np.float64)) if is_number else categorical_binning(values)
+        profiles[Subject("feature", name)] = Profile.of(binning, values)
+    set_references(store, "m", None, profiles, source="benchmark", now=START, new_id=_new_id)
+
+
+def _new_id() -> str:
+    return uuid.uuid4().hex
+
+
+if __name__ == "__main__":
+    show(run(quick="--quick" in sys.argv), sys.argv[1:])

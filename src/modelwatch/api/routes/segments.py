@@ -1,0 +1,122 @@
+"""GET /models/{model}/segments."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Query, Request, Response
+
+from modelwatch.api.openapi import answers
+from modelwatch.api.routes.common import json_answer, state_of
+from modelwatch.api.routes.parameters import Moment, Name, Text, seconds_of
+from modelwatch.config import BASE_WINDOW_SECONDS, parse_lookback
+from modelwatch.errors import FieldError, InvalidInput, UnknownResource, excerpt
+from modelwatch.monitoring import rules_for
+from modelwatch.monitoring.segments import SegmentQuery, SegmentReport, segment_report
+from modelwatch.storage import generation_of, monitor_of, read_layouts, streams_of
+
+router = APIRouter(tags=["segments"])
+
+# Each stream is computed anew; a model with more versions says which.
+MOST_STREAMS = 10
+REFUSED = "The segments can't be compared like this."
+
+Lookback = Annotated[str, Query(description="How far back from the newest data, such as 6h.")]
+
+
+class SegmentDefinition(msgspec.Struct):
+    """A segment feature of the model's monitor. values: its segments; none while the feature has no reference."""
+
+    feature_name: str
+    segments: list[str]
+    reason: str | None
+
+
+class SegmentsAnswer(msgspec.Struct):
+    """Where a model got worse, by version and environment."""
+
+    model_name: str
+    definitions: list[SegmentDefinition]
+    streams: list[SegmentReport]
+
+
+@router.get(
+    "/models/{model_name}/segments",
+    summary="Where a model got worse",
+    operation_id="get_segments",
+    responses=answers({200: SegmentsAnswer}, 404, 422, 503),
+)
+async def get_segments(
+    request: Request,
+    model_name: Name,
+    metric: Text = None,
+    lookback: Lookback = "24h",
+    version: Text = None,
+    environment: Text = None,
+    baseline_start: Moment = None,
+    baseline_end: Moment = None,
+) -> Response:
+    """Metrics, drift and data quality by segment, with what each contributes to the change, from committed counts.
+
+    Compared with the labelled reference where its segments are known, else with the stretch before, or with the one
+    from baseline_start to baseline_end."""
+    state = state_of(request)
+    since, until = seconds_of(baseline_start, "/baseline_start"), seconds_of(baseline_end, "/baseline_end")
+    query = SegmentQuery(metric, _length(lookback), _baseline(since, until))
+
+    def work() -> SegmentsAnswer:
+        with state.store.read() as connection:
+            generation = generation_of(connection, model_name)
+            if generation is None:
+                raise UnknownResource(f"No model named {model_name!r} has sent predictions or has a reference.")
+            monitor = monitor_of(connection, model_name)
+            known = read_layouts(connection, model_name, generation).segmentation
+            streams = [
+                stream
+                for stream in streams_of(connection, model_name)
+                if version in (None, stream.version) and environment in (None, stream.environment)
+            ]
+        if len(streams) > MOST_STREAMS:
+            problem = FieldError("/version", f"The model has {len(streams)} versions and environments; say which")
+            raise InvalidInput(f"At most {MOST_STREAMS} are computed at once.", (problem,))
+        config = None if monitor is None else monitor.config
+        wanted = () if config is None else config.segments or ()
+        texts = {feature.feature: list(feature.texts) for feature in known.features}
+        drift, rules = rules_for(state.rules, config), state.performance.with_monitor(config)
+        return SegmentsAnswer(
+            model_name,
+            [
+                SegmentDefinition(each.feature, texts.get(each.feature, []), _why(each.feature, texts))
+                for each in wanted
+            ],
+            [segment_report(state.store, drift, rules, query, stream) for stream in streams],
+        )
+
+    return json_answer(await asyncio.to_thread(work))
+
+
+def _why(feature: str, texts: dict[str, list[str]]) -> str | None:
+    if feature in texts:
+        return None
+    return "It has no reference yet, nor a provisional one, in which its values stand as they are."
+
+
+def _length(lookback: str) -> str:
+    try:
+        parse_lookback(lookback)
+    except ValueError as error:
+        raise InvalidInput(REFUSED, (FieldError("/lookback", str(error), excerpt(lookback)),)) from None
+    return lookback
+
+
+def _baseline(start: int | None, end: int | None) -> tuple[int, int] | None:
+    if start is None and end is None:
+        return None
+    if start is None or end is None:
+        missing = "/baseline_start" if start is None else "/baseline_end"
+        raise InvalidInput(REFUSED, (FieldError(missing, "baseline_start and baseline_end are given together"),))
+    if end <= start:
+        raise InvalidInput(REFUSED, (FieldError("/baseline_end", "Expected a time after baseline_start"),))
+    return start // BASE_WINDOW_SECONDS * BASE_WINDOW_SECONDS, -(-end // BASE_WINDOW_SECONDS) * BASE_WINDOW_SECONDS

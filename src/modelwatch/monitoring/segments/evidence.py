@@ -1,0 +1,133 @@
+"""Everything that a report on segments is computed from, read in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from modelwatch.config import BASE_WINDOW_SECONDS
+from modelwatch.errors import UnknownResource
+from modelwatch.monitoring.checks import references_for
+from modelwatch.monitoring.performance.evidence import arrivals_as_of
+from modelwatch.monitoring.windows import Window, look_back
+from modelwatch.stats import Segmentation
+from modelwatch.storage import (
+    Counts,
+    ModelLayouts,
+    Slot,
+    Store,
+    StoredOutcomes,
+    StoredReference,
+    StreamKey,
+    Subject,
+    carry_over,
+    generation_of,
+    in_force,
+    last_window_end,
+    newest_label,
+    outcomes_for,
+    outcomes_in_force,
+    read_layouts,
+    reference_segments,
+    segment_outcomes,
+    segment_profiles,
+    stale_days,
+    stale_outcome_days,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentQuery:
+    """What is asked. metric: None for the first that is watched. baseline: start and end in seconds of what to compare
+    with; None for the reference, and the stretch before where that knows no segments."""
+
+    metric: str | None = None
+    lookback: str = "24h"
+    baseline: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """What is known of a stretch of event time, by segment: predictions, and outcomes in the stretch of their own."""
+
+    window: Window
+    labelled: Window
+    profiles: Mapping[str, Slot]
+    outcomes: Mapping[str, Counts]
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentInputs:
+    """What a report is computed from.
+
+    now, earlier: None without data. parts: by reference and definition, the reference's counts in the segments.
+    """
+
+    query: SegmentQuery
+    stream: StreamKey
+    layouts: ModelLayouts
+    now: Stretch | None
+    earlier: Stretch | None
+    outcomes: StoredOutcomes | None
+    references: Mapping[Subject, StoredReference]
+    parts: Mapping[tuple[str, str], Counts]
+
+    @property
+    def segmentation(self) -> Segmentation:
+        """What the segments are."""
+        return self.layouts.segmentation
+
+
+def gather_segments(store: Store, query: SegmentQuery, stream: StreamKey) -> SegmentInputs:
+    """Reads what the segments of a stream are told from. Raises UnknownResource for an unknown model."""
+    while True:
+        with store.read() as connection:
+            generation = generation_of(connection, stream.model)
+            if generation is None:
+                raise UnknownResource(f"No model named {stream.model!r} has sent predictions or has a reference.")
+            layouts = read_layouts(connection, stream.model, generation)
+            mark = last_window_end(connection, stream.model, stream.environment, stream.version)
+            windows = []
+            if mark is not None:
+                label = newest_label(connection, stream)
+                as_of = max(mark, 0 if label is None else label.latest_ts // 1_000_000)
+                lag = arrivals_as_of(connection, stream, layouts, as_of).lag
+                windows = _windows(query, mark, min(mark, _whole(as_of - lag)))
+            start = min((each.start for pair in windows for each in pair), default=0)
+            end = max((each.end for pair in windows for each in pair), default=0)
+            stale = stale_days(connection, stream.model, generation, start, end) or stale_outcome_days(
+                connection, stream.model, layouts.outcome_generation, start, end
+            )
+            if not stale:
+                stretches = [
+                    Stretch(
+                        window,
+                        labelled,
+                        segment_profiles(connection, stream, layouts, (window.start, window.end)),
+                        segment_outcomes(connection, stream, layouts, (labelled.start, labelled.end)),
+                    )
+                    for window, labelled in windows
+                ]
+                references = references_for(in_force(connection, stream.model, generation), stream.version)
+                outcomes = outcomes_for(outcomes_in_force(connection, stream.model, generation), stream.version)
+                named = [reference.id for reference in references.values()]
+                named += [] if outcomes is None else [outcomes.id]
+                definitions = [feature.id for feature in layouts.segmentation.features]
+                parts = {} if query.baseline else reference_segments(connection, named, definitions)
+                now, earlier = stretches or (None, None)
+                return SegmentInputs(query, stream, layouts, now, earlier, outcomes, references, parts)
+        carry_over(store, stream.model, start, end)
+
+
+def _windows(query: SegmentQuery, mark: int, matured: int) -> list[tuple[Window, Window]]:
+    """Now and earlier: the windows of the predictions, and of the labels."""
+    now = look_back(mark, query.lookback), look_back(matured, query.lookback)
+    if query.baseline is not None:
+        given = Window(*query.baseline)
+        return [now, (given, given)]
+    before = [Window(2 * each.start - each.end, each.start) for each in now]
+    return [now, (before[0], before[1])]
+
+
+def _whole(seconds: int) -> int:
+    return seconds // BASE_WINDOW_SECONDS * BASE_WINDOW_SECONDS
