@@ -7,16 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from modelwatch.config import RESERVED, WITHHELD, describe_settings
+from modelwatch.config import RESERVED, describe_settings
 from tests.conftest import REPOSITORY
 
 PAGES = sorted([*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md")])
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 CODE = re.compile(r"^```.*?^```$|^ {4}.*?$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 # Names in capitals that are no settings: other variables of the environment and of make.
-OTHER_NAMES = {"MODELWATCH_CONFIG", "MODELWATCH_URL", "PROMETHEUS_MULTIPROC_DIR", "DATA_DIR", "BYTE_ARRAY"}
+OTHER_NAMES = {
+    "MODELWATCH_API_KEY",
+    "MODELWATCH_CONFIG",
+    "MODELWATCH_URL",
+    "PROMETHEUS_MULTIPROC_DIR",
+    "DATA_DIR",
+    "BYTE_ARRAY",
+}
 OTHER_NAMES |= {"HTTPS_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"}
-SETTINGS = {doc.name for doc in describe_settings()} | RESERVED.keys() | WITHHELD.keys()
+SETTINGS = {doc.name for doc in describe_settings()} | RESERVED.keys()
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
 

@@ -3,12 +3,15 @@
     ModelwatchError
     ├── RequestError                what a client sent can't be taken
     │   ├── MalformedBody           400  the bytes are not what the content type says
+    │   ├── Unauthenticated         401  no key, or none that is known
+    │   ├── Forbidden               403  the key may not do this
     │   ├── CrossSite               403  a browser sent it for a page of another site
     │   ├── UnknownResource         404  no such model or feature
     │   ├── Conflict                409  what it asks for does not fit the state that the resource is in
     │   ├── BodyTooLarge            413  more bytes, rows or depth than the limits allow
     │   ├── UnsupportedContent      415  a content type or encoding that is not read here
-    │   └── InvalidInput            422  readable, but fields are wrong; names each of them
+    │   ├── InvalidInput            422  readable, but fields are wrong; names each of them
+    │   └── TooManyRequests         429  more often than the key may ask; with Retry-After
     ├── ServiceError                the service can't take it now; nothing was lost, try again
     │   ├── ProtectionUnavailable   503  a key for encryption or hashing is not here
     │   ├── QueueFull               503  with Retry-After
@@ -70,6 +73,18 @@ class MalformedBody(RequestError):
     title = "The body can't be read"
 
 
+class Unauthenticated(RequestError):
+    status = 401
+    slug = "unauthenticated"
+    title = "A key is needed"
+
+
+class Forbidden(RequestError):
+    status = 403
+    slug = "forbidden"
+    title = "The key may not do this"
+
+
 class CrossSite(RequestError):
     status = 403
     slug = "cross-site"
@@ -104,6 +119,18 @@ class InvalidInput(RequestError):
     status = 422
     slug = "invalid-input"
     title = "Some fields are not valid"
+
+
+class TooManyRequests(RequestError):
+    """retry_after: whole seconds."""
+
+    status = 429
+    slug = "too-many-requests"
+    title = "The key is used too often"
+
+    def __init__(self, detail: str, retry_after: int) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
 
 
 class ServiceError(ModelwatchError):

@@ -21,11 +21,11 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from modelwatch.access import KnownKeys
 from modelwatch.alerting import AlertBook, AlertPolicy, Delivery, build_channels, policy_of
 from modelwatch.alerting.deliveries import ChannelFacts
 from modelwatch.alerting.dispatch import Dispatch
-from modelwatch.api.app import build_app
-from modelwatch.api.fastpath import FastPath
+from modelwatch.api.app import Application, build_app
 from modelwatch.api.front import Front
 from modelwatch.api.state import ServiceState
 from modelwatch.api.wire import Decoder, Limits, uuid7
@@ -130,7 +130,7 @@ def protect(store: Store, settings: Settings) -> None:
     )
 
 
-def build_service(settings: Settings) -> FastPath:
+def build_service(settings: Settings) -> Application:
     """Opens the store (and brings its schema up to date) and wires the parts; they start with the application."""
     store = Store(settings.database_url, StoreOptions.of(settings))
     schema = migrate(store)
@@ -273,8 +273,9 @@ def build_service(settings: Settings) -> FastPath:
             await asyncio.to_thread(_seal, ledger)
             store.close()
 
-    pages = build_pages(store, book, clock=microseconds_now, version=version)
-    return build_app(state, lifespan, pages)
+    keys = KnownKeys(store, microseconds_now)
+    pages = build_pages(store, book, keys, settings, clock=microseconds_now, version=version)
+    return build_app(state, lifespan, pages, keys)
 
 
 def _seal(ledger: Ledger) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from modelwatch.config import RESERVED, WITHHELD, Settings, load_settings
+from modelwatch.config import RESERVED, Settings, load_settings
 from modelwatch.errors import SettingsError
 
 Load = Callable[..., Settings]
@@ -249,43 +249,39 @@ class TestReservedNames:
         assert len(load({"PREDICTION_SAMPLE_RATE": "0.2"}).warnings) == 1
 
 
-class TestProtectionsThatAreNotThere:
-    @pytest.mark.parametrize("name", sorted(WITHHELD))
-    def test_asking_for_one_refuses_the_start_and_says_what_to_do(self, folder: Path, name: str) -> None:
-        (folder / ".env").write_text(f"{name}=s3cret\n")
-        (problem,) = problems()
-        assert problem.startswith(f"{name} in .env is not offered by this version: ")
-        assert problem.endswith(f"Unset it, and {WITHHELD[name].instead}")
-        assert "s3cret" not in problem
-
-    @pytest.mark.parametrize("value", ["true", "1", "yes", "ture"])
+class TestWhoeverReachesIt:
+    @pytest.mark.parametrize("value", ["true", "1", "yes"])
     @pytest.mark.usefixtures("folder")
-    def test_keys_can_not_be_required(self, value: str) -> None:
-        (problem,) = problems({"API_KEYS_REQUIRED": value})
-        assert "a proxy that asks for keys" in problem
-
-    @pytest.mark.parametrize("value", ["false", "False", "0", "no", ""])
-    def test_not_requiring_keys_is_what_happens_anyway(self, folder: Path, value: str) -> None:
-        assert load({"API_KEYS_REQUIRED": value}).warnings == ()
-        (folder / "modelwatch.yaml").write_text("api_keys_required: false\n")
-        assert load().warnings == ()
+    def test_keys_can_be_required_on_this_machine_too(self, value: str) -> None:
+        assert load().keys_required is False
+        assert load({"API_KEYS_REQUIRED": value}).keys_required is True
 
     @pytest.mark.usefixtures("folder")
-    def test_they_are_told_together_with_the_other_problems(self) -> None:
-        assert len(problems({"TLS_CERTFILE": "a.pem", "TLS_KEYFILE": "b.pem", "PORT": "x"})) == 3
+    def test_keys_are_required_beyond_this_machine_unless_the_settings_say_not_to(self) -> None:
+        assert load({"HOST": "0.0.0.0"}).keys_required is True
+        open_to_all = load({"HOST": "0.0.0.0", "API_KEYS_REQUIRED": "false"})
+        assert open_to_all.keys_required is False
+        assert any("whoever reaches the service" in warning for warning in open_to_all.warnings)
+
+    @pytest.mark.usefixtures("folder")
+    def test_a_certificate_needs_its_key(self) -> None:
+        (problem,) = problems({"TLS_CERTFILE": "a.pem"})
+        assert "TLS_CERTFILE and TLS_KEYFILE are given together" in problem
+        settings = load({"TLS_CERTFILE": "a.pem", "TLS_KEYFILE": "b.pem", "HOST": "0.0.0.0"})
+        assert settings.warnings == ()
+        assert settings.reached_at == "https://0.0.0.0:8000"
 
 
-@pytest.mark.usefixtures("folder")
 class TestHost:
     @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost", "LOCALHOST"])
     def test_this_machine_alone_is_no_warning(self, host: str) -> None:
         assert load({"HOST": host}).warnings == ()
 
     @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.5", "monitor.example.com"])
-    def test_other_machines_are_a_warning_that_nobody_is_asked_for_a_key(self, host: str) -> None:
+    def test_other_machines_are_a_warning_that_keys_travel_in_clear(self, host: str) -> None:
         (warning,) = load({"HOST": host}).warnings
         assert f"HOST is {host}" in warning
-        assert "no authentication yet" in warning
+        assert "no TLS_CERTFILE" in warning
 
 
 @pytest.mark.usefixtures("folder")

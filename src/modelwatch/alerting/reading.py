@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 from sqlalchemy import Connection
 
@@ -61,10 +63,11 @@ def list_alerts(
     environment: str | None = None,
     kind: str | None = None,
     severity: str | None = None,
+    only: Collection[str] | None = None,
     before: Position | None = None,
     limit: int = 50,
 ) -> AlertPage:
-    """Alerts, those opened last first. before: `following` of the page before."""
+    """Alerts, those opened last first. only: of these models. before: `following` of the page before."""
     states = () if state is None else (RESOLVED, FLAPPING) if state == RESOLVED else (state,)
     rows = alerts_page(
         connection,
@@ -73,6 +76,7 @@ def list_alerts(
         environment=environment,
         kind=kind,
         severity=severity,
+        only=only,
         before=before,
         limit=limit + 1,
     )
@@ -86,10 +90,18 @@ def open_alerts(connection: Connection) -> tuple[AlertLine, ...]:
     return tuple(alert_line(alert) for alert in alerts if alert.is_open)
 
 
-def read_alert(connection: Connection, alert_id: str, own_labels: dict[str, str] | None = None) -> AlertDetail:
-    """One alert with its steps and deliveries. own_labels: instead of the monitor's. Raises UnknownResource."""
+def read_alert(
+    connection: Connection,
+    alert_id: str,
+    own_labels: dict[str, str] | None = None,
+    only: Collection[str] | None = None,
+) -> AlertDetail:
+    """One alert with its steps and deliveries. own_labels: instead of the monitor's. only: if it is of these models.
+
+    Raises UnknownResource.
+    """
     row = alert_by_id(connection, alert_id)
-    if row is None:
+    if row is None or (only is not None and row.model not in only):
         raise UnknownResource(f"There is no alert with the id {excerpt(alert_id)!r}.")
     alert = alert_of(row)
     return AlertDetail(

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from modelwatch.access import KnownKeys
 from modelwatch.api import docs, openapi
 from modelwatch.api.fastpath import FastPath, count_refusal
+from modelwatch.api.gate import Gate
 from modelwatch.api.origins import SameOrigin
 from modelwatch.api.problems import framework_problem
 from modelwatch.api.routes import api, operations
+from modelwatch.api.scopes import authorize
+from modelwatch.api.security_headers import SecurityHeaders
 from modelwatch.api.state import ServiceState
 from modelwatch.errors import RequestError, ServiceError
 
@@ -25,12 +29,26 @@ Every acknowledged prediction counts exactly once; send the same id again after 
 """
 
 
+class Application:
+    """The ASGI application of a service. app: the framework's part of it, with the routes and the lifespan."""
+
+    def __init__(self, app: FastAPI, outermost: ASGIApp) -> None:
+        self.app = app
+        self._outermost = outermost
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._outermost(scope, receive, send)
+
+
 def build_app(
-    state: ServiceState, lifespan: Callable[[], AbstractAsyncContextManager[None]], pages: ASGIApp
-) -> FastPath:
+    state: ServiceState,
+    lifespan: Callable[[], AbstractAsyncContextManager[None]],
+    pages: ASGIApp,
+    keys: KnownKeys,
+) -> Application:
     """The ASGI application of a service whose parts are in `state`; `lifespan` starts and stops them.
 
-    pages: what people see, at /ui.
+    pages: what people see, at /ui. keys: those that requests may come with.
     """
 
     @asynccontextmanager
@@ -49,7 +67,7 @@ def build_app(
     )
     app.state.service = state
     app.include_router(api)
-    app.include_router(operations.router)
+    app.include_router(operations.router, dependencies=[Depends(authorize)])
     app.mount("/ui", pages)
     app.add_middleware(
         SameOrigin,
@@ -59,7 +77,8 @@ def build_app(
     docs.install(app)
     openapi.install(app)
     _install_problems(app, state)
-    return FastPath(app, state)
+    gate = Gate(FastPath(app, state), state, keys)
+    return Application(app, SecurityHeaders(gate, over_tls=bool(state.settings.tls_certfile)))
 
 
 def _install_problems(app: FastAPI, state: ServiceState) -> None:

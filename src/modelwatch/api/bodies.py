@@ -6,6 +6,8 @@ import asyncio
 
 from starlette.requests import ClientDisconnect, Request
 
+from modelwatch.access import Grant
+from modelwatch.api.grants import GRANT
 from modelwatch.api.wire import decompress
 from modelwatch.errors import BodyTooLarge, MalformedBody
 
@@ -13,13 +15,16 @@ INLINE_BYTES = 64 * 1024
 
 
 async def read_body(request: Request, limit: int, timeout: float) -> bytes:
-    """The decompressed body.
+    """The decompressed body. limit: bytes; that of the key counts where it is smaller.
 
     Raises BodyTooLarge beyond the limit, MalformedBody when the client stops sending or the compression is broken.
     """
+    grant: Grant | None = request.scope.get(GRANT)
+    if grant is not None and grant.body_bytes is not None:
+        limit = min(limit, grant.body_bytes)
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit:
-        raise BodyTooLarge(f"The body has {declared} bytes; MAX_BODY_BYTES is {limit}.")
+        raise BodyTooLarge(f"The body has {declared} bytes; MAX_BODY_BYTES, or the limit of the key, is {limit}.")
     try:
         async with asyncio.timeout(timeout):
             raw = await _collect(request, limit)
@@ -39,6 +44,8 @@ async def _collect(request: Request, limit: int) -> bytes:
     async for part in request.stream():
         size += len(part)
         if size > limit:
-            raise BodyTooLarge(f"The body has more than {limit} bytes, which is MAX_BODY_BYTES.")
+            raise BodyTooLarge(
+                f"The body has more than {limit} bytes, which is MAX_BODY_BYTES, or the limit of the key."
+            )
         parts.append(part)
     return b"".join(parts)

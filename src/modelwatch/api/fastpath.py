@@ -11,7 +11,9 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
+from modelwatch.access import Grant
 from modelwatch.api.bodies import read_body
+from modelwatch.api.grants import GRANT
 from modelwatch.api.problems import problem_body
 from modelwatch.api.state import ServiceState
 from modelwatch.errors import RequestError, ServiceError, UnsupportedContent
@@ -38,8 +40,10 @@ class FastPath:
             await self.app(scope, receive, send)
             return
         try:
-            body = await self._body(scope, receive)
-            status, headers, content = await take(self._state, body)
+            grant: Grant = scope[GRANT]
+            grant.require("ingest")
+            body = await self._body(scope, receive, grant)
+            status, headers, content = await take(self._state, body, grant)
         except Exception as error:
             if not isinstance(error, RequestError | ServiceError):
                 log.exception("A POST to %s could not be answered", scope["path"])
@@ -48,8 +52,8 @@ class FastPath:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
 
-    async def _body(self, scope: Scope, receive: Receive) -> bytes:
-        plain = True
+    async def _body(self, scope: Scope, receive: Receive, grant: Grant) -> bytes:
+        plain = grant.body_bytes is None
         for name, value in scope["headers"]:
             if name == b"content-type":
                 check_json(value)
@@ -68,23 +72,25 @@ class FastPath:
         return await read_body(Request(scope, receive), settings.max_body_bytes, settings.request_timeout_seconds)
 
 
-async def take_prediction(state: ServiceState, body: bytes) -> Answer:
+async def take_prediction(state: ServiceState, body: bytes, grant: Grant) -> Answer:
     """Decodes one prediction and answers once it is durable. Raises RequestError or ServiceError."""
     event = state.decoder.prediction(body)
+    grant.require_writing(event.model_name)
     [accepted] = await state.batcher.submit((event,), len(body))
     content = _STATUS[accepted] + _encode(event.prediction_id) + b"}"
     return 202, _json_headers(content), content
 
 
-async def take_label(state: ServiceState, body: bytes) -> Answer:
+async def take_label(state: ServiceState, body: bytes, grant: Grant) -> Answer:
     """Decodes one label and answers once it is durable. Raises RequestError or ServiceError."""
     label = state.decoder.ground_truth(body)
+    grant.require_writing(label.model_name)
     [status] = await state.batcher.submit_labels((label,), len(body))
     content = _encode({"status": status, "prediction_id": label.prediction_id})
     return 202, _json_headers(content), content
 
 
-TAKERS: dict[str, Callable[[ServiceState, bytes], Awaitable[Answer]]] = {
+TAKERS: dict[str, Callable[[ServiceState, bytes, Grant], Awaitable[Answer]]] = {
     "/api/v1/predictions": take_prediction,
     "/api/v1/ground-truth": take_label,
 }

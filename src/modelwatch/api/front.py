@@ -13,9 +13,10 @@ from types import FrameType
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from modelwatch.api.fastpath import FastPath
-from modelwatch.api.problems import problem_response
+from modelwatch.api.app import Application
+from modelwatch.api.problems import RawHeaders, problem_body
 from modelwatch.api.routes.operations import SERVICE_NAME, Alive, Health
+from modelwatch.api.security_headers import DEFAULTS, NOT_KEPT
 from modelwatch.errors import StoreUnavailable
 
 FIRST_PAUSE_SECONDS = 0.25
@@ -35,7 +36,7 @@ class Front:
     failure: what has ended it.
     """
 
-    def __init__(self, build: Callable[[], FastPath], *, version: str, drain_seconds: float) -> None:
+    def __init__(self, build: Callable[[], Application], *, version: str, drain_seconds: float) -> None:
         self.failure: Exception | None = None
         self._build = build
         self._version = version
@@ -55,7 +56,7 @@ class Front:
             await _answer(send, 200, Alive("alive"))
         elif scope["type"] == "http":
             error = StoreUnavailable(f"The service waits for its store: {self._unready}", RETRY_AFTER_SECONDS)
-            await problem_response(error)(scope, receive, send)
+            await _send(send, *problem_body(error))
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -126,6 +127,10 @@ class Front:
 async def _answer(send: Send, status: int, content: msgspec.Struct) -> None:
     body = _encode(content)
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    start: Message = {"type": "http.response.start", "status": status, "headers": headers}
+    await _send(send, status, headers, body)
+
+
+async def _send(send: Send, status: int, headers: RawHeaders, body: bytes) -> None:
+    start: Message = {"type": "http.response.start", "status": status, "headers": [*headers, *DEFAULTS, NOT_KEPT]}
     await send(start)
     await send({"type": "http.response.body", "body": body})

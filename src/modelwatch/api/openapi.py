@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from modelwatch.api.problems import Problem
+from modelwatch.api.scopes import OPEN_OPERATIONS, need_of
 from modelwatch.api.wire.actions import ActionBody, ActorBody, SilenceBody
 from modelwatch.config.monitors import MonitorConfig
 from modelwatch.events import DriftCheckBody, GroundTruthBody, PredictionBody, ReferenceBody
@@ -219,6 +220,28 @@ METRICS_CONTENT: Responses = {
 }
 
 
+# What each operation may answer as soon as keys are required, or rates limited.
+REFUSALS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
+
+
+def _say_what_is_needed(schema: dict[str, Any]) -> None:
+    """Adds the scope that a key must have, and the answers to a request without it."""
+    schema["components"]["securitySchemes"] = {
+        "key": {"type": "http", "scheme": "bearer", "description": "An API key, where the service asks for one."}
+    }
+    for path in schema["paths"].values():
+        for operation in path.values():
+            if operation["operationId"] in OPEN_OPERATIONS:
+                continue
+            need = need_of(operation["operationId"])
+            operation["security"] = [{"key": []}]
+            operation["x-scope"] = need.scope
+            operation["x-all-models"] = need.all_models
+            for status in REFUSALS:
+                content = {"application/problem+json": {"schema": _ref(Problem)}}
+                operation["responses"].setdefault(str(int(status)), {"description": status.phrase, "content": content})
+
+
 BODY_TYPES = (
     PredictionBody,
     PredictionBatchBody,
@@ -249,6 +272,7 @@ def install(app: FastAPI) -> None:
             _, components = msgspec.json.schema_components(types, ref_template=REF)
             components |= _monitor_components()
             schema.setdefault("components", {})["schemas"] = dict(sorted(components.items()))
+            _say_what_is_needed(schema)
             app.openapi_schema = schema
         return app.openapi_schema
 

@@ -10,7 +10,15 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from modelwatch.errors import FieldError, InvalidInput, RequestError, ServiceError, excerpt
+from modelwatch.errors import (
+    FieldError,
+    InvalidInput,
+    RequestError,
+    ServiceError,
+    TooManyRequests,
+    Unauthenticated,
+    excerpt,
+)
 
 MEDIA_TYPE = "application/problem+json"
 # Relative, as RFC 9457 allows: the address of a page about this kind of problem.
@@ -40,6 +48,10 @@ def problem_body(error: Exception) -> tuple[int, RawHeaders, bytes]:
     headers: RawHeaders = []
     if isinstance(error, RequestError):
         problem = Problem(TYPE_PREFIX + error.slug, error.title, error.status, error.detail)
+        if isinstance(error, Unauthenticated):
+            headers.append((b"www-authenticate", b'Bearer realm="modelwatch"'))
+        if isinstance(error, TooManyRequests):
+            headers.append((b"retry-after", str(error.retry_after).encode()))
         if error.errors:
             problem.errors = list(error.errors[:MAX_ERRORS])
             if len(error.errors) > MAX_ERRORS:

@@ -9,7 +9,7 @@ import typer
 
 from modelwatch.cli.address import DEFAULT_URL
 from modelwatch.cli.ending import FOUND, INTERRUPTED, OK, Stop
-from modelwatch.cli.key_commands import encryption_key
+from modelwatch.cli.key_commands import encryption_key, keys
 from modelwatch.cli.monitor_commands import monitors
 from modelwatch.cli.options import AsJson, Url
 from modelwatch.cli.output import tell
@@ -26,6 +26,7 @@ app = typer.Typer(
 reference = typer.Typer(help="What drift is measured against.", no_args_is_help=True)
 app.add_typer(reference, name="reference")
 app.add_typer(monitors, name="monitors")
+app.add_typer(keys, name="keys")
 app.add_typer(encryption_key, name="encryption-key")
 
 ColumnMapOption = Annotated[

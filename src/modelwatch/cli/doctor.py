@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from modelwatch.cli.ending import FOUND, OK, Stop
+from modelwatch.cli.health import own_url
 from modelwatch.cli.output import give_json, say, screen
 from modelwatch.cli.serving import settings_with
 
@@ -203,10 +204,10 @@ def _port(settings: Settings) -> Finding:
             probe.bind((host, port))
             probe.listen()
     except OSError as error:
-        address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
-        url = f"http://{f'[{address}]' if ':' in address else address}:{port}/health"
         try:
-            health = httpx.get(url, timeout=HEALTH_SECONDS, trust_env=False).json()
+            # The certificate is for the name that others use.
+            answer = httpx.get(f"{own_url(settings)}/health", timeout=HEALTH_SECONDS, trust_env=False, verify=False)  # noqa: S501
+            health = answer.json()
         except (httpx.HTTPError, ValueError):
             health = None
         if health is None and error.errno != errno.EADDRINUSE:

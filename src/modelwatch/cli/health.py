@@ -25,7 +25,9 @@ def health(url: str | None, live: bool, seconds: float, as_json: bool) -> int:
 
     address = normal_url(url) if url else own_url(settings_with({}))
     try:
-        response = httpx.get(f"{address}/{'livez' if live else 'readyz'}", timeout=seconds, trust_env=bool(url))
+        response = httpx.get(
+            f"{address}/{'livez' if live else 'readyz'}", timeout=seconds, trust_env=bool(url), verify=bool(url)
+        )
         answer = response.json()
     except httpx.HTTPError as error:
         raise Unreachable(f"No service answers at {address}: {str(error) or type(error).__name__}") from error
@@ -43,7 +45,7 @@ def health(url: str | None, live: bool, seconds: float, as_json: bool) -> int:
 def own_url(settings: Settings) -> str:
     """Where this machine reaches the service that has these settings."""
     host = OWN_ADDRESS.get(settings.host, settings.host)
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+    return f"{settings.scheme}://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
 
 def _in_words(address: str, answer: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -14,6 +15,8 @@ import httpx
 from modelwatch.cli.address import normal_url
 from modelwatch.cli.ending import Refused, Unreachable
 
+# A key on the command line would be seen by everybody on the machine.
+KEY_VARIABLE = "MODELWATCH_API_KEY"
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
 TRY_AGAIN = {429, 502, 503, 504}
 FIRST_PAUSE_SECONDS = 0.1
@@ -42,7 +45,14 @@ class Service:
         self._sleep = sleep
         # A proxy for the internet knows nothing of this machine's own services.
         local = urlsplit(self.url).hostname in LOCAL_HOSTS
-        self._http = httpx.Client(base_url=self.url, timeout=60.0, trust_env=not local, transport=transport)
+        key = os.environ.get(KEY_VARIABLE)
+        self._http = httpx.Client(
+            base_url=self.url,
+            timeout=60.0,
+            trust_env=not local,
+            transport=transport,
+            headers={"authorization": f"Bearer {key}"} if key else None,
+        )
 
     def __enter__(self) -> Service:
         return self

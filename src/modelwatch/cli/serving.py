@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from modelwatch.cli.certificates import check_certificate, renewing_context
 from modelwatch.cli.ending import FOUND, INTERRUPTED, OK, UNREACHABLE, USAGE, Stop
 from modelwatch.cli.logs import logging_config
 from modelwatch.cli.output import say
@@ -57,6 +58,7 @@ def serve(overrides: Mapping[str, Any]) -> int:
     for warning in settings.warnings:
         log.warning("%s", warning)
     _check_files(settings)
+    check_certificate(settings)
     schema = _prepared(settings)
     _announce(settings, port, schema)
     with _multiprocess_folder(settings):
@@ -87,6 +89,25 @@ def _check_keys(settings: Settings) -> None:
         raise Stop(str(error)) from error
     finally:
         store.close()
+
+
+def _check_access(settings: Settings) -> None:
+    """Says so when keys are required and there are none yet."""
+    from modelwatch.storage import Store
+    from modelwatch.storage.api_keys import all_keys
+
+    if not settings.keys_required:
+        return
+    store = Store(settings.database_url)
+    try:
+        with store.read() as connection:
+            none = not all_keys(connection)
+    finally:
+        store.close()
+    if none:
+        log.warning(
+            "Requests need an API key, and there is none yet. Make one with: modelwatch keys create NAME --scope admin"
+        )
 
 
 def migrated(settings: Settings) -> str:
@@ -136,6 +157,7 @@ def _prepared(settings: Settings) -> str:
     try:
         schema = _migrate(settings)
         _check_keys(settings)
+        _check_access(settings)
     except StoreUnavailable as error:
         if settings.database_url.startswith("sqlite:"):
             raise Stop(f"The store {settings.safe_database_url} can't be used. {error.detail}", UNREACHABLE) from error
@@ -166,6 +188,9 @@ def _run(settings: Settings, port: int, configuration: dict[str, Any]) -> int:
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
+        ssl_certfile=settings.tls_certfile or None,
+        ssl_keyfile=settings.tls_keyfile or None,
+        ssl_context_factory=renewing_context if settings.tls_certfile else None,
     )
     try:
         if front is None:
@@ -190,7 +215,7 @@ def _supervise(config: uvicorn.Config) -> int:
 
 def _announce(settings: Settings, port: int, schema: str) -> None:
     host = "localhost" if settings.host in {"0.0.0.0", "::", "127.0.0.1"} else settings.host  # noqa: S104
-    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    url = f"{settings.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
     if settings.log_format == "json":
         log.info("modelwatch listens on %s, store %s (%s)", url, settings.safe_database_url, schema)
         return

@@ -34,6 +34,8 @@ def as_text(value: object) -> str:
     ('1h,24h', 'true', '10')
     """
     match value:
+        case None:
+            return ""
         case bool():
             return str(value).lower()
         case float():

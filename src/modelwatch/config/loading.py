@@ -16,7 +16,7 @@ from dotenv.parser import parse_stream
 from pydantic import ValidationError
 
 from modelwatch.config.misspelling import is_misspelling_of
-from modelwatch.config.promised import RESERVED, WITHHELD, asks_for_nothing, refusal, warning
+from modelwatch.config.promised import RESERVED, asks_for_nothing, warning
 from modelwatch.config.settings import Contradiction, Settings
 from modelwatch.errors import SettingsError, excerpt
 
@@ -25,7 +25,7 @@ DEFAULT_CONFIG_FILE = Path("modelwatch.yaml")
 # Docker Compose reads the same `.env`; these names are its own.
 COMPOSE_PREFIX = "COMPOSE_"
 HONOURED = tuple(name.upper() for name in Settings.model_fields)
-KNOWN = frozenset(HONOURED) | frozenset(RESERVED) | frozenset(WITHHELD)
+KNOWN = frozenset(HONOURED) | frozenset(RESERVED)
 # Their values may hold a password, or are one: just what `repr` leaves out.
 _UNSHOWN = frozenset(name.upper() for name, field in Settings.model_fields.items() if not field.repr)
 
@@ -76,7 +76,7 @@ def load_settings(
 
     environ: os.environ if None. config_file: the path in MODELWATCH_CONFIG if None, else `modelwatch.yaml` where it
     is present. A file that is named must be there. `.warnings` names settings that this version does not use yet, and
-    a host that other machines reach; settings that promise a protection that is not there are problems.
+    what is not safe of a host that other machines reach.
     Raises SettingsError that lists every problem with its source, and never shows a secret.
     """
     environ = os.environ if environ is None else environ
@@ -92,17 +92,21 @@ def load_settings(
     elif named is not None:
         reading.problems.append(f"there is no configuration file {path}")
 
-    reading.problems.extend(refusal(name, source) for name, source in _asked_for(reading, WITHHELD))
     settings = _validated(reading)
     if settings is None or reading.problems:
         count = len(reading.problems)
         title = "1 problem" if count == 1 else f"{count} problems"
         raise SettingsError(f"{title} in the settings:\n" + "\n".join(f"  - {text}" for text in reading.problems))
     warnings = [warning(name, source) for name, source in _asked_for(reading, RESERVED)]
-    if not settings.is_local:
+    if not settings.is_local and not settings.keys_required:
         warnings.append(
-            f"HOST is {settings.host}: other machines can reach the service, and there is no authentication yet"
-            " (whoever reaches it can send predictions, set references and read everything; see SECURITY.md)"
+            f"HOST is {settings.host} and API_KEYS_REQUIRED is false: whoever reaches the service can send predictions,"
+            " set references and read everything"
+        )
+    if not settings.is_local and not settings.tls_certfile:
+        warnings.append(
+            f"HOST is {settings.host} and there is no TLS_CERTFILE: keys and data are sent in clear unless a proxy in"
+            " front speaks TLS"
         )
     settings._warnings = tuple(warnings)
     return settings

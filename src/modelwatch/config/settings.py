@@ -83,7 +83,7 @@ class Settings(BaseModel):
     debug: bool = _setting(False, "Log in detail.", "true")
     host: str = _setting(
         "127.0.0.1",
-        "Address to listen on; nobody is asked for a key, so other machines should reach it through a proxy that asks.",
+        "Address to listen on; beyond this machine, keys are asked for unless API_KEYS_REQUIRED says not to.",
         "0.0.0.0",  # noqa: S104
         min_length=1,
     )
@@ -108,6 +108,20 @@ class Settings(BaseModel):
     lease_seconds: float = _setting(
         15.0, "How long after its holder has died another process takes over the background work.", "5", ge=0.5, le=600
     )
+
+    # Access
+    api_keys_required: bool | None = _setting(
+        None, "Whether requests need a key; if not given: when HOST is an address that other machines reach.", "true"
+    )
+    metrics_public: bool = _setting(False, "Let /metrics be read without a key.", "true")
+    rate_limit_per_second: float = _setting(
+        0.0, "Requests a second that each key may send to a process; 0: as many as it likes.", "100", ge=0, le=1e6
+    )
+    session_hours: int = _setting(12, "How long people stay signed in on the pages.", "2", ge=1, le=720)
+    tls_certfile: str = _setting(
+        "", "File with the certificate chain (PEM) to serve HTTPS with.", "/etc/modelwatch/tls.crt"
+    )
+    tls_keyfile: str = _setting("", "File with its private key (PEM).", "/etc/modelwatch/tls.key")
 
     # Store
     data_dir: Path = _setting(
@@ -298,9 +312,19 @@ class Settings(BaseModel):
             return self.host.lower() == "localhost"
 
     @property
+    def keys_required(self) -> bool:
+        """Whether requests need a key."""
+        return not self.is_local if self.api_keys_required is None else self.api_keys_required
+
+    @property
+    def scheme(self) -> str:
+        """`https` when the service has a certificate."""
+        return "https" if self.tls_certfile else "http"
+
+    @property
     def reached_at(self) -> str:
         """Where people reach the service, without a slash at the end."""
-        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+        return (self.public_url or f"{self.scheme}://{self.host}:{self.port}").rstrip("/")
 
     @property
     def safe_database_url(self) -> str:
@@ -345,6 +369,11 @@ class Contradiction(ValueError):
 
 
 AGREEMENTS = (
+    Agreement(
+        ("tls_certfile", "tls_keyfile"),
+        "TLS_CERTFILE and TLS_KEYFILE are given together",
+        lambda settings: bool(settings.tls_certfile) == bool(settings.tls_keyfile),
+    ),
     Agreement(
         ("psi_warning_threshold", "psi_alert_threshold"),
         "PSI_WARNING_THRESHOLD must be below PSI_ALERT_THRESHOLD",

@@ -6,7 +6,7 @@ is flapping, has state `flapping`: it is not over, and nothing new is opened bes
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -86,10 +86,11 @@ def alerts_page(
     environment: str | None = None,
     kind: str | None = None,
     severity: str | None = None,
+    only: Collection[str] | None = None,
     before: tuple[int, str] | None = None,
     limit: int,
 ) -> list[StoredAlert]:
-    """Incidents, those opened last first. states: any of these rows' states; all when empty.
+    """Incidents, those opened last first. states: any of these rows' states; all when empty. only: of these models.
 
     before: the (opened_at, id) of the last one of the page before.
     """
@@ -98,6 +99,8 @@ def alerts_page(
     wanted = [table.c[name] == value for name, value in given.items() if value is not None]
     if states:
         wanted.append(table.c.state.in_(states))
+    if only is not None:
+        wanted.append(table.c.model.in_(sorted(only)))
     if before is not None:
         opened_at, identity = before
         wanted.append(or_(table.c.opened_at < opened_at, and_(table.c.opened_at == opened_at, table.c.id < identity)))

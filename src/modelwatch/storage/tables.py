@@ -336,3 +336,21 @@ secret = Table(
     Column("name", Text, primary_key=True),
     Column("sealed", LargeBinary, nullable=False),
 )
+
+# Who may do what. `hashed`: of the key's secret, which is nowhere else. scopes: separated by spaces; models: as JSON,
+# null for all. Keys are revoked, never removed: the audit trail names them.
+api_key = Table(
+    "api_key",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("hashed", Text, nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("models", Text),
+    Column("requests_per_second", Float),
+    Column("body_bytes", BigInteger),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("revoked_at", BigInteger),
+    Column("last_used_at", BigInteger),
+)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from pathlib import Path
 from urllib.parse import quote
@@ -15,15 +15,19 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from modelwatch.access import KnownKeys
 from modelwatch.alerting import AlertBook
 from modelwatch.alerting.reading import list_alerts, open_alerts, read_alert, read_silence
 from modelwatch.alerting.silences import Matcher, SilenceRequest
+from modelwatch.api.grants import grant_of
+from modelwatch.config import Settings
 from modelwatch.errors import FieldError, InvalidInput, RequestError, ServiceError, UnknownResource
 from modelwatch.storage import Store
 from modelwatch.web.alert_page import AlertView, alert_view
 from modelwatch.web.cells import cells_of
 from modelwatch.web.forms import read_form
 from modelwatch.web.list_page import ListView, chosen_tab, list_view, place_of
+from modelwatch.web.login import Login, require_pages
 from modelwatch.web.rendering import HEADERS, Renderer
 
 MICROSECONDS = 1_000_000
@@ -34,22 +38,29 @@ SILENCES_SHOWN = 10
 SOMEBODY = "page"
 
 Clock = Callable[[], int]
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def build_pages(store: Store, book: AlertBook, *, clock: Clock, version: str) -> Starlette:
+def build_pages(
+    store: Store, book: AlertBook, keys: KnownKeys, settings: Settings, *, clock: Clock, version: str
+) -> Starlette:
     """The application for /ui. clock: microseconds. version: of the service."""
-    pages = _Pages(store, book, clock, Renderer(version))
+    renderer = Renderer(version)
+    pages, login = _Pages(store, book, clock, renderer), Login(keys, settings, renderer)
     assets = StaticFiles(directory=Path(str(files("modelwatch.web").joinpath("assets"))))
     return Starlette(
         routes=[
-            Route("/", pages.start),
-            Route("/alerts", pages.alerts),
-            Route("/alerts/{alert_id}", pages.alert),
-            Route("/alerts/{alert_id}/acknowledge", pages.acknowledge, methods=["POST"]),
-            Route("/alerts/{alert_id}/resolve", pages.resolve, methods=["POST"]),
-            Route("/alerts/{alert_id}/silence", pages.silence, methods=["POST"]),
-            Route("/alerts/{alert_id}/silences/{silence_id}/end", pages.end_silence, methods=["POST"]),
-            Route("/runbooks", pages.runbooks),
+            Route("/login", login.show),
+            Route("/login", login.enter, methods=["POST"]),
+            Route("/logout", login.leave, methods=["POST"]),
+            Route("/", _reading(pages.start)),
+            Route("/alerts", _reading(pages.alerts)),
+            Route("/alerts/{alert_id}", _reading(pages.alert)),
+            Route("/alerts/{alert_id}/acknowledge", _changing(pages.acknowledge), methods=["POST"]),
+            Route("/alerts/{alert_id}/resolve", _changing(pages.resolve), methods=["POST"]),
+            Route("/alerts/{alert_id}/silence", _changing(pages.silence), methods=["POST"]),
+            Route("/alerts/{alert_id}/silences/{silence_id}/end", _changing(pages.end_silence), methods=["POST"]),
+            Route("/runbooks", _reading(pages.runbooks)),
             Mount("/assets", assets),
         ],
         exception_handlers={
@@ -59,6 +70,27 @@ def build_pages(store: Store, book: AlertBook, *, clock: Clock, version: str) ->
             Exception: pages.problem,
         },
     )
+
+
+def _reading(endpoint: Endpoint) -> Endpoint:
+    """The endpoint, for whoever may read."""
+
+    async def guarded(request: Request) -> Response:
+        require_pages(grant_of(request))
+        return await endpoint(request)
+
+    return guarded
+
+
+def _changing(endpoint: Endpoint) -> Endpoint:
+    """The endpoint, for whoever may change things."""
+
+    async def guarded(request: Request) -> Response:
+        require_pages(grant_of(request))
+        grant_of(request).require("admin")
+        return await endpoint(request)
+
+    return guarded
 
 
 class _Pages:
@@ -72,34 +104,34 @@ class _Pages:
         return RedirectResponse("alerts", 307)
 
     async def runbooks(self, request: Request) -> Response:
-        return self._render("runbooks.html", root=_root(request))
+        return self._render("runbooks.html", root=_root(request), signed_in=_signed_in(request))
 
     async def alerts(self, request: Request) -> Response:
         view = await asyncio.to_thread(self._list, dict(request.query_params))
-        return self._render("alerts.html", root=_root(request), view=view)
+        return self._render("alerts.html", root=_root(request), view=view, signed_in=_signed_in(request))
 
     async def alert(self, request: Request) -> Response:
         view = await asyncio.to_thread(self._alert, _identity(request, "alert_id"))
-        return self._render("alert.html", root=_root(request), view=view)
+        return self._render("alert.html", root=_root(request), view=view, signed_in=_signed_in(request))
 
     async def acknowledge(self, request: Request) -> Response:
         form, alert_id = await read_form(request), _identity(request, "alert_id")
-        await asyncio.to_thread(self._book.acknowledge, alert_id, actor=_actor(form), note=form.get("note"))
+        await asyncio.to_thread(self._book.acknowledge, alert_id, actor=_actor(request, form), note=form.get("note"))
         return _back(alert_id, "../")
 
     async def resolve(self, request: Request) -> Response:
         form, alert_id = await read_form(request), _identity(request, "alert_id")
-        await asyncio.to_thread(self._book.resolve, alert_id, actor=_actor(form), note=form.get("note"))
+        await asyncio.to_thread(self._book.resolve, alert_id, actor=_actor(request, form), note=form.get("note"))
         return _back(alert_id, "../")
 
     async def silence(self, request: Request) -> Response:
         form, alert_id = await read_form(request), _identity(request, "alert_id")
-        await asyncio.to_thread(self._silence, alert_id, form)
+        await asyncio.to_thread(self._silence, alert_id, form, _actor(request, form))
         return _back(alert_id, "../")
 
     async def end_silence(self, request: Request) -> Response:
         form, alert_id = await read_form(request), _identity(request, "alert_id")
-        await asyncio.to_thread(self._book.end_silence, _identity(request, "silence_id"), actor=_actor(form))
+        await asyncio.to_thread(self._book.end_silence, _identity(request, "silence_id"), actor=_actor(request, form))
         return _back(alert_id, "../../../")
 
     async def problem(self, request: Request, error: Exception) -> Response:
@@ -138,7 +170,7 @@ class _Pages:
             cells = cells_of(connection, [*detail.members, *detail.still_found])
         return alert_view(detail, silences, cells, now)
 
-    def _silence(self, alert_id: str, form: dict[str, str]) -> None:
+    def _silence(self, alert_id: str, form: dict[str, str], actor: str) -> None:
         duration = SILENCES.get(form.get("duration", ""))
         if duration is None:
             problem = FieldError("/duration", f"Expected one of {', '.join(SILENCES)}")
@@ -154,7 +186,7 @@ class _Pages:
             ends_at=self._clock() + duration * MICROSECONDS,
             comment=form.get("note") or f"From the page of alert {alert.alert_id}",
         )
-        self._book.silence(request, actor=_actor(form))
+        self._book.silence(request, actor=actor)
 
 
 def _identity(request: Request, parameter: str) -> str:
@@ -165,8 +197,13 @@ def _identity(request: Request, parameter: str) -> str:
     return text
 
 
-def _actor(form: dict[str, str]) -> str:
-    return form.get("actor", SOMEBODY)
+def _actor(request: Request, form: dict[str, str]) -> str:
+    return grant_of(request).actor(form.get("actor"), SOMEBODY)
+
+
+def _signed_in(request: Request) -> bool:
+    """Whether there is a session to leave."""
+    return bool(grant_of(request).key_id)
 
 
 def _root(request: Request) -> str:

@@ -1,6 +1,6 @@
 """The routes, by resource."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
 from modelwatch.api.routes import (
     alerts,
@@ -20,8 +20,9 @@ from modelwatch.api.routes import (
     silences,
     verdicts,
 )
+from modelwatch.api.scopes import authorize
 
-api = APIRouter(prefix="/api/v1")
+api = APIRouter(prefix="/api/v1", dependencies=[Depends(authorize)])
 for _module in (
     predictions,
     erasure,

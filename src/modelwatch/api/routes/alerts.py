@@ -24,6 +24,7 @@ from modelwatch.alerting.views import (
 )
 from modelwatch.api.bodies import read_body
 from modelwatch.api.cursors import cursor_of, position_of
+from modelwatch.api.grants import grant_of
 from modelwatch.api.openapi import ACTION_CONTENT, answers
 from modelwatch.api.routes.common import json_answer, state_of
 from modelwatch.api.routes.parameters import API, Cursor, Limit, Name, Text
@@ -107,7 +108,7 @@ async def get_alerts(
     cursor: Cursor = None,
 ) -> Response:
     """One alert is one incident of a model, environment and kind. Those opened last come first."""
-    store = state_of(request).store
+    store, grant = state_of(request).store, grant_of(request)
     before = None if cursor is None else position_of(cursor)
 
     def work() -> AlertList:
@@ -119,6 +120,7 @@ async def get_alerts(
                 environment=environment,
                 kind=kind,
                 severity=severity,
+                only=grant.models,
                 before=before,
                 limit=limit,
             )
@@ -135,11 +137,11 @@ async def get_alerts(
 )
 async def get_alert(request: Request, alert_id: Name) -> Response:
     """Members with their numbers, the steps so far, and the deliveries of each."""
-    store = state_of(request).store
+    store, grant = state_of(request).store, grant_of(request)
 
     def work() -> AlertReport:
         with store.read() as connection:
-            return _report(read_alert(connection, alert_id))
+            return _report(read_alert(connection, alert_id, only=grant.models))
 
     return json_answer(await asyncio.to_thread(work))
 
@@ -172,8 +174,15 @@ async def _act(request: Request, alert_id: str, action: Callable[..., Alert]) ->
     settings = state_of(request).settings
     raw = await read_body(request, settings.max_body_bytes, settings.request_timeout_seconds)
     body = decode_action(raw, ActionBody)
-    actor = API if body.actor is None else body.actor
-    return json_answer(alert_line(await asyncio.to_thread(action, alert_id, actor=actor, note=body.note)))
+    grant = grant_of(request)
+
+    def work() -> Alert:
+        if grant.models is not None:
+            with state_of(request).store.read() as connection:
+                read_alert(connection, alert_id, only=grant.models)
+        return action(alert_id, actor=grant.actor(body.actor, API), note=body.note)
+
+    return json_answer(alert_line(await asyncio.to_thread(work)))
 
 
 def _report(detail: AlertDetail) -> AlertReport:

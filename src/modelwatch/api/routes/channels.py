@@ -13,6 +13,7 @@ from modelwatch.alerting.dispatch import Trial
 from modelwatch.alerting.views import DeliveryLine
 from modelwatch.api.bodies import read_body
 from modelwatch.api.cursors import cursor_of, position_of
+from modelwatch.api.grants import grant_of
 from modelwatch.api.openapi import ACTOR_CONTENT, answers
 from modelwatch.api.routes.common import json_answer, state_of
 from modelwatch.api.routes.parameters import API, Cursor, Limit, Name, Text
@@ -110,4 +111,4 @@ async def _actor(request: Request) -> str:
     settings = state_of(request).settings
     raw = await read_body(request, settings.max_body_bytes, settings.request_timeout_seconds)
     body = decode_action(raw, ActorBody)
-    return API if body.actor is None else body.actor
+    return grant_of(request).actor(body.actor, API)

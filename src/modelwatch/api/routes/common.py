@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import cast
 
 import msgspec
 from fastapi import Request, Response
 
+from modelwatch.access import Grant
 from modelwatch.api.state import ServiceState
 
 _encoder = msgspec.json.Encoder()
@@ -15,6 +17,13 @@ _encoder = msgspec.json.Encoder()
 def state_of(request: Request) -> ServiceState:
     """The parts of the service that this request came to."""
     return cast(ServiceState, request.app.state.service)
+
+
+def require_writing(grant: Grant, models: Iterable[str]) -> None:
+    """Raises Forbidden when one of these models is none that the grant is for: then nothing of a batch is stored."""
+    if grant.models is not None:
+        for model in dict.fromkeys(models):
+            grant.require_writing(model)
 
 
 def json_answer(answer: object, status: int = 200) -> Response:

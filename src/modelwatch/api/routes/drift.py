@@ -8,9 +8,11 @@ import time
 from fastapi import APIRouter, Request, Response
 
 from modelwatch.api.bodies import read_body
+from modelwatch.api.grants import grant_of
 from modelwatch.api.openapi import DRIFT_CHECK_CONTENT, answers
 from modelwatch.api.routes.common import json_answer, state_of
 from modelwatch.api.routes.parameters import microseconds_of
+from modelwatch.api.scopes import require_reading
 from modelwatch.config import parse_lookback
 from modelwatch.errors import FieldError, InvalidInput
 from modelwatch.events import DEFAULT_ENVIRONMENT, DriftCheckBody
@@ -32,6 +34,7 @@ async def drift_check(request: Request) -> Response:
     state = state_of(request)
     raw = await read_body(request, state.settings.max_body_bytes, state.settings.request_timeout_seconds)
     query = to_query(state.decoder.drift_check(raw))
+    require_reading(grant_of(request), query.model)
 
     def work() -> DriftReport:
         began = time.perf_counter()

@@ -9,6 +9,7 @@ from typing import Annotated
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
 
+from modelwatch.api.grants import grant_of
 from modelwatch.api.openapi import answers
 from modelwatch.api.routes.common import json_answer, state_of
 from modelwatch.api.routes.parameters import API, Actor, Name
@@ -49,10 +50,11 @@ async def erase_prediction(
     prediction_id: Name,
     day: Day = None,
     leave_counts: LeaveCounts = False,
-    actor: Actor = API,
+    actor: Actor = None,
 ) -> Response:
     """Removes its row, its label and what it added to the counts. 404 once nothing is there, so also when repeated."""
     state = state_of(request)
+    who = grant_of(request).actor(actor, API)
 
     def work() -> ErasureAnswer:
         erased = erase(
@@ -61,7 +63,7 @@ async def erase_prediction(
             prediction_id,
             day=None if day is None else (day - EPOCH).days,
             leave_counts=leave_counts,
-            actor=actor,
+            actor=who,
             now=state.clock(),
             new_id=state.new_id,
         )

@@ -10,8 +10,9 @@ from fastapi import APIRouter, Request, Response
 
 from modelwatch.api.bodies import INLINE_BYTES, read_body
 from modelwatch.api.fastpath import check_json, take_label
+from modelwatch.api.grants import grant_of
 from modelwatch.api.openapi import JSON_LABEL, LABELS_CONTENT, answers, query_parameters
-from modelwatch.api.routes.common import json_answer, state_of
+from modelwatch.api.routes.common import json_answer, require_writing, state_of
 from modelwatch.events import DecodedLabels, Rejection
 from modelwatch.storage import LabelStatus
 
@@ -49,7 +50,7 @@ async def log_ground_truth(request: Request) -> Response:
     state = state_of(request)
     check_json(request.headers.get("content-type", "application/json").encode("latin-1"))
     body = await read_body(request, state.settings.max_body_bytes, state.settings.request_timeout_seconds)
-    status, _, content = await take_label(state, body)
+    status, _, content = await take_label(state, body, grant_of(request))
     return Response(content, status, media_type="application/json")
 
 
@@ -75,6 +76,7 @@ async def log_ground_truths(request: Request) -> Response:
         batch: DecodedLabels = state.decoder.ground_truths(body, content_type, defaults)
     else:
         batch = await asyncio.to_thread(state.decoder.ground_truths, body, content_type, defaults)
+    require_writing(grant_of(request), (label.model_name for label in batch.labels))
     statuses = await state.batcher.submit_labels(batch.labels, len(body)) if batch.labels else []
     for _ in batch.rejected:
         state.metrics.rejected("invalid-input")

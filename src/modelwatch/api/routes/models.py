@@ -8,9 +8,11 @@ from collections.abc import Sequence
 import msgspec
 from fastapi import APIRouter, Request, Response
 
+from modelwatch.api.grants import grant_of
 from modelwatch.api.openapi import answers
 from modelwatch.api.routes.common import json_answer, state_of
 from modelwatch.api.routes.parameters import Name
+from modelwatch.api.scopes import unknown_model
 from modelwatch.errors import UnknownResource
 from modelwatch.monitoring import iso
 from modelwatch.storage import (
@@ -68,7 +70,7 @@ class _Stored(msgspec.Struct):
 @router.get("/models", summary="All models", operation_id="list_models", responses=answers({200: ModelList}, 503))
 async def list_models(request: Request) -> Response:
     """What each model has sent, whether it has a reference, and its latest verdict."""
-    state = state_of(request)
+    state, grant = state_of(request), grant_of(request)
 
     def work() -> ModelList:
         with state.store.read() as connection:
@@ -78,7 +80,9 @@ async def list_models(request: Request) -> Response:
         for stream in present:
             by_model[stream.model].append(stream)
         latest = {(verdict.model, verdict.version, verdict.environment): verdict for verdict in verdicts}
-        return ModelList([_model(name, by_model[name], latest, references.get(name, [])) for name in names])
+        return ModelList(
+            [_model(name, by_model[name], latest, references.get(name, [])) for name in names if grant.is_for(name)]
+        )
 
     return json_answer(await asyncio.to_thread(work))
 
@@ -96,7 +100,7 @@ async def get_model(request: Request, model_name: Name) -> Response:
     def work() -> ModelReport:
         with state.store.read() as connection:
             if generation_of(connection, model_name) is None:
-                raise UnknownResource(f"No model named {model_name!r} has sent predictions or has a reference.")
+                raise UnknownResource(unknown_model(model_name))
             present, verdicts = streams(connection, model_name), latest_verdicts(connection)
             references = overview(connection, model_name)
         latest = {(verdict.model, verdict.version, verdict.environment): verdict for verdict in verdicts}

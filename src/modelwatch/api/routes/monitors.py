@@ -11,9 +11,10 @@ import yaml
 from fastapi import APIRouter, Request, Response
 
 from modelwatch.api.bodies import read_body
+from modelwatch.api.grants import grant_of
 from modelwatch.api.openapi import BACKTEST_CONTENT, MONITOR_CONTENT, answers
 from modelwatch.api.routes.common import json_answer, state_of
-from modelwatch.api.routes.parameters import Name, seconds_of
+from modelwatch.api.routes.parameters import API, Name, seconds_of
 from modelwatch.api.state import ServiceState
 from modelwatch.config.documents import Format, decode_document
 from modelwatch.config.monitor_defaults import effective_document
@@ -35,7 +36,6 @@ from modelwatch.storage import (
 router = APIRouter(tags=["monitors"])
 
 YAML_TYPES = {"application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"}
-ACTOR = "api"
 
 
 class MonitorReport(msgspec.Struct):
@@ -86,11 +86,12 @@ class BacktestReport(msgspec.Struct):
 )
 async def list_monitors(request: Request) -> Response:
     """The models whose configuration differs from the settings."""
-    state = state_of(request)
+    state, grant = state_of(request), grant_of(request)
 
     def work() -> MonitorList:
         with state.store.read() as connection:
-            return MonitorList([_report(state, each.model, each) for each in all_monitors(connection)])
+            monitors = [each for each in all_monitors(connection) if grant.is_for(each.model)]
+            return MonitorList([_report(state, each.model, each) for each in monitors])
 
     return json_answer(await asyncio.to_thread(work))
 
@@ -126,7 +127,7 @@ async def set_monitor(request: Request, model_name: Name) -> Response:
     """JSON or YAML. Replaces the monitor as a whole; with `If-Match` only when it still has that revision."""
     state = state_of(request)
     data = await _document(request, state)
-    expected = _expected_revision(request)
+    expected, actor = _expected_revision(request), grant_of(request).actor(None, API)
 
     def work() -> tuple[MonitorReport, bool]:
         config = parse_monitor(data)
@@ -138,7 +139,7 @@ async def set_monitor(request: Request, model_name: Name) -> Response:
             model_name,
             config,
             source="api",
-            actor=ACTOR,
+            actor=actor,
             now=state.clock(),
             new_id=state.new_id,
             expected_revision=expected,
@@ -158,13 +159,13 @@ async def set_monitor(request: Request, model_name: Name) -> Response:
 async def remove_monitor(request: Request, model_name: Name) -> Response:
     """From then on the settings of the service count for it."""
     state = state_of(request)
-    expected = _expected_revision(request)
+    expected, actor = _expected_revision(request), grant_of(request).actor(None, API)
 
     def work() -> Deleted:
         removed = delete_monitor(
             state.store,
             model_name,
-            actor=ACTOR,
+            actor=actor,
             now=state.clock(),
             new_id=state.new_id,
             expected_revision=expected,

@@ -23,7 +23,7 @@ def _storable(text: str | None) -> str | None:
 
 Text = Annotated[str | None, Query(min_length=1, max_length=512), AfterValidator(_storable)]
 Name = Annotated[str, Path(max_length=1_024), AfterValidator(_storable)]
-Actor = Annotated[str, Query(description="Who does it.")]
+Actor = Annotated[str | None, Query(description="Who does it.")]
 Moment = Annotated[datetime | None, Query(description="RFC 3339; UTC when it names no zone.")]
 Step = Annotated[str | None, Query(description="The length of a stretch, such as 6h.")]
 Limit = Annotated[int, Query(ge=1, le=MOST_A_PAGE, description="The most that one page has.")]

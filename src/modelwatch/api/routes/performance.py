@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request, Response
 from modelwatch.api.openapi import answers
 from modelwatch.api.routes.common import json_answer, state_of
 from modelwatch.api.routes.parameters import Moment, Name, Step, Text, seconds_of, step_of
+from modelwatch.api.scopes import unknown_model
 from modelwatch.errors import FieldError, InvalidInput, UnknownResource
 from modelwatch.monitoring.performance import (
     PerformanceHistory,
@@ -57,7 +58,7 @@ async def get_performance(
     def work() -> PerformanceAnswer:
         with state.store.read() as connection:
             if generation_of(connection, model_name) is None:
-                raise UnknownResource(f"No model named {model_name!r} has sent predictions or has a reference.")
+                raise UnknownResource(unknown_model(model_name))
             monitor = monitor_of(connection, model_name)
             streams = [
                 stream

@@ -9,8 +9,9 @@ from fastapi import APIRouter, Request, Response
 
 from modelwatch.api.bodies import INLINE_BYTES, read_body
 from modelwatch.api.fastpath import check_json, take_prediction
+from modelwatch.api.grants import grant_of
 from modelwatch.api.openapi import BATCH_CONTENT, JSON_PREDICTION, answers, query_parameters
-from modelwatch.api.routes.common import json_answer, state_of
+from modelwatch.api.routes.common import json_answer, require_writing, state_of
 from modelwatch.events import DecodedBatch, Rejection
 
 router = APIRouter(tags=["predictions"])
@@ -44,7 +45,7 @@ async def log_prediction(request: Request) -> Response:
     state = state_of(request)
     check_json(request.headers.get("content-type", "application/json").encode("latin-1"))
     body = await read_body(request, state.settings.max_body_bytes, state.settings.request_timeout_seconds)
-    status, _, content = await take_prediction(state, body)
+    status, _, content = await take_prediction(state, body, grant_of(request))
     return Response(content, status, media_type="application/json")
 
 
@@ -77,6 +78,7 @@ async def log_predictions(request: Request) -> Response:
         batch: DecodedBatch = state.decoder.batch(body, content_type, defaults)
     else:
         batch = await asyncio.to_thread(state.decoder.batch, body, content_type, defaults)
+    require_writing(grant_of(request), (event.model_name for event in batch.events))
     accepted = await state.batcher.submit(batch.events, len(body)) if batch.events else []
     for _ in batch.rejected:
         state.metrics.rejected("invalid-input")

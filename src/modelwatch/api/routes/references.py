@@ -8,8 +8,10 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 
 from modelwatch.api.bodies import read_body
+from modelwatch.api.grants import grant_of
 from modelwatch.api.openapi import REFERENCE_CONTENT, answers, query_parameters
 from modelwatch.api.routes.common import json_answer, state_of
+from modelwatch.api.scopes import require_reading, unknown_model
 from modelwatch.errors import FieldError, InvalidInput, UnknownResource
 from modelwatch.monitoring import iso, set_reference_frame
 from modelwatch.storage import StoredReference, all_references, generation_of
@@ -70,11 +72,12 @@ async def set_reference(request: Request) -> Response:
     """Freezes the bins. What was received before is counted in them too, so a verdict is there at once."""
     state = state_of(request)
     body = await read_body(request, state.settings.max_body_bytes, state.settings.request_timeout_seconds)
-    query = request.query_params
+    query, grant = request.query_params, grant_of(request)
 
     def work() -> ReferenceAnswer:
         content_type = request.headers.get("content-type", "application/json")
         frame = state.decoder.reference(body, content_type, query.get("model_name"), query.get("model_version"))
+        grant.require_writing(frame.model_name)
         set_reference_frame(state.store, frame, now=state.clock(), new_id=state.new_id)
         wanted = {(sample.kind, sample.name) for sample in frame.samples}
         with state.store.read() as connection:
@@ -110,10 +113,12 @@ async def get_reference(request: Request) -> Response:
         wrong = "Expected text without NUL characters" if model else "Required in the query"
         raise InvalidInput("Say which model.", (FieldError("/model_name", wrong),))
 
+    require_reading(grant_of(request), model)
+
     def work() -> ReferenceList:
         with state.store.read() as connection:
             if generation_of(connection, model) is None:
-                raise UnknownResource(f"No model named {model!r} has sent predictions or has a reference.")
+                raise UnknownResource(unknown_model(model))
             return ReferenceList(model, [_report(reference) for reference in all_references(connection, model)])
 
     return json_answer(await asyncio.to_thread(work))

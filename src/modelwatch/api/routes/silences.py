@@ -12,6 +12,7 @@ from modelwatch.alerting.reading import list_silences, read_silence
 from modelwatch.alerting.views import SilenceLine, silence_line
 from modelwatch.api.bodies import read_body
 from modelwatch.api.cursors import cursor_of, position_of
+from modelwatch.api.grants import grant_of
 from modelwatch.api.openapi import SILENCE_CONTENT, answers
 from modelwatch.api.routes.common import json_answer, state_of
 from modelwatch.api.routes.parameters import API, Actor, Cursor, Limit, Name
@@ -79,7 +80,7 @@ async def create_silence(request: Request) -> Response:
     service = state_of(request)
     raw = await read_body(request, service.settings.max_body_bytes, service.settings.request_timeout_seconds)
     body = decode_action(raw, SilenceBody)
-    actor = API if body.actor is None else body.actor
+    actor = grant_of(request).actor(body.actor, API)
 
     def work() -> SilenceLine:
         silence = service.alerts.silence(silence_request(body, service.clock()), actor=actor)
@@ -94,11 +95,12 @@ async def create_silence(request: Request) -> Response:
     operation_id="end_silence",
     responses=answers({200: SilenceLine}, 404, 422, 503),
 )
-async def end_silence(request: Request, silence_id: Name, actor: Actor = API) -> Response:
+async def end_silence(request: Request, silence_id: Name, actor: Actor = None) -> Response:
     """It is kept, as ended now. One that has ended already stays as it is."""
     service = state_of(request)
+    who = grant_of(request).actor(actor, API)
 
     def work() -> SilenceLine:
-        return silence_line(service.alerts.end_silence(silence_id, actor=actor), service.clock())
+        return silence_line(service.alerts.end_silence(silence_id, actor=who), service.clock())
 
     return json_answer(await asyncio.to_thread(work))

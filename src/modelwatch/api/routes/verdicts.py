@@ -8,10 +8,13 @@ from typing import Annotated
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
 
+from modelwatch.access import Grant
 from modelwatch.api.cursors import cursor_of, position_of
+from modelwatch.api.grants import grant_of
 from modelwatch.api.openapi import answers
 from modelwatch.api.routes.common import json_answer, state_of
 from modelwatch.api.routes.parameters import Cursor, Limit, Moment, Name, Text, seconds_of, step_of
+from modelwatch.api.scopes import unknown_model
 from modelwatch.errors import UnknownResource, excerpt
 from modelwatch.monitoring import DriftReport, Verification, iso, verify_verdict
 from modelwatch.monitoring.reports import SubjectReport
@@ -105,7 +108,7 @@ async def drift_history(
     def work() -> DriftHistory:
         with state.store.read() as connection:
             if generation_of(connection, model_name) is None:
-                raise UnknownResource(f"No model named {model_name!r} has sent predictions or has a reference.")
+                raise UnknownResource(unknown_model(model_name))
             current = latest_verdicts(connection, model_name)
             history = verdicts_of(
                 connection,
@@ -142,13 +145,11 @@ async def drift_history(
 )
 async def get_verdict(request: Request, verdict_id: Name) -> Response:
     """The report as it was stored. It never changes."""
-    state = state_of(request)
+    state, grant = state_of(request), grant_of(request)
 
     def work() -> VerdictReport:
         with state.store.read() as connection:
-            verdict = verdict_by_id(connection, verdict_id)
-        if verdict is None:
-            raise UnknownResource(f"There is no verdict with the id {excerpt(verdict_id)!r}.")
+            verdict = _visible(verdict_by_id(connection, verdict_id), grant, verdict_id)
         return VerdictReport(
             verdict_id=verdict.id,
             model_name=verdict.model,
@@ -173,8 +174,22 @@ async def get_verdict(request: Request, verdict_id: Name) -> Response:
 )
 async def verification(request: Request, verdict_id: Name) -> Response:
     """The same bytes must come out of the evidence that was kept with the verdict."""
-    state = state_of(request)
-    return json_answer(await asyncio.to_thread(verify_verdict, state.store, verdict_id))
+    state, grant = state_of(request), grant_of(request)
+
+    def work() -> Verification:
+        if grant.models is not None:
+            with state.store.read() as connection:
+                _visible(verdict_by_id(connection, verdict_id), grant, verdict_id)
+        return verify_verdict(state.store, verdict_id)
+
+    return json_answer(await asyncio.to_thread(work))
+
+
+def _visible(verdict: StoredVerdict | None, grant: Grant, verdict_id: str) -> StoredVerdict:
+    """The verdict. Raises UnknownResource when there is none, or none that the key is for: in the same words."""
+    if verdict is None or not grant.is_for(verdict.model):
+        raise UnknownResource(f"There is no verdict with the id {excerpt(verdict_id)!r}.")
+    return verdict
 
 
 def _line(verdict: StoredVerdict) -> VerdictLine:

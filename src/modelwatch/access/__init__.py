@@ -1,0 +1,24 @@
+"""Who may do what: API keys, the sessions of people who use one on a page, and how often a key may ask."""
+
+from modelwatch.access.grants import EVERYTHING, SCOPES, Grant
+from modelwatch.access.known_keys import KnownKeys
+from modelwatch.access.sessions import session_of, session_text
+from modelwatch.access.throttle import Throttle
+from modelwatch.access.tokens import NewToken, Token, hash_of, new_token, parse_token
+from modelwatch.storage.api_keys import Scope
+
+__all__ = [
+    "EVERYTHING",
+    "SCOPES",
+    "Grant",
+    "KnownKeys",
+    "NewToken",
+    "Scope",
+    "Throttle",
+    "Token",
+    "hash_of",
+    "new_token",
+    "parse_token",
+    "session_of",
+    "session_text",
+]

@@ -1,0 +1,121 @@
+"""In front of everything: who sends this, and may they ask so often. What they may do is up to the route."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from http.cookies import CookieError, SimpleCookie
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from modelwatch.access import EVERYTHING, Grant, KnownKeys, Throttle
+from modelwatch.api.fastpath import count_refusal
+from modelwatch.api.grants import GRANT
+from modelwatch.api.problems import problem_body
+from modelwatch.api.state import ServiceState
+from modelwatch.errors import RequestError, ServiceError, TooManyRequests, Unauthenticated
+
+SESSION_COOKIE = "modelwatch_session"
+PAGES = "/ui"
+LOGIN, LOGOUT = "/ui/login", "/ui/logout"
+# What says nothing about models: whether the process lives, and the documentation of the API.
+OPEN = frozenset({"/", "/livez", "/readyz", "/health", "/docs", "/docs/start.js", "/openapi.json", LOGIN, LOGOUT})
+OPEN_FOLDERS = ("/docs/assets/", "/ui/assets/")
+METRICS = "/metrics"
+BEARER = b"bearer "
+
+
+class Gate:
+    """An ASGI application in front of another one: it finds the grant of each request and puts it into the scope."""
+
+    def __init__(self, app: ASGIApp, state: ServiceState, keys: KnownKeys) -> None:
+        self.app = app
+        self._state = state
+        self._keys = keys
+        self._throttle = Throttle()
+        self._required = state.settings.keys_required
+        self._rate = state.settings.rate_limit_per_second
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        try:
+            grant = await self._grant_of(scope)
+            if grant is not None:
+                self._let_wait(grant)
+        except (RequestError, ServiceError) as error:
+            count_refusal(self._state, error)
+            if isinstance(error, Unauthenticated) and _is_page(scope) and scope["method"] in ("GET", "HEAD"):
+                await _redirect(scope, send)
+                return
+            status, headers, content = problem_body(error)
+            await send({"type": "http.response.start", "status": status, "headers": headers})
+            await send({"type": "http.response.body", "body": content})
+            return
+        scope[GRANT] = grant
+        await self.app(scope, receive, send)
+
+    async def _grant_of(self, scope: Scope) -> Grant | None:
+        """The grant of a request; None where everybody may ask. Raises Unauthenticated and StoreUnavailable."""
+        path = scope["path"]
+        if path in OPEN or path.startswith(OPEN_FOLDERS) or (path == METRICS and self._state.settings.metrics_public):
+            return None
+        if not self._required:
+            return EVERYTHING
+        if not self._keys.is_fresh:
+            await asyncio.to_thread(self._keys.refresh)
+        token, cookie = _given(scope)
+        if token is not None:
+            grant = self._keys.grant_of(token)
+            if grant is None:
+                raise Unauthenticated("There is no such key, or it was revoked or has expired.")
+            return grant
+        grant = self._keys.grant_of_session(cookie) if cookie is not None else None
+        if grant is None:
+            raise Unauthenticated("Send an API key as `Authorization: Bearer mw_...`.")
+        return grant
+
+    def _let_wait(self, grant: Grant) -> None:
+        rate = self._rate if grant.requests_per_second is None else grant.requests_per_second
+        if rate <= 0:
+            return
+        wait = self._throttle.wait(grant.key_id, rate, time.monotonic())
+        if wait:
+            raise TooManyRequests(f"More than {rate:g} requests a second are not served.", math.ceil(wait))
+
+
+def _given(scope: Scope) -> tuple[str | None, str | None]:
+    """The key and the session cookie of a request."""
+    token: str | None = None
+    cookie: str | None = None
+    for name, value in scope["headers"]:
+        if name == b"authorization" and value[:7].lower() == BEARER:
+            token = value[7:].strip().decode("latin-1")
+        elif name == b"x-api-key":
+            token = value.strip().decode("latin-1")
+        elif name == b"cookie":
+            cookie = _session(value.decode("latin-1")) or cookie
+    return token, cookie
+
+
+def _session(header: str) -> str | None:
+    try:
+        morsel = SimpleCookie(header).get(SESSION_COOKIE)
+    except CookieError:
+        return None
+    return None if morsel is None else morsel.value
+
+
+def _is_page(scope: Scope) -> bool:
+    path: str = scope["path"]
+    return path == PAGES or path.startswith(f"{PAGES}/")
+
+
+async def _redirect(scope: Scope, send: Send) -> None:
+    """To the page where people give a key; relative, so that it works behind a proxy that adds a path."""
+    way = "../" * (scope["path"].count("/") - 1) + LOGIN.removeprefix("/")
+    headers = [(b"location", way.encode()), (b"cache-control", b"no-store"), (b"content-length", b"0")]
+    await send({"type": "http.response.start", "status": 303, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})

@@ -1,0 +1,97 @@
+"""What each operation needs: a scope of the key, and whether a key that is only for some models will do."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from fastapi import Request
+
+from modelwatch.access import Grant, Scope
+from modelwatch.api.grants import GRANT
+from modelwatch.errors import UnknownResource
+
+
+class Need(NamedTuple):
+    """all_models: only a key that is for all models will do; otherwise the operation looks at the model itself."""
+
+    scope: Scope
+    all_models: bool = False
+
+
+# By operation id. One that is not here needs everything.
+NEEDS: dict[str, Need] = {
+    "log_prediction": Need("ingest"),
+    "log_predictions": Need("ingest"),
+    "log_ground_truth": Need("ingest"),
+    "log_ground_truths": Need("ingest"),
+    "set_reference": Need("ingest"),
+    "get_reference": Need("read"),
+    "check_drift": Need("read"),
+    "list_models": Need("read"),
+    "get_model": Need("read"),
+    "get_drift_history": Need("read"),
+    "get_performance": Need("read"),
+    "get_quality": Need("read"),
+    "get_segments": Need("read"),
+    "get_verdict": Need("read"),
+    "verify_verdict": Need("read"),
+    "list_monitors": Need("read"),
+    "get_monitor": Need("read"),
+    "backtest_monitor": Need("read"),
+    "put_monitor": Need("admin"),
+    "delete_monitor": Need("admin"),
+    "list_alerts": Need("read"),
+    "get_alert": Need("read"),
+    "acknowledge_alert": Need("admin"),
+    "resolve_alert": Need("admin"),
+    "list_silences": Need("read", all_models=True),
+    "get_silence": Need("read", all_models=True),
+    "create_silence": Need("admin", all_models=True),
+    "end_silence": Need("admin", all_models=True),
+    "list_channels": Need("read", all_models=True),
+    "test_channel": Need("admin", all_models=True),
+    "list_deliveries": Need("read", all_models=True),
+    "retry_delivery": Need("admin", all_models=True),
+    "list_audit": Need("admin", all_models=True),
+    "erase_prediction": Need("admin"),
+    "metrics": Need("read", all_models=True),
+    "version": Need("read"),
+}
+
+
+def need_of(operation: str) -> Need:
+    """What an operation needs."""
+    return NEEDS.get(operation, Need("admin", all_models=True))
+
+
+# Answered to everybody, with or without a key.
+OPEN_OPERATIONS = frozenset({"alive", "ready", "health"})
+
+
+async def authorize(request: Request) -> None:
+    """Before a route: whether the key may do this, and on this model.
+
+    Raises Forbidden, and UnknownResource for a model that the key is not for: whether there is one is not said.
+    """
+    operation = request.scope["route"].operation_id
+    grant: Grant | None = request.scope[GRANT]
+    if operation in OPEN_OPERATIONS or grant is None:
+        return
+    need = need_of(operation)
+    grant.require(need.scope)
+    if need.all_models:
+        grant.require_all_models()
+    model = request.path_params.get("model_name")
+    if model is not None:
+        require_reading(grant, model)
+
+
+def require_reading(grant: Grant, model: str) -> None:
+    """Raises UnknownResource unless the grant is for the model, in the words for a model that there is not."""
+    if not grant.is_for(model):
+        raise UnknownResource(unknown_model(model))
+
+
+def unknown_model(model: str) -> str:
+    """What is said of a model that nobody has heard of."""
+    return f"No model named {model!r} has sent predictions or has a reference."

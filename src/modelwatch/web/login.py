@@ -1,0 +1,74 @@
+"""Where people give a key, for the pages of a service that asks for one."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from modelwatch.access import Grant, KnownKeys
+from modelwatch.api.gate import SESSION_COOKIE
+from modelwatch.config import Settings
+from modelwatch.errors import Forbidden, Unauthenticated
+from modelwatch.web.forms import read_form
+from modelwatch.web.rendering import HEADERS, Renderer
+
+SECONDS_PER_HOUR = 3_600
+
+
+class Login:
+    """The page, and what its forms do."""
+
+    def __init__(self, keys: KnownKeys, settings: Settings, renderer: Renderer) -> None:
+        self._keys = keys
+        self._settings = settings
+        self._render = renderer.page
+
+    async def show(self, _request: Request) -> Response:
+        """The form."""
+        return self._page(200, None)
+
+    async def enter(self, request: Request) -> Response:
+        """Begins a session with the key of the form."""
+        form = await read_form(request)
+        try:
+            grant = await self._grant(form.get("key", ""))
+        except (Unauthenticated, Forbidden) as error:
+            return self._page(error.status, error.detail)
+        seconds = self._settings.session_hours * SECONDS_PER_HOUR
+        answer = Response(status_code=303, headers={**HEADERS, "Location": "alerts"})
+        answer.set_cookie(
+            SESSION_COOKIE,
+            self._keys.session(grant, seconds),
+            max_age=seconds,
+            path="/",
+            secure=self._settings.reached_at.startswith("https:"),
+            httponly=True,
+            samesite="strict",
+        )
+        return answer
+
+    async def leave(self, _request: Request) -> Response:
+        """Ends the session in this browser."""
+        answer = Response(status_code=303, headers={**HEADERS, "Location": "login"})
+        answer.delete_cookie(SESSION_COOKIE, path="/", httponly=True, samesite="strict")
+        return answer
+
+    async def _grant(self, key: str) -> Grant:
+        if not self._keys.is_fresh:
+            await asyncio.to_thread(self._keys.refresh)
+        grant = self._keys.grant_of(key)
+        if grant is None:
+            raise Unauthenticated("There is no such key, or it was revoked or has expired.")
+        require_pages(grant)
+        return grant
+
+    def _page(self, status: int, problem: str | None) -> Response:
+        return self._render("login.html", root="../", status=status, problem=problem)
+
+
+def require_pages(grant: Grant) -> None:
+    """Raises Forbidden unless the pages may be read with it."""
+    grant.require("read")
+    grant.require_all_models()

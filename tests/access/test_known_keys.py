@@ -1,0 +1,143 @@
+"""Keys: what is known of them, for how long, and what can be none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection
+
+from modelwatch.access import KnownKeys, parse_token
+from modelwatch.access.known_keys import FRESH_SECONDS, NOTED_EVERY, STALE_SECONDS
+from modelwatch.errors import StoreUnavailable
+from modelwatch.storage import Store
+from modelwatch.storage.api_keys import all_keys, revoke_key
+from tests.support.background import new_id
+from tests.support.events import NOON, Clock
+from tests.support.keys import make_key
+from tests.support.streams import SECOND
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock(NOON)
+
+
+@pytest.fixture
+def known(store: Store, clock: Clock) -> KnownKeys:
+    return KnownKeys(store, clock)
+
+
+def test_a_key_is_known_by_its_text_and_by_nothing_like_it(store: Store, known: KnownKeys) -> None:
+    key_id, text = make_key(store, "read")
+    known.refresh()
+    grant = known.grant_of(text)
+    assert grant is not None
+    assert (grant.key_id, grant.may("read"), grant.may("ingest")) == (key_id, True, False)
+    last = "0" if text[-1] != "0" else "1"
+    for wrong in ("", "mw_", text[:-1], text + "0", text[:-1] + last, text.upper(), f" {text}", text.split("_")[2]):
+        assert known.grant_of(wrong) is None, wrong
+
+
+def test_the_secret_is_nowhere_in_the_store(store: Store, known: KnownKeys) -> None:
+    _, text = make_key(store, "read")
+    token = parse_token(text)
+    assert token is not None
+    with store.read() as connection:
+        [key] = all_keys(connection)
+    assert token.secret not in repr(key)
+    assert token.secret.encode() not in Path(str(store.url.database)).read_bytes()
+
+
+def test_a_key_that_is_revoked_is_refused_within_seconds(store: Store, known: KnownKeys, clock: Clock) -> None:
+    key_id, text = make_key(store, "read")
+    known.refresh()
+    assert revoke_key(store, key_id, now=NOON, actor="test", new_id=new_id) is True
+    assert known.grant_of(text) is not None
+    clock.now += FRESH_SECONDS * SECOND
+    assert known.is_fresh is False
+    known.refresh()
+    assert known.grant_of(text) is None
+    assert revoke_key(store, key_id, now=NOON, actor="test", new_id=new_id) is False
+
+
+def test_a_key_counts_until_it_expires(store: Store, known: KnownKeys, clock: Clock) -> None:
+    _, text = make_key(store, "read", expires_at=NOON + SECOND)
+    known.refresh()
+    assert known.grant_of(text) is not None
+    clock.now += SECOND
+    assert known.grant_of(text) is None
+
+
+def test_a_session_ends_with_its_time_and_with_its_key(store: Store, known: KnownKeys, clock: Clock) -> None:
+    key_id, text = make_key(store, "read")
+    known.refresh()
+    grant = known.grant_of(text)
+    assert grant is not None
+    cookie = known.session(grant, 60)
+    assert known.grant_of_session(cookie) == grant
+    assert known.grant_of_session(cookie.replace(key_id, "0" * 12)) is None
+    moved = cookie.split(".")
+    assert known.grant_of_session(".".join([moved[0], str(int(moved[1]) + 1), moved[2]])) is None
+    clock.now += 60 * SECOND
+    assert known.grant_of_session(cookie) is None
+    longer = known.session(grant, 600)
+    revoke_key(store, key_id, now=NOON, actor="test", new_id=new_id)
+    known.refresh()
+    assert known.grant_of_session(longer) is None
+
+
+def test_another_process_takes_the_same_session(store: Store, known: KnownKeys, clock: Clock) -> None:
+    _, text = make_key(store, "read")
+    known.refresh()
+    grant = known.grant_of(text)
+    assert grant is not None
+    other = KnownKeys(store, clock)
+    other.refresh()
+    assert other.grant_of_session(known.session(grant, 60)) == grant
+
+
+def test_what_was_known_counts_for_a_while_when_the_store_is_away(
+    store: Store, known: KnownKeys, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, text = make_key(store, "read")
+    known.refresh()
+
+    @contextmanager
+    def away() -> Iterator[Connection]:
+        raise StoreUnavailable("away")
+        yield
+
+    monkeypatch.setattr(store, "read", away)
+    clock.now += (STALE_SECONDS - 1) * SECOND
+    known.refresh()
+    assert known.grant_of(text) is not None
+    clock.now += SECOND
+    with pytest.raises(StoreUnavailable):
+        known.refresh()
+    with pytest.raises(StoreUnavailable):
+        KnownKeys(store, clock).refresh()
+
+
+def test_the_last_use_is_noted_once_an_hour(store: Store, known: KnownKeys, clock: Clock) -> None:
+    _, text = make_key(store, "read")
+
+    def used_at() -> int | None:
+        clock.now += FRESH_SECONDS * SECOND
+        known.refresh()
+        with store.read() as connection:
+            return all_keys(connection)[0].last_used_at
+
+    known.refresh()
+    assert used_at() is None
+    known.grant_of(text)
+    first = used_at()
+    assert first is not None
+    known.grant_of(text)
+    assert used_at() == first
+    clock.now += NOTED_EVERY
+    known.refresh()
+    known.grant_of(text)
+    assert used_at() != first
