@@ -75,3 +75,20 @@ def test_a_file_becomes_the_reference(service: LiveService, run_cli: RunCli, tmp
         "amount": "continuous",
         "merchant": "categorical",
     }
+
+
+def test_labels_of_a_reference_are_told(service: LiveService, run_cli: RunCli, tmp_path: Path) -> None:
+    said = {
+        "flags": (["no", "yes"] * 50, "two classes, yes is the positive one"),
+        "letters": (["a", "b", "c", "a"] * 25, "3 classes"),
+        "sizes": ([0.5 + number for number in range(100)], "numbers"),
+    }
+    for model, (values, task) in said.items():
+        path = tmp_path / f"{model}.parquet"
+        pq.write_table(pa.table({"prediction": values, "ground_truth": [*values[:-1], None]}), path)
+        done = run_cli("reference", "upload", path, "--model", model, "--url", service.url)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert f"ground_truth: {task}, 99 labels" in done.stdout
+        answer = httpx.get(f"{service.url}/api/v1/reference", params={"model_name": model}).json()
+        [labelled] = answer["labelled"]
+        assert (labelled["labels"], labelled["state"], labelled["model_version"]) == (99, "active", None)

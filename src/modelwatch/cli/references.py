@@ -36,7 +36,16 @@ def upload(
     for each in answer["references"]:
         gaps = "".join(f", {each[what]:,} {what}" for what in ("missing", "invalid") if each[what])
         say(f"  {each['feature_name']}: {each['feature_type']}, {each['reference_size']:,} values{gaps}")
+    if answer["labelled"] is not None:
+        say(f"  ground_truth: {_task(answer['labelled'])}, {answer['labelled']['labels']:,} labels")
     return OK
+
+
+def _task(labelled: dict[str, Any]) -> str:
+    """What is predicted, in a few words."""
+    if labelled["task"] == "binary":
+        return f"two classes, {labelled['positive_class']} is the positive one"
+    return f"{len(labelled['classes'])} classes" if labelled["task"] == "multiclass" else "numbers"
 
 
 def _as_parquet(path: Path, format_name: str, columns: ColumnMap) -> bytes:

@@ -271,3 +271,15 @@ def test_the_error_histogram_holds_every_pair() -> None:
     assert len(counts.error_edges) + 1 == len(counts.histogram)
     cell = int(np.flatnonzero(counts.histogram)[2])
     assert counts.error_edges[cell - 1] < 3.0 <= counts.error_edges[cell]
+
+
+def test_an_interval_of_a_loss_or_an_error_does_not_go_below_0() -> None:
+    """Two rows that differ a lot are sure of nothing; but nothing is lost less than nothing."""
+    losses = performance(ScoreCounts.of(np.array([0.9, 0.1]), np.array([True, True])))
+    truth = np.array([1.0, 2.0])
+    errors = performance(RegressionCounts.of(RegressionLayout.of(truth), np.array([1.0, 9.0]), truth))
+    assert [losses[name].low for name in ("log_loss", "brier")] == [0.0, 0.0]
+    assert [errors[name].low for name in ("mae", "mape")] == [0.0, 0.0]
+    low = errors["mean_error"].low
+    assert low is not None
+    assert low < 0.0

@@ -14,7 +14,7 @@ from modelwatch.api.routes.common import json_answer, state_of
 from modelwatch.api.scopes import require_reading, unknown_model
 from modelwatch.errors import FieldError, InvalidInput, UnknownResource
 from modelwatch.monitoring import iso, set_reference_frame
-from modelwatch.storage import StoredReference, all_references, generation_of
+from modelwatch.storage import StoredOutcomes, StoredReference, all_references, generation_of, outcomes_in_force
 
 router = APIRouter(tags=["reference"])
 
@@ -38,20 +38,41 @@ class ReferenceReport(msgspec.Struct):
     counts: list[int]
 
 
+class LabelledReport(msgspec.Struct):
+    """How outcomes are counted, and the labelled rows that performance is compared with.
+
+    labels: 0 for a layout that the first labels have settled; then nothing is compared. score_of: what a
+    prediction_probability that is one number is taken to be about.
+    """
+
+    id: str
+    model_version: str | None
+    state: str
+    source: str
+    created_at: str
+    labels: int
+    task: str | None
+    classes: list[str]
+    positive_class: str | None
+    score_of: str | None
+
+
 class ReferenceAnswer(msgspec.Struct):
-    """The references that this request put in force."""
+    """The references that this request put in force. labelled: of a frame with `ground_truth`."""
 
     status: str
     model_name: str
     model_version: str | None
     references: list[ReferenceReport]
+    labelled: LabelledReport | None
 
 
 class ReferenceList(msgspec.Struct):
-    """All references of a model: by subject, newest first."""
+    """All references of a model: by subject, newest first. labelled: those in force, one for each version."""
 
     model_name: str
     references: list[ReferenceReport]
+    labelled: list[LabelledReport]
 
 
 @router.post(
@@ -82,6 +103,7 @@ async def set_reference(request: Request) -> Response:
         wanted = {(sample.kind, sample.name) for sample in frame.samples}
         with state.store.read() as connection:
             references = all_references(connection, frame.model_name)
+            outcomes = outcomes_in_force(connection, frame.model_name)
         return ReferenceAnswer(
             "active",
             frame.model_name,
@@ -93,6 +115,9 @@ async def set_reference(request: Request) -> Response:
                 and reference.version == frame.model_version
                 and (reference.subject.kind, reference.subject.name) in wanted
             ],
+            None
+            if frame.truths is None
+            else next((_labelled(each) for each in outcomes if each.version == frame.model_version), None),
         )
 
     return json_answer(await asyncio.to_thread(work), 201)
@@ -119,7 +144,11 @@ async def get_reference(request: Request) -> Response:
         with state.store.read() as connection:
             if generation_of(connection, model) is None:
                 raise UnknownResource(unknown_model(model))
-            return ReferenceList(model, [_report(reference) for reference in all_references(connection, model)])
+            return ReferenceList(
+                model,
+                [_report(reference) for reference in all_references(connection, model)],
+                [_labelled(each) for each in outcomes_in_force(connection, model)],
+            )
 
     return json_answer(await asyncio.to_thread(work))
 
@@ -141,4 +170,20 @@ def _report(reference: StoredReference) -> ReferenceReport:
         invalid=profile.invalid,
         cells=list(profile.binning.coarse_labels()),
         counts=[int(count) for count in profile.coarse],
+    )
+
+
+def _labelled(found: StoredOutcomes) -> LabelledReport:
+    layout = found.layout
+    return LabelledReport(
+        id=found.id,
+        model_version=found.version,
+        state=found.state,
+        source=found.source,
+        created_at=iso(found.created_at // 1_000_000),
+        labels=found.counts.n,
+        task=layout.task,
+        classes=list(layout.classes),
+        positive_class=layout.positive,
+        score_of=layout.score_of if layout.task == "binary" else None,
     )

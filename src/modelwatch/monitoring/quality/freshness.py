@@ -87,7 +87,7 @@ def usual_of(connection: Connection, model: str, environment: str, rules: Qualit
         return Usual(None, None, "the monitor says not to watch it")
     arrivals = window_arrivals(connection, model, environment, now // MICROSECONDS - HISTORY_SECONDS)
     if not arrivals:
-        return Usual(None, None, "nothing has arrived in the last four weeks")
+        return Usual(None, None, "no prediction of the last four weeks has arrived")
     arrived, latest = arrivals[-1]
     if arrived - latest > LIVE_SECONDS * MICROSECONDS:
         return Usual(None, None, "the newest predictions are of an earlier time: a replay is no live traffic")

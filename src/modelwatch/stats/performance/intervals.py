@@ -77,8 +77,10 @@ def proportion(hits: int, n: int, reason: str) -> Estimate:
     return Estimate(hits / n, low, high, n)
 
 
-def mean(sums: Sums, reason: str, scale: float = 1.0) -> Estimate:
+def mean(sums: Sums, reason: str, scale: float = 1.0, *, least: float = -math.inf) -> Estimate:
     """The mean of the terms times `scale`, with Student's interval; undefined for `reason` when there are none.
+
+    least: the smallest mean that there can be; the interval does not go below it.
 
     >>> from fractions import Fraction
     >>> estimate = mean(Sums(4, Fraction(10), Fraction(30)), "no rows")
@@ -90,7 +92,7 @@ def mean(sums: Sums, reason: str, scale: float = 1.0) -> Estimate:
     if sums.n == 1:
         return Estimate(sums.mean * scale, n=1, reason="one row has no interval")
     half = student_quantile(sums.n - 1) * math.sqrt(sums.variance / sums.n)
-    return Estimate(sums.mean * scale, (sums.mean - half) * scale, (sums.mean + half) * scale, sums.n)
+    return Estimate(sums.mean * scale, max(least, (sums.mean - half) * scale), (sums.mean + half) * scale, sums.n)
 
 
 def student_quantile(df: float) -> float:

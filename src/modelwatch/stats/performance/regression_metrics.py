@@ -31,7 +31,7 @@ def regression_metrics(counts: RegressionCounts) -> dict[str, Estimate]:
     """
     scale = counts.layout.scale
     found = {
-        "mae": mean(counts.absolute_errors, NO_ROWS, scale),
+        "mae": mean(counts.absolute_errors, NO_ROWS, scale, least=0.0),
         "rmse": _rmse(counts),
         "r2": _r2(counts),
         "mean_error": mean(counts.errors, NO_ROWS, scale),
@@ -81,7 +81,7 @@ def _r2(counts: RegressionCounts) -> Estimate:
 def _mape(counts: RegressionCounts) -> Estimate:
     if counts.zero_targets:
         return undefined(f"{counts.zero_targets} targets are 0", counts.n)
-    estimate = mean(counts.relative_errors, NO_ROWS)
+    estimate = mean(counts.relative_errors, NO_ROWS, least=0.0)
     if counts.saturated_ratios or counts.saturated:
         reason = "a lower bound: some errors are too many times their target to be summed"
         return replace(estimate, low=None, high=None, reason=reason)

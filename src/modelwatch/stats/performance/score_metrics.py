@@ -93,8 +93,8 @@ def score_metrics(counts: ScoreCounts, *, seed: int = BOOTSTRAP_SEED) -> dict[st
     return {
         "roc_auc": roc_auc(counts.positives, counts.negatives),
         "pr_auc": pr_auc(counts, seed=seed),
-        "log_loss": mean(counts.log_loss_sums, NO_SCORES),
-        "brier": mean(counts.brier_sums, NO_SCORES),
+        "log_loss": mean(counts.log_loss_sums, NO_SCORES, least=0.0),
+        "brier": mean(counts.brier_sums, NO_SCORES, least=0.0),
         "ece": calibration_error(counts),
     }
 
@@ -105,7 +105,7 @@ def class_score_metrics(counts: ClassScoreCounts) -> dict[str, Estimate]:
     roc_auc_macro is undefined unless every class has rows of its own and of another class. The areas of the classes
     rest on the same rows; their errors are added as if they were fully correlated, so the interval is wide enough.
     """
-    return {"roc_auc_macro": roc_auc_macro(counts), "log_loss": mean(counts.log_loss_sums, NO_SCORES)}
+    return {"roc_auc_macro": roc_auc_macro(counts), "log_loss": mean(counts.log_loss_sums, NO_SCORES, least=0.0)}
 
 
 def rank_area(positives: Integers, negatives: Integers) -> RankArea:
