@@ -45,20 +45,29 @@ def features(number: int) -> dict[str, object]:
         "iban": canary("iban", number),
         "mail": canary("mail", number),
         "name": canary("name", number),
-        # In the middle of the reference: its smallest and largest values are statistics that it keeps.
-        "income": 57_005.25 + number % 3 / 1_000,
-        "debt": 57_005.25 + number % 3 / 1_000,
+        "income": number_of(number),
+        "debt": number_of(number),
         "age": 20 + number % 50,
     }
 
 
-LOOKED_FOR = (b"CANARY", b"57005.25", *(f"57005.25{digit}".encode() for digit in (1, 2)))
+def number_of(number: int) -> float:
+    """Another one for each number: a reference keeps its smallest and largest value, and frequent ones."""
+    return 57_005.123456789 + 1.7 * number
+
+
+LOOKED_FOR = (b"CANARY", *(repr(number_of(number)).encode() for number in range(5, 240)))
+PREDICTIONS = 250
 
 
 @pytest.fixture
 def live(tmp_path: Path) -> Iterator[LiveService]:
     with LiveService(
-        tmp_path / "data", ENCRYPTION_KEY=KEY, DEBUG="true", DRIFT_CHECK_INTERVAL="300", PROVISIONAL_REFERENCE_SIZE="30"
+        tmp_path / "data",
+        ENCRYPTION_KEY=KEY,
+        DEBUG="true",
+        DRIFT_CHECK_INTERVAL="300",
+        PROVISIONAL_REFERENCE_SIZE=str(PREDICTIONS),
     ) as service:
         yield service
 
@@ -84,7 +93,7 @@ def send_everything(http: httpx.Client, model: str) -> None:
         {
             "prediction_id": [f"f-{number}" for number in range(50)],
             "prediction": ["yes"] * 50,
-            **{name: [features(number)[name] for number in range(50)] for name in features(0)},
+            **{name: [features(number)[name] for number in range(200, PREDICTIONS)] for name in features(0)},
         }
     )
     sink = pa.BufferOutputStream()
@@ -101,6 +110,14 @@ def send_everything(http: httpx.Client, model: str) -> None:
     for number in range(20):
         label = {"model_name": model, "prediction_id": f"p-{number}", "ground_truth": "no"}
         http.post("/api/v1/ground-truth", json=label).raise_for_status()
+
+
+def wait_for_reference(http: httpx.Client, model: str) -> None:
+    """Until the first predictions have become a provisional one."""
+    deadline = time.monotonic() + 30
+    while not http.get("/api/v1/reference", params={"model_name": model}).json()["references"]:
+        assert time.monotonic() < deadline, "no provisional reference was taken"
+        time.sleep(0.1)
 
 
 def everything_said(http: httpx.Client, model: str) -> bytes:
@@ -126,6 +143,7 @@ def test_values_of_protected_features_are_nowhere(live: LiveService) -> None:
         said = b""
         for model in (MODEL, "profiles"):
             send_everything(http, model)
+            wait_for_reference(http, model)
             said += everything_said(http, model)
         reference = {name: [value] * 20 for name, value in features(1).items() if name in ("iban", "mail", "name")}
         numbers = {name: [float(value) for value in range(20)] for name in ("income", "debt", "age")}
@@ -146,7 +164,7 @@ def test_values_of_protected_features_are_nowhere(live: LiveService) -> None:
 
 def test_a_value_that_is_kept_would_have_been_found(tmp_path: Path) -> None:
     with LiveService(tmp_path / "data") as live, httpx.Client(base_url=live.url, timeout=30) as http:
-        http.post("/api/v1/predictions", json=prediction(MODEL, 1)).raise_for_status()
+        http.post("/api/v1/predictions", json=prediction(MODEL, 10)).raise_for_status()
         files = [path for path in live.data_dir.iterdir() if path.is_file()]
         assert len(remains(b"".join(path.read_bytes() for path in files))) >= 2
 
