@@ -114,6 +114,7 @@ def test_the_segment_that_got_worse_is_first_and_the_contributions_add_up(italy:
         for drift in feature["drift"]:
             assert drift["baseline"] == "reference"
             assert sum(drift["contributions"].values()) == pytest.approx(drift["psi"], abs=1e-12)
+    assert report["features"][0]["segments"][0]["segment"] == "country=IT"
     line = segments_of(report, "country")["country=IT"]
     assert line["metric"]["low"] < line["metric"]["value"] < line["metric"]["high"] < line["before"]["low"]
     assert line["drift"][0]["feature_name"] == "amount"

@@ -12,6 +12,7 @@ from modelwatch.cli.service import Service
 
 # A p-value above this, times the number of segments, may well be chance.
 CHANCE = 0.05
+SHOWN_DRIFT = 0.01
 COLUMNS = (
     "segment",
     "values",
@@ -84,7 +85,7 @@ def _feature(feature: Mapping[str, Any]) -> None:
             *(_signed(part[name]) for name in ("total", "mix", "level")),
             _chance(line["adjusted_p_value"]),
             _percent(line["quality_score"]),
-            Text(", ".join(f"{each['feature_name']} {each['contribution']:.3f}" for each in line["drift"])),
+            Text(", ".join(_drift(each) for each in line["drift"] if each["contribution"] >= SHOWN_DRIFT)),
         )
     screen().print(table)
 
@@ -129,6 +130,10 @@ def _percent(share: float | None) -> str:
 
 def _signed(number: float | None) -> str:
     return "" if number is None else f"{number:+.4f}"
+
+
+def _drift(each: Mapping[str, Any]) -> str:
+    return f"{each['feature_name']} {each['contribution']:.2f}"
 
 
 def _chance(p_value: float | None) -> str:

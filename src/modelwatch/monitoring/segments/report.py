@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from modelwatch.errors import FieldError, InvalidInput, excerpt
@@ -55,7 +56,9 @@ def segment_report(
         if found is not None
         for _, _, p_value in found[0].by_segment.values()
     )
-    features = [_feature(inputs, drift, each, compared[each.feature], looks) for each in inputs.segmentation.features]
+    features = [
+        _feature(inputs, drift, each, usable, compared[each.feature], looks) for each in inputs.segmentation.features
+    ]
     total = None
     if now is not None and usable is not None:
         total = _value(estimate(usable, _counts(layout, now.outcomes.get(""))))
@@ -133,6 +136,7 @@ def _feature(
     inputs: SegmentInputs,
     rules: DriftRules,
     feature: SegmentFeature,
+    metric: str | None,
     compared: tuple[Comparison, BaselineReport] | None,
     looks: int,
 ) -> SegmentFeatureReport:
@@ -155,10 +159,18 @@ def _feature(
         baseline=None if compared is None else compared[1],
         before=None if comparison is None else _value(comparison.before),
         change=finite(change),
-        segments=lines,
+        segments=sorted(lines, key=lambda line: _rank(line, metric, comparison)),
         drift=drift[:DRIFT_SHOWN],
         reason=None if comparison is None else comparison.reason,
     )
+
+
+def _rank(line: SegmentLine, metric: str | None, comparison: Comparison | None) -> float:
+    """Lower is worse; those of which nothing is known come last, in the order of the reference."""
+    change = line.change if line.contribution is None else line.contribution.total
+    if metric is None or comparison is None or change is None:
+        return math.inf
+    return -loss_of(metric, change, comparison.now.value or 0.0)
 
 
 def _line(

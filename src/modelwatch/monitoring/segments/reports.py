@@ -86,7 +86,7 @@ class SegmentDrift(msgspec.Struct, frozen=True):
 
 
 class SegmentFeatureReport(msgspec.Struct, frozen=True):
-    """A segment feature: its segments, worst first, and the features that drift most, divided among them.
+    """A segment feature: its segments, the worst first, and the features that drift most, divided among them.
 
     baseline: what the metric of its segments is compared with. change: of the metric over all segments.
     """
