@@ -179,6 +179,20 @@ def test_with_tls_everything_speaks_https(helm: Helm) -> None:
     assert probes == ["HTTPS"] * 3
 
 
+def test_prometheus_gets_in_with_the_key_that_is_named_and_without_one_where_none_is(helm: Helm) -> None:
+    def metrics_are_public(*settings: str) -> str | None:
+        words = [word for each in settings for word in ("--set", each)]
+        [config] = [each for each in of_kind(helm.objects("default", *words), "ConfigMap") if "PORT" in each["data"]]
+        found: str | None = config["data"].get("METRICS_PUBLIC")
+        return found
+
+    assert metrics_are_public() is None
+    assert metrics_are_public("serviceMonitor.enabled=true") == "true"
+    assert metrics_are_public("serviceMonitor.enabled=true", "config.METRICS_PUBLIC=false") == "false"
+    key = "serviceMonitor.authorization.existingSecret=key"
+    assert metrics_are_public("serviceMonitor.enabled=true", key) is None
+
+
 def test_an_external_database_can_be_given_as_an_address(helm: Helm) -> None:
     url = "postgresql://user:p,w@db.example.org:5432/modelwatch?sslmode=verify-full"
     words = ("--set", "database.kind=external", "--set-literal", f"database.external.url={url}")

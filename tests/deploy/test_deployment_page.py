@@ -95,7 +95,10 @@ def test_values_that_are_shown_are_taken(helm: Helm, crd_schemas: Path, tmp_path
     path = tmp_path / "values.yaml"
     path.write_text(values)
     documents = helm.objects("default", "--values", path)
-    assert problems(documents, made_elsewhere={"modelwatch-database", "modelwatch-channels"}) == []
+    assert (
+        problems(documents, made_elsewhere={"modelwatch-database", "modelwatch-channels", "modelwatch-certificate"})
+        == []
+    )
     assert [text for each in documents for text in schema_problems(each, "1.34", crd_schemas)] == []
 
 
@@ -103,6 +106,7 @@ def test_the_values_of_all_chapters_are_among_them() -> None:
     assert [next(iter(yaml.safe_load(text))) for text in VALUES] == [
         "networkPolicy",
         "ingress",
+        "tls",
         "secrets",
         "tolerations",
     ]
@@ -115,12 +119,13 @@ def test_the_values_of_all_chapters_are_among_them() -> None:
 )
 def test_helm_takes_the_options_that_are_shown(helm: Helm, command: str) -> None:
     words = shlex.split(command)[2:]
-    options = [
-        word for word in words if word not in {"--install", "--create-namespace", "modelwatch", "charts/modelwatch"}
-    ]
+    not_for_template = {"--install", "--create-namespace", "--reuse-values", "modelwatch", "charts/modelwatch"}
+    options = [word for word in words if word not in not_for_template]
     documents = parsed(helm.template("default", *options))
     assert of_kind(documents, "Deployment")
-    assert problems(documents, made_elsewhere={"modelwatch-database", "modelwatch-postgresql"}) == []
+    assert (
+        problems(documents, made_elsewhere={"modelwatch-database", "modelwatch-postgresql", "modelwatch-metrics"}) == []
+    )
 
 
 def test_the_overlay_changes_image_and_settings(kubectl: Path, repository: Path, tmp_path: Path) -> None:
