@@ -64,12 +64,11 @@ def test_the_service_accepts_its_settings(helm: Helm, values: str, tmp_path: Pat
             environment |= each["data"]
     for each in of_kind(documents, "Secret"):
         environment |= each["stringData"]
-    # Files that only a pod has.
-    for name in ("MONITORS_PATH", "TLS_CERTFILE", "TLS_KEYFILE"):
-        environment.pop(name, None)
     settings = load_settings(environment, dotenv=None, DATA_DIR=str(tmp_path))
     assert settings.port == 8000
     assert not settings.is_local
+    assert settings.keys_required
+    assert settings.scheme == ("https" if values == "everything" else "http")
 
 
 def test_every_name_that_the_chart_gives_is_a_setting(helm: Helm) -> None:
