@@ -27,7 +27,7 @@ endif
 
 INSTALL := $(BIN)/python -m pip install --quiet --require-hashes --only-binary :all:
 
-.PHONY: help demo serve test check e2e bench openapi rules dashboards k8s image lock clean
+.PHONY: help demo serve test check e2e chaos bench openapi rules dashboards k8s image lock clean
 
 help: ## list the tasks
 	@sed -n 's/^\([a-z0-9]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -50,6 +50,9 @@ check: $(VENV)/.dev ## format, lint, types, layers, docstring examples
 	$(BIN)/mypy --strict src
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest --doctest-modules src/modelwatch --ignore-glob '*/migrations/*' -q -p no:cacheprovider
+
+chaos: $(VENV)/.dev ## kill, pause and cut off services and their store under load (ARGS="--seconds 600 --engine sqlite")
+	$(BIN)/python -m tests.chaos $(ARGS)
 
 bench: $(VENV)/.dev ## the benchmarks
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -13,6 +13,30 @@ from tests.support.events import NOON, Clock, event, open_ledger, stored_and_cou
 
 pytestmark = pytest.mark.both_engines
 
+
+class Nobody:
+    def chores_failed(self) -> None:
+        pass
+
+
+def test_a_holder_that_was_paused_beyond_its_lease_leaves_the_rest_of_the_round_to_the_next(store: Store) -> None:
+    clock, done = Clock(), []
+
+    def pause(_lease: Lease, _now: int) -> bool:
+        clock.advance(20)
+        return False
+
+    def write(_lease: Lease, _now: int) -> bool:
+        done.append("written")
+        return False
+
+    chores = Chores(store, (pause, write), Nobody(), holder="a", clock=clock, timer=float, lease_seconds=15)
+    with pytest.raises(LeaseLost):
+        chores.once()
+    assert not done
+    assert acquire(store, "chores", "b", now=clock(), ttl=1) is not None
+
+
 RULES = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h", "6h", "24h"), 3_600)
 
 

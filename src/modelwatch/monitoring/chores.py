@@ -130,6 +130,8 @@ class Chores:
         lease = Lease(LEASE, self._holder, fence)
         failed: Exception | None = None
         for chore in self._chores:
+            if self._clock() >= now + self._lease:
+                raise LeaseLost(f"The lease {LEASE!r} ended in the middle of a round.")
             try:
                 self.more |= chore(lease, now)
             except (StoreUnavailable, LeaseLost):

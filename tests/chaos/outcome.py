@@ -1,0 +1,172 @@
+"""What must hold after any run, by the store, by what clients were told, and by the answers of every replica."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from sqlalchemy import func, select
+
+from modelwatch.storage import Store, carry_over, tables
+from tests.chaos.load import MODEL, Taken
+from tests.support.doubles import Receiver
+from tests.support.events import ALWAYS, stored_and_counted
+from tests.support.labels import joined, summed_outcomes
+
+QUIET_SECONDS = 40
+
+
+@dataclass
+class Outcome:
+    """The numbers of a run, and in `differences` whatever does not agree."""
+
+    acknowledged: int = 0
+    stored: int = 0
+    counted: int = 0
+    labels_acknowledged: int = 0
+    labels_stored: int = 0
+    verdicts: int = 0
+    notifications: int = 0
+    received: int = 0
+    repeats: int = 0
+    duplicates: int = 0
+    answers: int = 0
+    faults: dict[str, int] = field(default_factory=dict)
+    differences: list[str] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        """The report."""
+        shown = {name.replace("_", " "): value for name, value in vars(self).items() if name != "differences"}
+        numbers = [f"{name:>20} {value}" for name, value in shown.items()]
+        return [*numbers, *(f"DIFFERENCE: {each}" for each in self.differences or ["none"])]
+
+
+def settle(services: Sequence[str], store: Store, problems: list[str]) -> dict[str, bytes]:
+    """Waits until nothing changes any more, and returns every answer of the first service by its path."""
+    deadline = time.monotonic() + QUIET_SECONDS
+    before: dict[str, bytes] = {}
+    changed: list[str] = []
+    while time.monotonic() < deadline:
+        found = answers(services[0])
+        changed = sorted(path for path in {*found, *before} if found.get(path) != before.get(path))
+        if not changed and not _pending(store):
+            return found
+        before = found
+        time.sleep(3.0)
+    problems.append(f"not quiet after {QUIET_SECONDS} s: {_pending(store)} notifications wait, {changed} change")
+    return before
+
+
+def examine(services: Sequence[str], store: Store, clients: Sequence[Taken], hook: Receiver) -> Outcome:
+    """Compares everything with everything."""
+    outcome = Outcome()
+    problems = outcome.differences
+    found = settle(services, store, problems)
+    outcome.answers = len(found)
+    predictions = {each.prediction_id: each for client in clients for each in client.predictions}
+    labels = [each for client in clients for each in client.labels]
+    outcome.acknowledged = len(predictions)
+    outcome.labels_acknowledged = len({each.prediction_id for each in labels})
+    outcome.repeats = sum(client.repeats for client in clients)
+    outcome.duplicates = sum(client.duplicates for client in clients)
+    for url in services[1:]:
+        other = answers(url)
+        problems += [f"{url} answers {path} otherwise" for path in sorted(found) if other.get(path) != found[path]]
+        problems += [f"{url} has {path} more" for path in sorted(set(other) - set(found))]
+    carry_over(store, MODEL, *ALWAYS)
+    with store.read() as connection:
+        stored = list(connection.execute(select(tables.prediction.c.prediction_id)).scalars())
+        known = set(connection.execute(select(tables.label.c.prediction_id)).scalars())
+        verdict = tables.verdict.c
+        by_window = (
+            select(func.count())
+            .select_from(tables.verdict)
+            .group_by(verdict.model, verdict.environment, verdict.version, verdict.check_name, verdict.window_end)
+        )
+        windows = list(connection.execute(by_window).scalars())
+        outbox = dict(connection.execute(select(tables.outbox.c.key, tables.outbox.c.state)).all())
+    outcome.stored, outcome.counted = stored_and_counted(store, MODEL)
+    outcome.labels_stored = len(known)
+    outcome.verdicts = sum(windows)
+    outcome.notifications, outcome.received = len(outbox), len(set(hook.keys))
+    _compare(problems, "acknowledged and stored ids", set(predictions), set(stored))
+    if len(stored) != len(set(stored)):
+        problems.append(f"{len(stored) - len(set(stored))} ids are stored more than once")
+    if outcome.counted != outcome.stored:
+        problems.append(f"{outcome.stored} predictions are stored, {outcome.counted} counted")
+    _compare(problems, "acknowledged and stored labels", {each.prediction_id for each in labels}, known)
+    if summed_outcomes(store, MODEL) != joined(store, predictions.values(), labels, MODEL):
+        problems.append("the counted outcomes are not those of the labelled predictions")
+    if any(count != 1 for count in windows):
+        problems.append(f"{sum(count != 1 for count in windows)} windows have more than one verdict")
+    if not windows:
+        problems.append("there is no verdict")
+    undelivered = sorted(key for key, state in outbox.items() if state != "delivered")
+    if undelivered:
+        problems.append(f"not delivered: {undelivered}")
+    _compare(problems, "notifications and what was received", set(outbox), set(hook.keys))
+    if not outbox:
+        problems.append("there is no notification")
+    return outcome
+
+
+def answers(url: str) -> dict[str, bytes]:
+    """Every GET of the API that has an answer for this run, by its path."""
+    with httpx.Client(base_url=url, timeout=30) as http:
+        paths = [path for path, methods in http.get("/openapi.json").json()["paths"].items() if "get" in methods]
+        ids = {
+            "model_name": [MODEL],
+            "alert_id": _ids(http.get("/api/v1/alerts").json()),
+            "verdict_id": _ids(http.get(f"/api/v1/models/{MODEL}/drift").json())[:5],
+        }
+        found = {}
+        for path in sorted(path for path in paths if path.startswith("/api/v1")):
+            for concrete in _filled(path, ids):
+                answer = http.get(concrete, params={"model_name": MODEL} if "{" not in path else {})
+                if answer.status_code not in {404, 422}:
+                    found[concrete] = str(answer.status_code).encode() + b" " + _lasting(path, answer.content)
+        return found
+
+
+def _lasting(path: str, content: bytes) -> bytes:
+    """The answer without what is said as of now: for how long a model has been silent."""
+    if not path.endswith("/quality"):
+        return content
+    said = json.loads(content)
+    said.pop("freshness")
+    return json.dumps(said).encode()
+
+
+def _filled(path: str, ids: dict[str, list[str]]) -> list[str]:
+    for name, values in ids.items():
+        if f"{{{name}}}" in path:
+            return [path.replace(f"{{{name}}}", value) for value in values]
+    return [] if "{" in path else [path]
+
+
+def _ids(answer: Any) -> list[str]:
+    """Every value of a key `id` anywhere in the answer."""
+    if isinstance(answer, dict):
+        own = [answer["id"]] if isinstance(answer.get("id"), str) else []
+        return own + [found for value in answer.values() for found in _ids(value)]
+    return [found for value in answer for found in _ids(value)] if isinstance(answer, list) else []
+
+
+def _pending(store: Store) -> int:
+    table = tables.outbox
+    with store.read() as connection:
+        return connection.execute(
+            select(func.count()).select_from(table).where(table.c.state == "pending")
+        ).scalar_one()
+
+
+def _compare(problems: list[str], what: str, first: set[str], second: set[str]) -> None:
+    if first != second:
+        missing, more = sorted(first - second), sorted(second - first)
+        problems.append(
+            f"{what}: {len(missing)} only in the first ({missing[:3]}), {len(more)} only in the second ({more[:3]})"
+        )
