@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from modelwatch.config import RESERVED, describe_settings
+from modelwatch.config import describe_settings
 from tests.conftest import REPOSITORY
 
 PAGES = sorted([*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md")])
@@ -23,7 +23,7 @@ OTHER_NAMES = {
     "BYTE_ARRAY",
 }
 OTHER_NAMES |= {"HTTPS_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"}
-SETTINGS = {doc.name for doc in describe_settings()} | RESERVED.keys()
+SETTINGS = {doc.name for doc in describe_settings()}
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
 

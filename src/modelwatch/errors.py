@@ -121,6 +121,11 @@ class InvalidInput(RequestError):
     title = "Some fields are not valid"
 
 
+class Expired(InvalidInput):
+    slug = "expired"
+    title = "What is that old is not taken any more"
+
+
 class TooManyRequests(RequestError):
     """retry_after: whole seconds."""
 

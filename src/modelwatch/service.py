@@ -40,6 +40,7 @@ from modelwatch.ingest import Batcher
 from modelwatch.monitoring import Chores, DriftRules, Evaluator, Housekeeping, Lease
 from modelwatch.monitoring.performance import PerformanceCheck, PerformanceRules
 from modelwatch.monitoring.quality import Freshness, QualityCheck, QualityRules
+from modelwatch.monitoring.retention import Keep, Retention
 from modelwatch.privacy import Keyring
 from modelwatch.storage import Ledger, Store, StoreOptions, monitor_of, open_protection, put_monitor
 from modelwatch.storage.migrations import migrate
@@ -49,6 +50,7 @@ from modelwatch.web import build_pages
 SWITCH_INTERVAL_SECONDS = 0.0005
 # The lease is renewed and the other chores have their turn after each round of evaluations.
 LONGEST_ROUND_SECONDS = 4.0
+LONGEST_UPKEEP_SECONDS = 1.0
 SECONDS_PER_DAY = 86_400
 
 log = logging.getLogger(__name__)
@@ -155,6 +157,7 @@ def build_service(settings: Settings) -> Application:
         new_id=lambda: uuid.uuid4().hex,
         host=holder,
         rotation_seconds=settings.writer_rotation_seconds,
+        sample_rate=settings.prediction_sample_rate,
     )
     batcher = Batcher(
         ledger,
@@ -225,9 +228,17 @@ def build_service(settings: Settings) -> Application:
         label_check=PerformanceCheck(store, performance_rules),
     )
     silence = Freshness(store, quality_rules, book, new_id=new_id)
+    retention = Retention(
+        store,
+        Keep(settings.prediction_retention_days, settings.metrics_retention_days),
+        rules,
+        performance_rules,
+        timer=time.perf_counter,
+        round_seconds=min(LONGEST_UPKEEP_SECONDS, settings.lease_seconds / 3),
+    )
     chores = Chores(
         store,
-        (housekeeping, evaluator, silence, let_time_pass),
+        (housekeeping, evaluator, silence, let_time_pass, retention),
         exposition.counters,
         holder=holder,
         clock=microseconds_now,

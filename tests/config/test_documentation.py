@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from modelwatch.config import RESERVED, SettingDoc, describe_settings, load_settings
+from modelwatch.config import SettingDoc, describe_settings, load_settings
 
 ROW = re.compile(r"^\| `([A-Z_]+)` \| (.*?) \| (.*?) \| (.*?) \|$", re.MULTILINE)
-RESERVED_ROW = re.compile(r"^\| `([A-Z_]+)` \| ([^|]*) \|$", re.MULTILINE)
 
 # What another setting must be for this one to be taken.
 COMPANIONS = {
@@ -30,10 +29,6 @@ def test_the_page_documents_every_setting_as_it_is(page: str) -> None:
     documented = {name: rest for name, *rest in ROW.findall(page)}
     described = {doc.name: [f"`{doc.default}`", doc.description, f"`{doc.example}`"] for doc in describe_settings()}
     assert documented == described
-
-
-def test_the_page_names_the_settings_that_are_not_used_yet(page: str) -> None:
-    assert dict(RESERVED_ROW.findall(page)) == RESERVED
 
 
 @pytest.mark.parametrize("doc", describe_settings(), ids=lambda doc: doc.name)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from modelwatch.config import RESERVED, Settings, load_settings
+from modelwatch.config import Settings, load_settings
 from modelwatch.errors import SettingsError
 
 Load = Callable[..., Settings]
@@ -228,25 +228,6 @@ class TestFiles:
         (folder / name).write_bytes(b"PORT=\xff\xfe")
         (problem,) = problems()
         assert problem.startswith(f"{name} can't be read")
-
-
-class TestReservedNames:
-    @pytest.mark.parametrize("name", sorted(RESERVED))
-    def test_a_promised_name_is_accepted_with_a_warning_that_hides_its_value(self, folder: Path, name: str) -> None:
-        (folder / ".env").write_text(f"{name}=https://hooks.example.com/s3cret\n")
-        settings = load()
-        (warning,) = settings.warnings
-        assert warning.startswith(f"{name} is set in .env, but this version does not use it yet")
-        assert "s3cret" not in warning + repr(settings)
-
-    def test_an_empty_promised_name_is_no_warning(self, folder: Path) -> None:
-        assert load({"SLACK_WEBHOOK_URL": ""}).warnings == ()
-
-    @pytest.mark.parametrize("rate", ["1", "1.0"])
-    @pytest.mark.usefixtures("folder")
-    def test_to_keep_all_predictions_is_what_happens_anyway(self, rate: str) -> None:
-        assert load({"PREDICTION_SAMPLE_RATE": rate}).warnings == ()
-        assert len(load({"PREDICTION_SAMPLE_RATE": "0.2"}).warnings) == 1
 
 
 class TestWhoeverReachesIt:

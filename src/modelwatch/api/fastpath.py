@@ -13,6 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from modelwatch.access import Grant
 from modelwatch.api.bodies import read_body
+from modelwatch.api.expiry import refusal
 from modelwatch.api.grants import GRANT
 from modelwatch.api.problems import problem_body
 from modelwatch.api.state import ServiceState
@@ -77,6 +78,8 @@ async def take_prediction(state: ServiceState, body: bytes, grant: Grant) -> Ans
     event = state.decoder.prediction(body)
     grant.require_writing(event.model_name)
     [accepted] = await state.batcher.submit((event,), len(body))
+    if accepted is None:
+        raise refusal(event)
     content = _STATUS[accepted] + _encode(event.prediction_id) + b"}"
     return 202, _json_headers(content), content
 

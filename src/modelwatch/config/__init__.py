@@ -6,12 +6,10 @@
 from modelwatch.config.addresses import redact_url
 from modelwatch.config.documentation import SettingDoc, describe_settings
 from modelwatch.config.loading import load_settings
-from modelwatch.config.promised import RESERVED
 from modelwatch.config.settings import BASE_WINDOW_SECONDS, Settings, parse_lookback
 
 __all__ = [
     "BASE_WINDOW_SECONDS",
-    "RESERVED",
     "SettingDoc",
     "Settings",
     "describe_settings",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import io
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ from dotenv.parser import parse_stream
 from pydantic import ValidationError
 
 from modelwatch.config.misspelling import is_misspelling_of
-from modelwatch.config.promised import RESERVED, asks_for_nothing, warning
 from modelwatch.config.settings import Contradiction, Settings
 from modelwatch.errors import SettingsError, excerpt
 
@@ -25,7 +24,7 @@ DEFAULT_CONFIG_FILE = Path("modelwatch.yaml")
 # Docker Compose reads the same `.env`; these names are its own.
 COMPOSE_PREFIX = "COMPOSE_"
 HONOURED = tuple(name.upper() for name in Settings.model_fields)
-KNOWN = frozenset(HONOURED) | frozenset(RESERVED)
+KNOWN = frozenset(HONOURED)
 # Their values may hold a password, or are one: just what `repr` leaves out.
 _UNSHOWN = frozenset(name.upper() for name, field in Settings.model_fields.items() if not field.repr)
 
@@ -97,7 +96,7 @@ def load_settings(
         count = len(reading.problems)
         title = "1 problem" if count == 1 else f"{count} problems"
         raise SettingsError(f"{title} in the settings:\n" + "\n".join(f"  - {text}" for text in reading.problems))
-    warnings = [warning(name, source) for name, source in _asked_for(reading, RESERVED)]
+    warnings = []
     if not settings.is_local and not settings.keys_required:
         warnings.append(
             f"HOST is {settings.host} and API_KEYS_REQUIRED is false: whoever reaches the service can send predictions,"
@@ -110,12 +109,6 @@ def load_settings(
         )
     settings._warnings = tuple(warnings)
     return settings
-
-
-def _asked_for(reading: _Reading, names: Iterable[str]) -> list[tuple[str, str]]:
-    """Those of the names that are set to something that this version does not do anyway, each with its source."""
-    found = ((name, reading.find(name)) for name in names)
-    return [(name, where[0]) for name, where in found if where is not None and not asks_for_nothing(name, where[1])]
 
 
 def _from_environment(environ: Mapping[str, str], problems: list[str]) -> dict[str, Any]:

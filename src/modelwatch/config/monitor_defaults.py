@@ -27,6 +27,7 @@ def default_document(settings: Settings, channels: Iterable[str]) -> dict[str, A
         "labels": {},
         "positive_class": None,
         "budget": settings.false_alarm_budget,
+        "sample_rate": settings.prediction_sample_rate,
         "segments": [],
         "schedule": {
             "every": duration_text(settings.drift_check_interval),

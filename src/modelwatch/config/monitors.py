@@ -43,6 +43,7 @@ from modelwatch.config.monitor_values import (
     SegmentName,
     Severity,
     Share,
+    ShareOrNone,
     ShareOrOff,
     Storing,
     Text,
@@ -272,6 +273,7 @@ class MonitorConfig(_Part):
     labels: Labels | None = None
     positive_class: Text | None = None
     budget: Budget | None = None
+    sample_rate: ShareOrNone | None = None
     schedule: ScheduleConfig = ScheduleConfig()
     drift: DriftConfig = DriftConfig()
     performance: PerformanceConfig = PerformanceConfig()

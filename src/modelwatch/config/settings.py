@@ -153,6 +153,21 @@ class Settings(BaseModel):
         le=86_400,
     )
 
+    # Retention
+    prediction_retention_days: int = _setting(
+        30,
+        "Days that predictions and their labels are kept, from when the last of a day came.",
+        "90",
+        ge=1,
+        le=3_650,
+    )
+    metrics_retention_days: int = _setting(
+        365, "Days that profiles, verdicts, past incidents and the audit trail are kept.", "730", ge=1, le=36_500
+    )
+    prediction_sample_rate: float = _setting(
+        1.0, "Share of the predictions whose features are stored; all are counted.", "0.1", ge=0, le=1
+    )
+
     # Privacy
     encryption_key: EncryptionKeys = _setting(
         (),
@@ -378,6 +393,11 @@ AGREEMENTS = (
         ("psi_warning_threshold", "psi_alert_threshold"),
         "PSI_WARNING_THRESHOLD must be below PSI_ALERT_THRESHOLD",
         lambda settings: settings.psi_warning_threshold < settings.psi_alert_threshold,
+    ),
+    Agreement(
+        ("prediction_retention_days", "metrics_retention_days"),
+        "PREDICTION_RETENTION_DAYS must not be more than METRICS_RETENTION_DAYS",
+        lambda settings: settings.prediction_retention_days <= settings.metrics_retention_days,
     ),
     Agreement(
         ("alert_email", "smtp_url"),

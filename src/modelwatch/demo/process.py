@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 import modelwatch
-from modelwatch.config import RESERVED, Settings
+from modelwatch.config import Settings
 from modelwatch.errors import ModelwatchError
 
 USUAL_PORT = 8000
@@ -98,7 +98,7 @@ class ServiceProcess:
             raise DemoFailed("The service has ended. Its last words:\n" + "\n".join(f"  {line}" for line in lines))
 
     def _environment(self) -> dict[str, str]:
-        settings = {name.upper() for name in Settings.model_fields} | RESERVED.keys()
+        settings = {name.upper() for name in Settings.model_fields}
         foreign = settings | {"MODELWATCH_CONFIG", "PROMETHEUS_MULTIPROC_DIR"}
         inherited = {name: value for name, value in os.environ.items() if name not in foreign}
         package = str(Path(modelwatch.__file__).parents[1])

@@ -55,7 +55,7 @@ class EventCounters:
         self._labels = _Children(
             Counter(
                 "ml_labels_total",
-                "Labels that were taken, by what became of them: accepted, corrected, duplicate, waiting.",
+                "Labels that were taken, by what became of them: accepted, corrected, duplicate, waiting, expired.",
                 ("model_name", "status"),
                 registry=registry,
             ),
@@ -146,7 +146,7 @@ class EventCounters:
                 self._latency.of(event.model_name, event.model_version).observe(event.latency_ms / 1_000)
         if new < len(events):
             repeated = collections.Counter(
-                event.model_name for event, accepted in zip(events, outcome.accepted, strict=True) if not accepted
+                event.model_name for event, accepted in zip(events, outcome.accepted, strict=True) if accepted is False
             )
             for model, count in repeated.items():
                 self._duplicates.of(model).inc(count)

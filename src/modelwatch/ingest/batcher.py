@@ -38,9 +38,9 @@ class IngestObserver(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """Which events were new, and what became of each label."""
+    """Which events were new (None: too old), and what became of each label."""
 
-    accepted: list[bool]
+    accepted: list[bool | None]
     labels: list[LabelStatus]
 
 
@@ -97,9 +97,10 @@ class Batcher:
             self._wake.notify()
         self._thread.join()
 
-    async def submit(self, events: Sequence[Prediction], size: int) -> list[bool]:
-        """Returns, once the events are durable, which of them were new. `size`: bytes of the body that they came in.
+    async def submit(self, events: Sequence[Prediction], size: int) -> list[bool | None]:
+        """Returns, once the events are durable, which of them were new; None: its day has expired, it was not taken.
 
+        size: bytes of the body that they came in.
         Raises QueueFull when they don't fit in the queue and StoreUnavailable when the store can't take them; in both
         cases the same events may be sent again.
         """

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from modelwatch.config import parse_lookback
 from modelwatch.errors import UnknownResource
 from modelwatch.monitoring.rules import DriftRules, rules_for
-from modelwatch.monitoring.windows import Window, look_back, watermark
+from modelwatch.monitoring.windows import Window, look_back, stored_whole, watermark
 from modelwatch.stats import decode_counts, encode_counts
 from modelwatch.storage import (
     Slot,
@@ -113,7 +113,7 @@ def gather(
                 raise UnknownResource(f"No model named {query.model!r} has sent predictions or has a reference.")
             chosen = rules or effective_rules(connection, defaults, query.model)
             mark = end if end is not None else _watermark(connection, query, now)
-            windows = _windows(chosen, query, mark)
+            windows = stored_whole(connection, query, _windows(chosen, query, mark))
             start, stop = _extent(windows)
             if not stale_days(connection, query.model, generation, start, stop):
                 return _read(connection, chosen, query, generation, mark, windows, elapsed)

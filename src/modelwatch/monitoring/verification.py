@@ -31,8 +31,7 @@ from modelwatch.storage import (
     StoredVerdict,
     evidence_of,
     generation_of,
-    layouts_of,
-    sum_windows,
+    predictions_of_generation,
     verdict_by_id,
 )
 
@@ -133,12 +132,11 @@ def _late_predictions(connection: Connection, inputs: Inputs) -> int | None:
         range(len(evidence.windows)), key=lambda index: evidence.windows[index].end - evidence.windows[index].start
     )
     window = evidence.windows[longest]
-    layouts = layouts_of(evidence.generation, inputs.references)
-    [now] = sum_windows(
-        connection, query.model, layouts, query.environment, [(window.start, window.end)], query.version
+    now = predictions_of_generation(
+        connection, query.model, evidence.generation, query.environment, query.version, (window.start, window.end)
     )
-    # Predictions that were erased since are missing here, and no late ones.
-    return max(0, _predictions(now) - _predictions(evidence.sums[longest]))
+    # Predictions that were erased or have expired since are missing here, and no late ones.
+    return max(0, now - _predictions(evidence.sums[longest]))
 
 
 def _predictions(sums: Mapping[str, Slot]) -> int:

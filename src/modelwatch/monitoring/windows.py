@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Protocol
+
+from sqlalchemy import Connection
 
 from modelwatch.config import BASE_WINDOW_SECONDS, parse_lookback
+from modelwatch.storage import rolled_windows, widened
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,9 +22,31 @@ class Window:
     lookback: str | None = None
 
 
+class StreamPart(Protocol):
+    """What is looked at: a model in an environment, and one of its versions or all."""
+
+    @property
+    def model(self) -> str: ...
+
+    @property
+    def environment(self) -> str: ...
+
+    @property
+    def version(self) -> str | None: ...
+
+
 def look_back(watermark: int, lookback: str) -> Window:
     """The window of this length that ends at the watermark (the end of the newest base window with data)."""
     return Window(watermark - parse_lookback(lookback), watermark, lookback)
+
+
+def stored_whole(connection: Connection, query: StreamPart, windows: Sequence[Window]) -> tuple[Window, ...]:
+    """The windows, widened where an edge lies in one that was rolled up; look-backs keep their names."""
+    if not windows:
+        return ()
+    start, end = min(each.start for each in windows), max(each.end for each in windows)
+    rolled = rolled_windows(connection, query.model, query.environment, start, end, query.version)
+    return tuple(Window(*widened((each.start, each.end), rolled), each.lookback) for each in windows)
 
 
 def covering(start: int, end: int) -> Window:

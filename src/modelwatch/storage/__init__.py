@@ -4,6 +4,14 @@ from modelwatch.storage.compaction import fold, seal_writers
 from modelwatch.storage.counting import Increment
 from modelwatch.storage.engine import Store
 from modelwatch.storage.erasure import Erased, erase
+from modelwatch.storage.grains import (
+    DAYS_AFTER_SECONDS,
+    HOURS_AFTER_SECONDS,
+    Grain,
+    rolled_windows,
+    whole,
+    widened,
+)
 from modelwatch.storage.keys import check_keys, keys_in_use, open_protection
 from modelwatch.storage.labels import LabelStatus
 from modelwatch.storage.layouts import (
@@ -61,6 +69,7 @@ from modelwatch.storage.profiles import (
     last_window_end,
     newest_window,
     predictions_in,
+    predictions_of_generation,
     streams,
     streams_of,
     sum_windows,
@@ -84,6 +93,17 @@ from modelwatch.storage.references import (
     set_provisional_references,
     set_references,
 )
+from modelwatch.storage.retention import (
+    Expired,
+    expire_days,
+    remove_audit,
+    remove_incidents,
+    remove_predictions,
+    remove_silences,
+    remove_verdicts,
+    remove_windows,
+)
+from modelwatch.storage.rollup import roll_up
 from modelwatch.storage.rotation import Rotated, rotate
 from modelwatch.storage.rows import first_events
 from modelwatch.storage.segment_sums import reference_segments, segment_outcomes, segment_profiles
@@ -112,7 +132,9 @@ from modelwatch.storage.volumes import (
 
 __all__ = [
     "CALLS",
+    "DAYS_AFTER_SECONDS",
     "DRIFT",
+    "HOURS_AFTER_SECONDS",
     "LATENCY",
     "OUTCOMES",
     "PERFORMANCE",
@@ -123,6 +145,8 @@ __all__ = [
     "Committed",
     "Counts",
     "Erased",
+    "Expired",
+    "Grain",
     "Increment",
     "LabelStatus",
     "Layout",
@@ -159,6 +183,7 @@ __all__ = [
     "duplicates_in",
     "erase",
     "evidence_of",
+    "expire_days",
     "first_events",
     "first_labelled_window",
     "first_window",
@@ -190,6 +215,7 @@ __all__ = [
     "outcomes_in_force",
     "overview",
     "predictions_in",
+    "predictions_of_generation",
     "privacy_of",
     "put_monitor",
     "read_layouts",
@@ -197,6 +223,14 @@ __all__ = [
     "reference_segments",
     "references_by_id",
     "release",
+    "remove_audit",
+    "remove_incidents",
+    "remove_predictions",
+    "remove_silences",
+    "remove_verdicts",
+    "remove_windows",
+    "roll_up",
+    "rolled_windows",
     "rotate",
     "save_verdict",
     "seal_writers",
@@ -215,6 +249,8 @@ __all__ = [
     "verdict_by_id",
     "verdicts_of",
     "waiting_labels",
+    "whole",
+    "widened",
     "window_arrivals",
     "window_start",
     "windows_since",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Delete, Row, bindparam, delete, select, update
+from sqlalchemy import Connection, Delete, Row, Table, bindparam, delete, select, update
 
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.storage import tables
@@ -53,31 +53,38 @@ def _fold_some(connection: Connection, store: Store, writer: str) -> int:
 
 def _fold_kind(connection: Connection, store: Store, writer: str, kind: SlotTable[S]) -> int:
     table = kind.table
+    mine = (table.c.writer == writer, tables.UNFOLDED)
     rows: Sequence[Row[Any]] = ()
     while not rows:
-        model = connection.execute(select(table.c.model).where(table.c.writer == writer).limit(1)).scalar()
+        model = connection.execute(select(table.c.model).where(*mine).limit(1)).scalar()
         if model is None:
             return 0
         store.exclusive(connection, f"fold:{model}")
         # Read only now: who had the lock before may have carried these slots over into another generation.
-        of_model = select(table).where(table.c.writer == writer, table.c.model == model)
+        of_model = select(table).where(*mine, table.c.model == model)
         rows = connection.execute(of_model.limit(ROWS_PER_TRANSACTION)).all()
     slots = {key_of(row): kind.kind.of_row(row) for row in rows}
     add_to_folded(connection, store, slots, kind)
-    ManyRows(store, _one_slot(kind)).run(
+    ManyRows(store, one_slot(kind.table)).run(
         connection, [{**key._asdict(), "window_len": BASE_WINDOW_SECONDS, "writer": writer} for key in slots]
     )
     return len(rows)
 
 
-def _one_slot(kind: SlotTable[S]) -> Delete:
-    """Deletes by the whole primary key: a list of keys makes SQLite read all slots of the writer for each of them."""
-    key = kind.table.primary_key.columns
-    return delete(kind.table).where(*(column == bindparam(column.name) for column in key))
+def one_slot(table: Table) -> Delete:
+    """Deletes one row by the whole primary key: a list of keys makes SQLite read all slots of the writer for each."""
+    key = table.primary_key.columns
+    return delete(table).where(*(column == bindparam(column.name) for column in key))
 
 
-def add_to_folded(connection: Connection, store: Store, slots: Mapping[SlotKey, S], kind: SlotTable[S]) -> None:
-    """Adds slots to the folded ones. The caller holds `store.exclusive` for their models."""
-    before = kind.read(connection, FOLDED, list(slots))
+def add_to_folded(
+    connection: Connection,
+    store: Store,
+    slots: Mapping[SlotKey, S],
+    kind: SlotTable[S],
+    window_len: int = BASE_WINDOW_SECONDS,
+) -> None:
+    """Adds slots to the folded ones of windows of a length. The caller holds `store.exclusive` for their models."""
+    before = kind.read(connection, FOLDED, list(slots), window_len)
     after = {key: before[key] + slot if key in before else slot for key, slot in slots.items()}
-    save(connection, ManyRows(store, store.upsert(kind.table)), FOLDED, after)
+    save(connection, ManyRows(store, store.upsert(kind.table)), FOLDED, after, window_len)

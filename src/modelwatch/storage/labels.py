@@ -11,11 +11,12 @@ The caller keeps other transactions that touch the model's predictions or labels
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, case, select, update
+from sqlalchemy import ColumnElement, Connection, ScalarSelect, case, select, update
 
 from modelwatch.events import GroundTruth, Prediction, Scalar
 from modelwatch.stats import Outcome, OutcomeLayout, Probability
@@ -34,7 +35,7 @@ from modelwatch.storage.rows import (
 )
 from modelwatch.storage.slots import SlotKey, window_start
 
-LabelStatus = Literal["accepted", "corrected", "duplicate", "waiting"]
+LabelStatus = Literal["accepted", "corrected", "duplicate", "waiting", "expired"]
 
 IDS_PER_QUERY = 500
 
@@ -123,12 +124,14 @@ def apply_labels(
     fresh: Sequence[Prediction],
     layouts: Mapping[str, ModelLayouts],
     labelled: frozenset[str],
+    expired_before: Mapping[str, int],
     now: int,
 ) -> Applied:
     """Stores what the labels change and says what that, and the fresh predictions, add to the counts.
 
     given: the labels of this transaction. fresh: the predictions that it has just stored. labelled: the models that had
-    labels before it. upsert: of `store.upsert` of the label table.
+    labels before it. expired_before: by model, the day before which its predictions have expired; an older label that
+    has no prediction is not kept. upsert: of `store.upsert` of the label table.
     """
     of_fresh = [Id(event.model_name, event.prediction_id) for event in fresh if event.model_name in labelled]
     before = _known(connection, {*(Id(label.model_name, label.prediction_id) for label in given), *of_fresh})
@@ -154,12 +157,27 @@ def apply_labels(
     ]
     contributions += [_contribution(prediction, after[prediction.id], layouts, 1) for prediction in joined]
     matched = {prediction.id for prediction in (*stored, *joined)}
-    _save(connection, upsert, before, after, recounted, matched, layouts, now)
+    expired = {
+        identity
+        for identity, state in after.items()
+        if identity not in matched and state.waiting and day_of(state.ts) < expired_before[identity.model]
+    } - before.keys()
+    kept = {identity: state for identity, state in after.items() if identity not in expired}
+    _save(connection, upsert, before, kept, recounted, matched, layouts, now)
+    _count_expired(connection, expired)
     stale.note_changes()
     statuses: list[LabelStatus] = [
-        "waiting" if kind != "duplicate" and identity not in matched else kind for identity, kind in kinds
+        "expired" if identity in expired else "waiting" if kind != "duplicate" and identity not in matched else kind
+        for identity, kind in kinds
     ]
     return Applied(statuses, contributions)
+
+
+def _count_expired(connection: Connection, expired: Iterable[Id]) -> None:
+    table = tables.model
+    for model, number in sorted(Counter(identity.model for identity in expired).items()):
+        more = table.c.expired_labels + number
+        connection.execute(update(table).where(table.c.name == model).values(expired_labels=more))
 
 
 def _merged(
@@ -247,8 +265,14 @@ class _Stale:
             )
 
 
+def expired_before(model: str) -> ScalarSelect[int]:
+    """The day, since 1970, before which the predictions of a model have expired; part of a query."""
+    table = tables.model
+    return select(table.c.expired_before).where(table.c.name == model).scalar_subquery()
+
+
 def has_stale_outcomes(connection: Connection, model: str, day: int, since: int) -> bool:
-    """Whether a day, since 1970, has outcomes of generations before `since`."""
+    """Whether a day, since 1970, has outcomes of generations before `since` that can be counted again."""
     table = tables.outcome
     found = connection.execute(
         select(table.c.model)
@@ -256,6 +280,7 @@ def has_stale_outcomes(connection: Connection, model: str, day: int, since: int)
             table.c.model == model,
             table.c.window_start >= day * SECONDS_PER_DAY,
             table.c.window_start < (day + 1) * SECONDS_PER_DAY,
+            table.c.window_start >= expired_before(model) * SECONDS_PER_DAY,
             table.c.generation < since,
         )
         .limit(1)

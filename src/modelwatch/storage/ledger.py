@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, exists, insert, select, update
 from sqlalchemy.exc import DBAPIError
@@ -22,7 +23,8 @@ from modelwatch.storage.engine import Store
 from modelwatch.storage.labels import LabelStatus, apply_labels, labels_within
 from modelwatch.storage.layouts import NO_LAYOUTS, ModelLayouts, read_layouts
 from modelwatch.storage.many_rows import ManyRows
-from modelwatch.storage.rows import Segments, day_of, to_row
+from modelwatch.storage.rows import NO_FEATURES, Segments, day_of, to_row
+from modelwatch.storage.sampling import in_sample
 from modelwatch.storage.slots import KEYS_PER_QUERY, OUTCOMES, PROFILES, SlotCache, SlotKey, save, window_start
 
 MAX_UNKNOWN_OUTCOMES = 5
@@ -30,11 +32,26 @@ MAX_UNKNOWN_OUTCOMES = 5
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """The outcome of a commit: for each event whether it was new, what was counted, what became of each label."""
+    """The outcome of a commit: for each event whether it was new, what was counted, what became of each label.
 
-    accepted: list[bool]
+    accepted: None for an event whose day has expired; it was not taken.
+    """
+
+    accepted: list[bool | None]
     increments: list[Increment]
     labels: list[LabelStatus] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _InForce:
+    """What holds for the models of a commit until its end: layouts, privacy, how many features are kept, which have
+    labels, and before which day, since 1970, their predictions have expired."""
+
+    layouts: dict[str, ModelLayouts]
+    policies: dict[str, Policy]
+    rates: dict[str, float]
+    labelled: frozenset[str]
+    expired_before: dict[str, int]
 
 
 class _Sealed(Exception):
@@ -60,7 +77,15 @@ class _Statements:
         self.register_models = store.insert(model).on_conflict_do_nothing()
         labelled = exists().where(tables.label.c.model == model.c.name)
         generations = (
-            select(model.c.name, model.c.generation, model.c.privacy, labelled.label("labelled"))
+            select(
+                model.c.name,
+                model.c.generation,
+                model.c.privacy,
+                model.c.provisional_done,
+                model.c.sample_rate,
+                model.c.expired_before,
+                labelled.label("labelled"),
+            )
             .where(model.c.name.in_(bindparam("names", expanding=True)))
             .order_by(model.c.name)
         )
@@ -88,8 +113,10 @@ class Ledger:
         new_id: Callable[[], str],
         host: str,
         rotation_seconds: int,
+        sample_rate: float = 1.0,
     ) -> None:
         self._store = store
+        self._sample_rate = sample_rate
         self._clock = clock
         self._new_id = new_id
         self._host = host
@@ -153,14 +180,18 @@ class Ledger:
         with self._store.open_write() as connection:
             self._claim_writer(connection)
             given = [*labels, *labels_within(events)]
-            layouts, policies, labelled = self._current_layouts(connection, events, given)
-            segments = [layouts[event.model_name].segmentation.of(event.features) for event in events]
-            returned = self._insert_rows(connection, events, segments, layouts, policies)
-            accepted = []
+            in_force = self._in_force(connection, events, given)
+            layouts, expired_before = in_force.layouts, in_force.expired_before
+            expired = [day_of(event.timestamp) < expired_before[event.model_name] for event in events]
+            taken = [event for event, gone in zip(events, expired, strict=True) if not gone]
+            given = [*labels, *labels_within(taken)]
+            segments = [layouts[event.model_name].segmentation.of(event.features) for event in taken]
+            returned = self._insert_rows(connection, taken, segments, in_force)
+            accepted: list[bool | None] = []
             fresh: list[Prediction] = []
             repeated: list[Prediction] = []
             of_fresh: list[Segments] = []
-            for event, texts in zip(events, segments, strict=True):
+            for event, texts in zip(taken, segments, strict=True):
                 is_new = returned.pop(_identity(event), None) is not None
                 accepted.append(is_new)
                 (fresh if is_new else repeated).append(event)
@@ -173,7 +204,9 @@ class Ledger:
             added |= segments_counted(fresh, of_fresh, layouts, self._store.protection, now)
             after = grown(self._slots.get(connection, self._writer, added), added)
             save(connection, self._statements.save_slots, self._writer, after)
-            applied = apply_labels(connection, self._statements.save_labels, given, fresh, layouts, labelled, now)
+            applied = apply_labels(
+                connection, self._statements.save_labels, given, fresh, layouts, in_force.labelled, expired_before, now
+            )
             outcomes = outcomes_counted(applied.contributions, now)
             outcomes = grown(self._outcomes.get(connection, self._writer, outcomes), outcomes)
             save(connection, self._statements.save_outcomes, self._writer, outcomes)
@@ -187,7 +220,9 @@ class Ledger:
         self._slots.put(after)
         self._outcomes.put(outcomes)
         self._streams.update(_stream(increment.key) for increment in increments)
-        return Committed(accepted, increments, applied.statuses[: len(labels)])
+        of_taken = iter(accepted)
+        answered = [None if gone else next(of_taken) for gone in expired]
+        return Committed(answered, increments, applied.statuses[: len(labels)])
 
     def _claim_writer(self, connection: Connection) -> None:
         for abandoned in sorted(self._abandoned):
@@ -202,12 +237,12 @@ class Ledger:
             {"id": self._writer, "host": self._host, "opened_at": self._opened_at, "sealed": False},
         )
 
-    def _current_layouts(
+    def _in_force(
         self, connection: Connection, events: Sequence[Prediction], labels: Sequence[GroundTruth]
-    ) -> tuple[dict[str, ModelLayouts], dict[str, Policy], frozenset[str]]:
-        """The layouts and the privacy policies in force, and which of the models have labels.
+    ) -> _InForce:
+        """What is in force for the models of these events and labels.
 
-        They are held until the commit: a reference is set before or after this transaction. With labels nobody else may
+        It is held until the commit: a reference is set before or after this transaction. With labels nobody else may
         store predictions or labels of these models meanwhile, or a label and its prediction could miss each other.
         """
         names = sorted({*(event.model_name for event in events), *(label.model_name for label in labels)})
@@ -225,26 +260,40 @@ class Ledger:
             if known.generation != row.generation:
                 known = read_layouts(connection, row.name, row.generation)
             layouts[row.name] = known
-        policies = {row.name: self._store.protection.policy(row.privacy) for row in rows}
-        return layouts, policies, frozenset(row.name for row in rows if row.labelled)
+        return _InForce(
+            layouts,
+            {row.name: self._store.protection.policy(row.privacy) for row in rows},
+            {row.name: self._rate(row) for row in rows},
+            frozenset(row.name for row in rows if row.labelled),
+            {row.name: row.expired_before for row in rows},
+        )
+
+    def _rate(self, row: Any) -> float:
+        """Of what share of a model's predictions the features are kept: of all, until its first reference is taken."""
+        if not row.provisional_done:
+            return 1.0
+        rate: float = self._sample_rate if row.sample_rate is None else row.sample_rate
+        return rate
 
     def _insert_rows(
         self,
         connection: Connection,
         events: Sequence[Prediction],
         segments: Sequence[Segments],
-        layouts: Mapping[str, ModelLayouts],
-        policies: Mapping[str, Policy],
+        in_force: _InForce,
     ) -> dict[tuple[int, str, str], bool]:
         """Inserts what is not there yet and returns the identities of exactly those rows."""
         if not events:
             return {}
         now = self._clock()
         protection = self._store.protection
-        rows = [
-            to_row(event, layouts[event.model_name].generation, now, protection, policies[event.model_name], texts)
-            for event, texts in zip(events, segments, strict=True)
-        ]
+        rows = []
+        for event, texts in zip(events, segments, strict=True):
+            model = event.model_name
+            row = to_row(event, in_force.layouts[model].generation, now, protection, in_force.policies[model], texts)
+            if not in_sample(model, event.prediction_id, in_force.rates[model]):
+                row |= NO_FEATURES
+            rows.append(row)
         rows.sort(key=lambda row: (row["day"], row["model"], row["prediction_id"]))
         # Rows without protected features have fewer columns: nulls in their place would cost each of them.
         open_rows = [row for row in rows if "protected" not in row]

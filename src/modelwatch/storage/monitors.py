@@ -19,7 +19,7 @@ from modelwatch.storage.generations import next_generation
 from modelwatch.storage.segments import settle_segments
 
 MAX_DECODED = 10_000
-_DELETE = "monitor.delete"
+DELETE = "monitor.delete"
 _known: dict[str, MonitorConfig] = {}
 
 
@@ -89,7 +89,7 @@ def put_monitor(
                 "updated_by": actor,
             },
         )
-        _note_privacy(connection, store, model, config, now)
+        _note_storing(connection, store, model, config, now)
         _settle_segments(connection, store, model, config, now, new_id)
         _audit(connection, "monitor.put", after, before, text, new_id)
     return after
@@ -112,22 +112,20 @@ def delete_monitor(
             return False
         connection.execute(delete(tables.monitor).where(tables.monitor.c.model == model))
         after = StoredMonitor(model, before.revision, before.config, before.source, now, actor)
-        _note_privacy(connection, store, model, MonitorConfig(), now)
+        _note_storing(connection, store, model, MonitorConfig(), now)
         _settle_segments(connection, store, model, MonitorConfig(), now, new_id)
-        _audit(connection, _DELETE, after, before, None, new_id)
+        _audit(connection, DELETE, after, before, None, new_id)
     return True
 
 
-def _note_privacy(connection: Connection, store: Store, model: str, config: MonitorConfig, now: int) -> None:
-    """Writes what is said about privacy beside the model's generation, where every commit reads it."""
+def _note_storing(connection: Connection, store: Store, model: str, config: MonitorConfig, now: int) -> None:
+    """Writes what is said about storing predictions beside the model's generation, where every commit reads it."""
     table = tables.model
     said = config.privacy.model_dump_json(exclude_none=True)
-    if said == "{}":
-        unset = update(table).where(table.c.name == model, table.c.privacy.is_not(None)).values(privacy=None)
-        connection.execute(unset)
-    else:
+    values = {"privacy": None if said == "{}" else said, "sample_rate": config.sample_rate}
+    if any(value is not None for value in values.values()):
         connection.execute(store.insert(table).on_conflict_do_nothing(), {"name": model, "created_at": now})
-        connection.execute(update(table).where(table.c.name == model).values(privacy=said))
+    connection.execute(update(table).where(table.c.name == model).values(**values))
 
 
 def hold_monitor(connection: Connection, store: Store, model: str) -> None:
@@ -153,7 +151,7 @@ def _settle_segments(
 
 def _removed_revision(connection: Connection, model: str) -> int:
     """The revision that the model's monitor had when it was last removed; 0 if it never was."""
-    removed = audit_page(connection, action=_DELETE, target=_target(model), limit=1)
+    removed = audit_page(connection, action=DELETE, target=_target(model), limit=1)
     return int(json.loads(removed[0].detail)["revision"]) if removed else 0
 
 

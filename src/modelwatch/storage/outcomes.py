@@ -12,6 +12,7 @@ from modelwatch.events import Scalar
 from modelwatch.stats import Outcome, decode_sparse
 from modelwatch.storage import tables
 from modelwatch.storage.engine import Store
+from modelwatch.storage.grains import Grain
 from modelwatch.storage.labels import COUNTED, counted_of
 from modelwatch.storage.layouts import Counts, ModelLayouts
 from modelwatch.storage.profiles import Span, StreamKey
@@ -193,16 +194,25 @@ def duplicates_in(connection: Connection, stream: StreamKey, start: int, end: in
                 table.c.version == stream.version,
                 table.c.segment == "",
                 table.c.window_start >= start,
-                table.c.window_start < end,
+                table.c.window_start + table.c.window_len <= end,
             )
         ).scalar_one()
     )
 
 
 def delays_by_window(
-    connection: Connection, model: str, layouts: ModelLayouts, environment: str, version: str, span: Span
-) -> dict[int, Counts]:
-    """By start of the window, in seconds, the delays of a version's labels in the windows of a span."""
+    connection: Connection,
+    model: str,
+    layouts: ModelLayouts,
+    environment: str,
+    version: str,
+    span: Span,
+    grain: Grain,
+) -> dict[Span, Counts]:
+    """By window, [start, end) in seconds, the delays of a version's labels in the windows that start in a span.
+
+    The windows are those of the grain, which is as coarse as any that they may be stored in.
+    """
     table = tables.outcome
     place = layouts.of(version).outcome.parts["delays"].place
     rows = connection.execute(
@@ -216,8 +226,9 @@ def delays_by_window(
             table.c.window_start < span[1],
         )
     )
-    found: dict[int, Counts] = {}
+    found: dict[Span, Counts] = {}
     for start, raw in rows:
         delays = decode_sparse(raw)[place]
-        found[start] = found[start] + delays if start in found else delays.copy()
+        window = grain.window(start)
+        found[window] = found[window] + delays if window in found else delays.copy()
     return found

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from sqlalchemy import ColumnElement, Connection, func, select
 
+from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.stats import decode_counts
 from modelwatch.storage import tables
 from modelwatch.storage.layouts import ModelLayouts
+from modelwatch.storage.pace import BaseWindow, decode_pace
 from modelwatch.storage.slots import Slot
 
 SECONDS_PER_DAY = 86_400
@@ -98,7 +100,22 @@ def streams(connection: Connection, model: str | None = None) -> list[Stream]:
     )
     if model is not None:
         query = query.where(table.c.model == model)
-    return [Stream(row[0], row[1], row[2], int(row[3]), row[4], row[5]) for row in connection.execute(query)]
+    found = []
+    for row in connection.execute(query).all():
+        first = first_base_window(connection, StreamKey(*row[:3]), row[4])
+        found.append(Stream(row[0], row[1], row[2], int(row[3]), first, row[5]))
+    return found
+
+
+def first_base_window(connection: Connection, stream: StreamKey, stored: int) -> int:
+    """The start of the stream's first base window, in seconds. stored: of its first window, as it is stored."""
+    table = tables.profile
+    rows = connection.execute(
+        select(table.c.window_start, table.c.pace).where(
+            *of_stream(stream), table.c.window_start >= stored, table.c.window_start < stored + SECONDS_PER_DAY
+        )
+    )
+    return min(start if pace is None else decode_pace(pace)[0].window_start for start, pace in rows)
 
 
 class StreamKey(NamedTuple):
@@ -136,11 +153,11 @@ def streams_of(connection: Connection, model: str) -> list[StreamKey]:
 def newest_window(connection: Connection, stream: StreamKey) -> Newest | None:
     """The newest base window that the stream has data in; None without data."""
     table = tables.profile
-    of_stream = _of_stream(stream)
-    start = select(func.max(table.c.window_start)).where(*of_stream).scalar_subquery()
+    conditions = of_stream(stream)
+    start = select(func.max(table.c.window_start)).where(*conditions).scalar_subquery()
     row = connection.execute(
         select(func.max(table.c.window_start), func.max(table.c.latest_ts), func.max(table.c.arrived_at)).where(
-            *of_stream, table.c.window_start == start
+            *conditions, table.c.window_start == start
         )
     ).one()
     return None if row[0] is None else Newest(*row)
@@ -149,28 +166,77 @@ def newest_window(connection: Connection, stream: StreamKey) -> Newest | None:
 def windows_since(
     connection: Connection, stream: StreamKey, start: int | None, end: int, limit: int
 ) -> list[tuple[int, int]]:
-    """The ends of the stream's first `limit` windows with data that start at or after `start` (None: ever) and end by
-    `end`, with how many predictions each has."""
+    """The ends of the stream's windows with data that start at or after `start` (None: ever) and end by `end`, with how
+    many predictions each has: the first `limit` that are stored.
+
+    Windows are as long as they are stored; what came late for one that was rolled up belongs to it.
+    """
     table = tables.profile
-    query = select(table.c.window_start + table.c.window_len, func.sum(table.c.predictions)).where(
-        *_of_stream(stream), table.c.window_start + table.c.window_len <= end
+    query = select(table.c.window_start, table.c.window_len, func.sum(table.c.predictions)).where(
+        *of_stream(stream), table.c.window_start + table.c.window_len <= end
     )
     if start is not None:
         query = query.where(table.c.window_start >= start)
-    query = query.group_by(table.c.window_start, table.c.window_len).order_by(table.c.window_start).limit(limit)
-    return [(row[0], int(row[1])) for row in connection.execute(query)]
+    query = query.group_by(table.c.window_start, table.c.window_len)
+    query = query.order_by(table.c.window_start, table.c.window_len.desc()).limit(limit)
+    found: list[tuple[int, int]] = []
+    for window_start, length, predictions in connection.execute(query):
+        if found and window_start < found[-1][0]:
+            found[-1] = (found[-1][0], found[-1][1] + int(predictions))
+        else:
+            found.append((window_start + length, int(predictions)))
+    return found
 
 
 def predictions_in(connection: Connection, stream: StreamKey, start: int, end: int) -> int:
-    """How many predictions the stream has in windows that start in [start, end), in seconds."""
+    """How many predictions the stream has in base windows that start in [start, end), in seconds."""
+    return _predictions(connection, of_stream(stream), start, end)
+
+
+def predictions_of_generation(
+    connection: Connection, model: str, generation: int, environment: str, version: str | None, span: Span
+) -> int:
+    """How many predictions a version, or all, has in the base windows of a span that belong to a generation."""
+    table = tables.profile
+    conditions = [
+        table.c.model == model,
+        table.c.environment == environment,
+        table.c.segment == "",
+        table.c.generation == generation,
+    ]
+    if version is not None:
+        conditions.append(table.c.version == version)
+    return _predictions(connection, conditions, *span)
+
+
+def _predictions(connection: Connection, conditions: Sequence[ColumnElement[bool]], start: int, end: int) -> int:
     table = tables.profile
     total = select(func.coalesce(func.sum(table.c.predictions), 0)).where(
-        *_of_stream(stream), table.c.window_start >= start, table.c.window_start < end
+        *conditions,
+        table.c.window_start >= start,
+        table.c.window_start < end,
+        table.c.window_len == BASE_WINDOW_SECONDS,
     )
-    return int(connection.execute(total).scalar_one())
+    rolled = sum(window.predictions for window in rolled_pace(connection, conditions, start, end))
+    return int(connection.execute(total).scalar_one()) + rolled
 
 
-def _of_stream(stream: StreamKey) -> list[ColumnElement[bool]]:
+def rolled_pace(
+    connection: Connection, conditions: Sequence[ColumnElement[bool]], start: int, end: int | None
+) -> Iterator[BaseWindow]:
+    """What the rolled-up profiles that meet the conditions know of base windows that start in [start, end)."""
+    table = tables.profile
+    overlapping = [table.c.window_start > start - SECONDS_PER_DAY, table.c.pace.is_not(None)]
+    if end is not None:
+        overlapping.append(table.c.window_start < end)
+    for raw in connection.execute(select(table.c.pace).where(*conditions, *overlapping)).scalars():
+        for window in decode_pace(raw):
+            if start <= window.window_start and (end is None or window.window_start < end):
+                yield window
+
+
+def of_stream(stream: StreamKey) -> list[ColumnElement[bool]]:
+    """The conditions for the profiles of a stream, of all its predictions."""
     table = tables.profile
     return [
         table.c.model == stream.model,
@@ -181,11 +247,16 @@ def _of_stream(stream: StreamKey) -> list[ColumnElement[bool]]:
 
 
 def count_streams(connection: Connection, model: str, since: int, until: int) -> int:
-    """How many (version, environment) pairs of the model have data in windows that start in [since, until)."""
+    """How many (version, environment) pairs of the model have data in windows that overlap [since, until)."""
     table = tables.profile
     rows = connection.execute(
         select(table.c.version, table.c.environment)
-        .where(table.c.model == model, table.c.window_start >= since, table.c.window_start < until)
+        .where(
+            table.c.model == model,
+            table.c.window_start > since - SECONDS_PER_DAY,
+            table.c.window_start + table.c.window_len > since,
+            table.c.window_start < until,
+        )
         .distinct()
     )
     return len(rows.all())

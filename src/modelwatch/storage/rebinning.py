@@ -8,27 +8,29 @@ counts; the others are counted again from the stored predictions, as far as thei
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, select
 
+from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.stats import Segmentation, SegmentFeature, decode_counts
 from modelwatch.storage import tables
 from modelwatch.storage.compaction import add_to_folded
 from modelwatch.storage.engine import Store
 from modelwatch.storage.layouts import Layout, ModelLayouts, Subject, read_layouts
-from modelwatch.storage.profiles import SECONDS_PER_DAY, generation_of
+from modelwatch.storage.pace import BaseWindow, base_windows
+from modelwatch.storage.profiles import SECONDS_PER_DAY, Span, generation_of
 from modelwatch.storage.protection import Protection, StoredPrediction
 from modelwatch.storage.recounting import recount_outcomes
 from modelwatch.storage.rows import events_of_day
-from modelwatch.storage.slots import PROFILES, Slot, SlotKey, window_start
+from modelwatch.storage.slots import PROFILES, Slot, SlotKey, window_start, with_pace
 from modelwatch.storage.stored_counts import count_stored
 
 _Window = tuple[str, str, int, str]
-_RowId = tuple[str, str, str, int, int, str]
+_RowId = tuple[str, str, str, int, int, int, str]
 
 
 def stale_days(connection: Connection, model: str, generation: int, start: int, end: int) -> list[int]:
@@ -68,7 +70,8 @@ class _Day:
     """How a day is carried over.
 
     recount: by version, the subjects of the new layout that some older profile has in other cells, or not at all.
-    kept: the segment features that mean what they did; the counts of the others are made anew from the rows.
+    kept: the segment features that mean what they did; the counts of the others are made anew from the rows. rolled: by
+    version and environment, the windows that were rolled up: what lies in them goes into them.
     """
 
     model: str
@@ -78,6 +81,7 @@ class _Day:
     recount: Mapping[str, frozenset[Subject]]
     kept: Segmentation
     renewed: Segmentation
+    rolled: Mapping[tuple[str, str], frozenset[Span]]
 
     @classmethod
     def of(cls, model: str, rows: list[Row[Any]], old: Mapping[int, ModelLayouts], new: ModelLayouts) -> _Day:
@@ -86,10 +90,31 @@ class _Day:
         for feature in new.segmentation.features:
             parts[all(feature in each for each in before)].append(feature)
         renewed, kept = (Segmentation(tuple(features)) for features in parts)
-        return cls(model, rows, old, new, _subjects_to_recount(rows, old, new), kept, renewed)
+        recount = _subjects_to_recount(rows, old, new)
+        return cls(model, rows, old, new, recount, kept, renewed, _rolled(rows))
 
     def key(self, window: _Window) -> SlotKey:
         return SlotKey(self.model, self.new.generation, *window)
+
+    def place(self, version: str, environment: str, start: int) -> Span:
+        """Start and end of the window that a base window, or a longer one, is kept in."""
+        around = [(a, b) for a, b in self.rolled.get((version, environment), ()) if a <= start < b]
+        return max(around, key=lambda span: span[1] - span[0], default=(start, start + BASE_WINDOW_SECONDS))
+
+    def by_length(self, slots: Mapping[SlotKey, Slot]) -> dict[int, dict[SlotKey, Slot]]:
+        found: dict[int, dict[SlotKey, Slot]] = {}
+        for key, slot in slots.items():
+            start, end = self.place(key.version, key.environment, key.window_start)
+            found.setdefault(end - start, {})[key] = slot
+        return found
+
+
+def _rolled(rows: Iterable[Row[Any]]) -> dict[tuple[str, str], frozenset[Span]]:
+    found: defaultdict[tuple[str, str], set[Span]] = defaultdict(set)
+    for row in rows:
+        if row.window_len > BASE_WINDOW_SECONDS:
+            found[row.version, row.environment].add((row.window_start, row.window_start + row.window_len))
+    return {stream: frozenset(spans) for stream, spans in found.items()}
 
 
 def _carry_day(store: Store, model: str, day: int) -> bool:
@@ -114,7 +139,8 @@ def _carry_day(store: Store, model: str, day: int) -> bool:
         if current != generation or not unchanged:
             return False
         connection.execute(delete(tables.profile).where(_of_day(model, day), tables.profile.c.generation < generation))
-        add_to_folded(connection, store, slots, PROFILES)
+        for length, some in plan.by_length(slots).items():
+            add_to_folded(connection, store, some, PROFILES, length)
     return True
 
 
@@ -133,7 +159,7 @@ def _old_profiles(connection: Connection, model: str, day: int, generation: int)
 
 
 def _row_id(row: Row[Any]) -> _RowId:
-    return (row.version, row.environment, row.segment, row.window_start, row.generation, row.writer)
+    return (row.version, row.environment, row.segment, row.window_start, row.window_len, row.generation, row.writer)
 
 
 def _subjects_to_recount(
@@ -168,7 +194,8 @@ def _counted_again(
         renewed: defaultdict[_Window, list[StoredPrediction]] = defaultdict(list)
         for row, segments in rows:
             event = row.event
-            window = (event.model_version, event.environment, window_start(event.timestamp))
+            stream = (event.model_version, event.environment)
+            window = (*stream, plan.place(*stream, window_start(event.timestamp))[0])
             if event.model_version in parts:
                 kept[(*window, "")].append(row)
             for feature, text in zip(plan.new.segmentation.features, segments, strict=True):
@@ -199,11 +226,15 @@ class _Totals:
 def _carried(plan: _Day, parts: Mapping[_Window, Slot]) -> dict[SlotKey, Slot]:
     """What stays of the older profiles, with the subjects that were counted again."""
     slots: dict[SlotKey, Slot] = {}
+    paces: defaultdict[SlotKey, list[BaseWindow]] = defaultdict(list)
     for row in plan.rows:
         if row.segment and plan.kept.feature_of(row.segment) is None:
             continue
         layout = plan.new.of(row.version)
-        key = plan.key((row.version, row.environment, row.window_start, row.segment))
+        start, end = plan.place(row.version, row.environment, row.window_start)
+        key = plan.key((row.version, row.environment, start, row.segment))
+        if end - start > BASE_WINDOW_SECONDS:
+            paces[key] += base_windows(row)
         slot = slots.get(key) or Slot(0, np.zeros(layout.size, dtype=np.int64))
         counts = decode_counts(row.counts)
         before = plan.old[row.generation].of(row.version)
@@ -224,4 +255,4 @@ def _carried(plan: _Day, parts: Mapping[_Window, Slot]) -> dict[SlotKey, Slot]:
         slot = slots.setdefault(plan.key(window), Slot(0, np.zeros(layout.size, dtype=np.int64)))
         for subject, place in part.slices.items():
             slot.counts[layout.slices[subject]] = counted.counts[place]
-    return slots
+    return {key: with_pace(slot, paces.get(key)) for key, slot in slots.items()}

@@ -7,7 +7,7 @@ changes meanwhile is moved over by whoever changes it (see labels.py), which the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, select
 
@@ -15,15 +15,26 @@ from modelwatch.storage import tables
 from modelwatch.storage.compaction import add_to_folded
 from modelwatch.storage.counting import outcomes_counted
 from modelwatch.storage.engine import Store
-from modelwatch.storage.labels import COUNTED, Contribution, LabelTimes, contribution, counted_of, segment_columns
+from modelwatch.storage.labels import (
+    COUNTED,
+    Contribution,
+    LabelTimes,
+    contribution,
+    counted_of,
+    expired_before,
+    segment_columns,
+)
 from modelwatch.storage.layouts import ModelLayouts, read_layouts
-from modelwatch.storage.profiles import SECONDS_PER_DAY
+from modelwatch.storage.profiles import SECONDS_PER_DAY, Span
 from modelwatch.storage.rows import ROWS_PER_READ, decode_scalar
 from modelwatch.storage.slots import OUTCOMES, OutcomeSlot, SlotKey
 
 
 def stale_outcome_days(connection: Connection, model: str, since: int, start: int, end: int) -> list[int]:
-    """The days with windows in [start, end) that still have outcomes of generations before `since`, newest first."""
+    """The days with windows in [start, end) that still have outcomes of generations before `since`, newest first.
+
+    Of days whose predictions have expired the outcomes can't be counted again: they stay in their generation.
+    """
     table = tables.outcome
     rows = connection.execute(
         select(table.c.window_start)
@@ -31,6 +42,7 @@ def stale_outcome_days(connection: Connection, model: str, since: int, start: in
             table.c.model == model,
             table.c.window_start >= start,
             table.c.window_start < end,
+            table.c.window_start >= expired_before(model) * SECONDS_PER_DAY,
             table.c.generation < since,
         )
         .distinct()
@@ -65,7 +77,8 @@ def _recount_day(store: Store, model: str, day: int) -> bool:
                 slots[key] = slots[key] + slot if key in slots else slot
         arrivals = _arrivals(connection, model, day, since)
     slots = {
-        key: OutcomeSlot(slot.counts, slot.latest_ts, arrivals.get(key.window_start, 0)) for key, slot in slots.items()
+        key: OutcomeSlot(slot.counts, slot.latest_ts, _arrival(arrivals, key.window_start))
+        for key, slot in slots.items()
     }
     with store.write() as connection:
         store.exclusive(connection, f"fold:{model}")
@@ -79,15 +92,16 @@ def _recount_day(store: Store, model: str, day: int) -> bool:
     return True
 
 
-def _state(connection: Connection, model: str, *, hold: bool = False) -> tuple[int, int]:
-    """The generation and the label changes of a model, which must not change while a day is counted again.
+def _state(connection: Connection, model: str, *, hold: bool = False) -> tuple[int, int, int]:
+    """Of a model what must not change while a day is counted again: the generation, the label changes, what expired.
 
     hold: keep them until the transaction ends.
     """
     table = tables.model
-    query = select(table.c.generation, table.c.label_changes).where(table.c.name == model)
+    columns = (table.c.generation, table.c.label_changes, table.c.expired_before)
+    query = select(*columns).where(table.c.name == model)
     row = connection.execute(query.with_for_update() if hold else query).first()
-    return (0, 0) if row is None else (row.generation, row.label_changes)
+    return (0, 0, 0) if row is None else (row.generation, row.label_changes, row.expired_before)
 
 
 def _of_day(model: str, day: int) -> ColumnElement[bool]:
@@ -99,15 +113,22 @@ def _of_day(model: str, day: int) -> ColumnElement[bool]:
     )
 
 
-def _arrivals(connection: Connection, model: str, day: int, since: int) -> dict[int, int]:
+def _arrivals(connection: Connection, model: str, day: int, since: int) -> dict[Span, int]:
     """By window, when the newest of its labels arrived."""
     table = tables.outcome
-    found: dict[int, int] = {}
-    for start, arrived_at in connection.execute(
-        select(table.c.window_start, table.c.arrived_at).where(_of_day(model, day), table.c.generation < since)
+    found: dict[Span, int] = {}
+    columns = (table.c.window_start, table.c.window_len, table.c.arrived_at)
+    for start, length, arrived_at in connection.execute(
+        select(*columns).where(_of_day(model, day), table.c.generation < since)
     ):
-        found[start] = max(found.get(start, 0), arrived_at)
+        window = (start, start + length)
+        found[window] = max(found.get(window, 0), arrived_at)
     return found
+
+
+def _arrival(arrivals: Mapping[Span, int], window_start: int) -> int:
+    """The newest arrival in a base window, or in those that it had been rolled up with."""
+    return max((at for (start, end), at in arrivals.items() if start <= window_start < end), default=0)
 
 
 def _pairs(connection: Connection, model: str, day: int, layouts: ModelLayouts) -> Iterator[list[Contribution]]:

@@ -19,6 +19,9 @@ ROWS_PER_READ = 5_000
 
 Segments = tuple[str, ...]
 
+# The columns of a row that keeps none of its features, since it is not in the sample.
+NO_FEATURES: dict[str, Any] = {"features": None, "protected": None, "key_id": None}
+
 _encode = msgspec.json.Encoder().encode
 decode_scalar = msgspec.json.Decoder(bool | int | float | str).decode
 decode_probability = msgspec.json.Decoder(float | dict[str, float]).decode

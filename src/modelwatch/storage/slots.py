@@ -6,8 +6,8 @@ There are two kinds: those of a profile, which count predictions, and those of o
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
 from sqlalchemy import Connection, Table, select, tuple_
@@ -17,6 +17,7 @@ from modelwatch.stats import decode_counts, decode_sparse, encode_counts, encode
 from modelwatch.storage import tables
 from modelwatch.storage.layouts import Counts
 from modelwatch.storage.many_rows import ManyRows
+from modelwatch.storage.pace import BaseWindow, encode_pace, merged_pace
 
 MAX_CACHED_BYTES = 64 * 1024 * 1024
 SLOT_OVERHEAD_BYTES = 512
@@ -40,6 +41,7 @@ class Slot:
 
     latest_ts, arrived_at: the newest of these rows by event time and by arrival, in microseconds. duplicates: rows that
     came again. What the common writer takes back of what others counted is negative; the sum over writers never is.
+    pace: of a window that was rolled up, see pace.py.
     """
 
     predictions: int
@@ -47,6 +49,7 @@ class Slot:
     latest_ts: int = 0
     arrived_at: int = 0
     duplicates: int = 0
+    pace: bytes | None = None
 
     def __add__(self, other: Slot) -> Slot:
         return Slot(
@@ -55,12 +58,13 @@ class Slot:
             max(self.latest_ts, other.latest_ts),
             max(self.arrived_at, other.arrived_at),
             self.duplicates + other.duplicates,
+            merged_pace(self.pace, other.pace),
         )
 
     @classmethod
     def of_row(cls, row: Any) -> Slot:
         """The slot that a row of the table holds."""
-        return cls(row.predictions, decode_counts(row.counts), row.latest_ts, row.arrived_at, row.duplicates)
+        return cls(row.predictions, decode_counts(row.counts), row.latest_ts, row.arrived_at, row.duplicates, row.pace)
 
     def columns(self) -> dict[str, Any]:
         """What the row of this slot holds beside its key."""
@@ -70,6 +74,7 @@ class Slot:
             "latest_ts": self.latest_ts,
             "arrived_at": self.arrived_at,
             "duplicates": self.duplicates,
+            "pace": self.pace,
         }
 
 
@@ -133,20 +138,31 @@ class SlotTable(Generic[S]):
     table: Table
     kind: type[S]
 
-    def read(self, connection: Connection, writer: str, keys: list[SlotKey]) -> dict[SlotKey, S]:
+    def read(
+        self, connection: Connection, writer: str, keys: list[SlotKey], window_len: int = BASE_WINDOW_SECONDS
+    ) -> dict[SlotKey, S]:
         """The slots of these keys; a key without a slot is left out."""
         found: dict[SlotKey, S] = {}
-        for start in range(0, len(keys), KEYS_PER_QUERY):
-            found.update(self._some(connection, writer, keys[start : start + KEYS_PER_QUERY]))
+        for model in sorted({key.model for key in keys}):
+            of_model = [key for key in keys if key.model == model]
+            for start in range(0, len(of_model), KEYS_PER_QUERY):
+                some = of_model[start : start + KEYS_PER_QUERY]
+                found.update(self._some(connection, writer, model, some, window_len))
         return found
 
-    def _some(self, connection: Connection, writer: str, keys: list[SlotKey]) -> dict[SlotKey, S]:
-        columns = [self.table.c[name] for name in SlotKey._fields]
+    def _some(
+        self, connection: Connection, writer: str, model: str, keys: list[SlotKey], window_len: int
+    ) -> dict[SlotKey, S]:
+        table = self.table
+        columns = [table.c[name] for name in SlotKey._fields]
         rows = connection.execute(
-            select(self.table).where(
-                self.table.c.writer == writer,
-                self.table.c.window_len == BASE_WINDOW_SECONDS,
+            select(table).where(
+                # What the primary key begins with: by a list of whole keys SQLite would read all slots of the writer.
+                table.c.model == model,
+                table.c.window_start.in_(sorted({key.window_start for key in keys})),
+                table.c.window_len == window_len,
                 tuple_(*columns).in_(keys),
+                table.c.writer == writer,
             )
         )
         return {key_of(row): self.kind.of_row(row) for row in rows}
@@ -159,6 +175,11 @@ OUTCOMES: SlotTable[OutcomeSlot] = SlotTable(tables.outcome, OutcomeSlot)
 def key_of(row: Any) -> SlotKey:
     """The key of a row of either table."""
     return SlotKey(row.model, row.generation, row.version, row.environment, row.window_start, row.segment)
+
+
+def with_pace(slot: S, windows: Sequence[BaseWindow] | None) -> S:
+    """The slot of a rolled-up window that these base windows became."""
+    return replace(slot, pace=encode_pace(windows)) if windows and isinstance(slot, Slot) else slot
 
 
 class SlotCache(Generic[S]):

@@ -27,6 +27,9 @@ ENCRYPTED = text("key_id IS NOT NULL")
 # A label whose prediction has not come yet.
 WAITING = text("applied_at IS NULL")
 
+# A slot of a writer of its own. The common writer's, most of all, are never looked up by it.
+UNFOLDED = text("writer <> '*'")
+
 # `generation` grows by one whenever a reference of the model is set; a profile belongs to exactly one generation,
 # which fixes the binnings its counts are laid out in (see layouts.py).
 model = Table(
@@ -42,6 +45,12 @@ model = Table(
     Column("orphaned_labels", BigInteger, nullable=False, server_default=text("0")),
     # What its monitor says about privacy, as JSON: the ledger reads it beside the generation.
     Column("privacy", Text),
+    # The day, since 1970, before which its predictions have expired: none of those days takes any more.
+    Column("expired_before", Integer, nullable=False, server_default=text("0")),
+    # Labels that came for a day that had expired.
+    Column("expired_labels", BigInteger, nullable=False, server_default=text("0")),
+    # Of what share of its predictions the features are kept, as its monitor says; null: as the settings say.
+    Column("sample_rate", Float),
 )
 
 writer = Table(
@@ -111,7 +120,9 @@ profile = Table(
     Column("arrived_at", BigInteger, nullable=False, server_default=text("0")),
     # Predictions that came again, by their own time; they count in nothing else.
     Column("duplicates", BigInteger, nullable=False, server_default=text("0")),
-    Index("profile_by_writer", "writer"),
+    # Of a window that was rolled up: what each of its base windows had (see pace.py).
+    Column("pace", LargeBinary),
+    Index("profile_by_writer", "writer", "model", sqlite_where=UNFOLDED, postgresql_where=UNFOLDED),
     Index("profile_by_stream", "model", "environment", "version", "segment", "window_start"),
 )
 
@@ -131,7 +142,7 @@ outcome = Table(
     Column("counts", LargeBinary, nullable=False),
     Column("latest_ts", BigInteger, nullable=False),
     Column("arrived_at", BigInteger, nullable=False),
-    Index("outcome_by_writer", "writer"),
+    Index("outcome_by_writer", "writer", "model", sqlite_where=UNFOLDED, postgresql_where=UNFOLDED),
     Index("outcome_by_stream", "model", "environment", "version", "segment", "window_start"),
 )
 

@@ -2,64 +2,61 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from sqlalchemy import Connection, func, select
 
+from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.events import Scalar
 from modelwatch.privacy import policy_from
 from modelwatch.storage import tables
-from modelwatch.storage.profiles import SECONDS_PER_DAY, StreamKey
+from modelwatch.storage.profiles import SECONDS_PER_DAY, StreamKey, first_base_window, of_stream, rolled_pace
 from modelwatch.storage.protection import decode_features, unpack
 
 SECONDS_PER_HOUR = 3_600
 
 
 def hourly_volumes(connection: Connection, stream: StreamKey, start: int, end: int) -> dict[int, int]:
-    """By start of the hour, in seconds, the stream's predictions in windows that start in [start, end)."""
+    """By start of the hour, in seconds, the stream's predictions in base windows that start in [start, end)."""
     table = tables.profile
     hour = table.c.window_start - table.c.window_start % SECONDS_PER_HOUR
     rows = connection.execute(
         select(hour, func.sum(table.c.predictions))
         .where(
-            table.c.model == stream.model,
-            table.c.environment == stream.environment,
-            table.c.version == stream.version,
-            table.c.segment == "",
+            *of_stream(stream),
             table.c.window_start >= start,
             table.c.window_start < end,
+            table.c.window_len == BASE_WINDOW_SECONDS,
         )
         .group_by(hour)
     )
-    return {row[0]: int(row[1]) for row in rows}
+    volumes = Counter({row[0]: int(row[1]) for row in rows})
+    for window in rolled_pace(connection, of_stream(stream), start, end):
+        volumes[window.window_start - window.window_start % SECONDS_PER_HOUR] += window.predictions
+    return dict(volumes)
 
 
 def first_window(connection: Connection, stream: StreamKey) -> int | None:
-    """The start of the stream's first window, in seconds."""
-    table = tables.profile
-    return connection.execute(
-        select(func.min(table.c.window_start)).where(
-            table.c.model == stream.model,
-            table.c.environment == stream.environment,
-            table.c.version == stream.version,
-            table.c.segment == "",
-        )
-    ).scalar()
+    """The start of the stream's first base window, in seconds."""
+    stored = connection.execute(select(func.min(tables.profile.c.window_start)).where(*of_stream(stream))).scalar()
+    return None if stored is None else first_base_window(connection, stream, stored)
 
 
 def window_arrivals(connection: Connection, model: str, environment: str, since: int) -> list[tuple[int, int]]:
-    """For each window of an environment since then (seconds), when its newest prediction arrived, and that one's own
-    time, both in microseconds; in the order of arrival."""
+    """For each base window of an environment since then (seconds), when its newest prediction arrived, and the time of
+    its latest, both in microseconds; in the order of arrival."""
     table = tables.profile
+    place = [table.c.model == model, table.c.environment == environment, table.c.segment == ""]
     rows = connection.execute(
-        select(func.max(table.c.arrived_at), func.max(table.c.latest_ts))
-        .where(
-            table.c.model == model,
-            table.c.environment == environment,
-            table.c.segment == "",
-            table.c.window_start >= since,
-        )
+        select(table.c.window_start, func.max(table.c.arrived_at), func.max(table.c.latest_ts))
+        .where(*place, table.c.window_start >= since, table.c.window_len == BASE_WINDOW_SECONDS)
         .group_by(table.c.window_start)
     )
-    return sorted((row[0], row[1]) for row in rows if row[0])
+    newest = {row[0]: (row[1], row[2]) for row in rows}
+    for window in rolled_pace(connection, place, since, None):
+        arrived, latest = newest.get(window.window_start, (0, 0))
+        newest[window.window_start] = (max(arrived, window.arrived_at), max(latest, window.latest_ts))
+    return sorted(each for each in newest.values() if each[0])
 
 
 # Stands for a value that is there and must not be shown.

@@ -21,7 +21,8 @@ router = APIRouter(tags=["ground truth"])
 
 class LabelAnswer(msgspec.Struct):
     """What became of the label: `accepted` when it counts with its prediction, `corrected` when it replaced another
-    value, `duplicate` when nothing changed, `waiting` when its prediction has not come yet."""
+    value, `duplicate` when nothing changed, `waiting` when its prediction has not come yet, `expired` when it is older
+    than the predictions that are kept, and none of them has its id: it is not kept."""
 
     status: LabelStatus
     prediction_id: str
@@ -34,6 +35,7 @@ class LabelsAnswer(msgspec.Struct):
     corrected: int
     duplicates: int
     waiting: int
+    expired: int
     rejected: list[Rejection]
 
 
@@ -82,5 +84,13 @@ async def log_ground_truths(request: Request) -> Response:
         state.metrics.rejected("invalid-input")
     found = Counter(statuses)
     return json_answer(
-        LabelsAnswer(found["accepted"], found["corrected"], found["duplicate"], found["waiting"], batch.rejected), 202
+        LabelsAnswer(
+            found["accepted"],
+            found["corrected"],
+            found["duplicate"],
+            found["waiting"],
+            found["expired"],
+            batch.rejected,
+        ),
+        202,
     )

@@ -8,6 +8,7 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 
 from modelwatch.api.bodies import INLINE_BYTES, read_body
+from modelwatch.api.expiry import rejections
 from modelwatch.api.fastpath import check_json, take_prediction
 from modelwatch.api.grants import grant_of
 from modelwatch.api.openapi import BATCH_CONTENT, JSON_PREDICTION, answers, query_parameters
@@ -82,5 +83,10 @@ async def log_predictions(request: Request) -> Response:
     accepted = await state.batcher.submit(batch.events, len(body)) if batch.events else []
     for _ in batch.rejected:
         state.metrics.rejected("invalid-input")
-    new = sum(accepted)
-    return json_answer(BatchAnswer(new, len(accepted) - new, batch.rejected), 202)
+    rejected = batch.rejected
+    if None in accepted:
+        expired = rejections(batch.events, accepted, batch.rejected)
+        for _ in expired:
+            state.metrics.rejected("expired")
+        rejected = sorted([*rejected, *expired], key=lambda each: each.index)
+    return json_answer(BatchAnswer(accepted.count(True), accepted.count(False), rejected), 202)

@@ -14,11 +14,14 @@ from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.errors import UnknownResource
 from modelwatch.monitoring.performance.maturity import EXPECTED_SHARE, LabelArrivals, lag_of
 from modelwatch.monitoring.performance.rules import PerformanceRules
-from modelwatch.monitoring.windows import Window, look_back
+from modelwatch.monitoring.windows import Window, look_back, stored_whole
 from modelwatch.stats import DELAY_EDGES, DelayCurve, OutcomeLayout, decode_sparse, encode_sparse
 from modelwatch.storage import (
     CALLS,
+    DAYS_AFTER_SECONDS,
+    HOURS_AFTER_SECONDS,
     Counts,
+    Grain,
     ModelLayouts,
     Store,
     StoredOutcomes,
@@ -42,7 +45,8 @@ from modelwatch.storage import (
 
 FORMAT = 1
 # Label delays are taken from so much of the past.
-DELAY_SPAN_SECONDS = 90 * 86_400
+SECONDS_PER_DAY = 86_400
+DELAY_SPAN_SECONDS = 90 * SECONDS_PER_DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +116,8 @@ def gather_performance(
             layouts = read_layouts(connection, stream.model, generation)
             watermark = last_window_end(connection, stream.model, stream.environment, stream.version) or 0
             moment = watermark if as_of is None else as_of
-            start = moment - DELAY_SPAN_SECONDS
+            # Delays are looked at by whole days, so far back.
+            start = (moment - DELAY_SPAN_SECONDS) // SECONDS_PER_DAY * SECONDS_PER_DAY
             stale = stale_days(connection, stream.model, generation, start, moment) or stale_outcome_days(
                 connection, stream.model, layouts.outcome_generation, start, moment
             )
@@ -135,6 +140,8 @@ def _read(
     windows = [(look_back(watermark, name), False) for name in rules.lookbacks]
     mature_end = min(watermark, as_of - arrivals.lag)
     windows += [(look_back(mature_end, name), True) for name in rules.lookbacks]
+    whole = stored_whole(connection, stream, [window for window, _ in windows])
+    windows = [(window, matured) for window, (_, matured) in zip(whole, windows, strict=True)]
     waiting = waiting_labels(connection, stream.model)
     evidence = PerformanceEvidence(
         stream=stream,
@@ -186,17 +193,19 @@ def window_counts(
 def arrivals_as_of(connection: Connection, stream: StreamKey, layouts: ModelLayouts, as_of: int) -> LabelArrivals:
     """How the stream's labels come, from the predictions of the last months."""
     model, version, environment = stream
-    span = (as_of - DELAY_SPAN_SECONDS, as_of)
-    delays = delays_by_window(connection, model, layouts, environment, version, span)
+    # At the grain that windows so old may be stored in, whether they are yet or not.
+    grain = Grain.of(as_of - HOURS_AFTER_SECONDS, as_of - DAYS_AFTER_SECONDS)
+    span = (grain.edge(as_of - DELAY_SPAN_SECONDS), as_of)
+    delays = delays_by_window(connection, model, layouts, environment, version, span, grain)
     if not delays:
         return LabelArrivals(0, None, None, None, 0, None, ())
     # Windows are as old as their newest prediction.
-    ages = np.array([as_of - start - BASE_WINDOW_SECONDS for start in delays], dtype=np.float64).clip(0.0)
+    ages = np.array([as_of - end for _, end in delays], dtype=np.float64).clip(0.0)
     curve = DelayCurve.of(ages, np.array(list(delays.values())))
     lag = lag_of(curve.within(EXPECTED_SHARE))
-    old = as_of - max(lag, BASE_WINDOW_SECONDS)
+    old = grain.edge(as_of - max(lag, BASE_WINDOW_SECONDS))
     predictions = predictions_in(connection, stream, span[0], old)
-    labelled = sum(int(counts.sum()) for start, counts in delays.items() if start + BASE_WINDOW_SECONDS <= old)
+    labelled = sum(int(counts.sum()) for (_, end), counts in delays.items() if end <= old)
     shares = np.unique(np.stack([np.append([0.0], DELAY_EDGES[1:]), curve.shares[:-1]], axis=1), axis=0)
     return LabelArrivals(
         labels=sum(int(counts.sum()) for counts in delays.values()),

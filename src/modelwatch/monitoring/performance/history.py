@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import msgspec
 
 from modelwatch.config import BASE_WINDOW_SECONDS
@@ -20,6 +22,8 @@ from modelwatch.storage import (
     outcomes_for,
     outcomes_in_force,
     read_layouts,
+    rolled_windows,
+    whole,
 )
 
 MOST_STEPS = 500
@@ -46,6 +50,8 @@ def performance_history(
 ) -> PerformanceHistory:
     """The performance of a stream in each stretch of `step` seconds of [start, end), in seconds since 1970.
 
+    A boundary inside of a window that was rolled up is left out: that stretch is longer, and says so.
+
     end: the newest data if None, and never beyond. start: a week before the end. step: so that there are some dozens.
     most: how many stretches may be computed; each takes about a hundredth of a second.
     Raises InvalidInput when there are more, and for an end that is not after the start.
@@ -64,11 +70,11 @@ def performance_history(
     if count > most:
         problem = FieldError("/step", f"{count} stretches from start to end; at most {most} are computed at once")
         raise InvalidInput(REFUSED, (problem,))
+    boundaries = [*(since + number * length for number in range(count)), until]
     carry_over(store, stream.model, since, until)
-    windows = [
-        Window(begin, min(begin + length, until)) for begin in (since + number * length for number in range(count))
-    ]
     with store.read() as connection:
+        rolled = rolled_windows(connection, stream.model, stream.environment, since, until, stream.version)
+        windows = [Window(*each) for each in pairwise(whole(boundaries, rolled))]
         layouts = read_layouts(connection, stream.model, generation_of(connection, stream.model) or 0)
         label = newest_label(connection, stream)
         as_of = max(newest, 0 if label is None else label.latest_ts // 1_000_000)

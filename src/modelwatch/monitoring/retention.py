@@ -1,0 +1,151 @@
+"""The upkeep of what the store keeps: old windows are rolled up, and what has been kept long enough is removed.
+
+A little at a time, in short transactions, so that predictions are taken meanwhile. Each step is safe when two processes
+do it at once; the lease only saves the double work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from sqlalchemy import Connection
+
+from modelwatch.config import parse_lookback
+from modelwatch.monitoring.chores import Lease
+from modelwatch.monitoring.performance.evidence import arrivals_as_of
+from modelwatch.monitoring.performance.rules import PerformanceRules
+from modelwatch.monitoring.rules import DriftRules, rules_for
+from modelwatch.storage import (
+    DAYS_AFTER_SECONDS,
+    HOURS_AFTER_SECONDS,
+    PERFORMANCE,
+    Grain,
+    Store,
+    StreamKey,
+    all_streams,
+    expire_days,
+    generation_of,
+    generations,
+    monitor_of,
+    newest_label,
+    newest_verdict,
+    read_layouts,
+    remove_audit,
+    remove_incidents,
+    remove_predictions,
+    remove_silences,
+    remove_verdicts,
+    remove_windows,
+    roll_up,
+)
+
+MICROSECONDS = 1_000_000
+SECONDS_PER_DAY = 86_400
+# How often each model and stream is looked at.
+LOOK_SECONDS = 900
+WINDOWS_A_ROUND = 1_500
+ROWS_PER_TRANSACTION = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """How long things are kept, in days."""
+
+    predictions: int
+    metrics: int
+
+
+class Retention:
+    """defaults, performance_of: the rules of a model, whose look-backs say which windows are still needed as they are.
+    round_seconds: after so long the rest is left to the next round.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        keep: Keep,
+        defaults: DriftRules,
+        performance_of: Callable[[Connection, str], PerformanceRules],
+        *,
+        timer: Callable[[], float],
+        round_seconds: float,
+    ) -> None:
+        self._store = store
+        self._keep = keep
+        self._defaults = defaults
+        self._performance_of = performance_of
+        self._timer = timer
+        self._round_seconds = round_seconds
+        self._next: dict[str | StreamKey, int] = {}
+
+    def __call__(self, lease: Lease, now: int) -> bool:
+        """One round. True when there is more to do at once."""
+        until = self._timer() + self._round_seconds
+        with self._store.read() as connection:
+            models, streams = list(generations(connection)), all_streams(connection)
+        steps: list[tuple[str | StreamKey, Callable[[], bool]]] = [
+            *((stream, partial(self._roll_up, stream)) for stream in streams),
+            *((model, partial(self._expire, model, now, until)) for model in models),
+            ("", partial(self._forget, now)),
+        ]
+        more = False
+        for name, step in steps:
+            if self._next.get(name, 0) > now:
+                continue
+            if self._timer() > until:
+                return True
+            if step():
+                more = True
+            else:
+                self._next[name] = now + LOOK_SECONDS * MICROSECONDS
+        return more
+
+    def _roll_up(self, stream: StreamKey) -> bool:
+        with self._store.read() as connection:
+            grain = self.grain(connection, stream)
+        return grain is not None and roll_up(self._store, stream, grain, most=WINDOWS_A_ROUND) >= WINDOWS_A_ROUND
+
+    def grain(self, connection: Connection, stream: StreamKey) -> Grain | None:
+        """Up to where the stream's windows may be rolled up: no evaluation to come looks at a part of one.
+
+        None when it has not been evaluated yet. The time is that of the stream's own evaluations, so that a replayed
+        history is rolled up behind them.
+        """
+        drift = newest_verdict(connection, stream)
+        if drift is None:
+            return None
+        monitor = monitor_of(connection, stream.model)
+        rules = rules_for(self._defaults, None if monitor is None else monitor.config)
+        mark = drift.window_end
+        reach = max(parse_lookback(lookback) for lookback in rules.lookbacks)
+        performance = self._performance_of(connection, stream.model)
+        if performance.enabled and newest_label(connection, stream) is not None:
+            judged = newest_verdict(connection, stream, PERFORMANCE)
+            if judged is None:
+                return None
+            mark = min(mark, judged.window_end)
+            layouts = read_layouts(connection, stream.model, generation_of(connection, stream.model) or 0)
+            lag = arrivals_as_of(connection, stream, layouts, mark).lag
+            reach = max(reach, lag + max(parse_lookback(lookback) for lookback in performance.lookbacks))
+        return Grain.of(mark - max(HOURS_AFTER_SECONDS, reach), mark - max(DAYS_AFTER_SECONDS, reach))
+
+    def _expire(self, model: str, now: int, until: float) -> bool:
+        today = now // MICROSECONDS // SECONDS_PER_DAY
+        kept = self._keep.predictions
+        expired = expire_days(
+            self._store, model, day=today - kept, arrived_before=now - kept * SECONDS_PER_DAY * MICROSECONDS
+        )
+        for day in expired.days:
+            while remove_predictions(self._store, model, day, ROWS_PER_TRANSACTION):
+                if self._timer() > until:
+                    return True
+        before = now // MICROSECONDS - self._keep.metrics * SECONDS_PER_DAY
+        return remove_windows(self._store, model, before, ROWS_PER_TRANSACTION) == ROWS_PER_TRANSACTION
+
+    def _forget(self, now: int) -> bool:
+        before = now - self._keep.metrics * SECONDS_PER_DAY * MICROSECONDS
+        removals = (remove_verdicts, remove_incidents, remove_silences, remove_audit)
+        removed = [remove(self._store, before, ROWS_PER_TRANSACTION) for remove in removals]
+        return ROWS_PER_TRANSACTION in removed

@@ -1,0 +1,175 @@
+"""What is kept how long: predictions expire day by day, and what was concluded from them later.
+
+A day of a model expires once it is old and nothing of it has arrived for as long. The model's row says so first; from
+then on no prediction of that day is taken, so none that is forgotten can count again. Its rows are removed after that,
+some in a transaction, each with its label. What they added to the counts stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, exists, func, or_, select, update
+from sqlalchemy.orm import aliased
+
+from modelwatch.storage import tables
+from modelwatch.storage.alerts import RESOLVED
+from modelwatch.storage.compaction import one_slot
+from modelwatch.storage.engine import Store
+from modelwatch.storage.many_rows import ManyRows
+from modelwatch.storage.monitors import DELETE as MONITOR_DELETED
+from modelwatch.storage.outbox import PENDING
+from modelwatch.storage.profiles import SECONDS_PER_DAY
+
+MICROSECONDS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """The days of a model that have expired and may still have rows, since 1970. before: no day before it takes any."""
+
+    before: int
+    days: tuple[int, ...]
+
+
+def expire_days(store: Store, model: str, *, day: int, arrived_before: int) -> Expired:
+    """Closes the days of a model that has data before `day`, up to the first for which something came since
+    `arrived_before` (microseconds). What is closed never opens again."""
+    known = tables.model
+    with store.write() as connection:
+        # Waits for commits under way, and keeps later ones out: what is closed is closed for all.
+        closed = connection.execute(
+            select(known.c.expired_before).where(known.c.name == model).with_for_update()
+        ).scalar_one()
+        arrivals = _arrivals(connection, model, day)
+        fresh = min((each for each, arrived in arrivals.items() if arrived >= arrived_before), default=day)
+        before = max((each + 1 for each in arrivals if each < fresh), default=0)
+        if before > closed:
+            connection.execute(update(known).where(known.c.name == model).values(expired_before=before))
+            closed = before
+    return Expired(closed, tuple(each for each in sorted(arrivals) if each < closed))
+
+
+def _arrivals(connection: Connection, model: str, before: int) -> dict[int, int]:
+    """By day of the model's profiles, when the newest prediction of it arrived, in microseconds."""
+    table = tables.profile
+    # By the windows, not in SQL by the day: both engines divide in their own ways.
+    rows = connection.execute(
+        select(table.c.window_start, func.max(table.c.arrived_at))
+        .where(table.c.model == model, table.c.window_start < before * SECONDS_PER_DAY)
+        .group_by(table.c.window_start)
+    )
+    found: dict[int, int] = {}
+    for start, arrived in rows:
+        day = start // SECONDS_PER_DAY
+        found[day] = max(arrived, found.get(day, 0))
+    return found
+
+
+def remove_predictions(store: Store, model: str, day: int, limit: int) -> int:
+    """Removes up to `limit` predictions of a day that has expired, each with the label of its id once no other
+    prediction has that id. Returns how many."""
+    table, label, known = tables.prediction, tables.label, tables.model
+    of_day = [table.c.day == day, table.c.model == model]
+    with store.read() as connection:
+        ids = connection.execute(select(table.c.prediction_id).where(*of_day).limit(limit)).scalars().all()
+    if not ids:
+        return 0
+    other = exists().where(table.c.model == label.c.model, table.c.prediction_id == label.c.prediction_id)
+    with store.write() as connection:
+        # As a commit with labels does, so that none of them is looked at while it goes.
+        closed = connection.execute(
+            select(known.c.expired_before).where(known.c.name == model).with_for_update()
+        ).scalar_one()
+        if day >= closed:
+            return 0
+        removed = connection.execute(delete(table).where(*of_day, table.c.prediction_id.in_(ids))).rowcount
+        connection.execute(delete(label).where(label.c.model == model, label.c.prediction_id.in_(ids), ~other))
+    return removed
+
+
+def remove_windows(store: Store, model: str, before: int, limit: int) -> int:
+    """Removes up to `limit` profiles and outcomes that ended, and whose newest arrived, before a time in seconds."""
+    removed = 0
+    for table in (tables.profile, tables.outcome):
+        old = [
+            table.c.model == model,
+            table.c.window_start < before,
+            table.c.window_start + table.c.window_len <= before,
+            table.c.arrived_at < before * MICROSECONDS,
+        ]
+        with store.read() as connection:
+            if connection.execute(select(table.c.model).where(*old).limit(1)).first() is None:
+                continue
+        with store.write() as connection:
+            store.exclusive(connection, f"fold:{model}")
+            due = connection.execute(select(*table.primary_key.columns).where(*old).limit(limit - removed)).all()
+            ManyRows(store, one_slot(table)).run(connection, [dict(row._mapping) for row in due])
+            removed += len(due)
+        if removed >= limit:
+            break
+    return removed
+
+
+def remove_verdicts(store: Store, before: int, limit: int) -> int:
+    """Removes up to `limit` verdicts of before a time in microseconds, with their evidence; the newest of each stream
+    and check stays, since the next evaluation goes on from it."""
+    table, later = tables.verdict, aliased(tables.verdict)
+    overtaken = exists().where(
+        *(later.c[name] == table.c[name] for name in ("model", "environment", "version", "check_name")),
+        or_(
+            later.c.window_end > table.c.window_end,
+            and_(later.c.window_end == table.c.window_end, later.c.generation > table.c.generation),
+        ),
+    )
+    return _remove(store, table, table.c.id, [table.c.evaluated_at < before, overtaken], limit)
+
+
+def remove_incidents(store: Store, before: int, limit: int) -> int:
+    """Removes up to `limit` incidents that were over before a time in microseconds, with every step and delivery."""
+    table = tables.alert
+    over = [table.c.state == RESOLVED, table.c.resolved_at < before]
+    with store.read() as connection:
+        ids = connection.execute(select(table.c.id).where(*over).limit(limit)).scalars().all()
+    if not ids:
+        return 0
+    outbox, step = tables.outbox, tables.alert_event
+    with store.write() as connection:
+        waiting = select(outbox.c.alert_id).where(outbox.c.alert_id.in_(ids), outbox.c.state == PENDING)
+        gone = (
+            connection.execute(
+                select(table.c.id).where(table.c.id.in_(ids), *over, table.c.id.not_in(waiting)).with_for_update()
+            )
+            .scalars()
+            .all()
+        )
+        connection.execute(delete(outbox).where(outbox.c.alert_id.in_(gone)))
+        connection.execute(delete(step).where(step.c.alert_id.in_(gone)))
+        connection.execute(delete(table).where(table.c.id.in_(gone)))
+    return len(gone)
+
+
+def remove_silences(store: Store, before: int, limit: int) -> int:
+    """Removes up to `limit` silences that ended before a time in microseconds."""
+    return _remove(store, tables.silence, tables.silence.c.id, [tables.silence.c.ends_at < before], limit)
+
+
+def remove_audit(store: Store, before: int, limit: int) -> int:
+    """Removes up to `limit` entries of the audit trail of before a time in microseconds.
+
+    Those of removed monitors stay: the next monitor of the model goes on from their revision.
+    """
+    table = tables.audit
+    return _remove(store, table, table.c.id, [table.c.at < before, table.c.action != MONITOR_DELETED], limit)
+
+
+def _remove(
+    store: Store, table: Table, key: ColumnElement[str], conditions: Sequence[ColumnElement[bool]], limit: int
+) -> int:
+    with store.read() as connection:
+        ids = connection.execute(select(key).where(*conditions).limit(limit)).scalars().all()
+    if not ids:
+        return 0
+    with store.write() as connection:
+        return connection.execute(delete(table).where(key.in_(ids), *conditions)).rowcount

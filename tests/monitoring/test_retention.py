@@ -1,0 +1,127 @@
+"""The chore that rolls up and removes, and how far it may go."""
+
+from __future__ import annotations
+
+import itertools
+
+from sqlalchemy import func, select
+
+from modelwatch.config import Settings
+from modelwatch.monitoring.checks import check_drift
+from modelwatch.monitoring.chores import Lease
+from modelwatch.monitoring.evidence import DriftQuery
+from modelwatch.monitoring.performance import PerformanceRules
+from modelwatch.monitoring.retention import Keep, Retention
+from modelwatch.monitoring.rules import DriftRules
+from modelwatch.monitoring.windows import Window
+from modelwatch.storage import Grain, Store, StoredVerdict, StreamKey, roll_up, save_verdict, seal_writers, tables
+from modelwatch.storage.compaction import fold
+from modelwatch.storage.grains import DAY, HOUR
+from tests.support.events import Clock, event, open_ledger
+
+STREAM = StreamKey("m", "1", "production")
+START = 20_000 * DAY
+RULES = DriftRules.of(Settings())
+LEASE = Lease("chores", "t", 1)
+KEEP = Keep(30, 365)
+
+
+def fill(store: Store, days: int) -> Clock:
+    """A prediction each half hour for so many days, folded."""
+    clock = Clock((START + days * DAY) * 1_000_000)
+    ledger = open_ledger(store, clock)
+    moments = range(START, START + days * DAY, 1_800)
+    ledger.commit([event(f"id-{at}", timestamp=at * 1_000_000) for at in moments])
+    ledger.close()
+    for writer in seal_writers(store, 0):
+        fold(store, writer)
+    return clock
+
+
+def judged(store: Store, window_end: int) -> None:
+    """Stands for an evaluation of the stream at this time."""
+    with store.write() as connection:
+        verdict = StoredVerdict(
+            f"v-{window_end}", *STREAM, "drift", window_end, 0, window_end * 1_000_000, 1, "ok", "", b"[]", b"{}"
+        )
+        save_verdict(connection, verdict, b"")
+
+
+def retention(store: Store, keep: Keep = KEEP, rules: DriftRules = RULES) -> Retention:
+    ticks = itertools.count()
+    return Retention(
+        store,
+        keep,
+        rules,
+        lambda connection, model: PerformanceRules.of(rules, 0.02),
+        timer=lambda: next(ticks) / 1_000,
+        round_seconds=60.0,
+    )
+
+
+def lengths(store: Store) -> dict[int, int]:
+    """How many profiles there are of each length."""
+    table = tables.profile
+    with store.read() as connection:
+        rows = connection.execute(select(table.c.window_len, func.count()).group_by(table.c.window_len))
+        return {row[0]: row[1] for row in rows}
+
+
+def test_windows_become_hours_after_two_days_and_days_after_fourteen(store: Store) -> None:
+    clock = fill(store, 20)
+    judged(store, START + 20 * DAY)
+    chore = retention(store)
+    while chore(LEASE, clock()):
+        pass
+    assert lengths(store) == {DAY: 6, HOUR: 12 * 24, 300: 2 * 48}
+
+
+def test_nothing_is_rolled_up_before_it_has_been_evaluated(store: Store) -> None:
+    clock = fill(store, 20)
+    assert not retention(store)(LEASE, clock())
+    assert lengths(store) == {300: 20 * 48}
+    judged(store, START + 3 * DAY)
+    retention(store)(LEASE, clock())
+    assert lengths(store) == {HOUR: 24, 300: 19 * 48}
+
+
+def test_what_the_longest_look_back_still_needs_stays_as_it_is(store: Store) -> None:
+    clock = fill(store, 20)
+    judged(store, START + 20 * DAY)
+    rules = DriftRules.of(Settings(lookbacks="1h,7d"))
+    retention(store, rules=rules)(LEASE, clock())
+    assert lengths(store)[300] == 7 * 48
+
+
+def test_a_check_of_a_part_of_a_rolled_up_window_is_one_of_the_whole_and_says_so(store: Store) -> None:
+    clock = fill(store, 20)
+    inside = Window(START + DAY + HOUR + 600, START + DAY + 2 * HOUR)
+    query = DriftQuery("m", "production", window=inside)
+    before = check_drift(store, RULES, query, clock())
+    roll_up(store, STREAM, Grain.of(START + 10 * DAY, START), most=10_000)
+    assert before.summary.predictions == 1
+    assert check_drift(store, RULES, query, clock()).summary.predictions == 2
+    roll_up(store, STREAM, Grain.of(START + 10 * DAY, START + 5 * DAY), most=10_000)
+    assert check_drift(store, RULES, query, clock()).summary.predictions == 48
+
+
+def test_predictions_expire_and_later_what_was_concluded(store: Store) -> None:
+    clock = fill(store, 3)
+    judged(store, START + DAY)
+    judged(store, START + 3 * DAY)
+    chore = retention(store, Keep(10, 40))
+    clock.advance(11 * DAY)
+    chore(LEASE, clock())
+    assert count(store, tables.prediction) == 0
+    assert count(store, tables.verdict) == 2
+    clock.advance(40 * DAY)
+    while chore(LEASE, clock()):
+        pass
+    assert count(store, tables.profile) == 0
+    # The newest stays: the next evaluation goes on from it.
+    assert count(store, tables.verdict) == 1
+
+
+def count(store: Store, table: object) -> int:
+    with store.read() as connection:
+        return connection.execute(select(func.count()).select_from(table)).scalar_one()  # type: ignore[arg-type]

@@ -1,0 +1,236 @@
+"""What expires, what stays, and that nothing which has expired counts again."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import func, select
+
+from modelwatch.events import Prediction
+from modelwatch.stats import Profile, numeric_binning
+from modelwatch.storage import (
+    Ledger,
+    Store,
+    Subject,
+    carry_over,
+    expire_days,
+    generation_of,
+    has_taken_provisional,
+    read_layouts,
+    remove_predictions,
+    remove_windows,
+    set_provisional_references,
+    set_references,
+    sum_windows,
+    tables,
+    waiting_labels,
+)
+from modelwatch.storage.sampling import in_sample
+from tests.support.events import ALWAYS, NOON, Clock, event, numbered, open_ledger, stored_and_counted
+from tests.support.labels import BINARY, CLASSES, label, set_layout, summed_outcomes
+
+pytestmark = pytest.mark.both_engines
+
+DAY = 86_400
+TODAY = NOON // 1_000_000 // DAY
+MICROSECONDS = 1_000_000
+
+
+def at(day: int, number: int = 0) -> int:
+    """A time on a day, counted from today, in microseconds."""
+    return NOON + day * DAY * MICROSECONDS + number
+
+
+def expire(store: Store, now: int, kept: int = 30, model: str = "m") -> tuple[int, ...]:
+    """Removes what has expired, as the chore does; returns the days."""
+    day = now // MICROSECONDS // DAY - kept
+    expired = expire_days(store, model, day=day, arrived_before=now - kept * DAY * MICROSECONDS)
+    for each in expired.days:
+        while remove_predictions(store, model, each, 3):
+            pass
+    return expired.days
+
+
+def rows(store: Store, name: str) -> int:
+    with store.read() as connection:
+        return connection.execute(select(func.count()).select_from(tables.metadata.tables[name])).scalar_one()
+
+
+def test_predictions_expire_with_their_labels_and_what_they_counted_stays(store: Store) -> None:
+    set_layout(store, BINARY)
+    clock = Clock(at(0))
+    ledger = open_ledger(store, clock)
+    old = [event(f"old-{number}", timestamp=at(0, number)) for number in range(10)]
+    ledger.commit(old, [label(f"old-{number}") for number in range(10)])
+    before = summed_outcomes(store)
+    clock.advance(31 * DAY)
+    ledger.commit([event("new", timestamp=at(31))], [label("new", timestamp=at(31))])
+
+    assert expire(store, clock()) == (TODAY,)
+    assert stored_and_counted(store) == (1, 11)
+    assert rows(store, "label") == 1
+    assert sum(summed_outcomes(store)["1"]) > sum(before["1"])
+
+
+def test_a_repeat_of_what_has_expired_is_not_taken_and_not_counted(store: Store) -> None:
+    clock = Clock(at(0))
+    ledger = open_ledger(store, clock)
+    first = event("a", timestamp=at(0))
+    ledger.commit([first])
+    clock.advance(31 * DAY)
+    expire(store, clock())
+    outcome = ledger.commit([first, event("b", timestamp=at(31)), event("c", timestamp=at(0), ground_truth="yes")])
+    assert outcome.accepted == [None, True, None]
+    assert stored_and_counted(store) == (1, 2)
+    assert rows(store, "label") == 0
+
+
+def test_a_replayed_history_is_kept_for_as_long_as_fresh_predictions(store: Store) -> None:
+    clock = Clock(at(0))
+    ledger = open_ledger(store, clock)
+    ledger.commit([event("a", timestamp=at(-4_000))])
+    clock.advance(29 * DAY)
+    assert expire(store, clock()) == ()
+    ledger.commit([event("b", timestamp=at(-4_000))])
+    clock.advance(29 * DAY)
+    assert expire(store, clock()) == ()
+    clock.advance(2 * DAY)
+    assert expire(store, clock()) == (TODAY - 4_000,)
+    assert ledger.commit([event("c", timestamp=at(-3_999))]).accepted == [True]
+
+
+def test_a_day_that_something_still_comes_for_holds_back_the_later_ones_alone(store: Store) -> None:
+    clock = Clock(at(0))
+    ledger = open_ledger(store, clock)
+    ledger.commit([event(f"{day}", timestamp=at(day)) for day in (-3, -2, -1)])
+    clock.advance(20 * DAY)
+    ledger.commit([event("late", timestamp=at(-2))])
+    clock.advance(20 * DAY)
+    assert expire(store, clock()) == (TODAY - 3,)
+    assert stored_and_counted(store) == (3, 4)
+
+
+def test_each_model_expires_by_itself(store: Store) -> None:
+    clock = Clock(at(0))
+    ledger = open_ledger(store, clock)
+    ledger.commit([event("a"), event("a", model="other")])
+    clock.advance(31 * DAY)
+    expire(store, clock())
+    assert stored_and_counted(store) == (0, 1)
+    assert stored_and_counted(store, "other") == (1, 1)
+    assert ledger.commit([event("b"), event("b", model="other")]).accepted == [None, True]
+
+
+def test_the_label_of_another_day_s_prediction_of_the_same_id_stays(store: Store) -> None:
+    set_layout(store, BINARY)
+    clock = Clock(at(0))
+    ledger = open_ledger(store, clock)
+    ledger.commit([event("a", timestamp=at(0))], [label("a")])
+    clock.advance(31 * DAY)
+    ledger.commit([event("a", timestamp=at(31))])
+    expire(store, clock())
+    assert rows(store, "label") == 1
+    ledger.commit([], [label("a", "no", timestamp=at(32))])
+    # The expired one keeps the label that it was counted with; the other one has the new one.
+    assert summed_outcomes(store)["1"] != []
+
+
+def test_a_label_from_before_what_is_kept_does_not_wait_for_its_prediction(store: Store) -> None:
+    clock = Clock(at(0))
+    ledger = open_ledger(store, clock)
+    ledger.commit([event("a", timestamp=at(0))])
+    clock.advance(31 * DAY)
+    expire(store, clock())
+    old, fresh = label("a", timestamp=at(0)), label("b", timestamp=at(31))
+    assert ledger.commit([], [old, fresh]).labels == ["expired", "waiting"]
+    with store.read() as connection:
+        assert waiting_labels(connection, "m").waiting == 1
+        assert connection.execute(select(tables.model.c.expired_labels)).scalar_one() == 1
+
+
+def test_outcomes_whose_predictions_have_expired_keep_the_layout_that_they_have(store: Store) -> None:
+    set_layout(store, BINARY)
+    clock = Clock(at(0))
+    ledger = open_ledger(store, clock)
+    ledger.commit([event("a", timestamp=at(0))], [label("a")])
+    clock.advance(31 * DAY)
+    ledger.commit([event("b", timestamp=at(31))], [label("b", timestamp=at(31))])
+    expire(store, clock())
+    set_layout(store, CLASSES)
+    assert carry_over(store, "m", *ALWAYS) > 0
+    assert carry_over(store, "m", *ALWAYS) == 0
+    assert rows(store, "outcome") == 2
+    with store.read() as connection:
+        generations = connection.execute(select(tables.outcome.c.generation).distinct()).scalars().all()
+    assert len(generations) == 2
+
+
+def test_windows_are_removed_by_their_age_and_by_when_they_came(store: Store) -> None:
+    clock = Clock(at(0))
+    ledger = open_ledger(store, clock)
+    ledger.commit([event("a", timestamp=at(-4_000)), event("b", timestamp=at(0))])
+    assert remove_windows(store, "m", at(0) // MICROSECONDS, 10) == 0
+    assert remove_windows(store, "m", at(1) // MICROSECONDS, 10) == 2
+    assert rows(store, "profile") == 0
+
+
+X = Subject("feature", "x")
+
+
+def numbers(size: int) -> Profile:
+    values = [float(value) for value in range(size)]
+    return Profile.of(numeric_binning(values), values)
+
+
+def sampled(store: Store, rate: float) -> Ledger:
+    """A ledger that keeps the features of a share, of a model that has its first reference."""
+    set_references(store, "m", None, {X: numbers(40)}, source="t", now=NOON, new_id=numbered("r"))
+    set_provisional_references(store, "m", {}, now=NOON, new_id=numbered("p"))
+    with store.read() as connection:
+        assert has_taken_provisional(connection, "m")
+    return Ledger(store, clock=Clock(), new_id=numbered("w"), host="test", rotation_seconds=3_600, sample_rate=rate)
+
+
+def many(size: int) -> list[Prediction]:
+    return [event(f"id-{number}", {"x": float(number % 40)}) for number in range(size)]
+
+
+def with_features(store: Store) -> set[str]:
+    table = tables.prediction
+    with store.read() as connection:
+        kept = select(table.c.prediction_id).where(table.c.features.is_not(None))
+        return set(connection.execute(kept).scalars())
+
+
+def test_every_prediction_is_counted_and_a_sample_keeps_its_features(store: Store) -> None:
+    sampled(store, 0.25).commit(many(400))
+    assert stored_and_counted(store) == (400, 400)
+    assert with_features(store) == {
+        each.prediction_id for each in many(400) if in_sample("m", each.prediction_id, 0.25)
+    }
+    assert 60 <= len(with_features(store)) <= 140
+
+
+def test_all_features_are_kept_until_the_first_reference_has_been_taken(store: Store) -> None:
+    ledger = Ledger(store, clock=Clock(), new_id=numbered(), host="test", rotation_seconds=3_600, sample_rate=0.0)
+    ledger.commit(many(20))
+    assert len(with_features(store)) == 20
+
+
+def test_what_is_not_in_the_sample_is_left_out_of_the_cells_of_a_later_reference(store: Store) -> None:
+    sampled(store, 0.25).commit(many(400))
+    kept = len(with_features(store))
+    set_references(store, "m", None, {X: numbers(80)}, source="t", now=NOON, new_id=numbered("s"))
+    carry_over(store, "m", *ALWAYS)
+    assert stored_and_counted(store) == (400, 400)
+    with store.read() as connection:
+        layouts = read_layouts(connection, "m", generation_of(connection, "m") or 0)
+        [sums] = sum_windows(connection, "m", layouts, "production", [ALWAYS])
+    assert sums["1"].counts[layouts.of("1").slices[X]].sum() == kept
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.1, 0.5, 1.0])
+def test_the_sample_is_of_the_asked_share_and_grows_with_it(rate: float) -> None:
+    ids = [f"id-{number}" for number in range(5_000)]
+    sample = {identity for identity in ids if in_sample("m", identity, rate)}
+    assert abs(len(sample) / len(ids) - rate) < 0.03
+    assert sample <= {identity for identity in ids if in_sample("m", identity, min(1.0, rate + 0.1))}
