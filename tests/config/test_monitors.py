@@ -110,7 +110,7 @@ def test_durations_come_back_as_they_were(number: int, unit: str) -> None:
         (
             {"zzz": {}},
             "/zzz",
-            "known here: alerts, budget, drift, labels, model, performance, positive_class, privacy, quality, sample_rate",
+            "known here: alerts, budget, drift, labels, model, performance, positive_class, privacy, quality",
         ),
         ({"schedule": {"evry": "1h"}}, "/schedule/evry", "did you mean every?"),
         ({"drift": {"psi_warnin": 0.1}}, "/drift/psi_warnin", "did you mean psi_warning?"),
