@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from modelwatch.config import load_settings
+from modelwatch.config import Settings, load_settings
 from modelwatch.config.loading import KNOWN
 from scripts.manifests import CHART
 from tests.deploy.crosschecks import problems
@@ -105,6 +105,20 @@ def test_an_upgrade_of_the_chart_does_not_restart_the_database(helm: Helm, tmp_p
     assert before["spec"]["template"] == after["spec"]["template"]
     [deployment] = of_kind(newer, "Deployment")
     assert deployment["spec"]["template"]["spec"]["containers"][0]["image"] == "modelwatch:0.9.9"
+
+
+def test_the_bundled_database_takes_all_connections_of_all_pods(helm: Helm) -> None:
+    documents = helm.objects()
+    [database], [scaler] = of_kind(documents, "StatefulSet"), of_kind(documents, "HorizontalPodAutoscaler")
+    [option] = [word for word in database["spec"]["template"]["spec"]["containers"][0]["args"] if "=" in word]
+    pods_at_most = scaler["spec"]["maxReplicas"] + 1
+    needed = pods_at_most * Settings().database_pool_size
+    assert option == "max_connections=200"
+    assert needed + 10 <= 200
+    # The chart reckons with the same default as the service.
+    assert f"must be at least {(pods_at_most + 20) * Settings().database_pool_size + 10}" in helm.refusal(
+        "autoscaling.maxReplicas=40"
+    )
 
 
 def test_there_is_no_password_in_what_is_rendered(helm: Helm) -> None:

@@ -55,6 +55,8 @@ def test_the_schema_refuses_what_it_does_not_know(helms: list[Helm], settings: l
             "give either url or existingSecret",
         ),
         (["autoscaling.minReplicas=9", "autoscaling.maxReplicas=5"], "minReplicas must not be above"),
+        (["autoscaling.maxReplicas=40"], "database.bundled.maxConnections must be at least 338"),
+        (["config.DATABASE_POOL_SIZE=20"], "database.bundled.maxConnections must be at least 430"),
         (["tls.enabled=true"], "tls.enabled needs tls.existingSecret"),
         (["preStopSeconds=25"], "must be at least preStopSeconds + 10"),
         (["config.SMTP_URL=smtp://user:s3cret@mail"], "config.SMTP_URL is secret: give it in secrets.values"),

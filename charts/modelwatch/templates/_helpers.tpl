@@ -158,6 +158,13 @@ env:
 {{- if and .Values.autoscaling.enabled (gt (int .Values.autoscaling.minReplicas) (int .Values.autoscaling.maxReplicas)) -}}
 {{- fail "autoscaling.minReplicas must not be above autoscaling.maxReplicas" -}}
 {{- end -}}
+{{- if eq $database.kind "bundled" -}}
+{{- $pods := add1 (int (ternary .Values.autoscaling.maxReplicas .Values.replicaCount .Values.autoscaling.enabled)) -}}
+{{- $needed := add 10 (mul $pods (int (default 8 .Values.config.DATABASE_POOL_SIZE)) (int (default 1 .Values.config.WORKERS))) -}}
+{{- if gt $needed (int $database.bundled.maxConnections) -}}
+{{- fail (printf "database.bundled.maxConnections must be at least %d: DATABASE_POOL_SIZE for each worker of each pod, one pod more during an upgrade, and 10 to spare" $needed) -}}
+{{- end -}}
+{{- end -}}
 {{- if and .Values.tls.enabled (not .Values.tls.existingSecret) -}}
 {{- fail "tls.enabled needs tls.existingSecret, a Secret of type kubernetes.io/tls" -}}
 {{- end -}}
