@@ -7,7 +7,7 @@ import uuid
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
@@ -49,6 +49,9 @@ from tests.support.segments import (
     set_values,
     sums_by_feature,
 )
+from tests.support.stores import ENGINES, FreshStores
+
+pytestmark = pytest.mark.both_engines
 
 COUNTRIES: list[Scalar] = ["DE"] * 5 + ["FR"] * 3 + ["IT"] * 2
 AMOUNTS: list[Scalar] = [float(number) for number in range(100)]
@@ -326,54 +329,56 @@ def identity(number: int, values: list[dict[str, Scalar]]) -> Prediction:
     )
 
 
-@given(st.lists(features, min_size=8, max_size=8), st.lists(step, max_size=16))
+@pytest.mark.parametrize("kind", ENGINES)
+@settings(max_examples=40)
+@given(values=st.lists(features, min_size=8, max_size=8), steps=st.lists(step, max_size=16))
 def test_the_counts_of_segments_are_those_of_the_rows_after_any_history(
-    tmp_path_factory: pytest.TempPathFactory,
+    fresh_stores: FreshStores,
+    kind: str,
     values: list[dict[str, Scalar]],
     steps: list[tuple[str, object, object]],
 ) -> None:
-    store = open_store(tmp_path_factory.mktemp("segments"))
-    name_segments(store, "country", {"feature": "amount", "cuts": 3})
-    set_values(store, country=COUNTRIES)
-    set_layout(store, BINARY)
-    clock = Clock()
-    ledgers = [open_ledger(store, clock, "x"), open_ledger(store, clock, "y")]
-    sent: dict[str, Prediction] = {}
-    told: list[GroundTruth] = []
-    for number, (what, first, second) in enumerate(steps):
-        if what == "commit":
-            assert isinstance(first, list)
-            assert isinstance(second, list)
-            batch = [identity(each, values) for each in first]
-            ledgers[number % 2].commit(batch, second)
-            sent |= {each.prediction_id: each for each in batch}
-            told += second
-        elif what == "segments":
-            name_segments(store, *first)  # type: ignore[misc]
-        elif what == "reference":
-            set_values(store, **{first: REFERENCES[first][second]})  # type: ignore[dict-item,index]
-        elif what == "layout":
-            set_layout(store, first)  # type: ignore[arg-type]
-        elif what == "carry":
-            carry_over(store, "m", *ALWAYS)
-        elif what == "erase":
-            with contextlib.suppress(UnknownResource):
-                erase(store, "m", str(first), actor="test", now=NOON, new_id=lambda: uuid.uuid4().hex)
-            sent.pop(str(first), None)
-            told = [each for each in told if each.prediction_id != str(first)]
-        elif what == "rotate":
-            clock.advance(4_000)
-        else:
-            for writer in seal_writers(store, clock() + 1):
-                fold(store, writer)
-    carry_over(store, "m", *ALWAYS)
-    profiles, outcomes = counted_by_segment(store), labelled_by_segment(store)
-    assert profiles == counted_from(store, sent.values())
-    assert outcomes == labelled_from(store, sent.values(), told)
-    present = {each.feature for each in segmentation(store).features}
-    if profiles:
-        sums = sums_by_feature(store, {segment: [n, *counts] for segment, (n, counts) in profiles.items()})
-        assert sums == {key: [profiles[""][0], *profiles[""][1]] for key in present}
-    if outcomes:
-        assert sums_by_feature(store, outcomes) == dict.fromkeys(present, outcomes[""])
-    store.close()
+    with fresh_stores.open(kind) as store:
+        name_segments(store, "country", {"feature": "amount", "cuts": 3})
+        set_values(store, country=COUNTRIES)
+        set_layout(store, BINARY)
+        clock = Clock()
+        ledgers = [open_ledger(store, clock, "x"), open_ledger(store, clock, "y")]
+        sent: dict[str, Prediction] = {}
+        told: list[GroundTruth] = []
+        for number, (what, first, second) in enumerate(steps):
+            if what == "commit":
+                assert isinstance(first, list)
+                assert isinstance(second, list)
+                batch = [identity(each, values) for each in first]
+                ledgers[number % 2].commit(batch, second)
+                sent |= {each.prediction_id: each for each in batch}
+                told += second
+            elif what == "segments":
+                name_segments(store, *first)  # type: ignore[misc]
+            elif what == "reference":
+                set_values(store, **{first: REFERENCES[first][second]})  # type: ignore[dict-item,index]
+            elif what == "layout":
+                set_layout(store, first)  # type: ignore[arg-type]
+            elif what == "carry":
+                carry_over(store, "m", *ALWAYS)
+            elif what == "erase":
+                with contextlib.suppress(UnknownResource):
+                    erase(store, "m", str(first), actor="test", now=NOON, new_id=lambda: uuid.uuid4().hex)
+                sent.pop(str(first), None)
+                told = [each for each in told if each.prediction_id != str(first)]
+            elif what == "rotate":
+                clock.advance(4_000)
+            else:
+                for writer in seal_writers(store, clock() + 1):
+                    fold(store, writer)
+        carry_over(store, "m", *ALWAYS)
+        profiles, outcomes = counted_by_segment(store), labelled_by_segment(store)
+        assert profiles == counted_from(store, sent.values())
+        assert outcomes == labelled_from(store, sent.values(), told)
+        present = {each.feature for each in segmentation(store).features}
+        if profiles:
+            sums = sums_by_feature(store, {segment: [n, *counts] for segment, (n, counts) in profiles.items()})
+            assert sums == {key: [profiles[""][0], *profiles[""][1]] for key in present}
+        if outcomes:
+            assert sums_by_feature(store, outcomes) == dict.fromkeys(present, outcomes[""])
