@@ -70,7 +70,7 @@ def send_hour(client: httpx.Client, hour: int, *, inverted: bool = False) -> Non
         "timestamp": [time + timedelta(minutes=30) for time in times],
     }
     found = post(client, "/ground-truth/batch", PARQUET, labels)
-    assert found == {"accepted": count, "corrected": 0, "duplicates": 0, "waiting": 0, "rejected": []}
+    assert found == {"accepted": count, "corrected": 0, "duplicates": 0, "waiting": 0, "expired": 0, "rejected": []}
 
 
 @pytest.fixture(scope="module")
