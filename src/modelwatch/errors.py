@@ -15,6 +15,7 @@
     ├── ServiceError                the service can't take it now; nothing was lost, try again
     │   ├── ProtectionUnavailable   503  a key for encryption or hashing is not here
     │   ├── QueueFull               503  with Retry-After
+    │   ├── TooManyConnections      503  with Retry-After
     │   └── StoreUnavailable        503  with Retry-After
     ├── TamperedValue               a stored value is not what was encrypted for its place
     ├── StoreUnsuitable             the store answers, but this version of modelwatch can't work with it
@@ -154,6 +155,11 @@ class ServiceError(ModelwatchError):
 class QueueFull(ServiceError):
     slug = "queue-full"
     title = "The ingest queue is full"
+
+
+class TooManyConnections(ServiceError):
+    slug = "too-many-connections"
+    title = "Too many clients are connected"
 
 
 class StoreUnavailable(ServiceError):

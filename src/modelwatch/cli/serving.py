@@ -171,6 +171,7 @@ def _prepared(settings: Settings) -> str:
 def _run(settings: Settings, port: int, configuration: dict[str, Any]) -> int:
     import uvicorn
 
+    from modelwatch.cli.connections import BoundedProtocol
     from modelwatch.service import create_app
 
     # uvicorn raises the signal that stopped it once more when all is done; an orderly stop is no failure.
@@ -185,6 +186,8 @@ def _run(settings: Settings, port: int, configuration: dict[str, Any]) -> int:
         log_config=configuration,
         access_log=settings.debug,
         server_header=False,
+        http=BoundedProtocol,
+        limit_concurrency=settings.max_connections,
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACEFUL_SECONDS,

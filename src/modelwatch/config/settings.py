@@ -117,6 +117,9 @@ class Settings(BaseModel):
     rate_limit_per_second: float = _setting(
         0.0, "Requests a second that each key may send to a process; 0: as many as it likes.", "100", ge=0, le=1e6
     )
+    max_connections: int = _setting(
+        1000, "Clients that may be connected to a process; the others are answered 503.", "200", ge=1, le=1_000_000
+    )
     session_hours: int = _setting(12, "How long people stay signed in on the pages.", "2", ge=1, le=720)
     tls_certfile: str = _setting(
         "", "File with the certificate chain (PEM) to serve HTTPS with.", "/etc/modelwatch/tls.crt"

@@ -1,0 +1,130 @@
+"""Connections that can't hold the service up: heads must come in time and be short, answers must be read.
+
+uvicorn bounds how long a connection may idle after an answer, but waits without end for the head of a request, and
+keeps as much of it as is sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio.events import TimerHandle
+from typing import Any
+
+from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from modelwatch.api.problems import problem_body
+from modelwatch.api.security_headers import DEFAULTS
+from modelwatch.errors import TooManyConnections
+
+HEAD_SECONDS = 10.0
+WRITE_SECONDS = 30.0
+MOST_HEAD_BYTES = 64 * 1024
+# Whoever watches over the process must learn that it lives, however many others are connected.
+PROBES = frozenset({"/livez", "/readyz", "/health"})
+# Connections beyond the limit are answered; this many times the limit, they are closed at once.
+HARD_FACTOR = 2
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """uvicorn's protocol, with bounds. limit_concurrency of its configuration is how many connections are served."""
+
+    def __init__(self, config: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(config, *args, **kwargs)
+        self._most = self.limit_concurrency
+        # uvicorn's own answer beyond the limit would be given to probes too.
+        self.limit_concurrency = None
+        # Whether it came when as many as are served were connected.
+        self._beyond = False
+        self._in_head = False
+        self._head_bytes = 0
+        self._head_timer: TimerHandle | None = None
+        self._write_timer: TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)  # type: ignore[arg-type]
+        if self._most is not None:
+            self._beyond = len(self.connections) > self._most
+            if len(self.connections) > HARD_FACTOR * self._most:
+                self.transport.abort()
+                return
+        self._head_timer = self.loop.call_later(HEAD_SECONDS, self._give_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_head_timer()
+        self._stop_write_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.transport.is_closing():
+            return
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > MOST_HEAD_BYTES:
+                self.send_400_response(f"The head of a request has at most {MOST_HEAD_BYTES} bytes.")
+                return
+        elif self._answering():
+            self._stop_head_timer()
+            return
+        # A head that is not whole, blank lines before one, or what is left of a body that was refused.
+        if self._head_timer is None and self.timeout_keep_alive_task is None:
+            self._head_timer = self.loop.call_later(HEAD_SECONDS, self._give_up)
+
+    def _answering(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is not None and not cycle.response_complete
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head = True
+        self._head_bytes = 0
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._stop_head_timer()
+        if self._beyond and self._most is not None:
+            self._beyond = len(self.connections) > self._most
+        app = self.app
+        if self._beyond and self.url.decode("latin-1") not in PROBES:
+            self.app = _overloaded
+        try:
+            super().on_headers_complete()
+        finally:
+            self.app = app
+
+    def pause_writing(self) -> None:
+        """The client does not read what it asked for."""
+        self.flow.pause_writing()
+        self._write_timer = self.loop.call_later(WRITE_SECONDS, self._abort)
+
+    def resume_writing(self) -> None:
+        self._stop_write_timer()
+        self.flow.resume_writing()
+
+    def _give_up(self) -> None:
+        self._head_timer = None
+        if not self.transport.is_closing():
+            self.transport.write(b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+            self.transport.close()
+
+    def _abort(self) -> None:
+        self._write_timer = None
+        self.transport.abort()
+
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _stop_write_timer(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+
+
+async def _overloaded(_scope: Scope, _receive: Receive, send: Send) -> None:
+    status, headers, content = problem_body(TooManyConnections("More clients are connected than are served at once."))
+    headers += [*DEFAULTS, (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": content})
