@@ -1,10 +1,10 @@
-"""The labelled data sets, with the labels at the times they came: counts and metrics are those of scikit-learn."""
+"""The labelled data sets of the shared data: sent with each label at the time it came, and watched meanwhile."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -12,26 +12,30 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
 
 from modelwatch.config.monitors import parse_monitor
 from modelwatch.events import GroundTruth, Prediction, ReferenceFrame, ReferenceSample
-from modelwatch.monitoring.references import labelled_outcomes, set_reference_frame
-from modelwatch.stats import OutcomeCounts, OutcomeLayout
-from modelwatch.stats.performance import performance
-from modelwatch.storage import Store, generation_of, put_monitor, read_layouts, sum_outcomes, sum_windows
+from modelwatch.findings import Assessment, Finding
+from modelwatch.monitoring import DriftRules
+from modelwatch.monitoring.performance import PerformanceRules, performance_history
+from modelwatch.monitoring.performance.reports import WindowReport
+from modelwatch.monitoring.performance.rules import LOOKBACKS
+from modelwatch.monitoring.references import set_reference_frame
+from modelwatch.stats import OutcomeCounts
+from modelwatch.storage import (
+    Store,
+    StreamKey,
+    generation_of,
+    put_monitor,
+    read_layouts,
+    sum_outcomes,
+    sum_windows,
+)
+from tests.support.background import Taken, background, run_out
 from tests.support.events import NOON, Clock, numbered, open_ledger
 
 ROWS_PER_COMMIT = 2_000
-SCENARIOS = [
-    "elec2_binary",
-    "insects_multiclass",
-    "bike_regression",
-    "carloan_nannyml",
-    "acs_employment_binary",
-    "agrawal_abrupt_binary",
-    "agrawal_gradual_binary",
-]
+EVER = 1 << 62
 
 
 @dataclass(frozen=True)
@@ -44,9 +48,14 @@ class Labelled:
     meta: dict[str, Any]
     oracle: dict[str, Any]
 
-    @property
+    @cached_property
     def by_rows(self) -> bool:
-        return any(seconds(window["start"]) % 300 for window in self.oracle["windows"])
+        return any(start % 300 for _, start, _ in self.spans)
+
+    @cached_property
+    def spans(self) -> list[tuple[str, int, int]]:
+        """The windows: name, start and end in seconds."""
+        return [(window["window"], *self.span(window)) for window in self.oracle["windows"]]
 
     def probability(self, row: dict[str, Any]) -> float | dict[str, float] | None:
         columns = self.meta["probability"]
@@ -73,10 +82,9 @@ class Labelled:
         """
         if not self.by_rows and self.name != "acs_employment_binary":
             return "1", time
-        for window in self.oracle["windows"]:
-            start, end = self.span(window)
+        for name, start, end in self.spans:
             if start * 10**6 <= time < end * 10**6:
-                return (window["window"], time) if self.by_rows else ("1", start * 10**6)
+                return (name, time) if self.by_rows else ("1", start * 10**6)
         raise AssertionError(f"no window holds {time}")
 
 
@@ -173,63 +181,59 @@ class Replay:
         return slots[version].predictions if version in slots else 0, counts
 
 
-def check(counts: OutcomeCounts, oracle: dict[str, Any]) -> None:
-    """Every figure of the oracle that the counts have."""
-    assert counts.n == oracle["n_labelled"]
-    if not counts.n:
-        return
-    metrics = {name: estimate for family in counts.families() for name, estimate in performance(family).items()}
-    names = {"average_precision": "pr_auc", "roc_auc_ovr_macro": "roc_auc_macro"}
-    compared = 0
-    for name, expected in oracle.items():
-        estimate = metrics.get(names.get(name, name))
-        if estimate is None or (name.endswith(("_macro", "_weighted")) and name != "roc_auc_ovr_macro"):
-            continue
-        compared += 1
-        if expected is None or estimate.value is None:
-            # Where scikit-learn says 0 for a zero denominator, there is no value here.
-            assert estimate.value is None, name
-            assert expected in (None, 0.0), name
-        else:
-            assert abs(estimate.value - expected) <= max(1e-9 * max(1.0, abs(expected)), estimate.bound + 1e-12), name
-    assert compared >= 3
-    if counts.confusion is not None and "tp" in oracle:
-        matrix = counts.confusion.matrix
-        assert [matrix[1, 1], matrix[0, 1], matrix[1, 0], matrix[0, 0]] == [
-            oracle[name] for name in ("tp", "fp", "fn", "tn")
-        ]
-    if counts.confusion is not None and "confusion" in oracle:
-        assert counts.confusion.matrix[:-1, :-1].tolist() == oracle["confusion"]
+def shown(store: Store, data: Labelled, window: str) -> WindowReport | None:
+    """What the history says of a window; None when it has no predictions."""
+    [found] = [each for each in data.oracle["windows"] if each["window"] == window]
+    start, end = data.span(found)
+    history = performance_history(store, StreamKey(data.name, "1", "production"), start, end, end - start)
+    return next(iter(history.windows), None)
 
 
-@pytest.mark.timeout(240)
-@pytest.mark.parametrize("name", SCENARIOS)
-def test_counts_and_metrics_are_those_of_the_oracle(store: Store, shared_data: Path, name: str) -> None:
-    data = load(shared_data, name)
-    replay = Replay(store, data)
-    frame = reference_frame(data)
-    reference = labelled_outcomes(frame, "1" if data.meta["task"] == "binary" else None)
-    assert reference is not None
-    check(reference, data.oracle["reference"])
-    for moment in data.oracle["as_of"]:
-        replay.until(seconds(moment) * 1_000_000)
-        for window in data.oracle["windows"]:
-            check(replay.counts(window)[1], window["as_of"][moment])
-    replay.until(1 << 62)
-    for window in data.oracle["windows"]:
-        predictions, counts = replay.counts(window)
-        assert predictions == window["final"]["n"]
-        check(counts, window["final"])
+@dataclass(frozen=True)
+class Watched:
+    """A data set that was sent from its beginning to its end, while the background work watched it.
+
+    told: after each window of the oracle, what was found anew since the one before, by version and subject; the last
+    is after all labels have come. counts: by moment ("final" at the end) and window, its predictions and outcomes.
+    """
+
+    data: Labelled
+    told: list[dict[tuple[str, str], Finding]]
+    counts: dict[str, dict[str, tuple[int, OutcomeCounts]]]
+
+    def places(self, subject: str, version: str = "1") -> list[int]:
+        """After which windows the subject was found."""
+        return [place for place, found in enumerate(self.told) if (version, subject) in found]
 
 
-def test_the_layout_follows_the_task(store: Store, shared_data: Path) -> None:
-    layouts: dict[str, OutcomeLayout] = {}
-    for name in ("elec2_binary", "insects_multiclass", "bike_regression"):
-        data = load(shared_data, name)
-        found = labelled_outcomes(reference_frame(data), None)
-        assert found is not None
-        layouts[name] = found.layout
-    assert (layouts["elec2_binary"].task, layouts["elec2_binary"].positive) == ("binary", "1")
-    assert layouts["insects_multiclass"].task == "multiclass"
-    assert layouts["insects_multiclass"].class_scores
-    assert layouts["bike_regression"].task == "regression"
+def watch(store: Store, data: Labelled, every: int, lookbacks: tuple[str, ...] = LOOKBACKS) -> Watched:
+    """Sends the data set and evaluates as it goes. every: seconds between evaluations. lookbacks: of performance."""
+    replay, taken = Replay(store, data), Taken()
+    rules = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("24h",), every, on_new_data=False)
+    performance = replace(PerformanceRules.of(rules, 0.02), lookbacks=lookbacks)
+    chores = background(store, rules, Clock(NOON * 2), sink=taken, performance=performance)
+    watched = Watched(data, [], {})
+    moments = {seconds(moment): moment for moment in data.oracle["as_of"]}
+    ends = [seconds(window["end"]) for window in data.oracle["windows"]]
+    seen = 0
+    for time in [*sorted({*moments, *ends}), EVER]:
+        replay.until(time * 1_000_000)
+        if time in moments or time == EVER:
+            moment = moments.get(time, "final")
+            windows = data.oracle["windows"]
+            watched.counts[moment] = {window["window"]: replay.counts(window) for window in windows}
+        if time in ends or time == EVER:
+            run_out(chores)
+            watched.told.append(_news(taken.assessments[seen:]))
+            seen = len(taken.assessments)
+    return watched
+
+
+def _news(assessments: list[Assessment]) -> dict[tuple[str, str], Finding]:
+    return {
+        (assessment.version, finding.subject): finding
+        for assessment in assessments
+        if "performance" in assessment.kinds
+        for finding in assessment.findings
+        if not finding.holding
+    }
