@@ -138,3 +138,13 @@ def test_the_log_is_emptied_once_no_reader_needs_it(store: Store) -> None:
         open_ledger(store, prefix="b").commit([event("b")])
         assert not store.empty_log()
     assert store.empty_log()
+
+
+@pytest.mark.parametrize("before", ["OFF", "ON", "FAST"])
+def test_deleting_without_remnants_leaves_the_connection_as_it_was(store: Store, before: str) -> None:
+    with store.write() as connection:
+        connection.exec_driver_sql(f"PRAGMA secure_delete={before}")
+        asked = connection.exec_driver_sql("PRAGMA secure_delete").scalar()
+        with store.without_remnants(connection):
+            assert connection.exec_driver_sql("PRAGMA secure_delete").scalar() == 1
+        assert connection.exec_driver_sql("PRAGMA secure_delete").scalar() == asked

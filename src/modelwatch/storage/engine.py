@@ -22,6 +22,8 @@ from modelwatch.storage.sqlite_engine import SQLITE_BUSY_SECONDS, sqlite_engine
 
 # How long writers may wait for readers that keep the log from being emptied.
 LOG_SECONDS = 0.2
+# How SQLite tells what becomes of deleted bytes, and how it is told; builds differ in what they begin with.
+SECURE_DELETE = {0: "OFF", 1: "ON", 2: "FAST"}
 READ = {"isolation_level": "REPEATABLE READ"}
 # A standby that takes no writes; a transaction that was ended because its process had been paused in it.
 PASSING_STATES = {"25006", "25P03"}
@@ -122,11 +124,12 @@ class Store:
         if not self.is_sqlite:
             yield
             return
+        before = connection.exec_driver_sql("PRAGMA secure_delete").scalar_one()
         connection.exec_driver_sql("PRAGMA secure_delete=ON")
         try:
             yield
         finally:
-            connection.exec_driver_sql("PRAGMA secure_delete=OFF")
+            connection.exec_driver_sql(f"PRAGMA secure_delete={SECURE_DELETE[before]}")
 
     def empty_log(self) -> bool:
         """Moves SQLite's log into its file and empties it, so that it holds no older state of a row.
