@@ -75,7 +75,11 @@ def examine(services: Sequence[str], store: Store, clients: Sequence[Taken], hoo
     outcome.duplicates = sum(client.duplicates for client in clients)
     for url in services[1:]:
         other = answers(url)
-        problems += [f"{url} answers {path} otherwise" for path in sorted(found) if other.get(path) != found[path]]
+        problems += [
+            f"{url} answers {path} otherwise: {other.get(path, b'')[:300]!r}, not {found[path][:300]!r}"
+            for path in sorted(found)
+            if other.get(path) != found[path]
+        ]
         problems += [f"{url} has {path} more" for path in sorted(set(other) - set(found))]
     carry_over(store, MODEL, *ALWAYS)
     with store.read() as connection:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -240,3 +241,23 @@ def test_a_store_that_was_set_back_to_an_older_state_goes_on(store: Store) -> No
     assert stored_and_counted(store) == (1, 1)
     with store.read() as connection:
         assert connection.execute(select(tables.stream.c.model)).scalars().all() == ["m"]
+
+
+def test_whole_and_broken_numbers_absent_values_and_text_of_any_kind_come_back_as_they_were(store: Store) -> None:
+    text = "ä'\"\\{},%s %(x)s\t\u2028🙂"
+    events = [
+        event("a", {text: text}, latency_ms=5, probability=0.5),
+        event("b", latency_ms=0.25, prediction=text, probability={text: 1.0}),
+        event(text, {}, version=text, prediction=True),
+    ]
+    ledger = open_ledger(store)
+    assert ledger.commit(events).accepted == [True] * 3
+    assert ledger.commit([*events, event("c"), event("c")]).accepted == [False] * 3 + [True, False]
+    table = tables.prediction.c
+    columns = (table.version, table.latency_ms, table.prediction, table.probability, table.features)
+    with store.read() as connection:
+        rows = {row[0]: tuple(row[1:]) for row in connection.execute(select(table.prediction_id, *columns))}
+    quoted, encode = msgspec.json.encode(text).decode(), msgspec.json.encode
+    assert rows["a"] == ("1", 5.0, '"yes"', "0.5", encode({text: text}))
+    assert rows["b"] == ("1", 0.25, quoted, encode({text: 1.0}).decode(), encode({"x": 1.0}))
+    assert rows[text] == (text, None, "true", None, encode({}))

@@ -22,7 +22,7 @@ from modelwatch.storage.counting import Increment, counted, grown, outcomes_coun
 from modelwatch.storage.engine import Store
 from modelwatch.storage.labels import LabelStatus, apply_labels, labels_within
 from modelwatch.storage.layouts import NO_LAYOUTS, ModelLayouts, read_layouts
-from modelwatch.storage.many_rows import ManyRows
+from modelwatch.storage.many_rows import ManyRows, NewRows
 from modelwatch.storage.rows import NO_FEATURES, Segments, day_of, to_row
 from modelwatch.storage.sampling import in_sample
 from modelwatch.storage.slots import KEYS_PER_QUERY, OUTCOMES, PROFILES, SlotCache, SlotKey, save, window_start
@@ -91,11 +91,7 @@ class _Statements:
         )
         self.generations = generations.with_for_update(read=True, of=model)
         self.generations_for_labels = generations.with_for_update(of=model)
-        self.insert_predictions = (
-            store.insert(prediction)
-            .on_conflict_do_nothing()
-            .returning(prediction.c.day, prediction.c.model, prediction.c.prediction_id)
-        )
+        self.insert_predictions = NewRows(store, prediction, ("day", "model", "prediction_id"))
         self.save_labels = ManyRows(store, store.upsert(tables.label))
         self.register_streams = store.insert(tables.stream).on_conflict_do_nothing()
         self.save_slots = ManyRows(store, store.upsert(tables.profile))
@@ -300,8 +296,8 @@ class Ledger:
         protected_rows = [row for row in rows if "protected" in row]
         inserted: dict[tuple[int, str, str], bool] = {}
         for some in (open_rows, protected_rows):
-            if some:
-                inserted.update(dict.fromkeys(connection.execute(self._statements.insert_predictions, some), True))
+            for row in self._statements.insert_predictions.insert(connection, some):
+                inserted[row.day, row.model, row.prediction_id] = True
         return inserted
 
     def _register_streams(self, connection: Connection, increments: Sequence[Increment]) -> None:
