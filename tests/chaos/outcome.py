@@ -18,6 +18,7 @@ from tests.support.events import ALWAYS, stored_and_counted
 from tests.support.labels import joined, summed_outcomes
 
 QUIET_SECONDS = 40
+PATIENCE_SECONDS = 10
 
 
 @dataclass
@@ -130,10 +131,20 @@ def answers(url: str) -> dict[str, bytes]:
         found = {}
         for path in sorted(path for path in paths if path.startswith("/api/v1")):
             for concrete in _filled(path, ids):
-                answer = http.get(concrete, params={"model_name": MODEL} if "{" not in path else {})
+                answer = _asked(http, concrete, {"model_name": MODEL} if "{" not in path else {})
                 if answer.status_code not in {404, 422}:
                     found[concrete] = str(answer.status_code).encode() + b" " + _lasting(path, answer.content)
         return found
+
+
+def _asked(http: httpx.Client, path: str, query: dict[str, str]) -> httpx.Response:
+    """The answer, once it is one: a worker may have lost a connection to a server that was killed."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        answer = http.get(path, params=query)
+        if answer.status_code != 503 or time.monotonic() > deadline:
+            return answer
+        time.sleep(0.2)
 
 
 def _lasting(path: str, content: bytes) -> bytes:

@@ -296,8 +296,8 @@ class Ledger:
         protected_rows = [row for row in rows if "protected" in row]
         inserted: dict[tuple[int, str, str], bool] = {}
         for some in (open_rows, protected_rows):
-            for row in self._statements.insert_predictions.insert(connection, some):
-                inserted[row.day, row.model, row.prediction_id] = True
+            for new in self._statements.insert_predictions.insert(connection, some):
+                inserted[new.day, new.model, new.prediction_id] = True
         return inserted
 
     def _register_streams(self, connection: Connection, increments: Sequence[Increment]) -> None:
