@@ -7,6 +7,7 @@
     │   ├── Forbidden               403  the key may not do this
     │   ├── CrossSite               403  a browser sent it for a page of another site
     │   ├── UnknownResource         404  no such model or feature
+    │   ├── BodyTimeout             408  the body did not come in time; it may be sent again
     │   ├── Conflict                409  what it asks for does not fit the state that the resource is in
     │   ├── BodyTooLarge            413  more bytes, rows or depth than the limits allow
     │   ├── UnsupportedContent      415  a content type or encoding that is not read here
@@ -96,6 +97,12 @@ class UnknownResource(RequestError):
     status = 404
     slug = "not-found"
     title = "There is no such resource"
+
+
+class BodyTimeout(RequestError):
+    status = 408
+    slug = "body-timeout"
+    title = "The body did not arrive in time"
 
 
 class Conflict(RequestError):

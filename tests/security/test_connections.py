@@ -85,7 +85,7 @@ def test_a_body_that_does_not_come_is_given_up(service: LiveService) -> None:
         with connected(service) as connection:
             head = b"POST /api/v1/predictions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
             connection.sendall(head + start + b"\r\nconnection: close\r\n\r\n")
-            assert read_all(connection).startswith(b"HTTP/1.1 400 ")
+            assert read_all(connection).startswith(b"HTTP/1.1 408 ")
 
 
 def test_beyond_the_limit_clients_are_told_to_come_again_and_probes_are_answered(service: LiveService) -> None:

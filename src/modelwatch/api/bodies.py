@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 from modelwatch.access import Grant
 from modelwatch.api.grants import GRANT
 from modelwatch.api.wire import decompress
-from modelwatch.errors import BodyTooLarge, MalformedBody
+from modelwatch.errors import BodyTimeout, BodyTooLarge, MalformedBody
 
 INLINE_BYTES = 64 * 1024
 
@@ -17,7 +17,8 @@ INLINE_BYTES = 64 * 1024
 async def read_body(request: Request, limit: int, timeout: float) -> bytes:
     """The decompressed body. limit: bytes; that of the key counts where it is smaller.
 
-    Raises BodyTooLarge beyond the limit, MalformedBody when the client stops sending or the compression is broken.
+    Raises BodyTooLarge beyond the limit, BodyTimeout when it does not come in time, MalformedBody when the client goes
+    away or the compression is broken.
     """
     grant: Grant | None = request.scope.get(GRANT)
     if grant is not None and grant.body_bytes is not None:
@@ -29,13 +30,18 @@ async def read_body(request: Request, limit: int, timeout: float) -> bytes:
         async with asyncio.timeout(timeout):
             raw = await _collect(request, limit)
     except TimeoutError:
-        raise MalformedBody(f"The body did not arrive within {timeout:g} seconds.") from None
+        raise body_timeout(timeout) from None
     except ClientDisconnect:
         raise MalformedBody("The client went away before the body was complete.") from None
     encoding = request.headers.get("content-encoding")
     if encoding is None:
         return raw
     return await asyncio.to_thread(decompress, raw, encoding, limit)
+
+
+def body_timeout(seconds: float) -> BodyTimeout:
+    """What is said of a body that did not come in time."""
+    return BodyTimeout(f"The body did not arrive within {seconds:g} seconds.")
 
 
 async def _collect(request: Request, limit: int) -> bytes:

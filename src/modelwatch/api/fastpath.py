@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
 from modelwatch.access import Grant
-from modelwatch.api.bodies import read_body
+from modelwatch.api.bodies import body_timeout, read_body
 from modelwatch.api.expiry import refusal
 from modelwatch.api.grants import GRANT
 from modelwatch.api.problems import problem_body
@@ -66,7 +66,7 @@ class FastPath:
                 async with asyncio.timeout(settings.request_timeout_seconds):
                     message = await receive()
             except TimeoutError:
-                message = {"type": "http.disconnect"}
+                raise body_timeout(settings.request_timeout_seconds) from None
             if message["type"] == "http.request" and not message.get("more_body", False):
                 return bytes(message.get("body", b""))
             receive = _replayed(message, receive)

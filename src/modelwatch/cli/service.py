@@ -18,7 +18,7 @@ from modelwatch.cli.ending import Refused, Unreachable
 # A key on the command line would be seen by everybody on the machine.
 KEY_VARIABLE = "MODELWATCH_API_KEY"
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
-TRY_AGAIN = {429, 502, 503, 504}
+TRY_AGAIN = {408, 429, 502, 503, 504}
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 5.0
 SHOWN_ERRORS = 10
