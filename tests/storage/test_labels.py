@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import threading
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
@@ -252,6 +253,8 @@ step = st.one_of(
 
 
 @pytest.mark.parametrize("kind", ENGINES)
+@pytest.mark.timeout(180)
+@settings(max_examples=60)
 @given(st.lists(step, max_size=14))
 def test_the_outcomes_equal_the_join_after_any_history(
     fresh_stores: FreshStores, kind: str, steps: list[tuple[str, object, object]]
@@ -287,13 +290,15 @@ def test_the_outcomes_equal_the_join_after_any_history(
 
 
 @pytest.mark.parametrize("kind", ENGINES)
-@given(st.lists(predictions, max_size=8), st.lists(truths, max_size=10), st.randoms(use_true_random=False))
+@pytest.mark.timeout(180)
+@settings(max_examples=50)
+@given(st.lists(predictions, max_size=8), st.lists(truths, max_size=10), st.integers(0, 2**32))
 def test_order_and_repetition_make_no_difference(
     fresh_stores: FreshStores,
     kind: str,
     events: list[Prediction],
     labels: list[GroundTruth],
-    random: object,
+    order: int,
 ) -> None:
     """Predictions of one identity are the same prediction, as a client's retry is."""
     first = {(each.prediction_id, each.timestamp): each for each in reversed(events)}
@@ -301,7 +306,7 @@ def test_order_and_repetition_make_no_difference(
     results = []
     for name in ("sorted", "shuffled"):
         if name == "shuffled":
-            random.shuffle(pieces)  # type: ignore[attr-defined]
+            random.Random(order).shuffle(pieces)
         with fresh_stores.open(kind) as store:
             set_layout(store, BINARY)
             ledger = open_ledger(store)
