@@ -1,6 +1,6 @@
 """All benchmarks in one run: `make bench`, or python -m benchmarks [--json] [--quick] [NAME ...].
 
-A name (kernels, ingest, labels) runs that one alone: `make bench ARGS=labels`.
+A name (kernels, ingest, labels, postgres, segments) runs that one alone: `make bench ARGS=labels`.
 
 Ratios are taken side by side in the same run, from medians; each row's note says how far the repetitions spread. A
 busy machine shows in that spread, so read the ratio with it.
@@ -10,10 +10,16 @@ import os
 import platform
 import sys
 
-from benchmarks import ingest, kernels, labels, segments
+from benchmarks import ingest, kernels, labels, postgres, segments
 from benchmarks.report import show
 
-BENCHMARKS = {"kernels": kernels.run, "ingest": ingest.run, "labels": labels.run, "segments": segments.run}
+BENCHMARKS = {
+    "kernels": kernels.run,
+    "ingest": ingest.run,
+    "labels": labels.run,
+    "postgres": postgres.run,
+    "segments": segments.run,
+}
 
 
 def main() -> None:
