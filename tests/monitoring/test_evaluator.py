@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import msgspec
 import pytest
@@ -11,7 +12,15 @@ from sqlalchemy import Connection
 from modelwatch.errors import LeaseLost
 from modelwatch.events import ReferenceFrame, ReferenceSample
 from modelwatch.findings import Assessment
-from modelwatch.monitoring import DriftQuery, DriftReport, DriftRules, check_drift, set_reference_frame
+from modelwatch.monitoring import (
+    DriftQuery,
+    DriftReport,
+    DriftRules,
+    Evaluator,
+    Lease,
+    check_drift,
+    set_reference_frame,
+)
 from modelwatch.storage import Store, StoredVerdict, StreamKey, acquire, latest_verdicts, verdicts_of
 from tests.support.background import Seen, Taken, background, new_id, run_out
 from tests.support.events import NOON, Clock, event, open_ledger
@@ -255,3 +264,24 @@ def test_a_long_history_is_evaluated_to_its_end(store: Store, clock: Clock) -> N
     finish(clock)
     run_out(background(store, rules, clock, provisional_size=10**9))
     assert ends(store) == [5 * window for window in range(1, windows + 1, 2)]
+
+
+def test_what_takes_long_is_stored_in_parts(store: Store, clock: Clock) -> None:
+    """Else a lease that passes on in between would end all progress, again and again."""
+    set_reference(store, normal(5_000))
+    clock.now = NOON + 100 * HOUR
+    send_hours(store, clock, 6)
+    finish(clock)
+    ticks = itertools.count(step=10.0)
+    evaluator = Evaluator(store, RULES, Taken(), Seen(), timer=lambda: next(ticks), new_id=new_id, round_seconds=25.0)
+    stored = []
+    for _ in range(20):
+        fence = acquire(store, "chores", "me", now=clock(), ttl=15 * SECOND)
+        assert fence is not None
+        more = evaluator(Lease("chores", "me", fence), clock())
+        stored.append(len(ends(store)))
+        if not more:
+            break
+    assert stored[0] < 6
+    assert stored == sorted(stored)
+    assert ends(store) == [5 + 60 * hour for hour in range(6)]

@@ -168,11 +168,19 @@ class Evaluator:
         return more
 
     def _evaluate(self, due: _Due, checks: Sequence[Check], lease: Lease, now: int) -> bool:
-        """Concludes what is due and stores it. True when there may be more."""
+        """Concludes what is due and stores it. True when there may be more.
+
+        What takes long is stored in parts: a lease that passes on before anything is stored would end all progress.
+        """
         concluded = []
         conditions = dict(due.conditions)
+        cut = False
+        started = self._timer()
         for point in due.points:
             began = self._timer()
+            cut = bool(concluded) and began - started > self._round_seconds
+            if cut:
+                break
             for check in checks:
                 conclusion = check.conclude(due.stream, point, conditions[check.name], now)
                 if conclusion is not None:
@@ -184,7 +192,7 @@ class Evaluator:
             for each in concluded:
                 save_verdict(connection, each.verdict, each.evidence)
                 self._sink.take(connection, each.assessment)
-        return due.more
+        return due.more or cut
 
     def _due_for_labels(
         self, check: Check, stream: StreamKey, streams: Sequence[StreamKey], generation: int, now: int
