@@ -172,7 +172,7 @@ class Evaluator:
 
         What takes long is stored in parts: a lease that passes on before anything is stored would end all progress.
         """
-        concluded = []
+        concluded: list[_Concluded] = []
         conditions = dict(due.conditions)
         cut = False
         started = self._timer()
