@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ from modelwatch.access import KnownKeys, parse_token
 from modelwatch.access.known_keys import FRESH_SECONDS, NOTED_EVERY, STALE_SECONDS
 from modelwatch.errors import StoreUnavailable
 from modelwatch.storage import Store
-from modelwatch.storage.api_keys import all_keys, revoke_key
+from modelwatch.storage.api_keys import all_keys, all_sessions, revoke_key
 from tests.support.background import new_id
 from tests.support.events import NOON, Clock
 from tests.support.keys import make_key
@@ -71,32 +72,59 @@ def test_a_key_counts_until_it_expires(store: Store, known: KnownKeys, clock: Cl
     assert known.grant_of(text) is None
 
 
-def test_a_session_ends_with_its_time_and_with_its_key(store: Store, known: KnownKeys, clock: Clock) -> None:
+def test_a_session_ends_with_its_time_with_its_key_and_when_it_is_left(
+    store: Store, known: KnownKeys, clock: Clock
+) -> None:
     key_id, text = make_key(store, "read")
     known.refresh()
     grant = known.grant_of(text)
     assert grant is not None
-    cookie = known.session(grant, 60)
-    assert known.grant_of_session(cookie) == grant
-    assert known.grant_of_session(cookie.replace(key_id, "0" * 12)) is None
-    moved = cookie.split(".")
-    assert known.grant_of_session(".".join([moved[0], str(int(moved[1]) + 1), moved[2]])) is None
+
+    def session(seconds: int) -> str:
+        cookie = known.begin_session(grant, seconds, os.urandom(32))
+        clock.now += SECOND
+        return cookie
+
+    cookie, left, longer = session(60), session(60), session(600)
+    assert [known.grant_of_session(each) for each in (cookie, left, longer)] == [grant] * 3
+    known.end_session(left)
+    clock.now += SECOND
+    assert KnownKeys(store, clock).grant_of_session(left) is None
+    for wrong in ("", "nonsense", "0" * 64, cookie[:-1], cookie.upper()):
+        assert known.grant_of_session(wrong) is None
     clock.now += 60 * SECOND
     assert known.grant_of_session(cookie) is None
-    longer = known.session(grant, 600)
+    assert known.grant_of_session(longer) == grant
     revoke_key(store, key_id, now=NOON, actor="test", new_id=new_id)
+    clock.now += FRESH_SECONDS * SECOND
     known.refresh()
     assert known.grant_of_session(longer) is None
 
 
-def test_another_process_takes_the_same_session(store: Store, known: KnownKeys, clock: Clock) -> None:
+def test_another_process_takes_the_same_session_at_once(store: Store, known: KnownKeys, clock: Clock) -> None:
     _, text = make_key(store, "read")
     known.refresh()
     grant = known.grant_of(text)
     assert grant is not None
     other = KnownKeys(store, clock)
     other.refresh()
-    assert other.grant_of_session(known.session(grant, 60)) == grant
+    clock.now += SECOND
+    assert other.grant_of_session(known.begin_session(grant, 60, os.urandom(32))) == grant
+
+
+def test_nothing_in_the_store_makes_a_cookie(store: Store, known: KnownKeys, clock: Clock) -> None:
+    _, text = make_key(store, "read")
+    known.refresh()
+    grant = known.grant_of(text)
+    assert grant is not None
+    cookie = known.begin_session(grant, 60, os.urandom(32))
+    clock.now += SECOND
+    with store.read() as connection:
+        [hashed] = all_sessions(connection)
+        [key] = all_keys(connection)
+    assert cookie != hashed
+    for stored in (hashed, key.hashed, f"{key.id}.{10**12}.{key.hashed}"):
+        assert known.grant_of_session(stored) is None
 
 
 def test_what_was_known_counts_for_a_while_when_the_store_is_away(

@@ -1,4 +1,4 @@
-"""More than can be stored is sent, by more clients than are served: memory stays bounded, and counts are exact."""
+"""More than can be stored is sent, by more clients than are served: memory is bounded, what was acknowledged counts."""
 
 from __future__ import annotations
 

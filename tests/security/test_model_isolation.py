@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from modelwatch.storage import Store
+from modelwatch.config import Settings
+from modelwatch.monitoring import DriftRules
+from modelwatch.storage import Store, verdicts_of
+from tests.support.app import App
+from tests.support.assessments import assessment
+from tests.support.background import background, run_out
+from tests.support.events import NOON, Clock
 from tests.support.keys import bearer, make_key
 from tests.support.live_service import LiveService
+from tests.support.streams import HOUR, finish, normal, send, set_reference
 
 
 def prediction(model: str, identity: str) -> dict[str, Any]:
@@ -107,3 +115,47 @@ def test_alerts_of_other_models_are_not_there(mine: httpx.Client) -> None:
     assert mine.get("/api/v1/alerts/0").status_code == 404
     assert mine.get("/api/v1/verdicts/0").status_code == 404
     assert mine.get("/api/v1/verdicts/0/verification").status_code == 404
+
+
+def test_an_alert_of_another_model_is_answered_as_one_that_there_is_not(tmp_path: Path) -> None:
+    app = App(tmp_path, API_KEYS_REQUIRED="true")
+    app.desk.take(assessment(0, {"amount": "alert"}, model="theirs"), assessment(0, {"amount": "alert"}, model="mine"))
+    alerts = {alert.model: alert.id for alert in app.desk.alerts()}
+    _, mine = make_key(app.store, "admin", models=frozenset({"mine"}))
+    _, everything = make_key(app.store, "admin")
+    listed = app.request("GET", "/api/v1/alerts", headers=bearer(mine)).json()["alerts"]
+    assert [each["model_name"] for each in listed] == ["mine"]
+    for method, path in (
+        ("GET", "/api/v1/alerts/{}"),
+        ("POST", "/api/v1/alerts/{}/acknowledge"),
+        ("POST", "/api/v1/alerts/{}/resolve"),
+    ):
+        hidden, absent = (
+            app.request(method, path.format(identity), headers=bearer(mine))
+            for identity in (alerts["theirs"], "nowhere")
+        )
+        assert (hidden.status_code, absent.status_code) == (404, 404)
+        assert hidden.text.replace(alerts["theirs"], "nowhere") == absent.text
+        assert app.request(method, path.format(alerts["mine"]), headers=bearer(mine)).status_code == 200
+    assert app.request("GET", f"/api/v1/alerts/{alerts['theirs']}", headers=bearer(everything)).status_code == 200
+    app.close()
+
+
+def test_a_verdict_on_another_model_is_answered_as_one_that_there_is_not(tmp_path: Path) -> None:
+    app = App(tmp_path, API_KEYS_REQUIRED="true")
+    set_reference(app.store, normal(1_000))
+    clock = Clock(NOON + 10 * HOUR)
+    send(app.store, clock, normal(200), at=NOON)
+    finish(clock)
+    run_out(background(app.store, DriftRules.of(Settings()), clock))
+    with app.store.read() as connection:
+        [verdict, *_] = verdicts_of(connection, "m", limit=10)
+    for models, status in ((frozenset({"mine"}), 404), (frozenset({"m"}), 200)):
+        _, key = make_key(app.store, "read", models=models)
+        for path in (f"/api/v1/verdicts/{verdict.id}", f"/api/v1/verdicts/{verdict.id}/verification"):
+            deadline = time.monotonic() + 10
+            while (answer := app.request("GET", path, headers=bearer(key))).status_code == 401:
+                assert time.monotonic() < deadline, "a new key is known within seconds"
+                time.sleep(0.05)
+            assert answer.status_code == status, answer.text
+    app.close()

@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from modelwatch.storage.api_keys import all_sessions
 from tests.support.app import App
 from tests.support.assessments import assessment
 from tests.support.keys import make_key
@@ -80,8 +81,20 @@ def test_acting_needs_a_key_that_may_and_is_written_down_with_it(app: App) -> No
     assert f"ann (key admin, {key_id})" in app.request("GET", f"/ui/alerts/{alert.id}", headers=session).text
 
 
-def test_signing_out_ends_the_session_in_this_browser(app: App) -> None:
-    answer = app.request("POST", "/ui/logout", content="", headers=FORM)
+def test_signing_out_ends_the_session_everywhere(app: App) -> None:
+    _, reader = make_key(app.store, "read")
+    session = {"cookie": sign_in(app, reader).headers["set-cookie"].split(";")[0], **FORM}
+    answer = app.request("POST", "/ui/logout", content="", headers=session)
     assert answer.status_code == 303
     assert 'modelwatch_session=""' in answer.headers["set-cookie"]
     assert "Max-Age=0" in answer.headers["set-cookie"]
+    with app.store.read() as connection:
+        assert all_sessions(connection) == {}
+
+
+def test_a_session_is_for_the_pages_alone(app: App) -> None:
+    _, admin = make_key(app.store, "admin")
+    session = {"cookie": sign_in(app, admin).headers["set-cookie"].split(";")[0]}
+    assert app.request("GET", "/ui/alerts", headers=session).status_code == 200
+    for path in ("/api/v1/models", "/api/v1/audit", "/metrics", "/version"):
+        assert app.request("GET", path, headers=session).status_code == 401

@@ -2,7 +2,6 @@
 
 from modelwatch.access.grants import EVERYTHING, SCOPES, Grant
 from modelwatch.access.known_keys import KnownKeys
-from modelwatch.access.sessions import session_of, session_text
 from modelwatch.access.throttle import Throttle
 from modelwatch.access.tokens import NewToken, Token, hash_of, new_token, parse_token
 from modelwatch.storage.api_keys import Scope
@@ -19,6 +18,4 @@ __all__ = [
     "hash_of",
     "new_token",
     "parse_token",
-    "session_of",
-    "session_text",
 ]

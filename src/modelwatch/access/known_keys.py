@@ -5,18 +5,28 @@ from __future__ import annotations
 import hmac
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 from modelwatch.access.grants import Grant
-from modelwatch.access.sessions import session_of, session_text
+from modelwatch.access.sessions import session_hash, session_text
 from modelwatch.access.tokens import hash_of, parse_token
 from modelwatch.errors import StoreUnavailable
 from modelwatch.storage import Store
-from modelwatch.storage.api_keys import StoredKey, all_keys, note_uses
+from modelwatch.storage.api_keys import (
+    StoredKey,
+    all_keys,
+    all_sessions,
+    begin_session,
+    end_session,
+    note_uses,
+)
 
 MICROSECONDS = 1_000_000
 # A key that is revoked is refused by every process after so long, and a new one is known.
 FRESH_SECONDS = 3
+# A session that is not known makes the store be asked at most so often.
+SESSION_FRESH_SECONDS = 0.05
 # While the store can't be reached, what was known before counts for so long.
 STALE_SECONDS = 300
 # The last use of a key is told to the hour.
@@ -27,71 +37,111 @@ NOBODY = hash_of("")
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What was read from the store at one moment (microseconds)."""
+
+    at: int
+    keys: Mapping[str, StoredKey]
+    grants: Mapping[str, Grant]
+    sessions: Mapping[str, tuple[str, int]]
+
+
 class KnownKeys:
     """The keys of a store. clock: microseconds. Safe to use from several threads."""
 
     def __init__(self, store: Store, clock: Callable[[], int]) -> None:
         self._store = store
         self._clock = clock
-        self._keys: dict[str, StoredKey] = {}
-        self._grants: dict[str, Grant] = {}
-        self._read_at: int | None = None
+        # Replaced as a whole: who reads meanwhile sees one moment.
+        self._known: _Known | None = None
         self._uses: dict[str, int] = {}
         self._lock = threading.Lock()
 
     @property
     def is_fresh(self) -> bool:
         """Whether what is known was read from the store lately."""
-        return self._read_at is not None and self._clock() - self._read_at < FRESH_SECONDS * MICROSECONDS
+        return self._is_younger_than(FRESH_SECONDS)
 
-    def refresh(self) -> None:
-        """Reads the keys of the store. Raises StoreUnavailable when it can't be reached for too long."""
+    def refresh(self, seconds: float = FRESH_SECONDS) -> None:
+        """Reads the keys of the store, unless that was done within so many seconds.
+
+        Raises StoreUnavailable when it can't be reached for too long.
+        """
         with self._lock:
-            if self.is_fresh:
+            if self._is_younger_than(seconds):
                 return
             now = self._clock()
             try:
                 with self._store.read() as connection:
-                    keys = all_keys(connection)
+                    keys, sessions = all_keys(connection), all_sessions(connection)
             except StoreUnavailable:
-                if self._read_at is None or now - self._read_at >= STALE_SECONDS * MICROSECONDS:
+                if not self._is_younger_than(STALE_SECONDS):
                     raise
                 return
-            self._keys = {key.id: key for key in keys if key.revoked_at is None}
-            self._grants = {key.id: _grant(key) for key in self._keys.values()}
-            self._read_at = now
-            self._note_uses(now)
+            in_force = {key.id: key for key in keys if key.revoked_at is None}
+            self._known = _Known(now, in_force, {key.id: _grant(key) for key in in_force.values()}, sessions)
+        self._note_uses(in_force)
 
     def grant_of(self, text: str) -> Grant | None:
         """What the key with this text may do; None when there is no such key, or no longer."""
         token = parse_token(text)
-        key = None if token is None else self._keys.get(token.key_id)
+        known = self._known
+        key = None if token is None or known is None else known.keys.get(token.key_id)
         hashed = hash_of("" if token is None else token.secret)
         right = hmac.compare_digest(hashed, NOBODY if key is None else key.hashed)
-        return self._in_force(key) if right else None
+        return self._in_force(key.id) if right and key is not None else None
 
     def grant_of_session(self, cookie: str) -> Grant | None:
-        """What the key of this session may do; None when the session or its key is over."""
-        hashes = {key.id: key.hashed for key in self._keys.values()}
-        key_id = session_of(cookie, hashes, now=self._clock() / MICROSECONDS)
-        return None if key_id is None else self._in_force(self._keys.get(key_id))
+        """What the key of this session may do; None when the session or its key is over.
 
-    def session(self, grant: Grant, seconds: int) -> str:
-        """The cookie of a session with the key of this grant, which ends after so many seconds."""
-        until = self._clock() // MICROSECONDS + seconds
-        return session_text(grant.key_id, self._keys[grant.key_id].hashed, until)
-
-    def _in_force(self, key: StoredKey | None) -> Grant | None:
-        if key is None or (key.expires_at is not None and self._clock() >= key.expires_at):
+        A session may have begun in another process a moment ago: what is not known is looked up, at most so often.
+        """
+        hashed = session_hash(cookie)
+        if hashed is None:
             return None
-        self._uses[key.id] = self._clock()
-        return self._grants[key.id]
+        if self._known is None or hashed not in self._known.sessions:
+            self.refresh(SESSION_FRESH_SECONDS)
+        found = None if self._known is None else self._known.sessions.get(hashed)
+        if found is None or self._clock() >= found[1]:
+            return None
+        return self._in_force(found[0])
 
-    def _note_uses(self, now: int) -> None:
+    def begin_session(self, grant: Grant, seconds: int, randomness: bytes) -> str:
+        """The cookie of a new session with the key of this grant, which ends after so many seconds."""
+        now = self._clock()
+        text = session_text(randomness)
+        hashed = session_hash(text) or ""
+        expires_at = now + seconds * MICROSECONDS
+        begin_session(self._store, hashed, grant.key_id, expires_at=expires_at, now=now)
+        with self._lock:
+            if self._known is not None:
+                sessions = {**self._known.sessions, hashed: (grant.key_id, expires_at)}
+                self._known = replace(self._known, sessions=sessions)
+        return text
+
+    def end_session(self, cookie: str) -> None:
+        """Ends a session everywhere; nothing for what is none."""
+        hashed = session_hash(cookie)
+        if hashed is not None:
+            end_session(self._store, hashed)
+
+    def _is_younger_than(self, seconds: float) -> bool:
+        return self._known is not None and self._clock() - self._known.at < seconds * MICROSECONDS
+
+    def _in_force(self, key_id: str) -> Grant | None:
+        known = self._known
+        key = None if known is None else known.keys.get(key_id)
+        if known is None or key is None or (key.expires_at is not None and self._clock() >= key.expires_at):
+            return None
+        self._uses[key_id] = self._clock()
+        return known.grants[key_id]
+
+    def _note_uses(self, keys: Mapping[str, StoredKey]) -> None:
         due = {
             key_id: at
-            for key_id, at in self._uses.items()
-            if key_id in self._keys and at - (self._keys[key_id].last_used_at or 0) >= NOTED_EVERY
+            for key_id, at in list(self._uses.items())
+            if key_id in keys and at - (keys[key_id].last_used_at or 0) >= NOTED_EVERY
         }
         if due:
             try:

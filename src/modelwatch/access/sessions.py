@@ -1,41 +1,28 @@
-"""Sessions of people who have given a key on a page: a cookie that every replica can check, and nothing stored.
+"""Sessions of people who have given a key on a page: a random text in a cookie, whose hash is in the store.
 
-The cookie is signed with the hash of the key, so it ends with the key: when that is revoked or has expired.
+Whoever can read the store, or a back-up of it, can't make a cookie of what is there.
 """
 
 from __future__ import annotations
 
 import hashlib
-import hmac
 import re
 
-_SESSION = re.compile(r"([0-9a-f]{12})\.([0-9]{1,12})\.([0-9a-f]{64})")
+SESSION_BYTES = 32
+_SESSION = re.compile(r"[0-9a-f]{64}")
 
 
-def session_text(key_id: str, hashed: str, until: int) -> str:
-    """The value of the cookie. until: when it ends, in seconds since 1970.
+def session_text(randomness: bytes) -> str:
+    """The value of a fresh cookie. randomness: 32 bytes from the system's source of secrets."""
+    if len(randomness) != SESSION_BYTES:
+        raise ValueError(f"expected {SESSION_BYTES} random bytes, got {len(randomness)}")
+    return randomness.hex()
 
-    >>> text = session_text("0123456789ab", "h", 100)
-    >>> session_of(text, {"0123456789ab": "h"}, now=99), session_of(text, {"0123456789ab": "h"}, now=100)
-    ('0123456789ab', None)
+
+def session_hash(text: str) -> str | None:
+    """What is stored of a cookie; None for what can be none of ours.
+
+    >>> session_hash("nonsense") is None, len(session_hash("0" * 64))
+    (True, 64)
     """
-    return f"{key_id}.{until}.{_signature(key_id, hashed, until)}"
-
-
-def session_of(text: str, hashes: dict[str, str], *, now: float) -> str | None:
-    """The id of the key that the session was begun with; None when it is none of ours, or over.
-
-    hashes: of the keys that there are, by their ids.
-    """
-    found = _SESSION.fullmatch(text)
-    if found is None:
-        return None
-    key_id, until = found[1], int(found[2])
-    expected = _signature(key_id, hashes.get(key_id, ""), until)
-    if not hmac.compare_digest(expected, found[3]) or key_id not in hashes or now >= until:
-        return None
-    return key_id
-
-
-def _signature(key_id: str, hashed: str, until: int) -> str:
-    return hmac.new(hashed.encode(), f"session:{key_id}:{until}".encode(), hashlib.sha256).hexdigest()
+    return hashlib.sha256(text.encode("ascii")).hexdigest() if _SESSION.fullmatch(text) else None

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from modelwatch.storage import tables
 from modelwatch.storage.audit import AuditEntry, append_audit
@@ -70,6 +70,26 @@ def all_keys(connection: Connection) -> list[StoredKey]:
     """Every key that there ever was, oldest first."""
     table = tables.api_key
     return [_of_row(row) for row in connection.execute(select(table).order_by(table.c.created_at, table.c.id))]
+
+
+def begin_session(store: Store, hashed: str, key_id: str, *, expires_at: int, now: int) -> None:
+    """Stores a session, and forgets those that are over. hashed: of its cookie."""
+    table = tables.session
+    with store.write() as connection:
+        connection.execute(delete(table).where(table.c.expires_at <= now))
+        connection.execute(insert(table), {"hashed": hashed, "key_id": key_id, "expires_at": expires_at})
+
+
+def end_session(store: Store, hashed: str) -> None:
+    """Forgets a session."""
+    with store.write() as connection:
+        connection.execute(delete(tables.session).where(tables.session.c.hashed == hashed))
+
+
+def all_sessions(connection: Connection) -> dict[str, tuple[str, int]]:
+    """The key and the end of each session, by its hash."""
+    rows = connection.execute(select(tables.session))
+    return {row.hashed: (row.key_id, row.expires_at) for row in rows}
 
 
 def note_uses(store: Store, used_at: Mapping[str, int]) -> None:

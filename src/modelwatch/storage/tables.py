@@ -365,3 +365,12 @@ api_key = Table(
     Column("revoked_at", BigInteger),
     Column("last_used_at", BigInteger),
 )
+
+# People who are signed in to the pages. hashed: of the cookie, which is nowhere else.
+session = Table(
+    "session",
+    metadata,
+    Column("hashed", Text, primary_key=True),
+    Column("key_id", Text, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from modelwatch.access import Grant, KnownKeys
+from modelwatch.access.sessions import SESSION_BYTES
 from modelwatch.api.gate import SESSION_COOKIE
 from modelwatch.config import Settings
 from modelwatch.errors import Forbidden, Unauthenticated
@@ -40,7 +42,7 @@ class Login:
         answer = Response(status_code=303, headers={**HEADERS, "Location": "alerts"})
         answer.set_cookie(
             SESSION_COOKIE,
-            self._keys.session(grant, seconds),
+            await asyncio.to_thread(self._keys.begin_session, grant, seconds, os.urandom(SESSION_BYTES)),
             max_age=seconds,
             path="/",
             secure=self._settings.reached_at.startswith("https:"),
@@ -49,8 +51,9 @@ class Login:
         )
         return answer
 
-    async def leave(self, _request: Request) -> Response:
-        """Ends the session in this browser."""
+    async def leave(self, request: Request) -> Response:
+        """Ends the session."""
+        await asyncio.to_thread(self._keys.end_session, request.cookies.get(SESSION_COOKIE, ""))
         answer = Response(status_code=303, headers={**HEADERS, "Location": "login"})
         answer.delete_cookie(SESSION_COOKIE, path="/", httponly=True, samesite="strict")
         return answer
