@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import insert, select, text
 
 from modelwatch.events import GroundTruth, Prediction
 from modelwatch.storage import (
@@ -63,6 +64,38 @@ def test_a_label_before_its_prediction_waits_for_it(store: Store) -> None:
     assert counted(store) == [[0, 0, 0], [0, 1, 0], [0, 0, 0]]
     with store.read() as connection:
         assert waiting_labels(connection, "m").waiting == 0
+
+
+def test_the_first_label_of_a_model_meets_the_prediction_that_another_process_is_storing(store: Store) -> None:
+    set_layout(store, BINARY)
+    ledger = open_ledger(store)
+    ledger.commit([event("other", probability=0.8)])
+    prediction = event("a", probability=0.8)
+    storing = threading.Thread(target=ledger.commit, args=([prediction],))
+    waiting = {"value": '"yes"', "ts": NOON, "first_ts": NOON, "arrived_at": NOON, "generation": 0}
+    with store.write() as connection:
+        # As the commit of a label does: it holds the model.
+        connection.execute(select(tables.model.c.name).where(tables.model.c.name == "m").with_for_update())
+        storing.start()
+        if not store.is_sqlite:
+            wait_for_a_lock(store)
+        connection.execute(insert(tables.label), {"model": "m", "prediction_id": "a", **waiting})
+    storing.join()
+    assert summed_outcomes(store) == joined(store, [prediction], [label("a")])
+    with store.read() as connection:
+        assert waiting_labels(connection, "m").waiting == 0
+
+
+def wait_for_a_lock(store: Store) -> None:
+    """Returns once some transaction waits for another one."""
+    deadline = time.monotonic() + 20
+    waits = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    while True:
+        with store.read() as connection:
+            if connection.execute(waits).scalar_one():
+                return
+        assert time.monotonic() < deadline, "nobody waits"
+        time.sleep(0.01)
 
 
 def test_a_label_inside_its_prediction_counts_once_however_often_it_comes(store: Store) -> None:

@@ -75,7 +75,6 @@ class _Statements:
             select(writer.c.sealed).where(writer.c.id == bindparam("writer")).with_for_update(read=True, key_share=True)
         )
         self.register_models = store.insert(model).on_conflict_do_nothing()
-        labelled = exists().where(tables.label.c.model == model.c.name)
         generations = (
             select(
                 model.c.name,
@@ -84,13 +83,15 @@ class _Statements:
                 model.c.provisional_done,
                 model.c.sample_rate,
                 model.c.expired_before,
-                labelled.label("labelled"),
             )
             .where(model.c.name.in_(bindparam("names", expanding=True)))
             .order_by(model.c.name)
         )
         self.generations = generations.with_for_update(read=True, of=model)
         self.generations_for_labels = generations.with_for_update(of=model)
+        self.labelled = select(model.c.name).where(
+            model.c.name.in_(bindparam("names", expanding=True)), exists().where(tables.label.c.model == model.c.name)
+        )
         self.insert_predictions = NewRows(store, prediction, ("day", "model", "prediction_id"))
         self.save_labels = ManyRows(store, store.upsert(tables.label))
         self.register_streams = store.insert(tables.stream).on_conflict_do_nothing()
@@ -126,6 +127,7 @@ class Ledger:
         self._registered = False
         self._abandoned: list[str] = []
         self._streams: set[tuple[str, str, str]] = set()
+        self._labelled: set[str] = set()
 
     @property
     def writer(self) -> str:
@@ -260,9 +262,17 @@ class Ledger:
             layouts,
             {row.name: self._store.protection.policy(row.privacy) for row in rows},
             {row.name: self._rate(row) for row in rows},
-            frozenset(row.name for row in rows if row.labelled),
+            self._with_labels(connection, names),
             {row.name: row.expired_before for row in rows},
         )
+
+    def _with_labels(self, connection: Connection, names: Sequence[str]) -> frozenset[str]:
+        """Which of these models may have labels. Asked once they are held: a statement that had to wait for that sees
+        the labels of before its wait, and would miss the first one of a model."""
+        unlabelled = [name for name in names if name not in self._labelled]
+        if unlabelled:
+            self._labelled.update(connection.execute(self._statements.labelled, {"names": unlabelled}).scalars())
+        return frozenset(self._labelled.intersection(names))
 
     def _rate(self, row: Any) -> float:
         """Of what share of a model's predictions the features are kept: of all, until its first reference is taken."""
