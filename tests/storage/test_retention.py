@@ -12,6 +12,7 @@ from modelwatch.storage import (
     Store,
     Subject,
     carry_over,
+    erase,
     expire_days,
     generation_of,
     has_taken_provisional,
@@ -162,6 +163,45 @@ def test_outcomes_whose_predictions_have_expired_keep_the_layout_that_they_have(
     with store.read() as connection:
         generations = connection.execute(select(tables.outcome.c.generation).distinct()).scalars().all()
     assert len(generations) == 2
+
+
+@pytest.fixture
+def closed_uncarried(store: Store) -> Ledger:
+    """Of a store with one labelled prediction, of a day that expired before a new layout reached it; its row is left."""
+    set_layout(store, BINARY)
+    clock = Clock(at(0))
+    ledger = open_ledger(store, clock)
+    ledger.commit([event("a", timestamp=at(0), probability=0.8)], [label("a", "yes")])
+    set_layout(store, CLASSES)
+    clock.advance(31 * DAY)
+    expired = expire_days(store, "m", day=TODAY + 1, arrived_before=at(1))
+    assert expired.days == (TODAY,)
+    return ledger
+
+
+def test_a_correction_takes_nothing_back_from_a_layout_that_never_counted_it(
+    store: Store, closed_uncarried: Ledger
+) -> None:
+    closed_uncarried.commit([], [label("a", "no", timestamp=at(0, 1))])
+    assert all(cell >= 0 for counts in summed_outcomes(store).values() for cell in counts)
+
+
+def test_nor_does_erasing(store: Store, closed_uncarried: Ledger) -> None:
+    erase(store, "m", "a", actor="t", now=NOON, new_id=numbered("audit"))
+    assert summed_outcomes(store) == {}
+    assert stored_and_counted(store) == (0, 0)
+
+
+def test_a_window_is_removed_whole_or_not_at_all(store: Store) -> None:
+    """What an erasure takes back, and a segment counted again, have no arrival of their own."""
+    clock = Clock(at(0))
+    ledger = open_ledger(store, clock)
+    ledger.commit([event("a", timestamp=at(-4_000)), event("b", timestamp=at(-4_000))])
+    erase(store, "m", "a", actor="t", now=NOON, new_id=numbered("audit"))
+    assert remove_windows(store, "m", at(-365) // MICROSECONDS, 10) == 0
+    assert stored_and_counted(store) == (1, 1)
+    assert remove_windows(store, "m", at(1) // MICROSECONDS, 10) == 2
+    assert rows(store, "profile") == 0
 
 
 def test_windows_are_removed_by_their_age_and_by_when_they_came(store: Store) -> None:

@@ -142,7 +142,7 @@ class Retention:
                 if self._timer() > until:
                     return True
         before = now // MICROSECONDS - self._keep.metrics * SECONDS_PER_DAY
-        return remove_windows(self._store, model, before, ROWS_PER_TRANSACTION) == ROWS_PER_TRANSACTION
+        return remove_windows(self._store, model, before, ROWS_PER_TRANSACTION) >= ROWS_PER_TRANSACTION
 
     def _forget(self, now: int) -> bool:
         before = now - self._keep.metrics * SECONDS_PER_DAY * MICROSECONDS

@@ -90,14 +90,23 @@ def _erase(
     """What was erased; None when a day must be carried over first."""
     store.exclusive(connection, f"fold:{model}")
     known = tables.model
-    generation = connection.execute(select(known.c.generation).where(known.c.name == model).with_for_update()).scalar()
+    state = connection.execute(
+        select(known.c.generation, known.c.expired_before).where(known.c.name == model).with_for_update()
+    ).first()
     rows = _rows(connection, model, prediction_id, None)
     chosen = [row for row in rows if day in (None, row.day)]
     label = connection.execute(select(tables.label).where(_of_label(model, prediction_id))).first()
-    if generation is None or (not chosen and (label is None or rows or day is not None)):
+    if state is None or (not chosen and (label is None or rows or day is not None)):
         raise UnknownResource(f"Nothing is stored of a prediction {excerpt(prediction_id)!r} of {excerpt(model)!r}.")
-    layouts = read_layouts(connection, model, generation)
-    if any(_is_stale(connection, model, row.day, layouts) for row in chosen):
+    layouts = read_layouts(connection, model, state.generation)
+    stale_outcomes = {
+        row.day for row in chosen if has_stale_outcomes(connection, model, row.day, layouts.outcome_generation)
+    }
+    if any(
+        _has_stale_profiles(connection, model, row.day, layouts)
+        or (row.day in stale_outcomes and row.day >= state.expired_before)
+        for row in chosen
+    ):
         return None
     slots: dict[SlotKey, Slot] = {}
     left: set[str] = set()
@@ -124,6 +133,8 @@ def _erase(
                 -1,
             )
             for row in chosen
+            # What was counted in an older layout, and can't be carried over since the day has expired, is in no answer.
+            if row.day not in stale_outcomes or max(row.generation, label.generation) >= layouts.outcome_generation
         ]
         outcomes = {key: replace(slot, latest_ts=0, arrived_at=0) for key, slot in outcomes_counted(taken, 0).items()}
         add_to_folded(connection, store, outcomes, OUTCOMES)
@@ -154,11 +165,9 @@ def _of_label(model: str, prediction_id: str) -> ColumnElement[bool]:
     return and_(table.c.model == model, table.c.prediction_id == prediction_id)
 
 
-def _is_stale(connection: Connection, model: str, day: int, layouts: ModelLayouts) -> bool:
+def _has_stale_profiles(connection: Connection, model: str, day: int, layouts: ModelLayouts) -> bool:
     start, end = day * SECONDS_PER_DAY, (day + 1) * SECONDS_PER_DAY
-    return bool(stale_days(connection, model, layouts.generation, start, end)) or has_stale_outcomes(
-        connection, model, day, layouts.outcome_generation
-    )
+    return bool(stale_days(connection, model, layouts.generation, start, end))
 
 
 def _profile_of(

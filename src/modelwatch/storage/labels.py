@@ -236,7 +236,8 @@ def _save(
 class _Stale:
     """Which pairs are still counted in an older generation, to be counted again by whoever carries their day over.
 
-    Such a pair is counted anew from now on, and must not be by the other: the model's mark tells that one.
+    Such a pair is counted anew from now on, and must not be by the other: the model's mark tells that one. Of a day
+    that has expired nobody does, and what the older generation counted stays there.
     """
 
     def __init__(self, connection: Connection, layouts: Mapping[str, ModelLayouts]) -> None:
@@ -272,7 +273,7 @@ def expired_before(model: str) -> ScalarSelect[int]:
 
 
 def has_stale_outcomes(connection: Connection, model: str, day: int, since: int) -> bool:
-    """Whether a day, since 1970, has outcomes of generations before `since` that can be counted again."""
+    """Whether a day, since 1970, has outcomes of generations before `since`. Those of a day that has expired stay."""
     table = tables.outcome
     found = connection.execute(
         select(table.c.model)
@@ -280,7 +281,6 @@ def has_stale_outcomes(connection: Connection, model: str, day: int, since: int)
             table.c.model == model,
             table.c.window_start >= day * SECONDS_PER_DAY,
             table.c.window_start < (day + 1) * SECONDS_PER_DAY,
-            table.c.window_start >= expired_before(model) * SECONDS_PER_DAY,
             table.c.generation < since,
         )
         .limit(1)

@@ -90,21 +90,38 @@ def remove_predictions(store: Store, model: str, day: int, limit: int) -> int:
 
 
 def remove_windows(store: Store, model: str, before: int, limit: int) -> int:
-    """Removes up to `limit` profiles and outcomes that ended, and whose newest arrived, before a time in seconds."""
-    removed = 0
+    """Removes about `limit` profiles and outcomes that ended before a time in seconds. Returns how many.
+
+    What begins at one time goes together, once the newest of it has arrived before then too: a row that takes back what
+    another one counted has no arrival of its own.
+    """
+    removed, known = 0, tables.model
     for table in (tables.profile, tables.outcome):
+        other = aliased(table)
+        newer = exists().where(
+            other.c.model == table.c.model,
+            other.c.window_start == table.c.window_start,
+            or_(other.c.arrived_at >= before * MICROSECONDS, other.c.window_start + other.c.window_len > before),
+        )
         old = [
             table.c.model == model,
             table.c.window_start < before,
             table.c.window_start + table.c.window_len <= before,
             table.c.arrived_at < before * MICROSECONDS,
+            ~newer,
         ]
         with store.read() as connection:
             if connection.execute(select(table.c.model).where(*old).limit(1)).first() is None:
                 continue
         with store.write() as connection:
             store.exclusive(connection, f"fold:{model}")
-            due = connection.execute(select(*table.primary_key.columns).where(*old).limit(limit - removed)).all()
+            # Waits for commits under way: none of them adds to a window while it goes.
+            connection.execute(select(known.c.name).where(known.c.name == model).with_for_update())
+            first = select(table.c.window_start).where(*old).order_by(table.c.window_start).limit(limit - removed)
+            starts = sorted(set(connection.execute(first).scalars()))
+            due = connection.execute(
+                select(*table.primary_key.columns).where(*old, table.c.window_start.in_(starts))
+            ).all()
             ManyRows(store, one_slot(table)).run(connection, [dict(row._mapping) for row in due])
             removed += len(due)
         if removed >= limit:

@@ -64,7 +64,8 @@ PROTECTED = "(protected)"
 
 
 def recent_features(connection: Connection, stream: StreamKey, end: int, limit: int) -> list[dict[str, Scalar]]:
-    """The features of up to so many predictions of the day that ends at, or holds, this time in seconds.
+    """The features of up to so many predictions of the day that ends at, or holds, this time in seconds: of the first by
+    their ids, so that everybody looks at the same.
 
     Encrypted and hashed ones are named, and have PROTECTED for a value.
     """
@@ -79,6 +80,7 @@ def recent_features(connection: Connection, stream: StreamKey, end: int, limit: 
             table.c.ts < end * 1_000_000,
             table.c.features.is_not(None),
         )
+        .order_by(table.c.prediction_id)
         .limit(limit)
     )
     return [_shown(features, protected) for features, protected in rows]
