@@ -167,7 +167,7 @@ def test_outcomes_whose_predictions_have_expired_keep_the_layout_that_they_have(
 
 @pytest.fixture
 def closed_uncarried(store: Store) -> Ledger:
-    """Of a store with one labelled prediction, of a day that expired before a new layout reached it; its row is left."""
+    """Of one labelled prediction, of a day that expired before a new layout reached it; its row is left."""
     set_layout(store, BINARY)
     clock = Clock(at(0))
     ledger = open_ledger(store, clock)

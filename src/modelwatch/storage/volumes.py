@@ -64,8 +64,8 @@ PROTECTED = "(protected)"
 
 
 def recent_features(connection: Connection, stream: StreamKey, end: int, limit: int) -> list[dict[str, Scalar]]:
-    """The features of up to so many predictions of the day that ends at, or holds, this time in seconds: of the first by
-    their ids, so that everybody looks at the same.
+    """The features of up to so many predictions of the day that ends at, or holds, this time in seconds: of the first
+    by their ids, so that everybody looks at the same.
 
     Encrypted and hashed ones are named, and have PROTECTED for a value.
     """
