@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from sqlalchemy import Connection
+
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.errors import UnknownResource
 from modelwatch.monitoring.checks import references_for
 from modelwatch.monitoring.performance.evidence import arrivals_as_of
-from modelwatch.monitoring.windows import Window, look_back
+from modelwatch.monitoring.windows import Window, look_back, stored_whole
 from modelwatch.stats import Segmentation
 from modelwatch.storage import (
     Counts,
@@ -92,7 +94,7 @@ def gather_segments(store: Store, query: SegmentQuery, stream: StreamKey) -> Seg
                 label = newest_label(connection, stream)
                 as_of = max(mark, 0 if label is None else label.latest_ts // 1_000_000)
                 lag = arrivals_as_of(connection, stream, layouts, as_of).lag
-                windows = _windows(query, mark, min(mark, _whole(as_of - lag)))
+                windows = _windows(connection, query, stream, mark, min(mark, _whole(as_of - lag)))
             start = min((each.start for pair in windows for each in pair), default=0)
             end = max((each.end for pair in windows for each in pair), default=0)
             stale = stale_days(connection, stream.model, generation, start, end) or stale_outcome_days(
@@ -119,14 +121,18 @@ def gather_segments(store: Store, query: SegmentQuery, stream: StreamKey) -> Seg
         carry_over(store, stream.model, start, end)
 
 
-def _windows(query: SegmentQuery, mark: int, matured: int) -> list[tuple[Window, Window]]:
-    """Now and earlier: the windows of the predictions, and of the labels."""
-    now = look_back(mark, query.lookback), look_back(matured, query.lookback)
+def _windows(
+    connection: Connection, query: SegmentQuery, stream: StreamKey, mark: int, matured: int
+) -> list[tuple[Window, Window]]:
+    """Now and earlier: the windows of the predictions, and of the labels; whole ones where some were rolled up."""
+    looked_at = [look_back(mark, query.lookback), look_back(matured, query.lookback)]
+    now, labelled = stored_whole(connection, stream, looked_at)
     if query.baseline is not None:
-        given = Window(*query.baseline)
-        return [now, (given, given)]
-    before = [Window(2 * each.start - each.end, each.start) for each in now]
-    return [now, (before[0], before[1])]
+        [given] = stored_whole(connection, stream, [Window(*query.baseline)])
+        return [(now, labelled), (given, given)]
+    before = [Window(2 * each.start - each.end, each.start) for each in (now, labelled)]
+    earlier, labelled_earlier = stored_whole(connection, stream, before)
+    return [(now, labelled), (earlier, labelled_earlier)]
 
 
 def _whole(seconds: int) -> int:
