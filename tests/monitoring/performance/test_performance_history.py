@@ -6,7 +6,7 @@ import pytest
 
 from modelwatch.errors import InvalidInput
 from modelwatch.monitoring.performance import PerformanceHistory, performance_history
-from modelwatch.storage import Store, StreamKey
+from modelwatch.storage import Grain, Store, StreamKey, fold, roll_up, seal_writers
 from tests.support.events import NOON
 from tests.support.labelled import later, outcomes, send_labelled, set_labelled_reference, watch_yes
 from tests.support.streams import HOUR, SECOND
@@ -52,6 +52,18 @@ def test_one_entry_a_stretch_with_metrics_and_estimate(told: Store) -> None:
         # What is estimated does not see that the truth has changed.
         assert expected == pytest.approx(0.88, abs=0.06)
         assert (each.confusion, each.per_class, each.severity) == (None, None, None)
+
+
+def test_what_was_rolled_up_before_a_reference_counts_in_its_layout(store: Store) -> None:
+    watch_yes(store)
+    send_labelled(store, later(100), outcomes(200, 1), at=NOON, label_after=60 * SECOND)
+    send_labelled(store, later(100), outcomes(200, 2), at=NOON + 96 * HOUR, label_after=60 * SECOND)
+    for writer in seal_writers(store, 1 << 60):
+        fold(store, writer)
+    assert roll_up(store, STREAM, Grain.of(0, START + 96 * 3_600), most=1_000) > 0
+    set_labelled_reference(store, outcomes(2_000, 99))
+    found = history(store, start=START + 600, end=START + 97 * 3_600, step=10 * 86_400)
+    assert [(each.predictions, each.labelled) for each in found.windows] == [(400, 400)]
 
 
 def test_stretches_cover_the_span_and_end_with_the_data(told: Store) -> None:

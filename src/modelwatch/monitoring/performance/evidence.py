@@ -116,8 +116,7 @@ def gather_performance(
             layouts = read_layouts(connection, stream.model, generation)
             watermark = last_window_end(connection, stream.model, stream.environment, stream.version) or 0
             moment = watermark if as_of is None else as_of
-            # Delays are looked at by whole days, so far back.
-            start = (moment - DELAY_SPAN_SECONDS) // SECONDS_PER_DAY * SECONDS_PER_DAY
+            start = delays_since(moment)
             stale = stale_days(connection, stream.model, generation, start, moment) or stale_outcome_days(
                 connection, stream.model, layouts.outcome_generation, start, moment
             )
@@ -188,6 +187,11 @@ def window_counts(
             )
         )
     return tuple(found)
+
+
+def delays_since(as_of: int) -> int:
+    """From when on the delays of labels are looked at, by whole days; seconds."""
+    return (as_of - DELAY_SPAN_SECONDS) // SECONDS_PER_DAY * SECONDS_PER_DAY
 
 
 def arrivals_as_of(connection: Connection, stream: StreamKey, layouts: ModelLayouts, as_of: int) -> LabelArrivals:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import msgspec
 
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.errors import FieldError, InvalidInput
-from modelwatch.monitoring.performance.evidence import arrivals_as_of, window_counts
+from modelwatch.monitoring.performance.evidence import WindowCounts, arrivals_as_of, delays_since, window_counts
+from modelwatch.monitoring.performance.maturity import LabelArrivals
 from modelwatch.monitoring.performance.reporting import estimate_report, window_of, window_report
 from modelwatch.monitoring.performance.reports import WindowReport
 from modelwatch.monitoring.windows import Window, iso
 from modelwatch.storage import (
+    ModelLayouts,
     Store,
+    StoredOutcomes,
     StreamKey,
     carry_over,
     generation_of,
@@ -23,6 +27,8 @@ from modelwatch.storage import (
     outcomes_in_force,
     read_layouts,
     rolled_windows,
+    stale_days,
+    stale_outcome_days,
     whole,
 )
 
@@ -71,16 +77,7 @@ def performance_history(
         problem = FieldError("/step", f"{count} stretches from start to end; at most {most} are computed at once")
         raise InvalidInput(REFUSED, (problem,))
     boundaries = [*(since + number * length for number in range(count)), until]
-    carry_over(store, stream.model, since, until)
-    with store.read() as connection:
-        rolled = rolled_windows(connection, stream.model, stream.environment, since, until, stream.version)
-        windows = [Window(*each) for each in pairwise(whole(boundaries, rolled))]
-        layouts = read_layouts(connection, stream.model, generation_of(connection, stream.model) or 0)
-        label = newest_label(connection, stream)
-        as_of = max(newest, 0 if label is None else label.latest_ts // 1_000_000)
-        arrivals = arrivals_as_of(connection, stream, layouts, as_of)
-        reference = outcomes_for(outcomes_in_force(connection, stream.model), stream.version)
-        found = window_counts(connection, stream, layouts, [(window, False) for window in windows], as_of)
+    layouts, arrivals, reference, found = _read(store, stream, boundaries, newest)
     layout = layouts.of(stream.version).outcome
     counts = None if reference is None else reference.counts
     reports = []
@@ -90,6 +87,33 @@ def performance_history(
             report = window_report(each, window, arrivals, {}, None, counts, details=False)
             reports.append(msgspec.structs.replace(report, estimate=estimate_report(counts, each)))
     return PerformanceHistory(stream.version, stream.environment, length, reports)
+
+
+def _read(
+    store: Store, stream: StreamKey, boundaries: Sequence[int], newest: int
+) -> tuple[ModelLayouts, LabelArrivals, StoredOutcomes | None, Sequence[WindowCounts]]:
+    """What the stretches between boundaries are told from, in one generation. newest: the end of the newest data."""
+    model, version, environment = stream
+    while True:
+        with store.read() as connection:
+            rolled = rolled_windows(connection, model, environment, boundaries[0], boundaries[-1], version)
+            windows = [Window(*each) for each in pairwise(whole(boundaries, rolled))]
+            generation = generation_of(connection, model) or 0
+            layouts = read_layouts(connection, model, generation)
+            label = newest_label(connection, stream)
+            as_of = max(newest, 0 if label is None else label.latest_ts // 1_000_000)
+            first, last = min(windows[0].start, delays_since(as_of)), max(windows[-1].end, as_of)
+            stale = stale_days(connection, model, generation, first, last) or stale_outcome_days(
+                connection, model, layouts.outcome_generation, first, last
+            )
+            if not stale:
+                return (
+                    layouts,
+                    arrivals_as_of(connection, stream, layouts, as_of),
+                    outcomes_for(outcomes_in_force(connection, model, generation), version),
+                    window_counts(connection, stream, layouts, [(window, False) for window in windows], as_of),
+                )
+        carry_over(store, model, first, last)
 
 
 def _up(seconds: int) -> int:
