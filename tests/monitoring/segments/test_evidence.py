@@ -7,6 +7,7 @@ import pytest
 from modelwatch.monitoring.segments.evidence import SegmentQuery, Stretch, gather_segments
 from modelwatch.storage import Grain, Store, fold, roll_up, seal_writers
 from tests.support.events import NOON, event, open_ledger
+from tests.support.labels import BINARY, CLASSES, label, set_layout
 from tests.support.segments import STREAM
 
 pytestmark = pytest.mark.both_engines
@@ -50,3 +51,16 @@ def test_so_does_a_baseline(rolled_up: Store) -> None:
     assert inputs.earlier is not None
     assert (inputs.earlier.window.start, inputs.earlier.window.end) == (TWO_HOURS_AGO, AN_HOUR_AGO)
     assert predictions(inputs.earlier) == 8
+
+
+def test_the_delay_of_labels_is_known_as_soon_as_their_layout_changes(store: Store) -> None:
+    set_layout(store, BINARY)
+    before = NOON - 5 * 86_400_000_000
+    ledger = open_ledger(store)
+    ledger.commit([event(f"{number}", timestamp=before) for number in range(40)])
+    ledger.commit([], [label(f"{number}", timestamp=before + 3 * 3_600_000_000) for number in range(40)])
+    ledger.commit([event("new")])
+    set_layout(store, CLASSES)
+    inputs = gather_segments(store, SegmentQuery(lookback="1h"), STREAM)
+    assert inputs.now is not None
+    assert inputs.now.labelled.end <= inputs.now.window.end - 3 * 3_600

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.errors import UnknownResource
 from modelwatch.monitoring.checks import references_for
-from modelwatch.monitoring.performance.evidence import arrivals_as_of
+from modelwatch.monitoring.performance.evidence import arrivals_as_of, delays_since
 from modelwatch.monitoring.windows import Window, look_back, stored_whole
 from modelwatch.stats import Segmentation
 from modelwatch.storage import (
@@ -89,14 +89,15 @@ def gather_segments(store: Store, query: SegmentQuery, stream: StreamKey) -> Seg
                 raise UnknownResource(f"No model named {stream.model!r} has sent predictions or has a reference.")
             layouts = read_layouts(connection, stream.model, generation)
             mark = last_window_end(connection, stream.model, stream.environment, stream.version)
-            windows = []
+            windows, looked_at = [], []
             if mark is not None:
                 label = newest_label(connection, stream)
                 as_of = max(mark, 0 if label is None else label.latest_ts // 1_000_000)
                 lag = arrivals_as_of(connection, stream, layouts, as_of).lag
                 windows = _windows(connection, query, stream, mark, min(mark, _whole(as_of - lag)))
-            start = min((each.start for pair in windows for each in pair), default=0)
-            end = max((each.end for pair in windows for each in pair), default=0)
+                looked_at = [Window(delays_since(as_of), as_of), *(each for pair in windows for each in pair)]
+            start = min((each.start for each in looked_at), default=0)
+            end = max((each.end for each in looked_at), default=0)
             stale = stale_days(connection, stream.model, generation, start, end) or stale_outcome_days(
                 connection, stream.model, layouts.outcome_generation, start, end
             )
