@@ -14,10 +14,21 @@ from modelwatch.monitoring.performance import PerformanceRules
 from modelwatch.monitoring.retention import Keep, Retention
 from modelwatch.monitoring.rules import DriftRules
 from modelwatch.monitoring.windows import Window
-from modelwatch.storage import Grain, Store, StoredVerdict, StreamKey, roll_up, save_verdict, seal_writers, tables
+from modelwatch.storage import (
+    Grain,
+    Store,
+    StoredVerdict,
+    StreamKey,
+    carry_over,
+    roll_up,
+    save_verdict,
+    seal_writers,
+    tables,
+)
 from modelwatch.storage.compaction import fold
 from modelwatch.storage.grains import DAY, HOUR
 from tests.support.events import Clock, event, open_ledger
+from tests.support.labels import BINARY, CLASSES, label, set_layout
 
 STREAM = StreamKey("m", "1", "production")
 START = 20_000 * DAY
@@ -38,11 +49,11 @@ def fill(store: Store, days: int) -> Clock:
     return clock
 
 
-def judged(store: Store, window_end: int) -> None:
+def judged(store: Store, window_end: int, check: str = "drift") -> None:
     """Stands for an evaluation of the stream at this time."""
     with store.write() as connection:
         verdict = StoredVerdict(
-            f"v-{window_end}", *STREAM, "drift", window_end, 0, window_end * 1_000_000, 1, "ok", "", b"[]", b"{}"
+            f"{check}-{window_end}", *STREAM, check, window_end, 0, window_end * 1_000_000, 1, "ok", "", b"[]", b"{}"
         )
         save_verdict(connection, verdict, b"")
 
@@ -91,6 +102,24 @@ def test_what_the_longest_look_back_still_needs_stays_as_it_is(store: Store) -> 
     rules = DriftRules.of(Settings(lookbacks="1h,7d"))
     retention(store, rules=rules)(LEASE, clock())
     assert lengths(store)[300] == 7 * 48
+
+
+def test_nothing_is_rolled_up_while_a_new_layout_does_not_know_yet_how_late_labels_come(store: Store) -> None:
+    set_layout(store, BINARY)
+    clock = fill(store, 20)
+    late = [label(f"id-{at}", timestamp=(at + 4 * DAY) * 1_000_000) for at in range(START, START + 15 * DAY, 1_800)]
+    open_ledger(store, clock, "labels").commit([], late)
+    for check in ("drift", "performance"):
+        judged(store, START + 20 * DAY, check)
+    with store.read() as connection:
+        known = retention(store).grain(connection, STREAM)
+    assert known is not None
+    set_layout(store, CLASSES)
+    with store.read() as connection:
+        assert retention(store).grain(connection, STREAM) is None
+    carry_over(store, "m", 0, START + 20 * DAY)
+    with store.read() as connection:
+        assert retention(store).grain(connection, STREAM) == known
 
 
 def test_a_check_of_a_part_of_a_rolled_up_window_is_one_of_the_whole_and_says_so(store: Store) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from modelwatch.config import parse_lookback
 from modelwatch.monitoring.chores import Lease
-from modelwatch.monitoring.performance.evidence import arrivals_as_of
+from modelwatch.monitoring.performance.evidence import arrivals_as_of, delays_since
 from modelwatch.monitoring.performance.rules import PerformanceRules
 from modelwatch.monitoring.rules import DriftRules, rules_for
 from modelwatch.storage import (
@@ -39,6 +39,7 @@ from modelwatch.storage import (
     remove_verdicts,
     remove_windows,
     roll_up,
+    stale_outcome_days,
 )
 
 MICROSECONDS = 1_000_000
@@ -110,8 +111,8 @@ class Retention:
     def grain(self, connection: Connection, stream: StreamKey) -> Grain | None:
         """Up to where the stream's windows may be rolled up: no evaluation to come looks at a part of one.
 
-        None when it has not been evaluated yet. The time is that of the stream's own evaluations, so that a replayed
-        history is rolled up behind them.
+        None when it has not been evaluated yet, or while outcomes are still counted in an older layout. The time is
+        that of the stream's own evaluations, so that a replayed history is rolled up behind them.
         """
         drift = newest_verdict(connection, stream)
         if drift is None:
@@ -127,6 +128,9 @@ class Retention:
                 return None
             mark = min(mark, judged.window_end)
             layouts = read_layouts(connection, stream.model, generation_of(connection, stream.model) or 0)
+            if stale_outcome_days(connection, stream.model, layouts.outcome_generation, delays_since(mark), mark):
+                # How late labels come is known once they are all counted in the layout in force.
+                return None
             lag = arrivals_as_of(connection, stream, layouts, mark).lag
             reach = max(reach, lag + max(parse_lookback(lookback) for lookback in performance.lookbacks))
         return Grain.of(mark - max(HOURS_AFTER_SECONDS, reach), mark - max(DAYS_AFTER_SECONDS, reach))
