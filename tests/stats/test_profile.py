@@ -104,7 +104,7 @@ def test_what_is_no_count_vector_is_not_encoded(vector: np.ndarray) -> None:
 
 @pytest.mark.parametrize(
     "raw",
-    [b"", b"\x02\x00", b"\x41\x00", b"\x11\x00", b"\x81junk", b"\x31" + b"\xff" * 8],
+    [b"", b"\x02\x00", b"\x03\x00", b"\x11\x00", b"\x81junk", b"\x31" + b"\xff" * 8],
 )
 def test_damaged_counts_are_refused(raw: bytes) -> None:
     with pytest.raises(MalformedProfile):
