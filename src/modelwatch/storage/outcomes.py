@@ -166,9 +166,11 @@ def give_up_labels(store: Store, arrived_before: int, limit: int) -> int:
         for model, identity in due:
             by_model.setdefault(model, []).append(identity)
         removed = 0
+        # As a commit with labels does, and in its order, which is the store's: a prediction that is just being stored
+        # must not miss its label.
+        of_these = select(known.c.name).where(known.c.name.in_(sorted(by_model)))
+        connection.execute(of_these.order_by(known.c.name).with_for_update()).all()
         for model in sorted(by_model):
-            # As a commit with labels does: a prediction that is just being stored must not miss its label.
-            connection.execute(select(known.c.name).where(known.c.name == model).with_for_update())
             gone = connection.execute(
                 delete(label).where(
                     label.c.model == model,
