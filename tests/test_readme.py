@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -61,13 +62,11 @@ Results = dict[int, subprocess.CompletedProcess[str]]
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveService]:
     """On the port that the README names; on another one when that is taken."""
-    live = LiveService(tmp_path_factory.mktemp("service"), port=USUAL_PORT)
-    try:
-        live.start()
-    except AssertionError:
-        live.stop()
-        live = LiveService(tmp_path_factory.mktemp("service"))
-        live.start()
+    with socket.socket() as probe:
+        # Whoever listens there already would answer for the service, and be sent the examples.
+        free = probe.connect_ex(("127.0.0.1", USUAL_PORT)) != 0
+    live = LiveService(tmp_path_factory.mktemp("service"), port=USUAL_PORT if free else None)
+    live.start()
     yield live
     live.stop()
 
