@@ -71,7 +71,7 @@ class Client(threading.Thread):
         }
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1_200)
 def test_every_acknowledged_prediction_counts_once_over_twenty_kills(tmp_path: Path) -> None:
     rng = random.Random(20)
     service = LiveService(tmp_path / "data", WORKERS="4", PROVISIONAL_REFERENCE_SIZE="300")
