@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from modelwatch.cli.connections import HEAD_SECONDS, MOST_HEAD_BYTES
+from modelwatch.cli.door import HARD_FACTOR
 from tests.support.live_service import LiveService
 
 MOST = 20
@@ -103,6 +104,18 @@ def test_beyond_the_limit_clients_are_told_to_come_again_and_probes_are_answered
     while httpx.get(f"{service.url}/version").status_code != 200:
         assert time.monotonic() < deadline, "those who leave make room"
         time.sleep(0.05)
+
+
+def test_clients_that_say_nothing_take_nobodys_place(service: LiveService) -> None:
+    with contextlib.ExitStack() as stack:
+        silent = [stack.enter_context(connected(service)) for _ in range(3 * HARD_FACTOR * MOST)]
+        # Those that have been silent for longest made room.
+        assert read_all(silent[0]) == b""
+        clients = [stack.enter_context(httpx.Client(base_url=service.url)) for _ in range(MOST)]
+        for client in clients:
+            assert client.get("/version").status_code == 200
+        assert read_all(silent[-1]).startswith(b"HTTP/1.1 408 ")
+        assert clients[0].get("/version").status_code == 200
 
 
 def test_several_requests_on_one_connection_are_answered_in_their_order(service: LiveService) -> None:

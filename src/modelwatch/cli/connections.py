@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio.events import TimerHandle
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -17,25 +17,26 @@ from modelwatch.api.problems import problem_body
 from modelwatch.api.security_headers import DEFAULTS
 from modelwatch.errors import TooManyConnections
 
+if TYPE_CHECKING:
+    from modelwatch.cli.listening import BoundedConfig
+
 HEAD_SECONDS = 10.0
 WRITE_SECONDS = 30.0
 MOST_HEAD_BYTES = 64 * 1024
 # Whoever watches over the process must learn that it lives, however many others are connected.
 PROBES = frozenset({"/livez", "/readyz", "/health"})
-# Connections beyond the limit are answered; this many times the limit, they are closed at once.
-HARD_FACTOR = 2
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, with bounds. limit_concurrency of its configuration is how many connections are served."""
+    """uvicorn's protocol, with bounds."""
 
-    def __init__(self, config: Any, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, config: BoundedConfig, *args: Any, **kwargs: Any) -> None:
         super().__init__(config, *args, **kwargs)
-        self._most = self.limit_concurrency
+        self._door = config.door
         # uvicorn's own answer beyond the limit would be given to probes too.
         self.limit_concurrency = None
-        # Whether it came when as many as are served were connected.
-        self._beyond = False
+        # Whether more than are served had asked when it asked first.
+        self._beyond = True
         self._in_head = False
         self._head_bytes = 0
         self._head_timer: TimerHandle | None = None
@@ -43,14 +44,15 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]
-        if self._most is not None:
-            self._beyond = len(self.connections) > self._most
-            if len(self.connections) > HARD_FACTOR * self._most:
-                self.transport.abort()
-                return
         self._head_timer = self.loop.call_later(HEAD_SECONDS, self._give_up)
+        self._door.come(self)
+
+    def turn_away(self) -> None:
+        """Closes the connection at once."""
+        self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._door.leave(self)
         self._stop_head_timer()
         self._stop_write_timer()
         super().connection_lost(exc)
@@ -83,8 +85,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._stop_head_timer()
-        if self._beyond and self._most is not None:
-            self._beyond = len(self.connections) > self._most
+        self._door.ask(self)
+        self._beyond = self._beyond and self._door.is_crowded
         app = self.app
         if self._beyond and self.url.decode("latin-1") not in PROBES:
             self.app = _overloaded

@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 from modelwatch.cli.certificates import check_certificate, renewing_context
 from modelwatch.cli.ending import FOUND, INTERRUPTED, OK, UNREACHABLE, USAGE, Stop
 from modelwatch.cli.logs import logging_config
+from modelwatch.cli.open_files import allow_open_files
 from modelwatch.cli.output import say
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def serve(overrides: Mapping[str, Any]) -> int:
     logging.config.dictConfig(configuration)
     for warning in settings.warnings:
         log.warning("%s", warning)
+    allow_open_files(settings.max_connections)
     _check_files(settings)
     check_certificate(settings)
     schema = _prepared(settings)
@@ -171,13 +173,13 @@ def _prepared(settings: Settings) -> str:
 def _run(settings: Settings, port: int, configuration: dict[str, Any]) -> int:
     import uvicorn
 
-    from modelwatch.cli.connections import BoundedProtocol
+    from modelwatch.cli.listening import BoundedConfig
     from modelwatch.service import create_app
 
     # uvicorn raises the signal that stopped it once more when all is done; an orderly stop is no failure.
     signal.signal(signal.SIGTERM, lambda _number, _frame: None)
     front = create_app(settings) if settings.workers == 1 else None
-    config = uvicorn.Config(
+    config = BoundedConfig(
         front or "modelwatch.service:create_app",
         factory=front is None,
         host=settings.host,
@@ -186,7 +188,6 @@ def _run(settings: Settings, port: int, configuration: dict[str, Any]) -> int:
         log_config=configuration,
         access_log=settings.debug,
         server_header=False,
-        http=BoundedProtocol,
         limit_concurrency=settings.max_connections,
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
