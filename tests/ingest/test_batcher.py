@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import pytest
 from sqlalchemy.exc import DataError, OperationalError
@@ -12,10 +13,13 @@ from sqlalchemy.exc import DataError, OperationalError
 from modelwatch.errors import InvalidInput, QueueFull, StoreUnavailable
 from modelwatch.events import GroundTruth, Prediction
 from modelwatch.ingest import Batcher
-from modelwatch.ingest.batcher import MAX_EVENTS_PER_COMMIT
+from modelwatch.ingest.batcher import MAX_EVENTS_PER_COMMIT, NOT_STORED
 from modelwatch.storage import Committed, LabelStatus, Ledger, Store
 from tests.support.events import event, open_ledger, stored_and_counted
 from tests.support.labels import label
+
+# Seconds.
+HASTE = 0.5
 
 
 class Observed:
@@ -44,6 +48,8 @@ class Gate:
         self.errors: list[Exception] = []
         self.poison: str | None = None
         self.hold_errors_for = 1
+        self.before_error = threading.Event()
+        self.before_error.set()
         self._calls = 0
 
     def commit(self, events: Sequence[Prediction], labels: Sequence[GroundTruth] = ()) -> Committed:
@@ -51,6 +57,7 @@ class Gate:
         self.open.wait(10)
         self._calls += 1
         if self.errors and self._calls >= self.hold_errors_for:
+            self.before_error.wait(10)
             raise self.errors.pop(0)
         if any(each.prediction_id == self.poison for each in events):
             raise DataError("INSERT", {}, Exception("value out of range"))
@@ -69,7 +76,27 @@ def observed() -> Observed:
 
 @pytest.fixture
 def batcher(gate: Gate, observed: Observed) -> Iterator[Batcher]:
-    batcher = Batcher(gate, observed, max_events=5, max_bytes=1_000, linger_seconds=0.0, give_up_seconds=0.3)  # type: ignore[arg-type]
+    with running(gate, observed, give_up_seconds=20) as batcher:
+        yield batcher
+
+
+@pytest.fixture
+def hasty(gate: Gate, observed: Observed) -> Iterator[Batcher]:
+    """One whose requests wait for a short time."""
+    with running(gate, observed, give_up_seconds=HASTE) as batcher:
+        yield batcher
+
+
+@contextmanager
+def running(gate: Gate, observed: Observed, give_up_seconds: float) -> Iterator[Batcher]:
+    batcher = Batcher(
+        gate,  # type: ignore[arg-type]
+        observed,
+        max_events=5,
+        max_bytes=1_000,
+        linger_seconds=0.0,
+        give_up_seconds=give_up_seconds,
+    )
     batcher.start()
     yield batcher
     gate.open.set()
@@ -133,14 +160,86 @@ def test_a_store_that_is_away_for_a_moment_is_waited_for(batcher: Batcher, gate:
     assert stored_and_counted(store) == (1, 1)
 
 
-def test_a_store_that_stays_away_is_said_to_be(batcher: Batcher, gate: Gate, store: Store) -> None:
+def test_a_store_that_stays_away_is_said_to_be(hasty: Batcher, gate: Gate, store: Store) -> None:
     gate.open.set()
     gate.errors = [locked() for _ in range(50)]
-    with pytest.raises(StoreUnavailable):
-        asyncio.run(batcher.submit([event("a")], 100))
+    with pytest.raises(StoreUnavailable, match="could not take them in time"):
+        asyncio.run(hasty.submit([event("a")], 100))
     gate.errors.clear()
-    assert asyncio.run(batcher.submit([event("a")], 100)) == [True]
+    assert asyncio.run(hasty.submit([event("a")], 100)) == [True]
     assert stored_and_counted(store) == (1, 1)
+
+
+def test_a_request_that_waits_behind_a_commit_that_hangs_is_answered_in_time_and_never_stored(
+    hasty: Batcher, gate: Gate, observed: Observed, store: Store
+) -> None:
+    async def scenario() -> None:
+        first = asyncio.create_task(hasty.submit([event("under way")], 100))
+        await asyncio.to_thread(gate.reached.wait, 5)
+        behind = asyncio.gather(
+            *(hasty.submit([event(name), event(f"{name}2")], 100) for name in ("a", "b")), return_exceptions=True
+        )
+        async with asyncio.timeout(HASTE + 5):
+            errors = await behind
+        assert [str(each) for each in errors] == [NOT_STORED] * 2
+        assert all(isinstance(each, StoreUnavailable) and each.retry_after for each in errors)
+        # The commit that hangs is answered too, and what they took in the queue is free again.
+        with pytest.raises(StoreUnavailable, match="may be stored or not"):
+            await first
+        assert observed.depths[-1] == 1
+        gate.open.set()
+        assert await hasty.submit([event("under way"), event("other")], 100) == [False, True]
+
+    asyncio.run(scenario())
+    assert stored_and_counted(store) == (2, 2)
+
+
+def test_a_store_that_comes_back_takes_only_those_who_still_wait(gate: Gate, observed: Observed, store: Store) -> None:
+    """They were given to the store together, and one has been answered since."""
+    give_up = 2.0
+
+    async def scenario(batcher: Batcher) -> None:
+        blocker = asyncio.create_task(batcher.submit([event("blocker")], 1))
+        await asyncio.to_thread(gate.reached.wait, 5)
+        early = asyncio.create_task(batcher.submit([event("early")], 1))
+        await asyncio.sleep(0.7 * give_up)
+        patient = asyncio.create_task(batcher.submit([event("patient")], 1))
+        await asyncio.sleep(0)
+        # The next commit is of both, and fails when the first of them has been answered.
+        gate.hold_errors_for = 2
+        gate.errors = [locked()]
+        gate.before_error.clear()
+        gate.open.set()
+        assert await blocker == [True]
+        with pytest.raises(StoreUnavailable, match="may be stored or not"):
+            await early
+        gate.before_error.set()
+        assert await patient == [True]
+        assert await batcher.submit([event("early")], 1) == [True]
+
+    with running(gate, observed, give_up_seconds=give_up) as batcher:
+        asyncio.run(scenario(batcher))
+    assert stored_and_counted(store) == (3, 3)
+
+
+def test_what_is_left_of_a_large_request_is_not_stored_once_it_was_answered(
+    hasty: Batcher, gate: Gate, store: Store
+) -> None:
+    events = [event(str(index)) for index in range(2 * MAX_EVENTS_PER_COMMIT)]
+
+    async def scenario() -> None:
+        with pytest.raises(StoreUnavailable, match="may be stored or not"):
+            await hasty.submit(events, 1)
+        gate.open.set()
+        deadline = asyncio.get_running_loop().time() + 10
+        while stored_and_counted(store) == (0, 0):
+            assert asyncio.get_running_loop().time() < deadline
+            await asyncio.sleep(0.02)
+        # The writer is free, and has not gone on with it.
+        assert await hasty.submit([event("next")], 1) == [True]
+        assert stored_and_counted(store) == (MAX_EVENTS_PER_COMMIT + 1, MAX_EVENTS_PER_COMMIT + 1)
+
+    asyncio.run(scenario())
 
 
 def test_an_event_that_the_store_refuses_fails_only_its_own_request(batcher: Batcher, gate: Gate, store: Store) -> None:

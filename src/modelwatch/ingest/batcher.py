@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import threading
 import time
-from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Protocol
 
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
-from modelwatch.errors import InvalidInput, ProtectionUnavailable, QueueFull, StoreUnavailable
+from modelwatch.errors import InvalidInput, ProtectionUnavailable, StoreUnavailable
 from modelwatch.events import GroundTruth, Prediction
+from modelwatch.ingest.queue import AGAIN, Answer, Job, JobQueue
 from modelwatch.storage import Committed, LabelStatus, Ledger
 
 MAX_EVENTS_PER_COMMIT = 2_000
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 1.0
-AGAIN = "Send the same again after the pause in Retry-After."
+RETRY_AFTER_SECONDS = 5
+NOT_STORED = f"The store could not take them in time, and they were not stored. {AGAIN}"
+COULD_NOT = f"The store could not take them in time. {AGAIN}"
+PERHAPS_STORED = f"The store has not answered in time: they may be stored or not. Sent again, they count once. {AGAIN}"
+
+Outcome = tuple[Job, Answer | Exception]
 
 log = logging.getLogger(__name__)
 
@@ -36,28 +41,11 @@ class IngestObserver(Protocol):
     def queue_depth(self, events: int) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """Which events were new (None: too old), and what became of each label."""
-
-    accepted: list[bool | None]
-    labels: list[LabelStatus]
-
-
-@dataclass(slots=True)
-class _Job:
-    events: Sequence[Prediction]
-    labels: Sequence[GroundTruth]
-    size: int
-    answer: asyncio.Future[_Answer]
-    loop: asyncio.AbstractEventLoop
-
-    def __len__(self) -> int:
-        return len(self.events) + len(self.labels)
-
-
 class Batcher:
-    """The bounded queue in front of the ledger, and the one thread that empties it."""
+    """The bounded queue in front of the ledger, and the one thread that empties it.
+
+    A request is answered within `give_up_seconds`, and no transaction is begun for it after that.
+    """
 
     def __init__(
         self,
@@ -71,15 +59,9 @@ class Batcher:
     ) -> None:
         self._ledger = ledger
         self._observer = observer
-        self._max_events = max_events
-        self._max_bytes = max_bytes
         self._linger = linger_seconds
         self._give_up = give_up_seconds
-        self._jobs: deque[_Job] = deque()
-        self._queued = 0
-        self._queued_bytes = 0
-        self._wake = threading.Condition()
-        self._closing = False
+        self._queue = JobQueue(max_events, max_bytes, observer.queue_depth)
         self._thread = threading.Thread(target=self._run, name="modelwatch-writer", daemon=True)
 
     def start(self) -> None:
@@ -92,17 +74,15 @@ class Batcher:
 
     def close(self) -> None:
         """Commits what is queued, answers it, and ends the thread."""
-        with self._wake:
-            self._closing = True
-            self._wake.notify()
+        self._queue.close()
         self._thread.join()
 
     async def submit(self, events: Sequence[Prediction], size: int) -> list[bool | None]:
         """Returns, once the events are durable, which of them were new; None: its day has expired, it was not taken.
 
         size: bytes of the body that they came in.
-        Raises QueueFull when they don't fit in the queue and StoreUnavailable when the store can't take them; in both
-        cases the same events may be sent again.
+        Raises QueueFull when they don't fit in the queue and StoreUnavailable when the store can't take them in time;
+        in both cases the same events may be sent again.
         """
         return (await self._submitted(events, (), size)).accepted
 
@@ -110,142 +90,131 @@ class Batcher:
         """Returns, once the labels are durable, what became of each. Raises as `submit`."""
         return (await self._submitted((), labels, size)).labels
 
-    async def _submitted(self, events: Sequence[Prediction], labels: Sequence[GroundTruth], size: int) -> _Answer:
+    async def _submitted(self, events: Sequence[Prediction], labels: Sequence[GroundTruth], size: int) -> Answer:
         loop = asyncio.get_running_loop()
-        job = _Job(events, labels, size, loop.create_future(), loop)
-        with self._wake:
-            if self._closing:
-                raise StoreUnavailable("The service is shutting down.", retry_after=5)
-            self._check_room(len(job), size)
-            self._jobs.append(job)
-            self._queued += len(job)
-            self._queued_bytes += size
-            if len(self._jobs) == 1:
-                self._wake.notify()
-        return await job.answer
+        job = Job(events, labels, size, time.monotonic() + self._give_up, loop.create_future(), loop)
+        self._queue.put(job)
+        timer = loop.call_later(self._give_up, self._expire, job)
+        try:
+            return await job.answer
+        finally:
+            timer.cancel()
 
-    def _check_room(self, events: int, size: int) -> None:
-        """An empty queue takes anything that the limits of a request let through."""
-        if not self._queued:
-            return
-        if self._queued + events > self._max_events:
-            raise QueueFull(
-                f"{self._queued} predictions and labels wait to be stored, and MAX_BUFFER_SIZE is {self._max_events}."
-                f" {AGAIN}"
-            )
-        if self._queued_bytes + size > self._max_bytes:
-            raise QueueFull(
-                f"{self._queued_bytes} bytes of predictions and labels wait to be stored, and MAX_BUFFER_BYTES is"
-                f" {self._max_bytes}. {AGAIN}"
-            )
+    def _expire(self, job: Job) -> None:
+        """Answers a request whose time is over. What still waits is never stored; a commit can't be called back."""
+        withdrawn = self._queue.withdraw(job)
+        if not job.answer.done():
+            job.answer.set_exception(_unavailable(NOT_STORED if withdrawn else PERHAPS_STORED))
 
     def _run(self) -> None:
-        while True:
-            with self._wake:
-                while not self._jobs and not self._closing:
-                    self._wake.wait()
-                if not self._jobs:
-                    return
-                closing = self._closing
-            if self._linger and not closing:
+        while self._queue.wait():
+            if self._linger and not self._queue.closing:
                 time.sleep(self._linger)
-            self._commit(self._take())
+            for outcomes in self._outcomes(self._queue.take(MAX_EVENTS_PER_COMMIT)):
+                self._queue.release([job for job, _ in outcomes])
+                _tell(outcomes)
 
-    def _take(self) -> list[_Job]:
-        with self._wake:
-            self._observer.queue_depth(self._queued)
-            jobs = [self._jobs.popleft()]
-            size = len(jobs[0])
-            while self._jobs and size + len(self._jobs[0]) <= MAX_EVENTS_PER_COMMIT:
-                job = self._jobs.popleft()
-                size += len(job)
-                jobs.append(job)
-            return jobs
-
-    def _commit(self, jobs: list[_Job]) -> None:
-        outcomes: list[tuple[_Job, _Answer | Exception]]
-        events = [event for job in jobs for event in job.events]
-        labels = [label for job in jobs for label in job.labels]
-        try:
-            answer = self._with_patience(events, labels)
-        except (DataError, IntegrityError, ProtectionUnavailable) as error:
-            outcomes = [(job, self._alone(job, error if len(jobs) == 1 else None)) for job in jobs]
-        except StoreUnavailable as error:
-            outcomes = [(job, error) for job in jobs]
-        except Exception as error:
-            log.exception("A batch of %d predictions and labels could not be committed", len(events) + len(labels))
-            outcomes = [(job, error) for job in jobs]
-        else:
-            accepted, statuses = iter(answer.accepted), iter(answer.labels)
-            outcomes = [
-                (job, _Answer(list(islice(accepted, len(job.events))), list(islice(statuses, len(job.labels)))))
-                for job in jobs
-            ]
-        with self._wake:
-            self._queued -= len(events) + len(labels)
-            self._queued_bytes -= sum(job.size for job in jobs)
-            self._observer.queue_depth(self._queued)
-        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Job, _Answer | Exception]]] = {}
-        for job, outcome in outcomes:
-            by_loop.setdefault(job.loop, []).append((job, outcome))
-        for loop, answers in by_loop.items():
+    def _outcomes(self, jobs: list[Job]) -> Iterator[list[Outcome]]:
+        """What becomes of jobs, as soon as it is known. The store is tried for as long as their clients wait."""
+        if len(jobs) == 1 and len(jobs[0]) > MAX_EVENTS_PER_COMMIT:
+            yield [(jobs[0], self._in_pieces(jobs[0]))]
+            return
+        pause, said = FIRST_PAUSE_SECONDS, NOT_STORED
+        while True:
+            late, jobs = _sorted_out(jobs, time.monotonic())
+            if late:
+                yield [(job, _unavailable(said)) for job in late]
+            if not jobs:
+                return
             try:
-                loop.call_soon_threadsafe(_answer, answers)
-            except RuntimeError:
-                log.warning("%d requests were stored after their event loop had closed", len(answers))
-
-    def _alone(self, job: _Job, failed: Exception | None) -> _Answer | Exception:
-        """Commits one request by itself, so that an event that the store refuses fails nobody else's."""
-        if failed is None:
-            try:
-                return self._with_patience(job.events, job.labels)
-            except (DataError, IntegrityError) as error:
-                failed = error
-            except (StoreUnavailable, ProtectionUnavailable) as error:
-                return error
+                outcomes = self._together(jobs)
+            except (DataError, IntegrityError, ProtectionUnavailable) as error:
+                if len(jobs) == 1:
+                    yield [(jobs[0], _refusal(jobs[0], error))]
+                    return
+                # What the store refuses fails nobody else's request.
+                for job in jobs:
+                    yield from self._outcomes([job])
+                return
+            except SQLAlchemyError as error:
+                # Whether the last one was stored may be unknown.
+                said = COULD_NOT
+                late, jobs = _sorted_out(jobs, math.inf if self._queue.closing else time.monotonic() + pause)
+                if late:
+                    yield [(job, _unavailable(said)) for job in late]
+                if jobs:
+                    log.warning("Commit failed, trying again in %.2f s: %s", pause, str(error).splitlines()[0])
+                    time.sleep(pause)
+                    pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
             except Exception as error:
-                log.exception("A request of %d predictions and labels could not be committed", len(job))
-                return error
-        if isinstance(failed, ProtectionUnavailable):
-            return failed
-        log.error("The store refused a request of %d predictions and labels: %s", len(job), type(failed).__name__)
-        return InvalidInput(f"The store refused these values: {type(failed).__name__}.")
+                if not isinstance(error, StoreUnavailable):
+                    log.exception("A batch of %d predictions and labels could not be committed", sum(map(len, jobs)))
+                yield [(job, error) for job in jobs]
+                return
+            else:
+                yield outcomes
+                return
 
-    def _with_patience(self, events: Sequence[Prediction], labels: Sequence[GroundTruth]) -> _Answer:
-        """Commits in pieces, trying again while the store is away, for as long as a client would wait."""
-        if len(events) + len(labels) <= MAX_EVENTS_PER_COMMIT:
-            return self._piece(events, labels)
-        answer = _Answer([], [])
-        for start in range(0, max(len(events), len(labels)), MAX_EVENTS_PER_COMMIT):
-            end = start + MAX_EVENTS_PER_COMMIT
-            piece = self._piece(events[start:end], labels[start:end])
-            answer.accepted.extend(piece.accepted)
-            answer.labels.extend(piece.labels)
+    def _in_pieces(self, job: Job) -> Answer | Exception:
+        """The outcome of a job that is too large for one commit. What was stored before a failure stays."""
+        answer = Answer([], [])
+        for start in range(0, max(len(job.events), len(job.labels)), MAX_EVENTS_PER_COMMIT):
+            part = slice(start, start + MAX_EVENTS_PER_COMMIT)
+            piece = Job(job.events[part], job.labels[part], 0, job.deadline, job.answer, job.loop)
+            [[(_, outcome)]] = self._outcomes([piece])
+            if isinstance(outcome, StoreUnavailable) and start:
+                return _unavailable(PERHAPS_STORED)
+            if isinstance(outcome, Exception):
+                return outcome
+            answer.accepted.extend(outcome.accepted)
+            answer.labels.extend(outcome.labels)
         return answer
 
-    def _piece(self, events: Sequence[Prediction], labels: Sequence[GroundTruth]) -> _Answer:
-        began = time.monotonic()
-        pause = FIRST_PAUSE_SECONDS
-        while True:
-            started = time.perf_counter()
-            try:
-                outcome = self._ledger.commit(events, labels)
-            except (DataError, IntegrityError):
-                raise
-            except SQLAlchemyError as error:
-                if self._closing or time.monotonic() - began + pause > self._give_up:
-                    raise StoreUnavailable("The store could not take them in time.", 5) from error
-                log.warning("Commit failed, trying again in %.2f s: %s", pause, str(error).splitlines()[0])
-                time.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-            else:
-                self._observer.committed(events, outcome, time.perf_counter() - started)
-                if labels:
-                    self._observer.labelled(labels, outcome.labels)
-                return _Answer(outcome.accepted, outcome.labels)
+    def _together(self, jobs: list[Job]) -> list[Outcome]:
+        """Stores what jobs bring in one transaction. Raises what the ledger raises."""
+        events = [event for job in jobs for event in job.events]
+        labels = [label for job in jobs for label in job.labels]
+        started = time.perf_counter()
+        committed = self._ledger.commit(events, labels)
+        self._observer.committed(events, committed, time.perf_counter() - started)
+        if labels:
+            self._observer.labelled(labels, committed.labels)
+        accepted, statuses = iter(committed.accepted), iter(committed.labels)
+        return [
+            (job, Answer(list(islice(accepted, len(job.events))), list(islice(statuses, len(job.labels)))))
+            for job in jobs
+        ]
 
 
-def _answer(answers: list[tuple[_Job, _Answer | Exception]]) -> None:
+def _sorted_out(jobs: list[Job], moment: float) -> tuple[list[Job], list[Job]]:
+    """Those whose deadline is over at a moment, and the others."""
+    return [job for job in jobs if job.deadline <= moment], [job for job in jobs if job.deadline > moment]
+
+
+def _unavailable(detail: str) -> StoreUnavailable:
+    return StoreUnavailable(detail, RETRY_AFTER_SECONDS)
+
+
+def _refusal(job: Job, error: Exception) -> Exception:
+    if isinstance(error, ProtectionUnavailable):
+        return error
+    log.error("The store refused a request of %d predictions and labels: %s", len(job), type(error).__name__)
+    return InvalidInput(f"The store refused these values: {type(error).__name__}.")
+
+
+def _tell(outcomes: list[Outcome]) -> None:
+    """Answers the requests, each in the event loop that it waits in."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[Outcome]] = {}
+    for job, outcome in outcomes:
+        by_loop.setdefault(job.loop, []).append((job, outcome))
+    for loop, answers in by_loop.items():
+        try:
+            loop.call_soon_threadsafe(_answer, answers)
+        except RuntimeError:
+            log.warning("%d requests were stored after their event loop had closed", len(answers))
+
+
+def _answer(answers: list[Outcome]) -> None:
     for job, outcome in answers:
         if job.answer.done():
             continue
