@@ -138,6 +138,38 @@ def test_several_labels_of_an_id_in_one_commit(store: Store) -> None:
     assert counted(store) == [[0, 0, 0], [0, 1, 0], [0, 0, 0]]
 
 
+def test_a_value_that_is_back_within_one_commit_was_corrected_and_counts_as_before(store: Store) -> None:
+    set_layout(store, BINARY)
+    ledger = open_ledger(store)
+    ledger.commit([event("a", probability=0.8)], [label("a", "yes")])
+    given = [label("a", "no", timestamp=NOON + 1), label("a", "yes", timestamp=NOON + 2)]
+    assert ledger.commit([], given).labels == ["corrected", "corrected"]
+    assert counted(store) == [[0, 0, 0], [0, 1, 0], [0, 0, 0]]
+    assert ledger.commit([], [label("a", "no", timestamp=NOON + 1)]).labels == ["duplicate"]
+
+
+def test_labels_of_several_models_in_one_commit_are_answered_in_their_order(store: Store) -> None:
+    for model in ("m", "n"):
+        set_layout(store, BINARY, model=model)
+    given = [label("a", "no"), label("a", "yes", model="n"), label("b"), label("a", "yes", timestamp=NOON + 1)]
+    outcome = open_ledger(store).commit([event("a", probability=0.8), event("a", model="n", probability=0.8)], given)
+    assert outcome.labels == ["accepted", "accepted", "waiting", "corrected"]
+    assert counted(store) == [[0, 0, 0], [0, 1, 0], [0, 0, 0]]
+    assert summed_outcomes(store, "n") == joined(store, [event("a", model="n", probability=0.8)], [given[1]], "n")
+
+
+@pytest.mark.parametrize(
+    "identity", ["007", 'a "quoted" \\ id', "{1,2}", "naïve 🦀", "NULL", "' OR 1=1 --", "\t\n\x1f"]
+)
+def test_an_id_is_any_text(store: Store, identity: str) -> None:
+    set_layout(store, BINARY)
+    ledger = open_ledger(store)
+    ledger.commit([event(identity, probability=0.8), event("7", probability=0.8)])
+    assert ledger.commit([], [label(identity, "no")]).labels == ["accepted"]
+    assert ledger.commit([], [label(identity, "yes", timestamp=NOON + 1)]).labels == ["corrected"]
+    assert counted(store) == [[0, 0, 0], [0, 1, 0], [0, 0, 0]]
+
+
 def test_a_label_is_about_every_prediction_of_its_id(store: Store) -> None:
     set_layout(store, BINARY)
     ledger = open_ledger(store)

@@ -33,7 +33,7 @@ def set_layout(store: Store, layout: OutcomeLayout, *, model: str = "m", version
         outcomes=OutcomeCounts.empty(layout),
         source="test",
         now=NOON,
-        new_id=lambda: f"outcome-{layout.id[:6]}-{version}-{generation(store, model)}-{next(number)}",
+        new_id=lambda: f"outcome-{model}-{layout.id[:6]}-{version}-{generation(store, model)}-{next(number)}",
     )
 
 

@@ -118,6 +118,16 @@ def category_name(value: Scalar) -> str | None:
     return str(number) if number.bit_length() <= MAX_DECIMAL_BITS else hex(number)
 
 
+def category_names(values: Sequence[Scalar]) -> list[str | None]:
+    """The `category_name` of each value.
+
+    >>> category_names(["a", 3.0, None])
+    ['a', '3', None]
+    """
+    # Most values are text, and a call takes longer than the question.
+    return [value if type(value) is str else category_name(value) for value in values]
+
+
 def categorical_binning(sample: Sequence[Scalar]) -> CategoricalBinning:
     """The cells of a reference sample; None, NaN, ±inf and what is no scalar are dropped first.
 

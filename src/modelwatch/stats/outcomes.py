@@ -16,7 +16,7 @@ from typing import ClassVar, Literal, NamedTuple
 import msgspec
 import numpy as np
 
-from modelwatch.stats.categorical import category_name
+from modelwatch.stats.categorical import category_name, category_names
 from modelwatch.stats.datatypes import is_finite_number, prediction_type
 from modelwatch.stats.delays import DelayCounts, DelayLayout, delay_cells
 from modelwatch.stats.errors import MalformedProfile
@@ -33,7 +33,7 @@ from modelwatch.stats.performance import (
     ScoreLayout,
 )
 from modelwatch.stats.performance.entries import Entries
-from modelwatch.stats.performance.mergeable import Layout, MergeableCounts, slices
+from modelwatch.stats.performance.mergeable import Floats, Layout, MergeableCounts, slices
 
 Task = Literal["binary", "multiclass", "regression"]
 ScoreOf = Literal["positive", "predicted"]
@@ -132,18 +132,19 @@ class OutcomeLayout:
             errors = RegressionCounts.entries(self.regression, predicted, truth)
             found.append(errors.moved(parts["regression"].place.start))
         if "confusion" in parts:
-            said, was = [outcome.prediction for outcome in outcomes], [outcome.truth for outcome in outcomes]
+            said = category_names([outcome.prediction for outcome in outcomes])
+            was = category_names([outcome.truth for outcome in outcomes])
+            probabilities = [outcome.probability for outcome in outcomes]
             pairs = ConfusionCounts.entries(self.confusion, said, was)
             found.append(pairs.moved(parts["confusion"].place.start))
-        if "scores" in parts:
-            scores = np.array([self.positive_score(item.prediction, item.probability) for item in outcomes])
-            positive = np.array([category_name(item.truth) == self.positive for item in outcomes], dtype=np.bool_)
-            found.append(ScoreCounts.entries(scores, positive).moved(parts["scores"].place.start))
-        if "confidence" in parts:
-            scores = np.array([confidence(item.prediction, item.probability) for item in outcomes])
-            right = [category_name(item.truth) == category_name(item.prediction) for item in outcomes]
-            entries = ScoreCounts.entries(scores, np.array(right, dtype=np.bool_))
-            found.append(entries.moved(parts["confidence"].place.start))
+            if "scores" in parts:
+                scores = self._positive_scores(said, probabilities)
+                positive = np.array([name == self.positive for name in was], dtype=np.bool_)
+                found.append(ScoreCounts.entries(scores, positive).moved(parts["scores"].place.start))
+            if "confidence" in parts:
+                scores = np.array([confidence(*each) for each in zip(said, probabilities, strict=True)])
+                right = np.array([true == name for true, name in zip(was, said, strict=True)], dtype=np.bool_)
+                found.append(ScoreCounts.entries(scores, right).moved(parts["confidence"].place.start))
         if "class_scores" in parts:
             layout = ClassScoreLayout(self.classes)
             given = np.array([self._class_probabilities(item.probability) for item in outcomes])
@@ -168,6 +169,18 @@ class OutcomeLayout:
         if name not in self.classes:
             return float("nan")
         return probability if name == self.positive else 1.0 - probability
+
+    def _positive_scores(self, predictions: Sequence[Scalar], probabilities: Sequence[Probability]) -> Floats:
+        if self.score_of != "positive":
+            return np.array([self.positive_score(*each) for each in zip(predictions, probabilities, strict=True)])
+        # What such a number is about needs no call to be told.
+        return np.array(
+            [
+                probability if type(probability) is float else self.positive_score(prediction, probability)
+                for prediction, probability in zip(predictions, probabilities, strict=True)
+            ],
+            dtype=np.float64,
+        )
 
     def _class_probabilities(self, probability: Probability) -> list[float]:
         """By class; a class that is not named has none. NaN for a row without a map."""

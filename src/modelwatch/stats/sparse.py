@@ -15,6 +15,7 @@ WORTH_COMPRESSING = 8_192
 COMPRESSED = 0x80
 HEADER = 6
 AMOUNTS = ("<i1", "<i2", "<i4", "<i8")
+LARGEST = tuple(int(np.iinfo(name).max) for name in AMOUNTS)
 
 
 def encode_sparse(vector: NDArray[np.int64]) -> bytes:
@@ -26,7 +27,7 @@ def encode_sparse(vector: NDArray[np.int64]) -> bytes:
     places = np.flatnonzero(vector)
     amounts = vector[places]
     largest = int(np.abs(amounts).max()) if len(amounts) else 0
-    width = next(code for code, name in enumerate(AMOUNTS) if largest <= np.iinfo(name).max)
+    width = next(code for code, most in enumerate(LARGEST) if largest <= most)
     body = places.astype("<u4").tobytes() + amounts.astype(AMOUNTS[width]).tobytes()
     deflated = zlib.compress(body, level=1) if len(body) > WORTH_COMPRESSING else body
     if len(deflated) < len(body):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from modelwatch.events import Prediction
-from modelwatch.storage.labels import Contribution
+from modelwatch.storage.contributions import Contribution
 from modelwatch.storage.layouts import Counts, Layout, ModelLayouts
 from modelwatch.storage.protection import Protection
 from modelwatch.storage.rows import Segments
@@ -87,20 +87,29 @@ def outcomes_counted(contributions: Iterable[Contribution], now: int) -> dict[Sl
         label_times = np.array([member.label_ts for member in members], dtype=np.int64)
         # Once for all of them together, then once for each segment feature.
         for place in range(-1, max(len(member.segments) for member in members)):
-            chosen = [
-                (row, member.key if place < 0 else member.key._replace(segment=member.segments[place]))
-                for row, member in enumerate(members)
-                if place < len(member.segments)
-            ]
-            keys = {key: number for number, key in enumerate(dict.fromkeys(key for _, key in chosen))}
-            groups = np.full(len(members), len(keys), dtype=np.intp)
-            groups[[row for row, _ in chosen]] = [keys[key] for _, key in chosen]
-            newest = np.zeros(len(keys) + 1, dtype=np.int64)
+            keys = [member.key for member in members] if place < 0 else _segment_keys(members, place)
+            numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+            groups = np.array([numbers[key] for key in keys], dtype=np.intp)
+            newest = np.zeros(len(numbers), dtype=np.int64)
             np.maximum.at(newest, groups, label_times)
-            sums = entries.sums(groups, len(keys) + 1, layout.size)
-            for (key, number), counts in zip(keys.items(), sums, strict=False):
-                slots[key] = OutcomeSlot(counts, int(newest[number]), now)
+            sums = entries.sums(groups, len(numbers), layout.size)
+            for (key, latest), counts in zip(zip(numbers, newest.tolist(), strict=True), sums, strict=True):
+                if key is not None:
+                    slots[key] = OutcomeSlot(counts, latest, now)
     return slots
+
+
+def _segment_keys(members: Sequence[Contribution], place: int) -> list[SlotKey | None]:
+    """Of each the key of its segment at a place; None for one that has none there."""
+    known: dict[tuple[SlotKey, str], SlotKey] = {}
+    keys: list[SlotKey | None] = []
+    for member in members:
+        if place >= len(member.segments):
+            keys.append(None)
+            continue
+        pair = (member.key, member.segments[place])
+        keys.append(known.get(pair) or known.setdefault(pair, member.key._replace(segment=pair[1])))
+    return keys
 
 
 def grown(before: Mapping[SlotKey, S], added: Mapping[SlotKey, S]) -> dict[SlotKey, S]:

@@ -21,16 +21,10 @@ from modelwatch.errors import Conflict, ProtectionUnavailable, StoreUnavailable,
 from modelwatch.storage import tables
 from modelwatch.storage.audit import AuditEntry, append_audit
 from modelwatch.storage.compaction import add_to_folded
+from modelwatch.storage.contributions import COUNTED, Contributions, counted_of, stored_segments
 from modelwatch.storage.counting import outcomes_counted
 from modelwatch.storage.engine import Store
-from modelwatch.storage.labels import (
-    COUNTED,
-    LabelTimes,
-    contribution,
-    counted_of,
-    has_stale_outcomes,
-    stored_segments,
-)
+from modelwatch.storage.labels import has_stale_outcomes
 from modelwatch.storage.layouts import Layout, ModelLayouts, Subject, read_layouts
 from modelwatch.storage.profiles import SECONDS_PER_DAY
 from modelwatch.storage.protection import Protection, StoredPrediction
@@ -124,14 +118,9 @@ def _erase(
             slots[own] = slots[own] + slot if own in slots else slot
     add_to_folded(connection, store, slots, PROFILES)
     if label is not None:
+        truth, parts = decode_scalar(label.value), Contributions(model, layouts)
         taken = [
-            contribution(
-                counted_of(model, row, layouts),
-                decode_scalar(label.value),
-                LabelTimes(label.first_ts, label.ts),
-                {model: layouts},
-                -1,
-            )
+            parts.of(counted_of(row, layouts), truth, label.first_ts, label.ts, -1)
             for row in chosen
             # What was counted in an older layout, and can't be carried over since the day has expired, is in no answer.
             if row.day not in stale_outcomes or max(row.generation, label.generation) >= layouts.outcome_generation

@@ -11,44 +11,33 @@ The caller keeps other transactions that touch the model's predictions or labels
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, ScalarSelect, case, select, update
+from sqlalchemy import Connection, ScalarSelect, bindparam, select, update
 
-from modelwatch.events import GroundTruth, Prediction, Scalar
-from modelwatch.stats import Outcome, OutcomeLayout, Probability
+from modelwatch.events import GroundTruth, Prediction
 from modelwatch.storage import tables
-from modelwatch.storage.layouts import ModelLayouts
-from modelwatch.storage.many_rows import ManyRows
-from modelwatch.storage.profiles import SECONDS_PER_DAY
-from modelwatch.storage.rows import (
-    Segments,
-    day_of,
-    decode_probability,
-    decode_scalar,
-    decode_segments,
-    encode_scalar,
-    segments_of,
+from modelwatch.storage.contributions import (
+    COUNTED,
+    Contribution,
+    Contributions,
+    Counted,
+    counted_event,
+    counted_of,
+    segment_columns,
 )
-from modelwatch.storage.slots import SlotKey, window_start
+from modelwatch.storage.engine import Store
+from modelwatch.storage.layouts import ModelLayouts
+from modelwatch.storage.many_rows import RowsById, WholeRows
+from modelwatch.storage.profiles import SECONDS_PER_DAY
+from modelwatch.storage.rows import day_of, decode_scalar, encode_scalar
 
 LabelStatus = Literal["accepted", "corrected", "duplicate", "waiting", "expired"]
 
-IDS_PER_QUERY = 500
 
-
-class Id(NamedTuple):
-    """What a label names."""
-
-    model: str
-    prediction_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(NamedTuple):
     """What holds for an id. value: as JSON. waiting: whether no prediction of the id has come yet."""
 
     value: str
@@ -63,41 +52,10 @@ class Known:
         return self.value == other.value and self.first_ts == other.first_ts
 
 
-class Counted(NamedTuple):
-    """A prediction as far as its outcome is concerned. generation: in which it was stored. segments: that it is in."""
-
-    id: Id
-    version: str
-    environment: str
-    ts: int
-    generation: int
-    prediction: Scalar
-    probability: Probability
-    segments: Segments = ()
-
-
-COUNTED = tuple(
-    tables.prediction.c[name]
-    for name in ("prediction_id", "version", "environment", "ts", "generation", "prediction", "probability")
+KNOWN = tuple(
+    tables.label.c[name]
+    for name in ("prediction_id", "value", "ts", "first_ts", "arrived_at", "generation", "applied_at")
 )
-
-
-class LabelTimes(NamedTuple):
-    """When the truth became known first, and when the value that holds did; in microseconds."""
-
-    first: int
-    latest: int
-
-
-class Contribution(NamedTuple):
-    """One labelled prediction more (sign 1) or less (-1) in a window."""
-
-    key: SlotKey
-    layout: OutcomeLayout
-    outcome: Outcome
-    sign: int
-    label_ts: int
-    segments: Segments = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +64,25 @@ class Applied:
 
     statuses: list[LabelStatus]
     contributions: list[Contribution]
+
+
+class LabelStatements:
+    """The statements that labels need, built once."""
+
+    def __init__(self, store: Store) -> None:
+        self.known = RowsById(store, tables.label, KNOWN)
+        self._predictions = RowsById(store, tables.prediction, COUNTED)
+        segments = segment_columns(bindparam("since"))
+        self._segmented = RowsById(store, tables.prediction, (*COUNTED, *segments))
+        self.save = WholeRows(store, tables.label)
+
+    def predictions(
+        self, connection: Connection, model: str, ids: Sequence[str], layouts: ModelLayouts
+    ) -> Sequence[Any]:
+        """Rows for `counted_of`."""
+        if not layouts.segmentation:
+            return self._predictions.read(connection, model, ids)
+        return self._segmented.read(connection, model, ids, since=layouts.segment_generation)
 
 
 def labels_within(events: Iterable[Prediction]) -> list[GroundTruth]:
@@ -119,7 +96,7 @@ def labels_within(events: Iterable[Prediction]) -> list[GroundTruth]:
 
 def apply_labels(
     connection: Connection,
-    upsert: ManyRows,
+    statements: LabelStatements,
     given: Sequence[GroundTruth],
     fresh: Sequence[Prediction],
     layouts: Mapping[str, ModelLayouts],
@@ -131,106 +108,172 @@ def apply_labels(
 
     given: the labels of this transaction. fresh: the predictions that it has just stored. labelled: the models that had
     labels before it. expired_before: by model, the day before which its predictions have expired; an older label that
-    has no prediction is not kept. upsert: of `store.upsert` of the label table.
+    has no prediction is not kept.
     """
-    of_fresh = [Id(event.model_name, event.prediction_id) for event in fresh if event.model_name in labelled]
-    before = _known(connection, {*(Id(label.model_name, label.prediction_id) for label in given), *of_fresh})
-    after, kinds = _merged(given, before, now)
-    recounted = {
-        identity
-        for identity, state in after.items()
-        if (old := before.get(identity)) is None or not old.counts_as(state)
-    }
-    stored = list(_predictions(connection, recounted, layouts))
-    new = {(day_of(event.timestamp), event.model_name, event.prediction_id) for event in fresh}
-    stale = _Stale(connection, layouts)
-    contributions = []
-    for prediction in stored:
-        identity, state = prediction.id, after[prediction.id]
-        old = before.get(identity)
-        was_counted = old is not None and (day_of(prediction.ts), *identity) not in new
-        if was_counted and old is not None and not stale.holds(prediction, old):
-            contributions.append(_contribution(prediction, old, layouts, -1))
-        contributions.append(_contribution(prediction, state, layouts, 1))
-    joined = [
-        counted for event in fresh if (counted := _counted(event, layouts)).id in after and counted.id not in recounted
-    ]
-    contributions += [_contribution(prediction, after[prediction.id], layouts, 1) for prediction in joined]
-    matched = {prediction.id for prediction in (*stored, *joined)}
-    expired = {
-        identity
-        for identity, state in after.items()
-        if identity not in matched and state.waiting and day_of(state.ts) < expired_before[identity.model]
-    } - before.keys()
-    kept = {identity: state for identity, state in after.items() if identity not in expired}
-    _save(connection, upsert, before, kept, recounted, matched, layouts, now)
-    _count_expired(connection, expired)
-    stale.note_changes()
-    statuses: list[LabelStatus] = [
-        "expired" if identity in expired else "waiting" if kind != "duplicate" and identity not in matched else kind
-        for identity, kind in kinds
-    ]
-    return Applied(statuses, contributions)
+    places: dict[str, list[int]] = {}
+    for place, label in enumerate(given):
+        places.setdefault(label.model_name, []).append(place)
+    stored: dict[str, list[Prediction]] = {}
+    for event in fresh:
+        if event.model_name in labelled or event.model_name in places:
+            stored.setdefault(event.model_name, []).append(event)
+    applied = Applied(["accepted"] * len(given), [])
+    for model in sorted(places.keys() | stored.keys()):
+        mine = places.get(model, [])
+        of_model = _OfModel(connection, statements, model, layouts[model], expired_before[model], now)
+        statuses = of_model.apply([given[place] for place in mine], stored.get(model, []), applied.contributions)
+        for place, status in zip(mine, statuses, strict=True):
+            applied.statuses[place] = status
+    return applied
 
 
-def _count_expired(connection: Connection, expired: Iterable[Id]) -> None:
-    table = tables.model
-    for model, number in sorted(Counter(identity.model for identity in expired).items()):
-        more = table.c.expired_labels + number
-        connection.execute(update(table).where(table.c.name == model).values(expired_labels=more))
+class _OfModel:
+    """The labels of one model in one transaction."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        statements: LabelStatements,
+        model: str,
+        layouts: ModelLayouts,
+        expired_before: int,
+        now: int,
+    ) -> None:
+        self._connection = connection
+        self._statements = statements
+        self._model = model
+        self._layouts = layouts
+        self._expired_before = expired_before
+        self._now = now
+
+    def apply(
+        self, given: Sequence[GroundTruth], fresh: Sequence[Prediction], contributions: list[Contribution]
+    ) -> list[LabelStatus]:
+        """Stores what the labels change, appends what that adds to the counts, and says what became of each label."""
+        ids = {label.prediction_id for label in given}.union(event.prediction_id for event in fresh)
+        before = self._known(sorted(ids))
+        after, kinds = _merged(given, before, self._now)
+        recounted = {
+            identity
+            for identity, state in after.items()
+            if (old := before.get(identity)) is not state and (old is None or not old.counts_as(state))
+        }
+        matched = self._count(recounted, before, after, fresh, contributions)
+        expired = {
+            identity
+            for identity in recounted - matched
+            if identity not in before and day_of(after[identity].ts) < self._expired_before
+        }
+        for identity in expired:
+            del after[identity]
+        self._save(before, after, recounted, matched)
+        self._count_expired(len(expired))
+        return [
+            "expired"
+            if identity in expired
+            else "waiting"
+            if kind != "duplicate" and identity not in matched and (identity in recounted or after[identity].waiting)
+            else kind
+            for identity, kind in zip((label.prediction_id for label in given), kinds, strict=True)
+        ]
+
+    def _known(self, ids: Sequence[str]) -> dict[str, Known]:
+        known = {}
+        for row in self._statements.known.read(self._connection, self._model, ids):
+            identity, value, ts, first_ts, arrived_at, generation, applied_at = row
+            known[identity] = Known(value, ts, first_ts, arrived_at, generation, applied_at is None)
+        return known
+
+    def _count(
+        self,
+        recounted: set[str],
+        before: Mapping[str, Known],
+        after: Mapping[str, Known],
+        fresh: Sequence[Prediction],
+        contributions: list[Contribution],
+    ) -> set[str]:
+        """Appends what is to be added to the counts and taken back; returns the ids that have a prediction."""
+        layouts, parts = self._layouts, Contributions(self._model, self._layouts)
+        stale = _Stale(self._connection, self._model, layouts)
+        new = {(day_of(event.timestamp), event.prediction_id) for event in fresh}
+        matched = set()
+        for row in self._statements.predictions(self._connection, self._model, sorted(recounted), layouts):
+            prediction = counted_of(row, layouts)
+            identity = prediction.prediction_id
+            old, state = before.get(identity), after[identity]
+            was_counted = old is not None and (day_of(prediction.ts), identity) not in new
+            if was_counted and old is not None and not stale.holds(prediction, old):
+                contributions.append(parts.of(prediction, decode_scalar(old.value), old.first_ts, old.ts, -1))
+            contributions.append(parts.of(prediction, decode_scalar(state.value), state.first_ts, state.ts))
+            matched.add(identity)
+        for event in fresh:
+            identity = event.prediction_id
+            if identity in after and identity not in recounted:
+                state = after[identity]
+                prediction = counted_event(event, layouts)
+                contributions.append(parts.of(prediction, decode_scalar(state.value), state.first_ts, state.ts))
+                matched.add(identity)
+        stale.note_changes()
+        return matched
+
+    def _save(
+        self, before: Mapping[str, Known], after: Mapping[str, Known], recounted: set[str], matched: set[str]
+    ) -> None:
+        model, now, generation = self._model, self._now, self._layouts.generation
+        rows = []
+        for identity, state in after.items():
+            joined = identity in matched
+            if state == before.get(identity) and not (joined and state.waiting):
+                continue
+            rows.append(
+                (
+                    model,
+                    identity,
+                    state.value,
+                    state.ts,
+                    state.arrived_at,
+                    None if state.waiting and not joined else now,
+                    state.first_ts,
+                    generation if identity in recounted else state.generation,
+                )
+            )
+        rows.sort(key=_by_id)
+        self._statements.save.run(self._connection, rows)
+
+    def _count_expired(self, number: int) -> None:
+        if number:
+            table = tables.model
+            more = table.c.expired_labels + number
+            self._connection.execute(update(table).where(table.c.name == self._model).values(expired_labels=more))
+
+
+def _by_id(row: tuple[Any, ...]) -> str:
+    identity: str = row[1]
+    return identity
 
 
 def _merged(
-    given: Sequence[GroundTruth], before: Mapping[Id, Known], now: int
-) -> tuple[dict[Id, Known], list[tuple[Id, LabelStatus]]]:
+    given: Sequence[GroundTruth], before: Mapping[str, Known], now: int
+) -> tuple[dict[str, Known], list[LabelStatus]]:
+    """What holds after these labels, and what each of them was."""
     after, kinds = dict(before), []
     for label in given:
-        identity = Id(label.model_name, label.prediction_id)
+        identity, at = label.prediction_id, label.timestamp
         value, known = encode_scalar(label.value), after.get(identity)
         kind: LabelStatus = "accepted"
         if known is None:
-            after[identity] = Known(value, label.timestamp, label.timestamp, now, 0, True)
+            after[identity] = Known(value, at, at, now, 0, True)
         else:
-            wins = (label.timestamp, value) > (known.ts, known.value)
+            wins = (at, value) > (known.ts, known.value)
             kind = "corrected" if wins and value != known.value else "duplicate"
-            after[identity] = replace(
-                known,
-                value=value if wins else known.value,
-                ts=max(known.ts, label.timestamp),
-                first_ts=min(known.first_ts, label.timestamp),
-            )
-        kinds.append((identity, kind))
+            if wins or at < known.first_ts:
+                after[identity] = known._replace(
+                    value=value if wins else known.value,
+                    ts=max(known.ts, at),
+                    first_ts=min(known.first_ts, at),
+                )
+        kinds.append(kind)
     return after, kinds
-
-
-def _save(
-    connection: Connection,
-    upsert: ManyRows,
-    before: Mapping[Id, Known],
-    after: Mapping[Id, Known],
-    recounted: set[Id],
-    matched: set[Id],
-    layouts: Mapping[str, ModelLayouts],
-    now: int,
-) -> None:
-    rows = []
-    for identity, state in sorted(after.items()):
-        waiting = state.waiting and identity not in matched
-        if state == before.get(identity) and waiting == state.waiting:
-            continue
-        rows.append(
-            {
-                "model": identity.model,
-                "prediction_id": identity.prediction_id,
-                "value": state.value,
-                "ts": state.ts,
-                "first_ts": state.first_ts,
-                "arrived_at": state.arrived_at,
-                "applied_at": None if waiting else now,
-                "generation": layouts[identity.model].generation if identity in recounted else state.generation,
-            }
-        )
-    upsert.run(connection, rows)
 
 
 class _Stale:
@@ -240,30 +283,25 @@ class _Stale:
     that has expired nobody does, and what the older generation counted stays there.
     """
 
-    def __init__(self, connection: Connection, layouts: Mapping[str, ModelLayouts]) -> None:
+    def __init__(self, connection: Connection, model: str, layouts: ModelLayouts) -> None:
         self._connection = connection
-        self._layouts = layouts
-        self._days: dict[tuple[str, int], bool] = {}
-        self._models: set[str] = set()
+        self._model = model
+        self._since = layouts.outcome_generation
+        self._days: dict[int, bool] = {}
 
     def holds(self, prediction: Counted, known: Known) -> bool:
-        model = prediction.id.model
-        since = self._layouts[model].outcome_generation
-        if max(prediction.generation, known.generation) >= since:
+        if max(prediction.generation, known.generation) >= self._since:
             return False
-        day = (model, day_of(prediction.ts))
+        day = day_of(prediction.ts)
         if day not in self._days:
-            self._days[day] = has_stale_outcomes(self._connection, *day, since)
-        if self._days[day]:
-            self._models.add(model)
+            self._days[day] = has_stale_outcomes(self._connection, self._model, day, self._since)
         return self._days[day]
 
     def note_changes(self) -> None:
-        table = tables.model
-        for model in sorted(self._models):
-            self._connection.execute(
-                update(table).where(table.c.name == model).values(label_changes=table.c.label_changes + 1)
-            )
+        if any(self._days.values()):
+            table = tables.model
+            changes = table.c.label_changes + 1
+            self._connection.execute(update(table).where(table.c.name == self._model).values(label_changes=changes))
 
 
 def expired_before(model: str) -> ScalarSelect[int]:
@@ -286,109 +324,3 @@ def has_stale_outcomes(connection: Connection, model: str, day: int, since: int)
         .limit(1)
     )
     return found.first() is not None
-
-
-def _known(connection: Connection, ids: Iterable[Id]) -> dict[Id, Known]:
-    table = tables.label
-    found = {}
-    for model, some in _by_model(ids):
-        rows = connection.execute(select(table).where(table.c.model == model, table.c.prediction_id.in_(some)))
-        for row in rows:
-            found[Id(model, row.prediction_id)] = Known(
-                row.value, row.ts, row.first_ts, row.arrived_at, row.generation, row.applied_at is None
-            )
-    return found
-
-
-def _predictions(connection: Connection, ids: Iterable[Id], layouts: Mapping[str, ModelLayouts]) -> Iterator[Counted]:
-    table = tables.prediction
-    for model, some in _by_model(ids):
-        columns = segment_columns(layouts[model])
-        rows = connection.execute(
-            select(*COUNTED, *columns).where(table.c.model == model, table.c.prediction_id.in_(some))
-        )
-        yield from (counted_of(model, row, layouts[model]) for row in rows)
-
-
-def _by_model(ids: Iterable[Id]) -> Iterator[tuple[str, list[str]]]:
-    models: dict[str, list[str]] = {}
-    for identity in sorted(ids):
-        models.setdefault(identity.model, []).append(identity.prediction_id)
-    for model, named in models.items():
-        for start in range(0, len(named), IDS_PER_QUERY):
-            yield model, named[start : start + IDS_PER_QUERY]
-
-
-def _counted(event: Prediction, layouts: Mapping[str, ModelLayouts]) -> Counted:
-    return Counted(
-        Id(event.model_name, event.prediction_id),
-        event.model_version,
-        event.environment,
-        event.timestamp,
-        layouts[event.model_name].generation,
-        event.prediction,
-        event.probability,
-        layouts[event.model_name].segmentation.of(event.features),
-    )
-
-
-def counted_of(model: str, row: Any, layouts: ModelLayouts | None = None) -> Counted:
-    """The prediction of a row with the columns of `COUNTED`.
-
-    layouts: those whose `segment_columns` it has too; None: its segments are left out.
-    """
-    identity, version, environment, ts, generation, prediction, probability = row[: len(COUNTED)]
-    return Counted(
-        Id(model, identity),
-        version,
-        environment,
-        ts,
-        generation,
-        decode_scalar(prediction),
-        None if probability is None else decode_probability(probability),
-        () if layouts is None else stored_segments(row, layouts),
-    )
-
-
-def segment_columns(layouts: ModelLayouts) -> tuple[ColumnElement[Any], ...]:
-    """What tells the segments of a stored prediction; the features only where the row was stored with others."""
-    if not layouts.segmentation:
-        return ()
-    table = tables.prediction
-    older = table.c.generation < layouts.segment_generation
-    return (
-        table.c.segments,
-        case((older, table.c.features)).label("features"),
-        case((older, table.c.protected)).label("protected"),
-    )
-
-
-def stored_segments(row: Any, layouts: ModelLayouts) -> Segments:
-    """The present segments of a stored prediction, by a row with its generation and the `segment_columns`."""
-    if not layouts.segmentation:
-        return ()
-    if row.generation < layouts.segment_generation:
-        return segments_of(row, layouts.segmentation)
-    return () if row.segments is None else decode_segments(row.segments)
-
-
-def contribution(
-    prediction: Counted, truth: Scalar, times: LabelTimes, layouts: Mapping[str, ModelLayouts], sign: int = 1
-) -> Contribution:
-    """What a prediction with this truth adds to its window (sign 1), or takes back (-1)."""
-    of_model = layouts[prediction.id.model]
-    key = SlotKey(
-        prediction.id.model,
-        of_model.outcome_generation,
-        prediction.version,
-        prediction.environment,
-        window_start(prediction.ts),
-    )
-    delay = max(0, times.first - prediction.ts) / 1_000_000
-    outcome = Outcome(prediction.prediction, prediction.probability, truth, delay)
-    return Contribution(key, of_model.of(prediction.version).outcome, outcome, sign, times.latest, prediction.segments)
-
-
-def _contribution(prediction: Counted, known: Known, layouts: Mapping[str, ModelLayouts], sign: int) -> Contribution:
-    times = LabelTimes(known.first_ts, known.ts)
-    return contribution(prediction, decode_scalar(known.value), times, layouts, sign)

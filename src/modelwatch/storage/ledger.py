@@ -20,7 +20,7 @@ from modelwatch.privacy import Policy
 from modelwatch.storage import tables
 from modelwatch.storage.counting import Increment, counted, grown, outcomes_counted, segments_counted, slots_of
 from modelwatch.storage.engine import Store
-from modelwatch.storage.labels import LabelStatus, apply_labels, labels_within
+from modelwatch.storage.labels import LabelStatements, LabelStatus, apply_labels, labels_within
 from modelwatch.storage.layouts import NO_LAYOUTS, ModelLayouts, read_layouts
 from modelwatch.storage.many_rows import ManyRows, NewRows
 from modelwatch.storage.rows import NO_FEATURES, Segments, day_of, to_row
@@ -93,7 +93,7 @@ class _Statements:
             model.c.name.in_(bindparam("names", expanding=True)), exists().where(tables.label.c.model == model.c.name)
         )
         self.insert_predictions = NewRows(store, prediction, ("day", "model", "prediction_id"))
-        self.save_labels = ManyRows(store, store.upsert(tables.label))
+        self.labels = LabelStatements(store)
         self.register_streams = store.insert(tables.stream).on_conflict_do_nothing()
         self.save_slots = ManyRows(store, store.upsert(tables.profile))
         self.save_outcomes = ManyRows(store, store.upsert(tables.outcome))
@@ -203,7 +203,7 @@ class Ledger:
             after = grown(self._slots.get(connection, self._writer, added), added)
             save(connection, self._statements.save_slots, self._writer, after)
             applied = apply_labels(
-                connection, self._statements.save_labels, given, fresh, layouts, in_force.labelled, expired_before, now
+                connection, self._statements.labels, given, fresh, layouts, in_force.labelled, expired_before, now
             )
             outcomes = outcomes_counted(applied.contributions, now)
             outcomes = grown(self._outcomes.get(connection, self._writer, outcomes), outcomes)

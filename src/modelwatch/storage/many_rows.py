@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Float, Row, Table
+import msgspec
+from sqlalchemy import ARRAY, ColumnElement, Connection, Float, Row, Table, Text, any_, bindparam, func, select
 from sqlalchemy.sql import Executable
 
 from modelwatch.storage.engine import Store
+
+_encode = msgspec.json.Encoder().encode
 
 
 class ManyRows:
@@ -34,6 +37,59 @@ class ManyRows:
             connection.exec_driver_sql(self._text, [tuple(row[name] for name in names) for row in rows])
 
 
+class RowsById:
+    """A SELECT of a model's rows by the ids of predictions: one statement for any number of ids.
+
+    SQLAlchemy would write a list of ids into the text, and the store would read that text, each time.
+    """
+
+    def __init__(self, store: Store, table: Table, columns: Sequence[ColumnElement[Any]]) -> None:
+        ids: ColumnElement[bool]
+        if store.is_sqlite:
+            given = func.json_each(bindparam("ids")).table_valued("value")
+            ids = table.c.prediction_id.in_(select(given.c.value))
+        else:
+            ids = table.c.prediction_id == any_(bindparam("ids", type_=ARRAY(Text)))
+        statement = select(*columns).where(table.c.model == bindparam("model"), ids)
+        self._compiled: Any = statement.compile(dialect=store.engine.dialect)
+        self._in_json = store.is_sqlite
+
+    def read(self, connection: Connection, model: str, ids: Sequence[str], **others: Any) -> Sequence[Any]:
+        """The rows of these ids, in no order. others: the parameters that the columns have."""
+        if not ids:
+            return ()
+        values = {"model": model, "ids": _encode(ids).decode() if self._in_json else list(ids), **others}
+        names = self._compiled.positiontup if self._compiled.positional else None
+        given = values if names is None else tuple(values[name] for name in names)
+        return connection.exec_driver_sql(str(self._compiled), given).all()
+
+
+class WholeRows:
+    """Rows that are inserted or, where their key is there already, replaced. PostgreSQL gets them as `NewRows` does."""
+
+    def __init__(self, store: Store, table: Table) -> None:
+        statement = store.upsert(table)
+        self._columns = list(table.columns)
+        self._by_column = not store.is_sqlite
+        if self._by_column:
+            update = str(statement.compile(dialect=store.engine.dialect)).partition(" ON CONFLICT ")[2]
+            self._text = _unnested(table, [column.name for column in self._columns], store, f"ON CONFLICT {update}")
+        else:
+            self._text = str(statement.compile(dialect=store.engine.dialect))
+
+    def run(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+        """rows: values in the order of the table's columns; no key comes twice. Nothing is done for none."""
+        if not rows:
+            return
+        if self._by_column:
+            values = zip(*rows, strict=True)
+            connection.exec_driver_sql(
+                self._text, {column.name: list(each) for column, each in zip(self._columns, values, strict=True)}
+            )
+        else:
+            connection.exec_driver_sql(self._text, list(rows))
+
+
 class NewRows:
     """An INSERT of rows whose key is not there yet.
 
@@ -43,7 +99,7 @@ class NewRows:
 
     def __init__(self, store: Store, table: Table, returned: Sequence[str]) -> None:
         self._table = table
-        self._dialect = store.engine.dialect
+        self._store = store
         self._statement = store.insert(table).on_conflict_do_nothing().returning(*(table.c[name] for name in returned))
         self._ending = f"ON CONFLICT DO NOTHING RETURNING {', '.join(returned)}"
         self._by_column = not store.is_sqlite
@@ -56,7 +112,9 @@ class NewRows:
         if not self._by_column:
             return connection.execute(self._statement, rows).all()
         names = tuple(rows[0])
-        text = self._texts.get(names) or self._texts.setdefault(names, self._unnested(names))
+        text = self._texts.get(names) or self._texts.setdefault(
+            names, _unnested(self._table, names, self._store, self._ending)
+        )
         return connection.exec_driver_sql(text, {name: self._column(name, rows) for name in names}).all()
 
     def _column(self, name: str, rows: Sequence[dict[str, Any]]) -> list[Any]:
@@ -66,7 +124,8 @@ class NewRows:
             return [None if value is None else float(value) for value in values]
         return values
 
-    def _unnested(self, names: Sequence[str]) -> str:
-        types = [self._table.c[name].type.compile(self._dialect) for name in names]
-        arrays = ", ".join(f"%({name})b::{kind}[]" for name, kind in zip(names, types, strict=True))
-        return f"INSERT INTO {self._table.name} ({', '.join(names)}) SELECT * FROM unnest({arrays}) {self._ending}"  # noqa: S608
+
+def _unnested(table: Table, names: Sequence[str], store: Store, ending: str) -> str:
+    types = [table.c[name].type.compile(store.engine.dialect) for name in names]
+    arrays = ", ".join(f"%({name})b::{kind}[]" for name, kind in zip(names, types, strict=True))
+    return f"INSERT INTO {table.name} ({', '.join(names)}) SELECT * FROM unnest({arrays}) {ending}"  # noqa: S608

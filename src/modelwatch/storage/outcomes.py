@@ -11,9 +11,9 @@ from sqlalchemy import Connection, and_, delete, exists, func, select, update
 from modelwatch.events import Scalar
 from modelwatch.stats import Outcome, decode_sparse
 from modelwatch.storage import tables
+from modelwatch.storage.contributions import COUNTED, counted_of
 from modelwatch.storage.engine import Store
 from modelwatch.storage.grains import Grain
-from modelwatch.storage.labels import COUNTED, counted_of
 from modelwatch.storage.layouts import Counts, ModelLayouts
 from modelwatch.storage.profiles import Span, StreamKey
 from modelwatch.storage.rows import decode_scalar
@@ -145,7 +145,7 @@ def labelled_sample(connection: Connection, model: str, limit: int) -> list[Outc
     )
     sample = []
     for row in rows:
-        counted = counted_of(model, row)
+        counted = counted_of(row)
         sample.append(Outcome(counted.prediction, counted.probability, decode_scalar(row.value)))
     return sample
 

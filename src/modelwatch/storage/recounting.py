@@ -13,17 +13,10 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, select
 
 from modelwatch.storage import tables
 from modelwatch.storage.compaction import add_to_folded
+from modelwatch.storage.contributions import COUNTED, Contribution, Contributions, counted_of, segment_columns
 from modelwatch.storage.counting import outcomes_counted
 from modelwatch.storage.engine import Store
-from modelwatch.storage.labels import (
-    COUNTED,
-    Contribution,
-    LabelTimes,
-    contribution,
-    counted_of,
-    expired_before,
-    segment_columns,
-)
+from modelwatch.storage.labels import expired_before
 from modelwatch.storage.layouts import ModelLayouts, read_layouts
 from modelwatch.storage.profiles import SECONDS_PER_DAY, Span
 from modelwatch.storage.rows import ROWS_PER_READ, decode_scalar
@@ -135,11 +128,13 @@ def _pairs(connection: Connection, model: str, day: int, layouts: ModelLayouts) 
     """The day's labelled predictions that were counted before the layout in force, some thousands at a time."""
     prediction, label = tables.prediction, tables.label
     since, last = layouts.outcome_generation, ""
+    parts = Contributions(model, layouts)
+    columns = segment_columns(layouts.segment_generation) if layouts.segmentation else ()
     while True:
         rows = connection.execute(
             select(
                 *COUNTED,
-                *segment_columns(layouts),
+                *columns,
                 label.c.value,
                 label.c.first_ts,
                 label.c.ts.label("label_ts"),
@@ -160,13 +155,5 @@ def _pairs(connection: Connection, model: str, day: int, layouts: ModelLayouts) 
         ).all()
         if not rows:
             return
-        yield [
-            contribution(
-                counted_of(model, row, layouts),
-                decode_scalar(row.value),
-                LabelTimes(row.first_ts, row.label_ts),
-                {model: layouts},
-            )
-            for row in rows
-        ]
+        yield [parts.of(counted_of(row, layouts), decode_scalar(row.value), row.first_ts, row.label_ts) for row in rows]
         last = rows[-1].prediction_id

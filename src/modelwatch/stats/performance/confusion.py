@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from modelwatch.stats.categorical import category_name
+from modelwatch.stats.categorical import category_names
 from modelwatch.stats.errors import IncompatibleProfiles, StatsError
 from modelwatch.stats.numeric import Scalar
 from modelwatch.stats.performance.entries import Entries
@@ -73,18 +73,18 @@ class ConfusionCounts(MergeableCounts[ConfusionLayout]):
         """What each pair adds to the counts of `of`."""
         if len(prediction) != len(truth):
             raise IncompatibleProfiles(f"one truth a prediction is needed, got {len(prediction)} and {len(truth)}")
-        code = {name: index for index, name in enumerate(layout.classes)}
         other = len(layout.classes)
-        rows, places = [], []
-        for index, (said, was) in enumerate(zip(prediction, truth, strict=True)):
-            predicted, true = category_name(said), category_name(was)
-            if predicted is None or true is None:
-                continue
-            row, column = code.get(true, other), code.get(predicted, other)
-            both_unknown_alike = row == column == other and predicted == true
-            rows.append(index)
-            places.append(layout.size - 1 if both_unknown_alike else row * (other + 1) + column)
-        return Entries.ones(np.array(rows, dtype=np.intp), np.array(places, dtype=np.intp))
+        # No name of a class is None: a value without a name has a code beyond `other`.
+        code: dict[str | None, int] = {name: index for index, name in enumerate(layout.classes)} | {None: other + 1}
+        predicted, true = category_names(prediction), category_names(truth)
+        columns = np.array([code.get(name, other) for name in predicted], dtype=np.intp)
+        rows = np.array([code.get(name, other) for name in true], dtype=np.intp)
+        places = rows * (other + 1) + columns
+        for index in np.flatnonzero((rows == other) & (columns == other)).tolist():
+            if predicted[index] == true[index]:
+                places[index] = layout.size - 1
+        usable = np.flatnonzero((rows <= other) & (columns <= other))
+        return Entries.ones(usable, places[usable])
 
     @property
     def n(self) -> int:
