@@ -11,7 +11,7 @@ from modelwatch.monitoring.checks import check_drift
 from modelwatch.monitoring.chores import Lease
 from modelwatch.monitoring.evidence import DriftQuery
 from modelwatch.monitoring.performance import PerformanceRules
-from modelwatch.monitoring.retention import Keep, Retention
+from modelwatch.monitoring.retention import ROWS_PER_TRANSACTION, Keep, Retention
 from modelwatch.monitoring.rules import DriftRules
 from modelwatch.monitoring.windows import Window
 from modelwatch.storage import (
@@ -149,6 +149,35 @@ def test_predictions_expire_and_later_what_was_concluded(store: Store) -> None:
     assert count(store, tables.profile) == 0
     # The newest stays: the next evaluation goes on from it.
     assert count(store, tables.verdict) == 1
+
+
+def test_a_round_goes_on_where_the_last_one_stopped_so_that_each_model_has_its_turn(store: Store) -> None:
+    clock = Clock(START * 1_000_000)
+    models = ("a", "b", "c")
+    for model in models:
+        open_ledger(store, clock, model).commit(
+            [event(f"id-{number}", model=model, timestamp=clock()) for number in range(ROWS_PER_TRANSACTION + 1)]
+        )
+    clock.advance(11 * DAY)
+    # Each look at the time takes a second: a round is over after one step.
+    ticks = itertools.count()
+    chore = Retention(
+        store,
+        Keep(10, 40),
+        RULES,
+        lambda connection, model: PerformanceRules.of(RULES, 0.02),
+        timer=lambda: float(next(ticks)),
+        round_seconds=1.5,
+    )
+    for _ in (*models, *models):
+        assert chore(LEASE, clock())
+    with store.read() as connection:
+        table = tables.prediction
+        left = connection.execute(select(table.c.model, func.count()).group_by(table.c.model)).all()
+    assert sorted(map(tuple, left)) == [(model, 1) for model in models]
+    while chore(LEASE, clock()):
+        pass
+    assert count(store, tables.prediction) == 0
 
 
 def count(store: Store, table: object) -> int:

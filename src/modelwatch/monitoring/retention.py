@@ -60,7 +60,8 @@ class Keep:
 
 class Retention:
     """defaults, performance_of: the rules of a model, whose look-backs say which windows are still needed as they are.
-    round_seconds: after so long the rest is left to the next round.
+    round_seconds: after so long the rest is left to the next round, which goes on after the step that was done last:
+    however many models there are, and however much one of them has to do, each has its turn.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Retention:
         self._timer = timer
         self._round_seconds = round_seconds
         self._next: dict[str | StreamKey, int] = {}
+        self._last: str | StreamKey | None = None
 
     def __call__(self, lease: Lease, now: int) -> bool:
         """One round. True when there is more to do at once."""
@@ -91,12 +93,15 @@ class Retention:
             *((model, partial(self._expire, model, now, until)) for model in models),
             ("", partial(self._forget, now)),
         ]
+        names = [name for name, _ in steps]
+        first = names.index(self._last) + 1 if self._last in names else 0
         more = False
-        for name, step in steps:
+        for name, step in (*steps[first:], *steps[:first]):
             if self._next.get(name, 0) > now:
                 continue
             if self._timer() > until:
                 return True
+            self._last = name
             if step():
                 more = True
             else:
