@@ -6,10 +6,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import delete, select, text
+from sqlalchemy import Connection, delete, select, text
 
 from modelwatch.storage import Store, fold, seal_writers, tables
 from tests.support.events import NOON, Clock, event, open_ledger, stored_and_counted
+from tests.support.labels import BINARY, CLASSES, label, set_layout
 
 pytestmark = pytest.mark.both_engines
 
@@ -67,11 +68,46 @@ def test_slots_that_go_while_folding_waits_are_not_folded(store: Store) -> None:
             store.exclusive(connection, "fold:m")
             folding = pool.submit(fold, store, ledger.writer)
             if not store.is_sqlite:
-                waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
-                deadline = time.monotonic() + 20
-                while not connection.execute(waiting).scalar():
-                    assert time.monotonic() < deadline, "the other never waited"
-                    time.sleep(0.01)
+                wait_for_locks(connection, 1)
             connection.execute(delete(tables.profile))
         assert folding.result(20) == 0
     assert writers_of_profiles(store) == []
+
+
+def test_a_compactor_waits_for_one_model_at_a_time(store: Store) -> None:
+    """Two that fold other writers at once, each first the model that the other one comes to next."""
+    set_layout(store, BINARY, model="a")
+    set_layout(store, CLASSES, model="b")
+    profile = tables.profile
+    ledgers = {}
+    for first, then in (("a", "b"), ("b", "a")):
+        ledger = ledgers[first] = open_ledger(store, prefix=f"{first}{then}")
+        ledger.commit([event(f"{first}-1", model=first)])
+        ledger.commit([event(f"{first}-2", model=then)], [label(f"{first}-2", model=then)])
+        with store.write() as connection:
+            # Of the second model only the outcomes are left to fold.
+            connection.execute(delete(profile).where(profile.c.model == then, profile.c.writer == ledger.writer))
+        ledger.close()
+    with ThreadPoolExecutor(2) as pool:
+        with store.write() as connection:
+            for model in ledgers:
+                store.exclusive(connection, f"fold:{model}")
+            folding = [pool.submit(fold, store, ledger.writer) for ledger in ledgers.values()]
+            if not store.is_sqlite:
+                wait_for_locks(connection, 2)
+            # As when the first model's day is carried over meanwhile.
+            connection.execute(delete(profile))
+        # SQLite has one writer, so what is deleted here was folded before or is gone before.
+        assert [each.result(20) for each in folding] == [1, 1]
+    with store.read() as connection:
+        assert set(connection.execute(select(tables.outcome.c.writer)).scalars()) == {"*"}
+        assert connection.execute(select(tables.writer.c.id)).all() == []
+
+
+def wait_for_locks(connection: Connection, number: int) -> None:
+    """Returns when so many others wait for an advisory lock."""
+    waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+    deadline = time.monotonic() + 20
+    while connection.execute(waiting).scalar_one() < number:
+        assert time.monotonic() < deadline, "the others never waited"
+        time.sleep(0.01)

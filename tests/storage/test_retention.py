@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import uuid
+from collections import Counter
+
 import pytest
-from sqlalchemy import func, select
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Table, func, select
 
 from modelwatch.events import Prediction
 from modelwatch.stats import Profile, numeric_binning
 from modelwatch.storage import (
+    Grain,
     Ledger,
     Store,
+    StreamKey,
     Subject,
     carry_over,
     erase,
     expire_days,
+    fold,
     generation_of,
     has_taken_provisional,
     read_layouts,
     remove_predictions,
     remove_windows,
+    roll_up,
+    seal_writers,
     set_provisional_references,
     set_references,
     sum_windows,
@@ -26,8 +36,10 @@ from modelwatch.storage import (
     waiting_labels,
 )
 from modelwatch.storage.sampling import in_sample
+from modelwatch.storage.slots import OutcomeSlot
 from tests.support.events import ALWAYS, NOON, Clock, event, numbered, open_ledger, stored_and_counted
 from tests.support.labels import BINARY, CLASSES, label, set_layout, summed_outcomes
+from tests.support.stores import ENGINES, FreshStores
 
 pytestmark = pytest.mark.both_engines
 
@@ -202,6 +214,135 @@ def test_a_window_is_removed_whole_or_not_at_all(store: Store) -> None:
     assert stored_and_counted(store) == (1, 1)
     assert remove_windows(store, "m", at(1) // MICROSECONDS, 10) == 2
     assert rows(store, "profile") == 0
+
+
+def test_what_an_erasure_takes_back_goes_with_what_was_counted(store: Store) -> None:
+    """A prediction that came late, to a window that had been rolled up, is in a smaller window; what erasing it takes
+    back has been rolled up since."""
+    set_layout(store, BINARY)
+    clock = Clock(at(-390))
+    past = open_ledger(store, clock, prefix="past")
+    past.commit([event("past", timestamp=at(-400))], [label("past", timestamp=at(-400))])
+    past.close()
+    fold_all(store)
+    clock.now = at(0)
+    live = open_ledger(store, clock, prefix="live")
+    late = ["goes", "stays"]
+    live.commit([event(each, timestamp=at(-400)) for each in late], [label(each, timestamp=at(0)) for each in late])
+    counted = stored_and_counted(store), summed_outcomes(store)
+    erase(store, "m", "goes", actor="t", now=at(0), new_id=numbered("audit"))
+    roll_up(
+        store, StreamKey("m", "1", "production"), Grain.of(at(-30) // MICROSECONDS, at(-30) // MICROSECONDS), most=99
+    )
+    left = stored_and_counted(store), summed_outcomes(store)
+    assert left != counted
+
+    assert newest_arrivals(store) == {("profile", "*"): at(0), ("outcome", "*"): at(0)} | {
+        ("profile", live.writer): at(0),
+        ("outcome", live.writer): at(0),
+    }
+    assert remove_windows(store, "m", at(-365 + 1) // MICROSECONDS, 1) == 0
+    assert (stored_and_counted(store), summed_outcomes(store)) == left
+    assert remove_windows(store, "m", at(1) // MICROSECONDS, 1) == 2
+    assert remove_windows(store, "m", at(1) // MICROSECONDS, 1) == 2
+    assert (rows(store, "profile"), rows(store, "outcome")) == (0, 0)
+
+
+def newest_arrivals(store: Store) -> dict[tuple[str, str], int]:
+    """By table and writer."""
+    found = {}
+    with store.read() as connection:
+        for table in (tables.profile, tables.outcome):
+            for row in connection.execute(
+                select(table.c.writer, func.max(table.c.arrived_at)).group_by(table.c.writer)
+            ):
+                found[table.name, row[0]] = row[1]
+    return found
+
+
+def fold_all(store: Store) -> None:
+    """Folds the slots of all sealed writers."""
+    for writer in seal_writers(store, 0):
+        fold(store, writer)
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("send"), st.integers(0, 3), st.integers(0, 3)),
+        st.tuples(st.just("label"), st.integers(0, 3), st.integers(0, 1)),
+        st.tuples(st.just("erase"), st.integers(0, 3), st.just(0)),
+        st.tuples(st.just("fold"), st.just(0), st.just(0)),
+        st.tuples(st.just("roll"), st.integers(0, 1), st.just(0)),
+        st.tuples(st.just("wait"), st.integers(1, 20), st.just(0)),
+        st.tuples(st.just("remove"), st.just(0), st.just(0)),
+    ),
+    min_size=4,
+    max_size=25,
+)
+
+
+@pytest.mark.parametrize("kind", ENGINES)
+@given(steps=STEPS)
+@settings(max_examples=20, deadline=None)
+def test_the_counts_of_a_day_are_there_as_a_whole_or_not_at_all(
+    fresh_stores: FreshStores, kind: str, steps: list[tuple[str, int, int]]
+) -> None:
+    """Whatever comes late, and is labelled, erased, folded and rolled up in between."""
+    with fresh_stores.open(kind) as store:
+        set_layout(store, BINARY)
+        clock = Clock(at(20))
+        ledger = open_ledger(store, clock)
+        stored: dict[str, int] = {}  # by id, the day
+        counted: dict[str, int] = {}
+        labelled: dict[str, int] = {}
+        for step, number, more in steps:
+            identity, day = f"id-{number}", -12 * (number % 2)
+            if step == "send":
+                sent = event(identity, timestamp=at(day, more * 3_600 * MICROSECONDS))
+                if ledger.commit([sent]).accepted == [True]:
+                    stored[identity] = counted[identity] = day
+            elif step == "label" and identity in stored:
+                ledger.commit([], [label(identity, ["yes", "no"][more], timestamp=clock())])
+                labelled[identity] = day
+            elif step == "erase" and identity in stored:
+                erase(store, "m", identity, actor="t", now=clock(), new_id=lambda: uuid.uuid4().hex)
+                for each in (stored, counted, labelled):
+                    each.pop(identity, None)
+            elif step == "fold":
+                ledger.close()
+                fold_all(store)
+                ledger = open_ledger(store, clock, prefix=uuid.uuid4().hex)
+            elif step == "roll":
+                edge = clock() // MICROSECONDS
+                roll_up(store, StreamKey("m", "1", "production"), Grain.of(edge, edge if number else 0), most=999)
+            elif step == "wait":
+                clock.advance(number * DAY)
+            elif step == "remove" and generation_of_m(store):
+                gone = {each - TODAY for each in expire(store, clock(), kept=20)}
+                stored = {name: day for name, day in stored.items() if day not in gone}
+                while remove_windows(store, "m", clock() // MICROSECONDS - 25 * DAY, 3):
+                    pass
+                # Which days have gone is read from the store; that nothing of them is left, or all, is what is tested.
+                counted = {name: day for name, day in counted.items() if day_counts(store, tables.profile).get(day)}
+                labelled = {name: day for name, day in labelled.items() if day_counts(store, tables.outcome).get(day)}
+            assert day_counts(store, tables.profile) == Counter(counted.values())
+            assert day_counts(store, tables.outcome) == Counter(labelled.values())
+
+
+def generation_of_m(store: Store) -> int | None:
+    with store.read() as connection:
+        return generation_of(connection, "m")
+
+
+def day_counts(store: Store, table: Table) -> Counter[int]:
+    """By day, counted from today, how many predictions profiles or outcomes hold; days without any are left out."""
+    confusion = BINARY.parts["confusion"].place
+    found: Counter[int] = Counter()
+    with store.read() as connection:
+        for row in connection.execute(select(table)):
+            number = row.predictions if table is tables.profile else OutcomeSlot.of_row(row).counts[confusion].sum()
+            found[row.window_start // DAY - TODAY] += int(number)
+    return Counter({day: number for day, number in found.items() if number})
 
 
 def test_windows_are_removed_by_their_age_and_by_when_they_came(store: Store) -> None:

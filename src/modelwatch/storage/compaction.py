@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
-from sqlalchemy import Connection, Delete, Row, Table, bindparam, delete, select, update
+from sqlalchemy import Connection, Delete, Table, bindparam, delete, select, update
 
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.storage import tables
@@ -22,7 +21,10 @@ def seal_writers(store: Store, opened_before: int) -> list[str]:
     table = tables.writer
     with store.write() as connection:
         due = connection.execute(
-            select(table.c.id).where(table.c.sealed.is_(False), table.c.opened_at < opened_before).with_for_update()
+            select(table.c.id)
+            .where(table.c.sealed.is_(False), table.c.opened_at < opened_before)
+            .order_by(table.c.id)
+            .with_for_update()
         ).scalars()
         for writer in sorted(due):
             connection.execute(update(table).where(table.c.id == writer).values(sealed=True))
@@ -35,7 +37,7 @@ def fold(store: Store, writer: str) -> int:
     while True:
         with store.write() as connection:
             moved = _fold_some(connection, store, writer)
-            if moved == 0:
+            if moved is None:
                 connection.execute(
                     delete(tables.writer).where(tables.writer.c.id == writer, tables.writer.c.sealed.is_(True))
                 )
@@ -43,26 +45,27 @@ def fold(store: Store, writer: str) -> int:
         folded += moved
 
 
-def _fold_some(connection: Connection, store: Store, writer: str) -> int:
+def _fold_some(connection: Connection, store: Store, writer: str) -> int | None:
+    """How many slots of one model were folded; None when there are no more."""
     table = tables.writer
     sealed = connection.execute(select(table.c.sealed).where(table.c.id == writer).with_for_update()).scalar()
     if not sealed:
-        return 0
-    return _fold_kind(connection, store, writer, PROFILES) or _fold_kind(connection, store, writer, OUTCOMES)
+        return None
+    moved = _fold_kind(connection, store, writer, PROFILES)
+    return _fold_kind(connection, store, writer, OUTCOMES) if moved is None else moved
 
 
-def _fold_kind(connection: Connection, store: Store, writer: str, kind: SlotTable[S]) -> int:
+def _fold_kind(connection: Connection, store: Store, writer: str, kind: SlotTable[S]) -> int | None:
+    """As `_fold_some`. A transaction waits for one model alone: two that hold one each could wait for each other."""
     table = kind.table
     mine = (table.c.writer == writer, tables.UNFOLDED)
-    rows: Sequence[Row[Any]] = ()
-    while not rows:
-        model = connection.execute(select(table.c.model).where(*mine).limit(1)).scalar()
-        if model is None:
-            return 0
-        store.exclusive(connection, f"fold:{model}")
-        # Read only now: who had the lock before may have carried these slots over into another generation.
-        of_model = select(table).where(*mine, table.c.model == model)
-        rows = connection.execute(of_model.limit(ROWS_PER_TRANSACTION)).all()
+    model = connection.execute(select(table.c.model).where(*mine).limit(1)).scalar()
+    if model is None:
+        return None
+    store.exclusive(connection, f"fold:{model}")
+    # Read only now: who had the lock before may have carried these slots over into another generation.
+    of_model = select(table).where(*mine, table.c.model == model)
+    rows = connection.execute(of_model.limit(ROWS_PER_TRANSACTION)).all()
     slots = {key_of(row): kind.kind.of_row(row) for row in rows}
     add_to_folded(connection, store, slots, kind)
     ManyRows(store, one_slot(kind.table)).run(

@@ -2,7 +2,8 @@
 
 The counts that hold a row follow from the row and the model's present generation, once its day has been carried over:
 so that is done first. What is taken away is added to the common writer's slots with a minus, so no other writer's slot
-is touched; the sum over writers never is negative. Nobody stores predictions, labels or references of the model
+is touched; the sum over writers never is negative. It has the arrival of what it takes back, so that both are old at the
+same time (see retention.py). Nobody stores predictions, labels or references of the model
 meanwhile, and nobody folds its slots.
 """
 
@@ -125,7 +126,8 @@ def _erase(
             # What was counted in an older layout, and can't be carried over since the day has expired, is in no answer.
             if row.day not in stale_outcomes or max(row.generation, label.generation) >= layouts.outcome_generation
         ]
-        outcomes = {key: replace(slot, latest_ts=0, arrived_at=0) for key, slot in outcomes_counted(taken, 0).items()}
+        counted = outcomes_counted(taken, label.arrived_at)
+        outcomes = {key: replace(slot, latest_ts=0) for key, slot in counted.items()}
         add_to_folded(connection, store, outcomes, OUTCOMES)
     table = tables.prediction
     for row in chosen:
@@ -184,7 +186,7 @@ def _profile_of(
     for subject, place in part.slices.items():
         counts[layout.slices[subject]] -= counted[place]
     key = SlotKey(model, layouts.generation, row.version, row.environment, window_start(row.ts))
-    return key, Slot(-1, counts), uncertain
+    return key, Slot(-1, counts, arrived_at=row.arrived_at), uncertain
 
 
 def _same_cells(subject: Subject, before: Layout, now: Layout) -> bool:

@@ -15,9 +15,7 @@ from sqlalchemy.orm import aliased
 
 from modelwatch.storage import tables
 from modelwatch.storage.alerts import RESOLVED
-from modelwatch.storage.compaction import one_slot
 from modelwatch.storage.engine import Store
-from modelwatch.storage.many_rows import ManyRows
 from modelwatch.storage.monitors import DELETE as MONITOR_DELETED
 from modelwatch.storage.outbox import PENDING
 from modelwatch.storage.profiles import SECONDS_PER_DAY
@@ -42,7 +40,7 @@ def expire_days(store: Store, model: str, *, day: int, arrived_before: int) -> E
         closed = connection.execute(
             select(known.c.expired_before).where(known.c.name == model).with_for_update()
         ).scalar_one()
-        arrivals = _arrivals(connection, model, day)
+        arrivals = _arrivals(connection, tables.profile, model, day)
         fresh = min((each for each, arrived in arrivals.items() if arrived >= arrived_before), default=day)
         before = max((each + 1 for each in arrivals if each < fresh), default=0)
         if before > closed:
@@ -51,9 +49,8 @@ def expire_days(store: Store, model: str, *, day: int, arrived_before: int) -> E
     return Expired(closed, tuple(each for each in sorted(arrivals) if each < closed))
 
 
-def _arrivals(connection: Connection, model: str, before: int) -> dict[int, int]:
-    """By day of the model's profiles, when the newest prediction of it arrived, in microseconds."""
-    table = tables.profile
+def _arrivals(connection: Connection, table: Table, model: str, before: int) -> dict[int, int]:
+    """By day of the model's profiles or outcomes, up to a day, when the newest of it arrived, in microseconds."""
     # By the windows, not in SQL by the day: both engines divide in their own ways.
     rows = connection.execute(
         select(table.c.window_start, func.max(table.c.arrived_at))
@@ -90,43 +87,37 @@ def remove_predictions(store: Store, model: str, day: int, limit: int) -> int:
 
 
 def remove_windows(store: Store, model: str, before: int, limit: int) -> int:
-    """Removes about `limit` profiles and outcomes that ended before a time in seconds. Returns how many.
+    """Removes profiles and outcomes of days that ended before a time in seconds, a day at once, until about `limit` are
+    gone. Returns how many.
 
-    What begins at one time goes together, once the newest of it has arrived before then too: a row that takes back what
-    another one counted has no arrival of its own.
+    What is of one day goes together, once the newest of it has arrived before then too: a window that was rolled up may
+    take back what a smaller one has counted, or the other way round.
     """
     removed, known = 0, tables.model
     for table in (tables.profile, tables.outcome):
-        other = aliased(table)
-        newer = exists().where(
-            other.c.model == table.c.model,
-            other.c.window_start == table.c.window_start,
-            or_(other.c.arrived_at >= before * MICROSECONDS, other.c.window_start + other.c.window_len > before),
-        )
-        old = [
-            table.c.model == model,
-            table.c.window_start < before,
-            table.c.window_start + table.c.window_len <= before,
-            table.c.arrived_at < before * MICROSECONDS,
-            ~newer,
-        ]
         with store.read() as connection:
-            if connection.execute(select(table.c.model).where(*old).limit(1)).first() is None:
+            if not _days_over(connection, table, model, before):
                 continue
         with store.write() as connection:
             store.exclusive(connection, f"fold:{model}")
             # Waits for commits under way: none of them adds to a window while it goes.
             connection.execute(select(known.c.name).where(known.c.name == model).with_for_update())
-            first = select(table.c.window_start).where(*old).order_by(table.c.window_start).limit(limit - removed)
-            starts = sorted(set(connection.execute(first).scalars()))
-            due = connection.execute(
-                select(*table.primary_key.columns).where(*old, table.c.window_start.in_(starts))
-            ).all()
-            ManyRows(store, one_slot(table)).run(connection, [dict(row._mapping) for row in due])
-            removed += len(due)
+            for day in _days_over(connection, table, model, before):
+                if removed >= limit:
+                    break
+                of_day = (table.c.window_start >= day * SECONDS_PER_DAY) & (
+                    table.c.window_start < (day + 1) * SECONDS_PER_DAY
+                )
+                removed += connection.execute(delete(table).where(table.c.model == model, of_day)).rowcount
         if removed >= limit:
             break
     return removed
+
+
+def _days_over(connection: Connection, table: Table, model: str, before: int) -> list[int]:
+    """The days of a model's windows, since 1970, that ended before a time in seconds and got nothing since."""
+    arrivals = _arrivals(connection, table, model, before // SECONDS_PER_DAY)
+    return sorted(day for day, arrived in arrivals.items() if arrived < before * MICROSECONDS)
 
 
 def remove_verdicts(store: Store, before: int, limit: int) -> int:
