@@ -156,7 +156,8 @@ def test_a_label_from_before_what_is_kept_does_not_wait_for_its_prediction(store
     old, fresh = label("a", timestamp=at(0)), label("b", timestamp=at(31))
     assert ledger.commit([], [old, fresh]).labels == ["expired", "waiting"]
     with store.read() as connection:
-        assert waiting_labels(connection, "m").waiting == 1
+        found = waiting_labels(connection, "m")
+        assert (found.waiting, found.orphaned, found.expired) == (1, 0, 1)
         assert connection.execute(select(tables.model.c.expired_labels)).scalar_one() == 1
 
 

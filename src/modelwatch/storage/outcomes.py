@@ -29,10 +29,12 @@ class NewestLabel:
 
 @dataclass(frozen=True, slots=True)
 class WaitingLabels:
-    """Labels without a prediction: those that are still kept, and how many have been given up."""
+    """Labels without a prediction: those that are still kept, how many have been given up, and how many came for a day
+    that had expired."""
 
     waiting: int
     orphaned: int
+    expired: int
 
 
 def sum_outcomes(
@@ -109,8 +111,10 @@ def waiting_labels(connection: Connection, model: str) -> WaitingLabels:
     waiting = connection.execute(
         select(func.count()).where(label.c.model == model, label.c.applied_at.is_(None))
     ).scalar_one()
-    orphaned = connection.execute(select(known.c.orphaned_labels).where(known.c.name == model)).scalar()
-    return WaitingLabels(waiting, orphaned or 0)
+    lost = connection.execute(
+        select(known.c.orphaned_labels, known.c.expired_labels).where(known.c.name == model)
+    ).first()
+    return WaitingLabels(waiting, *((0, 0) if lost is None else lost))
 
 
 def models_with_labels(connection: Connection) -> list[str]:

@@ -21,7 +21,16 @@ from modelwatch.monitoring.performance.evidence import (
 from modelwatch.monitoring.performance.examining import examine_performance, performance_observations
 from modelwatch.monitoring.performance.reports import WindowReport
 from modelwatch.stats import Outcome
-from modelwatch.storage import PERFORMANCE, Store, StoredVerdict, StreamKey, verdicts_of
+from modelwatch.storage import (
+    PERFORMANCE,
+    Store,
+    StoredVerdict,
+    StreamKey,
+    expire_days,
+    give_up_labels,
+    remove_predictions,
+    verdicts_of,
+)
 from tests.support.background import Taken, background, run_out
 from tests.support.events import NOON, Clock, event, open_ledger
 from tests.support.labelled import later, outcomes, send_labelled, set_labelled_reference, watch_yes
@@ -378,6 +387,27 @@ def test_labels_without_a_prediction_are_reported_as_waiting(referenced: Store) 
     ledger.commit([], [label(f"early-{index}") for index in range(3)])
     arrivals = now(referenced, clock).arrivals
     assert (arrivals.labels, arrivals.waiting, arrivals.orphaned) == (150, 3, 0)
+
+
+def test_labels_of_predictions_that_have_expired_are_reported(referenced: Store) -> None:
+    """By their own time: an old one at once, a recent one when it has waited for long enough."""
+    clock = later(1)
+    send_labelled(referenced, clock, outcomes(50), at=NOON)
+    clock.advance(40 * 86_400)
+    day = NOON // (86_400 * 1_000_000)
+    expired = expire_days(referenced, STREAM.model, day=day + 1, arrived_before=clock() - 30 * 86_400 * 1_000_000)
+    assert expired.days == (day,)
+    while remove_predictions(referenced, STREAM.model, day, 100):
+        pass
+    ledger = open_ledger(referenced, clock, prefix="late")
+    said = ledger.commit([], [label("gone-1", timestamp=NOON), label("gone-2", timestamp=clock())]).labels
+    assert said == ["expired", "waiting"]
+    before = now(referenced, clock).arrivals
+    assert (before.waiting, before.orphaned, before.expired) == (1, 0, 1)
+    clock.advance(86_400)
+    assert give_up_labels(referenced, clock(), 10) == 1
+    after = now(referenced, clock).arrivals
+    assert (after.waiting, after.orphaned, after.expired) == (0, 1, 1)
 
 
 def test_what_is_switched_off_leaves_no_verdict(referenced: Store) -> None:

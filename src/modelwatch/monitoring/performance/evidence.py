@@ -85,6 +85,7 @@ class PerformanceEvidence:
     waiting: int
     orphaned: int
     windows: tuple[WindowCounts, ...]
+    expired: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +156,7 @@ def _read(
         waiting=waiting.waiting,
         orphaned=waiting.orphaned,
         windows=window_counts(connection, stream, layouts, windows, as_of),
+        expired=waiting.expired,
     )
     return PerformanceInputs(evidence, reference)
 

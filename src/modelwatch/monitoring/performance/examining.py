@@ -122,6 +122,7 @@ def performance_report(examination: PerformanceExamination) -> PerformanceReport
             coverage=arrivals.coverage,
             waiting=evidence.waiting,
             orphaned=evidence.orphaned,
+            expired=evidence.expired,
         ),
         windows=[
             window_report(each.found, each.window, arrivals, each.judgements, each.severity, counts)

@@ -112,6 +112,7 @@ class ArrivalsReport(msgspec.Struct, frozen=True):
     """How the labels come: delays in seconds after the prediction; the share of predictions that get one in the end.
 
     lag_seconds: how far judgements stay behind. waiting: labels without a prediction yet; orphaned: those given up.
+    expired: labels that came for a day whose predictions had expired.
     """
 
     labels: int
@@ -122,6 +123,7 @@ class ArrivalsReport(msgspec.Struct, frozen=True):
     coverage: float | None
     waiting: int
     orphaned: int
+    expired: int = 0
 
 
 class PerformanceReport(msgspec.Struct, frozen=True):
