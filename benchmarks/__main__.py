@@ -1,16 +1,19 @@
-"""All benchmarks in one run: `make bench`, or python -m benchmarks [--json] [--quick] [NAME ...].
+"""The benchmarks: `make bench`, or python -m benchmarks [--json] [--quick] [NAME ...].
 
-A name (kernels, ingest, labels, postgres, segments) runs that one alone: `make bench ARGS=labels`.
+A name (kernels, ingest, labels, postgres, segments, soak) runs that one alone: `make bench ARGS=labels`. Without one,
+all run but the soak, which takes ten minutes: `make bench ARGS="soak --seconds 3600 --engine postgresql --workers 2"`.
 
 Ratios are taken side by side in the same run, from medians; each row's note says how far the repetitions spread. A
 busy machine shows in that spread, so read the ratio with it.
 """
 
+import argparse
 import os
 import platform
 import sys
+from functools import partial
 
-from benchmarks import ingest, kernels, labels, postgres, segments
+from benchmarks import ingest, kernels, labels, postgres, segments, soak
 from benchmarks.report import show
 
 BENCHMARKS = {
@@ -24,13 +27,19 @@ BENCHMARKS = {
 
 def main() -> None:
     """Print one table."""
-    quick = "--quick" in sys.argv
-    chosen = [name for name in sys.argv[1:] if not name.startswith("--")] or list(BENCHMARKS)
-    unknown = sorted(set(chosen) - BENCHMARKS.keys())
-    if unknown:
-        sys.exit(f"There is no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+    parser = argparse.ArgumentParser(prog="make bench")
+    parser.add_argument("names", nargs="*", choices=[[], *BENCHMARKS, "soak"], metavar="NAME")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--quick", action="store_true", help="shorter, and less sure")
+    parser.add_argument("--seconds", type=float, help="length of the soak (default 600)")
+    parser.add_argument("--engine", choices=["sqlite", "postgresql"], default="sqlite", help="store of the soak")
+    parser.add_argument("--workers", type=int, default=1, help="processes of the soak's service")
+    options = parser.parse_args()
+    soaked = partial(soak.run, seconds=options.seconds, engine=options.engine, workers=options.workers)
+    known = {**BENCHMARKS, "soak": soaked}
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}", file=sys.stderr)
-    show([row for name in chosen for row in BENCHMARKS[name](quick=quick)], sys.argv[1:])
+    rows = [row for name in options.names or BENCHMARKS for row in known[name](quick=options.quick)]
+    show(rows, ["--json"] if options.json else [])
 
 
 if __name__ == "__main__":

@@ -42,6 +42,18 @@ def test_a_key_is_known_by_its_text_and_by_nothing_like_it(store: Store, known: 
         assert known.grant_of(wrong) is None, wrong
 
 
+def test_of_a_revoked_key_nothing_is_remembered(store: Store, known: KnownKeys, clock: Clock) -> None:
+    key_id, text = make_key(store, "read")
+    known.refresh()
+    assert known.grant_of(text) is not None
+    assert list(known._uses) == [key_id]
+    assert revoke_key(store, key_id, now=NOON, actor="test", new_id=new_id) is True
+    clock.now += FRESH_SECONDS * SECOND
+    known.refresh()
+    assert known.grant_of(text) is None
+    assert list(known._uses) == []
+
+
 def test_the_secret_is_nowhere_in_the_store(store: Store, known: KnownKeys) -> None:
     _, text = make_key(store, "read")
     token = parse_token(text)

@@ -170,6 +170,27 @@ def test_counting_goes_on_when_more_layouts_are_in_use_than_are_remembered(
     assert counting.scrape().values("ml_missing_features_total", "model_name") == {"m": 2, "other": 2}
 
 
+def test_a_new_reference_is_counted_in_its_own_cells(store: Store, counting: Counting) -> None:
+    set_reference(store)
+    counting.commit(event("a", features(None)))
+    set_reference(store, features=3)
+    counting.commit(event("b", features(None)))
+    missing = counting.scrape().values("ml_missing_features_total", "feature_name")
+    assert missing == {"amount": 2, "f0": 1, "f1": 1, "f2": 1}
+
+
+def test_features_of_models_beyond_the_limit_share_a_series(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counters, "MAX_STREAMS", 1)
+    counting = Counting(store)
+    for model in ("m", "other"):
+        set_reference(store, model)
+        counting.commit(event("a", features(None), model=model))
+    found = [
+        (labels["model_name"], labels["feature_name"]) for labels, _ in counting.scrape()["ml_missing_features_total"]
+    ]
+    assert sorted(found) == [("m", "amount"), ("other", "(other)")]
+
+
 def test_features_beyond_the_limit_share_a_series_and_the_sum_stays_right(store: Store) -> None:
     counting = Counting(store, max_features=2)
     set_reference(store, features=5)

@@ -17,7 +17,9 @@ from sqlalchemy.exc import OperationalError
 
 from modelwatch.stats import Profile, numeric_binning
 from modelwatch.storage import Store, Subject, seal_writers, set_references, tables
+from modelwatch.storage import ledger as ledger_module
 from tests.support.events import NOON, Clock, event, numbered, open_ledger, stored_and_counted
+from tests.support.labels import label
 from tests.support.stores import ENGINES, FreshStores
 
 pytestmark = pytest.mark.both_engines
@@ -181,6 +183,24 @@ def test_a_slot_that_left_memory_is_read_back(store: Store) -> None:
     ledger._slots.clear()
     ledger.commit([event("b")])
     assert stored_and_counted(store) == (2, 2)
+
+
+def test_models_and_streams_beyond_what_is_remembered_count_as_well(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger_module, "MAX_MODELS", 3)
+    monkeypatch.setattr(ledger_module, "MAX_STREAMS", 3)
+    ledger = open_ledger(store)
+    models = [f"m{number}" for number in range(10)]
+    for model in models:
+        ledger.commit([event("a", model=model)], [label("a", model=model)])
+        assert max(map(len, (ledger._layouts, ledger._labelled, ledger._streams))) <= 4
+    for model in models:
+        ledger.commit([event("b", model=model, version="2")], [label("b", model=model)])
+        assert stored_and_counted(store, model) == (2, 2)
+    with store.read() as connection:
+        assert len(connection.execute(select(tables.stream)).all()) == 20
+        assert set(connection.execute(select(tables.label.c.applied_at.is_not(None))).scalars()) == {True}
 
 
 def test_several_ledgers_at_once_count_every_id_once(store: Store) -> None:

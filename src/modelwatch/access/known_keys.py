@@ -138,6 +138,9 @@ class KnownKeys:
         return known.grants[key_id]
 
     def _note_uses(self, keys: Mapping[str, StoredKey]) -> None:
+        for key_id in list(self._uses):
+            if key_id not in keys:
+                del self._uses[key_id]
         due = {
             key_id: at
             for key_id, at in list(self._uses.items())

@@ -37,7 +37,7 @@ class EventCounters:
     def __init__(self, registry: CollectorRegistry, max_features: int = 100) -> None:
         self._max_features = max_features
         self._features: dict[str, set[str]] = {}
-        self._special_cells: dict[int, _SpecialCells] = {}
+        self._special_cells: dict[tuple[str, str], _SpecialCells] = {}
         stream = ("model_name", "model_version", "environment")
         self._predictions = _Children(
             Counter("ml_predictions_total", "Predictions stored, each counted once.", stream, registry=registry),
@@ -168,7 +168,7 @@ class EventCounters:
         self._chores_failed.inc()
 
     def _count_special_cells(self, increment: Increment) -> None:
-        cells = self._cells_of(increment.layout)
+        cells = self._cells_of(increment)
         counts = increment.counts[cells.places]
         model = increment.key.model
         for index in np.flatnonzero(counts):
@@ -177,16 +177,21 @@ class EventCounters:
             child = self._missing.of(model, feature) if rule is None else self._invalid.of(model, feature, rule)
             child.inc(int(counts[index]))
 
-    def _cells_of(self, layout: Layout) -> _SpecialCells:
-        known = self._special_cells.get(id(layout))
-        if known is None:
+    def _cells_of(self, increment: Increment) -> _SpecialCells:
+        stream = (increment.key.model, increment.key.version)
+        known = self._special_cells.get(stream)
+        if known is None or known.layout is not increment.layout:
             if len(self._special_cells) >= MAX_KNOWN_LAYOUTS:
                 self._special_cells.clear()
-            known = self._special_cells[id(layout)] = _special_cells(layout)
+            known = self._special_cells[stream] = _special_cells(increment.layout)
         return known
 
     def _feature_label(self, model: str, feature: str) -> str:
-        named = self._features.setdefault(model, set())
+        named = self._features.get(model)
+        if named is None:
+            if len(self._features) >= MAX_STREAMS:
+                return OTHER
+            named = self._features[model] = set()
         if feature not in named:
             if len(named) >= self._max_features:
                 return OTHER
@@ -217,7 +222,7 @@ class _SpecialCells:
     """Where the counts of a layout hold what is wrong with its features.
 
     meanings: for each place the feature and the rule it breaks; None when its value is missing.
-    layout: held, so that its id stays its own.
+    layout: the one that they are of; another one takes its place when a reference is set.
     """
 
     layout: Layout

@@ -30,6 +30,7 @@ from modelwatch.stats import (
     decode_segmentation,
 )
 from modelwatch.storage import tables
+from modelwatch.storage.decoded import Decoded
 from modelwatch.storage.protection import Protection
 
 Kind = Literal["feature", "prediction", "score", "latency", "calls", "outcome", "segments"]
@@ -167,41 +168,25 @@ class ModelLayouts:
 NO_LAYOUTS = ModelLayouts(0, Layout({}))
 
 
-# Binnings are known by their content, so each is decoded once for as long as it is in use.
-MAX_DECODED = 100_000
-_known: dict[str, Binning] = {}
-_known_outcomes: dict[str, OutcomeLayout] = {}
-_known_segments: dict[str, Segmentation] = {}
+# Known by their content, so each is decoded once for as long as it is in use.
+_binnings: Decoded[Binning] = Decoded()
+_outcomes: Decoded[OutcomeLayout] = Decoded()
+_segmentations: Decoded[Segmentation] = Decoded()
 
 
 def binning_of(identity: str, raw: bytes) -> Binning:
     """The stored binning of this id."""
-    found = _known.get(identity)
-    if found is None:
-        if len(_known) >= MAX_DECODED:
-            _known.clear()
-        found = _known[identity] = decode_binning(raw)
-    return found
+    return _binnings.get(identity, len(raw), lambda: decode_binning(raw))
 
 
 def outcome_layout_of(identity: str, raw: bytes) -> OutcomeLayout:
     """The stored outcome layout of this id."""
-    found = _known_outcomes.get(identity)
-    if found is None:
-        if len(_known_outcomes) >= MAX_DECODED:
-            _known_outcomes.clear()
-        found = _known_outcomes[identity] = decode_outcome_layout(raw)
-    return found
+    return _outcomes.get(identity, len(raw), lambda: decode_outcome_layout(raw))
 
 
 def segmentation_of(identity: str, raw: bytes) -> Segmentation:
     """The stored segmentation of this id."""
-    found = _known_segments.get(identity)
-    if found is None:
-        if len(_known_segments) >= MAX_DECODED:
-            _known_segments.clear()
-        found = _known_segments[identity] = decode_segmentation(raw)
-    return found
+    return _segmentations.get(identity, len(raw), lambda: decode_segmentation(raw))
 
 
 def read_layouts(connection: Connection, model: str, generation: int) -> ModelLayouts:

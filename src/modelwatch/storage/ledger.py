@@ -28,6 +28,9 @@ from modelwatch.storage.sampling import in_sample
 from modelwatch.storage.slots import KEYS_PER_QUERY, OUTCOMES, PROFILES, SlotCache, SlotKey, save, window_start
 
 MAX_UNKNOWN_OUTCOMES = 5
+# What a writer knows of models and streams before it forgets all of it.
+MAX_MODELS = 2_000
+MAX_STREAMS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +217,7 @@ class Ledger:
                 raise _OutcomeUnknown(error) from error
         self._registered = True
         self._abandoned.clear()
+        self._forget_some()
         self._layouts.update(layouts)
         self._slots.put(after)
         self._outcomes.put(outcomes)
@@ -221,6 +225,12 @@ class Ledger:
         of_taken = iter(accepted)
         answered = [None if gone else next(of_taken) for gone in expired]
         return Committed(answered, increments, applied.statuses[: len(labels)])
+
+    def _forget_some(self) -> None:
+        """Keeps what is known within bounds, however many names clients think of: it is read again when needed."""
+        for known, most in ((self._layouts, MAX_MODELS), (self._labelled, MAX_MODELS), (self._streams, MAX_STREAMS)):
+            if len(known) > most:
+                known.clear()
 
     def _claim_writer(self, connection: Connection) -> None:
         for abandoned in sorted(self._abandoned):

@@ -14,13 +14,13 @@ from modelwatch.errors import Conflict
 from modelwatch.privacy import Policy
 from modelwatch.storage import tables
 from modelwatch.storage.audit import AuditEntry, append_audit, audit_page
+from modelwatch.storage.decoded import Decoded
 from modelwatch.storage.engine import Store
 from modelwatch.storage.generations import next_generation
 from modelwatch.storage.segments import settle_segments
 
-MAX_DECODED = 10_000
 DELETE = "monitor.delete"
-_known: dict[str, MonitorConfig] = {}
+_known: Decoded[MonitorConfig] = Decoded(16 * 1024 * 1024)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,9 +190,4 @@ def _monitor(row: Row[Any]) -> StoredMonitor:
 
 
 def _config(text: str) -> MonitorConfig:
-    found = _known.get(text)
-    if found is None:
-        if len(_known) >= MAX_DECODED:
-            _known.clear()
-        found = _known[text] = parse_monitor(json.loads(text))
-    return found
+    return _known.get(text, len(text), lambda: parse_monitor(json.loads(text)))

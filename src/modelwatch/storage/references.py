@@ -22,6 +22,7 @@ from modelwatch.stats import (
     encode_variation,
 )
 from modelwatch.storage import tables
+from modelwatch.storage.decoded import Decoded
 from modelwatch.storage.engine import Store
 from modelwatch.storage.generations import next_generation
 from modelwatch.storage.layouts import OUTCOME, SEGMENTS, Counts, ModelLayouts, Subject, binning_of, model_layouts
@@ -29,8 +30,7 @@ from modelwatch.storage.monitors import hold_monitor, monitor_of
 from modelwatch.storage.segments import settle_segments
 
 # What a reference says never changes, so it is decoded once; only its state does.
-MAX_DECODED = 20_000
-_known: dict[str, tuple[Profile, Variation | None]] = {}
+_known: Decoded[tuple[Profile, Variation | None]] = Decoded()
 
 State = Literal["provisional", "active", "retired"]
 
@@ -290,11 +290,8 @@ def _reference(row: Any) -> StoredReference:
 
 
 def _decoded(row: Any) -> tuple[Profile, Variation | None]:
-    found = _known.get(row.id)
-    if found is None:
-        if len(_known) >= MAX_DECODED:
-            _known.clear()
+    def decode() -> tuple[Profile, Variation | None]:
         profile = Profile(binning_of(row.binning_id, row.binning), decode_counts(row.counts))
-        variation = None if row.variation is None else decode_variation(row.variation)
-        found = _known[row.id] = (profile, variation)
-    return found
+        return profile, None if row.variation is None else decode_variation(row.variation)
+
+    return _known.get(row.id, len(row.counts) + len(row.variation or b""), decode)

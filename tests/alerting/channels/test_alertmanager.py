@@ -86,6 +86,18 @@ def test_what_another_process_has_told_is_known_from_a_refresh_or_assumed() -> N
     assert pushed(notice(event="resolved")) == [{"alert risk": PAST, "warning risk": PAST}]
 
 
+def test_what_is_not_open_any_more_is_forgotten_with_a_refresh() -> None:
+    """Another process has told of its end; were it told here, every label it may be known by would be ended."""
+    with Receiver() as receiver:
+        sender = channel(receiver.url)
+        for event in ("resolved", "firing", "resolved"):
+            sender.send(notice(event="firing"), "k")
+            sender.refresh([] if event == "resolved" else [notice(event=event)])
+            sender.send(notice(event="resolved"), "k")
+        ended = [len(request.json) for request in receiver.requests if request.json[0]["endsAt"] == PAST]
+    assert ended == [2, 1, 2]
+
+
 def test_an_acknowledged_alert_stays_and_a_resolved_one_ends() -> None:
     assert pushed(NOTICE, notice(event="acknowledged"), notice(event="resolved"), NOTICE) == [
         {"alert risk": LAPSES},

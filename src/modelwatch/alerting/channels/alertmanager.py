@@ -71,7 +71,8 @@ class AlertmanagerChannel:
     def refresh(self, notices: Sequence[Notice]) -> Outcome:
         now = self._clock()
         active = [notice for notice in notices if notice.event != "resolved"]
-        self._known.update((notice.alert_id, labels_of(notice)) for notice in active)
+        # What has ended may have been told by another process: it is not to be remembered here for ever.
+        self._known = {notice.alert_id: labels_of(notice) for notice in active}
         alerts = [self._alert(notice, now) for notice in active]
         pushes = [self._push(alerts[start : start + ALERTS_A_PUSH]) for start in range(0, len(alerts), ALERTS_A_PUSH)]
         return max(pushes, key=_rank, default=DELIVERED)

@@ -1,0 +1,52 @@
+"""What was decoded from stored bytes, kept for as long as it is in use and there is room."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+MAX_DECODED_BYTES = 64 * 1024 * 1024
+# Measured of binnings: what is decoded takes five to eleven times the memory of its bytes, and small ones a little more.
+TIMES_LARGER = 10
+OVERHEAD_BYTES = 1_024
+
+T = TypeVar("T")
+
+
+class Decoded(Generic[T]):
+    """Decoded values by the id of their content; beyond `max_bytes` those used longest ago go. Safe to use from several
+    threads.
+
+    >>> known = Decoded[str](max_bytes=2 * OVERHEAD_BYTES)
+    >>> [known.get(name, 0, name.upper) for name in ("a", "b", "c")], len(known)
+    (['A', 'B', 'C'], 2)
+    """
+
+    def __init__(self, max_bytes: int = MAX_DECODED_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._values: OrderedDict[str, tuple[T, int]] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def get(self, identity: str, size: int, decode: Callable[[], T]) -> T:
+        """The value of this id, which `decode` makes of `size` stored bytes when it is not known."""
+        with self._lock:
+            found = self._values.get(identity)
+            if found is not None:
+                self._values.move_to_end(identity)
+                return found[0]
+        value, cost = decode(), size * TIMES_LARGER + OVERHEAD_BYTES
+        with self._lock:
+            # Another thread may have decoded it meanwhile.
+            if identity not in self._values:
+                self._values[identity] = (value, cost)
+                self._bytes += cost
+                while self._bytes > self._max_bytes:
+                    _, (_, freed) = self._values.popitem(last=False)
+                    self._bytes -= freed
+        return value

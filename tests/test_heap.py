@@ -1,0 +1,62 @@
+"""How many arenas the threads of a process spread over."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from modelwatch.heap import MOST_ARENAS, use_few_arenas
+from tests.support.live_service import REPOSITORY
+
+ALLOCATES = """
+import ctypes, os, sys, threading
+from modelwatch.heap import use_few_arenas
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+if "few" in sys.argv:
+    sys.argv.append(str(use_few_arenas(os.environ)))
+barrier = threading.Barrier(16)
+def work():
+    barrier.wait(20)
+    for _ in range(200):
+        libc.malloc(4096)
+    barrier.wait(20)
+threads = [threading.Thread(target=work) for _ in range(16)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+print(sys.argv[-1], flush=True)
+libc.malloc_info(0, ctypes.c_void_p.in_dll(libc, "stdout"))
+libc.fflush(None)
+"""
+
+
+def arenas(*arguments: str, **environ: str) -> tuple[str, int]:
+    """What was said, and how many arenas sixteen threads of a fresh process have used."""
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY / "src"), **environ}
+    command = [sys.executable, "-c", ALLOCATES, *arguments]
+    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=50).stdout
+    return said.splitlines()[0], said.count("<heap nr=")
+
+
+glibc = pytest.mark.skipif("CS_GNU_LIBC_VERSION" not in getattr(os, "confstr_names", {}), reason="needs glibc")
+
+
+@glibc
+def test_threads_share_few_arenas() -> None:
+    said, number = arenas("few")
+    assert (said, number) == ("True", MOST_ARENAS)
+    assert arenas("many")[1] > MOST_ARENAS
+
+
+@glibc
+@pytest.mark.parametrize(("name", "value"), [("MALLOC_ARENA_MAX", "4"), ("GLIBC_TUNABLES", "glibc.malloc.arena_max=4")])
+def test_what_the_environment_says_holds(name: str, value: str) -> None:
+    assert arenas("few", **{name: value}) == ("False", 4)
+
+
+def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "confstr", lambda _name: None)
+    assert use_few_arenas({}) is False
