@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 MAX_DECODED_BYTES = 64 * 1024 * 1024
-# Measured of binnings: what is decoded takes five to eleven times the memory of its bytes, and small ones a little more.
+# Measured of binnings: decoded they take five to eleven times the memory of their bytes, and small ones a little more.
 TIMES_LARGER = 10
 OVERHEAD_BYTES = 1_024
 
