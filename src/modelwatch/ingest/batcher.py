@@ -7,8 +7,10 @@ import logging
 import math
 import threading
 import time
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from operator import attrgetter
 from typing import Protocol
 
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
@@ -92,7 +94,8 @@ class Batcher:
 
     async def _submitted(self, events: Sequence[Prediction], labels: Sequence[GroundTruth], size: int) -> Answer:
         loop = asyncio.get_running_loop()
-        job = Job(events, labels, size, time.monotonic() + self._give_up, loop.create_future(), loop)
+        count = len(events) + len(labels)
+        job = Job(events, labels, count, size, time.monotonic() + self._give_up, loop.create_future(), loop)
         self._queue.put(job)
         timer = loop.call_later(self._give_up, self._expire, job)
         try:
@@ -116,7 +119,7 @@ class Batcher:
 
     def _outcomes(self, jobs: list[Job]) -> Iterator[list[Outcome]]:
         """What becomes of jobs, as soon as it is known. The store is tried for as long as their clients wait."""
-        if len(jobs) == 1 and len(jobs[0]) > MAX_EVENTS_PER_COMMIT:
+        if len(jobs) == 1 and jobs[0].count > MAX_EVENTS_PER_COMMIT:
             yield [(jobs[0], self._in_pieces(jobs[0]))]
             return
         pause, said = FIRST_PAUSE_SECONDS, NOT_STORED
@@ -148,7 +151,9 @@ class Batcher:
                     pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
             except Exception as error:
                 if not isinstance(error, StoreUnavailable):
-                    log.exception("A batch of %d predictions and labels could not be committed", sum(map(len, jobs)))
+                    log.exception(
+                        "A batch of %d predictions and labels could not be committed", sum(job.count for job in jobs)
+                    )
                 yield [(job, error) for job in jobs]
                 return
             else:
@@ -160,7 +165,8 @@ class Batcher:
         answer = Answer([], [])
         for start in range(0, max(len(job.events), len(job.labels)), MAX_EVENTS_PER_COMMIT):
             part = slice(start, start + MAX_EVENTS_PER_COMMIT)
-            piece = Job(job.events[part], job.labels[part], 0, job.deadline, job.answer, job.loop)
+            events, labels = job.events[part], job.labels[part]
+            piece = Job(events, labels, len(events) + len(labels), 0, job.deadline, job.answer, job.loop)
             [[(_, outcome)]] = self._outcomes([piece])
             if isinstance(outcome, StoreUnavailable) and start:
                 return _unavailable(PERHAPS_STORED)
@@ -187,8 +193,9 @@ class Batcher:
 
 
 def _sorted_out(jobs: list[Job], moment: float) -> tuple[list[Job], list[Job]]:
-    """Those whose deadline is over at a moment, and the others."""
-    return [job for job in jobs if job.deadline <= moment], [job for job in jobs if job.deadline > moment]
+    """Those whose deadline is over at a moment, and the others. Whoever came first has the first deadline."""
+    place = bisect_right(jobs, moment, key=attrgetter("deadline"))
+    return jobs[:place], jobs[place:]
 
 
 def _unavailable(detail: str) -> StoreUnavailable:
@@ -198,7 +205,7 @@ def _unavailable(detail: str) -> StoreUnavailable:
 def _refusal(job: Job, error: Exception) -> Exception:
     if isinstance(error, ProtectionUnavailable):
         return error
-    log.error("The store refused a request of %d predictions and labels: %s", len(job), type(error).__name__)
+    log.error("The store refused a request of %d predictions and labels: %s", job.count, type(error).__name__)
     return InvalidInput(f"The store refused these values: {type(error).__name__}.")
 
 

@@ -25,17 +25,18 @@ class Answer:
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """What one request brings. size: bytes of its body. deadline: of the monotonic clock; nothing begins after it."""
+    """What one request brings. count: its events and labels together. size: bytes of its body.
+
+    deadline: of the monotonic clock; no transaction begins for it after that.
+    """
 
     events: Sequence[Prediction]
     labels: Sequence[GroundTruth]
+    count: int
     size: int
     deadline: float
     answer: asyncio.Future[Answer]
     loop: asyncio.AbstractEventLoop
-
-    def __len__(self) -> int:
-        return len(self.events) + len(self.labels)
 
 
 class JobQueue:
@@ -62,9 +63,9 @@ class JobQueue:
         with self._wake:
             if self._closing:
                 raise StoreUnavailable("The service is shutting down.", retry_after=5)
-            self._check_room(len(job), job.size)
+            self._check_room(job.count, job.size)
             self._jobs.append(job)
-            self._events += len(job)
+            self._events += job.count
             self._bytes += job.size
             if len(self._jobs) == 1:
                 self._wake.notify()
@@ -93,16 +94,16 @@ class JobQueue:
             self._depth(self._events)
             jobs: list[Job] = []
             size = 0
-            while self._jobs and (not jobs or size + len(self._jobs[0]) <= most):
+            while self._jobs and (not jobs or size + self._jobs[0].count <= most):
                 job = self._jobs.popleft()
-                size += len(job)
+                size += job.count
                 jobs.append(job)
             return jobs
 
     def release(self, jobs: Sequence[Job]) -> None:
         """Makes room for others."""
         with self._wake:
-            self._events -= sum(map(len, jobs))
+            self._events -= sum(job.count for job in jobs)
             self._bytes -= sum(job.size for job in jobs)
             self._depth(self._events)
 
