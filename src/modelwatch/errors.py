@@ -11,6 +11,7 @@
     │   ├── Conflict                409  what it asks for does not fit the state that the resource is in
     │   ├── BodyTooLarge            413  more bytes, rows or depth than the limits allow
     │   ├── UnsupportedContent      415  a content type or encoding that is not read here
+    │   ├── Misdirected             421  it is for another host, and who asks is not known
     │   ├── InvalidInput            422  readable, but fields are wrong; names each of them
     │   └── TooManyRequests         429  more often than the key may ask; with Retry-After
     ├── ServiceError                the service can't take it now; nothing was lost, try again
@@ -91,6 +92,12 @@ class CrossSite(RequestError):
     status = 403
     slug = "cross-site"
     title = "The request comes from another site"
+
+
+class Misdirected(RequestError):
+    status = 421
+    slug = "misdirected"
+    title = "The request is for another host"
 
 
 class UnknownResource(RequestError):

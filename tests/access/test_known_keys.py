@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from sqlalchemy import Connection
 
 from modelwatch.access import KnownKeys, parse_token
-from modelwatch.access.known_keys import FRESH_SECONDS, NOTED_EVERY, STALE_SECONDS
+from modelwatch.access.known_keys import FRESH_SECONDS, NOTED_EVERY, RETRY_SECONDS, STALE_SECONDS
 from modelwatch.errors import StoreUnavailable
 from modelwatch.storage import Store
 from modelwatch.storage.api_keys import all_keys, all_sessions, revoke_key
@@ -159,6 +160,56 @@ def test_what_was_known_counts_for_a_while_when_the_store_is_away(
         known.refresh()
     with pytest.raises(StoreUnavailable):
         KnownKeys(store, clock).refresh()
+
+
+def test_a_store_that_takes_its_time_to_be_away_holds_up_one_and_not_all(
+    store: Store, known: KnownKeys, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise each request would wait for its own time-out, one after another."""
+    _, text = make_key(store, "read")
+    known.refresh()
+    asked, answer = threading.Event(), threading.Event()
+    tries = 0
+
+    @contextmanager
+    def hanging() -> Iterator[Connection]:
+        nonlocal tries
+        tries += 1
+        asked.set()
+        answer.wait(10)
+        raise StoreUnavailable("away")
+        yield
+
+    monkeypatch.setattr(store, "read", hanging)
+    clock.now += FRESH_SECONDS * SECOND
+    first = threading.Thread(target=known.refresh)
+    first.start()
+    assert asked.wait(5)
+    # The lock is held by the first one; these come back at once.
+    for _ in range(20):
+        known.refresh()
+    assert known.grant_of(text) is not None
+    answer.set()
+    first.join(5)
+    # It has just been tried: nobody tries again for a while, and what is not known is not looked for.
+    assert known.is_fresh
+    known.refresh()
+    assert known.grant_of_session("0" * 64) is None
+    assert tries == 1
+    clock.now += RETRY_SECONDS * SECOND
+    assert not known.is_fresh
+    known.refresh()
+    assert tries == 2
+
+
+def test_a_clock_that_is_set_back_makes_nothing_fresh(store: Store, known: KnownKeys, clock: Clock) -> None:
+    key_id, text = make_key(store, "read")
+    known.refresh()
+    clock.now -= 3_600 * SECOND
+    revoke_key(store, key_id, now=NOON, actor="test", new_id=new_id)
+    assert not known.is_fresh
+    known.refresh()
+    assert known.grant_of(text) is None
 
 
 def test_the_last_use_is_noted_once_an_hour(store: Store, known: KnownKeys, clock: Clock) -> None:

@@ -215,7 +215,7 @@ def test_what_a_browser_sends_for_another_site_is_refused(app: App, alerts: list
         {},
         {"Sec-Fetch-Site": "same-origin", "Origin": "https://behind.a.proxy.example"},
         {"Sec-Fetch-Site": "none"},
-        {"Origin": "http://watch.example:8000"},
+        {"Origin": "http://watch:8000"},
     ],
 )
 def test_programs_and_the_services_own_pages_may_act(app: App, alerts: list[str], headers: dict[str, str]) -> None:

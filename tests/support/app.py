@@ -35,7 +35,7 @@ class App:
 
         async def ask() -> httpx.Response:
             transport = httpx.ASGITransport(app=self.asgi, raise_app_exceptions=False)
-            async with httpx.AsyncClient(transport=transport, base_url="http://watch.example:8000") as client:
+            async with httpx.AsyncClient(transport=transport, base_url="http://watch:8000") as client:
                 return await client.request(method, path, **given)
 
         return asyncio.run(ask())

@@ -21,7 +21,7 @@ from tests.support.background import background, run_out
 from tests.support.events import NOON, numbered, open_ledger
 from tests.web.reading import Page
 
-BASE = "http://watch.example:8000"
+BASE = "http://watch:8000"
 FORM_TYPE = "application/x-www-form-urlencoded"
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7*7 }}\u202e'
 

@@ -27,8 +27,9 @@ MICROSECONDS = 1_000_000
 FRESH_SECONDS = 3
 # A session that is not known makes the store be asked at most so often.
 SESSION_FRESH_SECONDS = 0.05
-# While the store can't be reached, what was known before counts for so long.
+# While the store can't be reached, what was known before counts for so long, and it is asked at most so often.
 STALE_SECONDS = 300
+RETRY_SECONDS = 1
 # The last use of a key is told to the hour.
 NOTED_EVERY = 3_600 * MICROSECONDS
 # Compared with when there is no such key, so that both take the same work.
@@ -56,32 +57,50 @@ class KnownKeys:
         # Replaced as a whole: who reads meanwhile sees one moment.
         self._known: _Known | None = None
         self._uses: dict[str, int] = {}
+        self._failed: tuple[int, StoreUnavailable] | None = None
         self._lock = threading.Lock()
 
     @property
     def is_fresh(self) -> bool:
-        """Whether what is known was read from the store lately."""
-        return self._is_younger_than(FRESH_SECONDS)
+        """Whether what is known was read from the store lately, or counts since it can't be read."""
+        return self._is_younger_than(FRESH_SECONDS) or (self._has_failed and self._is_younger_than(STALE_SECONDS))
 
     def refresh(self, seconds: float = FRESH_SECONDS) -> None:
         """Reads the keys of the store, unless that was done within so many seconds.
 
-        Raises StoreUnavailable when it can't be reached for too long.
+        A store may take its time to be away: of many who come meanwhile only one waits for it, as long as what was
+        known before counts. Raises StoreUnavailable when it does not any more.
         """
-        with self._lock:
+        counts = self._is_younger_than(STALE_SECONDS)
+        if not self._lock.acquire(blocking=seconds < FRESH_SECONDS or not counts):
+            return
+        try:
             if self._is_younger_than(seconds):
                 return
-            now = self._clock()
-            try:
-                with self._store.read() as connection:
-                    keys, sessions = all_keys(connection), all_sessions(connection)
-            except StoreUnavailable:
-                if not self._is_younger_than(STALE_SECONDS):
-                    raise
-                return
-            in_force = {key.id: key for key in keys if key.revoked_at is None}
-            self._known = _Known(now, in_force, {key.id: _grant(key) for key in in_force.values()}, sessions)
-        self._note_uses(in_force)
+            in_force = self._read()
+        finally:
+            self._lock.release()
+        if in_force is not None:
+            self._note_uses(in_force)
+
+    def _read(self) -> Mapping[str, StoredKey] | None:
+        """The keys that are in force; None when the store can't be reached and what was known before still counts."""
+        now = self._clock()
+        try:
+            if self._failed is not None and self._has_failed:
+                raise self._failed[1]
+            with self._store.read() as connection:
+                keys, sessions = all_keys(connection), all_sessions(connection)
+        except StoreUnavailable as error:
+            if not self._has_failed:
+                self._failed = self._clock(), error
+            if not self._is_younger_than(STALE_SECONDS):
+                raise
+            return None
+        self._failed = None
+        in_force = {key.id: key for key in keys if key.revoked_at is None}
+        self._known = _Known(now, in_force, {key.id: _grant(key) for key in in_force.values()}, sessions)
+        return in_force
 
     def grant_of(self, text: str) -> Grant | None:
         """What the key with this text may do; None when there is no such key, or no longer."""
@@ -121,13 +140,24 @@ class KnownKeys:
         return text
 
     def end_session(self, cookie: str) -> None:
-        """Ends a session everywhere; nothing for what is none."""
+        """Ends a session, here at once and elsewhere within seconds; nothing for what is none."""
         hashed = session_hash(cookie)
-        if hashed is not None:
-            end_session(self._store, hashed)
+        if hashed is None:
+            return
+        end_session(self._store, hashed)
+        with self._lock:
+            if self._known is not None:
+                left = {each: found for each, found in self._known.sessions.items() if each != hashed}
+                self._known = replace(self._known, sessions=left)
 
     def _is_younger_than(self, seconds: float) -> bool:
-        return self._known is not None and self._clock() - self._known.at < seconds * MICROSECONDS
+        # A clock that was set back makes nothing younger.
+        return self._known is not None and 0 <= self._clock() - self._known.at < seconds * MICROSECONDS
+
+    @property
+    def _has_failed(self) -> bool:
+        """Whether the store could not be reached a moment ago."""
+        return self._failed is not None and 0 <= self._clock() - self._failed[0] < RETRY_SECONDS * MICROSECONDS
 
     def _in_force(self, key_id: str) -> Grant | None:
         known = self._known

@@ -22,6 +22,10 @@ from modelwatch.errors import RequestError, ServiceError, UnsupportedContent
 RawHeaders = list[tuple[bytes, bytes]]
 Answer = tuple[int, RawHeaders, bytes]
 
+# A body whose length has so many digits is within every limit, unless that is set lower.
+PLAIN_DIGITS = 5
+MOST_PLAIN_BYTES = 10**PLAIN_DIGITS - 1
+
 log = logging.getLogger(__name__)
 
 _encode = msgspec.json.Encoder().encode
@@ -54,13 +58,15 @@ class FastPath:
         await send({"type": "http.response.body", "body": content})
 
     async def _body(self, scope: Scope, receive: Receive, grant: Grant) -> bytes:
-        plain = grant.body_bytes is None
+        settings = self._state.settings
+        plain = grant.body_bytes is None and settings.max_body_bytes > MOST_PLAIN_BYTES
         for name, value in scope["headers"]:
             if name == b"content-type":
                 check_json(value)
-            elif name in (b"content-encoding", b"transfer-encoding") or (name == b"content-length" and len(value) > 5):
+            elif name in (b"content-encoding", b"transfer-encoding") or (
+                name == b"content-length" and len(value) > PLAIN_DIGITS
+            ):
                 plain = False
-        settings = self._state.settings
         if plain:
             try:
                 async with asyncio.timeout(settings.request_timeout_seconds):

@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from http.cookies import CookieError, SimpleCookie
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from modelwatch.access import EVERYTHING, Grant, KnownKeys, Throttle
 from modelwatch.api.fastpath import count_refusal
 from modelwatch.api.grants import GRANT
+from modelwatch.api.hosts import check_host, names_of
 from modelwatch.api.problems import problem_body
+from modelwatch.api.session_cookie import SESSION, take_session
 from modelwatch.api.state import ServiceState
 from modelwatch.errors import RequestError, ServiceError, TooManyRequests, Unauthenticated
 
-SESSION_COOKIE = "modelwatch_session"
 PAGES = "/ui"
 LOGIN, LOGOUT = "/ui/login", "/ui/logout"
 # What says nothing about models: whether the process lives, and the documentation of the API.
@@ -36,11 +36,14 @@ class Gate:
         self._throttle = Throttle()
         self._required = state.settings.keys_required
         self._rate = state.settings.rate_limit_per_second
+        self._local = state.settings.is_local
+        self._names = names_of(state.settings.host, state.settings.reached_at)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        take_session(scope)
         try:
             grant = await self._grant_of(scope)
             if grant is not None:
@@ -58,15 +61,20 @@ class Gate:
         await self.app(scope, receive, send)
 
     async def _grant_of(self, scope: Scope) -> Grant | None:
-        """The grant of a request; None where everybody may ask. Raises Unauthenticated and StoreUnavailable."""
+        """The grant of a request; None where everybody may ask.
+
+        Raises Unauthenticated, StoreUnavailable, and Misdirected.
+        """
         path = scope["path"]
         if path in OPEN or path.startswith(OPEN_FOLDERS) or (path == METRICS and self._state.settings.metrics_public):
             return None
         if not self._required:
+            if self._local:
+                check_host(scope, self._names)
             return EVERYTHING
         if not self._keys.is_fresh:
             await asyncio.to_thread(self._keys.refresh)
-        token, cookie = _given(scope)
+        token, cookie = _key_in(scope), scope.get(SESSION)
         if token is not None:
             grant = self._keys.grant_of(token)
             if grant is None:
@@ -89,26 +97,15 @@ class Gate:
             raise TooManyRequests(f"More than {rate:g} requests a second are not served.", math.ceil(wait))
 
 
-def _given(scope: Scope) -> tuple[str | None, str | None]:
-    """The key and the session cookie of a request."""
+def _key_in(scope: Scope) -> str | None:
+    """The key that a request carries; None without one."""
     token: str | None = None
-    cookie: str | None = None
     for name, value in scope["headers"]:
         if name == b"authorization" and value[:7].lower() == BEARER:
             token = value[7:].strip().decode("latin-1")
         elif name == b"x-api-key":
             token = value.strip().decode("latin-1")
-        elif name == b"cookie":
-            cookie = _session(value.decode("latin-1")) or cookie
-    return token, cookie
-
-
-def _session(header: str) -> str | None:
-    try:
-        morsel = SimpleCookie(header).get(SESSION_COOKIE)
-    except CookieError:
-        return None
-    return None if morsel is None else morsel.value
+    return token
 
 
 def _is_page(scope: Scope) -> bool:

@@ -13,6 +13,9 @@ from modelwatch.storage import tables
 from modelwatch.storage.audit import AuditEntry, append_audit
 from modelwatch.storage.engine import Store
 
+# Sessions that one key may have at once: every process knows all of them.
+MOST_SESSIONS = 100
+
 Scope = Literal["ingest", "read", "admin"]
 
 
@@ -73,10 +76,16 @@ def all_keys(connection: Connection) -> list[StoredKey]:
 
 
 def begin_session(store: Store, hashed: str, key_id: str, *, expires_at: int, now: int) -> None:
-    """Stores a session, and forgets those that are over. hashed: of its cookie."""
+    """Stores a session, and forgets those that are over, and the oldest ones of a key that has too many.
+
+    hashed: of its cookie.
+    """
     table = tables.session
+    of_key = select(table.c.hashed).where(table.c.key_id == key_id).order_by(table.c.expires_at.desc(), table.c.hashed)
     with store.write() as connection:
         connection.execute(delete(table).where(table.c.expires_at <= now))
+        beyond = connection.execute(of_key.offset(MOST_SESSIONS - 1)).scalars().all()
+        connection.execute(delete(table).where(table.c.hashed.in_(beyond)))
         connection.execute(insert(table), {"hashed": hashed, "key_id": key_id, "expires_at": expires_at})
 
 

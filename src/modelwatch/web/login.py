@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from modelwatch.access import Grant, KnownKeys
 from modelwatch.access.sessions import SESSION_BYTES
-from modelwatch.api.gate import SESSION_COOKIE
+from modelwatch.api.session_cookie import SESSION, SESSION_COOKIE
 from modelwatch.config import Settings
 from modelwatch.errors import Forbidden, Unauthenticated
 from modelwatch.web.forms import read_form
@@ -32,12 +32,13 @@ class Login:
         return self._page(200, None)
 
     async def enter(self, request: Request) -> Response:
-        """Begins a session with the key of the form."""
+        """Begins a session with the key of the form, instead of the one that there may be."""
         form = await read_form(request)
         try:
             grant = await self._grant(form.get("key", ""))
         except (Unauthenticated, Forbidden) as error:
             return self._page(error.status, error.detail)
+        await self._end(request)
         seconds = self._settings.session_hours * SECONDS_PER_HOUR
         answer = Response(status_code=303, headers={**HEADERS, "Location": "alerts"})
         answer.set_cookie(
@@ -53,10 +54,15 @@ class Login:
 
     async def leave(self, request: Request) -> Response:
         """Ends the session."""
-        await asyncio.to_thread(self._keys.end_session, request.cookies.get(SESSION_COOKIE, ""))
+        await self._end(request)
         answer = Response(status_code=303, headers={**HEADERS, "Location": "login"})
         answer.delete_cookie(SESSION_COOKIE, path="/", httponly=True, samesite="strict")
         return answer
+
+    async def _end(self, request: Request) -> None:
+        session = request.scope.get(SESSION)
+        if session is not None:
+            await asyncio.to_thread(self._keys.end_session, session)
 
     async def _grant(self, key: str) -> Grant:
         if not self._keys.is_fresh:
