@@ -291,6 +291,9 @@ class TestDatabaseUrl:
             "s3cret",
             "postgresql+asyncpg://u:s3cret@h/d",
             "postgres://u:s3/cret:x@h/d",
+            "postgres://u:a@s3cret@h/d",
+            "postgres://u:a@b/s3cret@h/d",
+            "postgres://u:1?s3cret@h/d",
             "sqlite://s3cret",
         ],
     )

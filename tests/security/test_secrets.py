@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -15,6 +20,7 @@ from modelwatch.storage import Store
 from tests.conftest import REPOSITORY
 from tests.support.keys import bearer, make_key
 from tests.support.live_service import LiveService, free_port
+from tests.support.postgres import Cluster
 
 CANARY = "c4n4ryc4n4ryc4n4ryc4n4ryc4n4ry00"
 
@@ -85,8 +91,9 @@ def test_no_secret_is_ever_said(tmp_path: Path, log_format: str) -> None:
 
 
 def test_what_can_not_be_used_is_said_without_its_value(tmp_path: Path) -> None:
+    nobody = f"127.0.0.1:{free_port()}"
     wrong = {
-        "DATABASE_URL": f"postgresql://user:{CANARY}@127.0.0.1:{free_port()}/none",
+        "DATABASE_URL": f"postgresql://user:{CANARY}@{nobody}/none",
         "SMTP_URL": f"gopher://user:{CANARY}@nowhere",
         "SLACK_WEBHOOK_URL": f"not an address {CANARY}",
         "ENCRYPTION_KEY": CANARY,
@@ -96,3 +103,110 @@ def test_what_can_not_be_used_is_said_without_its_value(tmp_path: Path) -> None:
             text = run(command, tmp_path, {"DATA_DIR": str(tmp_path), name: value})
             assert text, "something is said"
             assert CANARY not in text
+
+
+def test_what_stands_behind_an_at_in_a_password_is_not_taken_for_a_host(tmp_path: Path) -> None:
+    """It would be named by every error about the connection, and by the answers of /readyz."""
+    for password in (f"a@{CANARY}", f"a@b/{CANARY}@c", f"1?{CANARY}"):
+        wrong = f"postgresql://user:{password}@127.0.0.1:{free_port()}/none"
+        for command in (["doctor"], ["migrate"], ["serve"]):
+            text = run(command, tmp_path, {"DATA_DIR": str(tmp_path), "DATABASE_URL": wrong})
+            assert "%40 for each @" in text or "%-escapes for : / @" in text
+            assert CANARY not in text
+
+
+# What a URL needs escaped: either form would give it away.
+PASSWORD = f"{CANARY}/@:#%"
+
+
+class Owner:
+    """A role with a password, and a database of its own that a service works with."""
+
+    def __init__(self, server: Cluster) -> None:
+        self._server = server
+        self.database = f"secrets_{os.getpid()}"
+        self.user = f"owner_{os.getpid()}"
+        self.url = server.url(self.database, self.user, quote(PASSWORD, safe=""))
+
+    def set_password(self, password: str) -> None:
+        """Others are let in no more, and those who are in are put out."""
+        self._server.execute(f"ALTER ROLE {self.user} PASSWORD '{password}'")
+        self._server.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{self.user}'")
+
+    def execute(self, statement: str) -> list[tuple[object, ...]]:
+        return self._server.execute(statement, self.database)
+
+
+@contextmanager
+def owner(server: Cluster) -> Iterator[Owner]:
+    made = Owner(server)
+    server.execute(f"CREATE ROLE {made.user} LOGIN PASSWORD '{PASSWORD}'")
+    server.execute(f"CREATE DATABASE {made.database} OWNER {made.user}")
+    try:
+        yield made
+    finally:
+        server.execute(f"DROP DATABASE {made.database} WITH (FORCE)")
+        server.execute(f"DROP ROLE {made.user}")
+
+
+def command_lines(group: int) -> list[str]:
+    """The programs, arguments and titles of the processes of a group, as everybody on the machine can see them."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+            if os.getpgid(int(process.name)) == group:
+                found += [(process / each).read_bytes().decode(errors="replace") for each in ("cmdline", "comm")]
+    return found
+
+
+@pytest.mark.timeout(180)
+def test_the_password_of_a_store_that_works_is_never_said_not_even_by_a_crash(
+    tmp_path: Path, postgres: Cluster
+) -> None:
+    said: list[str] = []
+    with owner(postgres) as its:
+        given = {"DATABASE_URL": its.url, "DATA_DIR": str(tmp_path)}
+        live = LiveService(
+            tmp_path,
+            DATABASE_URL=its.url,
+            DEBUG="true",
+            WORKERS="2",
+            REQUEST_TIMEOUT_SECONDS="1",
+            API_KEYS_REQUIRED="false",
+        )
+        with live, httpx.Client(base_url=live.url, timeout=30) as client:
+            prediction = {"model_name": "m", "prediction_id": "1", "features": {"x": 1}, "prediction": "y"}
+            assert client.post("/api/v1/predictions", json=prediction).status_code == 202
+            pages = ("/metrics", "/ui/alerts", "/version", "/readyz", "/api/v1/models", "/api/v1/audit", "/docs")
+            said += [client.get(path).text for path in pages]
+            assert live.pid is not None
+            titles = command_lines(live.pid)
+            assert len(titles) >= 6, "the first process and two workers"
+            said += titles
+            said += [str(row) for row in its.execute("SELECT * FROM pg_stat_activity")]
+            said += [run(command, tmp_path, given) for command in (["doctor"], ["keys", "list"], ["migrate"])]
+            # What nobody expects: tables are gone. The answer says nothing of it, the log has a traceback.
+            its.execute("ALTER TABLE audit RENAME TO gone")
+            answer = client.get("/api/v1/audit")
+            assert (answer.status_code, answer.json()["type"]) == (500, "/problems/internal-error")
+            its.execute("ALTER TABLE profile RENAME TO gone_too")
+            said += [answer.text, client.post("/api/v1/predictions", json={**prediction, "prediction_id": "2"}).text]
+            assert "Traceback" in live.output()
+            its.set_password("another")
+            deadline = time.monotonic() + 20
+            while (answer := client.get("/readyz")).status_code == 200:
+                assert time.monotonic() < deadline
+            assert "password authentication failed" in answer.text
+            said += [answer.text, client.post("/api/v1/predictions", json={**prediction, "prediction_id": "3"}).text]
+        said.append(live.output())
+        its.set_password(PASSWORD)
+        # A start that nobody expects to go wrong like this.
+        its.execute("INSERT INTO alembic_version VALUES ('0001')")
+        starting = LiveService(tmp_path / "again", DATABASE_URL=its.url, DEBUG="true")
+        starting.start(wait=False)
+        assert starting.wait() not in (0, None)
+        assert "Traceback" in starting.output()
+        said += [starting.output(), *(run(command, tmp_path, given) for command in (["migrate"], ["doctor"]))]
+        said.append(postgres.log.read_text())
+    for each in said:
+        assert CANARY not in each, each[max(0, each.index(CANARY) - 200) :][:300]

@@ -60,6 +60,8 @@ def problem_body(error: Exception) -> tuple[int, RawHeaders, bytes]:
         problem = Problem(TYPE_PREFIX + error.slug, error.title, error.status, error.detail)
         headers.append((b"retry-after", str(error.retry_after).encode()))
     else:
+        # The server closes the connection after such an error, and the next request on it would be cut off.
+        headers.append((b"connection", b"close"))
         problem = Problem(
             TYPE_PREFIX + "internal-error",
             "The service made an error",

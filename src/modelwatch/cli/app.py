@@ -60,7 +60,9 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.  [PORT]")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes that serve.  [WORKERS]")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Folder for what is kept on disk.  [DATA_DIR]")] = None,
-    database_url: Annotated[str | None, typer.Option(help="The store.  [DATABASE_URL]")] = None,
+    database_url: Annotated[
+        str | None, typer.Option(help="The store; with a password rather by [DATABASE_URL], since others see options.")
+    ] = None,
     debug: Annotated[bool | None, typer.Option("--debug/--no-debug", help="Log in detail.  [DEBUG]")] = None,
     log_format: Annotated[str | None, typer.Option(help="text or json.  [LOG_FORMAT]")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --log-format json.")] = False,

@@ -60,9 +60,14 @@ def parse_database_url(url: str) -> str:
             raise ValueError("Expected three slashes for a relative path, sqlite:///file.db, and four for an absolute")
     else:
         try:
-            _ = urlsplit(f"{scheme}://{rest}").port
+            parts = urlsplit(f"{scheme}://{rest}")
+            _ = parts.port
         except ValueError:
             raise ValueError("Expected a port number after the host, and %-escapes for : / @ in a password") from None
+        # The rest of such a password would be taken for the host, and every error would name it.
+        names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
+        if parts.netloc.count("@") > 1 or any("@" in each for each in (parts.path, *names)):
+            raise ValueError("Expected %40 for each @ but the one before the host, and %2F for / in a password")
     return f"{scheme}://{rest}"
 
 
