@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
 
 import pytest
 
-from modelwatch.heap import MOST_ARENAS, use_few_arenas
+from modelwatch.heap import MOST_ARENAS, keep_trimmed, use_few_arenas
 from tests.support.live_service import REPOSITORY
 
 ALLOCATES = """
@@ -57,6 +58,43 @@ def test_what_the_environment_says_holds(name: str, value: str) -> None:
     assert arenas("few", **{name: value}) == ("False", 4)
 
 
+FREES = """
+import asyncio, ctypes
+from pathlib import Path
+from modelwatch.heap import keep_trimmed
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+libc.free.argtypes = [ctypes.c_void_p]
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4 // 1024
+pieces = [libc.malloc(4000) for _ in range(25_000)]
+for piece in pieces:
+    ctypes.memset(piece, 1, 4000)
+# The last one stays in use, so that nothing goes back by itself.
+for piece in pieces[:-1]:
+    libc.free(piece)
+before = resident()
+async def main():
+    trimming = asyncio.create_task(keep_trimmed(0.01))
+    for _ in range(2_000):
+        await asyncio.sleep(0.01)
+        if before - resident() > 50:
+            break
+    trimming.cancel()
+asyncio.run(main())
+print(before - resident())
+"""
+
+
+@glibc
+def test_what_is_free_is_given_back() -> None:
+    command = [sys.executable, "-c", FREES]
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY / "src")}
+    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=50).stdout
+    assert int(said) > 50, "MiB of about 95"
+
+
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "confstr", lambda _name: None)
     assert use_few_arenas({}) is False
+    asyncio.run(asyncio.wait_for(keep_trimmed(3_600.0), 10))

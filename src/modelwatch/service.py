@@ -36,7 +36,7 @@ from modelwatch.config.monitors import needs_a_key
 from modelwatch.config.targets import channel_target
 from modelwatch.errors import SettingsError, StoreUnavailable
 from modelwatch.exposition import Exposition
-from modelwatch.heap import use_few_arenas
+from modelwatch.heap import keep_trimmed, use_few_arenas
 from modelwatch.ingest import Batcher
 from modelwatch.monitoring import Chores, DriftRules, Evaluator, Housekeeping, Lease
 from modelwatch.monitoring.performance import PerformanceCheck, PerformanceRules
@@ -280,9 +280,11 @@ def build_service(settings: Settings) -> Application:
         batcher.start()
         chores.start()
         delivery.start()
+        trimming = asyncio.create_task(keep_trimmed())
         try:
             yield
         finally:
+            trimming.cancel()
             await asyncio.gather(*map(asyncio.to_thread, (chores.close, delivery.close, batcher.close)))
             await asyncio.to_thread(_seal, ledger)
             store.close()

@@ -58,6 +58,8 @@ def test_the_known_shift_is_found_and_everything_is_tidied_up(tmp_path: Path) ->
     for part in (
         "transaction_amount: alert. PSI",
         "merchant_category: alert",
+        "How right the model was",
+        "of the time before the shift",
         "/docs",
         "/metrics",
         "/api/v1/drift/check",
@@ -77,6 +79,9 @@ def test_data_can_be_kept_and_a_second_demo_stands_beside_the_first(tmp_path: Pa
         result: dict[str, Any] = json.loads(output)
         assert result["problems"] == []
         assert [window["drifted"] for window in result["windows"]] == [[]] * 4 + [sorted(EXPECTED)] * 4
+        assert 20_000 < result["labels"] == sum(window["labelled"] for window in result["performance"])
+        accuracy = [window["accuracy"]["value"] for window in result["performance"]]
+        assert min(accuracy[:4]) > max(accuracy[4:7])
         versions.append(result["model_version"])
     assert len(set(versions)) == 2
     assert (data / "modelwatch.db").exists()

@@ -71,12 +71,21 @@ def test_values_are_plausible() -> None:
     assert made.features["transaction_amount"].min() > 0
     assert set(made.prediction) == {"fraud", "legitimate"}
     assert 0.01 < (made.prediction == "fraud").mean() < 0.1
-    assert made.probability.min() >= 0.5
-    assert made.probability.max() <= 1
+    assert 0 <= made.probability.min() < made.probability.max() <= 1
+    assert ((made.probability > 0.5) == (made.prediction == "fraud")).all()
     missing = np.mean([value is None for value in made.features["device_trust_score"]])
     assert 0.02 < missing < 0.04
     row = made.row(0)
     assert all(isinstance(value, bool | int | float | str | None) for value in row["features"].values())
+
+
+def test_the_scores_are_right_until_the_shift_and_then_too_high() -> None:
+    before, after = sample(1, shifted=False), sample(2, shifted=True)
+    rates = [(each.probability.mean(), (each.truth == "fraud").mean()) for each in (before, after)]
+    assert abs(rates[0][0] - rates[0][1]) < 0.01
+    assert rates[1][0] - rates[1][1] > 0.05
+    accuracy = [(each.prediction == each.truth).mean() for each in (before, after)]
+    assert accuracy[0] - accuracy[1] > 0.03
 
 
 def test_more_is_paid_by_day_than_at_night() -> None:

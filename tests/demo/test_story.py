@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from modelwatch.demo.report import as_data, moved_lines, quiet_lines, seen_line, window_lines
+from modelwatch.demo.report import as_data, moved_lines, performance_lines, quiet_lines, seen_line, window_lines
 from modelwatch.demo.story import EXPECTED, STREAM_SIZE, Findings, Look, Plan, Sent, what_went_wrong
 
 PLAN = Plan.ending(1_767_225_755.0, "2.1.0")
@@ -37,10 +39,27 @@ def good() -> Findings:
         for start, end in PLAN.windows()
     ]
     seen = Look(PLAN.shift - 1_800, PLAN.shift + 1_800, False, report(EXPECTED, 900))
-    return Findings(windows, [seen], seen, Look(PLAN.shift, PLAN.end, True, report(EXPECTED, 15_000)))
+    final = Look(PLAN.shift, PLAN.end, True, report(EXPECTED, 15_000))
+    performance = [labelled(start, end, 0.9 if start < PLAN.shift else 0.8) for start, end in PLAN.windows()]
+    performance[-1] |= {"labelled": LABELS - 7 * 3_000, "coverage": 0.4, "immature": "labels are still to come"}
+    performance[-1]["metrics"] = {"accuracy": {"value": None, "reason": "unknown"}}
+    return Findings(windows, [seen], seen, final, performance)
 
 
-SENT = Sent(STREAM_SIZE, 1.0)
+def labelled(start: int, end: int, accuracy: float) -> dict[str, Any]:
+    rate = {"value": accuracy, "low": accuracy - 0.01, "high": accuracy + 0.01}
+    return {
+        "start": datetime.fromtimestamp(start, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "end": datetime.fromtimestamp(end, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "labelled": 3_000,
+        "coverage": 0.8,
+        "immature": None,
+        "metrics": {"accuracy": rate, "precision": rate},
+    }
+
+
+LABELS = 7 * 3_000 + 1_500
+SENT = Sent(STREAM_SIZE, 1.0, LABELS, LABELS)
 
 
 def test_the_plan_is_on_base_windows_and_has_the_shift_half_way() -> None:
@@ -55,7 +74,16 @@ def test_exactly_the_known_shift_is_right() -> None:
 
 
 def test_a_lost_prediction_is_told() -> None:
-    assert any("30,000" in problem for problem in what_went_wrong(Sent(STREAM_SIZE - 1, 1.0), good()))
+    assert any("30,000" in problem for problem in what_went_wrong(replace(SENT, accepted=STREAM_SIZE - 1), good()))
+
+
+def test_a_lost_label_is_told() -> None:
+    [problem] = what_went_wrong(replace(SENT, labelled=LABELS - 1), good())
+    assert problem == "22,500 labels were sent, but 22,499 counted"
+    findings = good()
+    findings.performance[0]["labelled"] -= 1
+    [problem] = what_went_wrong(SENT, findings)
+    assert "the windows hold 22,499 labels" in problem
 
 
 @pytest.mark.parametrize("place", ["windows", "sliding", "final"])
@@ -83,7 +111,7 @@ def test_no_verdict_is_not_the_same_as_stable() -> None:
 
 def test_a_shift_that_nobody_saw_in_an_hour_is_told() -> None:
     findings = good()
-    blind = Findings(findings.windows, findings.sliding, None, findings.final)
+    blind = replace(findings, seen=None)
     assert any("had not seen it" in problem for problem in what_went_wrong(SENT, blind))
 
 
@@ -98,3 +126,23 @@ def test_the_report_says_what_moved_and_what_did_not() -> None:
     assert "the share of travel went from 10.0% to 28.0%" in text
     assert "country" in text
     assert as_data(PLAN, SENT, findings)["windows"][-1]["drifted"] == sorted(EXPECTED)
+
+
+def test_the_report_says_what_became_of_accuracy_by_the_labels_that_should_have_come() -> None:
+    findings = good()
+    *_, mostly, last, why = lines = list(performance_lines(PLAN, findings))
+    assert len(lines) == 11
+    assert "80% labelled   accuracy 90.0% (89.0% to 91.0%), precision 90.0%" in lines[0]
+    assert "40% labelled   accuracy unknown, precision unknown" in lines[7]
+    assert "mostly those of frauds" in mostly
+    assert "right 90.0% of the time before the shift, 80.0% after it" in last
+    assert why.endswith("takes it for fraud.")
+    data = as_data(PLAN, SENT, findings)
+    assert (data["labels"], data["performance"][0]["accuracy"]["value"]) == (LABELS, 0.9)
+
+
+def test_without_labels_the_report_claims_nothing() -> None:
+    findings = good()
+    for window in findings.performance:
+        window.update(labelled=0, coverage=0.0, metrics={})
+    assert not any("right" in line for line in performance_lines(PLAN, findings))

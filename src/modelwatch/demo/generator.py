@@ -3,6 +3,9 @@
 Two features shift when asked: `transaction_amount` (everything costs more) and `merchant_category` (people buy other
 things). The model reads both, so its score and its predictions follow. Everything else stays as it was.
 
+What was true follows the model's score, which is calibrated, until the shift: then everything costs more, and is no
+more often fraud for that. The model does not know, and takes dear payments for frauds.
+
 The day's rhythm is in how many payments there are and, a little, in their amounts. The hour itself is no feature: any
 window shorter than a day differs from the whole day in it, which would be true but no news. The model gets instead how
 far a payment is from the customer's usual hour.
@@ -17,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MODEL = "fraud_detection_demo"
+FRAUD, LEGITIMATE = "fraud", "legitimate"
 SHIFTED_FEATURES = ("transaction_amount", "merchant_category")
 FOLLOWING = ("prediction", "score")
 
@@ -29,6 +33,8 @@ BUSIEST_HOUR = 15
 MEDIAN_AMOUNT = 62.0
 AMOUNT_SPREAD = 0.9
 SHIFTED_AMOUNT_FACTOR = 2.2
+# How much riskier the model takes a payment to be whose amount is e times as large.
+AMOUNT_RISK = 1.25
 
 MERCHANTS = ("grocery", "restaurant", "fuel", "pharmacy", "clothing", "electronics", "travel", "gaming", "gift_cards")
 MERCHANT_SHARES = (0.29, 0.19, 0.13, 0.08, 0.12, 0.08, 0.05, 0.04, 0.02)
@@ -45,12 +51,16 @@ Values = NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class Payments:
-    """Payments in columns. `None` in a column of objects is missing."""
+    """Payments in columns. `None` in a column of objects is missing.
+
+    probability: of fraud, as the model sees it. truth: what it was, which nobody knows yet.
+    """
 
     features: dict[str, Values]
     prediction: Values
     probability: Values
     latency_ms: Values
+    truth: Values
 
     def __len__(self) -> int:
         return len(self.prediction)
@@ -83,7 +93,7 @@ def payments(rng: np.random.Generator, times: NDArray[np.float64], shifted: NDAr
 
     risk = (
         -2.9
-        + 1.25 * np.log(np.maximum(amount, 0.01) / MEDIAN_AMOUNT)
+        + AMOUNT_RISK * np.log(np.maximum(amount, 0.01) / MEDIAN_AMOUNT)
         + 1.1 * np.take(MERCHANT_RISKS, merchant)
         - 2.4 * (trust - 0.77)
         + 0.14 * (recent - 3)
@@ -93,7 +103,8 @@ def payments(rng: np.random.Generator, times: NDArray[np.float64], shifted: NDAr
         - 0.0004 * (account_age - 770)
         + rng.normal(0.0, 0.7, size)
     )
-    fraud = 1 / (1 + np.exp(-risk))
+    fraud = _chance(risk)
+    truly = _chance(risk - AMOUNT_RISK * np.log(SHIFTED_AMOUNT_FACTOR) * shifted)
     latency = rng.lognormal(np.log(18.0), 0.35, size) + 6.0 * online + 0.8 * recent
     features = {
         "transaction_amount": amount,
@@ -108,9 +119,10 @@ def payments(rng: np.random.Generator, times: NDArray[np.float64], shifted: NDAr
     }
     return Payments(
         features={name: _with_gaps(rng, values, MISSING.get(name, 0.0)) for name, values in features.items()},
-        prediction=np.where(fraud > 0.5, "fraud", "legitimate"),
-        probability=np.maximum(fraud, 1 - fraud),
+        prediction=np.where(fraud > 0.5, FRAUD, LEGITIMATE),
+        probability=fraud,
         latency_ms=latency,
+        truth=np.where(rng.random(size) < truly, FRAUD, LEGITIMATE),
     )
 
 
@@ -120,6 +132,10 @@ def event_times(rng: np.random.Generator, start: float, end: float, size: int) -
     rate = 1 + VOLUME_RHYTHM * np.cos((grid / 3_600 - BUSIEST_HOUR) / 24 * 2 * np.pi)
     minutes = rng.choice(grid, size, p=rate / rate.sum())
     return np.sort(np.minimum(minutes + rng.random(size) * 60, end - 0.001))
+
+
+def _chance(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
+    return 1 / (1 + np.exp(-log_odds))
 
 
 def _with_gaps(rng: np.random.Generator, values: Values, share: float) -> Values:

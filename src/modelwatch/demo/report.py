@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -76,6 +76,51 @@ def quiet_subjects(findings: Findings) -> dict[str, tuple[float, float, int]]:
     return quiet
 
 
+def performance_lines(plan: Plan, findings: Findings) -> Iterator[str]:
+    """One line for each window: what share of its payments is labelled, and how right the model was; then what became
+    of that with the shift, by the windows whose labels should have come."""
+    for window in findings.performance:
+        start, end = (datetime.fromisoformat(window[name]).timestamp() for name in ("start", "end"))
+        rates = ", ".join(f"{name} {rate_text(window['metrics'].get(name))}" for name in ("accuracy", "precision"))
+        yield f"  {clock_time(int(start))} to {clock_time(int(end))}  {window['coverage']:>4.0%} labelled   {rates}"
+    if any(window["immature"] for window in findings.performance):
+        yield "  Where few labels have come yet, they are mostly those of frauds: nothing is judged by them."
+    before, after = (
+        [
+            each
+            for each in findings.performance
+            if (each["start"] >= _iso(plan.shift)) == shifted and each["labelled"] and not each["immature"]
+        ]
+        for shifted in (False, True)
+    )
+    if before and after:
+        was, became = mean_rate(before), mean_rate(after)
+        yield f"  The model was right {was:.1%} of the time before the shift, {became:.1%} after it:"
+        yield "  everything costs more and is no more often fraud for that, but the model takes it for fraud."
+
+
+def rate_text(metric: Mapping[str, Any] | None) -> str:
+    """A rate with its 95 % interval.
+
+    >>> rate_text({"value": 0.9, "low": 0.88, "high": 0.92}), rate_text({"value": None, "reason": "no labels"})
+    ('90.0% (88.0% to 92.0%)', 'unknown')
+    """
+    if metric is None or metric["value"] is None:
+        return "unknown"
+    return f"{metric['value']:.1%} ({metric['low']:.1%} to {metric['high']:.1%})"
+
+
+def mean_rate(windows: Sequence[Mapping[str, Any]]) -> float:
+    """The accuracy over all labelled payments of windows that have some.
+
+    >>> mean_rate([{"labelled": 3, "metrics": {"accuracy": {"value": 1.0}}},
+    ...            {"labelled": 1, "metrics": {"accuracy": {"value": 0.0}}}])
+    0.75
+    """
+    right = sum(each["labelled"] * each["metrics"]["accuracy"]["value"] for each in windows)
+    return float(right / sum(each["labelled"] for each in windows))
+
+
 def where_lines(url: str) -> Iterator[str]:
     """Where to look next."""
     yield f"  Docs       {url}/docs"
@@ -106,6 +151,17 @@ def as_data(plan: Plan, sent: Sent, findings: Findings) -> dict[str, Any]:
             for look in findings.windows
         ],
         "expected": sorted(EXPECTED),
+        "labels": sent.labels,
+        "performance": [
+            {
+                "start": window["start"],
+                "end": window["end"],
+                "labelled": window["labelled"],
+                "coverage": window["coverage"],
+                "accuracy": window["metrics"].get("accuracy"),
+            }
+            for window in findings.performance
+        ],
         "final": findings.final.report,
     }
 

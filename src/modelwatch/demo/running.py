@@ -14,8 +14,18 @@ from types import FrameType
 import numpy as np
 
 from modelwatch.demo.generator import MODEL
+from modelwatch.demo.labels import Truths
 from modelwatch.demo.process import DemoFailed, ServiceProcess, address, choose_port
-from modelwatch.demo.report import as_data, clock_time, moved_lines, quiet_lines, seen_line, where_lines, window_lines
+from modelwatch.demo.report import (
+    as_data,
+    clock_time,
+    moved_lines,
+    performance_lines,
+    quiet_lines,
+    seen_line,
+    where_lines,
+    window_lines,
+)
 from modelwatch.demo.story import (
     REFERENCE_DAYS,
     SEED,
@@ -26,6 +36,7 @@ from modelwatch.demo.story import (
     send_live,
     send_stream,
     set_reference,
+    truths_for,
     what_went_wrong,
 )
 
@@ -73,11 +84,14 @@ def run_demo(
             _wait_until_ready(process, service)
             rng = np.random.default_rng(SEED)
             plan = Plan.ending(time.time(), next_version(service))
-            problems = _tell(service, plan, rng, url, say, write if as_json else None, began)
+            truths = truths_for(service)
+            problems = _tell(service, plan, rng, truths, url, say, write if as_json else None, began)
             if not once:
                 say("")
-                say("The service goes on, with five payments a second. Ctrl-C ends it.")
-                _trickle(process, service, plan, rng)
+                say(
+                    "The service goes on, with five payments a second, and labels as they become known. Ctrl-C ends it."
+                )
+                _trickle(process, service, plan, rng, truths)
         except _Terminated:
             return TERMINATED
         except KeyboardInterrupt:
@@ -89,6 +103,7 @@ def _tell(
     service: Service,
     plan: Plan,
     rng: np.random.Generator,
+    truths: Truths,
     url: str,
     say: Callable[[str], object],
     write_json: Callable[[str], object] | None,
@@ -98,13 +113,15 @@ def _tell(
     size = set_reference(service, plan, rng)
     say("\nWhat was sent")
     say(
-        f"  The reference: {size:,} payments of the {REFERENCE_DAYS} days before: features, prediction, score, latency."
+        f"  The reference: {size:,} payments of the {REFERENCE_DAYS} days before: features, prediction, score,\n"
+        "  latency, and which of them were frauds."
     )
-    sent = send_stream(service, plan, rng, time.monotonic)
+    sent = send_stream(service, plan, rng, truths, time.monotonic)
     say(
         f"  The stream: {sent.accepted:,} payments from {clock_time(plan.start)} to {clock_time(plan.end)} UTC, sent in"
-        f" {sent.seconds:.1f} s ({sent.accepted / sent.seconds:,.0f} a second)."
+        f" {sent.seconds:.1f} s ({sent.accepted / sent.seconds:,.0f} a second),"
     )
+    say(f"  and in between the {sent.labels:,} labels that were known by then: hours after their payments, not of all.")
     say(f"  The shift, {clock_time(plan.shift)}: amounts more than double, and people buy other things.")
     say("  The model reads both, so its score and its predictions must follow. Everything else stays as it was.")
     findings = look_at(service, plan)
@@ -114,6 +131,7 @@ def _tell(
         ("When it was seen", iter([seen_line(plan, findings)])),
         ("What moved, in the last 24 hours against the reference", moved_lines(findings)),
         ("What stayed quiet, and why this is not luck", quiet_lines(findings)),
+        ("How right the model was, by the labels so far", performance_lines(plan, findings)),
         ("Where to look", where_lines(url)),
     ):
         say(f"\n{title}")
@@ -144,15 +162,15 @@ def _wait_until_ready(process: ServiceProcess, service: Service) -> None:
     process.check_alive()
 
 
-def _trickle(process: ServiceProcess, service: Service, plan: Plan, rng: np.random.Generator) -> None:
-    """Sends payments of this moment until Ctrl-C, which is how it is meant to end."""
+def _trickle(process: ServiceProcess, service: Service, plan: Plan, rng: np.random.Generator, truths: Truths) -> None:
+    """Sends payments of this moment, and labels, until Ctrl-C, which is how it is meant to end."""
     number = 0
     due = time.monotonic()
     with contextlib.suppress(KeyboardInterrupt):
         while True:
             process.check_alive()
             number += 1
-            send_live(service, plan, rng, number, time.time())
+            send_live(service, plan, rng, truths, number, time.time())
             due = max(due + LIVE_SECONDS, time.monotonic())
             time.sleep(max(0.0, due - time.monotonic()))
 

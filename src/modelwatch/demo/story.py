@@ -14,12 +14,14 @@ import numpy as np
 from modelwatch.demo.generator import (
     DAY_SECONDS,
     FOLLOWING,
+    FRAUD,
     MODEL,
     SHIFTED_FEATURES,
     Payments,
     event_times,
     payments,
 )
+from modelwatch.demo.labels import TRUTH_PATH, Truths, labels_of
 
 EXPECTED = frozenset((*SHIFTED_FEATURES, *FOLLOWING))
 DRIFTED = ("alert", "warning")
@@ -37,6 +39,8 @@ REFERENCE_PATH = "/api/v1/reference"
 PREDICTION_PATH = "/api/v1/predictions"
 BATCH_PATH = "/api/v1/predictions/batch"
 DRIFT_PATH = "/api/v1/drift/check"
+MONITOR_PATH = f"/api/v1/models/{MODEL}/monitor"
+PERFORMANCE_PATH = f"/api/v1/models/{MODEL}/performance"
 
 
 class Service(Protocol):
@@ -50,13 +54,15 @@ class Service(Protocol):
 
     def is_ready(self) -> bool: ...
 
-    def get(self, path: str) -> Any: ...
+    def get(self, path: str, params: Mapping[str, str] | None = ...) -> Any: ...
 
     def post(
         self, path: str, content: bytes, content_type: str = ..., params: Mapping[str, str] | None = ...
     ) -> Any: ...
 
     def post_json(self, path: str, body: object) -> Any: ...
+
+    def put_json(self, path: str, body: object) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,20 +104,26 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What the service took."""
+    """What the service took. labels: those that were known in time; labelled: of how many it said that they count."""
 
     accepted: int
     seconds: float
+    labels: int
+    labelled: int
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """The looks at successive windows, those at a sliding hour until the shift was seen, and the last one."""
+    """The looks at successive windows, those at a sliding hour until the shift was seen, and the last one.
+
+    performance: what the service says of the same windows by their labels.
+    """
 
     windows: list[Look]
     sliding: list[Look]
     seen: Look | None
     final: Look
+    performance: list[dict[str, Any]]
 
 
 def next_version(service: Service) -> str:
@@ -122,7 +134,8 @@ def next_version(service: Service) -> str:
 
 
 def set_reference(service: Service, plan: Plan, rng: np.random.Generator) -> int:
-    """Sends the weeks before as the reference. Returns the number of payments in it."""
+    """Sends the weeks before, with what was true, as the reference. Returns the number of payments in it."""
+    service.put_json(MONITOR_PATH, {"positive_class": FRAUD})
     start = plan.start - REFERENCE_DAYS * DAY_SECONDS
     times = event_times(rng, start, plan.start, REFERENCE_SIZE)
     sample = payments(rng, times, np.zeros(REFERENCE_SIZE, dtype=np.bool_))
@@ -131,28 +144,44 @@ def set_reference(service: Service, plan: Plan, rng: np.random.Generator) -> int
     return len(sample)
 
 
-def send_stream(service: Service, plan: Plan, rng: np.random.Generator, clock: Callable[[], float]) -> Sent:
-    """Sends the two days, in order, as a model service would."""
+def truths_for(service: Service) -> Truths:
+    """What tells this service of labels."""
+    return Truths(lambda labels: service.post(TRUTH_PATH, msgspec.json.encode(labels), "application/json"), MODEL, iso)
+
+
+def send_stream(
+    service: Service, plan: Plan, rng: np.random.Generator, truths: Truths, clock: Callable[[], float]
+) -> Sent:
+    """Sends the two days, in order, as a model service would; between the payments the labels that are known by then.
+
+    Those that are not known at the end stay with the truths.
+    """
     times = event_times(rng, plan.start, plan.end, STREAM_SIZE)
     sample = payments(rng, times, times >= plan.shift)
+    names = [_names(plan, f"{plan.end}-{index}", float(times[index])) for index in range(STREAM_SIZE)]
+    labels = labels_of(rng, [each["prediction_id"] for each in names], times, sample.truth.tolist())
     batches = [
-        msgspec.json.encode(
-            [
-                {**_names(plan, f"{plan.end}-{index}", float(times[index])), **sample.row(index)}
-                for index in range(start, min(start + BATCH_ROWS, STREAM_SIZE))
-            ]
-        )
-        for start in range(0, STREAM_SIZE, BATCH_ROWS)
+        msgspec.json.encode([{**names[index], **sample.row(index)} for index in some])
+        for some in np.split(np.arange(STREAM_SIZE), range(BATCH_ROWS, STREAM_SIZE, BATCH_ROWS))
     ]
+    ends = [*times[BATCH_ROWS::BATCH_ROWS].tolist(), float(plan.end)]
+    truths.add(labels)
+    accepted = 0
     began = clock()
-    accepted = sum(service.post(BATCH_PATH, batch, "application/json")["accepted"] for batch in batches)
-    return Sent(accepted, clock() - began)
+    for batch, end in zip(batches, ends, strict=True):
+        accepted += service.post(BATCH_PATH, batch, "application/json")["accepted"]
+        truths.tell(end)
+    return Sent(accepted, clock() - began, truths.sent, truths.accepted)
 
 
-def send_live(service: Service, plan: Plan, rng: np.random.Generator, number: int, now: float) -> None:
-    """Sends one payment of this moment, from the shifted world."""
-    sample = payments(rng, np.array([now]), np.ones(1, dtype=np.bool_))
-    service.post_json(PREDICTION_PATH, {**_names(plan, f"{plan.end}-live-{number}", now), **sample.row(0)})
+def send_live(service: Service, plan: Plan, rng: np.random.Generator, truths: Truths, number: int, now: float) -> None:
+    """Sends one payment of this moment, from the shifted world, and the labels that have become known."""
+    times = np.array([now])
+    sample = payments(rng, times, np.ones(1, dtype=np.bool_))
+    names = _names(plan, f"{plan.end}-live-{number}", now)
+    service.post_json(PREDICTION_PATH, {**names, **sample.row(0)})
+    truths.add(labels_of(rng, [names["prediction_id"]], times, sample.truth.tolist()))
+    truths.tell(now)
 
 
 def look_at(service: Service, plan: Plan) -> Findings:
@@ -166,7 +195,8 @@ def look_at(service: Service, plan: Plan) -> Findings:
             seen = sliding[-1]
             break
     report = service.post_json(DRIFT_PATH, {"model_name": MODEL, "model_version": plan.version})
-    return Findings(windows, sliding, seen, Look(plan.end - DAY_SECONDS, plan.end, True, report))
+    final = Look(plan.end - DAY_SECONDS, plan.end, True, report)
+    return Findings(windows, sliding, seen, final, _performance(service, plan))
 
 
 def what_went_wrong(sent: Sent, findings: Findings) -> list[str]:
@@ -177,6 +207,11 @@ def what_went_wrong(sent: Sent, findings: Findings) -> list[str]:
     counted = sum(look.predictions for look in findings.windows)
     if counted != STREAM_SIZE:
         problems.append(f"the windows hold {counted:,} predictions instead of {STREAM_SIZE:,}")
+    if sent.labelled != sent.labels:
+        problems.append(f"{sent.labels:,} labels were sent, but {sent.labelled:,} counted")
+    joined = sum(window["labelled"] for window in findings.performance)
+    if joined != sent.labels:
+        problems.append(f"the windows hold {joined:,} labels instead of {sent.labels:,}")
     for look in (*findings.windows, findings.final):
         expected = EXPECTED if look.shifted else frozenset()
         problems += [f"{_span(look)}: no drift was found in {name}" for name in sorted(expected - look.drifted)]
@@ -202,6 +237,7 @@ def as_parquet(sample: Payments, times: np.ndarray[Any, np.dtype[np.float64]]) -
     columns["prediction"] = pa.array(sample.prediction.tolist())
     columns["prediction_probability"] = pa.array(sample.probability)
     columns["latency_ms"] = pa.array(sample.latency_ms)
+    columns["ground_truth"] = pa.array(sample.truth.tolist())
     columns["timestamp"] = pa.array((times * 1e6).astype(np.int64), pa.timestamp("us", "UTC"))
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table(columns), sink)
@@ -231,6 +267,13 @@ def _names(plan: Plan, identity: str, time: float) -> dict[str, Any]:
 def _look(service: Service, plan: Plan, start: int, end: int) -> Look:
     query = {"model_name": MODEL, "model_version": plan.version, "start": iso(start), "end": iso(end)}
     return Look(start, end, start >= plan.shift, service.post_json(DRIFT_PATH, query))
+
+
+def _performance(service: Service, plan: Plan) -> list[dict[str, Any]]:
+    query = {"version": plan.version, "start": iso(plan.start), "end": iso(plan.end), "step": f"{WINDOW_HOURS}h"}
+    [history] = service.get(PERFORMANCE_PATH, query)["history"]
+    windows: list[dict[str, Any]] = history["windows"]
+    return windows
 
 
 def _span(look: Look) -> str:

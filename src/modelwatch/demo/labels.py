@@ -1,0 +1,79 @@
+"""When the truth of each payment becomes known, and telling the service as it does.
+
+A fraud is noticed by the customer, the sooner the more it hurts; that a payment was in order is certain when nobody has
+complained for some hours. Of some payments nothing is ever heard.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+TRUTH_PATH = "/api/v1/ground-truth/batch"
+HEARD_OF = {"fraud": 0.97, "legitimate": 0.90}
+MEDIAN_HOURS = {"fraud": 1.5, "legitimate": 4.0}
+SPREAD = 0.5
+
+
+class Label(NamedTuple):
+    """The truth about a payment. known_at: seconds since 1970."""
+
+    known_at: float
+    prediction_id: str
+    truth: str
+
+
+def labels_of(
+    rng: np.random.Generator, ids: Sequence[str], times: NDArray[np.float64], truths: Sequence[str]
+) -> list[Label]:
+    """The labels of payments made at these times; of those that are never heard of there is none."""
+    heard_of = np.array([HEARD_OF[truth] for truth in truths])
+    hours = np.array([MEDIAN_HOURS[truth] for truth in truths]) * rng.lognormal(0.0, SPREAD, len(ids))
+    known_at = times + hours * 3_600
+    certain = rng.random(len(ids)) < heard_of
+    rows = zip(known_at.tolist(), ids, truths, certain.tolist(), strict=True)
+    return [Label(moment, identity, truth) for moment, identity, truth, heard in rows if heard]
+
+
+class Truths:
+    """Labels that wait for their time.
+
+    send: posts labels in the form of the API and returns the service's answer.
+    """
+
+    def __init__(self, send: Callable[[list[dict[str, Any]]], Any], model: str, iso: Callable[[float], str]) -> None:
+        self.sent = 0
+        self.accepted = 0
+        self._send = send
+        self._model = model
+        self._iso = iso
+        self._waiting: list[Label] = []
+
+    def add(self, labels: Sequence[Label]) -> None:
+        """Keeps labels until they are due."""
+        self._waiting = list(heapq.merge(self._waiting, sorted(labels)))
+
+    def tell(self, until: float) -> None:
+        """Sends the labels that are known by then (seconds since 1970), in the order in which they became known."""
+        due = list(itertools.takewhile(lambda label: label.known_at <= until, self._waiting))
+        if not due:
+            return
+        del self._waiting[: len(due)]
+        answer = self._send(
+            [
+                {
+                    "model_name": self._model,
+                    "prediction_id": label.prediction_id,
+                    "ground_truth": label.truth,
+                    "timestamp": self._iso(label.known_at),
+                }
+                for label in due
+            ]
+        )
+        self.sent += len(due)
+        self.accepted += answer["accepted"]
