@@ -1,7 +1,8 @@
 """The benchmarks: `make bench`, or python -m benchmarks [--json] [--quick] [NAME ...].
 
-A name (kernels, ingest, labels, postgres, segments, soak) runs that one alone: `make bench ARGS=labels`. Without one,
-all run but the soak, which takes ten minutes: `make bench ARGS="soak --seconds 3600 --engine postgresql --workers 2"`.
+A name (kernels, ingest, keys, labels, postgres, segments, soak) runs that one alone: `make bench ARGS=labels`.
+Without one, all run but the soak, which takes ten minutes: `make bench ARGS="soak --seconds 3600 --engine postgresql
+--workers 2"`.
 
 Ratios are taken side by side in the same run, from medians; each row's note says how far the repetitions spread. A
 busy machine shows in that spread, so read the ratio with it.
@@ -13,12 +14,13 @@ import platform
 import sys
 from functools import partial
 
-from benchmarks import ingest, kernels, labels, postgres, segments, soak
+from benchmarks import ingest, kernels, keys, labels, postgres, segments, soak
 from benchmarks.report import show
 
 BENCHMARKS = {
     "kernels": kernels.run,
     "ingest": ingest.run,
+    "keys": keys.run,
     "labels": labels.run,
     "postgres": postgres.run,
     "segments": segments.run,

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,6 +29,7 @@ SECONDS = 4
 CONNECTIONS = 64
 FEATURES = 10
 
+CONTENT_TYPE = '  wrk.headers["content-type"] = "application/json"\n'
 WRK_SCRIPT = """
 local thread_number = 0
 function setup(thread)
@@ -91,10 +92,11 @@ def server(command: list[str], url: str, environment: dict[str, str], folder: Pa
         process.wait(20)
 
 
-def requests_per_second(url: str, prefix: str, folder: Path) -> float:
-    """wrk's figure from core 1. Raises when any answer was not 2xx."""
+def requests_per_second(url: str, prefix: str, folder: Path, headers: Mapping[str, str] | None = None) -> float:
+    """wrk's figure from core 1. headers: beside the content type. Raises when any answer was not 2xx."""
     script = folder / "post.lua"
-    script.write_text(WRK_SCRIPT.replace("%s", repr(payload()), 1))
+    more = "".join(f"  wrk.headers[{name!r}] = {value!r}\n" for name, value in (headers or {}).items())
+    script.write_text(WRK_SCRIPT.replace("%s", repr(payload()), 1).replace(CONTENT_TYPE, CONTENT_TYPE + more, 1))
     output = subprocess.run(
         ["taskset", "-c", "1", "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", "-s", str(script), url, "--", prefix],
         check=True,

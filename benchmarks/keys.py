@@ -1,0 +1,89 @@
+"""Durable ingest of single predictions with an API key, against the same service that asks for none.
+
+Two services on core 0, each with a SQLite store of its own; wrk sends from core 1, in alternating rounds. Both are
+warmed up past the provisional reference.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from benchmarks.ingest import FEATURES, ROOT, SECONDS, requests_per_second, server
+from benchmarks.report import Row
+
+ROUNDS = 9
+PORTS = {"with": 18092, "without": 18093}
+
+
+def run(*, quick: bool = False) -> list[Row]:
+    """Both services side by side, in alternating rounds; `quick`: one round."""
+    if shutil.which("wrk") is None or (os.cpu_count() or 1) < 2:
+        print("keys: skipped, it needs wrk (apt-get install wrk) and two cores", file=sys.stderr)
+        return []
+    with tempfile.TemporaryDirectory() as name:
+        folders = {kind: Path(name) / kind for kind in PORTS}
+        for folder in folders.values():
+            folder.mkdir()
+        headers = {"with": {"authorization": f"Bearer {_key(folders['with'])}"}, "without": {}}
+
+        def rate(kind: str, prefix: str) -> float:
+            url = f"http://127.0.0.1:{PORTS[kind]}/api/v1/predictions"
+            return requests_per_second(url, prefix, folders[kind], headers[kind])
+
+        with _service("with", folders["with"]), _service("without", folders["without"]):
+            for kind in PORTS:
+                rate(kind, "warm")
+            found: dict[str, list[float]] = {kind: [] for kind in PORTS}
+            for number in range(1 if quick else ROUNDS):
+                # Whoever is second in a round is first in the next.
+                for kind in sorted(PORTS, reverse=bool(number % 2)):
+                    found[kind].append(rate(kind, f"r{number}"))
+    ours, plain = found["with"], found["without"]
+    pairs = [one / other for one, other in zip(ours, plain, strict=True)]
+    value, baseline = statistics.median(ours), statistics.median(plain)
+    return [
+        Row(
+            name=f"durable single-prediction ingest with an API key, {FEATURES} features",
+            value=value,
+            unit="requests/s",
+            baseline=baseline,
+            ratio=value / baseline,
+            note=(
+                f"baseline: the same without keys; one core; {len(ours)} rounds of {SECONDS} s,"
+                f" with {min(ours):.0f}-{max(ours):.0f}, without {min(plain):.0f}-{max(plain):.0f},"
+                f" by round {min(pairs):.2f}-{max(pairs):.2f}, in the middle {statistics.median(pairs):.3f}"
+            ),
+        )
+    ]
+
+
+def _service(kind: str, folder: Path) -> AbstractContextManager[None]:
+    environment = {
+        "HOST": "127.0.0.1",
+        "PORT": str(PORTS[kind]),
+        "DATA_DIR": str(folder),
+        "API_KEYS_REQUIRED": str(kind == "with").lower(),
+    }
+    return server(["-m", "modelwatch"], f"http://127.0.0.1:{PORTS[kind]}/readyz", environment, folder)
+
+
+def _key(folder: Path) -> str:
+    """A key that may send predictions, in the store of a service that has not begun."""
+    made = subprocess.run(
+        [sys.executable, "-m", "modelwatch", "keys", "create", "bench", "--scope", "ingest", "--json"],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "DATA_DIR": str(folder)},
+        cwd=folder,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    key: str = json.loads(made.stdout)["key"]
+    return key
