@@ -17,6 +17,8 @@ JOBS ?= auto
 export PYTHONPATH := $(CURDIR)/src
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONUNBUFFERED := 1
+# The tests start hundreds of processes: each would compile the source anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 # The first interpreter that runs (a shim may not), is new enough, and can make virtual environments.
 FITS := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))

@@ -86,7 +86,6 @@ class Faults:
 def _workers(parent: int | None) -> list[int]:
     """The worker processes of a service; none while it starts."""
     try:
-        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-        return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+        return [int(child) for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
     except FileNotFoundError:
         return []

@@ -21,8 +21,6 @@ from modelwatch.cli.open_files import allow_open_files
 from modelwatch.cli.output import say
 
 if TYPE_CHECKING:
-    import uvicorn
-
     from modelwatch.config import Settings
 
 # Orchestrators kill a service after a grace period, often 30 s; requests get this share of our 10,
@@ -59,11 +57,11 @@ def serve(overrides: Mapping[str, Any]) -> int:
     for warning in settings.warnings:
         log.warning("%s", warning)
     allow_open_files(settings.max_connections)
-    _check_files(settings)
-    check_certificate(settings)
-    schema = _prepared(settings)
-    _announce(settings, port, schema)
     with _multiprocess_folder(settings):
+        _check_files(settings)
+        check_certificate(settings)
+        schema = _prepared(settings)
+        _announce(settings, port, schema)
         return _run(settings, port, configuration)
 
 
@@ -174,6 +172,7 @@ def _run(settings: Settings, port: int, configuration: dict[str, Any]) -> int:
     import uvicorn
 
     from modelwatch.cli.listening import BoundedConfig
+    from modelwatch.cli.workers import supervise
     from modelwatch.service import create_app
 
     # uvicorn raises the signal that stopped it once more when all is done; an orderly stop is no failure.
@@ -198,23 +197,13 @@ def _run(settings: Settings, port: int, configuration: dict[str, Any]) -> int:
     )
     try:
         if front is None:
-            return _supervise(config)
+            return OK if supervise(config) else FOUND
         uvicorn.Server(config).run()
     except SystemExit as end:
         return FOUND if end.code else OK
     except KeyboardInterrupt:
         return INTERRUPTED
     return OK if front.failure is None else FOUND
-
-
-def _supervise(config: uvicorn.Config) -> int:
-    """Runs the workers until they are told to stop; a failure when one of them could not start."""
-    from uvicorn.supervisors import Multiprocess
-
-    supervisor = Multiprocess(config, sockets=[config.bind_socket()])
-    supervisor.run()
-    # Those that were told to stop end by the signal, which is a negative code.
-    return FOUND if any((process.exitcode or 0) > 0 for process in supervisor.processes) else OK
 
 
 def _announce(settings: Settings, port: int, schema: str) -> None:
@@ -253,24 +242,34 @@ def _free_port(host: str, port: int) -> int:
 def _multiprocess_folder(settings: Settings) -> Iterator[None]:
     """With several workers: a fresh folder where prometheus_client adds up what each of them counts.
 
-    A folder is held by a lock on a file in it, so that those of killed services are known and removed.
+    A folder is held by a lock on a file in it, so that those of killed services are known and removed. It is there
+    before prometheus_client is imported, which looks for it then, and workers inherit what is imported.
+    Raises Stop when it can't be made.
     """
     if settings.workers == 1:
         yield
         return
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    with _locked(settings.data_dir / f"{MULTIPROCESS_PREFIX}folders.lock", wait=True):
-        for old in settings.data_dir.glob(f"{MULTIPROCESS_PREFIX}*/"):
-            with contextlib.suppress(BlockingIOError), _locked(old / "lock", wait=False):
-                shutil.rmtree(old)
-        folder = Path(tempfile.mkdtemp(prefix=MULTIPROCESS_PREFIX, dir=settings.data_dir))
-        held = _lock(folder / "lock", wait=False)
+    try:
+        folder, held = _held_folder(settings.data_dir)
+    except OSError as error:
+        raise Stop(f"DATA_DIR can't be written: {error.strerror}: {error.filename}.", USAGE) from error
     os.environ[MULTIPROCESS_VARIABLE] = str(folder.resolve())
     try:
         yield
     finally:
         held.close()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _held_folder(data_dir: Path) -> tuple[Path, IO[str]]:
+    """A fresh folder and its lock; those that nobody holds are removed."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with _locked(data_dir / f"{MULTIPROCESS_PREFIX}folders.lock", wait=True):
+        for old in data_dir.glob(f"{MULTIPROCESS_PREFIX}*/"):
+            with contextlib.suppress(BlockingIOError), _locked(old / "lock", wait=False):
+                shutil.rmtree(old)
+        folder = Path(tempfile.mkdtemp(prefix=MULTIPROCESS_PREFIX, dir=data_dir))
+        return folder, _lock(folder / "lock", wait=False)
 
 
 @contextlib.contextmanager

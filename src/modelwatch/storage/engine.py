@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from sqlalchemy import Connection, Engine, Insert, Table, make_url, text
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -108,7 +107,14 @@ class Store:
 
     def insert(self, table: Table) -> Any:
         """An INSERT of the store's dialect, which knows ON CONFLICT."""
-        return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
+        # Each process uses one of the dialects; that of PostgreSQL is the larger half of SQLAlchemy.
+        if self.is_sqlite:
+            from sqlalchemy.dialects import sqlite
+
+            return sqlite.insert(table)
+        from sqlalchemy.dialects import postgresql
+
+        return postgresql.insert(table)
 
     def upsert(self, table: Table) -> Insert:
         """INSERT that replaces every column that is not part of the primary key when the key is there already."""

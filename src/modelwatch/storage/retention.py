@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, delete, exists, func, or_, select, update
-from sqlalchemy.orm import aliased
 
 from modelwatch.storage import tables
 from modelwatch.storage.alerts import RESOLVED
@@ -123,7 +122,7 @@ def _days_over(connection: Connection, table: Table, model: str, before: int) ->
 def remove_verdicts(store: Store, before: int, limit: int) -> int:
     """Removes up to `limit` verdicts of before a time in microseconds, with their evidence; the newest of each stream
     and check stays, since the next evaluation goes on from it."""
-    table, later = tables.verdict, aliased(tables.verdict)
+    table, later = tables.verdict, tables.verdict.alias()
     overtaken = exists().where(
         *(later.c[name] == table.c[name] for name in ("model", "environment", "version", "check_name")),
         or_(

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, and_, func, insert, or_, select, tuple_
-from sqlalchemy.orm import aliased
 
 from modelwatch.storage import tables
 from modelwatch.storage.profiles import StreamKey
@@ -157,7 +156,7 @@ def latest_verdict_ids(connection: Connection, check: str = DRIFT) -> list[str]:
 
 def _newest_ids(model: str | None, check: str) -> Select[Any]:
     """The id of the newest verdict of every stream, null for one without; of one model, or of all."""
-    stream, each = tables.stream, aliased(tables.verdict)
+    stream, each = tables.stream, tables.verdict.alias()
     newest = (
         select(each.c.id)
         .where(

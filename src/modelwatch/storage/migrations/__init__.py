@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect, text
 
 from modelwatch.errors import StoreUnsuitable
 from modelwatch.storage.engine import Store
@@ -21,10 +16,16 @@ def migrate(store: Store) -> str:
     Processes that start together take turns: the first one migrates, the others find it done.
     Raises StoreUnsuitable when a newer modelwatch has migrated it, and StoreUnavailable.
     """
-    config = _config()
     newest = newest_version()
     if schema_version(store) == newest:
         return newest
+    # Loaded for a store that is not up to date: most processes find one that is, and start sooner without.
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util import CommandError
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent))
     try:
         with store.write() as connection:
             store.be_patient(connection)
@@ -43,15 +44,11 @@ def schema_version(store: Store) -> str | None:
 
 
 def newest_version() -> str:
-    """The schema version that this code works with."""
-    return ScriptDirectory.from_config(_config()).get_current_head() or ""
+    """The schema version that this code works with: the number of the last file, as the versions form one line."""
+    return max(file.name.partition("_")[0] for file in Path(__file__).parent.glob("versions/[0-9]*_*.py"))
 
 
 def _version(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
-
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent))
-    return config
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()

@@ -1,0 +1,71 @@
+"""Several processes that serve one port: forked from the one that has loaded everything, so they start at once."""
+
+from __future__ import annotations
+
+import gc
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.context import ForkProcess
+from socket import socket
+from typing import TYPE_CHECKING, Any
+
+from uvicorn.supervisors import Multiprocess, multiprocess
+
+if TYPE_CHECKING:
+    import uvicorn
+
+# Elsewhere than on Linux the libraries of the system may not survive a fork.
+FORKS = sys.platform == "linux"
+
+
+def supervise(config: uvicorn.Config) -> bool:
+    """Runs the workers until they are told to stop. Returns whether all of them could start."""
+    if FORKS:
+        # What is loaded stays in pages that all share: the collector of a worker would write to each of them.
+        gc.collect()
+        gc.freeze()
+        multiprocess.get_subprocess = _forked  # type: ignore[attr-defined, assignment]
+    supervisor = Multiprocess(config, sockets=[config.bind_socket()])
+    supervisor.run()
+    # Those that were told to stop end by the signal, which is a negative code.
+    return not any((process.exitcode or 0) > 0 for process in supervisor.processes)
+
+
+def _forked(config: uvicorn.Config, target: Callable[..., None], sockets: list[socket]) -> ForkProcess:
+    """What uvicorn makes by starting the interpreter anew. It is called in a process that has no other threads."""
+    return _Fork(target=_serve, args=(config, target, sockets))
+
+
+class _Fork(ForkProcess):
+    """Signals that come while it is born wait until its handlers are no longer those of the supervisor."""
+
+    def start(self) -> None:
+        with _blocked_signals():
+            super().start()
+
+    def run(self) -> None:
+        for number in multiprocess.SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, multiprocess.SIGNALS)
+        super().run()
+
+
+@contextmanager
+def _blocked_signals() -> Iterator[None]:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, multiprocess.SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _serve(config: uvicorn.Config, target: Callable[..., Any], sockets: list[socket]) -> None:
+    config.configure_logging()
+    try:
+        target(sockets=sockets)
+    except KeyboardInterrupt:
+        # The supervisor was interrupted as well, and says so.
+        return
