@@ -46,9 +46,9 @@ class _Fork(ForkProcess):
             super().start()
 
     def run(self) -> None:
+        # An interrupt ends it as well, without a traceback: the supervisor is interrupted too, and says so.
         for number in multiprocess.SIGNALS:
             signal.signal(number, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, multiprocess.SIGNALS)
         super().run()
 
@@ -64,8 +64,4 @@ def _blocked_signals() -> Iterator[None]:
 
 def _serve(config: uvicorn.Config, target: Callable[..., Any], sockets: list[socket]) -> None:
     config.configure_logging()
-    try:
-        target(sockets=sockets)
-    except KeyboardInterrupt:
-        # The supervisor was interrupted as well, and says so.
-        return
+    target(sockets=sockets)
