@@ -82,11 +82,24 @@ def test_a_head_without_end_is_refused(service: LiveService) -> None:
 
 
 def test_a_body_that_does_not_come_is_given_up(service: LiveService) -> None:
-    for start in (b"content-length: 100", b"transfer-encoding: chunked"):
-        with connected(service) as connection:
-            head = b"POST /api/v1/predictions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
-            connection.sendall(head + start + b"\r\nconnection: close\r\n\r\n")
-            assert read_all(connection).startswith(b"HTTP/1.1 408 ")
+    form, json = b"application/x-www-form-urlencoded", b"application/json"
+    paths = {
+        b"/api/v1/predictions": json,
+        b"/api/v1/predictions/batch": json,
+        b"/api/v1/alerts/a/resolve": json,
+        b"/ui/login": form,
+        b"/ui/alerts/a/resolve": form,
+    }
+    with contextlib.ExitStack() as stack:
+        waiting = []
+        for path, kind in paths.items():
+            for start in (b"content-length: 100", b"transfer-encoding: chunked"):
+                connection = stack.enter_context(connected(service))
+                head = b"POST " + path + b" HTTP/1.1\r\nhost: x\r\ncontent-type: " + kind + b"\r\n"
+                connection.sendall(head + start + b"\r\nconnection: close\r\n\r\n")
+                waiting.append((path, connection))
+        for path, connection in waiting:
+            assert read_all(connection).startswith(b"HTTP/1.1 408 "), path
 
 
 def test_beyond_the_limit_clients_are_told_to_come_again_and_probes_are_answered(service: LiveService) -> None:
@@ -116,6 +129,21 @@ def test_clients_that_say_nothing_take_nobodys_place(service: LiveService) -> No
             assert client.get("/version").status_code == 200
         assert read_all(silent[-1]).startswith(b"HTTP/1.1 408 ")
         assert clients[0].get("/version").status_code == 200
+
+
+def test_an_upgrade_is_not_made_and_takes_no_place(service: LiveService) -> None:
+    for protocol in (b"websocket", b"h2c"):
+        with contextlib.ExitStack() as stack:
+            for _ in range(3 * MOST):
+                connection = stack.enter_context(connected(service))
+                head = b"GET /version HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: " + protocol
+                key = b"sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                connection.sendall(head + b"\r\n" + key + b"\r\n")
+                assert connection.recv(65_536)[:13] in (b"HTTP/1.1 200 ", b"HTTP/1.1 503 ")
+        deadline = time.monotonic() + 10
+        while httpx.get(f"{service.url}/version").status_code != 200:
+            assert time.monotonic() < deadline, "those who leave make room"
+            time.sleep(0.05)
 
 
 def test_several_requests_on_one_connection_are_answered_in_their_order(service: LiveService) -> None:

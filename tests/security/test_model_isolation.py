@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from modelwatch.access import SCOPES
 from modelwatch.config import Settings
 from modelwatch.monitoring import DriftRules
 from modelwatch.storage import Store, verdicts_of
@@ -158,4 +160,43 @@ def test_a_verdict_on_another_model_is_answered_as_one_that_there_is_not(tmp_pat
                 assert time.monotonic() < deadline, "a new key is known within seconds"
                 time.sleep(0.05)
             assert answer.status_code == status, answer.text
+    app.close()
+
+
+QUERIES = ("", "?limit=0", "?cursor=nonsense", "?start=nonsense", "?version=1", "?metric=a%00b")
+BODIES: tuple[dict[str, Any], ...] = ({}, {"json": {}}, {"json": {"monitor": {"budget": 1}}}, {"content": "["})
+
+
+def test_no_operation_on_a_model_tells_whether_there_is_one(tmp_path: Path) -> None:
+    """Whatever else is right or wrong about the request, and whatever the key may do."""
+    app = App(tmp_path, API_KEYS_REQUIRED="true")
+    _, everything = make_key(app.store, "admin")
+    keys = [make_key(app.store, scope, models=frozenset({"mine"}))[1] for scope in SCOPES]
+    for model in ("mine", "theirs"):
+        sample = {"model_name": model, "feature_name": "x", "data_type": "continuous", "values": [1.0, 2.0, 3.0]}
+        for method, path, body in (("POST", "reference", sample), ("PUT", f"models/{model}/monitor", {})):
+            answer = app.request(method, f"/api/v1/{path}", json=body, headers=bearer(everything))
+            assert answer.status_code == 201, answer.text
+    document = app.request("GET", "/openapi.json").json()["paths"]
+    operations = [(method, path) for path, each in document.items() if "{model_name}" in path for method in each]
+    assert len(operations) > 8
+    for key in keys:
+        for method, path in operations:
+            for query in QUERIES:
+                for body in BODIES if method in ("put", "post") else BODIES[:1]:
+                    hidden, absent = (
+                        app.request(
+                            method.upper(),
+                            re.sub(r"\{[^}]*\}", "x", path.replace("{model_name}", model)) + query,
+                            headers=bearer(key),
+                            **body,
+                        )
+                        for model in ("theirs", "nobodys")
+                    )
+                    assert hidden.status_code in (403, 404, 422), (method, path, query)
+                    assert hidden.status_code == absent.status_code, (method, path, query)
+                    assert hidden.text.replace("theirs", "nobodys") == absent.text
+                    assert _comparable(hidden) == _comparable(absent)
+    monitor = app.request("GET", "/api/v1/models/theirs/monitor", headers=bearer(everything)).json()
+    assert monitor["revision"] == 1
     app.close()

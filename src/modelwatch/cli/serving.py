@@ -187,6 +187,8 @@ def _run(settings: Settings, port: int, configuration: dict[str, Any]) -> int:
         log_config=configuration,
         access_log=settings.debug,
         server_header=False,
+        # There are no web sockets here; uvicorn would give them to a library that happens to be installed.
+        ws="none",
         limit_concurrency=settings.max_connections,
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,

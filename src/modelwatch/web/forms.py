@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from urllib.parse import parse_qs
 
 from starlette.requests import ClientDisconnect, Request
 
+from modelwatch.api.bodies import body_timeout
 from modelwatch.errors import BodyTooLarge, MalformedBody, UnsupportedContent
 
 FORM_TYPE = "application/x-www-form-urlencoded"
@@ -13,19 +15,23 @@ LARGEST_FORM = 64 * 1024
 MOST_FIELDS = 20
 
 
-async def read_form(request: Request) -> dict[str, str]:
+async def read_form(request: Request, seconds: float) -> dict[str, str]:
     """The fields of a form, without those that are empty.
 
-    Raises BodyTooLarge, UnsupportedContent, and MalformedBody for what no browser sends.
+    Raises BodyTooLarge, BodyTimeout when it does not come within so many seconds, UnsupportedContent, and MalformedBody
+    for what no browser sends.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM_TYPE:
         raise UnsupportedContent(f"A form is sent as {FORM_TYPE}.")
     content = bytearray()
     try:
-        async for part in request.stream():
-            content += part
-            if len(content) > LARGEST_FORM:
-                raise BodyTooLarge(f"The form has more than {LARGEST_FORM} bytes.")
+        async with asyncio.timeout(seconds):
+            async for part in request.stream():
+                content += part
+                if len(content) > LARGEST_FORM:
+                    raise BodyTooLarge(f"The form has more than {LARGEST_FORM} bytes.")
+    except TimeoutError:
+        raise body_timeout(seconds) from None
     except ClientDisconnect:
         raise MalformedBody("The form did not arrive completely.") from None
     try:

@@ -33,7 +33,7 @@ class Login:
 
     async def enter(self, request: Request) -> Response:
         """Begins a session with the key of the form, instead of the one that there may be."""
-        form = await read_form(request)
+        form = await read_form(request, self._settings.request_timeout_seconds)
         try:
             grant = await self._grant(form.get("key", ""))
         except (Unauthenticated, Forbidden) as error:

@@ -46,7 +46,8 @@ def build_pages(
 ) -> Starlette:
     """The application for /ui. clock: microseconds. version: of the service."""
     renderer = Renderer(version)
-    pages, login = _Pages(store, book, clock, renderer), Login(keys, settings, renderer)
+    pages = _Pages(store, book, clock, renderer, settings.request_timeout_seconds)
+    login = Login(keys, settings, renderer)
     assets = StaticFiles(directory=Path(str(files("modelwatch.web").joinpath("assets"))))
     return Starlette(
         routes=[
@@ -94,11 +95,12 @@ def _changing(endpoint: Endpoint) -> Endpoint:
 
 
 class _Pages:
-    def __init__(self, store: Store, book: AlertBook, clock: Clock, renderer: Renderer) -> None:
+    def __init__(self, store: Store, book: AlertBook, clock: Clock, renderer: Renderer, form_seconds: float) -> None:
         self._store = store
         self._book = book
         self._clock = clock
         self._render = renderer.page
+        self._form_seconds = form_seconds
 
     async def start(self, _request: Request) -> Response:
         return RedirectResponse("alerts", 307)
@@ -115,22 +117,22 @@ class _Pages:
         return self._render("alert.html", root=_root(request), view=view, signed_in=_signed_in(request))
 
     async def acknowledge(self, request: Request) -> Response:
-        form, alert_id = await read_form(request), _identity(request, "alert_id")
+        form, alert_id = await read_form(request, self._form_seconds), _identity(request, "alert_id")
         await asyncio.to_thread(self._book.acknowledge, alert_id, actor=_actor(request, form), note=form.get("note"))
         return _back(alert_id, "../")
 
     async def resolve(self, request: Request) -> Response:
-        form, alert_id = await read_form(request), _identity(request, "alert_id")
+        form, alert_id = await read_form(request, self._form_seconds), _identity(request, "alert_id")
         await asyncio.to_thread(self._book.resolve, alert_id, actor=_actor(request, form), note=form.get("note"))
         return _back(alert_id, "../")
 
     async def silence(self, request: Request) -> Response:
-        form, alert_id = await read_form(request), _identity(request, "alert_id")
+        form, alert_id = await read_form(request, self._form_seconds), _identity(request, "alert_id")
         await asyncio.to_thread(self._silence, alert_id, form, _actor(request, form))
         return _back(alert_id, "../")
 
     async def end_silence(self, request: Request) -> Response:
-        form, alert_id = await read_form(request), _identity(request, "alert_id")
+        form, alert_id = await read_form(request, self._form_seconds), _identity(request, "alert_id")
         await asyncio.to_thread(self._book.end_silence, _identity(request, "silence_id"), actor=_actor(request, form))
         return _back(alert_id, "../../../")
 
