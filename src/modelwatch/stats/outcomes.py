@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import ClassVar, Literal, NamedTuple
 
@@ -56,6 +56,39 @@ class Outcome(NamedTuple):
     probability: Probability
     truth: Scalar
     delay: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """Many outcomes, in columns."""
+
+    predictions: list[Scalar] = field(default_factory=list)
+    probabilities: list[Probability] = field(default_factory=list)
+    truths: list[Scalar] = field(default_factory=list)
+    delays: list[float] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, outcomes: Iterable[Outcome]) -> Outcomes:
+        """These outcomes, in their order."""
+        columns = cls()
+        for outcome in outcomes:
+            columns.add(*outcome)
+        return columns
+
+    def __len__(self) -> int:
+        return len(self.delays)
+
+    def add(self, prediction: Scalar, probability: Probability, truth: Scalar, delay: float) -> None:
+        """Appends one."""
+        self.predictions.append(prediction)
+        self.probabilities.append(probability)
+        self.truths.append(truth)
+        self.delays.append(delay)
+
+    def some(self, rows: Sequence[int]) -> Outcomes:
+        """Those of these rows."""
+        columns = (self.predictions, self.probabilities, self.truths, self.delays)
+        return Outcomes(*([column[row] for row in rows] for column in columns))  # type: ignore[arg-type]
 
 
 class Part(NamedTuple):
@@ -120,21 +153,20 @@ class OutcomeLayout:
         """Bytes that `decode_outcome_layout` turns back into the same layout."""
         return msgspec.json.encode({"format": FORMAT, **asdict(self)}, order="sorted")
 
-    def entries(self, outcomes: Sequence[Outcome]) -> Entries:
+    def entries(self, outcomes: Outcomes | Sequence[Outcome]) -> Entries:
         """What each outcome adds to the vector."""
-        parts = self.parts
-        delays = delay_cells(np.array([outcome.delay for outcome in outcomes], dtype=np.float64))
-        found = [Entries.ones(np.arange(len(outcomes)), delays)]
+        columns = outcomes if isinstance(outcomes, Outcomes) else Outcomes.of(outcomes)
+        parts, probabilities = self.parts, columns.probabilities
+        delays = delay_cells(np.array(columns.delays, dtype=np.float64))
+        found = [Entries.ones(np.arange(len(columns)), delays)]
         if "regression" in parts:
             assert self.regression is not None
-            predicted = np.array([_number(outcome.prediction) for outcome in outcomes])
-            truth = np.array([_number(outcome.truth) for outcome in outcomes])
+            predicted = np.array([_number(value) for value in columns.predictions])
+            truth = np.array([_number(value) for value in columns.truths])
             errors = RegressionCounts.entries(self.regression, predicted, truth)
             found.append(errors.moved(parts["regression"].place.start))
         if "confusion" in parts:
-            said = category_names([outcome.prediction for outcome in outcomes])
-            was = category_names([outcome.truth for outcome in outcomes])
-            probabilities = [outcome.probability for outcome in outcomes]
+            said, was = category_names(columns.predictions), category_names(columns.truths)
             pairs = ConfusionCounts.entries(self.confusion, said, was)
             found.append(pairs.moved(parts["confusion"].place.start))
             if "scores" in parts:
@@ -147,9 +179,9 @@ class OutcomeLayout:
                 found.append(ScoreCounts.entries(scores, right).moved(parts["confidence"].place.start))
         if "class_scores" in parts:
             layout = ClassScoreLayout(self.classes)
-            given = np.array([self._class_probabilities(item.probability) for item in outcomes])
-            codes = layout.codes([item.truth for item in outcomes])
-            entries = ClassScoreCounts.entries(layout, given.reshape(len(outcomes), len(self.classes)), codes)
+            given = np.array([self._class_probabilities(probability) for probability in probabilities])
+            codes = layout.codes(columns.truths)
+            entries = ClassScoreCounts.entries(layout, given.reshape(len(columns), len(self.classes)), codes)
             found.append(entries.moved(parts["class_scores"].place.start))
         return Entries.joined(found)
 

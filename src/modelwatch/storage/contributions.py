@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import BindParameter, ColumnElement, case
 
 from modelwatch.events import Prediction, Scalar
-from modelwatch.stats import Outcome, OutcomeLayout, Probability
+from modelwatch.stats import OutcomeLayout, Outcomes, Probability
 from modelwatch.storage import tables
 from modelwatch.storage.layouts import ModelLayouts
 from modelwatch.storage.rows import Segments, decode_probability, decode_scalar, decode_segments, segments_of
@@ -33,39 +33,42 @@ COUNTED = tuple(
 )
 
 
-class Contribution(NamedTuple):
-    """One labelled prediction more (sign 1) or less (-1) in a window. label_ts: when its truth became known last."""
-
-    key: SlotKey
-    layout: OutcomeLayout
-    outcome: Outcome
-    sign: int
-    label_ts: int
-    segments: Segments = ()
-
-
 class Contributions:
-    """What the predictions of one model add. Made for one transaction: the windows it has met are kept."""
+    """Labelled predictions of one model, each more (sign 1) or less (-1) in the counts of its window.
+
+    Each list has an entry for each of them. places: of its window in `keys` and `layouts`. label_times: when its truth
+    became known last, microseconds.
+    """
 
     def __init__(self, model: str, layouts: ModelLayouts) -> None:
         self._model = model
-        self._layouts = layouts
-        self._windows: dict[tuple[str, str, int], tuple[SlotKey, OutcomeLayout]] = {}
+        self._of_model = layouts
+        self._places: dict[tuple[str, str, int], int] = {}
+        self.keys: list[SlotKey] = []
+        self.layouts: list[OutcomeLayout] = []
+        self.places: list[int] = []
+        self.outcomes = Outcomes()
+        self.signs: list[int] = []
+        self.label_times: list[int] = []
+        self.segments: list[Segments] = []
 
-    def of(self, prediction: Counted, truth: Scalar, first_ts: int, latest_ts: int, sign: int = 1) -> Contribution:
-        """What a prediction with this truth adds to its window (sign 1), or takes back (-1).
+    def add(self, prediction: Counted, truth: Scalar, first_ts: int, latest_ts: int, sign: int = 1) -> None:
+        """Adds a prediction with this truth to its window (sign 1), or takes it back (-1).
 
         first_ts, latest_ts: when the truth became known first, and when the value that holds did; in microseconds.
         """
         _, version, environment, ts, _, said, probability, segments = prediction
-        place = (version, environment, window_start(ts))
-        window = self._windows.get(place)
-        if window is None:
-            key = SlotKey(self._model, self._layouts.outcome_generation, *place)
-            window = self._windows[place] = key, self._layouts.of(version).outcome
-        key, layout = window
-        delay = (first_ts - ts) / 1_000_000 if first_ts > ts else 0.0
-        return Contribution(key, layout, Outcome(said, probability, truth, delay), sign, latest_ts, segments)
+        window = (version, environment, window_start(ts))
+        place = self._places.get(window)
+        if place is None:
+            place = self._places[window] = len(self.keys)
+            self.keys.append(SlotKey(self._model, self._of_model.outcome_generation, *window))
+            self.layouts.append(self._of_model.of(version).outcome)
+        self.places.append(place)
+        self.outcomes.add(said, probability, truth, (first_ts - ts) / 1_000_000 if first_ts > ts else 0.0)
+        self.signs.append(sign)
+        self.label_times.append(latest_ts)
+        self.segments.append(segments)
 
 
 def counted_event(event: Prediction, layouts: ModelLayouts) -> Counted:
@@ -87,14 +90,14 @@ def counted_of(row: Any, layouts: ModelLayouts | None = None) -> Counted:
 
     layouts: those whose `segment_columns` it has too; None: its segments are left out.
     """
-    identity, version, environment, ts, generation, prediction, probability = row[: len(COUNTED)]
+    identity, version, environment, ts, generation, said, probability = row[: len(COUNTED)]
     return Counted(
         identity,
         version,
         environment,
         ts,
         generation,
-        decode_scalar(prediction),
+        decode_scalar(said),
         None if probability is None else decode_probability(probability),
         () if layouts is None or not layouts.segmentation else stored_segments(row, layouts),
     )

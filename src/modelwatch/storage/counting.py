@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from modelwatch.events import Prediction
-from modelwatch.storage.contributions import Contribution
+from modelwatch.stats import OutcomeLayout
+from modelwatch.storage.contributions import Contributions
 from modelwatch.storage.layouts import Counts, Layout, ModelLayouts
 from modelwatch.storage.protection import Protection
 from modelwatch.storage.rows import Segments
 from modelwatch.storage.slots import OutcomeSlot, S, Slot, SlotKey, window_start
+
+Places = NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,42 +78,52 @@ def window_of(event: Prediction, layouts: Mapping[str, ModelLayouts]) -> SlotKey
     )
 
 
-def outcomes_counted(contributions: Iterable[Contribution], now: int) -> dict[SlotKey, OutcomeSlot]:
+def outcomes_counted(contributions: Contributions, now: int) -> dict[SlotKey, OutcomeSlot]:
     """What labelled predictions add to each window, and take back."""
-    by_layout: dict[str, list[Contribution]] = {}
-    for contribution in contributions:
-        by_layout.setdefault(contribution.layout.id, []).append(contribution)
     slots: dict[SlotKey, OutcomeSlot] = {}
-    for members in by_layout.values():
-        layout = members[0].layout
-        signs = np.array([member.sign for member in members], dtype=np.int64)
-        entries = layout.entries([member.outcome for member in members]).times(signs)
-        label_times = np.array([member.label_ts for member in members], dtype=np.int64)
+    places = np.array(contributions.places, dtype=np.intp)
+    signs = np.array(contributions.signs, dtype=np.int64)
+    label_times = np.array(contributions.label_times, dtype=np.int64)
+    for layout, rows in _by_layout(contributions.layouts, places):
+        some = rows.tolist()
+        outcomes = contributions.outcomes
+        entries = layout.entries(outcomes if len(some) == len(outcomes) else outcomes.some(some)).times(signs[rows])
+        segments = [contributions.segments[row] for row in some]
         # Once for all of them together, then once for each segment feature.
-        for place in range(-1, max(len(member.segments) for member in members)):
-            keys = [member.key for member in members] if place < 0 else _segment_keys(members, place)
-            numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
-            groups = np.array([numbers[key] for key in keys], dtype=np.intp)
-            newest = np.zeros(len(numbers), dtype=np.int64)
-            np.maximum.at(newest, groups, label_times)
-            sums = entries.sums(groups, len(numbers), layout.size)
-            for (key, latest), counts in zip(zip(numbers, newest.tolist(), strict=True), sums, strict=True):
+        for feature in range(-1, max(map(len, segments))):
+            if feature < 0:
+                present, groups = np.unique(places[rows], return_inverse=True)
+                keys: list[SlotKey | None] = [contributions.keys[place] for place in present.tolist()]
+            else:
+                keys, groups = _segment_keys(contributions, some, segments, feature)
+            newest = np.zeros(len(keys), dtype=np.int64)
+            np.maximum.at(newest, groups, label_times[rows])
+            sums = entries.sums(groups, len(keys), layout.size)
+            for key, latest, counts in zip(keys, newest.tolist(), sums, strict=True):
                 if key is not None:
                     slots[key] = OutcomeSlot(counts, latest, now)
     return slots
 
 
-def _segment_keys(members: Sequence[Contribution], place: int) -> list[SlotKey | None]:
-    """Of each the key of its segment at a place; None for one that has none there."""
-    known: dict[tuple[SlotKey, str], SlotKey] = {}
-    keys: list[SlotKey | None] = []
-    for member in members:
-        if place >= len(member.segments):
-            keys.append(None)
-            continue
-        pair = (member.key, member.segments[place])
-        keys.append(known.get(pair) or known.setdefault(pair, member.key._replace(segment=pair[1])))
-    return keys
+def _by_layout(layouts: Sequence[OutcomeLayout], places: Places) -> Iterator[tuple[OutcomeLayout, Places]]:
+    """The rows of each layout. layouts: of the places."""
+    numbers = {layout: number for number, layout in enumerate(dict.fromkeys(layouts))}
+    of_places = np.array([numbers[layout] for layout in layouts], dtype=np.intp)
+    for layout, number in numbers.items():
+        yield layout, np.flatnonzero(of_places[places] == number)
+
+
+def _segment_keys(
+    contributions: Contributions, rows: Sequence[int], segments: Sequence[Segments], feature: int
+) -> tuple[list[SlotKey | None], Places]:
+    """The windows of the rows in their segments of one feature, and which of them is whose; None: of rows in none."""
+    pairs = [
+        (contributions.places[row], texts[feature] if feature < len(texts) else None)
+        for row, texts in zip(rows, segments, strict=True)
+    ]
+    numbers = {pair: number for number, pair in enumerate(dict.fromkeys(pairs))}
+    keys = [None if text is None else contributions.keys[place]._replace(segment=text) for place, text in numbers]
+    return keys, np.array([numbers[pair] for pair in pairs], dtype=np.intp)
 
 
 def grown(before: Mapping[SlotKey, S], added: Mapping[SlotKey, S]) -> dict[SlotKey, S]:

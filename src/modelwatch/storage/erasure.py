@@ -119,13 +119,11 @@ def _erase(
             slots[own] = slots[own] + slot if own in slots else slot
     add_to_folded(connection, store, slots, PROFILES)
     if label is not None:
-        truth, parts = decode_scalar(label.value), Contributions(model, layouts)
-        taken = [
-            parts.of(counted_of(row, layouts), truth, label.first_ts, label.ts, -1)
-            for row in chosen
+        truth, taken = decode_scalar(label.value), Contributions(model, layouts)
+        for row in chosen:
             # What was counted in an older layout, and can't be carried over since the day has expired, is in no answer.
-            if row.day not in stale_outcomes or max(row.generation, label.generation) >= layouts.outcome_generation
-        ]
+            if row.day not in stale_outcomes or max(row.generation, label.generation) >= layouts.outcome_generation:
+                taken.add(counted_of(row, layouts), truth, label.first_ts, label.ts, -1)
         counted = outcomes_counted(taken, label.arrived_at)
         outcomes = {key: replace(slot, latest_ts=0) for key, slot in counted.items()}
         add_to_folded(connection, store, outcomes, OUTCOMES)

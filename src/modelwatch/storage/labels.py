@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Connection, ScalarSelect, bindparam, select, update
@@ -21,7 +22,6 @@ from modelwatch.events import GroundTruth, Prediction
 from modelwatch.storage import tables
 from modelwatch.storage.contributions import (
     COUNTED,
-    Contribution,
     Contributions,
     Counted,
     counted_event,
@@ -60,10 +60,13 @@ KNOWN = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What labels and fresh predictions of a transaction come to. statuses: of the labels, in their order."""
+    """What labels and fresh predictions of a transaction come to. statuses: of the labels, in their order.
+
+    contributions: of each model.
+    """
 
     statuses: list[LabelStatus]
-    contributions: list[Contribution]
+    contributions: list[Contributions]
 
 
 class LabelStatements:
@@ -121,7 +124,8 @@ def apply_labels(
     for model in sorted(places.keys() | stored.keys()):
         mine = places.get(model, [])
         of_model = _OfModel(connection, statements, model, layouts[model], expired_before[model], now)
-        statuses = of_model.apply([given[place] for place in mine], stored.get(model, []), applied.contributions)
+        statuses = of_model.apply([given[place] for place in mine], stored.get(model, []))
+        applied.contributions.append(of_model.contributions)
         for place, status in zip(mine, statuses, strict=True):
             applied.statuses[place] = status
     return applied
@@ -145,20 +149,19 @@ class _OfModel:
         self._layouts = layouts
         self._expired_before = expired_before
         self._now = now
+        self.contributions = Contributions(model, layouts)
 
-    def apply(
-        self, given: Sequence[GroundTruth], fresh: Sequence[Prediction], contributions: list[Contribution]
-    ) -> list[LabelStatus]:
-        """Stores what the labels change, appends what that adds to the counts, and says what became of each label."""
+    def apply(self, given: Sequence[GroundTruth], fresh: Sequence[Prediction]) -> list[LabelStatus]:
+        """Stores what the labels change, notes what that adds to the counts, and says what became of each label."""
         ids = {label.prediction_id for label in given}.union(event.prediction_id for event in fresh)
-        before = self._known(sorted(ids))
+        before = self._known(list(ids))
         after, kinds = _merged(given, before, self._now)
         recounted = {
             identity
             for identity, state in after.items()
             if (old := before.get(identity)) is not state and (old is None or not old.counts_as(state))
         }
-        matched = self._count(recounted, before, after, fresh, contributions)
+        matched = self._count(recounted, before, after, fresh)
         expired = {
             identity
             for identity in recounted - matched
@@ -190,28 +193,27 @@ class _OfModel:
         before: Mapping[str, Known],
         after: Mapping[str, Known],
         fresh: Sequence[Prediction],
-        contributions: list[Contribution],
     ) -> set[str]:
-        """Appends what is to be added to the counts and taken back; returns the ids that have a prediction."""
-        layouts, parts = self._layouts, Contributions(self._model, self._layouts)
+        """Notes what is to be added to the counts and taken back; returns the ids that have a prediction."""
+        layouts, contributions = self._layouts, self.contributions
         stale = _Stale(self._connection, self._model, layouts)
         new = {(day_of(event.timestamp), event.prediction_id) for event in fresh}
         matched = set()
-        for row in self._statements.predictions(self._connection, self._model, sorted(recounted), layouts):
+        for row in self._statements.predictions(self._connection, self._model, list(recounted), layouts):
             prediction = counted_of(row, layouts)
             identity = prediction.prediction_id
             old, state = before.get(identity), after[identity]
             was_counted = old is not None and (day_of(prediction.ts), identity) not in new
             if was_counted and old is not None and not stale.holds(prediction, old):
-                contributions.append(parts.of(prediction, decode_scalar(old.value), old.first_ts, old.ts, -1))
-            contributions.append(parts.of(prediction, decode_scalar(state.value), state.first_ts, state.ts))
+                contributions.add(prediction, decode_scalar(old.value), old.first_ts, old.ts, -1)
+            contributions.add(prediction, decode_scalar(state.value), state.first_ts, state.ts)
             matched.add(identity)
         for event in fresh:
             identity = event.prediction_id
             if identity in after and identity not in recounted:
                 state = after[identity]
                 prediction = counted_event(event, layouts)
-                contributions.append(parts.of(prediction, decode_scalar(state.value), state.first_ts, state.ts))
+                contributions.add(prediction, decode_scalar(state.value), state.first_ts, state.ts)
                 matched.add(identity)
         stale.note_changes()
         return matched
@@ -237,7 +239,7 @@ class _OfModel:
                     generation if identity in recounted else state.generation,
                 )
             )
-        rows.sort(key=_by_id)
+        rows.sort(key=itemgetter(1))
         self._statements.save.run(self._connection, rows)
 
     def _count_expired(self, number: int) -> None:
@@ -245,11 +247,6 @@ class _OfModel:
             table = tables.model
             more = table.c.expired_labels + number
             self._connection.execute(update(table).where(table.c.name == self._model).values(expired_labels=more))
-
-
-def _by_id(row: tuple[Any, ...]) -> str:
-    identity: str = row[1]
-    return identity
 
 
 def _merged(

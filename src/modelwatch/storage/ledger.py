@@ -25,7 +25,16 @@ from modelwatch.storage.layouts import NO_LAYOUTS, ModelLayouts, read_layouts
 from modelwatch.storage.many_rows import ManyRows, NewRows
 from modelwatch.storage.rows import NO_FEATURES, Segments, day_of, to_row
 from modelwatch.storage.sampling import in_sample
-from modelwatch.storage.slots import KEYS_PER_QUERY, OUTCOMES, PROFILES, SlotCache, SlotKey, save, window_start
+from modelwatch.storage.slots import (
+    KEYS_PER_QUERY,
+    OUTCOMES,
+    PROFILES,
+    OutcomeSlot,
+    SlotCache,
+    SlotKey,
+    save,
+    window_start,
+)
 
 MAX_UNKNOWN_OUTCOMES = 5
 # What a writer knows of models and streams before it forgets all of it.
@@ -208,7 +217,9 @@ class Ledger:
             applied = apply_labels(
                 connection, self._statements.labels, given, fresh, layouts, in_force.labelled, expired_before, now
             )
-            outcomes = outcomes_counted(applied.contributions, now)
+            outcomes: dict[SlotKey, OutcomeSlot] = {}
+            for contributions in applied.contributions:
+                outcomes |= outcomes_counted(contributions, now)
             outcomes = grown(self._outcomes.get(connection, self._writer, outcomes), outcomes)
             save(connection, self._statements.save_outcomes, self._writer, outcomes)
             try:

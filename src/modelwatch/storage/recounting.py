@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, select
 
 from modelwatch.storage import tables
 from modelwatch.storage.compaction import add_to_folded
-from modelwatch.storage.contributions import COUNTED, Contribution, Contributions, counted_of, segment_columns
+from modelwatch.storage.contributions import COUNTED, Contributions, counted_of, segment_columns
 from modelwatch.storage.counting import outcomes_counted
 from modelwatch.storage.engine import Store
 from modelwatch.storage.labels import expired_before
@@ -124,11 +124,10 @@ def _arrival(arrivals: Mapping[Span, int], window_start: int) -> int:
     return max((at for (start, end), at in arrivals.items() if start <= window_start < end), default=0)
 
 
-def _pairs(connection: Connection, model: str, day: int, layouts: ModelLayouts) -> Iterator[list[Contribution]]:
+def _pairs(connection: Connection, model: str, day: int, layouts: ModelLayouts) -> Iterator[Contributions]:
     """The day's labelled predictions that were counted before the layout in force, some thousands at a time."""
     prediction, label = tables.prediction, tables.label
     since, last = layouts.outcome_generation, ""
-    parts = Contributions(model, layouts)
     columns = segment_columns(layouts.segment_generation) if layouts.segmentation else ()
     while True:
         rows = connection.execute(
@@ -155,5 +154,8 @@ def _pairs(connection: Connection, model: str, day: int, layouts: ModelLayouts) 
         ).all()
         if not rows:
             return
-        yield [parts.of(counted_of(row, layouts), decode_scalar(row.value), row.first_ts, row.label_ts) for row in rows]
+        contributions = Contributions(model, layouts)
+        for row in rows:
+            contributions.add(counted_of(row, layouts), decode_scalar(row.value), row.first_ts, row.label_ts)
+        yield contributions
         last = rows[-1].prediction_id
