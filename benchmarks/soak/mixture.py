@@ -32,8 +32,8 @@ BATCH = 150
 REPLAYED_BATCH = 60
 REMEMBERED = 20_000
 UNSEEN_SHARE = 0.01
-# Of each model at most so many versions; then the first ones come again.
-MOST_VERSIONS = 20
+# Of each model so many versions, which come again and again: all are known before the first half is over.
+MOST_VERSIONS = 5
 SEGMENTS = "segments: [category_0]"
 SEES = "schedule: {{every: {minutes}m}}\n" + SEGMENTS
 
@@ -49,7 +49,7 @@ PERIODS = {
     "refuse": 1.0,
     "refer": 15.0,
     "configure": 20.0,
-    "deploy": 10.0,
+    "deploy": 4.0,
     "tend": 5.0,
 }
 OF_MODEL = ("", "/drift", "/performance", "/quality", "/monitor", "/segments")
