@@ -8,9 +8,9 @@ import uuid
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
-from sqlalchemy import insert
+from sqlalchemy import delete, insert
 
-from modelwatch.exposition import StateCollector, verdicts
+from modelwatch.exposition import StateCollector, state, verdicts
 from modelwatch.storage import Store, latest_verdicts, save_verdict, tables
 from tests.exposition.scraping import Scrape, evaluate, parse, set_reference, traffic
 from tests.support.events import NOON, Clock, open_ledger
@@ -35,7 +35,8 @@ def multiply(store: Store, clock: Clock, models: int, features: int) -> None:
     names = [f"m{number}" for number in range(1, models)]
     streams = [{"model": name, "version": "1", "environment": "production", "first_seen_at": NOON} for name in names]
     with store.write() as connection:
-        connection.execute(insert(tables.stream), streams)
+        if streams:
+            connection.execute(insert(tables.stream), streams)
         for name in names:
             copy = dataclasses.replace(verdict, id=uuid.uuid4().hex, model=name)
             save_verdict(connection, copy, b"{}")
@@ -109,3 +110,44 @@ def test_a_verdict_is_read_once_and_forgotten_when_there_is_a_newer_one(
         save_verdict(connection, newer, b"{}")
     assert text_of(collector) != first
     assert read[3:] == [newer.id]
+
+
+def test_of_versions_that_are_not_exposed_only_a_number_is_kept(
+    store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    multiply(store, clock, models=1, features=20)
+    with store.read() as connection:
+        [one] = latest_verdicts(connection)
+    everything = lines(text_of(StateCollector(store, 100, clock)))
+    monkeypatch.setattr(state, "STREAMS_A_MODEL", 3)
+    versions = [f"1.{number}" for number in range(8)]
+    with store.write() as connection:
+        for number, version in enumerate(versions, 1):
+            stream = {"model": "m", "version": version, "environment": "production", "first_seen_at": NOON}
+            connection.execute(insert(tables.stream), stream)
+            end = one.window_end + 300 * number
+            save_verdict(connection, dataclasses.replace(one, id=version, version=version, window_end=end), b"{}")
+    collector = StateCollector(store, 100, clock)
+    first = text_of(collector)
+    assert exposed(first) == {"1.5", "1.6", "1.7"}
+    of_one = len(re.findall(r'^ml_.*model_version="1\.7"', first, re.MULTILINE))
+    assert 20 * 3 < of_one < everything
+    assert dropped(first) == 6 * of_one
+    kept = {scores.version for scores in collector._verdicts._known.values() if scores.subjects}
+    assert kept == {"1.5", "1.6", "1.7"}
+    assert text_of(collector) == first
+
+    newer = dataclasses.replace(one, id="again", version="1.0", window_end=one.window_end + 9_000)
+    with store.write() as connection:
+        save_verdict(connection, newer, b"{}")
+    assert exposed(text_of(collector)) == {"1.0", "1.6", "1.7"}
+    # As after a restore of the store: what was left out is the newest again.
+    with store.write() as connection:
+        connection.execute(delete(tables.verdict).where(tables.verdict.c.version.in_(["1.0", "1.6"])))
+    again = text_of(collector)
+    assert exposed(again) == {"1.4", "1.5", "1.7"}
+    assert again == text_of(StateCollector(store, 100, clock))
+
+
+def exposed(text: str) -> set[str]:
+    return set(re.findall(r'^ml_feature_drift_score\{.*model_version="([^"]+)"', text, re.MULTILINE))

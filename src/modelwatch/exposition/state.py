@@ -14,7 +14,7 @@ from modelwatch.exposition.alerts import ALERTS_A_MODEL, alert_families, read_al
 from modelwatch.exposition.findings import finding_families
 from modelwatch.exposition.performance import performance_families
 from modelwatch.exposition.quality import quality_families
-from modelwatch.exposition.verdicts import NewestVerdicts, StreamScores, SubjectScores
+from modelwatch.exposition.verdicts import NewestVerdicts, StreamScores, SubjectScores, by_age
 from modelwatch.findings import SEVERITIES
 from modelwatch.monitoring.verdicts import PRECEDENCE, Severity
 from modelwatch.storage import (
@@ -32,6 +32,7 @@ SUBJECT = (*STREAM, "kind", "feature_name")
 
 # A model that gets a new version with every deployment would otherwise add series for ever.
 STREAMS_A_MODEL = 20
+KINDS = ("feature", "prediction", "score", "latency")
 # What a feature of a stream adds: six scores, severity, samples, p-value. (And a counter for each severity, once.)
 SERIES_A_FEATURE = 9
 
@@ -76,7 +77,7 @@ class StateCollector(Collector):
         self._channels = channels
         self._check_interval = check_interval
         self._max_feature_series = max_feature_series
-        self._verdicts = NewestVerdicts()
+        self._verdicts = NewestVerdicts(STREAMS_A_MODEL, _series_of)
 
     def collect(self) -> Iterable[Metric]:
         """The gauges. While the store can't be reached only the health of the service, which is 0: never old values."""
@@ -130,7 +131,7 @@ class StateCollector(Collector):
 
 def _add_model(families: _Families, streams: Sequence[StreamScores], features: int) -> int:
     """Adds the streams of a model, with so many features. Returns how many series were left out."""
-    newest = sorted(streams, key=lambda stream: (-stream.window_end, stream.labels))[:STREAMS_A_MODEL]
+    newest = sorted(streams, key=by_age)[:STREAMS_A_MODEL]
     exported = _worst_features(newest, features)
     dropped = 0
     for stream in streams:
@@ -138,7 +139,7 @@ def _add_model(families: _Families, streams: Sequence[StreamScores], features: i
         if kept:
             families.last_evaluation.add_metric(stream.labels, stream.evaluated_at / MICROSECONDS)
         else:
-            dropped += 1
+            dropped += 1 + stream.left_out
         for subject in stream.subjects:
             samples = families.samples(stream.labels, subject)
             if kept and (subject.kind != "feature" or subject.feature_name in exported):
@@ -241,6 +242,13 @@ class _Families:
             self.reference_age,
             self.dropped,
         ]
+
+
+def _series_of(subject: SubjectScores) -> int:
+    """How many samples `_Families.samples` has of a subject."""
+    if subject.kind not in KINDS:
+        return 0
+    return len(_by_method(subject)) + 2 + (subject.evidence is not None)
 
 
 def _by_method(subject: SubjectScores) -> list[tuple[str, float]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import msgspec
 from sqlalchemy import Connection
@@ -55,7 +56,10 @@ _decode = msgspec.json.Decoder(_Exposed).decode
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StreamScores:
-    """What is exposed of the newest verdict of a stream. window_end: seconds; evaluated_at: microseconds."""
+    """What is exposed of the newest verdict of a stream. window_end: seconds; evaluated_at: microseconds.
+
+    left_out: how many series its subjects would have; they are not kept of versions that are not exposed.
+    """
 
     model: str
     version: str
@@ -63,6 +67,7 @@ class StreamScores:
     window_end: int
     evaluated_at: int
     subjects: tuple[SubjectScores, ...]
+    left_out: int = 0
 
     @property
     def labels(self) -> tuple[str, str, str]:
@@ -70,21 +75,45 @@ class StreamScores:
 
 
 class NewestVerdicts:
-    """Reads what is new at each call, and remembers the rest for as long as it is the newest of its stream."""
+    """Reads what is new at each call, and remembers the rest for as long as it is the newest of its stream.
 
-    def __init__(self) -> None:
+    streams_a_model: of how many streams of a model the subjects are kept, those with the newest data; every version
+    that was ever deployed is a stream. series_of: how many series a subject would have.
+    """
+
+    def __init__(self, streams_a_model: int, series_of: Callable[[SubjectScores], int]) -> None:
         self._known: dict[str, StreamScores] = {}
+        self._streams_a_model = streams_a_model
+        self._series_of = series_of
 
     def read(self, connection: Connection) -> list[StreamScores]:
         """Of every stream that was evaluated, sorted. Left out is what another release wrote in another form."""
         known, found = self._known, dict[str, StreamScores]()
+        by_model: dict[str, list[str]] = {}
         for identity in latest_verdict_ids(connection):
             scores = known.get(identity) or _read(connection, identity)
             if scores is not None:
                 found[identity] = scores
+                by_model.setdefault(scores.model, []).append(identity)
+        for identities in by_model.values():
+            identities.sort(key=lambda identity: by_age(found[identity]))
+            for identity in identities[: self._streams_a_model]:
+                if found[identity].left_out and (scores := _read(connection, identity)):
+                    found[identity] = scores
+            for identity in identities[self._streams_a_model :]:
+                found[identity] = self._reduced(found[identity])
         # Scrapes may overlap; whichever ends last leaves what it found, and none sees half of it.
         self._known = found
         return sorted(found.values(), key=lambda scores: scores.labels)
+
+    def _reduced(self, scores: StreamScores) -> StreamScores:
+        left_out = scores.left_out + sum(map(self._series_of, scores.subjects))
+        return replace(scores, subjects=(), left_out=left_out)
+
+
+def by_age(scores: StreamScores) -> tuple[int, tuple[str, str, str]]:
+    """Sorts streams of a model, those with the newest data first."""
+    return (-scores.window_end, scores.labels)
 
 
 def _read(connection: Connection, identity: str) -> StreamScores | None:
