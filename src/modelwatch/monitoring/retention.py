@@ -48,6 +48,9 @@ SECONDS_PER_DAY = 86_400
 LOOK_SECONDS = 900
 WINDOWS_A_ROUND = 1_500
 ROWS_PER_TRANSACTION = 200
+# Of predictions, more as long as it goes fast: they must go as fast as they may come.
+MOST_ROWS_PER_TRANSACTION = 5_000
+QUICK_SECONDS, SLOW_SECONDS = 0.025, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,7 @@ class Retention:
         self._round_seconds = round_seconds
         self._next: dict[str | StreamKey, int] = {}
         self._last: str | StreamKey | None = None
+        self._rows = ROWS_PER_TRANSACTION
 
     def __call__(self, lease: Lease, now: int) -> bool:
         """One round. True when there is more to do at once."""
@@ -147,11 +151,24 @@ class Retention:
             self._store, model, day=today - kept, arrived_before=now - kept * SECONDS_PER_DAY * MICROSECONDS
         )
         for day in expired.days:
-            while remove_predictions(self._store, model, day, ROWS_PER_TRANSACTION):
+            after = ""
+            while (last := self._remove(model, day, after)) is not None:
+                after = last
                 if self._timer() > until:
                     return True
         before = now // MICROSECONDS - self._keep.metrics * SECONDS_PER_DAY
         return remove_windows(self._store, model, before, ROWS_PER_TRANSACTION) >= ROWS_PER_TRANSACTION
+
+    def _remove(self, model: str, day: int, after: str) -> str | None:
+        """Removes some predictions, as many as go in a fraction of a second: commits of the model wait meanwhile."""
+        began = self._timer()
+        last = remove_predictions(self._store, model, day, self._rows, after)
+        took = self._timer() - began
+        if took < QUICK_SECONDS:
+            self._rows = min(self._rows * 2, MOST_ROWS_PER_TRANSACTION)
+        elif took > SLOW_SECONDS:
+            self._rows = max(self._rows // 2, ROWS_PER_TRANSACTION)
+        return last
 
     def _forget(self, now: int) -> bool:
         before = now - self._keep.metrics * SECONDS_PER_DAY * MICROSECONDS

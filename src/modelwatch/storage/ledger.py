@@ -22,11 +22,10 @@ from modelwatch.storage.counting import Increment, counted, grown, outcomes_coun
 from modelwatch.storage.engine import Store
 from modelwatch.storage.labels import LabelStatements, LabelStatus, apply_labels, labels_within
 from modelwatch.storage.layouts import NO_LAYOUTS, ModelLayouts, read_layouts
-from modelwatch.storage.many_rows import ManyRows, NewRows
+from modelwatch.storage.many_rows import ManyRows, NewRows, RowsById
 from modelwatch.storage.rows import NO_FEATURES, Segments, day_of, to_row
 from modelwatch.storage.sampling import in_sample
 from modelwatch.storage.slots import (
-    KEYS_PER_QUERY,
     OUTCOMES,
     PROFILES,
     OutcomeSlot,
@@ -105,6 +104,12 @@ class _Statements:
             model.c.name.in_(bindparam("names", expanding=True)), exists().where(tables.label.c.model == model.c.name)
         )
         self.insert_predictions = NewRows(store, prediction, ("day", "model", "prediction_id"))
+        self.repeated = RowsById(
+            store,
+            prediction,
+            [prediction.c[name] for name in ("prediction_id", "version", "environment", "ts")],
+            prediction.c.day == bindparam("day"),
+        )
         self.labels = LabelStatements(store)
         self.register_streams = store.insert(tables.stream).on_conflict_do_nothing()
         self.save_slots = ManyRows(store, store.upsert(tables.profile))
@@ -210,7 +215,9 @@ class Ledger:
             now = self._clock()
             increments = counted(fresh, layouts, self._store.protection)
             self._register_streams(connection, increments)
-            added = slots_of(increments, _windows_of(connection, repeated, layouts), layouts, now)
+            added = slots_of(
+                increments, _windows_of(connection, self._statements.repeated, repeated, layouts), layouts, now
+            )
             added |= segments_counted(fresh, of_fresh, layouts, self._store.protection, now)
             after = grown(self._slots.get(connection, self._writer, added), added)
             save(connection, self._statements.save_slots, self._writer, after)
@@ -349,27 +356,17 @@ def _identity(event: Prediction) -> tuple[int, str, str]:
 
 
 def _windows_of(
-    connection: Connection, repeated: Sequence[Prediction], layouts: Mapping[str, ModelLayouts]
+    connection: Connection, stored: RowsById, repeated: Sequence[Prediction], layouts: Mapping[str, ModelLayouts]
 ) -> Counter[SlotKey]:
     """How many of these repeats belong to which window: that of the prediction as it is stored."""
-    table = tables.prediction
     groups: dict[tuple[int, str], Counter[str]] = {}
     for event in repeated:
         groups.setdefault((day_of(event.timestamp), event.model_name), Counter())[event.prediction_id] += 1
     windows: Counter[SlotKey] = Counter()
     for (day, model), times in groups.items():
-        ids = sorted(times)
-        for start in range(0, len(ids), KEYS_PER_QUERY):
-            rows = connection.execute(
-                select(table.c.prediction_id, table.c.version, table.c.environment, table.c.ts).where(
-                    table.c.day == day,
-                    table.c.model == model,
-                    table.c.prediction_id.in_(ids[start : start + KEYS_PER_QUERY]),
-                )
-            )
-            for identity, version, environment, ts in rows:
-                key = SlotKey(model, layouts[model].generation, version, environment, window_start(ts))
-                windows[key] += times[identity]
+        for identity, version, environment, ts in stored.read(connection, model, sorted(times), day=day):
+            key = SlotKey(model, layouts[model].generation, version, environment, window_start(ts))
+            windows[key] += times[identity]
     return windows
 
 

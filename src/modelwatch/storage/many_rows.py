@@ -10,7 +10,21 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ARRAY, ColumnElement, Connection, Float, Row, Table, Text, any_, bindparam, func, select
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Connection,
+    Float,
+    Row,
+    Select,
+    Table,
+    Text,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    true,
+)
 from sqlalchemy.sql import Executable
 
 from modelwatch.storage.engine import Store
@@ -40,22 +54,35 @@ class ManyRows:
 class RowsById:
     """A SELECT of a model's rows by the ids of predictions: one statement for any number of ids.
 
-    SQLAlchemy would write a list of ids into the text, and the store would read that text, each time.
+    SQLAlchemy would write a list of ids into the text, and the store would read that text, each time. PostgreSQL goes
+    from id to id: of a list, it would read all rows of a model that it takes for a small one, and of a new model it
+    knows nothing before the table is analysed again.
     """
 
-    def __init__(self, store: Store, table: Table, columns: Sequence[ColumnElement[Any]]) -> None:
-        ids: ColumnElement[bool]
+    def __init__(
+        self,
+        store: Store,
+        table: Table,
+        columns: Sequence[ColumnElement[Any]],
+        *conditions: ColumnElement[bool],
+    ) -> None:
+        """columns, conditions: their parameters are given to each `read`."""
+        of_model = select(*columns).where(table.c.model == bindparam("model"), *conditions)
+        statement: Select[Any]
         if store.is_sqlite:
-            given = func.json_each(bindparam("ids")).table_valued("value")
-            ids = table.c.prediction_id.in_(select(given.c.value))
+            wanted = func.json_each(bindparam("ids")).table_valued("value")
+            statement = of_model.where(table.c.prediction_id.in_(select(wanted.c.value)))
         else:
-            ids = table.c.prediction_id == any_(bindparam("ids", type_=ARRAY(Text)))
-        statement = select(*columns).where(table.c.model == bindparam("model"), ids)
+            wanted = func.unnest(bindparam("ids", type_=ARRAY(Text))).table_valued("value").render_derived("wanted")
+            # OFFSET 0 keeps the planner from making a join of it.
+            of_id = of_model.where(table.c.prediction_id == wanted.c.value).offset(literal_column("0"))
+            found = of_id.correlate(wanted).lateral("found")
+            statement = select(*found.c).select_from(wanted.join(found, true()))
         self._compiled: Any = statement.compile(dialect=store.engine.dialect)
         self._in_json = store.is_sqlite
 
     def read(self, connection: Connection, model: str, ids: Sequence[str], **others: Any) -> Sequence[Any]:
-        """The rows of these ids, in no order. others: the parameters that the columns have."""
+        """The rows of these ids, in no order; an id may be there once. others: the other parameters."""
         if not ids:
             return ()
         values = {"model": model, "ids": _encode(ids).decode() if self._in_json else list(ids), **others}

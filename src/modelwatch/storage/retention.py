@@ -10,11 +10,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, delete, exists, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Delete,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    update,
+)
 
 from modelwatch.storage import tables
 from modelwatch.storage.alerts import RESOLVED
 from modelwatch.storage.engine import Store
+from modelwatch.storage.many_rows import ManyRows
 from modelwatch.storage.monitors import DELETE as MONITOR_DELETED
 from modelwatch.storage.outbox import PENDING
 from modelwatch.storage.profiles import SECONDS_PER_DAY
@@ -63,26 +77,40 @@ def _arrivals(connection: Connection, table: Table, model: str, before: int) -> 
     return found
 
 
-def remove_predictions(store: Store, model: str, day: int, limit: int) -> int:
+def remove_predictions(store: Store, model: str, day: int, limit: int, after: str = "") -> str | None:
     """Removes up to `limit` predictions of a day that has expired, each with the label of its id once no other
-    prediction has that id. Returns how many."""
-    table, label, known = tables.prediction, tables.label, tables.model
-    of_day = [table.c.day == day, table.c.model == model]
+    prediction has that id.
+
+    In the order of their ids, from behind `after`: PostgreSQL need not pass what has just been removed. Returns the
+    last id, None when there was none.
+    """
+    table, known = tables.prediction, tables.model
+    rest = [table.c.day == day, table.c.model == model, table.c.prediction_id > after]
     with store.read() as connection:
-        ids = connection.execute(select(table.c.prediction_id).where(*of_day).limit(limit)).scalars().all()
-    if not ids:
-        return 0
-    other = exists().where(table.c.model == label.c.model, table.c.prediction_id == label.c.prediction_id)
+        in_order = select(table.c.prediction_id).where(*rest).order_by(table.c.prediction_id).limit(limit).subquery()
+        last: str | None = connection.execute(select(func.max(in_order.c.prediction_id))).scalar()
+    if last is None:
+        return None
     with store.write() as connection:
         # As a commit with labels does, so that none of them is looked at while it goes.
         closed = connection.execute(
             select(known.c.expired_before).where(known.c.name == model).with_for_update()
         ).scalar_one()
         if day >= closed:
-            return 0
-        removed = connection.execute(delete(table).where(*of_day, table.c.prediction_id.in_(ids))).rowcount
-        connection.execute(delete(label).where(label.c.model == model, label.c.prediction_id.in_(ids), ~other))
-    return removed
+            return None
+        # By a range of the key: of a list, PostgreSQL may read all rows of the day (see RowsById).
+        through = delete(table).where(*rest, table.c.prediction_id <= last).returning(table.c.prediction_id)
+        ids = connection.execute(through).scalars().all()
+        if connection.execute(select(exists().where(tables.label.c.model == model))).scalar():
+            ManyRows(store, _without_prediction()).run(connection, [{"of": model, "id": identity} for identity in ids])
+    return last
+
+
+def _without_prediction() -> Delete:
+    """Removes the label of an id, unless there is a prediction of it."""
+    table, label = tables.prediction, tables.label
+    other = exists().where(table.c.model == label.c.model, table.c.prediction_id == label.c.prediction_id)
+    return delete(label).where(label.c.model == bindparam("of"), label.c.prediction_id == bindparam("id"), ~other)
 
 
 def remove_windows(store: Store, model: str, before: int, limit: int) -> int:

@@ -1,0 +1,113 @@
+"""Look-ups by many ids touch those rows alone, whatever the planner believes about the sizes of tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Connection
+
+from modelwatch.storage import Ledger, Store, remove_predictions, tables
+from modelwatch.storage.many_rows import RowsById
+from modelwatch.storage.retention import expire_days
+from tests.support.events import NOON, Clock, event, open_ledger
+from tests.support.labels import BINARY, label, set_layout
+from tests.support.postgres import Cluster
+
+ROWS = 3_000
+FEW = 20
+DAY = 86_400
+
+
+@pytest.fixture
+def unknown(postgres: Cluster) -> Iterator[Store]:
+    """A store of whose tables the planner knows that they are small; nobody tells it what they become."""
+    with postgres.database() as url:
+        store = Store(url)
+        open_ledger(store, Clock(NOON), "first").commit([event("1", model="small")], [label("1", model="small")])
+        with store.write() as connection:
+            for table in ("prediction", "label"):
+                connection.exec_driver_sql(f"ALTER TABLE {table} SET (autovacuum_enabled = false)")
+                connection.exec_driver_sql(f"ANALYZE {table}")
+        yield store
+        store.close()
+
+
+@pytest.mark.both_engines
+def test_rows_are_found_by_their_ids_in_the_model_alone(store: Store) -> None:
+    ledger = filled(store, "m", "other")
+    ledger.commit([event("7", timestamp=NOON + DAY * 1_000_000)])
+    rows = RowsById(store, tables.prediction, [tables.prediction.c.prediction_id, tables.prediction.c.model])
+    with store.read() as connection:
+        found = rows.read(connection, "m", ["7", "8", "no such id", "it's"])
+        assert sorted(map(tuple, found)) == [("7", "m"), ("7", "m"), ("8", "m")]
+        assert list(rows.read(connection, "m", [])) == []
+
+
+def test_a_few_ids_of_a_model_that_the_planner_does_not_know_read_a_few_rows(unknown: Store) -> None:
+    filled(unknown, "m")
+    rows = RowsById(unknown, tables.prediction, [tables.prediction.c.version])
+    with unknown.read() as connection:
+        rows.read(connection, "m", [str(number) for number in range(FEW)])
+        assert fetched(connection, "prediction") <= 2 * FEW
+
+
+def test_a_few_repeats_and_labels_read_a_few_rows(unknown: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_layout(unknown, BINARY)
+    ledger = filled(unknown, "m")
+    ledger.commit([], [label(str(number)) for number in range(ROWS)])
+    with unknown.open_write() as connection:
+        connection.exec_driver_sql("SELECT pg_stat_force_next_flush()")
+    reads: dict[str, int] = {}
+    commit = Connection.commit
+
+    def note(connection: Connection) -> None:
+        for table in ("prediction", "label"):
+            reads[table] = reads.get(table, 0) + fetched(connection, table)
+        commit(connection)
+
+    monkeypatch.setattr(Connection, "commit", note)
+    ids = [str(number) for number in range(FEW)]
+    outcome = ledger.commit(
+        [event(identity) for identity in ids], [label(identity, "no", timestamp=NOON + 1) for identity in ids]
+    )
+    assert outcome.accepted == [False] * FEW
+    assert outcome.labels == ["corrected"] * FEW
+    assert 0 < reads["prediction"] <= 6 * FEW
+    assert 0 < reads["label"] <= 6 * FEW
+
+
+def test_a_few_expired_predictions_go_without_reading_the_rest_of_their_day(unknown: Store) -> None:
+    filled(unknown, "m")
+    day = NOON // (DAY * 1_000_000)
+    expire_days(unknown, "m", day=day + 1, arrived_before=NOON * 2)
+    before = fetched_since_the_start(unknown)
+    assert remove_predictions(unknown, "m", day, FEW) is not None
+    assert fetched_since_the_start(unknown) - before <= 4 * FEW
+
+
+def filled(store: Store, *models: str) -> Ledger:
+    ledger = open_ledger(store, Clock(NOON))
+    for model in models:
+        ledger.commit([event(str(number), model=model) for number in range(ROWS)])
+    return ledger
+
+
+def fetched(connection: Connection, table: str) -> int:
+    """How many rows of a table this transaction has read so far, with what the server has not noted yet of others."""
+    row = connection.exec_driver_sql(
+        f"SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = '{table}'"
+    ).scalar_one()
+    return int(row)
+
+
+def fetched_since_the_start(store: Store) -> int:
+    """How many rows of predictions all transactions have read, once the server has noted it."""
+    with store.read() as connection:
+        connection.exec_driver_sql("SELECT pg_stat_force_next_flush()")
+    with store.read() as connection:
+        return int(
+            connection.exec_driver_sql(
+                "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables WHERE relname = 'prediction'"
+            ).scalar_one()
+        )
