@@ -221,7 +221,9 @@ def current_profile(
         for version, slot in sums.items()
         if _same_binning(layouts, version, subject, reference)
     ]
-    return Profile(binning, np.sum(counts, axis=0)) if counts else Profile.empty(binning)
+    if not counts:
+        return Profile.empty(binning)
+    return Profile(binning, counts[0] if len(counts) == 1 else np.sum(counts, axis=0))
 
 
 def _received(sums: Mapping[str, Slot], layouts: ModelLayouts, subject: Subject, reference: StoredReference) -> int:

@@ -266,14 +266,14 @@ def lookback_report(window: Window, current: Profile, judgement: Judgement) -> L
 
 def _top_cells(reference: Profile, current: Profile) -> list[CellReport]:
     labels = reference.binning.coarse_labels()
-    contributions = psi_contributions(reference.coarse, current.coarse)
-    order = sorted(range(len(labels)), key=lambda cell: (-float(contributions[cell]), cell))
+    contributions = psi_contributions(reference.coarse, current.coarse).tolist()
+    order = sorted(range(len(labels)), key=lambda cell: (-contributions[cell], cell))
     return [
         CellReport(
             labels[cell],
             float(reference.coarse[cell] / reference.n),
             float(current.coarse[cell] / current.n),
-            float(contributions[cell]),
+            contributions[cell],
         )
         for cell in order[:TOP_CELLS]
         if contributions[cell] > 0
@@ -283,8 +283,8 @@ def _top_cells(reference: Profile, current: Profile) -> list[CellReport]:
 def _counts(reference: Profile, current: Profile) -> CellCounts:
     return CellCounts(
         cells=list(reference.binning.coarse_labels()),
-        reference=[int(count) for count in reference.coarse],
-        current=[int(count) for count in current.coarse],
+        reference=reference.coarse.tolist(),
+        current=current.coarse.tolist(),
         missing=current.missing,
         invalid=current.invalid,
         below_range=current.below,

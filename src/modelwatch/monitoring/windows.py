@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Protocol
 
 from sqlalchemy import Connection
@@ -62,6 +63,7 @@ def watermark(last_window_end: int, now: int) -> int:
     return min(last_window_end, open_window_end)
 
 
+@lru_cache(maxsize=1_024)
 def iso(seconds: int) -> str:
     """RFC 3339 text of a time in seconds since 1970, UTC.
 

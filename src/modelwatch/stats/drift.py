@@ -7,6 +7,7 @@ no chance is the subject of `modelwatch.stats.evidence`.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,10 +80,7 @@ def psi_contributions(reference: Counts, current: Counts, *, floor: float = PSI_
     >>> psi_contributions([50, 50], [40, 60]).round(4).tolist()
     [0.0223, 0.0182]
     """
-    p, q = _shares(reference, current)
-    p, q = np.maximum(p, floor), np.maximum(q, floor)
-    contributions: Floats = (q - p) * np.log(q / p)
-    return contributions
+    return _psi_contributions(*_shares(reference, current), floor)
 
 
 def jensen_shannon(reference: Counts, current: Counts) -> JensenShannon:
@@ -93,11 +91,7 @@ def jensen_shannon(reference: Counts, current: Counts) -> JensenShannon:
     >>> jensen_shannon([10, 0], [0, 10])
     JensenShannon(divergence=1.0, distance=1.0)
     """
-    p, q = _shares(reference, current)
-    middle = (p + q) / 2.0
-    divergence = (_relative_entropy(p, middle) + _relative_entropy(q, middle)) / 2.0
-    divergence = min(max(divergence, 0.0), 1.0)
-    return JensenShannon(divergence, math.sqrt(divergence))
+    return _jensen_shannon(*_shares(reference, current))
 
 
 def hellinger(reference: Counts, current: Counts) -> float:
@@ -106,9 +100,7 @@ def hellinger(reference: Counts, current: Counts) -> float:
     >>> hellinger([10, 0], [0, 10])
     1.0
     """
-    p, q = _shares(reference, current)
-    difference = np.sqrt(p) - np.sqrt(q)
-    return min(1.0, math.sqrt(float(difference @ difference) / 2.0))
+    return _hellinger(*_shares(reference, current))
 
 
 def total_variation(reference: Counts, current: Counts) -> float:
@@ -117,8 +109,7 @@ def total_variation(reference: Counts, current: Counts) -> float:
     >>> round(total_variation([50, 50], [40, 60]), 12)
     0.1
     """
-    p, q = _shares(reference, current)
-    return min(1.0, float(np.abs(q - p).sum()) / 2.0)
+    return _total_variation(*_shares(reference, current))
 
 
 def ks(reference: Profile, current: Profile) -> KolmogorovSmirnov:
@@ -180,7 +171,7 @@ def drift_scores(reference: Profile, current: Profile) -> DriftScores:
         reason = f"the {side} sample has no valid values"
         names = ("psi", "jensen_shannon", "ks", "wasserstein", "hellinger", "total_variation")
         return DriftScores(None, None, None, None, None, None, dict.fromkeys(names, reason))
-    coarse_reference, coarse_current = reference.coarse, current.coarse
+    coarse = _shares(reference.coarse, current.coarse)
     reasons: dict[str, str] = {}
     ks_score, distance = None, None
     if isinstance(binning, NumericBinning):
@@ -192,12 +183,12 @@ def drift_scores(reference: Profile, current: Profile) -> DriftScores:
     else:
         reasons["ks"] = reasons["wasserstein"] = "the feature is categorical: its values have no order"
     return DriftScores(
-        psi=psi(coarse_reference, coarse_current),
-        jensen_shannon=jensen_shannon(coarse_reference, coarse_current),
+        psi=float(_psi_contributions(*coarse, PSI_FLOOR).sum()),
+        jensen_shannon=_jensen_shannon(*coarse),
         ks=ks_score,
         wasserstein=distance,
-        hellinger=hellinger(coarse_reference, coarse_current),
-        total_variation=total_variation(coarse_reference, coarse_current),
+        hellinger=_hellinger(*coarse),
+        total_variation=_total_variation(*coarse),
         reasons=reasons,
     )
 
@@ -212,9 +203,31 @@ def _shares(reference: Counts, current: Counts) -> tuple[Floats, Floats]:
     return r / total_r, c / total_c
 
 
+def _psi_contributions(p: Floats, q: Floats, floor: float) -> Floats:
+    p, q = np.maximum(p, floor), np.maximum(q, floor)
+    contributions: Floats = (q - p) * np.log(q / p)
+    return contributions
+
+
+def _jensen_shannon(p: Floats, q: Floats) -> JensenShannon:
+    middle = (p + q) / 2.0
+    divergence = (_relative_entropy(p, middle) + _relative_entropy(q, middle)) / 2.0
+    divergence = min(max(divergence, 0.0), 1.0)
+    return JensenShannon(divergence, math.sqrt(divergence))
+
+
+def _hellinger(p: Floats, q: Floats) -> float:
+    difference = np.sqrt(p) - np.sqrt(q)
+    return min(1.0, math.sqrt(float(difference @ difference) / 2.0))
+
+
+def _total_variation(p: Floats, q: Floats) -> float:
+    return min(1.0, float(np.abs(q - p).sum()) / 2.0)
+
+
 def _relative_entropy(p: Floats, middle: Floats) -> float:
     """In bits; a cell that is empty in p adds nothing."""
-    ratio = np.divide(p, middle, out=np.ones_like(p), where=p > 0.0)
+    ratio = p / middle if p.all() else np.divide(p, middle, out=np.ones(len(p)), where=p > 0.0)
     return float(p @ np.log2(ratio))
 
 
@@ -242,10 +255,6 @@ def _ks(binning: NumericBinning, p: Floats, q: Floats, n_reference: int, n_curre
 def _wasserstein(binning: NumericBinning, p: Floats, q: Floats, reference: Profile, current: Profile) -> float | None:
     if binning.scale == 0.0:
         return None
-    bounds = np.empty(len(p) + 1)
-    bounds[0], bounds[1:-1], bounds[-1] = binning.low, binning.edges, binning.high
-    np.clip(bounds, binning.low, binning.high, out=bounds)
-    widths = np.diff(bounds / binning.scale)
     difference = np.empty(len(p) + 1)
     difference[0] = 0.0
     np.cumsum(q - p, out=difference[1:])
@@ -258,4 +267,13 @@ def _wasserstein(binning: NumericBinning, p: Floats, q: Floats, reference: Profi
     crossing = (left < 0.0) != (right < 0.0)
     squares = left * left + right * right
     area = np.where(crossing & (largest > 0.0), squares / np.where(summed > 0.0, summed, 1.0), summed) / 2.0
-    return float(area @ widths)
+    return float(area @ _widths(binning))
+
+
+@lru_cache(maxsize=1_024)
+def _widths(binning: NumericBinning) -> Floats:
+    """The widths of the cells inside the reference range, in standard deviations of the reference."""
+    bounds = np.empty(binning.n_fine + 1)
+    bounds[0], bounds[1:-1], bounds[-1] = binning.low, binning.edges, binning.high
+    np.clip(bounds, binning.low, binning.high, out=bounds)
+    return np.diff(bounds / binning.scale)

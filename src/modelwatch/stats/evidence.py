@@ -90,7 +90,11 @@ def chi_square_homogeneity(reference: Counts, current: Counts, *, min_expected: 
 
 def _information(counts: NDArray[np.float64], together: NDArray[np.float64], share: float) -> float:
     """Sum of O ln(O / E), where an empty cell adds nothing."""
-    ratio = np.divide(counts, together * share, out=np.ones_like(counts), where=counts > 0.0)
+    expected = together * share
+    if counts.all():
+        ratio = counts / expected
+    else:
+        ratio = np.divide(counts, expected, out=np.ones(len(counts)), where=counts > 0.0)
     return float(counts @ np.log(ratio))
 
 
@@ -174,9 +178,7 @@ def minimum_detectable_psi(n_reference: int, n_current: int, df: int, alpha: flo
         raise StatsError(f"both samples and df are at least 1, got {n_reference}, {n_current}, {df}")
     if not 0.0 < alpha < power < 1.0:
         raise StatsError(f"0 < alpha < power < 1 is needed, got alpha {alpha}, power {power}")
-    special = _special()
-    noncentrality = float(special.chndtrinc(special.chdtri(df, alpha), df, 1.0 - power))
-    return noncentrality * (n_reference + n_current) / (n_reference * n_current)
+    return _noncentrality(df, alpha, power) * (n_reference + n_current) / (n_reference * n_current)
 
 
 def samples_needed(reference: Counts, alpha: float, *, min_expected: float = MIN_EXPECTED) -> int | None:
@@ -191,7 +193,7 @@ def samples_needed(reference: Counts, alpha: float, *, min_expected: float = MIN
     """
     if not 0.0 < alpha < 1.0:
         raise StatsError(f"0 < alpha < 1 is needed, got {alpha}")
-    counts = tuple(int(count) for count in reference)
+    counts = tuple(np.asarray(reference, dtype=np.int64).tolist())
     if sum(counts) <= 0:
         raise EmptySample("the reference sample has no observations")
     return _samples_needed(counts, alpha, min_expected)
@@ -217,11 +219,19 @@ def benjamini_yekutieli(p_values: Sequence[float] | NDArray[np.float64]) -> NDAr
     return adjusted
 
 
+@lru_cache(maxsize=1)
 def _special() -> ModuleType:
     import scipy.special  # loaded on first use: it takes a third of a second
 
     module: ModuleType = scipy.special
     return module
+
+
+@lru_cache(maxsize=4_096)
+def _noncentrality(df: int, alpha: float, power: float) -> float:
+    """How far off chi-square must be to be beyond its `alpha` point with probability `power`. Found by iteration."""
+    special = _special()
+    return float(special.chndtrinc(special.chdtri(df, alpha), df, 1.0 - power))
 
 
 def _pool(together: NDArray[np.float64], needed: float) -> list[list[int]]:

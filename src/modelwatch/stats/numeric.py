@@ -9,6 +9,7 @@ import struct
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import sha256
 from itertools import pairwise
 from math import isfinite, isnan
@@ -103,7 +104,7 @@ class NumericBinning:
 
     def coarse_labels(self) -> tuple[str, ...]:
         """A readable name for every coarse cell, such as "<= 31.2", "(31.2, 44]", "= 0" or "> 310.5"."""
-        return _labels(self.coarse_edges)
+        return _labels(self.coarse_edges.tobytes())
 
     def count(self, values: Sequence[Scalar]) -> NDArray[np.int64]:
         """The count vector of raw values, shape (size,).
@@ -255,8 +256,10 @@ def _standard_deviation(finite: NDArray[np.float64]) -> float:
         return float(np.std(finite / largest)) * largest
 
 
-def _labels(edges: NDArray[np.float64]) -> tuple[str, ...]:
-    bounds = edges.tolist()
+@lru_cache(maxsize=1_024)
+def _labels(edges: bytes) -> tuple[str, ...]:
+    """By the bytes of the edges: each evaluation asks for the same ones, and zeros of two signs have two names."""
+    bounds = np.frombuffer(edges).tolist()
     # An edge directly under the next one is the open lower side of an atom, and is shown as that atom.
     under_atom = [np.nextafter(a, np.inf) == b for a, b in pairwise(bounds)] + [False]
     shown = [bounds[i + 1] if under_atom[i] else bounds[i] for i in range(len(bounds))]
