@@ -38,7 +38,7 @@ def arenas(*arguments: str, **environ: str) -> tuple[str, int]:
     """What was said, and how many arenas sixteen threads of a fresh process have used."""
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY / "src"), **environ}
     command = [sys.executable, "-c", ALLOCATES, *arguments]
-    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=50).stdout
+    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=100).stdout
     return said.splitlines()[0], said.count("<heap nr=")
 
 
@@ -90,7 +90,7 @@ print(before - resident())
 def test_what_is_free_is_given_back() -> None:
     command = [sys.executable, "-c", FREES]
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY / "src")}
-    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=50).stdout
+    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=100).stdout
     assert int(said) > 50, "MiB of about 95"
 
 

@@ -10,7 +10,7 @@ from tests.chaos.running import run
 from tests.support.stores import ENGINES
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("engine", ENGINES)
 def test_nothing_is_lost_or_counted_twice_whatever_is_killed_paused_or_cut_off(engine: str, tmp_path: Path) -> None:
     sqlite = engine == "sqlite"

@@ -36,7 +36,7 @@ def run_cli(tmp_path: Path) -> RunCli:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=50,
+            timeout=100,
             check=False,
         )
 

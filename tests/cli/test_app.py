@@ -43,7 +43,7 @@ def test_help_loads_nothing_heavy() -> None:
         env={**os.environ, "PYTHONPATH": str(REPOSITORY / "src")},
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=100,
         check=False,
     )
     assert (done.returncode, done.stderr.strip()) == (0, "")

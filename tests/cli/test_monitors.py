@@ -140,7 +140,7 @@ def test_the_schema_is_printed(run_cli: RunCli) -> None:
     assert schema["additionalProperties"] is False
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(240)
 def test_the_service_does_not_start_with_files_that_are_wrong(tmp_path: Path, run_cli: RunCli) -> None:
     write(tmp_path, "model: m\nbudgt: 1\nschedule: {every: x}\n", "a.yaml")
     write(tmp_path, "model: n\nalerts: {channels: [pager]}\n", "b.yaml")

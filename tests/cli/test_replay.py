@@ -119,7 +119,7 @@ def test_a_service_that_is_killed_and_comes_back_has_every_row_once(tmp_path: Pa
         wait_until(lambda: stored(live, "killed") > 1_000)
         live.kill()
         live.start()
-        output, errors = replay.communicate(timeout=50)
+        output, errors = replay.communicate(timeout=100)
         assert (replay.returncode, errors) == (0, "")
         result = json.loads(output)
         assert result["accepted"] + result["duplicates"] == 20_000
@@ -138,7 +138,7 @@ def test_ctrl_c_ends_with_a_summary_and_the_next_replay_sends_the_rest(service: 
     assert output.startswith("Interrupted after")
     assert 0 < stored(service, "stopped") < 20_000
     rest = start(words)
-    assert "Sent 20,000 of 20,000" in rest.communicate(timeout=50)[0]
+    assert "Sent 20,000 of 20,000" in rest.communicate(timeout=100)[0]
     assert stored(service, "stopped") == 20_000
 
 

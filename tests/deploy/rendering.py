@@ -38,7 +38,7 @@ class Helm:
 
     def __call__(self, *words: object) -> subprocess.CompletedProcess[str]:
         command = [self.path, *map(str, words)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
+        return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
 
     @functools.cache  # noqa: B019 - there are two of them, for as long as the tests run
     def template(self, values: str = "default", *words: object, version: str = KUBERNETES[-1]) -> str:

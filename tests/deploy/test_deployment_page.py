@@ -53,7 +53,7 @@ def run(text: str, folder: Path, **environment: str) -> None:
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=100,
         check=False,
     )
     assert result.returncode == 0, result.stdout + result.stderr

@@ -31,7 +31,7 @@ def documents() -> list[Object]:
 
 
 def kustomized(kubectl: Path, folder: Path) -> list[Object]:
-    result = subprocess.run([kubectl, "kustomize", folder], capture_output=True, text=True, timeout=50, check=False)
+    result = subprocess.run([kubectl, "kustomize", folder], capture_output=True, text=True, timeout=100, check=False)
     assert result.returncode == 0, result.stderr
     return parsed(result.stdout)
 

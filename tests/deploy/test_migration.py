@@ -37,7 +37,7 @@ def run(helm: Helm, tmp_path: Path, repository: Path) -> Run:
             env={"PATH": f"{commands}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(repository / "src")},
             capture_output=True,
             text=True,
-            timeout=50,
+            timeout=100,
             check=False,
         )
 

@@ -46,7 +46,7 @@ def run(account: Path, port: int, patience: float = 20) -> subprocess.CompletedP
         "NAMESPACE": "ml",
     }
     command = [sys.executable, "-c", PROGRAM]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=50, check=False)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
 
 
 def served(certificate: Certificate, *script: Reply) -> Receiver:

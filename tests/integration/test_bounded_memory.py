@@ -93,7 +93,7 @@ def identities(batch: list[dict[str, object]]) -> list[str]:
     return [str(row["prediction_id"]) for row in batch]
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_a_flood_over_a_store_that_stands_still(tmp_path: Path) -> None:
     with LiveService(
         tmp_path, MAX_BUFFER_BYTES=str(BUFFER_BYTES), MAX_CONNECTIONS=str(SERVED), REQUEST_TIMEOUT_SECONDS="3"

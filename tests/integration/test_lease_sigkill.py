@@ -66,11 +66,11 @@ def feed(services: list[LiveService], first: int, count: int, failed: list[Excep
 
 
 def _again_and_again(services: list[LiveService]) -> Iterator[LiveService]:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while time.monotonic() < deadline:
         yield from services
         time.sleep(0.02)
-    raise AssertionError("no service took a batch for a minute")
+    raise AssertionError("no service took a batch for four minutes")
 
 
 def holder(store: Store) -> int | None:
@@ -91,7 +91,7 @@ def evaluated(store: Store) -> int:
         ).scalar_one()
 
 
-@pytest.mark.timeout(280)
+@pytest.mark.timeout(900)
 def test_every_window_has_one_verdict_however_often_the_holder_is_killed(tmp_path: Path) -> None:
     rng = random.Random(5)
     url = f"sqlite:///{tmp_path / 'shared.db'}"
@@ -104,7 +104,7 @@ def test_every_window_has_one_verdict_however_often_the_holder_is_killed(tmp_pat
         assert answer.status_code == 201
         store = Store(url)
         waiting = kill_holders(store, services, rng)
-        wait_for(lambda: evaluated(store) >= WINDOWS, 100)
+        wait_for(lambda: evaluated(store) >= WINDOWS, 400)
     finally:
         for service in services:
             service.stop()
@@ -127,7 +127,7 @@ def kill_holders(store: Store, services: list[LiveService], rng: random.Random) 
         feeder = threading.Thread(target=feed, args=(services, sent, count, failed), daemon=True)
         before, sent = evaluated(store), sent + count
         feeder.start()
-        wait_for(lambda before=before: evaluated(store) > before, 30)  # type: ignore[misc]
+        wait_for(lambda before=before: evaluated(store) > before, 120)  # type: ignore[misc]
         time.sleep(rng.uniform(0.0, 0.3))
         pid = holder(store)
         for service in services:

@@ -133,7 +133,7 @@ def test_carloan(shared_data: Path, tmp_path: Path) -> None:
     assert drift == ("feature_drift", "w005", True)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_acs(shared_data: Path, tmp_path: Path) -> None:
     said = live_through(shared_data, tmp_path, "acs_employment_binary")
     assert not [window for window in names(0, 3) if said.drifted.get(window)]

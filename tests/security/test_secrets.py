@@ -49,7 +49,7 @@ def run(command: list[str], folder: Path, environment: dict[str, str]) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=50,
+        timeout=100,
     )
     return found.stdout + found.stderr
 

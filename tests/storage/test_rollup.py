@@ -204,6 +204,7 @@ steps = st.one_of(
 )
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", ENGINES)
 @settings(max_examples=20)
 @given(st.lists(steps, min_size=2, max_size=14), rolls)
