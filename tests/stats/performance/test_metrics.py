@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from modelwatch.stats import StatsError
@@ -142,6 +142,7 @@ def test_wilson_needs_hits_among_observations() -> None:
     st.lists(st.floats(0.0, 1.0), min_size=1, max_size=30),
     st.lists(st.floats(0.0, 1.0), min_size=1, max_size=30),
 )
+@example([6e-27, 6e-27], [0.0, 1.0])
 def test_areas_are_exact_within_their_bounds(positives: list[float], negatives: list[float]) -> None:
     metrics = score_metrics(scored(positives, negatives))
     p, q = np.array(positives), np.array(negatives)

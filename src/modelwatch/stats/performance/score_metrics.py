@@ -262,14 +262,15 @@ def _precision_bound(positives: Integers, negatives: Integers, value: float) -> 
 
     hits = np.cumsum(positives) - positives
     false_before = np.cumsum(negatives) - negatives
-
-    def summed(false: Integers) -> float:
-        # The sum over j = 1 … p of (h + j) / (h + f + j).
-        start = hits + false
-        below = special.digamma(start + positives + 1.0) - special.digamma(start + 1.0)
-        return float((positives - false * below).sum()) / float(positives.sum())
-
-    return max(summed(false_before) - value, value - summed(false_before + negatives), 0.0)
+    # Best: the positives of a cell have one score, above its negatives; a threshold then calls all of them.
+    called = hits + positives
+    best = np.divide(positives * called, called + false_before, out=np.zeros(len(positives)), where=positives > 0)
+    # Worst: they have scores of their own, below its negatives. The sum over j = 1 … p of (h + j) / (h + f + j).
+    false = false_before + negatives
+    start = hits + false
+    below = special.digamma(start + positives + 1.0) - special.digamma(start + 1.0)
+    total = float(positives.sum())
+    return max(float(best.sum()) / total - value, value - float((positives - false * below).sum()) / total, 0.0)
 
 
 def _logistic(x: float) -> float:
