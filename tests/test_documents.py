@@ -22,7 +22,7 @@ OTHER_NAMES = {
     "DATA_DIR",
     "BYTE_ARRAY",
 }
-OTHER_NAMES |= {"HTTPS_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"}
+OTHER_NAMES |= {"HTTPS_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "MALLOC_ARENA_MAX", "GLIBC_TUNABLES"}
 SETTINGS = {doc.name for doc in describe_settings()}
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
