@@ -1,6 +1,7 @@
 """The benchmarks: `make bench`, or python -m benchmarks [--json] [--quick] [NAME ...].
 
-A name (kernels, ingest, keys, labels, postgres, segments, soak) runs that one alone: `make bench ARGS=labels`.
+A name (kernels, ingest, keys, labels, postgres, retention, segments, soak) runs that one alone:
+`make bench ARGS=labels`.
 Without one, all run but the soak, which takes ten minutes: `make bench ARGS="soak --seconds 3600 --engine postgresql
 --workers 2"`.
 
@@ -14,7 +15,7 @@ import platform
 import sys
 from functools import partial
 
-from benchmarks import ingest, kernels, keys, labels, postgres, segments, soak
+from benchmarks import ingest, kernels, keys, labels, postgres, retention, segments, soak
 from benchmarks.report import show
 
 BENCHMARKS = {
@@ -23,6 +24,7 @@ BENCHMARKS = {
     "keys": keys.run,
     "labels": labels.run,
     "postgres": postgres.run,
+    "retention": retention.run,
     "segments": segments.run,
 }
 

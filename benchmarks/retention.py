@@ -1,0 +1,180 @@
+"""What expiry does beside ingest, and what a table of predictions in partitions by day would change on PostgreSQL.
+
+Removal: days that have expired are removed as the chore does it, every prediction with its label, beside the rate at
+which the same predictions and labels were taken before.
+
+Partitions: the same rows in one table, as they are kept, and in a table with a partition for each day of a month. The
+ids of labels name no day, so they are looked up in every partition.
+"""
+
+from __future__ import annotations
+
+import random
+import statistics
+import tempfile
+import time
+import uuid
+from contextlib import ExitStack
+from pathlib import Path
+
+import psycopg
+
+from benchmarks.report import Row
+from modelwatch.config import Settings
+from modelwatch.events import GroundTruth, Prediction
+from modelwatch.monitoring import DriftRules, Lease
+from modelwatch.monitoring.performance import PerformanceRules
+from modelwatch.monitoring.retention import Keep, Retention
+from modelwatch.storage import Ledger, Store
+from modelwatch.storage.migrations import migrate
+from tests.support.postgres import cluster
+
+MODEL = "fraud"
+FEATURES = 10
+BATCH = 1_000
+PREDICTIONS, QUICK_PREDICTIONS = 100_000, 6_000
+DAYS = 31
+ROWS_A_DAY, QUICK_ROWS_A_DAY = 50_000, 1_000
+ROUNDS, QUICK_ROUNDS = 7, 2
+DAY = 86_400
+MICROSECONDS = 1_000_000
+FIRST_DAY = 20_000
+COLUMNS = "day, model, prediction_id, version, environment, ts, arrived_at, generation, prediction, features"
+TYPES = "int[], text[], text[], text[], text[], bigint[], bigint[], int[], text[], bytea[]"
+
+
+def run(*, quick: bool = False) -> list[Row]:
+    """Removal on both engines, then the look-ups and inserts with and without partitions."""
+    count = QUICK_PREDICTIONS if quick else PREDICTIONS
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        server = stack.enter_context(cluster(durable=True))
+        rows = [
+            _removal("SQLite", f"sqlite:///{folder / 'modelwatch.db'}", count),
+            _removal("PostgreSQL", stack.enter_context(server.database()), count),
+        ]
+        url = stack.enter_context(server.database())
+        return rows + _partitions(url, QUICK_ROWS_A_DAY if quick else ROWS_A_DAY, QUICK_ROUNDS if quick else ROUNDS)
+
+
+def _removal(engine: str, url: str, count: int) -> Row:
+    store = Store(url)
+    migrate(store)
+    clock = [FIRST_DAY * DAY * MICROSECONDS]
+    ledger = Ledger(store, clock=lambda: clock[0], new_id=_new_id, host="benchmark", rotation_seconds=3_600)
+    rng = random.Random(0)
+    began = time.perf_counter()
+    for _ in range(count // BATCH):
+        events = [_prediction(rng, clock[0]) for _ in range(BATCH)]
+        ledger.commit(events, [GroundTruth(MODEL, event.prediction_id, "fraud", clock[0]) for event in events])
+    taken = count / (time.perf_counter() - began)
+    ledger.close()
+    rules = DriftRules.of(Settings())
+    chore = Retention(
+        store,
+        Keep(predictions=30, metrics=365),
+        rules,
+        lambda connection, model: PerformanceRules.of(rules, 0.02),
+        timer=time.monotonic,
+        round_seconds=1.0,
+    )
+    now = clock[0] + 40 * DAY * MICROSECONDS
+    began = time.perf_counter()
+    while chore(Lease("benchmark", "benchmark", 1), now):
+        pass
+    removed = count / (time.perf_counter() - began)
+    with store.read() as connection:
+        left = connection.exec_driver_sql("SELECT (SELECT count(*) FROM prediction) + (SELECT count(*) FROM label)")
+        assert left.scalar_one() == 0, "not everything was removed"
+    store.close()
+    return Row(
+        name=f"expired predictions removed with their labels, {engine}",
+        value=removed,
+        unit="predictions/s",
+        baseline=taken,
+        ratio=removed / taken,
+        note=f"baseline: the rate at which they were taken, {BATCH} in a commit; {count:,} of one day, once",
+    )
+
+
+def _partitions(url: str, rows_a_day: int, rounds: int) -> list[Row]:
+    rng = random.Random(1)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE by_day (LIKE prediction INCLUDING DEFAULTS) PARTITION BY RANGE (day)")
+        connection.execute("ALTER TABLE by_day ADD PRIMARY KEY (day, model, prediction_id)")
+        connection.execute("CREATE INDEX ON by_day (model, prediction_id)")
+        ids = []
+        for day in range(FIRST_DAY, FIRST_DAY + DAYS):
+            connection.execute(
+                f"CREATE TABLE by_day_{day} PARTITION OF by_day FOR VALUES FROM ({day}) TO ({day + 1})".encode()
+            )
+            fresh = [str(uuid.UUID(int=rng.getrandbits(128))) for _ in range(rows_a_day)]
+            for table in ("prediction", "by_day"):
+                _insert(connection, table, day, fresh)
+            ids += fresh
+        connection.execute("VACUUM (ANALYZE)")
+        found: dict[tuple[str, str], list[float]] = {}
+        for _ in range(rounds):
+            wanted = rng.sample(ids, 10 * BATCH)
+            fresh = [str(uuid.uuid4()) for _ in range(10 * BATCH)]
+            for table in ("prediction", "by_day"):
+                for what, given in (("look-ups", wanted), ("inserts", fresh)):
+                    began = time.perf_counter()
+                    for start in range(0, len(given), BATCH):
+                        some = given[start : start + BATCH]
+                        if what == "inserts":
+                            _insert(connection, table, FIRST_DAY + DAYS - 1, some)
+                        else:
+                            assert _look_up(connection, table, some) == len(some)
+                    found.setdefault((what, table), []).append(len(given) / (time.perf_counter() - began))
+    rows = []
+    for what in ("look-ups", "inserts"):
+        whole, parts = found[what, "prediction"], found[what, "by_day"]
+        rows.append(
+            Row(
+                name=f"{what} of predictions in one table, PostgreSQL",
+                value=statistics.median(whole),
+                unit="rows/s",
+                baseline=statistics.median(parts),
+                ratio=statistics.median(whole) / statistics.median(parts),
+                note=(
+                    f"baseline: a partition for each of {DAYS} days; {rows_a_day:,} rows a day, {BATCH} a statement,"
+                    f" {rounds} rounds, ours {min(whole):,.0f}-{max(whole):,.0f},"
+                    f" baseline {min(parts):,.0f}-{max(parts):,.0f}"
+                ),
+            )
+        )
+    return rows
+
+
+def _insert(connection: psycopg.Connection[tuple[object, ...]], table: str, day: int, ids: list[str]) -> None:
+    ids = sorted(ids)
+    count, time_of_day = len(ids), day * DAY * MICROSECONDS
+    arrays = ", ".join(f"%s::{kind.strip()}" for kind in TYPES.split(","))
+    values = (
+        *([day], [MODEL]),
+        ids,
+        *(["1"], ["production"], [time_of_day], [time_of_day], [1], ['"fraud"'], [b"x" * 150]),
+    )
+    connection.execute(
+        f"INSERT INTO {table} ({COLUMNS}) SELECT * FROM unnest({arrays}) ON CONFLICT DO NOTHING".encode(),
+        [value if value is ids else value * count for value in values],
+    )
+
+
+def _look_up(connection: psycopg.Connection[tuple[object, ...]], table: str, ids: list[str]) -> int:
+    """As labels look up what they are about: id by id. Returns how many were found."""
+    statement = (
+        "SELECT found.* FROM unnest(%s::text[]) AS wanted (id) JOIN LATERAL (SELECT prediction_id, ts, prediction"
+        f" FROM {table} WHERE model = %s AND prediction_id = wanted.id OFFSET 0) AS found ON true"
+    )
+    return len(connection.execute(statement.encode(), (ids, MODEL)).fetchall())
+
+
+def _prediction(rng: random.Random, timestamp: int) -> Prediction:
+    features = {f"f{place}": rng.random() for place in range(FEATURES)}
+    return Prediction(MODEL, "1", "production", str(uuid.UUID(int=rng.getrandbits(128))), timestamp, features, "fraud")
+
+
+def _new_id() -> str:
+    return str(uuid.uuid4())
