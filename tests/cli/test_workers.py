@@ -27,6 +27,14 @@ def workers_of(live: LiveService, count: int) -> list[int]:
         time.sleep(0.02)
 
 
+def runs(process: int) -> bool:
+    """Whether a process has not ended; one that nobody has asked for its exit code has."""
+    try:
+        return " Z " not in Path(f"/proc/{process}/stat").read_text().rpartition(")")[2][:4]
+    except FileNotFoundError:
+        return False
+
+
 def command_of(process: int | None) -> bytes:
     return Path(f"/proc/{process}/cmdline").read_bytes()
 
@@ -67,3 +75,22 @@ def test_workers_that_have_just_begun_stop_when_the_service_is_told_to(tmp_path:
         live.stop()
     assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
     assert "Traceback" not in live.output()
+
+
+@pytest.mark.timeout(240)
+def test_workers_stop_by_themselves_when_the_process_above_them_is_killed(tmp_path: Path) -> None:
+    with LiveService(tmp_path, WORKERS="2") as live:
+        workers = workers_of(live, 2)
+        live.wait_until_ready()
+        batch = predictions(10, model="many", prefix="before")
+        assert httpx.post(f"{live.url}/api/v1/predictions/batch", json=batch, timeout=30).json()["accepted"] == 10
+        live.signal(signal.SIGKILL)
+        deadline = time.monotonic() + WAIT_SECONDS
+        while any(runs(worker) for worker in workers):
+            assert time.monotonic() < deadline, live.output()
+            time.sleep(0.05)
+        live.kill()
+        # The port is free again, and nothing was lost.
+        live.start()
+        again = httpx.post(f"{live.url}/api/v1/predictions/batch", json=batch, timeout=30).json()
+        assert (again["accepted"], again["duplicates"]) == (0, 10)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import multiprocessing
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 
 # Elsewhere than on Linux the libraries of the system may not survive a fork.
 FORKS = sys.platform == "linux"
+# Of prctl(2): which signal a process gets when its parent dies.
+PARENT_DEATH_SIGNAL = 1
 
 
 def supervise(config: uvicorn.Config) -> bool:
@@ -49,8 +54,17 @@ class _Fork(ForkProcess):
         # An interrupt ends it as well, without a traceback: the supervisor is interrupted too, and says so.
         for number in multiprocess.SIGNALS:
             signal.signal(number, signal.SIG_DFL)
+        _stop_with_the_supervisor()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, multiprocess.SIGNALS)
         super().run()
+
+
+def _stop_with_the_supervisor() -> None:
+    """When the supervisor is killed, nobody else tells its workers to stop: they would keep the port for themselves."""
+    ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGTERM, 0, 0, 0)
+    supervisor = multiprocessing.parent_process()
+    if supervisor is None or os.getppid() != supervisor.pid:
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 @contextmanager
