@@ -1,4 +1,4 @@
-"""How many arenas the threads of a process spread over."""
+"""How many arenas the threads of a process spread over, and what goes back to the system when."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from modelwatch.heap import MOST_ARENAS, keep_trimmed, use_few_arenas
+from modelwatch.heap import MOST_ARENAS, keep_large_blocks_apart, keep_trimmed, use_few_arenas
 from tests.support.live_service import REPOSITORY
 
 ALLOCATES = """
@@ -94,7 +94,57 @@ def test_what_is_free_is_given_back() -> None:
     assert int(said) > 50, "MiB of about 95"
 
 
+LARGE = """
+import ctypes, os, sys
+from pathlib import Path
+from modelwatch.heap import LARGE_BYTES, keep_large_blocks_apart
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+libc.free.argtypes = [ctypes.c_void_p]
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4 // 1024
+if "apart" in sys.argv:
+    assert keep_large_blocks_apart(os.environ)
+# Once such a block was freed, glibc by itself would take the next ones from the heap.
+libc.free(libc.malloc(16 * LARGE_BYTES))
+before = resident()
+pieces = []
+for _ in range(20):
+    large = libc.malloc(8 * LARGE_BYTES)
+    ctypes.memset(large, 1, 8 * LARGE_BYTES)
+    small = libc.malloc(4000)
+    ctypes.memset(small, 1, 4000)
+    pieces.append(large)
+for piece in pieces:
+    libc.free(piece)
+print(resident() - before)
+"""
+
+
+@glibc
+def test_large_blocks_go_back_as_soon_as_they_are_freed() -> None:
+    def left(*arguments: str) -> int:
+        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY / "src")}
+        command = [sys.executable, "-c", LARGE, *arguments]
+        return int(
+            subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=100).stdout
+        )
+
+    assert left("apart") <= 4, "MiB of 40"
+    assert left() > 20
+
+
+@glibc
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("MALLOC_MMAP_THRESHOLD_", "1000000"), ("GLIBC_TUNABLES", "glibc.malloc.mmap_threshold=1000000")],
+)
+def test_what_is_large_may_be_said_by_the_environment(name: str, value: str) -> None:
+    assert keep_large_blocks_apart({name: value}) is False
+
+
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "confstr", lambda _name: None)
     assert use_few_arenas({}) is False
+    assert keep_large_blocks_apart({}) is False
     asyncio.run(asyncio.wait_for(keep_trimmed(3_600.0), 10))

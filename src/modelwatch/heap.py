@@ -1,8 +1,9 @@
-"""The C library's heap: over how many arenas the threads of a process spread, and giving back what is free in them.
+"""The C library's heap: over how many arenas the threads of a process spread, and giving back what is free.
 
 glibc gives threads up to eight arenas for each processor, and what is freed in one is of no use to another; and what is
 freed below something that is still used stays with the process. A service with many threads would hold several times
-what it uses, and more each time that it needs much for a moment. Other C libraries are left alone.
+what it uses, and more each time that it needs much for a moment. Large blocks get pages of their own, which go back
+when they are freed; by itself glibc would put ever larger ones among the others. Other C libraries are left alone.
 """
 
 from __future__ import annotations
@@ -12,18 +13,28 @@ import ctypes
 import os
 from collections.abc import Mapping
 
-# The number of this parameter in glibc's malloc.h.
-M_ARENA_MAX = -8
+# The numbers of these parameters in glibc's malloc.h.
+M_ARENA_MAX, M_MMAP_THRESHOLD = -8, -3
 MOST_ARENAS = 2
+LARGE_BYTES = 256 * 1024
 TRIM_EVERY_SECONDS = 30.0
 
 
 def use_few_arenas(environ: Mapping[str, str]) -> bool:
     """Lets the threads that allocate from now on share two arenas. True when that was done: not when the environment
     says how many arenas there are to be."""
-    if "MALLOC_ARENA_MAX" in environ or "arena_max" in environ.get("GLIBC_TUNABLES", "") or not _is_glibc():
+    return _set(M_ARENA_MAX, MOST_ARENAS, environ, "MALLOC_ARENA_MAX", "arena_max")
+
+
+def keep_large_blocks_apart(environ: Mapping[str, str]) -> bool:
+    """Gives what is large pages of its own. True when that was done: not when the environment says what is large."""
+    return _set(M_MMAP_THRESHOLD, LARGE_BYTES, environ, "MALLOC_MMAP_THRESHOLD_", "mmap_threshold")
+
+
+def _set(parameter: int, value: int, environ: Mapping[str, str], variable: str, tunable: str) -> bool:
+    if variable in environ or f"glibc.malloc.{tunable}" in environ.get("GLIBC_TUNABLES", "") or not _is_glibc():
         return False
-    return bool(ctypes.CDLL(None).mallopt(M_ARENA_MAX, MOST_ARENAS))
+    return bool(ctypes.CDLL(None).mallopt(parameter, value))
 
 
 async def keep_trimmed(every_seconds: float = TRIM_EVERY_SECONDS) -> None:

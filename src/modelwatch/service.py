@@ -36,7 +36,7 @@ from modelwatch.config.monitors import needs_a_key
 from modelwatch.config.targets import channel_target
 from modelwatch.errors import SettingsError, StoreUnavailable
 from modelwatch.exposition import Exposition
-from modelwatch.heap import keep_trimmed, use_few_arenas
+from modelwatch.heap import keep_large_blocks_apart, keep_trimmed, use_few_arenas
 from modelwatch.ingest import Batcher
 from modelwatch.monitoring import Chores, DriftRules, Evaluator, Housekeeping, Lease
 from modelwatch.monitoring.performance import PerformanceCheck, PerformanceRules
@@ -80,6 +80,7 @@ def create_app(settings: Settings | None = None) -> Front:
     settings = settings or load_settings()
     # Before there are threads: those that have an arena keep it.
     use_few_arenas(os.environ)
+    keep_large_blocks_apart(os.environ)
     return Front(
         partial(build_service, settings), version=service_version(), drain_seconds=settings.shutdown_drain_seconds
     )

@@ -15,7 +15,8 @@ def sqlite_engine(url: str) -> Engine:
     """Every commit is on disk, and readers never wait for a writer."""
     arguments = {"timeout": SQLITE_BUSY_SECONDS, "check_same_thread": False}
     # An error is logged; what a statement was given may be personal.
-    engine = create_engine(url, hide_parameters=True, connect_args=arguments)
+    # The connection that was used last is used next: its pages are in memory, and the others' caches stay small.
+    engine = create_engine(url, hide_parameters=True, connect_args=arguments, pool_use_lifo=True)
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:
