@@ -47,7 +47,7 @@ PERIODS = {
     "scrape": 2.0,
     "erase": 1.0,
     "refuse": 1.0,
-    "refer": 15.0,
+    "refer": 60.0,
     "configure": 20.0,
     "deploy": 4.0,
     "tend": 5.0,

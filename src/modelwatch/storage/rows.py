@@ -15,7 +15,7 @@ from modelwatch.storage import tables
 from modelwatch.storage.protection import Protection, StoredPrediction, decode_features, unpack
 
 MICROSECONDS_PER_DAY = 86_400_000_000
-ROWS_PER_READ = 5_000
+ROWS_PER_READ = 2_000
 
 Segments = tuple[str, ...]
 
