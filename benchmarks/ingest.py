@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -21,7 +20,7 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks.report import Row
+from benchmarks.report import Row, compared
 
 ROOT = Path(__file__).resolve().parents[1]
 ROUNDS = 5
@@ -136,17 +135,12 @@ def run(*, quick: bool = False) -> list[Row]:
             for number in range(1 if quick else ROUNDS):
                 plain.append(requests_per_second("http://127.0.0.1:18091/api/v1/predictions", f"r{number}", folder))
                 ours.append(requests_per_second("http://127.0.0.1:18090/api/v1/predictions", f"r{number}", folder))
-    ours_median, plain_median = statistics.median(ours), statistics.median(plain)
     return [
-        Row(
-            name=f"durable single-prediction ingest, {FEATURES} features",
-            value=ours_median,
-            unit="requests/s",
-            baseline=plain_median,
-            ratio=ours_median / plain_median,
-            note=(
-                f"baseline: FastAPI + pydantic, in memory; one core each; {len(ours)} rounds of {SECONDS} s,"
-                f" ours {min(ours):.0f}-{max(ours):.0f}, baseline {min(plain):.0f}-{max(plain):.0f}"
-            ),
+        compared(
+            f"durable single-prediction ingest, {FEATURES} features",
+            "requests/s",
+            ours,
+            plain,
+            f"baseline: FastAPI + pydantic, in memory; one core each; {SECONDS} s a round",
         )
     ]

@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from benchmarks.ingest import FEATURES, ROOT, SECONDS, requests_per_second, server
-from benchmarks.report import Row
+from benchmarks.report import Row, compared
 
 ROUNDS = 9
 PORTS = {"with": 18092, "without": 18093}
@@ -48,19 +48,14 @@ def run(*, quick: bool = False) -> list[Row]:
                     found[kind].append(rate(kind, f"r{number}"))
     ours, plain = found["with"], found["without"]
     pairs = [one / other for one, other in zip(ours, plain, strict=True)]
-    value, baseline = statistics.median(ours), statistics.median(plain)
     return [
-        Row(
-            name=f"durable single-prediction ingest with an API key, {FEATURES} features",
-            value=value,
-            unit="requests/s",
-            baseline=baseline,
-            ratio=value / baseline,
-            note=(
-                f"baseline: the same without keys; one core; {len(ours)} rounds of {SECONDS} s,"
-                f" with {min(ours):.0f}-{max(ours):.0f}, without {min(plain):.0f}-{max(plain):.0f},"
-                f" by round {min(pairs):.2f}-{max(pairs):.2f}, in the middle {statistics.median(pairs):.3f}"
-            ),
+        compared(
+            f"durable single-prediction ingest with an API key, {FEATURES} features",
+            "requests/s",
+            ours,
+            plain,
+            f"baseline: the same without keys; one core; {SECONDS} s a round;"
+            f" by round {min(pairs):.2f}-{max(pairs):.2f}, in the middle {statistics.median(pairs):.3f}",
         )
     ]
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import psycopg
 
-from benchmarks.report import Row
+from benchmarks.report import Row, compared
 from modelwatch.events import GroundTruth, Prediction, ReferenceFrame, ReferenceSample
 from modelwatch.monitoring import set_reference_frame
 from modelwatch.storage import Ledger, Store
@@ -69,18 +69,13 @@ def _row(processes: int, seconds: float, found: dict[tuple[str, int], list[list[
         middle, late = np.quantile(np.array(all_of_them) * 1_000, [0.5, 0.99])
         return f"{middle:.0f} and {late:.0f} ms"
 
-    ours, additive = rates("slots"), rates("additive")
-    return Row(
-        name=f"durable ingest on PostgreSQL, {processes} process{'es' if processes > 1 else ''}, batches of {BATCH}",
-        value=statistics.median(ours),
-        unit="predictions/s",
-        baseline=statistics.median(additive),
-        ratio=statistics.median(ours) / statistics.median(additive),
-        note=(
-            f"baseline: additive upserts; p50 and p99 of a commit: {commits('slots')}, baseline {commits('additive')};"
-            f" {len(ours)} rounds of {seconds:g} s, ours {min(ours):.0f}-{max(ours):.0f},"
-            f" baseline {min(additive):.0f}-{max(additive):.0f}"
-        ),
+    return compared(
+        f"durable ingest on PostgreSQL, {processes} process{'es' if processes > 1 else ''}, batches of {BATCH}",
+        "predictions/s",
+        rates("slots"),
+        rates("additive"),
+        f"baseline: additive upserts; p50 and p99 of a commit: {commits('slots')}, baseline {commits('additive')};"
+        f" {seconds:g} s a round",
     )
 
 

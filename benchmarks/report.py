@@ -33,6 +33,13 @@ class Timing:
     most: float
 
 
+def compared(name: str, unit: str, ours: Sequence[float], baseline: Sequence[float], note: str) -> Row:
+    """The row of rates that were taken in the same rounds as those of a baseline; larger is better."""
+    value, other = statistics.median(ours), statistics.median(baseline)
+    spread = f"ours {min(ours):,.0f}-{max(ours):,.0f}, baseline {min(baseline):,.0f}-{max(baseline):,.0f}"
+    return Row(name, value, unit, other, value / other, f"{note}; {len(ours)} rounds, {spread}")
+
+
 def measure(work: Callable[[], object], repetitions: int = 7) -> Timing:
     """The time of `work`, after one call that is not counted."""
     work()

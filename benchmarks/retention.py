@@ -10,7 +10,6 @@ ids of labels name no day, so they are looked up in every partition.
 from __future__ import annotations
 
 import random
-import statistics
 import tempfile
 import time
 import uuid
@@ -22,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import psycopg
 
-from benchmarks.report import Row
+from benchmarks.report import Row, compared
 from modelwatch.config import Settings
 from modelwatch.events import GroundTruth, Prediction
 from modelwatch.monitoring import DriftRules, Lease
@@ -159,24 +158,16 @@ def _partitions(url: str, rows_a_day: int, rounds: int) -> list[Row]:
                         else:
                             assert _look_up(connection, table, some) == len(some)
                     found.setdefault((what, table), []).append(len(given) / (time.perf_counter() - began))
-    rows = []
-    for what in ("look-ups", "inserts"):
-        whole, parts = found[what, "prediction"], found[what, "by_day"]
-        rows.append(
-            Row(
-                name=f"{what} of predictions in one table, PostgreSQL",
-                value=statistics.median(whole),
-                unit="rows/s",
-                baseline=statistics.median(parts),
-                ratio=statistics.median(whole) / statistics.median(parts),
-                note=(
-                    f"baseline: a partition for each of {DAYS} days; {rows_a_day:,} rows a day, {BATCH} a statement,"
-                    f" {rounds} rounds, ours {min(whole):,.0f}-{max(whole):,.0f},"
-                    f" baseline {min(parts):,.0f}-{max(parts):,.0f}"
-                ),
-            )
+    return [
+        compared(
+            f"{what} of predictions in one table, PostgreSQL",
+            "rows/s",
+            found[what, "prediction"],
+            found[what, "by_day"],
+            f"baseline: a partition for each of {DAYS} days; {rows_a_day:,} rows a day, {BATCH} a statement",
         )
-    return rows
+        for what in ("look-ups", "inserts")
+    ]
 
 
 def _insert(connection: psycopg.Connection[tuple[object, ...]], table: str, day: int, ids: list[str]) -> None:

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 from modelwatch.storage import Store
 from tests.support.events import open_store
 from tests.support.postgres import Cluster, cluster
+from tests.support.programs import absent
 from tests.support.stores import ENGINES, FreshStores
 
 # A shell starts background jobs with Ctrl-C ignored, and so would be every process that a test starts and interrupts.
@@ -48,10 +49,7 @@ def repository() -> Path:
 def shared_data() -> Path:
     """The folder of real data sets beside the checkout. Skips where it is absent, except in CI: there it must exist."""
     if not SHARED_DATA.is_dir():
-        message = f"There is no {SHARED_DATA}: the real data sets are not beside this checkout"
-        if os.environ.get("CI", "").lower() == "true":
-            pytest.fail(message)
-        pytest.skip(message)
+        absent(f"There is no {SHARED_DATA}: the real data sets are not beside this checkout")
     return SHARED_DATA.resolve()
 
 

@@ -18,6 +18,7 @@ import pytest
 from modelwatch.config import load_settings
 from tests.conftest import REPOSITORY
 from tests.support.live_service import LiveService
+from tests.support.programs import absent, install
 
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 TEXT = (REPOSITORY / "README.md").read_text()
@@ -74,6 +75,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveService]:
 @pytest.fixture(scope="module")
 def results(service: LiveService, tmp_path_factory: pytest.TempPathFactory) -> Results:
     """What became of every block that can be run, by its line. They share a folder, as they would in a checkout."""
+    if shutil.which("curl") is None:
+        install("curl")
     folder = tmp_path_factory.mktemp("checkout")
     (folder / "examples").symlink_to(REPOSITORY / "examples")
     commands = folder / "venv" / "bin"
@@ -106,7 +109,7 @@ def run(block: Block, port: int, folder: Path, environment: dict[str, str]) -> s
 @pytest.mark.parametrize("block", RUN, ids=lambda block: f"line {block.line}")
 def test_an_example_works(results: Results, block: Block) -> None:
     if "curl" in block.text and shutil.which("curl") is None:
-        pytest.skip("there is no curl on this machine")
+        absent("There is no curl here: apt-get install curl")
     result = results[block.line]
     assert result.returncode == 0, result.stdout + result.stderr
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -10,15 +9,9 @@ import pytest
 from scripts.programs import HELM3, HELM4, KUBECTL, Program, ProgramMissing, fetched
 from tests.conftest import REPOSITORY
 from tests.deploy.rendering import Helm
+from tests.support.programs import absent
 
 SCHEMAS = REPOSITORY / ".." / "shared" / "schemas"
-
-
-def absent(message: str) -> None:
-    """Skips the test; in CI it fails."""
-    if os.environ.get("CI", "").lower() == "true":
-        pytest.fail(message)
-    pytest.skip(message)
 
 
 def program(which: Program) -> Path:

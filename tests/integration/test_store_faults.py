@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.live_service import LiveService
 from tests.support.postgres import Cluster
+from tests.support.programs import absent
 
 MODEL = "m"
 SMALL, LARGE = "8m", "64m"
@@ -27,9 +28,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     made = subprocess.run(command, check=False, capture_output=True, text=True)
     if made.returncode:
         message = f"a small file system can't be mounted here: {made.stderr.strip()}"
-        if os.environ.get("CI", "").lower() == "true" and os.geteuid() == 0:
-            pytest.fail(message)
-        pytest.skip(message)
+        if os.geteuid() == 0:
+            absent(message)
+        pytest.skip(message)  # Only root may mount, in CI as well.
     yield folder
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 

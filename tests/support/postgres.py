@@ -21,6 +21,7 @@ import pytest
 from modelwatch.storage import Store
 from modelwatch.storage.migrations import migrate
 from tests.support.live_service import free_port
+from tests.support.programs import absent, install
 
 PACKAGE = "postgresql"
 OLDEST = 15
@@ -157,19 +158,9 @@ def programs() -> Path:
 
     Installed when this is root on a machine with apt; without it the test is skipped, but not in CI.
     """
-    found = _installed()
-    apt = shutil.which("apt-get")
-    if found is None and apt is not None and os.geteuid() == 0:
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for command in ([apt, "update"], [apt, "install", "-y", "--no-install-recommends", PACKAGE]):
-            subprocess.run(command, env=environment, capture_output=True, check=False)
-        found = _installed()
-    if found is None:
-        message = f"There is no PostgreSQL {OLDEST} or newer here: apt-get install {PACKAGE}"
-        if os.environ.get("CI", "").lower() == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    return found
+    if _installed() is None:
+        install(PACKAGE)
+    return _installed() or absent(f"There is no PostgreSQL {OLDEST} or newer here: apt-get install {PACKAGE}")
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from modelwatch.config.durations import duration_text, parse_duration
-from modelwatch.config.settings import parse_lookback
+from modelwatch.config.lookbacks import parse_lookback
 from modelwatch.findings import Kind
 
 NEVER = "never"

@@ -112,6 +112,7 @@ class Chores:
             self._observer.chores_failed()
             return False
         except Exception:
+            # A bug must not end the thread: without it nothing would be evaluated, and nobody told.
             log.exception("A chore failed and will be tried again")
             self._observer.chores_failed()
             return False
