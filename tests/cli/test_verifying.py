@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,21 @@ def test_one_that_was_changed_is_exit_code_1(verdict: tuple[str, str], run_cli: 
     done = run_cli("verify-verdict", identity, DATABASE_URL=url)
     assert done.returncode == 1
     assert "NOT REPRODUCED" in done.stdout
+
+
+def test_one_by_earlier_rules_is_exit_code_5_and_says_what_is_different(
+    verdict: tuple[str, str], run_cli: RunCli
+) -> None:
+    url, identity = verdict
+    store = Store(url)
+    with store.write() as connection:
+        connection.execute(update(tables.verdict).values(rules_version=1, result=zlib.compress(b'{"summary": {}}')))
+    store.close()
+    done = run_cli("verify-verdict", identity, DATABASE_URL=url)
+    assert (done.returncode, done.stderr) == (5, "")
+    assert "evidence intact; made by version 1 of the rules" in done.stdout
+    assert "in the report of now only" in done.stdout
+    assert "NOT REPRODUCED" not in done.stdout
 
 
 def test_a_service_does_it_too(verdict: tuple[str, str], tmp_path: Path, run_cli: RunCli) -> None:

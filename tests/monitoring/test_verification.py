@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import zlib
 
+import msgspec
 import pytest
 from sqlalchemy import update
 
 from modelwatch.errors import UnknownResource
 from modelwatch.monitoring import DriftRules, verify_verdict
+from modelwatch.monitoring.conclusions import RULES_VERSION
 from modelwatch.monitoring.evidence import decode_evidence, encode_evidence
+from modelwatch.monitoring.verification import differences
 from modelwatch.storage import Store, StoredVerdict, evidence_of, tables, verdicts_of
 from tests.support.background import background, run_out
 from tests.support.events import NOON, Clock
@@ -68,6 +71,46 @@ def test_a_report_that_was_changed_is_found_out(store: Store, verdicts: list[Sto
     assert verify_verdict(store, target.id).problems == ["The report that comes out differs from the stored one."]
 
 
+def test_a_verdict_by_earlier_rules_is_intact_and_says_what_those_of_now_come_to(
+    store: Store, verdicts: list[StoredVerdict]
+) -> None:
+    target = verdicts[-1]
+    stored = target.result.replace(b'"severity":"alert"', b'"severity":"warning"')
+    _overwrite(store, target.id, result=zlib.compress(stored), rules_version=1)
+    found = verify_verdict(store, target.id)
+    assert (found.outcome, found.reproduced, found.evidence_intact, found.problems) == ("other_rules", None, True, [])
+    assert (found.rules_version, found.current_rules_version) == (1, RULES_VERSION)
+    assert found.differences[0] == 'summary.severity: "warning" then, "alert" now'
+
+
+def test_a_verdict_by_earlier_rules_that_comes_out_the_same_is_reproduced(
+    store: Store, verdicts: list[StoredVerdict]
+) -> None:
+    _overwrite(store, verdicts[-1].id, rules_version=1)
+    found = verify_verdict(store, verdicts[-1].id)
+    assert (found.outcome, found.reproduced, found.differences) == ("reproduced", True, [])
+
+
+def test_changed_evidence_is_found_out_whatever_the_rules(store: Store, verdicts: list[StoredVerdict]) -> None:
+    target = verdicts[-1].id
+    _overwrite(store, target, inputs_hash="0" * 64, rules_version=1)
+    found = verify_verdict(store, target)
+    assert (found.outcome, found.reproduced, found.evidence_intact) == ("not_reproduced", False, False)
+    assert "it was changed" in found.problems[0]
+
+
+def test_many_differences_are_told_worst_first_and_the_rest_counted() -> None:
+    then = msgspec.json.encode({"a": list(range(20)), "severity": "alert", "gone": 1})
+    now = msgspec.json.encode({"a": list(range(1, 21)), "severity": "stable", "new": [1, 2]})
+    told = differences(then, now)
+    assert told[0] == 'severity: "alert" then, "stable" now'
+    assert told[-3:] == [
+        "and 11 more",
+        "1 value is in the report of then only",
+        "2 values are in the report of now only",
+    ]
+
+
 def test_evidence_that_can_not_be_read_is_a_finding_not_a_crash(store: Store, verdicts: list[StoredVerdict]) -> None:
     _overwrite(store, verdicts[0].id, evidence=b"nonsense")
     found = verify_verdict(store, verdicts[0].id)
@@ -80,6 +123,6 @@ def test_a_verdict_that_is_not_there(store: Store) -> None:
         verify_verdict(store, "nothing")
 
 
-def _overwrite(store: Store, identity: str, **columns: bytes) -> None:
+def _overwrite(store: Store, identity: str, **columns: bytes | str | int) -> None:
     with store.write() as connection:
         connection.execute(update(tables.verdict).where(tables.verdict.c.id == identity).values(**columns))

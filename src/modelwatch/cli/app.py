@@ -267,7 +267,7 @@ def verify_verdict(
     database_url: Annotated[str | None, typer.Option(help="The store.  [DATABASE_URL]")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compute a verdict again from its evidence. Exit code 1 when not the very same comes out."""
+    """Compute a verdict again from its evidence. Exit code 1 when it was changed, 5 when newer rules say otherwise."""
     from modelwatch.cli import verifying
 
     raise typer.Exit(verifying.verify(verdict, url, database_url, as_json))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from modelwatch.cli.ending import FOUND, OK, UNREACHABLE, Stop
+from modelwatch.cli.ending import FOUND, OK, OTHER_RULES, UNREACHABLE, Stop
 from modelwatch.cli.output import give_json, say
 from modelwatch.cli.service import Service
 from modelwatch.cli.serving import settings_with
@@ -15,9 +15,12 @@ from modelwatch.cli.serving import settings_with
 if TYPE_CHECKING:
     from modelwatch.config import Settings
 
+EXIT_CODES = {"reproduced": OK, "not_reproduced": FOUND, "other_rules": OTHER_RULES}
+
 
 def verify(identity: str, url: str | None, database_url: str | None, as_json: bool) -> int:
-    """Prints what came out and returns the exit code: 0 when it is the same to the bit, else 1.
+    """Prints what came out and returns the exit code: 0 when it is the same to the bit, 5 when rules of another version
+    made it and those of now come to something else, else 1.
 
     url: a service that does it; None: this process does it, with the store of the settings. Raises Stop.
     """
@@ -30,7 +33,7 @@ def verify(identity: str, url: str | None, database_url: str | None, as_json: bo
         give_json(found)
     else:
         _show(found)
-    return OK if found["reproduced"] else FOUND
+    return EXIT_CODES[found["outcome"]]
 
 
 def _by_service(url: str, identity: str) -> Mapping[str, Any]:
@@ -74,6 +77,13 @@ def _show(found: Mapping[str, Any]) -> None:
     say(f"  evidence   {found['counts']:,} counts and {found['references']} references, sha256 {found['inputs_hash']}")
     if found["reproduced"]:
         say("  reproduced to the bit from the evidence")
+    if found["outcome"] == "other_rules":
+        say(
+            f"  evidence intact; made by version {found['rules_version']} of the rules, and this release has version"
+            f" {found['current_rules_version']}, which comes to:"
+        )
+        for difference in found["differences"]:
+            say(f"    {difference}")
     for problem in found["problems"]:
         say(f"  NOT REPRODUCED: {problem}")
     late = found["late_predictions"]

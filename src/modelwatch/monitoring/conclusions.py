@@ -17,6 +17,9 @@ from modelwatch.monitoring.rules import DriftRules
 from modelwatch.monitoring.schedule import Point
 from modelwatch.storage import DRIFT, Store, StreamKey
 
+# Kept with each verdict. It grows with each release whose rules may make another verdict of the same evidence.
+RULES_VERSION = 2
+
 encode_report = msgspec.json.Encoder().encode
 
 

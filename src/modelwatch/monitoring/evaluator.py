@@ -19,7 +19,7 @@ from modelwatch.config import BASE_WINDOW_SECONDS, parse_lookback
 from modelwatch.errors import LeaseLost, StoreUnavailable
 from modelwatch.findings import Assessment
 from modelwatch.monitoring.chores import Lease
-from modelwatch.monitoring.conclusions import Check, Conclusion, DriftCheck
+from modelwatch.monitoring.conclusions import RULES_VERSION, Check, Conclusion, DriftCheck
 from modelwatch.monitoring.conditions import Condition, findings_of
 from modelwatch.monitoring.evidence import inputs_hash
 from modelwatch.monitoring.rules import DriftRules, rules_for
@@ -283,6 +283,7 @@ class Evaluator:
             inputs_hash=inputs_hash(conclusion.evidence),
             conditions=_encode(conclusion.conditions),
             result=conclusion.report,
+            rules_version=RULES_VERSION,
         )
         assessment = Assessment(
             model=stream.model,

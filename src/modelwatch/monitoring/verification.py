@@ -1,16 +1,21 @@
-"""Computing a verdict again from the evidence that was kept with it: the same bytes must come out."""
+"""Computing a verdict again from the evidence that was kept with it: the same bytes must come out.
+
+That holds for the rules that made it. Rules of another version may come to something else, which says nothing against
+the verdict: then it is told what differs.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import msgspec
 from sqlalchemy import Connection
 
 from modelwatch.errors import UnknownResource
 from modelwatch.monitoring.checks import examine, report_of
-from modelwatch.monitoring.conclusions import encode_report
+from modelwatch.monitoring.conclusions import RULES_VERSION, encode_report
 from modelwatch.monitoring.evidence import Inputs, decode_evidence, inputs_hash, inputs_of
 from modelwatch.monitoring.performance.evidence import (
     PerformanceInputs,
@@ -35,13 +40,18 @@ from modelwatch.storage import (
     verdict_by_id,
 )
 
+MOST_DIFFERENCES = 10
+
 
 class Verification(msgspec.Struct, frozen=True):
     """What came out when a verdict was computed again.
 
-    reproduced: the evidence is the one that was hashed, and gives the stored report to the bit. problems: what does not
-    agree. references, counts: how many the evidence holds. late_predictions: how many predictions the longest window
-    has gained since; None when a newer reference has laid the counts out anew, so that they can't be compared.
+    outcome: `reproduced` when the evidence is the one that was hashed, and gives the stored report to the bit;
+    `other_rules` when it is, but rules of another version made the report and those of now don't come to the same;
+    `not_reproduced` when something was changed. reproduced: the same as true, null and false. problems: what does not
+    agree. differences: what the rules of now come to instead. references, counts: how many the evidence holds.
+    late_predictions: how many predictions the longest window has gained since; None when a newer reference has laid the
+    counts out anew, so that they can't be compared.
     """
 
     verdict_id: str
@@ -51,11 +61,16 @@ class Verification(msgspec.Struct, frozen=True):
     window_end: str
     severity: str
     inputs_hash: str
-    reproduced: bool
+    reproduced: bool | None
     problems: list[str]
     references: int
     counts: int
     late_predictions: int | None
+    outcome: Literal["reproduced", "other_rules", "not_reproduced"]
+    evidence_intact: bool
+    rules_version: int
+    current_rules_version: int
+    differences: list[str]
 
 
 def verify_verdict(store: Store, identity: str) -> Verification:
@@ -64,17 +79,20 @@ def verify_verdict(store: Store, identity: str) -> Verification:
         verdict, raw = verdict_by_id(connection, identity), evidence_of(connection, identity)
         if verdict is None or raw is None:
             raise UnknownResource(f"There is no verdict with the id {identity!r}.")
-        problems = []
         found = inputs_hash(raw)
+        problems = []
         if found != verdict.inputs_hash:
             problems.append(f"The evidence has the hash {found}, not {verdict.inputs_hash}: it was changed.")
+        again = None
         try:
             again = RECOMPUTED[verdict.check](connection, raw)
         except ValueError as error:
-            return _verification(verdict, [*problems, f"The evidence can't be read: {error}."], None)
-    if again.report != verdict.result:
-        problems.append("The report that comes out differs from the stored one.")
-    return _verification(verdict, problems, again)
+            disagreement = [f"The evidence can't be read: {error}."]
+        else:
+            disagreement = [] if again.report == verdict.result else differences(verdict.result, again.report)
+    if verdict.rules_version == RULES_VERSION and disagreement:
+        problems.append(disagreement[0] if again is None else "The report that comes out differs from the stored one.")
+    return _verification(verdict, found == verdict.inputs_hash, problems, disagreement, again)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +161,49 @@ def _predictions(sums: Mapping[str, Slot]) -> int:
     return sum(slot.predictions for slot in sums.values())
 
 
-def _verification(verdict: StoredVerdict, problems: list[str], again: _Again | None) -> Verification:
+def differences(stored: bytes, found: bytes) -> list[str]:
+    """What differs between two reports, one line a place: those that both speak of, then how many only one has.
+
+    >>> differences(b'{"summary": {"severity": "alert", "old": 1}}', b'{"summary": {"severity": "stable"}}')
+    ['summary.severity: "alert" then, "stable" now', '1 value is in the report of then only']
+    """
+    then, now = (dict(_values(msgspec.json.decode(report))) for report in (stored, found))
+    lines = [
+        f"{place}: {then[place]} then, {now[place]} now"
+        for place in sorted(then.keys() & now.keys(), key=_by_importance)
+        if then[place] != now[place]
+    ]
+    left_out = len(lines) - MOST_DIFFERENCES
+    if left_out > 0:
+        lines = [*lines[:MOST_DIFFERENCES], f"and {left_out} more"]
+    for only, when in ((then.keys() - now.keys(), "then"), (now.keys() - then.keys(), "now")):
+        if only:
+            lines.append(f"{len(only)} {'value is' if len(only) == 1 else 'values are'} in the report of {when} only")
+    return lines or ["the same values, written otherwise"]
+
+
+def _by_importance(place: str) -> tuple[bool, int, str]:
+    """Verdicts before what they rest on, and the whole before its parts."""
+    return (not place.endswith("severity"), place.count("."), place)
+
+
+def _values(document: object, place: str = "") -> Iterator[tuple[str, str]]:
+    """Each place of a JSON document that holds a single value, and the value as JSON."""
+    if isinstance(document, dict):
+        members: Iterable[tuple[object, object]] = document.items()
+    elif isinstance(document, list):
+        members = enumerate(document)
+    else:
+        yield place, msgspec.json.encode(document).decode()
+        return
+    for name, member in members:
+        yield from _values(member, f"{place}.{name}" if place else str(name))
+
+
+def _verification(
+    verdict: StoredVerdict, intact: bool, problems: list[str], disagreement: list[str], again: _Again | None
+) -> Verification:
+    others = not problems and bool(disagreement)
     return Verification(
         verdict_id=verdict.id,
         model_name=verdict.model,
@@ -152,9 +212,14 @@ def _verification(verdict: StoredVerdict, problems: list[str], again: _Again | N
         window_end=iso(verdict.window_end),
         severity=verdict.severity,
         inputs_hash=verdict.inputs_hash,
-        reproduced=not problems,
+        reproduced=None if others else not problems,
         problems=problems,
         references=0 if again is None else again.references,
         counts=0 if again is None else again.counts,
         late_predictions=None if again is None else again.late,
+        outcome="not_reproduced" if problems else "other_rules" if others else "reproduced",
+        evidence_intact=intact,
+        rules_version=verdict.rules_version,
+        current_rules_version=RULES_VERSION,
+        differences=disagreement if others else [],
     )

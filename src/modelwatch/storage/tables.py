@@ -207,6 +207,8 @@ verdict = Table(
     Column("evidence", LargeBinary, nullable=False),
     Column("conditions", LargeBinary, nullable=False),
     Column("result", LargeBinary, nullable=False),
+    # Those that a verdict was made by. Verdicts of releases that did not say so are of the first.
+    Column("rules_version", Integer, nullable=False, server_default=text("1")),
     Index(
         "verdict_once",
         "model",

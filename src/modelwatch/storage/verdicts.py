@@ -15,6 +15,9 @@ DRIFT = "drift"
 PERFORMANCE = "performance"
 QUALITY = "quality"
 
+# The version of the rules that made the verdicts of releases that kept none.
+FIRST_RULES = 1
+
 # The evidence is large and seldom asked for.
 _COLUMNS = [column for column in tables.verdict.c if column is not tables.verdict.c.evidence]
 
@@ -25,7 +28,7 @@ class StoredVerdict:
 
     check: what was checked, such as `drift`. window_end: seconds of event time. evaluated_at: microseconds. fence: of
     the lease under which it was written. inputs_hash: of the evidence, which `evidence_of` reads. conditions: what the
-    next evaluation goes on from. result: the report as JSON.
+    next evaluation goes on from. result: the report as JSON. rules_version: of the rules that made it.
     """
 
     id: str
@@ -41,6 +44,7 @@ class StoredVerdict:
     inputs_hash: str
     conditions: bytes
     result: bytes
+    rules_version: int = FIRST_RULES
 
     @property
     def stream(self) -> StreamKey:
@@ -69,6 +73,7 @@ def save_verdict(connection: Connection, verdict: StoredVerdict, evidence: bytes
             "evidence": evidence,
             "conditions": verdict.conditions,
             "result": zlib.compress(verdict.result, 6),
+            "rules_version": verdict.rules_version,
         },
     )
 
@@ -194,4 +199,5 @@ def _verdict(row: Row[Any]) -> StoredVerdict:
         inputs_hash=row.inputs_hash,
         conditions=row.conditions,
         result=zlib.decompress(row.result),
+        rules_version=row.rules_version,
     )

@@ -64,7 +64,7 @@ class VerdictReport(msgspec.Struct):
     """A verdict as it was given, with its evidence: the counts, and the hash of all that it was computed from.
 
     report: what the check told, as it is told of the present: a drift check's answer, or a report of the performance or
-    of the quality.
+    of the quality. rules_version: of the rules that made it.
     """
 
     verdict_id: str
@@ -76,6 +76,7 @@ class VerdictReport(msgspec.Struct):
     evaluated_at: str
     severity: str
     inputs_hash: str
+    rules_version: int
     report: msgspec.Raw
 
 
@@ -160,6 +161,7 @@ async def get_verdict(request: Request, verdict_id: Name) -> Response:
             evaluated_at=iso(verdict.evaluated_at // 1_000_000),
             severity=verdict.severity,
             inputs_hash=verdict.inputs_hash,
+            rules_version=verdict.rules_version,
             report=msgspec.Raw(verdict.result),
         )
 
@@ -173,7 +175,7 @@ async def get_verdict(request: Request, verdict_id: Name) -> Response:
     responses=answers({200: Verification}, 404, 422, 503),
 )
 async def verification(request: Request, verdict_id: Name) -> Response:
-    """The same bytes must come out of the evidence that was kept with the verdict."""
+    """The same bytes must come out of the evidence that was kept with the verdict, by the rules that made it."""
     state, grant = state_of(request), grant_of(request)
 
     def work() -> Verification:
