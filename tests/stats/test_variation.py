@@ -133,3 +133,21 @@ def test_encoding_keeps_every_count(span: int, rows: list[tuple[int, int, int]])
 def test_other_bytes_are_refused(numbers: list[int]) -> None:
     with pytest.raises(MalformedProfile):
         decode_variation(encode_counts(np.array(numbers, dtype=np.int64)))
+
+
+@given(
+    values=st.lists(st.one_of(st.floats(-3, 3), st.none()), min_size=1, max_size=60),
+    span=st.sampled_from([0, 1, 299, 3_600, 20 * 3_600, 30 * DAY, 50 * 365 * DAY]),
+    seed=st.integers(0, 2**16),
+)
+def test_whatever_a_reference_spans_its_variation_is_known_or_not_and_never_an_error(
+    values: list[float | None], span: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    times = [int(time) for time in rng.integers(0, span + 1, len(values))]
+    found = variation_of(numeric_binning(np.array([0.0, *(value for value in values if value)])), values, times, RNG())
+    if found is None:
+        return
+    for length in (1, 300, 3_600, 6 * 3_600, DAY, 7 * DAY, 30 * DAY, 1_000 * 365 * DAY):
+        tolerance = found.tolerance(length)
+        assert tolerance is None or tolerance >= 0.0

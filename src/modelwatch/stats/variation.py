@@ -64,6 +64,8 @@ class Variation:
     def _tolerance(self, length: int) -> float | None:
         pieces = max(1, round(length / self.span))
         whole = len(self.counts) // pieces
+        if whole < MIN_STRETCHES:
+            return None
         stretches = self.counts[: whole * pieces].reshape(whole, pieces, -1).sum(axis=1)
         stretches = stretches[stretches.sum(axis=1) >= MIN_STRETCH_SAMPLES]
         if len(stretches) < MIN_STRETCHES:
