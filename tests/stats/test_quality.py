@@ -12,6 +12,7 @@ from scipy import stats
 from modelwatch.stats import IncompatibleProfiles, Profile, StatsError, categorical_binning, numeric_binning
 from modelwatch.stats.quality import (
     RateCheck,
+    compare_rates,
     data_quality_score,
     rate_checks,
     schema_changes,
@@ -166,6 +167,23 @@ def test_a_window_without_rows_changes_no_schema() -> None:
 def test_a_feature_in_more_rows_than_there_are_is_refused(count: int) -> None:
     with pytest.raises(StatsError, match="between 0 and 10"):
         schema_changes({"a": count}, {}, reference_n=10, current_n=10)
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 24, 60])
+@pytest.mark.parametrize(("reference_size", "rate"), [(100, 0.02), (100, 0.3), (1_000, 0.002), (1_000, 0.1)])
+def test_few_values_are_called_unsound_by_chance_no_more_often_than_many(
+    size: int, reference_size: int, rate: float
+) -> None:
+    """By enumeration of every pair of counts, so to the last digit."""
+    before = stats.binom.pmf(np.arange(reference_size + 1), reference_size, rate)
+    now = stats.binom.pmf(np.arange(size + 1), size, rate)
+    alpha = 1e-3
+    wrong = 0.0
+    for known in np.flatnonzero(before > 1e-12).tolist():
+        for count in range(size + 1):
+            [found] = compare_rates({"missing": (known, reference_size)}, {"missing": (count, size)})
+            wrong += float(before[known] * now[count]) if found.large and found.p_value < alpha else 0.0
+    assert wrong <= alpha
 
 
 def test_counts_rule_a_sentinel_out_before_any_raw_value_is_read() -> None:

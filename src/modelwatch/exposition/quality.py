@@ -10,6 +10,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from modelwatch.exposition.performance import newest_streams
 from modelwatch.monitoring.quality import QualityReport
+from modelwatch.monitoring.unjudged import KNOWN_STATES
 from modelwatch.storage import StoredVerdict
 
 STREAM = ("model_name", "model_version", "environment")
@@ -30,6 +31,11 @@ def quality_families(verdicts: Sequence[StoredVerdict], streams_a_model: int) ->
     unsound = GaugeMetricFamily(
         "ml_data_quality_unsound_features", "Features whose data are not as they should be.", labels=STREAM
     )
+    unjudged = GaugeMetricFamily(
+        "ml_data_quality_not_judged_features",
+        "Features of which too little is known to call their data sound or unsound.",
+        labels=STREAM,
+    )
     for verdict in newest_streams(verdicts, streams_a_model):
         try:
             report = _decode(verdict.result)
@@ -41,4 +47,5 @@ def quality_families(verdicts: Sequence[StoredVerdict], streams_a_model: int) ->
             if value is not None:
                 score.add_metric((*stream, dimension), value)
         unsound.add_metric(stream, len(report.unsound))
-    return [score, unsound]
+        unjudged.add_metric(stream, sum(each.severity not in KNOWN_STATES for each in report.features))
+    return [score, unsound, unjudged]

@@ -21,6 +21,7 @@ from modelwatch.monitoring.reports import (
     unreferenced_report,
 )
 from modelwatch.monitoring.rules import DriftRules, Thresholds
+from modelwatch.monitoring.unjudged import not_judged
 from modelwatch.monitoring.verdicts import PRECEDENCE, Judgement, Severity, Tolerance, judge, tolerance
 from modelwatch.monitoring.windows import Window, iso
 from modelwatch.stats import Profile, benjamini_yekutieli
@@ -135,6 +136,7 @@ def report_of(examination: Examination) -> DriftReport:
             lookbacks=[window.lookback for window in evidence.windows if window.lookback is not None],
             versions_left_out=list(examination.versions_left_out),
             reason=_why(examination),
+            not_judged=not_judged((result.feature_name, result.severity, result.reason) for result in results),
         ),
     )
 

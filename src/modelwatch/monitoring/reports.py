@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from modelwatch.monitoring.rules import Thresholds
+from modelwatch.monitoring.unjudged import NotJudged
 from modelwatch.monitoring.verdicts import Judgement, Severity, Tolerance, js_severity, psi_severity
 from modelwatch.monitoring.windows import Window, iso
 from modelwatch.stats import Profile, drift_scores, psi_contributions
@@ -136,7 +137,7 @@ class AlphaReport(msgspec.Struct, frozen=True):
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """All subjects at a glance."""
+    """All subjects at a glance. severity: the worst that is known; not_judged: the subjects without a verdict."""
 
     model_name: str
     model_version: str | None
@@ -154,6 +155,7 @@ class Summary(msgspec.Struct, frozen=True):
     lookbacks: list[str]
     versions_left_out: list[str]
     reason: str | None
+    not_judged: list[NotJudged] = []
 
 
 class DriftReport(msgspec.Struct, frozen=True):

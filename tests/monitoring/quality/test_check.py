@@ -113,10 +113,41 @@ def test_a_share_that_is_as_large_in_the_reference_is_none_of_news(store: Store)
     assert severity(found, "sparse", "missing") == "stable"
 
 
-def test_few_values_decide_nothing(store: Store) -> None:
-    found = report(store, [{**row(index), "number": None} for index in range(50)])
+def test_few_values_that_show_nothing_are_not_judged_and_not_stable(store: Store) -> None:
+    found = report(store, [row(index) for index in range(24)])
+    assert {rule.severity for each in found.features for rule in each.rules} == {"insufficient_data"}
+    assert (found.severity, found.unsound) == ("insufficient_data", [])
+    unjudged, *others = found.not_judged
+    assert (unjudged.state, unjudged.count) == ("insufficient_data", 5)
+    assert unjudged.subjects == ["colour", "number", "sparse", "volume of 1h", "volume of 24h"]
+    assert unjudged.reason == "24 of at least 100 values: 76 more are needed."
+    assert others == []
+
+
+def test_few_values_show_a_feature_that_is_always_missing(store: Store) -> None:
+    found = report(store, [{**row(index), "number": None} for index in range(24)])
+    assert severity(found, "number", "missing") == "alert"
+    assert severity(found, "colour", "missing") == "insufficient_data"
+    assert (found.severity, found.unsound) == ("alert", ["number"])
+    [schema] = found.schema
+    assert (schema.feature_name, schema.change, schema.severity) == ("number", "disappeared", "alert")
+    assert {state.state: state.count for state in found.not_judged} == {"insufficient_data": 4, "no_data": 3}
+
+
+def test_few_values_that_chance_could_explain_are_not_judged(store: Store) -> None:
+    found = report(store, [{**row(index), "number": None if index == 5 else 1.0} for index in range(24)])
     assert severity(found, "number", "missing") == "insufficient_data"
-    assert found.unsound == []
+    assert found.severity == "insufficient_data"
+
+
+def test_what_is_judged_speaks_and_what_is_not_stands_beside_it(store: Store) -> None:
+    rows = [{**row(index), "sparse": row(index)["sparse"] if index < 10 else None} for index in range(110)]
+    rules = QualityRules(1.0, 3_600, leave_out=("sparse",))
+    found = report(store, rows, rules)
+    assert (found.severity, [each.count for each in found.not_judged]) == ("stable", [2])
+    all_rules = check_quality(store, RULES, QUALITY_RULES, STREAM, NOON + HOUR)
+    assert all_rules.severity == "alert"
+    assert "sparse: above_range" in all_rules.not_judged[0].subjects
 
 
 def test_without_a_reference_nothing_is_compared(store: Store) -> None:

@@ -15,6 +15,7 @@ from modelwatch.api.routes.parameters import Name
 from modelwatch.api.scopes import unknown_model
 from modelwatch.errors import UnknownResource
 from modelwatch.monitoring import iso
+from modelwatch.monitoring.unjudged import NotJudged
 from modelwatch.storage import (
     StoredVerdict,
     Stream,
@@ -30,7 +31,8 @@ router = APIRouter(tags=["models"])
 
 
 class StreamReport(msgspec.Struct):
-    """One version in one environment: what was received, and the latest verdict."""
+    """One version in one environment: what was received, and the latest verdict. not_judged: how many subjects it says
+    nothing about; null without a verdict."""
 
     model_version: str
     environment: str
@@ -40,6 +42,7 @@ class StreamReport(msgspec.Struct):
     severity: str | None
     drifted: list[str]
     evaluated_at: str | None
+    not_judged: int | None
 
 
 class ModelReport(msgspec.Struct):
@@ -61,6 +64,7 @@ class ModelList(msgspec.Struct):
 class _Headline(msgspec.Struct):
     severity: str
     drifted: list[str]
+    not_judged: list[NotJudged] = []
 
 
 class _Stored(msgspec.Struct):
@@ -136,4 +140,5 @@ def _stream(stream: Stream, verdict: StoredVerdict | None) -> StreamReport:
         severity=None if headline is None else headline.severity,
         drifted=[] if headline is None else headline.drifted,
         evaluated_at=None if verdict is None else iso(verdict.evaluated_at // 1_000_000),
+        not_judged=None if headline is None else sum(each.count for each in headline.not_judged),
     )

@@ -24,7 +24,8 @@ MOST_STREAMS = 20
 
 
 class QualityLine(msgspec.Struct):
-    """One evaluation, in short. unsound: the features that were not as they should be."""
+    """One evaluation, in short. unsound: the features that were not as they should be; not_judged: how many features,
+    rules and volumes nothing was said about."""
 
     verdict_id: str
     model_version: str
@@ -35,6 +36,7 @@ class QualityLine(msgspec.Struct):
     score: float | None
     dimensions: dict[str, float | None]
     unsound: list[str]
+    not_judged: int
 
 
 class QualityAnswer(msgspec.Struct):
@@ -127,4 +129,5 @@ def _line(verdict: StoredVerdict) -> QualityLine:
         report.score,
         report.dimensions,
         report.unsound,
+        sum(each.count for each in report.not_judged),
     )

@@ -21,6 +21,7 @@ from modelwatch.monitoring.performance.judging import (
 )
 from modelwatch.monitoring.performance.reporting import window_of, window_report
 from modelwatch.monitoring.performance.reports import ArrivalsReport, PerformanceReport
+from modelwatch.monitoring.unjudged import NotJudged, not_judged
 from modelwatch.monitoring.windows import iso
 
 PERFORMANCE_KINDS: tuple[Kind, ...] = ("performance", "label_drift")
@@ -129,7 +130,16 @@ def performance_report(examination: PerformanceExamination) -> PerformanceReport
             for each in examination.windows
         ],
         reason=_why(examination),
+        not_judged=_not_judged(examination),
     )
+
+
+def _not_judged(examination: PerformanceExamination) -> list[NotJudged]:
+    """The watched metrics and labels whose deciding window says nothing about them."""
+    matured = examination.matured
+    names = sorted({name for each in matured for name in each.judgements})
+    judgements = [_spokesman(matured, name).judgements[name] for name in names]
+    return not_judged((each.name, each.severity, each.reason) for each in judgements)
 
 
 def performance_observations(examination: PerformanceExamination) -> list[Observation]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from modelwatch.monitoring.performance.judging import Severity
+from modelwatch.monitoring.unjudged import NotJudged
 
 
 class MetricReport(msgspec.Struct, frozen=True):
@@ -130,7 +131,7 @@ class PerformanceReport(msgspec.Struct, frozen=True):
     """A model's performance as its labels tell it.
 
     score_of: what a prediction_probability that is one number is taken to be about. severity: the worst of the matured
-    windows. worst: the metrics that are not stable, by name.
+    windows. worst: the metrics that are not stable, by name. not_judged: the watched metrics that no window judges.
     """
 
     model_name: str
@@ -150,3 +151,4 @@ class PerformanceReport(msgspec.Struct, frozen=True):
     arrivals: ArrivalsReport
     windows: list[WindowReport]
     reason: str | None
+    not_judged: list[NotJudged] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from modelwatch.findings import Kind
@@ -29,6 +30,7 @@ from modelwatch.monitoring.quality.reports import (
     Severity,
     VolumeReport,
 )
+from modelwatch.monitoring.unjudged import KNOWN_STATES, NotJudged, not_judged
 from modelwatch.monitoring.windows import iso
 from modelwatch.stats.quality import SchemaChange, Sentinel, share_of_unsound, soundness_of
 
@@ -91,17 +93,11 @@ def quality_report(examination: QualityExamination) -> QualityReport:
     ]
     volume = [_volume(each) for each in examination.volume]
     model, version, environment = evidence.stream
-    severities: list[Severity] = [
-        *(each.severity for each in features),
-        *(each.severity for each in schema),
-        *(each.severity for each in volume if each.severity in FIRING),
-        severity,
-    ]
     return QualityReport(
         model_name=model,
         model_version=version,
         environment=environment,
-        severity=min(severities, key=PRECEDENCE.index) if evidence.reference else "no_reference",
+        severity=_worst(features, [*(each.severity for each in schema), *(each.severity for each in volume), severity]),
         watermark=None if evidence.watermark is None else iso(evidence.watermark),
         predictions=0 if window is None else window.predictions,
         score=soundness.score,
@@ -118,7 +114,32 @@ def quality_report(examination: QualityExamination) -> QualityReport:
         ),
         alpha=examination.alpha,
         reason=None if evidence.reference else "No reference is set, so no share can be compared.",
+        not_judged=_not_judged(examination, features, schema, volume),
     )
+
+
+def _worst(features: Sequence[FeatureQuality], others: Sequence[Severity]) -> Severity:
+    """The worst of what is known. Only features can make it stable: what else was found sound says nothing of them."""
+    severities = [each.severity for each in features] or ["no_reference"]
+    return min((*severities, *(each for each in others if each in FIRING)), key=PRECEDENCE.index)
+
+
+def _not_judged(
+    examination: QualityExamination,
+    features: Sequence[FeatureQuality],
+    schema: Sequence[SchemaReport],
+    volume: Sequence[VolumeReport],
+) -> list[NotJudged]:
+    found: list[tuple[str, str, str | None]] = []
+    for feature in features:
+        if feature.severity in KNOWN_STATES:
+            found += [(f"{feature.feature_name}: {rule.rule}", rule.severity, rule.reason) for rule in feature.rules]
+        else:
+            why = next((rule.reason for rule in feature.rules if rule.severity == feature.severity), None)
+            found.append((feature.feature_name, feature.severity, why))
+    found += [(f"{each.feature_name}: {each.change}", each.severity, None) for each in schema]
+    found += [(f"volume of {each.span}", each.severity, each.reason) for each in volume]
+    return not_judged(found)
 
 
 def quality_observations(examination: QualityExamination) -> list[Observation]:
@@ -142,6 +163,8 @@ def quality_observations(examination: QualityExamination) -> list[Observation]:
         if severity in FIRING:
             finding = finding_of(*known, subject, "alert" if severity == "alert" else "warning", change)
             found.append(Observation("data_quality", subject, ids.get(change.feature, ""), "drifted", False, finding))
+        elif severity != "stable":
+            found.append(Observation("data_quality", subject, ids.get(change.feature, ""), "undecided"))
     found += _gone(examination, {each.name for each in found})
     found += [_observed_volume(examination, each) for each in examination.volume]
     severity, repeats, sent = examination.duplicates

@@ -71,15 +71,14 @@ def _rate(feature: str, window: WindowQuality, check: RateCheck, rules: QualityR
         return RateJudgement(feature, window, check, "no_data", "There are no values in this window.")
     if not check.reference_n:
         return RateJudgement(feature, window, check, "no_reference", "The reference has no values.")
-    if check.current_n < rules.min_samples:
-        missing = rules.min_samples - check.current_n
-        reason = f"{check.current_n} of at least {rules.min_samples} values: {missing} more are needed."
-        return RateJudgement(feature, window, check, "insufficient_data", reason)
-    if not check.large:
-        return RateJudgement(feature, window, check, "stable", None)
-    if check.p_value >= alpha:
-        reason = f"Risen, but as much by chance with p = {check.p_value:.2g} (needs {alpha:.2g})."
-        return RateJudgement(feature, window, check, "stable", reason)
+    # The exact test holds for samples of any size: few values can show a rise, only the lack of one takes many.
+    if not check.large or check.p_value >= alpha:
+        if check.current_n < rules.min_samples:
+            missing = rules.min_samples - check.current_n
+            reason = f"{check.current_n} of at least {rules.min_samples} values: {missing} more are needed."
+            return RateJudgement(feature, window, check, "insufficient_data", reason)
+        chance = f"Risen, but as much by chance with p = {check.p_value:.2g} (needs {alpha:.2g})."
+        return RateJudgement(feature, window, check, "stable", chance if check.large else None)
     severe = (check.change or 0.0) >= SEVERE_RISE * rules.min_rise or (check.current_rate or 0.0) >= MOSTLY_UNSOUND
     return RateJudgement(feature, window, check, "alert" if severe else "warning", None)
 
@@ -111,8 +110,8 @@ def judge_schema(evidence: QualityEvidence, alpha: float) -> list[tuple[SchemaCh
     judged: list[tuple[SchemaChange, Severity]] = []
     for change in changes:
         enough = (window.predictions if change.change == "disappeared" else evidence.sample.rows) >= rules.min_samples
-        severity: Severity = "stable"
-        if enough and change.p_value < alpha:
+        severity: Severity = "stable" if enough else "insufficient_data"
+        if change.p_value < alpha:
             severity = "alert" if change.change == "disappeared" else "warning"
         judged.append((change, severity))
     return judged

@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from modelwatch.monitoring.unjudged import NotJudged
+
 Severity = Literal["stable", "warning", "alert", "insufficient_data", "no_reference", "no_data"]
 
 # Worst first: the order in which one of several look-backs speaks for a rule.
@@ -89,7 +91,9 @@ class DuplicatesReport(msgspec.Struct, frozen=True):
 
 class QualityReport(msgspec.Struct, frozen=True):
     """A model's data quality. score: 1 less the mean share of unsound values over the features, in the longest window;
-    dimensions: the same for missing values, wrong types, and values outside of the reference."""
+    dimensions: the same for missing values, wrong types, and values outside of the reference. severity: the worst that
+    is known; `stable` only where at least one feature was judged. not_judged: features, single rules of features
+    (`age: missing`), changes of the schema and volumes that nothing is said about."""
 
     model_name: str
     model_version: str
@@ -106,3 +110,4 @@ class QualityReport(msgspec.Struct, frozen=True):
     duplicates: DuplicatesReport
     alpha: float
     reason: str | None
+    not_judged: list[NotJudged] = []
