@@ -101,6 +101,7 @@ CONFIGS = st.fixed_dictionaries(
             metrics=st.lists(METRICS, max_size=3),
             tolerance=SHARES,
             relative_tolerance=st.floats(0.01, 100),
+            odds_ratio=st.floats(1.01, 100),
             limits=st.dictionaries(METRICS, st.floats(-1e6, 1e6), max_size=3),
             lookbacks=st.lists(st.sampled_from(["1h", "24h", "7d"]), min_size=1, unique=True),
             min_samples=st.integers(1, 10**9),

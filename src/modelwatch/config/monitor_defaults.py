@@ -12,6 +12,7 @@ from modelwatch.config.settings import Settings
 
 RESOLVE_AFTER = 2
 RELATIVE_TOLERANCE = 0.1
+ODDS_RATIO = 2.0
 PERFORMANCE_LOOKBACKS = ("1h", "24h", "7d")
 QUALITY_MIN_RISE = 0.05
 QUALITY_FACTOR = 3.0
@@ -57,6 +58,7 @@ def default_document(settings: Settings, channels: Iterable[str]) -> dict[str, A
             "lookbacks": list(PERFORMANCE_LOOKBACKS),
             "min_samples": settings.min_samples_for_drift,
             "label_drift": True,
+            "odds_ratio": ODDS_RATIO,
             "persistence": {"alarms": 1, "of": 1},
             "resolve_after": RESOLVE_AFTER,
         },

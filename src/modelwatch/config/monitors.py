@@ -120,6 +120,7 @@ class PerformanceConfig(_Part):
     lookbacks: Lookbacks | None = None
     min_samples: Samples | None = None
     label_drift: Truth | None = None
+    odds_ratio: Factor | None = None
     persistence: Persistence | None = None
     resolve_after: Annotated[Whole, Field(ge=1, le=100)] | None = None
 

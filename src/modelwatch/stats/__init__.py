@@ -52,6 +52,7 @@ from modelwatch.stats.evidence import (
     rate_increase_p_value,
     samples_needed,
 )
+from modelwatch.stats.odds import OddsShift, odds_shift
 from modelwatch.stats.outcomes import (
     NO_OUTCOMES,
     Outcome,
@@ -96,6 +97,7 @@ __all__ = [
     "KolmogorovSmirnov",
     "MalformedProfile",
     "NumericBinning",
+    "OddsShift",
     "Outcome",
     "OutcomeCounts",
     "OutcomeLayout",
@@ -133,6 +135,7 @@ __all__ = [
     "ks_p_value",
     "minimum_detectable_psi",
     "numeric_binning",
+    "odds_shift",
     "outcome_layout",
     "prediction_type",
     "psi",

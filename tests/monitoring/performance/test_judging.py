@@ -87,7 +87,7 @@ def test_getting_better_is_stable() -> None:
 
 def test_what_can_not_be_judged_says_why() -> None:
     assert judge("accuracy", REFERENCE, right(0, 0)).severity == "no_data"
-    few = judge("accuracy", REFERENCE, right(10, 40))
+    few = judge("accuracy", REFERENCE, right(36, 40))
     assert few.severity == "insufficient_data"
     assert few.reason == "40 of at least 100 labelled predictions: 60 more are needed."
     young = judge("accuracy", REFERENCE, right(0, 1_000), immature="the labels have not come")
@@ -203,6 +203,52 @@ def test_the_base_rate_is_judged_as_drift_is(positives: int, severity: str) -> N
     share = positives / 1_000
     psi = (share - 0.3) * math.log(share / 0.3) + (0.3 - share) * math.log((1 - share) / 0.7)
     assert found.loss == pytest.approx(psi)
+
+
+@pytest.mark.parametrize(
+    ("now", "of", "severity", "by_odds"),
+    [(500, 10_000, "stable", False), (1_100, 10_000, "warning", True), (2_200, 10_000, "alert", False)],
+)
+def test_a_rare_class_is_judged_by_its_odds_as_well(now: int, of: int, severity: str, by_odds: bool) -> None:
+    """From 5 % to 11 % is a PSI of 0.05 only."""
+    found = labels(base_rate(1_000, 20_000), base_rate(now, of))
+    assert (found.severity, found.by_odds) == (severity, by_odds)
+    assert found.odds_ratio is not None
+    if by_odds:
+        assert found.loss == found.odds_ratio == pytest.approx(2.35, abs=0.01)
+        assert found.threshold == 2.0
+        assert metric_report(found.estimate, found).odds_ratio == found.odds_ratio
+
+
+def test_a_rare_class_that_moved_by_chance_alone_is_no_drift() -> None:
+    found = labels(base_rate(1_000, 20_000), base_rate(11, 100))
+    assert (found.severity, found.by_odds) == ("stable", True)
+    assert found.p_value is not None
+    assert found.p_value > ALPHA
+
+
+def test_the_odds_that_matter_are_configured() -> None:
+    rules = PerformanceRules(1.0, 3_600, odds_ratio=3.0)
+    window = Window.of(base_rate(1_100, 10_000), None)
+    assert judge_labels(base_rate(1_000, 20_000), window, rules, ALPHA).severity == "stable"
+
+
+@pytest.mark.parametrize("n", [24, 64, 71])
+def test_a_loss_that_few_labels_do_show_is_found_and_without_one_nothing_is_said(n: int) -> None:
+    found = judge("accuracy", REFERENCE, right(n // 3, n))
+    assert (found.severity, found.estimate.n) == ("alert", n)
+    assert found.p_value is not None
+    assert found.p_value < ALPHA
+    fine = judge("accuracy", REFERENCE, right(int(0.9 * n), n))
+    assert fine.severity == "insufficient_data"
+    assert fine.reason == f"{n} of at least 100 labelled predictions: {100 - n} more are needed."
+    assert labels(base_rate(1_000, 20_000), base_rate(n // 2, n)).severity == "alert"
+    assert labels(base_rate(1_000, 20_000), base_rate(n // 20, n)).severity == "insufficient_data"
+
+
+def test_few_labels_are_no_evidence_where_the_test_is_not_exact() -> None:
+    sure_and_wrong = binary([Outcome("yes", 0.99, "no")] * 30)
+    assert judge("log_loss", binary(outcomes(2_000)), sure_and_wrong).severity == "insufficient_data"
 
 
 def test_a_class_that_is_gone_and_a_class_that_is_new_are_label_drift() -> None:

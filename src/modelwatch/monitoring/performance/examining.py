@@ -13,16 +13,19 @@ from modelwatch.monitoring.performance.evidence import PerformanceInputs, Window
 from modelwatch.monitoring.performance.judging import (
     LABELS,
     PRECEDENCE,
+    TARGET_ALERT,
     Judgement,
     Severity,
     Window,
     judge_labels,
     judge_metric,
+    label_limits,
 )
 from modelwatch.monitoring.performance.reporting import window_of, window_report
 from modelwatch.monitoring.performance.reports import ArrivalsReport, PerformanceReport
 from modelwatch.monitoring.unjudged import NotJudged, not_judged
 from modelwatch.monitoring.windows import iso
+from modelwatch.stats import odds_shift
 
 PERFORMANCE_KINDS: tuple[Kind, ...] = ("performance", "label_drift")
 
@@ -69,7 +72,7 @@ def examine_performance(inputs: PerformanceInputs) -> PerformanceExamination:
     subjects = len(watched) + rules.label_drift
     windows = [window_of(found, layout, evidence.arrivals) for found in evidence.windows]
     deciding = sum(
-        found.matured and window.immature is None and window.counts.n >= rules.min_samples
+        found.matured and window.immature is None and window.counts.n > 0
         for found, window in zip(evidence.windows, windows, strict=True)
     )
     alpha = rules.alpha(subjects, evidence.streams, deciding, evidence.elapsed)
@@ -199,8 +202,8 @@ def severe_threshold(judgement: Judgement, name: str, examination: PerformanceEx
     if name == LABELS:
         rules = examination.inputs.evidence.rules
         if examination.inputs.layout.task == "regression":
-            return 0.5
-        return rules.psi_alert
+            return TARGET_ALERT
+        return label_limits(judgement.by_odds, rules)[1]
     return 2.0 * judgement.threshold
 
 
@@ -230,7 +233,9 @@ def _finding(examination: PerformanceExamination, look: Examined, name: str) -> 
 
 def _score_name(name: str, judgement: Judgement, examination: PerformanceExamination) -> str:
     if name == LABELS:
-        return "shift of the mean target" if examination.inputs.layout.task == "regression" else "PSI"
+        if examination.inputs.layout.task == "regression":
+            return "shift of the mean target"
+        return "odds ratio" if judgement.by_odds else "PSI"
     return f"shortfall of {name}" if judgement.by_limit else f"loss of {name}"
 
 
@@ -254,7 +259,10 @@ def _what_moved(look: Examined, examination: PerformanceExamination, judgement: 
         return f"mean target {_number(judgement.reference)} in the reference, {_number(judgement.estimate.value)} now"
     old, new = before.matrix.sum(axis=1), now.matrix.sum(axis=1)
     shares = [(row / old.sum(), own / new.sum()) for row, own in zip(old.tolist(), new.tolist(), strict=True)]
-    place = max(range(len(shares)), key=lambda index: abs(shares[index][1] - shares[index][0]))
+    if judgement.by_odds:
+        place = odds_shift(old, new).cell
+    else:
+        place = max(range(len(shares)), key=lambda index: abs(shares[index][1] - shares[index][0]))
     name = (*before.layout.classes, "any other class")[place]
     return f"{name}: {_percent(shares[place][0])} of the reference's labels, {_percent(shares[place][1])} now"
 

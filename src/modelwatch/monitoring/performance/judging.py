@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from modelwatch.monitoring.performance.rules import LOSSES, PerformanceRules
-from modelwatch.stats import OutcomeCounts, chi_square_homogeneity, psi
+from modelwatch.stats import OutcomeCounts, chi_square_homogeneity, odds_shift, psi
 from modelwatch.stats.performance import (
     Estimate,
     RegressionCounts,
@@ -21,7 +21,8 @@ from modelwatch.stats.performance import (
     worsening,
     worsening_metrics,
 )
-from modelwatch.stats.performance.worsening import Part, tail
+from modelwatch.stats.performance.mergeable import Integers
+from modelwatch.stats.performance.worsening import EXACT, Part, tail
 
 Severity = Literal["stable", "warning", "alert", "immature", "insufficient_data", "no_reference", "no_data"]
 
@@ -39,6 +40,8 @@ SEVERE = 2.0
 LABELS = "ground_truth"
 # How far the mean of a regression's targets may move, in standard deviations of the reference.
 TARGET_WARNING, TARGET_ALERT = 0.25, 0.5
+# A ratio of odds that is so near to the one that matters is what is told, not the PSI.
+NEAR = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,8 @@ class Judgement:
     """One metric in one window. Fields are None where they are not defined; `reason` says why.
 
     loss: how much worse than the reference, or than the limit. threshold: the loss that matters; beyond a limit 0.
-    by_limit: the user's limit is crossed, whatever the reference says.
+    by_limit: the user's limit is crossed, whatever the reference says. odds_ratio: of labels, how many times the odds
+    of the class that moved most have grown or fallen. by_odds: whether that is the loss, and not the PSI.
     """
 
     name: str
@@ -60,6 +64,8 @@ class Judgement:
     alpha: float
     by_limit: bool
     reason: str | None
+    odds_ratio: float | None = None
+    by_odds: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,24 +92,29 @@ def judge_metric(
 ) -> Judgement:
     """The judgement on one metric of a window, against the reference and against the user's limit."""
     estimate = window.metrics.get(name, Estimate(None, reason="the task has no such metric"))
-    nothing = _nothing(name, estimate, window, rules, alpha)
+    nothing = _nothing(name, estimate, window, alpha)
     if nothing is not None:
         return nothing
-    beyond = _beyond_limit(name, estimate, rules.limits.get(name))
+    few = _too_few(name, estimate, window, rules, alpha)
+    if few is not None and name not in EXACT:
+        return few
+    beyond = None if few is not None else _beyond_limit(name, estimate, rules.limits.get(name))
     if beyond is not None:
         return Judgement(name, "alert", estimate, None, None, beyond, 0.0, None, alpha, True, None)
     if estimate.value is None:
-        return _undecided(name, "insufficient_data", estimate, alpha, estimate.reason)
+        return few or _undecided(name, "insufficient_data", estimate, alpha, estimate.reason)
     # Where a limit is all that there is to judge by, it has just been kept.
     kept = name in rules.limits
     compared = None if reference is None or not reference.n else _compared(name, reference, window.counts)
     if compared is None or reference is None:
         reason = "The reference has no labels: nothing to compare with."
-        return _undecided(name, "stable" if kept else "no_reference", estimate, alpha, reason)
+        return few or _undecided(name, "stable" if kept else "no_reference", estimate, alpha, reason)
     if compared.loss is None or compared.reference is None:
-        return _undecided(name, "stable" if kept else "insufficient_data", estimate, alpha, compared.reason)
+        return few or _undecided(name, "stable" if kept else "insufficient_data", estimate, alpha, compared.reason)
     threshold = threshold_of(name, compared.reference, reference, rules)
     worse = compared.loss >= threshold and compared.p_value < alpha
+    if few is not None and not worse:
+        return few
     severity: Severity = "stable" if not worse else "alert" if compared.loss >= SEVERE * threshold else "warning"
     return Judgement(
         name,
@@ -135,37 +146,70 @@ def judge_labels(reference: OutcomeCounts | None, window: Window, rules: Perform
     """Whether the truth itself has moved: the shares of the classes, or the mean of the targets."""
     n = window.counts.n
     estimate = Estimate(None, n=n)
-    nothing = _nothing(LABELS, estimate, window, rules, alpha)
+    nothing = _nothing(LABELS, estimate, window, alpha)
     if nothing is not None:
         return nothing
+    few = _too_few(LABELS, estimate, window, rules, alpha)
     if reference is None or not reference.n:
         return _undecided(LABELS, "no_reference", estimate, alpha, "The reference has no labels.")
     if reference.regression is not None and window.counts.regression is not None:
+        if few is not None:
+            return few
         score, p_value, before, now = _target_shift(reference.regression, window.counts.regression)
-        limits = (TARGET_WARNING, TARGET_ALERT)
-    elif reference.confusion is not None and window.counts.confusion is not None:
+        moved = score >= TARGET_WARNING and p_value < alpha
+        severity: Severity = "stable" if not moved else "alert" if score >= TARGET_ALERT else "warning"
+        threshold = TARGET_ALERT if severity == "alert" else TARGET_WARNING
+        means = Estimate(now, n=n)
+        return Judgement(LABELS, severity, means, before, now - before, score, threshold, p_value, alpha, False, None)
+    if reference.confusion is not None and window.counts.confusion is not None:
         truth, known = window.counts.confusion.matrix.sum(axis=1), reference.confusion.matrix.sum(axis=1)
         if not truth.sum() or not known.sum():
             return _undecided(LABELS, "insufficient_data", estimate, alpha, "No row is of a known class.")
-        score, p_value = psi(known, truth), chi_square_homogeneity(known, truth).joint_p_value
-        limits, before, now = (rules.psi_warning, rules.psi_alert), None, None
-    else:
-        return _undecided(LABELS, "no_reference", estimate, alpha, "Nothing is known about the classes yet.")
-    moved = score >= limits[0] and p_value < alpha
-    severity: Severity = "stable" if not moved else "alert" if score >= limits[1] else "warning"
-    threshold = limits[1] if severity == "alert" else limits[0]
-    change = None if before is None or now is None else now - before
+        judged = _judged_shares(known, truth, estimate, rules, alpha, exactly=few is not None)
+        return few if few is not None and judged.severity == "stable" else judged
+    return _undecided(LABELS, "no_reference", estimate, alpha, "Nothing is known about the classes yet.")
+
+
+def label_limits(by_odds: bool, rules: PerformanceRules) -> tuple[float, float]:
+    """From which shift of the classes on there is a warning, and an alert: of the odds, or of the PSI."""
+    # Twice as far, as logarithms of odds are.
+    return (rules.odds_ratio, rules.odds_ratio**2) if by_odds else (rules.psi_warning, rules.psi_alert)
+
+
+def _judged_shares(
+    known: Integers, truth: Integers, estimate: Estimate, rules: PerformanceRules, alpha: float, *, exactly: bool
+) -> Judgement:
+    """Whether the shares of the classes have moved, by their PSI or by the odds of one of them.
+
+    exactly: by the exact test alone, which few labels need.
+    """
+    score, odds = psi(known, truth), odds_shift(known, truth)
+    p_value = odds.p_value
+    if not exactly:
+        p_value = min(1.0, 2.0 * min(p_value, chi_square_homogeneity(known, truth).joint_p_value))
+    by_odds = score < rules.psi_warning and odds.ratio >= NEAR * rules.odds_ratio
+    size = odds.ratio if by_odds else score
+    warning, alert = label_limits(by_odds, rules)
+    moved = size >= warning and p_value < alpha
+    severity: Severity = "stable" if not moved else "alert" if size >= alert else "warning"
+    threshold = alert if severity == "alert" else warning
     return Judgement(
-        LABELS, severity, Estimate(now, n=n), before, change, score, threshold, p_value, alpha, False, None
+        LABELS, severity, estimate, None, None, size, threshold, p_value, alpha, False, None, odds.ratio, by_odds
     )
 
 
-def _nothing(name: str, estimate: Estimate, window: Window, rules: PerformanceRules, alpha: float) -> Judgement | None:
+def _nothing(name: str, estimate: Estimate, window: Window, alpha: float) -> Judgement | None:
     n = window.counts.n
     if not n:
         return _undecided(name, "no_data", estimate, alpha, "No labelled predictions in this window.")
     if window.immature is not None:
         return _undecided(name, "immature", estimate, alpha, window.immature)
+    return None
+
+
+def _too_few(name: str, estimate: Estimate, window: Window, rules: PerformanceRules, alpha: float) -> Judgement | None:
+    """What is said of a window with too few labels to call it stable; a loss that an exact test shows is one."""
+    n = window.counts.n
     if n < rules.min_samples:
         reason = f"{n} of at least {rules.min_samples} labelled predictions: {rules.min_samples - n} more are needed."
         return _undecided(name, "insufficient_data", estimate, alpha, reason)

@@ -113,6 +113,8 @@ def metric_report(estimate: Estimate, judgement: Judgement | None) -> MetricRepo
         alpha=judgement.alpha,
         by_limit=judgement.by_limit,
         reason=estimate.reason or judgement.reason,
+        odds_ratio=judgement.odds_ratio,
+        by_odds=judgement.by_odds,
     )
 
 

@@ -13,8 +13,9 @@ class MetricReport(msgspec.Struct, frozen=True):
 
     value: null where it is undefined, and `reason` says why; 0 is a value. n: the rows that it rests on. bound: how far
     the exact value may be away, because scores are known by cell. reference, change, loss, threshold, p_value, alpha:
-    of the comparison with the labelled reference; by_limit: an absolute limit is crossed. severity is only told of
-    metrics that are watched.
+    of the comparison with the labelled reference; by_limit: an absolute limit is crossed. odds_ratio: of label drift,
+    how many times the odds of the class that moved most have grown or fallen; by_odds: that is the loss. severity is
+    only told of metrics that are watched.
     """
 
     value: float | None
@@ -31,6 +32,8 @@ class MetricReport(msgspec.Struct, frozen=True):
     alpha: float | None = None
     by_limit: bool = False
     reason: str | None = None
+    odds_ratio: float | None = None
+    by_odds: bool = False
 
 
 class ConfusionReport(msgspec.Struct, frozen=True):
@@ -87,8 +90,8 @@ class WindowReport(msgspec.Struct, frozen=True):
 
     coverage: labelled over predictions. expected_share: the share of the labels of its newest part that should have
     come. immature: why it is not judged, else null. label_drift: whether the truth has moved; `loss` is the PSI of its
-    classes, or the shift of the mean target in standard deviations of the reference, then with both means.
-    severity: the worst of a matured window; null for the others, which are not judged.
+    classes, the odds ratio of one of them, or the shift of the mean target in standard deviations of the reference,
+    then with both means. severity: the worst of a matured window; null for the others, which are not judged.
     """
 
     lookback: str | None

@@ -27,7 +27,9 @@ class PerformanceRules:
 
     metrics: what is watched; None: what is usual for the task. tolerance: the loss that matters, of shares and areas;
     relative_tolerance: of losses and errors, as a share of the reference's. limits: by metric, the worst value that is
-    ever right. alarms_needed and the others: as for drift.
+    ever right. min_samples: labels from which on a metric is called stable. odds_ratio: how many times the odds of a
+    class must have grown or fallen for the truth to have moved; its square is an alert. alarms_needed and the others:
+    as for drift.
     """
 
     budget: float
@@ -41,6 +43,7 @@ class PerformanceRules:
     label_drift: bool = True
     psi_warning: float = 0.1
     psi_alert: float = 0.25
+    odds_ratio: float = 2.0
     enabled: bool = True
     alarms_needed: int = 1
     alarms_among: int = 1
@@ -73,6 +76,7 @@ class PerformanceRules:
             "lookbacks": own.lookbacks,
             "min_samples": own.min_samples,
             "label_drift": own.label_drift,
+            "odds_ratio": own.odds_ratio,
             "enabled": own.enabled,
             "resolve_after": own.resolve_after,
         }
