@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from scripts.manifests import CHART
+from tests.deploy.objects import of_kind
 from tests.deploy.rendering import Helm
 
 
@@ -96,3 +98,19 @@ def test_everything_uses_every_group_of_values() -> None:
     left = {"migration", "hooks", "replicaCount", "resources", "preStopSeconds", "terminationGracePeriodSeconds"}
     left |= {"startupProbe", "livenessProbe", "readinessProbe", "podSecurityContext", "containerSecurityContext"}
     assert defaults.keys() - given.keys() <= left | {"topologySpread"}
+
+
+@pytest.mark.parametrize(
+    ("path", "public"),
+    [
+        ("/", "http://ml.example.org"),
+        ("/watch/", "http://ml.example.org/watch"),
+        ("/watch(/|$)(.*)", "http://ml.example.org"),
+    ],
+)
+def test_the_public_address_has_the_path_of_the_ingress(helm: Helm, tmp_path: Path, path: str, public: str) -> None:
+    hosts = [{"host": "ml.example.org", "paths": [{"path": path, "pathType": "Prefix"}]}]
+    values = tmp_path / "values.yaml"
+    values.write_text(yaml.safe_dump({"ingress": {"enabled": True, "hosts": hosts}}))
+    [settings] = of_kind(helm.objects("default", "--values", values), "ConfigMap")[:1]
+    assert settings["data"]["PUBLIC_URL"] == public

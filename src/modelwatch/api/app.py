@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from http import HTTPStatus
 
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from modelwatch.access import KnownKeys
@@ -15,12 +17,13 @@ from modelwatch.api import docs, openapi
 from modelwatch.api.fastpath import FastPath, count_refusal
 from modelwatch.api.gate import Gate
 from modelwatch.api.origins import SameOrigin
+from modelwatch.api.paths import Addresses
 from modelwatch.api.problems import framework_problem
 from modelwatch.api.routes import api, operations
 from modelwatch.api.scopes import authorize
 from modelwatch.api.security_headers import SecurityHeaders
 from modelwatch.api.state import ServiceState
-from modelwatch.errors import RequestError, ServiceError
+from modelwatch.errors import RequestError, ServiceError, excerpt
 
 DESCRIPTION = """Send predictions, set a reference, ask for drift, see and silence alerts.
 
@@ -64,6 +67,8 @@ def build_app(
         docs_url=None,
         redoc_url=None,
         lifespan=run,
+        # A redirect would name the scheme and the path behind a proxy, and a client would follow it with its key.
+        redirect_slashes=False,
     )
     app.state.service = state
     app.include_router(api)
@@ -78,13 +83,42 @@ def build_app(
     openapi.install(app)
     _install_problems(app, state)
     gate = Gate(FastPath(app, state), state, keys)
-    return Application(app, SecurityHeaders(gate, over_tls=bool(state.settings.tls_certfile)))
+    secured = SecurityHeaders(gate, over_tls=bool(state.settings.tls_certfile))
+    return Application(app, Addresses(secured, public_url=state.settings.public_url))
 
 
 def _install_problems(app: FastAPI, state: ServiceState) -> None:
-    async def answer(_request: Request, error: Exception) -> Response:
+    async def answer(request: Request, error: Exception) -> Response:
         count_refusal(state, error)
-        return framework_problem(error)
+        return framework_problem(_with_hint(app, request, error))
 
     for kind in (RequestError, ServiceError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, answer)
+
+
+def _with_hint(app: FastAPI, request: Request, error: Exception) -> Exception:
+    """The error that nothing answers at this address, or not by this method, with what there is instead."""
+    if not isinstance(error, HTTPException) or error.detail != HTTPStatus(error.status_code).phrase:
+        return error
+    path, method = request.scope["path"], request.scope["method"]
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = _methods_at(app, path)
+        if not allowed:
+            return error
+        right = " or ".join(name for name in allowed if name != "HEAD")
+        detail = f"{method} is not allowed at {excerpt(path)}, but {right} is: see /docs."
+        return HTTPException(error.status_code, detail, {"Allow": ", ".join(allowed)})
+    shorter = path.rstrip("/")
+    if error.status_code == HTTPStatus.NOT_FOUND and shorter != path and _methods_at(app, shorter):
+        detail = f"There is nothing at {excerpt(path)}, but at {excerpt(shorter)}, without the slash at the end."
+        return HTTPException(error.status_code, detail)
+    return error
+
+
+def _methods_at(app: FastAPI, path: str) -> list[str]:
+    """The methods that the API answers at a path."""
+    found: set[str] = set()
+    for template, by_method in app.openapi()["paths"].items():
+        if compile_path(template)[0].match(path):
+            found |= {method.upper() for method in by_method}
+    return sorted(found | {"HEAD"} if "GET" in found else found)

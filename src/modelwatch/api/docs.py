@@ -42,13 +42,17 @@ START = """SwaggerUIBundle({
 
 
 def install(app: FastAPI) -> None:
-    """Adds `/docs`, the files that it needs, and the way there from `/`."""
+    """Adds `/docs`, the files that it needs, and the ways there from `/` and to the pages from `/ui`."""
     assets = Path(str(files("fastapi_offline").joinpath("static")))
     app.mount("/docs/assets", StaticFiles(directory=assets), name="docs-assets")
 
     @app.get("/", include_in_schema=False)
     async def root() -> RedirectResponse:
         return RedirectResponse("docs", status_code=307)
+
+    @app.get("/ui", include_in_schema=False)
+    async def pages() -> RedirectResponse:
+        return RedirectResponse("ui/alerts", status_code=307)
 
     @app.get("/docs", include_in_schema=False)
     async def page() -> HTMLResponse:

@@ -266,6 +266,8 @@ def install(app: FastAPI) -> None:
                 summary=app.summary,
                 description=app.description,
                 routes=app.routes,
+                # Relative to the document itself: right also behind a proxy that adds a path.
+                servers=[{"url": "./"}],
             )
             types = [*_answer_types, *BODY_TYPES]
             types.sort(key=lambda kind: kind.__name__)

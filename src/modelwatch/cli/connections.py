@@ -1,7 +1,8 @@
 """Connections that can't hold the service up: heads must come in time and be short, answers must be read.
 
 uvicorn bounds how long a connection may idle after an answer, but waits without end for the head of a request, and
-keeps as much of it as is sent.
+keeps as much of it as is sent. And where a request offers another protocol (`Upgrade: h2c`, as Java's client does by
+default) its parser stops before the body. The offer is ignored here, as RFC 9110, 7.8 allows.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 from asyncio.events import TimerHandle
 from typing import TYPE_CHECKING, Any
 
+import httptools
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -27,11 +29,67 @@ MOST_HEAD_BYTES = 64 * 1024
 PROBES = frozenset({"/livez", "/readyz", "/health"})
 
 
+# What offers another protocol, and belongs to no other.
+OFFERS = frozenset({b"upgrade", b"http2-settings"})
+
+
+class _Parser:
+    """The parser of requests, for which an upgrade that is offered is none.
+
+    A request with an offer is read twice: the parser stops behind its head, and a new one gets the head without the
+    offer, then the rest. protocol: takes what is read, as `httptools.HttpRequestParser` has it.
+    """
+
+    def __init__(self, protocol: BoundedProtocol) -> None:
+        self._protocol = protocol
+        self._begin()
+
+    def _begin(self) -> None:
+        self._parser = httptools.HttpRequestParser(self._protocol)
+        # As uvicorn does: what follows a request that closes the connection is no error.
+        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self.get_http_version = self._parser.get_http_version
+        self.get_method = self._parser.get_method
+        self.should_keep_alive = self._parser.should_keep_alive
+        self.should_upgrade = self._parser.should_upgrade
+
+    @property
+    def offers_upgrade(self) -> bool:
+        """Whether the request that is being read offers another protocol. CONNECT asks for one: that is no offer."""
+        return bool(self._parser.should_upgrade()) and self._parser.get_method() != b"CONNECT"
+
+    def feed_data(self, data: bytes) -> None:
+        """Reads on. Raises as httptools does; HttpParserUpgrade only for CONNECT."""
+        while True:
+            try:
+                self._parser.feed_data(data)
+            except httptools.HttpParserUpgrade as stop:
+                if not self.offers_upgrade:
+                    raise
+                rest = data[stop.args[0] :]
+                data = _head_without_offer(self._parser, self._protocol.url, self._protocol.headers) + rest
+                self._begin()
+            else:
+                return
+
+
+def _head_without_offer(parser: httptools.HttpRequestParser, url: bytes, headers: list[tuple[bytes, bytes]]) -> bytes:
+    lines = [parser.get_method() + b" " + url + b" HTTP/" + parser.get_http_version().encode()]
+    for name, value in headers:
+        if name == b"connection":
+            tokens = [token.strip() for token in value.split(b",")]
+            value = b", ".join(token for token in tokens if token.lower() not in OFFERS)
+        if name not in OFFERS:
+            lines.append(name + b": " + value)
+    return b"\r\n".join([*lines, b"", b""])
+
+
 class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, with bounds."""
+    """uvicorn's protocol, with bounds, and without other protocols."""
 
     def __init__(self, config: BoundedConfig, *args: Any, **kwargs: Any) -> None:
         super().__init__(config, *args, **kwargs)
+        self.parser: _Parser = _Parser(self)  # type: ignore[assignment]
         self._door = config.door
         # uvicorn's own answer beyond the limit would be given to probes too.
         self.limit_concurrency = None
@@ -83,6 +141,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
 
     def on_headers_complete(self) -> None:
+        if self.parser.offers_upgrade:
+            # The same head comes again, without the offer.
+            return
         self._in_head = False
         self._stop_head_timer()
         self._door.ask(self)
@@ -94,6 +155,10 @@ class BoundedProtocol(HttpToolsProtocol):
             super().on_headers_complete()
         finally:
             self.app = app
+
+    def on_message_complete(self) -> None:
+        if not self.parser.offers_upgrade:
+            super().on_message_complete()
 
     def pause_writing(self) -> None:
         """The client does not read what it asked for."""

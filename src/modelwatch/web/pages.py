@@ -49,18 +49,22 @@ def build_pages(
     pages = _Pages(store, book, clock, renderer, settings.request_timeout_seconds)
     login = Login(keys, settings, renderer)
     assets = StaticFiles(directory=Path(str(files("modelwatch.web").joinpath("assets"))))
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/login", login.show),
             Route("/login", login.enter, methods=["POST"]),
             Route("/logout", login.leave, methods=["POST"]),
             Route("/", _reading(pages.start)),
             Route("/alerts", _reading(pages.alerts)),
-            Route("/alerts/{alert_id}", _reading(pages.alert)),
-            Route("/alerts/{alert_id}/acknowledge", _changing(pages.acknowledge), methods=["POST"]),
-            Route("/alerts/{alert_id}/resolve", _changing(pages.resolve), methods=["POST"]),
-            Route("/alerts/{alert_id}/silence", _changing(pages.silence), methods=["POST"]),
-            Route("/alerts/{alert_id}/silences/{silence_id}/end", _changing(pages.end_silence), methods=["POST"]),
+            Route("/alerts/{alert_id:segment}", _reading(pages.alert)),
+            Route("/alerts/{alert_id:segment}/acknowledge", _changing(pages.acknowledge), methods=["POST"]),
+            Route("/alerts/{alert_id:segment}/resolve", _changing(pages.resolve), methods=["POST"]),
+            Route("/alerts/{alert_id:segment}/silence", _changing(pages.silence), methods=["POST"]),
+            Route(
+                "/alerts/{alert_id:segment}/silences/{silence_id:segment}/end",
+                _changing(pages.end_silence),
+                methods=["POST"],
+            ),
             Route("/runbooks", _reading(pages.runbooks)),
             Mount("/assets", assets),
         ],
@@ -71,6 +75,8 @@ def build_pages(
             Exception: pages.problem,
         },
     )
+    app.router.redirect_slashes = False
+    return app
 
 
 def _reading(endpoint: Endpoint) -> Endpoint:

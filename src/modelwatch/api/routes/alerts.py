@@ -130,7 +130,7 @@ async def get_alerts(
 
 
 @router.get(
-    "/alerts/{alert_id}",
+    "/alerts/{alert_id:segment}",
     summary="One alert with its whole life",
     operation_id="get_alert",
     responses=answers({200: AlertReport}, 404, 422, 503),
@@ -147,7 +147,7 @@ async def get_alert(request: Request, alert_id: Name) -> Response:
 
 
 @router.post(
-    "/alerts/{alert_id}/acknowledge",
+    "/alerts/{alert_id:segment}/acknowledge",
     summary="Take an alert on",
     operation_id="acknowledge_alert",
     openapi_extra={"requestBody": ACTION_CONTENT},
@@ -159,7 +159,7 @@ async def acknowledge(request: Request, alert_id: Name) -> Response:
 
 
 @router.post(
-    "/alerts/{alert_id}/resolve",
+    "/alerts/{alert_id:segment}/resolve",
     summary="Declare an alert over",
     operation_id="resolve_alert",
     openapi_extra={"requestBody": ACTION_CONTENT},

@@ -54,7 +54,7 @@ async def get_channels(request: Request) -> Response:
 
 
 @router.post(
-    "/channels/{name}/test",
+    "/channels/{name:segment}/test",
     summary="Send a test notification",
     operation_id="test_channel",
     openapi_extra={"requestBody": ACTOR_CONTENT},
@@ -94,7 +94,7 @@ async def get_deliveries(
 
 
 @router.post(
-    "/deliveries/{key}/retry",
+    "/deliveries/{key:segment}/retry",
     summary="Send again what was given up",
     operation_id="retry_delivery",
     openapi_extra={"requestBody": ACTOR_CONTENT},

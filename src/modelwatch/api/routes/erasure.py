@@ -39,7 +39,7 @@ class ErasureAnswer(msgspec.Struct):
 
 
 @router.delete(
-    "/models/{model_name}/predictions/{prediction_id:path}",
+    "/models/{model_name:segment}/predictions/{prediction_id:rest}",
     summary="Erase a prediction",
     operation_id="erase_prediction",
     responses=answers({200: ErasureAnswer}, 404, 409, 422, 503),

@@ -92,7 +92,7 @@ async def list_models(request: Request) -> Response:
 
 
 @router.get(
-    "/models/{model_name}",
+    "/models/{model_name:segment}",
     summary="One model",
     operation_id="get_model",
     responses=answers({200: ModelReport}, 404, 422, 503),

@@ -16,6 +16,7 @@ from modelwatch.api.openapi import BACKTEST_CONTENT, MONITOR_CONTENT, answers
 from modelwatch.api.routes.common import json_answer, state_of
 from modelwatch.api.routes.parameters import API, Name, seconds_of
 from modelwatch.api.state import ServiceState
+from modelwatch.api.wire.checks import DOTS
 from modelwatch.config.documents import Format, decode_document
 from modelwatch.config.monitor_defaults import effective_document
 from modelwatch.config.monitors import MonitorConfig, as_document, needs_a_key, parse_monitor
@@ -97,7 +98,7 @@ async def list_monitors(request: Request) -> Response:
 
 
 @router.get(
-    "/models/{model_name}/monitor",
+    "/models/{model_name:segment}/monitor",
     summary="The monitor of a model",
     operation_id="get_monitor",
     responses=answers({200: MonitorReport}, 404, 422, 503),
@@ -117,7 +118,7 @@ async def get_monitor(request: Request, model_name: Name) -> Response:
 
 
 @router.put(
-    "/models/{model_name}/monitor",
+    "/models/{model_name:segment}/monitor",
     summary="Set the monitor of a model",
     operation_id="put_monitor",
     openapi_extra={"requestBody": MONITOR_CONTENT},
@@ -151,7 +152,7 @@ async def set_monitor(request: Request, model_name: Name) -> Response:
 
 
 @router.delete(
-    "/models/{model_name}/monitor",
+    "/models/{model_name:segment}/monitor",
     summary="Remove the monitor of a model",
     operation_id="delete_monitor",
     responses=answers({200: Deleted}, 409, 422, 503),
@@ -176,7 +177,7 @@ async def remove_monitor(request: Request, model_name: Name) -> Response:
 
 
 @router.post(
-    "/models/{model_name}/monitor/backtest",
+    "/models/{model_name:segment}/monitor/backtest",
     summary="Try a monitor on what is stored",
     operation_id="backtest_monitor",
     openapi_extra={"requestBody": BACKTEST_CONTENT},
@@ -254,6 +255,8 @@ def _check(state: ServiceState, model: str, config: MonitorConfig, prefix: str =
         )
     if len(model) > state.settings.max_name_length:
         raise MalformedBody(f"The model's name is longer than {state.settings.max_name_length} characters.")
+    if model in DOTS:
+        raise MalformedBody(f"A model can't have the name {model!r}: no address can have it.")
     known = ", ".join(sorted(state.channel_names)) or "none"
     problems += [
         FieldError(prefix + pointer, f"No channel has this name; there are: {known}", name)

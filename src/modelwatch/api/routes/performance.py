@@ -36,7 +36,7 @@ class PerformanceAnswer(msgspec.Struct):
 
 
 @router.get(
-    "/models/{model_name}/performance",
+    "/models/{model_name:segment}/performance",
     summary="How right a model is",
     operation_id="get_performance",
     responses=answers({200: PerformanceAnswer}, 404, 422, 503),

@@ -43,7 +43,7 @@ class SegmentsAnswer(msgspec.Struct):
 
 
 @router.get(
-    "/models/{model_name}/segments",
+    "/models/{model_name:segment}/segments",
     summary="Where a model got worse",
     operation_id="get_segments",
     responses=answers({200: SegmentsAnswer}, 404, 422, 503),

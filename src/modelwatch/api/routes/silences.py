@@ -51,7 +51,7 @@ async def get_silences(
 
 
 @router.get(
-    "/silences/{silence_id}",
+    "/silences/{silence_id:segment}",
     summary="One silence",
     operation_id="get_silence",
     responses=answers({200: SilenceLine}, 404, 422, 503),
@@ -90,7 +90,7 @@ async def create_silence(request: Request) -> Response:
 
 
 @router.delete(
-    "/silences/{silence_id}",
+    "/silences/{silence_id:segment}",
     summary="End a silence",
     operation_id="end_silence",
     responses=answers({200: SilenceLine}, 404, 422, 503),

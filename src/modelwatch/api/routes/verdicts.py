@@ -84,7 +84,7 @@ _decode = msgspec.json.Decoder(DriftReport).decode
 
 
 @router.get(
-    "/models/{model_name}/drift",
+    "/models/{model_name:segment}/drift",
     summary="Verdicts on a model, now and before",
     operation_id="get_drift_history",
     responses=answers({200: DriftHistory}, 404, 422, 503),
@@ -139,7 +139,7 @@ async def drift_history(
 
 
 @router.get(
-    "/verdicts/{verdict_id}",
+    "/verdicts/{verdict_id:segment}",
     summary="One verdict with its evidence",
     operation_id="get_verdict",
     responses=answers({200: VerdictReport}, 404, 422, 503),
@@ -169,7 +169,7 @@ async def get_verdict(request: Request, verdict_id: Name) -> Response:
 
 
 @router.get(
-    "/verdicts/{verdict_id}/verification",
+    "/verdicts/{verdict_id:segment}/verification",
     summary="Compute a verdict again from its evidence",
     operation_id="verify_verdict",
     responses=answers({200: Verification}, 404, 422, 503),

@@ -30,6 +30,9 @@ EARLIEST_ID_TIME = 946_684_800_000_000
 SMALLEST_INTEGER = -(2**63)
 LARGEST_INTEGER = 2**64 - 1
 
+# Segments of a path that are no names (RFC 3986, 5.2.4).
+DOTS = frozenset({".", ".."})
+
 BEYOND_FLOAT = "The number is beyond the range of a 64-bit float"
 NOT_FINITE = "Expected a finite number; null is missing"
 
@@ -125,9 +128,9 @@ class Checker:
     ) -> GroundTruth:
         """The label of these fields; `problems` are those that are known already."""
         longest = self._longest_name
-        if nul or not 0 < len(model) <= longest or not 0 < len(prediction_id) <= longest:
-            self.check_name("/model_name", model, problems)
-            self.check_name("/prediction_id", prediction_id, problems)
+        if nul or not 2 < len(model) <= longest or not 2 < len(prediction_id) <= longest:
+            self.check_address("/model_name", model, problems)
+            self.check_address("/prediction_id", prediction_id, problems)
         if truth is None:
             problems.append(FieldError("/ground_truth", "Expected a value, got null: a label says what was true"))
         else:
@@ -162,17 +165,17 @@ class Checker:
             prediction_id = self._new_id()
         if (
             nul
-            or not 0 < len(model) <= longest
-            or not 0 < len(version) <= longest
-            or not 0 < len(environment) <= longest
-            or not 0 < len(prediction_id) <= longest
+            or not 2 < len(model) <= longest
+            or not 2 < len(version) <= longest
+            or not 2 < len(environment) <= longest
+            or not 2 < len(prediction_id) <= longest
         ):
-            self.check_name("/model_name", model, problems)
+            self.check_address("/model_name", model, problems)
             if version is not DEFAULT_VERSION:
-                self.check_name("/model_version", version, problems)
+                self.check_address("/model_version", version, problems)
             if environment is not DEFAULT_ENVIRONMENT:
-                self.check_name("/environment", environment, problems)
-            self.check_name("/prediction_id", prediction_id, problems)
+                self.check_address("/environment", environment, problems)
+            self.check_address("/prediction_id", prediction_id, problems)
         if timestamp is None:
             timestamp = time_of_id(prediction_id)
             if timestamp is None or not EARLIEST_ID_TIME <= timestamp <= now + self._skew:
@@ -283,6 +286,15 @@ class Checker:
         wrong = text_problem(name, self._longest_name)
         if wrong:
             problems.append(FieldError(pointer, wrong, excerpt(name)))
+
+    def check_address(self, pointer: str, name: str, problems: list[FieldError]) -> None:
+        """The same for one that addresses are made of: `.` and `..` are taken out of them on the way here."""
+        if name in DOTS:
+            problems.append(
+                FieldError(pointer, "Expected a name other than '.' and '..': no address can have it", name)
+            )
+        else:
+            self.check_name(pointer, name, problems)
 
     def _time_problem(self, timestamp: int, now: int) -> FieldError:
         given = _iso(timestamp)

@@ -231,9 +231,9 @@ def _samples_beside(body: ReferenceBody, checker: Checker, problems: list[FieldE
 
 
 def _check_model(name: str, version: str | None, checker: Checker, problems: list[FieldError]) -> None:
-    checker.check_name("/model_name", name, problems)
+    checker.check_address("/model_name", name, problems)
     if version is not None:
-        checker.check_name("/model_version", version, problems)
+        checker.check_address("/model_version", version, problems)
 
 
 def _is_one_form(body: ReferenceBody, problems: list[FieldError]) -> bool:
