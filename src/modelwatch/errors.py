@@ -19,6 +19,7 @@
     │   ├── QueueFull               503  with Retry-After
     │   ├── TooManyConnections      503  with Retry-After
     │   └── StoreUnavailable        503  with Retry-After
+    │       └── StoreReplaced            the file that is open is not that of the store any more
     ├── TamperedValue               a stored value is not what was encrypted for its place
     ├── StoreUnsuitable             the store answers, but this version of modelwatch can't work with it
     ├── LeaseLost                   another process has taken over this background work
@@ -179,6 +180,10 @@ class TooManyConnections(ServiceError):
 class StoreUnavailable(ServiceError):
     slug = "store-unavailable"
     title = "The store can't be reached"
+
+
+class StoreReplaced(StoreUnavailable):
+    """Whether it took what was just written does not matter: nobody will find it there."""
 
 
 class ProtectionUnavailable(ServiceError):

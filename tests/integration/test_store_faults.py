@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.support.events import back_up
 from tests.support.live_service import LiveService
 from tests.support.postgres import Cluster
 from tests.support.programs import absent
@@ -120,3 +121,59 @@ def test_a_server_that_lets_nobody_write_is_waited_for(postgres: Cluster, tmp_pa
         for number in range(3):
             until(lambda number=number: not refused(send(client, number, batches)))  # type: ignore[misc]
         assert stored(client) == 600
+
+
+@pytest.mark.timeout(120)
+def test_a_store_whose_file_is_removed_acknowledges_nothing_until_the_service_starts_again(tmp_path: Path) -> None:
+    batches: dict[int, list[dict[str, object]]] = {}
+    with (
+        LiveService(tmp_path, REQUEST_TIMEOUT_SECONDS="2") as live,
+        httpx.Client(base_url=live.url, timeout=30) as client,
+    ):
+        assert not refused(send(client, 0, batches))
+        for file in tmp_path.glob("modelwatch.db*"):
+            file.unlink()
+        for number in range(3):
+            assert refused(send(client, number, batches))
+        ready = client.get("/readyz")
+        assert (ready.status_code, client.get("/livez").status_code) == (503, 200)
+        assert "is gone" in ready.json()["checks"]["store"]
+        assert f"{tmp_path / 'modelwatch.db'} is gone while it is in use" in live.output()
+        assert client.get("/api/v1/models").status_code == 503
+        with (
+            LiveService(tmp_path, REQUEST_TIMEOUT_SECONDS="2") as second,
+            httpx.Client(base_url=second.url, timeout=30) as other,
+        ):
+            for number in range(3):
+                assert not refused(send(other, number, batches))
+                assert refused(send(client, number + 3, batches))
+            assert stored(other) == 600
+        live.stop()
+        live.start()
+        assert stored(client) == 600
+        assert not refused(send(client, 3, batches))
+
+
+@pytest.mark.timeout(120)
+def test_a_back_up_that_is_moved_over_the_file_in_use_is_noticed_and_the_former_file_can_come_back(
+    tmp_path: Path,
+) -> None:
+    batches: dict[int, list[dict[str, object]]] = {}
+    file, former, backup = tmp_path / "modelwatch.db", tmp_path / "former.db", tmp_path / "backup.db"
+    with (
+        LiveService(tmp_path, REQUEST_TIMEOUT_SECONDS="2", WORKERS="2") as live,
+        httpx.Client(base_url=live.url, timeout=30) as client,
+    ):
+        assert not refused(send(client, 0, batches))
+        back_up(file, backup)
+        assert not refused(send(client, 1, batches))
+        os.link(file, former)
+        backup.rename(file)
+        for number in (1, 2):
+            assert refused(send(client, number, batches))
+        assert client.get("/readyz").status_code == 503
+        former.rename(file)
+        for number in range(3):
+            assert not refused(send(client, number, batches))
+        assert stored(client) == 600
+        assert client.get("/readyz").status_code == 200

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import itertools
+import sqlite3
 import tempfile
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from sqlalchemy import func, select
@@ -71,6 +73,12 @@ def open_store(folder: Path) -> Store:
     """A fresh, migrated store on SQLite: a copy of one, which is faster than to migrate each."""
     (folder / "modelwatch.db").write_bytes(_migrated())
     return Store(f"sqlite:///{folder / 'modelwatch.db'}")
+
+
+def back_up(file: Path, copy: Path) -> None:
+    """A consistent copy of a SQLite file that may be in use."""
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("VACUUM INTO ?", [str(copy)])
 
 
 @functools.cache

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import sqlite3
-import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from sqlalchemy import Connection, Engine, Insert, Table, make_url, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -18,6 +16,7 @@ from modelwatch.errors import StoreUnavailable
 from modelwatch.storage.postgresql_engine import StoreOptions, postgresql_engines
 from modelwatch.storage.protection import Protection
 from modelwatch.storage.sqlite_engine import SQLITE_BUSY_SECONDS, sqlite_engine
+from modelwatch.storage.sqlite_file import SqliteFile
 
 # How long writers may wait for readers that keep the log from being emptied.
 LOG_SECONDS = 0.2
@@ -37,13 +36,10 @@ class Store:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         # What feature values are protected with; set once, before anything is read or written.
         self.protection = Protection()
-        self._write_lock = threading.Lock()
-        self._lock_file: Path | None = None
+        self._file: SqliteFile | None = None
         if self.is_sqlite:
-            database = Path(self.url.database or "")
-            database.parent.mkdir(parents=True, exist_ok=True)
-            self._lock_file = database.with_name(database.name + ".lock")
-            self.engine = sqlite_engine(url)
+            self._file = SqliteFile(Path(self.url.database or ""))
+            self.engine = sqlite_engine(url, self._file)
             self._ledger_engine = self.engine
         else:
             self.engine, self._ledger_engine = postgresql_engines(self.url, options or StoreOptions())
@@ -67,7 +63,7 @@ class Store:
     def write(self) -> Iterator[Connection]:
         """A write transaction: commits at the end of the block, rolls back when the block raises.
 
-        Raises StoreUnavailable when the store can't be reached or stays locked.
+        Raises StoreUnavailable when the store can't be reached or stays locked, or was replaced meanwhile.
         """
         with translated_errors(), self._begun(self.engine) as connection:
             yield connection
@@ -76,7 +72,10 @@ class Store:
     @contextmanager
     def open_write(self) -> Iterator[Connection]:
         """Like `write`, but the caller commits and gets the driver's own errors: for the ledger, which must know
-        whether it was the COMMIT that failed. Its connection is kept for it, however many readers there are."""
+        whether it was the COMMIT that failed. Its connection is kept for it, however many readers there are.
+
+        Raises StoreReplaced, also after the commit, when the file that it went to is not that of the store any more.
+        """
         with self._begun(self._ledger_engine) as connection:
             yield connection
 
@@ -84,26 +83,11 @@ class Store:
     def _begun(self, engine: Engine) -> Iterator[Connection]:
         with self._turn(), engine.connect() as connection:
             yield connection.execution_options(modelwatch_write=True)
+            if self._file is not None:
+                self._file.check()
 
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """Writers of one SQLite file queue on a side lock: SQLite's own busy loop polls, and starves some."""
-        if self._lock_file is None:
-            yield
-            return
-        with self._write_lock, self._opened_lock() as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            try:
-                yield
-            finally:
-                fcntl.flock(handle, fcntl.LOCK_UN)
-
-    def _opened_lock(self) -> TextIO:
-        assert self._lock_file is not None
-        try:
-            return self._lock_file.open("a")
-        except OSError as error:
-            raise StoreUnavailable(f"The store's folder can't be written: {error}") from error
+    def _turn(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._file is None else self._file.turn()
 
     def insert(self, table: Table) -> Any:
         """An INSERT of the store's dialect, which knows ON CONFLICT."""

@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, exists, insert, select, update
 from sqlalchemy.exc import DBAPIError
 
+from modelwatch.errors import StoreReplaced
 from modelwatch.events import GroundTruth, Prediction
 from modelwatch.privacy import Policy
 from modelwatch.storage import tables
@@ -156,7 +157,7 @@ class Ledger:
 
         labels: beside those that came inside of the events.
         Raises what the database driver raises when nothing was written, or when the outcome stayed unknown after
-        several tries; the same events may then be given again.
+        several tries, and StoreReplaced; the same events may then be given again.
         """
         if not self._writer or self._clock() - self._opened_at >= self._rotation:
             self._change_writer()
@@ -166,6 +167,10 @@ class Ledger:
                 return self._attempt(events, labels)
             except _Sealed:
                 self._change_writer()
+            except StoreReplaced:
+                # Perhaps after the commit, and the file may come back.
+                self._change_writer()
+                raise
             except _OutcomeUnknown as unknown:
                 self._change_writer()
                 tries += 1

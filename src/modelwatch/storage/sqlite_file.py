@@ -1,0 +1,139 @@
+"""The file of an embedded store: whether it is still the one that is open, and the turns of those who write to it.
+
+A file that is removed or replaced stays open, and takes what is written to it, until it is closed. So its path is asked
+again at each use, and once more after each commit: what went to a file that nobody will open is never acknowledged.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TextIO, TypeVar
+
+from modelwatch.errors import StoreReplaced, StoreUnavailable, StoreUnsuitable
+
+# The device and the number of a file on it: the same for as long as it is open anywhere.
+Identity = tuple[int, int]
+Opened = TypeVar("Opened")
+
+RECORD = re.compile(r"file (\d+):(\d+) log (\d+):(\d+)\n")
+
+log = logging.getLogger(__name__)
+
+
+class SqliteFile:
+    """One per process and store. Safe to use from several threads.
+
+    Beside the file is a lock file, which also says which file the write-ahead log belongs to. Each turn opens it by its
+    path, so processes that have different files of one path open share the turns, and one of them finds its file gone.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._lock_path = path.with_name(f"{path.name}.lock")
+        self._identity: Identity | None = None
+        self._lost = False
+        self._opening = threading.Lock()
+        self._write_lock = threading.Lock()
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Writers queue on a side lock: SQLite's own busy loop polls, and starves some."""
+        with self._write_lock, self._opened_lock() as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            try:
+                yield
+            finally:
+                fcntl.flock(handle, fcntl.LOCK_UN)
+
+    def connect(self, opened: Callable[[], Opened]) -> Opened:
+        """What `opened` returns, which opens the path. The first one fixes which file it is.
+
+        Raises StoreReplaced when the path leads to another file, and StoreUnsuitable as `_refuse_foreign_log` does.
+        """
+        with self._opening:
+            before = identity_of(self._path)
+            if self._identity is None:
+                self._refuse_foreign_log(before)
+            else:
+                self.check()
+            connection = opened()
+            after = identity_of(self._path)
+            if after is None or before not in (None, after):
+                raise StoreReplaced(f"The store's file {self._path} was replaced while it was opened.")
+            self._identity = self._identity or after
+            return connection
+
+    def check(self) -> None:
+        """Raises StoreReplaced unless the path leads to the file that is open. It may come back."""
+        if self._identity is None:
+            return
+        present = identity_of(self._path)
+        if present == self._identity:
+            if self._lost:
+                log.warning("The store's file %s is in its place again: the service goes on with it.", self._path)
+            self._lost = False
+            return
+        what = "is gone" if present is None else "was replaced by another one"
+        if not self._lost:
+            log.error(
+                "The store's file %s %s while it is in use. Nothing is stored until it is back in its place,"
+                " or the service is started again with the file that is there then.",
+                self._path,
+                what,
+            )
+        self._lost = True
+        raise StoreReplaced(f"The store's file {what}: put it back, or start the service again.")
+
+    def record(self) -> None:
+        """Writes down, in the lock file, which file the write-ahead log belongs to; it must be there by now."""
+        log_identity = identity_of(self._log_path)
+        if self._identity is None or log_identity is None:
+            return
+        text = "file {}:{} log {}:{}\n".format(*self._identity, *log_identity)
+        # Where the folder can't be written, whoever writes is told.
+        with suppress(OSError):
+            if not self._lock_path.exists() or self._lock_path.read_text() != text:
+                self._lock_path.write_text(text)
+
+    @property
+    def _log_path(self) -> Path:
+        # SQLite keeps it beside the file itself where the path is a symbolic link.
+        real = self._path.resolve()
+        return real.with_name(f"{real.name}-wal")
+
+    def _refuse_foreign_log(self, present: Identity | None) -> None:
+        """Raises StoreUnsuitable when the file has changed and its log has not: SQLite would mix the two."""
+        with suppress(OSError):
+            found = RECORD.fullmatch(self._lock_path.read_text())
+            log_path = self._log_path
+            if found is None or present is None or not log_path.exists() or not log_path.stat().st_size:
+                return
+            device, number, log_device, log_number = map(int, found.groups())
+            if (log_device, log_number) == identity_of(log_path) and (device, number) != present:
+                raise StoreUnsuitable(
+                    f"{self._path} was replaced, but {log_path.name} beside it is still the log of the file before."
+                    f" When a back-up was put in its place: stop every process that uses it, remove {log_path.name} and"
+                    f" {self._path.name}-shm, and start again. Otherwise put the former file back."
+                )
+
+    def _opened_lock(self) -> TextIO:
+        try:
+            return self._lock_path.open("a")
+        except OSError as error:
+            raise StoreUnavailable(f"The store's folder can't be written: {error}") from error
+
+
+def identity_of(path: Path) -> Identity | None:
+    """Which file a path leads to; None when there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
