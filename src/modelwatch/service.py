@@ -183,6 +183,7 @@ def build_service(settings: Settings) -> Application:
             None if monitor is None else monitor.config,
             channels=tuple(channels),
             repeat_seconds=settings.alert_repeat_seconds,
+            repeat_acknowledged_seconds=settings.alert_repeat_acknowledged_seconds,
         )
 
     book = AlertBook(store, policy=policy, public_url=settings.reached_at, clock=microseconds_now, new_id=new_id)

@@ -145,7 +145,7 @@ class TestAcknowledgement:
         assert desk.alert().state == "acknowledged"
         desk.found({"amount": "alert", "country": "warning"})
         assert desk.alert().state == "firing"
-        assert desk.events() == ["firing", "acknowledged", "updated", "updated"]
+        assert desk.events() == ["firing", "acknowledged", "updated", "escalated"]
         assert desk.sent()[-1].notice.severity == "alert"
 
     def test_of_what_is_resolved_is_a_conflict(self, desk: Desk) -> None:
@@ -231,9 +231,12 @@ class TestSilence:
         pass_hours(desk, 5)
         assert (desk.alert().state, desk.events()) == ("firing", ["firing"])
 
-    @pytest.mark.parametrize("worse", [{"amount": "alert"}, {"amount": "warning", "country": "warning"}])
+    @pytest.mark.parametrize(
+        ("worse", "told"),
+        [({"amount": "alert"}, "escalated"), ({"amount": "warning", "country": "warning"}, "updated")],
+    )
     def test_what_got_worse_meanwhile_is_told_once_when_it_ends(
-        self, desk: Desk, worse: dict[str, FindingSeverity]
+        self, desk: Desk, worse: dict[str, FindingSeverity], told: str
     ) -> None:
         desk.found({"amount": "warning"})
         silence(desk, 3)
@@ -241,7 +244,7 @@ class TestSilence:
         assert desk.events() == ["firing"]
         pass_hours(desk, 5)
         pass_hours(desk, 1)
-        assert desk.events() == ["firing", "updated"]
+        assert desk.events() == ["firing", told]
 
     def test_what_got_worse_and_better_again_is_not_told(self, desk: Desk) -> None:
         desk.found({"amount": "warning"})
@@ -310,6 +313,48 @@ class TestSilence:
         assert [error.pointer for error in caught.value.errors] == ["/matchers/0/value"]
 
 
+class TestEscalation:
+    def found(self, desk: Desk, hour: int, size: float, **more: float) -> None:
+        sizes = {"amount": size, **more}
+        found = tuple(finding(name, score=score, window_end=T0 + hour * HOUR) for name, score in sizes.items())
+        desk.take(structs.replace(assessment(hour), findings=found))
+
+    def test_each_doubling_is_told_once_on_every_channel(self, desk: Desk) -> None:
+        desk.policy = replace(desk.policy, channels=("chat", "mail"))
+        for hour, size in enumerate([0.5, 0.9, 4.0, 1.0, 4.1, 8.5]):
+            self.found(desk, hour, size)
+        told = ["firing", "escalated", "escalated"]
+        assert (desk.events("chat"), desk.events("mail"), desk.steps()) == (told, told, told)
+        assert "Much larger: amount (version 1), PSI 0.5 → 4." in desk.sent("chat")[1].notice.summary
+
+    def test_a_new_member_beside_a_large_one_is_told_too(self, desk: Desk) -> None:
+        self.found(desk, 0, 4.0)
+        self.found(desk, 1, 4.0, country=0.11)
+        assert desk.events() == ["firing", "updated"]
+
+    def test_the_monitor_may_want_none(self, desk: Desk) -> None:
+        desk.policy = replace(desk.policy, escalation_factor=0.0)
+        self.found(desk, 0, 0.5)
+        self.found(desk, 1, 50.0)
+        assert desk.events() == ["firing"]
+
+    def test_a_silence_keeps_it_back_until_its_end(self, desk: Desk) -> None:
+        self.found(desk, 0, 0.5)
+        silence(desk, 3)
+        self.found(desk, 1, 4.0)
+        assert desk.events() == ["firing"]
+        pass_hours(desk, 4)
+        assert desk.events() == ["firing", "escalated"]
+
+    def test_what_has_shrunk_again_when_a_silence_ends_is_not_told(self, desk: Desk) -> None:
+        self.found(desk, 0, 0.5)
+        silence(desk, 3)
+        self.found(desk, 1, 4.0)
+        self.found(desk, 2, 0.4)
+        pass_hours(desk, 4)
+        assert desk.events() == ["firing"]
+
+
 class TestReminders:
     def test_come_after_each_stretch_in_which_nobody_was_told(self, desk: Desk) -> None:
         desk.found({"amount": "warning"})
@@ -322,7 +367,24 @@ class TestReminders:
         pass_hours(desk, 20)
         desk.take(assessment(1, {"amount": "alert"}))
         pass_hours(desk, 10)
-        assert desk.events() == ["firing", "updated"]
+        assert desk.events() == ["firing", "escalated"]
+
+    def test_come_after_a_week_of_what_somebody_has_taken_on_and_that_never_ends(self, desk: Desk) -> None:
+        desk.found({"amount": "warning"})
+        pass_hours(desk, 20)
+        desk.book.acknowledge(desk.alert().id, actor="ann", note="known")
+        pass_hours(desk, 7 * 24 - 1)
+        assert desk.events() == ["firing", "acknowledged"]
+        pass_hours(desk, 1)
+        assert desk.events() == ["firing", "acknowledged", "reminder"]
+        assert desk.alert().state == "acknowledged"
+        said = desk.sent()[-1].notice.summary
+        assert said.startswith("It is still firing, since 2025-06-15 15:05 UTC. Acknowledged by ann: “known”.")
+        pass_hours(desk, 7 * 24)
+        assert desk.events()[2:] == ["reminder"] * 2
+        silence(desk, 30 * 24)
+        pass_hours(desk, 15 * 24)
+        assert desk.events()[2:] == ["reminder"] * 2
 
     def test_never_come_when_they_are_not_wanted(self, desk: Desk) -> None:
         desk.policy = replace(desk.policy, repeat_seconds=0)
@@ -436,7 +498,7 @@ class TestFlapping:
         desk.found({"amount": "alert", "country": "warning"})
         desk.found({})
         desk.found({"country": "alert"})
-        assert desk.events()[6:] == ["updated", "updated", "updated"]
+        assert desk.events()[6:] == ["updated", "escalated", "updated", "escalated"]
 
     def test_a_silent_alert_that_flaps_is_told_when_the_silence_ends(self, desk: Desk) -> None:
         silence(desk, 12)

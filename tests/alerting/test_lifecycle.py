@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from modelwatch.alerting.alerts import Alert, Change, Told
+from modelwatch.alerting.alerts import Alert, Change, Recovered, Size, Told
 from modelwatch.alerting.flapping import FlapRule
 from modelwatch.alerting.lifecycle import Transition, acknowledge, assess, calm, match_silences, remind, resolve
 from modelwatch.errors import Conflict
-from modelwatch.findings import Assessment, FindingSeverity
+from modelwatch.findings import Assessment, FindingSeverity, Kind
 from tests.support.assessments import HOUR, T0, assessment, finding
 from tests.support.events import NOON, numbered
 
@@ -26,10 +26,16 @@ def at(hour: float) -> int:
     return NOON + int(hour * HOUR * 1_000_000)
 
 
-def after(alert: Alert | None, what: Assessment, flap: FlapRule = FLAP) -> Transition:
+def after(alert: Alert | None, what: Assessment, flap: FlapRule = FLAP, **options: float) -> Transition:
     """The alert after an assessment, at the wall clock of its window end."""
     found = assess(
-        alert, what, "feature_drift", now=what.window_end * 1_000_000, flap=flap, new_id=lambda: what.verdict_id
+        alert,
+        what,
+        "feature_drift",
+        now=what.window_end * 1_000_000,
+        flap=flap,
+        new_id=lambda: what.verdict_id,
+        **options,
     )
     assert found is not None
     return found
@@ -37,6 +43,15 @@ def after(alert: Alert | None, what: Assessment, flap: FlapRule = FLAP) -> Trans
 
 def opened(found: Found | None = None) -> Alert:
     return after(None, assessment(0, found or {"amount": "warning"})).alert
+
+
+def sized(hour: int, *, kind: Kind = "feature_drift", **sizes: float) -> Assessment:
+    """Warnings of these sizes, so many hours after T0."""
+    found = tuple(
+        finding(name, kind=kind, score=score, window_end=T0 + hour * HOUR, holding=score < 0.1)
+        for name, score in sizes.items()
+    )
+    return structs.replace(assessment(hour, kinds=(kind,)), findings=found)
 
 
 def event_of(change: Change | None) -> str | None:
@@ -83,15 +98,17 @@ def test_a_new_member_is_told_and_one_that_recovers_is_not() -> None:
 
 def test_a_rise_of_the_severity_is_told_and_a_fall_is_not() -> None:
     alert, change = after(opened(), assessment(1, {"amount": "alert"}))
-    assert (event_of(change), alert.severity) == ("updated", "alert")
+    assert (event_of(change), alert.severity) == ("escalated", "alert")
     alert, change = after(alert, assessment(2, {"amount": "warning"}))
     assert (change, alert.severity, alert.risen) == (None, "warning", 0)
     alert, change = after(alert, assessment(3, {"amount": "alert"}))
-    assert event_of(change) == "updated"
+    assert event_of(change) == "escalated"
 
 
-def test_a_second_member_that_gets_as_bad_as_the_worst_is_no_news() -> None:
-    alert, change = after(opened({"a": "alert", "b": "warning"}), assessment(1, {"a": "alert", "b": "alert"}))
+def test_a_second_member_that_gets_as_bad_as_the_worst_is_no_news_by_its_severity() -> None:
+    what = sized(1, a=0.31, b=0.23)
+    severe = tuple(structs.replace(each, severity="alert") for each in what.findings)
+    alert, change = after(opened({"a": "alert", "b": "warning"}), structs.replace(what, findings=severe))
     assert change is None
     assert {member.finding.severity for member in alert.members} == {"alert"}
 
@@ -147,7 +164,7 @@ def test_an_acknowledgement_has_an_actor_and_a_note_and_holds_while_it_gets_no_w
     alert, change = after(alert, assessment(1, {"amount": "warning", "country": "warning"}))
     assert (event_of(change), alert.state) == ("updated", "acknowledged")
     alert, change = after(alert, assessment(2, {"amount": "alert"}))
-    assert (event_of(change), alert.state, alert.acknowledgement) == ("updated", "firing", None)
+    assert (event_of(change), alert.state, alert.acknowledgement) == ("escalated", "firing", None)
 
 
 def test_to_acknowledge_twice_changes_nothing_unless_somebody_else_does() -> None:
@@ -328,6 +345,93 @@ def test_people_are_reminded_only_of_what_fires() -> None:
         assert remind(quiet, now=at(1_000), repeat_seconds=HOUR).change is None
 
 
+class TestEscalation:
+    def steps(self, *sizes: float, alert: Alert | None = None, **options: float) -> list[str | None]:
+        """What each of these sizes of one member is told as, in this order."""
+        told = []
+        for hour, size in enumerate(sizes):
+            alert, change = after(alert, sized(hour, amount=size), **options)
+            told.append(event_of(change))
+        return told
+
+    def test_a_size_that_doubles_is_told_once_per_step(self) -> None:
+        assert self.steps(0.5, 0.9, 1.0, 1.0, 1.9, 2.0, 4.0) == [
+            "firing", None, "escalated", None, None, "escalated", "escalated",
+        ]  # fmt: skip
+
+    def test_a_sudden_jump_is_one_step(self) -> None:
+        assert self.steps(0.5, 4.0, 5.0, 7.9, 8.0) == ["firing", "escalated", None, None, "escalated"]
+
+    def test_what_comes_and_goes_is_told_once(self) -> None:
+        assert self.steps(0.5, 1.1, 0.3, 1.2, 0.2, 2.1, 2.3) == [
+            "firing", "escalated", None, None, None, None, "escalated",
+        ]  # fmt: skip
+
+    def test_the_factor_may_be_another_and_zero_is_never(self) -> None:
+        assert self.steps(0.2, 0.9, 1.0, escalation_factor=5.0) == ["firing", None, "escalated"]
+        assert self.steps(0.2, 0.9, 9.0, escalation_factor=0.0) == ["firing", None, None]
+
+    def test_what_only_holds_on_is_no_escalation(self) -> None:
+        assert self.steps(0.02, 0.08, 0.11) == ["firing", None, "escalated"]
+
+    def test_a_silence_grows_with_the_clock_alone(self) -> None:
+        alert = assess(
+            None, sized(0, kind="freshness", predictions=600), "freshness", now=0, flap=FLAP, new_id=numbered()
+        )
+        assert alert is not None
+        later = sized(9, kind="freshness", predictions=60_000)
+        assert assess(alert.alert, later, "freshness", now=0, flap=FLAP, new_id=numbered()).change is None  # type: ignore[union-attr]
+
+    def test_scores_of_other_names_are_not_compared(self) -> None:
+        what = sized(1, amount=40.0)
+        other = tuple(structs.replace(each, score_name="change of the volume") for each in what.findings)
+        alert, change = after(after(None, sized(0, amount=0.5)).alert, structs.replace(what, findings=other))
+        assert change is None
+        assert alert.members[0].size == Size("change of the volume", 40.0)
+
+    def test_a_step_tells_the_sizes_of_all_members(self) -> None:
+        alert = after(None, sized(0, a=0.2, b=0.2)).alert
+        alert, change = after(alert, sized(1, a=0.4, b=0.39))
+        assert event_of(change) == "escalated"
+        alert, change = after(alert, sized(2, a=0.4, b=0.41))
+        assert change is None
+
+    def test_with_a_new_member_it_is_an_escalation_that_names_it(self) -> None:
+        _, change = after(after(None, sized(0, a=0.2)).alert, sized(1, a=0.5, b=0.2))
+        assert change is not None
+        assert (change.event, change.added) == ("escalated", (("1", "b"),))
+
+    def test_an_acknowledgement_holds_when_a_size_grows(self) -> None:
+        alert = acknowledge(after(None, sized(0, a=0.2)).alert, actor="ann", note=None, now=at(0)).alert
+        alert, change = after(alert, sized(1, a=0.5))
+        assert (event_of(change), alert.state) == ("escalated", "acknowledged")
+
+    def test_what_was_resolved_by_a_person_comes_back_when_it_doubles(self) -> None:
+        alert = resolve(after(None, sized(0, a=0.2)).alert, actor="ann", note="fine", now=at(0)).alert
+        alert, change = after(alert, sized(1, a=0.39))
+        assert (alert.state, change) == ("resolved", None)
+        alert, change = after(alert, sized(2, a=0.4))
+        assert (alert.state, event_of(change)) == ("firing", "firing")
+
+    def test_an_alert_that_was_stored_without_sizes_goes_on_from_what_is_seen_next(self) -> None:
+        alert = after(None, sized(0, a=0.2)).alert
+        old = structs.replace(alert, members=tuple(structs.replace(each, size=None) for each in alert.members))
+        alert, change = after(old, sized(1, a=0.5))
+        assert change is None
+        alert, change = after(alert, sized(2, a=1.0))
+        assert event_of(change) == "escalated"
+
+    def test_a_flapping_alert_tells_no_size_again_that_it_has_told(self) -> None:
+        alert = structs.replace(flap_until(6), told={"chat": Told("firing", 100)})
+        alert = after(alert, assessment(7)).alert
+        assert isinstance(alert.recovered[0], Recovered)
+        alert, _ = after(alert, sized(8, amount=0.23))
+        assert alert.grown == 0
+        alert = after(alert, assessment(9)).alert
+        alert, change = after(alert, sized(10, amount=0.24))
+        assert (event_of(change), alert.grown) == ("firing", alert.sequence)
+
+
 FOUND = st.dictionaries(st.sampled_from("abc"), st.sampled_from(["warning", "alert"]), max_size=3)
 WORDS = st.lists(st.tuples(st.sampled_from("123"), st.integers(1, 30), FOUND), max_size=20)
 
@@ -381,8 +485,17 @@ def test_every_step_says_something_new(words: list[tuple[str, int, dict[str, Fin
         was = set() if before is None or not before.is_open else set(subjects(before))
         now = set(subjects(alert)) if alert.is_open else set()
         rose = before is not None and (before.severity, alert.severity) == ("warning", "alert")
+        worse = rose or (bool(now) and alert.grown == alert.sequence and change is not None)
         expected = (
-            "firing" if now and not was else "resolved" if was and not now else "updated" if now - was or rose else None
+            "firing"
+            if now and not was
+            else "resolved"
+            if was and not now
+            else "escalated"
+            if worse
+            else "updated"
+            if now - was
+            else None
         )
         assert event_of(change) == expected
 

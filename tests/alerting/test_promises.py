@@ -247,6 +247,7 @@ class Alerts(RuleBasedStateMachine):
 MAKES_SENSE = {
     ("nothing", "firing"),
     ("firing", "updated"),
+    ("firing", "escalated"),
     ("firing", "reminder"),
     ("firing", "acknowledged"),
     ("firing", "resolved"),

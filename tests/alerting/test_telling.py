@@ -103,7 +103,7 @@ def test_no_other_incident_opens_while_the_end_of_this_one_waits(desk: Desk) -> 
     desk.deliver()
     desk.clock.now = NIGHT
     desk.take(assessment(1), assessment(100, {"amount": "alert"}))
-    assert told(desk) == [("firing", "delivered", -5), ("resolved", "withheld", 8), ("updated", "pending", 0)]
+    assert told(desk) == [("firing", "delivered", -5), ("resolved", "withheld", 8), ("escalated", "pending", 0)]
     assert desk.alert().reopenings == 1
 
 

@@ -14,7 +14,7 @@ from modelwatch.alerting.notices import Event, Notice
 from modelwatch.alerting.routing import AlertPolicy
 from modelwatch.alerting.wording import notice_of
 from modelwatch.findings import Finding
-from tests.alerting.test_lifecycle import after, at, flap_until, opened
+from tests.alerting.test_lifecycle import after, at, flap_until, opened, sized
 from tests.support.assessments import HOUR, T0, assessment, finding
 
 POLICY = AlertPolicy()
@@ -70,6 +70,14 @@ def test_an_update_says_what_is_new() -> None:
     alert, change = after(opened(), assessment(1, {"amount": "warning", "country": "alert"}))
     summary = notice(alert, change).summary
     assert summary.startswith("New: country. The severity rose to alert. country (version 1): ")
+
+
+def test_an_escalation_says_from_what_to_what() -> None:
+    alert = after(None, sized(0, amount=0.5, country=0.5)).alert
+    alert, change = after(alert, sized(1, amount=4.0, country=0.6))
+    said = notice(alert, change)
+    assert (said.event, said.severity) == ("escalated", "warning")
+    assert said.summary.startswith("Much larger: amount (version 1), PSI 0.5 → 4. amount (version 1): ")
 
 
 def test_an_acknowledgement_names_who_and_why() -> None:

@@ -14,6 +14,7 @@ SETTINGS = Settings(
     psi_alert_threshold=0.4,
     lookbacks=("1h", "7d"),
     alert_repeat_seconds=0,
+    alert_repeat_acknowledged_seconds=0,
     natural_variation=False,
     evaluation_grace_seconds=0,
     drift_check_interval=5_401,
@@ -28,7 +29,11 @@ def test_the_default_document_changes_nothing() -> None:
         config = parse_monitor(document)
         defaults = DriftRules.of(settings)
         assert rules_for(defaults, config) == defaults
-        given = {"channels": ("slack",), "repeat_seconds": settings.alert_repeat_seconds}
+        given = {
+            "channels": ("slack",),
+            "repeat_seconds": settings.alert_repeat_seconds,
+            "repeat_acknowledged_seconds": settings.alert_repeat_acknowledged_seconds,
+        }
         assert policy_of(config, **given) == policy_of(None, **given)  # type: ignore[arg-type]
 
 
@@ -81,7 +86,9 @@ def test_what_is_in_effect_can_be_applied_again() -> None:
     again = parse_monitor(shown)
     defaults = DriftRules.of(SETTINGS)
     assert rules_for(defaults, again) == rules_for(defaults, config)
-    assert policy_of(again, channels=("slack",), repeat_seconds=0) == policy_of(
-        config, channels=("slack",), repeat_seconds=0
-    )
+    policies = [
+        policy_of(each, channels=("slack",), repeat_seconds=0, repeat_acknowledged_seconds=0)
+        for each in (again, config)
+    ]
+    assert policies[0] == policies[1]
     assert shown["alerts"]["flapping"] == {"window": "never", "reopenings": 3}

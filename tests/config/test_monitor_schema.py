@@ -36,6 +36,8 @@ class TestSchema:
             {"schedule": {"every": 3600}},
             {"schedule": {"every": "never"}},
             {"alerts": {"repeat_every": 0}},
+            {"alerts": {"escalation_factor": 1}},
+            {"alerts": {"escalation_factor": False}},
             {"drift": {"lookbacks": []}},
             {"drift": {"min_samples": 1.5}},
             quiet(to="7:00"),

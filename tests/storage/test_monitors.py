@@ -89,6 +89,7 @@ def test_every_key_comes_back_from_the_store(store: Store) -> None:
         "schedule": {"every": "15m"},
         "alerts": {
             "repeat_every": "never",
+            "escalation_factor": "never",
             "routes": [{"channels": ["a"], "continue": True}],
             "quiet_hours": [{"from": "22:00", "to": "07:30", "timezone": "Europe/Berlin"}],
         },

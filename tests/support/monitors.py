@@ -128,6 +128,8 @@ CONFIGS = st.fixed_dictionaries(
             routes=st.lists(ROUTE, max_size=2),
             quiet_hours=st.lists(QUIET_HOURS, max_size=2),
             repeat_every=DURATIONS | st.just("never"),
+            repeat_acknowledged_every=DURATIONS | st.just("never"),
+            escalation_factor=st.floats(1.01, 100) | st.just("never"),
             flapping=some(window=DURATIONS | st.just("never"), reopenings=st.integers(0, 1_000)),
         ),
     },

@@ -11,7 +11,9 @@ import msgspec
 from modelwatch.findings import SEVERITIES, Finding, FindingSeverity, Kind
 
 State = Literal["firing", "acknowledged", "silenced", "resolved"]
-Step = Literal["firing", "updated", "acknowledged", "resolved", "reminder", "silenced", "unsilenced", "calmed"]
+Step = Literal[
+    "firing", "updated", "escalated", "acknowledged", "resolved", "reminder", "silenced", "unsilenced", "calmed"
+]
 Belief = Literal["nothing", "firing", "resolved"]
 MemberKey = tuple[str, str]
 
@@ -20,13 +22,29 @@ MICROSECONDS = 1_000_000
 SERVICE = "modelwatch"
 
 
+class Size(msgspec.Struct, frozen=True):
+    """How large a member was when its size was news last: the largest value so far of the score of this name.
+
+    grown: the step at which it escalated to this, and before: from what. 0: it has not, or it is past.
+    """
+
+    score_name: str
+    score: float
+    grown: int = 0
+    before: float = 0.0
+
+
 class Member(msgspec.Struct, frozen=True):
-    """A finding that is in force, of one version. news: the step at which it became something to tell of."""
+    """A finding that is in force, of one version.
+
+    news: the step at which it became something to tell of. size: see Size; None in what earlier releases stored.
+    """
 
     version: str
     verdict_id: str
     finding: Finding
     news: int
+    size: Size | None = None
 
     @property
     def key(self) -> MemberKey:
@@ -34,7 +52,10 @@ class Member(msgspec.Struct, frozen=True):
 
 
 class Recovered(msgspec.Struct, frozen=True):
-    """A member that is gone. since, until: seconds of event time. news: as of the member; 0 if nobody was told."""
+    """A member that is gone. since, until: seconds of event time. size: as of the member.
+
+    news: as of the member; 0 if nobody was told.
+    """
 
     version: str
     subject: str
@@ -42,6 +63,7 @@ class Recovered(msgspec.Struct, frozen=True):
     since: int
     until: int
     news: int
+    size: Size | None = None
 
     @property
     def key(self) -> MemberKey:
@@ -49,10 +71,11 @@ class Recovered(msgspec.Struct, frozen=True):
 
 
 class Dismissed(msgspec.Struct, frozen=True):
-    """A member that a person has declared resolved, and that is still being found. severity: as it was then."""
+    """A member that a person has declared resolved, and that is still being found. severity, size: as it was then."""
 
     member: Member
     severity: FindingSeverity
+    size: Size | None = None
 
 
 class LastWord(msgspec.Struct, frozen=True):
@@ -143,6 +166,11 @@ class Alert(msgspec.Struct, frozen=True, omit_defaults=True):
     def added(self) -> int:
         """The last step that brought a member of now."""
         return max(member.news for member in self.members)
+
+    @property
+    def grown(self) -> int:
+        """The last step at which a member of now escalated by its size; 0: none has."""
+        return max(member.size.grown if member.size is not None else 0 for member in self.members)
 
 
 class Change(msgspec.Struct, frozen=True):

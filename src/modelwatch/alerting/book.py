@@ -79,7 +79,15 @@ class AlertBook:
                 alert = self._recorder.enter(connection, alert, calm, policy, now=now)
             if (alert is None or not alert.is_open) and _is_outdated(connection, assessment):
                 continue
-            found = lifecycle.assess(alert, assessment, kind, now=now, flap=policy.flap, new_id=self._new_id)
+            found = lifecycle.assess(
+                alert,
+                assessment,
+                kind,
+                now=now,
+                flap=policy.flap,
+                new_id=self._new_id,
+                escalation_factor=policy.escalation_factor,
+            )
             if found is not None:
                 matched = silencing(found.alert, policy.labels, silences)
                 silent = lifecycle.match_silences(found.alert, matched, now=now)
@@ -110,7 +118,7 @@ class AlertBook:
             raise failure
 
     def acknowledge(self, alert_id: str, *, actor: str, note: str | None) -> Alert:
-        """A person takes the alert on: no more reminders.
+        """A person takes the alert on: reminders become rare.
 
         Raises UnknownResource, Conflict when it is resolved, InvalidInput for an actor or a note that is too long.
         """
@@ -195,7 +203,12 @@ def _passed(alert: Alert, silences: Iterable[Silence], policy: AlertPolicy, now:
     silent = lifecycle.match_silences(alert, silencing(alert, policy.labels, silences), now=now)
     if silent.alert != alert or not channels_for(policy, alert):
         return silent
-    return lifecycle.remind(alert, now=now, repeat_seconds=policy.repeat_seconds)
+    return lifecycle.remind(
+        alert,
+        now=now,
+        repeat_seconds=policy.repeat_seconds,
+        acknowledged_seconds=policy.repeat_acknowledged_seconds,
+    )
 
 
 def _silences(connection: Connection, now: int) -> list[Silence]:

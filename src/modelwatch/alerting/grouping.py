@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from msgspec.structs import replace
 
 from modelwatch.alerting.alerts import Alert, Dismissed, LastWord, Member, MemberKey, Recovered, rank
+from modelwatch.alerting.escalation import is_larger, size_of
 from modelwatch.findings import Assessment, Finding, Kind
 
 # Of older versions, and of verdicts at one and the same window end, so many are remembered.
@@ -54,18 +55,21 @@ def remaining(alert: Alert, assessment: Assessment) -> dict[MemberKey, Member]:
 
 
 def newly_found(
-    assessment: Assessment, found: Mapping[str, Finding], news: Mapping[MemberKey, int], step: int
+    assessment: Assessment, found: Mapping[str, Finding], known: Mapping[MemberKey, Member | Recovered], step: int
 ) -> list[Member]:
-    """The findings as members: those whose news is known keep it, the others are the news of this step."""
-    version = assessment.version
-    return [
-        Member(version, assessment.verdict_id, finding, news.get((version, subject), step))
-        for subject, finding in found.items()
-    ]
+    """The findings as members: those that are known keep their news and size, the others are the news of this step."""
+    members = []
+    for subject, finding in found.items():
+        before = known.get((assessment.version, subject))
+        news, size = (step, None) if before is None else (before.news, before.size)
+        members.append(Member(assessment.version, assessment.verdict_id, finding, news, size or size_of(finding)))
+    return members
 
 
-def still_dismissed(alert: Alert, assessment: Assessment, found: Mapping[str, Finding]) -> tuple[Dismissed, ...]:
-    """What a person has resolved and is still as it was then, with its newest numbers."""
+def still_dismissed(
+    alert: Alert, assessment: Assessment, found: Mapping[str, Finding], factor: float
+) -> tuple[Dismissed, ...]:
+    """What a person has resolved and has not got much worse since, with its newest numbers."""
     kept = []
     for each in alert.dismissed:
         if each.member.version in assessment.departed and each.member.version != assessment.version:
@@ -74,14 +78,19 @@ def still_dismissed(alert: Alert, assessment: Assessment, found: Mapping[str, Fi
             finding = found.get(each.member.finding.subject)
             if finding is None or rank(finding.severity) > rank(each.severity):
                 continue
-            each = replace(each, member=replace(each.member, verdict_id=assessment.verdict_id, finding=finding))
+            size = each.size or size_of(finding)
+            if is_larger(finding, size, factor):
+                continue
+            each = replace(
+                each, size=size, member=replace(each.member, verdict_id=assessment.verdict_id, finding=finding)
+            )
         kept.append(each)
     return tuple(kept)
 
 
-def told_before(alert: Alert) -> dict[MemberKey, int]:
-    """What people have been told of before as a member of this incident, and its news then."""
-    return {each.key: each.news for each in alert.recovered if each.news}
+def told_before(alert: Alert) -> dict[MemberKey, Recovered]:
+    """What people have been told of before as a member of this incident."""
+    return {each.key: each for each in alert.recovered if each.news}
 
 
 def with_recovered(alert: Alert, members: Iterable[Member], until: int) -> tuple[Recovered, ...]:
@@ -91,5 +100,7 @@ def with_recovered(alert: Alert, members: Iterable[Member], until: int) -> tuple
     told = max((each.sequence for each in alert.told.values()), default=0)
     for member in alert.members if alert.is_open else ():
         finding, news = member.finding, member.news if member.news <= told else 0
-        gone[member.key] = Recovered(member.version, finding.subject, finding.severity, finding.since, until, news)
+        gone[member.key] = Recovered(
+            member.version, finding.subject, finding.severity, finding.since, until, news, member.size
+        )
     return tuple(each for key, each in sorted(gone.items()) if key not in present)

@@ -24,6 +24,7 @@ from modelwatch.alerting.alerts import (
     worst,
     worst_first,
 )
+from modelwatch.alerting.escalation import FACTOR, escalated, size_of, told_again
 from modelwatch.alerting.flapping import FlapRule, is_flapping, recent_reopenings, within
 from modelwatch.alerting.grouping import (
     findings_by_subject,
@@ -54,6 +55,7 @@ def assess(
     now: int,
     flap: FlapRule,
     new_id: Callable[[], str],
+    escalation_factor: float = FACTOR,
 ) -> Transition | None:
     """What an assessment makes of the newest incident of its model, environment and kind.
 
@@ -72,8 +74,8 @@ def assess(
         data_until=max(alert.data_until, assessment.window_end * MICROSECONDS),
     )
     if alert.is_open:
-        return _went_on(after, assessment, found, now)
-    return _found_after_the_end(after, assessment, found, kind, now, flap, new_id)
+        return _went_on(after, assessment, found, now, escalation_factor)
+    return _found_after_the_end(after, assessment, found, kind, now, flap, new_id, escalation_factor)
 
 
 def acknowledge(alert: Alert, *, actor: str, note: str | None, now: int) -> Transition:
@@ -92,7 +94,7 @@ def resolve(alert: Alert, *, actor: str, note: str | None, now: int) -> Transiti
     if not alert.is_open and not alert.flapping:
         raise Conflict("The alert is resolved already.")
     change = Change(alert.sequence + 1, "resolved", now, actor, note)
-    dismissed = tuple(Dismissed(member, member.finding.severity) for member in alert.members) if alert.is_open else ()
+    dismissed = tuple(_dismissed(member) for member in alert.members) if alert.is_open else ()
     until = alert.data_until // MICROSECONDS
     ended = _ended(alert, until, now) if alert.is_open else alert
     ended = replace(ended, dismissed=dismissed, flapping=False, reopened=(), resolved_by=actor)
@@ -110,10 +112,18 @@ def match_silences(alert: Alert, silences: Iterable[str], *, now: int) -> Transi
     return _stepped(after, Change(alert.sequence + 1, "silenced" if matching else "unsilenced", now))
 
 
-def remind(alert: Alert, *, now: int, repeat_seconds: int) -> Transition:
-    """Time has passed: people are reminded of an alert that nobody has acknowledged. repeat_seconds 0: never."""
-    told_at = alert.opened_at if alert.told_at is None else alert.told_at
-    if alert.state != "firing" or repeat_seconds <= 0 or now - told_at < repeat_seconds * MICROSECONDS:
+def remind(alert: Alert, *, now: int, repeat_seconds: int, acknowledged_seconds: int = 0) -> Transition:
+    """Time has passed: people are reminded of an open alert that no silence keeps back.
+
+    repeat_seconds: after so long without news of one that nobody has acknowledged. acknowledged_seconds: of one that
+    somebody has, since then. 0: never.
+    """
+    if not alert.is_open or alert.silenced_by:
+        return Transition(alert, None)
+    since, pause = alert.opened_at if alert.told_at is None else alert.told_at, repeat_seconds
+    if alert.acknowledgement is not None:
+        since, pause = max(since, alert.acknowledgement.at), acknowledged_seconds
+    if pause <= 0 or now - since < pause * MICROSECONDS:
         return Transition(alert, None)
     return _stepped(alert, Change(alert.sequence + 1, "reminder", now))
 
@@ -168,21 +178,28 @@ def _opened(
     return _stepped(alert, Change(1, "firing", now, added=tuple(member.key for member in ordered)))
 
 
-def _went_on(alert: Alert, assessment: Assessment, found: dict[str, Finding], now: int) -> Transition:
-    before = {member.key: member.news for member in alert.members}
+def _went_on(
+    alert: Alert, assessment: Assessment, found: dict[str, Finding], now: int, escalation_factor: float
+) -> Transition:
+    before = {member.key: member for member in alert.members}
     rest = remaining(alert, assessment)
     if not rest and not found:
         return _stepped(_ended(alert, assessment.window_end, now), Change(alert.sequence + 1, "resolved", now))
     step = alert.sequence + 1
     # What came and went before is no news while the alert is flapping.
     known = told_before(alert) | before if alert.flapping else before
-    members = worst_first([*rest.values(), *newly_found(assessment, found, known, step)])
+    own = escalated(newly_found(assessment, found, known, step), factor=escalation_factor, step=step)
+    members = worst_first([*rest.values(), *own])
     added = tuple(member.key for member in members if member.key not in before)
     after = _with_members(alert, members, assessment.window_end, step)
-    if not added and rank(after.severity) <= rank(alert.severity):
+    risen = rank(after.severity) > rank(alert.severity)
+    if risen or after.grown == step:
+        after = replace(after, members=told_again(after.members))
+        if risen:
+            after = replace(after, acknowledgement=None)
+        return _stepped(after, Change(step, "escalated", now, added=added))
+    if not added:
         return Transition(after, None)
-    if rank(after.severity) > rank(alert.severity):
-        after = replace(after, acknowledgement=None)
     return _stepped(after, Change(step, "updated", now, added=added))
 
 
@@ -194,8 +211,9 @@ def _found_after_the_end(
     now: int,
     flap: FlapRule,
     new_id: Callable[[], str],
+    escalation_factor: float,
 ) -> Transition:
-    dismissed = still_dismissed(alert, assessment, found)
+    dismissed = still_dismissed(alert, assessment, found, escalation_factor)
     kept = {each.member.key: each.member for each in dismissed}
     if all((assessment.version, subject) in kept for subject in found):
         return Transition(replace(alert, dismissed=dismissed), None)
@@ -212,7 +230,8 @@ def _found_after_the_end(
     flapping = alert.flapping or is_flapping(reopened, flap)
     known = told_before(alert) if alert.flapping else {}
     others = [member for key, member in kept.items() if key[0] != assessment.version]
-    members = worst_first([*others, *newly_found(assessment, found, known, step)])
+    own = escalated(newly_found(assessment, found, known, step), factor=escalation_factor, step=step)
+    members = worst_first([*others, *own])
     after = replace(
         alert,
         state="firing",
@@ -258,6 +277,10 @@ def _ended(alert: Alert, until: int, now: int) -> Alert:
         ended_at=until * MICROSECONDS,
         recovered=with_recovered(alert, (), until),
     )
+
+
+def _dismissed(member: Member) -> Dismissed:
+    return Dismissed(member, member.finding.severity, size_of(member.finding))
 
 
 def _stepped(alert: Alert, change: Change) -> Transition:

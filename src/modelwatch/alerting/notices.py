@@ -8,7 +8,7 @@ import msgspec
 
 from modelwatch.findings import Finding, FindingSeverity, Kind
 
-Event = Literal["firing", "updated", "reminder", "acknowledged", "resolved", "test"]
+Event = Literal["firing", "updated", "escalated", "reminder", "acknowledged", "resolved", "test"]
 
 
 class NoticeMember(msgspec.Struct, frozen=True):

@@ -8,14 +8,23 @@ from modelwatch.alerting.routing import AlertPolicy, Route
 from modelwatch.config.monitors import MonitorConfig
 
 
-def policy_of(monitor: MonitorConfig | None, *, channels: tuple[str, ...], repeat_seconds: int) -> AlertPolicy:
+def policy_of(
+    monitor: MonitorConfig | None,
+    *,
+    channels: tuple[str, ...],
+    repeat_seconds: int,
+    repeat_acknowledged_seconds: int,
+) -> AlertPolicy:
     """The policy of a model with this monitor.
 
-    channels: where alerts go when the monitor names none. repeat_seconds: after how long people are reminded when it
-    does not say; 0: never.
+    channels: where alerts go when the monitor names none. repeat_seconds, repeat_acknowledged_seconds: after how long
+    people are reminded when it does not say; 0: never.
     """
+    defaults = AlertPolicy(
+        channels=channels, repeat_seconds=repeat_seconds, repeat_acknowledged_seconds=repeat_acknowledged_seconds
+    )
     if monitor is None:
-        return AlertPolicy(channels=channels, repeat_seconds=repeat_seconds)
+        return defaults
     alerts = monitor.alerts
     flap = FlapRule()
     if alerts.flapping is not None:
@@ -48,5 +57,13 @@ def policy_of(monitor: MonitorConfig | None, *, channels: tuple[str, ...], repea
             for hours in alerts.quiet_hours or ()
         ),
         repeat_seconds=repeat_seconds if alerts.repeat_every is None else alerts.repeat_every,
+        repeat_acknowledged_seconds=(
+            repeat_acknowledged_seconds
+            if alerts.repeat_acknowledged_every is None
+            else alerts.repeat_acknowledged_every
+        ),
+        escalation_factor=(
+            defaults.escalation_factor if alerts.escalation_factor is None else alerts.escalation_factor
+        ),
         flap=flap,
     )

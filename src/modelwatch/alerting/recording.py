@@ -23,6 +23,7 @@ _encode = msgspec.json.Encoder().encode
 _READS_LIKE: dict[Step, Event] = {
     "firing": "firing",
     "updated": "updated",
+    "escalated": "escalated",
     "acknowledged": "acknowledged",
     "resolved": "resolved",
     "reminder": "reminder",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from modelwatch.alerting.alerts import Alert
+from modelwatch.alerting.escalation import FACTOR
 from modelwatch.alerting.flapping import FlapRule
 from modelwatch.alerting.quiet_hours import QuietHours
 
@@ -43,7 +44,8 @@ class AlertPolicy:
     """How a model's alerts are told.
 
     labels: the monitor's own. channels: where alerts go that fit no route. repeat_seconds: after so long people are
-    reminded of what nobody has acknowledged; 0: never.
+    reminded of what nobody has acknowledged, repeat_acknowledged_seconds: of what somebody has; 0: never.
+    escalation_factor: how much larger a member must get to be told of again; 0: however large, it is not.
     """
 
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -51,6 +53,8 @@ class AlertPolicy:
     routes: tuple[Route, ...] = ()
     quiet_hours: tuple[QuietHours, ...] = ()
     repeat_seconds: int = DAY_SECONDS
+    repeat_acknowledged_seconds: int = 7 * DAY_SECONDS
+    escalation_factor: float = FACTOR
     flap: FlapRule = field(default_factory=FlapRule)
 
 

@@ -60,13 +60,13 @@ def tell(alert: Alert, change: Change, policy: AlertPolicy, *, now: int, withhol
             caught = withhold(channel, waiting.sequence)
             withheld += [channel] * caught
             known = _after_taking_back(known, waiting, caught)
-        event = _event(known.belief, alert, change)
+        event = _event(known, alert, change)
         if event is not None:
             tellings.append(Telling(channel, event, not_before))
             known = _informed(known, event, alert, change, not_before, now)
         told[channel] = known
     after = replace(alert, told={channel: known for channel, known in told.items() if known != Told()})
-    if any(telling.event in ("firing", "updated", "reminder") for telling in tellings):
+    if any(telling.event in ("firing", "updated", "escalated", "reminder") for telling in tellings):
         after = replace(after, told_at=not_before)
     return Hearing(
         after, tuple(tellings), tuple(withheld), None if tellings else _why_not(alert, change, policy, bool(withheld))
@@ -100,8 +100,9 @@ def _is_owed(known: Told, alert: Alert, change: Change) -> bool:
             return belief != "firing" or _is_news(then, alert)
 
 
-def _event(belief: Belief, alert: Alert, change: Change) -> Event | None:
-    """What a channel that believes this, and for which nothing waits, is told; None when it has nothing to learn."""
+def _event(known: Told, alert: Alert, change: Change) -> Event | None:
+    """What a channel that knows this, and for which nothing waits, is told; None when it has nothing to learn."""
+    belief = known.belief
     match change.event:
         case "silenced":
             return None
@@ -114,19 +115,24 @@ def _event(belief: Belief, alert: Alert, change: Change) -> Event | None:
                 return "firing"
             if belief == "resolved":
                 return "updated" if alert.flapping else "firing"
-            return "reminder" if change.event == "reminder" else "updated"
+            if change.event == "reminder":
+                return "reminder"
+            return "escalated" if change.event == "escalated" or _is_worse_than_known(known, alert) else "updated"
 
 
 def _is_news(known: Told, alert: Alert) -> bool:
-    """Whether there is a member, a rise or a flapping that is not known yet.
-
-    While the alert is flapping its severity comes and goes too: only one that was never heard of is a rise.
-    """
-    if max(alert.added, alert.flapped) > known.sequence:
+    """Whether there is a member, an escalation or a flapping that is not known yet."""
+    if max(alert.added, alert.flapped) > known.sequence or _is_worse_than_known(known, alert):
         return True
-    if alert.flapping:
-        return known.peak is None or rank(alert.severity) > rank(known.peak)
-    return alert.risen > known.sequence
+    return not alert.flapping and alert.risen > known.sequence
+
+
+def _is_worse_than_known(known: Told, alert: Alert) -> bool:
+    """Whether a member has escalated by its size since, or the severity is one that was never heard of.
+
+    While the alert is flapping its severity comes and goes too: only that is a rise then.
+    """
+    return alert.grown > known.sequence or known.peak is None or rank(alert.severity) > rank(known.peak)
 
 
 def _after_taking_back(known: Told, waiting: Waiting, caught: int) -> Told:

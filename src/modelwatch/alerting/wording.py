@@ -104,7 +104,8 @@ def _what_happened(alert: Alert, change: Change, event: Event, policy: AlertPoli
     if event == "acknowledged":
         yield f"Acknowledged by {who}{note}."
     elif event == "reminder":
-        yield f"It is still firing, since {moment(alert.started_at)}, and nobody has acknowledged it."
+        unseen = "" if alert.acknowledgement is not None else ", and nobody has acknowledged it"
+        yield f"It is still firing, since {moment(alert.started_at)}{unseen}."
     elif event == "resolved" and change.event == "calmed":
         yield f"It was flapping and has stayed resolved for {span(policy.flap.window_seconds)}."
     elif event == "resolved" and change.actor != SERVICE:
@@ -113,12 +114,15 @@ def _what_happened(alert: Alert, change: Change, event: Event, policy: AlertPoli
         yield "A silence matches: nothing is told while it does."
     elif change.event == "unsilenced":
         yield "It was silenced until now."
-    elif event == "updated" and change.event == "updated":
+    elif event in ("updated", "escalated") and change.event in ("updated", "escalated"):
         added = [subject for _, subject in change.added]
         if added:
             yield f"New: {_listed(added, NAMED)}."
         if alert.risen == change.sequence:
             yield f"The severity rose to {alert.severity}."
+        grown = [_growth(member) for member in alert.members if _grew_at(member, change.sequence)]
+        if grown:
+            yield f"Much larger: {'; '.join(grown[:NAMED])}{_more(len(grown) - NAMED)}."
     if alert.flapping and alert.is_open:
         yield (
             f"It is flapping: reopened {_times(alert.reopenings)}. Nothing is told of its ends until it has stayed"
@@ -129,6 +133,17 @@ def _what_happened(alert: Alert, change: Change, event: Event, policy: AlertPoli
     if event != "acknowledged" and alert.acknowledgement is not None:
         taken = alert.acknowledgement
         yield f"Acknowledged by {clipped(taken.actor, LONGEST_NAME)}{_quoted(taken.note)}."
+
+
+def _grew_at(member: Member, sequence: int) -> bool:
+    return member.size is not None and member.size.grown == sequence
+
+
+def _growth(member: Member) -> str:
+    size, finding = member.size, member.finding
+    assert size is not None, "what has grown has a size"
+    name = clipped(finding.score_name, LONGEST_NAME)
+    return f"{_name(member)}, {name} {number(size.before)} → {number(finding.score)}"
 
 
 def _how_it_is(alert: Alert) -> Iterable[str]:

@@ -19,11 +19,12 @@ QUALITY_FACTOR = 3.0
 QUALITY_DUPLICATES = 0.1
 FLAPPING_WINDOW = 86_400
 FLAPPING_REOPENINGS = 3
+ESCALATION_FACTOR = 2
 
 
 def default_document(settings: Settings, channels: Iterable[str]) -> dict[str, Any]:
     """Every key with the value that counts when a monitor does not give it. channels: those of the service."""
-    repeat = settings.alert_repeat_seconds
+    repeat, rarely = settings.alert_repeat_seconds, settings.alert_repeat_acknowledged_seconds
     return {
         "labels": {},
         "positive_class": None,
@@ -81,6 +82,8 @@ def default_document(settings: Settings, channels: Iterable[str]) -> dict[str, A
             "routes": [],
             "quiet_hours": [],
             "repeat_every": duration_text(repeat) if repeat else NEVER,
+            "repeat_acknowledged_every": duration_text(rarely) if rarely else NEVER,
+            "escalation_factor": ESCALATION_FACTOR,
             "flapping": {"window": duration_text(FLAPPING_WINDOW), "reopenings": FLAPPING_REOPENINGS},
         },
         "privacy": {"store": settings.privacy_store, "default": "keep", "features": {}},

@@ -30,10 +30,12 @@ MOST_IN_SEGMENT_NAME = 128
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 _DAY, _WEEK = 86_400, 604_800
 _ANY_LENGTH = 10**13
+_LARGEST_FACTOR = 1_000_000
 _DURATION = {"type": "string", "pattern": "^(0|[1-9][0-9]{0,6})[smhdw]$"}
 _DURATION_OR_NEVER = {"type": "string", "pattern": f"^({NEVER}|(0|[1-9][0-9]{{0,6}})[smhdw])$"}
 _DURATION_OR_TRUTH = {"anyOf": [{"type": "boolean"}, _DURATION]}
 _SHARE_OR_OFF = {"anyOf": [{"type": "number", "exclusiveMinimum": 0, "maximum": 1}, {"const": False}]}
+_FACTOR_OR_NEVER = {"anyOf": [{"type": "number", "exclusiveMinimum": 1, "maximum": _LARGEST_FACTOR}, {"const": NEVER}]}
 _LOOKBACKS = {
     "type": "array",
     "items": {"type": "string", "pattern": "^[1-9][0-9]{0,5}[mhdw]$"},
@@ -75,6 +77,19 @@ def _share_or_off(value: object) -> object:
     if value is True or not isinstance(value, int | float) or value <= 0:
         raise ValueError("Expected a share above 0 and up to 1, or false")
     return value
+
+
+def _factor_or_never(value: object) -> object:
+    """0 for never."""
+    if value == NEVER:
+        return 0.0
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 1:
+        raise ValueError(f"Expected a number above 1, or {NEVER}")
+    return value
+
+
+def _never_or_factor(factor: float) -> float | str:
+    return factor or NEVER
 
 
 def _off_or_share(share: float) -> float | bool:
@@ -180,7 +195,7 @@ Budget = Annotated[float, Field(gt=0, le=1_000), BeforeValidator(_number)]
 Psi = Annotated[float, Field(gt=0, le=100), BeforeValidator(_number)]
 Share = Annotated[float, Field(gt=0, le=1), BeforeValidator(_number)]
 ShareOrNone = Annotated[float, Field(ge=0, le=1), BeforeValidator(_number)]
-Factor = Annotated[float, Field(gt=1, le=1_000_000), BeforeValidator(_number)]
+Factor = Annotated[float, Field(gt=1, le=_LARGEST_FACTOR), BeforeValidator(_number)]
 Number = Annotated[float, BeforeValidator(_number)]
 Whole = Annotated[int, Field(strict=True)]
 Samples = Annotated[Whole, Field(ge=1, le=1_000_000_000)]
@@ -208,6 +223,13 @@ ShareOrOff = Annotated[
     BeforeValidator(_share_or_off),
     PlainSerializer(_off_or_share),
     WithJsonSchema(_SHARE_OR_OFF),
+]
+FactorOrNever = Annotated[
+    float,
+    Field(le=_LARGEST_FACTOR),
+    BeforeValidator(_factor_or_never),
+    PlainSerializer(_never_or_factor),
+    WithJsonSchema(_FACTOR_OR_NEVER),
 ]
 DurationOrTruth = Annotated[
     int | bool,

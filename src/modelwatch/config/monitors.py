@@ -32,6 +32,7 @@ from modelwatch.config.monitor_values import (
     DurationOrNever,
     DurationOrTruth,
     Factor,
+    FactorOrNever,
     Grace,
     Interval,
     Labels,
@@ -230,6 +231,8 @@ class AlertsConfig(_Part):
     routes: Annotated[tuple[RouteConfig, ...], Field(max_length=100)] | None = None
     quiet_hours: Annotated[tuple[QuietHoursConfig, ...], Field(max_length=100)] | None = None
     repeat_every: DurationOrNever | None = None
+    repeat_acknowledged_every: DurationOrNever | None = None
+    escalation_factor: FactorOrNever | None = None
     flapping: FlappingConfig | None = None
 
     def named_channels(self) -> Iterator[tuple[str, str]]:

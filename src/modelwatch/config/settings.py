@@ -259,6 +259,13 @@ class Settings(BaseModel):
         ge=0,
         le=31_536_000,
     )
+    alert_repeat_acknowledged_seconds: int = _setting(
+        604_800,
+        "Seconds after which people are reminded of an open alert that somebody has acknowledged; 0: never.",
+        "1209600",
+        ge=0,
+        le=31_536_000,
+    )
     monitors_path: str = _setting(
         "", "Monitor configurations: a file, or a folder of them, applied when the service starts.", "monitors/"
     )

@@ -18,6 +18,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 STEPS = {
     "firing": "Fired",
     "updated": "Changed",
+    "escalated": "Escalated",
     "acknowledged": "Acknowledged",
     "resolved": "Resolved",
     "reminder": "Reminder",

@@ -11,6 +11,7 @@ from modelwatch.findings import Kind
 CHANGES: dict[Event, str] = {
     "firing": "Firing",
     "updated": "Updated",
+    "escalated": "Escalated",
     "reminder": "Still firing",
     "acknowledged": "Acknowledged",
     "resolved": "Resolved",
