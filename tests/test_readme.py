@@ -130,6 +130,17 @@ def test_the_replay_of_a_file_that_was_sent_counts_nothing_twice(results: Result
 
 
 @pytest.mark.usefixtures("results")
+def test_the_replay_is_no_quality_problem(service: LiveService) -> None:
+    """The file is sent as Parquet first, then row by row: the same content in another form."""
+    quality = httpx.get(f"{service.url}/api/v1/models/fraud_detection_v2/quality").json()
+    repeats = [each["duplicates"] for each in quality["current"]]
+    assert sum(each["count"] for each in repeats) >= 5_000
+    assert [
+        (each["changed"], each["severity"]) for each in repeats if each["changed"] or each["severity"] == "warning"
+    ] == []
+
+
+@pytest.mark.usefixtures("results")
 def test_every_prediction_of_the_examples_is_stored_once(service: LiveService) -> None:
     model = httpx.get(f"{service.url}/api/v1/models/fraud_detection_v2").json()
     # One, a file of 5,000, two lines, and the example script's 1,000.

@@ -46,7 +46,6 @@ from modelwatch.storage.outcomes import (
     NewestLabel,
     WaitingLabels,
     delays_by_window,
-    duplicates_in,
     first_labelled_window,
     give_up_labels,
     label_values,
@@ -93,6 +92,7 @@ from modelwatch.storage.references import (
     set_provisional_references,
     set_references,
 )
+from modelwatch.storage.repeats import Repeats, duplicates_in
 from modelwatch.storage.retention import (
     Expired,
     expire_days,
@@ -155,6 +155,7 @@ __all__ = [
     "Newest",
     "NewestLabel",
     "Protection",
+    "Repeats",
     "Rotated",
     "Slot",
     "SlotKey",

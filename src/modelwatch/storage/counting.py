@@ -13,6 +13,7 @@ from modelwatch.stats import OutcomeLayout
 from modelwatch.storage.contributions import Contributions
 from modelwatch.storage.layouts import Counts, Layout, ModelLayouts
 from modelwatch.storage.protection import Protection
+from modelwatch.storage.repeats import Repeats
 from modelwatch.storage.rows import Segments
 from modelwatch.storage.slots import OutcomeSlot, S, Slot, SlotKey, window_start
 
@@ -132,11 +133,12 @@ def grown(before: Mapping[SlotKey, S], added: Mapping[SlotKey, S]) -> dict[SlotK
 
 
 def slots_of(
-    increments: Iterable[Increment], repeats: Mapping[SlotKey, int], layouts: Mapping[str, ModelLayouts], now: int
+    increments: Iterable[Increment], repeats: Mapping[SlotKey, Repeats], layouts: Mapping[str, ModelLayouts], now: int
 ) -> dict[SlotKey, Slot]:
     """The slots of what was counted. repeats: how many known predictions came again, by the window they count in."""
     slots = {each.key: Slot(each.predictions, each.counts, each.latest_ts, now) for each in increments}
-    for key, number in repeats.items():
-        nothing = Slot(0, np.zeros(layouts[key.model].of(key.version).size, dtype=np.int64), duplicates=number)
+    for key, again in repeats.items():
+        counts = np.zeros(layouts[key.model].of(key.version).size, dtype=np.int64)
+        nothing = Slot(0, counts, duplicates=again.total, changed_duplicates=again.changed)
         slots[key] = slots[key] + nothing if key in slots else nothing
     return slots

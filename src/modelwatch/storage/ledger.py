@@ -7,8 +7,7 @@ and the same batch is given to a fresh one: rows that are there already are not 
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +22,8 @@ from modelwatch.storage.counting import Increment, counted, grown, outcomes_coun
 from modelwatch.storage.engine import Store
 from modelwatch.storage.labels import LabelStatements, LabelStatus, apply_labels, labels_within
 from modelwatch.storage.layouts import NO_LAYOUTS, ModelLayouts, read_layouts
-from modelwatch.storage.many_rows import ManyRows, NewRows, RowsById
+from modelwatch.storage.many_rows import ManyRows, NewRows
+from modelwatch.storage.repeats import repeats_by_window, stored_of_repeats
 from modelwatch.storage.rows import NO_FEATURES, Segments, day_of, to_row
 from modelwatch.storage.sampling import in_sample
 from modelwatch.storage.slots import (
@@ -33,7 +33,6 @@ from modelwatch.storage.slots import (
     SlotCache,
     SlotKey,
     save,
-    window_start,
 )
 
 MAX_UNKNOWN_OUTCOMES = 5
@@ -105,12 +104,7 @@ class _Statements:
             model.c.name.in_(bindparam("names", expanding=True)), exists().where(tables.label.c.model == model.c.name)
         )
         self.insert_predictions = NewRows(store, prediction, ("day", "model", "prediction_id"))
-        self.repeated = RowsById(
-            store,
-            prediction,
-            [prediction.c[name] for name in ("prediction_id", "version", "environment", "ts")],
-            prediction.c.day == bindparam("day"),
-        )
+        self.repeated = stored_of_repeats(store)
         self.labels = LabelStatements(store)
         self.register_streams = store.insert(tables.stream).on_conflict_do_nothing()
         self.save_slots = ManyRows(store, store.upsert(tables.profile))
@@ -220,9 +214,10 @@ class Ledger:
             now = self._clock()
             increments = counted(fresh, layouts, self._store.protection)
             self._register_streams(connection, increments)
-            added = slots_of(
-                increments, _windows_of(connection, self._statements.repeated, repeated, layouts), layouts, now
+            repeats = repeats_by_window(
+                connection, self._statements.repeated, repeated, layouts, self._store.protection
             )
+            added = slots_of(increments, repeats, layouts, now)
             added |= segments_counted(fresh, of_fresh, layouts, self._store.protection, now)
             after = grown(self._slots.get(connection, self._writer, added), added)
             save(connection, self._statements.save_slots, self._writer, after)
@@ -358,21 +353,6 @@ class Ledger:
 
 def _identity(event: Prediction) -> tuple[int, str, str]:
     return (day_of(event.timestamp), event.model_name, event.prediction_id)
-
-
-def _windows_of(
-    connection: Connection, stored: RowsById, repeated: Sequence[Prediction], layouts: Mapping[str, ModelLayouts]
-) -> Counter[SlotKey]:
-    """How many of these repeats belong to which window: that of the prediction as it is stored."""
-    groups: dict[tuple[int, str], Counter[str]] = {}
-    for event in repeated:
-        groups.setdefault((day_of(event.timestamp), event.model_name), Counter())[event.prediction_id] += 1
-    windows: Counter[SlotKey] = Counter()
-    for (day, model), times in groups.items():
-        for identity, version, environment, ts in stored.read(connection, model, sorted(times), day=day):
-            key = SlotKey(model, layouts[model].generation, version, environment, window_start(ts))
-            windows[key] += times[identity]
-    return windows
 
 
 def _stream(key: SlotKey) -> tuple[str, str, str]:

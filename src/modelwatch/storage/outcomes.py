@@ -189,23 +189,6 @@ def give_up_labels(store: Store, arrived_before: int, limit: int) -> int:
     return removed
 
 
-def duplicates_in(connection: Connection, stream: StreamKey, start: int, end: int) -> int:
-    """How many predictions of the stream's windows in [start, end) came again, each time counted."""
-    table = tables.profile
-    return int(
-        connection.execute(
-            select(func.coalesce(func.sum(table.c.duplicates), 0)).where(
-                table.c.model == stream.model,
-                table.c.environment == stream.environment,
-                table.c.version == stream.version,
-                table.c.segment == "",
-                table.c.window_start >= start,
-                table.c.window_start + table.c.window_len <= end,
-            )
-        ).scalar_one()
-    )
-
-
 def delays_by_window(
     connection: Connection,
     model: str,

@@ -247,6 +247,7 @@ def _carried(plan: _Day, parts: Mapping[_Window, Slot]) -> dict[SlotKey, Slot]:
             latest_ts=max(slot.latest_ts, row.latest_ts),
             arrived_at=max(slot.arrived_at, row.arrived_at),
             duplicates=slot.duplicates + row.duplicates,
+            changed_duplicates=slot.changed_duplicates + row.changed_duplicates,
         )
     for window, counted in parts.items():
         version = window[0]

@@ -40,7 +40,8 @@ class Slot:
     """A window's counts: `predictions` rows, and one vector over all subjects of the layout.
 
     latest_ts, arrived_at: the newest of these rows by event time and by arrival, in microseconds. duplicates: rows that
-    came again. What the common writer takes back of what others counted is negative; the sum over writers never is.
+    came again; changed_duplicates: those that said something else than the first time. What the common writer takes
+    back of what others counted is negative; the sum over writers never is.
     pace: of a window that was rolled up, see pace.py.
     """
 
@@ -49,6 +50,7 @@ class Slot:
     latest_ts: int = 0
     arrived_at: int = 0
     duplicates: int = 0
+    changed_duplicates: int = 0
     pace: bytes | None = None
 
     def __add__(self, other: Slot) -> Slot:
@@ -58,13 +60,22 @@ class Slot:
             max(self.latest_ts, other.latest_ts),
             max(self.arrived_at, other.arrived_at),
             self.duplicates + other.duplicates,
+            self.changed_duplicates + other.changed_duplicates,
             merged_pace(self.pace, other.pace),
         )
 
     @classmethod
     def of_row(cls, row: Any) -> Slot:
         """The slot that a row of the table holds."""
-        return cls(row.predictions, decode_counts(row.counts), row.latest_ts, row.arrived_at, row.duplicates, row.pace)
+        return cls(
+            row.predictions,
+            decode_counts(row.counts),
+            row.latest_ts,
+            row.arrived_at,
+            row.duplicates,
+            row.changed_duplicates,
+            row.pace,
+        )
 
     def columns(self) -> dict[str, Any]:
         """What the row of this slot holds beside its key."""
@@ -74,6 +85,7 @@ class Slot:
             "latest_ts": self.latest_ts,
             "arrived_at": self.arrived_at,
             "duplicates": self.duplicates,
+            "changed_duplicates": self.changed_duplicates,
             "pace": self.pace,
         }
 

@@ -189,17 +189,21 @@ def test_a_value_that_stands_for_nothing(store: Store) -> None:
 
 
 @pytest.mark.both_engines
-def test_repeats_are_told_from_the_share_that_matters(store: Store) -> None:
+def test_changed_repeats_are_told_from_the_share_that_matters_and_exact_ones_never(store: Store) -> None:
     clock = Clock(NOON + HOUR)
     set_references(store)
     rows = [row(index) for index in range(200)]
     send(store, clock, rows)
-    send(store, clock, rows[:15])
+    send(store, clock, rows)
     found = check_quality(store, RULES, QUALITY_RULES, STREAM, clock()).duplicates
-    assert (found.severity, found.count, found.n) == ("stable", 15, 215)
-    send(store, clock, rows[:20])
+    assert (found.severity, found.count, found.share, found.changed) == ("stable", 200, 0.5, 0)
+    changed = [{**each, "number": -1.0} for each in rows]
+    send(store, clock, changed[:40])
     found = check_quality(store, RULES, QUALITY_RULES, STREAM, clock()).duplicates
-    assert (found.severity, found.count, found.share) == ("warning", 35, pytest.approx(35 / 235))
+    assert (found.severity, found.count, found.changed, found.n) == ("stable", 240, 40, 440)
+    send(store, clock, changed[:20])
+    found = check_quality(store, RULES, QUALITY_RULES, STREAM, clock()).duplicates
+    assert (found.severity, found.changed, found.changed_share) == ("warning", 60, pytest.approx(60 / 460))
     off = QualityRules(1.0, 3_600, duplicates=0.0)
     assert check_quality(store, RULES, off, STREAM, clock()).duplicates.severity == "stable"
 

@@ -40,7 +40,10 @@ Counts = dict[Rule, tuple[int, int]]
 
 
 class WindowQuality(msgspec.Struct, frozen=True):
-    """One window: by feature, what breaks which rule, of how many values."""
+    """One window: by feature, what breaks which rule, of how many values.
+
+    duplicates: predictions that came again; changed_duplicates: those that said something else than the first time.
+    """
 
     lookback: str | None
     start: int
@@ -48,6 +51,7 @@ class WindowQuality(msgspec.Struct, frozen=True):
     predictions: int
     duplicates: int
     features: dict[str, Counts]
+    changed_duplicates: int = 0
 
 
 class Volumes(msgspec.Struct, frozen=True):
@@ -146,14 +150,16 @@ def _windows(
             subject.name: unsound_counts(current_profile(sums, layouts, subject, reference))
             for subject, reference in sorted(features.items(), key=lambda item: item[0])
         }
+        repeats = duplicates_in(connection, stream, window.start, window.end)
         found.append(
             WindowQuality(
                 window.lookback,
                 window.start,
                 window.end,
                 sum(slot.predictions for slot in sums.values()),
-                duplicates_in(connection, stream, window.start, window.end),
+                repeats.total,
                 counts,
+                repeats.changed,
             )
         )
     return found, list(features.values())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from modelwatch.findings import Kind
@@ -11,6 +11,7 @@ from modelwatch.monitoring.quality.evidence import QualityEvidence
 from modelwatch.monitoring.quality.finding import finding_of
 from modelwatch.monitoring.quality.judging import (
     RateJudgement,
+    RepeatsJudgement,
     VolumeJudgement,
     judge_duplicates,
     judge_rates,
@@ -47,7 +48,7 @@ class QualityExamination:
     rates: dict[str, list[RateJudgement]]
     schema: list[tuple[SchemaChange, Severity]]
     volume: list[VolumeJudgement]
-    duplicates: tuple[Severity, int, int]
+    duplicates: RepeatsJudgement
 
     def sentinels(self, feature: str) -> list[Sentinel]:
         """The values of a feature that stand out beyond chance."""
@@ -78,7 +79,7 @@ def quality_report(examination: QualityExamination) -> QualityReport:
     window = longest(evidence.windows)
     soundness = soundness_of([] if window is None else window.features.values())
     features = [_feature(examination, name) for name in sorted(examination.rates)]
-    severity, repeats, sent = examination.duplicates
+    repeats = examination.duplicates
     schema = [
         SchemaReport(
             change.feature,
@@ -97,7 +98,7 @@ def quality_report(examination: QualityExamination) -> QualityReport:
         model_name=model,
         model_version=version,
         environment=environment,
-        severity=_worst(features, [*(each.severity for each in schema), *(each.severity for each in volume), severity]),
+        severity=_worst([each.severity for each in features], [*schema, *volume, repeats]),
         watermark=None if evidence.watermark is None else iso(evidence.watermark),
         predictions=0 if window is None else window.predictions,
         score=soundness.score,
@@ -109,19 +110,17 @@ def quality_report(examination: QualityExamination) -> QualityReport:
         features=features,
         schema=schema,
         volume=volume,
-        duplicates=DuplicatesReport(
-            severity, repeats, sent, repeats / sent if sent else None, evidence.rules.duplicates
-        ),
+        duplicates=_duplicates(repeats, evidence.rules.duplicates),
         alpha=examination.alpha,
         reason=None if evidence.reference else "No reference is set, so no share can be compared.",
         not_judged=_not_judged(examination, features, schema, volume),
     )
 
 
-def _worst(features: Sequence[FeatureQuality], others: Sequence[Severity]) -> Severity:
+def _worst(features: Sequence[Severity], others: Iterable[SchemaReport | VolumeReport | RepeatsJudgement]) -> Severity:
     """The worst of what is known. Only features can make it stable: what else was found sound says nothing of them."""
-    severities = [each.severity for each in features] or ["no_reference"]
-    return min((*severities, *(each for each in others if each in FIRING)), key=PRECEDENCE.index)
+    found = [each.severity for each in others if each.severity in FIRING]
+    return min((*(features or ["no_reference"]), *found), key=PRECEDENCE.index)
 
 
 def _not_judged(
@@ -167,11 +166,11 @@ def quality_observations(examination: QualityExamination) -> list[Observation]:
             found.append(Observation("data_quality", subject, ids.get(change.feature, ""), "undecided"))
     found += _gone(examination, {each.name for each in found})
     found += [_observed_volume(examination, each) for each in examination.volume]
-    severity, repeats, sent = examination.duplicates
-    if severity == "warning":
-        finding = finding_of(*known, "duplicates", "warning", (repeats, sent))
+    repeats = examination.duplicates
+    if repeats.severity == "warning":
+        finding = finding_of(*known, "duplicates", "warning", repeats)
         found.append(Observation("data_quality", "duplicates", "", "drifted", False, finding))
-    elif severity == "stable":
+    elif repeats.severity == "stable":
         found.append(Observation("data_quality", "duplicates", "", "calm"))
     return found
 
@@ -219,6 +218,11 @@ def _feature(examination: QualityExamination, name: str) -> FeatureQuality:
         ],
         [SentinelReport(each.value, each.side, each.count, each.share, each.p_value) for each in sentinels],
     )
+
+
+def _duplicates(judged: RepeatsJudgement, threshold: float) -> DuplicatesReport:
+    share, changed = (count / judged.sent if judged.sent else None for count in (judged.repeats, judged.changed))
+    return DuplicatesReport(judged.severity, judged.repeats, judged.sent, share, threshold, judged.changed, changed)
 
 
 def _volume(judged: VolumeJudgement) -> VolumeReport:

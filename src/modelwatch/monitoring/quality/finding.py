@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from modelwatch.findings import Finding, FindingSeverity, Kind
 from modelwatch.monitoring.quality.evidence import QualityEvidence
-from modelwatch.monitoring.quality.judging import RateJudgement, VolumeJudgement, longest
+from modelwatch.monitoring.quality.judging import RateJudgement, RepeatsJudgement, VolumeJudgement, longest
 from modelwatch.stats.quality import SENTINEL_SHARE, SchemaChange, Sentinel
 
 WORDS = {
@@ -16,7 +16,7 @@ WORDS = {
 }
 
 # What was found: a rate, a volume, a change of the schema, a value, or repeats among what was sent.
-Cause = RateJudgement | VolumeJudgement | SchemaChange | Sentinel | tuple[int, int]
+Cause = RateJudgement | VolumeJudgement | SchemaChange | Sentinel | RepeatsJudgement
 
 
 class _Measured:
@@ -50,9 +50,9 @@ def finding_of(
     elif isinstance(cause, Sentinel):
         measured = _sentinel(subject.partition(":")[0], cause, evidence.sample.rows)
     else:
-        repeats, sent = cause
-        detail = f"{repeats:,} of {sent:,} predictions that were sent had been sent before"
-        measured = _Measured("share of repeats", repeats / sent, evidence.rules.duplicates, None, sent, detail)
+        changed, sent = cause.changed, cause.sent
+        detail = f"{changed:,} of {sent:,} predictions that were sent had been sent before with another content"
+        measured = _Measured("share of changed repeats", changed / sent, evidence.rules.duplicates, None, sent, detail)
     return Finding(
         kind=kind,
         subject=subject,

@@ -44,6 +44,16 @@ class VolumeJudgement:
     severity: Severity
 
 
+@dataclass(frozen=True, slots=True)
+class RepeatsJudgement:
+    """What was sent again: all of it, what of it had another content than the first time, and all that was sent."""
+
+    severity: Severity
+    repeats: int
+    changed: int
+    sent: int
+
+
 def subjects_of(evidence: QualityEvidence) -> int:
     """How many rates and volumes share the budget."""
     rates = sum(len(counts) for name, counts in evidence.reference.items() if evidence.rules.watches(name))
@@ -145,17 +155,18 @@ def _volume(volumes: Volumes | None, hours: int) -> VolumeCheck:
     )
 
 
-def judge_duplicates(evidence: QualityEvidence) -> tuple[Severity, int, int]:
-    """Whether too much is sent again: how many repeats, of how many predictions that were sent."""
+def judge_duplicates(evidence: QualityEvidence) -> RepeatsJudgement:
+    """Whether too much is sent again with another content. Exact repeats are how retries work, and no fault."""
     window, rules = longest(evidence.windows), evidence.rules
     if window is None or not window.predictions:
-        return "no_data", 0, 0
-    sent = window.predictions + window.duplicates
+        return RepeatsJudgement("no_data", 0, 0, 0)
+    sent, changed = window.predictions + window.duplicates, window.changed_duplicates
+    severity: Severity = "stable"
     if sent < rules.min_samples:
-        return "insufficient_data", window.duplicates, sent
-    if not rules.duplicates or window.duplicates < rules.duplicates * sent:
-        return "stable", window.duplicates, sent
-    return "warning", window.duplicates, sent
+        severity = "insufficient_data"
+    elif rules.duplicates and changed >= rules.duplicates * sent:
+        severity = "warning"
+    return RepeatsJudgement(severity, window.duplicates, changed, sent)
 
 
 def longest(windows: Sequence[WindowQuality]) -> WindowQuality | None:

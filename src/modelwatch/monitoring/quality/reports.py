@@ -80,13 +80,16 @@ class VolumeReport(msgspec.Struct, frozen=True):
 
 
 class DuplicatesReport(msgspec.Struct, frozen=True):
-    """Predictions that were sent again, of all that were sent."""
+    """Predictions that were sent again, of all that were sent. changed: those with another content than the first time,
+    which alone are judged: severity and threshold are about changed_share."""
 
     severity: Severity
     count: int
     n: int
     share: float | None
     threshold: float
+    changed: int = 0
+    changed_share: float | None = None
 
 
 class QualityReport(msgspec.Struct, frozen=True):

@@ -17,8 +17,9 @@ class QualityRules:
     """When data count as unsound. Times in seconds.
 
     min_rise, factor: a share of unsound values matters when it has risen by so much, or to so many times the
-    reference's. duplicates: the share of repeats that matters; 0: none does. freshness: whether silence is told of, or
-    the longest that is none. alarms_needed and the others: as for drift.
+    reference's. min_samples: from so many values on a rate may be called stable. duplicates: the share of changed
+    repeats that matters; 0: none does. freshness: whether silence is told of, or the longest that is none.
+    alarms_needed and the others: as for drift.
     """
 
     budget: float
