@@ -35,6 +35,7 @@ def test_an_empty_store_gives_health_and_no_gauges_of_models(store: Store, clock
     assert dict(found.samples) == {
         "ml_monitoring_service_health": [({"service_name": "modelwatch"}, 1)],
         "ml_silences_active": [({}, 0)],
+        "modelwatch_failing_evaluations": [({}, 0)],
     }
 
 

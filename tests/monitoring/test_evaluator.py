@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections.abc import Sequence
 
 import msgspec
 import pytest
@@ -21,7 +22,21 @@ from modelwatch.monitoring import (
     check_drift,
     set_reference_frame,
 )
-from modelwatch.storage import Store, StoredVerdict, StreamKey, acquire, latest_verdicts, verdicts_of
+from modelwatch.monitoring.conclusions import Conclusion
+from modelwatch.monitoring.conditions import Condition
+from modelwatch.monitoring.schedule import Point
+from modelwatch.storage import (
+    EvaluationFailure,
+    EvaluationProgress,
+    Store,
+    StoredVerdict,
+    StreamKey,
+    acquire,
+    evaluation_failures,
+    evaluation_progress,
+    latest_verdicts,
+    verdicts_of,
+)
 from tests.support.background import Seen, Taken, background, new_id, run_out
 from tests.support.events import NOON, Clock, event, open_ledger
 from tests.support.streams import HOUR, MINUTE, SECOND, finish, normal, send, send_hours, set_reference
@@ -210,9 +225,71 @@ def test_an_evaluation_that_fails_leaves_nothing_and_is_tried_again(store: Store
     loop = background(store, RULES, clock, seen, sink=Failing())
     run_out(loop)
     assert (history(store), seen.failures) == ([], 1)
+    [failure] = failures(store)
+    assert (failure.check, failure.error.startswith("ZeroDivisionError")) == ("drift", True)
     clock.advance(61)
     run_out(loop)
     assert ends(store) == [5, 65, 125, 185, 245]
+    assert failures(store) == []
+
+
+class Broken:
+    """A check that can't be made for some time, as with data that nobody had thought of."""
+
+    kinds = ()
+
+    def __init__(self, name: str) -> None:
+        self.name, self.works = name, False
+
+    def conclude(self, stream: StreamKey, point: Point, conditions: Sequence[Condition], now: int) -> Conclusion | None:
+        if not self.works:
+            raise ValueError("secret-value can't be reshaped")
+        return None
+
+
+def evaluator(store: Store, seen: Seen, beside: Broken) -> Evaluator:
+    return Evaluator(
+        store, RULES, Taken(), seen, timer=lambda: 0.0, new_id=new_id, round_seconds=5.0, beside_drift=(beside,)
+    )
+
+
+def failures(store: Store) -> list[EvaluationFailure]:
+    with store.read() as connection:
+        return evaluation_failures(connection)
+
+
+def test_a_check_that_fails_is_kept_until_it_succeeds_and_stops_no_other(store: Store, clock: Clock) -> None:
+    set_reference(store, normal(5_000))
+    clock.now = NOON + 100 * HOUR
+    send_hours(store, clock, 2)
+    finish(clock)
+    seen, broken = Seen(), Broken("quality")
+    work = evaluator(store, seen, broken)
+    fence = acquire(store, "chores", "me", now=clock(), ttl=3_600 * SECOND)
+    assert fence is not None
+    lease = Lease("chores", "me", fence)
+    work(lease, clock())
+    [failure] = failures(store)
+    assert (failure.stream, failure.check) == (StreamKey("m", "1", "production"), "quality")
+    assert (failure.since, failure.tried_at, failure.attempts) == (clock(), clock(), 1)
+    assert failure.error == "ValueError at modelwatch/monitoring/evaluator.py:" + failure.error.rpartition(":")[2]
+    assert ends(store) == [5, 65]
+    first = clock()
+    clock.advance(3_600)
+    send(store, clock, normal(200, seed=8), at=NOON + 2 * HOUR)
+    finish(clock)
+    work(lease, clock())
+    [again] = failures(store)
+    assert (again.since, again.tried_at, again.attempts) == (first, clock(), 2)
+    assert ends(store) == [5, 65, 125]
+    broken.works = True
+    send(store, clock, normal(200, seed=9), at=NOON + 3 * HOUR)
+    finish(clock)
+    work(lease, clock())
+    assert failures(store) == []
+    with store.read() as connection:
+        progress = evaluation_progress(connection)
+    assert progress == EvaluationProgress(clock(), 0, None)
 
 
 class Usurped:

@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from modelwatch.errors import StoreUnavailable
 from modelwatch.exposition.alerts import ALERTS_A_MODEL, alert_families, read_alert_facts
+from modelwatch.exposition.evaluations import evaluation_families
 from modelwatch.exposition.findings import finding_families
 from modelwatch.exposition.performance import performance_families
 from modelwatch.exposition.quality import quality_families
@@ -22,6 +23,8 @@ from modelwatch.storage import (
     QUALITY,
     Store,
     all_monitors,
+    evaluation_failures,
+    evaluation_progress,
     latest_verdicts,
     oldest_reference_in_force,
 )
@@ -89,6 +92,7 @@ class StateCollector(Collector):
                 quality = latest_verdicts(connection, check=QUALITY)
                 references = oldest_reference_in_force(connection)
                 facts = read_alert_facts(connection, now)
+                failures, progress = evaluation_failures(connection), evaluation_progress(connection)
                 intervals = {each.model: each.config.schedule.every for each in all_monitors(connection)}
         except StoreUnavailable as error:
             log.warning("The state gauges are left out of a scrape: %s", error.detail)
@@ -119,6 +123,7 @@ class StateCollector(Collector):
             *quality_families(quality, STREAMS_A_MODEL),
             *alerts.families,
             *findings.families,
+            *evaluation_families(failures, progress, now),
         ]
 
     def _features_of_a_model(self, by_model: Mapping[str, Sequence[StreamScores]]) -> int:

@@ -7,9 +7,11 @@ ours. What is due is read from the store each time, so a holder that was killed 
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import Protocol
 
 import msgspec
@@ -33,12 +35,16 @@ from modelwatch.monitoring.schedule import (
 )
 from modelwatch.storage import (
     DRIFT,
+    EvaluationFailure,
+    EvaluationProgress,
     Newest,
     NewestLabel,
     Store,
     StoredVerdict,
     StreamKey,
     all_streams,
+    clear_failure,
+    evaluation_failures,
     first_labelled_window,
     generations,
     hold,
@@ -46,6 +52,8 @@ from modelwatch.storage import (
     newest_label,
     newest_verdict,
     newest_window,
+    save_failure,
+    save_progress,
     save_verdict,
     windows_since,
 )
@@ -53,6 +61,9 @@ from modelwatch.storage import (
 POINTS_A_TRANSACTION = 20
 # A stream that can't be evaluated is tried again after so long; the others go on.
 RETRY_SECONDS = 60
+# How far the evaluations are is kept at least so often.
+PROGRESS_SECONDS = 5
+PACKAGE = Path(__file__).parents[1]
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +112,19 @@ class _Concluded:
     assessment: Assessment
 
 
+@dataclass(slots=True)
+class _Work:
+    """What became of what was due: verdicts in their order, the checks that succeeded, and those that failed.
+
+    more: whether there may be more to do.
+    """
+
+    concluded: list[_Concluded] = field(default_factory=list)
+    succeeded: set[str] = field(default_factory=set)
+    failed: dict[str, EvaluationFailure] = field(default_factory=dict)
+    more: bool = False
+
+
 class Evaluator:
     """Evaluates what is due.
 
@@ -132,67 +156,141 @@ class Evaluator:
         self._round_seconds = round_seconds
         self._settled: dict[StreamKey, tuple[Newest, int, int, int]] = {}
         self._labels_settled: dict[StreamKey, tuple[NewestLabel, int, int, int]] = {}
-        self._failed: dict[StreamKey, int] = {}
+        self._failures: dict[tuple[StreamKey, str], EvaluationFailure] = {}
+        self._kept: EvaluationProgress | None = None
 
     def __call__(self, lease: Lease, now: int) -> bool:
         """One round over all streams. True when some have more to evaluate."""
         began = self._timer()
         with self._store.read() as connection:
             streams, current = all_streams(connection), generations(connection)
-        more = False
-        for stream in streams:
-            if self._failed.get(stream, 0) > now:
-                continue
+            self._failures = {(each.stream, each.check): each for each in evaluation_failures(connection)}
+        waiting = 0
+        for index, stream in enumerate(streams):
             if self._timer() - began > self._round_seconds:
-                return True
-            try:
-                more |= self._catch_up(stream, streams, current.get(stream.model, 0), lease, now)
-                self._failed.pop(stream, None)
-            except (StoreUnavailable, LeaseLost):
-                raise
-            except Exception:
-                # A bug that one stream brings out must not end the watch over the others.
-                log.exception("%s could not be evaluated; the next try is in %d s", stream, RETRY_SECONDS)
-                self._observer.chores_failed()
-                self._failed[stream] = now + RETRY_SECONDS * MICROSECONDS
-        return more
+                waiting += len(streams) - index
+                break
+            waiting += self._catch_up(stream, streams, current.get(stream.model, 0), lease, now)
+        self._keep_progress(waiting, lease, now)
+        return waiting > 0
+
+    def _keep_progress(self, waiting: int, lease: Lease, now: int) -> None:
+        """Lets everybody know how far the evaluations are: at once when that changes, else from time to time."""
+        kept = self._kept
+        since = None if not waiting else now if kept is None or kept.since is None else kept.since
+        if (
+            kept is not None
+            and (kept.waiting, kept.since) == (waiting, since)
+            and now - kept.looked_at < PROGRESS_SECONDS * MICROSECONDS
+        ):
+            return
+        progress = EvaluationProgress(now, waiting, since)
+        with self._store.write() as connection:
+            hold(connection, lease.name, lease.holder, lease.fence)
+            save_progress(connection, self._store, progress)
+        self._kept = progress
 
     def _catch_up(
         self, stream: StreamKey, streams: Sequence[StreamKey], generation: int, lease: Lease, now: int
     ) -> bool:
-        due = self._due(stream, streams, generation, now)
-        more = due is not None and self._evaluate(due, self._checks, lease, now)
-        if self._label_check is not None:
-            late = self._due_for_labels(self._label_check, stream, streams, generation, now)
-            more |= late is not None and self._evaluate(late, (self._label_check,), lease, now)
+        def by_data() -> _Due | None:
+            return self._due(stream, streams, generation, now)
+
+        more = self._attempt(stream, self._checks, by_data, lease, now)
+        check = self._label_check
+        if check is not None:
+
+            def by_labels() -> _Due | None:
+                return self._due_for_labels(check, stream, streams, generation, now)
+
+            more |= self._attempt(stream, (check,), by_labels, lease, now)
         return more
 
-    def _evaluate(self, due: _Due, checks: Sequence[Check], lease: Lease, now: int) -> bool:
-        """Concludes what is due and stores it. True when there may be more.
+    def _attempt(
+        self, stream: StreamKey, checks: Sequence[Check], find: Callable[[], _Due | None], lease: Lease, now: int
+    ) -> bool:
+        """Concludes and stores what is due, unless that has failed lately. True when there may be more.
+
+        A bug that one stream brings out must not end the watch over the others: it is kept where everybody can see it,
+        until the check succeeds.
+        """
+        first = checks[0].name
+        known = self._failures.get((stream, first))
+        if known is not None and known.tried_at + RETRY_SECONDS * MICROSECONDS > now:
+            return False
+        work = _Work()
+        try:
+            due = find()
+            if due is not None:
+                self._conclude(due, checks, work, lease, now)
+            work.succeeded.add(first)
+        except (StoreUnavailable, LeaseLost):
+            raise
+        except Exception as error:  # noqa: BLE001 - it is logged and kept
+            work.failed[first] = self._failure(stream, first, error, now)
+        try:
+            self._save(stream, work, lease)
+        except (StoreUnavailable, LeaseLost):
+            raise
+        except Exception as error:  # noqa: BLE001 - the same
+            work = _Work(failed={first: self._failure(stream, first, error, now)})
+            self._save(stream, work, lease)
+        return work.more and first not in work.failed
+
+    def _failure(self, stream: StreamKey, check: str, error: Exception, now: int) -> EvaluationFailure:
+        text = "The %s check of %s could not be made; the next try is in %d s"
+        log.error(text, check, stream, RETRY_SECONDS, exc_info=error)
+        self._observer.chores_failed()
+        known = self._failures.get((stream, check))
+        since, attempts = (now, 1) if known is None else (known.since, known.attempts + 1)
+        return EvaluationFailure(stream, check, since, now, attempts, place_of(error))
+
+    def _conclude(self, due: _Due, checks: Sequence[Check], work: _Work, lease: Lease, now: int) -> None:
+        """Concludes what is due, point by point.
 
         What takes long is stored in parts: a lease that passes on before anything is stored would end all progress.
         """
-        concluded: list[_Concluded] = []
         conditions = dict(due.conditions)
-        cut = False
         started = self._timer()
+        work.more = due.more
         for point in due.points:
             began = self._timer()
-            cut = bool(concluded) and began - started > self._round_seconds
-            if cut:
+            if work.concluded and began - started > self._round_seconds:
+                work.more = True
                 break
             for check in checks:
-                conclusion = check.conclude(due.stream, point, conditions[check.name], now)
+                if check.name in work.failed:
+                    continue
+                try:
+                    conclusion = check.conclude(due.stream, point, conditions[check.name], now)
+                except (StoreUnavailable, LeaseLost):
+                    raise
+                except Exception as error:
+                    # Without the first there is no evaluation; any other is left out of it.
+                    if check is checks[0]:
+                        raise
+                    work.failed[check.name] = self._failure(due.stream, check.name, error, now)
+                    continue
+                work.succeeded.add(check.name)
                 if conclusion is not None:
                     conditions[check.name] = conclusion.conditions
-                    concluded.append(self._concluded(due, point, check, conclusion, lease, now))
+                    work.concluded.append(self._concluded(due, point, check, conclusion, lease, now))
             self._observer.evaluated(due.stream.model, self._timer() - began)
+
+    def _save(self, stream: StreamKey, work: _Work, lease: Lease) -> None:
+        """Stores what was concluded, what failed, and what fails no more, in one transaction."""
+        mended = [name for name in work.succeeded - work.failed.keys() if (stream, name) in self._failures]
+        if not (work.concluded or work.failed or mended):
+            return
         with self._store.write() as connection:
             hold(connection, lease.name, lease.holder, lease.fence)
-            for each in concluded:
+            for each in work.concluded:
                 save_verdict(connection, each.verdict, each.evidence)
                 self._sink.take(connection, each.assessment)
-        return due.more or cut
+            for name in mended:
+                clear_failure(connection, stream, name)
+            for failure in work.failed.values():
+                save_failure(connection, self._store, failure)
 
     def _due_for_labels(
         self, check: Check, stream: StreamKey, streams: Sequence[StreamKey], generation: int, now: int
@@ -298,6 +396,21 @@ class Evaluator:
             check=check.name,
         )
         return _Concluded(verdict, conclusion.evidence, assessment)
+
+
+def place_of(error: Exception) -> str:
+    """The kind of an error and where it came up, without its text: that may quote data.
+
+    >>> try:
+    ...     int("secret")
+    ... except ValueError as caught:
+    ...     place_of(caught)
+    'ValueError'
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if Path(frame.filename).is_relative_to(PACKAGE)]
+    where = f" at {Path(own[-1].filename).relative_to(PACKAGE.parent)}:{own[-1].lineno}" if own else ""
+    return f"{type(error).__name__}{where}"
 
 
 def _conditions(verdict: StoredVerdict | None) -> list[Condition]:

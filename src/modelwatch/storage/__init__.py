@@ -4,6 +4,15 @@ from modelwatch.storage.compaction import fold, seal_writers
 from modelwatch.storage.counting import Increment
 from modelwatch.storage.engine import Store
 from modelwatch.storage.erasure import Erased, erase
+from modelwatch.storage.evaluations import (
+    EvaluationFailure,
+    EvaluationProgress,
+    clear_failure,
+    evaluation_failures,
+    evaluation_progress,
+    save_failure,
+    save_progress,
+)
 from modelwatch.storage.grains import (
     DAYS_AFTER_SECONDS,
     HOURS_AFTER_SECONDS,
@@ -145,6 +154,8 @@ __all__ = [
     "Committed",
     "Counts",
     "Erased",
+    "EvaluationFailure",
+    "EvaluationProgress",
     "Expired",
     "Grain",
     "Increment",
@@ -177,12 +188,15 @@ __all__ = [
     "all_streams",
     "carry_over",
     "check_keys",
+    "clear_failure",
     "count_streams",
     "days_with_data",
     "delays_by_window",
     "delete_monitor",
     "duplicates_in",
     "erase",
+    "evaluation_failures",
+    "evaluation_progress",
     "evidence_of",
     "expire_days",
     "first_events",
@@ -233,6 +247,8 @@ __all__ = [
     "roll_up",
     "rolled_windows",
     "rotate",
+    "save_failure",
+    "save_progress",
     "save_verdict",
     "seal_writers",
     "segment_outcomes",

@@ -21,6 +21,14 @@ SECONDS_PER_DAY = 86_400
 Span = tuple[int, int]
 
 
+class StreamKey(NamedTuple):
+    """One version of a model in one environment."""
+
+    model: str
+    version: str
+    environment: str
+
+
 @dataclass(frozen=True, slots=True)
 class Stream:
     """One (model, version, environment) and what was received of it."""
@@ -31,6 +39,10 @@ class Stream:
     predictions: int
     first_window: int
     last_window_end: int
+
+    @property
+    def key(self) -> StreamKey:
+        return StreamKey(self.model, self.version, self.environment)
 
 
 def generation_of(connection: Connection, model: str) -> int | None:
@@ -116,14 +128,6 @@ def first_base_window(connection: Connection, stream: StreamKey, stored: int) ->
         )
     )
     return min(start if pace is None else decode_pace(pace)[0].window_start for start, pace in rows)
-
-
-class StreamKey(NamedTuple):
-    """One version of a model in one environment."""
-
-    model: str
-    version: str
-    environment: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -224,6 +224,30 @@ verdict = Table(
     Index("verdict_by_time", "model", "check_name", "window_end"),
 )
 
+# Checks of streams that end with an error, for as long as they do. since, tried_at: the first and the newest attempt.
+evaluation_failure = Table(
+    "evaluation_failure",
+    metadata,
+    Column("model", Text, primary_key=True),
+    Column("version", Text, primary_key=True),
+    Column("environment", Text, primary_key=True),
+    Column("check_name", Text, primary_key=True),
+    Column("since", BigInteger, nullable=False),
+    Column("tried_at", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("error", Text, nullable=False),
+)
+
+# One row: when streams were last looked at, how many are due to be evaluated, and since when the first of them waits.
+evaluation_progress = Table(
+    "evaluation_progress",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("looked_at", BigInteger, nullable=False),
+    Column("waiting", Integer, nullable=False),
+    Column("waiting_since", BigInteger),
+)
+
 # The monitor configuration of a model, as canonical JSON.
 monitor = Table(
     "monitor",

@@ -11,9 +11,12 @@ from modelwatch.alerting.alerts import rank
 from modelwatch.alerting.views import AlertLine
 from modelwatch.alerting.wording import KINDS
 from modelwatch.errors import FieldError, InvalidInput, excerpt
-from modelwatch.web.words import When, count, name, when
+from modelwatch.monitoring import iso
+from modelwatch.storage import EvaluationFailure
+from modelwatch.web.words import MICROSECONDS, When, count, name, when
 
 Tab = Literal["open", "firing", "acknowledged", "silenced", "resolved"]
+FAILURES_SHOWN = 5
 TABS: tuple[Tab, ...] = get_args(Tab)
 
 
@@ -46,14 +49,29 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Failing:
+    """A check that ends with an error: of what, which, since when, and what kind of error."""
+
+    model: str
+    version: str
+    environment: str
+    check: str
+    since: When
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class ListView:
-    """The list. older: the address of the next page, if there is one."""
+    """The list. older: the address of the next page, if there is one. failing: checks that can't be made, some of them;
+    more_failing: how many others."""
 
     tab: Tab
     tabs: tuple[TabLink, ...]
     rows: tuple[Row, ...]
     model: str
     older: str
+    failing: tuple[Failing, ...] = ()
+    more_failing: int = 0
 
 
 def chosen_tab(state: str) -> Tab:
@@ -80,6 +98,7 @@ def list_view(
     open_alerts: Sequence[AlertLine],
     resolved: Iterable[AlertLine],
     following: tuple[int, str] | None,
+    failures: Sequence[EvaluationFailure],
     now: int,
 ) -> ListView:
     """open_alerts: all of them, oldest first; resolved: those of one page. now: microseconds."""
@@ -98,6 +117,19 @@ def list_view(
         rows=tuple(_row(alert, now) for alert in shown),
         model="" if model is None else name(model),
         older="" if older is None else _address(tab, model, **older),
+        failing=tuple(_failing(each, now) for each in failures[:FAILURES_SHOWN]),
+        more_failing=max(0, len(failures) - FAILURES_SHOWN),
+    )
+
+
+def _failing(failure: EvaluationFailure, now: int) -> Failing:
+    return Failing(
+        name(failure.stream.model),
+        name(failure.stream.version),
+        name(failure.stream.environment),
+        failure.check,
+        when(iso(failure.since // MICROSECONDS), now),
+        failure.error,
     )
 
 

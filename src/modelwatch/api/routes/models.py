@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from fastapi import APIRouter, Request, Response
+from sqlalchemy import Connection
 
 from modelwatch.api.grants import grant_of
 from modelwatch.api.openapi import answers
@@ -19,7 +20,9 @@ from modelwatch.monitoring.unjudged import NotJudged
 from modelwatch.storage import (
     StoredVerdict,
     Stream,
+    StreamKey,
     Subject,
+    evaluation_failures,
     generation_of,
     generations,
     latest_verdicts,
@@ -30,9 +33,19 @@ from modelwatch.storage import (
 router = APIRouter(tags=["models"])
 
 
+class FailureReport(msgspec.Struct):
+    """A check that ends with an error, since when, after how many attempts; what kind of error, and where."""
+
+    check: str
+    since: str
+    tried_at: str
+    attempts: int
+    error: str
+
+
 class StreamReport(msgspec.Struct):
-    """One version in one environment: what was received, and the latest verdict. not_judged: how many subjects it says
-    nothing about; null without a verdict."""
+    """One version in one environment: what was received, the latest verdict, and which checks can't be made.
+    not_judged: how many subjects the verdict says nothing about; null without one."""
 
     model_version: str
     environment: str
@@ -43,6 +56,7 @@ class StreamReport(msgspec.Struct):
     drifted: list[str]
     evaluated_at: str | None
     not_judged: int | None
+    failures: list[FailureReport]
 
 
 class ModelReport(msgspec.Struct):
@@ -79,13 +93,17 @@ async def list_models(request: Request) -> Response:
     def work() -> ModelList:
         with state.store.read() as connection:
             names, present, verdicts = generations(connection), streams(connection), latest_verdicts(connection)
-            references = overview(connection)
+            references, failures = overview(connection), _failures(connection)
         by_model: dict[str, list[Stream]] = {name: [] for name in names}
         for stream in present:
             by_model[stream.model].append(stream)
-        latest = {(verdict.model, verdict.version, verdict.environment): verdict for verdict in verdicts}
+        latest = {verdict.stream: verdict for verdict in verdicts}
         return ModelList(
-            [_model(name, by_model[name], latest, references.get(name, [])) for name in names if grant.is_for(name)]
+            [
+                _model(name, by_model[name], latest, references.get(name, []), failures)
+                for name in names
+                if grant.is_for(name)
+            ]
         )
 
     return json_answer(await asyncio.to_thread(work))
@@ -105,10 +123,10 @@ async def get_model(request: Request, model_name: Name) -> Response:
         with state.store.read() as connection:
             if generation_of(connection, model_name) is None:
                 raise UnknownResource(unknown_model(model_name))
-            present, verdicts = streams(connection, model_name), latest_verdicts(connection)
-            references = overview(connection, model_name)
-        latest = {(verdict.model, verdict.version, verdict.environment): verdict for verdict in verdicts}
-        return _model(model_name, present, latest, references.get(model_name, []))
+            present, verdicts = streams(connection, model_name), latest_verdicts(connection, model_name)
+            references, failures = overview(connection, model_name), _failures(connection, model_name)
+        latest = {verdict.stream: verdict for verdict in verdicts}
+        return _model(model_name, present, latest, references.get(model_name, []), failures)
 
     return json_answer(await asyncio.to_thread(work))
 
@@ -116,8 +134,9 @@ async def get_model(request: Request, model_name: Name) -> Response:
 def _model(
     name: str,
     present: list[Stream],
-    latest: dict[tuple[str, str, str], StoredVerdict],
+    latest: Mapping[StreamKey, StoredVerdict],
     references: Sequence[tuple[Subject, str]],
+    failures: Mapping[StreamKey, list[FailureReport]],
 ) -> ModelReport:
     states = {state for _, state in references}
     return ModelReport(
@@ -125,11 +144,11 @@ def _model(
         predictions=sum(stream.predictions for stream in present),
         reference="active" if "active" in states else "provisional" if states else "none",
         features=sorted({subject.name for subject, _ in references if subject.kind == "feature"}),
-        streams=[_stream(stream, latest.get((stream.model, stream.version, stream.environment))) for stream in present],
+        streams=[_stream(stream, latest.get(stream.key), failures.get(stream.key, [])) for stream in present],
     )
 
 
-def _stream(stream: Stream, verdict: StoredVerdict | None) -> StreamReport:
+def _stream(stream: Stream, verdict: StoredVerdict | None, failures: list[FailureReport]) -> StreamReport:
     headline = None if verdict is None else msgspec.json.decode(verdict.result, type=_Stored).summary
     return StreamReport(
         model_version=stream.version,
@@ -141,4 +160,14 @@ def _stream(stream: Stream, verdict: StoredVerdict | None) -> StreamReport:
         drifted=[] if headline is None else headline.drifted,
         evaluated_at=None if verdict is None else iso(verdict.evaluated_at // 1_000_000),
         not_judged=None if headline is None else sum(each.count for each in headline.not_judged),
+        failures=failures,
     )
+
+
+def _failures(connection: Connection, model: str | None = None) -> dict[StreamKey, list[FailureReport]]:
+    found: dict[StreamKey, list[FailureReport]] = {}
+    for each in evaluation_failures(connection, model):
+        since, tried_at = iso(each.since // 1_000_000), iso(each.tried_at // 1_000_000)
+        report = FailureReport(each.check, since, tried_at, each.attempts, each.error)
+        found.setdefault(each.stream, []).append(report)
+    return found

@@ -3,26 +3,50 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Literal
 
 import msgspec
 from fastapi import APIRouter, Request, Response
 
 from modelwatch.api.openapi import METRICS_CONTENT, answers
 from modelwatch.api.routes.common import json_answer, state_of
+from modelwatch.api.state import ServiceState
 from modelwatch.errors import StoreUnavailable
+from modelwatch.monitoring import iso
+from modelwatch.storage import evaluation_failures, evaluation_progress
 
 router = APIRouter(tags=["operations"])
 
 SERVICE_NAME = "modelwatch"
+MICROSECONDS = 1_000_000
+# Progress is kept every few seconds, by whichever process evaluates.
+STOPPED_SECONDS = 60
+
+
+class EvaluationState(msgspec.Struct):
+    """How the evaluations fare, whichever process makes them; none of it makes a process unready.
+
+    status: `up to date`; `waiting` while streams are due; `failing` when some can't be evaluated (`GET /api/v1/models`
+    says which); `stopped` when no process has looked at them for a minute. looked_at: when one did last. waiting: how
+    many were due then, the first of them for `waiting_seconds` by now. failing: how many have a check that ends with
+    an error.
+    """
+
+    status: Literal["up to date", "waiting", "failing", "stopped"]
+    looked_at: str | None
+    waiting: int
+    waiting_seconds: float
+    failing: int
 
 
 class Health(msgspec.Struct):
-    """`healthy` when the service can do its work."""
+    """`healthy` when the service can do its work. evaluation: absent when the store can't be read."""
 
     status: str
     service: str
     version: str
     checks: dict[str, str]
+    evaluation: EvaluationState | msgspec.UnsetType = msgspec.UNSET
 
 
 class Alive(msgspec.Struct):
@@ -40,8 +64,9 @@ class Version(msgspec.Struct):
 
 async def _health(request: Request) -> Response:
     state = state_of(request)
+    evaluation: EvaluationState | msgspec.UnsetType = msgspec.UNSET
     try:
-        await asyncio.to_thread(state.store.ping)
+        evaluation = await asyncio.to_thread(_evaluation, state)
     except StoreUnavailable as error:
         checks = {"store": error.detail}
     else:
@@ -50,7 +75,24 @@ async def _health(request: Request) -> Response:
         checks["writer"] = "the writer thread has ended"
     healthy = all(text == "ok" for text in checks.values())
     status = "healthy" if healthy else "unhealthy"
-    return json_answer(Health(status, SERVICE_NAME, state.version, checks), 200 if healthy else 503)
+    return json_answer(Health(status, SERVICE_NAME, state.version, checks, evaluation), 200 if healthy else 503)
+
+
+def _evaluation(state: ServiceState) -> EvaluationState:
+    """Raises StoreUnavailable when the store does not answer."""
+    with state.store.read() as connection:
+        progress, failures = evaluation_progress(connection), evaluation_failures(connection)
+    now = state.clock()
+    failing = len({each.stream for each in failures})
+    if progress is None:
+        return EvaluationState("failing" if failing else "up to date", None, 0, 0.0, failing)
+    waited = 0.0 if progress.since is None else max(now - progress.since, 0) / MICROSECONDS
+    if now - progress.looked_at > STOPPED_SECONDS * MICROSECONDS:
+        status: Literal["up to date", "waiting", "failing", "stopped"] = "stopped"
+    else:
+        status = "failing" if failing else "waiting" if progress.waiting else "up to date"
+    looked_at = iso(progress.looked_at // MICROSECONDS)
+    return EvaluationState(status, looked_at, progress.waiting, round(waited, 3), failing)
 
 
 @router.get("/readyz", summary="Ready to serve", operation_id="ready", responses=answers({200: Health, 503: Health}))
