@@ -120,10 +120,10 @@ profile = Table(
     Column("arrived_at", BigInteger, nullable=False, server_default=text("0")),
     # Predictions that came again, by their own time; they count in nothing else.
     Column("duplicates", BigInteger, nullable=False, server_default=text("0")),
-    # Those of them that said something else than the first time.
-    Column("changed_duplicates", BigInteger, nullable=False, server_default=text("0")),
     # Of a window that was rolled up: what each of its base windows had (see pace.py).
     Column("pace", LargeBinary),
+    # Those of them that said something else than the first time.
+    Column("changed_duplicates", BigInteger, nullable=False, server_default=text("0")),
     Index("profile_by_writer", "writer", "model", sqlite_where=UNFOLDED, postgresql_where=UNFOLDED),
     Index("profile_by_stream", "model", "environment", "version", "segment", "window_start"),
 )
