@@ -43,7 +43,7 @@ from modelwatch.monitoring.performance import PerformanceCheck, PerformanceRules
 from modelwatch.monitoring.quality import Freshness, QualityCheck, QualityRules
 from modelwatch.monitoring.retention import Keep, Retention
 from modelwatch.privacy import Keyring
-from modelwatch.storage import Ledger, Store, StoreOptions, monitor_of, open_protection, put_monitor
+from modelwatch.storage import Ledger, Store, StoreOptions, monitor_of, open_protection, put_monitor, store_time
 from modelwatch.storage.migrations import migrate
 from modelwatch.web import build_pages
 
@@ -177,6 +177,9 @@ def build_service(settings: Settings) -> Application:
             store, filed.model, filed.config, source=source, actor="start", now=microseconds_now(), new_id=new_id
         )
 
+    def store_clock() -> int:
+        return store_time(store, microseconds_now())
+
     def policy(connection: Connection, model: str) -> AlertPolicy:
         monitor = monitor_of(connection, model)
         return policy_of(
@@ -196,6 +199,7 @@ def build_service(settings: Settings) -> Application:
         rng=random.SystemRandom(),
         observer=exposition.notifications,
         lease_seconds=settings.lease_seconds,
+        store_clock=store_clock,
     )
 
     def let_time_pass(lease: Lease, now: int) -> bool:
@@ -249,6 +253,7 @@ def build_service(settings: Settings) -> Application:
         clock=microseconds_now,
         timer=time.perf_counter,
         lease_seconds=settings.lease_seconds,
+        store_clock=store_clock,
     )
     state = ServiceState(
         settings=settings,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 from modelwatch.cli import doctor as doctor_module
 from modelwatch.cli import main
 from modelwatch.cli.doctor import Finding, examine
+from modelwatch.storage import Store
+from tests.support.events import Clock, event, open_ledger
 from tests.support.live_service import LiveService, free_port
 
 
@@ -96,3 +99,13 @@ def test_a_full_disk_and_a_slow_one_are_told(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_newer_schema_is_not_touched(monkeypatch: pytest.MonkeyPatch) -> None:
     assert doctor_module._schema("0009", "0001").status == "failed"
     assert doctor_module._schema("0001", "0009").status == "warning"
+
+
+def test_times_from_the_future_in_the_store_are_told(place: Path) -> None:
+    main(["migrate"])
+    assert findings()["store's clock"].status == "ok"
+    store = Store(f"sqlite:///{place / 'data' / 'modelwatch.db'}")
+    open_ledger(store, Clock(time.time_ns() // 1_000 + 3_600_000_000)).commit([event("a")])
+    store.close()
+    found = findings()["store's clock"]
+    assert (found.status, "s in the future" in found.detail) == ("warning", True)

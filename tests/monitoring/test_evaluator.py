@@ -362,3 +362,24 @@ def test_what_takes_long_is_stored_in_parts(store: Store, clock: Clock) -> None:
     assert stored[0] < 6
     assert stored == sorted(stored)
     assert ends(store) == [5 + 60 * hour for hour in range(6)]
+
+
+def test_after_a_clock_that_was_ahead_the_windows_of_now_are_judged_at_once(store: Store, clock: Clock) -> None:
+    set_reference(store, normal(5_000))
+    clock.now = NOON + 48 * HOUR
+    send(store, clock, normal(150), at=NOON + 47 * HOUR)
+    finish(clock)
+    run_out(background(store, RULES, clock))
+    before = len(history(store))
+    assert before
+    clock.now = NOON + 2 * HOUR
+    for hour in range(2):
+        send(store, clock, normal(150, 2.0, seed=hour), at=NOON + hour * HOUR)
+    run_out(background(store, RULES, clock))
+    told = history(store)
+    assert len(told) > before
+    assert max(verdict.window_end for verdict in told if verdict.severity == "alert") <= clock() // SECOND
+    clock.now = NOON + 60 * HOUR
+    send(store, clock, normal(150), at=NOON + 59 * HOUR)
+    run_out(background(store, RULES, clock))
+    assert len(history(store)) > len(told), "and when that time has come, it goes on"

@@ -111,3 +111,16 @@ def wait_for_locks(connection: Connection, number: int) -> None:
     while connection.execute(waiting).scalar_one() < number:
         assert time.monotonic() < deadline, "the others never waited"
         time.sleep(0.01)
+
+
+def test_writers_from_the_future_are_sealed_and_a_live_one_takes_another(store: Store) -> None:
+    clock = Clock(NOON + 86_400_000_000)
+    ledger = open_ledger(store, clock)
+    ledger.commit([event("a")])
+    ahead = ledger.writer
+    assert seal_writers(store, NOON) == []
+    assert seal_writers(store, NOON, opened_after=NOON + 3_600_000_000) == [ahead]
+    clock.now = NOON
+    ledger.commit([event("b")])
+    assert ledger.writer != ahead
+    assert stored_and_counted(store) == (2, 2)

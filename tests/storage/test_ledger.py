@@ -281,3 +281,14 @@ def test_whole_and_broken_numbers_absent_values_and_text_of_any_kind_come_back_a
     assert rows["a"] == ("1", 5.0, '"yes"', "0.5", encode({text: text}))
     assert rows["b"] == ("1", 0.25, quoted, encode({text: 1.0}).decode(), encode({"x": 1.0}))
     assert rows[text] == (text, None, "true", None, encode({}))
+
+
+def test_a_writer_of_a_clock_that_went_back_is_not_kept_until_that_time_comes(store: Store) -> None:
+    clock = Clock(NOON + 86_400_000_000)
+    ledger = open_ledger(store, clock)
+    ledger.commit([event("a")])
+    first = ledger.writer
+    clock.now = NOON
+    ledger.commit([event("b")])
+    assert ledger.writer != first
+    assert stored_and_counted(store) == (2, 2)

@@ -209,3 +209,11 @@ def test_a_look_at_the_outbox_does_not_read_what_has_ended(tmp_path: Path) -> No
     text = " ".join(str(line[-1]) for line in plan)
     assert "outbox_by_state" in text
     assert "outbox_by_alert" in text
+
+
+def test_what_a_clock_that_was_ahead_put_off_is_not_waited_for(store: Store) -> None:
+    day = 86_400 * SECOND
+    put(store, row("x", alert="a1"), row("x", alert="a2", at=NOON + day))
+    put(store, row("x", alert="a3", not_before=NOON + day))
+    assert taken(store, "a1:1:x", NOON + day) is not None
+    assert ready(store) == ["a2:1:x", "a1:1:x"], "a claim, and a row from the future; not one that is deferred for long"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 from sqlalchemy import insert, inspect, text
@@ -17,6 +19,7 @@ from modelwatch.storage import (
     release,
     set_provisional_references,
     set_references,
+    store_time,
     tables,
 )
 from modelwatch.storage.migrations import migrate, newest_version, schema_version
@@ -101,3 +104,22 @@ def test_an_error_of_the_store_does_not_show_what_a_statement_was_given(store: S
     with store.write() as connection, pytest.raises(IntegrityError) as caught:
         connection.execute(insert(tables.writer), [row])
     assert "canary" not in str(caught.value)
+
+
+def test_a_lease_of_a_clock_that_was_ahead_is_not_waited_for(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    day, ttl = 86_400_000_000, 15_000_000
+    assert acquire(store, "chores", "a", now=NOON + day, ttl=ttl) == 1
+    assert acquire(store, "chores", "b", now=NOON, ttl=ttl) == 2
+    assert acquire(store, "chores", "a", now=NOON, ttl=ttl) is None
+    assert "by a clock that was ahead" in caplog.text
+
+
+def test_a_lease_of_a_clock_that_is_a_little_ahead_is_respected(store: Store) -> None:
+    assert acquire(store, "chores", "a", now=NOON + 20_000_000, ttl=15_000_000) == 1
+    assert acquire(store, "chores", "b", now=NOON, ttl=15_000_000) is None
+
+
+def test_the_time_of_the_store_is_that_of_its_server(store: Store) -> None:
+    assert store.is_sqlite == (store_time(store, NOON) == NOON)
+    if not store.is_sqlite:
+        assert abs(store_time(store, NOON) - time.time_ns() // 1_000) < 60_000_000

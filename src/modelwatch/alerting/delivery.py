@@ -42,10 +42,13 @@ class Delivery:
         observer: DeliveryObserver,
         lease_seconds: float = LEASE_SECONDS,
         pacing: Pacing | None = None,
+        store_clock: Callable[[], int] | None = None,
     ) -> None:
+        """store_clock: what the lease goes by, since all processes share it; by default the clock."""
         self._store = store
         self._channels = dict(channels)
         self._clock = clock
+        self._store_clock = store_clock or clock
         self._timer = timer
         self._observer = observer
         self._lease_seconds = lease_seconds
@@ -110,7 +113,7 @@ class Delivery:
     def _keep_lease(self) -> Counts:
         now = self._clock()
         ttl = int(self._lease_seconds * MICROSECONDS)
-        fence = acquire(self._store, LEASE, self._tenure.holder, now=now, ttl=ttl)
+        fence = acquire(self._store, LEASE, self._tenure.holder, now=self._store_clock(), ttl=ttl)
         self._tenure.set(fence, now + ttl)
         return Counts() if fence is None else self._bury_unknown()
 

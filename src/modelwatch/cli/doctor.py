@@ -34,6 +34,7 @@ NO_DISK_BYTES = GIGABYTE // 10
 FSYNCS = 20
 SLOW_FSYNC_MS = 25.0
 CLOCKS_APART_SECONDS = 5.0
+MICROSECONDS = 1_000_000
 OLDEST_SQLITE = (3, 35, 0)  # INSERT ... RETURNING
 OLDEST_POSTGRESQL = (15,)
 SERVICE_NAME = "modelwatch"
@@ -150,6 +151,7 @@ def _store(settings: Settings) -> Iterator[Finding]:
             yield _schema(schema, newest_version())
             if schema == newest_version():
                 yield _keys(store, settings)
+                yield _store_clock(store)
         finally:
             store.close()
     except StoreUnavailable as error:
@@ -166,6 +168,24 @@ def _postgresql(store: Store) -> Finding:
     old = version < OLDEST_POSTGRESQL
     detail = ".".join(map(str, version)) + ("; 15 or newer is needed" if old else "")
     return Finding("PostgreSQL", "failed" if old else "ok", detail)
+
+
+def _store_clock(store: Store) -> Finding:
+    """The processes of a store go by one clock each, and by that of its server; what they wrote tells of theirs."""
+    from modelwatch.storage import newest_time, store_time
+
+    now = time.time_ns() // 1_000
+    apart = (store_time(store, now) - now) / MICROSECONDS
+    ahead = (newest_time(store) - now) / MICROSECONDS
+    if abs(apart) > CLOCKS_APART_SECONDS:
+        detail = f"{apart:+.0f} s from this machine's to that of the store's server; set one of them"
+        return Finding("store's clock", "failed", detail)
+    if ahead > CLOCKS_APART_SECONDS:
+        detail = (
+            f"the newest of what is stored is {ahead:.0f} s in the future: a clock was ahead, or this one is behind"
+        )
+        return Finding("store's clock", "warning", detail)
+    return Finding("store's clock", "ok", "nothing in the store is from the future")
 
 
 def _keys(store: Store, settings: Settings) -> Finding:

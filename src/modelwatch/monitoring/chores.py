@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from modelwatch.errors import LeaseLost, StoreUnavailable
+from modelwatch.monitoring.clock_watch import ClockWatch
 from modelwatch.storage import Store, acquire, release
 
 LEASE = "chores"
@@ -61,12 +62,16 @@ class Chores:
         timer: Callable[[], float],
         lease_seconds: float,
         tick_seconds: float = TICK_SECONDS,
+        store_clock: Callable[[], int] | None = None,
     ) -> None:
+        """store_clock: what the lease goes by, since all processes share it; by default the clock."""
         self._store = store
         self._chores = chores
         self._observer = observer
         self._holder = holder
         self._clock = clock
+        self._store_clock = store_clock or clock
+        self._watch = ClockWatch(timer)
         self._timer = timer
         self._lease = round(lease_seconds * MICROSECONDS)
         self._tick = min(tick_seconds, lease_seconds / 3)
@@ -125,7 +130,9 @@ class Chores:
         """
         self.more = False
         now = self._clock()
-        fence = acquire(self._store, LEASE, self._holder, now=now, ttl=self._lease)
+        store_now = self._store_clock()
+        self._watch.look(now, store_now)
+        fence = acquire(self._store, LEASE, self._holder, now=store_now, ttl=self._lease)
         if fence is None:
             return False
         lease = Lease(LEASE, self._holder, fence)

@@ -307,7 +307,7 @@ class Evaluator:
             state = (label, as_of, generation, 0 if monitor is None else monitor.revision)
             if self._labels_settled.get(stream) == state:
                 return None
-            previous = newest_verdict(connection, stream, check.name)
+            previous = newest_verdict(connection, stream, check.name, until=now // MICROSECONDS)
             since = None if previous is None else previous.window_end
             first = first_labelled_window(connection, stream)
             points = list(
@@ -337,7 +337,7 @@ class Evaluator:
             state = (newest, closed, generation, 0 if monitor is None else monitor.revision)
             if self._settled.get(stream) == state:
                 return None
-            previous = newest_verdict(connection, stream)
+            previous = newest_verdict(connection, stream, until=now // MICROSECONDS)
             since = None if previous is None else previous.window_end
             limit = rules.check_interval // BASE_WINDOW_SECONDS + 1_000
             windows = windows_since(connection, stream, since, closed, limit)
@@ -355,7 +355,9 @@ class Evaluator:
             beside = _beside(connection, stream, streams)
             conditions = {
                 check.name: _conditions(
-                    previous if check.name == DRIFT else newest_verdict(connection, stream, check.name)
+                    previous
+                    if check.name == DRIFT
+                    else newest_verdict(connection, stream, check.name, until=now // MICROSECONDS)
                 )
                 for check in self._checks
             }

@@ -67,7 +67,8 @@ class Housekeeping:
             if self._carried.get(model) != generation:
                 carry_over(self._store, model, 0, now // MICROSECONDS + 86_400)
                 self._carried[model] = generation
-        for writer in seal_writers(self._store, now - 2 * self._rotation_seconds * MICROSECONDS):
+        rotation = self._rotation_seconds * MICROSECONDS
+        for writer in seal_writers(self._store, now - 2 * rotation, opened_after=now + rotation):
             fold(self._store, writer)
         given_up = give_up_labels(self._store, now - self._label_seconds * MICROSECONDS, LABELS_A_ROUND)
         return given_up == LABELS_A_ROUND

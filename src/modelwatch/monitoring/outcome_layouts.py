@@ -98,7 +98,7 @@ class OutcomeLayouts:
 
     def _is_due(self, model: str, common: StoredOutcomes | None, now: int) -> bool:
         last = self._looked_at.get(model)
-        if last is None:
+        if last is None or last > now:
             return True
         age = 0 if common is None else now - common.created_at
         return now - last >= max(SHORTEST_PAUSE_SECONDS * MICROSECONDS, int(PAUSE_SHARE * age))

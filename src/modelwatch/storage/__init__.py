@@ -1,5 +1,6 @@
 """The only place that speaks SQL. Its face: the store, the ledger, and readers and writers by topic."""
 
+from modelwatch.storage.clocks import newest_time, store_time
 from modelwatch.storage.compaction import fold, seal_writers
 from modelwatch.storage.counting import Increment
 from modelwatch.storage.engine import Store
@@ -221,6 +222,7 @@ __all__ = [
     "models_without_full_reference",
     "monitor_of",
     "newest_label",
+    "newest_time",
     "newest_verdict",
     "newest_window",
     "oldest_reference_in_force",
@@ -258,6 +260,7 @@ __all__ = [
     "set_references",
     "stale_days",
     "stale_outcome_days",
+    "store_time",
     "streams",
     "streams_of",
     "subject_values",

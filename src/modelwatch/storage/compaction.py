@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, Delete, Table, bindparam, delete, select, update
+from sqlalchemy import Connection, Delete, Table, bindparam, delete, or_, select, update
 
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.storage import tables
@@ -13,16 +13,23 @@ from modelwatch.storage.many_rows import ManyRows
 from modelwatch.storage.slots import OUTCOMES, PROFILES, S, SlotKey, SlotTable, key_of, save
 
 FOLDED = "*"
+NEVER = 2**63 - 1
 ROWS_PER_TRANSACTION = 500
 
 
-def seal_writers(store: Store, opened_before: int) -> list[str]:
-    """Seals writers that should have rotated long ago (their process is gone); returns all sealed ones."""
+def seal_writers(store: Store, opened_before: int, opened_after: int = NEVER) -> list[str]:
+    """Seals writers that should have rotated long ago (their process is gone); returns all sealed ones.
+
+    opened_after: those too, by a clock that was ahead. One whose process is there takes a new writer.
+    """
     table = tables.writer
     with store.write() as connection:
         due = connection.execute(
             select(table.c.id)
-            .where(table.c.sealed.is_(False), table.c.opened_at < opened_before)
+            .where(
+                table.c.sealed.is_(False),
+                or_(table.c.opened_at < opened_before, table.c.opened_at > opened_after),
+            )
             .order_by(table.c.id)
             .with_for_update()
         ).scalars()

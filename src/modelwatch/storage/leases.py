@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+
 from sqlalchemy import Connection, select, update
 
 from modelwatch.errors import LeaseLost
 from modelwatch.storage import tables
+from modelwatch.storage.clocks import MICROSECONDS, SLACK
 from modelwatch.storage.engine import Store
+
+log = logging.getLogger(__name__)
 
 
 def acquire(store: Store, name: str, holder: str, *, now: int, ttl: int) -> int | None:
-    """Takes or renews the lease until now + ttl (microseconds).
+    """Takes or renews the lease until now + ttl (microseconds). now: by the store's clock, see `store_time`.
 
-    Returns its fence number, which grows each time that the holder changes; None while somebody else holds it.
+    Returns its fence number, which grows each time that the holder changes; None while somebody else holds it. Nobody
+    can hold it for much longer than the ttl: an end that is further away was written by a clock that was ahead.
     """
     table = tables.lease
     with store.write() as connection:
@@ -21,7 +27,10 @@ def acquire(store: Store, name: str, holder: str, *, now: int, ttl: int) -> int 
         )
         row = connection.execute(select(table).where(table.c.name == name).with_for_update()).one()
         if row.holder != holder and row.expires_at > now:
-            return None
+            if row.expires_at <= now + ttl + SLACK:
+                return None
+            seconds = (row.expires_at - now) // MICROSECONDS
+            log.warning("The lease %r is taken over: it ends in %d s by a clock that was ahead.", name, seconds)
         fence: int = row.fence + (row.holder != holder)
         connection.execute(
             update(table).where(table.c.name == name).values(holder=holder, fence=fence, expires_at=now + ttl)

@@ -153,7 +153,8 @@ class Ledger:
         Raises what the database driver raises when nothing was written, or when the outcome stayed unknown after
         several tries, and StoreReplaced; the same events may then be given again.
         """
-        if not self._writer or self._clock() - self._opened_at >= self._rotation:
+        # A clock that went back must not make its life longer.
+        if not self._writer or not 0 <= self._clock() - self._opened_at < self._rotation:
             self._change_writer()
         tries = 0
         while True:

@@ -11,9 +11,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from sqlalchemy import ColumnElement, Connection, Row, exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, exists, func, or_, select, update
 
 from modelwatch.storage import tables
+from modelwatch.storage.clocks import MICROSECONDS, SLACK
 from modelwatch.storage.engine import Store
 
 OutboxState = Literal["pending", "delivered", "dead", "withheld"]
@@ -21,6 +22,9 @@ PENDING: OutboxState = "pending"
 DELIVERED: OutboxState = "delivered"
 DEAD: OutboxState = "dead"
 WITHHELD: OutboxState = "withheld"
+
+# No claim, and no pause between attempts, is longer.
+LONGEST_CLAIM = 3_600 * MICROSECONDS + SLACK
 
 _table = tables.outbox
 
@@ -229,6 +233,7 @@ def active_notices(connection: Connection, channel: str) -> list[bytes]:
 
 
 def _may_go(now: int) -> tuple[ColumnElement[bool], ...]:
+    """What may be sent now. A time that was set by a clock that was ahead is not waited for."""
     before = tables.outbox.alias("before")
     waits = exists().where(
         before.c.alert_id == _table.c.alert_id,
@@ -236,7 +241,10 @@ def _may_go(now: int) -> tuple[ColumnElement[bool], ...]:
         before.c.sequence < _table.c.sequence,
         before.c.state == PENDING,
     )
-    return (_table.c.state == PENDING, _table.c.not_before <= now, ~waits)
+    ahead = or_(
+        _table.c.created_at > now + SLACK, and_(_table.c.attempts > 0, _table.c.not_before > now + LONGEST_CLAIM)
+    )
+    return (_table.c.state == PENDING, or_(_table.c.not_before <= now, ahead), ~waits)
 
 
 _SHOWN = tuple(column for column in _table.columns if column.name != "notice")

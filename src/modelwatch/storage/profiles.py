@@ -154,10 +154,10 @@ def streams_of(connection: Connection, model: str) -> list[StreamKey]:
     return [StreamKey(*row) for row in connection.execute(select(*key).where(table.c.model == model).order_by(*key))]
 
 
-def newest_window(connection: Connection, stream: StreamKey) -> Newest | None:
-    """The newest base window that the stream has data in; None without data."""
+def newest_window(connection: Connection, stream: StreamKey, until: int | None = None) -> Newest | None:
+    """The newest base window that the stream has data in; None without data. until: the latest start, in seconds."""
     table = tables.profile
-    conditions = of_stream(stream)
+    conditions = [*of_stream(stream), *([] if until is None else [table.c.window_start <= until])]
     start = select(func.max(table.c.window_start)).where(*conditions).scalar_subquery()
     row = connection.execute(
         select(func.max(table.c.window_start), func.max(table.c.latest_ts), func.max(table.c.arrived_at)).where(

@@ -78,8 +78,13 @@ def save_verdict(connection: Connection, verdict: StoredVerdict, evidence: bytes
     )
 
 
-def newest_verdict(connection: Connection, stream: StreamKey, check: str = DRIFT) -> StoredVerdict | None:
-    """The stream's verdict with the newest window end, of the newest generation there."""
+def newest_verdict(
+    connection: Connection, stream: StreamKey, check: str = DRIFT, *, until: int | None = None
+) -> StoredVerdict | None:
+    """The stream's verdict with the newest window end, of the newest generation there.
+
+    until: the latest window end to look at, in seconds; what a clock that was ahead has evaluated is later than now.
+    """
     table = tables.verdict
     row = connection.execute(
         select(*_COLUMNS)
@@ -88,6 +93,7 @@ def newest_verdict(connection: Connection, stream: StreamKey, check: str = DRIFT
             table.c.environment == stream.environment,
             table.c.version == stream.version,
             table.c.check_name == check,
+            *([] if until is None else [table.c.window_end <= until]),
         )
         .order_by(table.c.window_end.desc(), table.c.generation.desc())
         .limit(1)

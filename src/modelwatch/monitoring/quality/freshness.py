@@ -126,7 +126,7 @@ class Freshness:
 
     def __call__(self, lease: Lease, now: int) -> bool:
         """One look, if it is time for one. There is never more to do at once."""
-        if now - self._looked_at < LOOK_EVERY_SECONDS * MICROSECONDS:
+        if 0 <= now - self._looked_at < LOOK_EVERY_SECONDS * MICROSECONDS:
             return False
         self._looked_at = now
         with self._store.read() as connection:
@@ -152,12 +152,13 @@ class Freshness:
         newest = [
             window
             for stream in streams
-            if (stream.model, stream.environment) == place and (window := newest_window(connection, stream))
+            if (stream.model, stream.environment) == place
+            and (window := newest_window(connection, stream, now // MICROSECONDS))
         ]
         if usual.limit is None or not newest:
             silent, last = False, 0
         else:
-            last = max(window.arrived_at for window in newest)
+            last = max(min(window.arrived_at, now) for window in newest)
             silent = now - last >= usual.limit * MICROSECONDS
         if self._silent.get(place) == silent or (place not in self._silent and usual.limit is None):
             return None
@@ -179,7 +180,7 @@ class Freshness:
         """The usual gap changes slowly and takes long to tell."""
         rules = self._rules_of(connection, place[0])
         known = self._usual.get(place)
-        if known is None or known[1] != rules or now - known[0] >= REFRESH_SECONDS * MICROSECONDS:
+        if known is None or known[1] != rules or not 0 <= now - known[0] < REFRESH_SECONDS * MICROSECONDS:
             usual = usual_of(connection, *place, rules, now)
             # Arrivals stop with the silence: what was usual before it stays so.
             if known is not None and known[1] == rules and self._silent.get(place):
