@@ -64,7 +64,8 @@ class OutcomeLayouts:
                 return False
             truths = label_values(connection, model)
         said = [outcome.prediction for outcome in sample]
-        known = [] if common is None else list(common.layout.classes)
+        # What was known by exact names may be one class under two of them.
+        known = [] if common is None or common.layout.naming == "exact" else list(common.layout.classes)
         maps = [outcome.probability for outcome in sample]
         layout = outcome_layout([*said, *known], [*truths, *known], maps, positive)
         if layout == NO_OUTCOMES or (common is not None and layout == common.layout):
@@ -106,7 +107,7 @@ class OutcomeLayouts:
 
 def _with_positive(layout: OutcomeLayout, positive: str | None) -> OutcomeLayout:
     """The layout with the positive class that the monitor names, where that is one of two."""
-    name = category_name(positive)
+    name = category_name(positive) if layout.naming == "exact" else layout.names.of(positive)
     if layout.task != "binary" or name is None or name not in layout.classes:
         return layout
     return replace(layout, positive=name, score_of="positive")

@@ -26,6 +26,7 @@ from modelwatch.stats.binning import (
     numeric_binning,
 )
 from modelwatch.stats.calls import Call, CallCells, CallCounts
+from modelwatch.stats.classes import ClassNames, class_key, class_name, class_names, share_of
 from modelwatch.stats.datatypes import inferred_type, is_finite_number, is_number, prediction_type
 from modelwatch.stats.delays import DELAY_EDGES, DelayCounts, DelayCurve, DelayLayout
 from modelwatch.stats.drift import (
@@ -87,6 +88,7 @@ __all__ = [
     "CallCounts",
     "CategoricalBinning",
     "ChiSquare",
+    "ClassNames",
     "DelayCounts",
     "DelayCurve",
     "DelayLayout",
@@ -115,6 +117,9 @@ __all__ = [
     "categorical_binning",
     "category_name",
     "chi_square_homogeneity",
+    "class_key",
+    "class_name",
+    "class_names",
     "decode_binning",
     "decode_counts",
     "decode_outcome_layout",
@@ -143,6 +148,7 @@ __all__ = [
     "rate_increase_p_value",
     "samples_needed",
     "segment_feature",
+    "share_of",
     "total_variation",
     "variation_of",
     "wasserstein",

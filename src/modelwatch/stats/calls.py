@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, NamedTuple
@@ -10,9 +10,8 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from modelwatch.stats.categorical import category_name
 from modelwatch.stats.numeric import Scalar
-from modelwatch.stats.outcomes import OutcomeLayout, Probability, confidence
+from modelwatch.stats.outcomes import OutcomeLayout, Probability
 from modelwatch.stats.performance.mergeable import Integers, MergeableCounts
 from modelwatch.stats.performance.scores import CELLS, cells_of
 
@@ -26,7 +25,8 @@ class Call(NamedTuple):
 
 @dataclass(frozen=True)
 class CallCells:
-    """The cells of `SCORE_EDGES`, and one for scores that are missing.
+    """The cells of `SCORE_EDGES`, one for scores that are missing, and one for maps of probabilities without the
+    predicted class (with exact naming those are missing, too).
 
     Two classes: the probability of the positive class in predictions of the negative class, then in those of the
     positive one. More classes: the probability of the predicted class.
@@ -40,23 +40,32 @@ class CallCells:
         return self.outcome.id
 
     @property
+    def scored(self) -> int:
+        """Number of cells for scores."""
+        return (2 if self.outcome.task == "binary" else 1) * CELLS
+
+    @property
     def size(self) -> int:
         """Length of a count vector."""
-        return (2 if self.outcome.task == "binary" else 1) * CELLS + 1
+        return self.scored + (1 if self.outcome.naming == "exact" else 2)
 
     def count(self, values: Sequence[Call]) -> NDArray[np.int64]:
         """The counts of these calls, shape (size,)."""
         if self.outcome.task == "binary":
             scores = np.array([self.outcome.positive_score(*call) for call in values], dtype=np.float64)
-            called = [category_name(call.prediction) == self.outcome.positive for call in values]
-            positive = np.array(called, dtype=bool)
+            called = self.outcome.named([call.prediction for call in values])
+            positive = np.array([name == self.outcome.positive for name in called], dtype=bool)
         else:
-            scores = np.array([confidence(*call) for call in values], dtype=np.float64)
+            scores = np.array([self.outcome.confidence(*call) for call in values], dtype=np.float64)
             positive = np.zeros(len(values), dtype=bool)
         usable = (scores >= 0.0) & (scores <= 1.0)
         places = cells_of(scores[usable]) + CELLS * positive[usable]
         counts = np.bincount(places, minlength=self.size)
-        counts[-1] = len(values) - int(usable.sum())
+        nameless = 0
+        if self.outcome.naming != "exact":
+            nameless = sum(isinstance(values[place].probability, Mapping) for place in np.flatnonzero(~usable).tolist())
+            counts[-1] = nameless
+        counts[self.scored] = len(values) - int(usable.sum()) - nameless
         return counts.astype(np.int64)
 
 
@@ -91,4 +100,9 @@ class CallCounts(MergeableCounts[CallCells]):
     @property
     def unscored(self) -> int:
         """Number of calls without a usable score."""
-        return int(self.vector[-1])
+        return int(self.vector[self.layout.scored :].sum())
+
+    @property
+    def nameless(self) -> int:
+        """Number of calls whose probabilities by class name no class of theirs."""
+        return 0 if self.layout.outcome.naming == "exact" else int(self.vector[-1])

@@ -7,7 +7,7 @@ scores or regression errors. Its layout is frozen with the model's reference; ve
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 
 from modelwatch.stats.categorical import category_name, category_names
+from modelwatch.stats.classes import ClassNames, class_name, class_names, count_classes, share_of
 from modelwatch.stats.datatypes import is_finite_number, prediction_type
 from modelwatch.stats.delays import DelayCounts, DelayLayout, delay_cells
 from modelwatch.stats.errors import MalformedProfile
@@ -37,13 +38,16 @@ from modelwatch.stats.performance.mergeable import Floats, Layout, MergeableCoun
 
 Task = Literal["binary", "multiclass", "regression"]
 ScoreOf = Literal["positive", "predicted"]
+Naming = Literal["exact", "canonical"]
 Probability = float | Mapping[str, float] | None
 
 # The most frequent classes of a model; the rest are `other`.
 MAX_CLASSES = 50
 # Histograms of the scores of so many classes are kept; of more, the confusion matrix alone.
 MAX_SCORED_CLASSES = 20
-FORMAT = 1
+FORMAT = 2
+# Layouts of this format knew classes by their exact names alone, and what was counted by them stays so.
+EXACT_FORMAT = 1
 
 
 class Outcome(NamedTuple):
@@ -107,6 +111,7 @@ class OutcomeLayout:
     classes: in their order. positive: of two classes the one that precision, recall and scores are about.
     score_of: what a probability that is one number is about: the positive class, or the class that was predicted.
     class_scores: whether the model sends the probabilities of all of its (more than two) classes.
+    naming: whether values are known by what they mean (see classes.py), or by exact names, as in earlier releases.
     """
 
     task: Task | None = None
@@ -115,6 +120,12 @@ class OutcomeLayout:
     score_of: ScoreOf = "predicted"
     class_scores: bool = False
     regression: RegressionLayout | None = None
+    naming: Naming = "canonical"
+
+    @cached_property
+    def names(self) -> ClassNames:
+        """Finds the class that a value means."""
+        return class_names(self.classes)
 
     @cached_property
     def parts(self) -> dict[str, Part]:
@@ -151,7 +162,11 @@ class OutcomeLayout:
 
     def encode(self) -> bytes:
         """Bytes that `decode_outcome_layout` turns back into the same layout."""
-        return msgspec.json.encode({"format": FORMAT, **asdict(self)}, order="sorted")
+        document = asdict(self)
+        if self.naming == "exact":
+            del document["naming"]
+        number = EXACT_FORMAT if self.naming == "exact" else FORMAT
+        return msgspec.json.encode({"format": number, **document}, order="sorted")
 
     def entries(self, outcomes: Outcomes | Sequence[Outcome]) -> Entries:
         """What each outcome adds to the vector."""
@@ -161,12 +176,13 @@ class OutcomeLayout:
         found = [Entries.ones(np.arange(len(columns)), delays)]
         if "regression" in parts:
             assert self.regression is not None
-            predicted = np.array([_number(value) for value in columns.predictions])
-            truth = np.array([_number(value) for value in columns.truths])
+            number = _number if self.naming == "exact" else number_of
+            predicted = np.array([number(value) for value in columns.predictions])
+            truth = np.array([number(value) for value in columns.truths])
             errors = RegressionCounts.entries(self.regression, predicted, truth)
             found.append(errors.moved(parts["regression"].place.start))
         if "confusion" in parts:
-            said, was = category_names(columns.predictions), category_names(columns.truths)
+            said, was = self.named(columns.predictions), self.named(columns.truths)
             pairs = ConfusionCounts.entries(self.confusion, said, was)
             found.append(pairs.moved(parts["confusion"].place.start))
             if "scores" in parts:
@@ -174,30 +190,51 @@ class OutcomeLayout:
                 positive = np.array([name == self.positive for name in was], dtype=np.bool_)
                 found.append(ScoreCounts.entries(scores, positive).moved(parts["scores"].place.start))
             if "confidence" in parts:
-                scores = np.array([confidence(*each) for each in zip(said, probabilities, strict=True)])
+                scores = np.array([self.confidence(*each) for each in zip(said, probabilities, strict=True)])
                 right = np.array([true == name for true, name in zip(was, said, strict=True)], dtype=np.bool_)
                 found.append(ScoreCounts.entries(scores, right).moved(parts["confidence"].place.start))
-        if "class_scores" in parts:
-            layout = ClassScoreLayout(self.classes)
-            given = np.array([self._class_probabilities(probability) for probability in probabilities])
-            codes = layout.codes(columns.truths)
-            entries = ClassScoreCounts.entries(layout, given.reshape(len(columns), len(self.classes)), codes)
-            found.append(entries.moved(parts["class_scores"].place.start))
+            if "class_scores" in parts:
+                layout = ClassScoreLayout(self.classes)
+                given = np.array([self._class_probabilities(*each) for each in zip(said, probabilities, strict=True)])
+                codes = layout.codes(was)
+                entries = ClassScoreCounts.entries(layout, given.reshape(len(columns), len(self.classes)), codes)
+                found.append(entries.moved(parts["class_scores"].place.start))
         return Entries.joined(found)
+
+    def named(self, values: Sequence[Scalar]) -> list[str | None]:
+        """The class that each value means, or the name of one that is not known."""
+        if self.naming == "exact":
+            return category_names(values)
+        exact, name = self.names.exact, self.names.name
+        # Most values are the names of classes, and a call takes longer than a look.
+        return [exact[value] if type(value) is str and value in exact else name(value) for value in values]
+
+    def share(self, shares: Mapping[str, float], value: Scalar) -> float | None:
+        """The probability of a class in a map from class to probability; None when no key means it."""
+        if self.naming == "exact":
+            return shares.get(category_name(value) or "")
+        return share_of(shares, value)
+
+    def confidence(self, prediction: Scalar, probability: Probability) -> float:
+        """The probability of the predicted class, where a single number is about that; NaN where it can't be told."""
+        if isinstance(probability, Mapping):
+            share = self.share(probability, prediction)
+            return float("nan") if share is None else share
+        return float("nan") if probability is None else probability
 
     def positive_score(self, prediction: Scalar, probability: Probability) -> float:
         """The probability of the positive class; NaN where it can't be told. Only for two classes."""
         if isinstance(probability, Mapping):
-            share = probability.get(self.positive or "")
+            share = self.share(probability, self.positive)
             if share is None:
-                others = [probability[name] for name in self.classes if name in probability]
-                share = 1.0 - others[0] if others else float("nan")
+                others = (self.share(probability, name) for name in self.classes)
+                share = next((1.0 - other for other in others if other is not None), float("nan"))
             return share
         if probability is None:
             return float("nan")
         if self.score_of == "positive":
             return probability
-        name = category_name(prediction)
+        name = category_name(prediction) if self.naming == "exact" else self.names.of(prediction)
         if name not in self.classes:
             return float("nan")
         return probability if name == self.positive else 1.0 - probability
@@ -214,21 +251,21 @@ class OutcomeLayout:
             dtype=np.float64,
         )
 
-    def _class_probabilities(self, probability: Probability) -> list[float]:
-        """By class; a class that is not named has none. NaN for a row without a map."""
+    def _class_probabilities(self, prediction: Scalar, probability: Probability) -> list[float]:
+        """By class; a class that is not named has none. NaN for a row without a map, or whose map does not even name
+        the class that was predicted: then its keys are no classes."""
+        nothing = [float("nan")] * len(self.classes)
         if not isinstance(probability, Mapping):
-            return [float("nan")] * len(self.classes)
-        return [probability.get(name, 0.0) for name in self.classes]
+            return nothing
+        if self.naming == "exact":
+            return [probability.get(name, 0.0) for name in self.classes]
+        if prediction is not None and self.share(probability, prediction) is None:
+            return nothing
+        shares = [self.share(probability, name) for name in self.classes]
+        return [share or 0.0 for share in shares] if any(share is not None for share in shares) else nothing
 
 
 NO_OUTCOMES = OutcomeLayout()
-
-
-def confidence(prediction: Scalar, probability: Probability) -> float:
-    """The probability of the predicted class, where a single number is about that; NaN where it can't be told."""
-    if isinstance(probability, Mapping):
-        return probability.get(category_name(prediction) or "", float("nan"))
-    return float("nan") if probability is None else probability
 
 
 @dataclass(frozen=True, eq=False)
@@ -306,7 +343,7 @@ def decode_outcome_layout(raw: bytes) -> OutcomeLayout:
         document = msgspec.json.decode(raw, type=_Document)
     except msgspec.MsgspecError as error:
         raise MalformedProfile(f"the layout of the outcomes can't be read: {error}") from error
-    if document.format != FORMAT:
+    if document.format not in (EXACT_FORMAT, FORMAT):
         raise MalformedProfile(f"the layout of the outcomes is of format {document.format}, expected {FORMAT}")
     return OutcomeLayout(
         document.task,
@@ -315,6 +352,7 @@ def decode_outcome_layout(raw: bytes) -> OutcomeLayout:
         document.score_of,
         document.class_scores,
         document.regression,
+        document.naming,
     )
 
 
@@ -336,13 +374,15 @@ def outcome_layout(
     RegressionLayout(scale=2.0, center=2.0)
     """
     if prediction_type(predictions) == "continuous":
-        numbers = np.array([value for value in truths if is_finite_number(value)], dtype=np.float64)
+        numbers = np.array([number_of(value) for value in truths], dtype=np.float64)
+        numbers = numbers[np.isfinite(numbers)]
         if not len(numbers):
             return NO_OUTCOMES
         return OutcomeLayout("regression", regression=RegressionLayout.of(numbers))
-    names = Counter(name for value in (*predictions, *truths) if (name := category_name(value)) is not None)
-    if len(names) == 1 and positive_class is not None:
-        names[positive_class] += 0
+    names = count_classes(predictions, truths)
+    named = class_name(positive_class)
+    if len(names) == 1 and named is not None and class_names(tuple(names)).of(named) is None:
+        names[named] += 0
     kept = sorted(names, key=lambda name: (-names[name], name))[:MAX_CLASSES]
     classes = tuple(sorted(kept))
     if len(classes) < 2:
@@ -350,10 +390,9 @@ def outcome_layout(
     maps = len(classes) <= MAX_SCORED_CLASSES and any(isinstance(each, Mapping) for each in probabilities)
     if len(classes) > 2:
         return OutcomeLayout("multiclass", classes, class_scores=maps)
-    configured = positive_class in classes
-    return OutcomeLayout(
-        "binary", classes, positive_class if configured else classes[-1], "positive" if configured else "predicted"
-    )
+    configured = class_names(classes).of(positive_class)
+    positive = classes[-1] if configured is None else configured
+    return OutcomeLayout("binary", classes, positive, "predicted" if configured is None else "positive")
 
 
 class _Document(msgspec.Struct):
@@ -364,6 +403,22 @@ class _Document(msgspec.Struct):
     score_of: ScoreOf
     class_scores: bool
     regression: RegressionLayout | None
+    naming: Naming = "exact"
+
+
+def number_of(value: Scalar) -> float:
+    """The number that a value is or a text says; NaN for anything else.
+
+    >>> number_of(" 12.50 "), number_of(7), number_of("twelve"), number_of(True)
+    (12.5, 7.0, nan, nan)
+    """
+    if not isinstance(value, str):
+        return _number(value)
+    try:
+        number = float(value) if "_" not in value else math.nan
+    except ValueError:
+        return math.nan
+    return number if math.isfinite(number) else math.nan
 
 
 def _number(value: Scalar) -> float:

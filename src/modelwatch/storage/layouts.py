@@ -24,10 +24,10 @@ from modelwatch.stats import (
     CallCells,
     OutcomeLayout,
     Segmentation,
-    category_name,
     decode_binning,
     decode_outcome_layout,
     decode_segmentation,
+    share_of,
 )
 from modelwatch.storage import tables
 from modelwatch.storage.decoded import Decoded
@@ -81,7 +81,7 @@ def subject_values(subject: Subject, events: Iterable[Prediction]) -> list[Scala
 def score_of(event: Prediction) -> float | None:
     """The probability as one number; of a map of classes, the one of the predicted class."""
     if isinstance(event.probability, dict):
-        return event.probability.get(category_name(event.prediction) or "")
+        return share_of(event.probability, event.prediction)
     return event.probability
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from modelwatch.api.wire.ids import time_of_id
@@ -32,9 +32,32 @@ LARGEST_INTEGER = 2**64 - 1
 
 # Segments of a path that are no names (RFC 3986, 5.2.4).
 DOTS = frozenset({".", ".."})
+# Sums and float32 leave a probability so far beside [0, 1].
+ROUNDING = 1e-6
 
 BEYOND_FLOAT = "The number is beyond the range of a 64-bit float"
 NOT_FINITE = "Expected a finite number; null is missing"
+
+
+def clipped(share: float) -> float:
+    """The probability; one that is off by rounding alone is within [0, 1]. Anything else stays as it is.
+
+    >>> clipped(1.0000001192092896), clipped(-1e-7), clipped(1.01)
+    (1.0, 0.0, 1.01)
+    """
+    return min(max(share, 0.0), 1.0) if -ROUNDING <= share <= 1.0 + ROUNDING else share
+
+
+def clipped_all(given: Sequence[float | dict[str, float] | None]) -> list[float | dict[str, float] | None]:
+    """The probabilities, or those of each class, each `clipped`."""
+    return [
+        {name: clipped(share) for name, share in each.items()}
+        if isinstance(each, dict)
+        else each
+        if each is None
+        else clipped(each)
+        for each in given
+    ]
 
 
 def pointer_to(*steps: str | int) -> str:
@@ -185,7 +208,7 @@ class Checker:
         if type(prediction) is not float:
             prediction = self.scalar(prediction, "/prediction", nul, problems)  # type: ignore[assignment]
         if probability is not None and not (type(probability) is float and 0.0 <= probability <= 1.0):
-            self._check_probability(probability, nul, problems)
+            probability = self._probability(probability, nul, problems)
         if latency is not None and not 0.0 <= latency < math.inf:
             problems.append(FieldError("/latency_ms", "Expected a finite number, at least 0", excerpt(latency)))
         if truth is not None and type(truth) is not float:
@@ -303,22 +326,29 @@ class Checker:
         message = f"The time is more than {self._skew // 1_000_000} s ahead of the server's clock, which is {_iso(now)}"
         return FieldError("/timestamp", message, given)
 
-    def _check_probability(self, given: float | dict[str, float], nul: bool, problems: list[FieldError]) -> None:
+    def _probability(
+        self, given: float | dict[str, float], nul: bool, problems: list[FieldError]
+    ) -> float | dict[str, float]:
+        """The probability as it is kept; what is wrong with it is noted."""
         if not isinstance(given, dict):
+            given = clipped(given)
             if not 0.0 <= given <= 1.0:
                 message = "Expected a probability between 0 and 1"
                 problems.append(FieldError("/prediction_probability", message, excerpt(given)))
-            return
+            return given
         if self.check_class_count(len(given), problems) and not given:
             message = "Expected at least one class, a number, or null"
             problems.append(FieldError("/prediction_probability", message, "{}"))
         longest = self._longest_name
         for name, share in given.items():
             if not 0.0 <= share <= 1.0:
-                pointer = pointer_to("prediction_probability", name[:longest])
-                problems.append(FieldError(pointer, "Expected a probability between 0 and 1", excerpt(share)))
+                given[name] = clipped(share)
+                if given[name] == share:
+                    pointer = pointer_to("prediction_probability", name[:longest])
+                    problems.append(FieldError(pointer, "Expected a probability between 0 and 1", excerpt(share)))
             if nul or not 0 < len(name) <= longest:
                 self.check_name(pointer_to("prediction_probability", name[:longest]), name, problems)
+        return given
 
 
 def _name_repetitions(given: list[FeatureBody], problems: list[FieldError]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, cast
 
-from modelwatch.api.wire.checks import Checker, microseconds, pointer_to
+from modelwatch.api.wire.checks import Checker, clipped_all, microseconds, pointer_to
 from modelwatch.api.wire.columnar import Bounds, arrow_errors, category_values, read_table, scalars
 from modelwatch.api.wire.explain import MAX_PROBLEMS, nearest
 from modelwatch.api.wire.limits import Limits
@@ -13,7 +13,7 @@ from modelwatch.api.wire.schema import KNOWN_COLUMNS, is_categorical, is_number
 from modelwatch.api.wire.tables import probabilities, times
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.events import DataType, ReferenceBody, ReferenceFrame, ReferenceSample, Scalar
-from modelwatch.stats import category_name, inferred_type, is_finite_number, prediction_type
+from modelwatch.stats import inferred_type, is_finite_number, prediction_type, share_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,6 +39,8 @@ def json_frame(
     if model_name is not None and model_name != body.model_name:
         message = f"The query names another model, {excerpt(model_name)}"
         problems.append(FieldError("/model_name", message, excerpt(body.model_name)))
+    if body.prediction_probability is not None:
+        body.prediction_probability = clipped_all(body.prediction_probability)
     samples: list[ReferenceSample] = []
     if _is_one_form(body, problems):
         if body.features is None:
@@ -118,7 +120,7 @@ def _given_probabilities(table: pa.Table) -> list[float | dict[str, float] | Non
     """As they were given, each row's own; what is wrong with them is said of the sample of the score."""
     if "prediction_probability" not in table.schema.names or _is_empty(table.column("prediction_probability")):
         return None
-    return probabilities(table.column("prediction_probability"), {})
+    return clipped_all(probabilities(table.column("prediction_probability"), {}))
 
 
 def _timestamps(table: pa.Table, problems: list[FieldError]) -> list[int | None] | None:
@@ -154,7 +156,7 @@ def _samples(table: pa.Table, checker: Checker, problems: list[FieldError]) -> I
 def _scores(table: pa.Table, checker: Checker, problems: list[FieldError]) -> list[Scalar]:
     column = table.column("prediction_probability")
     by_row: dict[int, list[FieldError]] = {}
-    given = probabilities(column, by_row) if not _is_empty(column) else [None] * table.num_rows
+    given = clipped_all(probabilities(column, by_row)) if not _is_empty(column) else [None] * table.num_rows
     predicted = scalars(table.column("prediction")) if "prediction" in table.schema.names else None
     by_class = not is_number(column.type) and not _is_empty(column)
     scores = _scores_of(given, predicted, by_class, checker, problems)
@@ -179,7 +181,7 @@ def _scores_of(
         return []
     else:
         scores = [
-            shares.get(category_name(value) or "") if isinstance(shares, dict) else shares
+            share_of(shares, value) if isinstance(shares, dict) else shares
             for shares, value in zip(given, predicted, strict=True)
         ]
     classes: set[str] = set()
