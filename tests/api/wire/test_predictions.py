@@ -96,6 +96,20 @@ def test_probabilities_by_class_are_kept() -> None:
     assert decoded(prediction_probability={"a": 1, "b": 0}).probability == {"a": 1.0, "b": 0.0}
 
 
+def test_what_rounding_leaves_beside_a_probability_is_clipped() -> None:
+    assert decoded(prediction_probability=1.0000001192092896).probability == 1.0
+    assert decoded(prediction_probability={"a": -1e-7, "b": 1.000001}).probability == {"a": 0.0, "b": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("given", "pointer"), [(1.00001, "/prediction_probability"), ({"a": -1e-5, "b": 1}, "/prediction_probability/a")]
+)
+def test_what_is_more_than_rounding_is_no_probability(given: Any, pointer: str) -> None:
+    with pytest.raises(InvalidInput) as wrong:
+        decoded(prediction_probability=given)
+    assert [problem.pointer for problem in wrong.value.errors] == [pointer]
+
+
 def test_a_time_without_zone_is_utc() -> None:
     assert decoded(timestamp="2025-01-01 00:00:00").timestamp == decoded().timestamp
 

@@ -99,6 +99,18 @@ def test_the_score_of_classes_is_that_of_the_predicted_one() -> None:
     assert samples["score", ""].values == [0.75, None, None]
 
 
+def test_the_class_of_a_score_may_be_written_another_way() -> None:
+    samples = from_table(prediction=[1, 0], prediction_probability=[{"True": 0.75, "False": 0.25}] * 2)
+    assert samples["score", ""].values == [0.75, 0.25]
+
+
+def test_what_rounding_leaves_beside_a_probability_is_clipped() -> None:
+    beside = [1.0000001192092896, -1e-7]
+    assert from_table(prediction=["a", "b"], prediction_probability=beside)["score", ""].values == [1.0, 0.0]
+    frame = from_json(features={"x": [1, 2]}, prediction=["a", "b"], prediction_probability=beside)
+    assert frame.probabilities == [1.0, 0.0]
+
+
 def test_a_reference_may_have_more_rows_than_a_batch() -> None:
     assert len(from_json(feature_name="a", values=[0.5] * 20_000).samples[0].values) == 20_000
     assert len(from_table(a=[0.5] * 20_000)["feature", "a"].values) == 20_000
