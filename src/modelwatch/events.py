@@ -55,7 +55,8 @@ class GroundTruthBody(msgspec.Struct, forbid_unknown_fields=True):
 class ReferenceBody(msgspec.Struct, forbid_unknown_fields=True):
     """A reference as users set it: either one feature (`feature_name` and `values`) or a map (`features`).
 
-    Beside a map, the other lists say of each row what was predicted, how sure of it, what was true, and when.
+    Beside a map, the other lists say of each row what was predicted, how sure of it, what was true, when, and how long
+    it took. Within the map, their names mean the same: a frame as it is can be sent.
     """
 
     model_name: str
@@ -69,6 +70,7 @@ class ReferenceBody(msgspec.Struct, forbid_unknown_fields=True):
     prediction_probability: list[float | dict[str, float] | None] | None = None
     ground_truth: list[Scalar] | None = None
     timestamp: list[datetime | None] | None = None
+    latency_ms: list[float | None] | None = None
 
 
 class DriftCheckBody(msgspec.Struct, forbid_unknown_fields=True):

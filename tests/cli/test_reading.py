@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,15 @@ import pytest
 
 from modelwatch.cli.columns import ColumnMap
 from modelwatch.cli.ending import Stop
+from modelwatch.cli.replay.csv_types import CsvReading
 from modelwatch.cli.replay.reading import Source, format_of, open_source
 from modelwatch.cli.replay.rows import ArrowRows, LineRows, Rows
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-def opened(path: Path, *pairs: str, size: int = 1_000, **defaults: str) -> Source:
-    return open_source(path, format_of(path, "auto"), ColumnMap.parse(pairs), NOON, size, defaults)
+def opened(path: Path, *pairs: str, size: int = 1_000, reading: CsvReading | None = None, **defaults: str) -> Source:
+    return open_source(path, format_of(path, "auto"), ColumnMap.parse(pairs), NOON, size, defaults, reading)
 
 
 def records(stretches: list[Rows]) -> list[dict[str, Any]]:
@@ -136,3 +138,91 @@ def test_the_format_is_told_by_name_or_content(tmp_path: Path) -> None:
 def test_a_broken_file_is_named(tmp_path: Path, name: str, content: str) -> None:
     with pytest.raises(Stop, match=name):
         opened(written(tmp_path / name, content))
+
+
+def test_leading_zeros_are_text_and_said(tmp_path: Path) -> None:
+    path = written(tmp_path / "p.csv", "zip,share,prediction\n01321,0.5,0\n90210,0.25,1\n")
+    source = opened(path)
+    assert [row["zip"] for row in records(list(source.stretches))] == ["01321", "90210"]
+    assert any("'zip' is read as text, because '01321' has a zero in front" in note for note in source.notes)
+    assert "Read as numbers: share, prediction" in source.notes
+
+
+def test_what_is_read_as_missing_is_said_and_can_be_chosen(tmp_path: Path) -> None:
+    path = written(tmp_path / "p.csv", "country,age,prediction\nNA,-999,0\nDE,40,1\nNA,,1\n")
+    source = opened(path)
+    assert [row["country"] for row in records(list(source.stretches))] == [None, "DE", None]
+    assert any("Read as missing in 'country': 'NA' 2 times; --missing-values" in note for note in source.notes)
+    chosen = opened(path, reading=CsvReading.parse({}, "-999"))
+    rows = records(list(chosen.stretches))
+    assert [row["country"] for row in rows] == ["NA", "DE", "NA"]
+    assert [row["age"] for row in rows] == [None, 40, None]
+
+
+def test_types_can_be_chosen(tmp_path: Path) -> None:
+    reading = CsvReading({"code": "categorical", "zip": "continuous"})
+    path = written(tmp_path / "p.csv", "code,zip,prediction\n1,01321,0\n2,90210,1\n")
+    rows = records(list(opened(path, reading=reading).stretches))
+    assert [(row["code"], row["zip"]) for row in rows] == [("1", 1321.0), ("2", 90210.0)]
+    parquet = tmp_path / "p.parquet"
+    pq.write_table(pa.table({"code": [1, 2], "zip": ["1321", "90210"], "prediction": [0, 1]}), parquet)
+    [part] = list(opened(parquet, reading=reading).stretches)
+    assert isinstance(part, ArrowRows)
+    assert pa.types.is_dictionary(part.batch.schema.field("code").type)
+    assert part.batch.column("zip").to_pylist() == [1321.0, 90210.0]
+
+
+@pytest.mark.parametrize(
+    ("types", "missing", "name", "named"),
+    [
+        ({"nothing": "categorical"}, None, "p.csv", "no column 'nothing'"),
+        ({"word": "continuous"}, None, "p.csv", "--type word=continuous"),
+        ({"nothing": "categorical"}, None, "p.parquet", "no column 'nothing'"),
+        ({"word": "continuous"}, None, "p.parquet", "--type word=continuous"),
+        ({"word": "categorical"}, None, "p.ndjson", "in JSON a feature has a data_type"),
+        ({}, "-", "p.ndjson", "--missing-values is for CSV"),
+        ({}, "-", "p.parquet", "--missing-values is for CSV"),
+    ],
+)
+def test_a_choice_that_does_not_fit_is_named(
+    tmp_path: Path, types: dict[str, str], missing: str | None, name: str, named: str
+) -> None:
+    path = tmp_path / name
+    if name == "p.parquet":
+        pq.write_table(pa.table({"word": ["a"], "prediction": [1]}), path)
+    else:
+        path.write_text('{"prediction": 1}\n' if name == "p.ndjson" else "word,prediction\na,1\n")
+    with pytest.raises(Stop, match=re.escape(named)):
+        list(opened(path, reading=CsvReading.parse(types, missing)).stretches)
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(Stop, match="two columns named 'x'"):
+        opened(written(tmp_path / "p.csv", "x,prediction,x\n1,0,2\n"))
+
+
+def test_an_id_of_na_is_an_id(tmp_path: Path) -> None:
+    path = written(tmp_path / "p.csv", "prediction_id,model_version,x,prediction\nNA,null,1,0\n,,1,0\n")
+    first, second = records(list(opened(path).stretches))
+    assert (first["prediction_id"], first["model_version"]) == ("NA", "null")
+    assert second["prediction_id"].startswith("replay-")
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_a_missing_time_is_filled_whatever_the_unit(tmp_path: Path, unit: str) -> None:
+    path = tmp_path / "p.parquet"
+    times = pa.array([1_000, None], pa.timestamp(unit))
+    pq.write_table(pa.table({"timestamp": times, "prediction": [1, 2]}), path, coerce_timestamps=None, version="2.6")
+    moment = NOON.replace(microsecond=123_456)
+    source = open_source(path, "parquet", ColumnMap({}), moment, 10, {})
+    [rows] = list(source.stretches)
+    [_, filled] = rows.times()
+    assert filled is not None
+    assert abs(filled - int(moment.timestamp() * 1_000_000)) < 1_000_000
+
+
+def test_a_missing_time_in_csv_is_filled(tmp_path: Path) -> None:
+    path = written(tmp_path / "p.csv", "timestamp,prediction\n2026-01-01 00:00:00,1\n,2\n")
+    source = open_source(path, "csv", ColumnMap({}), NOON.replace(microsecond=5), 10, {})
+    [rows] = list(source.stretches)
+    assert rows.times()[1] == int(NOON.timestamp() * 1_000_000)

@@ -37,6 +37,22 @@ ColumnMapOption = Annotated[
         help="What a column of the file is called here; OLD= leaves it out. Repeat it.",
     ),
 ]
+ColumnTypeOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--type",
+        metavar="COLUMN=TYPE",
+        help="Take a column as categorical or continuous, such as zip=categorical. Repeat it.",
+    ),
+]
+MissingOption = Annotated[
+    str | None,
+    typer.Option(
+        "--missing-values",
+        metavar="A,B",
+        help="What stands for no value in a CSV file, beside an empty field. Default: NA, NaN, null and their like.",
+    ),
+]
 FormatOption = Annotated[str, typer.Option("--format", help="auto, parquet, csv or ndjson.")]
 
 
@@ -126,6 +142,8 @@ def replay(
     ] = None,
     speed: Annotated[str, typer.Option(help="How much faster than it was lived, such as 60, or max.")] = "max",
     batch_size: Annotated[int, typer.Option(help="Rows in one request.", min=1, max=1_000_000)] = 5_000,
+    column_type: ColumnTypeOption = None,
+    missing_values: MissingOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Send the predictions of a file to a service, and what was true about them.
@@ -134,8 +152,9 @@ def replay(
     twice. A label with a time of its own is sent at that time, between the predictions; one without goes with its row.
     Exit code 1 when rows or labels were rejected.
     """
-    from modelwatch.cli.columns import ColumnMap
+    from modelwatch.cli.columns import ColumnMap, ColumnTypes
     from modelwatch.cli.replay import command
+    from modelwatch.cli.replay.csv_types import CsvReading
     from modelwatch.cli.replay.labels import TRUTH, TRUTH_TIME
 
     columns = ColumnMap.parse(column_map or ())
@@ -152,6 +171,7 @@ def replay(
         speed=command.parse_speed(speed),
         batch_size=batch_size,
         as_json=as_json,
+        reading=CsvReading.parse(ColumnTypes.parse(column_type or ()).types, missing_values),
     )
     raise typer.Exit(command.replay(playback))
 
@@ -222,14 +242,18 @@ def reference_upload(
     version: Annotated[str | None, typer.Option(help="Only for this version of the model.")] = None,
     format_name: FormatOption = "auto",
     column_map: ColumnMapOption = None,
+    column_type: ColumnTypeOption = None,
+    missing_values: MissingOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Set a model's reference from a file."""
     from modelwatch.cli import references
-    from modelwatch.cli.columns import ColumnMap
+    from modelwatch.cli.columns import ColumnMap, ColumnTypes
+    from modelwatch.cli.replay.csv_types import CsvReading
 
     columns = ColumnMap.parse(column_map or ())
-    raise typer.Exit(references.upload(file, url, model, version, format_name, columns, as_json))
+    reading = CsvReading.parse(ColumnTypes.parse(column_type or ()).types, missing_values)
+    raise typer.Exit(references.upload(file, url, model, version, format_name, columns, reading, as_json))
 
 
 @app.command()

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+KINDS = ("categorical", "continuous")
+
+
 @dataclass(frozen=True, slots=True)
 class ColumnMap:
     """New names by old names; a column whose new name is empty is left out."""
@@ -68,6 +71,60 @@ class ColumnMap:
         return pa.RecordBatch.from_arrays(
             [batch.column(index) for index in kept], names=[self.new(batch.schema.names[index]) for index in kept]
         )
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnTypes:
+    """What columns of a file are to be, by their names in the file, where it is not what they seem to be."""
+
+    types: Mapping[str, str]
+
+    @classmethod
+    def parse(cls, pairs: Iterable[str]) -> ColumnTypes:
+        """From texts like `zip=categorical`. Raises Stop that names the text that is not one.
+
+        >>> ColumnTypes.parse(["zip=categorical"]).types
+        {'zip': 'categorical'}
+        """
+        types: dict[str, str] = {}
+        for pair in pairs:
+            column, separator, kind = pair.rpartition("=")
+            if not separator or not column or kind not in KINDS:
+                raise Stop(f"--type {pair!r}: expected COLUMN=categorical or COLUMN=continuous")
+            if types.get(column, kind) != kind:
+                raise Stop(f"--type names the column {column!r} twice")
+            types[column] = kind
+        return cls(types)
+
+    def check(self, present: Iterable[str]) -> None:
+        """Raises Stop when a column is named that is not there."""
+        columns = list(present)
+        for column in self.types:
+            if column not in columns:
+                raise Stop(f"--type: the file has no column {column!r}; it has: {', '.join(columns)}")
+
+    def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The batch with these types: numbers that are categories as a dictionary, texts that are numbers as numbers.
+
+        Raises Stop when a text is no number.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        for column, kind in self.types.items():
+            index = batch.schema.get_field_index(column)
+            values = batch.column(index)
+            is_dictionary = pa.types.is_dictionary(values.type)
+            if kind == "categorical" and not is_dictionary:
+                batch = batch.set_column(index, column, values.dictionary_encode())
+            elif kind == "continuous" and not pa.types.is_floating(values.type):
+                plain = values.dictionary_decode() if is_dictionary else values
+                try:
+                    numbers = pc.cast(plain, pa.float64(), safe=False)
+                except pa.ArrowException as error:
+                    raise Stop(f"--type {column}=continuous: {str(error).splitlines()[0]}") from error
+                batch = batch.set_column(index, column, numbers)
+        return batch
 
 
 def with_hint(trouble: Stop) -> Stop:

@@ -5,23 +5,30 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from modelwatch.cli.columns import ColumnMap, with_hint
+from modelwatch.cli.columns import ColumnMap, ColumnTypes, with_hint
 from modelwatch.cli.ending import OK, Refused, Stop
 from modelwatch.cli.output import give_json, say, tell
-from modelwatch.cli.replay.csv_types import shape_of
-from modelwatch.cli.replay.reading import format_of
+from modelwatch.cli.replay.csv_types import CsvReading, shape_of
+from modelwatch.cli.replay.reading import Format, check_reading, format_of
 from modelwatch.cli.service import Service
 
 REFERENCE_PATH = "/api/v1/reference"
 
 
 def upload(
-    path: Path, url: str, model: str, version: str | None, format_name: str, columns: ColumnMap, as_json: bool
+    path: Path,
+    url: str,
+    model: str,
+    version: str | None,
+    format_name: str,
+    columns: ColumnMap,
+    reading: CsvReading,
+    as_json: bool,
 ) -> int:
     """Sends a Parquet or CSV file as the reference of a model and says what it became. Raises Stop."""
     if not path.is_file():
         raise Stop(f"There is no file {path}")
-    body = _as_parquet(path, format_of(path, format_name), columns)
+    body = _as_parquet(path, format_of(path, format_name), columns, reading)
     params = {"model_name": model} | ({} if version is None else {"model_version": version})
     with Service(url) as service:
         service.check_reachable()
@@ -48,18 +55,19 @@ def _task(labelled: dict[str, Any]) -> str:
     return f"{len(labelled['classes'])} classes" if labelled["task"] == "multiclass" else "numbers"
 
 
-def _as_parquet(path: Path, format_name: str, columns: ColumnMap) -> bytes:
+def _as_parquet(path: Path, format_name: Format, columns: ColumnMap, reading: CsvReading) -> bytes:
     """The file with its columns renamed. Types are those of the file; of CSV, those that hold for all of it."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     if format_name == "ndjson":
         raise Stop("A reference is uploaded as Parquet or CSV; JSON is sent to POST /api/v1/reference.")
-    if format_name == "parquet" and not columns.names:
+    check_reading(format_name, reading)
+    if format_name == "parquet" and not columns.names and not reading.types:
         return path.read_bytes()
     batches: list[Any]
     if format_name == "csv":
-        shape = shape_of(path, columns.names)
+        shape = shape_of(path, columns.names, reading)
         for note in shape.notes:
             tell(note)
         columns.check(shape.types)
@@ -70,7 +78,9 @@ def _as_parquet(path: Path, format_name: str, columns: ColumnMap) -> bytes:
         except (pa.ArrowException, OSError) as error:
             raise Stop(f"{path} can't be read as Parquet: {str(error).splitlines()[0]}") from error
         columns.check(file.schema_arrow.names)
-        batches = list(file.iter_batches())
+        types = ColumnTypes(reading.types)
+        types.check(file.schema_arrow.names)
+        batches = [types.apply(batch) for batch in file.iter_batches()]
     if not batches:
         raise Stop(f"{path} has no rows")
     sink = pa.BufferOutputStream()

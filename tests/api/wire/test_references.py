@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from modelwatch.api.wire import Decoder, Limits
+from modelwatch.errors import InvalidInput
 from modelwatch.events import ReferenceFrame, ReferenceSample
 from tests.api.bad_inputs import ARROW, JSON, PARQUET, arrow_stream, parquet_file
 from tests.api.wire.clock import NOW
@@ -114,3 +115,46 @@ def test_what_rounding_leaves_beside_a_probability_is_clipped() -> None:
 def test_a_reference_may_have_more_rows_than_a_batch() -> None:
     assert len(from_json(feature_name="a", values=[0.5] * 20_000).samples[0].values) == 20_000
     assert len(from_table(a=[0.5] * 20_000)["feature", "a"].values) == 20_000
+
+
+def test_a_frame_as_it_is_means_in_json_what_it_means_in_columns() -> None:
+    """Columns of known names among the features are no features."""
+    columns: dict[str, Any] = {
+        "amount": [1.5, 2.5],
+        "prediction": ["a", "b"],
+        "prediction_probability": [0.5, 0.75],
+        "ground_truth": ["a", "a"],
+        "latency_ms": [10.0, 12.0],
+    }
+    frame = from_json(features=dict(columns) | {"timestamp": ["2026-01-01T00:00:00Z", None]})
+    of_table = {key: sample.values for key, sample in from_table(**columns).items()}
+    assert {(sample.kind, sample.name): sample.values for sample in frame.samples} == of_table
+    assert frame.truths == ["a", "a"]
+    assert frame.timestamps == [1_767_225_600_000_000, None]
+
+
+@pytest.mark.parametrize(
+    ("features", "beside", "pointer"),
+    [
+        ({"x": [1.0], "prediction": ["a"]}, {"prediction": ["a"]}, "/features/prediction"),
+        ({"x": [1.0], "latency_ms": ["slow"]}, {}, "/features/latency_ms"),
+        ({"x": [1.0], "timestamp": ["yesterday"]}, {}, "/features/timestamp"),
+        ({"x": [1.0], "latency_ms": [1.0, 2.0]}, {}, "/latency_ms"),
+        ({"ground_truth": ["a"]}, {}, "/features"),
+        ({"prediction": ["a"], "ground_truth": ["a", "b"]}, {}, "/ground_truth"),
+    ],
+)
+def test_lists_among_the_features_that_can_not_be_meant_are_named(
+    features: dict[str, Any], beside: dict[str, Any], pointer: str
+) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        from_json(features=features, **beside)
+    assert pointer in [error.pointer for error in refused.value.errors]
+
+
+def test_a_dictionary_of_integers_is_categorical_in_parquet_too() -> None:
+    """pyarrow gives such a column back as plain numbers."""
+    samples = from_table(shop=pa.array([3, 7, 3]).dictionary_encode(), amount=[1, 2, 3])
+    assert samples["feature", "shop"].data_type == "categorical"
+    assert samples["feature", "shop"].values == ["3", "7", "3"]
+    assert samples["feature", "amount"].data_type == "continuous"

@@ -5,6 +5,7 @@ pyarrow is imported when the first such body arrives: JSON alone must not pay fo
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -128,6 +129,20 @@ def _read_parquet(body: bytes, bounds: Bounds) -> pa.Table:
     texts = [field.name for field in stored if is_text(field.type)]
     table = pq.ParquetFile(pa.BufferReader(body), read_dictionary=texts).read(use_threads=False)
     bounds.check_size(table.num_rows, len(stored))
+    return _with_dictionaries(table, file.metadata.metadata)
+
+
+def _with_dictionaries(table: pa.Table, metadata: dict[bytes, bytes] | None) -> pa.Table:
+    """The table with the columns that were written as dictionaries as such: of numbers, pyarrow reads them as plain."""
+    import pyarrow as pa
+
+    written = (metadata or {}).get(b"ARROW:schema")
+    if written is None:
+        return table
+    for field in pa.ipc.read_schema(pa.py_buffer(base64.b64decode(written))):
+        index = table.schema.get_field_index(field.name)
+        if is_dictionary(field.type) and index >= 0 and not is_dictionary(table.schema.field(index).type):
+            table = table.set_column(index, field.name, table.column(index).dictionary_encode())
     return table
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, cast, get_type_hints
+
+import msgspec
 
 from modelwatch.api.wire.checks import Checker, clipped_all, microseconds, pointer_to
 from modelwatch.api.wire.columnar import Bounds, arrow_errors, category_values, read_table, scalars
@@ -20,7 +22,11 @@ if TYPE_CHECKING:
 
 # A column of float32 fits whatever its length; as Python's numbers it takes eight times its bytes.
 BYTES_PER_CELL = 4
-BESIDE_FEATURES = ("prediction", "prediction_probability", "ground_truth", "timestamp")
+BESIDE_FEATURES = ("prediction", "prediction_probability", "ground_truth", "timestamp", "latency_ms")
+# Those of which a sample is made, as of a feature.
+SAMPLED = ("prediction", "prediction_probability", "latency_ms")
+# What they hold, where they are given among the features.
+BESIDE_FIELDS = {name: get_type_hints(ReferenceBody)[name] for name in BESIDE_FEATURES}
 TRUTH_ALONE = "The truth is compared with the prediction: give prediction too"
 SHARES_ALONE = "Probabilities by class need the prediction: give prediction too"
 
@@ -42,6 +48,7 @@ def json_frame(
     if body.prediction_probability is not None:
         body.prediction_probability = clipped_all(body.prediction_probability)
     samples: list[ReferenceSample] = []
+    _take_out_of_features(body, problems)
     if _is_one_form(body, problems):
         if body.features is None:
             given = {body.feature_name or "": body.values or []}
@@ -208,15 +215,37 @@ def _check_rows(body: ReferenceBody, problems: list[FieldError]) -> None:
     """Notes the lists that are not as long as the features beside which they stand."""
     features = {pointer_to("features", name[:80]): values for name, values in (body.features or {}).items()}
     beside = {f"/{name}": values for name in BESIDE_FEATURES if (values := getattr(body, name)) is not None}
-    if not features or not beside:
+    if not beside:
         return
-    rows = len(next(iter(features.values())))
+    first, *_ = (features | beside).items()
+    rows = len(first[1])
     for place, values in (features | beside).items():
         if len(values) != rows and len(problems) < MAX_PROBLEMS:
-            message = f"Expected {rows} values, one for each row of the first feature, got {len(values)}"
+            message = f"Expected {rows} values, one for each row of {first[0]}, got {len(values)}"
             problems.append(FieldError(place, message))
     if body.ground_truth is not None and body.prediction is None:
         problems.append(FieldError("/ground_truth", TRUTH_ALONE))
+
+
+def _take_out_of_features(body: ReferenceBody, problems: list[FieldError]) -> None:
+    """Puts the lists of the map that are no features where they belong, as in a frame."""
+    if body.features is None:
+        return
+    for name, field in BESIDE_FIELDS.items():
+        values = body.features.pop(name, None)
+        if values is None:
+            continue
+        place = pointer_to("features", name)
+        if body.data_types is not None:
+            body.data_types.pop(name, None)
+        if getattr(body, name) is not None:
+            problems.append(FieldError(place, f"Given twice: {name} stands beside the features already"))
+            continue
+        try:
+            setattr(body, name, msgspec.convert(values, field))
+        except msgspec.ValidationError as error:
+            message = str(error).replace(" - at `$[...]`", "")
+            problems.append(FieldError(place, f"This is no feature, but the {name} of each row. {message}"))
 
 
 def _samples_beside(body: ReferenceBody, checker: Checker, problems: list[FieldError]) -> Iterable[ReferenceSample]:
@@ -230,6 +259,10 @@ def _samples_beside(body: ReferenceBody, checker: Checker, problems: list[FieldE
     if given is not None and (said is None or len(said) == len(given)):
         by_class = any(isinstance(shares, dict) for shares in given)
         yield ReferenceSample("score", "", "continuous", _scores_of(given, said, by_class, checker, problems))
+    if body.latency_ms is not None:
+        latencies = cast(list[Scalar], body.latency_ms)
+        problems.extend(_unusable(latencies, "continuous", "/latency_ms"))
+        yield ReferenceSample("latency", "", "continuous", latencies)
 
 
 def _check_model(name: str, version: str | None, checker: Checker, problems: list[FieldError]) -> None:
@@ -252,7 +285,7 @@ def _is_one_form(body: ReferenceBody, problems: list[FieldError]) -> bool:
     elif one:
         message = "Give either feature_name and values, or features"
         problems.extend(FieldError(f"/{name}", message) for name in one)
-    elif not body.features:
+    elif not body.features and not any(getattr(body, name) is not None for name in SAMPLED):
         problems.append(FieldError("/features", "Expected at least one feature"))
     return len(problems) == before
 

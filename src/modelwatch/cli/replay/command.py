@@ -7,7 +7,7 @@ import dataclasses
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import msgspec
 from modelwatch.cli.columns import ColumnMap, with_hint
 from modelwatch.cli.ending import FOUND, INTERRUPTED, OK, Stop
 from modelwatch.cli.output import give_json, say, tell
+from modelwatch.cli.replay.csv_types import CsvReading
 from modelwatch.cli.replay.ordering import in_order
 from modelwatch.cli.replay.pacing import paced, slice_of
 from modelwatch.cli.replay.reading import DEFAULTS, format_of, open_source
@@ -42,6 +43,7 @@ class Playback:
     speed: float | None
     batch_size: int
     as_json: bool
+    reading: CsvReading = field(default_factory=CsvReading)
 
 
 def parse_speed(text: str) -> float | None:
@@ -70,7 +72,13 @@ def replay(playback: Playback) -> int:
     given = zip(DEFAULTS, (playback.model, playback.version, playback.environment), strict=True)
     params = {name: value for name, value in given if value is not None}
     source = open_source(
-        path, format_of(path, playback.format_name), playback.columns, stamp, playback.batch_size, params
+        path,
+        format_of(path, playback.format_name),
+        playback.columns,
+        stamp,
+        playback.batch_size,
+        params,
+        playback.reading,
     )
     for note in source.notes:
         tell(note)

@@ -1,10 +1,11 @@
-"""Types of a CSV file's columns that hold for all of it, not only for its first megabyte."""
+"""What a CSV file means: types of its columns that hold for all of it, and which of its texts are no values."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,40 +16,93 @@ if TYPE_CHECKING:
 
 # They are names, whatever they look like: version 2.10 is not 2.1.
 TEXT = ("model_name", "model_version", "environment", "prediction_id")
+# What counts as missing where nobody says otherwise: as pandas has it.
+MISSING = (
+    *("NA", "N/A", "n/a", "#N/A", "#N/A N/A", "#NA", "NULL", "null", "NaN", "nan", "-NaN", "-nan"),
+    *("1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"),
+)
+# As a number, 01321 would be 1321: it is a name.
+LEADING_ZEROS = r"^\s*[+-]?0[0-9]+(\.[0-9]*)?\s*$"
 _COLUMN = re.compile(r"In CSV column #(\d+)")
 _DELIMITERS = ",;\t|"
+_SHOWN_TEXTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class CsvReading:
+    """How users want a CSV file to be read.
+
+    types: `categorical` or `continuous`, by column. missing: texts that are no values; an empty field never is one.
+    """
+
+    types: Mapping[str, str] = field(default_factory=dict)
+    missing: tuple[str, ...] = MISSING
+
+    @classmethod
+    def parse(cls, types: Mapping[str, str], missing: str | None) -> CsvReading:
+        """missing: the texts between commas; None: the usual ones.
+
+        >>> CsvReading.parse({}, "-, unknown").missing, CsvReading.parse({}, "").missing
+        (('-', 'unknown'), ())
+        """
+        if missing is None:
+            return cls(types)
+        return cls(types, tuple(text.strip() for text in missing.split(",") if text.strip()))
 
 
 @dataclass(frozen=True, slots=True)
 class CsvShape:
-    """What is needed to read the file in one go. `notes` say which columns were not what they seemed at first."""
+    """What is needed to read the file in one go. `notes` say what was decided about its columns."""
 
     delimiter: str
     types: Mapping[str, Any]
     rows: int
     notes: tuple[str, ...]
+    names: frozenset[str]
+    missing: tuple[str, ...]
 
-    def open(self, path: Path) -> Any:
-        """A reader that yields record batches."""
-        return _open(path, self.delimiter, self.types)
+    def open(self, path: Path) -> Iterator[Any]:
+        """The file as record batches. names: columns of names, such as ids, of which only an empty field is missing."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        no_values, empty = pa.array([*self.missing, ""]), pa.array([""])
+        for batch in _open(path, self.delimiter, self.types, self.missing):
+            for index, column in enumerate(batch.schema):
+                if pa.types.is_string(column.type):
+                    values = batch.column(index)
+                    gone = pc.is_in(values, empty if column.name in self.names else no_values)
+                    kept = pc.if_else(gone, pa.scalar(None, column.type), values)
+                    batch = batch.set_column(index, column.name, kept)
+            yield batch
 
 
-def shape_of(path: Path, renamed: Mapping[str, str]) -> CsvShape:
-    """Reads the whole file once. A column that turns out to hold something else gets the wider type.
+def shape_of(path: Path, renamed: Mapping[str, str], reading: CsvReading | None = None) -> CsvShape:
+    """Reads the whole file. A column that turns out to hold something else gets the wider type.
 
     renamed: names on the wire by names in the file, for columns that are renamed. Raises Stop when it is no CSV file.
     """
     import pyarrow as pa
 
+    reading = CsvReading() if reading is None else reading
     try:
         delimiter = _delimiter(path)
-        names = _open(path, delimiter, {}).schema.names
-        types = {name: pa.string() for name in names if renamed.get(name, name) in TEXT}
+        names = _open(path, delimiter, {}, ()).schema.names
+        for column in names:
+            if names.count(column) > 1:
+                raise Stop(f"{path} has two columns named {column!r}; give one of them another name")
+        for column in reading.types:
+            if column not in names:
+                raise Stop(f"--type: the file has no column {column!r}; it has: {', '.join(names)}")
+        identities = frozenset(name for name in names if renamed.get(name, name) in TEXT)
+        found = _texts_of(path, delimiter, names, reading.missing)
+        types = {name: pa.string() for name in names if name in identities or found[name].has_leading_zeros}
+        types |= {name: pa.string() if kind == "categorical" else pa.float64() for name, kind in reading.types.items()}
         notes: dict[str, str] = {}
         while True:
             schema: pa.Schema | None = None
             try:
-                reader = _open(path, delimiter, types)
+                reader = _open(path, delimiter, types, reading.missing)
                 schema = reader.schema
                 rows = sum(batch.num_rows for batch in reader)
             except pa.ArrowInvalid as error:
@@ -56,6 +110,8 @@ def shape_of(path: Path, renamed: Mapping[str, str]) -> CsvShape:
                 if match is None or int(match[1]) >= len(names):
                     raise
                 name = names[int(match[1])]
+                if reading.types.get(name) == "continuous":
+                    raise Stop(f"--type {name}=continuous: {_first_line(error)}") from error
                 present = types.get(name) or (schema.field(name).type if schema is not None else pa.string())
                 if pa.types.is_string(present):
                     raise
@@ -63,20 +119,83 @@ def shape_of(path: Path, renamed: Mapping[str, str]) -> CsvShape:
                 if pa.types.is_string(types[name]):
                     notes[name] = f"The column {name!r} is sent as text, because: {_first_line(error)}"
             else:
-                kinds = {field.name: field.type for field in schema}
-                return CsvShape(delimiter, kinds, rows, tuple(notes.values()))
+                kinds = {column.name: column.type for column in schema}
+                said = (*_types_in_words(kinds), *notes.values(), *_texts_in_words(found, kinds, identities, reading))
+                return CsvShape(delimiter, kinds, rows, said, identities, reading.missing)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise Stop(f"{path} can't be read as CSV: {_first_line(error)}") from error
 
 
-def _open(path: Path, delimiter: str, types: Mapping[str, Any]) -> Any:
+@dataclass(slots=True)
+class _Texts:
+    """What the texts of a column are: whether some are numbers with a zero in front, and which stand for no value."""
+
+    has_leading_zeros: bool = False
+    example: str = ""
+    missing: Counter[str] = field(default_factory=Counter)
+
+
+def _texts_of(path: Path, delimiter: str, names: list[str], missing: tuple[str, ...]) -> dict[str, _Texts]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    found = {name: _Texts() for name in names}
+    no_values = pa.array(missing, pa.string())
+    for batch in _open(path, delimiter, dict.fromkeys(names, pa.string()), ()):
+        for name in names:
+            texts, values = found[name], batch.column(name)
+            for entry in pc.value_counts(values.filter(pc.is_in(values, no_values))).to_pylist():
+                texts.missing[entry["values"]] += entry["counts"]
+            if not texts.has_leading_zeros:
+                padded = values.filter(pc.match_substring_regex(values, LEADING_ZEROS))
+                if len(padded):
+                    texts.has_leading_zeros, texts.example = True, padded[0].as_py().strip()
+    return found
+
+
+def _types_in_words(kinds: Mapping[str, Any]) -> Iterator[str]:
+    """Which columns are read as what, a line each."""
+    import pyarrow as pa
+
+    tests = {
+        "numbers": lambda kind: pa.types.is_integer(kind) or pa.types.is_floating(kind),
+        "text": pa.types.is_string,
+        "yes or no": pa.types.is_boolean,
+        "times": pa.types.is_temporal,
+        "nothing, as they are empty": pa.types.is_null,
+    }
+    for what, fits in tests.items():
+        columns = [name for name, kind in kinds.items() if fits(kind)]
+        if columns:
+            yield f"Read as {what}: {', '.join(columns)}"
+
+
+def _texts_in_words(
+    found: Mapping[str, _Texts], kinds: Mapping[str, Any], identities: frozenset[str], reading: CsvReading
+) -> Iterator[str]:
+    import pyarrow as pa
+
+    for name, texts in found.items():
+        if texts.has_leading_zeros and name not in identities and name not in reading.types:
+            yield (
+                f"The column {name!r} is read as text, because {texts.example!r} has a zero in front;"
+                f" --type {name}=continuous reads numbers"
+            )
+    for name, texts in found.items():
+        if texts.missing and name not in identities:
+            shown = ", ".join(f"{text!r} {count:,} times" for text, count in texts.missing.most_common(_SHOWN_TEXTS))
+            more = f", and {len(texts.missing) - _SHOWN_TEXTS} others" if len(texts.missing) > _SHOWN_TEXTS else ""
+            hint = "; --missing-values says what is missing" if pa.types.is_string(kinds[name]) else ""
+            yield f"Read as missing in {name!r}: {shown}{more}{hint}"
+
+
+def _open(path: Path, delimiter: str, types: Mapping[str, Any], missing: tuple[str, ...]) -> Any:
     import pyarrow.csv
 
     return pyarrow.csv.open_csv(
         str(path),
         parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-        # As pandas has it: an empty field, NA, NaN, null and their like are missing, in text too.
-        convert_options=pyarrow.csv.ConvertOptions(column_types=dict(types), strings_can_be_null=True),
+        convert_options=pyarrow.csv.ConvertOptions(column_types=dict(types), null_values=[*missing, ""]),
     )
 
 

@@ -13,9 +13,9 @@ from typing import Literal
 
 import msgspec
 
-from modelwatch.cli.columns import ColumnMap
+from modelwatch.cli.columns import ColumnMap, ColumnTypes
 from modelwatch.cli.ending import Stop
-from modelwatch.cli.replay.csv_types import shape_of
+from modelwatch.cli.replay.csv_types import CsvReading, shape_of
 from modelwatch.cli.replay.labels import TRUTH_TIME, Label, check_label_columns, is_missing, take_label
 from modelwatch.cli.replay.rows import Filling, LineRows, Rows, filled
 
@@ -48,17 +48,36 @@ class Source:
 
 
 def open_source(
-    path: Path, format_name: Format, columns: ColumnMap, timestamp: datetime, size: int, defaults: dict[str, str]
+    path: Path,
+    format_name: Format,
+    columns: ColumnMap,
+    timestamp: datetime,
+    size: int,
+    defaults: dict[str, str],
+    reading: CsvReading | None = None,
 ) -> Source:
     """Opens a file to be read `size` rows at a time.
 
     timestamp: of rows that have none. defaults: what lines of JSON get that name no model, version or environment;
-    for columns the service fills them in. Raises Stop when the file can't be read.
+    for columns the service fills them in. reading: types of columns, and what is missing in a CSV file.
+    Raises Stop when the file can't be read.
     """
+    reading = CsvReading() if reading is None else reading
     filling = Filling(_fingerprint(path), timestamp, defaults.get("model_name"))
+    check_reading(format_name, reading)
     if format_name == "ndjson":
         return _open_lines(path, columns, filling, size, defaults)
-    return (_open_parquet if format_name == "parquet" else _open_csv)(path, columns, filling, size)
+    if format_name == "parquet":
+        return _open_parquet(path, columns, filling, size, ColumnTypes(reading.types))
+    return _open_csv(path, columns, filling, size, reading)
+
+
+def check_reading(format_name: Format, reading: CsvReading) -> None:
+    """Raises Stop when the file says itself what an option says."""
+    if format_name == "ndjson" and reading.types:
+        raise Stop("--type is for Parquet and CSV; in JSON a feature has a data_type")
+    if format_name != "csv" and reading.missing != CsvReading().missing:
+        raise Stop("--missing-values is for CSV; Parquet and JSON have a null")
 
 
 def format_of(path: Path, asked_for: str) -> Format:
@@ -93,7 +112,7 @@ def _fingerprint(path: Path) -> str:
         raise Stop(f"{path} can't be read: {error.strerror}") from error
 
 
-def _open_parquet(path: Path, columns: ColumnMap, filling: Filling, size: int) -> Source:
+def _open_parquet(path: Path, columns: ColumnMap, filling: Filling, size: int, types: ColumnTypes) -> Source:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -103,18 +122,19 @@ def _open_parquet(path: Path, columns: ColumnMap, filling: Filling, size: int) -
         raise Stop(f"{path} can't be read as Parquet: {str(error).splitlines()[0]}") from error
     names = file.schema_arrow.names
     known = _wire_names(columns, names)
+    types.check(names)
 
     def stretches() -> Iterator[Rows]:
         first = 1
         for batch in file.iter_batches(batch_size=size):
-            yield filled(columns.apply(batch), first, filling)
+            yield filled(columns.apply(types.apply(batch)), first, filling)
             first += batch.num_rows
 
     return Source(file.metadata.num_rows, stretches(), "timestamp" in known, TRUTH_TIME in known, ())
 
 
-def _open_csv(path: Path, columns: ColumnMap, filling: Filling, size: int) -> Source:
-    shape = shape_of(path, columns.names)
+def _open_csv(path: Path, columns: ColumnMap, filling: Filling, size: int, reading: CsvReading) -> Source:
+    shape = shape_of(path, columns.names, reading)
     names = list(shape.types)
     known = _wire_names(columns, names)
 

@@ -128,7 +128,9 @@ def _as_type(moment: datetime, kind: Any) -> Any:
     import pyarrow as pa
 
     if pa.types.is_timestamp(kind):
-        return pa.scalar(moment if kind.tz else moment.replace(tzinfo=None), pa.timestamp("us", kind.tz)).cast(kind)
+        return pa.scalar(moment if kind.tz else moment.replace(tzinfo=None), pa.timestamp("us", kind.tz)).cast(
+            kind, safe=False
+        )
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return pa.scalar(moment.isoformat(), kind)
     raise Stop(f"The column timestamp is neither a time nor text, but {kind}, and some rows have none.")
