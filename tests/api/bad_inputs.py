@@ -494,6 +494,7 @@ def _references() -> list[BadInput]:
         bad("reference of no values", "/values", "at least one", values=[]),
         bad("reference of nulls", "/values", "not null", values=[None, None]),
         bad("reference of texts said to be numbers", "/values", "finite", values=["a"], data_type="continuous"),
+        bad("reference mostly of texts", "/values", "mostly finite", values=[1, "a", "b"], data_type="continuous"),
         bad("reference with a list inside", "/values/1", values=[1, [2]]),
         bad("reference with an integer of 400 digits", "/values/0", "range", values=[10**400]),
         bad("reference with a long text", "/values/1", "4096", values=["a", "x" * 4097]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pyarrow as pa
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.cli.conftest import RunCli
+from tests.support.doubles import eventually
 from tests.support.live_service import LiveService
 from tests.support.traffic import predictions, reference_values
 
@@ -60,6 +62,79 @@ def test_refusals_are_told_in_plain_words(checked: LiveService, run_cli: RunCli)
     assert "/lookback" in wrong.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (
+            ("--version", "9.9"),
+            "No data of version '9.9' in environment 'production'; there is data of version unversioned.",
+        ),
+        (
+            ("--environment", "staging"),
+            "No data in environment 'staging'; the model has data in: production.",
+        ),
+        (
+            ("--version", "9.9", "--environment", "staging"),
+            "No data of version '9.9' in environment 'staging'; the model has data in: production.",
+        ),
+        (
+            ("--version", "unversioned", "--environment", "staging"),
+            "No data of version 'unversioned' in environment 'staging'; the model has data in: production.",
+        ),
+    ],
+)
+def test_what_could_not_be_judged_has_an_exit_code_of_its_own(
+    checked: LiveService, run_cli: RunCli, words: tuple[str, ...], says: str
+) -> None:
+    asked = ("check", MODEL, "--url", checked.url, *words)
+    for fail_on in ("warning", "alert", "no-verdict"):
+        done = run_cli(*asked, "--fail-on", fail_on)
+        assert done.returncode == 4
+        assert says in " ".join(done.stdout.split())
+        assert "No predictions have been received" not in done.stdout
+        assert "drifted" not in done.stdout
+        assert "Nothing could be judged: this is no verdict." in done.stdout
+    assert run_cli(*asked).returncode == 0
+    report = json.loads(run_cli(*asked, "--json").stdout)
+    assert {each["reason"] for each in report["drift_results"]} == {report["summary"]["reason"]}
+
+
+def test_a_part_without_a_verdict_fails_where_that_is_asked_for(service: LiveService, run_cli: RunCli) -> None:
+    model = "half-known"
+    with httpx.Client(base_url=f"{service.url}/api/v1", timeout=30) as client:
+        features = {**reference_values(), "never": reference_values()["amount"]}
+        client.post("/reference", json={"model_name": model, "features": features}).raise_for_status()
+        client.post("/predictions/batch", json=predictions(900, model=model)).raise_for_status()
+    words = ("check", model, "--url", service.url, "--feature", "amount", "--feature", "never")
+    told = run_cli(*words, "--fail-on", "alert")
+    assert told.returncode == 0
+    assert "0 of 1 drifted. 1 could not be judged." in told.stdout
+    assert run_cli(*words, "--fail-on", "alert", "--fail-on", "no-verdict").returncode == 4
+    wrong = run_cli(*words, "--fail-on", "anything")
+    assert wrong.returncode == 2
+    assert "expected warning, alert or no-verdict" in wrong.stderr
+
+
+def test_provisional_is_said_of_each_subject(service: LiveService, run_cli: RunCli) -> None:
+    model = "partly-set"
+    with httpx.Client(base_url=f"{service.url}/api/v1", timeout=30) as client:
+        amounts = {"model_name": model, "feature_name": "amount", "values": reference_values()["amount"]}
+        client.post("/reference", json=amounts).raise_for_status()
+        client.post("/predictions/batch", json=predictions(1_500, model=model)).raise_for_status()
+
+        def summary() -> dict[str, Any]:
+            found: dict[str, Any] = client.post("/drift/check", json={"model_name": model}).json()["summary"]
+            return found
+
+        eventually(lambda: summary()["provisional"], "the provisional reference", 30)
+        assert summary()["provisional_subjects"] == ["merchant", "latency", "prediction", "score"]
+    told = " ".join(run_cli("check", model, "--url", service.url).stdout.split())
+    assert "The reference of merchant, latency, prediction, score is provisional (p)" in told
+    assert "1,000 (p)" in told
+    own = run_cli("check", model, "--url", service.url, "--feature", "amount").stdout
+    assert "provisional" not in own
+
+
 @pytest.mark.parametrize("kind", ["parquet", "csv"])
 def test_a_file_becomes_the_reference(service: LiveService, run_cli: RunCli, tmp_path: Path, kind: str) -> None:
     values = reference_values(500)
@@ -75,6 +150,28 @@ def test_a_file_becomes_the_reference(service: LiveService, run_cli: RunCli, tmp
         "amount": "continuous",
         "merchant": "categorical",
     }
+
+
+def test_a_poor_reference_is_not_taken_without_a_word(service: LiveService, run_cli: RunCli, tmp_path: Path) -> None:
+    path = tmp_path / "two.parquet"
+    pq.write_table(pa.table({"amount": [1.5, 2.5], "size": [1.0, float("inf")]}), path)
+    words = ("reference", "upload", path, "--model", "of-two", "--url", service.url)
+    done = run_cli(*words)
+    assert done.returncode == 0
+    assert "warning: amount: Only 2 values, and 100 are wanted for a verdict: a share of 10 % is known" in done.stderr
+    assert "warning: size: 1 of 2 values are no finite numbers; they are left out, as invalid." in done.stderr
+    warnings = json.loads(run_cli(*words, "--json").stdout)["warnings"]
+    assert [each["feature_name"] for each in warnings] == ["amount", "size", "size"]
+
+
+def test_a_reference_that_is_large_enough_is_taken_without_a_warning(service: LiveService) -> None:
+    body = {"model_name": "large-enough", "feature_name": "amount", "values": reference_values(100)["amount"]}
+    answer = httpx.post(f"{service.url}/api/v1/reference", json=body).json()
+    assert answer["warnings"] == []
+    put = {"drift": {"features": {"amount": {"min_samples": 101}}}}
+    httpx.put(f"{service.url}/api/v1/models/large-enough/monitor", json=put).raise_for_status()
+    answer = httpx.post(f"{service.url}/api/v1/reference", json=body).json()
+    assert answer["warnings"][0]["message"].startswith("Only 100 values, and 101 are wanted")
 
 
 def test_labels_of_a_reference_are_told(service: LiveService, run_cli: RunCli, tmp_path: Path) -> None:

@@ -188,10 +188,19 @@ def check(
     end: Annotated[str | None, typer.Option(help="End of the window.")] = None,
     min_samples: Annotated[int | None, typer.Option(help="Values that a verdict needs.", min=1)] = None,
     compat: Annotated[str | None, typer.Option(help="Also the scores as this other tool defines them.")] = None,
-    fail_on: Annotated[str | None, typer.Option(help="Exit code 1 on: warning (or worse), alert.")] = None,
+    fail_on: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="warning|alert|no-verdict",
+            help="Exit code 1 on a warning (or worse) or an alert, 4 on anything without a verdict. Repeat it.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask a service for drift now."""
+    """Ask a service for drift now.
+
+    With --fail-on the exit code is 1 when that was found, and 4 when nothing could be judged; without it, it is 0.
+    """
     from modelwatch.cli import checking
 
     body = {
@@ -205,7 +214,7 @@ def check(
         "min_samples": min_samples,
         "compat": compat,
     }
-    raise typer.Exit(checking.check(url, body, fail_on, as_json))
+    raise typer.Exit(checking.check(url, body, fail_on or (), as_json))
 
 
 @app.command()

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from modelwatch.cli.ending import FOUND, OK, Stop
+from modelwatch.cli.ending import FOUND, NO_VERDICT, OK, Stop
 from modelwatch.cli.output import give_json, say, screen
 from modelwatch.cli.service import Service
 
 DRIFT_PATH = "/api/v1/drift/check"
 # Which severities fail a check that fails on this one.
 FAILING = {"warning": {"warning", "alert"}, "alert": {"alert"}}
+FAIL_WITHOUT_VERDICT = "no-verdict"
+JUDGED = {"stable", "warning", "alert"}
+NAMED = 10
 COLOURS = {"alert": "bold red", "warning": "yellow", "stable": "green"}
 
 
-def check(url: str, body: Mapping[str, Any], fail_on: str | None, as_json: bool) -> int:
+def check(url: str, body: Mapping[str, Any], fail_on: Collection[str], as_json: bool) -> int:
     """Asks, prints the answer, and returns the exit code. Raises Stop."""
-    if fail_on is not None and fail_on not in FAILING:
-        raise Stop(f"--fail-on {fail_on!r}: expected warning or alert")
+    for each in fail_on:
+        if each not in FAILING and each != FAIL_WITHOUT_VERDICT:
+            raise Stop(f"--fail-on {each!r}: expected warning, alert or {FAIL_WITHOUT_VERDICT}")
     with Service(url, patience=10.0) as service:
         service.check_reachable()
         report = service.post_json(DRIFT_PATH, {name: value for name, value in body.items() if value})
@@ -26,8 +30,22 @@ def check(url: str, body: Mapping[str, Any], fail_on: str | None, as_json: bool)
         give_json(report)
     else:
         _show(report)
-    severities = {result["severity"] for result in report["drift_results"]}
-    return FOUND if fail_on is not None and severities & FAILING[fail_on] else OK
+    return exit_code({result["severity"] for result in report["drift_results"]}, fail_on)
+
+
+def exit_code(severities: Collection[str], fail_on: Collection[str]) -> int:
+    """What a check with these severities ends with: what was found comes before what could not be judged.
+
+    >>> exit_code({"stable", "no_data"}, ["alert"]), exit_code({"stable", "no_data"}, ["no-verdict"])
+    (0, 4)
+    >>> exit_code({"no_data"}, ["alert"]), exit_code({"alert", "no_data"}, ["warning", "no-verdict"])
+    (4, 1)
+    """
+    found = set(severities)
+    if any(found & FAILING.get(each, set()) for each in fail_on):
+        return FOUND
+    unjudged = not found & JUDGED if FAIL_WITHOUT_VERDICT not in fail_on else not found or bool(found - JUDGED)
+    return NO_VERDICT if fail_on and unjudged else OK
 
 
 def _show(report: Mapping[str, Any]) -> None:
@@ -38,7 +56,8 @@ def _show(report: Mapping[str, Any]) -> None:
     say(f"{summary['model_name']} in {summary['environment']}: {summary['severity'].replace('_', ' ')}")
     if summary["reason"]:
         say(summary["reason"])
-    table = Table("what", "verdict", "PSI", "p", "values", "window", "why", box=None, header_style="bold")
+    columns = ("what", "verdict", "PSI", "p", "values", "reference", "window", "why")
+    table = Table(*columns, box=None, header_style="bold")
     for result in report["drift_results"]:
         severity = result["severity"]
         table.add_row(
@@ -47,15 +66,37 @@ def _show(report: Mapping[str, Any]) -> None:
             f"{result['psi']['score']:.3f}" if result["psi"] else "",
             f"{result['evidence']['p_value']:.2g}" if result["evidence"] else "",
             f"{result['sample_size']:,}",
+            _reference(result),
             Text(_window(result)),
             Text(why(result)),
         )
     screen().print(table)
-    provisional = " The reference is provisional: the model's first predictions." if summary["provisional"] else ""
+    judged = sum(result["severity"] in JUDGED for result in report["drift_results"])
+    if not judged:
+        say("Nothing could be judged: this is no verdict.")
+        return
+    some = "" if judged == summary["checked"] else f" {summary['checked'] - judged} could not be judged."
     say(
-        f"{len(summary['drifted'])} of {summary['checked']} drifted. A verdict needs p below {summary['alpha']:.2g}:"
-        f" {summary['false_alarm_budget']:g} false alarms a model in 30 days.{provisional}"
+        f"{len(summary['drifted'])} of {judged} drifted.{some} A verdict needs p below {summary['alpha']:.2g}:"
+        f" {summary['false_alarm_budget']:g} false alarms a model in 30 days.{_provisional(report)}"
     )
+
+
+def _reference(result: Mapping[str, Any]) -> str:
+    if result["reference_state"] is None:
+        return ""
+    return f"{result['reference_size']:,}{' (p)' if result['reference_state'] == 'provisional' else ''}"
+
+
+def _provisional(report: Mapping[str, Any]) -> str:
+    """Which references are provisional, if any."""
+    names = [each["feature_name"] for each in report["drift_results"] if each["reference_state"] == "provisional"]
+    if not names:
+        return ""
+    all_of_them = len(names) == report["summary"]["checked"]
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    whose = "The reference" if all_of_them else f"The reference of {', '.join(names[:NAMED])}{more}"
+    return f" {whose} is provisional (p): the model's first predictions."
 
 
 def _window(result: Mapping[str, Any]) -> str:

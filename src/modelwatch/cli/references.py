@@ -39,6 +39,8 @@ def upload(
     if as_json:
         give_json(answer)
         return OK
+    for warning in answer["warnings"]:
+        tell(f"warning: {warning['feature_name']}: {warning['message']}")
     say(f"{answer['model_name']} has a reference:")
     for each in answer["references"]:
         gaps = "".join(f", {each[what]:,} {what}" for what in ("missing", "invalid") if each[what])

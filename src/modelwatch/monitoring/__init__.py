@@ -6,7 +6,12 @@ from modelwatch.monitoring.chores import Chore, ChoreObserver, Chores, Lease
 from modelwatch.monitoring.evaluator import AssessmentSink, EvaluationObserver, Evaluator
 from modelwatch.monitoring.evidence import DriftQuery, effective_rules
 from modelwatch.monitoring.housekeeping import Housekeeping
-from modelwatch.monitoring.references import set_reference_frame, take_provisional_reference
+from modelwatch.monitoring.references import (
+    ReferenceWarning,
+    set_reference_frame,
+    take_provisional_reference,
+    warnings_about,
+)
 from modelwatch.monitoring.reports import DriftReport
 from modelwatch.monitoring.rules import DriftRules, rules_for
 from modelwatch.monitoring.verification import Verification, verify_verdict
@@ -26,6 +31,7 @@ __all__ = [
     "Evaluator",
     "Housekeeping",
     "Lease",
+    "ReferenceWarning",
     "Verification",
     "Window",
     "backtest",
@@ -37,4 +43,5 @@ __all__ = [
     "set_reference_frame",
     "take_provisional_reference",
     "verify_verdict",
+    "warnings_about",
 ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import msgspec
 import numpy as np
 
-from modelwatch.errors import FieldError, InvalidInput
+from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.monitoring.budget import share_of
 from modelwatch.monitoring.evidence import DriftQuery, Evidence, Inputs, gather
 from modelwatch.monitoring.reports import (
@@ -21,7 +21,7 @@ from modelwatch.monitoring.reports import (
     unreferenced_report,
 )
 from modelwatch.monitoring.rules import DriftRules, Thresholds
-from modelwatch.monitoring.unjudged import not_judged
+from modelwatch.monitoring.unjudged import NAMES_SHOWN, not_judged
 from modelwatch.monitoring.verdicts import PRECEDENCE, Judgement, Severity, Tolerance, judge, tolerance
 from modelwatch.monitoring.windows import Window, iso
 from modelwatch.stats import Profile, benjamini_yekutieli
@@ -104,12 +104,14 @@ def report_of(examination: Examination) -> DriftReport:
     evidence = examination.evidence
     query, rules = evidence.query, evidence.rules
     examined = {each.subject: each for each in examination.subjects}
-    results = [_subject_report(each, query.compat) for each in examination.subjects]
+    why = _why(examination)
+    results = [_subject_report(each, query.compat, why) for each in examination.subjects]
     results += [
         unreferenced_report(subject.name, subject.kind) for subject in examination.wanted if subject not in examined
     ]
     results = _with_adjusted_p_values(results)
     drifted = [result.feature_name for result in results if result.severity in ("warning", "alert")]
+    provisional = [result.feature_name for result in results if result.reference_state == "provisional"]
     return DriftReport(
         drift_results=results,
         summary=Summary(
@@ -122,7 +124,7 @@ def report_of(examination: Examination) -> DriftReport:
             drifted_share=len(drifted) / len(results) if results else 0.0,
             watermark=None if evidence.watermark is None else iso(evidence.watermark),
             predictions=max((sum(slot.predictions for slot in sums.values()) for sums in evidence.sums), default=0),
-            provisional=any(result.reference_state == "provisional" for result in results),
+            provisional=bool(provisional),
             alpha=examination.alpha,
             alpha_from=AlphaReport(
                 false_alarm_budget=rules.budget,
@@ -135,8 +137,9 @@ def report_of(examination: Examination) -> DriftReport:
             false_alarm_budget=rules.budget,
             lookbacks=[window.lookback for window in evidence.windows if window.lookback is not None],
             versions_left_out=list(examination.versions_left_out),
-            reason=_why(examination),
+            reason=why,
             not_judged=not_judged((result.feature_name, result.severity, result.reason) for result in results),
+            provisional_subjects=provisional,
         ),
     )
 
@@ -255,7 +258,7 @@ def _allowed(
     return tolerance(configured, variation.tolerance(window.end - window.start), variation.chance_at(current.n))
 
 
-def _subject_report(examined: Examined, compat: str | None) -> SubjectReport:
+def _subject_report(examined: Examined, compat: str | None, why: str | None) -> SubjectReport:
     spokesman, reference, subject = examined.spokesman, examined.reference, examined.subject
     if spokesman is None:
         return msgspec.structs.replace(
@@ -264,7 +267,7 @@ def _subject_report(examined: Examined, compat: str | None) -> SubjectReport:
             feature_type=reference.profile.binning.kind,
             reference_size=reference.profile.n,
             reference_state=reference.state,
-            reason="No predictions have been received.",
+            reason=why,
         )
     other = None if compat is None else compat_scores(compat, reference.profile, spokesman.current)
     report = subject_report(
@@ -299,16 +302,27 @@ def _with_adjusted_p_values(results: list[SubjectReport]) -> list[SubjectReport]
 
 def _why(examination: Examination) -> str | None:
     evidence = examination.evidence
-    if evidence.watermark is None and evidence.environments:
-        return (
-            f"No data in environment {evidence.query.environment!r}; the model has data in:"
-            f" {', '.join(evidence.environments)}."
-        )
     if evidence.watermark is None:
-        return "No predictions have been received."
+        return _why_no_data(evidence)
     if not evidence.references:
         return (
             "No reference is set. POST one to /api/v1/reference, or wait until the first predictions"
             " have become a provisional one."
         )
     return None
+
+
+def _why_no_data(evidence: Evidence) -> str:
+    query, place = evidence.query, f"environment {evidence.query.environment!r}"
+    if not evidence.environments and not evidence.versions:
+        return "No predictions have been received."
+    if query.version is not None and evidence.versions:
+        there = f"there is data of version {_listed(evidence.versions)}"
+        return f"No data of version {excerpt(query.version)!r} in {place}; {there}."
+    whose = "" if query.version is None else f" of version {excerpt(query.version)!r}"
+    return f"No data{whose} in {place}; the model has data in: {_listed(evidence.environments)}."
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - NAMES_SHOWN
+    return ", ".join(names[:NAMES_SHOWN]) + (f" and {more:,} more" if more > 0 else "")

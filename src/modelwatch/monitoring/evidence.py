@@ -59,9 +59,10 @@ class Evidence:
     """What was asked, by which rules, and the counts that the answer is made of.
 
     watermark: the end of the newest window that was looked at; None without data. streams: how many versions and
-    environments share the model's budget. environments: where the model has data, when this one has none. elapsed:
-    seconds of budget that the look may spend; None: those of an interval. sums: for each window, the summed slot of
-    each version with data in it. references: those that were in force, and whether as provisional ones.
+    environments share the model's budget. environments: where what was asked for has data, when this environment has
+    none; versions: of which others this one has data then. elapsed: seconds of budget that the look may spend; None:
+    those of an interval. sums: for each window, the summed slot of each version with data in it. references: those that
+    were in force, and whether as provisional ones.
     """
 
     query: DriftQuery
@@ -74,6 +75,7 @@ class Evidence:
     windows: tuple[Window, ...]
     sums: tuple[Mapping[str, Slot], ...]
     references: tuple[tuple[str, State], ...]
+    versions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +169,7 @@ def _read(
         if windows
         else []
     )
-    elsewhere = (
-        {stream.environment for stream in streams_of(connection, query.model)} if mark is None else frozenset[str]()
-    )
+    environments, versions = ((), ()) if mark is not None else _elsewhere(connection, query)
     evidence = Evidence(
         query=query,
         rules=rules,
@@ -177,13 +177,23 @@ def _read(
         watermark=mark,
         # Those with data in the window, or in the longest look-back.
         streams=count_streams(connection, query.model, min(start, stop - longest), stop),
-        environments=tuple(sorted(elsewhere)),
+        environments=environments,
         elapsed=elapsed,
         windows=windows,
         sums=tuple(sums),
         references=tuple((reference.id, reference.state) for reference in references),
+        versions=versions,
     )
     return Inputs(evidence, references)
+
+
+def _elsewhere(connection: Connection, query: DriftQuery) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Where the version, or else the model, has data, and of which versions the environment has some; sorted."""
+    streams = streams_of(connection, query.model)
+    own = {stream.environment for stream in streams if query.version in (None, stream.version)}
+    here = {stream.version for stream in streams if stream.environment == query.environment}
+    environments = own or {stream.environment for stream in streams} - {query.environment}
+    return tuple(sorted(environments)), tuple(sorted(here))
 
 
 class _Document(msgspec.Struct):
@@ -198,6 +208,7 @@ class _Document(msgspec.Struct):
     windows: tuple[Window, ...]
     sums: tuple[dict[str, tuple[int, bytes]], ...]
     references: tuple[tuple[str, State], ...]
+    versions: tuple[str, ...] = ()
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -221,6 +232,7 @@ def encode_evidence(evidence: Evidence) -> bytes:
             for sums in evidence.sums
         ),
         evidence.references,
+        evidence.versions,
     )
     return zlib.compress(_encoder.encode(document), 6)
 
@@ -247,6 +259,7 @@ def decode_evidence(raw: bytes) -> Evidence:
             for sums in document.sums
         ),
         references=document.references,
+        versions=document.versions,
     )
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 
+import msgspec
 import numpy as np
 from msgspec.structs import replace
 
 from modelwatch.events import ReferenceFrame, ReferenceSample, SampleKind
+from modelwatch.monitoring.rules import DriftRules
 from modelwatch.monitoring.segment_references import counts_by_segment, outcomes_of
 from modelwatch.privacy import KEEP_ALL, Policy
 from modelwatch.stats import (
@@ -26,6 +29,7 @@ from modelwatch.storage import (
     Protection,
     Store,
     StoredPrediction,
+    StoredReference,
     Subject,
     carry_over,
     days_with_data,
@@ -39,6 +43,9 @@ from modelwatch.storage import (
 )
 
 CARRY_OVER_AT_ONCE_SECONDS = 2 * 86_400
+# How uncertain a reference is, is said of a cell with this share: a decile.
+SHOWN_SHARE = 0.1
+CONFIDENCE_95 = 1.96
 
 
 def set_reference_frame(
@@ -181,3 +188,31 @@ def provisional_samples(
             data_type = prediction_type(values) if kind == "prediction" else inferred_type(values)
             samples.append(ReferenceSample(kind, name, data_type, values))
     return samples, frozenset(hashed)
+
+
+class ReferenceWarning(msgspec.Struct, frozen=True):
+    """What a reference is taken with, but not without a word. feature_name: as in the answers to drift checks."""
+
+    feature_name: str
+    message: str
+
+
+def warnings_about(references: Iterable[StoredReference], rules: DriftRules) -> list[ReferenceWarning]:
+    """What makes these references poor ones: too few values for a verdict, or values that are none of their type."""
+    found = []
+    for reference in references:
+        subject, profile = reference.subject, reference.profile
+        enough = rules.thresholds(subject.kind, subject.name).min_samples
+        if profile.n < enough:
+            points = 100 * CONFIDENCE_95 * math.sqrt(SHOWN_SHARE * (1 - SHOWN_SHARE) / max(profile.n, 1))
+            values = "1 value" if profile.n == 1 else f"{profile.n:,} values"
+            message = (
+                f"Only {values}, and {enough:,} are wanted for a verdict: a share of {100 * SHOWN_SHARE:.0f} % is known"
+                f" to within {points:.0f} points only, so that small shifts can't be told from chance."
+            )
+            found.append(ReferenceWarning(subject.name or subject.kind, message))
+        if profile.invalid:
+            kind = "finite numbers" if profile.binning.kind == "continuous" else "values of a category"
+            message = f"{profile.invalid:,} of {profile.total:,} values are no {kind}; they are left out, as invalid."
+            found.append(ReferenceWarning(subject.name or subject.kind, message))
+    return found

@@ -137,7 +137,10 @@ class AlphaReport(msgspec.Struct, frozen=True):
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """All subjects at a glance. severity: the worst that is known; not_judged: the subjects without a verdict."""
+    """All subjects at a glance. severity: the worst that is known; not_judged: the subjects without a verdict.
+
+    provisional: whether the reference of any subject is; provisional_subjects: of which.
+    """
 
     model_name: str
     model_version: str | None
@@ -156,6 +159,7 @@ class Summary(msgspec.Struct, frozen=True):
     versions_left_out: list[str]
     reason: str | None
     not_judged: list[NotJudged] = []
+    provisional_subjects: list[str] = []
 
 
 class DriftReport(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ from modelwatch.api.openapi import REFERENCE_CONTENT, answers, query_parameters
 from modelwatch.api.routes.common import json_answer, state_of
 from modelwatch.api.scopes import require_reading, unknown_model
 from modelwatch.errors import FieldError, InvalidInput, UnknownResource
-from modelwatch.monitoring import iso, set_reference_frame
+from modelwatch.monitoring import ReferenceWarning, effective_rules, iso, set_reference_frame, warnings_about
 from modelwatch.storage import StoredOutcomes, StoredReference, all_references, generation_of, outcomes_in_force
 
 router = APIRouter(tags=["reference"])
@@ -58,13 +58,17 @@ class LabelledReport(msgspec.Struct):
 
 
 class ReferenceAnswer(msgspec.Struct):
-    """The references that this request put in force. labelled: of a frame with `ground_truth`."""
+    """The references that this request put in force. labelled: of a frame with `ground_truth`.
+
+    warnings: what makes them poor ones.
+    """
 
     status: str
     model_name: str
     model_version: str | None
     references: list[ReferenceReport]
     labelled: LabelledReport | None
+    warnings: list[ReferenceWarning]
 
 
 class ReferenceList(msgspec.Struct):
@@ -104,20 +108,23 @@ async def set_reference(request: Request) -> Response:
         with state.store.read() as connection:
             references = all_references(connection, frame.model_name)
             outcomes = outcomes_in_force(connection, frame.model_name)
+            rules = effective_rules(connection, state.rules, frame.model_name)
+        taken = [
+            reference
+            for reference in references
+            if reference.state == "active"
+            and reference.version == frame.model_version
+            and (reference.subject.kind, reference.subject.name) in wanted
+        ]
         return ReferenceAnswer(
             "active",
             frame.model_name,
             frame.model_version,
-            [
-                _report(reference)
-                for reference in references
-                if reference.state == "active"
-                and reference.version == frame.model_version
-                and (reference.subject.kind, reference.subject.name) in wanted
-            ],
+            [_report(reference) for reference in taken],
             None
             if frame.truths is None
             else next((_labelled(each) for each in outcomes if each.version == frame.model_version), None),
+            warnings_about(taken, rules),
         )
 
     return json_answer(await asyncio.to_thread(work), 201)

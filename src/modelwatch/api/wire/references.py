@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, cast, get_type_hints
 
@@ -308,6 +309,16 @@ def _unusable(values: Sequence[Scalar], data_type: DataType, place: str) -> list
     if data_type == "continuous":
         if not any(is_finite_number(value) for value in values):
             return [FieldError(place, "Expected at least one finite number, because the feature is continuous")]
+        wrong = [value for value in values if not _is_missing(value) and not is_finite_number(value)]
+        if 2 * len(wrong) > sum(not _is_missing(value) for value in values):
+            message = (
+                f"Expected mostly finite numbers, because the feature is continuous; {len(wrong):,} values are not"
+            )
+            return [FieldError(place, message, excerpt(wrong[0]))]
     elif not any(isinstance(value, str | bool) or is_finite_number(value) for value in values):
         return [FieldError(place, "Expected at least one value that is finite")]
     return []
+
+
+def _is_missing(value: Scalar) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
