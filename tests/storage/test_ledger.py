@@ -292,3 +292,25 @@ def test_a_writer_of_a_clock_that_went_back_is_not_kept_until_that_time_comes(st
     ledger.commit([event("b")])
     assert ledger.writer != first
     assert stored_and_counted(store) == (2, 2)
+
+
+def test_a_store_that_knows_fewer_commits_of_the_writer_is_counted_on_from_what_it_holds(store: Store) -> None:
+    """As a standby that was behind, or a back-up: its rows, slots and writer are those of one earlier moment."""
+    ledger = open_ledger(store)
+    ledger.commit([event("a"), event("b", model="other")])
+    with store.read() as connection:
+        before = {table: connection.execute(select(table)).mappings().all() for table in tables.metadata.sorted_tables}
+    first = ledger.writer
+    ledger.commit([event("c"), event("d")])
+    ledger.commit([event("e", model="third")])
+    with store.write() as connection:
+        for table in reversed(tables.metadata.sorted_tables):
+            connection.execute(table.delete())
+        for table, rows in before.items():
+            if rows:
+                connection.execute(table.insert(), [dict(row) for row in rows])
+    assert ledger.commit([event("a"), event("c"), event("f"), event("e", model="third")]).accepted == [
+        False, True, True, True,
+    ]  # fmt: skip
+    assert ledger.writer != first
+    assert [stored_and_counted(store, model) for model in ("m", "other", "third")] == [(3, 3), (1, 1), (1, 1)]

@@ -65,8 +65,9 @@ class _InForce:
     expired_before: dict[str, int]
 
 
-class _Sealed(Exception):
-    """The writer was sealed by the compactor: its slots are no longer ours to replace."""
+class _NotOurs(Exception):
+    """The writer's slots in the store are not, or no longer, those that are known here: it was sealed, or the store was
+    set back to an older state, such as by a standby that was behind or a back-up."""
 
 
 class _OutcomeUnknown(Exception):
@@ -82,8 +83,13 @@ class _Statements:
 
     def __init__(self, store: Store) -> None:
         prediction, writer, model = tables.prediction, tables.writer, tables.model
-        self.is_sealed = (
-            select(writer.c.sealed).where(writer.c.id == bindparam("writer")).with_for_update(read=True, key_share=True)
+        # Keeps those out that would seal it. Whoever finds the number of its commits finds what they have written.
+        self.claim = (
+            update(writer)
+            .where(
+                writer.c.id == bindparam("writer"), writer.c.commits == bindparam("made"), writer.c.sealed.is_(False)
+            )
+            .values(commits=writer.c.commits + 1)
         )
         self.register_models = store.insert(model).on_conflict_do_nothing()
         generations = (
@@ -137,6 +143,7 @@ class Ledger:
         self._writer = ""
         self._opened_at = 0
         self._registered = False
+        self._commits = 0
         self._abandoned: list[str] = []
         self._streams: set[tuple[str, str, str]] = set()
         self._labelled: set[str] = set()
@@ -160,7 +167,7 @@ class Ledger:
         while True:
             try:
                 return self._attempt(events, labels)
-            except _Sealed:
+            except _NotOurs:
                 self._change_writer()
             except StoreReplaced:
                 # Perhaps after the commit, and the file may come back.
@@ -185,6 +192,7 @@ class Ledger:
         self._writer = self._new_id()
         self._opened_at = self._clock()
         self._registered = False
+        self._commits = 0
         self._slots.clear()
         self._outcomes.clear()
         # A store that was set back to an older state, or whose standby took over too early, may know less than before.
@@ -235,6 +243,7 @@ class Ledger:
             except DBAPIError as error:
                 raise _OutcomeUnknown(error) from error
         self._registered = True
+        self._commits += 1
         self._abandoned.clear()
         self._forget_some()
         self._layouts.update(layouts)
@@ -255,13 +264,13 @@ class Ledger:
         for abandoned in sorted(self._abandoned):
             _seal(connection, abandoned)
         if self._registered:
-            sealed = connection.execute(self._statements.is_sealed, {"writer": self._writer}).scalar()
-            if sealed is not False:
-                raise _Sealed
+            claimed = connection.execute(self._statements.claim, {"writer": self._writer, "made": self._commits})
+            if claimed.rowcount != 1:
+                raise _NotOurs
             return
         connection.execute(
             insert(tables.writer),
-            {"id": self._writer, "host": self._host, "opened_at": self._opened_at, "sealed": False},
+            {"id": self._writer, "host": self._host, "opened_at": self._opened_at, "sealed": False, "commits": 1},
         )
 
     def _in_force(

@@ -53,6 +53,7 @@ model = Table(
     Column("sample_rate", Float),
 )
 
+# `commits`: how many it has made, which its process knows too. A store that was set back has another number.
 writer = Table(
     "writer",
     metadata,
@@ -60,6 +61,7 @@ writer = Table(
     Column("host", Text, nullable=False),
     Column("opened_at", BigInteger, nullable=False),
     Column("sealed", Boolean, nullable=False, server_default=text("false")),
+    Column("commits", BigInteger, nullable=False, server_default=text("0")),
 )
 
 prediction = Table(
