@@ -1,4 +1,7 @@
-"""`make chaos`: both engines under load and faults. Ends with 1 when anything differs from what clients were told."""
+"""`make chaos`: both engines under load and faults, then rare accidents one by one.
+
+Ends with 1 when anything differs from what clients were told.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,13 @@ import time
 from pathlib import Path
 
 from tests.chaos.running import run
+from tests.chaos.scenarios import SCENARIOS
 
 
 def main() -> int:
     """Prints the numbers of each run, and whatever does not agree."""
     parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
-    parser.add_argument("--engine", choices=("postgresql", "sqlite", "both"), default="both")
+    parser.add_argument("--engine", choices=("postgresql", "sqlite", "both", "none"), default="both")
     parser.add_argument("--seconds", type=float, default=60.0, help="of load and faults")
     parser.add_argument("--replicas", type=int, default=3, help="services on one PostgreSQL store")
     parser.add_argument("--workers", type=int, default=2, help="of each of them")
@@ -23,7 +27,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=int(time.time()), help="of the faults and the traffic")
     given = parser.parse_args()
     failed = False
-    for engine in ("postgresql", "sqlite") if given.engine == "both" else (given.engine,):
+    engines = {"both": ("postgresql", "sqlite"), "none": ()}.get(given.engine, (given.engine,))
+    for engine in engines:
         workers = given.sqlite_workers if engine == "sqlite" else given.workers
         replicas = 1 if engine == "sqlite" else given.replicas
         print(f"{engine}: {replicas} x {workers} workers, {given.seconds:g} s, seed {given.seed}", flush=True)
@@ -39,6 +44,11 @@ def main() -> int:
             )
         print("\n".join(outcome.lines()), flush=True)
         failed |= bool(outcome.differences)
+    for name, scenario in SCENARIOS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            problems = scenario(Path(folder))
+        print("\n".join([f"{name}: {'DIFFERENCE' if problems else 'nothing differs'}", *problems]), flush=True)
+        failed |= bool(problems)
     return int(failed)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.running import run
+from tests.chaos.scenarios import SCENARIOS
 from tests.support.stores import ENGINES
 
 
@@ -20,3 +21,9 @@ def test_nothing_is_lost_or_counted_twice_whatever_is_killed_paused_or_cut_off(e
     assert not outcome.differences, "\n".join(outcome.lines())
     assert outcome.acknowledged > 100
     assert outcome.repeats > 0, "no client ever had to repeat: the faults met no load"
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_what_was_acknowledged_is_what_is_stored_and_counted_after_a_rare_accident(name: str, tmp_path: Path) -> None:
+    assert SCENARIOS[name](tmp_path / "service") == []

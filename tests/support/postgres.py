@@ -41,6 +41,7 @@ class Cluster:
         self.log = folder / "postgres.log"
         self._programs = programs
         self._data = folder / "data"
+        self._kept = folder / "kept"
         self._password_file = folder / "password"
         self._account = account
         self._options = options
@@ -107,6 +108,26 @@ class Cluster:
             self._process.send_signal(how)
         self._process.wait()
         self._process = None
+
+    def keep(self) -> None:
+        """Stops the server, keeps a copy of its data, and starts it again."""
+        self.stop()
+        shutil.rmtree(self._kept, ignore_errors=True)
+        shutil.copytree(self._data, self._kept)
+        self._give(self._kept)
+        self.start()
+
+    def set_back(self) -> None:
+        """Kills the server and starts it with the data that was kept, as a standby that was behind takes over."""
+        self.stop(signal.SIGQUIT)
+        shutil.rmtree(self._data)
+        self._kept.rename(self._data)
+        self.start()
+
+    def _give(self, folder: Path) -> None:
+        if self._account is not None:
+            for each in (folder, *folder.rglob("*")):
+                shutil.chown(each, self._account, self._account)
 
     @contextmanager
     def database(self, *, migrated: bool = True) -> Iterator[str]:

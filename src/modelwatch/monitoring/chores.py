@@ -80,6 +80,8 @@ class Chores:
         self._thread = threading.Thread(target=self._run, name="modelwatch-chores", daemon=True)
 
     def start(self) -> None:
+        now = self._clock()
+        self._watch.look(now, now)
         self._thread.start()
 
     def close(self) -> None:

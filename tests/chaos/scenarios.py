@@ -1,0 +1,213 @@
+"""Rare accidents, each on its own: what clients were told must be what is stored and counted afterwards."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from modelwatch.storage import Store
+from tests.support.events import back_up, stored_and_counted
+from tests.support.live_service import REPOSITORY, LiveService
+from tests.support.postgres import cluster
+from tests.support.streams import normal
+
+MODEL = "m"
+BATCH = 50
+PATIENCE_SECONDS = 60
+DAY_SECONDS = 86_400
+CLOCK = Path(__file__).parent / "clock"
+
+
+class Sender:
+    """Sends batches of numbered predictions, the same again for the same number; remembers what was acknowledged."""
+
+    def __init__(self, url: str, model: str = MODEL) -> None:
+        self.acknowledged: set[int] = set()
+        self.problems: list[str] = []
+        self._model = model
+        self._http = httpx.Client(base_url=url, timeout=30)
+
+    def close(self) -> None:
+        self._http.close()
+
+    def send(self, number: int) -> bool:
+        """Whether it was acknowledged."""
+        answer = self._http.post("/api/v1/predictions/batch", json=batch(self._model, number))
+        if answer.status_code == 202:
+            self.acknowledged.add(number)
+        elif answer.status_code != 503:
+            self.problems.append(f"batch {number} was answered {answer.status_code}: {answer.text[:200]}")
+        return answer.status_code == 202
+
+    def insist(self, number: int) -> None:
+        """Sends until it is acknowledged."""
+        if not within(PATIENCE_SECONDS, lambda: self.send(number)):
+            self.problems.append(f"batch {number} was never acknowledged")
+
+    def refuse(self, number: int, why: str) -> None:
+        """It must not be acknowledged."""
+        if self.send(number):
+            self.acknowledged.discard(number)
+            self.problems.append(f"batch {number} was acknowledged although {why}")
+
+    def compare(self, url: str) -> None:
+        """Compares what is stored and counted with what was acknowledged."""
+        store = Store(url)
+        found = stored_and_counted(store, self._model)
+        store.close()
+        wanted = BATCH * len(self.acknowledged)
+        if found != (wanted, wanted):
+            self.problems.append(f"acknowledged {wanted}, stored {found[0]}, counted {found[1]}")
+
+
+def batch(model: str, number: int) -> list[dict[str, Any]]:
+    """Predictions with ids and times that follow from the number."""
+    at = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=2)
+    return [
+        {
+            "model_name": model,
+            "prediction_id": f"{number}-{index}",
+            "timestamp": (at + timedelta(minutes=number)).isoformat(),
+            "features": {"x": float(index)},
+            "prediction": "yes",
+        }
+        for index in range(BATCH)
+    ]
+
+
+def within(seconds: float, done: Callable[[], bool]) -> bool:
+    """Whether it was done in that time."""
+    deadline = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def replace_the_file(folder: Path) -> list[str]:
+    """SQLite: a back-up is moved over the file in use, the file comes back, and then it is removed."""
+    file, former, backup = folder / "modelwatch.db", folder / "former.db", folder / "backup.db"
+    with LiveService(folder, REQUEST_TIMEOUT_SECONDS="2", WORKERS="2") as live:
+        sender = Sender(live.url)
+        sender.insist(0)
+        back_up(file, backup)
+        sender.insist(1)
+        os.link(file, former)
+        backup.rename(file)
+        for number in (2, 3):
+            sender.refuse(number, "the file was replaced")
+        former.rename(file)
+        for number in (1, 2, 3):
+            sender.insist(number)
+        sender.compare(f"sqlite:///{file}")
+        for each in folder.glob("modelwatch.db*"):
+            each.unlink()
+        for number in (4, 5):
+            sender.refuse(number, "the file was removed")
+        if httpx.get(f"{live.url}/readyz").status_code != 503:
+            sender.problems.append("the service says that it is ready without its file")
+        live.stop()
+        live.start()
+        sender.acknowledged.clear()
+        for number in range(6):
+            sender.insist(number)
+        sender.compare(f"sqlite:///{file}")
+        sender.close()
+    return sender.problems
+
+
+def set_the_database_back(folder: Path) -> list[str]:
+    """PostgreSQL: a server that knows less takes over, as a standby that was behind."""
+    with cluster(durable=True) as server, server.database() as url, LiveService(folder, DATABASE_URL=url) as live:
+        sender = Sender(live.url)
+        for number in range(3):
+            sender.insist(number)
+        server.keep()
+        for number in (1, 3, 4):
+            sender.insist(number)
+        server.set_back()
+        # What was acknowledged since is lost; what is there now must be counted exactly.
+        sender.acknowledged = {0, 1, 2}
+        for number in (4, 5):
+            sender.insist(number)
+        sender.compare(url)
+        for number in range(8):
+            sender.insist(number)
+        sender.compare(url)
+        sender.close()
+    return sender.problems
+
+
+def put_the_clock_ahead(folder: Path) -> list[str]:
+    """The clock is a day ahead, is set right while the service runs, and once more while it is down."""
+    ahead = folder / "ahead"
+    folder.mkdir(parents=True, exist_ok=True)
+    ahead.write_text(str(DAY_SECONDS))
+    path = f"{CLOCK}:{REPOSITORY / 'src'}"
+    live = LiveService(
+        folder,
+        PYTHONPATH=path,
+        CHAOS_CLOCK_FILE=str(ahead),
+        LEASE_SECONDS="2",
+        LOOKBACKS="1h,6h",
+        DRIFT_CHECK_INTERVAL="300",
+        MIN_SAMPLES_FOR_DRIFT="30",
+        FALSE_ALARM_BUDGET="100",
+    )
+    problems: list[str] = []
+    with live:
+        sender = Sender(live.url)
+        sender.insist(0)
+        ahead.write_text("0")
+        if not within(PATIENCE_SECONDS, lambda: "jumped back" in live.output()):
+            problems.append("a clock that was set back is not logged")
+        ahead.write_text(str(DAY_SECONDS))
+        if not within(PATIENCE_SECONDS, lambda: "jumped ahead" in live.output()):
+            problems.append("a clock that was put ahead is not logged")
+        live.kill()
+        ahead.write_text("0")
+        live.start()
+        for number in range(1, 4):
+            sender.insist(number)
+        problems += _judged(live.url)
+        sender.compare(f"sqlite:///{folder / 'modelwatch.db'}")
+        sender.close()
+    return problems + sender.problems
+
+
+def _judged(url: str) -> list[str]:
+    """Whether a model that drifts now is judged soon."""
+    with httpx.Client(base_url=url, timeout=30) as http:
+        body = {"model_name": "drifting", "feature_name": "x", "data_type": "continuous", "values": normal(2_000)}
+        http.post("/api/v1/reference", json=body).raise_for_status()
+        start = datetime.now(UTC) - timedelta(hours=2)
+        events = [
+            {
+                "model_name": "drifting",
+                "prediction_id": str(index),
+                "timestamp": (start + timedelta(minutes=index / 5)).isoformat(),
+                "features": {"x": value + 2.0},
+                "prediction": "yes",
+            }
+            for index, value in enumerate(normal(500, seed=1))
+        ]
+        http.post("/api/v1/predictions/batch", json=events).raise_for_status()
+        began = time.monotonic()
+        if not within(PATIENCE_SECONDS, lambda: bool(http.get("/api/v1/models/drifting/drift").json()["history"])):
+            return ["nothing was judged after the clock was right again"]
+        print(f"judged {time.monotonic() - began:.1f} s after the clock was right again")
+    return []
+
+
+SCENARIOS: dict[str, Callable[[Path], list[str]]] = {
+    "the store's file replaced": replace_the_file,
+    "the database set back": set_the_database_back,
+    "the clock ahead": put_the_clock_ahead,
+}
