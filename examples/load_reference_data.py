@@ -1,17 +1,23 @@
 """Sets what the predictions of examples/sample_predictions.py are compared with, and then checks for drift.
 
-    python examples/load_reference_data.py                      # to http://localhost:8000
+    python examples/load_reference_data.py                      # to the service of this checkout
 
 Shows both ways to set a reference: one feature as JSON, and a whole frame (features, predictions, scores) as Parquet.
 """
 
 import argparse
 import io
+import sys
+from pathlib import Path
 
 import httpx
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
+
+from modelwatch.cli.address import normal_url
 
 MODEL = "fraud_detection_v2"
 SIZE = 10_000
@@ -73,18 +79,19 @@ def check_drift(client: httpx.Client) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Sets the reference of the sample model.")
-    parser.add_argument("--url", default="http://localhost:8000", help="address of the service")
+    parser.add_argument("--url", default="", help="address of the service; else MODELWATCH_URL, else by HOST and PORT")
     options = parser.parse_args()
+    url = normal_url(options.url)
 
     rng = np.random.default_rng()
-    with httpx.Client(base_url=options.url, timeout=60) as client:
+    with httpx.Client(base_url=url, timeout=60) as client:
         try:
             set_one_feature(client, rng)
             set_frame(client, rng)
             print("Drift check:")
             check_drift(client)
         except httpx.TransportError:
-            raise SystemExit(f"No service at {options.url}. Start it with: python -m src.main") from None
+            raise SystemExit(f"No service at {url}. Start it with: python -m src.main") from None
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Sends sample predictions of a fraud model to a running service, in batches.
 
-    python examples/sample_predictions.py                       # 1,000 predictions to http://localhost:8000
+    python examples/sample_predictions.py                       # 1,000 predictions to the service of this checkout
     python examples/sample_predictions.py --count 5000 --shift 1.5
 
 Run examples/load_reference_data.py as well: it sets what the predictions are compared with. With --shift the amounts
@@ -9,11 +9,17 @@ are larger than there, and a drift check then says so.
 
 import argparse
 import random
+import sys
 import time
 import uuid
 from datetime import UTC, datetime
+from pathlib import Path
 
 import httpx
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
+
+from modelwatch.cli.address import normal_url
 
 MODEL = "fraud_detection_v2"
 MERCHANTS = {"grocery": 0.5, "travel": 0.2, "electronics": 0.2, "fuel": 0.1}
@@ -65,17 +71,18 @@ def send(client: httpx.Client, batch: list[dict]) -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Sends sample predictions to a running service.")
-    parser.add_argument("--url", default="http://localhost:8000", help="address of the service")
+    parser.add_argument("--url", default="", help="address of the service; else MODELWATCH_URL, else by HOST and PORT")
     parser.add_argument("--count", type=int, default=1_000, help="how many predictions")
     parser.add_argument("--shift", type=float, default=0.0, help="standard deviations that amounts are larger by")
     options = parser.parse_args()
+    url = normal_url(options.url)
 
     accepted = 0
-    with httpx.Client(base_url=options.url, timeout=30) as client:
+    with httpx.Client(base_url=url, timeout=30) as client:
         try:
             client.get("/livez")
         except httpx.TransportError:
-            raise SystemExit(f"No service at {options.url}. Start it with: python -m src.main") from None
+            raise SystemExit(f"No service at {url}. Start it with: python -m src.main") from None
         while accepted < options.count:
             size = min(BATCH_SIZE, options.count - accepted)
             answer = send(client, [make_prediction(options.shift) for _ in range(size)])
@@ -83,7 +90,7 @@ def main() -> None:
                 raise SystemExit(f"The service rejected predictions: {answer['rejected'][0]}")
             accepted += size
             print(f"{accepted} of {options.count} predictions sent")
-    print(f"See what was received: {options.url}/api/v1/models/{MODEL}")
+    print(f"See what was received: {url}/api/v1/models/{MODEL}")
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ def test_a_problem_is_told_with_its_pointers() -> None:
     with pytest.raises(Refused) as refused:
         client(Script([httpx.Response(422, json=problem)]), Time()).post("/x", b"")
     assert refused.value.message.splitlines() == [
-        "The service answered 422: Some fields are not valid.",
+        "The service at http://localhost:1 answered 422: Some fields are not valid.",
         "  /features/a: Expected a number (given: x)",
     ]
     assert refused.value.code == 2

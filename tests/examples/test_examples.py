@@ -24,11 +24,11 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveService]:
         yield live
 
 
-def run(script: str, *words: object) -> subprocess.CompletedProcess[str]:
+def run(script: str, *words: object, **settings: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, f"examples/{script}", *map(str, words)],
         cwd=REPOSITORY,
-        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | settings,
         capture_output=True,
         text=True,
         timeout=100,
@@ -79,3 +79,11 @@ def test_without_a_service_they_say_how_to_start_one(script: str) -> None:
 @pytest.mark.parametrize("script", ["sample_predictions.py", "load_reference_data.py"])
 def test_they_are_short_enough_to_be_read(script: str) -> None:
     assert len((REPOSITORY / "examples" / script).read_text().splitlines()) < 120
+
+
+def test_they_ask_the_service_of_the_same_settings(tmp_path: Path) -> None:
+    port = str(free_port())
+    done = run("sample_predictions.py", HOST="127.0.0.1", PORT=port)
+    assert f"No service at http://127.0.0.1:{port}." in done.stderr
+    done = run("load_reference_data.py", MODELWATCH_URL="http://127.0.0.1:9", PORT=port)
+    assert "No service at http://127.0.0.1:9." in done.stderr

@@ -1,20 +1,36 @@
-"""The address of a service."""
+"""The address of a service: that of --url, else MODELWATCH_URL, else where a service of the same settings listens."""
 
 from __future__ import annotations
 
+import os
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from modelwatch.cli.ending import Stop
 
-DEFAULT_URL = "http://localhost:8000"
+if TYPE_CHECKING:
+    from modelwatch.config import Settings
+
+URL_VARIABLE = "MODELWATCH_URL"
+# None was named: see `own_address`.
+DEFAULT_URL = ""
+EXAMPLE_URL = "http://localhost:8000"
+DEFAULT_PORT = 8000
+# A service that listens on every address is asked on this machine's own.
+OWN_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
 def normal_url(text: str) -> str:
-    """The address of a service without a slash at its end. Raises Stop when it is none.
+    """The address of a service without a slash at its end; of no text, that of MODELWATCH_URL, else `own_address`.
+
+    Raises Stop when it is none.
 
     >>> normal_url("localhost:8000/")
     'http://localhost:8000'
     """
+    text = text or os.environ.get(URL_VARIABLE, "")
+    if not text:
+        return own_address()
     url = text if "://" in text else f"http://{text}"
     try:
         parts = urlsplit(url)
@@ -22,5 +38,25 @@ def normal_url(text: str) -> str:
     except ValueError:
         valid = False
     if not valid:
-        raise Stop(f"{text!r} is not the address of a service; expected something like {DEFAULT_URL}")
+        raise Stop(f"{text!r} is not the address of a service; expected something like {EXAMPLE_URL}")
     return url.rstrip("/")
+
+
+def own_address() -> str:
+    """Where a service that is started here is reached.
+
+    Settings that can't be read are for the service to tell: then it is the address of a service without any.
+    """
+    from modelwatch.config import load_settings
+    from modelwatch.errors import SettingsError
+
+    try:
+        return own_url(load_settings())
+    except SettingsError:
+        return EXAMPLE_URL
+
+
+def own_url(settings: Settings) -> str:
+    """Where this machine reaches the service that has these settings."""
+    host = OWN_ADDRESS.get(settings.host, settings.host)
+    return f"{settings.scheme}://{f'[{host}]' if ':' in host else host}:{settings.port or DEFAULT_PORT}"

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from modelwatch.cli.address import own_url
 from modelwatch.cli.ending import FOUND, OK, Stop
-from modelwatch.cli.health import own_url
 from modelwatch.cli.output import give_json, say, screen
 from modelwatch.cli.serving import settings_with
 

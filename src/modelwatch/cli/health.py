@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from modelwatch.cli.address import normal_url
+from modelwatch.cli.address import normal_url, own_url
 from modelwatch.cli.ending import FOUND, OK, Unreachable
 from modelwatch.cli.output import give_json, say
 from modelwatch.cli.serving import settings_with
-
-if TYPE_CHECKING:
-    from modelwatch.config import Settings
-
-# A service that listens on every address is asked on this machine's own.
-OWN_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
 def health(url: str | None, live: bool, seconds: float, as_json: bool) -> int:
@@ -40,12 +34,6 @@ def health(url: str | None, live: bool, seconds: float, as_json: bool) -> int:
     else:
         say(_in_words(address, answer))
     return OK if response.is_success else FOUND
-
-
-def own_url(settings: Settings) -> str:
-    """Where this machine reaches the service that has these settings."""
-    host = OWN_ADDRESS.get(settings.host, settings.host)
-    return f"{settings.scheme}://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
 
 def _in_words(address: str, answer: dict[str, Any]) -> str:

@@ -6,5 +6,15 @@ from typing import Annotated
 
 import typer
 
-Url = Annotated[str, typer.Option("--url", help="Address of the service.", envvar="MODELWATCH_URL")]
+from modelwatch.cli.address import URL_VARIABLE
+
+Url = Annotated[
+    str,
+    typer.Option(
+        "--url",
+        help="Address of the service.",
+        envvar=URL_VARIABLE,
+        show_default="by HOST and PORT, else http://localhost:8000",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

@@ -114,7 +114,7 @@ class Service:
             else:
                 if response.status_code not in TRY_AGAIN:
                     return self._decoded(response)
-                reason = in_plain_words(response.status_code, problem_of(response))
+                reason = in_plain_words(response.status_code, problem_of(response), self.url)
                 wait = max(pause, retry_after(response))
             if self._clock() + wait > deadline:
                 raise Unreachable(f"{reason}\nGave up after {self._patience:g} s of trying.")
@@ -128,7 +128,7 @@ class Service:
             except ValueError:
                 raise Unreachable(f"What answers at {self.url} is not modelwatch: it did not send JSON.") from None
         problem = problem_of(response)
-        raise Refused(in_plain_words(response.status_code, problem), response.status_code, problem)
+        raise Refused(in_plain_words(response.status_code, problem, self.url), response.status_code, problem)
 
     def _nobody(self, error: httpx.TransportError) -> str:
         if isinstance(error, httpx.ConnectError):
@@ -157,16 +157,16 @@ def errors_of(problem: Mapping[str, object]) -> list[dict[str, Any]]:
     return [each for each in errors if isinstance(each, dict)] if isinstance(errors, list) else []
 
 
-def in_plain_words(status: int, problem: Mapping[str, object]) -> str:
+def in_plain_words(status: int, problem: Mapping[str, object], url: str) -> str:
     """What the service says is wrong, with the place of each wrong field.
 
     >>> print(in_plain_words(422, {"detail": "Some fields are not valid.",
-    ...     "errors": [{"pointer": "/prediction", "message": "Required", "value_excerpt": None}]}))
-    The service answered 422: Some fields are not valid.
+    ...     "errors": [{"pointer": "/prediction", "message": "Required", "value_excerpt": None}]}, "http://localhost:8000"))
+    The service at http://localhost:8000 answered 422: Some fields are not valid.
       /prediction: Required
     """
     text = problem.get("detail") or problem.get("title") or "it gave no reason"
-    lines = [f"The service answered {status}: {text}"]
+    lines = [f"The service at {url} answered {status}: {text}"]
     errors = errors_of(problem)
     for error in errors[:SHOWN_ERRORS]:
         value = error.get("value_excerpt")

@@ -1,0 +1,70 @@
+"""The address that commands ask: --url, MODELWATCH_URL, then where a service of the same settings listens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from modelwatch.cli.address import normal_url
+from modelwatch.cli.ending import Stop
+from tests.cli.conftest import RunCli
+from tests.support.live_service import free_port
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder without settings."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("HOST", "PORT", "TLS_CERTFILE", "TLS_KEYFILE", "MODELWATCH_URL", "MODELWATCH_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def test_without_settings_it_is_port_8000_of_this_machine() -> None:
+    assert normal_url("") == "http://127.0.0.1:8000"
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("0.0.0.0", "http://127.0.0.1:9000"),
+        ("::1", "http://[::1]:9000"),
+        ("watch.example.org", "http://watch.example.org:9000"),
+    ],
+)
+def test_host_and_port_are_those_of_the_service(host: str, address: str, elsewhere: Path) -> None:
+    (elsewhere / ".env").write_text(f"HOST={host}\nPORT=9000\n")
+    assert normal_url("") == address
+
+
+def test_a_certificate_means_https(monkeypatch: pytest.MonkeyPatch, elsewhere: Path) -> None:
+    for name in ("TLS_CERTFILE", "TLS_KEYFILE"):
+        (elsewhere / name).write_text("")
+        monkeypatch.setenv(name, str(elsewhere / name))
+    assert normal_url("") == "https://127.0.0.1:8000"
+
+
+def test_the_variable_comes_before_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "9000")
+    monkeypatch.setenv("MODELWATCH_URL", "watch.example.org:8443/")
+    assert normal_url("") == "http://watch.example.org:8443"
+    assert normal_url("http://other") == "http://other"
+
+
+def test_settings_that_can_not_be_read_are_no_trouble_of_a_client(elsewhere: Path) -> None:
+    (elsewhere / ".env").write_text("PORT=many\n")
+    assert normal_url("") == "http://localhost:8000"
+
+
+def test_an_address_that_is_none_is_refused() -> None:
+    with pytest.raises(Stop, match="is not the address of a service"):
+        normal_url("ftp://x")
+
+
+def test_a_command_names_whom_it_asked(run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = free_port()
+    monkeypatch.setenv("PORT", str(port))
+    done = run_cli("check", "some-model")
+    assert done.returncode == 3
+    assert f"No service answers at http://127.0.0.1:{port}" in done.stderr
