@@ -39,6 +39,7 @@ OLDEST_SQLITE = (3, 35, 0)  # INSERT ... RETURNING
 OLDEST_POSTGRESQL = (15,)
 SERVICE_NAME = "modelwatch"
 HEALTH_SECONDS = 5.0
+TRAFFIC_SHOWN = 3
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -151,6 +152,7 @@ def _store(settings: Settings) -> Iterator[Finding]:
             yield _schema(schema, newest_version())
             if schema == newest_version():
                 yield _keys(store, settings)
+                yield _traffic(store, settings)
                 yield _store_clock(store)
         finally:
             store.close()
@@ -201,6 +203,32 @@ def _keys(store: Store, settings: Settings) -> Finding:
     return Finding(
         "keys", "ok", f"{number} in ENCRYPTION_KEY, and all that the store needs" if number else "none needed"
     )
+
+
+def _traffic(store: Store, settings: Settings) -> Finding:
+    """Whether the look-backs of each model hold enough of its traffic."""
+    from modelwatch.monitoring import DriftRules, rules_for
+    from modelwatch.monitoring.traffic import proposal_for, rate_of
+    from modelwatch.storage import all_monitors, streams
+
+    with store.read() as connection:
+        configs = {each.model: each.config for each in all_monitors(connection)}
+        present = streams(connection)
+    defaults = DriftRules.of(settings)
+    told = []
+    for stream in present:
+        seconds = stream.last_window_end - stream.first_window
+        per_day = rate_of(stream.predictions, stream.first_window, stream.last_window_end)
+        proposal = proposal_for(rules_for(defaults, configs.get(stream.model)), per_day, seconds)
+        if proposal is not None:
+            told.append(
+                f"{stream.model} {stream.version} in {stream.environment}: {proposal.reason} Set drift.lookbacks to"
+                f" [{', '.join(proposal.lookbacks)}] and schedule.every to {proposal.every} in its monitor."
+            )
+    if not told:
+        return Finding("traffic", "ok", "every model has enough for its look-backs" if present else "none yet")
+    more = f" {len(told) - TRAFFIC_SHOWN} more are like that." if len(told) > TRAFFIC_SHOWN else ""
+    return Finding("traffic", "warning", " ".join(told[:TRAFFIC_SHOWN]) + more)
 
 
 def _schema(present: str | None, newest: str) -> Finding:

@@ -90,7 +90,7 @@ def examine(inputs: Inputs) -> Examination:
     chosen = references_for(inputs.references, query.version)
     wanted = _wanted(chosen, query.features, rules)
     looked_at = sum(rules.watches(subject.kind, subject.name) for subject in chosen)
-    alpha = rules.alpha(looked_at, evidence.streams, evidence.elapsed)
+    alpha = rules.alpha(looked_at, evidence.streams, evidence.elapsed, lookbacks=evidence.lookbacks)
     subjects = tuple(
         _examined(subject, chosen[subject], evidence, layouts, alpha) for subject in wanted if subject in chosen
     )
@@ -131,7 +131,7 @@ def report_of(examination: Examination) -> DriftReport:
                 share=share_of("drift"),
                 subjects=examination.looked_at,
                 streams=max(evidence.streams, 1),
-                lookbacks=len(rules.lookbacks),
+                lookbacks=evidence.lookbacks,
                 seconds=rules.check_interval if evidence.elapsed is None else evidence.elapsed,
             ),
             false_alarm_budget=rules.budget,

@@ -26,13 +26,14 @@ encode_report = msgspec.json.Encoder().encode
 @dataclass(frozen=True, slots=True)
 class Conclusion:
     """What becomes a verdict. evidence: everything that the report was computed from; report: as JSON. conditions: what
-    is carried to the next evaluation."""
+    is carried to the next evaluation. reach: how many seconds back was looked; 0 where that is as the rules say."""
 
     generation: int
     severity: str
     evidence: bytes
     report: bytes
     conditions: list[Condition]
+    reach: int = 0
 
 
 class Check(Protocol):
@@ -69,4 +70,5 @@ class DriftCheck:
             evidence=encode_evidence(inputs.evidence),
             report=encode_report(report),
             conditions=advance_drift(conditions, examination),
+            reach=point.end - min((window.start for window in inputs.evidence.windows), default=point.end),
         )

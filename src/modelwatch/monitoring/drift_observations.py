@@ -34,7 +34,8 @@ def advance_drift(previous: Sequence[Condition], examination: Examination) -> li
 def drift_observations(examination: Examination) -> list[Observation]:
     """What was seen of each subject."""
     # Calm is judged by what an interval may spend: a look in between may spend too little to see what is still there.
-    nominal = examination.evidence.rules.alpha(examination.looked_at, examination.evidence.streams)
+    evidence = examination.evidence
+    nominal = evidence.rules.alpha(examination.looked_at, evidence.streams, lookbacks=evidence.lookbacks)
     end = examination.evidence.watermark or 0
     return [_observation(examined, nominal, end) for examined in examination.subjects]
 

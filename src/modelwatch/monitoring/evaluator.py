@@ -100,9 +100,10 @@ class _Due:
     longest: int
     more: bool
 
-    def departed(self, end: int) -> tuple[str, ...]:
-        """The versions beside it that have had no data for longer than the longest look-back."""
-        return tuple(version for version, start in self.beside.items() if start < end - self.longest)
+    def departed(self, end: int, reach: int) -> tuple[str, ...]:
+        """The versions beside it that have had no data for longer than the longest look-back, or than this reach."""
+        longest = max(self.longest, reach)
+        return tuple(version for version, start in self.beside.items() if start < end - longest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,7 +395,7 @@ class Evaluator:
             evaluated_at=now,
             kinds=check.kinds,
             findings=findings_of(conclusion.conditions),
-            departed=due.departed(point.end),
+            departed=due.departed(point.end, conclusion.reach),
             check=check.name,
         )
         return _Concluded(verdict, conclusion.evidence, assessment)

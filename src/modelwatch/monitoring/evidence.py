@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from modelwatch.config import parse_lookback
 from modelwatch.errors import UnknownResource
 from modelwatch.monitoring.rules import DriftRules, rules_for
-from modelwatch.monitoring.windows import Window, look_back, stored_whole, watermark
+from modelwatch.monitoring.windows import Window, look_back, reaching_back, stored_whole, watermark
 from modelwatch.stats import decode_counts, encode_counts
 from modelwatch.storage import (
     Slot,
@@ -31,6 +31,7 @@ from modelwatch.storage import (
     last_window_end,
     monitor_of,
     read_layouts,
+    received_in,
     references_by_id,
     stale_days,
     streams_of,
@@ -61,8 +62,9 @@ class Evidence:
     watermark: the end of the newest window that was looked at; None without data. streams: how many versions and
     environments share the model's budget. environments: where what was asked for has data, when this environment has
     none; versions: of which others this one has data then. elapsed: seconds of budget that the look may spend; None:
-    those of an interval. sums: for each window, the summed slot of each version with data in it. references: those that
-    were in force, and whether as provisional ones.
+    those of an interval. windows: the look-backs of the rules, and one that reaches further where these hold too little.
+    sums: for each window, the summed slot of each version with data in it. references: those that were in force, and
+    whether as provisional ones.
     """
 
     query: DriftQuery
@@ -76,6 +78,11 @@ class Evidence:
     sums: tuple[Mapping[str, Slot], ...]
     references: tuple[tuple[str, State], ...]
     versions: tuple[str, ...] = ()
+
+    @property
+    def lookbacks(self) -> int:
+        """Among how many look-backs the budget is divided: all that are looked at, and never fewer than usual."""
+        return max(len(self.rules.lookbacks), len(self.windows))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +123,12 @@ def gather(
             chosen = rules or effective_rules(connection, defaults, query.model)
             mark = end if end is not None else _watermark(connection, query, now)
             windows = stored_whole(connection, query, _windows(chosen, query, mark))
+            beside = _extent(windows)
+            if mark is not None and query.window is None and query.lookback is None:
+                windows = _reaching_back(connection, query, windows, mark, chosen)
             start, stop = _extent(windows)
             if not stale_days(connection, query.model, generation, start, stop):
-                return _read(connection, chosen, query, generation, mark, windows, elapsed)
+                return _read(connection, chosen, query, generation, mark, windows, beside, elapsed)
         carry_over(store, query.model, start, stop)
 
 
@@ -145,6 +155,18 @@ def _windows(rules: DriftRules, query: DriftQuery, mark: int | None) -> tuple[Wi
     return tuple(look_back(mark, name) for name in ((query.lookback,) if query.lookback else rules.lookbacks))
 
 
+def _reaching_back(
+    connection: Connection, query: DriftQuery, windows: tuple[Window, ...], mark: int, rules: DriftRules
+) -> tuple[Window, ...]:
+    """The look-backs, further back where the traffic is too low for them."""
+    enough = rules.min_samples if query.min_samples is None else query.min_samples
+
+    def count(window: Window) -> int:
+        return received_in(connection, query.model, query.environment, query.version, (window.start, window.end))
+
+    return stored_whole(connection, query, reaching_back(windows, mark, enough, count))
+
+
 def _read(
     connection: Connection,
     rules: DriftRules,
@@ -152,10 +174,12 @@ def _read(
     generation: int,
     mark: int | None,
     windows: tuple[Window, ...],
+    beside: tuple[int, int],
     elapsed: int | None,
 ) -> Inputs:
+    """beside: the span in which other streams that have data share the budget, or the longest look-back."""
     references = in_force(connection, query.model, generation)
-    start, stop = _extent(windows)
+    start, stop = beside
     longest = max(parse_lookback(lookback) for lookback in rules.lookbacks)
     sums = (
         sum_windows(

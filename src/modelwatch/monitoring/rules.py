@@ -72,16 +72,20 @@ class DriftRules:
             grace=settings.evaluation_grace_seconds,
         )
 
-    def alpha(self, subjects: int, streams: int = 1, elapsed: int | None = None) -> float:
+    def alpha(
+        self, subjects: int, streams: int = 1, elapsed: int | None = None, *, lookbacks: int | None = None
+    ) -> float:
         """The chance of a false alarm that one look at one subject may take.
 
         The budget accrues evenly over event time, and a look spends what has accrued since the one before it.
         streams: how many versions and environments of the model are evaluated beside each other. elapsed: seconds since
         the previous evaluation, the interval if None; what accrued over more than an interval is forfeited.
+        lookbacks: how many are looked at; those of the rules if None.
         """
         accrued = self.check_interval if elapsed is None else min(max(elapsed, 1), self.check_interval)
         looked_at = max(subjects, 1) * max(streams, 1)
-        return alpha_of_look("drift", self.budget, subjects=looked_at, lookbacks=len(self.lookbacks), seconds=accrued)
+        spans = len(self.lookbacks) if lookbacks is None else lookbacks
+        return alpha_of_look("drift", self.budget, subjects=looked_at, lookbacks=spans, seconds=accrued)
 
     def thresholds(self, kind: str, name: str) -> Thresholds:
         """What applies to one subject."""

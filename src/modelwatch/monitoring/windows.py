@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -12,6 +12,10 @@ from sqlalchemy import Connection
 
 from modelwatch.config import BASE_WINDOW_SECONDS, parse_lookback
 from modelwatch.storage import rolled_windows, widened
+from modelwatch.storage.grains import DAYS_AFTER_SECONDS, HOURS_AFTER_SECONDS, Grain
+
+# How far back is looked where the look-backs hold too little.
+FURTHER = ("7d", "30d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,35 @@ class StreamPart(Protocol):
 def look_back(watermark: int, lookback: str) -> Window:
     """The window of this length that ends at the watermark (the end of the newest base window with data)."""
     return Window(watermark - parse_lookback(lookback), watermark, lookback)
+
+
+def reaching_back(
+    windows: Sequence[Window], mark: int, enough: int, count: Callable[[Window], int]
+) -> tuple[Window, ...]:
+    """The look-backs that end at the watermark `mark`, and one that reaches further where the longest of them holds
+    fewer than `enough`: the first that holds enough, else the furthest if it holds more. count: what a window holds.
+
+    It begins at an edge that the store keeps however old its windows are, so that it is the same at any time.
+
+    >>> day = 86_400
+    >>> newest = look_back(60 * day, "24h")
+    >>> further = reaching_back([newest], 60 * day, 100, lambda window: 20 * (window.end - window.start) // day)
+    >>> [window.lookback for window in further]
+    ['24h', '7d']
+    """
+    longest = max(windows, key=lambda window: window.end - window.start)
+    grain = Grain.of(mark - HOURS_AFTER_SECONDS, mark - DAYS_AFTER_SECONDS)
+    held, found = count(longest), None
+    for name in FURTHER:
+        if held >= enough:
+            break
+        start = grain.edge(mark - parse_lookback(name))
+        if start < longest.start:
+            window = Window(start, mark, name)
+            more = count(window)
+            if more > held:
+                found, held = window, more
+    return tuple(windows) if found is None else (*windows, found)
 
 
 def stored_whole(connection: Connection, query: StreamPart, windows: Sequence[Window]) -> tuple[Window, ...]:

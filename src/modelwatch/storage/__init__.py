@@ -79,6 +79,7 @@ from modelwatch.storage.profiles import (
     newest_window,
     predictions_in,
     predictions_of_generation,
+    received_in,
     streams,
     streams_of,
     sum_windows,
@@ -119,6 +120,7 @@ from modelwatch.storage.rows import first_events
 from modelwatch.storage.segment_sums import reference_segments, segment_outcomes, segment_profiles
 from modelwatch.storage.segments import segmentation_with
 from modelwatch.storage.slots import Slot, SlotKey, window_start
+from modelwatch.storage.standing import Standing, latest_severities, overall_standing, standing_of
 from modelwatch.storage.verdicts import (
     DRIFT,
     PERFORMANCE,
@@ -171,6 +173,7 @@ __all__ = [
     "Rotated",
     "Slot",
     "SlotKey",
+    "Standing",
     "State",
     "Store",
     "StoreOptions",
@@ -215,6 +218,7 @@ __all__ = [
     "label_values",
     "labelled_sample",
     "last_window_end",
+    "latest_severities",
     "latest_verdict_ids",
     "latest_verdicts",
     "layouts_of",
@@ -230,12 +234,14 @@ __all__ = [
     "outcomes_by_id",
     "outcomes_for",
     "outcomes_in_force",
+    "overall_standing",
     "overview",
     "predictions_in",
     "predictions_of_generation",
     "privacy_of",
     "put_monitor",
     "read_layouts",
+    "received_in",
     "recent_features",
     "reference_segments",
     "references_by_id",
@@ -260,6 +266,7 @@ __all__ = [
     "set_references",
     "stale_days",
     "stale_outcome_days",
+    "standing_of",
     "store_time",
     "streams",
     "streams_of",

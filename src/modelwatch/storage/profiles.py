@@ -31,7 +31,7 @@ class StreamKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """One (model, version, environment) and what was received of it."""
+    """One (model, version, environment) and what was received of it. latest_ts: of the newest, in microseconds."""
 
     model: str
     version: str
@@ -39,6 +39,7 @@ class Stream:
     predictions: int
     first_window: int
     last_window_end: int
+    latest_ts: int
 
     @property
     def key(self) -> StreamKey:
@@ -105,6 +106,7 @@ def streams(connection: Connection, model: str | None = None) -> list[Stream]:
             func.sum(table.c.predictions),
             func.min(table.c.window_start),
             func.max(table.c.window_start + table.c.window_len),
+            func.max(table.c.latest_ts),
         )
         .where(table.c.segment == "")
         .group_by(table.c.model, table.c.version, table.c.environment)
@@ -115,7 +117,7 @@ def streams(connection: Connection, model: str | None = None) -> list[Stream]:
     found = []
     for row in connection.execute(query).all():
         first = first_base_window(connection, StreamKey(*row[:3]), row[4])
-        found.append(Stream(row[0], row[1], row[2], int(row[3]), first, row[5]))
+        found.append(Stream(row[0], row[1], row[2], int(row[3]), first, row[5], row[6]))
     return found
 
 
@@ -195,6 +197,23 @@ def windows_since(
 def predictions_in(connection: Connection, stream: StreamKey, start: int, end: int) -> int:
     """How many predictions the stream has in base windows that start in [start, end), in seconds."""
     return _predictions(connection, of_stream(stream), start, end)
+
+
+def received_in(connection: Connection, model: str, environment: str, version: str | None, span: Span) -> int:
+    """How many predictions a version, or all, has in the windows of a span, as they are stored."""
+    table = tables.profile
+    conditions = [
+        table.c.model == model,
+        table.c.environment == environment,
+        table.c.segment == "",
+        table.c.window_start >= span[0],
+        table.c.window_start < span[1],
+        table.c.window_start + table.c.window_len <= span[1],
+    ]
+    if version is not None:
+        conditions.append(table.c.version == version)
+    total = select(func.coalesce(func.sum(table.c.predictions), 0)).where(*conditions)
+    return int(connection.execute(total).scalar_one())
 
 
 def predictions_of_generation(

@@ -155,17 +155,17 @@ def verdict_by_id(connection: Connection, identity: str) -> StoredVerdict | None
 def latest_verdicts(connection: Connection, model: str | None = None, check: str = DRIFT) -> list[StoredVerdict]:
     """The newest verdict of every stream, sorted by stream; of one model, or of all."""
     table = tables.verdict
-    query = select(*_COLUMNS).where(table.c.id.in_(_newest_ids(model, check)))
+    query = select(*_COLUMNS).where(table.c.id.in_(newest_ids(model, check)))
     query = query.order_by(table.c.model, table.c.version, table.c.environment)
     return [_verdict(row) for row in connection.execute(query)]
 
 
 def latest_verdict_ids(connection: Connection, check: str = DRIFT) -> list[str]:
     """The ids of the newest verdicts of all streams that were evaluated, in no order."""
-    return [identity for identity in connection.execute(_newest_ids(None, check)).scalars() if identity is not None]
+    return [identity for identity in connection.execute(newest_ids(None, check)).scalars() if identity is not None]
 
 
-def _newest_ids(model: str | None, check: str) -> Select[Any]:
+def newest_ids(model: str | None, check: str) -> Select[Any]:
     """The id of the newest verdict of every stream, null for one without; of one model, or of all."""
     stream, each = tables.stream, tables.verdict.alias()
     newest = (

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 from urllib.parse import quote, urlencode
@@ -12,7 +13,7 @@ from modelwatch.alerting.views import AlertLine
 from modelwatch.alerting.wording import KINDS
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.monitoring import iso
-from modelwatch.storage import EvaluationFailure
+from modelwatch.storage import EvaluationFailure, Standing
 from modelwatch.web.words import MICROSECONDS, When, count, name, when
 
 Tab = Literal["open", "firing", "acknowledged", "silenced", "resolved"]
@@ -48,6 +49,25 @@ class Row:
     ended: When | None
 
 
+# What the newest verdict says of streams, where that is no alert.
+NOT_FOUND: dict[str | None, str] = {
+    "stable": "without drift",
+    "insufficient_data": "with too little data for a verdict",
+    "no_data": "without usable values",
+    "no_reference": "without a reference to compare with",
+    None: "not evaluated yet",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What the list is about: how far its models are, the newest verdicts of its streams, and how many are due."""
+
+    standing: Standing
+    severities: Counter[str | None]
+    waiting: int
+
+
 @dataclass(frozen=True, slots=True)
 class Failing:
     """A check that ends with an error: of what, which, since when, and what kind of error."""
@@ -63,7 +83,7 @@ class Failing:
 @dataclass(frozen=True, slots=True)
 class ListView:
     """The list. older: the address of the next page, if there is one. failing: checks that can't be made, some of them;
-    more_failing: how many others."""
+    more_failing: how many others. data_until, evaluated_until: how far the page goes. why_empty: what an empty list means."""
 
     tab: Tab
     tabs: tuple[TabLink, ...]
@@ -72,6 +92,9 @@ class ListView:
     older: str
     failing: tuple[Failing, ...] = ()
     more_failing: int = 0
+    data_until: When | None = None
+    evaluated_until: When | None = None
+    why_empty: tuple[str, ...] = ()
 
 
 def chosen_tab(state: str) -> Tab:
@@ -99,6 +122,7 @@ def list_view(
     resolved: Iterable[AlertLine],
     following: tuple[int, str] | None,
     failures: Sequence[EvaluationFailure],
+    scope: Scope,
     now: int,
 ) -> ListView:
     """open_alerts: all of them, oldest first; resolved: those of one page. now: microseconds."""
@@ -119,7 +143,27 @@ def list_view(
         older="" if older is None else _address(tab, model, **older),
         failing=tuple(_failing(each, now) for each in failures[:FAILURES_SHOWN]),
         more_failing=max(0, len(failures) - FAILURES_SHOWN),
+        data_until=_moment(scope.standing.data_until, now),
+        evaluated_until=_moment(scope.standing.evaluated_until, now),
+        why_empty=tuple(_why_empty(scope)),
     )
+
+
+def _moment(seconds: int | None, now: int) -> When | None:
+    return None if seconds is None else when(iso(seconds), now)
+
+
+def _why_empty(scope: Scope) -> Iterator[str]:
+    """What is known of the streams when no alert is open."""
+    if scope.standing.data_until is None:
+        yield "No predictions have been received yet."
+        return
+    for severity, text in NOT_FOUND.items():
+        number = scope.severities[severity]
+        if number:
+            yield f"{count(number)} {'stream' if number == 1 else 'streams'} {text}."
+    if scope.waiting:
+        yield f"{count(scope.waiting)} {'stream is' if scope.waiting == 1 else 'streams are'} being evaluated now."
 
 
 def _failing(failure: EvaluationFailure, now: int) -> Failing:

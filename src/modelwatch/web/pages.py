@@ -22,11 +22,17 @@ from modelwatch.alerting.silences import Matcher, SilenceRequest
 from modelwatch.api.grants import grant_of
 from modelwatch.config import Settings
 from modelwatch.errors import FieldError, InvalidInput, RequestError, ServiceError, UnknownResource
-from modelwatch.storage import Store, evaluation_failures
+from modelwatch.storage import (
+    Store,
+    evaluation_failures,
+    evaluation_progress,
+    latest_severities,
+    overall_standing,
+)
 from modelwatch.web.alert_page import AlertView, alert_view
 from modelwatch.web.cells import cells_of
 from modelwatch.web.forms import read_form
-from modelwatch.web.list_page import ListView, chosen_tab, list_view, place_of
+from modelwatch.web.list_page import ListView, Scope, chosen_tab, list_view, place_of
 from modelwatch.web.login import Login, require_pages
 from modelwatch.web.rendering import HEADERS, Renderer
 
@@ -163,12 +169,17 @@ class _Pages:
         if model is not None and "\0" in model:
             raise InvalidInput("There is no such list of alerts.", (FieldError("/model", "Expected a model's name"),))
         with self._store.read() as connection:
-            failures = evaluation_failures(connection, model)
+            failures, progress = evaluation_failures(connection, model), evaluation_progress(connection)
+            scope = Scope(
+                overall_standing(connection, None if model is None else [model]),
+                latest_severities(connection, model),
+                0 if progress is None else progress.waiting,
+            )
             alerts = [alert for alert in open_alerts(connection) if model in (None, alert.model_name)]
             if tab != "resolved":
-                return list_view(tab, model, alerts, (), None, failures, self._clock())
+                return list_view(tab, model, alerts, (), None, failures, scope, self._clock())
             page = list_alerts(connection, state="resolved", model=model, before=before, limit=RESOLVED_A_PAGE)
-        return list_view(tab, model, alerts, page.alerts, page.following, failures, self._clock())
+        return list_view(tab, model, alerts, page.alerts, page.following, failures, scope, self._clock())
 
     def _alert(self, alert_id: str) -> AlertView:
         now = self._clock()

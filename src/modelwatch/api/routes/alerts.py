@@ -26,10 +26,11 @@ from modelwatch.api.bodies import read_body
 from modelwatch.api.cursors import cursor_of, position_of
 from modelwatch.api.grants import grant_of
 from modelwatch.api.openapi import ACTION_CONTENT, answers
-from modelwatch.api.routes.common import json_answer, state_of
+from modelwatch.api.routes.common import json_answer, state_of, until
 from modelwatch.api.routes.parameters import API, Cursor, Limit, Name, Text
 from modelwatch.api.wire.actions import ActionBody, decode_action
 from modelwatch.findings import FindingSeverity, Kind
+from modelwatch.storage import overall_standing
 
 router = APIRouter(tags=["alerts"])
 
@@ -37,10 +38,16 @@ MICROSECONDS = 1_000_000
 
 
 class AlertList(msgspec.Struct):
-    """Alerts, those opened last first. next_cursor: where the next page begins."""
+    """Alerts, those opened last first. next_cursor: where the next page begins.
+
+    data_until: when the newest prediction of the model, or of all, was. evaluated_until: the end of the newest window
+    that was evaluated.
+    """
 
     alerts: list[AlertLine]
     next_cursor: str | None
+    data_until: str | None
+    evaluated_until: str | None
 
 
 class MemberReport(msgspec.Struct):
@@ -124,7 +131,10 @@ async def get_alerts(
                 before=before,
                 limit=limit,
             )
-        return AlertList(list(page.alerts), None if page.following is None else cursor_of(page.following))
+            visible = grant.models if model is None else [model] if grant.is_for(model) else []
+            standing = overall_standing(connection, visible)
+        following = None if page.following is None else cursor_of(page.following)
+        return AlertList(list(page.alerts), following, *until(standing))
 
     return json_answer(await asyncio.to_thread(work))
 

@@ -10,6 +10,8 @@ from fastapi import Request, Response
 
 from modelwatch.access import Grant
 from modelwatch.api.state import ServiceState
+from modelwatch.monitoring import iso
+from modelwatch.storage import Standing
 
 _encoder = msgspec.json.Encoder()
 
@@ -24,6 +26,13 @@ def require_writing(grant: Grant, models: Iterable[str]) -> None:
     if grant.models is not None:
         for model in dict.fromkeys(models):
             grant.require_writing(model)
+
+
+def until(standing: Standing) -> tuple[str | None, str | None]:
+    """`data_until` and `evaluated_until` of an answer: when the newest prediction was, and the end of the newest window
+    that was evaluated; None where there is none."""
+    data, evaluated = standing.data_until, standing.evaluated_until
+    return None if data is None else iso(data), None if evaluated is None else iso(evaluated)
 
 
 def json_answer(answer: object, status: int = 200) -> Response:

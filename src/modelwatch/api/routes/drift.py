@@ -5,21 +5,37 @@ from __future__ import annotations
 import asyncio
 import time
 
+import msgspec
 from fastapi import APIRouter, Request, Response
 
 from modelwatch.api.bodies import read_body
 from modelwatch.api.grants import grant_of
 from modelwatch.api.openapi import DRIFT_CHECK_CONTENT, answers
-from modelwatch.api.routes.common import json_answer, state_of
+from modelwatch.api.routes.common import json_answer, state_of, until
 from modelwatch.api.routes.parameters import microseconds_of
 from modelwatch.api.scopes import require_reading
 from modelwatch.config import parse_lookback
 from modelwatch.errors import FieldError, InvalidInput
 from modelwatch.events import DEFAULT_ENVIRONMENT, DriftCheckBody
-from modelwatch.monitoring import DriftQuery, DriftReport, Window, check_drift, covering
+from modelwatch.monitoring import DriftQuery, Window, check_drift, covering
+from modelwatch.monitoring.reports import SubjectReport, Summary
 from modelwatch.stats.compat import COMPAT_NAMES
+from modelwatch.storage import standing_of
 
 router = APIRouter(tags=["drift"])
+
+
+class DriftAnswer(msgspec.Struct):
+    """What a drift check says, and how far the model is.
+
+    data_until: when the newest prediction was. evaluated_until: the end of the newest window that was evaluated in the
+    background, by which alerts go.
+    """
+
+    drift_results: list[SubjectReport]
+    summary: Summary
+    data_until: str | None
+    evaluated_until: str | None
 
 
 @router.post(
@@ -27,7 +43,7 @@ router = APIRouter(tags=["drift"])
     summary="Compare what was received with the reference",
     operation_id="check_drift",
     openapi_extra={"requestBody": DRIFT_CHECK_CONTENT},
-    responses=answers({200: DriftReport}, 400, 404, 413, 422, 503),
+    responses=answers({200: DriftAnswer}, 400, 404, 413, 422, 503),
 )
 async def drift_check(request: Request) -> Response:
     """Computed now from committed counts: every replica gives the same answer, byte for byte."""
@@ -36,11 +52,13 @@ async def drift_check(request: Request) -> Response:
     query = to_query(state.decoder.drift_check(raw))
     require_reading(grant_of(request), query.model)
 
-    def work() -> DriftReport:
+    def work() -> DriftAnswer:
         began = time.perf_counter()
         report = check_drift(state.store, state.rules, query, state.clock())
         state.metrics.checked(query.model, time.perf_counter() - began)
-        return report
+        with state.store.read() as connection:
+            standing = standing_of(connection, query.model)
+        return DriftAnswer(report.drift_results, report.summary, *until(standing))
 
     return json_answer(await asyncio.to_thread(work))
 

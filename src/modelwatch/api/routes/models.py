@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import msgspec
 from fastapi import APIRouter, Request, Response
@@ -14,14 +15,17 @@ from modelwatch.api.openapi import answers
 from modelwatch.api.routes.common import json_answer, state_of
 from modelwatch.api.routes.parameters import Name
 from modelwatch.api.scopes import unknown_model
+from modelwatch.api.state import ServiceState
 from modelwatch.errors import UnknownResource
-from modelwatch.monitoring import iso
+from modelwatch.monitoring import DriftRules, iso, rules_for
+from modelwatch.monitoring.traffic import proposal_for, rate_of
 from modelwatch.monitoring.unjudged import NotJudged
 from modelwatch.storage import (
     StoredVerdict,
     Stream,
     StreamKey,
     Subject,
+    all_monitors,
     evaluation_failures,
     generation_of,
     generations,
@@ -43,9 +47,18 @@ class FailureReport(msgspec.Struct):
     error: str
 
 
+class ProposalReport(msgspec.Struct):
+    """What its monitor should say, for the traffic that was seen: `drift.lookbacks`, `schedule.every`; and why."""
+
+    lookbacks: list[str]
+    every: str
+    reason: str
+
+
 class StreamReport(msgspec.Struct):
     """One version in one environment: what was received, the latest verdict, and which checks can't be made.
-    not_judged: how many subjects the verdict says nothing about; null without one."""
+    not_judged: how many subjects the verdict says nothing about; null without one. proposal: look-backs and a schedule
+    that fit its traffic better than those it is judged by; null where they fit."""
 
     model_version: str
     environment: str
@@ -56,17 +69,26 @@ class StreamReport(msgspec.Struct):
     drifted: list[str]
     evaluated_at: str | None
     not_judged: int | None
+    data_until: str
+    evaluated_until: str | None
     failures: list[FailureReport]
+    predictions_per_day: float
+    proposal: ProposalReport | None
 
 
 class ModelReport(msgspec.Struct):
-    """A model, its streams, and the features that have a reference."""
+    """A model, its streams, and the features that have a reference.
+
+    data_until: when the newest prediction was. evaluated_until: the end of the newest window that was evaluated.
+    """
 
     model_name: str
     predictions: int
     reference: str
     features: list[str]
     streams: list[StreamReport]
+    data_until: str | None
+    evaluated_until: str | None
 
 
 class ModelList(msgspec.Struct):
@@ -92,19 +114,8 @@ async def list_models(request: Request) -> Response:
 
     def work() -> ModelList:
         with state.store.read() as connection:
-            names, present, verdicts = generations(connection), streams(connection), latest_verdicts(connection)
-            references, failures = overview(connection), _failures(connection)
-        by_model: dict[str, list[Stream]] = {name: [] for name in names}
-        for stream in present:
-            by_model[stream.model].append(stream)
-        latest = {verdict.stream: verdict for verdict in verdicts}
-        return ModelList(
-            [
-                _model(name, by_model[name], latest, references.get(name, []), failures)
-                for name in names
-                if grant.is_for(name)
-            ]
-        )
+            names, facts = generations(connection), _facts(connection, state, None)
+        return ModelList([_model(name, facts) for name in names if grant.is_for(name)])
 
     return json_answer(await asyncio.to_thread(work))
 
@@ -123,33 +134,57 @@ async def get_model(request: Request, model_name: Name) -> Response:
         with state.store.read() as connection:
             if generation_of(connection, model_name) is None:
                 raise UnknownResource(unknown_model(model_name))
-            present, verdicts = streams(connection, model_name), latest_verdicts(connection, model_name)
-            references, failures = overview(connection, model_name), _failures(connection, model_name)
-        latest = {verdict.stream: verdict for verdict in verdicts}
-        return _model(model_name, present, latest, references.get(model_name, []), failures)
+            facts = _facts(connection, state, model_name)
+        return _model(model_name, facts)
 
     return json_answer(await asyncio.to_thread(work))
 
 
-def _model(
-    name: str,
-    present: list[Stream],
-    latest: Mapping[StreamKey, StoredVerdict],
-    references: Sequence[tuple[Subject, str]],
-    failures: Mapping[StreamKey, list[FailureReport]],
-) -> ModelReport:
-    states = {state for _, state in references}
-    return ModelReport(
-        model_name=name,
-        predictions=sum(stream.predictions for stream in present),
-        reference="active" if "active" in states else "provisional" if states else "none",
-        features=sorted({subject.name for subject, _ in references if subject.kind == "feature"}),
-        streams=[_stream(stream, latest.get(stream.key), failures.get(stream.key, [])) for stream in present],
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What the answer about one model, or all, is made of."""
+
+    streams: Mapping[str, list[Stream]]
+    latest: Mapping[StreamKey, StoredVerdict]
+    references: Mapping[str, Sequence[tuple[Subject, str]]]
+    failures: Mapping[StreamKey, list[FailureReport]]
+    rules: Callable[[str], DriftRules]
+
+
+def _facts(connection: Connection, state: ServiceState, model: str | None) -> _Facts:
+    by_model: dict[str, list[Stream]] = {}
+    for stream in streams(connection, model):
+        by_model.setdefault(stream.model, []).append(stream)
+    configs = {each.model: each.config for each in all_monitors(connection) if model in (None, each.model)}
+    return _Facts(
+        by_model,
+        {verdict.stream: verdict for verdict in latest_verdicts(connection, model)},
+        overview(connection, model),
+        _failures(connection, model),
+        lambda name: rules_for(state.rules, configs.get(name)),
     )
 
 
-def _stream(stream: Stream, verdict: StoredVerdict | None, failures: list[FailureReport]) -> StreamReport:
+def _model(name: str, facts: _Facts) -> ModelReport:
+    references, rules = facts.references.get(name, []), facts.rules(name)
+    states = {state for _, state in references}
+    found = [_stream(stream, facts, rules) for stream in facts.streams.get(name, [])]
+    return ModelReport(
+        model_name=name,
+        predictions=sum(stream.predictions for stream in found),
+        reference="active" if "active" in states else "provisional" if states else "none",
+        features=sorted({subject.name for subject, _ in references if subject.kind == "feature"}),
+        streams=found,
+        data_until=max((each.data_until for each in found), default=None),
+        evaluated_until=max((each.evaluated_until for each in found if each.evaluated_until is not None), default=None),
+    )
+
+
+def _stream(stream: Stream, facts: _Facts, rules: DriftRules) -> StreamReport:
+    verdict = facts.latest.get(stream.key)
     headline = None if verdict is None else msgspec.json.decode(verdict.result, type=_Stored).summary
+    per_day = rate_of(stream.predictions, stream.first_window, stream.last_window_end)
+    proposal = proposal_for(rules, per_day, stream.last_window_end - stream.first_window)
     return StreamReport(
         model_version=stream.version,
         environment=stream.environment,
@@ -160,7 +195,13 @@ def _stream(stream: Stream, verdict: StoredVerdict | None, failures: list[Failur
         drifted=[] if headline is None else headline.drifted,
         evaluated_at=None if verdict is None else iso(verdict.evaluated_at // 1_000_000),
         not_judged=None if headline is None else sum(each.count for each in headline.not_judged),
-        failures=failures,
+        data_until=iso(stream.latest_ts // 1_000_000),
+        evaluated_until=None if verdict is None else iso(verdict.window_end),
+        failures=facts.failures.get(stream.key, []),
+        predictions_per_day=round(per_day, 3),
+        proposal=None
+        if proposal is None
+        else ProposalReport(list(proposal.lookbacks), proposal.every, proposal.reason),
     )
 
 

@@ -19,7 +19,7 @@ from modelwatch.monitoring.performance import (
     performance_history,
 )
 from modelwatch.monitoring.performance.history import MOST_STEPS
-from modelwatch.storage import generation_of, monitor_of, streams_of
+from modelwatch.storage import generation_of, monitor_of, standing_of, streams_of
 
 router = APIRouter(tags=["performance"])
 
@@ -28,11 +28,16 @@ MOST_STREAMS = 20
 
 
 class PerformanceAnswer(msgspec.Struct):
-    """A model's performance, by version and environment: now, and over time where that was asked for."""
+    """A model's performance, by version and environment: now, and over time where that was asked for.
+
+    data_until: when the newest prediction was. evaluated_until: the end of the newest window that was evaluated.
+    """
 
     model_name: str
     current: list[PerformanceReport]
     history: list[PerformanceHistory]
+    data_until: str | None
+    evaluated_until: str | None
 
 
 @router.get(
@@ -59,7 +64,7 @@ async def get_performance(
         with state.store.read() as connection:
             if generation_of(connection, model_name) is None:
                 raise UnknownResource(unknown_model(model_name))
-            monitor = monitor_of(connection, model_name)
+            monitor, standing = monitor_of(connection, model_name), standing_of(connection, model_name)
             streams = [
                 stream
                 for stream in streams_of(connection, model_name)
@@ -76,6 +81,7 @@ async def get_performance(
             [performance_history(state.store, stream, since, until, stretch, most) for stream in streams]
             if with_history
             else [],
+            *until(standing),
         )
 
     return json_answer(await asyncio.to_thread(work))

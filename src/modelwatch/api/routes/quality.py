@@ -15,7 +15,7 @@ from modelwatch.api.scopes import unknown_model
 from modelwatch.errors import FieldError, InvalidInput, UnknownResource
 from modelwatch.monitoring import iso
 from modelwatch.monitoring.quality import FreshnessReport, QualityReport, check_quality, freshness_of
-from modelwatch.storage import QUALITY, StoredVerdict, generation_of, monitor_of, streams_of, verdicts_of
+from modelwatch.storage import QUALITY, StoredVerdict, generation_of, monitor_of, standing_of, streams_of, verdicts_of
 
 router = APIRouter(tags=["data quality"])
 
@@ -41,13 +41,18 @@ class QualityLine(msgspec.Struct):
 
 class QualityAnswer(msgspec.Struct):
     """A model's data quality now, by version and environment; whether its traffic is fresh; and the evaluations that
-    were stored, newest first."""
+    were stored, newest first.
+
+    data_until: when the newest prediction was. evaluated_until: the end of the newest window that was evaluated.
+    """
 
     model_name: str
     current: list[QualityReport]
     freshness: list[FreshnessReport]
     history: list[QualityLine]
     next_cursor: str | None
+    data_until: str | None
+    evaluated_until: str | None
 
 
 _decode = msgspec.json.Decoder(QualityReport).decode
@@ -80,7 +85,7 @@ async def get_quality(
         with state.store.read() as connection:
             if generation_of(connection, model_name) is None:
                 raise UnknownResource(unknown_model(model_name))
-            monitor = monitor_of(connection, model_name)
+            monitor, standing = monitor_of(connection, model_name), standing_of(connection, model_name)
             config = None if monitor is None else monitor.config
             rules = state.quality.with_monitor(config)
             streams = [
@@ -112,6 +117,7 @@ async def get_quality(
             fresh,
             [_line(each) for each in page],
             cursor_of((page[-1].window_end, page[-1].id)) if len(stored) > limit else None,
+            *until(standing),
         )
 
     return json_answer(await asyncio.to_thread(work))

@@ -15,7 +15,7 @@ from modelwatch.config import BASE_WINDOW_SECONDS, parse_lookback
 from modelwatch.errors import FieldError, InvalidInput, UnknownResource, excerpt
 from modelwatch.monitoring import rules_for
 from modelwatch.monitoring.segments import SegmentQuery, SegmentReport, segment_report
-from modelwatch.storage import generation_of, monitor_of, read_layouts, streams_of
+from modelwatch.storage import generation_of, monitor_of, read_layouts, standing_of, streams_of
 
 router = APIRouter(tags=["segments"])
 
@@ -35,11 +35,16 @@ class SegmentDefinition(msgspec.Struct):
 
 
 class SegmentsAnswer(msgspec.Struct):
-    """Where a model got worse, by version and environment."""
+    """Where a model got worse, by version and environment.
+
+    data_until: when the newest prediction was. evaluated_until: the end of the newest window that was evaluated.
+    """
 
     model_name: str
     definitions: list[SegmentDefinition]
     streams: list[SegmentReport]
+    data_until: str | None
+    evaluated_until: str | None
 
 
 @router.get(
@@ -71,7 +76,7 @@ async def get_segments(
             generation = generation_of(connection, model_name)
             if generation is None:
                 raise UnknownResource(f"No model named {model_name!r} has sent predictions or has a reference.")
-            monitor = monitor_of(connection, model_name)
+            monitor, standing = monitor_of(connection, model_name), standing_of(connection, model_name)
             known = read_layouts(connection, model_name, generation).segmentation
             streams = [
                 stream
@@ -92,6 +97,7 @@ async def get_segments(
                 for each in wanted
             ],
             [segment_report(state.store, drift, rules, query, stream) for stream in streams],
+            *until(standing),
         )
 
     return json_answer(await asyncio.to_thread(work))

@@ -18,7 +18,7 @@ from modelwatch.api.scopes import unknown_model
 from modelwatch.errors import UnknownResource, excerpt
 from modelwatch.monitoring import DriftReport, Verification, iso, verify_verdict
 from modelwatch.monitoring.reports import SubjectReport
-from modelwatch.storage import StoredVerdict, generation_of, latest_verdicts, verdict_by_id, verdicts_of
+from modelwatch.storage import StoredVerdict, generation_of, latest_verdicts, standing_of, verdict_by_id, verdicts_of
 
 router = APIRouter(tags=["drift"])
 
@@ -52,12 +52,18 @@ class VerdictLine(msgspec.Struct):
 
 
 class DriftHistory(msgspec.Struct):
-    """The newest verdict of each stream, and the past ones, newest first. next_cursor: where the next page begins."""
+    """The newest verdict of each stream, and the past ones, newest first.
+
+    next_cursor: where the next page begins. data_until: when the newest prediction was. evaluated_until: the end of the
+    newest window that was evaluated.
+    """
 
     model_name: str
     current: list[VerdictLine]
     history: list[VerdictLine]
     next_cursor: str | None
+    data_until: str | None
+    evaluated_until: str | None
 
 
 class VerdictReport(msgspec.Struct):
@@ -111,6 +117,7 @@ async def drift_history(
             if generation_of(connection, model_name) is None:
                 raise UnknownResource(unknown_model(model_name))
             current = latest_verdicts(connection, model_name)
+            standing = standing_of(connection, model_name)
             history = verdicts_of(
                 connection,
                 model_name,
@@ -133,6 +140,7 @@ async def drift_history(
             ],
             [_line(each) for each in page],
             cursor_of((page[-1].window_end, page[-1].id)) if more else None,
+            *until(standing),
         )
 
     return json_answer(await asyncio.to_thread(work))

@@ -14,8 +14,8 @@ from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.errors import UnknownResource
 from modelwatch.monitoring.performance.maturity import EXPECTED_SHARE, LabelArrivals, lag_of
 from modelwatch.monitoring.performance.rules import PerformanceRules
-from modelwatch.monitoring.windows import Window, look_back, stored_whole
-from modelwatch.stats import DELAY_EDGES, DelayCurve, OutcomeLayout, decode_sparse, encode_sparse
+from modelwatch.monitoring.windows import Window, look_back, reaching_back, stored_whole
+from modelwatch.stats import DELAY_EDGES, DelayCurve, OutcomeCounts, OutcomeLayout, decode_sparse, encode_sparse
 from modelwatch.storage import (
     CALLS,
     DAYS_AFTER_SECONDS,
@@ -142,6 +142,16 @@ def _read(
     windows += [(look_back(mature_end, name), True) for name in rules.lookbacks]
     whole = stored_whole(connection, stream, [window for window, _ in windows])
     windows = [(window, matured) for window, (_, matured) in zip(whole, windows, strict=True)]
+    layout = OutcomeLayout() if reference is None else reference.layout
+    matured_windows = [window for window, matured in windows if matured]
+
+    def labelled(window: Window) -> int:
+        [found] = window_counts(connection, stream, layouts, [(window, True)], as_of)
+        vector = counts_of(found.outcomes)
+        return 0 if vector is None else OutcomeCounts(layout, vector).n
+
+    further = reaching_back(matured_windows, mature_end, rules.min_samples, labelled)[len(matured_windows) :]
+    windows += [(window, True) for window in stored_whole(connection, stream, further)]
     waiting = waiting_labels(connection, stream.model)
     evidence = PerformanceEvidence(
         stream=stream,
