@@ -288,7 +288,22 @@ def test_the_list_has_a_tab_for_each_state_and_the_worst_first(app: App) -> None
 
 
 def test_an_empty_list_says_so(app: App) -> None:
-    assert "Nothing is open: no model drifts." in visit(app, "/ui/alerts").text
+    assert "No data yet No open alerts. No predictions have been received yet." in visit(app, "/ui/alerts").text
+
+
+def test_an_empty_list_says_what_is_known_of_the_streams_and_up_to_when(app: App) -> None:
+    set_reference(app.store)
+    open_ledger(app.store).commit(traffic(400))
+    text = visit(app, "/ui/alerts").text
+    assert "not evaluated yet" in text
+    assert "No open alerts. 1 stream not evaluated yet." in text
+    app.desk.clock.now = NOON + 400_000_000
+    run_out(background(app.store, RULES, app.desk.clock, sink=app.desk.book, provisional_size=10**9))
+    text = visit(app, "/ui/alerts").text
+    assert "Data up to" in text
+    assert "evaluated up to" in text
+    assert "No open alerts. 1 stream without drift." in text
+    assert "No predictions have been received yet." in visit(app, "/ui/alerts?model=other").text
     assert "No alert is in this list." in visit(app, "/ui/alerts?state=resolved").text
 
 

@@ -62,9 +62,9 @@ class Evidence:
     watermark: the end of the newest window that was looked at; None without data. streams: how many versions and
     environments share the model's budget. environments: where what was asked for has data, when this environment has
     none; versions: of which others this one has data then. elapsed: seconds of budget that the look may spend; None:
-    those of an interval. windows: the look-backs of the rules, and one that reaches further where these hold too little.
-    sums: for each window, the summed slot of each version with data in it. references: those that were in force, and
-    whether as provisional ones.
+    those of an interval. windows: the look-backs of the rules, and one that reaches further where these hold too
+    little. sums: for each window, the summed slot of each version with data in it. references: those that were in
+    force, and whether as provisional ones.
     """
 
     query: DriftQuery

@@ -53,9 +53,8 @@ def proposal_for(rules: DriftRules, per_day: float, seconds: int) -> Proposal | 
     lookbacks = tuple(holding[:PROPOSED]) or LADDER[-1:]
     wanted = NEW_SHARE * parse_lookback(lookbacks[0])
     every = next((each for each in EVERY if parse_lookback(each) >= wanted), EVERY[-1])
-    reason = (
-        f"{per_day:.3g} predictions a day: the longest look-back holds {held:.3g} of the {rules.min_samples} needed."
-    )
+    needed = rules.min_samples
+    reason = f"{per_day:.3g} predictions a day: the longest look-back holds {held:.3g} of the {needed} needed."
     if not holding:
-        reason += f" Even 30 days hold fewer: a lower min_samples than {rules.min_samples} would give a verdict sooner."
+        reason += f" Even 30 days hold fewer: a lower min_samples than {needed} would give a verdict sooner."
     return Proposal(lookbacks, every, reason)

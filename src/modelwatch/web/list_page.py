@@ -83,7 +83,8 @@ class Failing:
 @dataclass(frozen=True, slots=True)
 class ListView:
     """The list. older: the address of the next page, if there is one. failing: checks that can't be made, some of them;
-    more_failing: how many others. data_until, evaluated_until: how far the page goes. why_empty: what an empty list means."""
+    more_failing: how many others. data_until, evaluated_until: how far the page goes. why_empty: what an empty list
+    means."""
 
     tab: Tab
     tabs: tuple[TabLink, ...]

@@ -26,7 +26,7 @@ from modelwatch.api.bodies import read_body
 from modelwatch.api.cursors import cursor_of, position_of
 from modelwatch.api.grants import grant_of
 from modelwatch.api.openapi import ACTION_CONTENT, answers
-from modelwatch.api.routes.common import json_answer, state_of, until
+from modelwatch.api.routes.common import how_far, json_answer, state_of
 from modelwatch.api.routes.parameters import API, Cursor, Limit, Name, Text
 from modelwatch.api.wire.actions import ActionBody, decode_action
 from modelwatch.findings import FindingSeverity, Kind
@@ -134,7 +134,7 @@ async def get_alerts(
             visible = grant.models if model is None else [model] if grant.is_for(model) else []
             standing = overall_standing(connection, visible)
         following = None if page.following is None else cursor_of(page.following)
-        return AlertList(list(page.alerts), following, *until(standing))
+        return AlertList(list(page.alerts), following, *how_far(standing))
 
     return json_answer(await asyncio.to_thread(work))
 

@@ -28,7 +28,7 @@ def require_writing(grant: Grant, models: Iterable[str]) -> None:
             grant.require_writing(model)
 
 
-def until(standing: Standing) -> tuple[str | None, str | None]:
+def how_far(standing: Standing) -> tuple[str | None, str | None]:
     """`data_until` and `evaluated_until` of an answer: when the newest prediction was, and the end of the newest window
     that was evaluated; None where there is none."""
     data, evaluated = standing.data_until, standing.evaluated_until

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 from modelwatch.api.bodies import read_body
 from modelwatch.api.grants import grant_of
 from modelwatch.api.openapi import DRIFT_CHECK_CONTENT, answers
-from modelwatch.api.routes.common import json_answer, state_of, until
+from modelwatch.api.routes.common import how_far, json_answer, state_of
 from modelwatch.api.routes.parameters import microseconds_of
 from modelwatch.api.scopes import require_reading
 from modelwatch.config import parse_lookback
@@ -58,7 +58,7 @@ async def drift_check(request: Request) -> Response:
         state.metrics.checked(query.model, time.perf_counter() - began)
         with state.store.read() as connection:
             standing = standing_of(connection, query.model)
-        return DriftAnswer(report.drift_results, report.summary, *until(standing))
+        return DriftAnswer(report.drift_results, report.summary, *how_far(standing))
 
     return json_answer(await asyncio.to_thread(work))
 

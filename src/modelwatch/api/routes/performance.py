@@ -8,7 +8,7 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 
 from modelwatch.api.openapi import answers
-from modelwatch.api.routes.common import json_answer, state_of
+from modelwatch.api.routes.common import how_far, json_answer, state_of
 from modelwatch.api.routes.parameters import Moment, Name, Step, Text, seconds_of, step_of
 from modelwatch.api.scopes import unknown_model
 from modelwatch.errors import FieldError, InvalidInput, UnknownResource
@@ -81,7 +81,7 @@ async def get_performance(
             [performance_history(state.store, stream, since, until, stretch, most) for stream in streams]
             if with_history
             else [],
-            *until(standing),
+            *how_far(standing),
         )
 
     return json_answer(await asyncio.to_thread(work))

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 
 from modelwatch.api.cursors import cursor_of, position_of
 from modelwatch.api.openapi import answers
-from modelwatch.api.routes.common import json_answer, state_of
+from modelwatch.api.routes.common import how_far, json_answer, state_of
 from modelwatch.api.routes.parameters import Cursor, Limit, Moment, Name, Step, Text, seconds_of, step_of
 from modelwatch.api.scopes import unknown_model
 from modelwatch.errors import FieldError, InvalidInput, UnknownResource
@@ -117,7 +117,7 @@ async def get_quality(
             fresh,
             [_line(each) for each in page],
             cursor_of((page[-1].window_end, page[-1].id)) if len(stored) > limit else None,
-            *until(standing),
+            *how_far(standing),
         )
 
     return json_answer(await asyncio.to_thread(work))

@@ -9,7 +9,7 @@ import msgspec
 from fastapi import APIRouter, Query, Request, Response
 
 from modelwatch.api.openapi import answers
-from modelwatch.api.routes.common import json_answer, state_of
+from modelwatch.api.routes.common import how_far, json_answer, state_of
 from modelwatch.api.routes.parameters import Moment, Name, Text, seconds_of
 from modelwatch.config import BASE_WINDOW_SECONDS, parse_lookback
 from modelwatch.errors import FieldError, InvalidInput, UnknownResource, excerpt
@@ -97,7 +97,7 @@ async def get_segments(
                 for each in wanted
             ],
             [segment_report(state.store, drift, rules, query, stream) for stream in streams],
-            *until(standing),
+            *how_far(standing),
         )
 
     return json_answer(await asyncio.to_thread(work))

@@ -12,7 +12,7 @@ from modelwatch.access import Grant
 from modelwatch.api.cursors import cursor_of, position_of
 from modelwatch.api.grants import grant_of
 from modelwatch.api.openapi import answers
-from modelwatch.api.routes.common import json_answer, state_of
+from modelwatch.api.routes.common import how_far, json_answer, state_of
 from modelwatch.api.routes.parameters import Cursor, Limit, Moment, Name, Text, seconds_of, step_of
 from modelwatch.api.scopes import unknown_model
 from modelwatch.errors import UnknownResource, excerpt
@@ -140,7 +140,7 @@ async def drift_history(
             ],
             [_line(each) for each in page],
             cursor_of((page[-1].window_end, page[-1].id)) if more else None,
-            *until(standing),
+            *how_far(standing),
         )
 
     return json_answer(await asyncio.to_thread(work))
