@@ -14,8 +14,8 @@ from modelwatch.stats import (
     NumericBinning,
     Profile,
     categorical_binning,
-    chi_square_homogeneity,
     drift_scores,
+    homogeneity,
     numeric_binning,
 )
 from modelwatch.stats.compat.shares import naive_psi_of_shares
@@ -111,7 +111,7 @@ def drift_check(rng: np.random.Generator, n: int, repetitions: int) -> list[Row]
 
     def scores(reference: Profile, current: Profile) -> None:
         drift_scores(reference, current)
-        chi_square_homogeneity(reference.coarse, current.coarse)
+        homogeneity(reference.coarse, current.coarse)
 
     def from_counts() -> None:
         for reference, current in pairs:

@@ -118,7 +118,7 @@ def test_an_alert_is_a_run_of_findings_about_any_feature() -> None:
 
 
 def test_a_reference_that_is_too_small_decides_nothing() -> None:
-    result = run(Scenario(features=3, reference=8, months=1, repetitions=5, rate=200))
+    result = run(Scenario(features=3, reference=1, months=1, repetitions=5, rate=200))
     assert [each.share_decided for each in result.rule.lookbacks] == [0.0, 0.0, 0.0]
     assert result.rule.false_alarms_per_model_month == 0.0
     assert result.rule.interval_95 is None

@@ -56,10 +56,10 @@ def _observation(examined: Examined, nominal: float, end: int) -> Observation:
 
 
 def _holds(look: Look, nominal: float) -> bool:
-    score, test = look.judgement.psi, look.judgement.chi_square
+    score, test = look.judgement.psi, look.judgement.test
     if score is None or test is None:
         return False
-    return score >= CALM_SHARE * look.allowed.psi_warning and test.joint_p_value < nominal
+    return score >= CALM_SHARE * look.allowed.psi_warning and test.p_value < nominal
 
 
 def _severe(examined: Examined, look: Look, end: int) -> Finding | None:
@@ -81,7 +81,7 @@ def _finding(examined: Examined, look: Look, end: int) -> Finding:
         score_name="PSI",
         score=judgement.psi,
         threshold=look.allowed.psi_alert if severe else look.allowed.psi_warning,
-        p_value=None if judgement.chi_square is None else judgement.chi_square.joint_p_value,
+        p_value=None if judgement.test is None else judgement.test.p_value,
         alpha=judgement.alpha,
         sample_size=look.current.n,
         reference_size=reference.profile.n,

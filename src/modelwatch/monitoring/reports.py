@@ -12,6 +12,7 @@ from modelwatch.stats import Profile, drift_scores, psi_contributions
 from modelwatch.storage import StoredReference
 
 TOP_CELLS = 5
+TEST = "two samples: chi-square of grouped cells, and exact tails of single cells"
 
 
 class WindowReport(msgspec.Struct, frozen=True):
@@ -44,7 +45,9 @@ class JensenShannonReport(msgspec.Struct, frozen=True):
 class EvidenceReport(msgspec.Struct, frozen=True):
     """How sure the verdict is: drift needs p_value < alpha beside a large score.
 
-    `statistic` is Pearson's chi-square; `p_value` the larger of its own and that of the likelihood ratio.
+    `omnibus_p_value` is of all cells together, in groups: the larger one of Pearson's chi-square (`statistic`) and of
+    the `likelihood_ratio`, with `degrees_of_freedom`. `cell_p_value` is of the most unusual cell, exact. `p_value` is
+    of both.
     """
 
     test: str
@@ -55,6 +58,8 @@ class EvidenceReport(msgspec.Struct, frozen=True):
     alpha: float
     min_detectable_psi: float | None
     adjusted_p_value: float | None = None
+    omnibus_p_value: float | None = None
+    cell_p_value: float | None = None
 
 
 class ToleranceReport(msgspec.Struct, frozen=True):
@@ -181,7 +186,7 @@ def subject_report(
 ) -> SubjectReport:
     """One subject in one window."""
     scores = None if judgement.psi is None else drift_scores(reference.profile, current)
-    test = judgement.chi_square
+    test = judgement.test
     subject = reference.subject
     return SubjectReport(
         feature_name=subject.name or subject.kind,
@@ -213,13 +218,15 @@ def subject_report(
         evidence=None
         if test is None
         else EvidenceReport(
-            "chi-square homogeneity, Pearson and likelihood ratio",
+            TEST,
             test.statistic,
             test.likelihood_ratio,
             test.df,
-            test.joint_p_value,
+            test.p_value,
             judgement.alpha,
             judgement.min_detectable_psi,
+            omnibus_p_value=test.omnibus_p_value,
+            cell_p_value=test.cell_p_value,
         ),
         tolerance=ToleranceReport(allowed.psi_warning, allowed.psi_alert, allowed.natural),
         top_cells=[] if scores is None else _top_cells(reference.profile, current),
@@ -266,7 +273,7 @@ def lookback_report(window: Window, current: Profile, judgement: Judgement) -> L
         judgement.severity,
         current.n,
         judgement.psi,
-        None if judgement.chi_square is None else judgement.chi_square.joint_p_value,
+        None if judgement.test is None else judgement.test.p_value,
     )
 
 

@@ -11,9 +11,9 @@ from typing import Literal
 
 from modelwatch.monitoring.rules import DriftRules, Thresholds
 from modelwatch.stats import (
-    ChiSquare,
+    Homogeneity,
     Profile,
-    chi_square_homogeneity,
+    homogeneity,
     minimum_detectable_psi,
     psi,
     samples_needed,
@@ -35,7 +35,7 @@ class Judgement:
 
     severity: Severity
     psi: float | None
-    chi_square: ChiSquare | None
+    test: Homogeneity | None
     alpha: float
     min_detectable_psi: float | None
     reason: str | None
@@ -79,12 +79,12 @@ def judge(reference: Profile, current: Profile, allowed: Tolerance, alpha: float
         reason = f"All {current.total} values in this window are missing or invalid."
         return Judgement("no_data", None, None, alpha, None, reason)
     score = psi(reference.coarse, current.coarse)
-    test = chi_square_homogeneity(reference.coarse, current.coarse)
+    test = homogeneity(reference.coarse, current.coarse)
     detectable = minimum_detectable_psi(reference.n, current.n, test.df, alpha) if test.df else None
     if current.n < min_samples:
         reason = f"{current.n} of at least {min_samples} values: {min_samples - current.n} more are needed."
         return Judgement("insufficient_data", score, test, alpha, detectable, reason)
-    drifted = score >= allowed.psi_warning and test.joint_p_value < alpha
+    drifted = score >= allowed.psi_warning and test.p_value < alpha
     if drifted:
         severity: Severity = "alert" if score >= allowed.psi_alert else "warning"
         return Judgement(severity, score, test, alpha, detectable, None)
@@ -105,15 +105,13 @@ def _out_of_reach(needed: int | None, n: int) -> str | None:
     return None
 
 
-def _why_stable(score: float, test: ChiSquare, allowed: Tolerance, alpha: float) -> str | None:
+def _why_stable(score: float, test: Homogeneity, allowed: Tolerance, alpha: float) -> str | None:
     if score >= allowed.psi_warning:
-        return (
-            f"PSI is above the threshold, but as large by chance with p = {test.joint_p_value:.2g} (needs {alpha:.2g})."
-        )
-    if test.joint_p_value < alpha:
+        return f"PSI is above the threshold, but as large by chance with p = {test.p_value:.2g} (needs {alpha:.2g})."
+    if test.p_value < alpha:
         why = ", which the reference itself reaches" if allowed.by_reference else ""
         size = f"smaller than the PSI threshold {allowed.psi_warning:.3g}{why}"
-        return f"A real difference (p = {test.joint_p_value:.2g}), but {size}."
+        return f"A real difference (p = {test.p_value:.2g}), but {size}."
     return None
 
 

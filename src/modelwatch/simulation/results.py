@@ -10,7 +10,7 @@ import numpy as np
 from modelwatch.monitoring.rules import DriftRules
 from modelwatch.simulation.estimates import Delay, Rate
 from modelwatch.simulation.experiments import Month, Scenario
-from modelwatch.stats import chi_square_homogeneity, minimum_detectable_psi, samples_needed
+from modelwatch.stats import degrees_of_freedom, minimum_detectable_psi, samples_needed
 
 CELLS = 10
 NOT_TRIED = Delay(0.0, None, None, None)
@@ -143,7 +143,7 @@ def _lookbacks(scenario: Scenario, rules: DriftRules, months: Sequence[Month]) -
     for index, name in enumerate(rules.lookbacks):
         found = values[:, index]
         median = float(np.median(found)) if len(found) else 0.0
-        df = chi_square_homogeneity(reference, _spread(int(median))).df if median >= needed else 0
+        df = degrees_of_freedom(reference, int(median)) if median >= needed else 0
         yield LookBack(
             lookback=name,
             values=median,

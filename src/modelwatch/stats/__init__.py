@@ -10,7 +10,7 @@ and return frozen dataclasses; nothing here reads a clock, a file or a table.
 >>> current = Profile.of(binning, reference_sample[:1_000] + 1.0)
 >>> drift_scores(reference, current).psi > 0.25
 True
->>> chi_square_homogeneity(reference.coarse, current.coarse).p_value < 1e-12
+>>> homogeneity(reference.coarse, current.coarse).p_value < 1e-12
 True
 """
 
@@ -42,17 +42,16 @@ from modelwatch.stats.drift import (
     total_variation,
     wasserstein,
 )
-from modelwatch.stats.errors import EmptySample, IncompatibleProfiles, MalformedProfile, StatsError
-from modelwatch.stats.evidence import (
-    ChiSquare,
-    alpha_per_look,
-    benjamini_yekutieli,
-    chi_square_homogeneity,
-    ks_p_value,
+from modelwatch.stats.drift_tests import (
+    Homogeneity,
+    degrees_of_freedom,
+    homogeneity,
+    homogeneity_p_values,
     minimum_detectable_psi,
-    rate_increase_p_value,
     samples_needed,
 )
+from modelwatch.stats.errors import EmptySample, IncompatibleProfiles, MalformedProfile, StatsError
+from modelwatch.stats.evidence import alpha_per_look, benjamini_yekutieli, ks_p_value, rate_increase_p_value
 from modelwatch.stats.odds import OddsShift, odds_shift
 from modelwatch.stats.outcomes import (
     NO_OUTCOMES,
@@ -87,13 +86,13 @@ __all__ = [
     "CallCells",
     "CallCounts",
     "CategoricalBinning",
-    "ChiSquare",
     "ClassNames",
     "DelayCounts",
     "DelayCurve",
     "DelayLayout",
     "DriftScores",
     "EmptySample",
+    "Homogeneity",
     "IncompatibleProfiles",
     "JensenShannon",
     "KolmogorovSmirnov",
@@ -116,7 +115,6 @@ __all__ = [
     "benjamini_yekutieli",
     "categorical_binning",
     "category_name",
-    "chi_square_homogeneity",
     "class_key",
     "class_name",
     "class_names",
@@ -126,12 +124,15 @@ __all__ = [
     "decode_segmentation",
     "decode_sparse",
     "decode_variation",
+    "degrees_of_freedom",
     "drift_scores",
     "encode_binning",
     "encode_counts",
     "encode_sparse",
     "encode_variation",
     "hellinger",
+    "homogeneity",
+    "homogeneity_p_values",
     "inferred_type",
     "is_finite_number",
     "is_number",

@@ -1,101 +1,20 @@
-"""Evidence: how surely a difference between two samples is no chance.
+"""Evidence: p-values of rates and of Kolmogorov-Smirnov, and the level that a look may spend.
 
 The tests compare two samples: the reference's own sampling error counts. Comparing with the reference as if it were the
-truth alarms far too often, which is why no goodness-of-fit test is here.
+truth alarms far too often, which is why no goodness-of-fit test is here. `drift_tests` has the test that decides about
+drift.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from modelwatch.stats.errors import EmptySample, IncompatibleProfiles, StatsError
+from modelwatch.stats.errors import EmptySample, StatsError
 from modelwatch.stats.kolmogorov import survival
 
 Counts = Sequence[int] | NDArray[np.int64]
-MIN_EXPECTED = 5.0
-MAX_WINDOW = 1 << 40
-RAREST = 4
-
-
-@dataclass(frozen=True, slots=True)
-class ChiSquare:
-    """The chi-square test that two samples share one distribution, in its two forms.
-
-    statistic, p_value: Pearson's. likelihood_ratio: the statistic G of the likelihood-ratio test, with the same degrees
-    of freedom. joint_p_value: the larger of the two p-values. Small samples show a p-value of one in a million several
-    times too often by either form, each for shifts of another shape; rarely by both.
-    df: degrees of freedom; 0 when too few cells are left to compare, and then the p-values are 1.
-    pooled: the groups of neighbouring cells that were merged because too few values were expected in them.
-    """
-
-    statistic: float
-    df: int
-    p_value: float
-    pooled: tuple[tuple[int, ...], ...]
-    likelihood_ratio: float
-    joint_p_value: float
-
-
-def chi_square_homogeneity(reference: Counts, current: Counts, *, min_expected: float = MIN_EXPECTED) -> ChiSquare:
-    """The two-sample chi-square test over the same cells, Pearson's and the likelihood-ratio form.
-
-    reference, current: shape (cells,), non-negative integers, not all zero.
-    min_expected: the smallest cell is merged with the smaller of its neighbours until every cell is expected to hold at
-        least this many in the smaller sample. What is merged depends on the sum of both samples alone, so the test
-        stays valid. Cells that are empty in both samples are left out.
-    Raises EmptySample when a side has no observations, IncompatibleProfiles when the shapes differ.
-    Source: Pearson (1911), On the probability that two independent distributions are samples of the same population;
-    Wilks (1938) for the likelihood ratio.
-
-    >>> test = chi_square_homogeneity([50, 50], [40, 60])
-    >>> round(test.statistic, 4), test.df, round(test.p_value, 4), test.pooled
-    (2.0202, 1, 0.1552, ())
-    """
-    r, c = np.asarray(reference, dtype=np.float64), np.asarray(current, dtype=np.float64)
-    if r.shape != c.shape or r.ndim != 1:
-        raise IncompatibleProfiles(f"two count vectors over the same cells are needed, got {r.shape} and {c.shape}")
-    n_reference, n_current = float(r.sum()), float(c.sum())
-    if n_reference <= 0.0 or n_current <= 0.0:
-        raise EmptySample(f"the {'reference' if n_reference <= 0.0 else 'current'} sample has no observations")
-    both = n_reference + n_current
-    together = r + c
-    pooled: tuple[tuple[int, ...], ...] = ()
-    # A cell is expected to hold at least `min_expected` in the smaller sample when both hold this many together.
-    needed = min_expected * both / min(n_reference, n_current)
-    if float(together.min()) < needed or not together.all():
-        groups = _pool(together, needed)
-        pooled = tuple(tuple(group) for group in groups if len(group) > 1)
-        r, c = _sum_groups(r, groups), _sum_groups(c, groups)
-        together = r + c
-    df = len(together) - 1
-    if df < 1:
-        return ChiSquare(0.0, 0, 1.0, pooled, 0.0, 1.0)
-    # Both rows of the table in one sum: (R·n - C·N)² / (N·n·(R + C)).
-    difference = r * (n_current / both) - c * (n_reference / both)
-    statistic = float((difference * difference / together).sum()) * both * both / (n_reference * n_current)
-    special = _special()
-    p_value = float(special.chdtrc(df, statistic))
-    likelihood_ratio = max(
-        0.0,
-        2.0 * (_information(r, together, n_reference / both) + _information(c, together, n_current / both)),
-    )
-    joint = max(p_value, float(special.chdtrc(df, likelihood_ratio)))
-    return ChiSquare(statistic, df, p_value, pooled, likelihood_ratio, joint)
-
-
-def _information(counts: NDArray[np.float64], together: NDArray[np.float64], share: float) -> float:
-    """Sum of O ln(O / E), where an empty cell adds nothing."""
-    expected = together * share
-    if counts.all():
-        ratio = counts / expected
-    else:
-        ratio = np.divide(counts, expected, out=np.ones(len(counts)), where=counts > 0.0)
-    return float(counts @ np.log(ratio))
 
 
 def ks_p_value(d: float, n_reference: int, n_current: int) -> float:
@@ -164,41 +83,6 @@ def alpha_per_look(budget: float, subjects: int, lookbacks: int, evaluations_per
     return min(1.0, budget / (subjects * lookbacks * evaluations_per_30_days))
 
 
-def minimum_detectable_psi(n_reference: int, n_current: int, df: int, alpha: float, power: float = 0.8) -> float:
-    """The smallest population stability index that samples of these sizes show with probability `power`.
-
-    From the non-central chi-square distribution with non-centrality PSI · nN/(n+N), good for small shifts.
-    df: degrees of freedom of the test (cells that are compared, less one), at least 1.
-    Raises StatsError when a size or df is below 1, or alpha and power are not 0 < alpha < power < 1.
-
-    >>> round(minimum_detectable_psi(10_000, 1_000, 9, 1e-5), 4)
-    0.0462
-    """
-    if n_reference < 1 or n_current < 1 or df < 1:
-        raise StatsError(f"both samples and df are at least 1, got {n_reference}, {n_current}, {df}")
-    if not 0.0 < alpha < power < 1.0:
-        raise StatsError(f"0 < alpha < power < 1 is needed, got alpha {alpha}, power {power}")
-    return _noncentrality(df, alpha, power) * (n_reference + n_current) / (n_reference * n_current)
-
-
-def samples_needed(reference: Counts, alpha: float, *, min_expected: float = MIN_EXPECTED) -> int | None:
-    """The smallest current sample for which the chi-square test can reach `alpha` at all.
-
-    The shift looked for is the largest one: all current values in one of the reference's rarest cells. None when no
-    sample is large enough, because the reference itself is too small. Raises EmptySample when the reference has no
-    observations, StatsError unless 0 < alpha < 1.
-
-    >>> samples_needed([1000] * 10, alpha=1e-5)
-    14
-    """
-    if not 0.0 < alpha < 1.0:
-        raise StatsError(f"0 < alpha < 1 is needed, got {alpha}")
-    counts = tuple(np.asarray(reference, dtype=np.int64).tolist())
-    if sum(counts) <= 0:
-        raise EmptySample("the reference sample has no observations")
-    return _samples_needed(counts, alpha, min_expected)
-
-
 def benjamini_yekutieli(p_values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
     """P-values adjusted for their number under any dependence, in the order given; shape as the input.
 
@@ -217,61 +101,3 @@ def benjamini_yekutieli(p_values: Sequence[float] | NDArray[np.float64]) -> NDAr
     adjusted = np.empty_like(p)
     adjusted[order] = np.minimum(1.0, np.minimum.accumulate(p[order] * len(p) * harmonic / ranks))
     return adjusted
-
-
-@lru_cache(maxsize=1)
-def _special() -> ModuleType:
-    import scipy.special  # loaded on first use: it takes a third of a second
-
-    module: ModuleType = scipy.special
-    return module
-
-
-@lru_cache(maxsize=4_096)
-def _noncentrality(df: int, alpha: float, power: float) -> float:
-    """How far off chi-square must be to be beyond its `alpha` point with probability `power`. Found by iteration."""
-    special = _special()
-    return float(special.chndtrinc(special.chdtri(df, alpha), df, 1.0 - power))
-
-
-def _pool(together: NDArray[np.float64], needed: float) -> list[list[int]]:
-    groups = [[cell] for cell in np.flatnonzero(together).tolist()]
-    sizes = [float(together[cell]) for (cell,) in groups]
-    while len(sizes) > 1 and (smallest := min(sizes)) < needed:
-        i = sizes.index(smallest)
-        last = len(sizes) - 1
-        j = i + 1 if i == 0 or (i < last and sizes[i + 1] <= sizes[i - 1]) else i - 1
-        left, right = min(i, j), max(i, j)
-        sizes[left] += sizes.pop(right)
-        groups[left] += groups.pop(right)
-    return groups
-
-
-def _sum_groups(counts: NDArray[np.float64], groups: list[list[int]]) -> NDArray[np.float64]:
-    return np.array([counts[group[0]] if len(group) == 1 else counts[group].sum() for group in groups])
-
-
-@lru_cache(maxsize=4096)
-def _samples_needed(reference: tuple[int, ...], alpha: float, min_expected: float) -> int | None:
-    counts = np.array(reference, dtype=np.int64)
-    candidates = np.argsort(counts, kind="stable")[:RAREST].tolist()
-
-    def reaches(n: int) -> bool:
-        current = np.zeros_like(counts)
-        for cell in candidates:
-            current[cell] = n
-            if chi_square_homogeneity(counts, current, min_expected=min_expected).joint_p_value < alpha:
-                return True
-            current[cell] = 0
-        return False
-
-    upper = 1
-    while not reaches(upper):
-        upper *= 2
-        if upper > MAX_WINDOW:
-            return None
-    lower = upper // 2
-    while upper - lower > 1:
-        middle = (lower + upper) // 2
-        lower, upper = (lower, middle) if reaches(middle) else (middle, upper)
-    return upper

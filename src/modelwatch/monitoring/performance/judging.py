@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from modelwatch.monitoring.performance.rules import LOSSES, PerformanceRules
-from modelwatch.stats import OutcomeCounts, chi_square_homogeneity, odds_shift, psi
+from modelwatch.stats import OutcomeCounts, homogeneity, odds_shift, psi
 from modelwatch.stats.performance import (
     Estimate,
     RegressionCounts,
@@ -186,7 +186,7 @@ def _judged_shares(
     score, odds = psi(known, truth), odds_shift(known, truth)
     p_value = odds.p_value
     if not exactly:
-        p_value = min(1.0, 2.0 * min(p_value, chi_square_homogeneity(known, truth).joint_p_value))
+        p_value = min(1.0, 2.0 * min(p_value, homogeneity(known, truth).p_value))
     by_odds = score < rules.psi_warning and odds.ratio >= NEAR * rules.odds_ratio
     size = odds.ratio if by_odds else score
     warning, alert = label_limits(by_odds, rules)
