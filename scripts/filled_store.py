@@ -1,6 +1,6 @@
-"""Makes a filled store of an earlier revision, by the code of that revision, for tests/storage/test_upgrades.py.
+"""Makes a filled store of an earlier revision, by the code of that revision, for tests/monitoring/test_upgrades.py.
 
-    python scripts/filled_store.py REVISION tests/storage/released/NNNN.sql.xz
+    python scripts/filled_store.py REVISION tests/monitoring/released/NNNN.sql.xz
 
 The service of the revision runs with an empty store and gets a labelled reference, four hours of predictions with a shift,
 their labels, and time to evaluate. What its store holds then is written as SQL.
