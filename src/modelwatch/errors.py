@@ -107,6 +107,14 @@ class UnknownResource(RequestError):
     title = "There is no such resource"
 
 
+class UnknownModel(UnknownResource):
+    """A model that nothing is known of; `model` is the name that was asked for."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__(f"No model named {excerpt(model)!r} has sent predictions or has a reference.")
+        self.model = model
+
+
 class BodyTimeout(RequestError):
     status = 408
     slug = "body-timeout"

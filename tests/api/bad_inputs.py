@@ -193,7 +193,7 @@ def _single() -> list[BadInput]:
         raw("100k-deep feature", "features", b'{"a":' + b"[" * deep + b"]" * deep + b"}", None, "deep", 400),
         raw("100k-deep unknown field", "timestamp", b'null,"x":' + b"[" * deep + b"]" * deep, None, "deep", 400),
         # Wrong types
-        body("array instead of object", lambda: _json([GOOD]), 422, "", "Expected object, got array"),
+        body("array instead of object", lambda: _json([GOOD]), 422, "", "Expected an object, got a list"),
         body("null", lambda: b"null", 422, ""),
         body("number", lambda: b"12", 422, ""),
         body("text", lambda: b'"prediction"', 422, ""),
@@ -289,7 +289,7 @@ def _single() -> list[BadInput]:
         ),
         body("300,000 flat features", lambda: good_body(features=dict.fromkeys(map(str, range(300_000)), 1)), 413),
         # Content
-        BadInput("unknown content type", PREDICTIONS, good_body, 415, content_type="text/csv"),
+        BadInput("unknown content type", PREDICTIONS, good_body, 415, content_type="text/html"),
         BadInput("unknown encoding", PREDICTIONS, good_body, 415, encoding="br"),
     ]
 
@@ -402,7 +402,7 @@ def _batches() -> list[BadInput]:
         bad("10,001 broken lines", lambda: b"{\n" * 10_001, 413, says="10000", type_=NDJSON),
         bad("lines that are no JSON", lambda: b"a,b\n1,2\n", 400, type_=NDJSON),
         bad("a line of another form", lambda: b'\n{"model": "x"}\n', 422, "/0/model_name", type_=NDJSON),
-        bad("unknown batch type", lambda: _json([GOOD]), 415, type_="text/csv"),
+        bad("unknown batch type", lambda: _json([GOOD]), 415, type_="text/html"),
         bad("octets that are no Parquet", lambda: _json([GOOD]), 415, type_="application/octet-stream"),
         bad("JSON said to be Arrow", lambda: _json([GOOD]), 400, says="Arrow", type_=ARROW),
         bad("JSON said to be Parquet", lambda: _json([GOOD]), 400, says="Parquet", type_=PARQUET),

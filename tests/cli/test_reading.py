@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from modelwatch.api.wire.csv_table import CsvReading
 from modelwatch.cli.columns import ColumnMap
 from modelwatch.cli.ending import Stop
-from modelwatch.cli.replay.csv_types import CsvReading
 from modelwatch.cli.replay.reading import Source, format_of, open_source
 from modelwatch.cli.replay.rows import ArrowRows, LineRows, Rows
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from difflib import get_close_matches
 from http import HTTPStatus
 
 from fastapi import Depends, FastAPI, Request, Response
@@ -12,10 +14,11 @@ from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from modelwatch.access import KnownKeys
+from modelwatch.access import Grant, KnownKeys
 from modelwatch.api import docs, openapi
 from modelwatch.api.fastpath import FastPath, count_refusal
 from modelwatch.api.gate import Gate
+from modelwatch.api.grants import GRANT
 from modelwatch.api.origins import SameOrigin
 from modelwatch.api.paths import Addresses
 from modelwatch.api.problems import framework_problem
@@ -23,7 +26,12 @@ from modelwatch.api.routes import api, operations
 from modelwatch.api.scopes import authorize
 from modelwatch.api.security_headers import SecurityHeaders
 from modelwatch.api.state import ServiceState
-from modelwatch.errors import RequestError, ServiceError, excerpt
+from modelwatch.errors import RequestError, ServiceError, UnknownModel, UnknownResource, excerpt
+from modelwatch.storage import generations
+
+# A name that nobody knows is compared with so many others, up to this length.
+MOST_COMPARED = 1_000
+LONGEST_HINT = 64
 
 DESCRIPTION = """Send predictions, set a reference, ask for drift, see and silence alerts.
 
@@ -90,10 +98,27 @@ def build_app(
 def _install_problems(app: FastAPI, state: ServiceState) -> None:
     async def answer(request: Request, error: Exception) -> Response:
         count_refusal(state, error)
+        if isinstance(error, UnknownModel):
+            error = await _with_nearest_model(state, request.scope.get(GRANT), error)
         return framework_problem(_with_hint(app, request, error))
 
     for kind in (RequestError, ServiceError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, answer)
+
+
+async def _with_nearest_model(state: ServiceState, grant: Grant | None, error: UnknownModel) -> Exception:
+    """The error, with the model that may be meant, among those that the grant is for."""
+
+    def names() -> list[str]:
+        with state.store.read() as connection:
+            return [name for name in generations(connection) if grant is None or grant.is_for(name)]
+
+    try:
+        known = await asyncio.to_thread(names)
+    except ServiceError:
+        return error
+    close = get_close_matches(error.model[:LONGEST_HINT], known[:MOST_COMPARED], n=1)
+    return UnknownResource(f"{error.detail} Did you mean {close[0]!r}?") if close else error
 
 
 def _with_hint(app: FastAPI, request: Request, error: Exception) -> Exception:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 import msgspec
 from fastapi import FastAPI
@@ -17,7 +17,8 @@ from modelwatch.api.expiry import refusal
 from modelwatch.api.grants import GRANT
 from modelwatch.api.problems import problem_body
 from modelwatch.api.state import ServiceState
-from modelwatch.errors import RequestError, ServiceError, UnsupportedContent
+from modelwatch.errors import RequestError, ServiceError, UnknownModel, UnsupportedContent
+from modelwatch.storage import overview, streams_of
 
 RawHeaders = list[tuple[bytes, bytes]]
 Answer = tuple[int, RawHeaders, bytes]
@@ -95,8 +96,23 @@ async def take_label(state: ServiceState, body: bytes, grant: Grant) -> Answer:
     label = state.decoder.ground_truth(body)
     grant.require_writing(label.model_name)
     [status] = await state.batcher.submit_labels((label,), len(body))
-    content = _encode({"status": status, "prediction_id": label.prediction_id})
+    answer = {"status": status, "prediction_id": label.prediction_id}
+    if status == "waiting":
+        unknown = await asyncio.to_thread(unknown_models, state, (label.model_name,))
+        if unknown:
+            answer["reason"] = UnknownModel(label.model_name).detail
+    content = _encode(answer)
     return 202, _json_headers(content), content
+
+
+def unknown_models(state: ServiceState, models: Iterable[str]) -> list[str]:
+    """Those of the models that nothing is known of but labels, such as by a slip of the pen."""
+    with state.store.read() as connection:
+        return [
+            model
+            for model in dict.fromkeys(models)
+            if not streams_of(connection, model) and not overview(connection, model)
+        ]
 
 
 TAKERS: dict[str, Callable[[ServiceState, bytes, Grant], Awaitable[Answer]]] = {

@@ -19,6 +19,7 @@ REF = "#/components/schemas/{name}"
 NDJSON = "application/x-ndjson"
 ARROW = "application/vnd.apache.arrow.stream"
 PARQUET = "application/vnd.apache.parquet"
+CSV = "text/csv"
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -125,6 +126,7 @@ BATCH_CONTENT = {
         NDJSON: _binary("One prediction in JSON on each line."),
         ARROW: _binary("An Arrow IPC stream with a column for each feature."),
         PARQUET: _binary("A Parquet file with a column for each feature."),
+        CSV: _binary("A CSV file with a column for each feature."),
     },
 }
 JSON_LABEL = {
@@ -141,6 +143,7 @@ LABELS_CONTENT = {
         NDJSON: _binary("One label in JSON on each line."),
         ARROW: _binary("An Arrow IPC stream with the columns prediction_id, ground_truth, timestamp, model_name."),
         PARQUET: _binary("A Parquet file with the columns prediction_id, ground_truth, timestamp, model_name."),
+        CSV: _binary("A CSV file with the columns prediction_id, ground_truth, timestamp, model_name."),
     },
 }
 REFERENCE_CONTENT = {
@@ -149,6 +152,7 @@ REFERENCE_CONTENT = {
         "application/json": {"schema": _ref(ReferenceBody), "example": REFERENCE_EXAMPLE},
         ARROW: _binary("An Arrow IPC stream with a column for each feature."),
         PARQUET: _binary("A Parquet file with a column for each feature."),
+        CSV: _binary("A CSV file with a column for each feature."),
     },
 }
 DRIFT_CHECK_CONTENT = {

@@ -8,7 +8,7 @@ from fastapi import Request
 
 from modelwatch.access import Grant, Scope
 from modelwatch.api.grants import GRANT
-from modelwatch.errors import UnknownResource
+from modelwatch.errors import UnknownModel
 
 
 class Need(NamedTuple):
@@ -89,9 +89,4 @@ async def authorize(request: Request) -> None:
 def require_reading(grant: Grant, model: str) -> None:
     """Raises UnknownResource unless the grant is for the model, in the words for a model that there is not."""
     if not grant.is_for(model):
-        raise UnknownResource(unknown_model(model))
-
-
-def unknown_model(model: str) -> str:
-    """What is said of a model that nobody has heard of."""
-    return f"No model named {model!r} has sent predictions or has a reference."
+        raise UnknownModel(model)

@@ -152,9 +152,9 @@ def replay(
     twice. A label with a time of its own is sent at that time, between the predictions; one without goes with its row.
     Exit code 1 when rows or labels were rejected.
     """
+    from modelwatch.api.wire.csv_table import CsvReading
     from modelwatch.cli.columns import ColumnMap, ColumnTypes
     from modelwatch.cli.replay import command
-    from modelwatch.cli.replay.csv_types import CsvReading
     from modelwatch.cli.replay.labels import TRUTH, TRUTH_TIME
 
     columns = ColumnMap.parse(column_map or ())
@@ -256,9 +256,9 @@ def reference_upload(
     as_json: AsJson = False,
 ) -> None:
     """Set a model's reference from a file."""
+    from modelwatch.api.wire.csv_table import CsvReading
     from modelwatch.cli import references
     from modelwatch.cli.columns import ColumnMap, ColumnTypes
-    from modelwatch.cli.replay.csv_types import CsvReading
 
     columns = ColumnMap.parse(column_map or ())
     reading = CsvReading.parse(ColumnTypes.parse(column_type or ()).types, missing_values)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from modelwatch.api.wire.csv_table import CsvReading
 from modelwatch.cli.columns import ColumnMap, ColumnTypes, with_hint
 from modelwatch.cli.ending import OK, Refused, Stop
 from modelwatch.cli.output import give_json, say, tell
-from modelwatch.cli.replay.csv_types import CsvReading, shape_of
-from modelwatch.cli.replay.reading import Format, check_reading, format_of
+from modelwatch.cli.replay.reading import Format, check_reading, csv_shape, format_of
 from modelwatch.cli.service import Service
 
 REFERENCE_PATH = "/api/v1/reference"
@@ -69,11 +69,11 @@ def _as_parquet(path: Path, format_name: Format, columns: ColumnMap, reading: Cs
         return path.read_bytes()
     batches: list[Any]
     if format_name == "csv":
-        shape = shape_of(path, columns.names, reading)
+        shape = csv_shape(path, columns, reading)
         for note in shape.notes:
             tell(note)
         columns.check(shape.types)
-        batches = list(shape.open(path))
+        batches = list(shape.open(str(path)))
     else:
         try:
             file = pq.ParquetFile(path)

@@ -15,7 +15,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from modelwatch.config import parse_lookback
-from modelwatch.errors import UnknownResource
+from modelwatch.errors import UnknownModel
 from modelwatch.monitoring.rules import DriftRules, rules_for
 from modelwatch.monitoring.windows import Window, look_back, reaching_back, stored_whole, watermark
 from modelwatch.stats import decode_counts, encode_counts
@@ -119,7 +119,7 @@ def gather(
         with store.read() as connection:
             generation = generation_of(connection, query.model)
             if generation is None:
-                raise UnknownResource(f"No model named {query.model!r} has sent predictions or has a reference.")
+                raise UnknownModel(query.model)
             chosen = rules or effective_rules(connection, defaults, query.model)
             mark = end if end is not None else _watermark(connection, query, now)
             windows = stored_whole(connection, query, _windows(chosen, query, mark))

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelwatch.api.wire import Decoder, Limits, decompress
-from modelwatch.errors import InvalidInput, RequestError
+from modelwatch.errors import InvalidInput, MalformedBody, RequestError
 from modelwatch.events import Prediction, Rejection
 from tests.api.bad_inputs import ARROW, GOOD, JSON, NDJSON, PARQUET, arrow_stream, good_columns, parquet_file
 from tests.api.wire.clock import NOW
@@ -130,11 +130,11 @@ def test_good_rows_are_kept_and_bad_ones_named() -> None:
     ]
     rows = [GOOD, *bad, GOOD]
     expected = [
-        Rejection(1, "/features/0/name", "Expected str, got int"),
-        Rejection(2, "", "Expected object, got array"),
+        Rejection(1, "/features/0/name", "Expected text, got a whole number"),
+        Rejection(2, "", "Expected an object, got a list"),
         Rejection(3, "/model_name", "Expected at least one character (and 1 more)"),
-        Rejection(4, "/features/a~1b", "Expected bool | int | float | str | null, got array"),
-        Rejection(5, "", "Expected object, got int"),
+        Rejection(4, "/features/a~1b", "Expected true or false, a number, text or null, got a list"),
+        Rejection(5, "", "Expected an object, got a whole number"),
     ]
     for body, kind in ((json.dumps(rows).encode(), JSON), (as_lines(rows), NDJSON)):
         batch = decoder.batch(body, kind)
@@ -246,3 +246,69 @@ def test_a_damaged_table_is_a_batch_or_a_request_error(data: st.DataObject) -> N
         body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
     with suppress(RequestError):
         decoder.batch(bytes(body[: data.draw(st.integers(0, len(body)))]), kind)
+
+
+CSV = "text/csv"
+
+
+def test_a_csv_file_gives_the_events_of_the_same_table() -> None:
+    body = b"prediction_id,amount,zip,note,prediction\na-1,1.5,01321,x,1\na-2,,90210,NA,0\n"
+    found = decoder.batch(body, CSV, {"model_name": "m"})
+    assert [(event.prediction_id, event.features, event.prediction) for event in found.events] == [
+        ("a-1", {"amount": 1.5, "zip": "01321", "note": "x"}, 1),
+        ("a-2", {"amount": None, "zip": "90210", "note": None}, 0),
+    ]
+    labels = decoder.ground_truths(b"prediction_id,ground_truth\nNA,1\n", CSV, {"model_name": "m"})
+    assert [(label.prediction_id, label.value) for label in labels.labels] == [("NA", 1)]
+
+
+@pytest.mark.parametrize("body", [b"", b"a,a,prediction\n1,2,3\n", b"\xff\xfe", b'a,prediction\n"1,2\n'])
+def test_what_is_no_csv_file_is_refused(body: bytes) -> None:
+    with pytest.raises(MalformedBody):
+        decoder.batch(body, CSV, {"model_name": "m"})
+
+
+@pytest.mark.parametrize("kind", [JSON, NDJSON])
+def test_the_request_names_the_model_of_rows_that_name_none(kind: str) -> None:
+    unnamed = {name: value for name, value in GOOD.items() if name not in ("model_name", "environment")}
+    rows = [unnamed, {**GOOD, "model_name": "own", "environment": "own"}]
+    body = json.dumps(rows).encode() if kind == JSON else as_lines(rows)
+    found = decoder.batch(body, kind, {"model_name": "m2", "environment": "staging"})
+    assert [(event.model_name, event.environment) for event in found.events] == [("m2", "staging"), ("own", "own")]
+    with pytest.raises(InvalidInput) as refused:
+        decoder.batch(body if kind == JSON else as_lines([unnamed]), kind, {"environment": "\0"})
+    assert refused.value.errors[0].pointer == "/environment"
+    missing = decoder.batch(body, kind, {"environment": "staging"})
+    assert missing.rejected == [Rejection(0, "/model_name", "Required")]
+
+
+@pytest.mark.parametrize("kind", [JSON, NDJSON])
+def test_the_request_names_the_model_of_labels_that_name_none(kind: str) -> None:
+    rows = [{"prediction_id": "a", "ground_truth": 1}]
+    body = json.dumps(rows).encode() if kind == JSON else as_lines(rows)
+    [label] = decoder.ground_truths(body, kind, {"model_name": "m2"}).labels
+    assert label.model_name == "m2"
+
+
+def test_one_row_where_many_are_expected_is_told_where_it_belongs() -> None:
+    with pytest.raises(MalformedBody, match="This is one row: send it to POST /api/v1/predictions, or in a list"):
+        decoder.batch(json.dumps(GOOD).encode(), JSON)
+    label = {"model_name": "m", "prediction_id": "a", "ground_truth": 1}
+    with pytest.raises(MalformedBody, match="send it to POST /api/v1/ground-truth"):
+        decoder.ground_truths(json.dumps(label).encode(), JSON)
+
+
+def test_choices_are_named() -> None:
+    row = {**GOOD, "features": [{"name": "x", "value": 1, "data_type": "numeric"}]}
+    assert decoder.batch(json.dumps([GOOD, row]).encode(), JSON).rejected == [
+        Rejection(1, "/features/0/data_type", "Expected continuous or categorical")
+    ]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=200) | st.text(alphabet=',;"\n\r\t0123456789.eENA-', max_size=200).map(str.encode))
+def test_any_csv_is_a_batch_or_a_request_error(body: bytes) -> None:
+    with suppress(RequestError):
+        decoder.batch(b"a,prediction\n" + body, CSV, {"model_name": "m"})
+    with suppress(RequestError):
+        decoder.batch(body, CSV, {"model_name": "m"})

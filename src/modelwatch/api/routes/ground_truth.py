@@ -9,7 +9,7 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 
 from modelwatch.api.bodies import INLINE_BYTES, read_body
-from modelwatch.api.fastpath import check_json, take_label
+from modelwatch.api.fastpath import check_json, take_label, unknown_models
 from modelwatch.api.grants import grant_of
 from modelwatch.api.openapi import JSON_LABEL, LABELS_CONTENT, answers, query_parameters
 from modelwatch.api.routes.common import json_answer, require_writing, state_of
@@ -22,14 +22,19 @@ router = APIRouter(tags=["ground truth"])
 class LabelAnswer(msgspec.Struct):
     """What became of the label: `accepted` when it counts with its prediction, `corrected` when it replaced another
     value, `duplicate` when nothing changed, `waiting` when its prediction has not come yet, `expired` when it is older
-    than the predictions that are kept, and none of them has its id: it is not kept."""
+    than the predictions that are kept, and none of them has its id: it is not kept. reason: why it may wait for ever.
+    """
 
     status: LabelStatus
     prediction_id: str
+    reason: str | None = None
 
 
 class LabelsAnswer(msgspec.Struct):
-    """What became of the labels of a batch, and which rows were not taken and why."""
+    """What became of the labels of a batch, and which rows were not taken and why.
+
+    unknown_models: models of waiting labels that have sent no prediction and have no reference.
+    """
 
     accepted: int
     corrected: int
@@ -37,6 +42,7 @@ class LabelsAnswer(msgspec.Struct):
     waiting: int
     expired: int
     rejected: list[Rejection]
+    unknown_models: list[str] = []
 
 
 @router.post(
@@ -63,12 +69,12 @@ async def log_ground_truth(request: Request) -> Response:
     operation_id="log_ground_truths",
     openapi_extra={
         "requestBody": LABELS_CONTENT,
-        "parameters": query_parameters(model_name="Model of the rows that name none (Arrow and Parquet)."),
+        "parameters": query_parameters(model_name="Model of the rows that name none."),
     },
     responses=answers({202: LabelsAnswer}, 400, 413, 415, 422, 503),
 )
 async def log_ground_truths(request: Request) -> Response:
-    """Good rows are kept and bad rows are named. JSON, NDJSON, Arrow IPC stream or Parquet; gzip and zstd."""
+    """Good rows are kept and bad rows are named. JSON, NDJSON, Arrow IPC stream, Parquet or CSV; gzip and zstd."""
     state = state_of(request)
     body = await read_body(request, state.settings.max_body_bytes, state.settings.request_timeout_seconds)
     content_type = request.headers.get("content-type", "application/json")
@@ -83,6 +89,8 @@ async def log_ground_truths(request: Request) -> Response:
     for _ in batch.rejected:
         state.metrics.rejected("invalid-input")
     found = Counter(statuses)
+    waiting = [label.model_name for label, status in zip(batch.labels, statuses, strict=True) if status == "waiting"]
+    unknown = await asyncio.to_thread(unknown_models, state, waiting) if waiting else []
     return json_answer(
         LabelsAnswer(
             found["accepted"],
@@ -91,6 +99,7 @@ async def log_ground_truths(request: Request) -> Response:
             found["waiting"],
             found["expired"],
             batch.rejected,
+            unknown,
         ),
         202,
     )

@@ -14,9 +14,8 @@ from modelwatch.api.grants import grant_of
 from modelwatch.api.openapi import answers
 from modelwatch.api.routes.common import json_answer, state_of
 from modelwatch.api.routes.parameters import Name
-from modelwatch.api.scopes import unknown_model
 from modelwatch.api.state import ServiceState
-from modelwatch.errors import UnknownResource
+from modelwatch.errors import UnknownModel
 from modelwatch.monitoring import DriftRules, iso, rules_for
 from modelwatch.monitoring.traffic import proposal_for, rate_of
 from modelwatch.monitoring.unjudged import NotJudged
@@ -133,7 +132,7 @@ async def get_model(request: Request, model_name: Name) -> Response:
     def work() -> ModelReport:
         with state.store.read() as connection:
             if generation_of(connection, model_name) is None:
-                raise UnknownResource(unknown_model(model_name))
+                raise UnknownModel(model_name)
             facts = _facts(connection, state, model_name)
         return _model(model_name, facts)
 

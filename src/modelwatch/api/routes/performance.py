@@ -10,8 +10,7 @@ from fastapi import APIRouter, Request, Response
 from modelwatch.api.openapi import answers
 from modelwatch.api.routes.common import how_far, json_answer, state_of
 from modelwatch.api.routes.parameters import Moment, Name, Step, Text, seconds_of, step_of
-from modelwatch.api.scopes import unknown_model
-from modelwatch.errors import FieldError, InvalidInput, UnknownResource
+from modelwatch.errors import FieldError, InvalidInput, UnknownModel
 from modelwatch.monitoring.performance import (
     PerformanceHistory,
     PerformanceReport,
@@ -63,7 +62,7 @@ async def get_performance(
     def work() -> PerformanceAnswer:
         with state.store.read() as connection:
             if generation_of(connection, model_name) is None:
-                raise UnknownResource(unknown_model(model_name))
+                raise UnknownModel(model_name)
             monitor, standing = monitor_of(connection, model_name), standing_of(connection, model_name)
             streams = [
                 stream

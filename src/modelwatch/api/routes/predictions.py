@@ -58,15 +58,15 @@ async def log_prediction(request: Request) -> Response:
     openapi_extra={
         "requestBody": BATCH_CONTENT,
         "parameters": query_parameters(
-            model_name="Model of the rows that name none (Arrow and Parquet).",
-            model_version="Version of the rows that name none (Arrow and Parquet).",
-            environment="Environment of the rows that name none (Arrow and Parquet).",
+            model_name="Model of the rows that name none.",
+            model_version="Version of the rows that name none.",
+            environment="Environment of the rows that name none.",
         ),
     },
     responses=answers({202: BatchAnswer}, 400, 413, 415, 422, 503),
 )
 async def log_predictions(request: Request) -> Response:
-    """Good rows are kept and bad rows are named. JSON, NDJSON, Arrow IPC stream or Parquet; gzip and zstd."""
+    """Good rows are kept and bad rows are named. JSON, NDJSON, Arrow IPC stream, Parquet or CSV; gzip and zstd."""
     state = state_of(request)
     body = await read_body(request, state.settings.max_body_bytes, state.settings.request_timeout_seconds)
     content_type = request.headers.get("content-type", "application/json")

@@ -11,8 +11,7 @@ from modelwatch.api.cursors import cursor_of, position_of
 from modelwatch.api.openapi import answers
 from modelwatch.api.routes.common import how_far, json_answer, state_of
 from modelwatch.api.routes.parameters import Cursor, Limit, Moment, Name, Step, Text, seconds_of, step_of
-from modelwatch.api.scopes import unknown_model
-from modelwatch.errors import FieldError, InvalidInput, UnknownResource
+from modelwatch.errors import FieldError, InvalidInput, UnknownModel
 from modelwatch.monitoring import iso
 from modelwatch.monitoring.quality import FreshnessReport, QualityReport, check_quality, freshness_of
 from modelwatch.storage import QUALITY, StoredVerdict, generation_of, monitor_of, standing_of, streams_of, verdicts_of
@@ -84,7 +83,7 @@ async def get_quality(
         now = state.clock()
         with state.store.read() as connection:
             if generation_of(connection, model_name) is None:
-                raise UnknownResource(unknown_model(model_name))
+                raise UnknownModel(model_name)
             monitor, standing = monitor_of(connection, model_name), standing_of(connection, model_name)
             config = None if monitor is None else monitor.config
             rules = state.quality.with_monitor(config)

@@ -11,8 +11,8 @@ from modelwatch.api.bodies import read_body
 from modelwatch.api.grants import grant_of
 from modelwatch.api.openapi import REFERENCE_CONTENT, answers, query_parameters
 from modelwatch.api.routes.common import json_answer, state_of
-from modelwatch.api.scopes import require_reading, unknown_model
-from modelwatch.errors import FieldError, InvalidInput, UnknownResource
+from modelwatch.api.scopes import require_reading
+from modelwatch.errors import FieldError, InvalidInput, UnknownModel
 from modelwatch.monitoring import ReferenceWarning, effective_rules, iso, set_reference_frame, warnings_about
 from modelwatch.storage import StoredOutcomes, StoredReference, all_references, generation_of, outcomes_in_force
 
@@ -150,7 +150,7 @@ async def get_reference(request: Request) -> Response:
     def work() -> ReferenceList:
         with state.store.read() as connection:
             if generation_of(connection, model) is None:
-                raise UnknownResource(unknown_model(model))
+                raise UnknownModel(model)
             return ReferenceList(
                 model,
                 [_report(reference) for reference in all_references(connection, model)],

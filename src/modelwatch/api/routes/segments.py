@@ -12,7 +12,7 @@ from modelwatch.api.openapi import answers
 from modelwatch.api.routes.common import how_far, json_answer, state_of
 from modelwatch.api.routes.parameters import Moment, Name, Text, seconds_of
 from modelwatch.config import BASE_WINDOW_SECONDS, parse_lookback
-from modelwatch.errors import FieldError, InvalidInput, UnknownResource, excerpt
+from modelwatch.errors import FieldError, InvalidInput, UnknownModel, excerpt
 from modelwatch.monitoring import rules_for
 from modelwatch.monitoring.segments import SegmentQuery, SegmentReport, segment_report
 from modelwatch.storage import generation_of, monitor_of, read_layouts, standing_of, streams_of
@@ -75,7 +75,7 @@ async def get_segments(
         with state.store.read() as connection:
             generation = generation_of(connection, model_name)
             if generation is None:
-                raise UnknownResource(f"No model named {model_name!r} has sent predictions or has a reference.")
+                raise UnknownModel(model_name)
             monitor, standing = monitor_of(connection, model_name), standing_of(connection, model_name)
             known = read_layouts(connection, model_name, generation).segmentation
             streams = [

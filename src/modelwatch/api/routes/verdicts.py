@@ -14,8 +14,7 @@ from modelwatch.api.grants import grant_of
 from modelwatch.api.openapi import answers
 from modelwatch.api.routes.common import how_far, json_answer, state_of
 from modelwatch.api.routes.parameters import Cursor, Limit, Moment, Name, Text, seconds_of, step_of
-from modelwatch.api.scopes import unknown_model
-from modelwatch.errors import UnknownResource, excerpt
+from modelwatch.errors import UnknownModel, UnknownResource, excerpt
 from modelwatch.monitoring import DriftReport, Verification, iso, verify_verdict
 from modelwatch.monitoring.reports import SubjectReport
 from modelwatch.storage import StoredVerdict, generation_of, latest_verdicts, standing_of, verdict_by_id, verdicts_of
@@ -115,7 +114,7 @@ async def drift_history(
     def work() -> DriftHistory:
         with state.store.read() as connection:
             if generation_of(connection, model_name) is None:
-                raise UnknownResource(unknown_model(model_name))
+                raise UnknownModel(model_name)
             current = latest_verdicts(connection, model_name)
             standing = standing_of(connection, model_name)
             history = verdicts_of(

@@ -1,4 +1,4 @@
-"""Arrow IPC streams and Parquet files: bytes to a checked table, and its columns to Python lists.
+"""Arrow IPC streams, Parquet and CSV files: bytes to a checked table, and its columns to Python lists.
 
 pyarrow is imported when the first such body arrives: JSON alone must not pay for it.
 """
@@ -6,7 +6,7 @@ pyarrow is imported when the first such body arrives: JSON alone must not pay fo
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from modelwatch.api.wire.checks import pointer_to
+from modelwatch.api.wire.csv_table import shape_of
 from modelwatch.api.wire.ipc import claimed_bytes
 from modelwatch.api.wire.limits import Limits
 from modelwatch.api.wire.pages import claimed_size
@@ -60,13 +61,13 @@ class Bounds:
 
 
 def read_table(body: bytes, kind: str, bounds: Bounds) -> pa.Table:
-    """The table of a body, `kind` "arrow" or "parquet"; its names and types are checked, and its content is valid.
+    """The table of a body, `kind` "arrow", "parquet" or "csv"; names and types are checked, and the content is valid.
 
     Raises MalformedBody, InvalidInput naming the columns, and BodyTooLarge beyond the limits; before anything is
     reserved for content that is larger than the limits.
     """
     with arrow_errors(kind):
-        table = _read_arrow(body, bounds) if kind == "arrow" else _read_parquet(body, bounds)
+        table = _READERS[kind](body, bounds)
         table.validate()
         bounds.check_bytes(sum(_text_bytes(column) for column in table.columns))
         table.validate(full=True)
@@ -82,8 +83,7 @@ def arrow_errors(kind: str) -> Iterator[None]:
         yield
     except (pa.ArrowException, OSError, ValueError, OverflowError, KeyError, IndexError, TypeError) as error:
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        name = "an Arrow IPC stream" if kind == "arrow" else "a Parquet file"
-        raise MalformedBody(f"The body is not {name} that can be read: {reason}") from None
+        raise MalformedBody(f"The body is not {_NAMES[kind]} that can be read: {reason}") from None
 
 
 def _read_arrow(body: bytes, bounds: Bounds) -> pa.Table:
@@ -144,6 +144,26 @@ def _with_dictionaries(table: pa.Table, metadata: dict[bytes, bytes] | None) -> 
         if is_dictionary(field.type) and index >= 0 and not is_dictionary(table.schema.field(index).type):
             table = table.set_column(index, field.name, table.column(index).dictionary_encode())
     return table
+
+
+def _read_csv(body: bytes, bounds: Bounds) -> pa.Table:
+    import pyarrow as pa
+
+    if not body.strip():
+        raise MalformedBody("The body is empty; a CSV file was expected.")
+    shape = shape_of(body, {})
+    schema = pa.schema(list(shape.types.items()))
+    bounds.check_schema(schema)
+    bounds.check_size(shape.rows, len(schema))
+    return pa.Table.from_batches(list(shape.open(body)), schema)
+
+
+_READERS: dict[str, Callable[[bytes, Bounds], Any]] = {
+    "arrow": _read_arrow,
+    "parquet": _read_parquet,
+    "csv": _read_csv,
+}
+_NAMES = {"arrow": "an Arrow IPC stream", "parquet": "a Parquet file", "csv": "a CSV file"}
 
 
 def _text_bytes(column: pa.ChunkedArray) -> int:

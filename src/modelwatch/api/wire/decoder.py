@@ -12,8 +12,17 @@ from modelwatch.api.wire.explain import DECODING_ERRORS, check_readable, explain
 from modelwatch.api.wire.labels import decode_labels
 from modelwatch.api.wire.limits import Limits
 from modelwatch.api.wire.references import json_frame, table_frame
-from modelwatch.api.wire.rows import GROUND_TRUTHS, PREDICTIONS, decode_json, decode_lines, may_hold_nul
-from modelwatch.api.wire.tables import decode_table
+from modelwatch.api.wire.rows import (
+    GROUND_TRUTHS,
+    PREDICTIONS,
+    UNNAMED_GROUND_TRUTHS,
+    UNNAMED_PREDICTIONS,
+    decode_json,
+    decode_lines,
+    filled,
+    may_hold_nul,
+)
+from modelwatch.api.wire.tables import check_defaults, decode_table
 from modelwatch.errors import BodyTooLarge, FieldError, InvalidInput, UnsupportedContent
 from modelwatch.events import (
     DecodedBatch,
@@ -31,6 +40,7 @@ JSON_TYPES = frozenset({"application/json", "text/json"})
 LINES_TYPES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"})
 ARROW_TYPES = frozenset({"application/vnd.apache.arrow.stream"})
 PARQUET_TYPES = frozenset({"application/vnd.apache.parquet", "application/x-parquet"})
+CSV_TYPES = frozenset({"text/csv", "application/csv"})
 PARQUET_MAGIC = b"PAR1"
 # A body below this can't hold so many texts that decoding them matters.
 SMALL_BODY = 256 * 1024
@@ -68,13 +78,17 @@ class Decoder:
         try:
             typed = self._read_prediction(body)
         except DECODING_ERRORS as error:
+            if body.lstrip()[:1] == b"[":
+                check_readable(body)
+                message = "Expected an object, got a list: many predictions go to POST /api/v1/predictions/batch"
+                raise InvalidInput("The body is not one prediction.", (FieldError("", message),)) from None
             raise explained(body, PredictionBody, error) from None
         return self._checker.event(typed, self._clock(), may_hold_nul(body))
 
     def batch(self, body: bytes, content_type: str, defaults: Mapping[str, str] | None = None) -> DecodedBatch:
-        """Many predictions: a JSON array or `{"predictions": [...]}`, NDJSON, an Arrow IPC stream, a Parquet file.
+        """Many predictions: a JSON array or `{"predictions": [...]}`, NDJSON, an Arrow IPC stream, Parquet, CSV.
 
-        defaults: `model_name`, `model_version` and `environment` of the rows that name none (Arrow and Parquet).
+        defaults: `model_name`, `model_version` and `environment` of the rows that name none.
         Good rows are kept and bad rows named, unless no row is good: then InvalidInput is raised.
         """
         self._check_size(body)
@@ -82,7 +96,10 @@ class Decoder:
         now, max_rows = self._clock(), self._limits.max_batch_rows
         if kind in ("json", "lines"):
             decode = decode_json if kind == "json" else decode_lines
-            found = decode(body, PREDICTIONS, lambda row, nul: self._checker.event(row, now, nul), max_rows)
+            named = defaults or {}
+            check_defaults(named, self._limits)
+            rows = UNNAMED_PREDICTIONS if "model_name" in named else PREDICTIONS
+            found = decode(body, rows, lambda row, nul: self._checker.event(filled(row, named), now, nul), max_rows)
             return DecodedBatch(found.events, found.rejected)
         return decode_table(body, kind, self._checker, self._limits, now, defaults or {})
 
@@ -93,16 +110,19 @@ class Decoder:
         return self._checker.label(typed, self._clock(), may_hold_nul(body))
 
     def ground_truths(self, body: bytes, content_type: str, defaults: Mapping[str, str] | None = None) -> DecodedLabels:
-        """Many labels: a JSON array or `{"ground_truths": [...]}`, NDJSON, an Arrow IPC stream, a Parquet file.
+        """Many labels: a JSON array or `{"ground_truths": [...]}`, NDJSON, an Arrow IPC stream, Parquet, CSV.
 
-        defaults: `model_name` of the rows that name none (Arrow and Parquet). Else as `batch`.
+        defaults: `model_name` of the rows that name none. Else as `batch`.
         """
         self._check_size(body)
         kind = media_type(content_type, body)
         now, max_rows = self._clock(), self._limits.max_batch_rows
         if kind in ("json", "lines"):
             decode = decode_json if kind == "json" else decode_lines
-            found = decode(body, GROUND_TRUTHS, lambda row, nul: self._checker.label(row, now, nul), max_rows)
+            named = defaults or {}
+            check_defaults(named, self._limits)
+            rows = UNNAMED_GROUND_TRUTHS if "model_name" in named else GROUND_TRUTHS
+            found = decode(body, rows, lambda row, nul: self._checker.label(filled(row, named), now, nul), max_rows)
             return DecodedLabels(found.events, found.rejected)
         return decode_labels(body, kind, self._checker, self._limits, now, defaults or {})
 
@@ -161,7 +181,7 @@ class Decoder:
 
 
 def media_type(content_type: str, body: bytes) -> str:
-    """What the body is to be read as: "json", "lines", "arrow" or "parquet". Raises UnsupportedContent."""
+    """What the body is to be read as: "json", "lines", "arrow", "parquet" or "csv". Raises UnsupportedContent."""
     name = content_type.partition(";")[0].strip().lower()
     if name in JSON_TYPES or (name.startswith("application/") and name.endswith("+json")):
         return "json"
@@ -171,8 +191,10 @@ def media_type(content_type: str, body: bytes) -> str:
         return "arrow"
     if name in PARQUET_TYPES or (name == "application/octet-stream" and body.startswith(PARQUET_MAGIC)):
         return "parquet"
+    if name in CSV_TYPES:
+        return "csv"
     raise UnsupportedContent(
-        f"Content-Type {name[:80]!r} is not read here; send application/json, application/x-ndjson,"
+        f"Content-Type {name[:80]!r} is not read here; send application/json, application/x-ndjson, text/csv,"
         " application/vnd.apache.arrow.stream or application/vnd.apache.parquet."
     )
 

@@ -28,6 +28,16 @@ DECODING_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _read_raw = msgspec.json.Decoder(msgspec.Raw).decode
 _read_parts = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _read_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
+WORDS = {
+    "bool": "true or false",
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "array": "a list",
+    "object": "an object",
+    "datetime": "a time as RFC 3339 writes it",
+}
+_TYPES = re.compile(r"`([a-z]+(?: \| [a-z]+)*)`(?! in)")
 _PLACE = re.compile(r" - at `(?:key` in `)?\$([^`]*)`$")
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
 _POSITION = re.compile(r"\(byte (\d+)\)$")
@@ -60,7 +70,7 @@ def explained(body: bytes | msgspec.Raw, kind: Any, cause: BaseException) -> Inv
     problems: list[FieldError] = []
     _examine(body, kind, "", problems)
     if not problems:
-        problems.append(_as_problem(body, "", cause))
+        problems.append(_as_problem(body, "", cause, kind))
     return InvalidInput("The body has fields that are not valid.", tuple(problems))
 
 
@@ -86,7 +96,7 @@ def _examine(part: bytes | msgspec.Raw, kind: Any, pointer: str, problems: list[
         before = len(problems)
         _take_apart(part, kind, pointer, problems)
         if len(problems) == before:
-            problems.append(_as_problem(part, pointer, error))
+            problems.append(_as_problem(part, pointer, error, kind))
 
 
 def _take_apart(part: bytes | msgspec.Raw, kind: Any, pointer: str, problems: list[FieldError]) -> None:
@@ -129,7 +139,7 @@ def nearest(name: str, known: typing.Iterable[str]) -> str:
     return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(known)}"
 
 
-def _as_problem(part: bytes | msgspec.Raw, pointer: str, cause: BaseException) -> FieldError:
+def _as_problem(part: bytes | msgspec.Raw, pointer: str, cause: BaseException, kind: Any) -> FieldError:
     message = str(cause)
     place = _PLACE.search(message)
     if place:
@@ -141,7 +151,31 @@ def _as_problem(part: bytes | msgspec.Raw, pointer: str, cause: BaseException) -
         message = BEYOND_FLOAT
     elif isinstance(cause, RecursionError):
         message = "Nested too deeply"
-    return FieldError(pointer, message.replace("`", ""), None if place else _start_of(part))
+    elif message.startswith("Invalid enum value") and (choices := _choices(kind)):
+        message = f"Expected {' or '.join(choices)}"
+    return FieldError(pointer, in_words(message).replace("`", ""), None if place else _start_of(part))
+
+
+def _choices(kind: Any) -> tuple[str, ...]:
+    """The texts that a type allows, if it is one of some."""
+    if typing.get_origin(kind) is typing.Literal:
+        return tuple(map(str, typing.get_args(kind)))
+    return next((found for each in typing.get_args(kind) if (found := _choices(each))), ())
+
+
+def in_words(message: str) -> str:
+    """A message of msgspec with the words of JSON instead of Python's.
+
+    >>> in_words("Expected `float | null`, got `str`"), in_words("Expected `bool | int | float | str`, got `array`")
+    ('Expected a number or null, got text', 'Expected true or false, a number or text, got a list')
+    """
+    return _TYPES.sub(lambda found: _types_in_words(found[1]), message)
+
+
+def _types_in_words(types: str) -> str:
+    names = types.split(" | ")
+    words = [WORDS.get(name, name) for name in names if not (name == "int" and "float" in names)]
+    return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def _start_of(part: bytes | msgspec.Raw) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from modelwatch.api.wire.checks import Checker, pointer_to, text_problem
+from modelwatch.api.wire.checks import Checker, pointer_to
 from modelwatch.api.wire.columnar import Bounds, arrow_errors, read_table, scalars
 from modelwatch.api.wire.limits import Limits
 from modelwatch.api.wire.rows import Collector
-from modelwatch.api.wire.tables import BYTES_PER_CELL, Problems, checked_values, ids, times
-from modelwatch.errors import FieldError, InvalidInput, excerpt
+from modelwatch.api.wire.tables import BYTES_PER_CELL, Problems, check_defaults, checked_values, ids, times
+from modelwatch.errors import FieldError, InvalidInput
 from modelwatch.events import DecodedLabels, GroundTruth
 
 LABEL_COLUMNS = ("model_name", "prediction_id", "ground_truth", "timestamp")
@@ -20,9 +20,7 @@ def decode_labels(
 ) -> DecodedLabels:
     """The labels of an Arrow stream or a Parquet file. Pointers are names of columns."""
     default = defaults.get("model_name")
-    if default is not None and (wrong := text_problem(default, limits.max_name_length)):
-        problem = FieldError("/model_name", wrong, excerpt(default))
-        raise InvalidInput("The parameters of the request are not valid.", (problem,))
+    check_defaults(defaults, limits)
     required = ("prediction_id", "ground_truth") + (() if default is not None else ("model_name",))
     bounds = Bounds(limits, limits.max_batch_rows, limits.max_body_bytes // BYTES_PER_CELL, required)
     table = read_table(body, kind, bounds)

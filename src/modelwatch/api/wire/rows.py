@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -51,6 +51,11 @@ class RowFormat(Generic[Body]):
         """How many rows there are, whatever is in them."""
         return len(getattr(self._count_wrapped(body), self.name) if wrapped else _count_list(body))
 
+    def is_one(self, body: bytes) -> bool:
+        """Whether the object is a row itself, rather than around a list of rows."""
+        given = _read_names(body)
+        return self.name not in given and not given.isdisjoint(self.kind.__struct_fields__)
+
     def split(self, body: bytes, wrapped: bool) -> list[msgspec.Raw]:
         """The rows as they are."""
         rows: list[msgspec.Raw] = getattr(self._split_wrapped(body), self.name) if wrapped else _split_list(body)
@@ -61,11 +66,40 @@ def _wrapped(name: str, rows: Any) -> type[msgspec.Struct]:
     return msgspec.defstruct("Batch", [(name, rows)], forbid_unknown_fields=True)
 
 
+def _read_names(body: bytes) -> set[str]:
+    return set(msgspec.json.decode(body, type=dict[str, msgspec.Raw]))
+
+
 _count_list = msgspec.json.Decoder(list[_AnyRow]).decode
 _split_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
+
+class UnnamedPrediction(PredictionBody, kw_only=True):
+    """A prediction that may leave its model to the request."""
+
+    model_name: str | None = None  # type: ignore[assignment]
+
+
+class UnnamedGroundTruth(GroundTruthBody, kw_only=True):
+    """A label that may leave its model to the request."""
+
+    model_name: str | None = None  # type: ignore[assignment]
+
+
 PREDICTIONS = RowFormat("predictions", PredictionBody)
 GROUND_TRUTHS = RowFormat("ground_truths", GroundTruthBody)
+UNNAMED_PREDICTIONS: RowFormat[PredictionBody] = RowFormat("predictions", UnnamedPrediction)
+UNNAMED_GROUND_TRUTHS: RowFormat[GroundTruthBody] = RowFormat("ground_truths", UnnamedGroundTruth)
+# Where one row is sent that is not in a list.
+ONE_ROW = {"predictions": "/api/v1/predictions", "ground_truths": "/api/v1/ground-truth"}
+
+
+def filled(row: Body, defaults: Mapping[str, str]) -> Body:
+    """The row, with the names that it leaves to the request."""
+    for name, value in defaults.items():
+        if getattr(row, name) is None:
+            setattr(row, name, value)
+    return row
 
 
 class Collector(Generic[Event]):
@@ -189,6 +223,9 @@ def _split(body: bytes, rows: RowFormat[Body], wrapped: bool, cause: BaseExcepti
             raise too_many_rows(max_rows)
         return rows.split(body, wrapped)
     except msgspec.ValidationError as error:
+        if wrapped and rows.is_one(body):
+            place = ONE_ROW[rows.name]
+            raise MalformedBody(f"This is one row: send it to POST {place}, or in a list.") from None
         kind = rows.undecoded if wrapped else list[_AnyRow]
         raise explained(body, kind, error) from None
 

@@ -33,7 +33,7 @@ def decode_table(
     body: bytes, kind: str, checker: Checker, limits: Limits, now: int, defaults: Mapping[str, str]
 ) -> DecodedBatch:
     """The batch of an Arrow stream or a Parquet file. Pointers are names of columns."""
-    _check_defaults(defaults, limits)
+    check_defaults(defaults, limits)
     required = ("prediction",) if "model_name" in defaults else ("model_name", "prediction")
     bounds = Bounds(limits, limits.max_batch_rows, limits.max_body_bytes // BYTES_PER_CELL, required)
     table = read_table(body, kind, bounds)
@@ -41,7 +41,8 @@ def decode_table(
         return _events(table, checker, now, {**DEFAULT_COLUMNS, **defaults})
 
 
-def _check_defaults(defaults: Mapping[str, str], limits: Limits) -> None:
+def check_defaults(defaults: Mapping[str, str], limits: Limits) -> None:
+    """Raises InvalidInput that names the parameters of a request that are no names."""
     problems = []
     for name, value in defaults.items():
         if name not in DEFAULT_COLUMNS:

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import msgspec
 
+from modelwatch.api.wire.csv_table import CsvReading
 from modelwatch.cli.columns import ColumnMap, with_hint
 from modelwatch.cli.ending import FOUND, INTERRUPTED, OK, Stop
 from modelwatch.cli.output import give_json, say, tell
-from modelwatch.cli.replay.csv_types import CsvReading
 from modelwatch.cli.replay.ordering import in_order
 from modelwatch.cli.replay.pacing import paced, slice_of
 from modelwatch.cli.replay.reading import DEFAULTS, format_of, open_source

@@ -13,9 +13,9 @@ from typing import Literal
 
 import msgspec
 
+from modelwatch.api.wire.csv_table import CsvError, CsvReading, CsvShape, shape_of
 from modelwatch.cli.columns import ColumnMap, ColumnTypes
 from modelwatch.cli.ending import Stop
-from modelwatch.cli.replay.csv_types import CsvReading, shape_of
 from modelwatch.cli.replay.labels import TRUTH_TIME, Label, check_label_columns, is_missing, take_label
 from modelwatch.cli.replay.rows import Filling, LineRows, Rows, filled
 
@@ -134,19 +134,27 @@ def _open_parquet(path: Path, columns: ColumnMap, filling: Filling, size: int, t
 
 
 def _open_csv(path: Path, columns: ColumnMap, filling: Filling, size: int, reading: CsvReading) -> Source:
-    shape = shape_of(path, columns.names, reading)
+    shape = csv_shape(path, columns, reading)
     names = list(shape.types)
     known = _wire_names(columns, names)
 
     def stretches() -> Iterator[Rows]:
         first = 1
-        for batch in shape.open(path):
+        for batch in shape.open(str(path)):
             for start in range(0, batch.num_rows, size):
                 part = batch.slice(start, size)
                 yield filled(columns.apply(part), first, filling)
                 first += part.num_rows
 
     return Source(shape.rows, stretches(), "timestamp" in known, TRUTH_TIME in known, shape.notes)
+
+
+def csv_shape(path: Path, columns: ColumnMap, reading: CsvReading) -> CsvShape:
+    """What a CSV file means. Raises Stop when it can't be read."""
+    try:
+        return shape_of(str(path), columns.names, reading)
+    except CsvError as error:
+        raise Stop(f"{path} can't be read as CSV: {error}") from error
 
 
 def _wire_names(columns: ColumnMap, names: list[str]) -> set[str]:

@@ -11,7 +11,7 @@ import numpy as np
 from sqlalchemy import Connection
 
 from modelwatch.config import BASE_WINDOW_SECONDS
-from modelwatch.errors import UnknownResource
+from modelwatch.errors import UnknownModel, UnknownResource
 from modelwatch.monitoring.performance.maturity import EXPECTED_SHARE, LabelArrivals, lag_of
 from modelwatch.monitoring.performance.rules import PerformanceRules
 from modelwatch.monitoring.windows import Window, look_back, reaching_back, stored_whole
@@ -113,7 +113,7 @@ def gather_performance(
         with store.read() as connection:
             generation = generation_of(connection, stream.model)
             if generation is None:
-                raise UnknownResource(f"No model named {stream.model!r} has sent predictions or has a reference.")
+                raise UnknownModel(stream.model)
             layouts = read_layouts(connection, stream.model, generation)
             watermark = last_window_end(connection, stream.model, stream.environment, stream.version) or 0
             moment = watermark if as_of is None else as_of

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from modelwatch.config import BASE_WINDOW_SECONDS
-from modelwatch.errors import UnknownResource
+from modelwatch.errors import UnknownModel
 from modelwatch.monitoring.checks import references_for
 from modelwatch.monitoring.performance.evidence import arrivals_as_of, delays_since
 from modelwatch.monitoring.windows import Window, look_back, stored_whole
@@ -86,7 +86,7 @@ def gather_segments(store: Store, query: SegmentQuery, stream: StreamKey) -> Seg
         with store.read() as connection:
             generation = generation_of(connection, stream.model)
             if generation is None:
-                raise UnknownResource(f"No model named {stream.model!r} has sent predictions or has a reference.")
+                raise UnknownModel(stream.model)
             layouts = read_layouts(connection, stream.model, generation)
             mark = last_window_end(connection, stream.model, stream.environment, stream.version)
             windows, looked_at = [], []

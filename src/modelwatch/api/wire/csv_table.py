@@ -6,13 +6,15 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from modelwatch.cli.ending import Stop
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+class CsvError(ValueError):
+    """What is wrong with a CSV file, or with what was asked of it, for people."""
+
 
 # They are names, whatever they look like: version 2.10 is not 2.1.
 TEXT = ("model_name", "model_version", "environment", "prediction_id")
@@ -61,13 +63,13 @@ class CsvShape:
     names: frozenset[str]
     missing: tuple[str, ...]
 
-    def open(self, path: Path) -> Iterator[Any]:
+    def open(self, given: str | bytes) -> Iterator[Any]:
         """The file as record batches. names: columns of names, such as ids, of which only an empty field is missing."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
         no_values, empty = pa.array([*self.missing, ""]), pa.array([""])
-        for batch in _open(path, self.delimiter, self.types, self.missing):
+        for batch in _open(given, self.delimiter, self.types, self.missing):
             for index, column in enumerate(batch.schema):
                 if pa.types.is_string(column.type):
                     values = batch.column(index)
@@ -77,32 +79,33 @@ class CsvShape:
             yield batch
 
 
-def shape_of(path: Path, renamed: Mapping[str, str], reading: CsvReading | None = None) -> CsvShape:
+def shape_of(given: str | bytes, renamed: Mapping[str, str], reading: CsvReading | None = None) -> CsvShape:
     """Reads the whole file. A column that turns out to hold something else gets the wider type.
 
-    renamed: names on the wire by names in the file, for columns that are renamed. Raises Stop when it is no CSV file.
+    given: a path, or the bytes of a file. renamed: names on the wire by names in the file, of renamed columns.
+    Raises CsvError when it is no CSV.
     """
     import pyarrow as pa
 
     reading = CsvReading() if reading is None else reading
     try:
-        delimiter = _delimiter(path)
-        names = _open(path, delimiter, {}, ()).schema.names
+        delimiter = _delimiter(given)
+        names = _open(given, delimiter, {}, ()).schema.names
         for column in names:
             if names.count(column) > 1:
-                raise Stop(f"{path} has two columns named {column!r}; give one of them another name")
+                raise CsvError(f"there are two columns named {column!r}; give one of them another name")
         for column in reading.types:
             if column not in names:
-                raise Stop(f"--type: the file has no column {column!r}; it has: {', '.join(names)}")
+                raise CsvError(f"--type: the file has no column {column!r}; it has: {', '.join(names)}")
         identities = frozenset(name for name in names if renamed.get(name, name) in TEXT)
-        found = _texts_of(path, delimiter, names, reading.missing)
+        found = _texts_of(given, delimiter, names, reading.missing)
         types = {name: pa.string() for name in names if name in identities or found[name].has_leading_zeros}
         types |= {name: pa.string() if kind == "categorical" else pa.float64() for name, kind in reading.types.items()}
         notes: dict[str, str] = {}
         while True:
             schema: pa.Schema | None = None
             try:
-                reader = _open(path, delimiter, types, reading.missing)
+                reader = _open(given, delimiter, types, reading.missing)
                 schema = reader.schema
                 rows = sum(batch.num_rows for batch in reader)
             except pa.ArrowInvalid as error:
@@ -111,7 +114,7 @@ def shape_of(path: Path, renamed: Mapping[str, str], reading: CsvReading | None 
                     raise
                 name = names[int(match[1])]
                 if reading.types.get(name) == "continuous":
-                    raise Stop(f"--type {name}=continuous: {_first_line(error)}") from error
+                    raise CsvError(f"--type {name}=continuous: {_first_line(error)}") from error
                 present = types.get(name) or (schema.field(name).type if schema is not None else pa.string())
                 if pa.types.is_string(present):
                     raise
@@ -123,7 +126,7 @@ def shape_of(path: Path, renamed: Mapping[str, str], reading: CsvReading | None 
                 said = (*_types_in_words(kinds), *notes.values(), *_texts_in_words(found, kinds, identities, reading))
                 return CsvShape(delimiter, kinds, rows, said, identities, reading.missing)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise Stop(f"{path} can't be read as CSV: {_first_line(error)}") from error
+        raise CsvError(_first_line(error)) from error
 
 
 @dataclass(slots=True)
@@ -135,13 +138,13 @@ class _Texts:
     missing: Counter[str] = field(default_factory=Counter)
 
 
-def _texts_of(path: Path, delimiter: str, names: list[str], missing: tuple[str, ...]) -> dict[str, _Texts]:
+def _texts_of(given: str | bytes, delimiter: str, names: list[str], missing: tuple[str, ...]) -> dict[str, _Texts]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
     found = {name: _Texts() for name in names}
     no_values = pa.array(missing, pa.string())
-    for batch in _open(path, delimiter, dict.fromkeys(names, pa.string()), ()):
+    for batch in _open(given, delimiter, dict.fromkeys(names, pa.string()), ()):
         for name in names:
             texts, values = found[name], batch.column(name)
             for entry in pc.value_counts(values.filter(pc.is_in(values, no_values))).to_pylist():
@@ -189,11 +192,12 @@ def _texts_in_words(
             yield f"Read as missing in {name!r}: {shown}{more}{hint}"
 
 
-def _open(path: Path, delimiter: str, types: Mapping[str, Any], missing: tuple[str, ...]) -> Any:
+def _open(given: str | bytes, delimiter: str, types: Mapping[str, Any], missing: tuple[str, ...]) -> Any:
+    import pyarrow as pa
     import pyarrow.csv
 
     return pyarrow.csv.open_csv(
-        str(path),
+        given if isinstance(given, str) else pa.BufferReader(given),
         parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
         convert_options=pyarrow.csv.ConvertOptions(column_types=dict(types), null_values=[*missing, ""]),
     )
@@ -208,10 +212,10 @@ def _wider(kind: Any) -> Any:
     return pa.float64() if pa.types.is_integer(kind) else pa.string()
 
 
-def _delimiter(path: Path) -> str:
+def _delimiter(given: str | bytes) -> str:
     import pyarrow as pa
 
-    with pa.input_stream(str(path)) as stream:
+    with pa.input_stream(given if isinstance(given, str) else pa.py_buffer(given)) as stream:
         header = stream.read(65_536).split(b"\n", 1)[0].decode("utf-8-sig")
     return max(_DELIMITERS, key=header.count)
 
