@@ -297,7 +297,7 @@ def build_service(settings: Settings) -> Application:
             store.close()
 
     keys = KnownKeys(store, microseconds_now)
-    pages = build_pages(store, book, keys, settings, clock=microseconds_now, version=version)
+    pages = build_pages(store, book, keys, settings, clock=microseconds_now, new_id=new_id, version=version)
     return build_app(state, lifespan, pages, keys)
 
 

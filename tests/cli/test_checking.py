@@ -25,7 +25,7 @@ def checked(service: LiveService) -> LiveService:
     """The service with a model whose amounts have moved."""
     with httpx.Client(base_url=f"{service.url}/api/v1", timeout=30) as client:
         client.post("/reference", json={"model_name": MODEL, "features": reference_values()}).raise_for_status()
-        client.post("/predictions/batch", json=predictions(2_000, model=MODEL, shift=1.0)).raise_for_status()
+        client.post("/predictions/batch", json=predictions(900, model=MODEL, shift=1.0)).raise_for_status()
     return service
 
 
@@ -143,7 +143,8 @@ def test_a_file_becomes_the_reference(service: LiveService, run_cli: RunCli, tmp
     (pq.write_table if kind == "parquet" else pyarrow.csv.write_csv)(table, path)
     words = ("--column-map", "shop=merchant", "--column-map", "note=")
     done = run_cli("reference", "upload", path, "--model", model, "--url", service.url, *words)
-    assert (done.returncode, done.stderr) == (0, "")
+    read = "Read as numbers: amount\nRead as text: shop, note\n" if kind == "csv" else ""
+    assert (done.returncode, done.stderr) == (0, read)
     assert "amount: continuous, 500 values" in done.stdout
     references = httpx.get(f"{service.url}/api/v1/reference", params={"model_name": model}).json()["references"]
     assert {each["feature_name"]: each["feature_type"] for each in references} == {
@@ -162,6 +163,22 @@ def test_a_poor_reference_is_not_taken_without_a_word(service: LiveService, run_
     assert "warning: size: 1 of 2 values are no finite numbers; they are left out, as invalid." in done.stderr
     warnings = json.loads(run_cli(*words, "--json").stdout)["warnings"]
     assert [each["feature_name"] for each in warnings] == ["amount", "size", "size"]
+
+
+def test_what_was_received_becomes_the_reference(service: LiveService, run_cli: RunCli) -> None:
+    model = "accepted"
+    with httpx.Client(base_url=f"{service.url}/api/v1", timeout=30) as client:
+        client.post("/reference", json={"model_name": model, "features": reference_values()}).raise_for_status()
+        client.post("/predictions/batch", json=predictions(900, model=model, shift=1.0)).raise_for_status()
+    assert run_cli("check", model, "--url", service.url, "--fail-on", "alert").returncode == 1
+    words = ("reference", "from-window", "--model", model, "--url", service.url)
+    refused = run_cli(*words)
+    assert refused.returncode == 2
+    assert "/lookback: Give a look-back, such as 7d, or start and end" in refused.stderr
+    done = run_cli(*words, "--lookback", "24h", "--feature", "amount", "--note", "new prices")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "accepted has a reference of 900 of 900 predictions from 2025-12-31T12:05:00Z" in done.stdout
+    assert run_cli("check", model, "--url", service.url, "--fail-on", "alert").returncode == 0
 
 
 def test_a_reference_that_is_large_enough_is_taken_without_a_warning(service: LiveService) -> None:

@@ -8,15 +8,16 @@ from urllib.parse import urljoin
 
 import httpx
 import pytest
+from msgspec import structs
 from sqlalchemy import update
 
 from modelwatch.config.monitors import parse_monitor
 from modelwatch.errors import StoreUnavailable
-from modelwatch.storage import Store, tables
+from modelwatch.storage import Store, in_force, tables
 from modelwatch.storage.monitors import put_monitor
 from tests.exposition.scraping import RULES, set_reference, traffic
 from tests.support.app import App
-from tests.support.assessments import assessment
+from tests.support.assessments import assessment, finding
 from tests.support.background import background, run_out
 from tests.support.events import NOON, numbered, open_ledger
 from tests.web.reading import Page
@@ -103,6 +104,38 @@ def test_every_link_of_a_page_leads_somewhere(app: App) -> None:
             assert urljoin(BASE + path, target).startswith(BASE)
             answer = app.request("GET", urljoin(BASE + path, target))
             assert answer.status_code == 200, target
+
+
+def test_what_is_found_can_be_accepted_as_the_new_normal(app: App) -> None:
+    address = real_alert(app)
+    assert press(app, address, "Accept as new normal", actor="ann", note="new prices").status_code == 303
+    page = visit(app, address)
+    assert "Accepted as new normal by ann: “new prices”." in page.text
+    assert all("Accept as new normal" not in form.buttons for form in page.forms)
+    with app.store.read() as connection:
+        sources = {each.subject.name: each.source for each in in_force(connection, "m")}
+    assert sources["amount"].startswith("window ")
+    assert sources["merchant"] == "test"
+
+
+def test_an_alert_of_one_version_of_several_is_accepted_for_that_version(app: App) -> None:
+    open_ledger(app.store, prefix="other").commit(traffic(400, version="2"))
+    address = real_alert(app)
+    assert press(app, address, "Accept as new normal").status_code == 303
+    assert app.desk.alerts()[0].state == "resolved"
+    with app.store.read() as connection:
+        renewed = {each.version for each in in_force(connection, "m") if each.source != "test"}
+    assert renewed == {"1"}
+
+
+def test_a_silence_of_the_stream_is_nothing_to_accept(app: App) -> None:
+    app.desk.take(structs.replace(assessment(0, kinds=("freshness",)), findings=(finding(kind="freshness"),)))
+    address = f"/ui/alerts/{app.desk.alert().id}"
+    assert all("Accept as new normal" not in form.buttons for form in visit(app, address).forms)
+    headers = {"Origin": BASE, "Sec-Fetch-Site": "same-origin", "Content-Type": FORM_TYPE}
+    answer = app.request("POST", f"{address}/accept", data={}, headers=headers)
+    assert answer.status_code == 409
+    assert "no reference" in answer.text
 
 
 def test_the_life_of_an_alert_is_shown_newest_first_with_its_deliveries(app: App) -> None:

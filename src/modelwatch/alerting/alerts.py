@@ -12,8 +12,19 @@ from modelwatch.findings import SEVERITIES, Finding, FindingSeverity, Kind
 
 State = Literal["firing", "acknowledged", "silenced", "resolved"]
 Step = Literal[
-    "firing", "updated", "escalated", "acknowledged", "resolved", "reminder", "silenced", "unsilenced", "calmed"
+    "firing",
+    "updated",
+    "escalated",
+    "acknowledged",
+    "resolved",
+    "accepted",
+    "reminder",
+    "silenced",
+    "unsilenced",
+    "calmed",
 ]
+# The steps with which an incident ends for those who were told of it.
+ENDS: frozenset[Step] = frozenset({"resolved", "accepted", "calmed"})
 Belief = Literal["nothing", "firing", "resolved"]
 MemberKey = tuple[str, str]
 

@@ -14,7 +14,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from modelwatch.alerting import lifecycle
-from modelwatch.alerting.alerts import Alert
+from modelwatch.alerting.alerts import Alert, Member
 from modelwatch.alerting.grouping import is_repeat, kinds_of
 from modelwatch.alerting.lifecycle import Transition
 from modelwatch.alerting.recording import Recorder
@@ -22,9 +22,9 @@ from modelwatch.alerting.records import alert_of
 from modelwatch.alerting.routing import AlertPolicy, channels_for
 from modelwatch.alerting.silences import Silence, SilenceRequest, accepted, restored, silencing, stored
 from modelwatch.alerting.text import clean
-from modelwatch.errors import FieldError, InvalidInput, UnknownResource, excerpt
-from modelwatch.findings import Assessment
-from modelwatch.storage.alerts import alert_by_id, latest_incident, unfinished_alerts
+from modelwatch.errors import Conflict, FieldError, InvalidInput, UnknownResource, excerpt
+from modelwatch.findings import Assessment, Kind
+from modelwatch.storage.alerts import alert_by_id, alerts_page, latest_incident, unfinished_alerts
 from modelwatch.storage.audit import AuditEntry, append_audit
 from modelwatch.storage.engine import Store
 from modelwatch.storage.profiles import StreamKey
@@ -33,6 +33,9 @@ from modelwatch.storage.verdicts import newest_verdict
 
 LONGEST_ACTOR = 200
 LONGEST_NOTE = 2_000
+OPEN_STATES = ("firing", "acknowledged", "silenced")
+# One incident of a model, environment and kind is open at a time.
+MOST_OPEN = 100
 
 Clock = Callable[[], int]
 PolicyOf = Callable[[Connection, str], AlertPolicy]
@@ -127,6 +130,29 @@ class AlertBook:
     def resolve(self, alert_id: str, *, actor: str, note: str | None) -> Alert:
         """A person declares the alert over. Raises UnknownResource, Conflict when it is over already, InvalidInput."""
         return self._act(alert_id, actor, note, "resolve", lifecycle.resolve)
+
+    def check_action(self, actor: str, note: str | None) -> None:
+        """Raises InvalidInput for an actor or a note that is too long."""
+        _checked(actor, note)
+
+    def accept(
+        self, model: str, environment: str, is_covered: Callable[[Kind, Member], bool], *, actor: str, note: str | None
+    ) -> list[Alert]:
+        """Ends the open alerts of a model in an environment all of whose members are covered by a new reference.
+
+        Returns them. Raises InvalidInput for an actor or a note that is too long.
+        """
+        with self._store.read() as connection:
+            rows = alerts_page(connection, states=OPEN_STATES, model=model, environment=environment, limit=MOST_OPEN)
+        ended = []
+        for alert in map(alert_of, rows):
+            if all(is_covered(alert.kind, member) for member in alert.members):
+                try:
+                    ended.append(self._act(alert.id, actor, note, "accept", lifecycle.accept))
+                except Conflict:
+                    # It has ended by itself in the meantime.
+                    continue
+        return ended
 
     def silence(self, request: SilenceRequest, *, actor: str) -> Silence:
         """Begins a silence, now or later. Raises InvalidInput that names every wrong field."""

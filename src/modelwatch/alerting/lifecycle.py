@@ -19,6 +19,7 @@ from modelwatch.alerting.alerts import (
     Dismissed,
     Member,
     State,
+    Step,
     fingerprint,
     rank,
     worst,
@@ -91,9 +92,18 @@ def acknowledge(alert: Alert, *, actor: str, note: str | None, now: int) -> Tran
 
 def resolve(alert: Alert, *, actor: str, note: str | None, now: int) -> Transition:
     """A person declares it over: what is found now does not reopen it. Raises Conflict when it is over already."""
+    return _declared_over(alert, "resolved", actor=actor, note=note, now=now)
+
+
+def accept(alert: Alert, *, actor: str, note: str | None, now: int) -> Transition:
+    """A person has made the reference of what is found. As `resolve`: look-backs still reach to before the change."""
+    return _declared_over(alert, "accepted", actor=actor, note=note, now=now)
+
+
+def _declared_over(alert: Alert, step: Step, *, actor: str, note: str | None, now: int) -> Transition:
     if not alert.is_open and not alert.flapping:
         raise Conflict("The alert is resolved already.")
-    change = Change(alert.sequence + 1, "resolved", now, actor, note)
+    change = Change(alert.sequence + 1, step, now, actor, note)
     dismissed = tuple(_dismissed(member) for member in alert.members) if alert.is_open else ()
     until = alert.data_until // MICROSECONDS
     ended = _ended(alert, until, now) if alert.is_open else alert

@@ -26,6 +26,7 @@ _READS_LIKE: dict[Step, Event] = {
     "escalated": "escalated",
     "acknowledged": "acknowledged",
     "resolved": "resolved",
+    "accepted": "resolved",
     "reminder": "reminder",
     "silenced": "updated",
     "unsilenced": "updated",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from modelwatch.alerting.alerts import Alert, Belief, Change, Told, Waiting, rank, worst
+from modelwatch.alerting.alerts import ENDS, Alert, Belief, Change, Told, Waiting, rank, worst
 from modelwatch.alerting.notices import Event
 from modelwatch.alerting.quiet_hours import quiet_until
 from modelwatch.alerting.routing import AlertPolicy, channels_for
@@ -75,7 +75,7 @@ def tell(alert: Alert, change: Change, policy: AlertPolicy, *, now: int, withhol
 
 def _audience(alert: Alert, change: Change, policy: AlertPolicy) -> tuple[str, ...]:
     """Whom the change concerns: of an end, those who were told before; of news, those to whom it goes now."""
-    if change.event in ("resolved", "calmed"):
+    if change.event in ENDS:
         return () if alert.flapping else tuple(alert.told)
     if change.event in ("acknowledged", "silenced"):
         return tuple(alert.told)
@@ -90,7 +90,7 @@ def _is_owed(known: Told, alert: Alert, change: Change) -> bool:
     then = known if waiting is None else Told(waiting.belief, waiting.sequence, waiting.peak)
     belief = then.belief
     match change.event:
-        case "resolved" | "calmed" | "acknowledged":
+        case "resolved" | "accepted" | "calmed" | "acknowledged":
             return belief == "firing"
         case "silenced":
             return waiting is not None and belief == "firing"
@@ -106,7 +106,7 @@ def _event(known: Told, alert: Alert, change: Change) -> Event | None:
     match change.event:
         case "silenced":
             return None
-        case "resolved" | "calmed":
+        case "resolved" | "accepted" | "calmed":
             return "resolved" if belief == "firing" else None
         case "acknowledged":
             return "acknowledged" if belief == "firing" else None
@@ -156,7 +156,7 @@ def _informed(known: Told, event: Event, alert: Alert, change: Change, not_befor
 def _why_not(alert: Alert, change: Change, policy: AlertPolicy, withheld: bool) -> str:
     if change.event == "silenced":
         return "silenced"
-    if change.event in ("resolved", "calmed", "acknowledged"):
+    if change.event in ENDS or change.event == "acknowledged":
         if alert.flapping and not alert.is_open:
             return "flapping: told when it has stayed resolved"
         unheard = "nobody had been told of the alert"

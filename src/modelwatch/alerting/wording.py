@@ -108,6 +108,8 @@ def _what_happened(alert: Alert, change: Change, event: Event, policy: AlertPoli
         yield f"It is still firing, since {moment(alert.started_at)}{unseen}."
     elif event == "resolved" and change.event == "calmed":
         yield f"It was flapping and has stayed resolved for {span(policy.flap.window_seconds)}."
+    elif change.event == "accepted":
+        yield f"Accepted as new normal by {who}{note}."
     elif event == "resolved" and change.actor != SERVICE:
         yield f"Declared resolved by {who}{note}."
     elif change.event == "silenced":

@@ -11,7 +11,7 @@ from fastapi.openapi.utils import get_openapi
 
 from modelwatch.api.problems import Problem
 from modelwatch.api.scopes import OPEN_OPERATIONS, need_of
-from modelwatch.api.wire.actions import ActionBody, ActorBody, SilenceBody
+from modelwatch.api.wire.actions import ActionBody, ActorBody, FromWindowBody, SilenceBody
 from modelwatch.config.monitors import MonitorConfig
 from modelwatch.events import DriftCheckBody, GroundTruthBody, PredictionBody, ReferenceBody
 
@@ -196,6 +196,15 @@ ACTOR_CONTENT = {
     "required": False,
     "content": {"application/json": {"schema": _ref(ActorBody), "example": {"actor": "ann"}}},
 }
+FROM_WINDOW_CONTENT = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": _ref(FromWindowBody),
+            "example": {"lookback": "7d", "features": ["transaction_amount"], "actor": "ann", "note": "New prices."},
+        }
+    },
+}
 SILENCE_CONTENT = {
     "required": True,
     "content": {
@@ -255,6 +264,7 @@ BODY_TYPES = (
     DriftCheckBody,
     ActionBody,
     ActorBody,
+    FromWindowBody,
     SilenceBody,
 )
 

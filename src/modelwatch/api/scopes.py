@@ -25,6 +25,7 @@ NEEDS: dict[str, Need] = {
     "log_ground_truth": Need("ingest"),
     "log_ground_truths": Need("ingest"),
     "set_reference": Need("ingest"),
+    "set_reference_from_window": Need("admin"),
     "get_reference": Need("read"),
     "check_drift": Need("read"),
     "list_models": Need("read"),

@@ -265,6 +265,36 @@ def reference_upload(
     raise typer.Exit(references.upload(file, url, model, version, format_name, columns, reading, as_json))
 
 
+@reference.command("from-window")
+def reference_from_window(
+    model: Annotated[str, typer.Option(help="The model that it is for.")],
+    url: Url = DEFAULT_URL,
+    lookback: Annotated[str | None, typer.Option(help="Back from the newest data, such as 7d.")] = None,
+    start: Annotated[str | None, typer.Option(help="Start of the window, such as 2026-01-31T12:00:00Z.")] = None,
+    end: Annotated[str | None, typer.Option(help="End of the window.")] = None,
+    version: Annotated[str | None, typer.Option(help="Its predictions alone, for this version of the model.")] = None,
+    environment: Annotated[str | None, typer.Option(help="Default: production.")] = None,
+    feature: Annotated[list[str] | None, typer.Option(help="Only this feature. Repeat it for more.")] = None,
+    labels: Annotated[bool, typer.Option("--labels", help="Also what performance is compared with.")] = False,
+    note: Annotated[str | None, typer.Option(help="Why, for the audit trail and the alerts that it ends.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Accept what was received as the new normal: a window of stored predictions becomes the reference."""
+    from modelwatch.cli import references
+
+    body = {
+        "lookback": lookback,
+        "start": start,
+        "end": end,
+        "model_version": version,
+        "environment": environment,
+        "features": feature,
+        "labels": labels,
+        "note": note,
+    }
+    raise typer.Exit(references.from_window(model, url, body, as_json))
+
+
 @app.command()
 def erase(
     model: Annotated[str, typer.Argument(help="The model that the prediction is of.")],

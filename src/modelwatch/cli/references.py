@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from modelwatch.api.wire.csv_table import CsvReading
 from modelwatch.cli.columns import ColumnMap, ColumnTypes, with_hint
@@ -47,6 +49,29 @@ def upload(
         say(f"  {each['feature_name']}: {each['feature_type']}, {each['reference_size']:,} values{gaps}")
     if answer["labelled"] is not None:
         say(f"  ground_truth: {_task(answer['labelled'])}, {answer['labelled']['labels']:,} labels")
+    return OK
+
+
+def from_window(model: str, url: str, body: Mapping[str, Any], as_json: bool) -> int:
+    """Makes a window of stored predictions the reference of a model, and says what became of it. Raises Stop."""
+    path = f"/api/v1/models/{quote(model, safe='')}/reference/from-window"
+    with Service(url) as service:
+        service.check_reachable()
+        answer = service.post_json(path, {name: value for name, value in body.items() if value})
+    if as_json:
+        give_json(answer)
+        return OK
+    for warning in answer["warnings"]:
+        tell(f"warning: {warning['feature_name']}: {warning['message']}")
+    rows = f"{answer['taken']:,} of {answer['predictions']:,} predictions"
+    say(f"{model} has a reference of {rows} from {answer['start']} to {answer['end']}:")
+    say(f"  {', '.join(answer['subjects'])}")
+    if answer["labels"]:
+        say(f"  ground_truth: {answer['labels']:,} labels")
+    if answer["left_out"]:
+        say(f"  not stored, so left as they were: {', '.join(answer['left_out'])}")
+    for alert_id in answer["alerts_ended"]:
+        say(f"  ended as accepted: alert {alert_id}")
     return OK
 
 

@@ -6,6 +6,7 @@ from modelwatch.monitoring.chores import Chore, ChoreObserver, Chores, Lease
 from modelwatch.monitoring.evaluator import AssessmentSink, EvaluationObserver, Evaluator
 from modelwatch.monitoring.evidence import DriftQuery, effective_rules
 from modelwatch.monitoring.housekeeping import Housekeeping
+from modelwatch.monitoring.reference_windows import TakenWindow, WindowOfReference, set_reference_from_window
 from modelwatch.monitoring.references import (
     ReferenceWarning,
     set_reference_frame,
@@ -32,8 +33,10 @@ __all__ = [
     "Housekeeping",
     "Lease",
     "ReferenceWarning",
+    "TakenWindow",
     "Verification",
     "Window",
+    "WindowOfReference",
     "backtest",
     "check_drift",
     "covering",
@@ -41,6 +44,7 @@ __all__ = [
     "iso",
     "rules_for",
     "set_reference_frame",
+    "set_reference_from_window",
     "take_provisional_reference",
     "verify_verdict",
     "warnings_about",

@@ -41,6 +41,7 @@ from modelwatch.storage import (
     streams,
     subject_values,
 )
+from modelwatch.storage.audit import AuditEntry
 
 CARRY_OVER_AT_ONCE_SECONDS = 2 * 86_400
 # How uncertain a reference is, is said of a cell with this share: a decile.
@@ -49,13 +50,21 @@ CONFIDENCE_95 = 1.96
 
 
 def set_reference_frame(
-    store: Store, frame: ReferenceFrame, *, now: int, new_id: Callable[[], str], source: str = "api"
+    store: Store,
+    frame: ReferenceFrame,
+    *,
+    now: int,
+    new_id: Callable[[], str],
+    source: str = "api",
+    hashed: frozenset[Subject] = frozenset(),
+    audit: AuditEntry | None = None,
 ) -> int:
     """Freezes binnings and counts of the samples, puts them in force and carries the last two days of profiles over.
 
+    hashed: subjects whose values are hashes already. audit: an entry that is written with them.
     Returns the model's new generation. Older windows are carried over when they are asked for, or as a chore.
     """
-    frame, hashed = _protected(store, frame)
+    frame, hashed = _protected(store, frame, hashed)
     profiles = {Subject(sample.kind, sample.name): profile_of(sample) for sample in frame.samples}
     outcomes = labelled_outcomes(frame, positive_class_of(store, frame.model_name))
     generation = set_references(
@@ -70,6 +79,7 @@ def set_reference_frame(
         source=source,
         now=now,
         new_id=new_id,
+        audit=audit,
     )
     with store.read() as connection:
         ends = [stream.last_window_end for stream in streams(connection, frame.model_name)]

@@ -22,6 +22,7 @@ from modelwatch.stats import (
     encode_variation,
 )
 from modelwatch.storage import tables
+from modelwatch.storage.audit import AuditEntry, append_audit
 from modelwatch.storage.decoded import Decoded
 from modelwatch.storage.engine import Store
 from modelwatch.storage.generations import next_generation
@@ -70,12 +71,14 @@ def set_references(
     source: str,
     now: int,
     new_id: Callable[[], str],
+    audit: AuditEntry | None = None,
 ) -> int:
     """Puts references in force, retires those they replace, and returns the model's new generation.
 
     outcomes: what the reference's labelled predictions come to, of no rows for their layout alone. hashed: subjects
     whose categories have keyed hashes for names.
-    by_segment: the reference's counts in each segment, of the outcomes under the subject `OUTCOMES`.
+    by_segment: the reference's counts in each segment, of the outcomes under the subject `OUTCOMES`. audit: what the
+    trail says of it.
     """
     with store.write() as connection:
         hold_monitor(connection, store, model)
@@ -95,6 +98,8 @@ def set_references(
             rows.append(_outcome_row(outcomes))
         _insert(connection, [{"id": new_id(), **common, **row} for row in rows], by_segment or {})
         _settle_segments(connection, model, generation, now, new_id)
+        if audit is not None:
+            append_audit(connection, audit)
     return generation
 
 

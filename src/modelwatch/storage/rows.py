@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import ColumnElement, Connection, Row, func, select
 
 from modelwatch.events import Prediction, Scalar
 from modelwatch.privacy import KEEP_ALL, Policy, policy_from
@@ -16,6 +16,7 @@ from modelwatch.storage.protection import Protection, StoredPrediction, decode_f
 
 MICROSECONDS_PER_DAY = 86_400_000_000
 ROWS_PER_READ = 2_000
+IDS_PER_READ = 500
 
 Segments = tuple[str, ...]
 
@@ -152,3 +153,64 @@ def first_events(
         .limit(limit)
     )
     return [from_row(row, protection) for row in rows]
+
+
+def count_events(
+    connection: Connection, model: str, environment: str, version: str | None, start: int, end: int
+) -> int:
+    """How many predictions are stored with a time in [start, end), in microseconds. version None: of all versions."""
+    of_window = _of_window(model, environment, version, start, end)
+    return int(connection.execute(select(func.count()).where(*of_window)).scalar_one())
+
+
+def events_between(
+    connection: Connection,
+    model: str,
+    environment: str,
+    version: str | None,
+    start: int,
+    end: int,
+    protection: Protection,
+    chosen: Callable[[str], bool],
+) -> Iterator[StoredPrediction]:
+    """Those of the same predictions whose ids are chosen, day by day in the order of their ids."""
+    table = tables.prediction
+    of_window = _of_window(model, environment, version, start, end)
+    for day in (
+        connection.execute(select(table.c.day).where(*of_window).distinct().order_by(table.c.day)).scalars().all()
+    ):
+        last = ""
+        while True:
+            rows = connection.execute(
+                select(table)
+                .where(table.c.day == day, *of_window, table.c.prediction_id > last)
+                .order_by(table.c.prediction_id)
+                .limit(ROWS_PER_READ)
+            ).all()
+            if not rows:
+                break
+            last = rows[-1].prediction_id
+            yield from (from_row(row, protection) for row in rows if chosen(row.prediction_id))
+
+
+def truths_of(connection: Connection, model: str, ids: Sequence[str]) -> dict[str, Scalar]:
+    """By id, what is known to be true about those of these predictions that have a label."""
+    table, found = tables.label, {}
+    for first in range(0, len(ids), IDS_PER_READ):
+        some = table.c.prediction_id.in_(ids[first : first + IDS_PER_READ])
+        for row in connection.execute(select(table.c.prediction_id, table.c.value).where(table.c.model == model, some)):
+            found[row.prediction_id] = decode_scalar(row.value)
+    return found
+
+
+def _of_window(model: str, environment: str, version: str | None, start: int, end: int) -> list[ColumnElement[bool]]:
+    table = tables.prediction
+    conditions = [
+        table.c.day >= day_of(start),
+        table.c.day <= day_of(end - 1),
+        table.c.model == model,
+        table.c.environment == environment,
+        table.c.ts >= start,
+        table.c.ts < end,
+    ]
+    return conditions if version is None else [*conditions, table.c.version == version]

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from modelwatch.alerting.text import clipped, iso, span
 from modelwatch.alerting.views import AlertDetail, AlertLine, DeliveryLine, MemberLine, SilenceLine, StepLine
 from modelwatch.alerting.wording import KINDS
+from modelwatch.api.acceptance import WITHOUT_REFERENCE
 from modelwatch.web.cells import Cell, Cells
 from modelwatch.web.words import DELIVERIES, LONGEST_TEXT, MICROSECONDS, STEPS, When, chance, count, measure, name, when
 
@@ -106,6 +107,7 @@ class AlertView:
     silences: tuple[SilenceRow, ...]
     is_open: bool
     can_be_resolved: bool
+    can_be_accepted: bool
     now: str
 
 
@@ -146,6 +148,7 @@ def alert_view(detail: AlertDetail, silences: list[SilenceLine], cells: Cells, n
         ),
         is_open=is_open,
         can_be_resolved=is_open or alert.flapping,
+        can_be_accepted=is_open and alert.kind not in WITHOUT_REFERENCE,
         now=when(iso(now), now).text,
     )
 

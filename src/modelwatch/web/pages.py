@@ -19,6 +19,7 @@ from modelwatch.access import KnownKeys
 from modelwatch.alerting import AlertBook
 from modelwatch.alerting.reading import list_alerts, open_alerts, read_alert, read_silence
 from modelwatch.alerting.silences import Matcher, SilenceRequest
+from modelwatch.api.acceptance import accept_alert
 from modelwatch.api.grants import grant_of
 from modelwatch.config import Settings
 from modelwatch.errors import FieldError, InvalidInput, RequestError, ServiceError, UnknownResource
@@ -48,11 +49,18 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def build_pages(
-    store: Store, book: AlertBook, keys: KnownKeys, settings: Settings, *, clock: Clock, version: str
+    store: Store,
+    book: AlertBook,
+    keys: KnownKeys,
+    settings: Settings,
+    *,
+    clock: Clock,
+    new_id: Callable[[], str],
+    version: str,
 ) -> Starlette:
-    """The application for /ui. clock: microseconds. version: of the service."""
+    """The application for /ui. clock: microseconds. new_id: of what is made. version: of the service."""
     renderer = Renderer(version)
-    pages = _Pages(store, book, clock, renderer, settings.request_timeout_seconds)
+    pages = _Pages(store, book, clock, new_id, renderer, settings.request_timeout_seconds)
     login = Login(keys, settings, renderer)
     assets = StaticFiles(directory=Path(str(files("modelwatch.web").joinpath("assets"))))
     app = Starlette(
@@ -65,6 +73,7 @@ def build_pages(
             Route("/alerts/{alert_id:segment}", _reading(pages.alert)),
             Route("/alerts/{alert_id:segment}/acknowledge", _changing(pages.acknowledge), methods=["POST"]),
             Route("/alerts/{alert_id:segment}/resolve", _changing(pages.resolve), methods=["POST"]),
+            Route("/alerts/{alert_id:segment}/accept", _changing(pages.accept), methods=["POST"]),
             Route("/alerts/{alert_id:segment}/silence", _changing(pages.silence), methods=["POST"]),
             Route(
                 "/alerts/{alert_id:segment}/silences/{silence_id:segment}/end",
@@ -107,10 +116,19 @@ def _changing(endpoint: Endpoint) -> Endpoint:
 
 
 class _Pages:
-    def __init__(self, store: Store, book: AlertBook, clock: Clock, renderer: Renderer, form_seconds: float) -> None:
+    def __init__(
+        self,
+        store: Store,
+        book: AlertBook,
+        clock: Clock,
+        new_id: Callable[[], str],
+        renderer: Renderer,
+        form_seconds: float,
+    ) -> None:
         self._store = store
         self._book = book
         self._clock = clock
+        self._new_id = new_id
         self._render = renderer.page
         self._form_seconds = form_seconds
 
@@ -136,6 +154,20 @@ class _Pages:
     async def resolve(self, request: Request) -> Response:
         form, alert_id = await read_form(request, self._form_seconds), _identity(request, "alert_id")
         await asyncio.to_thread(self._book.resolve, alert_id, actor=_actor(request, form), note=form.get("note"))
+        return _back(alert_id, "../")
+
+    async def accept(self, request: Request) -> Response:
+        form, alert_id = await read_form(request, self._form_seconds), _identity(request, "alert_id")
+        await asyncio.to_thread(
+            accept_alert,
+            self._store,
+            self._book,
+            alert_id,
+            actor=_actor(request, form),
+            note=form.get("note"),
+            now=self._clock(),
+            new_id=self._new_id,
+        )
         return _back(alert_id, "../")
 
     async def silence(self, request: Request) -> Response:

@@ -21,6 +21,7 @@ STEPS = {
     "escalated": "Escalated",
     "acknowledged": "Acknowledged",
     "resolved": "Resolved",
+    "accepted": "Accepted as new normal",
     "reminder": "Reminder",
     "silenced": "Silenced",
     "unsilenced": "No longer silenced",

@@ -42,6 +42,24 @@ class SilenceBody(msgspec.Struct, forbid_unknown_fields=True):
     actor: str | None = None
 
 
+class FromWindowBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Which stored predictions become the reference: from `start` to `end`, or `lookback` back from the newest data.
+
+    model_version: only its predictions, and a reference of it alone. features: of these alone; without them, of
+    everything that is stored. labels: also what performance is compared with.
+    """
+
+    start: datetime | None = None
+    end: datetime | None = None
+    lookback: str | None = None
+    model_version: str | None = None
+    environment: str | None = None
+    features: list[str] | None = None
+    labels: bool = False
+    actor: str | None = None
+    note: str | None = None
+
+
 def decode_action(body: bytes, kind: type[Body]) -> Body:
     """The body as a `kind`; an empty one as `{}`. Raises MalformedBody, and InvalidInput that names every field."""
     content = body if body.strip() else b"{}"

@@ -1,0 +1,137 @@
+"""POST /models/{model}/reference/from-window."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+from fastapi import APIRouter, Request, Response
+
+from modelwatch.api.acceptance import accept_window
+from modelwatch.api.bodies import read_body
+from modelwatch.api.grants import grant_of
+from modelwatch.api.openapi import FROM_WINDOW_CONTENT, answers
+from modelwatch.api.routes.common import json_answer, state_of
+from modelwatch.api.routes.parameters import API, Name, microseconds_of
+from modelwatch.api.wire.actions import FromWindowBody, decode_action
+from modelwatch.config import parse_lookback
+from modelwatch.errors import FieldError, InvalidInput, excerpt
+from modelwatch.events import DEFAULT_ENVIRONMENT
+from modelwatch.monitoring import ReferenceWarning, WindowOfReference, effective_rules, iso, warnings_about
+from modelwatch.storage import Subject, in_force
+
+router = APIRouter(tags=["reference"])
+
+MICROSECONDS = 1_000_000
+
+
+class FromWindowAnswer(msgspec.Struct):
+    """What became the reference. taken: how many of the window's predictions it is made of.
+
+    left_out: features whose values are not stored; their references stay. alerts_ended: ids of the alerts that this
+    ended.
+    """
+
+    status: str
+    model_name: str
+    model_version: str | None
+    environment: str
+    start: str
+    end: str
+    predictions: int
+    taken: int
+    labels: int
+    subjects: list[str]
+    left_out: list[str]
+    warnings: list[ReferenceWarning]
+    alerts_ended: list[str]
+
+
+@router.post(
+    "/models/{model_name:segment}/reference/from-window",
+    status_code=201,
+    summary="Accept a window of what was received as the new normal",
+    operation_id="set_reference_from_window",
+    openapi_extra={"requestBody": FROM_WINDOW_CONTENT},
+    responses=answers({201: FromWindowAnswer}, 400, 404, 409, 413, 422, 503),
+)
+async def from_window(request: Request, model_name: Name) -> Response:
+    """The window's stored predictions become the reference. Alerts that are about nothing else end as accepted."""
+    state = state_of(request)
+    raw = await read_body(request, state.settings.max_body_bytes, state.settings.request_timeout_seconds)
+    body = decode_action(raw, FromWindowBody)
+    window, who = to_window(model_name, body), grant_of(request).actor(body.actor, API)
+
+    def work() -> FromWindowAnswer:
+        accepted = accept_window(
+            state.store,
+            state.alerts,
+            window,
+            actor=who,
+            note=body.note,
+            now=state.clock(),
+            new_id=state.new_id,
+        )
+        [taken] = accepted.windows
+        with state.store.read() as connection:
+            rules = effective_rules(connection, state.rules, model_name)
+            fresh = [
+                each
+                for each in in_force(connection, model_name)
+                if each.version == window.version and each.subject in taken.subjects
+            ]
+        return FromWindowAnswer(
+            "active",
+            model_name,
+            window.version,
+            window.environment,
+            iso(taken.start // MICROSECONDS),
+            iso(taken.end // MICROSECONDS),
+            taken.predictions,
+            taken.taken,
+            taken.labels,
+            sorted(subject.name or subject.kind for subject in taken.subjects),
+            list(taken.left_out),
+            warnings_about(fresh, rules),
+            [alert.id for alert in accepted.ended],
+        )
+
+    return json_answer(await asyncio.to_thread(work), 201)
+
+
+def to_window(model: str, body: FromWindowBody) -> WindowOfReference:
+    """The window that a request asks for. Raises InvalidInput that names every wrong field."""
+    errors = [
+        FieldError(f"/{name}", "Expected text without NUL characters")
+        for name in ("model_version", "environment")
+        if "\0" in (getattr(body, name) or "")
+    ]
+    if body.features is not None and not body.features:
+        errors.append(FieldError("/features", "Name at least one feature, or leave it out for all"))
+    if body.lookback is not None:
+        try:
+            parse_lookback(body.lookback)
+        except ValueError as error:
+            errors.append(FieldError("/lookback", str(error), excerpt(body.lookback)))
+        if body.start is not None or body.end is not None:
+            errors.append(FieldError("/lookback", "Give either a look-back, or start and end", excerpt(body.lookback)))
+    elif body.start is None and body.end is None:
+        errors.append(FieldError("/lookback", "Give a look-back, such as 7d, or start and end"))
+    elif body.start is None or body.end is None:
+        errors.append(FieldError("/end" if body.end is None else "/start", "start and end are given together"))
+    start = None if body.start is None else microseconds_of(body.start, "/start")
+    end = None if body.end is None else microseconds_of(body.end, "/end")
+    if start is not None and end is not None and start >= end:
+        errors.append(FieldError("/end", "Expected a time after start", str(body.end)))
+    if errors:
+        raise InvalidInput("The window is not valid.", tuple(errors))
+    return WindowOfReference(
+        model,
+        body.environment or DEFAULT_ENVIRONMENT,
+        body.model_version,
+        start,
+        end,
+        body.lookback,
+        None if body.features is None else frozenset(Subject("feature", name) for name in body.features),
+        body.labels,
+    )
