@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -20,15 +20,34 @@ Kind = Literal[
     "volume",
     "freshness",
 ]
+# Why a finding is kept that was not found: no look-back finds it, but none shows that it is over; there was too little
+# to judge; nothing came at all.
+Doubt = Literal["not_found", "too_little_data", "no_data"]
+
+
+class Times(NamedTuple):
+    """The times of a finding, in seconds of event time; see Finding."""
+
+    bad_from: int
+    bad_until: int
+    detected_at: int
+    judged_until: int
 
 
 class Finding(msgspec.Struct, frozen=True):
     """One subject that is not as it should be.
 
-    subject: the feature's name, or `prediction`, `score`, `latency`. since: event time, in seconds, of the first
-    evaluation of the present run that saw it. score and threshold belong together (`score_name`, such as PSI); the
-    finding is in force because score >= threshold and p_value < alpha, or because it was and has not calmed down
-    (`holding`). The window is [window_start, window_end) in seconds of event time. detail: one sentence on what moved.
+    subject: the feature's name, or `prediction`, `score`, `latency`. score and threshold belong together (`score_name`,
+    such as PSI); the finding is in force because score >= threshold and p_value < alpha, or because it was and is not
+    shown to be over (`holding`). warning_threshold, alert_threshold: the score from which it is one or the other; None
+    where it never is, or where no size decides. worst: the largest score since it was found. The window that shows it
+    is [window_start, window_end). detail: one sentence on what moved.
+
+    Times are event time in seconds. since: the first evaluation of the present run that saw it. detected_at: the
+    evaluation that made it a finding. bad_from, bad_until: the predictions that show it, from the shortest look-back
+    that did when it was found, to the newest one that did. judged_until: the end of the newest data that were judged.
+    uncertain_since: the first of the evaluations in a row that did not find it, nor show that it is over; None when the
+    last one found it. doubt: why it is uncertain. What earlier releases stored has none of these.
     """
 
     kind: Kind
@@ -47,6 +66,25 @@ class Finding(msgspec.Struct, frozen=True):
     lookback: str | None
     detail: str
     holding: bool = False
+    warning_threshold: float | None = None
+    alert_threshold: float | None = None
+    worst: float | None = None
+    detected_at: int | None = None
+    bad_from: int | None = None
+    bad_until: int | None = None
+    judged_until: int | None = None
+    uncertain_since: int | None = None
+    doubt: Doubt | None = None
+
+    @property
+    def times(self) -> Times:
+        """The three times, also of what an earlier release stored."""
+        return Times(
+            bad_from=self.window_start if self.bad_from is None else self.bad_from,
+            bad_until=self.window_end if self.bad_until is None else self.bad_until,
+            detected_at=self.since if self.detected_at is None else self.detected_at,
+            judged_until=self.window_end if self.judged_until is None else self.judged_until,
+        )
 
 
 class Assessment(msgspec.Struct, frozen=True):

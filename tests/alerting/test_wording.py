@@ -34,11 +34,44 @@ def test_one_member_is_told_at_length() -> None:
     said = of_findings(finding("amount", "alert", window_end=T0, lookback="24h"))
     assert said.title == "Feature drift in fraud (production): amount"
     assert said.summary == (
-        "amount (version 1): > 310.5: 10 % of the reference, 28 % now. PSI is 0.31 (threshold for alert: 0.25), since"
-        " 2025-06-15 15:05 UTC. Compared were 1,200 values of the 24h to 2025-06-15 15:05 UTC with a reference of"
-        " 10,000. Without any change, chance would show as much in 1 of 1 billion looks (p = 1e-09); the limit for an"
-        " alarm is 1 of 100,000 looks (α = 1e-05)."
+        "amount (version 1): > 310.5: 10 % of the reference, 28 % now. PSI is 0.31 (threshold for alert: 0.25). Bad"
+        " data from 2025-06-15 14:05 UTC to 2025-06-15 15:05 UTC, detected at 2025-06-15 15:05 UTC; the newest data"
+        " judged are those up to 2025-06-15 15:05 UTC. Compared were 1,200 values of the 24h to 2025-06-15 15:05 UTC"
+        " with a reference of 10,000. Without any change, chance would show as much in 1 of 1 billion looks"
+        " (p = 1e-09); the limit for an alarm is 1 of 100,000 looks (α = 1e-05)."
     )
+
+
+def test_data_that_are_older_than_what_shows_them_have_their_own_times() -> None:
+    """Labels come late: the predictions that are bad are from the day before the evaluation that found them."""
+    late = finding("accuracy", since=T0, detected_at=T0, judged_until=T0 - 7 * HOUR)
+    said = of_findings(structs.replace(late, bad_from=T0 - 9 * HOUR, bad_until=T0 - 8 * HOUR))
+    assert (
+        "Bad data from 2025-06-15 06:05 UTC to 2025-06-15 07:05 UTC, detected at 2025-06-15 15:05 UTC; the newest data"
+        " judged are those up to 2025-06-15 08:05 UTC." in said.summary
+    )
+    assert "since" not in said.summary
+
+
+def test_both_thresholds_are_told_where_there_are_two() -> None:
+    loss = finding("accuracy", "alert", score_name="loss of accuracy", score=0.11, threshold=0.04)
+    said = of_findings(structs.replace(loss, warning_threshold=0.02, alert_threshold=0.04))
+    assert "loss of accuracy is 0.11 (warning from 0.02, alert from 0.04)." in said.summary
+
+
+def test_what_is_not_certain_any_more_says_so_and_why() -> None:
+    doubted = finding(holding=True, uncertain_since=T0 + HOUR, doubt="not_found")
+    assert (
+        "Not certain any more since 2025-06-15 16:05 UTC: no look-back finds it, but none shows that it is over."
+        in of_findings(doubted).summary
+    )
+    few = structs.replace(doubted, doubt="too_little_data")
+    assert "since 2025-06-15 16:05 UTC: there are not enough data to judge." in of_findings(few).summary
+    silent = structs.replace(doubted, doubt="no_data")
+    assert "Not certain any more: no data have come since 2025-06-15 16:05 UTC." in of_findings(silent).summary
+    worse = finding("zip", "alert")
+    assert "amount (version 1): PSI is 0.12" in of_findings(worse, doubted).summary
+    assert of_findings(worse, doubted).summary.endswith(", not certain any more.")
 
 
 def test_of_many_the_worst_come_first_and_ten_are_named() -> None:
@@ -61,7 +94,7 @@ def test_a_notice_carries_the_hundred_worst() -> None:
 def test_without_p_or_look_back_it_says_what_it_knows() -> None:
     said = of_findings(finding(lookback=None, p_value=None, alpha=None, holding=True))
     assert "1,200 values of 2025-06-15 14:05 UTC to 2025-06-15 15:05 UTC" in said.summary
-    assert "It has come down since, but has not been calm for long enough." in said.summary
+    assert "It has come down since, but is still found." in said.summary
     assert "chance" not in said.summary
     assert "(p = 0.002)." in of_findings(finding(p_value=0.002, alpha=None)).summary
 

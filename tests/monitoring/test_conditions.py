@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -26,22 +28,22 @@ REFERENCE = StoredReference(
 CALM, BAND, WARNING, NEARLY, ALERT, NOTHING = 0.0, 0.305, 0.4, 0.49, 0.8, None
 
 
-def current(shift: float | None) -> Profile:
+def current(shift: float | None, n: int = 1_000) -> Profile:
     """A window of exact quantiles of the reference, shifted; its PSI grows with the shift. None: no predictions."""
     if shift is None:
         return Profile.empty(BINNING)
-    return Profile.of(BINNING, (np.quantile(SAMPLE, np.linspace(0.0005, 0.9995, 1_000)) + shift).tolist())
+    return Profile.of(BINNING, (np.quantile(SAMPLE, (np.arange(n) + 0.5) / n) + shift).tolist())
 
 
 def examination(
-    shift: float | None, end: int, rules: DriftRules, reference: StoredReference = REFERENCE
+    shift: float | None, end: int, rules: DriftRules, reference: StoredReference = REFERENCE, n: int = 1_000
 ) -> Examination:
     thresholds = rules.thresholds("feature", "x")
     allowed = tolerance(thresholds, None)
     window = Window(end - 3_600, end, "1h")
     alpha = rules.alpha(1)
-    judgement = judge(reference.profile, current(shift), allowed, alpha, rules.min_samples)
-    look = Look(window, current(shift), allowed, judgement)
+    judgement = judge(reference.profile, current(shift, n), allowed, alpha, rules.min_samples)
+    look = Look(window, current(shift, n), allowed, judgement)
     evidence = Evidence(
         DriftQuery("m", "production"), rules, 1, end, 1, (), None, (window,), (), ((reference.id, reference.state),)
     )
@@ -49,11 +51,15 @@ def examination(
     return Examination(evidence, alpha, 1, (examined,), (reference.subject,), ())
 
 
-def run(shifts: list[float | None], rules: DriftRules = RULES) -> list[list[Condition]]:
-    """The conditions after each of these evaluations."""
+def run(
+    shifts: list[float | None], rules: DriftRules = RULES, sizes: Sequence[int] = (), before: Sequence[Condition] = ()
+) -> list[list[Condition]]:
+    """The conditions after each of these evaluations. sizes: of their windows; 1,000 values if not given."""
     after: list[list[Condition]] = []
     for index, shift in enumerate(shifts):
-        after.append(advance_drift(after[-1] if after else [], examination(shift, 3_600 * (index + 1), rules)))
+        n = sizes[index] if sizes else 1_000
+        seen = examination(shift, 3_600 * (index + 1), rules, n=n)
+        after.append(advance_drift(after[-1] if after else before, seen))
     return after
 
 
@@ -104,6 +110,79 @@ def test_between_eight_tenths_of_the_threshold_and_the_threshold_it_holds_but_do
 def test_calm_must_last_without_interruption() -> None:
     rules = dataclasses.replace(RULES, resolve_after=3)
     assert in_force([WARNING, CALM, CALM, BAND, CALM, CALM, CALM], rules) == "wwwwww."
+
+
+def test_what_chance_could_explain_is_no_end() -> None:
+    """Windows of 60 values are calm, because chance could explain their PSI; so could a lasting shift."""
+    few = run([ALERT, WARNING, WARNING, WARNING, CALM, CALM], sizes=[1_000, 60, 60, 60, 1_000, 1_000])
+    states = [(len(each), [found.doubt for found in findings_of(each)]) for each in few]
+    assert states[:4] == [(1, [None]), (1, ["not_found"]), (1, ["not_found"]), (1, ["not_found"])]
+    assert [len(findings_of(each)) for each in few] == [1, 1, 1, 1, 0, 0]
+
+
+def test_what_is_not_certain_any_more_says_since_when_and_is_certain_once_it_is_found_again() -> None:
+    after = run([ALERT, CALM, NOTHING, ALERT, NOTHING, CALM], sizes=[1_000, 60, 60, 1_000, 60, 60])
+    found = [findings_of(each)[0] for each in after]
+    assert [(each.uncertain_since, each.doubt, each.holding) for each in found] == [
+        (None, None, False),
+        (7_200, "not_found", True),
+        (7_200, "too_little_data", True),
+        (None, None, False),
+        (18_000, "too_little_data", True),
+        (18_000, "not_found", True),
+    ]
+
+
+def test_half_of_the_worst_is_an_end_and_the_worst_is_remembered() -> None:
+    """A window of 120 values with a slight shift is plausibly below half of an alert's PSI, but not of a warning's."""
+    slight = [0.2, 0.2, 0.2]
+    after_warning = run([WARNING, *slight], sizes=[1_000, 120, 120, 120])
+    assert [found.doubt for found in findings_of(after_warning[-1])] == ["not_found"]
+    after_alert = run([ALERT, WARNING, *slight], sizes=[1_000, 1_000, 120, 120, 120])
+    assert findings_of(after_alert[1])[0].worst == findings_of(after_alert[0])[0].score
+    assert findings_of(after_alert[-1]) == ()
+
+
+def test_what_an_earlier_release_stored_ends_by_its_last_score() -> None:
+    [[condition]] = run([WARNING])
+    assert condition.finding is not None
+    stored = msgspec.json.decode(msgspec.json.encode(condition))
+    for added in ("worst", "detected_at", "bad_from", "bad_until", "judged_until", "uncertain_since", "doubt"):
+        del stored["finding"][added]
+    earlier = msgspec.convert(stored, Condition)
+    assert earlier.finding is not None
+    assert earlier.finding.times == condition.finding.times
+    [kept, over] = run([CALM, CALM], before=[earlier])
+    assert (len(findings_of(kept)), len(findings_of(over))) == (1, 0)
+
+
+def test_a_finding_says_which_data_are_bad_when_it_was_detected_and_what_was_judged() -> None:
+    after = run([ALERT, ALERT, CALM, NOTHING], sizes=[1_000, 1_000, 60, 60])
+    times = [findings_of(each)[0].times for each in after]
+    assert times == [
+        (0, 3_600, 3_600, 3_600),
+        (0, 7_200, 3_600, 7_200),
+        (0, 7_200, 3_600, 10_800),
+        (0, 7_200, 3_600, 10_800),
+    ]
+
+
+def test_with_persistence_it_is_detected_later_than_it_was_first_seen() -> None:
+    rules = dataclasses.replace(RULES, alarms_needed=2, alarms_among=2)
+    [_, [condition]] = run([ALERT, ALERT], rules)
+    assert condition.finding is not None
+    assert (condition.finding.since, condition.finding.times.detected_at) == (3_600, 7_200)
+
+
+def test_both_thresholds_are_said_and_the_one_that_decided() -> None:
+    def thresholds(*shifts: float | None) -> tuple[float, float | None, float | None]:
+        finding = findings_of(run(list(shifts))[-1])[0]
+        return finding.threshold, finding.warning_threshold, finding.alert_threshold
+
+    assert thresholds(WARNING) == (0.1, 0.1, 0.25)
+    assert thresholds(ALERT) == (0.25, 0.1, 0.25)
+    assert thresholds(ALERT, NEARLY) == (0.25, 0.1, 0.25)
+    assert thresholds(ALERT, BAND) == (0.25, 0.1, 0.25)
 
 
 def test_windows_without_enough_data_say_nothing() -> None:

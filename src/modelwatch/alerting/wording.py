@@ -170,11 +170,15 @@ def _how_it_was(alert: Alert) -> Iterable[str]:
 def _at_length(member: Member) -> Iterable[str]:
     finding = member.finding
     yield f"{_name(member)}: {clipped(finding.detail, LONGEST_DETAIL).rstrip('.')}."
-    yield f"{_score(finding)}, since {moment(finding.since * MICROSECONDS)}."
     if finding.kind == "freshness":
+        yield f"{_score(finding)}, since {moment(finding.since * MICROSECONDS)}."
         return
-    if finding.holding:
-        yield "It has come down since, but has not been calm for long enough."
+    yield f"{_score(finding)}."
+    yield _when(finding)
+    if finding.uncertain_since is not None:
+        yield _doubt(finding)
+    elif finding.holding:
+        yield "It has come down since, but is still found."
     window = f"{moment(finding.window_start * MICROSECONDS)} to {moment(finding.window_end * MICROSECONDS)}"
     looked_at = f"the {finding.lookback} to {moment(finding.window_end * MICROSECONDS)}" if finding.lookback else window
     counted = f"{finding.sample_size:,} {COUNTED.get(finding.kind, 'values')} of {looked_at}"
@@ -183,6 +187,30 @@ def _at_length(member: Member) -> Iterable[str]:
     else:
         yield f"Looked at were {counted}."
     yield from _how_sure(finding)
+
+
+def _when(finding: Finding) -> str:
+    """The three times of a finding, each by its name.
+
+    The data that are bad are older than what shows it where labels come late.
+    """
+    times = finding.times
+    bad = f"Bad data from {_time(times.bad_from)} to {_time(times.bad_until)}, detected at {_time(times.detected_at)}"
+    return f"{bad}; the newest data judged are those up to {_time(times.judged_until)}."
+
+
+def _doubt(finding: Finding) -> str:
+    assert finding.uncertain_since is not None, "only what is uncertain is doubted"
+    since = _time(finding.uncertain_since)
+    if finding.doubt == "no_data":
+        return f"Not certain any more: no data have come since {since}."
+    if finding.doubt == "too_little_data":
+        return f"Not certain any more since {since}: there are not enough data to judge."
+    return f"Not certain any more since {since}: no look-back finds it, but none shows that it is over."
+
+
+def _time(seconds: int) -> str:
+    return moment(seconds * MICROSECONDS)
 
 
 def _how_sure(finding: Finding) -> Iterable[str]:
@@ -199,15 +227,23 @@ def _how_sure(finding: Finding) -> Iterable[str]:
 def _in_short(member: Member) -> str:
     finding = member.finding
     sure = "" if finding.p_value is None else f", {_p(finding.p_value)}"
-    since = moment(finding.since * MICROSECONDS)
-    return f"{_name(member)}: {_score(finding)}, since {since}, n = {finding.sample_size:,}{sure}"
+    when = _time(finding.times.bad_from if finding.kind != "freshness" else finding.since)
+    doubt = "" if finding.uncertain_since is None else ", not certain any more"
+    return f"{_name(member)}: {_score(finding)}, bad data from {when}, n = {finding.sample_size:,}{sure}{doubt}"
 
 
 def _score(finding: Finding) -> str:
     name = clipped(finding.score_name, LONGEST_NAME)
+    return f"{name} is {number(finding.score)}{_thresholds(finding)}"
+
+
+def _thresholds(finding: Finding) -> str:
+    warning, alert = finding.warning_threshold, finding.alert_threshold
+    if warning is not None and alert is not None:
+        return f" (warning from {number(warning)}, alert from {number(alert)})"
     if not finding.threshold:
-        return f"{name} is {number(finding.score)}"
-    return f"{name} is {number(finding.score)} (threshold for {finding.severity}: {number(finding.threshold)})"
+        return ""
+    return f" (threshold for {finding.severity}: {number(finding.threshold)})"
 
 
 def _p(p_value: float) -> str:

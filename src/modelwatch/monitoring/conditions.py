@@ -1,5 +1,5 @@
-"""From one evaluation to the next: what is wrong must persist before it is a finding, and calm must last until it is
-none any more.
+"""From one evaluation to the next: what is wrong must persist before it is a finding, and it takes calm that lasts, and
+evidence that it is over, until it is none any more.
 
 What is carried from evaluation to evaluation is kept with each verdict, so that it survives every process.
 """
@@ -12,12 +12,12 @@ from typing import Protocol
 import msgspec
 from msgspec.structs import replace
 
-from modelwatch.findings import Finding
+from modelwatch.findings import Doubt, Finding
 from modelwatch.monitoring.observations import Observation
 
 
 class Persistence(Protocol):
-    """So many of the last so many evaluations make a finding, and so many calm ones in a row end it."""
+    """So many of the last so many evaluations make a finding, and it takes so many calm ones in a row to end it."""
 
     @property
     def alarms_needed(self) -> int: ...
@@ -69,32 +69,57 @@ def _advance(before: Condition | None, seen: Observation, rules: Persistence, en
     if before is None or before.reference != fresh.reference:
         before = fresh
     if seen.state == "undecided":
-        return before
+        if before.finding is None:
+            return before
+        return replace(before, finding=_doubted(before.finding, "too_little_data", end))
     drifted = seen.state == "drifted"
     recent = (before.recent + ("1" if drifted else "0"))[-rules.alarms_among :]
     if drifted:
         since = end if before.since is None else before.since
         finding = before.finding
         if finding is not None or recent.count("1") >= rules.alarms_needed:
-            finding = _measured(seen, since, before.finding)
+            finding = _measured(seen, since, before.finding, end)
         return replace(fresh, recent=recent, since=since, finding=finding)
     if before.finding is None:
         return replace(fresh, recent=recent, since=before.since if "1" in recent else None)
-    calm = 0 if seen.holding else before.calm + 1
-    if calm >= rules.resolve_after:
-        return replace(fresh, recent="0" * len(recent))
-    finding = before.finding
     if seen.holding and before.since is not None:
-        finding = _measured(seen, before.since, before.finding)
-    kept = replace(finding, severity=before.finding.severity, holding=True)
+        finding = replace(_measured(seen, before.since, before.finding, end), holding=True)
+        if before.finding.severity == "alert" and finding.severity != "alert":
+            limit = finding.threshold if finding.alert_threshold is None else finding.alert_threshold
+            finding = replace(finding, severity="alert", threshold=limit)
+        return replace(fresh, recent=recent, since=before.since, finding=finding)
+    calm = before.calm + 1
+    if calm >= rules.resolve_after and seen.shows_end_of(before.finding):
+        return replace(fresh, recent="0" * len(recent))
+    judged = end if seen.judged_until is None else seen.judged_until
+    kept = replace(_doubted(before.finding, "not_found", end), judged_until=judged)
     return replace(fresh, recent=recent, since=before.since, calm=calm, finding=kept)
 
 
-def _measured(seen: Observation, since: int, before: Finding | None) -> Finding:
+def _doubted(finding: Finding, doubt: Doubt, end: int) -> Finding:
+    """The finding of an evaluation that did not find it, with the numbers of the last that did."""
+    since = end if finding.uncertain_since is None else finding.uncertain_since
+    return replace(finding, holding=True, doubt=doubt, uncertain_since=since)
+
+
+def _measured(seen: Observation, since: int, before: Finding | None, end: int) -> Finding:
     """The finding as it is now. Once severe it stays so until it is clearly below: people are not told of each crossing
     of the line."""
     now = seen.finding
     if before is not None and before.severity == "alert" and seen.still_severe is not None:
         now = seen.still_severe
     assert now is not None, "what drifted or holds has a finding"
-    return replace(now, since=since)
+    worst, detected_at, bad_from = now.score, end, now.times.bad_from
+    if before is not None:
+        detected_at, bad_from = before.times.detected_at, min(before.times.bad_from, bad_from)
+        if before.score_name == now.score_name:
+            worst = max(worst, before.score, before.worst or 0.0)
+    return replace(
+        now,
+        since=since,
+        worst=worst,
+        detected_at=detected_at,
+        bad_from=bad_from,
+        bad_until=now.window_end,
+        judged_until=now.window_end if seen.judged_until is None else seen.judged_until,
+    )

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 from modelwatch.findings import Finding, Kind
 from modelwatch.monitoring.checks import Examination, Examined, Look
 from modelwatch.monitoring.conditions import Condition, advance
-from modelwatch.monitoring.observations import CALM_SHARE, Observation
-from modelwatch.stats import Profile, psi_contributions
+from modelwatch.monitoring.observations import CALM_SHARE, Observation, SizeNow
+from modelwatch.stats import Profile, ShiftSize, psi_contributions
 
 DRIFTED = ("warning", "alert")
 UNDECIDED = ("insufficient_data", "no_data", "no_reference")
@@ -46,13 +46,16 @@ def _observation(examined: Examined, nominal: float, end: int) -> Observation:
     if look is None or look.judgement.severity in UNDECIDED:
         return Observation(subject.kind, subject.name, reference, "undecided")
     if look.judgement.severity in DRIFTED:
-        finding, severe = _finding(examined, look, end), _severe(examined, look, end)
-        return Observation(subject.kind, subject.name, reference, "drifted", False, finding, severe)
+        begins = max(each.window.start for each in examined.looks if each.judgement.severity in DRIFTED)
+        finding, severe = _finding(examined, look, end, begins), _severe(examined, look, end, begins)
+        return Observation(subject.kind, subject.name, reference, "drifted", False, finding, severe, judged_until=end)
     holding = next((each for each in examined.looks if _holds(each, nominal)), None)
     if holding is None:
-        return Observation(subject.kind, subject.name, reference, "calm")
-    finding, severe = _finding(examined, holding, end), _severe(examined, holding, end)
-    return Observation(subject.kind, subject.name, reference, "calm", True, finding, severe)
+        sizes = _sizes(examined)
+        return Observation(subject.kind, subject.name, reference, "calm", sizes=sizes, judged_until=end)
+    begins = holding.window.start
+    finding, severe = _finding(examined, holding, end, begins), _severe(examined, holding, end, begins)
+    return Observation(subject.kind, subject.name, reference, "calm", True, finding, severe, judged_until=end)
 
 
 def _holds(look: Look, nominal: float) -> bool:
@@ -62,14 +65,24 @@ def _holds(look: Look, nominal: float) -> bool:
     return score >= CALM_SHARE * look.allowed.psi_warning and test.p_value < nominal
 
 
-def _severe(examined: Examined, look: Look, end: int) -> Finding | None:
+def _sizes(examined: Examined) -> tuple[SizeNow, ...]:
+    reference = examined.reference.profile.coarse
+    return tuple(
+        SizeNow("PSI", look.allowed.psi_warning, ShiftSize(reference, look.current.coarse, look.judgement.psi))
+        for look in examined.looks
+        if look.judgement.psi is not None
+    )
+
+
+def _severe(examined: Examined, look: Look, end: int, begins: int) -> Finding | None:
     psi = look.judgement.psi
     if psi is None or psi < CALM_SHARE * look.allowed.psi_alert:
         return None
-    return replace(_finding(examined, look, end), severity="alert", threshold=look.allowed.psi_alert)
+    return replace(_finding(examined, look, end, begins), severity="alert", threshold=look.allowed.psi_alert)
 
 
-def _finding(examined: Examined, look: Look, end: int) -> Finding:
+def _finding(examined: Examined, look: Look, end: int, begins: int) -> Finding:
+    """The finding by this look. begins: of the shortest window that shows it, in seconds."""
     judgement, reference = look.judgement, examined.reference
     assert judgement.psi is not None, "a window that drifted or holds has a score"
     severe = judgement.psi >= look.allowed.psi_alert
@@ -89,6 +102,9 @@ def _finding(examined: Examined, look: Look, end: int) -> Finding:
         window_end=look.window.end,
         lookback=look.window.lookback,
         detail=what_moved(reference.profile, look.current),
+        warning_threshold=look.allowed.psi_warning,
+        alert_threshold=look.allowed.psi_alert,
+        bad_from=begins,
     )
 
 

@@ -6,9 +6,21 @@ from dataclasses import dataclass
 from typing import Literal
 
 from modelwatch.findings import Finding
+from modelwatch.stats import Size
 
-# A finding counts as over only when its score is clearly below what raised it.
+# A finding is still found, and an alert still one, down to this share of the threshold.
 CALM_SHARE = 0.8
+# It is over when it is plausibly below this share of its worst, or does not matter any more.
+WORST_SHARE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class SizeNow:
+    """How large the score of this name is by one look-back. tolerance: the size from which it matters there."""
+
+    score_name: str
+    tolerance: float
+    size: Size
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +31,8 @@ class Observation:
     undecided when there was too little to tell. holding: calm, but not clearly: it keeps a finding alive. finding: as
     it is now, of what drifted or holds; `since` is this evaluation's. still_severe: the same as an alert, where the
     score is at least so near to what makes one that an earlier alert remains one.
+    sizes: what the look-backs show of its size. counted: calm is no inference from a sample, but what was counted: it
+    ends a finding without further evidence. judged_until: the end of the data that were judged, in seconds.
     """
 
     kind: str
@@ -28,3 +42,18 @@ class Observation:
     holding: bool = False
     finding: Finding | None = None
     still_severe: Finding | None = None
+    sizes: tuple[SizeNow, ...] = ()
+    counted: bool = False
+    judged_until: int | None = None
+
+    def shows_end_of(self, finding: Finding) -> bool:
+        """Whether a look-back shows that the score is, for all that is plausible, below what still is the finding:
+        the size that matters, or half of its worst."""
+        if self.counted:
+            return True
+        half = WORST_SHARE * max(finding.score, finding.worst or 0.0)
+        comparable = [each for each in self.sizes if each.score_name == finding.score_name]
+        if not comparable:
+            # It was found by a score that is not looked at any more: half of that is no size of another.
+            return any(each.size.is_below(each.tolerance) for each in self.sizes)
+        return any(each.size.is_below(max(each.tolerance, half)) for each in comparable)

@@ -177,6 +177,21 @@ def compare_rates(
     return tuple(checks)
 
 
+def rise_that_matters(
+    reference_rate: float,
+    *,
+    least_rise: float = LEAST_RISE,
+    factor: float = FACTOR,
+    least_factor_rise: float = LEAST_FACTOR_RISE,
+) -> float:
+    """The rise from which on `compare_rates` calls one large: the smaller of what its two conditions ask for.
+
+    >>> rise_that_matters(0.2), rise_that_matters(0.01), rise_that_matters(0.0)
+    (0.05, 0.02, 0.01)
+    """
+    return min(least_rise, max(least_factor_rise, (factor - 1.0) * reference_rate))
+
+
 def unsound_counts(profile: Profile) -> dict[Rule, tuple[int, int]]:
     """Per rule that applies, the values that break it and those that could have. No value breaks two rules.
 

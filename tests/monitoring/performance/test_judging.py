@@ -61,7 +61,8 @@ REFERENCE = right(9_000, 10_000)
 )
 def test_a_loss_is_a_warning_from_the_tolerance_on_and_an_alert_from_twice_as_much(hits: int, severity: str) -> None:
     found = judge("accuracy", REFERENCE, right(hits, 10_000))
-    assert (found.severity, found.threshold) == (severity, 0.02)
+    assert (found.severity, found.threshold) == (severity, 0.04 if severity == "alert" else 0.02)
+    assert (found.warning_threshold, found.alert_threshold) == (0.02, 0.04)
     assert found.loss == pytest.approx(0.9 - hits / 10_000)
     assert found.estimate.value == hits / 10_000
 
@@ -144,7 +145,7 @@ def test_the_tolerance_of_a_loss_is_a_share_of_the_reference_and_of_a_bias_one_o
     biased = numbers(rng.normal(-2, 4, 2_000).tolist(), targets)
     for name in ("mae", "rmse", "mean_error"):
         assert judge(name, reference, same).severity == "stable"
-    assert judge("mae", reference, wider).threshold == pytest.approx(0.1 * 4 * math.sqrt(2 / math.pi), rel=0.05)
+    assert judge("mae", reference, wider).warning_threshold == pytest.approx(0.1 * 4 * math.sqrt(2 / math.pi), rel=0.05)
     assert judge("mae", reference, wider).severity == judge("rmse", reference, wider).severity == "alert"
     assert judge("mean_error", reference, wider).severity == "stable"
     bias = judge("mean_error", reference, biased)

@@ -12,14 +12,17 @@ from modelwatch.monitoring.observations import CALM_SHARE, Observation
 from modelwatch.monitoring.performance.evidence import PerformanceInputs, WindowCounts
 from modelwatch.monitoring.performance.judging import (
     LABELS,
+    MEAN_SHIFT,
+    ODDS,
     PRECEDENCE,
-    TARGET_ALERT,
+    PSI,
     Judgement,
     Severity,
     Window,
     judge_labels,
     judge_metric,
-    label_limits,
+    loss_of,
+    shortfall_of,
 )
 from modelwatch.monitoring.performance.reporting import window_of, window_report
 from modelwatch.monitoring.performance.reports import ArrivalsReport, PerformanceReport
@@ -28,6 +31,7 @@ from modelwatch.monitoring.windows import iso
 from modelwatch.stats import odds_shift
 
 PERFORMANCE_KINDS: tuple[Kind, ...] = ("performance", "label_drift")
+FOUND = ("warning", "alert")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,16 +161,21 @@ def _observation(examination: PerformanceExamination, name: str) -> Observation:
     looks = [each for each in examination.matured if name in each.judgements]
     speaker = _spokesman(looks, name)
     judgement = speaker.judgements[name]
-    if judgement.severity in ("warning", "alert"):
-        finding, severe = _finding(examination, speaker, name), _severe(examination, speaker, name)
-        return Observation(kind, name, reference, "drifted", False, finding, severe)
+    until = speaker.found.window.end
+    if judgement.severity in FOUND:
+        begins = max(each.found.window.start for each in looks if each.judgements[name].severity in FOUND)
+        finding = _finding(examination, speaker, name, begins)
+        severe = _severe(finding, judgement)
+        return Observation(kind, name, reference, "drifted", False, finding, severe, judged_until=until)
     if judgement.severity != "stable":
         return Observation(kind, name, reference, "undecided")
     holding = next((each for each in looks if _holds(each.judgements[name], examination.nominal)), None)
     if holding is None:
-        return Observation(kind, name, reference, "calm")
-    finding, severe = _finding(examination, holding, name), _severe(examination, holding, name)
-    return Observation(kind, name, reference, "calm", True, finding, severe)
+        sizes = tuple(size for each in looks for size in each.judgements[name].sizes)
+        return Observation(kind, name, reference, "calm", sizes=sizes, judged_until=until)
+    finding = _finding(examination, holding, name, holding.found.window.start)
+    severe = _severe(finding, holding.judgements[name])
+    return Observation(kind, name, reference, "calm", True, finding, severe, judged_until=until)
 
 
 def _spokesman(looks: Sequence[Examined], name: str) -> Examined:
@@ -178,36 +187,23 @@ def _spokesman(looks: Sequence[Examined], name: str) -> Examined:
 
 
 def _holds(judgement: Judgement, nominal: float) -> bool:
-    if judgement.loss is None or judgement.threshold is None or judgement.p_value is None:
+    if judgement.loss is None or judgement.warning_threshold is None or judgement.p_value is None:
         return False
-    return judgement.loss >= CALM_SHARE * judgement.threshold and judgement.p_value < nominal
+    return judgement.loss >= CALM_SHARE * judgement.warning_threshold and judgement.p_value < nominal
 
 
-def _severe(examination: PerformanceExamination, look: Examined, name: str) -> Finding | None:
+def _severe(finding: Finding, judgement: Judgement) -> Finding | None:
     """The finding as an alert, for as long as an alert is not clearly over."""
-    judgement = look.judgements[name]
-    finding = _finding(examination, look, name)
-    if judgement.severity == "alert":
+    if finding.severity == "alert":
         return finding
-    severe_from = severe_threshold(judgement, name, examination)
-    if judgement.loss is None or severe_from is None or judgement.loss < CALM_SHARE * severe_from:
+    limit = judgement.alert_threshold
+    if judgement.loss is None or limit is None or judgement.loss < CALM_SHARE * limit:
         return None
-    return replace(finding, severity="alert")
+    return replace(finding, severity="alert", threshold=limit)
 
 
-def severe_threshold(judgement: Judgement, name: str, examination: PerformanceExamination) -> float | None:
-    """From which loss on a warning is an alert."""
-    if judgement.threshold is None:
-        return None
-    if name == LABELS:
-        rules = examination.inputs.evidence.rules
-        if examination.inputs.layout.task == "regression":
-            return TARGET_ALERT
-        return label_limits(judgement.by_odds, rules)[1]
-    return 2.0 * judgement.threshold
-
-
-def _finding(examination: PerformanceExamination, look: Examined, name: str) -> Finding:
+def _finding(examination: PerformanceExamination, look: Examined, name: str, begins: int) -> Finding:
+    """The finding by this look. begins: of the shortest window that shows it, in seconds."""
     judgement, evidence = look.judgements[name], examination.inputs.evidence
     reference = examination.inputs.reference
     window = look.found.window
@@ -228,15 +224,17 @@ def _finding(examination: PerformanceExamination, look: Examined, name: str) -> 
         window_end=window.end,
         lookback=window.lookback,
         detail=_detail(name, judgement, look, examination),
+        warning_threshold=judgement.warning_threshold,
+        alert_threshold=judgement.alert_threshold,
+        bad_from=begins,
     )
 
 
 def _score_name(name: str, judgement: Judgement, examination: PerformanceExamination) -> str:
     if name == LABELS:
-        if examination.inputs.layout.task == "regression":
-            return "shift of the mean target"
-        return "odds ratio" if judgement.by_odds else "PSI"
-    return f"shortfall of {name}" if judgement.by_limit else f"loss of {name}"
+        regression = examination.inputs.layout.task == "regression"
+        return MEAN_SHIFT if regression else ODDS if judgement.by_odds else PSI
+    return shortfall_of(name) if judgement.by_limit else loss_of(name)
 
 
 def _detail(name: str, judgement: Judgement, look: Examined, examination: PerformanceExamination) -> str:

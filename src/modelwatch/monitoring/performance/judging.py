@@ -11,8 +11,9 @@ from typing import Literal
 
 import numpy as np
 
+from modelwatch.monitoring.observations import SizeNow
 from modelwatch.monitoring.performance.rules import LOSSES, PerformanceRules
-from modelwatch.stats import OutcomeCounts, homogeneity, odds_shift, psi
+from modelwatch.stats import MeanSize, OddsSize, OutcomeCounts, ShiftSize, homogeneity, odds_shift, psi
 from modelwatch.stats.performance import (
     Estimate,
     RegressionCounts,
@@ -21,6 +22,7 @@ from modelwatch.stats.performance import (
     worsening,
     worsening_metrics,
 )
+from modelwatch.stats.performance.intervals import Z
 from modelwatch.stats.performance.mergeable import Integers
 from modelwatch.stats.performance.worsening import EXACT, Part, tail
 
@@ -38,6 +40,8 @@ PRECEDENCE: tuple[Severity, ...] = (
 )
 SEVERE = 2.0
 LABELS = "ground_truth"
+# The names of the scores of label drift.
+PSI, ODDS, MEAN_SHIFT = "PSI", "odds ratio", "shift of the mean target"
 # How far the mean of a regression's targets may move, in standard deviations of the reference.
 TARGET_WARNING, TARGET_ALERT = 0.25, 0.5
 # A ratio of odds that is so near to the one that matters is what is told, not the PSI.
@@ -48,9 +52,11 @@ NEAR = 0.8
 class Judgement:
     """One metric in one window. Fields are None where they are not defined; `reason` says why.
 
-    loss: how much worse than the reference, or than the limit. threshold: the loss that matters; beyond a limit 0.
+    loss: how much worse than the reference, or than the limit. threshold: the loss that decided the severity: that of
+    an alert where it is one, else that of a warning; beyond a limit 0. warning_threshold, alert_threshold: both.
     by_limit: the user's limit is crossed, whatever the reference says. odds_ratio: of labels, how many times the odds
-    of the class that moved most have grown or fallen. by_odds: whether that is the loss, and not the PSI.
+    of the class that moved most have grown or fallen. by_odds: whether that is the loss, and not the PSI. sizes: what
+    the window shows of how large it may be.
     """
 
     name: str
@@ -66,6 +72,9 @@ class Judgement:
     reason: str | None
     odds_ratio: float | None = None
     by_odds: bool = False
+    warning_threshold: float | None = None
+    alert_threshold: float | None = None
+    sizes: tuple[SizeNow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,17 +109,19 @@ def judge_metric(
         return few
     beyond = None if few is not None else _beyond_limit(name, estimate, rules.limits.get(name))
     if beyond is not None:
-        return Judgement(name, "alert", estimate, None, None, beyond, 0.0, None, alpha, True, None)
+        return Judgement(name, "alert", estimate, None, None, beyond, 0.0, None, alpha, True, None, alert_threshold=0.0)
     if estimate.value is None:
         return few or _undecided(name, "insufficient_data", estimate, alpha, estimate.reason)
     # Where a limit is all that there is to judge by, it has just been kept.
     kept = name in rules.limits
+    shortfall = _shortfall(name, estimate, rules.limits.get(name))
     compared = None if reference is None or not reference.n else _compared(name, reference, window.counts)
     if compared is None or reference is None:
         reason = "The reference has no labels: nothing to compare with."
-        return few or _undecided(name, "stable" if kept else "no_reference", estimate, alpha, reason)
+        return few or _undecided(name, "stable" if kept else "no_reference", estimate, alpha, reason, shortfall)
     if compared.loss is None or compared.reference is None:
-        return few or _undecided(name, "stable" if kept else "insufficient_data", estimate, alpha, compared.reason)
+        state: Severity = "stable" if kept else "insufficient_data"
+        return few or _undecided(name, state, estimate, alpha, compared.reason, shortfall)
     threshold = threshold_of(name, compared.reference, reference, rules)
     worse = compared.loss >= threshold and compared.p_value < alpha
     if few is not None and not worse:
@@ -123,11 +134,14 @@ def judge_metric(
         compared.reference,
         compared.change,
         compared.loss,
-        threshold,
+        SEVERE * threshold if severity == "alert" else threshold,
         compared.p_value,
         alpha,
         False,
         None if worse else _why_stable(compared, threshold, alpha),
+        warning_threshold=threshold,
+        alert_threshold=SEVERE * threshold,
+        sizes=(*shortfall, *_loss_size(name, threshold, compared)),
     )
 
 
@@ -155,12 +169,25 @@ def judge_labels(reference: OutcomeCounts | None, window: Window, rules: Perform
     if reference.regression is not None and window.counts.regression is not None:
         if few is not None:
             return few
-        score, p_value, before, now = _target_shift(reference.regression, window.counts.regression)
+        score, p_value, before, now, sizes = _target_shift(reference.regression, window.counts.regression)
         moved = score >= TARGET_WARNING and p_value < alpha
         severity: Severity = "stable" if not moved else "alert" if score >= TARGET_ALERT else "warning"
-        threshold = TARGET_ALERT if severity == "alert" else TARGET_WARNING
-        means = Estimate(now, n=n)
-        return Judgement(LABELS, severity, means, before, now - before, score, threshold, p_value, alpha, False, None)
+        return Judgement(
+            LABELS,
+            severity,
+            Estimate(now, n=n),
+            before,
+            now - before,
+            score,
+            TARGET_ALERT if severity == "alert" else TARGET_WARNING,
+            p_value,
+            alpha,
+            False,
+            None,
+            warning_threshold=TARGET_WARNING,
+            alert_threshold=TARGET_ALERT,
+            sizes=sizes,
+        )
     if reference.confusion is not None and window.counts.confusion is not None:
         truth, known = window.counts.confusion.matrix.sum(axis=1), reference.confusion.matrix.sum(axis=1)
         if not truth.sum() or not known.sum():
@@ -192,9 +219,26 @@ def _judged_shares(
     warning, alert = label_limits(by_odds, rules)
     moved = size >= warning and p_value < alpha
     severity: Severity = "stable" if not moved else "alert" if size >= alert else "warning"
-    threshold = alert if severity == "alert" else warning
     return Judgement(
-        LABELS, severity, estimate, None, None, size, threshold, p_value, alpha, False, None, odds.ratio, by_odds
+        LABELS,
+        severity,
+        estimate,
+        None,
+        None,
+        size,
+        alert if severity == "alert" else warning,
+        p_value,
+        alpha,
+        False,
+        None,
+        odds.ratio,
+        by_odds,
+        warning_threshold=warning,
+        alert_threshold=alert,
+        sizes=(
+            SizeNow(PSI, rules.psi_warning, ShiftSize(known, truth, score)),
+            SizeNow(ODDS, rules.odds_ratio, OddsSize(known, truth)),
+        ),
     )
 
 
@@ -216,8 +260,15 @@ def _too_few(name: str, estimate: Estimate, window: Window, rules: PerformanceRu
     return None
 
 
-def _undecided(name: str, severity: Severity, estimate: Estimate, alpha: float, reason: str | None) -> Judgement:
-    return Judgement(name, severity, estimate, None, None, None, None, None, alpha, False, reason)
+def _undecided(
+    name: str,
+    severity: Severity,
+    estimate: Estimate,
+    alpha: float,
+    reason: str | None,
+    sizes: tuple[SizeNow, ...] = (),
+) -> Judgement:
+    return Judgement(name, severity, estimate, None, None, None, None, None, alpha, False, reason, sizes=sizes)
 
 
 def _compared(name: str, reference: OutcomeCounts, current: OutcomeCounts) -> Worsening | None:
@@ -237,6 +288,29 @@ def _beyond_limit(name: str, estimate: Estimate, limit: float | None) -> float |
     return limit - estimate.value if estimate.high < limit else None
 
 
+def _shortfall(name: str, estimate: Estimate, limit: float | None) -> tuple[SizeNow, ...]:
+    """How far the metric may be beyond the limit, by its interval."""
+    if limit is None or estimate.value is None or estimate.low is None or estimate.high is None:
+        return ()
+    beyond = abs(estimate.value) - limit if name in LOSSES else limit - estimate.value
+    size = MeanSize(beyond, (estimate.high - estimate.low) / (2.0 * Z), estimate.n)
+    return (SizeNow(shortfall_of(name), 0.0, size),)
+
+
+def _loss_size(name: str, threshold: float, compared: Worsening) -> tuple[SizeNow, ...]:
+    return () if compared.size is None else (SizeNow(loss_of(name), threshold, compared.size),)
+
+
+def loss_of(name: str) -> str:
+    """The name of the score of a metric against its reference."""
+    return f"loss of {name}"
+
+
+def shortfall_of(name: str) -> str:
+    """The name of the score of a metric against a limit."""
+    return f"shortfall of {name}"
+
+
 def _why_stable(compared: Worsening, threshold: float, alpha: float) -> str | None:
     assert compared.loss is not None
     if compared.loss >= threshold:
@@ -247,8 +321,10 @@ def _why_stable(compared: Worsening, threshold: float, alpha: float) -> str | No
     return compared.reason
 
 
-def _target_shift(reference: RegressionCounts, current: RegressionCounts) -> tuple[float, float, float, float]:
-    """The shift of the mean target in standard deviations, its two-sided p-value, and both means."""
+def _target_shift(
+    reference: RegressionCounts, current: RegressionCounts
+) -> tuple[float, float, float, float, tuple[SizeNow, ...]]:
+    """The shift of the mean target in standard deviations, its two-sided p-value, both means, and its size."""
     before, now = reference.targets, current.targets
     layout = reference.layout
     spread = math.sqrt(before.variance)
@@ -257,4 +333,8 @@ def _target_shift(reference: RegressionCounts, current: RegressionCounts) -> tup
     p_value = min(1.0, 2.0 * tail(abs(difference), parts))
     score = abs(difference) / spread if spread else (0.0 if not difference else np.inf)
     means = (before.mean * layout.scale + layout.center, now.mean * layout.scale + layout.center)
-    return (min(float(score), 1e9), p_value, *means)
+    error = math.sqrt(sum(part.variance / part.n for part in parts))
+    sizes: tuple[SizeNow, ...] = ()
+    if spread:
+        sizes = (SizeNow(MEAN_SHIFT, TARGET_WARNING, MeanSize(float(score), error / spread, now.n)),)
+    return (min(float(score), 1e9), p_value, *means, sizes)

@@ -13,9 +13,10 @@ class MetricReport(msgspec.Struct, frozen=True):
 
     value: null where it is undefined, and `reason` says why; 0 is a value. n: the rows that it rests on. bound: how far
     the exact value may be away, because scores are known by cell. reference, change, loss, threshold, p_value, alpha:
-    of the comparison with the labelled reference; by_limit: an absolute limit is crossed. odds_ratio: of label drift,
-    how many times the odds of the class that moved most have grown or fallen; by_odds: that is the loss. severity is
-    only told of metrics that are watched.
+    of the comparison with the labelled reference; by_limit: an absolute limit is crossed. threshold: the one that
+    decided the severity; warning_threshold, alert_threshold: both. odds_ratio: of label drift, how many times the odds
+    of the class that moved most have grown or fallen; by_odds: that is the loss. severity is only told of metrics that
+    are watched.
     """
 
     value: float | None
@@ -34,6 +35,8 @@ class MetricReport(msgspec.Struct, frozen=True):
     reason: str | None = None
     odds_ratio: float | None = None
     by_odds: bool = False
+    warning_threshold: float | None = None
+    alert_threshold: float | None = None
 
 
 class ConfusionReport(msgspec.Struct, frozen=True):

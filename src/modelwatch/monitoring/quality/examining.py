@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from modelwatch.findings import Kind
 from modelwatch.monitoring.observations import CALM_SHARE, Observation
@@ -18,6 +19,7 @@ from modelwatch.monitoring.quality.judging import (
     judge_schema,
     judge_volume,
     longest,
+    rise_thresholds,
     subjects_of,
 )
 from modelwatch.monitoring.quality.reports import (
@@ -31,6 +33,7 @@ from modelwatch.monitoring.quality.reports import (
     Severity,
     VolumeReport,
 )
+from modelwatch.monitoring.quality.sizes import repeats_sizes, rise_sizes, schema_sizes, sentinel_sizes
 from modelwatch.monitoring.unjudged import KNOWN_STATES, NotJudged, not_judged
 from modelwatch.monitoring.windows import iso
 from modelwatch.stats.quality import SchemaChange, Sentinel, share_of_unsound, soundness_of
@@ -145,6 +148,7 @@ def quality_observations(examination: QualityExamination) -> list[Observation]:
     """What was seen of each rate, change and volume."""
     evidence = examination.evidence
     ids, known = evidence.reference_ids, (evidence, examination.alpha)
+    until = {f"volume of {each.span}": each.end for each in examination.volume}
     found = [
         _observed_rate(examination, judged, ids[name])
         for name, judgements in sorted(examination.rates.items())
@@ -156,7 +160,8 @@ def quality_observations(examination: QualityExamination) -> list[Observation]:
             finding = finding_of(*known, f"{name}: sentinel", "warning", sentinels[0])
             found.append(Observation("data_quality", f"{name}: sentinel", ids[name], "drifted", False, finding))
         else:
-            found.append(Observation("data_quality", f"{name}: sentinel", ids[name], "calm"))
+            sizes = sentinel_sizes(evidence, name)
+            found.append(Observation("data_quality", f"{name}: sentinel", ids[name], "calm", sizes=sizes))
     for change, severity in examination.schema:
         subject = f"{change.feature}: {change.change}"
         if severity in FIRING:
@@ -170,19 +175,25 @@ def quality_observations(examination: QualityExamination) -> list[Observation]:
     if repeats.severity == "warning":
         finding = finding_of(*known, "duplicates", "warning", repeats)
         found.append(Observation("data_quality", "duplicates", "", "drifted", False, finding))
-    elif repeats.severity == "stable":
-        found.append(Observation("data_quality", "duplicates", "", "calm"))
-    return found
+    else:
+        state: Literal["calm", "undecided"] = "calm" if repeats.severity == "stable" else "undecided"
+        found.append(Observation("data_quality", "duplicates", "", state, sizes=repeats_sizes(evidence)))
+    return [replace(each, judged_until=until.get(each.name, evidence.watermark)) for each in found]
 
 
 def _gone(examination: QualityExamination, named: set[str]) -> list[Observation]:
     """Changes of the schema that are not seen (any more) are calm."""
     known = {*examination.evidence.reference, *examination.evidence.sample.given}
     ids = examination.evidence.reference_ids
-    if not examination.evidence.sample.rows:
-        return []
+    state: Literal["calm", "undecided"] = "calm" if examination.evidence.sample.rows else "undecided"
     return [
-        Observation("data_quality", f"{name}: {change}", ids.get(name, ""), "calm")
+        Observation(
+            "data_quality",
+            f"{name}: {change}",
+            ids.get(name, ""),
+            state,
+            sizes=schema_sizes(examination.evidence, name, change),
+        )
         for name in sorted(known)
         for change in ("appeared", "disappeared")
         if f"{name}: {change}" not in named
@@ -243,19 +254,20 @@ def _volume(judged: VolumeJudgement) -> VolumeReport:
 
 
 def _observed_rate(examination: QualityExamination, judged: RateJudgement, reference: str) -> Observation:
-    check, rules = judged.check, examination.evidence.rules
-    known = (examination.evidence, examination.alpha)
+    check, known = judged.check, (examination.evidence, examination.alpha)
+    warning, alert = rise_thresholds(check.reference_rate or 0.0, examination.evidence.rules)
     subject = f"{judged.feature}: {check.rule}"
     if judged.severity in FIRING:
         finding = finding_of(*known, subject, "alert" if judged.severity == "alert" else "warning", judged)
         severe = finding_of(*known, subject, "alert", judged)
-        still = severe if (check.change or 0.0) >= CALM_SHARE * 2.0 * rules.min_rise else None
+        still = severe if (check.change or 0.0) >= CALM_SHARE * alert else None
         return Observation("data_quality", subject, reference, "drifted", False, finding, still)
     if judged.severity != "stable":
         return Observation("data_quality", subject, reference, "undecided")
-    holds = (check.change or 0.0) >= CALM_SHARE * rules.min_rise and check.p_value < examination.alpha
+    holds = (check.change or 0.0) >= CALM_SHARE * warning and check.p_value < examination.alpha
     held = finding_of(*known, subject, "warning", judged) if holds else None
-    return Observation("data_quality", subject, reference, "calm", holds, held)
+    sizes = rise_sizes(examination.evidence, judged.feature, check.rule)
+    return Observation("data_quality", subject, reference, "calm", holds, held, sizes=sizes)
 
 
 def _observed_volume(examination: QualityExamination, judged: VolumeJudgement) -> Observation:
@@ -263,4 +275,5 @@ def _observed_volume(examination: QualityExamination, judged: VolumeJudgement) -
     if judged.severity in FIRING:
         finding = finding_of(*known, subject, "alert" if judged.severity == "alert" else "warning", judged)
         return Observation("volume", subject, "", "drifted", False, finding)
-    return Observation("volume", subject, "", "calm" if judged.severity == "stable" else "undecided")
+    # How much came is counted, not inferred: as much as usual is the end.
+    return Observation("volume", subject, "", "calm" if judged.severity == "stable" else "undecided", counted=True)

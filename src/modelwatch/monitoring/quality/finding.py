@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from modelwatch.findings import Finding, FindingSeverity, Kind
 from modelwatch.monitoring.quality.evidence import QualityEvidence
-from modelwatch.monitoring.quality.judging import RateJudgement, RepeatsJudgement, VolumeJudgement, longest
-from modelwatch.stats.quality import SENTINEL_SHARE, SchemaChange, Sentinel
+from modelwatch.monitoring.quality.judging import (
+    RateJudgement,
+    RepeatsJudgement,
+    VolumeJudgement,
+    longest,
+    rise_thresholds,
+    volume_thresholds,
+)
+from modelwatch.stats.quality import SENTINEL_SHARE, Rule, SchemaChange, Sentinel
 
 WORDS = {
     "missing": "missing",
@@ -15,6 +22,10 @@ WORDS = {
     "unseen_category": "of a category that the reference does not have",
 }
 
+SHARE_OF_REPEATS = "share of changed repeats"
+SHARE_OF_ROWS = "share of the rows"
+SHARE_OF_ONE_VALUE = "share of one value"
+
 # What was found: a rate, a volume, a change of the schema, a value, or repeats among what was sent.
 Cause = RateJudgement | VolumeJudgement | SchemaChange | Sentinel | RepeatsJudgement
 
@@ -22,10 +33,21 @@ Cause = RateJudgement | VolumeJudgement | SchemaChange | Sentinel | RepeatsJudge
 class _Measured:
     """What a finding says beside whom it is about."""
 
-    def __init__(self, name: str, score: float, threshold: float, p_value: float | None, n: int, detail: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        score: float,
+        p_value: float | None,
+        n: int,
+        detail: str,
+        *,
+        warning: float | None = None,
+        alert: float | None = None,
+    ) -> None:
         self.name = name
         self.score = score
-        self.threshold = threshold
+        self.warning = warning
+        self.alert = alert
         self.p_value = p_value
         self.n = n
         self.detail = detail
@@ -50,9 +72,9 @@ def finding_of(
     elif isinstance(cause, Sentinel):
         measured = _sentinel(subject.partition(":")[0], cause, evidence.sample.rows)
     else:
-        changed, sent = cause.changed, cause.sent
+        changed, sent, limit = cause.changed, cause.sent, evidence.rules.duplicates
         detail = f"{changed:,} of {sent:,} predictions that were sent had been sent before with another content"
-        measured = _Measured("share of changed repeats", changed / sent, evidence.rules.duplicates, None, sent, detail)
+        measured = _Measured(SHARE_OF_REPEATS, changed / sent, None, sent, detail, warning=limit)
     return Finding(
         kind=kind,
         subject=subject,
@@ -60,7 +82,7 @@ def finding_of(
         since=evidence.watermark or 0,
         score_name=measured.name,
         score=measured.score,
-        threshold=measured.threshold,
+        threshold=(measured.alert if severity == "alert" else measured.warning) or 0.0,
         p_value=measured.p_value,
         alpha=None if measured.p_value is None else alpha,
         sample_size=measured.n,
@@ -69,6 +91,8 @@ def finding_of(
         window_end=end,
         lookback=lookback,
         detail=measured.detail,
+        warning_threshold=measured.warning,
+        alert_threshold=measured.alert,
     )
 
 
@@ -79,9 +103,14 @@ def _rate(cause: RateJudgement, evidence: QualityEvidence) -> _Measured:
         f"{cause.feature}: {_percent(check.current_rate)} of the values are {WORDS[check.rule]},"
         f" {_percent(check.reference_rate)} in the reference"
     )
-    # A rate may matter by its factor alone.
-    threshold = min(evidence.rules.min_rise, score)
-    return _Measured(f"rise of {check.rule}", score, threshold, check.p_value, check.current_n, detail)
+    warning, alert = rise_thresholds(check.reference_rate or 0.0, evidence.rules)
+    n, p_value = check.current_n, check.p_value
+    return _Measured(rise_of(check.rule), score, p_value, n, detail, warning=warning, alert=alert)
+
+
+def rise_of(rule: Rule) -> str:
+    """The name of the score of a rate."""
+    return f"rise of {rule}"
 
 
 def _volume(cause: VolumeJudgement) -> _Measured:
@@ -91,21 +120,23 @@ def _volume(cause: VolumeJudgement) -> _Measured:
         " time of the week"
     )
     change = abs(check.current - (check.expected or 0.0))
-    return _Measured("change of the volume", change, 0.0, check.p_value, check.current, detail)
+    warning, alert = volume_thresholds(check) or (None, None)
+    name, p_value = "change of the volume", check.p_value
+    return _Measured(name, change, p_value, check.current, detail, warning=warning, alert=alert)
 
 
 def _change(cause: SchemaChange, rows: int) -> _Measured:
     if cause.change == "disappeared":
         detail = f"{cause.feature} has disappeared: none of {rows:,} rows has it"
-        return _Measured("share of the rows", 1.0, 0.0, cause.p_value, rows, detail)
+        return _Measured(SHARE_OF_ROWS, 1.0, cause.p_value, rows, detail)
     detail = f"{cause.feature} is new: {cause.current_count:,} of {rows:,} rows have it, the reference does not"
-    return _Measured("share of the rows", cause.current_count / max(rows, 1), 0.0, cause.p_value, rows, detail)
+    return _Measured(SHARE_OF_ROWS, cause.current_count / max(rows, 1), cause.p_value, rows, detail)
 
 
 def _sentinel(feature: str, cause: Sentinel, rows: int) -> _Measured:
     side = f"{cause.side} everything in the reference"
     detail = f"{feature}: {_percent(cause.share)} of the values are {cause.value:g}, {side}"
-    return _Measured("share of one value", cause.share, SENTINEL_SHARE, cause.p_value, rows, detail)
+    return _Measured(SHARE_OF_ONE_VALUE, cause.share, cause.p_value, rows, detail, warning=SENTINEL_SHARE)
 
 
 def _percent(share: float | None) -> str:

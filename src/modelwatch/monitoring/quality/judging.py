@@ -8,12 +8,21 @@ from dataclasses import dataclass
 from modelwatch.monitoring.quality.evidence import QualityEvidence, Volumes, WindowQuality
 from modelwatch.monitoring.quality.reports import PRECEDENCE, Severity
 from modelwatch.monitoring.quality.rules import QualityRules
-from modelwatch.stats.quality import RateCheck, SchemaChange, compare_rates, schema_changes
-from modelwatch.stats.volume import VolumeCheck, dispersion_of, volume_check
+from modelwatch.stats.quality import (
+    ROUNDING,
+    RateCheck,
+    SchemaChange,
+    compare_rates,
+    rise_that_matters,
+    schema_changes,
+)
+from modelwatch.stats.volume import LEAST_CHANGE, VolumeCheck, dispersion_of, volume_check
 
 # From this share of unsound values on, a feature is not to be trusted at all.
 MOSTLY_UNSOUND = 0.5
 SEVERE_RISE = 2.0
+# A volume of half or less, or of twice or more, is an alert.
+HALVED, DOUBLED = 0.5, 1.0
 SPANS = (("1h", 1), ("24h", 24))
 
 
@@ -89,8 +98,23 @@ def _rate(feature: str, window: WindowQuality, check: RateCheck, rules: QualityR
             return RateJudgement(feature, window, check, "insufficient_data", reason)
         chance = f"Risen, but as much by chance with p = {check.p_value:.2g} (needs {alpha:.2g})."
         return RateJudgement(feature, window, check, "stable", chance if check.large else None)
-    severe = (check.change or 0.0) >= SEVERE_RISE * rules.min_rise or (check.current_rate or 0.0) >= MOSTLY_UNSOUND
+    _, alert = rise_thresholds(check.reference_rate or 0.0, rules)
+    severe = (check.change or 0.0) >= alert - ROUNDING
     return RateJudgement(feature, window, check, "alert" if severe else "warning", None)
+
+
+def rise_thresholds(reference_rate: float, rules: QualityRules) -> tuple[float, float]:
+    """From which rise of a rate on there is a warning, and an alert: when it is large, or most values are unsound."""
+    warning = rise_that_matters(reference_rate, least_rise=rules.min_rise, factor=rules.factor)
+    return warning, max(warning, min(SEVERE_RISE * rules.min_rise, MOSTLY_UNSOUND - reference_rate))
+
+
+def volume_thresholds(check: VolumeCheck) -> tuple[float, float] | None:
+    """By how many predictions a volume must be off for a warning, and for an alert; None when nothing is expected."""
+    if not check.expected:
+        return None
+    severe = HALVED if check.current < check.expected else DOUBLED
+    return LEAST_CHANGE * check.expected, severe * check.expected
 
 
 def judge_schema(evidence: QualityEvidence, alpha: float) -> list[tuple[SchemaChange, Severity]]:
@@ -139,8 +163,9 @@ def judge_volume(evidence: QualityEvidence, alpha: float) -> list[VolumeJudgemen
         severity: Severity = "insufficient_data"
         if check.p_value is not None:
             unusual = check.large and check.p_value < alpha
-            gone = check.ratio is not None and (check.ratio <= 0.5 or check.ratio >= 2.0)
-            severity = "stable" if not unusual else "alert" if gone else "warning"
+            limits = volume_thresholds(check)
+            severe = limits is not None and abs(check.current - (check.expected or 0.0)) >= limits[1]
+            severity = "stable" if not unusual else "alert" if severe else "warning"
         judged.append(VolumeJudgement(name, end - hours * 3_600, end, check, severity))
     return judged
 

@@ -27,6 +27,7 @@ from modelwatch.stats.performance.score_metrics import (
     resampled_precision,
 )
 from modelwatch.stats.performance.scores import ClassScoreCounts, ScoreCounts
+from modelwatch.stats.recovery import F1Size, MeanSize, RateSize, Size
 
 PerformanceCounts = ConfusionCounts | ScoreCounts | ClassScoreCounts | RegressionCounts
 
@@ -47,7 +48,8 @@ class Worsening:
     reference, current, change: change = current - reference; None where a side is undefined.
     loss: how much worse the metric has become, negative when it is better; for mean_error the growth of its size.
     p_value: one-sided, that the metric got worse; 1 where a side is undefined.
-    reason: why there is no change or no test; else None.
+    reason: why there is no change or no test; else None. size: what the sample shows of how large the loss may be; None
+    where it shows nothing.
     """
 
     reference: float | None
@@ -56,6 +58,7 @@ class Worsening:
     loss: float | None
     p_value: float
     reason: str | None = None
+    size: Size | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +132,16 @@ def _undefined(reason: str, before: float | None = None, after: float | None = N
     return Worsening(before, after, None, None, 1.0, reason)
 
 
-def _judged(before: float, after: float, loss: float, p_value: float, reason: str | None = None) -> Worsening:
-    return Worsening(before, after, after - before, loss, p_value, reason)
+def _judged(
+    before: float, after: float, loss: float, p_value: float, reason: str | None = None, size: Size | None = None
+) -> Worsening:
+    return Worsening(before, after, after - before, loss, p_value, reason, size)
+
+
+def _mean_size(loss: float, parts: Sequence[Part]) -> MeanSize:
+    """The loss with its standard error. n: the rows of the current sample, the second half of the parts."""
+    error = math.sqrt(sum(part.variance / part.n for part in parts))
+    return MeanSize(loss, error, sum(part.n for part in parts[len(parts) // 2 :]))
 
 
 def _share(metric: str, reference: ConfusionCounts, current: ConfusionCounts) -> Worsening:
@@ -138,7 +149,9 @@ def _share(metric: str, reference: ConfusionCounts, current: ConfusionCounts) ->
     if before is None or after is None:
         return _undefined(f"{metric} is undefined in the {_side(before)}: its denominator is 0", before, after)
     p_value = rate_increase_p_value(n_before - hits_before, n_before, n_after - hits_after, n_after)
-    return _judged(before, after, before - after, p_value)
+    rate = RateSize(n_after - hits_after, n_after, 1.0 - hits_before / n_before, n_before)
+    size = F1Size(rate) if metric == "f1" else rate
+    return _judged(before, after, before - after, p_value, size=size)
 
 
 def _hits(metric: str, counts: ConfusionCounts) -> tuple[float | None, int, int]:
@@ -180,7 +193,8 @@ def _mean_of_classes(metric: str, reference: ConfusionCounts, current: Confusion
         rows, own = np.maximum(side.truth, 1.0), delta_variances(counts, metric, mask)
         floor = np.where(side.truth > 0.0, np.maximum(floor, own * rows), own)
         parts += [Part(variance, int(n)) for variance, n in zip(floor.tolist(), rows.tolist(), strict=True)]
-    return _judged(before, after, before - after, tail(before - after, parts))
+    loss = before - after
+    return _judged(before, after, loss, tail(loss, parts), size=_mean_size(loss, parts))
 
 
 def _area(counts: ScoreCounts) -> RankArea | None:
@@ -199,7 +213,7 @@ def _areas(before: Sequence[RankArea | None], after: Sequence[RankArea | None]) 
     if min(area.rarer for area in (*old, *new)) < 2:
         return _judged(value_before, value_after, loss, 1.0, "every class needs at least two rows with scores")
     parts = [*_area_parts(old, old), *_area_parts(new, old)]
-    return _judged(value_before, value_after, loss, tail(loss, parts))
+    return _judged(value_before, value_after, loss, tail(loss, parts), size=_mean_size(loss, parts))
 
 
 def _area_parts(areas: Sequence[RankArea], floors: Sequence[RankArea]) -> list[Part]:
@@ -228,7 +242,8 @@ def _average_precision(reference: ScoreCounts, current: ScoreCounts) -> Worsenin
         return _judged(before, after, before - after, 1.0, "both samples need at least two positive rows")
     spread = [float(np.var(resampled_precision(counts))) * n for counts, n in zip(sides, positives, strict=True)]
     parts = (Part(spread[0], positives[0]), Part(max(spread), positives[1]))
-    return _judged(before, after, before - after, tail(before - after, parts))
+    loss = before - after
+    return _judged(before, after, loss, tail(loss, parts), size=_mean_size(loss, parts))
 
 
 def _errors(metric: str, reference: RegressionCounts, current: RegressionCounts) -> Worsening:
@@ -265,7 +280,11 @@ def _means(metric: str, reference: Sums, current: Sums, scale: float = 1.0, *, r
     grown = abs(means[1]) - abs(means[0]) if sided else means[1] - means[0]
     # The size of a mean grows by an error either way.
     p_value = min(1.0, tail(grown, parts) * (2.0 if sided else 1.0))
-    return _judged(before, after, loss, p_value)
+    error = math.sqrt(sum(part.variance / part.n for part in parts))
+    # Of a root, from that of what it is taken of: steepest at the smaller of the two.
+    base = min(means) or max(means)
+    slope = scale / (2.0 * math.sqrt(base)) if root and base > 0.0 else scale
+    return _judged(before, after, loss, p_value, size=MeanSize(loss, error * slope, current.n))
 
 
 def _side(before: float | None) -> str:

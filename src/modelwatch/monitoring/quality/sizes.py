@@ -1,0 +1,52 @@
+"""How large what is unsound may still be: what it takes to call a finding about the quality of data over."""
+
+from __future__ import annotations
+
+from modelwatch.monitoring.observations import SizeNow
+from modelwatch.monitoring.quality.evidence import QualityEvidence
+from modelwatch.monitoring.quality.finding import SHARE_OF_ONE_VALUE, SHARE_OF_REPEATS, SHARE_OF_ROWS, rise_of
+from modelwatch.monitoring.quality.judging import longest, rise_thresholds
+from modelwatch.stats import RateSize
+from modelwatch.stats.quality import SENTINEL_SHARE, Rule
+
+# A feature that has gone is back when most rows have it again; how many miss it is a matter of its own.
+GONE_SHARE = 0.5
+
+
+def rise_sizes(evidence: QualityEvidence, feature: str, rule: Rule) -> tuple[SizeNow, ...]:
+    """How far a rate may have risen, by each look-back."""
+    hits, n = evidence.reference[feature][rule]
+    if not n:
+        return ()
+    warning, _ = rise_thresholds(hits / n, evidence.rules)
+    counts = (window.features[feature][rule] for window in evidence.windows)
+    return tuple(SizeNow(rise_of(rule), warning, RateSize(*now, hits / n, n)) for now in counts if now[1])
+
+
+def sentinel_sizes(evidence: QualityEvidence, feature: str) -> tuple[SizeNow, ...]:
+    """How large the share of one value outside the reference's range may be: at most that of all that is outside."""
+    found = []
+    for window in evidence.windows:
+        counts = window.features[feature]
+        outside = sum(counts[rule][0] for rule in ("below_range", "above_range") if rule in counts)
+        n = counts["below_range"][1] if "below_range" in counts else 0
+        found.append(SizeNow(SHARE_OF_ONE_VALUE, SENTINEL_SHARE, RateSize(outside, n, 0.0)))
+    return tuple(found)
+
+
+def schema_sizes(evidence: QualityEvidence, feature: str, change: str) -> tuple[SizeNow, ...]:
+    """Of a feature that had gone the share of the rows without it, of one that was new the share of those with it."""
+    if change == "disappeared":
+        counts = [window.features[feature]["missing"] for window in evidence.windows if feature in window.features]
+        return tuple(SizeNow(SHARE_OF_ROWS, GONE_SHARE, RateSize(*now, 0.0)) for now in counts)
+    given, rows = evidence.sample.given.get(feature, 0), evidence.sample.rows
+    return (SizeNow(SHARE_OF_ROWS, 0.0, RateSize(given, rows, 0.0)),)
+
+
+def repeats_sizes(evidence: QualityEvidence) -> tuple[SizeNow, ...]:
+    """The share of what was sent again with another content."""
+    window = longest(evidence.windows)
+    if window is None:
+        return ()
+    size = RateSize(window.changed_duplicates, window.predictions + window.duplicates, 0.0)
+    return (SizeNow(SHARE_OF_REPEATS, evidence.rules.duplicates, size),)
