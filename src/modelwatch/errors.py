@@ -21,7 +21,7 @@
     │   └── StoreUnavailable        503  with Retry-After
     │       └── StoreReplaced            the file that is open is not that of the store any more
     ├── TamperedValue               a stored value is not what was encrypted for its place
-    ├── StoreUnsuitable             the store answers, but this version of modelwatch can't work with it
+    ├── StoreUnsuitable             the store answers, but modelwatch can't work with it as it is
     ├── LeaseLost                   another process has taken over this background work
     └── SettingsError               the service can't start with these settings
 
@@ -207,7 +207,8 @@ class TamperedValue(ModelwatchError):
 
 
 class StoreUnsuitable(ModelwatchError):
-    """The store's server is too old, or its tables were made by a newer modelwatch. Waiting does not help."""
+    """The store's server is too old, its tables were made by a newer modelwatch, its encoding is another than UTF-8, or
+    its file is beside the log of another one. Waiting does not help; the message says what does."""
 
 
 class LeaseLost(ModelwatchError):

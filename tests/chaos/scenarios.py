@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ MODEL = "m"
 BATCH = 50
 PATIENCE_SECONDS = 60
 DAY_SECONDS = 86_400
+SLOW_SECONDS = 5.0
 CLOCK = Path(__file__).parent / "clock"
 
 
@@ -206,8 +208,53 @@ def _judged(url: str) -> list[str]:
     return []
 
 
+POISON = """
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF NEW.prediction_id = 'poison' THEN
+    RAISE EXCEPTION 'index row size exceeds btree maximum' USING ERRCODE = 'program_limit_exceeded';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER refuse BEFORE INSERT ON prediction FOR EACH ROW EXECUTE FUNCTION refuse();
+"""
+
+
+def send_a_poison_row(folder: Path) -> list[str]:
+    """PostgreSQL: one row is refused by the server whatever comes with it. Only that one fails, and nobody waits."""
+    with cluster() as server, server.database() as url, LiveService(folder, DATABASE_URL=url) as live:
+        server.execute(POISON, url.rpartition("/")[2])
+        sender = Sender(live.url)
+        slowest = 0.0
+        with httpx.Client(base_url=live.url, timeout=30) as http, ThreadPoolExecutor(1) as beside:
+            for number in range(10):
+                rows = [*batch("poisoned", number), {**batch("poisoned", number)[0], "prediction_id": "poison"}]
+                poisoned = beside.submit(http.post, "/api/v1/predictions/batch", json=rows)
+                began = time.monotonic()
+                sender.insist(number)
+                slowest = max(slowest, time.monotonic() - began)
+                answer = poisoned.result()
+                if answer.status_code != 202 or [each["index"] for each in answer.json()["rejected"]] != [BATCH]:
+                    sender.problems.append(f"the poisoned batch was answered {answer.status_code}: {answer.text[:200]}")
+            alone = http.post("/api/v1/predictions", json=rows[-1])
+            if alone.status_code != 422:
+                sender.problems.append(f"the poisoned row was answered {alone.status_code}: {alone.text[:200]}")
+        print(f"beside poisoned batches another client waited for {slowest:.2f} s at most")
+        if slowest > SLOW_SECONDS:
+            sender.problems.append(f"another client waited for {slowest:.1f} s")
+        sender.compare(url)
+        store = Store(url)
+        found = stored_and_counted(store, "poisoned")
+        store.close()
+        if found != (10 * BATCH, 10 * BATCH):
+            sender.problems.append(f"of the poisoned batches {found[0]} are stored, {found[1]} counted")
+        sender.close()
+    return sender.problems
+
+
 SCENARIOS: dict[str, Callable[[Path], list[str]]] = {
     "the store's file replaced": replace_the_file,
     "the database set back": set_the_database_back,
     "the clock ahead": put_the_clock_ahead,
+    "a poison row": send_a_poison_row,
 }

@@ -12,8 +12,9 @@ from sqlalchemy.exc import DataError, OperationalError
 
 from modelwatch.errors import InvalidInput, QueueFull, StoreUnavailable
 from modelwatch.events import GroundTruth, Prediction
-from modelwatch.ingest import Batcher
-from modelwatch.ingest.batcher import MAX_EVENTS_PER_COMMIT, NOT_STORED
+from modelwatch.ingest import Batcher, Refused
+from modelwatch.ingest.batcher import NOT_STORED
+from modelwatch.ingest.queue import MAX_EVENTS_PER_COMMIT, MAX_MODELS_PER_COMMIT
 from modelwatch.storage import Committed, LabelStatus, Ledger, Store
 from tests.support.events import event, open_ledger, stored_and_counted
 from tests.support.labels import label
@@ -50,13 +51,13 @@ class Gate:
         self.hold_errors_for = 1
         self.before_error = threading.Event()
         self.before_error.set()
-        self._calls = 0
+        self.calls = 0
 
     def commit(self, events: Sequence[Prediction], labels: Sequence[GroundTruth] = ()) -> Committed:
         self.reached.set()
         self.open.wait(10)
-        self._calls += 1
-        if self.errors and self._calls >= self.hold_errors_for:
+        self.calls += 1
+        if self.errors and self.calls >= self.hold_errors_for:
             self.before_error.wait(10)
             raise self.errors.pop(0)
         if any(each.prediction_id == self.poison for each in events):
@@ -343,3 +344,46 @@ def test_a_request_with_more_labels_than_a_commit_holds(batcher: Batcher, gate: 
     gate.open.set()
     labels = [label(f"{index}") for index in range(MAX_EVENTS_PER_COMMIT + 1)]
     assert asyncio.run(batcher.submit_labels(labels, 1)) == ["waiting"] * len(labels)
+
+
+def test_what_the_store_refuses_of_a_batch_is_named_and_the_rest_is_stored(
+    batcher: Batcher, gate: Gate, store: Store
+) -> None:
+    gate.open.set()
+    gate.poison = "bad"
+    events = [event("bad" if index == 7 else str(index), model=f"m{index % 2}") for index in range(20)]
+    accepted = asyncio.run(batcher.submit(events, 1))
+    assert [each for each in accepted if each is not True] == [accepted[7]]
+    assert accepted[7] == Refused("The store refused these values: Exception.")
+    assert stored_and_counted(store, "m0") == (10, 10)
+    assert stored_and_counted(store, "m1") == (9, 9)
+
+
+def test_a_batch_of_which_the_store_refuses_all_is_refused_without_trying_each(batcher: Batcher, gate: Gate) -> None:
+    gate.open.set()
+    gate.poison = "bad"
+    with pytest.raises(InvalidInput, match="The store refused these values"):
+        asyncio.run(batcher.submit([event("bad", version=str(index)) for index in range(1_000)], 1))
+    assert gate.calls < 150
+    assert asyncio.run(batcher.submit([event("good")], 1)) == [True]
+
+
+def test_others_have_their_turn_between_the_parts_of_a_large_request(
+    batcher: Batcher, gate: Gate, observed: Observed
+) -> None:
+    events = [event(str(index), model=f"m{index}") for index in range(2 * MAX_MODELS_PER_COMMIT + 1)]
+
+    async def scenario() -> list[list[bool]]:
+        large = asyncio.create_task(batcher.submit(events, 1))
+        await asyncio.to_thread(gate.reached.wait, 5)
+        # The queue takes more only when it is empty.
+        batcher._queue._events = 0
+        small = asyncio.create_task(batcher.submit([event("small")], 1))
+        await asyncio.sleep(0)
+        gate.open.set()
+        assert await small == [True]
+        assert not large.done()
+        return [await large]
+
+    assert asyncio.run(scenario()) == [[True] * len(events)]
+    assert observed.commits == [MAX_MODELS_PER_COMMIT, 1, MAX_MODELS_PER_COMMIT, 1]

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from modelwatch.cli.doctor import examine
 from modelwatch.errors import StoreUnavailable, StoreUnsuitable
 from modelwatch.storage import Store, StoreOptions
 from modelwatch.storage.migrations import migrate
@@ -160,6 +161,23 @@ def test_four_processes_that_start_at_once_migrate_once(server: Cluster, tmp_pat
     finally:
         for live in services:
             live.stop()
+
+
+def test_a_database_that_is_not_in_utf_8_is_refused_by_the_start_and_by_the_doctor(
+    postgres: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    postgres.execute("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    with pytest.raises(StoreUnsuitable, match="The database's encoding is LATIN1"):
+        Store(postgres.url("latin")).ping()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATABASE_URL", postgres.url("latin"))
+    [found] = [each for each in examine() if each.check == "store"]
+    assert (found.status, "UTF8 is needed" in found.detail) == ("failed", True)
+    live = LiveService(tmp_path, DATABASE_URL=postgres.url("latin"))
+    live.start(wait=False)
+    assert live.wait() == 2
+    assert "UTF8 is needed" in live.output()
+    postgres.execute("DROP DATABASE latin WITH (FORCE)")
 
 
 def test_an_older_server_is_refused(postgres: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,8 +16,10 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import OperationalError
 
 from modelwatch.stats import Profile, numeric_binning
-from modelwatch.storage import Store, Subject, seal_writers, set_references, tables
+from modelwatch.storage import Store, Subject, is_about_values, seal_writers, set_references, tables
 from modelwatch.storage import ledger as ledger_module
+from modelwatch.storage import slots as slots_module
+from modelwatch.storage.slots import PROFILES, SlotCache
 from tests.support.events import NOON, Clock, event, numbered, open_ledger, stored_and_counted
 from tests.support.labels import label
 from tests.support.stores import ENGINES, FreshStores
@@ -179,10 +181,33 @@ def test_a_new_reference_is_used_from_the_next_commit_on(store: Store) -> None:
 
 def test_a_slot_that_left_memory_is_read_back(store: Store) -> None:
     ledger = open_ledger(store)
-    ledger.commit([event("a")])
-    ledger._slots.clear()
-    ledger.commit([event("b")])
-    assert stored_and_counted(store) == (2, 2)
+    ledger._slots = SlotCache(PROFILES, max_bytes=0)
+    for name in ("a", "b", "c"):
+        ledger.commit([event(name), event(name, model="other")])
+    assert stored_and_counted(store) == stored_and_counted(store, "other") == (3, 3)
+
+
+def test_slots_of_which_too_many_left_memory_are_read_back(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slots_module, "MAX_GONE", 1)
+    ledger = open_ledger(store)
+    ledger._slots = SlotCache(PROFILES, max_bytes=0)
+    for name in ("a", "b", "c"):
+        ledger.commit([event(name, model=model) for model in ("m", "other", "third")])
+    assert [stored_and_counted(store, model) for model in ("m", "other", "third")] == [(3, 3)] * 3
+
+
+def test_what_an_index_has_no_room_for_is_known_to_be_about_the_values(store: Store) -> None:
+    ledger = open_ledger(store)
+    long = "".join(map(chr, range(0x4E00, 0x4E00 + 512)))
+    events = [event("a", version=long, environment=long)]
+    if store.is_sqlite:
+        assert ledger.commit(events).accepted == [True]
+        return
+    with pytest.raises(OperationalError) as caught:
+        ledger.commit(events)
+    assert is_about_values(caught.value)
+    assert not is_about_values(OperationalError("COMMIT", {}, Exception("server closed the connection")))
+    assert ledger.commit([event("a")]).accepted == [True]
 
 
 def test_models_and_streams_beyond_what_is_remembered_count_as_well(

@@ -1,4 +1,4 @@
-"""What is said about predictions of days that have expired."""
+"""What is said about predictions and labels of a batch that the store did not take."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from modelwatch.errors import Expired, FieldError
 from modelwatch.events import Prediction, Rejection
+from modelwatch.ingest import Refused
 
 _MESSAGE = (
     "The model's predictions of that day have expired (PREDICTION_RETENTION_DAYS): one that was sent before could count"
@@ -20,14 +21,13 @@ def refusal(event: Prediction) -> Expired:
     return Expired("The prediction is too old to be taken.", (FieldError("/timestamp", _MESSAGE, given),))
 
 
-def rejections(
-    events: Sequence[Prediction], taken: Sequence[bool | None], known: Sequence[Rejection]
-) -> list[Rejection]:
-    """The rows of a batch that were not taken for their age. events: the good rows; known: the others."""
+def rejections(taken: Sequence[bool | str | Refused | None], known: Sequence[Rejection]) -> list[Rejection]:
+    """The rows of a batch that were not taken, for their age (None) or their values. taken: what became of the good
+    rows; known: the others."""
     others = {each.index for each in known}
-    indexes = (index for index in range(len(events) + len(others)) if index not in others)
+    indexes = (index for index in range(len(taken) + len(others)) if index not in others)
     return [
-        Rejection(index, "/timestamp", _MESSAGE)
-        for index, accepted in zip(indexes, taken, strict=False)
-        if accepted is None
+        Rejection(index, "/timestamp", _MESSAGE) if each is None else Rejection(index, "", each.message)
+        for index, each in zip(indexes, taken, strict=False)
+        if each is None or isinstance(each, Refused)
     ]

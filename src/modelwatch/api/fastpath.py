@@ -17,7 +17,8 @@ from modelwatch.api.expiry import refusal
 from modelwatch.api.grants import GRANT
 from modelwatch.api.problems import problem_body
 from modelwatch.api.state import ServiceState
-from modelwatch.errors import RequestError, ServiceError, UnknownModel, UnsupportedContent
+from modelwatch.errors import InvalidInput, RequestError, ServiceError, UnknownModel, UnsupportedContent
+from modelwatch.ingest import Refused
 from modelwatch.storage import overview, streams_of
 
 RawHeaders = list[tuple[bytes, bytes]]
@@ -85,8 +86,8 @@ async def take_prediction(state: ServiceState, body: bytes, grant: Grant) -> Ans
     event = state.decoder.prediction(body)
     grant.require_writing(event.model_name)
     [accepted] = await state.batcher.submit((event,), len(body))
-    if accepted is None:
-        raise refusal(event)
+    if accepted is None or isinstance(accepted, Refused):
+        raise refusal(event) if accepted is None else InvalidInput(accepted.message)
     content = _STATUS[accepted] + _encode(event.prediction_id) + b"}"
     return 202, _json_headers(content), content
 

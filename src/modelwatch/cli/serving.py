@@ -136,7 +136,7 @@ def _migrate(settings: Settings) -> str:
             store.close()
     except StoreUnsuitable as error:
         message = f"The store {settings.safe_database_url} can't be used. {error}"
-        raise Stop(f"{message} Start a modelwatch that fits, or restore a backup from before the upgrade.") from error
+        raise Stop(message) from error
     except DBAPIError as error:
         raise Stop(f"The store {settings.safe_database_url} can't be used: {error.orig}.") from error
     except OSError as error:

@@ -1,5 +1,6 @@
 """From validated events to durable ones: group commit behind a bounded queue."""
 
 from modelwatch.ingest.batcher import Batcher, IngestObserver
+from modelwatch.ingest.queue import Refused
 
-__all__ = ["Batcher", "IngestObserver"]
+__all__ = ["Batcher", "IngestObserver", "Refused"]

@@ -1,4 +1,8 @@
-"""Group commit: events of many requests become one transaction, and each request is answered after it."""
+"""Group commit: events of many requests become one transaction, and each request is answered after it.
+
+A large request is stored in parts, and others have their turn between them. What the store refuses for its values fails
+alone: it is found by halves.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +17,19 @@ from itertools import islice
 from operator import attrgetter
 from typing import Protocol
 
-from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from modelwatch.errors import InvalidInput, ProtectionUnavailable, StoreUnavailable
 from modelwatch.events import GroundTruth, Prediction
-from modelwatch.ingest.queue import AGAIN, Answer, Job, JobQueue
-from modelwatch.storage import Committed, LabelStatus, Ledger
+from modelwatch.ingest.queue import AGAIN, Answer, Job, JobQueue, Refused
+from modelwatch.storage import Committed, LabelStatus, Ledger, is_about_values
 
-MAX_EVENTS_PER_COMMIT = 2_000
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 1.0
 RETRY_AFTER_SECONDS = 5
 NOT_STORED = f"The store could not take them in time, and they were not stored. {AGAIN}"
 COULD_NOT = f"The store could not take them in time. {AGAIN}"
+NOT_TRIED = "Not tried, since the store has refused many others of this request. Send it without them."
 PERHAPS_STORED = f"The store has not answered in time: they may be stored or not. Sent again, they count once. {AGAIN}"
 
 Outcome = tuple[Job, Answer | Exception]
@@ -79,23 +83,25 @@ class Batcher:
         self._queue.close()
         self._thread.join()
 
-    async def submit(self, events: Sequence[Prediction], size: int) -> list[bool | None]:
+    async def submit(self, events: Sequence[Prediction], size: int) -> list[bool | Refused | None]:
         """Returns, once the events are durable, which of them were new; None: its day has expired, it was not taken.
 
         size: bytes of the body that they came in.
         Raises QueueFull when they don't fit in the queue and StoreUnavailable when the store can't take them in time;
-        in both cases the same events may be sent again.
+        in both cases the same events may be sent again. Raises InvalidInput when the store refuses all of them.
         """
         return (await self._submitted(events, (), size)).accepted
 
-    async def submit_labels(self, labels: Sequence[GroundTruth], size: int) -> list[LabelStatus]:
+    async def submit_labels(self, labels: Sequence[GroundTruth], size: int) -> list[LabelStatus | Refused]:
         """Returns, once the labels are durable, what became of each. Raises as `submit`."""
         return (await self._submitted((), labels, size)).labels
 
     async def _submitted(self, events: Sequence[Prediction], labels: Sequence[GroundTruth], size: int) -> Answer:
         loop = asyncio.get_running_loop()
-        count = len(events) + len(labels)
-        job = Job(events, labels, count, size, time.monotonic() + self._give_up, loop.create_future(), loop)
+        rows = events or labels
+        models = 1 if len(rows) == 1 else len({each.model_name for each in rows})
+        deadline = time.monotonic() + self._give_up
+        job = Job(events, labels, len(rows), models, size, deadline, loop.create_future(), loop)
         self._queue.put(job)
         timer = loop.call_later(self._give_up, self._expire, job)
         try:
@@ -107,21 +113,30 @@ class Batcher:
         """Answers a request whose time is over. What still waits is never stored; a commit can't be called back."""
         withdrawn = self._queue.withdraw(job)
         if not job.answer.done():
-            job.answer.set_exception(_unavailable(NOT_STORED if withdrawn else PERHAPS_STORED))
+            not_stored = withdrawn and not job.known.count
+            job.answer.set_exception(_unavailable(NOT_STORED if not_stored else PERHAPS_STORED))
 
     def _run(self) -> None:
         while self._queue.wait():
             if self._linger and not self._queue.closing:
                 time.sleep(self._linger)
-            for outcomes in self._outcomes(self._queue.take(MAX_EVENTS_PER_COMMIT)):
-                self._queue.release([job for job, _ in outcomes])
-                _tell(outcomes)
+            jobs = self._queue.take()
+            if len(jobs) == 1 and jobs[0].is_large:
+                outcome = self._next_part(jobs[0])
+                if outcome is None:
+                    self._queue.put_back(jobs[0])
+                else:
+                    self._finish([(jobs[0], outcome)])
+            else:
+                for outcomes in self._outcomes(jobs):
+                    self._finish(outcomes)
+
+    def _finish(self, outcomes: list[Outcome]) -> None:
+        self._queue.release([job for job, _ in outcomes])
+        _tell(outcomes)
 
     def _outcomes(self, jobs: list[Job]) -> Iterator[list[Outcome]]:
         """What becomes of jobs, as soon as it is known. The store is tried for as long as their clients wait."""
-        if len(jobs) == 1 and jobs[0].count > MAX_EVENTS_PER_COMMIT:
-            yield [(jobs[0], self._in_pieces(jobs[0]))]
-            return
         pause, said = FIRST_PAUSE_SECONDS, NOT_STORED
         while True:
             late, jobs = _sorted_out(jobs, time.monotonic())
@@ -131,50 +146,77 @@ class Batcher:
                 return
             try:
                 outcomes = self._together(jobs)
-            except (DataError, IntegrityError, ProtectionUnavailable) as error:
-                if len(jobs) == 1:
-                    yield [(jobs[0], _refusal(jobs[0], error))]
+            except Exception as error:  # noqa: BLE001 - it becomes the answer of those whom it is about
+                if isinstance(error, SQLAlchemyError) and not is_about_values(error):
+                    # Whether the last one was stored may be unknown.
+                    said = COULD_NOT
+                    late, jobs = _sorted_out(jobs, math.inf if self._queue.closing else time.monotonic() + pause)
+                    if late:
+                        yield [(job, _unavailable(said)) for job in late]
+                    if jobs:
+                        log.warning("Commit failed, trying again in %.2f s: %s", pause, str(error).splitlines()[0])
+                        time.sleep(pause)
+                        pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+                elif isinstance(error, StoreUnavailable):
+                    yield [(job, error) for job in jobs]
                     return
-                # What the store refuses fails nobody else's request.
-                for job in jobs:
-                    yield from self._outcomes([job])
-                return
-            except SQLAlchemyError as error:
-                # Whether the last one was stored may be unknown.
-                said = COULD_NOT
-                late, jobs = _sorted_out(jobs, math.inf if self._queue.closing else time.monotonic() + pause)
-                if late:
-                    yield [(job, _unavailable(said)) for job in late]
-                if jobs:
-                    log.warning("Commit failed, trying again in %.2f s: %s", pause, str(error).splitlines()[0])
-                    time.sleep(pause)
-                    pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-            except Exception as error:
-                if not isinstance(error, StoreUnavailable):
-                    log.exception(
-                        "A batch of %d predictions and labels could not be committed", sum(job.count for job in jobs)
-                    )
-                yield [(job, error) for job in jobs]
-                return
+                elif len(jobs) > 1:
+                    # What the store refuses, or brings out a bug, fails nobody else's request.
+                    middle = len(jobs) // 2
+                    yield from self._outcomes(jobs[:middle])
+                    yield from self._outcomes(jobs[middle:])
+                    return
+                else:
+                    yield [(jobs[0], self._failed(jobs[0], error))]
+                    return
             else:
                 yield outcomes
                 return
 
-    def _in_pieces(self, job: Job) -> Answer | Exception:
-        """The outcome of a job that is too large for one commit. What was stored before a failure stays."""
+    def _failed(self, job: Job, error: Exception) -> Answer | Exception:
+        """The outcome of a job that can't be stored as it is, whoever it is with."""
+        if is_about_values(error):
+            return self._by_halves(job) if job.count > 1 else _refusal(error)
+        if not isinstance(error, ProtectionUnavailable):
+            log.error("%d predictions and labels could not be committed", job.count, exc_info=error)
+        return error
+
+    def _by_halves(self, job: Job) -> Answer | Exception:
+        """The outcome of a job of which the store refuses something: the halves are stored on their own."""
         answer = Answer([], [])
-        for start in range(0, max(len(job.events), len(job.labels)), MAX_EVENTS_PER_COMMIT):
-            part = slice(start, start + MAX_EVENTS_PER_COMMIT)
-            events, labels = job.events[part], job.labels[part]
-            piece = Job(events, labels, len(events) + len(labels), 0, job.deadline, job.answer, job.loop)
-            [[(_, outcome)]] = self._outcomes([piece])
-            if isinstance(outcome, StoreUnavailable) and start:
+        middle = job.count // 2
+        for part in (job.part(0, middle), job.part(middle, job.count)):
+            if job.refusals[0] <= 0:
+                answer.extend(_refused(part, NOT_TRIED))
+                continue
+            outcome = self._outcome(part)
+            if isinstance(outcome, StoreUnavailable) and answer.count:
                 return _unavailable(PERHAPS_STORED)
+            if isinstance(outcome, InvalidInput):
+                job.refusals[0] -= 1
+                outcome = _refused(part, outcome.detail)
             if isinstance(outcome, Exception):
                 return outcome
-            answer.accepted.extend(outcome.accepted)
-            answer.labels.extend(outcome.labels)
+            answer.extend(outcome)
         return answer
+
+    def _outcome(self, job: Job) -> Answer | Exception:
+        [(_, outcome)] = [each for outcomes in self._outcomes([job]) for each in outcomes]
+        return outcome
+
+    def _next_part(self, job: Job) -> Answer | Exception | None:
+        """The outcome of a large job once all of its parts are stored; None: there are more. What was stored before a
+        failure stays."""
+        part = job.next_part()
+        outcome = self._outcome(part)
+        if isinstance(outcome, StoreUnavailable) and job.known.count:
+            return _unavailable(PERHAPS_STORED)
+        if isinstance(outcome, InvalidInput):
+            outcome = _refused(part, outcome.detail)
+        if isinstance(outcome, Exception):
+            return outcome
+        job.known.extend(outcome)
+        return job.known if job.known.count == job.count else None
 
     def _together(self, jobs: list[Job]) -> list[Outcome]:
         """Stores what jobs bring in one transaction. Raises what the ledger raises."""
@@ -202,11 +244,14 @@ def _unavailable(detail: str) -> StoreUnavailable:
     return StoreUnavailable(detail, RETRY_AFTER_SECONDS)
 
 
-def _refusal(job: Job, error: Exception) -> Exception:
-    if isinstance(error, ProtectionUnavailable):
-        return error
-    log.error("The store refused a request of %d predictions and labels: %s", job.count, type(error).__name__)
-    return InvalidInput(f"The store refused these values: {type(error).__name__}.")
+def _refusal(error: Exception) -> InvalidInput:
+    kind = type(getattr(error, "orig", None) or error).__name__
+    log.error("The store refused a prediction or label: %s", kind)
+    return InvalidInput(f"The store refused these values: {kind}.")
+
+
+def _refused(job: Job, message: str) -> Answer:
+    return Answer([Refused(message)] * len(job.events), [Refused(message)] * len(job.labels))
 
 
 def _tell(outcomes: list[Outcome]) -> None:
@@ -225,6 +270,9 @@ def _answer(answers: list[Outcome]) -> None:
     for job, outcome in answers:
         if job.answer.done():
             continue
+        if isinstance(outcome, Answer) and outcome.refused:
+            refused = next(each for each in (*outcome.accepted, *outcome.labels) if isinstance(each, Refused))
+            outcome = InvalidInput(refused.message)
         if isinstance(outcome, Exception):
             job.answer.set_exception(outcome)
         else:

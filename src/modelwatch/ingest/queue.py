@@ -6,37 +6,90 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from modelwatch.errors import QueueFull, StoreUnavailable
 from modelwatch.events import GroundTruth, Prediction
 from modelwatch.storage import LabelStatus
 
 AGAIN = "Send the same again after the pause in Retry-After."
+MAX_EVENTS_PER_COMMIT = 2_000
+# A model takes longer than an event: it is registered, held, and has windows of its own.
+MAX_MODELS_PER_COMMIT = 250
+# What is tried of a request on its own, row by row, before the rest of it is refused as a whole.
+MAX_REFUSED_ROWS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why the store did not take one event or label of a request, while it took others."""
+
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """Which events were new (None: too old), and what became of each label."""
 
-    accepted: list[bool | None]
-    labels: list[LabelStatus]
+    accepted: list[bool | Refused | None]
+    labels: list[LabelStatus | Refused]
+
+    @property
+    def count(self) -> int:
+        """How many events and labels it is about."""
+        return len(self.accepted) + len(self.labels)
+
+    @property
+    def refused(self) -> bool:
+        """Whether the store took none of them."""
+        return all(isinstance(each, Refused) for each in (*self.accepted, *self.labels))
+
+    def extend(self, other: Answer) -> None:
+        """Adds what became of those that follow."""
+        self.accepted.extend(other.accepted)
+        self.labels.extend(other.labels)
 
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """What one request brings. count: its events and labels together. size: bytes of its body.
+    """What one request brings: events or labels, `count` of them, of so many models. size: bytes of its body.
 
-    deadline: of the monotonic clock; no transaction begins for it after that.
+    deadline: of the monotonic clock; no transaction begins for it after that. known: what became of the first parts of
+    a large one. refusals: how many more rows are tried on their own; all parts share it.
     """
 
     events: Sequence[Prediction]
     labels: Sequence[GroundTruth]
     count: int
+    models: int
     size: int
     deadline: float
     answer: asyncio.Future[Answer]
     loop: asyncio.AbstractEventLoop
+    known: Answer = field(default_factory=lambda: Answer([], []))
+    refusals: list[int] = field(default_factory=lambda: [MAX_REFUSED_ROWS])
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it needs more than one commit."""
+        return self.count > MAX_EVENTS_PER_COMMIT or self.models > MAX_MODELS_PER_COMMIT
+
+    def part(self, start: int, stop: int) -> Job:
+        """Some of its events or labels, as a job that is not in the queue."""
+        events, labels = self.events[start:stop], self.labels[start:stop]
+        return replace(self, events=events, labels=labels, count=stop - start, models=1, known=Answer([], []))
+
+    def next_part(self) -> Job:
+        """What one commit takes of those that nothing is known of yet."""
+        rows = self.events or self.labels
+        start = self.known.count
+        stop = min(start + MAX_EVENTS_PER_COMMIT, len(rows))
+        models: set[str] = set()
+        for place in range(start, stop):
+            models.add(rows[place].model_name)
+            if len(models) > MAX_MODELS_PER_COMMIT:
+                return self.part(start, place)
+        return self.part(start, stop)
 
 
 class JobQueue:
@@ -88,17 +141,24 @@ class JobQueue:
                 self._wake.wait()
             return bool(self._jobs)
 
-    def take(self, most: int) -> list[Job]:
-        """The next jobs with at most so many events and labels together, or one that has more; none when none wait."""
+    def take(self) -> list[Job]:
+        """The next jobs that fit into one commit together, or a large one; none when none wait."""
         with self._wake:
             self._depth(self._events)
             jobs: list[Job] = []
-            size = 0
-            while self._jobs and (not jobs or size + self._jobs[0].count <= most):
-                job = self._jobs.popleft()
-                size += job.count
-                jobs.append(job)
+            size = models = 0
+            while self._jobs:
+                job = self._jobs[0]
+                size, models = size + job.count, models + job.models
+                if jobs and (size > MAX_EVENTS_PER_COMMIT or models > MAX_MODELS_PER_COMMIT):
+                    break
+                jobs.append(self._jobs.popleft())
             return jobs
+
+    def put_back(self, job: Job) -> None:
+        """Lets a large job wait for its next turn behind all others. It kept its room."""
+        with self._wake:
+            self._jobs.append(job)
 
     def release(self, jobs: Sequence[Job]) -> None:
         """Makes room for others."""

@@ -103,6 +103,7 @@ from modelwatch.storage.references import (
     set_provisional_references,
     set_references,
 )
+from modelwatch.storage.refusals import is_about_values
 from modelwatch.storage.repeats import Repeats, duplicates_in
 from modelwatch.storage.retention import (
     Expired,
@@ -214,6 +215,7 @@ __all__ = [
     "hold",
     "hourly_volumes",
     "in_force",
+    "is_about_values",
     "keys_in_use",
     "label_values",
     "labelled_sample",

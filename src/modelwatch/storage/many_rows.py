@@ -24,6 +24,7 @@ from sqlalchemy import (
     literal_column,
     select,
     true,
+    tuple_,
 )
 from sqlalchemy.sql import Executable
 
@@ -86,6 +87,45 @@ class RowsById:
         if not ids:
             return ()
         values = {"model": model, "ids": _encode(ids).decode() if self._in_json else list(ids), **others}
+        names = self._compiled.positiontup if self._compiled.positional else None
+        given = values if names is None else tuple(values[name] for name in names)
+        return connection.exec_driver_sql(str(self._compiled), given).all()
+
+
+class RowsByModelAndId:
+    """As `RowsById`, of any number of models: a statement for each would take thousands of times as long."""
+
+    def __init__(
+        self, store: Store, table: Table, columns: Sequence[ColumnElement[Any]], *conditions: ColumnElement[bool]
+    ) -> None:
+        """columns, conditions: their parameters are given to each `read`."""
+        statement: Select[Any]
+        if store.is_sqlite:
+            pair = func.json_each(bindparam("pairs")).table_valued("value").c.value
+            pairs = select(func.json_extract(pair, "$[0]"), func.json_extract(pair, "$[1]"))
+            statement = select(*columns).where(tuple_(table.c.model, table.c.prediction_id).in_(pairs), *conditions)
+        else:
+            arrays = (bindparam("models", type_=ARRAY(Text)), bindparam("ids", type_=ARRAY(Text)))
+            wanted = func.unnest(*arrays).table_valued("of_model", "of_id").render_derived("wanted")
+            of_pair = (
+                select(*columns)
+                .where(table.c.model == wanted.c.of_model, table.c.prediction_id == wanted.c.of_id, *conditions)
+                .offset(literal_column("0"))
+            )
+            found = of_pair.correlate(wanted).lateral("found")
+            statement = select(*found.c).select_from(wanted.join(found, true()))
+        self._compiled: Any = statement.compile(dialect=store.engine.dialect)
+        self._in_json = store.is_sqlite
+
+    def read(self, connection: Connection, pairs: Sequence[tuple[str, str]], **others: Any) -> Sequence[Any]:
+        """The rows of these models and ids, in no order; a pair may be there once. others: the other parameters."""
+        if not pairs:
+            return ()
+        if self._in_json:
+            values = {"pairs": _encode(pairs).decode(), **others}
+        else:
+            values = {"models": [model for model, _ in pairs], "ids": [identity for _, identity in pairs], **others}
+        values = {**self._compiled.params, **values}
         names = self._compiled.positiontup if self._compiled.positional else None
         given = values if names is None else tuple(values[name] for name in names)
         return connection.exec_driver_sql(str(self._compiled), given).all()

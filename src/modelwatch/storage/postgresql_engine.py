@@ -49,7 +49,8 @@ class StoreOptions:
 def postgresql_engines(url: URL, options: StoreOptions) -> tuple[Engine, Engine]:
     """The engine of everybody, and that of the ledger, which has a connection of its own.
 
-    Their connections raise StoreUnsuitable when the server is older than version 15. Parameters of the URL win.
+    Their connections raise StoreUnsuitable when the server is older than version 15, or the database is not in UTF-8.
+    Parameters of the URL win.
     """
     arguments: dict[str, Any] = {
         "connect_timeout": options.connect_seconds,
@@ -87,6 +88,12 @@ def _limit(engine: Engine, options: StoreOptions) -> None:
         if version < OLDEST_VERSION * 10_000:
             raise StoreUnsuitable(
                 f"The store's server is PostgreSQL {version // 10_000}; version {OLDEST_VERSION} or newer is needed."
+            )
+        encoding = connection.info.parameter_status("server_encoding")
+        if encoding != "UTF8":
+            raise StoreUnsuitable(
+                f"The database's encoding is {encoding}, which can't hold every text; UTF8 is needed:"
+                " CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0."
             )
         # Not as a start-up parameter: poolers between here and the server refuse or ignore it.
         connection.execute(setting)

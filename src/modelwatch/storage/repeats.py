@@ -17,7 +17,7 @@ from modelwatch.events import Prediction, Scalar
 from modelwatch.storage import tables
 from modelwatch.storage.engine import Store
 from modelwatch.storage.layouts import ModelLayouts
-from modelwatch.storage.many_rows import RowsById
+from modelwatch.storage.many_rows import RowsByModelAndId
 from modelwatch.storage.profiles import StreamKey
 from modelwatch.storage.protection import Protection, decode_features
 from modelwatch.storage.rows import day_of, decode_probability, decode_scalar
@@ -36,6 +36,7 @@ class Repeats(NamedTuple):
 class _Row(NamedTuple):
     """The columns of a stored prediction that a repeat is placed and compared by."""
 
+    model: str
     prediction_id: str
     version: str
     environment: str
@@ -46,30 +47,31 @@ class _Row(NamedTuple):
     protected: bytes | None
 
 
-def stored_of_repeats(store: Store) -> RowsById:
+def stored_of_repeats(store: Store) -> RowsByModelAndId:
     """The statement that reads the stored predictions of a day."""
     table = tables.prediction
-    return RowsById(store, table, [table.c[name] for name in _Row._fields], table.c.day == bindparam("day"))
+    return RowsByModelAndId(store, table, [table.c[name] for name in _Row._fields], table.c.day == bindparam("day"))
 
 
 def repeats_by_window(
     connection: Connection,
-    stored: RowsById,
+    stored: RowsByModelAndId,
     repeated: Sequence[Prediction],
     layouts: Mapping[str, ModelLayouts],
     protection: Protection,
 ) -> dict[SlotKey, Repeats]:
     """The repeats by their window: that of the prediction as it is stored. stored: of `stored_of_repeats`."""
-    groups: dict[tuple[int, str], dict[str, list[Prediction]]] = {}
+    days: dict[int, dict[tuple[str, str], list[Prediction]]] = {}
     for event in repeated:
-        of_day = groups.setdefault((day_of(event.timestamp), event.model_name), {})
-        of_day.setdefault(event.prediction_id, []).append(event)
+        of_day = days.setdefault(day_of(event.timestamp), {})
+        of_day.setdefault((event.model_name, event.prediction_id), []).append(event)
     windows: dict[SlotKey, Repeats] = {}
-    for (day, model), events in groups.items():
-        for values in stored.read(connection, model, sorted(events), day=day):
+    for day, events in days.items():
+        for values in stored.read(connection, sorted(events), day=day):
             row = _Row(*values)
-            key = SlotKey(model, layouts[model].generation, row.version, row.environment, window_start(row.ts))
-            again = events[row.prediction_id]
+            generation = layouts[row.model].generation
+            key = SlotKey(row.model, generation, row.version, row.environment, window_start(row.ts))
+            again = events[row.model, row.prediction_id]
             changed = sum(_differs(event, row, protection) for event in again)
             before = windows.get(key, Repeats())
             windows[key] = Repeats(before.total + len(again), before.changed + changed)

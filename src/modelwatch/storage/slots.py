@@ -21,6 +21,7 @@ from modelwatch.storage.pace import BaseWindow, encode_pace, merged_pace
 
 MAX_CACHED_BYTES = 64 * 1024 * 1024
 SLOT_OVERHEAD_BYTES = 512
+MAX_GONE = 100_000
 KEYS_PER_QUERY = 500
 
 
@@ -154,9 +155,11 @@ class SlotTable(Generic[S]):
         self, connection: Connection, writer: str, keys: list[SlotKey], window_len: int = BASE_WINDOW_SECONDS
     ) -> dict[SlotKey, S]:
         """The slots of these keys; a key without a slot is left out."""
+        by_model: dict[str, list[SlotKey]] = {}
+        for key in keys:
+            by_model.setdefault(key.model, []).append(key)
         found: dict[SlotKey, S] = {}
-        for model in sorted({key.model for key in keys}):
-            of_model = [key for key in keys if key.model == model]
+        for model, of_model in sorted(by_model.items()):
             for start in range(0, len(of_model), KEYS_PER_QUERY):
                 some = of_model[start : start + KEYS_PER_QUERY]
                 found.update(self._some(connection, writer, model, some, window_len))
@@ -195,17 +198,25 @@ def with_pace(slot: S, windows: Sequence[BaseWindow] | None) -> S:
 
 
 class SlotCache(Generic[S]):
-    """The slots that this writer has committed, as many as fit in memory; the others are read back when needed."""
+    """The slots that this writer has committed, as many as fit in memory; the others are read back when needed.
+
+    Nobody else writes them, so a key that is neither here nor among those that had to go has no slot, and is not asked
+    for: a commit of thousands of new models would ask thousands of times.
+    """
 
     def __init__(self, kept_in: SlotTable[S], max_bytes: int = MAX_CACHED_BYTES) -> None:
         self._kept_in = kept_in
         self._slots: OrderedDict[SlotKey, S] = OrderedDict()
         self._bytes = 0
         self._max_bytes = max_bytes
+        # By their hashes; None: too many of them, any may have gone.
+        self._gone: set[int] | None = set()
 
     def clear(self) -> None:
+        """Begins with a writer that has written nothing."""
         self._slots.clear()
         self._bytes = 0
+        self._gone = set()
 
     def get(self, connection: Connection, writer: str, keys: Iterable[SlotKey]) -> dict[SlotKey, S]:
         """The slots of these keys; a key without a slot yet is left out."""
@@ -213,10 +224,10 @@ class SlotCache(Generic[S]):
         missing: list[SlotKey] = []
         for key in keys:
             slot = self._slots.get(key)
-            if slot is None:
-                missing.append(key)
-            else:
+            if slot is not None:
                 found[key] = slot
+            elif self._gone is None or hash(key) in self._gone:
+                missing.append(key)
         found.update(self._kept_in.read(connection, writer, missing))
         return found
 
@@ -229,8 +240,12 @@ class SlotCache(Generic[S]):
             self._slots[key] = slot
             self._bytes += slot.counts.nbytes + SLOT_OVERHEAD_BYTES
         while self._bytes > self._max_bytes and self._slots:
-            _, oldest = self._slots.popitem(last=False)
+            key, oldest = self._slots.popitem(last=False)
             self._bytes -= oldest.counts.nbytes + SLOT_OVERHEAD_BYTES
+            if self._gone is not None:
+                self._gone.add(hash(key))
+                if len(self._gone) > MAX_GONE:
+                    self._gone = None
 
 
 def save(

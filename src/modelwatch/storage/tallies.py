@@ -12,6 +12,8 @@ from modelwatch.storage.engine import Store
 
 # The subject and the severity of a finding.
 Begun = tuple[str, str]
+# The key of a row must fit into an index, beside the model's name; the name of a feature may be longer.
+MAX_SUBJECT_BYTES = 1_024
 
 
 def count_findings(connection: Connection, store: Store, model: str, begun: Iterable[Begun]) -> None:
@@ -25,7 +27,9 @@ def count_findings(connection: Connection, store: Store, model: str, begun: Iter
     # In a fixed order, so that two transactions never wait for each other in a circle.
     rows = [
         {"model": model, "subject": subject, "severity": severity, "count": count}
-        for (subject, severity), count in sorted(Counter(begun).items())
+        for (subject, severity), count in sorted(
+            Counter((_beginning(subject), severity) for subject, severity in begun).items()
+        )
     ]
     if rows:
         connection.execute(statement, rows)
@@ -38,3 +42,7 @@ def finding_counts(connection: Connection) -> dict[str, dict[Begun, int]]:
     for row in connection.execute(select(table).order_by(table.c.model, table.c.subject, table.c.severity)):
         found.setdefault(row.model, {})[row.subject, row.severity] = row._mapping["count"]
     return found
+
+
+def _beginning(subject: str) -> str:
+    return subject.encode()[:MAX_SUBJECT_BYTES].decode(errors="ignore")

@@ -9,11 +9,13 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 
 from modelwatch.api.bodies import INLINE_BYTES, read_body
+from modelwatch.api.expiry import rejections
 from modelwatch.api.fastpath import check_json, take_label, unknown_models
 from modelwatch.api.grants import grant_of
 from modelwatch.api.openapi import JSON_LABEL, LABELS_CONTENT, answers, query_parameters
 from modelwatch.api.routes.common import json_answer, require_writing, state_of
 from modelwatch.events import DecodedLabels, Rejection
+from modelwatch.ingest import Refused
 from modelwatch.storage import LabelStatus
 
 router = APIRouter(tags=["ground truth"])
@@ -86,9 +88,10 @@ async def log_ground_truths(request: Request) -> Response:
         batch = await asyncio.to_thread(state.decoder.ground_truths, body, content_type, defaults)
     require_writing(grant_of(request), (label.model_name for label in batch.labels))
     statuses = await state.batcher.submit_labels(batch.labels, len(body)) if batch.labels else []
-    for _ in batch.rejected:
+    rejected = sorted([*batch.rejected, *rejections(statuses, batch.rejected)], key=lambda each: each.index)
+    for _ in rejected:
         state.metrics.rejected("invalid-input")
-    found = Counter(statuses)
+    found = Counter(status for status in statuses if not isinstance(status, Refused))
     waiting = [label.model_name for label, status in zip(batch.labels, statuses, strict=True) if status == "waiting"]
     unknown = await asyncio.to_thread(unknown_models, state, waiting) if waiting else []
     return json_answer(
@@ -98,7 +101,7 @@ async def log_ground_truths(request: Request) -> Response:
             found["duplicate"],
             found["waiting"],
             found["expired"],
-            batch.rejected,
+            rejected,
             unknown,
         ),
         202,

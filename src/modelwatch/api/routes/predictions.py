@@ -84,9 +84,8 @@ async def log_predictions(request: Request) -> Response:
     for _ in batch.rejected:
         state.metrics.rejected("invalid-input")
     rejected = batch.rejected
-    if None in accepted:
-        expired = rejections(batch.events, accepted, batch.rejected)
-        for _ in expired:
-            state.metrics.rejected("expired")
-        rejected = sorted([*rejected, *expired], key=lambda each: each.index)
+    not_taken = rejections(accepted, batch.rejected)
+    for each in not_taken:
+        state.metrics.rejected("expired" if each.pointer else "invalid-input")
+    rejected = sorted([*rejected, *not_taken], key=lambda each: each.index)
     return json_answer(BatchAnswer(accepted.count(True), accepted.count(False), rejected), 202)

@@ -30,6 +30,13 @@ EARLIEST_ID_TIME = 946_684_800_000_000
 SMALLEST_INTEGER = -(2**63)
 LARGEST_INTEGER = 2**64 - 1
 
+# A row of an index of PostgreSQL has room for 2,704 bytes: for these, a segment of 1,026, and what is not text.
+STREAM_BYTES = 1_560
+# For these, and numbers.
+ID_BYTES = 2_560
+# UTF-8 takes at most so many bytes for a character.
+BYTES_A_CHARACTER = 4
+
 # Segments of a path that are no names (RFC 3986, 5.2.4).
 DOTS = frozenset({".", ".."})
 # Sums and float32 leave a probability so far beside [0, 1].
@@ -94,6 +101,20 @@ def character_problem(text: str) -> str | None:
     return None
 
 
+STREAM_NAMES = ("model_name", "model_version", "environment")
+ID_NAMES = ("model_name", "prediction_id")
+
+
+def _check_bytes(
+    pointer: str, names: Sequence[str], texts: Sequence[str], most: int, problems: list[FieldError]
+) -> None:
+    """Notes in `problems` when texts that are the key of a row are longer together than an index takes."""
+    size = sum(len(text.encode(errors="replace")) for text in texts)
+    if size > most and not problems:
+        message = f"Expected at most {most} bytes of UTF-8 in {', '.join(names)} together, got {size}"
+        problems.append(FieldError(pointer, message, excerpt(texts[0])))
+
+
 class Checker:
     """Turns typed bodies into events, or says everything that is wrong with them.
 
@@ -154,6 +175,9 @@ class Checker:
         if nul or not 2 < len(model) <= longest or not 2 < len(prediction_id) <= longest:
             self.check_address("/model_name", model, problems)
             self.check_address("/prediction_id", prediction_id, problems)
+        if BYTES_A_CHARACTER * (len(model) + len(prediction_id)) > STREAM_BYTES:
+            _check_bytes("/model_name", ("model_name",), (model,), STREAM_BYTES, problems)
+            _check_bytes("/prediction_id", ID_NAMES, (model, prediction_id), ID_BYTES, problems)
         if truth is None:
             problems.append(FieldError("/ground_truth", "Expected a value, got null: a label says what was true"))
         else:
@@ -199,6 +223,9 @@ class Checker:
             if environment is not DEFAULT_ENVIRONMENT:
                 self.check_address("/environment", environment, problems)
             self.check_address("/prediction_id", prediction_id, problems)
+        if BYTES_A_CHARACTER * (len(model) + len(version) + len(environment) + len(prediction_id)) > STREAM_BYTES:
+            _check_bytes("/model_name", STREAM_NAMES, (model, version, environment), STREAM_BYTES, problems)
+            _check_bytes("/prediction_id", ID_NAMES, (model, prediction_id), ID_BYTES, problems)
         if timestamp is None:
             timestamp = time_of_id(prediction_id)
             if timestamp is None or not EARLIEST_ID_TIME <= timestamp <= now + self._skew:

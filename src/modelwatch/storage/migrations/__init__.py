@@ -34,7 +34,10 @@ def migrate(store: Store) -> str:
             command.upgrade(config, "head")
             return _version(connection) or ""
     except CommandError as error:
-        raise StoreUnsuitable(f"The store was made by a newer modelwatch. {error}") from error
+        raise StoreUnsuitable(
+            f"The store was made by a newer modelwatch. {error} Start a modelwatch that fits, or restore a backup from"
+            " before the upgrade."
+        ) from error
 
 
 def schema_version(store: Store) -> str | None:
