@@ -23,7 +23,13 @@ LEAST_CHANGE = 0.2
 REGULAR_DF = 10
 REGULAR = 1e-6
 
+# A standard normal distribution, as points and weights.
+LEVELS = np.linspace(-6.5, 6.5, 27)
+WEIGHTS = np.exp(-(LEVELS**2) / 2.0) / np.exp(-(LEVELS**2) / 2.0).sum()
+
 MIN_GAPS = 10
+# Of how many of the longest gaps the tail of the others is told: the most careful counts.
+LONGEST_GAPS = (5, 10, 20)
 USUAL_SHARE = 0.99
 RECURRENCES = 3
 SILENCE_FACTOR = 3.0
@@ -135,6 +141,29 @@ def dispersion_of(weeks: Sequence[Sequence[int]] | NDArray[np.int64]) -> Dispers
     return Dispersion(ratio, growth, min(max(0.0, shared), growth), df, k)
 
 
+def dispersion_of_span(weeks: Sequence[Sequence[int]] | NDArray[np.int64], hours: int) -> Dispersion | None:
+    """The dispersion of the counts of a span of so many hours, from the same weeks of 168 hours.
+
+    What lasts longer than an hour (a day that is busy as a whole) shows in sums over spans alone, what is shorter is
+    better known from the hours: the larger of both variances is taken. Spans end where the weeks do; a remainder at
+    their beginning is left out. None as `dispersion_of`.
+
+    >>> busy_days = [[level] * 24 for level in (1, 3, 1, 1, 2, 0, 1, 2)]
+    >>> by_hour, by_day = dispersion_of_span(busy_days, 1), dispersion_of_span(busy_days, 24)
+    >>> round(by_hour.at(33.0), 2), round(by_day.at(33.0), 2)
+    (1.0, 14.65)
+    """
+    counts = np.asarray(weeks, dtype=np.int64)
+    by_hour = dispersion_of(counts)
+    if by_hour is None or hours == 1:
+        return by_hour
+    whole = counts.shape[1] // hours * hours
+    sums = counts[:, counts.shape[1] - whole :].reshape(len(counts), -1, hours).sum(axis=2)
+    by_span = dispersion_of(sums)
+    usual = float(sums.mean())
+    return by_span if by_span is not None and by_span.at(usual) > by_hour.at(usual) else by_hour
+
+
 def volume_check(
     current: int,
     earlier: Sequence[int],
@@ -149,10 +178,10 @@ def volume_check(
     dispersion: from all hours of those weeks (`dispersion_of`); without it, from `earlier` alone, and then only gross
         changes can be told in few weeks.
     least_change: a volume is far from usual when it is off by at least this share.
-    The count is taken for negative binomial, or for bursts of equal size where those make it more usual, around the
-    mean of the earlier weeks. Its variance holds the error of that mean too; for independent arrivals this is the exact
-    predictive distribution. The deviate of the tail is referred to Student's t with the degrees of freedom of the
-    dispersion, so that the dispersion's error counts as well.
+    The count is taken for negative binomial, for bursts of equal size, or (a large one) for one of a level that varies
+    log-normally, whichever makes it most usual, around the mean of the earlier weeks. Its variance holds the error of
+    that mean too; for independent arrivals this is the exact predictive distribution. The deviate of the tail is
+    referred to Student's t with the degrees of freedom of the dispersion, so that its error counts as well.
     Raises StatsError for a negative count.
     Source: Hahn and Meeker, Statistical Intervals (1991), ch. 7, for predicting one Poisson count from others.
 
@@ -203,13 +232,15 @@ def freshness(
     *,
     factor: float = SILENCE_FACTOR,
     min_gaps: int = MIN_GAPS,
+    chance: float | None = None,
 ) -> Freshness:
-    """Is the stream silent for longer than `factor` times its usual gap?
+    """Is the stream silent for longer than `factor` times its usual gap, and than chance makes a gap?
 
     gaps: shape (gaps,), times between consecutive arrivals; with `counts` the upper edges of the cells of a histogram
         of them, and how many lie in each. The unit is that of `now` and `last_arrival`.
     last_arrival: None when nothing has arrived yet. An arrival later than `now` is no silence.
-    min_gaps: with fewer nothing is called usual.
+    min_gaps: with fewer nothing is called usual. chance: that a gap like the others is called a silence, see
+        `chance_gap`; None: `factor` alone decides.
     Raises StatsError for a gap that is negative or not finite, and for counts that don't fit.
 
     >>> freshness(100.0, 95.0, [1.0] * 100)
@@ -234,8 +265,9 @@ def freshness(
     if usual <= 0.0:
         reason = "all that ever arrived came at once, so no gap is usual"
         return Freshness(None, None, silent_for, None, None, reason)
-    silent = silent_for is not None and silent_for >= factor * usual
-    return Freshness(silent, last_arrival if silent else None, silent_for, usual, factor * usual)
+    limit = factor * usual if chance is None else max(factor * usual, chance_gap(lengths, weights, chance))
+    silent = silent_for is not None and silent_for >= limit
+    return Freshness(silent, last_arrival if silent else None, silent_for, usual, limit)
 
 
 def usual_gap(lengths: NDArray[np.float64], counts: NDArray[np.int64]) -> float:
@@ -259,6 +291,28 @@ def usual_gap(lengths: NDArray[np.float64], counts: NDArray[np.int64]) -> float:
     return float(ascending[min(by_time, int(repeated[-1]) if len(repeated) else 0)])
 
 
+def chance_gap(lengths: NDArray[np.float64], counts: NDArray[np.int64], chance: float) -> float:
+    """The length that a further gap reaches with this chance, told from the longest ones so far; 0 without gaps.
+
+    The excess of long gaps over a high threshold is taken for exponential, with a mean that is itself known from so few
+    of them only: its predictive distribution is a Pareto. Of several thresholds the most careful one decides.
+    Source: Pickands (1975), Statistical inference using extreme order statistics; Hahn and Meeker (1991), ch. 7.
+
+    >>> lengths = -np.log((np.arange(28) + 0.5) / 28)
+    >>> round(chance_gap(lengths, np.ones(28, dtype=np.int64), 1e-3), 1)
+    11.0
+    """
+    order = np.argsort(-lengths, kind="stable")
+    longest = np.repeat(lengths[order], np.minimum(counts[order], LONGEST_GAPS[-1] + 1))
+    n, found = int(counts.sum()), 0.0
+    for k in LONGEST_GAPS:
+        if k < n:
+            threshold = float(longest[k])
+            mean = float(longest[:k].mean()) - threshold
+            found = max(found, threshold + k * mean * max(0.0, (k / (n * chance)) ** (1.0 / k) - 1.0))
+    return found
+
+
 def _tail(count: int, mean: float, ratio: float, weeks: int, df: float, *, upper: bool) -> float:
     """One-sided p of a count at least (at most) this large, referred to Student's t.
 
@@ -273,6 +327,7 @@ def _tail(count: int, mean: float, ratio: float, weeks: int, df: float, *, upper
         p = max(
             _negative_binomial(count, mean, ratio * spread, upper=upper),
             _negative_binomial(count / ratio, mean / ratio, spread, upper=upper),
+            _log_normal_level(count, mean, ratio, spread) if upper and ratio > 1.0 else 0.0,
         )
         deviate = special.ndtri(p)
     else:
@@ -289,6 +344,16 @@ def _negative_binomial(count: float, mean: float, ratio: float, *, upper: bool) 
     if upper:
         return float(special.betainc(count, size, 1.0 - 1.0 / ratio))
     return float(special.betainc(size, count + 1.0, 1.0 / ratio))
+
+
+def _log_normal_level(count: float, mean: float, ratio: float, spread: float) -> float:
+    """The share at or beyond `count` where what is more than independent arrivals is a level that wanders.
+
+    Levels multiply, so their tail is longer than the negative binomial's of the same variance.
+    """
+    sigma = math.sqrt(math.log1p((ratio - 1.0) * spread / mean))
+    levels = mean * np.exp(sigma * LEVELS - sigma * sigma / 2.0)
+    return float(WEIGHTS @ _special().betainc(count, levels / (spread - 1.0), 1.0 - 1.0 / spread))
 
 
 def _first(low: int, high: int, holds: Callable[[int], bool]) -> int:

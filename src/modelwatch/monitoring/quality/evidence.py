@@ -169,11 +169,20 @@ def _volumes(connection: Connection, stream: StreamKey, end: int) -> Volumes | N
     """The hours of the weeks before `end`; None before there are enough of them."""
     last = end // SECONDS_PER_HOUR * SECONDS_PER_HOUR
     first = first_window(connection, stream)
-    weeks = 0 if first is None else min(WEEKS_LOOKED_AT, (last - first) // SECONDS_PER_WEEK - 1)
+    weeks = 0 if first is None else weeks_before(last, first)
     if weeks < 1:
         return None
+    return volumes_of(hourly_volumes(connection, stream, last - (weeks + 1) * SECONDS_PER_WEEK, last), last, weeks)
+
+
+def weeks_before(last: int, first: int) -> int:
+    """How many weeks are looked at beside the one that ends at `last`, of a stream that began at `first`."""
+    return min(WEEKS_LOOKED_AT, (last - first) // SECONDS_PER_WEEK - 1)
+
+
+def volumes_of(by_hour: Mapping[int, int], last: int, weeks: int) -> Volumes:
+    """The hours of the week that ends at `last`, and of so many weeks before. by_hour: predictions by start of hour."""
     start = last - (weeks + 1) * SECONDS_PER_WEEK
-    by_hour = hourly_volumes(connection, stream, start, last)
     rows = [
         tuple(by_hour.get(start + week * SECONDS_PER_WEEK + hour * SECONDS_PER_HOUR, 0) for hour in range(168))
         for week in range(weeks + 1)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from modelwatch.config import BASE_WINDOW_SECONDS
@@ -19,7 +20,7 @@ from modelwatch.monitoring.chores import Lease
 from modelwatch.monitoring.evaluator import AssessmentSink
 from modelwatch.monitoring.quality.rules import QualityRules
 from modelwatch.monitoring.windows import iso
-from modelwatch.stats.volume import SILENCE_FACTOR, freshness
+from modelwatch.stats.volume import freshness
 from modelwatch.storage import Store, StreamKey, all_streams, hold, newest_window, window_arrivals
 
 MICROSECONDS = 1_000_000
@@ -94,12 +95,19 @@ def usual_of(connection: Connection, model: str, environment: str, rules: Qualit
     if rules.freshness is not True:
         return Usual(None, float(rules.freshness), None)
     times = np.array([each for each, _ in arrivals], dtype=np.float64) / MICROSECONDS
+    return usual_of_arrivals(times, now / MICROSECONDS, rules)
+
+
+def usual_of_arrivals(times: NDArray[np.float64], now: float, rules: QualityRules) -> Usual:
+    """What is usual by the arrivals of windows, ascending, in seconds: shape (windows,), at least one."""
     if times[-1] - times[0] < LEAST_HISTORY_SECONDS:
         return Usual(None, None, "less than a day of arrivals is known")
-    found = freshness(now / MICROSECONDS, float(times[-1]), np.diff(times))
-    if found.usual_gap is None:
+    gaps = np.diff(times)
+    known = float(times[-1] - times[0]) / (30 * 86_400)
+    found = freshness(now, float(times[-1]), gaps, chance=rules.silences * known / len(gaps))
+    if found.usual_gap is None or found.limit is None:
         return Usual(None, None, found.reason)
-    return Usual(found.usual_gap, max(SILENCE_FACTOR * found.usual_gap, SHORTEST_SECONDS), None)
+    return Usual(found.usual_gap, max(found.limit, SHORTEST_SECONDS), None)
 
 
 class Freshness:

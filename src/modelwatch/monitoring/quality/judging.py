@@ -16,7 +16,7 @@ from modelwatch.stats.quality import (
     rise_that_matters,
     schema_changes,
 )
-from modelwatch.stats.volume import LEAST_CHANGE, VolumeCheck, dispersion_of, volume_check
+from modelwatch.stats.volume import LEAST_CHANGE, VolumeCheck, dispersion_of_span, volume_check
 
 # From this share of unsound values on, a feature is not to be trusted at all.
 MOSTLY_UNSOUND = 0.5
@@ -176,7 +176,7 @@ def _volume(volumes: Volumes | None, hours: int) -> VolumeCheck:
     return volume_check(
         sum(volumes.week[-hours:]),
         [sum(week[-hours:]) for week in volumes.earlier],
-        dispersion=dispersion_of(volumes.earlier),
+        dispersion=dispersion_of_span(volumes.earlier, hours),
     )
 
 

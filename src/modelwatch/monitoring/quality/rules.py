@@ -8,8 +8,11 @@ from typing import Any
 
 from modelwatch.config.monitor_defaults import QUALITY_DUPLICATES, QUALITY_FACTOR, QUALITY_MIN_RISE
 from modelwatch.config.monitors import MonitorConfig
-from modelwatch.monitoring.budget import alpha_of_look
+from modelwatch.monitoring.budget import alpha_of_look, share_of
 from modelwatch.monitoring.rules import DriftRules
+
+# Of quality's part of the budget. The looks at rates and volumes share the rest.
+SHARE_OF_SILENCE = 0.08
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,11 @@ class QualityRules:
             given |= {"alarms_needed": own.persistence.alarms, "alarms_among": own.persistence.of}
         return replace(self, **{name: value for name, value in given.items() if value is not None})
 
+    @property
+    def silences(self) -> float:
+        """How many times in 30 days chance may make a gap that is told as silence: a part of quality's budget."""
+        return self.budget * share_of("quality") * SHARE_OF_SILENCE
+
     def watches(self, feature: str) -> bool:
         """Whether the feature is looked at."""
         return not any(fnmatchcase(feature, pattern) for pattern in self.leave_out)
@@ -76,4 +84,5 @@ class QualityRules:
         interval if None."""
         seconds = self.check_interval if elapsed is None else min(elapsed, self.check_interval)
         looked_at = max(subjects, 1) * max(streams, 1)
-        return alpha_of_look("quality", self.budget, subjects=looked_at, lookbacks=lookbacks, seconds=seconds)
+        budget = self.budget * (1.0 - SHARE_OF_SILENCE)
+        return alpha_of_look("quality", budget, subjects=looked_at, lookbacks=lookbacks, seconds=seconds)

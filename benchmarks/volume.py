@@ -1,0 +1,85 @@
+"""How often volume and silence are told of when nothing is wrong, over two years of slow streams, and what they find.
+
+The streams are those of `tests/support/arrivals.py`; each is judged by the service's own code, at the points at which
+it would be evaluated, for a model that has no other data-quality subjects: with features the looks get a smaller part
+of the budget, and false alarms are rarer.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchmarks.report import Row
+from tests.support.arrivals import DAY, KINDS, RULES, START, Rates, drawn, silences, volume_incidents
+
+RATES = (1, 10, 100, 1_000)
+DAYS, QUICK_DAYS = 730, 120
+STREAMS, QUICK_STREAMS = 4, 1
+# A change is made after so many days, and lasts for so many.
+CHANGED_AT, CHANGED_FOR = 70, 14
+CHANGES = {"outage": 0.0, "drop to a fifth": 0.2, "four times as much": 4.0}
+POWER_STREAMS, QUICK_POWER_STREAMS = 10, 1
+
+
+def run(*, quick: bool = False) -> list[Row]:
+    """False alarms of each kind of stream, and which changes of it are found."""
+    rows = []
+    for name, kind in KINDS.items():
+        for per_day in RATES:
+            rows += _false_alarms(
+                name, kind, per_day, QUICK_DAYS if quick else DAYS, QUICK_STREAMS if quick else STREAMS
+            )
+            rows.append(_found(name, kind, per_day, QUICK_POWER_STREAMS if quick else POWER_STREAMS))
+    return rows
+
+
+def _false_alarms(name: str, kind: Rates, per_day: int, days: int, streams: int) -> list[Row]:
+    """Mean incidents a stream; the baseline is what the budget allows."""
+    hour, day, silent = [], [], []
+    for seed in range(streams):
+        rng = np.random.default_rng([seed, per_day])
+        times = drawn(rng, kind(rng, per_day, days))
+        lived = volume_incidents(times)
+        hour.append(len(lived.incidents["1h"]))
+        day.append(len(lived.incidents["24h"]))
+        silent.append(len(silences(times)))
+    months = days / 30.0
+    allowed = RULES.budget * 0.25 * months
+    note = f"{streams} streams of {days} days: 1h {np.mean(hour):.2f}, 24h {np.mean(day):.2f}"
+    told = float(np.mean(hour) + np.mean(day))
+    return [
+        Row(f"{name}, {per_day:,} a day: volume", told, "incidents", allowed, None, note),
+        Row(
+            f"{name}, {per_day:,} a day: silence",
+            float(np.mean(silent)),
+            "incidents",
+            RULES.silences * months,
+            None,
+            "",
+        ),
+    ]
+
+
+def _found(name: str, kind: Rates, per_day: int, streams: int) -> Row:
+    """The share of streams in which each change is told within its two weeks."""
+    shares = {}
+    for what, factor in CHANGES.items():
+        found = 0
+        for seed in range(streams):
+            rng = np.random.default_rng([seed, per_day, 1])
+            rates = kind(rng, per_day, CHANGED_AT + CHANGED_FOR + 1)
+            changed = rates.copy()
+            changed[CHANGED_AT * 24 : (CHANGED_AT + CHANGED_FOR) * 24] *= factor
+            found += _is_found(drawn(rng, changed))
+        shares[what] = found / streams
+    note = ", ".join(f"{what} {share:.0%}" for what, share in shares.items())
+    return Row(f"{name}, {per_day:,} a day: found", shares["outage"], "of outages", None, None, note)
+
+
+def _is_found(times: np.ndarray[tuple[int], np.dtype[np.int64]]) -> bool:
+    start = START + CHANGED_AT * DAY
+    lived = volume_incidents(times)
+    if any(start < at <= start + CHANGED_FOR * DAY for each in lived.incidents.values() for at in each):
+        return True
+    lasting = np.append(times, start + CHANGED_FOR * DAY)
+    return len(silences(lasting[lasting <= start + CHANGED_FOR * DAY])) > len(silences(times[times < start]))
