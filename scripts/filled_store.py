@@ -2,8 +2,8 @@
 
     python scripts/filled_store.py REVISION tests/monitoring/released/NNNN.sql.xz
 
-The service of the revision runs with an empty store and gets a labelled reference, four hours of predictions with a shift,
-their labels, and time to evaluate. What its store holds then is written as SQL.
+The service of the revision runs with an empty store and gets a labelled reference, four hours of predictions with a
+shift, their labels, and time to evaluate. What its store holds then is written as SQL.
 """
 
 from __future__ import annotations
@@ -125,7 +125,6 @@ def main(revision: str, target: Path) -> None:
             service.terminate()
             service.wait(20)
         dump(folder / "data" / "modelwatch.db", target)
-        print(f"{target}: {target.stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":
