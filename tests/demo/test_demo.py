@@ -20,7 +20,7 @@ from tests.support.live_service import free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(400)
 
 
 def start(tmp_path: Path, *words: object, **environment: str) -> subprocess.Popen[str]:
@@ -52,10 +52,13 @@ def test_the_known_shift_is_found_and_everything_is_tidied_up(tmp_path: Path) ->
     (tmp_path / ".env").write_text("WORKERS=none\n")
     port = free_port()
     demo = start(tmp_path, "--once", "--port", port, DATABASE_URL="postgresql://localhost:9/production")
-    output, errors = demo.communicate(timeout=170)
+    output, errors = demo.communicate(timeout=390)
     assert (demo.returncode, errors) == (0, ""), output
     assert "Exactly the known shift was found, and nothing else." in output
     for part in (
+        "evaluated up to",
+        "The shift was found by the one up to",
+        "Firing: Feature drift in fraud_detection_demo",
         "transaction_amount: alert. PSI",
         "merchant_category: alert",
         "How right the model was",
@@ -74,10 +77,13 @@ def test_data_can_be_kept_and_a_second_demo_stands_beside_the_first(tmp_path: Pa
     versions = []
     for _ in range(2):
         demo = start(tmp_path, "--once", "--json", "--data-dir", data, "--port", free_port())
-        output, errors = demo.communicate(timeout=170)
+        output, errors = demo.communicate(timeout=390)
         assert (demo.returncode, errors) == (0, ""), output
         result: dict[str, Any] = json.loads(output)
         assert result["problems"] == []
+        assert result["found_at"] is not None
+        assert result["evaluated_until"] >= result["found_at"]
+        assert any(title.startswith("Feature drift") for title in result["alerts"])
         assert [window["drifted"] for window in result["windows"]] == [[]] * 4 + [sorted(EXPECTED)] * 4
         assert 20_000 < result["labels"] == sum(window["labelled"] for window in result["performance"])
         accuracy = [window["accuracy"]["value"] for window in result["performance"]]

@@ -80,6 +80,14 @@ class Service:
         """The decoded answer to a GET. Raises Refused and Unreachable."""
         return self._answer("GET", path, params=params)
 
+    def get_text(self, path: str) -> str:
+        """The text of a page. Raises Unreachable when nobody sends it."""
+        try:
+            response = self._http.get(path)
+        except httpx.TransportError as error:
+            raise Unreachable(self._nobody(error)) from error
+        return response.text if response.is_success else ""
+
     def post(
         self,
         path: str,

@@ -13,6 +13,7 @@ from types import FrameType
 
 import numpy as np
 
+from modelwatch.demo.evaluated import evaluated_lines, problems_of, wait_until_evaluated
 from modelwatch.demo.generator import MODEL
 from modelwatch.demo.labels import Truths
 from modelwatch.demo.process import DemoFailed, ServiceProcess, address, choose_port
@@ -124,9 +125,18 @@ def _tell(
     say(f"  and in between the {sent.labels:,} labels that were known by then: hours after their payments, not of all.")
     say(f"  The shift, {clock_time(plan.shift)}: amounts more than double, and people buy other things.")
     say("  The model reads both, so its score and its predictions must follow. Everything else stays as it was.")
+    say("\nWhat the service is evaluating, window by window")
+    evaluated = wait_until_evaluated(
+        service,
+        plan,
+        wall=time.time,
+        sleep=time.sleep,
+        tell=lambda until: say(f"  evaluated up to {clock_time(until)} UTC ({time.monotonic() - began:.0f} s)"),
+    )
     findings = look_at(service, plan)
-    problems = what_went_wrong(sent, findings)
+    problems = [*what_went_wrong(sent, findings), *problems_of(evaluated, plan)]
     for title, lines in (
+        ("What its evaluations found, and the page shows", evaluated_lines(evaluated, plan)),
         ("What the service found, six hours at a time (UTC, predictions)", window_lines(findings)),
         ("When it was seen", iter([seen_line(plan, findings)])),
         ("What moved, in the last 24 hours against the reference", moved_lines(findings)),
@@ -146,7 +156,13 @@ def _tell(
     else:
         say(f"Exactly the known shift was found, and nothing else. ({seconds:.1f} s)")
     if write_json is not None:
-        data = {"url": url, **as_data(plan, sent, findings), "problems": problems, "seconds": round(seconds, 2)}
+        data = {
+            "url": url,
+            **as_data(plan, sent, findings),
+            **evaluated.as_data(plan),
+            "problems": problems,
+            "seconds": round(seconds, 2),
+        }
         write_json(json.dumps(data, indent=2))
     return problems
 

@@ -30,6 +30,7 @@ SEED = 20_260_101
 BASE_WINDOW_SECONDS = 300
 STREAM_HOURS = 48
 WINDOW_HOURS = 6
+EVALUATED_EVERY = "30m"
 REFERENCE_DAYS = 21
 REFERENCE_SIZE = 10_000
 STREAM_SIZE = 30_000
@@ -55,6 +56,8 @@ class Service(Protocol):
     def is_ready(self) -> bool: ...
 
     def get(self, path: str, params: Mapping[str, str] | None = ...) -> Any: ...
+
+    def get_text(self, path: str) -> str: ...
 
     def post(
         self, path: str, content: bytes, content_type: str = ..., params: Mapping[str, str] | None = ...
@@ -135,7 +138,9 @@ def next_version(service: Service) -> str:
 
 def set_reference(service: Service, plan: Plan, rng: np.random.Generator) -> int:
     """Sends the weeks before, with what was true, as the reference. Returns the number of payments in it."""
-    service.put_json(MONITOR_PATH, {"positive_class": FRAUD})
+    # Two days are evaluated in seconds; as many predictions live would be looked at more often.
+    schedule = {"every": EVALUATED_EVERY, "on_new_data": False}
+    service.put_json(MONITOR_PATH, {"positive_class": FRAUD, "schedule": schedule})
     start = plan.start - REFERENCE_DAYS * DAY_SECONDS
     times = event_times(rng, start, plan.start, REFERENCE_SIZE)
     sample = payments(rng, times, np.zeros(REFERENCE_SIZE, dtype=np.bool_))
