@@ -14,6 +14,7 @@ import msgspec
 
 Scalar = bool | int | float | str | None
 DataType = Literal["continuous", "categorical"]
+Task = Literal["binary", "multiclass", "regression"]
 SampleKind = Literal["feature", "prediction", "score", "latency"]
 
 DEFAULT_VERSION = "unversioned"
@@ -56,7 +57,8 @@ class ReferenceBody(msgspec.Struct, forbid_unknown_fields=True):
     """A reference as users set it: either one feature (`feature_name` and `values`) or a map (`features`).
 
     Beside a map, the other lists say of each row what was predicted, how sure of it, what was true, when, and how long
-    it took. Within the map, their names mean the same: a frame as it is can be sent.
+    it took. Within the map, their names mean the same: a frame as it is can be sent. `task` and `positive_class` say
+    what the labels mean.
     """
 
     model_name: str
@@ -71,6 +73,8 @@ class ReferenceBody(msgspec.Struct, forbid_unknown_fields=True):
     ground_truth: list[Scalar] | None = None
     timestamp: list[datetime | None] | None = None
     latency_ms: list[float | None] | None = None
+    task: Task | None = None
+    positive_class: Scalar = None
 
 
 class DriftCheckBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -125,7 +129,7 @@ class ReferenceFrame(msgspec.Struct, frozen=True):
 
     timestamps: when each row was, in microseconds since 1970; None when the rows carry no time. truths, probabilities:
     of each row, beside the sample of the prediction; None when the rows have none. in_rows: whether the samples are the
-    columns of one table, so that values at one place belong together.
+    columns of one table, so that values at one place belong together. task, positive_class: as they were said.
     """
 
     model_name: str
@@ -135,6 +139,8 @@ class ReferenceFrame(msgspec.Struct, frozen=True):
     truths: list[Scalar] | None = None
     probabilities: list[float | dict[str, float] | None] | None = None
     in_rows: bool = False
+    task: Task | None = None
+    positive_class: Scalar = None
 
 
 class Rejection(msgspec.Struct, frozen=True):

@@ -249,6 +249,12 @@ def reference_upload(
     model: Annotated[str, typer.Option(help="The model that it is for.")],
     url: Url = DEFAULT_URL,
     version: Annotated[str | None, typer.Option(help="Only for this version of the model.")] = None,
+    task: Annotated[
+        str | None, typer.Option(help="What the labels are: binary, multiclass or regression. Default: inferred.")
+    ] = None,
+    positive_class: Annotated[
+        str | None, typer.Option(help="Of two classes the one that precision and scores are about. Default: inferred.")
+    ] = None,
     format_name: FormatOption = "auto",
     column_map: ColumnMapOption = None,
     column_type: ColumnTypeOption = None,
@@ -262,7 +268,9 @@ def reference_upload(
 
     columns = ColumnMap.parse(column_map or ())
     reading = CsvReading.parse(ColumnTypes.parse(column_type or ()).types, missing_values)
-    raise typer.Exit(references.upload(file, url, model, version, format_name, columns, reading, as_json))
+    said = {"model_version": version, "task": task, "positive_class": positive_class}
+    params = {"model_name": model} | {name: value for name, value in said.items() if value is not None}
+    raise typer.Exit(references.upload(file, url, params, format_name, columns, reading, as_json))
 
 
 @reference.command("from-window")

@@ -20,18 +20,19 @@ REFERENCE_PATH = "/api/v1/reference"
 def upload(
     path: Path,
     url: str,
-    model: str,
-    version: str | None,
+    params: dict[str, str],
     format_name: str,
     columns: ColumnMap,
     reading: CsvReading,
     as_json: bool,
 ) -> int:
-    """Sends a Parquet or CSV file as the reference of a model and says what it became. Raises Stop."""
+    """Sends a Parquet or CSV file as the reference of a model and says what it became. Raises Stop.
+
+    params: the model, and what else is said about the file.
+    """
     if not path.is_file():
         raise Stop(f"There is no file {path}")
     body = _as_parquet(path, format_of(path, format_name), columns, reading)
-    params = {"model_name": model} | ({} if version is None else {"model_version": version})
     with Service(url) as service:
         service.check_reachable()
         try:
@@ -48,7 +49,13 @@ def upload(
         gaps = "".join(f", {each[what]:,} {what}" for what in ("missing", "invalid") if each[what])
         say(f"  {each['feature_name']}: {each['feature_type']}, {each['reference_size']:,} values{gaps}")
     if answer["labelled"] is not None:
-        say(f"  ground_truth: {_task(answer['labelled'])}, {answer['labelled']['labels']:,} labels")
+        labelled = answer["labelled"]
+        say(f"  ground_truth: {_task(labelled)}, {labelled['labels']:,} labels")
+        for name in ("task", "positive_class"):
+            if labelled[f"{name}_reason"] is not None:
+                say(f"    {name} {labelled[name]}: {labelled[f'{name}_reason']}")
+        for warning in labelled["warnings"]:
+            tell(f"warning: {warning}")
     return OK
 
 

@@ -27,6 +27,7 @@ def default_document(settings: Settings, channels: Iterable[str]) -> dict[str, A
     repeat, rarely = settings.alert_repeat_seconds, settings.alert_repeat_acknowledged_seconds
     return {
         "labels": {},
+        "task": None,
         "positive_class": None,
         "budget": settings.false_alarm_budget,
         "sample_rate": settings.prediction_sample_rate,

@@ -54,6 +54,7 @@ from modelwatch.config.monitor_values import (
     Zone,
 )
 from modelwatch.errors import FieldError, InvalidInput, excerpt
+from modelwatch.events import Task
 
 MOST_SEGMENTS = 5
 SEGMENT_PARTS = 4
@@ -275,6 +276,7 @@ class MonitorConfig(_Part):
 
     model: Text | None = None
     labels: Labels | None = None
+    task: Task | None = None
     positive_class: Text | None = None
     budget: Budget | None = None
     sample_rate: ShareOrNone | None = None

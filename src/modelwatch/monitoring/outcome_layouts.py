@@ -10,14 +10,17 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+from sqlalchemy import Connection
 
-from modelwatch.stats import NO_OUTCOMES, OutcomeCounts, OutcomeLayout, category_name, outcome_layout
+from modelwatch.monitoring.labelled_references import Said, counted, counted_by_segment, said_by_monitor
+from modelwatch.stats import NO_OUTCOMES, OutcomeCounts, OutcomeLayout, Scalar, category_name, outcome_layout
 from modelwatch.storage import (
+    LabelledRows,
     Store,
     StoredOutcomes,
     label_values,
+    labelled_rows_of,
     labelled_sample,
-    monitor_of,
     outcomes_for,
     outcomes_in_force,
     set_references,
@@ -39,36 +42,51 @@ class OutcomeLayouts:
         self._store = store
         self._new_id = new_id
         self._looked_at: dict[str, int] = {}
+        # By model, what was said when its references were found to be laid out by it.
+        self._fitting: dict[str, tuple[Said, tuple[str, ...]]] = {}
 
     def settle(self, model: str, now: int) -> bool:
         """Puts a layout in force that fits what is known now. True when it did. now: microseconds."""
         with self._store.read() as connection:
             references = outcomes_in_force(connection, model)
-            monitor = monitor_of(connection, model)
-            positive = None if monitor is None else monitor.config.positive_class
+            said = said_by_monitor(connection, model)
+            state = said, tuple(each.id for each in references)
+            told_before = self._fitting.get(model)
+            if told_before != state:
+                for found in references:
+                    relaid = _relaid(connection, found, said) if found.state == "active" else None
+                    if relaid is not None:
+                        return self._put(found, *relaid, now)
             common = outcomes_for(references, None)
-            changed = [each for each in references if _with_positive(each.layout, positive) != each.layout]
-            if changed:
-                found = changed[0]
-                counts = renamed(found.counts, _with_positive(found.layout, positive))
-                return self._put(found, counts, now)
-            if common is not None and (common.state == "active" or common.layout.task == "regression"):
+            of_numbers = common is not None and common.layout.task == "regression"
+            if (common is not None and common.state == "active") or (common is None and references):
+                self._fitting[model] = state
                 return False
-            if common is None and references:
+            if of_numbers and said.task in (None, "regression"):
                 return False
-            if not self._is_due(model, common, now):
+            changed = told_before is not None and told_before[0] != said
+            if not changed and not self._is_due(model, common, now):
                 return False
             self._looked_at[model] = now
+            self._fitting[model] = state
             sample = labelled_sample(connection, model, SAMPLE_SIZE)
             if len(sample) < ENOUGH_LABELS:
                 return False
             truths = label_values(connection, model)
-        said = [outcome.prediction for outcome in sample]
         # What was known by exact names may be one class under two of them.
         known = [] if common is None or common.layout.naming == "exact" else list(common.layout.classes)
-        maps = [outcome.probability for outcome in sample]
-        layout = outcome_layout([*said, *known], [*truths, *known], maps, positive)
-        if layout == NO_OUTCOMES or (common is not None and layout == common.layout):
+        layout = outcome_layout(
+            [outcome.prediction for outcome in sample],
+            [outcome.truth for outcome in sample],
+            [outcome.probability for outcome in sample],
+            said.positive_class,
+            said.task,
+            more_predictions=known,
+            more_truths=[*truths, *known],
+        )
+        if layout == NO_OUTCOMES or (common is not None and layout.counts_like(common.layout)):
+            return False
+        if common is not None and layout.task == common.layout.task == "regression":
             return False
         set_references(
             self._store,
@@ -83,13 +101,15 @@ class OutcomeLayouts:
         )
         return True
 
-    def _put(self, found: StoredOutcomes, counts: OutcomeCounts, now: int) -> bool:
+    def _put(self, found: StoredOutcomes, counts: OutcomeCounts, rows: LabelledRows | None, now: int) -> bool:
         set_references(
             self._store,
             found.model,
             found.version,
             {},
             outcomes=counts,
+            by_segment=None if rows is None or not rows.truths else counted_by_segment(rows, counts),
+            labelled=rows,
             state=found.state,
             source=found.source,
             now=now,
@@ -105,12 +125,30 @@ class OutcomeLayouts:
         return now - last >= max(SHORTEST_PAUSE_SECONDS * MICROSECONDS, int(PAUSE_SHARE * age))
 
 
-def _with_positive(layout: OutcomeLayout, positive: str | None) -> OutcomeLayout:
+def _relaid(
+    connection: Connection, found: StoredOutcomes, said: Said
+) -> tuple[OutcomeCounts, LabelledRows | None] | None:
+    """The labelled reference as what is said now lays it out, with its rows; None when it is laid out so.
+
+    Where the rows were not kept, the positive class alone can be changed, and the scores are left out.
+    """
+    rows = labelled_rows_of(connection, found.id)
+    if rows is not None and rows.truths:
+        counts = counted(rows, said)
+        return None if counts is None or counts.layout.counts_like(found.layout) else (counts, rows)
+    layout = _with_positive(found.layout, said.positive_class)
+    return None if layout == found.layout else (renamed(found.counts, layout), rows)
+
+
+def _with_positive(layout: OutcomeLayout, positive: Scalar) -> OutcomeLayout:
     """The layout with the positive class that the monitor names, where that is one of two."""
-    name = category_name(positive) if layout.naming == "exact" else layout.names.of(positive)
+    exact = layout.naming == "exact"
+    name = category_name(positive) if exact else layout.names.of(positive)
     if layout.task != "binary" or name is None or name not in layout.classes:
         return layout
-    return replace(layout, positive=name, score_of="positive")
+    if name == layout.positive and (layout.score_of == "positive" or layout.positive_from == "stated"):
+        return layout
+    return replace(layout, positive=name, score_of="positive", positive_from="" if exact else "stated")
 
 
 def renamed(counts: OutcomeCounts, layout: OutcomeLayout) -> OutcomeCounts:

@@ -10,18 +10,27 @@ import numpy as np
 from msgspec.structs import replace
 
 from modelwatch.events import ReferenceFrame, ReferenceSample, SampleKind
+from modelwatch.monitoring.labelled_references import (
+    NOTHING_SAID,
+    Said,
+    check_said,
+    counted,
+    counted_by_segment,
+    labelled_rows,
+    said_by_monitor,
+)
 from modelwatch.monitoring.rules import DriftRules
-from modelwatch.monitoring.segment_references import counts_by_segment, outcomes_of
+from modelwatch.monitoring.segment_references import counts_by_segment, rows_by_segment
 from modelwatch.privacy import KEEP_ALL, Policy
 from modelwatch.stats import (
     OutcomeCounts,
     Profile,
+    Task,
     Variation,
     categorical_binning,
     inferred_type,
     is_finite_number,
     numeric_binning,
-    outcome_layout,
     prediction_type,
     variation_of,
 )
@@ -64,9 +73,19 @@ def set_reference_frame(
     hashed: subjects whose values are hashes already. audit: an entry that is written with them.
     Returns the model's new generation. Older windows are carried over when they are asked for, or as a chore.
     """
+    with store.read() as connection:
+        monitor = said_by_monitor(connection, frame.model_name)
     frame, hashed = _protected(store, frame, hashed)
+    outcomes = labelled_outcomes(frame, monitor)
+    task = monitor.task or frame.task if outcomes is None else outcomes.layout.task
+    frame = replace(frame, samples=[of_task(sample, task) for sample in frame.samples])
     profiles = {Subject(sample.kind, sample.name): profile_of(sample) for sample in frame.samples}
-    outcomes = labelled_outcomes(frame, positive_class_of(store, frame.model_name))
+    segments = rows_by_segment(store, frame, profiles)
+    by_segment = counts_by_segment(frame, profiles, segments)
+    rows = None if outcomes is None else labelled_rows(frame, segments)
+    if outcomes is not None and rows is not None:
+        for definition, counts in counted_by_segment(rows, outcomes).items():
+            by_segment[definition] |= counts
     generation = set_references(
         store,
         frame.model_name,
@@ -75,7 +94,8 @@ def set_reference_frame(
         variations=_variations(frame, profiles),
         outcomes=outcomes,
         hashed=hashed,
-        by_segment=counts_by_segment(store, frame, profiles, None if outcomes is None else outcomes.layout),
+        by_segment=by_segment,
+        labelled=rows,
         source=source,
         now=now,
         new_id=new_id,
@@ -116,23 +136,24 @@ def _protected(
     return replace(frame, samples=samples), hashed | protected
 
 
-def positive_class_of(store: Store, model: str) -> str | None:
-    """The positive class that the model's monitor names."""
-    with store.read() as connection:
-        monitor = monitor_of(connection, model)
-    return None if monitor is None else monitor.config.positive_class
+def labelled_outcomes(frame: ReferenceFrame, monitor: Said = NOTHING_SAID) -> OutcomeCounts | None:
+    """What the frame's labelled rows come to; None when it has no labels, or labels that tell no task.
 
-
-def labelled_outcomes(frame: ReferenceFrame, positive_class: str | None) -> OutcomeCounts | None:
-    """What the frame's labelled rows come to; None when it has no labels, or labels that tell no task."""
-    said = next((sample.values for sample in frame.samples if sample.kind == "prediction"), None)
-    if frame.truths is None or said is None:
+    Raises InvalidInput when the rows can't have the task or the positive class that was said with them.
+    """
+    rows = labelled_rows(frame, {})
+    if rows is None:
         return None
-    outcomes = [outcome for outcome in outcomes_of(frame) if outcome is not None]
-    truths = [outcome.truth for outcome in outcomes]
-    probabilities = frame.probabilities or [None] * len(said)
-    layout = outcome_layout(said, truths, probabilities, positive_class)
-    return None if layout.task is None else OutcomeCounts.of(layout, outcomes)
+    check_said(rows, counted(rows, NOTHING_SAID))
+    return counted(rows, monitor)
+
+
+def of_task(sample: ReferenceSample, task: Task | None) -> ReferenceSample:
+    """The sample of a prediction as the task says: numbers of a regression, and else the names of classes."""
+    if sample.kind != "prediction" or task is None:
+        return sample
+    numeric = task == "regression" and any(is_finite_number(value) for value in sample.values)
+    return replace(sample, data_type="continuous" if numeric else "categorical")
 
 
 def _variations(frame: ReferenceFrame, profiles: dict[Subject, Profile]) -> dict[Subject, Variation]:
@@ -164,12 +185,13 @@ def take_provisional_reference(store: Store, model: str, size: int, *, now: int,
         covered = {reference.subject for reference in in_force(connection, model)}
         days = days_with_data(connection, model)
         rows = first_events(connection, model, days, size, store.protection)
+        task = said_by_monitor(connection, model).task
     found, stored_hashed = provisional_samples(model, rows, store.protection)
-    samples = [sample for sample in found if Subject(sample.kind, sample.name) not in covered]
+    samples = [of_task(sample, task) for sample in found if Subject(sample.kind, sample.name) not in covered]
     in_rows = all(row.policy is KEEP_ALL for row in rows)
     frame, hashed = _protected(store, ReferenceFrame(model, None, samples, in_rows=in_rows), stored_hashed)
     profiles = {Subject(sample.kind, sample.name): profile_of(sample) for sample in frame.samples}
-    by_segment = counts_by_segment(store, frame, profiles, None)
+    by_segment = counts_by_segment(frame, profiles, rows_by_segment(store, frame, profiles))
     return set_provisional_references(
         store, model, profiles, by_segment=by_segment, hashed=hashed, now=now, new_id=new_id
     )

@@ -27,7 +27,7 @@ from modelwatch.stats.binning import (
 )
 from modelwatch.stats.calls import Call, CallCells, CallCounts
 from modelwatch.stats.classes import ClassNames, class_key, class_name, class_names, share_of
-from modelwatch.stats.datatypes import inferred_type, is_finite_number, is_number, prediction_type
+from modelwatch.stats.datatypes import inferred_type, is_finite_number, is_number, number_of, prediction_type
 from modelwatch.stats.delays import DELAY_EDGES, DelayCounts, DelayCurve, DelayLayout
 from modelwatch.stats.drift import (
     DriftScores,
@@ -59,8 +59,6 @@ from modelwatch.stats.outcomes import (
     OutcomeCounts,
     OutcomeLayout,
     Outcomes,
-    Probability,
-    Task,
     decode_outcome_layout,
     outcome_layout,
 )
@@ -75,6 +73,7 @@ from modelwatch.stats.segmentation import (
     segment_feature,
 )
 from modelwatch.stats.sparse import decode_sparse, encode_sparse
+from modelwatch.stats.tasks import Probability, Task
 from modelwatch.stats.variation import Variation, decode_variation, encode_variation, variation_of
 
 __all__ = [
@@ -147,6 +146,7 @@ __all__ = [
     "ks",
     "ks_p_value",
     "minimum_detectable_psi",
+    "number_of",
     "numeric_binning",
     "odds_shift",
     "outcome_layout",

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelwatch.stats.numeric import Scalar
-from modelwatch.stats.outcomes import OutcomeLayout, Probability
+from modelwatch.stats.outcomes import OutcomeLayout
 from modelwatch.stats.performance.mergeable import Integers, MergeableCounts
 from modelwatch.stats.performance.scores import CELLS, cells_of
+from modelwatch.stats.tasks import Probability
 
 
 class Call(NamedTuple):

@@ -31,6 +31,21 @@ def is_finite_number(value: Scalar) -> TypeGuard[int | float]:
     return is_number(value) and (isinstance(value, int) or math.isfinite(value))
 
 
+def number_of(value: Scalar) -> float:
+    """The number that a value is or a text says; NaN for anything else.
+
+    >>> number_of(" 12.50 "), number_of(7), number_of("twelve"), number_of(True)
+    (12.5, 7.0, nan, nan)
+    """
+    if not isinstance(value, str):
+        return float(value) if is_finite_number(value) else math.nan
+    try:
+        number = float(value) if "_" not in value else math.nan
+    except ValueError:
+        return math.nan
+    return number if math.isfinite(number) else math.nan
+
+
 def inferred_type(values: Sequence[Scalar]) -> Literal["continuous", "categorical"]:
     """Continuous when more than half of the values that are there are numbers.
 

@@ -7,9 +7,8 @@ scores or regression errors. Its layout is frozen with the model's reference; ve
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import ClassVar, Literal, NamedTuple
 
@@ -18,7 +17,7 @@ import numpy as np
 
 from modelwatch.stats.categorical import category_name, category_names
 from modelwatch.stats.classes import ClassNames, class_name, class_names, count_classes, share_of
-from modelwatch.stats.datatypes import is_finite_number, prediction_type
+from modelwatch.stats.datatypes import is_finite_number, number_of
 from modelwatch.stats.delays import DelayCounts, DelayLayout, delay_cells
 from modelwatch.stats.errors import MalformedProfile
 from modelwatch.stats.numeric import Scalar
@@ -35,14 +34,21 @@ from modelwatch.stats.performance import (
 )
 from modelwatch.stats.performance.entries import Entries
 from modelwatch.stats.performance.mergeable import Floats, Layout, MergeableCounts, slices
+from modelwatch.stats.tasks import (
+    MAX_CLASSES,
+    PositiveFrom,
+    Probability,
+    ScoreOf,
+    Task,
+    TaskFrom,
+    infer_positive,
+    infer_task,
+    score_of,
+    scores_about,
+)
 
-Task = Literal["binary", "multiclass", "regression"]
-ScoreOf = Literal["positive", "predicted"]
 Naming = Literal["exact", "canonical"]
-Probability = float | Mapping[str, float] | None
 
-# The most frequent classes of a model; the rest are `other`.
-MAX_CLASSES = 50
 # Histograms of the scores of so many classes are kept; of more, the confusion matrix alone.
 MAX_SCORED_CLASSES = 20
 FORMAT = 2
@@ -109,8 +115,10 @@ class OutcomeLayout:
 
     task: None while nothing is known about the model's truth: then delays alone are counted.
     classes: in their order. positive: of two classes the one that precision, recall and scores are about.
-    score_of: what a probability that is one number is about: the positive class, or the class that was predicted.
+    score_of: what a probability that is one number is about: the positive class, the other one ("negative"), or the
+        class that was predicted.
     class_scores: whether the model sends the probabilities of all of its (more than two) classes.
+    task_from, positive_from: what these rest on; empty for layouts of earlier releases.
     naming: whether values are known by what they mean (see classes.py), or by exact names, as in earlier releases.
     """
 
@@ -121,6 +129,17 @@ class OutcomeLayout:
     class_scores: bool = False
     regression: RegressionLayout | None = None
     naming: Naming = "canonical"
+    task_from: TaskFrom = ""
+    positive_from: PositiveFrom = ""
+
+    def counts_like(self, other: OutcomeLayout) -> bool:
+        """Whether the other counts everything in the same cells, whatever the two rest on."""
+        return self == replace(other, task_from=self.task_from, positive_from=self.positive_from)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there may be more classes than are told apart."""
+        return len(self.classes) >= MAX_CLASSES
 
     @cached_property
     def names(self) -> ClassNames:
@@ -164,7 +183,9 @@ class OutcomeLayout:
         """Bytes that `decode_outcome_layout` turns back into the same layout."""
         document = asdict(self)
         if self.naming == "exact":
-            del document["naming"]
+            document = {
+                name: document[name] for name in document if name not in ("naming", "task_from", "positive_from")
+            }
         number = EXACT_FORMAT if self.naming == "exact" else FORMAT
         return msgspec.json.encode({"format": number, **document}, order="sorted")
 
@@ -232,8 +253,8 @@ class OutcomeLayout:
             return share
         if probability is None:
             return float("nan")
-        if self.score_of == "positive":
-            return probability
+        if self.score_of != "predicted":
+            return probability if self.score_of == "positive" else 1.0 - probability
         name = category_name(prediction) if self.naming == "exact" else self.names.of(prediction)
         if name not in self.classes:
             return float("nan")
@@ -353,6 +374,8 @@ def decode_outcome_layout(raw: bytes) -> OutcomeLayout:
         document.class_scores,
         document.regression,
         document.naming,
+        document.task_from,
+        document.positive_from,
     )
 
 
@@ -360,26 +383,36 @@ def outcome_layout(
     predictions: Sequence[Scalar],
     truths: Sequence[Scalar],
     probabilities: Sequence[Probability] = (),
-    positive_class: str | None = None,
+    positive_class: Scalar = None,
+    task: Task | None = None,
+    *,
+    more_predictions: Sequence[Scalar] = (),
+    more_truths: Sequence[Scalar] = (),
 ) -> OutcomeLayout:
     """The layout for outcomes like these; `NO_OUTCOMES` when they don't tell the task yet.
 
-    A positive class that is configured counts where it is one of two; else it is the last of the two in their order,
-    as "1", "true" and "yes" are.
+    predictions, truths, probabilities: row by row. task, positive_class: as they were said, as far as the values allow
+    them; else they are inferred (see tasks.py). more_predictions, more_truths: of other rows, for the classes alone.
 
     >>> found = outcome_layout(["no", "no"], ["no", "yes"])
     >>> found.task, found.classes, found.positive
     ('binary', ('no', 'yes'), 'yes')
     >>> outcome_layout([1.5, 2.5], [1.0, 3.0]).regression
     RegressionLayout(scale=2.0, center=2.0)
+    >>> outcome_layout([1, 2, 3], [1, 2, 2], task="regression").task
+    'regression'
     """
-    if prediction_type(predictions) == "continuous":
+    if task is None:
+        kind, rests_on = infer_task([*predictions, *more_predictions], truths, probabilities)
+    else:
+        kind, rests_on = "regression" if task == "regression" else "classes", "stated"
+    if kind == "regression":
         numbers = np.array([number_of(value) for value in truths], dtype=np.float64)
         numbers = numbers[np.isfinite(numbers)]
         if not len(numbers):
             return NO_OUTCOMES
-        return OutcomeLayout("regression", regression=RegressionLayout.of(numbers))
-    names = count_classes(predictions, truths)
+        return OutcomeLayout("regression", regression=RegressionLayout.of(numbers), task_from=rests_on)
+    names = count_classes([*predictions, *more_predictions], [*truths, *more_truths])
     named = class_name(positive_class)
     if len(names) == 1 and named is not None and class_names(tuple(names)).of(named) is None:
         names[named] += 0
@@ -388,11 +421,27 @@ def outcome_layout(
     if len(classes) < 2:
         return NO_OUTCOMES
     maps = len(classes) <= MAX_SCORED_CLASSES and any(isinstance(each, Mapping) for each in probabilities)
-    if len(classes) > 2:
-        return OutcomeLayout("multiclass", classes, class_scores=maps)
-    configured = class_names(classes).of(positive_class)
-    positive = classes[-1] if configured is None else configured
-    return OutcomeLayout("binary", classes, positive, "predicted" if configured is None else "positive")
+    if len(classes) > 2 or task == "multiclass":
+        return OutcomeLayout("multiclass", classes, class_scores=maps, task_from=rests_on)
+    return _binary((classes[0], classes[1]), predictions, truths, probabilities, positive_class, rests_on)
+
+
+def _binary(
+    classes: tuple[str, str],
+    predictions: Sequence[Scalar],
+    truths: Sequence[Scalar],
+    probabilities: Sequence[Probability],
+    positive_class: Scalar,
+    task_from: TaskFrom,
+) -> OutcomeLayout:
+    stated = class_names(classes).of(positive_class)
+    if stated is None:
+        positive, about, rests_on = infer_positive(classes, predictions, truths, probabilities)
+        return OutcomeLayout("binary", classes, positive, about, task_from=task_from, positive_from=rests_on)
+    # Scores are about the class that was said, unless the rows clearly show that they are about the predicted one.
+    shown = scores_about(classes, predictions, truths, probabilities)
+    said = score_of(stated, "" if shown == "" else stated)
+    return OutcomeLayout("binary", classes, stated, said, task_from=task_from, positive_from="stated")
 
 
 class _Document(msgspec.Struct):
@@ -404,21 +453,8 @@ class _Document(msgspec.Struct):
     class_scores: bool
     regression: RegressionLayout | None
     naming: Naming = "exact"
-
-
-def number_of(value: Scalar) -> float:
-    """The number that a value is or a text says; NaN for anything else.
-
-    >>> number_of(" 12.50 "), number_of(7), number_of("twelve"), number_of(True)
-    (12.5, 7.0, nan, nan)
-    """
-    if not isinstance(value, str):
-        return _number(value)
-    try:
-        number = float(value) if "_" not in value else math.nan
-    except ValueError:
-        return math.nan
-    return number if math.isfinite(number) else math.nan
+    task_from: TaskFrom = ""
+    positive_from: PositiveFrom = ""
 
 
 def _number(value: Scalar) -> float:

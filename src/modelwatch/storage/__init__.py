@@ -23,6 +23,7 @@ from modelwatch.storage.grains import (
     widened,
 )
 from modelwatch.storage.keys import check_keys, keys_in_use, open_protection
+from modelwatch.storage.labelled_rows import LabelledRows, labelled_rows_of
 from modelwatch.storage.labels import LabelStatus
 from modelwatch.storage.layouts import (
     CALLS,
@@ -164,6 +165,7 @@ __all__ = [
     "Grain",
     "Increment",
     "LabelStatus",
+    "LabelledRows",
     "Layout",
     "Ledger",
     "ModelLayouts",
@@ -218,6 +220,7 @@ __all__ = [
     "is_about_values",
     "keys_in_use",
     "label_values",
+    "labelled_rows_of",
     "labelled_sample",
     "last_window_end",
     "latest_severities",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, update
 
 from modelwatch.errors import UnknownResource
 from modelwatch.stats import (
@@ -26,6 +26,7 @@ from modelwatch.storage.audit import AuditEntry, append_audit
 from modelwatch.storage.decoded import Decoded
 from modelwatch.storage.engine import Store
 from modelwatch.storage.generations import next_generation
+from modelwatch.storage.labelled_rows import LabelledRows
 from modelwatch.storage.layouts import OUTCOME, SEGMENTS, Counts, ModelLayouts, Subject, binning_of, model_layouts
 from modelwatch.storage.monitors import hold_monitor, monitor_of
 from modelwatch.storage.segments import settle_segments
@@ -67,6 +68,7 @@ def set_references(
     outcomes: OutcomeCounts | None = None,
     hashed: Collection[Subject] = (),
     by_segment: BySegment | None = None,
+    labelled: LabelledRows | None = None,
     state: State = "active",
     source: str,
     now: int,
@@ -77,8 +79,8 @@ def set_references(
 
     outcomes: what the reference's labelled predictions come to, of no rows for their layout alone. hashed: subjects
     whose categories have keyed hashes for names.
-    by_segment: the reference's counts in each segment, of the outcomes under the subject `OUTCOMES`. audit: what the
-    trail says of it.
+    by_segment: the reference's counts in each segment, of the outcomes under the subject `OUTCOMES`. labelled: the rows
+    of the outcomes. audit: what the trail says of it.
     """
     with store.write() as connection:
         hold_monitor(connection, store, model)
@@ -96,7 +98,12 @@ def set_references(
         rows = _profile_rows(profiles, variations or {}, hashed)
         if outcomes is not None:
             rows.append(_outcome_row(outcomes))
-        _insert(connection, [{"id": new_id(), **common, **row} for row in rows], by_segment or {})
+        inserted = [{"id": new_id(), **common, **row} for row in rows]
+        _insert(connection, inserted, by_segment or {})
+        if labelled is not None:
+            [identity] = [row["id"] for row in inserted if row["kind"] == OUTCOME]
+            document = {"reference": identity, "document": labelled.encode()}
+            connection.execute(insert(tables.labelled_rows), document)
         _settle_segments(connection, model, generation, now, new_id)
         if audit is not None:
             append_audit(connection, audit)
@@ -235,19 +242,18 @@ def _settle_segments(connection: Connection, model: str, generation: int, now: i
 def _retire(
     connection: Connection, model: str, version: str | None, subjects: Sequence[Subject], generation: int
 ) -> None:
-    table = tables.reference
+    table, rows = tables.reference, tables.labelled_rows
     for subject in subjects:
-        connection.execute(
-            update(table)
-            .where(
-                table.c.model == model,
-                table.c.version.is_(None) if version is None else table.c.version == version,
-                table.c.kind == subject.kind,
-                table.c.name == subject.name,
-                table.c.to_generation.is_(None),
-            )
-            .values(to_generation=generation, state="retired")
+        replaced = and_(
+            table.c.model == model,
+            table.c.version.is_(None) if version is None else table.c.version == version,
+            table.c.kind == subject.kind,
+            table.c.name == subject.name,
+            table.c.to_generation.is_(None),
         )
+        if subject.kind == OUTCOME:
+            connection.execute(delete(rows).where(rows.c.reference.in_(select(table.c.id).where(replaced))))
+        connection.execute(update(table).where(replaced).values(to_generation=generation, state="retired"))
 
 
 def _profile_rows(

@@ -192,6 +192,15 @@ reference_segment = Table(
     Column("counts", LargeBinary, nullable=False),
 )
 
+# The labelled rows of an outcome reference in force, and what was said about them: so that another task or positive
+# class can be counted without the reference being sent again.
+labelled_rows = Table(
+    "labelled_rows",
+    metadata,
+    Column("reference", Text, primary_key=True),
+    Column("document", LargeBinary, nullable=False),
+)
+
 # What was concluded, and from what: one row for each check of a stream, never replaced. `evidence` is all that the
 # report was computed from, `result` the report as JSON, `conditions` what persists from one evaluation to the next.
 verdict = Table(

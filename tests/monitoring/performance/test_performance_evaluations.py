@@ -322,9 +322,20 @@ def test_a_model_of_several_classes(store: Store) -> None:
     assert found.label_drift.severity == "stable"
 
 
-def of_positive(store: Store) -> None:
-    """Probabilities of the positive class, in a model whose monitor does not say so."""
+def test_probabilities_of_the_positive_class_are_known_by_the_labelled_reference(store: Store) -> None:
     set_labelled_reference(store, outcomes(2_000, 99))
+    send_labelled(store, later(100), outcomes(500), at=NOON)
+    report = now(store, later(100))
+    assert (report.positive_class, report.score_of, report.warnings) == ("yes", "positive", [])
+    found = window(report, "1h").metrics["roc_auc"]
+    assert found.value is not None
+    assert found.value > 0.9
+
+
+def of_positive(store: Store) -> None:
+    """Probabilities of the positive class, in a model that neither its monitor nor its reference says so of."""
+    rows = [Outcome(row.prediction, None, row.truth) for row in outcomes(2_000, 99)]
+    set_labelled_reference(store, rows)
     send_labelled(store, later(100), outcomes(500), at=NOON)
 
 
@@ -332,6 +343,7 @@ def test_probabilities_that_can_not_be_those_of_the_predicted_class_are_refused(
     of_positive(store)
     report = now(store, later(100))
     assert report.score_of == "predicted"
+    assert any("metrics of scores can't be computed" in warning for warning in report.warnings)
     found = window(report, "1h")
     why = "set positive_class in the model's monitor"
     for name in ("roc_auc", "pr_auc", "log_loss", "brier", "ece"):

@@ -14,6 +14,8 @@ from modelwatch.api.routes.common import json_answer, state_of
 from modelwatch.api.scopes import require_reading
 from modelwatch.errors import FieldError, InvalidInput, UnknownModel
 from modelwatch.monitoring import ReferenceWarning, effective_rules, iso, set_reference_frame, warnings_about
+from modelwatch.monitoring.labelled_references import Said, said_by_monitor
+from modelwatch.monitoring.performance.meaning import meaning_warnings, positive_class_reason, task_reason
 from modelwatch.storage import StoredOutcomes, StoredReference, all_references, generation_of, outcomes_in_force
 
 router = APIRouter(tags=["reference"])
@@ -42,7 +44,8 @@ class LabelledReport(msgspec.Struct):
     """How outcomes are counted, and the labelled rows that performance is compared with.
 
     labels: 0 for a layout that the first labels have settled; then nothing is compared. score_of: what a
-    prediction_probability that is one number is taken to be about.
+    prediction_probability that is one number is taken to be about. task_reason, positive_class_reason: what these rest
+    on, and what to set if they are wrong. warnings: where they may well be.
     """
 
     id: str
@@ -55,6 +58,9 @@ class LabelledReport(msgspec.Struct):
     classes: list[str]
     positive_class: str | None
     score_of: str | None
+    task_reason: str | None
+    positive_class_reason: str | None
+    warnings: list[str]
 
 
 class ReferenceAnswer(msgspec.Struct):
@@ -89,6 +95,8 @@ class ReferenceList(msgspec.Struct):
         "parameters": query_parameters(
             model_name="The model of an Arrow or Parquet frame.",
             model_version="The version that the frame is for; without it, every version.",
+            task="What the labels of a frame are: binary, multiclass or regression. Without it, it is inferred.",
+            positive_class="Of two classes the one that precision, recall and scores are about. Without it, inferred.",
         ),
     },
     responses=answers({201: ReferenceAnswer}, 400, 413, 415, 422, 503),
@@ -101,7 +109,14 @@ async def set_reference(request: Request) -> Response:
 
     def work() -> ReferenceAnswer:
         content_type = request.headers.get("content-type", "application/json")
-        frame = state.decoder.reference(body, content_type, query.get("model_name"), query.get("model_version"))
+        frame = state.decoder.reference(
+            body,
+            content_type,
+            query.get("model_name"),
+            query.get("model_version"),
+            query.get("task"),
+            query.get("positive_class"),
+        )
         grant.require_writing(frame.model_name)
         set_reference_frame(state.store, frame, now=state.clock(), new_id=state.new_id)
         wanted = {(sample.kind, sample.name) for sample in frame.samples}
@@ -109,6 +124,7 @@ async def set_reference(request: Request) -> Response:
             references = all_references(connection, frame.model_name)
             outcomes = outcomes_in_force(connection, frame.model_name)
             rules = effective_rules(connection, state.rules, frame.model_name)
+            said = said_by_monitor(connection, frame.model_name)
         taken = [
             reference
             for reference in references
@@ -123,7 +139,7 @@ async def set_reference(request: Request) -> Response:
             [_report(reference) for reference in taken],
             None
             if frame.truths is None
-            else next((_labelled(each) for each in outcomes if each.version == frame.model_version), None),
+            else next((_labelled(each, said) for each in outcomes if each.version == frame.model_version), None),
             warnings_about(taken, rules),
         )
 
@@ -154,7 +170,7 @@ async def get_reference(request: Request) -> Response:
             return ReferenceList(
                 model,
                 [_report(reference) for reference in all_references(connection, model)],
-                [_labelled(each) for each in outcomes_in_force(connection, model)],
+                [_labelled(each, said_by_monitor(connection, model)) for each in outcomes_in_force(connection, model)],
             )
 
     return json_answer(await asyncio.to_thread(work))
@@ -180,7 +196,7 @@ def _report(reference: StoredReference) -> ReferenceReport:
     )
 
 
-def _labelled(found: StoredOutcomes) -> LabelledReport:
+def _labelled(found: StoredOutcomes, said: Said) -> LabelledReport:
     layout = found.layout
     return LabelledReport(
         id=found.id,
@@ -193,4 +209,7 @@ def _labelled(found: StoredOutcomes) -> LabelledReport:
         classes=list(layout.classes),
         positive_class=layout.positive,
         score_of=layout.score_of if layout.task == "binary" else None,
+        task_reason=task_reason(layout, said),
+        positive_class_reason=positive_class_reason(layout, said),
+        warnings=meaning_warnings(layout, said),
     )

@@ -11,7 +11,7 @@ from modelwatch.api.wire.checks import Checker, microseconds
 from modelwatch.api.wire.explain import DECODING_ERRORS, check_readable, explained
 from modelwatch.api.wire.labels import decode_labels
 from modelwatch.api.wire.limits import Limits
-from modelwatch.api.wire.references import json_frame, table_frame
+from modelwatch.api.wire.references import Beside, json_frame, table_frame
 from modelwatch.api.wire.rows import (
     GROUND_TRUTHS,
     PREDICTIONS,
@@ -127,12 +127,19 @@ class Decoder:
         return decode_labels(body, kind, self._checker, self._limits, now, defaults or {})
 
     def reference(
-        self, body: bytes, content_type: str, model_name: str | None, model_version: str | None
+        self,
+        body: bytes,
+        content_type: str,
+        model_name: str | None,
+        model_version: str | None,
+        task: str | None = None,
+        positive_class: str | None = None,
     ) -> ReferenceFrame:
         """The reference samples of a model: JSON, or a labelled frame in Arrow or Parquet with its model beside it.
 
-        A version that is named beside a JSON body counts where the body names none.
+        What is named beside a JSON body counts where the body names none.
         """
+        beside = Beside(model_name, model_version, task, positive_class)
         self._check_size(body)
         kind = media_type(content_type, body)
         if kind == "lines":
@@ -141,8 +148,8 @@ class Decoder:
             if body.count(b"{") > MAX_MAPS:
                 raise BodyTooLarge(f"The reference has more than {MAX_MAPS} maps of classes; send an Arrow stream.")
             typed = _decoded(body, ReferenceBody, self._read_reference)
-            return json_frame(typed, self._checker, self._limits, model_name, model_version)
-        return table_frame(body, kind, self._checker, self._limits, model_name, model_version)
+            return json_frame(typed, self._checker, self._limits, beside)
+        return table_frame(body, kind, self._checker, self._limits, beside)
 
     def drift_check(self, body: bytes) -> DriftCheckBody:
         """What a drift check asks for. Look-back, compat, and the order of start and end are the route's to judge."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, cast, get_type_hints
+from typing import TYPE_CHECKING, NamedTuple, cast, get_type_hints
 
 import msgspec
 
@@ -15,7 +15,7 @@ from modelwatch.api.wire.limits import Limits
 from modelwatch.api.wire.schema import KNOWN_COLUMNS, is_categorical, is_number
 from modelwatch.api.wire.tables import probabilities, times
 from modelwatch.errors import FieldError, InvalidInput, excerpt
-from modelwatch.events import DataType, ReferenceBody, ReferenceFrame, ReferenceSample, Scalar
+from modelwatch.events import DataType, ReferenceBody, ReferenceFrame, ReferenceSample, Scalar, Task
 from modelwatch.stats import inferred_type, is_finite_number, prediction_type, share_of
 
 if TYPE_CHECKING:
@@ -28,19 +28,28 @@ BESIDE_FEATURES = ("prediction", "prediction_probability", "ground_truth", "time
 SAMPLED = ("prediction", "prediction_probability", "latency_ms")
 # What they hold, where they are given among the features.
 BESIDE_FIELDS = {name: get_type_hints(ReferenceBody)[name] for name in BESIDE_FEATURES}
+TASKS: dict[str, Task] = {"binary": "binary", "multiclass": "multiclass", "regression": "regression"}
 TRUTH_ALONE = "The truth is compared with the prediction: give prediction too"
 SHARES_ALONE = "Probabilities by class need the prediction: give prediction too"
 
 
-def json_frame(
-    body: ReferenceBody, checker: Checker, limits: Limits, model_name: str | None, model_version: str | None
-) -> ReferenceFrame:
+class Beside(NamedTuple):
+    """What is said in the query, beside the body."""
+
+    model_name: str | None = None
+    model_version: str | None = None
+    task: str | None = None
+    positive_class: str | None = None
+
+
+def json_frame(body: ReferenceBody, checker: Checker, limits: Limits, beside: Beside) -> ReferenceFrame:
     """The samples of a JSON body: one feature (`feature_name`, `values`) or several (`features`), and what stands
     beside the rows of several.
 
     A feature without a declared type is continuous when more than half of its values are numbers.
     """
     problems: list[FieldError] = []
+    model_name, model_version = beside.model_name, beside.model_version
     version = body.model_version if body.model_version is not None else model_version
     _check_model(body.model_name, version, checker, problems)
     if model_name is not None and model_name != body.model_name:
@@ -72,6 +81,13 @@ def json_frame(
         samples.extend(_samples_beside(body, checker, problems))
     if body.ground_truth is not None:
         _kept(body.ground_truth, "/ground_truth", checker, problems)
+    task, positive = _said(
+        beside.task if body.task is None else body.task,
+        beside.positive_class if body.positive_class is None else body.positive_class,
+        (body.prediction is not None, body.ground_truth is not None),
+        checker,
+        problems,
+    )
     if problems:
         raise InvalidInput("The reference has fields that are not valid.", tuple(problems))
     timestamps = None
@@ -79,12 +95,12 @@ def json_frame(
         timestamps = [None if moment is None else microseconds(moment) for moment in body.timestamp]
     truths, given_probabilities = body.ground_truth, body.prediction_probability
     in_rows = any(getattr(body, name) is not None for name in BESIDE_FEATURES)
-    return ReferenceFrame(body.model_name, version, samples, timestamps, truths, given_probabilities, in_rows)
+    return ReferenceFrame(
+        body.model_name, version, samples, timestamps, truths, given_probabilities, in_rows, task, positive
+    )
 
 
-def table_frame(
-    body: bytes, kind: str, checker: Checker, limits: Limits, model_name: str | None, model_version: str | None
-) -> ReferenceFrame:
+def table_frame(body: bytes, kind: str, checker: Checker, limits: Limits, beside: Beside) -> ReferenceFrame:
     """The samples of an Arrow stream or a Parquet file.
 
     Features: numbers are continuous; text, booleans and dictionaries are categorical. `prediction` becomes the sample
@@ -94,6 +110,7 @@ def table_frame(
     no sample is made of them.
     """
     problems: list[FieldError] = []
+    model_name, model_version = beside.model_name, beside.model_version
     if model_name is None:
         raise InvalidInput("Say which model.", (FieldError("/model_name", "Required in the query"),))
     _check_model(model_name, model_version, checker, problems)
@@ -108,11 +125,32 @@ def table_frame(
         timestamps = _timestamps(table, problems)
         truths = _truths(table, checker, problems)
         given = _given_probabilities(table)
+    there = ("prediction" in table.schema.names, "ground_truth" in table.schema.names)
+    task, positive = _said(beside.task, beside.positive_class, there, checker, problems)
     if not samples:
         problems.append(FieldError("", "Expected at least one column with a feature, a prediction or a score"))
     if problems:
         raise InvalidInput("The reference has columns that are not valid.", tuple(problems))
-    return ReferenceFrame(model_name, model_version, samples, timestamps, truths, given, True)
+    return ReferenceFrame(model_name, model_version, samples, timestamps, truths, given, True, task, positive)
+
+
+def _said(
+    task: str | None, positive: Scalar, there: tuple[bool, bool], checker: Checker, problems: list[FieldError]
+) -> tuple[Task | None, Scalar]:
+    """The task and the positive class as they were said. there: whether the frame has predictions, and labels."""
+    named: Task | None = None
+    if task is not None:
+        named = TASKS.get(task)
+        if named is None:
+            problems.append(FieldError("/task", f"Expected one of {', '.join(TASKS)}", excerpt(task)))
+        elif not there[0]:
+            problems.append(FieldError("/task", "Says what prediction and ground_truth are: give prediction too"))
+    if positive is not None:
+        positive = checker.scalar(positive, "/positive_class", True, problems)
+        if not there[1]:
+            message = "Says which of the labels is the positive one: give prediction and ground_truth too"
+            problems.append(FieldError("/positive_class", message))
+    return named, positive
 
 
 def _truths(table: pa.Table, checker: Checker, problems: list[FieldError]) -> list[Scalar] | None:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from modelwatch.findings import Finding, Kind
+from modelwatch.monitoring.labelled_references import Said
 from modelwatch.monitoring.observations import CALM_SHARE, Observation
-from modelwatch.monitoring.performance.evidence import PerformanceInputs, WindowCounts
+from modelwatch.monitoring.performance.evidence import PerformanceInputs, WindowCounts, counts_of
 from modelwatch.monitoring.performance.judging import (
     LABELS,
     MEAN_SHIFT,
@@ -24,7 +25,15 @@ from modelwatch.monitoring.performance.judging import (
     loss_of,
     shortfall_of,
 )
-from modelwatch.monitoring.performance.reporting import window_of, window_report
+from modelwatch.monitoring.performance.meaning import (
+    UNNAMED,
+    meaning_warnings,
+    positive_class_reason,
+    strange_labels,
+    task_reason,
+    without_common_class,
+)
+from modelwatch.monitoring.performance.reporting import unnamed_of, window_of, window_report, wrong_scores
 from modelwatch.monitoring.performance.reports import ArrivalsReport, PerformanceReport
 from modelwatch.monitoring.unjudged import NotJudged, not_judged
 from modelwatch.monitoring.windows import iso
@@ -74,7 +83,8 @@ def examine_performance(inputs: PerformanceInputs) -> PerformanceExamination:
     rules = evidence.rules
     watched = () if layout.task is None else rules.watched(layout.task)
     subjects = len(watched) + rules.label_drift
-    windows = [window_of(found, layout, evidence.arrivals) for found in evidence.windows]
+    reference = None if inputs.reference is None else inputs.reference.counts
+    windows = [window_of(found, layout, evidence.arrivals, reference) for found in evidence.windows]
     deciding = sum(
         found.matured and window.immature is None and window.counts.n > 0
         for found, window in zip(evidence.windows, windows, strict=True)
@@ -106,6 +116,7 @@ def performance_report(examination: PerformanceExamination) -> PerformanceReport
         if judgement.severity in ("warning", "alert")
     }
     model, version, environment = evidence.stream
+    said = Said(evidence.rules.task, evidence.rules.positive_class)
     return PerformanceReport(
         model_name=model,
         model_version=version,
@@ -138,6 +149,9 @@ def performance_report(examination: PerformanceExamination) -> PerformanceReport
         ],
         reason=_why(examination),
         not_judged=_not_judged(examination),
+        task_reason=task_reason(layout, said),
+        positive_class_reason=positive_class_reason(layout, said),
+        warnings=[*meaning_warnings(layout, said), *_strange(examination)],
     )
 
 
@@ -263,6 +277,38 @@ def _what_moved(look: Examined, examination: PerformanceExamination, judgement: 
         place = max(range(len(shares)), key=lambda index: abs(shares[index][1] - shares[index][0]))
     name = (*before.layout.classes, "any other class")[place]
     return f"{name}: {_percent(shares[place][0])} of the reference's labels, {_percent(shares[place][1])} now"
+
+
+def _strange(examination: PerformanceExamination) -> list[str]:
+    """What the longest windows have of labels and scores that mean nothing."""
+    inputs = examination.inputs
+    reference = None if inputs.reference is None else inputs.reference.counts
+    found = []
+    longest = sorted(examination.windows, key=lambda each: each.found.window.start - each.found.window.end)[:2]
+    labelled = max(longest, key=lambda each: each.window.counts.n, default=None)
+    if labelled is not None:
+        strange = strange_labels(labelled.window.counts, reference)
+        if strange.n:
+            names = f" ({', '.join(map(repr, strange.names[:5]))})" if strange.names else ""
+            found.append(
+                f"{strange.n:,} of {strange.of:,} labels in the {labelled.found.window.lookback} are of classes{names}"
+                " that were never predicted and are not in the reference."
+            )
+        apart = without_common_class(labelled.window.counts, reference)
+        if apart is not None:
+            found.append(f"Nothing can be compared: {apart}.")
+    scored = max(longest, key=lambda each: each.found.predictions, default=None)
+    if scored is not None:
+        unnamed = unnamed_of(inputs.layout, scored.found)
+        if unnamed:
+            found.append(
+                f"{unnamed:,} of {scored.found.predictions:,} predictions in the {scored.found.window.lookback} have"
+                f" no score: {UNNAMED}."
+            )
+        wrong = wrong_scores(inputs.layout, counts_of(scored.found.calls))
+        if wrong is not None:
+            found.append(f"The metrics of scores can't be computed: {wrong}.")
+    return found
 
 
 def _number(value: float | None) -> str:

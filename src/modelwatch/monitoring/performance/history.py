@@ -83,7 +83,7 @@ def performance_history(
     reports = []
     for each in found:
         if each.predictions:
-            window = window_of(each, layout, arrivals)
+            window = window_of(each, layout, arrivals, counts)
             report = window_report(each, window, arrivals, {}, None, counts, details=False)
             reports.append(msgspec.structs.replace(report, estimate=estimate_report(counts, each)))
     return PerformanceHistory(stream.version, stream.environment, length, reports)

@@ -9,6 +9,7 @@ from modelwatch.monitoring.performance.estimates import ASSUMPTION, contradictio
 from modelwatch.monitoring.performance.evidence import WindowCounts, counts_of
 from modelwatch.monitoring.performance.judging import LABELS, Judgement, Severity, Window, metrics_of
 from modelwatch.monitoring.performance.maturity import LabelArrivals, immaturity
+from modelwatch.monitoring.performance.meaning import UNNAMED, strange_labels, without_common_class
 from modelwatch.monitoring.performance.reports import (
     CalibrationReport,
     ClassReport,
@@ -27,21 +28,42 @@ from modelwatch.stats.performance import (
     Estimate,
     calibration_curve,
     class_metrics,
+    performance,
     worsening_metrics,
 )
 from modelwatch.storage import Counts
 
 
-def window_of(found: WindowCounts, layout: OutcomeLayout, arrivals: LabelArrivals) -> Window:
-    """The window with its metrics; those of scores only where the scores mean what the layout says."""
+def window_of(
+    found: WindowCounts, layout: OutcomeLayout, arrivals: LabelArrivals, reference: OutcomeCounts | None = None
+) -> Window:
+    """The window with its metrics; those of scores only where the scores mean what the layout says, and those of
+    classes only where predictions and labels have any in common. reference: what it is compared with."""
     vector = counts_of(found.outcomes)
     counts = OutcomeCounts.empty(layout) if vector is None else OutcomeCounts(layout, vector)
     metrics = metrics_of(counts)
     wrong = wrong_scores(layout, counts_of(found.calls))
+    apart = without_common_class(counts, reference)
+    if apart is not None:
+        metrics = {name: Estimate(None, reason=apart) for name in metrics}
+    elif unnamed_of(layout, found) and (counts.class_scores or counts.scores) is not None:
+        for scored in (counts.scores, counts.class_scores):
+            if scored is not None and not scored.n and counts.n:
+                metrics |= {name: Estimate(None, reason=UNNAMED) for name in performance(scored)}
     if wrong is not None and counts.scores is not None:
         refused = {name: Estimate(None, reason=wrong) for name in (*worsening_metrics(counts.scores), "ece")}
         metrics |= {name: estimate for name, estimate in refused.items() if name in metrics}
     return Window(counts, metrics, immaturity(arrivals, found.age, found.predictions, counts.n))
+
+
+def unnamed_of(layout: OutcomeLayout, found: WindowCounts) -> int:
+    """How many predictions of a window came with probabilities by class that don't name what was predicted."""
+    calls = counts_of(found.calls)
+    return (
+        0
+        if calls is None or layout.task not in ("binary", "multiclass")
+        else CallCounts(CallCells(layout), calls).nameless
+    )
 
 
 def wrong_scores(layout: OutcomeLayout, calls: Counts | None) -> str | None:
@@ -84,6 +106,8 @@ def window_report(
         per_class=None if confusion is None or not details else _classes(confusion),
         calibration=None if scores is None or not scores.n else _calibration(counts),
         estimate=estimate_report(reference, found) if details else None,
+        unknown_labels=strange_labels(counts, reference).n,
+        unnamed_probabilities=unnamed_of(counts.layout, found),
     )
 
 

@@ -95,6 +95,8 @@ class WindowReport(msgspec.Struct, frozen=True):
     come. immature: why it is not judged, else null. label_drift: whether the truth has moved; `loss` is the PSI of its
     classes, the odds ratio of one of them, or the shift of the mean target in standard deviations of the reference,
     then with both means. severity: the worst of a matured window; null for the others, which are not judged.
+    unknown_labels: labels of classes that were never predicted and are not in the reference. unnamed_probabilities:
+    predictions whose probabilities by class don't name the predicted class.
     """
 
     lookback: str | None
@@ -113,6 +115,8 @@ class WindowReport(msgspec.Struct, frozen=True):
     per_class: list[ClassReport] | None = None
     calibration: list[CalibrationReport] | None = None
     estimate: EstimateReport | None = None
+    unknown_labels: int = 0
+    unnamed_probabilities: int = 0
 
 
 class ArrivalsReport(msgspec.Struct, frozen=True):
@@ -138,6 +142,8 @@ class PerformanceReport(msgspec.Struct, frozen=True):
 
     score_of: what a prediction_probability that is one number is taken to be about. severity: the worst of the matured
     windows. worst: the metrics that are not stable, by name. not_judged: the watched metrics that no window judges.
+    task_reason, positive_class_reason: what these rest on, and what to set if they are wrong. warnings: what makes the
+    figures mean something else than they seem to.
     """
 
     model_name: str
@@ -158,3 +164,6 @@ class PerformanceReport(msgspec.Struct, frozen=True):
     windows: list[WindowReport]
     reason: str | None
     not_judged: list[NotJudged] = []
+    task_reason: str | None = None
+    positive_class_reason: str | None = None
+    warnings: list[str] = []

@@ -25,6 +25,7 @@ LOSSES = frozenset({"log_loss", "brier", "mae", "rmse", "mape", "mean_error"})
 class PerformanceRules:
     """When a loss of performance matters. Times in seconds.
 
+    task, positive_class: what the monitor says about the labels.
     metrics: what is watched; None: what is usual for the task. tolerance: the loss that matters, of shares and areas;
     relative_tolerance: of losses and errors, as a share of the reference's. limits: by metric, the worst value that is
     ever right. min_samples: labels from which on a metric is called stable. odds_ratio: how many times the odds of a
@@ -44,6 +45,8 @@ class PerformanceRules:
     psi_warning: float = 0.1
     psi_alert: float = 0.25
     odds_ratio: float = 2.0
+    task: Task | None = None
+    positive_class: str | None = None
     enabled: bool = True
     alarms_needed: int = 1
     alarms_among: int = 1
@@ -77,6 +80,8 @@ class PerformanceRules:
             "min_samples": own.min_samples,
             "label_drift": own.label_drift,
             "odds_ratio": own.odds_ratio,
+            "task": monitor.task,
+            "positive_class": monitor.positive_class,
             "enabled": own.enabled,
             "resolve_after": own.resolve_after,
         }

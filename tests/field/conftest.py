@@ -1,0 +1,3 @@
+"""The service in this process, as the tests of the API have it."""
+
+from tests.api.conftest import app as app
