@@ -36,7 +36,8 @@ def test_a_good_place_is_healthy_and_nothing_is_left_there(place: Path, capsys: 
     report: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert report["healthy"]
     assert {check["check"] for check in report["checks"]} == {
-        "settings", "data directory", "free disk", "fsync", "file lock", "SQLite", "store", "schema", "port", "clock",
+        "settings", "data directory", "free disk", "fsync", "file lock", "SQLite", "store", "schema",
+        "channels", "port", "clock",
     }  # fmt: skip
     assert list(place.iterdir()) == []
 
@@ -109,3 +110,19 @@ def test_times_from_the_future_in_the_store_are_told(place: Path) -> None:
     store.close()
     found = findings()["store's clock"]
     assert (found.status, "s in the future" in found.detail) == ("warning", True)
+
+
+def test_channels_are_named_and_examples_among_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "none is configured" in findings()["channels"].detail
+    monkeypatch.setenv("PAGERDUTY_INTEGRATION_KEY", "0123456789abcdef0123456789abcdef")
+    assert (findings()["channels"].status, findings()["channels"].detail) == ("ok", "pagerduty")
+    monkeypatch.setenv("SLACK_WEBHOOK_URL", "https://hooks.slack.com/services/YOUR/WEBHOOK/URL")
+    assert findings()["channels"].status == "warning"
+    assert findings()["channels"].detail == "url of slack looks like an example that was not filled in"
+
+
+def test_a_channels_file_that_can_not_be_used_is_told(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
+    monkeypatch.setenv("CHANNELS_FILE", str(place / "channels.yaml"))
+    (place / "channels.yaml").write_text("channels: {team: {type: slak}}")
+    assert findings()["channels"].status == "failed"
+    assert "did you mean slack?" in findings()["channels"].detail

@@ -73,6 +73,7 @@ def examine() -> Iterator[Finding]:
     yield Finding("settings", "warning" if warnings else "ok", warnings or "all valid")
     yield from _folder(settings.data_dir)
     yield from _store(settings)
+    yield from _channels(settings)
     yield _port(settings)
     yield _clock(settings.data_dir)
 
@@ -240,6 +241,26 @@ def _schema(present: str | None, newest: str) -> Finding:
         )
         return Finding("schema", "warning", wanted)
     return Finding("schema", "failed", f"{present} was made by a newer modelwatch; this one knows {newest}")
+
+
+def _channels(settings: Settings) -> Iterator[Finding]:
+    """Where notifications go. Nothing is sent: POST /api/v1/channels/NAME/test does."""
+    from modelwatch.config.channels import channel_configs, placeholders_of
+    from modelwatch.errors import SettingsError
+
+    try:
+        configs = channel_configs(settings, os.environ)
+    except SettingsError as error:
+        yield Finding("channels", "failed", str(error))
+        return
+    if not configs:
+        yield Finding("channels", "warning", "none is configured: alerts are on the pages alone (docs/channels.md)")
+        return
+    yield Finding("channels", "ok", ", ".join(configs))
+    for name, config in configs.items():
+        if keys := placeholders_of(config):
+            detail = f"{', '.join(keys)} of {name} looks like an example that was not filled in"
+            yield Finding("channels", "warning", detail)
 
 
 def _port(settings: Settings) -> Finding:

@@ -30,6 +30,7 @@ GRACEFUL_SECONDS = 6
 KEEP_ALIVE_SECONDS = 75
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 MULTIPROCESS_PREFIX = "prometheus-"
+NO_CHANNEL = "No notification channel is configured: alerts are shown on the pages alone (docs/channels.md)."
 
 log = logging.getLogger(__name__)
 
@@ -209,18 +210,26 @@ def _run(settings: Settings, port: int, configuration: dict[str, Any]) -> int:
 
 
 def _announce(settings: Settings, port: int, schema: str) -> None:
+    from modelwatch.config.channels import channel_configs
+
+    channels = channel_configs(settings, os.environ)
     host = "localhost" if settings.host in {"0.0.0.0", "::", "127.0.0.1"} else settings.host  # noqa: S104
     url = f"{settings.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
     if settings.log_format == "json":
         log.info("modelwatch listens on %s, store %s (%s)", url, settings.safe_database_url, schema)
+        if not channels:
+            log.info(NO_CHANNEL)
         return
     say("modelwatch is starting")
+    say(f"  Pages    {url}/ui/alerts")
     say(f"  API      {url}/api/v1")
     say(f"  Docs     {url}/docs")
     say(f"  Metrics  {url}/metrics")
     say(f"  Health   {url}/health")
     workers = "" if settings.workers == 1 else f", {settings.workers} workers"
     say(f"Store {settings.safe_database_url} ({schema}){workers}. Ctrl-C stops it.")
+    if not channels:
+        say(NO_CHANNEL)
 
 
 def _free_port(host: str, port: int) -> int:

@@ -16,6 +16,11 @@ from modelwatch.config.settings import PAGERDUTY_URL, Settings
 from modelwatch.errors import SettingsError, excerpt
 
 NAME = re.compile(r"[a-z0-9-]{1,63}")
+# Words of examples, and hosts that belong to nobody (RFC 2606).
+_PLACEHOLDER = re.compile(
+    r"(?i)(?<![a-z])(your|change[-_]?me|placeholder|xxx+|todo|secret[-_]?here)(?![a-z])|<[^>]*>"
+    r"|(^|[@/.])example\.(com|org|net)(?![a-z.])|\.(example|invalid)(?![a-z.])"
+)
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -96,6 +101,19 @@ def channel_configs(settings: Settings, environ: Mapping[str, str]) -> dict[str,
             count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
             raise SettingsError(f"{count} in {path}:\n" + "\n".join(f"  - {text}" for text in problems))
     return configs
+
+
+def placeholders_of(config: ChannelConfig) -> list[str]:
+    """The keys of a channel whose values look as if they were never filled in, such as `your-key`.
+
+    >>> placeholders_of(PagerDutyConfig(integration_key="your-integration-key"))
+    ['integration_key']
+    >>> placeholders_of(SlackConfig(url="https://hooks.slack.com/services/T024BE7LD/B0G9QF9C6/Xq2p"))
+    []
+    """
+    values = config.model_dump()
+    texts = {name: value if isinstance(value, tuple | list) else (value,) for name, value in values.items()}
+    return [name for name, given in texts.items() if any(_PLACEHOLDER.search(str(text)) for text in given)]
 
 
 def _from_settings(settings: Settings) -> dict[str, ChannelConfig]:
