@@ -11,6 +11,7 @@ from modelwatch.api.openapi import answers
 from modelwatch.api.routes.common import how_far, json_answer, state_of
 from modelwatch.api.routes.parameters import Moment, Name, Step, Text, seconds_of, step_of
 from modelwatch.errors import FieldError, InvalidInput, UnknownModel
+from modelwatch.monitoring.outcome_layouts import OutcomeLayouts
 from modelwatch.monitoring.performance import (
     PerformanceHistory,
     PerformanceReport,
@@ -18,7 +19,7 @@ from modelwatch.monitoring.performance import (
     performance_history,
 )
 from modelwatch.monitoring.performance.history import MOST_STEPS
-from modelwatch.storage import generation_of, monitor_of, standing_of, streams_of
+from modelwatch.storage import generation_of, monitor_of, outcomes_in_force, standing_of, streams_of
 
 router = APIRouter(tags=["performance"])
 
@@ -69,6 +70,10 @@ async def get_performance(
                 for stream in streams_of(connection, model_name)
                 if version in (None, stream.version) and environment in (None, stream.environment)
             ]
+            is_laid_out = bool(outcomes_in_force(connection, model_name))
+        if not is_laid_out:
+            # The background jobs do it too, some seconds after the first labels.
+            OutcomeLayouts(state.store, new_id=state.new_id).settle(model_name, state.clock())
         if len(streams) > MOST_STREAMS:
             problem = FieldError("/version", f"The model has {len(streams)} versions and environments; say which")
             raise InvalidInput(f"At most {MOST_STREAMS} are computed at once.", (problem,))
