@@ -30,7 +30,8 @@ class Screen:
         """
         which = np.flatnonzero(windows.sum(axis=1) >= max(self.min_samples, 1))
         which = which[psi_of(reference, windows[which]) >= self.psi_warning - MARGIN]
-        which = which[homogeneity_p_values(reference, windows[which]) < self.alphas[which] * (1.0 + MARGIN)]
+        alphas = self.alphas[which] * (1.0 + MARGIN)
+        which = which[homogeneity_p_values(reference, windows[which], enough=alphas) < alphas]
         passing = np.zeros(len(windows), dtype=np.bool_)
         passing[which] = True
         return passing

@@ -83,10 +83,11 @@ def homogeneity(reference: Counts, current: Counts, *, screen: float = SCREEN) -
     )
 
 
-def homogeneity_p_values(reference: Counts, windows: NDArray[np.int64]) -> Floats:
+def homogeneity_p_values(reference: Counts, windows: NDArray[np.int64], enough: Floats | float = 0.0) -> Floats:
     """`homogeneity(...).p_value` of many windows against one reference; shape (windows,).
 
-    windows: shape (windows, cells). A window without values has 1.
+    windows: shape (windows, cells). A window without values has 1. enough: p-values that decide, one or one for each
+    window: where the omnibus part is below, the cells are not tested, and p may be smaller than what is returned.
 
     >>> homogeneity_p_values([50, 50], np.array([[40, 60], [0, 0], [0, 100]])).round(4).tolist()
     [0.2286, 1.0, 0.0]
@@ -100,7 +101,7 @@ def homogeneity_p_values(reference: Counts, windows: NDArray[np.int64]) -> Float
             rows = np.flatnonzero((stages == stage) & filled)
             p_values[rows] = groups.test(stage, windows[rows], n[rows])[2] / OMNIBUS_WEIGHT
     unusual = _unusual(r, windows, n, SCREEN)
-    for row in np.flatnonzero(unusual.any(axis=1)).tolist():
+    for row in np.flatnonzero(unusual.any(axis=1) & (p_values >= enough)).tolist():
         weight = CELL_WEIGHT if groups.df(int(stages[row])) else 1.0
         p_values[row] = min(p_values[row], _cell_p_value(r, windows[row], unusual[row]) / weight)
     return np.minimum(p_values, 1.0)
