@@ -26,7 +26,8 @@ USUAL_PORT = 8000
 BLOCK_SECONDS = 60
 # Commands that set up an environment, never end, or are the tests themselves; what they name is looked at instead.
 NOT_RUN = re.compile(
-    r"python -m venv venv|source venv/bin/activate|pip install -r \S+|pip install requests|pip install --no-deps \.|python -m src\.main|pytest .*"
+    r"python -m venv venv|source venv/bin/activate|pip install -r \S+|pip install requests|pip install --no-deps \."
+    r"|python -m src\.main|pytest .*"
 )
 # Commands of a daemon or a cluster; tests/deploy tests what they read, and runs those that only make a file.
 NEEDS_MORE = re.compile(r"printf 'COMPOSE_.*|docker compose up .*|helm (repo|install) .*|kubectl .*")
