@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelwatch.monitoring.schedule import IDLE_SECONDS, Point, closed_until, due_points
+from modelwatch.monitoring.schedule import (
+    DAY_SECONDS,
+    IDLE_SECONDS,
+    Point,
+    closed_until,
+    due_points,
+    label_points,
+    labels_until,
+)
 
 SECOND = 1_000_000
 NINE = 9 * 3_600
@@ -65,3 +75,44 @@ def test_the_last_window_of_a_silent_stream_closes_by_the_clock() -> None:
 def test_a_replay_in_progress_does_not_close_its_newest_window() -> None:
     latest, now = (NINE + 10) * SECOND, (NINE + 10_000_000) * SECOND
     assert closed_until(latest, arrived_at=now, now=now, grace=60) == NINE - 300
+
+
+@given(
+    st.lists(st.integers(0, 400), max_size=60).map(sorted),
+    st.integers(1, 30).map(lambda n: n * 300),
+    st.integers(1, 5),
+    st.lists(st.integers(0, 400), max_size=6),
+)
+def test_labels_are_evaluated_at_the_same_times_however_late(
+    news: list[int], interval: int, number: int, rounds: list[int]
+) -> None:
+    """news: in which windows something became known."""
+
+    def enough(start: int, end: int) -> bool:
+        return sum(start < 300 * each <= end for each in news) >= number
+
+    at_once = list(label_points(None, 300, 120_000, interval, enough))
+    live: list[Point] = []
+    for known in [*sorted(rounds), 400]:
+        live += label_points(live[-1].end if live else None, 300, 300 * known, interval, enough)
+    assert live == at_once
+    gaps = [after.end - before.end for before, after in pairwise(at_once)]
+    assert all(gap % interval == 0 and gap < DAY_SECONDS + interval for gap in gaps)
+
+
+def test_labels_are_looked_at_up_to_what_is_there_of_both() -> None:
+    now = 10**9
+    paused, fresh = (now - IDLE_SECONDS) * SECOND, (now - 1) * SECOND
+    newest = NINE * SECOND
+
+    def until(label_arrived: int, closed: int, prediction_arrived: int) -> int:
+        return labels_until((newest, label_arrived), closed, prediction_arrived, now * SECOND)
+
+    # Others may have the very time of the newest label.
+    assert until(fresh, NINE + 3_600, fresh) == NINE - 300
+    assert until(fresh, NINE - 3_600, fresh) == NINE - 3_600
+    assert until(fresh, NINE - 3_600, paused) == NINE - 300
+    assert until(paused, NINE + 3_600, fresh) == NINE + 3_600
+    assert until(paused, NINE - 3_600, fresh) == NINE - 3_600
+    assert until(paused, NINE - 3_600, paused) == NINE
+    assert until(paused, NINE + 3_600, paused) == NINE + 3_600

@@ -31,6 +31,7 @@ from modelwatch.monitoring.schedule import (
     closed_until,
     due_points,
     label_points,
+    labels_until,
     whole_windows,
 )
 from modelwatch.storage import (
@@ -45,8 +46,10 @@ from modelwatch.storage import (
     all_streams,
     clear_failure,
     evaluation_failures,
+    first_label_time,
     first_labelled_window,
     generations,
+    has_news,
     hold,
     monitor_of,
     newest_label,
@@ -304,19 +307,18 @@ class Evaluator:
             monitor = monitor_of(connection, stream.model)
             rules = rules_for(self._defaults, None if monitor is None else monitor.config)
             closed = closed_until(newest.latest_ts, newest.arrived_at, now, rules.grace)
-            as_of = max(closed, whole_windows(min(label.latest_ts, now)))
+            as_of = labels_until((label.latest_ts, label.arrived_at), closed, newest.arrived_at, now)
             state = (label, as_of, generation, 0 if monitor is None else monitor.revision)
             if self._labels_settled.get(stream) == state:
                 return None
             previous = newest_verdict(connection, stream, check.name, until=now // MICROSECONDS)
             since = None if previous is None else previous.window_end
-            first = first_labelled_window(connection, stream)
-            points = list(
-                islice(
-                    label_points(since, first + BASE_WINDOW_SECONDS, as_of, rules.check_interval),
-                    POINTS_A_TRANSACTION,
-                )
-            )
+            first = _first_end(connection, stream) if previous is None else 0
+
+            def enough(start: int, end: int) -> bool:
+                return has_news(connection, stream, start, end, rules.min_samples)
+
+            points = list(islice(label_points(since, first, as_of, rules.check_interval, enough), POINTS_A_TRANSACTION))
             if not points and previous is not None and previous.generation != generation:
                 points = [Point(previous.window_end, rules.check_interval)]
             if not points:
@@ -418,6 +420,14 @@ def place_of(error: Exception) -> str:
 
 def _conditions(verdict: StoredVerdict | None) -> list[Condition]:
     return [] if verdict is None else _decode_conditions(verdict.conditions)
+
+
+def _first_end(connection: Connection, stream: StreamKey) -> int:
+    """The end of the base window in which the stream's first label became known, in seconds."""
+    first = first_label_time(connection, stream)
+    # The counts are kept for longer than the rows.
+    start = first_labelled_window(connection, stream) if first is None else whole_windows(first)
+    return start + BASE_WINDOW_SECONDS
 
 
 def _beside(connection: Connection, stream: StreamKey, streams: Sequence[StreamKey]) -> dict[str, int]:

@@ -7,15 +7,17 @@ is only looked at once it is closed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from modelwatch.config import BASE_WINDOW_SECONDS
 
 MICROSECONDS = 1_000_000
 # A stream that nothing arrives for so long is not in the middle of something: its newest window closes by the clock.
 IDLE_SECONDS = 30
-MOST_OF_A_BACKLOG = 200
+DAY_SECONDS = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,26 +67,57 @@ def due_points(
             previous, new = end, 0
 
 
-def label_points(previous: int | None, first: int, as_of: int, interval: int) -> Iterator[Point]:
-    """The evaluations of labelled predictions up to `as_of`, the newest time that predictions or labels speak of.
+def labels_until(label: tuple[int, int], closed: int, arrived_at: int, now: int) -> int:
+    """Up to which time, in seconds, labels and predictions are looked at together.
 
-    previous: window end of the evaluation before, None when there is none. first: end of the first window with labels.
-    Labels don't keep the time of their arrival by window, so a backlog can't be looked at as it was live: a long one is
-    passed in steps of a share of what is left.
+    label: of the newest label its own time and its arrival, in microseconds. closed: up to where the windows of
+    predictions are. arrived_at: of the newest prediction.
 
-    >>> [point.end for point in label_points(None, 300, 8_000, 3_600)]
-    [300, 3900, 7500]
-    >>> len(list(label_points(0, 300, 10**8, 3_600)))
-    200
+    While labels come, each in the order of its time, those before the newest are all there; what speaks of a later time
+    waits. Labels that have paused hold nothing up, and neither do predictions.
     """
-    if previous is None:
-        previous = min(first, as_of)
+    newest, pause = min(label[0], now), IDLE_SECONDS * MICROSECONDS
+    if now - label[1] >= pause:
+        return max(closed, whole_windows(newest)) if now - arrived_at >= pause else closed
+    # Others may have the very time of the newest.
+    known = whole_windows(newest - 1)
+    return known if now - arrived_at >= pause else min(known, closed)
+
+
+def label_points(
+    previous: int | None, first: int, as_of: int, interval: int, enough: Callable[[int, int], bool]
+) -> Iterator[Point]:
+    """The evaluations of labelled predictions up to `as_of`, the time up to which labels are looked at.
+
+    previous: window end of the evaluation before, None when there is none. first: end of the window in which the first
+    label became known. enough: whether so much is new between two times that it is worth a look. They stand whole
+    intervals apart, where enough is new, and else a day, however late it is that they are made.
+
+    >>> [point.end for point in label_points(None, 300, 8_000, 3_600, lambda start, end: True)]
+    [300, 3900, 7500]
+    >>> list(label_points(7_500, 300, 90_000, 3_600, lambda start, end: False))
+    []
+    >>> list(label_points(7_500, 300, 94_000, 3_600, lambda start, end: False))
+    [Point(end=93900, elapsed=3600)]
+    """
+    step = -(-interval // BASE_WINDOW_SECONDS) * BASE_WINDOW_SECONDS
+    longest = -(-DAY_SECONDS // step) * step
+    if previous is None and first <= as_of:
+        previous = first
         yield Point(previous, BASE_WINDOW_SECONDS)
-    share = (as_of - previous) // MOST_OF_A_BACKLOG // BASE_WINDOW_SECONDS * BASE_WINDOW_SECONDS
-    step = max(-(-interval // BASE_WINDOW_SECONDS) * BASE_WINDOW_SECONDS, share)
-    while previous + step <= as_of:
-        previous += step
-        yield Point(previous, min(step, interval))
+    while previous is not None:
+        last = min(previous + longest, previous + (as_of - previous) // step * step)
+        if last == previous:
+            return
+        end = last
+        if enough(previous, last):
+            ends = range(previous + step, last, step)
+            place = bisect_left(ends, True, key=partial(enough, previous))
+            end = ends[place] if place < len(ends) else last
+        elif last < previous + longest:
+            return
+        yield Point(end, min(end - previous, interval))
+        previous = end
 
 
 def whole_windows(microseconds: int) -> int:

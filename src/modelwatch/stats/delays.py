@@ -97,7 +97,7 @@ class DelayCurve:
         (4, 1.0)
         """
         ends = np.append(DELAY_EDGES, np.inf)
-        old_enough = ages[:, None] >= np.where(np.arange(CELLS) == 0, 0.0, ends)[None, :]
+        old_enough = ages[:, None] >= ends[None, :]
         # Labels that came later than the age that is asked about belong to another moment.
         late = np.where(old_enough, delays, 0).sum(axis=0)
         until = np.where(old_enough, np.cumsum(delays, axis=1), 0).sum(axis=0)

@@ -23,6 +23,7 @@ from modelwatch.storage.grains import (
     widened,
 )
 from modelwatch.storage.keys import check_keys, keys_in_use, open_protection
+from modelwatch.storage.label_times import first_label_time, has_news, later_outcomes
 from modelwatch.storage.labelled_rows import LabelledRows, labelled_rows_of
 from modelwatch.storage.labels import LabelStatus
 from modelwatch.storage.layouts import (
@@ -207,12 +208,14 @@ __all__ = [
     "evidence_of",
     "expire_days",
     "first_events",
+    "first_label_time",
     "first_labelled_window",
     "first_window",
     "fold",
     "generation_of",
     "generations",
     "give_up_labels",
+    "has_news",
     "has_taken_provisional",
     "hold",
     "hourly_volumes",
@@ -223,6 +226,7 @@ __all__ = [
     "labelled_rows_of",
     "labelled_sample",
     "last_window_end",
+    "later_outcomes",
     "latest_severities",
     "latest_verdict_ids",
     "latest_verdicts",

@@ -105,12 +105,16 @@ def first_labelled_window(connection: Connection, stream: StreamKey) -> int:
     return found or 0
 
 
-def waiting_labels(connection: Connection, model: str) -> WaitingLabels:
-    """The model's labels whose prediction has not come."""
+def waiting_labels(connection: Connection, model: str, until: int | None = None) -> WaitingLabels:
+    """The model's labels whose prediction has not come. until: microseconds; of those waiting, the ones known by then.
+
+    How many have been given up, or came too late, goes by their arrival.
+    """
     label, known = tables.label, tables.model
-    waiting = connection.execute(
-        select(func.count()).where(label.c.model == model, label.c.applied_at.is_(None))
-    ).scalar_one()
+    query = select(func.count()).where(label.c.model == model, label.c.applied_at.is_(None))
+    if until is not None:
+        query = query.where(label.c.first_ts <= until)
+    waiting = connection.execute(query).scalar_one()
     lost = connection.execute(
         select(known.c.orphaned_labels, known.c.expired_labels).where(known.c.name == model)
     ).first()

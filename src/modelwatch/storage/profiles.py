@@ -298,8 +298,13 @@ def days_with_data(connection: Connection, model: str) -> list[int]:
     return sorted({start // SECONDS_PER_DAY for start in starts})
 
 
-def last_window_end(connection: Connection, model: str, environment: str, version: str | None = None) -> int | None:
-    """The end of the newest window with data, in seconds: the stream's watermark; None without data."""
+def last_window_end(
+    connection: Connection, model: str, environment: str, version: str | None = None, *, before: int | None = None
+) -> int | None:
+    """The end of the newest window with data, in seconds: the stream's watermark; None without data.
+
+    before: seconds; of the windows that begin before then.
+    """
     table = tables.profile
     # By the primary key, from its end: a maximum over the environment's rows would read them all.
     query = (
@@ -310,5 +315,7 @@ def last_window_end(connection: Connection, model: str, environment: str, versio
     )
     if version is not None:
         query = query.where(table.c.version == version)
+    if before is not None:
+        query = query.where(table.c.window_start < before)
     newest = connection.execute(query).first()
     return None if newest is None else newest.window_start + newest.window_len

@@ -102,6 +102,7 @@ label = Table(
     Column("first_ts", BigInteger, nullable=False, server_default=text("0")),
     Column("generation", Integer, nullable=False, server_default=text("0")),
     Index("label_waiting", "model", "arrived_at", sqlite_where=WAITING, postgresql_where=WAITING),
+    Index("label_by_time", "model", "first_ts"),
 )
 
 profile = Table(

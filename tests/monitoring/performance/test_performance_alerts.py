@@ -98,7 +98,7 @@ def test_a_floor_is_told_of_without_a_reference_and_is_over_when_it_is_kept_agai
     watch_yes(store)
     rules = RULES.with_monitor(parse_monitor({"performance": {"limits": {"accuracy": 0.85}, "lookbacks": ["1h"]}}))
     broken = range(6, 9)
-    hours = [outcomes(200, hour, spread=0.1, flipped=0.5 if hour in broken else 0.0) for hour in range(12)]
+    hours = [outcomes(200, hour, spread=0.1, flipped=0.5 if hour in broken else 0.0) for hour in range(14)]
     told = alerts_of(store, hours, rules)
     assert told.keys() == {"performance"}
     alert = told["performance"]

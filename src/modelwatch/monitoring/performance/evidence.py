@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from sqlalchemy import Connection
 
-from modelwatch.config import BASE_WINDOW_SECONDS
+from modelwatch.config import BASE_WINDOW_SECONDS, parse_lookback
 from modelwatch.errors import UnknownModel, UnknownResource
 from modelwatch.monitoring.performance.maturity import EXPECTED_SHARE, LabelArrivals, lag_of
 from modelwatch.monitoring.performance.rules import PerformanceRules
@@ -27,9 +27,11 @@ from modelwatch.storage import (
     StoredOutcomes,
     StreamKey,
     carry_over,
+    count_streams,
     delays_by_window,
     generation_of,
     last_window_end,
+    later_outcomes,
     outcomes_by_id,
     outcomes_for,
     outcomes_in_force,
@@ -37,7 +39,6 @@ from modelwatch.storage import (
     read_layouts,
     stale_days,
     stale_outcome_days,
-    streams_of,
     sum_outcomes,
     sum_windows,
     waiting_labels,
@@ -102,11 +103,18 @@ class PerformanceInputs:
 
 
 def gather_performance(
-    store: Store, rules: PerformanceRules, stream: StreamKey, as_of: int | None, *, elapsed: int | None = None
+    store: Store,
+    rules: PerformanceRules,
+    stream: StreamKey,
+    as_of: int | None,
+    *,
+    elapsed: int | None = None,
+    as_known_then: bool = False,
 ) -> PerformanceInputs:
     """Reads what the stream's performance as of this time is judged by.
 
-    as_of: seconds; None: the newest time that predictions speak of.
+    as_of: seconds; None: the newest time that predictions speak of. as_known_then: without what became known later, so
+    that the same comes out whenever it is asked; else every label of these predictions counts.
     Raises UnknownResource for a model that was never heard of.
     """
     while True:
@@ -115,28 +123,35 @@ def gather_performance(
             if generation is None:
                 raise UnknownModel(stream.model)
             layouts = read_layouts(connection, stream.model, generation)
-            watermark = last_window_end(connection, stream.model, stream.environment, stream.version) or 0
+            model, version, environment = stream
+            watermark = last_window_end(connection, model, environment, version, before=as_of) or 0
             moment = watermark if as_of is None else as_of
             start = delays_since(moment)
             stale = stale_days(connection, stream.model, generation, start, moment) or stale_outcome_days(
                 connection, stream.model, layouts.outcome_generation, start, moment
             )
             if not stale:
-                return _read(connection, rules, stream, layouts, moment, min(watermark, moment), elapsed)
+                known_by = moment if as_known_then else None
+                return _read(
+                    connection, store, rules, stream, layouts, moment, min(watermark, moment), elapsed, known_by
+                )
         carry_over(store, stream.model, start, moment)
 
 
 def _read(
     connection: Connection,
+    store: Store,
     rules: PerformanceRules,
     stream: StreamKey,
     layouts: ModelLayouts,
     as_of: int,
     watermark: int,
     elapsed: int | None,
+    known_by: int | None,
 ) -> PerformanceInputs:
     reference = outcomes_for(outcomes_in_force(connection, stream.model, layouts.generation), stream.version)
-    arrivals = arrivals_as_of(connection, stream, layouts, as_of)
+    arrivals = arrivals_as_of(connection, stream, layouts, as_of, as_known_then=known_by is not None)
+    longest = max(parse_lookback(name) for name in rules.lookbacks)
     windows = [(look_back(watermark, name), False) for name in rules.lookbacks]
     mature_end = min(watermark, as_of - arrivals.lag)
     windows += [(look_back(mature_end, name), True) for name in rules.lookbacks]
@@ -146,13 +161,13 @@ def _read(
     matured_windows = [window for window, matured in windows if matured]
 
     def labelled(window: Window) -> int:
-        [found] = window_counts(connection, stream, layouts, [(window, True)], as_of)
+        [found] = window_counts(connection, store, stream, layouts, [(window, True)], as_of, known_by)
         vector = counts_of(found.outcomes)
         return 0 if vector is None else OutcomeCounts(layout, vector).n
 
     further = reaching_back(matured_windows, mature_end, rules.min_samples, labelled)[len(matured_windows) :]
     windows += [(window, True) for window in stored_whole(connection, stream, further)]
-    waiting = waiting_labels(connection, stream.model)
+    waiting = waiting_labels(connection, stream.model, None if known_by is None else known_by * 1_000_000)
     evidence = PerformanceEvidence(
         stream=stream,
         rules=rules,
@@ -160,12 +175,13 @@ def _read(
         as_of=as_of,
         watermark=watermark,
         elapsed=elapsed,
-        streams=len(streams_of(connection, stream.model)),
+        # Those with data in what is looked at.
+        streams=count_streams(connection, stream.model, mature_end - longest, as_of),
         reference=None if reference is None else reference.id,
         arrivals=arrivals,
         waiting=waiting.waiting,
         orphaned=waiting.orphaned,
-        windows=window_counts(connection, stream, layouts, windows, as_of),
+        windows=window_counts(connection, store, stream, layouts, windows, as_of, known_by),
         expired=waiting.expired,
     )
     return PerformanceInputs(evidence, reference)
@@ -173,20 +189,30 @@ def _read(
 
 def window_counts(
     connection: Connection,
+    store: Store,
     stream: StreamKey,
     layouts: ModelLayouts,
     windows: Sequence[tuple[Window, bool]],
     as_of: int,
+    known_by: int | None = None,
 ) -> tuple[WindowCounts, ...]:
-    """The counts of each window; the flag says whether it is a matured one."""
+    """The counts of each window; the flag says whether it is a matured one.
+
+    known_by: seconds; of the labels that were known by then. None: of all.
+    """
     spans = [(window.start, window.end) for window, _ in windows]
     model, version, environment = stream
     profiles = sum_windows(connection, model, layouts, environment, spans, version)
     outcomes = sum_outcomes(connection, model, layouts, environment, spans, version)
     place = layouts.of(version).slices.get(CALLS)
+    later: Sequence[Counts | None] = [None] * len(spans)
+    if known_by is not None:
+        later = later_outcomes(connection, store, stream, layouts, spans, known_by)
     found = []
-    for (window, matured), slots, labelled in zip(windows, profiles, outcomes, strict=True):
+    for (window, matured), slots, labelled, unknown in zip(windows, profiles, outcomes, later, strict=True):
         slot, vector = slots.get(version), labelled.get(version)
+        if vector is not None and unknown is not None:
+            vector = vector - unknown
         calls = None if slot is None or place is None else slot.counts[place]
         found.append(
             WindowCounts(
@@ -194,7 +220,7 @@ def window_counts(
                 matured,
                 max(0, as_of - window.end),
                 0 if slot is None else slot.predictions,
-                b"" if vector is None else encode_sparse(vector),
+                b"" if vector is None or not vector.any() else encode_sparse(vector),
                 b"" if calls is None else encode_sparse(calls),
             )
         )
@@ -206,8 +232,14 @@ def delays_since(as_of: int) -> int:
     return (as_of - DELAY_SPAN_SECONDS) // SECONDS_PER_DAY * SECONDS_PER_DAY
 
 
-def arrivals_as_of(connection: Connection, stream: StreamKey, layouts: ModelLayouts, as_of: int) -> LabelArrivals:
-    """How the stream's labels come, from the predictions of the last months."""
+def arrivals_as_of(
+    connection: Connection, stream: StreamKey, layouts: ModelLayouts, as_of: int, *, as_known_then: bool = False
+) -> LabelArrivals:
+    """How the stream's labels come, from the predictions of the last months.
+
+    Only labels whose delay is shorter than the age of their window, and so are known by then, are looked at.
+    as_known_then: they alone are in the number of labels, too.
+    """
     model, version, environment = stream
     # At the grain that windows so old may be stored in, whether they are yet or not.
     grain = Grain.of(as_of - HOURS_AFTER_SECONDS, as_of - DAYS_AFTER_SECONDS)
@@ -217,14 +249,15 @@ def arrivals_as_of(connection: Connection, stream: StreamKey, layouts: ModelLayo
         return LabelArrivals(0, None, None, None, 0, None, ())
     # Windows are as old as their newest prediction.
     ages = np.array([as_of - end for _, end in delays], dtype=np.float64).clip(0.0)
-    curve = DelayCurve.of(ages, np.array(list(delays.values())))
+    known = np.array(list(delays.values())) * (ages[:, None] >= np.append(DELAY_EDGES, np.inf)[None, :])
+    curve = DelayCurve.of(ages, known)
     lag = lag_of(curve.within(EXPECTED_SHARE))
     old = grain.edge(as_of - max(lag, BASE_WINDOW_SECONDS))
     predictions = predictions_in(connection, stream, span[0], old)
-    labelled = sum(int(counts.sum()) for (_, end), counts in delays.items() if end <= old)
+    labelled = int(known[[end <= old for _, end in delays]].sum())
     shares = np.unique(np.stack([np.append([0.0], DELAY_EDGES[1:]), curve.shares[:-1]], axis=1), axis=0)
     return LabelArrivals(
-        labels=sum(int(counts.sum()) for counts in delays.values()),
+        labels=int((known if as_known_then else np.array(list(delays.values()))).sum()),
         median=_finite(curve.within(0.5)),
         p90=_finite(curve.within(0.9)),
         p99=_finite(curve.within(0.99)),

@@ -321,7 +321,7 @@ def _percent(share: float) -> str:
 
 def _why(examination: PerformanceExamination) -> str | None:
     evidence, layout = examination.inputs.evidence, examination.inputs.layout
-    if not evidence.arrivals.labels:
+    if not evidence.arrivals.labels and not any(window.outcomes for window in evidence.windows):
         return "No labels have come for this model's predictions: POST them to /api/v1/ground-truth."
     if layout.task is None:
         return "Too few labels to tell what the model predicts; 20 are needed, of two classes, or of numbers."

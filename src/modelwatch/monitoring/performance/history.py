@@ -111,7 +111,7 @@ def _read(
                     layouts,
                     arrivals_as_of(connection, stream, layouts, as_of),
                     outcomes_for(outcomes_in_force(connection, model, generation), version),
-                    window_counts(connection, stream, layouts, [(window, False) for window in windows], as_of),
+                    window_counts(connection, store, stream, layouts, [(window, False) for window in windows], as_of),
                 )
         carry_over(store, model, first, last)
 

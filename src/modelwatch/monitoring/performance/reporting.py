@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 
 from modelwatch.monitoring.performance.estimates import ASSUMPTION, contradiction, expected_performance
 from modelwatch.monitoring.performance.evidence import WindowCounts, counts_of
@@ -39,9 +40,8 @@ def window_of(
 ) -> Window:
     """The window with its metrics; those of scores only where the scores mean what the layout says, and those of
     classes only where predictions and labels have any in common. reference: what it is compared with."""
-    vector = counts_of(found.outcomes)
-    counts = OutcomeCounts.empty(layout) if vector is None else OutcomeCounts(layout, vector)
-    metrics = metrics_of(counts)
+    counts, known = _measured(layout, found.outcomes)
+    metrics = dict(known)
     wrong = wrong_scores(layout, counts_of(found.calls))
     apart = without_common_class(counts, reference)
     if apart is not None:
@@ -64,6 +64,14 @@ def unnamed_of(layout: OutcomeLayout, found: WindowCounts) -> int:
         if calls is None or layout.task not in ("binary", "multiclass")
         else CallCounts(CallCells(layout), calls).nameless
     )
+
+
+@lru_cache(maxsize=64)
+def _measured(layout: OutcomeLayout, outcomes: bytes) -> tuple[OutcomeCounts, Mapping[str, Estimate]]:
+    """The counts of a window and its metrics: several windows, and those of the next evaluation, hold the same rows."""
+    vector = counts_of(outcomes)
+    counts = OutcomeCounts.empty(layout) if vector is None else OutcomeCounts(layout, vector)
+    return counts, metrics_of(counts)
 
 
 def wrong_scores(layout: OutcomeLayout, calls: Counts | None) -> str | None:
