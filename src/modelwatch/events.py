@@ -17,6 +17,10 @@ DataType = Literal["continuous", "categorical"]
 Task = Literal["binary", "multiclass", "regression"]
 SampleKind = Literal["feature", "prediction", "score", "latency"]
 
+# 1900-01-01, in microseconds and in days since 1970: there is nothing before it.
+EARLIEST_TIME = -2_208_988_800_000_000
+EARLIEST_DAY = -25_567
+
 DEFAULT_VERSION = "unversioned"
 DEFAULT_ENVIRONMENT = "production"
 
@@ -92,7 +96,8 @@ class DriftCheckBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Prediction(msgspec.Struct, frozen=True, gc=False):
-    """A validated prediction. `timestamp` is in microseconds since 1970, UTC; categorical values are text."""
+    """A validated prediction. `timestamp` is in microseconds since 1970, UTC, and negative before; categorical values
+    are text."""
 
     model_name: str
     model_version: str

@@ -349,7 +349,7 @@ class Evaluator:
             points = list(islice(due, POINTS_A_TRANSACTION))
             if not points and previous is not None and previous.generation != generation:
                 # A new reference is looked at once, with an account of its own.
-                end = max(previous.window_end, windows[-1][0] if windows else 0)
+                end = max(previous.window_end, windows[-1][0] if windows else previous.window_end)
                 points = [Point(end, rules.check_interval)]
             if not points:
                 if len(windows) < limit:

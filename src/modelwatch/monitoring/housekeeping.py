@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from modelwatch.events import EARLIEST_TIME
 from modelwatch.monitoring.chores import Lease
 from modelwatch.monitoring.outcome_layouts import OutcomeLayouts
 from modelwatch.monitoring.references import take_provisional_reference
@@ -65,7 +66,7 @@ class Housekeeping:
             current = generations(connection)
         for model, generation in current.items():
             if self._carried.get(model) != generation:
-                carry_over(self._store, model, 0, now // MICROSECONDS + 86_400)
+                carry_over(self._store, model, EARLIEST_TIME // MICROSECONDS, now // MICROSECONDS + 86_400)
                 self._carried[model] = generation
         rotation = self._rotation_seconds * MICROSECONDS
         for writer in seal_writers(self._store, now - 2 * rotation, opened_after=now + rotation):

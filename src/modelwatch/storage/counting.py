@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from modelwatch.events import Prediction
+from modelwatch.events import EARLIEST_TIME, Prediction
 from modelwatch.stats import OutcomeLayout
 from modelwatch.storage.contributions import Contributions
 from modelwatch.storage.layouts import Counts, Layout, ModelLayouts
@@ -97,7 +97,7 @@ def outcomes_counted(contributions: Contributions, now: int) -> dict[SlotKey, Ou
                 keys: list[SlotKey | None] = [contributions.keys[place] for place in present.tolist()]
             else:
                 keys, groups = _segment_keys(contributions, some, segments, feature)
-            newest = np.zeros(len(keys), dtype=np.int64)
+            newest = np.full(len(keys), EARLIEST_TIME)
             np.maximum.at(newest, groups, label_times[rows])
             sums = entries.sums(groups, len(keys), layout.size)
             for key, latest, counts in zip(keys, newest.tolist(), sums, strict=True):

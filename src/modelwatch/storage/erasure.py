@@ -19,6 +19,7 @@ import numpy as np
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, select
 
 from modelwatch.errors import Conflict, ProtectionUnavailable, StoreUnavailable, UnknownResource, excerpt
+from modelwatch.events import EARLIEST_TIME
 from modelwatch.storage import tables
 from modelwatch.storage.audit import AuditEntry, append_audit
 from modelwatch.storage.compaction import add_to_folded
@@ -125,7 +126,7 @@ def _erase(
             if row.day not in stale_outcomes or max(row.generation, label.generation) >= layouts.outcome_generation:
                 taken.add(counted_of(row, layouts), truth, label.first_ts, label.ts, -1)
         counted = outcomes_counted(taken, label.arrived_at)
-        outcomes = {key: replace(slot, latest_ts=0) for key, slot in counted.items()}
+        outcomes = {key: replace(slot, latest_ts=EARLIEST_TIME) for key, slot in counted.items()}
         add_to_folded(connection, store, outcomes, OUTCOMES)
     table = tables.prediction
     for row in chosen:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, and_, cast, delete, select
 
+from modelwatch.events import EARLIEST_DAY
 from modelwatch.storage import tables
 from modelwatch.storage.compaction import add_to_folded
 from modelwatch.storage.contributions import COUNTED, Contributions, counted_of, segment_columns
@@ -35,7 +36,7 @@ def stale_outcome_days(connection: Connection, model: str, since: int, start: in
             table.c.model == model,
             table.c.window_start >= start,
             table.c.window_start < end,
-            table.c.window_start >= expired_before(model) * SECONDS_PER_DAY,
+            table.c.window_start >= cast(expired_before(model), BigInteger) * SECONDS_PER_DAY,
             table.c.generation < since,
         )
         .distinct()
@@ -94,7 +95,7 @@ def _state(connection: Connection, model: str, *, hold: bool = False) -> tuple[i
     columns = (table.c.generation, table.c.label_changes, table.c.expired_before)
     query = select(*columns).where(table.c.name == model)
     row = connection.execute(query.with_for_update() if hold else query).first()
-    return (0, 0, 0) if row is None else (row.generation, row.label_changes, row.expired_before)
+    return (0, 0, EARLIEST_DAY) if row is None else (row.generation, row.label_changes, row.expired_before)
 
 
 def _of_day(model: str, day: int) -> ColumnElement[bool]:

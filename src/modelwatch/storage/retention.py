@@ -55,7 +55,7 @@ def expire_days(store: Store, model: str, *, day: int, arrived_before: int) -> E
         ).scalar_one()
         arrivals = _arrivals(connection, tables.profile, model, day)
         fresh = min((each for each, arrived in arrivals.items() if arrived >= arrived_before), default=day)
-        before = max((each + 1 for each in arrivals if each < fresh), default=0)
+        before = max((each + 1 for each in arrivals if each < fresh), default=closed)
         if before > closed:
             connection.execute(update(known).where(known.c.name == model).values(expired_before=before))
             closed = before

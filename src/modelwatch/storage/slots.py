@@ -13,6 +13,7 @@ from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 from sqlalchemy import Connection, Table, select, tuple_
 
 from modelwatch.config import BASE_WINDOW_SECONDS
+from modelwatch.events import EARLIEST_TIME
 from modelwatch.stats import decode_counts, decode_sparse, encode_counts, encode_sparse
 from modelwatch.storage import tables
 from modelwatch.storage.layouts import Counts
@@ -48,7 +49,7 @@ class Slot:
 
     predictions: int
     counts: Counts
-    latest_ts: int = 0
+    latest_ts: int = EARLIEST_TIME
     arrived_at: int = 0
     duplicates: int = 0
     changed_duplicates: int = 0
@@ -99,7 +100,7 @@ class OutcomeSlot:
     """
 
     counts: Counts
-    latest_ts: int = 0
+    latest_ts: int = EARLIEST_TIME
     arrived_at: int = 0
 
     def __add__(self, other: OutcomeSlot) -> OutcomeSlot:

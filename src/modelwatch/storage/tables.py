@@ -16,6 +16,8 @@ from sqlalchemy import (
     text,
 )
 
+from modelwatch.events import EARLIEST_DAY
+
 metadata = MetaData()
 
 # An incident that is not over; there is at most one for a fingerprint.
@@ -46,7 +48,7 @@ model = Table(
     # What its monitor says about privacy, as JSON: the ledger reads it beside the generation.
     Column("privacy", Text),
     # The day, since 1970, before which its predictions have expired: none of those days takes any more.
-    Column("expired_before", Integer, nullable=False, server_default=text("0")),
+    Column("expired_before", Integer, nullable=False, server_default=text(str(EARLIEST_DAY))),
     # Labels that came for a day that had expired.
     Column("expired_labels", BigInteger, nullable=False, server_default=text("0")),
     # Of what share of its predictions the features are kept, as its monitor says; null: as the settings say.

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, and_, func, insert, or_, select, tuple_
 
+from modelwatch.events import EARLIEST_TIME
 from modelwatch.storage import tables
 from modelwatch.storage.profiles import StreamKey
 
@@ -133,9 +134,10 @@ def verdicts_of(
     query = select(*_COLUMNS).where(*wanted)
     if step is not None:
         stream = (table.c.version, table.c.environment)
-        last = (
-            select(*stream, func.max(table.c.window_end)).where(*wanted).group_by(*stream, table.c.window_end // step)
-        )
+        # SQL rounds a quotient towards zero: from a multiple of the step on that nothing is before.
+        since = -EARLIEST_TIME // 1_000_000 // step * step + step
+        stretch = (table.c.window_end + since) // step
+        last = select(*stream, func.max(table.c.window_end)).where(*wanted).group_by(*stream, stretch)
         query = query.where(tuple_(*stream, table.c.window_end).in_(last))
     if before is not None:
         last_end, last_id = before

@@ -7,7 +7,7 @@ from collections import Counter
 from sqlalchemy import Connection, func, select
 
 from modelwatch.config import BASE_WINDOW_SECONDS
-from modelwatch.events import Scalar
+from modelwatch.events import EARLIEST_TIME, Scalar
 from modelwatch.privacy import policy_from
 from modelwatch.storage import tables
 from modelwatch.storage.profiles import SECONDS_PER_DAY, StreamKey, first_base_window, of_stream, rolled_pace
@@ -19,7 +19,9 @@ SECONDS_PER_HOUR = 3_600
 def hourly_volumes(connection: Connection, stream: StreamKey, start: int, end: int) -> dict[int, int]:
     """By start of the hour, in seconds, the stream's predictions in base windows that start in [start, end)."""
     table = tables.profile
-    hour = table.c.window_start - table.c.window_start % SECONDS_PER_HOUR
+    # The remainder of what is negative is negative in SQL.
+    past = (table.c.window_start % SECONDS_PER_HOUR + SECONDS_PER_HOUR) % SECONDS_PER_HOUR
+    hour = table.c.window_start - past
     rows = connection.execute(
         select(hour, func.sum(table.c.predictions))
         .where(
@@ -54,7 +56,7 @@ def window_arrivals(connection: Connection, model: str, environment: str, since:
     )
     newest = {row[0]: (row[1], row[2]) for row in rows}
     for window in rolled_pace(connection, place, since, None):
-        arrived, latest = newest.get(window.window_start, (0, 0))
+        arrived, latest = newest.get(window.window_start, (0, EARLIEST_TIME))
         newest[window.window_start] = (max(arrived, window.arrived_at), max(latest, window.latest_ts))
     return sorted(each for each in newest.values() if each[0])
 

@@ -12,6 +12,7 @@ from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.events import (
     DEFAULT_ENVIRONMENT,
     DEFAULT_VERSION,
+    EARLIEST_TIME,
     FeatureBody,
     GroundTruth,
     GroundTruthBody,
@@ -184,7 +185,7 @@ class Checker:
             truth = self.scalar(truth, "/ground_truth", nul, problems)
         if timestamp is None:
             timestamp = now
-        elif timestamp < 0 or timestamp > now + self._skew:
+        elif not EARLIEST_TIME <= timestamp <= now + self._skew:
             problems.append(self._time_problem(timestamp, now))
         if problems or truth is None:
             raise InvalidInput("The label has fields that are not valid.", tuple(problems))
@@ -230,7 +231,7 @@ class Checker:
             timestamp = time_of_id(prediction_id)
             if timestamp is None or not EARLIEST_ID_TIME <= timestamp <= now + self._skew:
                 timestamp = now
-        elif not 0 <= timestamp <= now + self._skew:
+        elif not EARLIEST_TIME <= timestamp <= now + self._skew:
             problems.append(self._time_problem(timestamp, now))
         if type(prediction) is not float:
             prediction = self.scalar(prediction, "/prediction", nul, problems)  # type: ignore[assignment]
@@ -348,8 +349,8 @@ class Checker:
 
     def _time_problem(self, timestamp: int, now: int) -> FieldError:
         given = _iso(timestamp)
-        if timestamp < 0:
-            return FieldError("/timestamp", "Expected a time from 1970 on", given)
+        if timestamp < EARLIEST_TIME:
+            return FieldError("/timestamp", "Expected a time from 1900 on", given)
         message = f"The time is more than {self._skew // 1_000_000} s ahead of the server's clock, which is {_iso(now)}"
         return FieldError("/timestamp", message, given)
 

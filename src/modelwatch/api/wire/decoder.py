@@ -25,6 +25,7 @@ from modelwatch.api.wire.rows import (
 from modelwatch.api.wire.tables import check_defaults, decode_table
 from modelwatch.errors import BodyTooLarge, FieldError, InvalidInput, UnsupportedContent
 from modelwatch.events import (
+    EARLIEST_TIME,
     DecodedBatch,
     DecodedLabels,
     DriftCheckBody,
@@ -165,8 +166,8 @@ class Decoder:
                 self._checker.check_name(f"/features/{index}", feature, problems)
         for name in ("start", "end"):
             moment = getattr(typed, name)
-            if moment is not None and microseconds(moment) < 0:
-                problems.append(FieldError(f"/{name}", "Expected a time from 1970 on", moment.isoformat()))
+            if moment is not None and microseconds(moment) < EARLIEST_TIME:
+                problems.append(FieldError(f"/{name}", "Expected a time from 1900 on", moment.isoformat()))
         if problems:
             raise InvalidInput("The drift check has fields that are not valid.", tuple(problems))
         return typed

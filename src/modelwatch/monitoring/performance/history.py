@@ -9,6 +9,7 @@ import msgspec
 
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.errors import FieldError, InvalidInput
+from modelwatch.events import EARLIEST_TIME
 from modelwatch.monitoring.performance.evidence import WindowCounts, arrivals_as_of, delays_since, window_counts
 from modelwatch.monitoring.performance.maturity import LabelArrivals
 from modelwatch.monitoring.performance.reporting import estimate_report, window_of, window_report
@@ -65,9 +66,11 @@ def performance_history(
     if start is not None and end is not None and end <= start:
         raise InvalidInput(REFUSED, (FieldError("/end", f"It is not after the start, {iso(start)}", iso(end)),))
     with store.read() as connection:
-        newest = last_window_end(connection, stream.model, stream.environment, stream.version) or 0
+        newest = last_window_end(connection, stream.model, stream.environment, stream.version)
+    if newest is None:
+        newest = start = EARLIEST_TIME // 1_000_000
     until = newest if end is None else min(newest, _up(end))
-    since = max(0, until - 7 * 86_400 if start is None else start) // BASE_WINDOW_SECONDS * BASE_WINDOW_SECONDS
+    since = (until - 7 * 86_400 if start is None else start) // BASE_WINDOW_SECONDS * BASE_WINDOW_SECONDS
     length = _up(max(1, -(-(until - since) // min(STEPS_BY_DEFAULT, most)))) if step is None else step
     if since >= until:
         # The stream has no data after the start, or none before the end.
