@@ -144,7 +144,7 @@ def test_every_wrong_field_is_named_at_once() -> None:
     with pytest.raises(InvalidInput) as caught:
         decoded(
             model_name="",
-            timestamp="1960-01-01T00:00:00Z",
+            timestamp="1860-01-01T00:00:00Z",
             features=[{"name": ""}, {"name": "a"}, {"name": "a"}],
             prediction_probability=2,
             latency_ms=-1,
