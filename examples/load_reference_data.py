@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from modelwatch.cli.address import normal_url
+from modelwatch.cli.address import normal_url, uses_proxy
 
 MODEL = "fraud_detection_v2"
 SIZE = 10_000
@@ -84,7 +84,7 @@ def main() -> None:
     url = normal_url(options.url)
 
     rng = np.random.default_rng()
-    with httpx.Client(base_url=url, timeout=60) as client:
+    with httpx.Client(base_url=url, timeout=60, trust_env=uses_proxy(url)) as client:
         try:
             set_one_feature(client, rng)
             set_frame(client, rng)

@@ -19,7 +19,7 @@ import httpx
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from modelwatch.cli.address import normal_url
+from modelwatch.cli.address import normal_url, uses_proxy
 
 MODEL = "fraud_detection_v2"
 MERCHANTS = {"grocery": 0.5, "travel": 0.2, "electronics": 0.2, "fuel": 0.1}
@@ -78,7 +78,7 @@ def main() -> None:
     url = normal_url(options.url)
 
     accepted = 0
-    with httpx.Client(base_url=url, timeout=30) as client:
+    with httpx.Client(base_url=url, timeout=30, trust_env=uses_proxy(url)) as client:
         try:
             client.get("/livez")
         except httpx.TransportError:

@@ -13,6 +13,7 @@ import pytest
 from modelwatch.cli import main
 from modelwatch.cli.health import own_url
 from modelwatch.config import Settings
+from tests.cli.conftest import RunCli
 from tests.support.live_service import LiveService, free_port
 
 
@@ -89,3 +90,9 @@ def test_another_program_is_not_taken_for_the_service(body: str, capsys: pytest.
 )
 def test_every_address_means_this_machine(host: str, url: str) -> None:
     assert own_url(Settings(host=host)) == url
+
+
+def test_a_proxy_is_not_asked_for_this_machines_own_service(run_cli: RunCli, service: LiveService) -> None:
+    proxy = f"http://127.0.0.1:{free_port()}"
+    done = run_cli("health", "--url", service.url, http_proxy=proxy, HTTP_PROXY=proxy)
+    assert done.returncode == 0, done.stderr

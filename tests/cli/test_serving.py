@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import socket
 import sqlite3
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from modelwatch.cli import main
 from tests.cli.conftest import RunCli
+from tests.support.app import App
 from tests.support.live_service import LiveService
 from tests.support.traffic import predictions
 
@@ -117,3 +119,41 @@ def test_migrating_is_done_once_and_can_be_repeated(
         assert main(["migrate", "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["schema_version"]
     assert (tmp_path / "data" / "modelwatch.db").exists()
+
+
+def test_the_start_names_the_pages_and_that_no_channel_is_configured(tmp_path: Path) -> None:
+    with LiveService(tmp_path / "without") as live:
+        live.stop()
+    assert f"localhost:{live.port}/ui/alerts" in live.output()
+    assert "No notification channel is configured" in live.output()
+    with LiveService(tmp_path / "with", ALERT_WEBHOOK_URL="http://127.0.0.1:9/x") as live:
+        live.stop()
+    assert "No notification channel" not in live.output()
+
+
+def test_the_folder_of_another_programs_metrics_is_left_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    with LiveService(tmp_path / "data", PROMETHEUS_MULTIPROC_DIR=str(folder)) as live:
+        assert "ml_predictions_total" in httpx.get(f"{live.url}/metrics").text
+        live.stop()
+    assert list(folder.iterdir()) == []
+    assert f"PROMETHEUS_MULTIPROC_DIR={folder} is not used" in live.output()
+
+
+def test_the_log_of_requests_has_no_ids_of_predictions(tmp_path: Path) -> None:
+    with LiveService(tmp_path, DEBUG="true") as live:
+        httpx.delete(f"{live.url}/api/v1/models/m/predictions/patient-4711?leave_counts=true")
+        live.stop()
+    assert "DELETE /api/v1/models/m/predictions/…?leave_counts=true" in live.output()
+    assert "4711" not in live.output()
+
+
+def test_a_full_disk_is_told_by_readiness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = App(tmp_path)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage._replace(free=3_000_000))
+    answer = app.request("GET", "/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["checks"]["disk"].startswith(f"3 MB are free on the disk of {tmp_path}")
+    app.close()

@@ -91,11 +91,11 @@ class TestSettings:
         [
             *((name, value) for name in ("SLACK_WEBHOOK_URL", "PAGERDUTY_URL", "ALERT_WEBHOOK_URL", "ALERTMANAGER_URL")
               for value in ("canary", "ftp://canary", "https://", "https://host:canary/", "https://can ary/",
-                            "https://host/canary\n", "https://hóst/canary", "https://host/#canary")),
+                            "https://host/can\nary", "https://hóst/canary", "https://host/#canary")),
             ("ALERTMANAGER_URL", "http://am,http://am"),
             ("ALERTMANAGER_URL", ",".join(f"http://am-{index}" for index in range(6))),
             ("PAGERDUTY_INTEGRATION_KEY", "can ary"),
-            ("ALERT_WEBHOOK_SECRET", "canary\n"),
+            ("ALERT_WEBHOOK_SECRET", "can\nary"),
             ("ALERT_EMAIL", "a@example.org\nBcc: canary@example.org"),
             ("ALERT_EMAIL", "nobody"),
             ("ALERT_EMAIL", "a@example.org,,b@example.org"),

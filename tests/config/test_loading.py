@@ -314,3 +314,34 @@ class TestDatabaseUrl:
         while cause is not None:
             assert "s3cret" not in str(cause)
             cause = cause.__cause__ or cause.__context__
+
+
+def test_white_space_around_a_value_is_none_of_it(tmp_path: Path) -> None:
+    """A Secret that was made from a file ends with a line end."""
+    (tmp_path / ".env").write_text('PUBLIC_URL=" https://watch.example.org "\n')
+    given = {
+        "DATABASE_URL": "postgresql://u:p@db/mw\n",
+        "ALERT_WEBHOOK_URL": " https://hook.example.org/x\n",
+        "PORT": " ",
+    }
+    settings = load_settings({**given, "PORT": " "}, dotenv=tmp_path / ".env")
+    assert settings.database_url == "postgresql+psycopg://u:p@db/mw"
+    assert settings.alert_webhook_url == "https://hook.example.org/x"
+    assert settings.public_url == "https://watch.example.org"
+    assert settings.port == 8000
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ("postgresql://u@a:1,b/mw", "postgresql+psycopg://u@/mw?host=a%3A1&host=b%3A5432&target_session_attrs=read-write"),
+        ("postgresql://a,b/mw?target_session_attrs=any", "postgresql+psycopg:///mw?host=a%3A5432&host=b%3A5432&target_session_attrs=any"),
+    ],
+)  # fmt: skip
+def test_postgresql_may_have_several_hosts(given: str, url: str) -> None:
+    assert load_settings({"DATABASE_URL": given}, dotenv=None).database_url == url
+
+
+def test_a_comma_without_a_host_is_refused() -> None:
+    with pytest.raises(SettingsError, match="a host on both sides of each comma"):
+        load_settings({"DATABASE_URL": "postgresql://u:p@a,/mw"}, dotenv=None)

@@ -114,3 +114,31 @@ def test_the_public_address_has_the_path_of_the_ingress(helm: Helm, tmp_path: Pa
     values.write_text(yaml.safe_dump({"ingress": {"enabled": True, "hosts": hosts}}))
     [settings] = of_kind(helm.objects("default", "--values", values), "ConfigMap")[:1]
     assert settings["data"]["PUBLIC_URL"] == public
+
+
+def test_the_migration_before_an_upgrade_has_the_url_of_the_upgrade(helm: Helm) -> None:
+    """The Secret of the release is only written after the hook: by then it would have looked at another database."""
+    url = "postgresql://u:p@db.example.org/mw"
+    chosen = ("--set", "database.kind=external", "--set", f"database.external.url={url}")
+    documents = helm.objects("minimal", *chosen)
+    [job] = [each for each in of_kind(documents, "Job") if each["metadata"]["name"].endswith("-migrate")]
+    [container] = job["spec"]["template"]["spec"]["containers"]
+    [variable] = [each for each in container["env"] if each["name"] == "DATABASE_URL"]
+    named = variable["valueFrom"]["secretKeyRef"]
+    [secret] = [each for each in of_kind(documents, "Secret") if each["metadata"]["name"] == named["name"]]
+    assert secret["stringData"][named["key"]] == url
+    hook, weight = "helm.sh/hook", "helm.sh/hook-weight"
+    assert secret["metadata"]["annotations"][hook] == job["metadata"]["annotations"][hook] == "pre-upgrade"
+    assert int(secret["metadata"]["annotations"][weight]) < int(job["metadata"]["annotations"][weight])
+
+
+def test_no_pod_has_a_number_of_a_user_where_the_namespace_gives_one(helm: Helm) -> None:
+    """As OpenShift wants it."""
+    numbers = ("runAsUser", "runAsGroup", "fsGroup")
+    places = ("podSecurityContext", "database.bundled.podSecurityContext")
+    documents = helm.objects("default", *(f"--set={place}.{name}=null" for place in places for name in numbers))
+    for kind in ("Deployment", "StatefulSet", "Job"):
+        for each in of_kind(documents, kind):
+            context = each["spec"]["template"]["spec"]["securityContext"]
+            assert context["runAsNonRoot"]
+            assert not set(numbers) & context.keys()

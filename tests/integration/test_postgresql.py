@@ -252,3 +252,13 @@ def _is_free(server: Cluster, url: str) -> bool:
     database = url.rpartition("/")[2]
     [[free]] = server.execute("SELECT pg_try_advisory_xact_lock(hashtextextended('a name', 0))", database)
     return bool(free)
+
+
+def test_of_several_hosts_the_one_that_takes_writes_is_used(server: Cluster, tmp_path: Path) -> None:
+    user, _, rest = server.url().rpartition("@")
+    several = f"{user}@127.0.0.1:{free_port()},{rest}"
+    prediction = {"model_name": "m", "prediction_id": "one", "features": {"x": 1.0}, "prediction": 1}
+    with LiveService(tmp_path, DATABASE_URL=several) as live:
+        sent = httpx.post(f"{live.url}/api/v1/predictions", json=prediction, timeout=30)
+        assert sent.status_code == 202, sent.text
+    assert server.execute("SELECT count(*) FROM prediction") == [(1,)]

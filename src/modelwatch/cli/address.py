@@ -16,6 +16,7 @@ URL_VARIABLE = "MODELWATCH_URL"
 DEFAULT_URL = ""
 EXAMPLE_URL = "http://localhost:8000"
 DEFAULT_PORT = 8000
+LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 # A service that listens on every address is asked on this machine's own.
 OWN_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
@@ -60,3 +61,8 @@ def own_url(settings: Settings) -> str:
     """Where this machine reaches the service that has these settings."""
     host = OWN_ADDRESS.get(settings.host, settings.host)
     return f"{settings.scheme}://{f'[{host}]' if ':' in host else host}:{settings.port or DEFAULT_PORT}"
+
+
+def uses_proxy(url: str) -> bool:
+    """Whether the environment's proxies are for this address: they know nothing of this machine's own services."""
+    return urlsplit(url).hostname not in LOCAL_HOSTS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from modelwatch.cli.address import normal_url, own_url
+from modelwatch.cli.address import normal_url, own_url, uses_proxy
 from modelwatch.cli.ending import FOUND, OK, Unreachable
 from modelwatch.cli.output import give_json, say
 from modelwatch.cli.serving import settings_with
@@ -20,7 +20,10 @@ def health(url: str | None, live: bool, seconds: float, as_json: bool) -> int:
     address = normal_url(url) if url else own_url(settings_with({}))
     try:
         response = httpx.get(
-            f"{address}/{'livez' if live else 'readyz'}", timeout=seconds, trust_env=bool(url), verify=bool(url)
+            f"{address}/{'livez' if live else 'readyz'}",
+            timeout=seconds,
+            trust_env=uses_proxy(address),
+            verify=bool(url),
         )
         answer = response.json()
     except httpx.HTTPError as error:

@@ -8,16 +8,14 @@ import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 
-from modelwatch.cli.address import normal_url
+from modelwatch.cli.address import normal_url, uses_proxy
 from modelwatch.cli.ending import Refused, Unreachable
 
 # A key on the command line would be seen by everybody on the machine.
 KEY_VARIABLE = "MODELWATCH_API_KEY"
-LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
 TRY_AGAIN = {408, 429, 502, 503, 504}
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 5.0
@@ -43,13 +41,11 @@ class Service:
         self._patience = patience
         self._clock = clock
         self._sleep = sleep
-        # A proxy for the internet knows nothing of this machine's own services.
-        local = urlsplit(self.url).hostname in LOCAL_HOSTS
         key = os.environ.get(KEY_VARIABLE)
         self._http = httpx.Client(
             base_url=self.url,
             timeout=60.0,
-            trust_env=not local,
+            trust_env=uses_proxy(self.url),
             transport=transport,
             headers={"authorization": f"Bearer {key}"} if key else None,
         )

@@ -257,6 +257,8 @@ def _multiprocess_folder(settings: Settings) -> Iterator[None]:
     before prometheus_client is imported, which looks for it then, and workers inherit what is imported.
     Raises Stop when it can't be made.
     """
+    if (given := os.environ.pop(MULTIPROCESS_VARIABLE, None)) is not None:
+        log.warning("%s=%s is not used: modelwatch makes a folder of its own", MULTIPROCESS_VARIABLE, given)
     if settings.workers == 1:
         yield
         return

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, get_args
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from pydantic import BeforeValidator
 
 StartTls = Literal["offered", "required", "never"]
 MAX_REPLICAS = 5
+POSTGRESQL_PORT = 5432
 MAX_RECIPIENTS = 50
 _ADDRESS = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?"
 _SENDER = re.compile(rf"{_ADDRESS}|[\w .'-]+ <{_ADDRESS}>")
@@ -43,7 +44,14 @@ def redact_url(url: str) -> str:
 
 
 def parse_database_url(url: str) -> str:
-    """The store's address, with the driver that is used here. Raises ValueError that says what is expected."""
+    """The store's address, with the driver that is used here. Raises ValueError that says what is expected.
+
+    Several hosts of PostgreSQL, with commas between them as libpq has it, become parameters; of several the one that
+    takes writes is meant, unless target_session_attrs says otherwise.
+
+    >>> parse_database_url("postgres://u@a,b:5433/mw")
+    'postgresql+psycopg://u@/mw?host=a%3A5432&host=b%3A5433&target_session_attrs=read-write'
+    """
     scheme, separator, rest = url.partition("://")
     if scheme in {"postgres", "postgresql"}:
         scheme = "postgresql+psycopg"
@@ -59,6 +67,7 @@ def parse_database_url(url: str) -> str:
         if not path.startswith("/"):
             raise ValueError("Expected three slashes for a relative path, sqlite:///file.db, and four for an absolute")
     else:
+        rest = _with_hosts_as_parameters(rest)
         try:
             parts = urlsplit(f"{scheme}://{rest}")
             _ = parts.port
@@ -69,6 +78,22 @@ def parse_database_url(url: str) -> str:
         if parts.netloc.count("@") > 1 or any("@" in each for each in (parts.path, *names)):
             raise ValueError("Expected %40 for each @ but the one before the host, and %2F for / in a password")
     return f"{scheme}://{rest}"
+
+
+def _with_hosts_as_parameters(rest: str) -> str:
+    """An address whose hosts have commas between them in the form that the driver reads; any other as it is."""
+    authority, slash, path = rest.partition("/")
+    user, at, hosts = authority.rpartition("@")
+    if "," not in hosts:
+        return rest
+    named = [host if re.search(r":\d+$", host) else f"{host}:{POSTGRESQL_PORT}" for host in hosts.split(",")]
+    if any(host.startswith(":") for host in named):
+        raise ValueError("Expected a host on both sides of each comma")
+    name, _, query = path.partition("?")
+    options = parse_qsl(query, keep_blank_values=True)
+    if not any(option == "target_session_attrs" for option, _ in options):
+        options.append(("target_session_attrs", "read-write"))
+    return f"{user}{at}{slash}{name}?{urlencode([*(('host', host) for host in named), *options])}"
 
 
 def parse_http_url(value: object) -> str:

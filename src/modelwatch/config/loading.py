@@ -53,8 +53,8 @@ class _Reading:
                 self.problems.append(f"unknown setting {excerpt(key)!r} in {source}{_suggestion(name)}")
             elif name in values:
                 self.problems.append(f"{name} is given twice in {source}, in upper and in lower case")
-            elif value is not None and value != "":
-                values[name] = value
+            elif (found := _without_space(value)) is not None and found != "":
+                values[name] = found
         self.layers.append(_Layer(source, values))
 
     def find(self, name: str) -> tuple[str, Any] | None:
@@ -120,7 +120,12 @@ def _from_environment(environ: Mapping[str, str], problems: list[str]) -> dict[s
                 f"{key} in the environment looks like a misspelling of {meant}:"
                 " rename it, or unset it if it belongs to another program"
             )
-    return {name: environ[name] for name in KNOWN if environ.get(name)}
+    return {name: value for name in KNOWN if (value := _without_space(environ.get(name)))}
+
+
+def _without_space(value: Any) -> Any:
+    """A text without white space around it, such as the line end of a Secret made from a file; others as they are."""
+    return value.strip() if isinstance(value, str) else value
 
 
 def _from_dotenv(path: Path, problems: list[str]) -> Mapping[str, Any]:

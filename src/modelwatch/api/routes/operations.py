@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -18,6 +20,8 @@ from modelwatch.storage import evaluation_failures, evaluation_progress
 router = APIRouter(tags=["operations"])
 
 SERVICE_NAME = "modelwatch"
+# A commit needs pages and the log before them; below this it may fail at any moment.
+LEAST_FREE_BYTES = 16_000_000
 MICROSECONDS = 1_000_000
 # Progress is kept every few seconds, by whichever process evaluates.
 STOPPED_SECONDS = 60
@@ -71,11 +75,28 @@ async def _health(request: Request) -> Response:
         checks = {"store": error.detail}
     else:
         checks = {"store": "ok"}
+    if (short := _short_of_disk(state.settings.database_url)) is not None:
+        checks["disk"] = short
     if not state.batcher.alive:
         checks["writer"] = "the writer thread has ended"
     healthy = all(text == "ok" for text in checks.values())
     status = "healthy" if healthy else "unhealthy"
     return json_answer(Health(status, SERVICE_NAME, state.version, checks, evaluation), 200 if healthy else 503)
+
+
+def _short_of_disk(database_url: str) -> str | None:
+    """That the disk of a SQLite file is full, or nearly; None when it is not, or the store is a server."""
+    if not database_url.startswith("sqlite:"):
+        return None
+    folder = Path(database_url.removeprefix("sqlite:///").partition("?")[0]).parent
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError:
+        # Of a store that is not there the store's own check tells.
+        return None
+    if free >= LEAST_FREE_BYTES:
+        return None
+    return f"{free // 1_000_000} MB are free on the disk of {folder}: what can't be written is refused with 503"
 
 
 def _evaluation(state: ServiceState) -> EvaluationState:
