@@ -12,6 +12,7 @@ from modelwatch.api.wire.explain import DECODING_ERRORS, check_readable, explain
 from modelwatch.api.wire.labels import decode_labels
 from modelwatch.api.wire.limits import Limits
 from modelwatch.api.wire.references import Beside, json_frame, table_frame
+from modelwatch.api.wire.repeated import check_keys, check_keys_of_lists
 from modelwatch.api.wire.rows import (
     GROUND_TRUTHS,
     PREDICTIONS,
@@ -70,10 +71,7 @@ class Decoder:
         self._read_drift_check = msgspec.json.Decoder(DriftCheckBody).decode
 
     def prediction(self, body: bytes) -> Prediction:
-        """One prediction in JSON.
-
-        Where a map names a key twice the last one counts; in a list of features the second is refused.
-        """
+        """One prediction in JSON."""
         if len(body) > SMALL_BODY:
             self._check_texts(body)
         try:
@@ -84,6 +82,7 @@ class Decoder:
                 message = "Expected an object, got a list: many predictions go to POST /api/v1/predictions/batch"
                 raise InvalidInput("The body is not one prediction.", (FieldError("", message),)) from None
             raise explained(body, PredictionBody, error) from None
+        check_keys(body, typed)
         return self._checker.event(typed, self._clock(), may_hold_nul(body))
 
     def batch(self, body: bytes, content_type: str, defaults: Mapping[str, str] | None = None) -> DecodedBatch:
@@ -108,6 +107,7 @@ class Decoder:
         """One label in JSON."""
         self._check_size(body)
         typed = _decoded(body, GroundTruthBody, self._read_ground_truth)
+        check_keys(body)
         return self._checker.label(typed, self._clock(), may_hold_nul(body))
 
     def ground_truths(self, body: bytes, content_type: str, defaults: Mapping[str, str] | None = None) -> DecodedLabels:
@@ -149,6 +149,7 @@ class Decoder:
             if body.count(b"{") > MAX_MAPS:
                 raise BodyTooLarge(f"The reference has more than {MAX_MAPS} maps of classes; send an Arrow stream.")
             typed = _decoded(body, ReferenceBody, self._read_reference)
+            check_keys_of_lists(body)
             return json_frame(typed, self._checker, self._limits, beside)
         return table_frame(body, kind, self._checker, self._limits, beside)
 
@@ -156,6 +157,7 @@ class Decoder:
         """What a drift check asks for. Look-back, compat, and the order of start and end are the route's to judge."""
         self._check_size(body)
         typed = _decoded(body, DriftCheckBody, self._read_drift_check)
+        check_keys(body)
         problems: list[FieldError] = []
         for name in ("model_name", "model_version", "environment"):
             text = getattr(typed, name)

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from modelwatch.api.wire.explain import DECODING_ERRORS, MAX_PROBLEMS, check_readable, explained
+from modelwatch.api.wire.repeated import check_keys, keys_of
 from modelwatch.errors import BodyTooLarge, FieldError, InvalidInput, MalformedBody
 from modelwatch.events import GroundTruthBody, PredictionBody, Rejection
 
@@ -160,7 +161,11 @@ def decode_json(body: bytes, rows: RowFormat[Body], check: Check[Body, Event], m
         return _decode_each(_split(body, rows, wrapped, error, max_rows), rows, check, may_hold_nul(body))
     if len(found) > max_rows:
         raise too_many_rows(max_rows)
-    return _check_all(found, check, may_hold_nul(body))
+    written = rows.split(body, wrapped)
+    if wrapped and keys_of(body) > 1 + sum(keys_of(bytes(row)) for row in written):
+        problem = FieldError(f"/{rows.name}", "This key is there twice")
+        raise InvalidInput("The object around the rows has a key twice.", (problem,))
+    return _check_all(found, written, check, may_hold_nul(body))
 
 
 def decode_lines(body: bytes, rows: RowFormat[Body], check: Check[Body, Event], max_rows: int) -> Gathered[Event]:
@@ -171,7 +176,7 @@ def decode_lines(body: bytes, rows: RowFormat[Body], check: Check[Body, Event], 
         return _decode_each(_lines(body, max_rows), rows, check, may_hold_nul(body))
     if len(found) > max_rows:
         raise too_many_rows(max_rows)
-    return _check_all(found, check, may_hold_nul(body))
+    return _check_all(found, _lines(body, max_rows), check, may_hold_nul(body))
 
 
 def may_hold_nul(body: bytes) -> bool:
@@ -184,10 +189,14 @@ def too_many_rows(limit: int) -> BodyTooLarge:
     return BodyTooLarge(f"The batch has more than {limit} rows, which is MAX_BATCH_ROWS.")
 
 
-def _check_all(rows: Iterable[Body], check: Check[Body, Event], nul: bool) -> Gathered[Event]:
+def _check_all(
+    rows: Iterable[Body], written: Iterable[bytes | msgspec.Raw], check: Check[Body, Event], nul: bool
+) -> Gathered[Event]:
+    """written: the same rows, as they came."""
     collector: Collector[Event] = Collector()
-    for index, row in enumerate(rows):
+    for index, (row, text) in enumerate(zip(rows, written, strict=True)):
         try:
+            check_keys(text, row)
             collector.take(check(row, nul))
         except InvalidInput as error:
             collector.reject(index, error)
@@ -200,7 +209,9 @@ def _decode_each(
     collector: Collector[Event] = Collector()
     for index, row in enumerate(given):
         try:
-            collector.take(check(rows.read_row(row), nul))
+            typed = rows.read_row(row)
+            check_keys(row, typed)
+            collector.take(check(typed, nul))
         except InvalidInput as error:
             collector.reject(index, error)
         except DECODING_ERRORS as error:

@@ -1,0 +1,107 @@
+"""JSON objects that name a key twice: which of the two was meant nobody knows, and a decoder keeps the last."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from modelwatch.errors import FieldError, InvalidInput, excerpt
+from modelwatch.events import PredictionBody
+
+# A quotation mark before a colon ends a key. Within a text it is escaped, and the same however often it is written.
+_KEY = re.compile(rb'"\s*:')
+
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+_Steps = tuple[str | int, ...]
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """An object as it is written."""
+
+
+def check_keys(text: bytes | msgspec.Raw, row: msgspec.Struct | None = None) -> None:
+    """Raises InvalidInput that names a key which an object has twice. text: JSON that can be decoded. row: what was
+    decoded from it; it spares nearly every row that has a key once a closer look."""
+    written = bytes(text)
+    spaced = _is_spaced(written)
+    number = _spaced(written) if spaced else _plain(written)
+    if isinstance(row, PredictionBody) and number == _keys_in(row):
+        return
+    again = _encode(_decode(written))
+    if number > (_spaced(again) if spaced else _plain(again)):
+        raise _named(written)
+
+
+def check_keys_of_lists(text: bytes) -> None:
+    """The same of a large object and the objects in it, without decoding what is in their lists."""
+    for place in (msgspec.Raw(text), *_members(text).values()):
+        written = bytes(place)
+        if not written.startswith(b"{"):
+            continue
+        inner = _members(written)
+        if keys_of(written) > len(inner) + sum(keys_of(bytes(each)) for each in inner.values()):
+            raise _named(text)
+
+
+def keys_of(text: bytes) -> int:
+    """How many keys are written in a JSON text, those that are there again counted again."""
+    return _spaced(text) if _is_spaced(text) else _plain(text)
+
+
+def _is_spaced(written: bytes) -> bool:
+    return b" :" in written or b"\n:" in written or b"\t:" in written or b"\r:" in written
+
+
+def _keys_in(row: PredictionBody) -> int:
+    """The keys that a row has for sure; those that are null may be there as well."""
+    features, probability = row.features, row.prediction_probability
+    return (
+        2
+        # Where the request names it, the row need not.
+        + (row.model_name is not None)
+        + (len(features) if type(features) is dict else 0)
+        + (row.prediction_id is not None)
+        + (row.model_version is not None)
+        + (row.environment is not None)
+        + (row.timestamp is not None)
+        + (row.latency_ms is not None)
+        + (row.ground_truth is not None)
+        + (0 if probability is None else 1 + len(probability) if type(probability) is dict else 1)
+    )
+
+
+def _plain(written: bytes) -> int:
+    return written.count(b'":')
+
+
+def _spaced(written: bytes) -> int:
+    return sum(1 for _ in _KEY.finditer(written))
+
+
+def _named(written: bytes) -> InvalidInput:
+    tree = json.loads(written, object_pairs_hook=_Pairs, parse_int=str, parse_float=str)
+    steps, key = next(_found(tree, ()), ((), ""))
+    pointer = "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in (*steps, key))
+    problem = FieldError(pointer, "This key is there twice", excerpt(key))
+    return InvalidInput("An object has a key twice.", (problem,))
+
+
+def _found(tree: Any, steps: _Steps) -> Iterator[tuple[_Steps, str]]:
+    """The keys that are there again, and where."""
+    if isinstance(tree, _Pairs):
+        known: set[str] = set()
+        for key, value in tree:
+            if key in known:
+                yield steps, key
+            known.add(key)
+            yield from _found(value, (*steps, key))
+    elif isinstance(tree, list):
+        for index, item in enumerate(tree):
+            yield from _found(item, (*steps, index))
