@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,16 @@ from sqlalchemy import Connection
 
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.events import ReferenceFrame, Scalar
-from modelwatch.stats import Outcome, OutcomeCounts, Task, class_names, number_of, outcome_layout
+from modelwatch.stats import (
+    NaturalVariation,
+    Outcome,
+    OutcomeCounts,
+    Task,
+    class_names,
+    natural_variation,
+    number_of,
+    outcome_layout,
+)
 from modelwatch.storage import OUTCOMES, Counts, LabelledRows, Subject, monitor_of
 
 # So many classes are listed in an error.
@@ -61,7 +70,15 @@ def labelled_rows(frame: ReferenceFrame, segments: Mapping[str, tuple[int, list[
         [frame.truths[row] for row in chosen],
         unlabelled[:MAX_UNLABELLED],
         {name: (size, [numbers[row] for row in chosen]) for name, (size, numbers) in segments.items()},
+        times=[] if frame.timestamps is None else _seconds([frame.timestamps[row] for row in chosen]),
     )
+
+
+def _seconds(times: Sequence[int | None]) -> list[int | None]:
+    """The times of rows, from microseconds; nothing where no row has one."""
+    if all(time is None for time in times):
+        return []
+    return [None if time is None else time // 1_000_000 for time in times]
 
 
 def counted(rows: LabelledRows, monitor: Said) -> OutcomeCounts | None:
@@ -89,6 +106,13 @@ def counted_by_segment(rows: LabelledRows, counts: OutcomeCounts) -> dict[str, d
         }
         for definition, (size, numbers) in rows.segments.items()
     }
+
+
+def natural_of(rows: LabelledRows | None, outcomes: OutcomeCounts | None) -> NaturalVariation | None:
+    """How the metrics vary over the time of the rows; None where that is not known. outcomes: the rows' counts."""
+    if rows is None or outcomes is None or not rows.times or not rows.truths:
+        return None
+    return natural_variation(outcomes.layout, outcomes_of_rows(rows), rows.times, np.random.default_rng(0))
 
 
 def outcomes_of_rows(rows: LabelledRows) -> list[Outcome]:

@@ -12,8 +12,16 @@ from dataclasses import replace
 import numpy as np
 from sqlalchemy import Connection
 
-from modelwatch.monitoring.labelled_references import Said, counted, counted_by_segment, said_by_monitor
-from modelwatch.stats import NO_OUTCOMES, OutcomeCounts, OutcomeLayout, Scalar, category_name, outcome_layout
+from modelwatch.monitoring.labelled_references import Said, counted, counted_by_segment, natural_of, said_by_monitor
+from modelwatch.stats import (
+    NO_OUTCOMES,
+    NaturalVariation,
+    OutcomeCounts,
+    OutcomeLayout,
+    Scalar,
+    category_name,
+    outcome_layout,
+)
 from modelwatch.storage import (
     LabelledRows,
     Store,
@@ -110,6 +118,7 @@ class OutcomeLayouts:
             outcomes=counts,
             by_segment=None if rows is None or not rows.truths else counted_by_segment(rows, counts),
             labelled=rows,
+            natural=_natural(found, counts, rows),
             state=found.state,
             source=found.source,
             now=now,
@@ -123,6 +132,13 @@ class OutcomeLayouts:
             return True
         age = 0 if common is None else now - common.created_at
         return now - last >= max(SHORTEST_PAUSE_SECONDS * MICROSECONDS, int(PAUSE_SHARE * age))
+
+
+def _natural(found: StoredOutcomes, counts: OutcomeCounts, rows: LabelledRows | None) -> NaturalVariation | None:
+    """How the metrics vary over time in the new layout, or as much of it as is still true."""
+    if rows is not None and rows.truths:
+        return natural_of(rows, counts)
+    return None if found.natural is None else found.natural.with_another_positive_class()
 
 
 def _relaid(

@@ -17,6 +17,7 @@ from modelwatch.monitoring.labelled_references import (
     counted,
     counted_by_segment,
     labelled_rows,
+    natural_of,
     said_by_monitor,
 )
 from modelwatch.monitoring.rules import DriftRules
@@ -96,6 +97,7 @@ def set_reference_frame(
         hashed=hashed,
         by_segment=by_segment,
         labelled=rows,
+        natural=natural_of(rows, outcomes),
         source=source,
         now=now,
         new_id=new_id,

@@ -52,6 +52,14 @@ from modelwatch.stats.drift_tests import (
 )
 from modelwatch.stats.errors import EmptySample, IncompatibleProfiles, MalformedProfile, StatsError
 from modelwatch.stats.evidence import alpha_per_look, benjamini_yekutieli, ks_p_value, rate_increase_p_value
+from modelwatch.stats.natural import (
+    MetricVariation,
+    NaturalVariation,
+    beyond_natural,
+    decode_natural,
+    encode_natural,
+    natural_variation,
+)
 from modelwatch.stats.odds import OddsShift, odds_shift
 from modelwatch.stats.outcomes import (
     NO_OUTCOMES,
@@ -99,6 +107,8 @@ __all__ = [
     "KolmogorovSmirnov",
     "MalformedProfile",
     "MeanSize",
+    "MetricVariation",
+    "NaturalVariation",
     "NumericBinning",
     "OddsShift",
     "OddsSize",
@@ -119,6 +129,7 @@ __all__ = [
     "Variation",
     "alpha_per_look",
     "benjamini_yekutieli",
+    "beyond_natural",
     "categorical_binning",
     "category_name",
     "class_key",
@@ -126,6 +137,7 @@ __all__ = [
     "class_names",
     "decode_binning",
     "decode_counts",
+    "decode_natural",
     "decode_outcome_layout",
     "decode_segmentation",
     "decode_sparse",
@@ -134,6 +146,7 @@ __all__ = [
     "drift_scores",
     "encode_binning",
     "encode_counts",
+    "encode_natural",
     "encode_sparse",
     "encode_variation",
     "hellinger",
@@ -146,6 +159,7 @@ __all__ = [
     "ks",
     "ks_p_value",
     "minimum_detectable_psi",
+    "natural_variation",
     "number_of",
     "numeric_binning",
     "odds_shift",

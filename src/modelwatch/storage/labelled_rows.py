@@ -21,7 +21,8 @@ class LabelledRows(msgspec.Struct, frozen=True):
 
     task, positive_class: as they were said with the reference. predictions, probabilities, truths: by row; empty where
     they were too many to be kept. unlabelled: other values that were predicted. segments: by the id of a segment
-    feature's definition, how many segments it has and the number of each row's.
+    feature's definition, how many segments it has and the number of each row's. times: of each row in seconds, None
+    where it has none; empty when no row has one.
     """
 
     task: Task | None = None
@@ -32,6 +33,7 @@ class LabelledRows(msgspec.Struct, frozen=True):
     unlabelled: list[Scalar] = []
     segments: dict[str, tuple[int, list[int]]] = {}
     format: int = FORMAT
+    times: list[int | None] = []
 
     def encode(self) -> bytes:
         """Bytes that `labelled_rows_of` reads; without the rows where these take too many."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, or_, select
 
-from modelwatch.stats import OutcomeCounts, OutcomeLayout, decode_counts
+from modelwatch.stats import NaturalVariation, OutcomeCounts, OutcomeLayout, decode_counts, decode_natural
 from modelwatch.storage import tables
 from modelwatch.storage.layouts import OUTCOME, outcome_layout_of
 from modelwatch.storage.references import State
@@ -18,7 +18,8 @@ from modelwatch.storage.references import State
 class StoredOutcomes:
     """The outcomes of a reference: `version` None means every version that has none of its own.
 
-    counts: of the labelled reference; of no rows when it has no labels, and the layout alone counts.
+    counts: of the labelled reference; of no rows when it has no labels, and the layout alone counts. natural: how its
+    metrics vary over time; None where that is not known.
     """
 
     id: str
@@ -29,6 +30,7 @@ class StoredOutcomes:
     created_at: int
     source: str
     state: State
+    natural: NaturalVariation | None = None
 
 
 def outcomes_in_force(connection: Connection, model: str, generation: int | None = None) -> list[StoredOutcomes]:
@@ -68,4 +70,5 @@ def _stored(row: Any) -> StoredOutcomes:
         created_at=row.created_at,
         source=row.source,
         state=row.state,
+        natural=None if row.variation is None else decode_natural(row.variation),
     )

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or
 from modelwatch.errors import UnknownResource
 from modelwatch.stats import (
     Binning,
+    NaturalVariation,
     OutcomeCounts,
     Profile,
     Variation,
@@ -18,6 +19,7 @@ from modelwatch.stats import (
     decode_variation,
     encode_binning,
     encode_counts,
+    encode_natural,
     encode_sparse,
     encode_variation,
 )
@@ -69,6 +71,7 @@ def set_references(
     hashed: Collection[Subject] = (),
     by_segment: BySegment | None = None,
     labelled: LabelledRows | None = None,
+    natural: NaturalVariation | None = None,
     state: State = "active",
     source: str,
     now: int,
@@ -80,7 +83,7 @@ def set_references(
     outcomes: what the reference's labelled predictions come to, of no rows for their layout alone. hashed: subjects
     whose categories have keyed hashes for names.
     by_segment: the reference's counts in each segment, of the outcomes under the subject `OUTCOMES`. labelled: the rows
-    of the outcomes. audit: what the trail says of it.
+    of the outcomes. natural: how their metrics vary over time. audit: what the trail says of it.
     """
     with store.write() as connection:
         hold_monitor(connection, store, model)
@@ -97,7 +100,7 @@ def set_references(
         }
         rows = _profile_rows(profiles, variations or {}, hashed)
         if outcomes is not None:
-            rows.append(_outcome_row(outcomes))
+            rows.append(_outcome_row(outcomes, natural))
         inserted = [{"id": new_id(), **common, **row} for row in rows]
         _insert(connection, inserted, by_segment or {})
         if labelled is not None:
@@ -273,14 +276,14 @@ def _profile_rows(
     ]
 
 
-def _outcome_row(outcomes: OutcomeCounts) -> dict[str, Any]:
+def _outcome_row(outcomes: OutcomeCounts, natural: NaturalVariation | None) -> dict[str, Any]:
     return {
         "kind": OUTCOME,
         "name": "",
         "binning_id": outcomes.layout.id,
         "binning": outcomes.layout.encode(),
         "counts": outcomes.encode(),
-        "variation": None,
+        "variation": None if natural is None else encode_natural(natural),
         "hashed": False,
     }
 

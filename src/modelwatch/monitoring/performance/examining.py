@@ -37,7 +37,7 @@ from modelwatch.monitoring.performance.reporting import unnamed_of, window_of, w
 from modelwatch.monitoring.performance.reports import ArrivalsReport, PerformanceReport
 from modelwatch.monitoring.unjudged import NotJudged, not_judged
 from modelwatch.monitoring.windows import iso
-from modelwatch.stats import odds_shift
+from modelwatch.stats import MetricVariation, odds_shift
 
 PERFORMANCE_KINDS: tuple[Kind, ...] = ("performance", "label_drift")
 FOUND = ("warning", "alert")
@@ -95,12 +95,23 @@ def examine_performance(inputs: PerformanceInputs) -> PerformanceExamination:
     for found, window in zip(evidence.windows, windows, strict=True):
         judgements: dict[str, Judgement] = {}
         if found.matured:
-            judgements = {name: judge_metric(name, reference, window, rules, alpha) for name in watched}
+            judgements = {
+                name: judge_metric(name, reference, window, rules, alpha, _natural(name, inputs, found))
+                for name in watched
+            }
             if rules.label_drift:
                 judgements[LABELS] = judge_labels(reference, window, rules, alpha)
         examined.append(Examined(found, window, judgements))
     nominal = rules.alpha(subjects, evidence.streams, deciding)
     return PerformanceExamination(inputs, alpha, nominal, subjects, tuple(examined))
+
+
+def _natural(name: str, inputs: PerformanceInputs, found: WindowCounts) -> MetricVariation | None:
+    """How the metric varies between stretches of the reference that are as long as the window."""
+    natural = None if inputs.reference is None else inputs.reference.natural
+    if natural is None or not inputs.evidence.rules.natural_variation:
+        return None
+    return natural.of(name, found.window.end - found.window.start)
 
 
 def performance_report(examination: PerformanceExamination) -> PerformanceReport:

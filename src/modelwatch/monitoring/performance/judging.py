@@ -13,7 +13,17 @@ import numpy as np
 
 from modelwatch.monitoring.observations import SizeNow
 from modelwatch.monitoring.performance.rules import LOSSES, PerformanceRules
-from modelwatch.stats import MeanSize, OddsSize, OutcomeCounts, ShiftSize, homogeneity, odds_shift, psi
+from modelwatch.stats import (
+    MeanSize,
+    MetricVariation,
+    OddsSize,
+    OutcomeCounts,
+    ShiftSize,
+    beyond_natural,
+    homogeneity,
+    odds_shift,
+    psi,
+)
 from modelwatch.stats.performance import (
     Estimate,
     RegressionCounts,
@@ -55,8 +65,9 @@ class Judgement:
     loss: how much worse than the reference, or than the limit. threshold: the loss that decided the severity: that of
     an alert where it is one, else that of a warning; beyond a limit 0. warning_threshold, alert_threshold: both.
     by_limit: the user's limit is crossed, whatever the reference says. odds_ratio: of labels, how many times the odds
-    of the class that moved most have grown or fallen. by_odds: whether that is the loss, and not the PSI. sizes: what
-    the window shows of how large it may be.
+    of the class that moved most have grown or fallen. by_odds: whether that is the loss, and not the PSI. natural: how
+    much the metric varies in the reference itself, as a standard deviation. sizes: what the window shows of how large
+    the loss may be.
     """
 
     name: str
@@ -72,6 +83,7 @@ class Judgement:
     reason: str | None
     odds_ratio: float | None = None
     by_odds: bool = False
+    natural: float | None = None
     warning_threshold: float | None = None
     alert_threshold: float | None = None
     sizes: tuple[SizeNow, ...] = ()
@@ -97,9 +109,17 @@ def metrics_of(counts: OutcomeCounts) -> dict[str, Estimate]:
 
 
 def judge_metric(
-    name: str, reference: OutcomeCounts | None, window: Window, rules: PerformanceRules, alpha: float
+    name: str,
+    reference: OutcomeCounts | None,
+    window: Window,
+    rules: PerformanceRules,
+    alpha: float,
+    natural: MetricVariation | None = None,
 ) -> Judgement:
-    """The judgement on one metric of a window, against the reference and against the user's limit."""
+    """The judgement on one metric of a window, against the reference and against the user's limit.
+
+    natural: how the metric varies between stretches of the reference that are as long as the window.
+    """
     estimate = window.metrics.get(name, Estimate(None, reason="the task has no such metric"))
     nothing = _nothing(name, estimate, window, alpha)
     if nothing is not None:
@@ -111,17 +131,19 @@ def judge_metric(
     if beyond is not None:
         return Judgement(name, "alert", estimate, None, None, beyond, 0.0, None, alpha, True, None, alert_threshold=0.0)
     if estimate.value is None:
-        return few or _undecided(name, "insufficient_data", estimate, alpha, estimate.reason)
+        return few or undecided(name, "insufficient_data", estimate, alpha, estimate.reason)
     # Where a limit is all that there is to judge by, it has just been kept.
     kept = name in rules.limits
     shortfall = _shortfall(name, estimate, rules.limits.get(name))
     compared = None if reference is None or not reference.n else _compared(name, reference, window.counts)
+    if compared is not None:
+        compared = beyond_natural(compared, natural)
     if compared is None or reference is None:
         reason = "The reference has no labels: nothing to compare with."
-        return few or _undecided(name, "stable" if kept else "no_reference", estimate, alpha, reason, shortfall)
+        return few or undecided(name, "stable" if kept else "no_reference", estimate, alpha, reason, shortfall)
     if compared.loss is None or compared.reference is None:
         state: Severity = "stable" if kept else "insufficient_data"
-        return few or _undecided(name, state, estimate, alpha, compared.reason, shortfall)
+        return few or undecided(name, state, estimate, alpha, compared.reason, shortfall)
     threshold = threshold_of(name, compared.reference, reference, rules)
     worse = compared.loss >= threshold and compared.p_value < alpha
     if few is not None and not worse:
@@ -138,7 +160,8 @@ def judge_metric(
         compared.p_value,
         alpha,
         False,
-        None if worse else _why_stable(compared, threshold, alpha),
+        None if worse else _why_stable(compared, threshold, alpha, natural),
+        natural=None if natural is None else natural.deviation,
         warning_threshold=threshold,
         alert_threshold=SEVERE * threshold,
         sizes=(*shortfall, *_loss_size(name, threshold, compared)),
@@ -165,7 +188,7 @@ def judge_labels(reference: OutcomeCounts | None, window: Window, rules: Perform
         return nothing
     few = _too_few(LABELS, estimate, window, rules, alpha)
     if reference is None or not reference.n:
-        return _undecided(LABELS, "no_reference", estimate, alpha, "The reference has no labels.")
+        return undecided(LABELS, "no_reference", estimate, alpha, "The reference has no labels.")
     if reference.regression is not None and window.counts.regression is not None:
         if few is not None:
             return few
@@ -191,10 +214,10 @@ def judge_labels(reference: OutcomeCounts | None, window: Window, rules: Perform
     if reference.confusion is not None and window.counts.confusion is not None:
         truth, known = window.counts.confusion.matrix.sum(axis=1), reference.confusion.matrix.sum(axis=1)
         if not truth.sum() or not known.sum():
-            return _undecided(LABELS, "insufficient_data", estimate, alpha, "No row is of a known class.")
+            return undecided(LABELS, "insufficient_data", estimate, alpha, "No row is of a known class.")
         judged = _judged_shares(known, truth, estimate, rules, alpha, exactly=few is not None)
         return few if few is not None and judged.severity == "stable" else judged
-    return _undecided(LABELS, "no_reference", estimate, alpha, "Nothing is known about the classes yet.")
+    return undecided(LABELS, "no_reference", estimate, alpha, "Nothing is known about the classes yet.")
 
 
 def label_limits(by_odds: bool, rules: PerformanceRules) -> tuple[float, float]:
@@ -245,9 +268,9 @@ def _judged_shares(
 def _nothing(name: str, estimate: Estimate, window: Window, alpha: float) -> Judgement | None:
     n = window.counts.n
     if not n:
-        return _undecided(name, "no_data", estimate, alpha, "No labelled predictions in this window.")
+        return undecided(name, "no_data", estimate, alpha, "No labelled predictions in this window.")
     if window.immature is not None:
-        return _undecided(name, "immature", estimate, alpha, window.immature)
+        return undecided(name, "immature", estimate, alpha, window.immature)
     return None
 
 
@@ -256,11 +279,11 @@ def _too_few(name: str, estimate: Estimate, window: Window, rules: PerformanceRu
     n = window.counts.n
     if n < rules.min_samples:
         reason = f"{n} of at least {rules.min_samples} labelled predictions: {rules.min_samples - n} more are needed."
-        return _undecided(name, "insufficient_data", estimate, alpha, reason)
+        return undecided(name, "insufficient_data", estimate, alpha, reason)
     return None
 
 
-def _undecided(
+def undecided(
     name: str,
     severity: Severity,
     estimate: Estimate,
@@ -268,6 +291,7 @@ def _undecided(
     reason: str | None,
     sizes: tuple[SizeNow, ...] = (),
 ) -> Judgement:
+    """The judgement that nothing can be said, and why."""
     return Judgement(name, severity, estimate, None, None, None, None, None, alpha, False, reason, sizes=sizes)
 
 
@@ -311,11 +335,12 @@ def shortfall_of(name: str) -> str:
     return f"shortfall of {name}"
 
 
-def _why_stable(compared: Worsening, threshold: float, alpha: float) -> str | None:
+def _why_stable(compared: Worsening, threshold: float, alpha: float, natural: MetricVariation | None) -> str | None:
     assert compared.loss is not None
     if compared.loss >= threshold:
         chance = f"p = {compared.p_value:.2g} (needs {alpha:.2g})"
-        return f"Worse by {compared.loss:.3g}, but as much by chance with {chance}."
+        swings = "" if natural is None else f" and the reference's own variation, {natural.deviation:.3g},"
+        return f"Worse by {compared.loss:.3g}, but as much by chance{swings} with {chance}."
     if compared.p_value < alpha:
         return f"A real loss (p = {compared.p_value:.2g}), but smaller than the tolerance of {threshold:.3g}."
     return compared.reason

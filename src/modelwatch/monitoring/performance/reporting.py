@@ -147,6 +147,7 @@ def metric_report(estimate: Estimate, judgement: Judgement | None) -> MetricRepo
         reason=estimate.reason or judgement.reason,
         odds_ratio=judgement.odds_ratio,
         by_odds=judgement.by_odds,
+        natural=judgement.natural,
         warning_threshold=judgement.warning_threshold,
         alert_threshold=judgement.alert_threshold,
     )

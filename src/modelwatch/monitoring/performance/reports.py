@@ -15,7 +15,8 @@ class MetricReport(msgspec.Struct, frozen=True):
     the exact value may be away, because scores are known by cell. reference, change, loss, threshold, p_value, alpha:
     of the comparison with the labelled reference; by_limit: an absolute limit is crossed. threshold: the one that
     decided the severity; warning_threshold, alert_threshold: both. odds_ratio: of label drift, how many times the odds
-    of the class that moved most have grown or fallen; by_odds: that is the loss. severity is only told of metrics that
+    of the class that moved most have grown or fallen; by_odds: that is the loss. natural: by how much the metric varies
+    in the reference itself, as a standard deviation; it counts in the p-value. severity is only told of metrics that
     are watched.
     """
 
@@ -35,6 +36,7 @@ class MetricReport(msgspec.Struct, frozen=True):
     reason: str | None = None
     odds_ratio: float | None = None
     by_odds: bool = False
+    natural: float | None = None
     warning_threshold: float | None = None
     alert_threshold: float | None = None
 

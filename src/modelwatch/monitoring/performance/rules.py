@@ -45,6 +45,7 @@ class PerformanceRules:
     psi_warning: float = 0.1
     psi_alert: float = 0.25
     odds_ratio: float = 2.0
+    natural_variation: bool = True
     task: Task | None = None
     positive_class: str | None = None
     enabled: bool = True
@@ -62,6 +63,7 @@ class PerformanceRules:
             min_samples=drift.min_samples,
             psi_warning=drift.psi_warning,
             psi_alert=drift.psi_alert,
+            natural_variation=drift.natural_variation,
         )
 
     def with_monitor(self, monitor: MonitorConfig | None) -> PerformanceRules:
@@ -80,6 +82,7 @@ class PerformanceRules:
             "min_samples": own.min_samples,
             "label_drift": own.label_drift,
             "odds_ratio": own.odds_ratio,
+            "natural_variation": None if monitor.drift.tolerance is None else monitor.drift.tolerance == "natural",
             "task": monitor.task,
             "positive_class": monitor.positive_class,
             "enabled": own.enabled,

@@ -1,0 +1,119 @@
+"""Metrics that vary by themselves: seasons of the reference are no loss, and a real loss stands out of them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from modelwatch.stats import (
+    MalformedProfile,
+    MetricVariation,
+    NaturalVariation,
+    Outcome,
+    OutcomeCounts,
+    OutcomeLayout,
+    beyond_natural,
+    decode_natural,
+    encode_natural,
+    natural_variation,
+)
+from modelwatch.stats.performance import worsening
+
+LAYOUT = OutcomeLayout("binary", ("no", "yes"), "yes")
+DAY = 86_400
+ROWS_A_DAY = 300
+
+
+def days(number: int, accuracy: float, swing: float, rng: np.random.Generator) -> list[list[Outcome]]:
+    """Rows of so many days, whose accuracy swings with a period of 20 days."""
+    found = []
+    for day in range(number):
+        right = rng.random(ROWS_A_DAY) < accuracy + swing * math.sin(2.0 * math.pi * day / 20.0)
+        truth = rng.random(ROWS_A_DAY) < 0.5
+        found.append(
+            [
+                Outcome("yes" if yes == hit else "no", None, "yes" if yes else "no")
+                for yes, hit in zip(truth.tolist(), right.tolist(), strict=True)
+            ]
+        )
+    return found
+
+
+def variation_of(rows: list[list[Outcome]]) -> NaturalVariation:
+    times = [day * DAY + index * (DAY // ROWS_A_DAY) for day, each in enumerate(rows) for index in range(len(each))]
+    found = natural_variation(LAYOUT, [row for each in rows for row in each], times, np.random.default_rng(0))
+    assert found is not None
+    return found
+
+
+def p_values(reference: list[list[Outcome]], now: list[list[Outcome]], natural: MetricVariation | None) -> list[float]:
+    """By day, the chance of a loss of accuracy as large."""
+    whole = OutcomeCounts.of(LAYOUT, [row for each in reference for row in each]).confusion
+    assert whole is not None
+    found = []
+    for each in now:
+        current = OutcomeCounts.of(LAYOUT, each).confusion
+        assert current is not None
+        found.append(beyond_natural(worsening("accuracy", whole, current), natural).p_value)
+    return found
+
+
+def test_seasons_that_the_reference_has_seen_are_no_loss_and_a_loss_beyond_them_is_found() -> None:
+    rng = np.random.default_rng(1)
+    reference = days(60, 0.88, 0.06, rng)
+    natural = variation_of(reference).of("accuracy", DAY)
+    assert natural is not None
+    assert natural.deviation == pytest.approx(0.06 / math.sqrt(2.0), rel=0.2)
+    quiet, alpha = days(400, 0.88, 0.06, rng), 1e-4
+    without = sum(p < alpha for p in p_values(reference, quiet, None))
+    assert without > 10
+    assert sum(p < alpha for p in p_values(reference, quiet, natural)) == 0
+    broken = days(20, 0.60, 0.06, rng)
+    assert sum(p < alpha for p in p_values(reference, broken, natural)) >= 15
+
+
+def test_a_metric_that_does_not_vary_beyond_chance_has_none() -> None:
+    rng = np.random.default_rng(2)
+    assert sum(variation_of(days(60, 0.88, 0.0, rng)).of("accuracy", DAY) is not None for _ in range(4)) <= 1
+
+
+def test_the_level_holds_where_days_differ_at_random() -> None:
+    """Days whose accuracy is drawn, and a reference of 30 of them: the test with few degrees of freedom."""
+    rng = np.random.default_rng(3)
+    alarms = looks = 0
+    for _ in range(4):
+        reference = [days(1, accuracy, 0.0, rng)[0] for accuracy in rng.normal(0.85, 0.03, 30)]
+        natural = variation_of(reference).of("accuracy", DAY)
+        now = [days(1, accuracy, 0.0, rng)[0] for accuracy in rng.normal(0.85, 0.03, 250)]
+        alarms += sum(p < 1e-2 for p in p_values(reference, now, natural))
+        looks += len(now)
+    assert alarms / looks < 0.03
+
+
+def test_what_is_known_of_other_lengths_serves_the_nearest() -> None:
+    known = NaturalVariation({"86400": {"accuracy": MetricVariation(0.05, 30)}, "604800": {}})
+    assert known.of("accuracy", 3_600) == known.of("accuracy", DAY) == known.of("accuracy", 6 * DAY)
+    assert known.of("accuracy", 7 * DAY) is None
+    assert NaturalVariation({}).of("accuracy", DAY) is None
+
+
+def test_rows_without_times_or_of_too_few_stretches_tell_nothing() -> None:
+    rows = [Outcome("yes", None, "yes")] * 100
+    assert natural_variation(LAYOUT, rows, [None] * 100, np.random.default_rng(0)) is None
+    assert natural_variation(LAYOUT, rows, list(range(100)), np.random.default_rng(0)) is None
+
+
+def test_another_positive_class_leaves_what_is_about_all_of_them() -> None:
+    known = {"accuracy": MetricVariation(0.05, 30), "recall": MetricVariation(0.1, 30)}
+    after = NaturalVariation({"86400": known}).with_another_positive_class()
+    assert after.of("accuracy", DAY) is not None
+    assert after.of("recall", DAY) is None
+
+
+def test_it_is_its_bytes_and_other_bytes_are_refused() -> None:
+    known = NaturalVariation({"86400": {"accuracy": MetricVariation(0.05, 30)}})
+    assert decode_natural(encode_natural(known)) == known
+    with pytest.raises(MalformedProfile, match="variation of metrics"):
+        decode_natural(b"nothing")
