@@ -14,11 +14,11 @@ from tests.support.arrivals import DAY, KINDS, RULES, START, Rates, drawn, silen
 
 RATES = (1, 10, 100, 1_000)
 DAYS, QUICK_DAYS = 730, 120
-STREAMS, QUICK_STREAMS = 4, 1
+STREAMS, QUICK_STREAMS = 2, 1
 # A change is made after so many days, and lasts for so many.
 CHANGED_AT, CHANGED_FOR = 70, 14
 CHANGES = {"outage": 0.0, "drop to a fifth": 0.2, "four times as much": 4.0}
-POWER_STREAMS, QUICK_POWER_STREAMS = 10, 1
+POWER_STREAMS, QUICK_POWER_STREAMS = 4, 1
 
 
 def run(*, quick: bool = False) -> list[Row]:

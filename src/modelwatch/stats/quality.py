@@ -4,13 +4,15 @@ Everything here is decided from counts that a profile carries beside its cells. 
 check says whether a change is large and how likely chance is; whoever knows the significance level decides.
 """
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from modelwatch.stats.codes import codes_in_reference, is_code_text
 from modelwatch.stats.errors import IncompatibleProfiles, StatsError
 from modelwatch.stats.evidence import rate_increase_p_value
-from modelwatch.stats.numeric import NumericBinning
+from modelwatch.stats.numeric import NumericBinning, Scalar
 from modelwatch.stats.profile import Profile
 
 Rule = Literal["missing", "invalid_type", "below_range", "above_range", "unseen_category"]
@@ -89,16 +91,21 @@ class SchemaChange:
 
 @dataclass(frozen=True, slots=True)
 class Sentinel:
-    """One value outside the reference range that holds a large share of the valid values, such as -200 or 0 K.
+    """One value that seems to stand for a missing one: outside the reference range, such as -200 or 0 K; a text that
+    the reference does not have; or (side `known`) a code that the reference has itself.
 
-    p_value: one-sided, against the reference's values on that side of its range.
+    share: of the valid values. p_value: one-sided, that chance alone gives as many, against the reference's values on
+    that side of its range; of a known one against its own share there, reference_share of reference_n.
     """
 
-    value: float
-    side: Side
+    value: float | str
+    side: Literal["below", "above", "text", "known"]
     count: int
     share: float
     p_value: float
+    reference_share: float = 0.0
+    reference_n: int = 0
+    n: int = 0
 
 
 def rate_checks(
@@ -343,8 +350,53 @@ def sentinels(
         for value, count in counted.items():
             if count > least_share * current.n:
                 p_value = rate_increase_p_value(reference_count, reference.n, count, current.n)
-                found.append(Sentinel(value, side, count, count / current.n, p_value))
+                found.append(
+                    Sentinel(value, side, count, count / current.n, p_value, reference_n=reference.n, n=current.n)
+                )
     return tuple(sorted(found, key=lambda each: (-each.count, each.value)))
+
+
+def known_codes(reference: Profile, current: Profile) -> tuple[Sentinel, ...]:
+    """The codes that the reference has itself, with their share then and now; none where a side has no values."""
+    return tuple(
+        Sentinel(
+            each.value,
+            "known",
+            each.current_count,
+            each.current_count / each.current_n,
+            each.p_value,
+            each.reference_count / each.reference_n,
+            each.reference_n,
+            each.current_n,
+        )
+        for each in codes_in_reference(reference, current)
+        if each.reference_n and each.current_n
+    )
+
+
+def new_text_codes(
+    reference: Profile, values: Sequence[Scalar], *, least_share: float = SENTINEL_SHARE
+) -> tuple[Sentinel, ...]:
+    """The texts among values that are written like a missing value and have no cell, most frequent first.
+
+    In a number every text is of the wrong type; in a category a known one has its cell.
+
+    >>> from modelwatch.stats.binning import categorical_binning
+    >>> reference = Profile.of(categorical_binning(["a", "b"]), ["a", "b"] * 50)
+    >>> [(each.value, each.count, each.share) for each in new_text_codes(reference, ["a"] * 9 + ["Unknown"])]
+    [('Unknown', 1, 0.1)]
+    """
+    given = [value for value in values if value is not None]
+    found = []
+    for text, count in Counter(value for value in given if isinstance(value, str) and is_code_text(value)).items():
+        cells = Profile.of(reference.binning, [text])
+        if count > least_share * len(given) and (cells.unseen or cells.invalid):
+            known = reference.unseen if cells.unseen else reference.invalid
+            p_value = rate_increase_p_value(known, reference.n + reference.invalid, count, len(given))
+            found.append(
+                Sentinel(text, "text", count, count / len(given), p_value, reference_n=reference.n, n=len(given))
+            )
+    return tuple(sorted(found, key=lambda each: (-each.count, str(each.value))))
 
 
 def _mean_soundness(features: list[UnsoundCounts], dimension: Dimension | None) -> float | None:

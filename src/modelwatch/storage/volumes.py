@@ -65,27 +65,36 @@ def window_arrivals(connection: Connection, model: str, environment: str, since:
 PROTECTED = "(protected)"
 
 
-def recent_features(connection: Connection, stream: StreamKey, end: int, limit: int) -> list[dict[str, Scalar]]:
-    """The features of up to so many predictions of the day that ends at, or holds, this time in seconds: of the first
-    by their ids, so that everybody looks at the same.
+def recent_features(
+    connection: Connection, stream: StreamKey, end: int, limit: int, start: int | None = None
+) -> list[dict[str, Scalar]]:
+    """The features of up to so many predictions in [start, end), in seconds: of the newest day first, and of a day the
+    first by their ids, so that everybody looks at the same. Without a start, of the newest day alone.
 
     Encrypted and hashed ones are named, and have PROTECTED for a value.
     """
     table = tables.prediction
-    rows = connection.execute(
-        select(table.c.features, table.c.protected)
-        .where(
-            table.c.day == (end - 1) // SECONDS_PER_DAY,
-            table.c.model == stream.model,
-            table.c.version == stream.version,
-            table.c.environment == stream.environment,
-            table.c.ts < end * 1_000_000,
-            table.c.features.is_not(None),
+    newest = (end - 1) // SECONDS_PER_DAY
+    found: list[dict[str, Scalar]] = []
+    for day in range(newest, newest - 1 if start is None else start // SECONDS_PER_DAY - 1, -1):
+        rows = connection.execute(
+            select(table.c.features, table.c.protected)
+            .where(
+                table.c.day == day,
+                table.c.model == stream.model,
+                table.c.version == stream.version,
+                table.c.environment == stream.environment,
+                table.c.ts >= (day * SECONDS_PER_DAY if start is None else start) * 1_000_000,
+                table.c.ts < end * 1_000_000,
+                table.c.features.is_not(None),
+            )
+            .order_by(table.c.prediction_id)
+            .limit(limit - len(found))
         )
-        .order_by(table.c.prediction_id)
-        .limit(limit)
-    )
-    return [_shown(features, protected) for features, protected in rows]
+        found += [_shown(features, protected) for features, protected in rows]
+        if len(found) >= limit:
+            break
+    return found
 
 
 def _shown(features: bytes, protected: bytes | None) -> dict[str, Scalar]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -186,6 +187,57 @@ def test_a_value_that_stands_for_nothing(store: Store) -> None:
     [sentinel] = quality.sentinels
     assert (sentinel.value, sentinel.side, sentinel.count) == (-200.0, "below", 30)
     assert quality.severity == "warning"
+
+
+def test_a_value_that_stands_for_nothing_is_looked_for_in_the_whole_look_back(store: Store) -> None:
+    """Two days of twelve rows, all but one with the code: neither of the days has a hundred."""
+    clock = Clock(NOON + 30 * HOUR)
+    set_references(store)
+    for hour in range(0, 30, 2):
+        send(store, clock, [{**row(hour), "number": -999.0}, {**row(hour), "number": -999.0 if hour else 1.0}], hour)
+    rules = replace(RULES, lookbacks=("1h", "30h"))
+    found = check_quality(store, rules, QUALITY_RULES, STREAM, clock())
+    [quality] = [each for each in found.features if each.feature_name == "number"]
+    [sentinel] = quality.sentinels
+    assert (sentinel.value, sentinel.side, sentinel.severity) == (-999.0, "below", "warning")
+    assert (sentinel.count, sentinel.n) == (29, 30)
+
+
+@pytest.mark.parametrize(("every", "severity"), [(10, "stable"), (2, "warning")])
+def test_a_code_that_the_reference_has_itself_is_named_with_its_share_then_and_now(
+    store: Store, every: int, severity: str
+) -> None:
+    values = [-1.0 if i % 10 == 0 else float(20 + i % 61) for i in range(2_000)]
+    towns: list[Scalar] = ["Unknown" if i % 10 == 0 else "Oslo" for i in range(2_000)]
+    frame = ReferenceFrame(
+        "m",
+        None,
+        [
+            ReferenceSample("feature", "days", "continuous", list(values)),
+            ReferenceSample("feature", "town", "categorical", towns),
+        ],
+    )
+    set_reference_frame(store, frame, now=NOON, new_id=new_id)
+    clock = Clock(NOON + HOUR)
+    now: list[dict[str, Scalar]] = [
+        {"days": -1.0 if i % every == 0 else 30.0, "town": "Unknown" if i % every == 0 else "Oslo"} for i in range(400)
+    ]
+    send(store, clock, now)
+    found = check_quality(store, RULES, QUALITY_RULES, STREAM, clock())
+    for quality, code in zip(found.features, (-1.0, "Unknown"), strict=True):
+        [sentinel] = quality.sentinels
+        assert (sentinel.value, sentinel.side, sentinel.severity) == (code, "known", severity)
+        assert (sentinel.share, sentinel.reference_share) == (1 / every, 0.1)
+        assert quality.severity == severity
+
+
+def test_a_text_that_stands_for_nothing_is_named_where_a_number_is_expected_and_among_categories(store: Store) -> None:
+    rows = [
+        {**row(i), "number": "N/A" if i % 5 == 0 else 1.0, "colour": "unknown" if i % 5 else "red"} for i in range(200)
+    ]
+    found = report(store, rows)
+    named = {each.feature_name: [(code.value, code.side) for code in each.sentinels] for each in found.features}
+    assert named == {"number": [("N/A", "text")], "colour": [("unknown", "text")], "sparse": []}
 
 
 @pytest.mark.both_engines

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
@@ -16,7 +17,16 @@ from modelwatch.monitoring.rules import DriftRules
 from modelwatch.monitoring.windows import Window
 from modelwatch.stats import Profile, is_finite_number
 from modelwatch.stats.binning import NumericBinning
-from modelwatch.stats.quality import Rule, Sentinel, sentinel_sides, sentinels, unsound_counts
+from modelwatch.stats.quality import (
+    SENTINEL_SHARE,
+    Rule,
+    Sentinel,
+    known_codes,
+    new_text_codes,
+    sentinel_sides,
+    sentinels,
+    unsound_counts,
+)
 from modelwatch.storage import (
     Store,
     StoredReference,
@@ -80,7 +90,8 @@ class QualityEvidence(msgspec.Struct, frozen=True):
 
     reference: by feature, the same counts of the reference, and its id; elapsed: seconds of budget that the look may
     spend, those of an interval if None. complete: whether every feature that the model has sent has a reference, so
-    that another one is new.
+    that another one is new. codes: by feature, the values of its reference that look like codes for missing ones, with
+    their shares then and in the longest window.
     """
 
     stream: tuple[str, str, str]
@@ -95,6 +106,7 @@ class QualityEvidence(msgspec.Struct, frozen=True):
     windows: tuple[WindowQuality, ...]
     volumes: Volumes | None
     sample: Sample
+    codes: dict[str, tuple[Sentinel, ...]] = {}
 
 
 def gather_quality(
@@ -115,12 +127,16 @@ def gather_quality(
     inputs = gather(store, defaults, query, now, end=end, elapsed=elapsed)
     watermark = inputs.evidence.watermark
     with store.read() as connection:
-        windows, reference = _windows(connection, inputs, stream)
+        windows, reference, codes = _windows(connection, inputs, stream)
         volumes = None if watermark is None else _volumes(connection, stream, watermark)
         complete = has_taken_provisional(connection, stream.model)
-        rows = [] if watermark is None else recent_features(connection, stream, watermark, ROWS_LOOKED_AT)
+        longest = max(windows, key=lambda window: window.end - window.start, default=None)
+        rows = (
+            []
+            if watermark is None or longest is None
+            else recent_features(connection, stream, longest.end, ROWS_LOOKED_AT, longest.start)
+        )
     chosen = {each.subject.name: each for each in reference}
-    longest = max(windows, key=lambda window: window.end - window.start, default=None)
     return QualityEvidence(
         stream=(stream.model, stream.version, stream.environment),
         rules=rules,
@@ -134,22 +150,28 @@ def gather_quality(
         windows=tuple(windows),
         volumes=volumes,
         sample=_sample(rows, chosen, longest),
+        codes=codes,
     )
 
 
 def _windows(
     connection: Connection, inputs: Inputs, stream: StreamKey
-) -> tuple[list[WindowQuality], list[StoredReference]]:
+) -> tuple[list[WindowQuality], list[StoredReference], dict[str, tuple[Sentinel, ...]]]:
+    """The windows, the references of the features, and the codes that these have, with their shares in the longest."""
     evidence = inputs.evidence
     layouts = layouts_of(evidence.generation, inputs.references)
     chosen = references_for(inputs.references, stream.version)
     features = {subject: reference for subject, reference in chosen.items() if subject.kind == "feature"}
     found = []
+    longest = max((window.end - window.start for window in evidence.windows), default=0)
+    codes: dict[str, tuple[Sentinel, ...]] = {}
     for window, sums in zip(evidence.windows, evidence.sums, strict=True):
-        counts = {
-            subject.name: unsound_counts(current_profile(sums, layouts, subject, reference))
-            for subject, reference in sorted(features.items(), key=lambda item: item[0])
-        }
+        counts: dict[str, Counts] = {}
+        for subject, reference in sorted(features.items(), key=lambda item: item[0]):
+            current = current_profile(sums, layouts, subject, reference)
+            counts[subject.name] = unsound_counts(current)
+            if window.end - window.start == longest and (known := known_codes(reference.profile, current)):
+                codes[subject.name] = known
         repeats = duplicates_in(connection, stream, window.start, window.end)
         found.append(
             WindowQuality(
@@ -162,7 +184,7 @@ def _windows(
                 repeats.changed,
             )
         )
-    return found, list(features.values())
+    return found, list(features.values()), codes
 
 
 def _volumes(connection: Connection, stream: StreamKey, end: int) -> Volumes | None:
@@ -198,21 +220,33 @@ def _sample(
         given.update(name for name, value in row.items() if value is not None)
     found: dict[str, tuple[Sentinel, ...]] = {}
     for name, reference in references.items():
-        binning = reference.profile.binning
-        if longest is None or not isinstance(binning, NumericBinning):
+        if longest is None:
             continue
-        counts = longest.features[name]
-        outside = counts["below_range"][0] + counts["above_range"][0]
-        if outside * 100 <= counts["below_range"][1]:
-            continue
-        values = [row.get(name) for row in rows]
-        sample = Profile.of(binning, values)  # type: ignore[arg-type]
-        if sentinel_sides(sample):
-            numbers = Counter(float(value) for value in values if is_finite_number(value))  # type: ignore[arg-type]
-            standing_out = sentinels(reference.profile, sample, numbers)
-            if standing_out:
-                found[name] = standing_out
+        standing_out = _standing_out(reference, longest.features[name], [row.get(name) for row in rows])
+        if standing_out:
+            found[name] = standing_out
     return Sample(len(rows), dict(sorted(given.items())), found)
+
+
+def _standing_out(reference: StoredReference, counts: Counts, values: Sequence[Any]) -> tuple[Sentinel, ...]:
+    """The values of a feature that no cell has and that seem to stand for missing ones. Only where the counts say that
+    there are enough of them the values are looked at."""
+    total = counts["missing"][1]
+    found: tuple[Sentinel, ...] = ()
+    binning = reference.profile.binning
+    if _many(counts, total, "below_range", "above_range") and isinstance(binning, NumericBinning):
+        sample = Profile.of(binning, values)
+        if sentinel_sides(sample):
+            numbers = Counter(float(value) for value in values if is_finite_number(value))
+            found = sentinels(reference.profile, sample, numbers)
+    if _many(counts, total, "invalid_type", "unseen_category"):
+        found += new_text_codes(reference.profile, values)
+    return found
+
+
+def _many(counts: Counts, total: int, *rules: Rule) -> bool:
+    """Whether these rules are broken often enough for one value to be a sentinel."""
+    return sum(counts[rule][0] for rule in rules if rule in counts) > SENTINEL_SHARE * total
 
 
 class _Document(msgspec.Struct):

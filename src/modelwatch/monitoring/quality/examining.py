@@ -33,10 +33,18 @@ from modelwatch.monitoring.quality.reports import (
     Severity,
     VolumeReport,
 )
+from modelwatch.monitoring.quality.rules import QualityRules
 from modelwatch.monitoring.quality.sizes import repeats_sizes, rise_sizes, schema_sizes, sentinel_sizes
 from modelwatch.monitoring.unjudged import KNOWN_STATES, NotJudged, not_judged
 from modelwatch.monitoring.windows import iso
-from modelwatch.stats.quality import SchemaChange, Sentinel, share_of_unsound, soundness_of
+from modelwatch.stats.quality import (
+    ROUNDING,
+    SchemaChange,
+    Sentinel,
+    rise_that_matters,
+    share_of_unsound,
+    soundness_of,
+)
 
 QUALITY_KINDS: tuple[Kind, ...] = ("data_quality", "volume")
 FIRING = ("warning", "alert")
@@ -53,12 +61,22 @@ class QualityExamination:
     volume: list[VolumeJudgement]
     duplicates: RepeatsJudgement
 
-    def sentinels(self, feature: str) -> list[Sentinel]:
-        """The values of a feature that stand out beyond chance."""
-        rules = self.evidence.rules
-        if not rules.sentinels or not rules.watches(feature) or self.evidence.sample.rows < rules.min_samples:
+    def sentinels(self, feature: str) -> list[tuple[Sentinel, Severity]]:
+        """The values of a feature that stand out beyond chance, those that are news first; after them the codes that
+        the reference has as well."""
+        rules, evidence = self.evidence.rules, self.evidence
+        if not rules.sentinels or not rules.watches(feature):
             return []
-        return [each for each in self.evidence.sample.sentinels.get(feature, ()) if each.p_value < self.alpha]
+        known = evidence.codes.get(feature, ())
+        more = [each for each in known if each.p_value < self.alpha and _has_risen(each, rules)]
+        new = [each for each in evidence.sample.sentinels.get(feature, ()) if each.p_value < self.alpha]
+        news: list[tuple[Sentinel, Severity]] = [(each, "warning") for each in (*new, *more)]
+        return [*news, *((each, "stable") for each in known if each not in more)]
+
+
+def _has_risen(code: Sentinel, rules: QualityRules) -> bool:
+    matters = rise_that_matters(code.reference_share, least_rise=rules.min_rise, factor=rules.factor)
+    return code.share - code.reference_share >= matters - ROUNDING
 
 
 def examine_quality(evidence: QualityEvidence) -> QualityExamination:
@@ -155,9 +173,9 @@ def quality_observations(examination: QualityExamination) -> list[Observation]:
         for judged in judgements
     ]
     for name in sorted(examination.rates):
-        sentinels = examination.sentinels(name)
-        if sentinels:
-            finding = finding_of(*known, f"{name}: sentinel", "warning", sentinels[0])
+        news = [each for each, severity in examination.sentinels(name) if severity in FIRING]
+        if news:
+            finding = finding_of(*known, f"{name}: sentinel", "warning", news[0])
             found.append(Observation("data_quality", f"{name}: sentinel", ids[name], "drifted", False, finding))
         else:
             sizes = sentinel_sizes(evidence, name)
@@ -205,8 +223,7 @@ def _feature(examination: QualityExamination, name: str) -> FeatureQuality:
     window = longest(examination.evidence.windows)
     sentinels = examination.sentinels(name)
     severities: list[Severity] = [each.severity for each in judgements]
-    if sentinels:
-        severities.append("warning")
+    severities += [severity for _, severity in sentinels if severity in FIRING]
     return FeatureQuality(
         name,
         min(severities, key=PRECEDENCE.index, default="no_data"),
@@ -227,7 +244,12 @@ def _feature(examination: QualityExamination, name: str) -> FeatureQuality:
             )
             for each in judgements
         ],
-        [SentinelReport(each.value, each.side, each.count, each.share, each.p_value) for each in sentinels],
+        [
+            SentinelReport(
+                each.value, each.side, each.count, each.share, each.p_value, each.reference_share, severity, each.n
+            )
+            for each, severity in sentinels
+        ],
     )
 
 

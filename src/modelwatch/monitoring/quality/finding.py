@@ -12,6 +12,7 @@ from modelwatch.monitoring.quality.judging import (
     rise_thresholds,
     volume_thresholds,
 )
+from modelwatch.monitoring.quality.rules import QualityRules
 from modelwatch.stats.quality import SENTINEL_SHARE, Rule, SchemaChange, Sentinel
 
 WORDS = {
@@ -25,6 +26,7 @@ WORDS = {
 SHARE_OF_REPEATS = "share of changed repeats"
 SHARE_OF_ROWS = "share of the rows"
 SHARE_OF_ONE_VALUE = "share of one value"
+SHARE_OF_A_CODE = "share of a code"
 
 # What was found: a rate, a volume, a change of the schema, a value, or repeats among what was sent.
 Cause = RateJudgement | VolumeJudgement | SchemaChange | Sentinel | RepeatsJudgement
@@ -70,7 +72,7 @@ def finding_of(
     elif isinstance(cause, SchemaChange):
         measured = _change(cause, evidence.sample.rows if cause.change == "appeared" else window.predictions)
     elif isinstance(cause, Sentinel):
-        measured = _sentinel(subject.partition(":")[0], cause, evidence.sample.rows)
+        measured = _sentinel(subject.rpartition(": ")[0], cause, evidence.rules)
     else:
         changed, sent, limit = cause.changed, cause.sent, evidence.rules.duplicates
         detail = f"{changed:,} of {sent:,} predictions that were sent had been sent before with another content"
@@ -133,10 +135,18 @@ def _change(cause: SchemaChange, rows: int) -> _Measured:
     return _Measured(SHARE_OF_ROWS, cause.current_count / max(rows, 1), cause.p_value, rows, detail)
 
 
-def _sentinel(feature: str, cause: Sentinel, rows: int) -> _Measured:
-    side = f"{cause.side} everything in the reference"
-    detail = f"{feature}: {_percent(cause.share)} of the values are {cause.value:g}, {side}"
-    return _Measured(SHARE_OF_ONE_VALUE, cause.share, cause.p_value, rows, detail, warning=SENTINEL_SHARE)
+def _sentinel(feature: str, cause: Sentinel, rules: QualityRules) -> _Measured:
+    value = repr(cause.value) if isinstance(cause.value, str) else f"{cause.value:g}"
+    detail = f"{feature}: {_percent(cause.share)} of the values are {value}, "
+    if cause.side == "known":
+        detail += f"which looks like a code for a missing one; {_percent(cause.reference_share)} in the reference"
+        limit = cause.reference_share + rise_thresholds(cause.reference_share, rules)[0]
+        return _Measured(SHARE_OF_A_CODE, cause.share, cause.p_value, cause.n, detail, warning=limit)
+    if cause.side == "text":
+        detail += "which looks like a code for a missing one; the reference does not have it"
+    else:
+        detail += f"{cause.side} everything in the reference"
+    return _Measured(SHARE_OF_ONE_VALUE, cause.share, cause.p_value, cause.n, detail, warning=SENTINEL_SHARE)
 
 
 def _percent(share: float | None) -> str:

@@ -32,13 +32,19 @@ class RateReport(msgspec.Struct, frozen=True):
 
 
 class SentinelReport(msgspec.Struct, frozen=True):
-    """One value outside the reference's range that many rows have. share: of the rows looked at."""
+    """One value that seems to stand for a missing one. side: `below` or `above` the reference's range, a `text` that it
+    does not have, or `known`: a code that the reference has itself. share, reference_share: of the valid values, now
+    and then. n: how many were looked at: up to 1,000 rows, but all of the longest window for a known one. severity:
+    `stable` for a known one that has not risen."""
 
-    value: float
+    value: float | str
     side: str
     count: int
     share: float
     p_value: float
+    reference_share: float = 0.0
+    severity: Severity = "warning"
+    n: int = 0
 
 
 class FeatureQuality(msgspec.Struct, frozen=True):

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from modelwatch.monitoring.observations import SizeNow
 from modelwatch.monitoring.quality.evidence import QualityEvidence
-from modelwatch.monitoring.quality.finding import SHARE_OF_ONE_VALUE, SHARE_OF_REPEATS, SHARE_OF_ROWS, rise_of
+from modelwatch.monitoring.quality.finding import (
+    SHARE_OF_A_CODE,
+    SHARE_OF_ONE_VALUE,
+    SHARE_OF_REPEATS,
+    SHARE_OF_ROWS,
+    rise_of,
+)
 from modelwatch.monitoring.quality.judging import longest, rise_thresholds
 from modelwatch.stats import RateSize
 from modelwatch.stats.quality import SENTINEL_SHARE, Rule
 
 # A feature that has gone is back when most rows have it again; how many miss it is a matter of its own.
 GONE_SHARE = 0.5
+# What a value breaks that no cell of the reference has.
+OUTSIDE: tuple[Rule, ...] = ("below_range", "above_range", "unseen_category", "invalid_type")
 
 
 def rise_sizes(evidence: QualityEvidence, feature: str, rule: Rule) -> tuple[SizeNow, ...]:
@@ -24,13 +32,17 @@ def rise_sizes(evidence: QualityEvidence, feature: str, rule: Rule) -> tuple[Siz
 
 
 def sentinel_sizes(evidence: QualityEvidence, feature: str) -> tuple[SizeNow, ...]:
-    """How large the share of one value outside the reference's range may be: at most that of all that is outside."""
+    """How large the share of one value that the reference does not have may be: at most that of all that it does not
+    have. Of each code that it has, its share."""
     found = []
     for window in evidence.windows:
         counts = window.features[feature]
-        outside = sum(counts[rule][0] for rule in ("below_range", "above_range") if rule in counts)
-        n = counts["below_range"][1] if "below_range" in counts else 0
-        found.append(SizeNow(SHARE_OF_ONE_VALUE, SENTINEL_SHARE, RateSize(outside, n, 0.0)))
+        outside = sum(counts[rule][0] for rule in OUTSIDE if rule in counts)
+        size = RateSize(outside, counts["missing"][1] - counts["missing"][0], 0.0)
+        found.append(SizeNow(SHARE_OF_ONE_VALUE, SENTINEL_SHARE, size))
+    for code in evidence.codes.get(feature, ()):
+        tolerance = code.reference_share + rise_thresholds(code.reference_share, evidence.rules)[0]
+        found.append(SizeNow(SHARE_OF_A_CODE, tolerance, RateSize(code.count, code.n, 0.0)))
     return tuple(found)
 
 
