@@ -39,11 +39,13 @@ from modelwatch.exposition import Exposition
 from modelwatch.heap import keep_large_blocks_apart, keep_trimmed, use_few_arenas
 from modelwatch.ingest import Batcher
 from modelwatch.monitoring import Chores, DriftRules, Evaluator, Housekeeping, Lease
+from modelwatch.monitoring.deletions import Deletions
 from modelwatch.monitoring.performance import PerformanceCheck, PerformanceRules
 from modelwatch.monitoring.quality import Freshness, QualityCheck, QualityRules
 from modelwatch.monitoring.retention import Keep, Retention
 from modelwatch.privacy import Keyring
 from modelwatch.storage import Ledger, Store, StoreOptions, monitor_of, open_protection, put_monitor, store_time
+from modelwatch.storage.deletion import Deletion
 from modelwatch.storage.migrations import migrate
 from modelwatch.web import build_pages
 
@@ -245,9 +247,21 @@ def build_service(settings: Settings) -> Application:
         timer=time.perf_counter,
         round_seconds=min(LONGEST_UPKEEP_SECONDS, settings.lease_seconds / 3),
     )
+
+    def end_alerts(deletion: Deletion) -> bool:
+        part = deletion.part
+        return book.forget(deletion.model, part.version, part.environment, actor=deletion.actor)
+
+    deletions = Deletions(
+        store,
+        end_alerts,
+        timer=time.perf_counter,
+        new_id=new_id,
+        round_seconds=min(LONGEST_UPKEEP_SECONDS, settings.lease_seconds / 3),
+    )
     chores = Chores(
         store,
-        (housekeeping, evaluator, silence, let_time_pass, retention),
+        (housekeeping, evaluator, silence, let_time_pass, deletions, retention),
         exposition.counters,
         holder=holder,
         clock=microseconds_now,

@@ -14,6 +14,7 @@ from sqlalchemy import update
 from modelwatch.config.monitors import parse_monitor
 from modelwatch.errors import StoreUnavailable
 from modelwatch.storage import Store, in_force, tables
+from modelwatch.storage.deletion import deletions_under_way
 from modelwatch.storage.monitors import put_monitor
 from tests.exposition.scraping import RULES, set_reference, traffic
 from tests.support.app import App
@@ -136,6 +137,20 @@ def test_a_silence_of_the_stream_is_nothing_to_accept(app: App) -> None:
     answer = app.request("POST", f"{address}/accept", data={}, headers=headers)
     assert answer.status_code == 409
     assert "no reference" in answer.text
+
+
+def test_a_model_is_deleted_by_whoever_types_its_name(app: App) -> None:
+    firing(app)
+    open_ledger(app.store).commit(traffic(3, model="fraud"))
+    address = "/ui/alerts?model=fraud"
+    refused = press(app, address, "Delete", confirm="frau")
+    assert (refused.status_code, "the name of the model" in refused.text) == (422, True)
+    done = press(app, address, "Delete", confirm="fraud", actor="ann")
+    assert (done.status_code, done.headers["location"]) == (303, "../../alerts")
+    with app.store.read() as connection:
+        [deletion] = deletions_under_way(connection)
+    assert (deletion.model, deletion.actor, deletion.part.is_whole) == ("fraud", "ann", True)
+    assert all("Delete" not in form.buttons for form in visit(app, "/ui/alerts").forms)
 
 
 def test_the_life_of_an_alert_is_shown_newest_first_with_its_deliveries(app: App) -> None:

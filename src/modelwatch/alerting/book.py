@@ -24,7 +24,7 @@ from modelwatch.alerting.silences import Silence, SilenceRequest, accepted, rest
 from modelwatch.alerting.text import clean
 from modelwatch.errors import Conflict, FieldError, InvalidInput, UnknownResource, excerpt
 from modelwatch.findings import Assessment, Kind
-from modelwatch.storage.alerts import alert_by_id, alerts_page, latest_incident, unfinished_alerts
+from modelwatch.storage.alerts import alert_by_id, alerts_page, latest_incident, remove_alert, unfinished_alerts
 from modelwatch.storage.audit import AuditEntry, append_audit
 from modelwatch.storage.engine import Store
 from modelwatch.storage.profiles import StreamKey
@@ -36,6 +36,7 @@ LONGEST_NOTE = 2_000
 OPEN_STATES = ("firing", "acknowledged", "silenced")
 # One incident of a model, environment and kind is open at a time.
 MOST_OPEN = 100
+FORGOTTEN_AT_ONCE = 50
 
 Clock = Callable[[], int]
 PolicyOf = Callable[[Connection, str], AlertPolicy]
@@ -131,6 +132,43 @@ class AlertBook:
         """A person declares the alert over. Raises UnknownResource, Conflict when it is over already, InvalidInput."""
         return self._act(alert_id, actor, note, "resolve", lifecycle.resolve)
 
+    def forget(self, model: str, version: str | None, environment: str | None, *, actor: str) -> bool:
+        """Removes alerts of a model, or of a version or an environment of it, that is being deleted. True for more.
+
+        Who was told of an open one is told that it is over. One that is about other versions too loses the members of
+        this one alone.
+        """
+        before: tuple[int, str] | None = None
+        while True:
+            with self._store.read() as connection:
+                rows = alerts_page(
+                    connection, model=model, environment=environment, before=before, limit=FORGOTTEN_AT_ONCE
+                )
+            for row in rows:
+                self._forget(row.id, version, actor)
+            if version is None:
+                return bool(rows)
+            if not rows:
+                return False
+            before = rows[-1].opened_at, rows[-1].id
+
+    def _forget(self, alert_id: str, version: str | None, actor: str) -> None:
+        now = self._clock()
+        with self._store.write() as connection:
+            try:
+                alert = self._locked(connection, alert_id)
+            except UnknownResource:
+                return
+            policy = self._policy(connection, alert.model)
+            rest = None if version is None else lifecycle.without_version(alert, version)
+            if rest is not None:
+                self._recorder.enter(connection, alert, Transition(rest, None), policy, now=now)
+                return
+            if alert.is_open or alert.flapping:
+                over = lifecycle.resolve(alert, actor=actor, note="What it is about was deleted.", now=now)
+                self._recorder.enter(connection, alert, over, policy, now=now)
+            remove_alert(connection, alert_id)
+
     def check_action(self, actor: str, note: str | None) -> None:
         """Raises InvalidInput for an actor or a note that is too long."""
         _checked(actor, note)
@@ -208,7 +246,8 @@ class AlertBook:
             raise UnknownResource(f"There is no alert with the id {excerpt(alert_id)!r}.")
         self._one_at_a_time(connection, row.model, row.environment)
         row = alert_by_id(connection, alert_id, lock=True)
-        assert row is not None, "alerts are never removed"
+        if row is None:
+            raise UnknownResource(f"There is no alert with the id {excerpt(alert_id)!r}.")
         return alert_of(row)
 
     def _one_at_a_time(self, connection: Connection, model: str, environment: str) -> None:

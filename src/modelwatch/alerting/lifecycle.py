@@ -111,6 +111,21 @@ def _declared_over(alert: Alert, step: Step, *, actor: str, note: str | None, no
     return _stepped(ended, change)
 
 
+def without_version(alert: Alert, version: str) -> Alert | None:
+    """The alert without a version that is no more; None when it is about nothing else."""
+    members = tuple(member for member in alert.members if member.version != version)
+    if not members:
+        return None
+    return replace(
+        alert,
+        members=members,
+        severity=worst(member.finding.severity for member in members),
+        recovered=tuple(each for each in alert.recovered if each.version != version),
+        dismissed=tuple(each for each in alert.dismissed if each.member.version != version),
+        words={each: word for each, word in alert.words.items() if each != version},
+    )
+
+
 def match_silences(alert: Alert, silences: Iterable[str], *, now: int) -> Transition:
     """These silences match the alert now: it becomes silent with the first, and heard again with none."""
     matching = tuple(sorted(silences)) if alert.is_open else ()

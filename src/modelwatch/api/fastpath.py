@@ -86,8 +86,10 @@ async def take_prediction(state: ServiceState, body: bytes, grant: Grant) -> Ans
     event = state.decoder.prediction(body)
     grant.require_writing(event.model_name)
     [accepted] = await state.batcher.submit((event,), len(body))
-    if accepted is None or isinstance(accepted, Refused):
-        raise refusal(event) if accepted is None else InvalidInput(accepted.message)
+    if accepted is None:
+        raise await asyncio.to_thread(refusal, state.store, event)
+    if isinstance(accepted, Refused):
+        raise InvalidInput(accepted.message)
     content = _STATUS[accepted] + _encode(event.prediction_id) + b"}"
     return 202, _json_headers(content), content
 

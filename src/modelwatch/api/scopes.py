@@ -55,6 +55,10 @@ NEEDS: dict[str, Need] = {
     "retry_delivery": Need("admin", all_models=True),
     "list_audit": Need("admin", all_models=True),
     "erase_prediction": Need("admin"),
+    "delete_model": Need("admin"),
+    "delete_version": Need("admin"),
+    "delete_environment": Need("admin"),
+    "get_deletion": Need("read"),
     "metrics": Need("read", all_models=True),
     "version": Need("read"),
 }

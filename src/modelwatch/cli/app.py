@@ -24,7 +24,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 reference = typer.Typer(help="What drift is measured against.", no_args_is_help=True)
+models = typer.Typer(help="The models of a service.", no_args_is_help=True)
 app.add_typer(reference, name="reference")
+app.add_typer(models, name="models")
 app.add_typer(monitors, name="monitors")
 app.add_typer(keys, name="keys")
 app.add_typer(encryption_key, name="encryption-key")
@@ -301,6 +303,33 @@ def reference_from_window(
         "note": note,
     }
     raise typer.Exit(references.from_window(model, url, body, as_json))
+
+
+@models.command("list")
+def models_list(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
+    """List the models, and what each has sent."""
+    from modelwatch.cli import models as models_module
+
+    raise typer.Exit(models_module.list_models(url, as_json))
+
+
+@models.command("delete")
+def models_delete(
+    model: Annotated[str, typer.Argument(help="The model to delete.")],
+    url: Url = DEFAULT_URL,
+    version: Annotated[str | None, typer.Option(help="Only this version of it.")] = None,
+    environment: Annotated[str | None, typer.Option(help="Only this environment of it.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Yes, remove it for good.")] = False,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Don't wait until all of it is gone.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Delete a model, or a version or an environment of it, with everything that is stored of it.
+
+    Exit code 1 if there is nothing of that name.
+    """
+    from modelwatch.cli import models as models_module
+
+    raise typer.Exit(models_module.delete_model(url, model, version, environment, yes, not no_wait, as_json))
 
 
 @app.command()

@@ -41,6 +41,7 @@ from modelwatch.storage import (
     roll_up,
     stale_outcome_days,
 )
+from modelwatch.storage.retention import remove_last_notices
 
 MICROSECONDS = 1_000_000
 SECONDS_PER_DAY = 86_400
@@ -172,6 +173,6 @@ class Retention:
 
     def _forget(self, now: int) -> bool:
         before = now - self._keep.metrics * SECONDS_PER_DAY * MICROSECONDS
-        removals = (remove_verdicts, remove_incidents, remove_silences, remove_audit)
+        removals = (remove_verdicts, remove_incidents, remove_last_notices, remove_silences, remove_audit)
         removed = [remove(self._store, before, ROWS_PER_TRANSACTION) for remove in removals]
         return ROWS_PER_TRANSACTION in removed

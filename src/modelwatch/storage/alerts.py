@@ -10,10 +10,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, and_, insert, or_, select
+from sqlalchemy import Connection, Row, and_, delete, insert, or_, select
 
 from modelwatch.storage import tables
 from modelwatch.storage.engine import Store
+from modelwatch.storage.outbox import PENDING
 
 RESOLVED: Final = "resolved"
 FLAPPING: Final = "flapping"
@@ -111,6 +112,15 @@ def alerts_page(
 def save_alert(connection: Connection, store: Store, alert: StoredAlert) -> None:
     """Writes an incident, new or changed. Raises IntegrityError when another one with its fingerprint is not over."""
     connection.execute(store.upsert(tables.alert), asdict(alert))
+
+
+def remove_alert(connection: Connection, identity: str) -> None:
+    """Removes an incident with every step and delivery; that it is over is told still, where that waits."""
+    outbox, step, table = tables.outbox, tables.alert_event, tables.alert
+    last = (outbox.c.state == PENDING) & (outbox.c.event == RESOLVED)
+    connection.execute(delete(outbox).where(outbox.c.alert_id == identity, ~last))
+    connection.execute(delete(step).where(step.c.alert_id == identity))
+    connection.execute(delete(table).where(table.c.id == identity))
 
 
 def append_alert_events(connection: Connection, events: Sequence[StoredAlertEvent]) -> None:

@@ -19,7 +19,9 @@ from modelwatch.events import GroundTruth, Prediction
 from modelwatch.privacy import Policy
 from modelwatch.storage import tables
 from modelwatch.storage.counting import Increment, counted, grown, outcomes_counted, segments_counted, slots_of
+from modelwatch.storage.deletion import Part, is_whole, parts_of
 from modelwatch.storage.engine import Store
+from modelwatch.storage.generations import registration
 from modelwatch.storage.labels import LabelStatements, LabelStatus, apply_labels, labels_within
 from modelwatch.storage.layouts import NO_LAYOUTS, ModelLayouts, read_layouts
 from modelwatch.storage.many_rows import ManyRows, NewRows
@@ -39,6 +41,8 @@ MAX_UNKNOWN_OUTCOMES = 5
 # What a writer knows of models and streams before it forgets all of it.
 MAX_MODELS = 2_000
 MAX_STREAMS = 20_000
+# Later than any day: of a model that is being deleted nothing is taken.
+NEVER_TAKEN = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +60,19 @@ class Committed:
 @dataclass(frozen=True, slots=True)
 class _InForce:
     """What holds for the models of a commit until its end: layouts, privacy, how many features are kept, which have
-    labels, and before which day, since 1970, their predictions have expired."""
+    labels, before which day, since 1970, their predictions have expired, and what of them is being deleted."""
 
     layouts: dict[str, ModelLayouts]
     policies: dict[str, Policy]
     rates: dict[str, float]
     labelled: frozenset[str]
     expired_before: dict[str, int]
+    deleting: dict[str, tuple[Part, ...]]
+
+    def is_deleted(self, event: Prediction) -> bool:
+        """Whether the event belongs to what is being deleted."""
+        parts = self.deleting.get(event.model_name)
+        return parts is not None and any(part.covers(event.model_version, event.environment) for part in parts)
 
 
 class _NotOurs(Exception):
@@ -91,7 +101,7 @@ class _Statements:
             )
             .values(commits=writer.c.commits + 1)
         )
-        self.register_models = store.insert(model).on_conflict_do_nothing()
+        self.register_models = registration(store)
         generations = (
             select(
                 model.c.name,
@@ -100,6 +110,7 @@ class _Statements:
                 model.c.provisional_done,
                 model.c.sample_rate,
                 model.c.expired_before,
+                model.c.deleting,
             )
             .where(model.c.name.in_(bindparam("names", expanding=True)))
             .order_by(model.c.name)
@@ -205,7 +216,10 @@ class Ledger:
             given = [*labels, *labels_within(events)]
             in_force = self._in_force(connection, events, given)
             layouts, expired_before = in_force.layouts, in_force.expired_before
-            expired = [day_of(event.timestamp) < expired_before[event.model_name] for event in events]
+            expired = [
+                day_of(event.timestamp) < expired_before[event.model_name] or in_force.is_deleted(event)
+                for event in events
+            ]
             taken = [event for event, gone in zip(events, expired, strict=True) if not gone]
             given = [*labels, *labels_within(taken)]
             segments = [layouts[event.model_name].segmentation.of(event.features) for event in taken]
@@ -284,12 +298,13 @@ class Ledger:
         names = sorted({*(event.model_name for event in events), *(label.model_name for label in labels)})
         unknown = [name for name in names if name not in self._layouts]
         if unknown:
-            now = self._clock()
-            connection.execute(
-                self._statements.register_models, [{"name": name, "created_at": now} for name in unknown]
-            )
+            self._register(connection, unknown)
         query = self._statements.generations_for_labels if labels else self._statements.generations
         rows = connection.execute(query, {"names": names}).all()
+        if len(rows) < len(names):
+            # A model that this writer knows was deleted.
+            self._register(connection, sorted(set(names).difference(row.name for row in rows)))
+            rows = connection.execute(query, {"names": names}).all()
         layouts = {}
         for row in rows:
             known = self._layouts.get(row.name, NO_LAYOUTS)
@@ -301,8 +316,13 @@ class Ledger:
             {row.name: self._store.protection.policy(row.privacy) for row in rows},
             {row.name: self._rate(row) for row in rows},
             self._with_labels(connection, names),
-            {row.name: row.expired_before for row in rows},
+            {row.name: NEVER_TAKEN if is_whole(row.deleting) else row.expired_before for row in rows},
+            {row.name: parts_of(row.deleting) for row in rows if row.deleting is not None},
         )
+
+    def _register(self, connection: Connection, names: Sequence[str]) -> None:
+        now = self._clock()
+        connection.execute(self._statements.register_models, [{"of": name, "at": now} for name in names])
 
     def _with_labels(self, connection: Connection, names: Sequence[str]) -> frozenset[str]:
         """Which of these models may have labels. Asked once they are held: a statement that had to wait for that sees

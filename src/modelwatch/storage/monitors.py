@@ -16,7 +16,7 @@ from modelwatch.storage import tables
 from modelwatch.storage.audit import AuditEntry, append_audit, audit_page
 from modelwatch.storage.decoded import Decoded
 from modelwatch.storage.engine import Store
-from modelwatch.storage.generations import next_generation
+from modelwatch.storage.generations import next_generation, registration
 from modelwatch.storage.segments import settle_segments
 
 DELETE = "monitor.delete"
@@ -124,7 +124,7 @@ def _note_storing(connection: Connection, store: Store, model: str, config: Moni
     said = config.privacy.model_dump_json(exclude_none=True)
     values = {"privacy": None if said == "{}" else said, "sample_rate": config.sample_rate}
     if any(value is not None for value in values.values()):
-        connection.execute(store.insert(table).on_conflict_do_nothing(), {"name": model, "created_at": now})
+        connection.execute(registration(store), {"of": model, "at": now})
     connection.execute(update(table).where(table.c.name == model).values(**values))
 
 

@@ -259,6 +259,20 @@ def _retire(
         connection.execute(update(table).where(replaced).values(to_generation=generation, state="retired"))
 
 
+def retire_version(
+    connection: Connection, store: Store, model: str, version: str, *, now: int, new_id: Callable[[], str]
+) -> None:
+    """Retires all references of a version alone, in a new generation. The caller holds the model's monitor."""
+    table = tables.reference
+    generation = next_generation(connection, store, model, now)
+    connection.execute(
+        update(table)
+        .where(table.c.model == model, table.c.version == version, table.c.to_generation.is_(None))
+        .values(to_generation=generation, state="retired")
+    )
+    _settle_segments(connection, model, generation, now, new_id)
+
+
 def _profile_rows(
     profiles: Mapping[Subject, Profile], variations: Mapping[Subject, Variation], hashed: Collection[Subject]
 ) -> list[dict[str, Any]]:

@@ -102,11 +102,11 @@ def remove_predictions(store: Store, model: str, day: int, limit: int, after: st
         through = delete(table).where(*rest, table.c.prediction_id <= last).returning(table.c.prediction_id)
         ids = connection.execute(through).scalars().all()
         if connection.execute(select(exists().where(tables.label.c.model == model))).scalar():
-            ManyRows(store, _without_prediction()).run(connection, [{"of": model, "id": identity} for identity in ids])
+            ManyRows(store, without_prediction()).run(connection, [{"of": model, "id": identity} for identity in ids])
     return last
 
 
-def _without_prediction() -> Delete:
+def without_prediction() -> Delete:
     """Removes the label of an id, unless there is a prediction of it."""
     table, label = tables.prediction, tables.label
     other = exists().where(table.c.model == label.c.model, table.c.prediction_id == label.c.prediction_id)
@@ -183,6 +183,13 @@ def remove_incidents(store: Store, before: int, limit: int) -> int:
         connection.execute(delete(step).where(step.c.alert_id.in_(gone)))
         connection.execute(delete(table).where(table.c.id.in_(gone)))
     return len(gone)
+
+
+def remove_last_notices(store: Store, before: int, limit: int) -> int:
+    """Removes up to `limit` deliveries of alerts that are gone with their model, once they ended before a time."""
+    table, alert = tables.outbox, tables.alert
+    gone = ~exists().where(alert.c.id == table.c.alert_id)
+    return _remove(store, table, table.c.key, [table.c.finished_at < before, gone], limit)
 
 
 def remove_silences(store: Store, before: int, limit: int) -> int:

@@ -53,6 +53,29 @@ model = Table(
     Column("expired_labels", BigInteger, nullable=False, server_default=text("0")),
     # Of what share of its predictions the features are kept, as its monitor says; null: as the settings say.
     Column("sample_rate", Float),
+    # What of it is being deleted, as JSON (see deletion.py): nothing more of that is taken meanwhile.
+    Column("deleting", Text),
+)
+
+# What is deleted, and what was: a model, or a version or an environment of it. step, position: where it goes on.
+# predictions, removed: rows that are gone, of predictions and of everything else. generation: the last one of a model
+# that is gone; one of the same name begins after it.
+deletion = Table(
+    "deletion",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("model", Text, nullable=False),
+    Column("version", Text),
+    Column("environment", Text),
+    Column("requested_at", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("step", Text, nullable=False),
+    Column("position", Text, nullable=False, server_default=text("''")),
+    Column("predictions", BigInteger, nullable=False, server_default=text("0")),
+    Column("removed", BigInteger, nullable=False, server_default=text("0")),
+    Column("finished_at", BigInteger),
+    Column("generation", Integer),
+    Index("deletion_by_model", "model", "finished_at"),
 )
 
 # `commits`: how many it has made, which its process knows too. A store that was set back has another number.

@@ -84,7 +84,7 @@ class Failing:
 class ListView:
     """The list. older: the address of the next page, if there is one. failing: checks that can't be made, some of them;
     more_failing: how many others. data_until, evaluated_until: how far the page goes. why_empty: what an empty list
-    means."""
+    means. model_path: the model's name in an address."""
 
     tab: Tab
     tabs: tuple[TabLink, ...]
@@ -96,6 +96,7 @@ class ListView:
     data_until: When | None = None
     evaluated_until: When | None = None
     why_empty: tuple[str, ...] = ()
+    model_path: str = ""
 
 
 def chosen_tab(state: str) -> Tab:
@@ -133,6 +134,7 @@ def list_view(
     older = None if following is None else {"before": f"{following[0]}.{following[1]}"}
     return ListView(
         tab=tab,
+        model_path="" if model is None else quote(model, safe=""),
         tabs=tuple(
             TabLink(
                 each.capitalize(), _address(each, model), "" if each == "resolved" else count(counts[each]), each == tab

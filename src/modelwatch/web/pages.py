@@ -30,6 +30,7 @@ from modelwatch.storage import (
     latest_severities,
     overall_standing,
 )
+from modelwatch.storage.deletion import Part, request_deletion
 from modelwatch.web.alert_page import AlertView, alert_view
 from modelwatch.web.cells import cells_of
 from modelwatch.web.forms import read_form
@@ -80,6 +81,7 @@ def build_pages(
                 _changing(pages.end_silence),
                 methods=["POST"],
             ),
+            Route("/models/{model_name:segment}/delete", _changing(pages.delete_model), methods=["POST"]),
             Route("/runbooks", _reading(pages.runbooks)),
             Mount("/assets", assets),
         ],
@@ -179,6 +181,18 @@ class _Pages:
         form, alert_id = await read_form(request, self._form_seconds), _identity(request, "alert_id")
         await asyncio.to_thread(self._book.end_silence, _identity(request, "silence_id"), actor=_actor(request, form))
         return _back(alert_id, "../../../")
+
+    async def delete_model(self, request: Request) -> Response:
+        form, model = await read_form(request, self._form_seconds), _identity(request, "model_name")
+        if form.get("confirm") != model:
+            problem = FieldError("/confirm", "Expected the name of the model, to be sure", form.get("confirm"))
+            raise InvalidInput("The model is not deleted.", (problem,))
+        actor = _actor(request, form)
+        self._book.check_action(actor, None)
+        await asyncio.to_thread(
+            request_deletion, self._store, model, Part(), actor=actor, now=self._clock(), new_id=self._new_id
+        )
+        return Response(status_code=303, headers={**HEADERS, "Location": "../../alerts"})
 
     async def problem(self, request: Request, error: Exception) -> Response:
         """An error as a page that says what is wrong."""

@@ -10,10 +10,11 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 from sqlalchemy import Connection
 
+from modelwatch.api.cursors import cursor_of, position_of
 from modelwatch.api.grants import grant_of
 from modelwatch.api.openapi import answers
 from modelwatch.api.routes.common import json_answer, state_of
-from modelwatch.api.routes.parameters import Name
+from modelwatch.api.routes.parameters import MOST_A_PAGE, Cursor, Limit, Name
 from modelwatch.api.state import ServiceState
 from modelwatch.errors import UnknownModel
 from modelwatch.monitoring import DriftRules, iso, rules_for
@@ -91,9 +92,10 @@ class ModelReport(msgspec.Struct):
 
 
 class ModelList(msgspec.Struct):
-    """Every model that was heard of, sorted by name."""
+    """Models that were heard of, sorted by name. next_cursor: where the next page begins."""
 
     models: list[ModelReport]
+    next_cursor: str | None
 
 
 class _Headline(msgspec.Struct):
@@ -106,15 +108,21 @@ class _Stored(msgspec.Struct):
     summary: _Headline
 
 
-@router.get("/models", summary="All models", operation_id="list_models", responses=answers({200: ModelList}, 503))
-async def list_models(request: Request) -> Response:
-    """What each model has sent, whether it has a reference, and its latest verdict."""
+@router.get("/models", summary="Models", operation_id="list_models", responses=answers({200: ModelList}, 422, 503))
+async def list_models(request: Request, limit: Limit = MOST_A_PAGE, cursor: Cursor = None) -> Response:
+    """What each model has sent, whether it has a reference, and its latest verdict. In pages, by name."""
     state, grant = state_of(request), grant_of(request)
+    after = None if cursor is None else position_of(cursor)[1]
 
     def work() -> ModelList:
         with state.store.read() as connection:
-            names, facts = generations(connection), _facts(connection, state, None)
-        return ModelList([_model(name, facts) for name in names if grant.is_for(name)])
+            known = sorted(name for name in generations(connection) if grant.is_for(name))
+            names = [name for name in known if after is None or name > after]
+            page = names[:limit]
+            # What all models have is read at once, of a page of many more each model's own.
+            of_all = _facts(connection, state, None) if len(page) == len(known) else None
+            found = [_model(name, of_all or _facts(connection, state, name)) for name in page]
+        return ModelList(found, cursor_of((0, page[-1])) if len(names) > limit else None)
 
     return json_answer(await asyncio.to_thread(work))
 

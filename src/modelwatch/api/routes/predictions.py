@@ -8,7 +8,7 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 
 from modelwatch.api.bodies import INLINE_BYTES, read_body
-from modelwatch.api.expiry import rejections
+from modelwatch.api.expiry import deleted_among, rejections
 from modelwatch.api.fastpath import check_json, take_prediction
 from modelwatch.api.grants import grant_of
 from modelwatch.api.openapi import BATCH_CONTENT, JSON_PREDICTION, answers, query_parameters
@@ -84,7 +84,8 @@ async def log_predictions(request: Request) -> Response:
     for _ in batch.rejected:
         state.metrics.rejected("invalid-input")
     rejected = batch.rejected
-    not_taken = rejections(accepted, batch.rejected)
+    deleted = await asyncio.to_thread(deleted_among, state.store, batch.events, accepted) if None in accepted else ()
+    not_taken = rejections(accepted, batch.rejected, deleted)
     for each in not_taken:
         state.metrics.rejected("expired" if each.pointer else "invalid-input")
     rejected = sorted([*rejected, *not_taken], key=lambda each: each.index)
