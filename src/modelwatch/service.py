@@ -208,13 +208,6 @@ def build_service(settings: Settings) -> Application:
         book.tick(now)
         return False
 
-    housekeeping = Housekeeping(
-        store,
-        new_id=new_id,
-        provisional_size=settings.provisional_reference_size,
-        rotation_seconds=settings.writer_rotation_seconds,
-        label_seconds=settings.reference_data_window_days * SECONDS_PER_DAY,
-    )
     performance = PerformanceRules.of(rules, settings.performance_tolerance)
 
     def performance_rules(connection: Connection, model: str) -> PerformanceRules:
@@ -238,7 +231,24 @@ def build_service(settings: Settings) -> Application:
         beside_drift=(QualityCheck(store, rules, quality_rules),),
         label_check=PerformanceCheck(store, performance_rules),
     )
-    silence = Freshness(store, quality_rules, book, new_id=new_id)
+    housekeeping = Housekeeping(
+        store,
+        new_id=new_id,
+        provisional_size=settings.provisional_reference_size,
+        rotation_seconds=settings.writer_rotation_seconds,
+        label_seconds=settings.reference_data_window_days * SECONDS_PER_DAY,
+        timer=time.perf_counter,
+        round_seconds=min(LONGEST_UPKEEP_SECONDS, settings.lease_seconds / 3),
+        folded=evaluator.look_anew,
+    )
+    silence = Freshness(
+        store,
+        quality_rules,
+        book,
+        new_id=new_id,
+        timer=time.perf_counter,
+        round_seconds=min(LONGEST_UPKEEP_SECONDS, settings.lease_seconds / 3),
+    )
     retention = Retention(
         store,
         Keep(settings.prediction_retention_days, settings.metrics_retention_days),

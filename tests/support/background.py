@@ -59,7 +59,6 @@ def background(
 ) -> Chores:
     """Upkeep and evaluations under one lease, as a service does them. quality: None for none of these checks."""
     seen = seen or Seen()
-    housekeeping = Housekeeping(store, new_id=new_id, provisional_size=provisional_size, rotation_seconds=3_600)
     watched = performance or PerformanceRules.of(rules, 0.02)
     evaluator = Evaluator(
         store,
@@ -71,6 +70,13 @@ def background(
         round_seconds=lease_seconds / 3,
         beside_drift=() if quality is None else (QualityCheck(store, rules, lambda connection, model: quality),),
         label_check=PerformanceCheck(store, lambda connection, model: watched),
+    )
+    housekeeping = Housekeeping(
+        store,
+        new_id=new_id,
+        provisional_size=provisional_size,
+        rotation_seconds=3_600,
+        folded=evaluator.look_anew,
     )
     return Chores(
         store,

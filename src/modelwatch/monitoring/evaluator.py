@@ -10,6 +10,7 @@ import logging
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
@@ -20,41 +21,33 @@ from sqlalchemy import Connection
 from modelwatch.config import BASE_WINDOW_SECONDS, parse_lookback
 from modelwatch.errors import LeaseLost, StoreUnavailable
 from modelwatch.findings import Assessment
+from modelwatch.monitoring.agenda import Agenda
 from modelwatch.monitoring.chores import Lease
 from modelwatch.monitoring.conclusions import RULES_VERSION, Check, Conclusion, DriftCheck
 from modelwatch.monitoring.conditions import Condition, findings_of
 from modelwatch.monitoring.evidence import inputs_hash
-from modelwatch.monitoring.rules import DriftRules, rules_for
+from modelwatch.monitoring.rules import DriftRules
 from modelwatch.monitoring.schedule import (
     MICROSECONDS,
     Point,
-    closed_until,
     due_points,
     label_points,
-    labels_until,
     whole_windows,
 )
 from modelwatch.storage import (
     DRIFT,
     EvaluationFailure,
     EvaluationProgress,
-    Newest,
-    NewestLabel,
     Store,
     StoredVerdict,
     StreamKey,
-    all_streams,
     clear_failure,
     evaluation_failures,
     first_label_time,
     first_labelled_window,
-    generations,
     has_news,
     hold,
-    monitor_of,
-    newest_label,
     newest_verdict,
-    newest_window,
     save_failure,
     save_progress,
     save_verdict,
@@ -92,21 +85,16 @@ class EvaluationObserver(Protocol):
 class _Due:
     """A stream with something to evaluate: where it stands, and the next evaluations.
 
-    conditions: by check, after the evaluation before. beside: the other versions in its environment, with the start of
-    their newest window. longest: seconds of the longest look-back. more: whether there may be others after these.
+    conditions: by check, after the evaluation before. longest: seconds of the longest look-back. more: whether there
+    may be others after these. settle: to be called when they are stored and there are none.
     """
 
     stream: StreamKey
     conditions: dict[str, list[Condition]]
     points: list[Point]
-    beside: dict[str, int]
     longest: int
     more: bool
-
-    def departed(self, end: int, reach: int) -> tuple[str, ...]:
-        """The versions beside it that have had no data for longer than the longest look-back, or than this reach."""
-        longest = max(self.longest, reach)
-        return tuple(version for version, start in self.beside.items() if start < end - longest)
+    settle: Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,30 +146,45 @@ class Evaluator:
         self._timer = timer
         self._new_id = new_id
         self._round_seconds = round_seconds
-        self._settled: dict[StreamKey, tuple[Newest, int, int, int]] = {}
-        self._labels_settled: dict[StreamKey, tuple[NewestLabel, int, int, int]] = {}
+        self._agenda = Agenda(store, defaults, with_labels=label_check is not None)
+        self._fence: int | None = None
         self._failures: dict[tuple[StreamKey, str], EvaluationFailure] = {}
         self._kept: EvaluationProgress | None = None
 
-    def __call__(self, lease: Lease, now: int) -> bool:
-        """One round over all streams. True when some have more to evaluate."""
-        began = self._timer()
-        with self._store.read() as connection:
-            streams, current = all_streams(connection), generations(connection)
-            self._failures = {(each.stream, each.check): each for each in evaluation_failures(connection)}
-        waiting = 0
-        for index, stream in enumerate(streams):
-            if self._timer() - began > self._round_seconds:
-                waiting += len(streams) - index
-                break
-            waiting += self._catch_up(stream, streams, current.get(stream.model, 0), lease, now)
-        self._keep_progress(waiting, lease, now)
-        return waiting > 0
+    def look_anew(self) -> None:
+        """At the next round everything is read from the store anew, also what seems not to have changed."""
+        self._agenda.forget()
 
-    def _keep_progress(self, waiting: int, lease: Lease, now: int) -> None:
+    def __call__(self, lease: Lease, now: int) -> bool:
+        """One round: the streams that have waited longest first, until the time is up. True when some wait still."""
+        began = self._timer()
+        if lease.fence != self._fence:
+            self._agenda.forget()
+            self._fence = lease.fence
+        self._agenda.look(now)
+        with self._store.read() as connection:
+            self._failures = {(each.stream, each.check): each for each in evaluation_failures(connection)}
+        waiting = self._agenda.open(now, partial(self._refused, now))
+        for index, stream in enumerate(waiting):
+            if index and self._timer() - began > self._round_seconds:
+                break
+            self._catch_up(stream, lease, now)
+        left = [stream for stream in waiting if self._agenda.is_open(stream, now, partial(self._refused, now))]
+        self._keep_progress(left, lease, now)
+        return bool(left)
+
+    def _refused(self, now: int, stream: StreamKey, labels: bool) -> bool:
+        """Whether its last evaluation has just failed."""
+        check = self._label_check if labels else self._checks[0]
+        return check is not None and self._tried_lately(stream, check.name, now)
+
+    def _tried_lately(self, stream: StreamKey, check: str, now: int) -> bool:
+        known = self._failures.get((stream, check))
+        return known is not None and known.tried_at + RETRY_SECONDS * MICROSECONDS > now
+
+    def _keep_progress(self, left: Sequence[StreamKey], lease: Lease, now: int) -> None:
         """Lets everybody know how far the evaluations are: at once when that changes, else from time to time."""
-        kept = self._kept
-        since = None if not waiting else now if kept is None or kept.since is None else kept.since
+        kept, waiting, since = self._kept, len(left), self._agenda.open_since(left)
         if (
             kept is not None
             and (kept.waiting, kept.since) == (waiting, since)
@@ -194,37 +197,30 @@ class Evaluator:
             save_progress(connection, self._store, progress)
         self._kept = progress
 
-    def _catch_up(
-        self, stream: StreamKey, streams: Sequence[StreamKey], generation: int, lease: Lease, now: int
-    ) -> bool:
-        def by_data() -> _Due | None:
-            return self._due(stream, streams, generation, now)
-
-        more = self._attempt(stream, self._checks, by_data, lease, now)
-        check = self._label_check
-        if check is not None:
-
-            def by_labels() -> _Due | None:
-                return self._due_for_labels(check, stream, streams, generation, now)
-
-            more |= self._attempt(stream, (check,), by_labels, lease, now)
-        return more
+    def _catch_up(self, stream: StreamKey, lease: Lease, now: int) -> None:
+        self._attempt(stream, self._checks, self._due, lease, now)
+        if self._label_check is not None:
+            self._attempt(stream, (self._label_check,), self._due_for_labels, lease, now)
 
     def _attempt(
-        self, stream: StreamKey, checks: Sequence[Check], find: Callable[[], _Due | None], lease: Lease, now: int
-    ) -> bool:
-        """Concludes and stores what is due, unless that has failed lately. True when there may be more.
+        self,
+        stream: StreamKey,
+        checks: Sequence[Check],
+        find: Callable[[StreamKey, int], _Due | None],
+        lease: Lease,
+        now: int,
+    ) -> None:
+        """Concludes and stores what is due, unless that has failed lately.
 
         A bug that one stream brings out must not end the watch over the others: it is kept where everybody can see it,
         until the check succeeds.
         """
         first = checks[0].name
-        known = self._failures.get((stream, first))
-        if known is not None and known.tried_at + RETRY_SECONDS * MICROSECONDS > now:
-            return False
-        work = _Work()
+        if self._tried_lately(stream, first, now):
+            return
+        work, due = _Work(), None
         try:
-            due = find()
+            due = find(stream, now)
             if due is not None:
                 self._conclude(due, checks, work, lease, now)
             work.succeeded.add(first)
@@ -239,7 +235,8 @@ class Evaluator:
         except Exception as error:  # noqa: BLE001 - the same
             work = _Work(failed={first: self._failure(stream, first, error, now)})
             self._save(stream, work, lease)
-        return work.more and first not in work.failed
+        if due is not None and not work.more and first not in work.failed:
+            due.settle()
 
     def _failure(self, stream: StreamKey, check: str, error: Exception, now: int) -> EvaluationFailure:
         text = "The %s check of %s could not be made; the next try is in %d s"
@@ -247,7 +244,9 @@ class Evaluator:
         self._observer.chores_failed()
         known = self._failures.get((stream, check))
         since, attempts = (now, 1) if known is None else (known.since, known.attempts + 1)
-        return EvaluationFailure(stream, check, since, now, attempts, place_of(error))
+        failure = EvaluationFailure(stream, check, since, now, attempts, place_of(error))
+        self._failures[stream, check] = failure
+        return failure
 
     def _conclude(self, due: _Due, checks: Sequence[Check], work: _Work, lease: Lease, now: int) -> None:
         """Concludes what is due, point by point.
@@ -296,66 +295,52 @@ class Evaluator:
             for failure in work.failed.values():
                 save_failure(connection, self._store, failure)
 
-    def _due_for_labels(
-        self, check: Check, stream: StreamKey, streams: Sequence[StreamKey], generation: int, now: int
-    ) -> _Due | None:
+    def _due_for_labels(self, stream: StreamKey, now: int) -> _Due | None:
         """What has become due by labels: they come after their predictions, so they have a schedule of their own."""
+        standing, check = self._agenda.standing(stream, now), self._label_check
+        if check is None or standing is None or standing.as_of is None or standing.labels is None:
+            return None
+        interval = standing.rules.check_interval
+        settle = partial(self._agenda.settle_labels, stream, standing.labels)
         with self._store.read() as connection:
-            newest, label = newest_window(connection, stream), newest_label(connection, stream)
-            if newest is None or label is None:
-                return None
-            monitor = monitor_of(connection, stream.model)
-            rules = rules_for(self._defaults, None if monitor is None else monitor.config)
-            closed = closed_until(newest.latest_ts, newest.arrived_at, now, rules.grace)
-            as_of = labels_until((label.latest_ts, label.arrived_at), closed, newest.arrived_at, now)
-            state = (label, as_of, generation, 0 if monitor is None else monitor.revision)
-            if self._labels_settled.get(stream) == state:
-                return None
             previous = newest_verdict(connection, stream, check.name, until=now // MICROSECONDS)
             since = None if previous is None else previous.window_end
             first = _first_end(connection, stream) if previous is None else 0
 
             def enough(start: int, end: int) -> bool:
-                return has_news(connection, stream, start, end, rules.min_samples)
+                return has_news(connection, stream, start, end, standing.rules.min_samples)
 
-            points = list(islice(label_points(since, first, as_of, rules.check_interval, enough), POINTS_A_TRANSACTION))
-            if not points and previous is not None and previous.generation != generation:
-                points = [Point(previous.window_end, rules.check_interval)]
-            if not points:
-                self._labels_settled[stream] = state
-                return None
-            beside = _beside(connection, stream, streams)
-        longest = max(parse_lookback(lookback) for lookback in rules.lookbacks)
+            found = label_points(since, first, standing.as_of, interval, enough)
+            points = list(islice(found, POINTS_A_TRANSACTION))
+        if not points and previous is not None and previous.generation != standing.generation:
+            points = [Point(previous.window_end, interval)]
+        if not points:
+            settle()
+            return None
         conditions = {check.name: _conditions(previous)}
-        return _Due(stream, conditions, points, beside, longest, len(points) == POINTS_A_TRANSACTION)
+        return _Due(stream, conditions, points, _longest(standing.rules), len(points) == POINTS_A_TRANSACTION, settle)
 
-    def _due(self, stream: StreamKey, streams: Sequence[StreamKey], generation: int, now: int) -> _Due | None:
+    def _due(self, stream: StreamKey, now: int) -> _Due | None:
+        standing = self._agenda.standing(stream, now)
+        if standing is None:
+            return None
+        rules, settle = standing.rules, partial(self._agenda.settle, stream, standing.data)
         with self._store.read() as connection:
-            newest = newest_window(connection, stream)
-            if newest is None:
-                return None
-            monitor = monitor_of(connection, stream.model)
-            rules = rules_for(self._defaults, None if monitor is None else monitor.config)
-            closed = closed_until(newest.latest_ts, newest.arrived_at, now, rules.grace)
-            state = (newest, closed, generation, 0 if monitor is None else monitor.revision)
-            if self._settled.get(stream) == state:
-                return None
             previous = newest_verdict(connection, stream, until=now // MICROSECONDS)
             since = None if previous is None else previous.window_end
             limit = rules.check_interval // BASE_WINDOW_SECONDS + 1_000
-            windows = windows_since(connection, stream, since, closed, limit)
+            windows = windows_since(connection, stream, since, standing.closed, limit)
             enough = rules.min_samples if rules.on_new_data else None
             due = due_points(since, windows, interval=rules.check_interval, enough=enough)
             points = list(islice(due, POINTS_A_TRANSACTION))
-            if not points and previous is not None and previous.generation != generation:
+            if not points and previous is not None and previous.generation != standing.generation:
                 # A new reference is looked at once, with an account of its own.
                 end = max(previous.window_end, windows[-1][0] if windows else previous.window_end)
                 points = [Point(end, rules.check_interval)]
             if not points:
                 if len(windows) < limit:
-                    self._settled[stream] = state
+                    settle()
                 return None
-            beside = _beside(connection, stream, streams)
             conditions = {
                 check.name: _conditions(
                     previous
@@ -364,9 +349,8 @@ class Evaluator:
                 )
                 for check in self._checks
             }
-        longest = max(parse_lookback(lookback) for lookback in rules.lookbacks)
         more = len(points) == POINTS_A_TRANSACTION or len(windows) == limit
-        return _Due(stream, conditions, points, beside, longest, more)
+        return _Due(stream, conditions, points, _longest(rules), more, settle)
 
     def _concluded(
         self, due: _Due, point: Point, check: Check, conclusion: Conclusion, lease: Lease, now: int
@@ -397,7 +381,7 @@ class Evaluator:
             evaluated_at=now,
             kinds=check.kinds,
             findings=findings_of(conclusion.conditions),
-            departed=due.departed(point.end, conclusion.reach),
+            departed=self._agenda.departed(stream, point.end - max(due.longest, conclusion.reach)),
             check=check.name,
         )
         return _Concluded(verdict, conclusion.evidence, assessment)
@@ -430,11 +414,5 @@ def _first_end(connection: Connection, stream: StreamKey) -> int:
     return start + BASE_WINDOW_SECONDS
 
 
-def _beside(connection: Connection, stream: StreamKey, streams: Sequence[StreamKey]) -> dict[str, int]:
-    found = {}
-    for other in streams:
-        if other.model == stream.model and other.environment == stream.environment and other != stream:
-            newest = newest_window(connection, other)
-            if newest is not None:
-                found[other.version] = newest.window_start
-    return found
+def _longest(rules: DriftRules) -> int:
+    return max(parse_lookback(lookback) for lookback in rules.lookbacks)

@@ -164,7 +164,8 @@ def _reaching_back(
     def count(window: Window) -> int:
         return received_in(connection, query.model, query.environment, query.version, (window.start, window.end))
 
-    return stored_whole(connection, query, reaching_back(windows, mark, enough, count))
+    reached = reaching_back(windows, mark, enough, count)
+    return windows if reached == windows else stored_whole(connection, query, reached)
 
 
 def _read(

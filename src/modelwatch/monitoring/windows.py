@@ -61,17 +61,14 @@ def reaching_back(
     """
     longest = max(windows, key=lambda window: window.end - window.start)
     grain = Grain.of(mark - HOURS_AFTER_SECONDS, mark - DAYS_AFTER_SECONDS)
-    held, found = count(longest), None
-    for name in FURTHER:
-        if held >= enough:
-            break
-        start = grain.edge(mark - parse_lookback(name))
-        if start < longest.start:
-            window = Window(start, mark, name)
-            more = count(window)
-            if more > held:
-                found, held = window, more
-    return tuple(windows) if found is None else (*windows, found)
+    held = count(longest)
+    further = [Window(grain.edge(mark - parse_lookback(name)), mark, name) for name in FURTHER]
+    further = [window for window in further if window.start < longest.start]
+    # What the furthest does not hold, none between holds.
+    if held >= enough or not further or count(further[-1]) <= held:
+        return tuple(windows)
+    reached = next((window for window in further[:-1] if count(window) >= enough), further[-1])
+    return (*windows, reached)
 
 
 def stored_whole(connection: Connection, query: StreamPart, windows: Sequence[Window]) -> tuple[Window, ...]:

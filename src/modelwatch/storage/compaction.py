@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from sqlalchemy import Connection, Delete, Table, bindparam, delete, or_, select, update
 
@@ -38,10 +38,13 @@ def seal_writers(store: Store, opened_before: int, opened_after: int = NEVER) ->
         return sorted(connection.execute(select(table.c.id).where(table.c.sealed.is_(True))).scalars())
 
 
-def fold(store: Store, writer: str) -> int:
-    """Folds all slots of a sealed writer, some in each transaction, then forgets the writer. Returns how many."""
+def fold(store: Store, writer: str, go_on: Callable[[], bool] = lambda: True) -> int:
+    """Folds all slots of a sealed writer, some in each transaction, then forgets the writer. Returns how many.
+
+    go_on: asked after each transaction; what is left when it says no is folded by the next call.
+    """
     folded = 0
-    while True:
+    while folded == 0 or go_on():
         with store.write() as connection:
             moved = _fold_some(connection, store, writer)
             if moved is None:
@@ -50,6 +53,7 @@ def fold(store: Store, writer: str) -> int:
                 )
                 return folded
         folded += moved
+    return folded
 
 
 def _fold_some(connection: Connection, store: Store, writer: str) -> int | None:

@@ -38,6 +38,12 @@ class StoredMonitor:
     updated_by: str
 
 
+def monitor_revisions(connection: Connection) -> dict[str, int]:
+    """The revision of the monitor of every model that has one."""
+    table = tables.monitor
+    return {row.model: row.revision for row in connection.execute(select(table.c.model, table.c.revision))}
+
+
 def monitor_of(connection: Connection, model: str) -> StoredMonitor | None:
     """The monitor of a model, if it has one."""
     row = connection.execute(select(tables.monitor).where(tables.monitor.c.model == model)).first()

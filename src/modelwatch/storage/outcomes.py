@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import Connection, and_, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, TextClause, and_, delete, exists, func, select, update
 
 from modelwatch.events import Scalar
 from modelwatch.stats import Outcome, decode_sparse
@@ -25,6 +25,12 @@ class NewestLabel:
 
     latest_ts: int
     arrived_at: int
+
+    def newest_of(self, other: NewestLabel | None) -> NewestLabel:
+        """What both know."""
+        if other is None:
+            return self
+        return NewestLabel(max(self.latest_ts, other.latest_ts), max(self.arrived_at, other.arrived_at))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +95,27 @@ def newest_label(connection: Connection, stream: StreamKey) -> NewestLabel | Non
         )
     ).one()
     return None if not row[0] else NewestLabel(*row)
+
+
+def newest_labels(connection: Connection) -> dict[StreamKey, NewestLabel]:
+    """The newest label of every stream that has one. Reads all counts of labels."""
+    return _newest_labels(connection, tables.outcome.c.segment == "")
+
+
+def fresh_labels(connection: Connection) -> dict[StreamKey, NewestLabel]:
+    """The newest of the labels that writers have counted whose slots were not folded yet, by stream."""
+    return _newest_labels(connection, tables.UNFOLDED, tables.outcome.c.segment == "")
+
+
+def _newest_labels(
+    connection: Connection, *conditions: ColumnElement[bool] | TextClause
+) -> dict[StreamKey, NewestLabel]:
+    table = tables.outcome
+    key = (table.c.model, table.c.version, table.c.environment)
+    rows = connection.execute(
+        select(*key, func.max(table.c.latest_ts), func.max(table.c.arrived_at)).where(*conditions).group_by(*key)
+    )
+    return {StreamKey(*row[:3]): NewestLabel(*row[3:]) for row in rows if row[3]}
 
 
 def first_labelled_window(connection: Connection, stream: StreamKey) -> int:

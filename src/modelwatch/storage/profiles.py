@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, FromClause, and_, func, select
 
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.stats import decode_counts
@@ -141,6 +141,61 @@ class Newest:
     latest_ts: int
     arrived_at: int
 
+    def newest_of(self, other: Newest | None) -> Newest:
+        """The newer of two windows; of the same one what both know."""
+        if other is None or other.window_start < self.window_start:
+            return self
+        if other.window_start > self.window_start:
+            return other
+        return Newest(self.window_start, max(self.latest_ts, other.latest_ts), max(self.arrived_at, other.arrived_at))
+
+
+def newest_windows(
+    connection: Connection, model: str | None = None, until: int | None = None
+) -> dict[StreamKey, Newest]:
+    """The newest window of every stream with data, as `newest_window` has it; of one model, or of all.
+
+    Some look-ups in an index for each stream. until: the latest start, in seconds.
+    """
+    stream, table = tables.stream, tables.profile
+    other = table.alias()
+
+    def of_this(profile: FromClause) -> list[ColumnElement[bool]]:
+        return [
+            profile.c.model == stream.c.model,
+            profile.c.environment == stream.c.environment,
+            profile.c.version == stream.c.version,
+            profile.c.segment == "",
+        ]
+
+    known = [*of_this(other), *([] if until is None else [other.c.window_start <= until])]
+    start = select(func.max(other.c.window_start)).where(*known).scalar_subquery()
+    key = (stream.c.model, stream.c.version, stream.c.environment)
+    query = (
+        select(*key, table.c.window_start, func.max(table.c.latest_ts), func.max(table.c.arrived_at))
+        .select_from(stream.join(table, and_(*of_this(table), table.c.window_start == start)))
+        .group_by(*key, table.c.window_start)
+    )
+    if model is not None:
+        query = query.where(stream.c.model == model)
+    return {StreamKey(*row[:3]): Newest(*row[3:]) for row in connection.execute(query)}
+
+
+def fresh_windows(connection: Connection) -> dict[StreamKey, Newest]:
+    """The newest windows of the streams that writers have counted whose slots were not folded yet."""
+    table = tables.profile
+    key = (table.c.model, table.c.version, table.c.environment)
+    rows = connection.execute(
+        select(*key, table.c.window_start, func.max(table.c.latest_ts), func.max(table.c.arrived_at))
+        .where(tables.UNFOLDED, table.c.segment == "")
+        .group_by(*key, table.c.window_start)
+    )
+    found: dict[StreamKey, Newest] = {}
+    for row in rows:
+        stream = StreamKey(*row[:3])
+        found[stream] = Newest(*row[3:]).newest_of(found.get(stream))
+    return found
+
 
 def all_streams(connection: Connection) -> list[StreamKey]:
     """Every stream that was ever committed, sorted. Reads no profiles."""
@@ -272,7 +327,7 @@ def of_stream(stream: StreamKey) -> list[ColumnElement[bool]]:
 def count_streams(connection: Connection, model: str, since: int, until: int) -> int:
     """How many (version, environment) pairs of the model have data in windows that overlap [since, until)."""
     table = tables.profile
-    rows = connection.execute(
+    found = (
         select(table.c.version, table.c.environment)
         .where(
             table.c.model == model,
@@ -281,8 +336,9 @@ def count_streams(connection: Connection, model: str, since: int, until: int) ->
             table.c.window_start < until,
         )
         .distinct()
+        .subquery()
     )
-    return len(rows.all())
+    return connection.execute(select(func.count()).select_from(found)).scalar_one()
 
 
 def generations(connection: Connection) -> dict[str, int]:

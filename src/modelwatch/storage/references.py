@@ -214,14 +214,23 @@ def oldest_reference_in_force(connection: Connection) -> dict[str, int]:
     return {row[0]: row[1] for row in rows}
 
 
-def models_without_full_reference(connection: Connection) -> list[str]:
-    """The models whose provisional reference has not been taken yet, sorted."""
-    table = tables.model
-    return list(
-        connection.execute(
-            select(table.c.name).where(table.c.provisional_done.is_(False)).order_by(table.c.name)
-        ).scalars()
+def models_with_reference(connection: Connection) -> frozenset[str]:
+    """The models that have a reference in force."""
+    table = tables.reference
+    query = select(table.c.model).where(table.c.to_generation.is_(None)).distinct()
+    return frozenset(connection.execute(query).scalars())
+
+
+def models_ready_for_reference(connection: Connection, size: int) -> list[str]:
+    """The models that have so many predictions, and whose provisional reference has not been taken yet, sorted."""
+    table, profile = tables.model, tables.profile
+    received = (
+        select(func.coalesce(func.sum(profile.c.predictions), 0))
+        .where(profile.c.model == table.c.name, profile.c.segment == "")
+        .scalar_subquery()
     )
+    query = select(table.c.name).where(table.c.provisional_done.is_(False), received >= size)
+    return list(connection.execute(query.order_by(table.c.name)).scalars())
 
 
 def _insert(connection: Connection, rows: list[dict[str, Any]], by_segment: BySegment) -> None:

@@ -6,7 +6,8 @@ history is not live, so its end is no silence.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
@@ -21,7 +22,7 @@ from modelwatch.monitoring.evaluator import AssessmentSink
 from modelwatch.monitoring.quality.rules import QualityRules
 from modelwatch.monitoring.windows import iso
 from modelwatch.stats.volume import freshness
-from modelwatch.storage import Store, StreamKey, all_streams, hold, newest_window, window_arrivals
+from modelwatch.storage import Store, hold, newest_windows, window_arrivals
 
 MICROSECONDS = 1_000_000
 HISTORY_SECONDS = 28 * 86_400
@@ -113,7 +114,7 @@ def usual_of_arrivals(times: NDArray[np.float64], now: float, rules: QualityRule
 class Freshness:
     """Watches every model and environment for silence: one incident, however long it lasts.
 
-    rules_of: the rules of a model now.
+    rules_of: the rules of a model now. round_seconds: after so long the rest is left to the next look.
     """
 
     def __init__(
@@ -123,6 +124,8 @@ class Freshness:
         sink: AssessmentSink,
         *,
         new_id: Callable[[], str],
+        timer: Callable[[], float] = lambda: 0.0,
+        round_seconds: float = 1.0,
     ) -> None:
         self._store = store
         self._rules_of = rules_of
@@ -130,6 +133,9 @@ class Freshness:
         self._new_id = new_id
         self._usual: dict[tuple[str, str], tuple[int, QualityRules, Usual]] = {}
         self._silent: dict[tuple[str, str], bool] = {}
+        self._timer = timer
+        self._round_seconds = round_seconds
+        self._last = ("", "")
         self._looked_at = 0
 
     def __call__(self, lease: Lease, now: int) -> bool:
@@ -137,11 +143,23 @@ class Freshness:
         if 0 <= now - self._looked_at < LOOK_EVERY_SECONDS * MICROSECONDS:
             return False
         self._looked_at = now
+        until = self._timer() + self._round_seconds
+        changed = []
         with self._store.read() as connection:
-            streams = all_streams(connection)
-            places = sorted({(stream.model, stream.environment) for stream in streams})
-            found = [self._assessed(connection, place, streams, now) for place in places]
-        changed = [each for each in found if each is not None]
+            arrived: dict[tuple[str, str], int] = {}
+            for stream, newest in newest_windows(connection, until=now // MICROSECONDS).items():
+                place = (stream.model, stream.environment)
+                arrived[place] = max(newest.arrived_at, arrived.get(place, 0))
+            # A round that is cut short is gone on with at the next look.
+            order = sorted(arrived)
+            start = bisect_right(order, self._last)
+            for place in [*order[start:], *order[:start]]:
+                assessment = self._assessed(connection, place, arrived[place], now)
+                if assessment is not None:
+                    changed.append(assessment)
+                self._last = place
+                if self._timer() > until:
+                    break
         if changed:
             with self._store.write() as connection:
                 hold(connection, lease.name, lease.holder, lease.fence)
@@ -151,22 +169,14 @@ class Freshness:
             self._silent[assessment.model, assessment.environment] = bool(assessment.findings)
         return False
 
-    def _assessed(
-        self, connection: Connection, place: tuple[str, str], streams: Sequence[StreamKey], now: int
-    ) -> Assessment | None:
-        """What is to be told; None when nothing has changed since this process told it last."""
+    def _assessed(self, connection: Connection, place: tuple[str, str], arrived: int, now: int) -> Assessment | None:
+        """What is to be told; None when nothing has changed since this process told it last. arrived: the newest."""
         model, environment = place
         usual = self._usual_of(connection, place, now)
-        newest = [
-            window
-            for stream in streams
-            if (stream.model, stream.environment) == place
-            and (window := newest_window(connection, stream, now // MICROSECONDS))
-        ]
-        if usual.limit is None or not newest:
+        if usual.limit is None:
             silent, last = False, 0
         else:
-            last = max(min(window.arrived_at, now) for window in newest)
+            last = arrived
             silent = now - last >= usual.limit * MICROSECONDS
         if self._silent.get(place) == silent or (place not in self._silent and usual.limit is None):
             return None

@@ -1,0 +1,171 @@
+"""How long a model that drifts waits for its verdict beside very many small models, or very many versions of one."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.report import Row
+from modelwatch.config import Settings
+from modelwatch.events import Prediction, ReferenceFrame, ReferenceSample
+from modelwatch.findings import Assessment
+from modelwatch.monitoring import Chores, DriftRules, Evaluator, Housekeeping, set_reference_frame
+from modelwatch.monitoring.performance import PerformanceCheck, PerformanceRules
+from modelwatch.monitoring.quality import QualityCheck, QualityRules
+from modelwatch.storage import Ledger, Store, latest_verdicts
+from modelwatch.storage.migrations import migrate
+
+DRIFTING = "drifting"
+LONGEST_SECONDS = 600.0
+BATCH = 2_000
+SETTINGS = Settings()
+RULES = DriftRules.of(SETTINGS)
+
+
+class _Nothing:
+    """Takes what nobody asks for here."""
+
+    def take(self, connection: object, assessment: Assessment) -> None: ...
+
+    def evaluated(self, model: str, seconds: float) -> None: ...
+
+    def chores_failed(self) -> None:
+        raise AssertionError("an evaluation failed")
+
+    def __getattr__(self, name: str) -> object:
+        return lambda *given, **named: None
+
+
+def new_id() -> str:
+    return uuid.uuid4().hex
+
+
+def now() -> int:
+    return time.time_ns() // 1_000
+
+
+def background(store: Store) -> Chores:
+    """The background work of a service with the default settings, on its own thread once it is started."""
+    nothing = _Nothing()
+    quality = QualityRules.of(RULES)
+    performance = PerformanceRules.of(RULES, SETTINGS.performance_tolerance)
+    evaluator = Evaluator(
+        store,
+        RULES,
+        nothing,
+        nothing,
+        timer=time.perf_counter,
+        new_id=new_id,
+        round_seconds=4.0,
+        beside_drift=(QualityCheck(store, RULES, lambda connection, model: quality),),
+        label_check=PerformanceCheck(store, lambda connection, model: performance),
+    )
+    housekeeping = Housekeeping(
+        store,
+        new_id=new_id,
+        provisional_size=SETTINGS.provisional_reference_size,
+        rotation_seconds=SETTINGS.writer_rotation_seconds,
+        timer=time.perf_counter,
+        round_seconds=1.0,
+        folded=evaluator.look_anew,
+    )
+    return Chores(
+        store,
+        (housekeeping, evaluator),
+        nothing,
+        holder="bench",
+        clock=now,
+        timer=time.perf_counter,
+        lease_seconds=15.0,
+    )
+
+
+def small(models: int, versions: int, at: int) -> Iterator[Prediction]:
+    """One prediction of each version of each model."""
+    for model, version in itertools.product(range(models), range(versions)):
+        yield prediction(f"small-{model}", f"{version}", f"s{version}", 0.0, at)
+
+
+def prediction(model: str, version: str, identity: str, value: float, at: int) -> Prediction:
+    return Prediction(
+        model_name=model,
+        model_version=version,
+        environment="production",
+        prediction_id=identity,
+        timestamp=at,
+        features={"x": value},
+        prediction="yes",
+    )
+
+
+def fill(store: Store, models: int, versions: int) -> None:
+    """The many, and in the middle of them one model whose data are far from its reference."""
+    rng = np.random.default_rng(3)
+    values = [float(value) for value in rng.normal(0.0, 1.0, 2_000)]
+    frame = ReferenceFrame(DRIFTING, None, [ReferenceSample("feature", "x", "continuous", values)])
+    set_reference_frame(store, frame, now=now(), new_id=new_id)
+    at = now() - 900_000_000
+    drifting = [prediction(DRIFTING, "1", f"d{number}", float(rng.normal(2.0)), at + number) for number in range(500)]
+    # All have been silent for long enough to be due at once.
+    ledger = Ledger(store, clock=lambda: now() - 60_000_000, new_id=new_id, host="bench", rotation_seconds=3_600)
+    for some in _batches([*small(models, versions, at), *drifting]):
+        ledger.commit(some)
+    ledger.close()
+
+
+def seconds_until_found(store: Store, longest: float = LONGEST_SECONDS) -> float:
+    """From the start of the background work until the drifting model's alert is stored."""
+    work = background(store)
+    began = time.perf_counter()
+    work.start()
+    try:
+        while time.perf_counter() - began < longest:
+            with store.read() as connection:
+                if any(verdict.severity == "alert" for verdict in latest_verdicts(connection, DRIFTING)):
+                    return time.perf_counter() - began
+            time.sleep(0.1)
+    finally:
+        work.close()
+    raise AssertionError(f"nothing was found within {longest:g} s")
+
+
+def measure(models: int, versions: int, longest: float = LONGEST_SECONDS) -> float:
+    """Seconds until the drift is found beside so many."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(f"sqlite:///{Path(folder) / 'modelwatch.db'}")
+        try:
+            migrate(store)
+            fill(store, models, versions)
+            return seconds_until_found(store, longest)
+        finally:
+            store.close()
+
+
+def run(*, quick: bool) -> list[Row]:
+    """The two cases; a tenth of it when quick."""
+    share = 10 if quick else 1
+    return [
+        Row(
+            name,
+            measure(models // each_share, versions // other_share),
+            "s",
+            None,
+            None,
+            f"{models // each_share:,} models of {versions // other_share:,} versions, from the start of the work on",
+        )
+        for name, models, versions, each_share, other_share in (
+            ("a drift is found beside many models", 10_000, 1, share, 1),
+            ("a drift is found beside many versions of one", 1, 5_000, 1, share),
+        )
+    ]
+
+
+def _batches(events: Sequence[Prediction]) -> Iterator[Sequence[Prediction]]:
+    for start in range(0, len(events), BATCH):
+        yield events[start : start + BATCH]
