@@ -1,9 +1,9 @@
 """The benchmarks: `make bench`, or python -m benchmarks [--json] [--quick] [NAME ...].
 
-A name (kernels, ingest, keys, labels, levels, postgres, retention, segments, soak, volume) runs that one alone:
+A name (kernels, ingest, keys, labels, levels, postgres, retention, segments, soak, starvation, volume) runs that one alone:
 `make bench ARGS=labels`.
-Without one, all run but the simulations (levels of the drift test, volume), which take minutes, and the soak, which
-takes ten: `make bench ARGS="soak --seconds 3600 --engine postgresql --workers 2"`.
+Without one, all run but the simulations (levels of the drift test, volume) and the wait beside many models (starvation),
+which take minutes, and the soak, which takes ten: `make bench ARGS="soak --seconds 3600 --engine postgresql --workers 2"`.
 
 Ratios are taken side by side in the same run, from medians; each row's note says how far the repetitions spread. A
 busy machine shows in that spread, so read the ratio with it.
@@ -15,7 +15,7 @@ import platform
 import sys
 from functools import partial
 
-from benchmarks import ingest, kernels, keys, labels, levels, postgres, retention, segments, soak, volume
+from benchmarks import ingest, kernels, keys, labels, levels, postgres, retention, segments, soak, starvation, volume
 from benchmarks.report import show
 
 BENCHMARKS = {
@@ -32,7 +32,9 @@ BENCHMARKS = {
 def main() -> None:
     """Print one table."""
     parser = argparse.ArgumentParser(prog="make bench")
-    parser.add_argument("names", nargs="*", choices=[[], *BENCHMARKS, "levels", "soak", "volume"], metavar="NAME")
+    parser.add_argument(
+        "names", nargs="*", choices=[[], *BENCHMARKS, "levels", "soak", "starvation", "volume"], metavar="NAME"
+    )
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--quick", action="store_true", help="shorter, and less sure")
     parser.add_argument("--seconds", type=float, help="length of the soak (default 600)")
@@ -40,7 +42,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1, help="processes of the soak's service")
     options = parser.parse_args()
     soaked = partial(soak.run, seconds=options.seconds, engine=options.engine, workers=options.workers)
-    known = {**BENCHMARKS, "levels": levels.run, "soak": soaked, "volume": volume.run}
+    known = {**BENCHMARKS, "levels": levels.run, "soak": soaked, "starvation": starvation.run, "volume": volume.run}
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}", file=sys.stderr)
     rows = [row for name in options.names or BENCHMARKS for row in known[name](quick=options.quick)]
     show(rows, ["--json"] if options.json else [])

@@ -1,0 +1,170 @@
+"""Very many models, or versions of one, beside each other: who has a turn, and what a round costs."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import event as sql
+
+from modelwatch.events import ReferenceFrame, ReferenceSample
+from modelwatch.monitoring import Evaluator, Housekeeping, Lease, set_reference_frame
+from modelwatch.monitoring.rules import DriftRules
+from modelwatch.storage import Store, acquire, evaluation_progress, latest_verdicts
+from tests.support.background import Seen, Taken, background, new_id, run_out
+from tests.support.events import NOON, Clock, event, open_ledger
+from tests.support.streams import HOUR, SECOND, finish, normal
+
+pytestmark = pytest.mark.both_engines
+
+RULES = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h", "6h", "24h"), 3_600)
+MANY = 60
+
+
+def send(store: Store, clock: Clock, counts: dict[tuple[str, str], int], *, at: int = NOON, shift: float = 0.0) -> None:
+    """So many predictions of each version of a model, in one window; a writer that stays open."""
+    values = normal(max(counts.values()), shift)
+    open_ledger(store, clock, prefix=f"w{at}").commit(
+        [
+            event(
+                f"{version}-{at}-{number}", {"x": values[number]}, model=model, version=version, timestamp=at + number
+            )
+            for (model, version), count in counts.items()
+            for index in range(count)
+        ]
+    )
+    finish(clock)
+
+
+def set_reference(store: Store, model: str) -> None:
+    frame = ReferenceFrame(model, None, [ReferenceSample("feature", "x", "continuous", normal(2_000, seed=9))])
+    set_reference_frame(store, frame, now=NOON, new_id=new_id)
+
+
+class Rounds:
+    """Rounds of the evaluator, each of which has time for so many streams."""
+
+    def __init__(self, store: Store, clock: Clock, streams: int) -> None:
+        fence = acquire(store, "chores", "me", now=clock(), ttl=3_600 * SECOND)
+        assert fence is not None
+        self.lease, self.clock, self.seen = Lease("chores", "me", fence), clock, Seen()
+        self.evaluator = Evaluator(
+            store,
+            RULES,
+            Taken(),
+            self.seen,
+            timer=lambda: float(len(self.seen.models)),
+            new_id=new_id,
+            round_seconds=streams - 0.5,
+        )
+
+    def once(self) -> list[str]:
+        """The models that had a turn."""
+        self.seen.models.clear()
+        self.evaluator(self.lease, self.clock())
+        return list(self.seen.models)
+
+
+def test_a_model_that_can_drift_does_not_wait_for_many_small_ones(store: Store) -> None:
+    clock = Clock(NOON + HOUR)
+    set_reference(store, "z")
+    small = {(f"small-{number}", "1"): 1 for number in range(MANY)}
+    send(store, clock, {**small, ("z", "1"): 300}, shift=2.0)
+    rounds = Rounds(store, clock, 8)
+    assert "z" in rounds.once()
+    with store.read() as connection:
+        assert [verdict.severity for verdict in latest_verdicts(connection, "z")] == ["alert"]
+        progress = evaluation_progress(connection)
+    assert progress is not None
+    assert (progress.waiting, progress.since) == (MANY + 1 - 8, clock())
+    began = clock()
+    clock.advance(10)
+    turns = [*rounds.once(), *rounds.once()]
+    assert len(set(turns)) == len(turns)
+    with store.read() as connection:
+        progress = evaluation_progress(connection)
+    assert progress is not None
+    assert (progress.waiting, progress.since) == (MANY + 1 - 24, began)
+
+
+def test_a_model_of_many_versions_has_one_turn_at_a_time(store: Store) -> None:
+    clock = Clock(NOON + HOUR)
+    for model in ("a", "z"):
+        set_reference(store, model)
+    versions = {("a", f"{number}"): 1 for number in range(MANY)}
+    send(store, clock, {**versions, ("z", "1"): 300}, shift=2.0)
+    assert Rounds(store, clock, 4).once() == ["a", "z", "a", "a"]
+
+
+def test_all_have_their_turn_in_the_end(store: Store) -> None:
+    clock = Clock(NOON + HOUR)
+    send(store, clock, {(f"m{number}", "1"): 1 for number in range(20)})
+    rounds = Rounds(store, clock, 6)
+    turns = list(itertools.chain.from_iterable(rounds.once() for _ in range(5)))
+    assert sorted(turns) == sorted(f"m{number}" for number in range(20))
+
+
+@contextmanager
+def counted(store: Store) -> Iterator[list[str]]:
+    """The statements that are executed meanwhile."""
+    statements: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        statements.append(statement)
+
+    sql.listen(store.engine, "before_cursor_execute", note)
+    try:
+        yield statements
+    finally:
+        sql.remove(store.engine, "before_cursor_execute", note)
+
+
+def test_a_round_asks_the_store_the_same_however_many_models_there_are(store: Store) -> None:
+    asked = []
+    clock = Clock(NOON + HOUR)
+    for size in (5, 40):
+        send(store, clock, {(f"{size}-{number}", "1"): 1 for number in range(size)}, at=NOON + size)
+        loop = background(store, RULES, clock)
+        run_out(loop)
+        with counted(store) as statements:
+            assert loop.once()
+        asked.append(len(statements))
+    assert asked[0] == asked[1] < 40
+
+
+def test_what_arrives_between_rounds_is_found_also_when_it_was_folded_meanwhile(store: Store) -> None:
+    clock = Clock(NOON + HOUR)
+    send(store, clock, {("m", "1"): 5})
+    loop = background(store, RULES, clock)
+    run_out(loop)
+    ledger = open_ledger(store, clock, prefix="short")
+    ledger.commit([event("late", {"x": 1.0}, model="m", version="2", timestamp=NOON)])
+    ledger.close()
+    finish(clock)
+    run_out(loop)
+    with store.read() as connection:
+        assert [verdict.version for verdict in latest_verdicts(connection, "m")] == ["1", "2"]
+
+
+def test_housekeeping_ends_after_its_share_of_time_and_goes_on_where_it_stopped(store: Store) -> None:
+    clock = Clock(NOON + HOUR)
+    send(store, clock, {(f"m{number}", "1"): 20 for number in range(6)})
+    ticks = itertools.count()
+    work = Housekeeping(
+        store,
+        new_id=new_id,
+        provisional_size=10,
+        rotation_seconds=3_600,
+        timer=lambda: float(next(ticks)),
+        round_seconds=2.5,
+    )
+    rounds = 0
+    while work(Lease("chores", "me", 1), clock()):
+        rounds += 1
+        assert rounds < 50
+    assert rounds > 1
+    run_out(background(store, RULES, clock))
+    with store.read() as connection:
+        assert {verdict.severity for verdict in latest_verdicts(connection)} <= {"stable", "insufficient_data"}
