@@ -28,9 +28,7 @@ def send(store: Store, clock: Clock, counts: dict[tuple[str, str], int], *, at: 
     values = normal(max(counts.values()), shift)
     open_ledger(store, clock, prefix=f"w{at}").commit(
         [
-            event(
-                f"{version}-{at}-{number}", {"x": values[number]}, model=model, version=version, timestamp=at + number
-            )
+            event(f"{version}-{at}-{index}", {"x": values[index]}, model=model, version=version, timestamp=at + index)
             for (model, version), count in counts.items()
             for index in range(count)
         ]
