@@ -100,7 +100,7 @@ def check(counts: OutcomeCounts, oracle: dict[str, Any]) -> None:
 def test_counts_and_metrics_are_those_of_the_oracle(watched: Watch, name: str) -> None:
     seen = watched(name)
     oracle = seen.data.oracle
-    reference = labelled_outcomes(reference_frame(seen.data), "1" if seen.data.meta["task"] == "binary" else None)
+    reference = labelled_outcomes(reference_frame(seen.data))
     assert reference is not None
     check(reference, oracle["reference"])
     for window in oracle["windows"]:
@@ -115,7 +115,7 @@ def test_the_layout_follows_the_task(store: Store, shared_data: Path) -> None:
     layouts: dict[str, OutcomeLayout] = {}
     for name in ("elec2_binary", "insects_multiclass", "bike_regression"):
         data = load(shared_data, name)
-        found = labelled_outcomes(reference_frame(data), None)
+        found = labelled_outcomes(reference_frame(data))
         assert found is not None
         layouts[name] = found.layout
     assert (layouts["elec2_binary"].task, layouts["elec2_binary"].positive) == ("binary", "1")

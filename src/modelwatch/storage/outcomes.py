@@ -9,14 +9,14 @@ import numpy as np
 from sqlalchemy import ColumnElement, Connection, TextClause, and_, delete, exists, func, select, update
 
 from modelwatch.events import Scalar
-from modelwatch.stats import Outcome, decode_sparse
+from modelwatch.stats import Outcome, Probability, decode_sparse
 from modelwatch.storage import tables
 from modelwatch.storage.contributions import COUNTED, counted_of
 from modelwatch.storage.engine import Store
 from modelwatch.storage.grains import Grain
 from modelwatch.storage.layouts import Counts, ModelLayouts
 from modelwatch.storage.profiles import Span, StreamKey
-from modelwatch.storage.rows import decode_scalar
+from modelwatch.storage.rows import decode_probability, decode_scalar
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +130,36 @@ def first_labelled_window(connection: Connection, stream: StreamKey) -> int:
         )
     ).scalar()
     return found or 0
+
+
+def meanings_of_day(
+    connection: Connection, stream: StreamKey, day: int, limit: int
+) -> list[tuple[Scalar, Probability, Scalar]]:
+    """What up to so many predictions of a day say, how surely, and what was true; the first by their ids."""
+    label, prediction = tables.label, tables.prediction
+    rows = connection.execute(
+        select(prediction.c.prediction, prediction.c.probability, label.c.value)
+        .select_from(prediction)
+        .outerjoin(
+            label, and_(label.c.model == prediction.c.model, label.c.prediction_id == prediction.c.prediction_id)
+        )
+        .where(
+            prediction.c.day == day,
+            prediction.c.model == stream.model,
+            prediction.c.version == stream.version,
+            prediction.c.environment == stream.environment,
+        )
+        .order_by(prediction.c.prediction_id)
+        .limit(limit)
+    )
+    return [
+        (
+            decode_scalar(said),
+            None if probability is None else decode_probability(probability),
+            None if truth is None else decode_scalar(truth),
+        )
+        for said, probability, truth in rows
+    ]
 
 
 def waiting_labels(connection: Connection, model: str, until: int | None = None) -> WaitingLabels:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from modelwatch.monitoring.checks import current_profile, references_for
 from modelwatch.monitoring.evidence import DriftQuery, Inputs, gather
+from modelwatch.monitoring.quality.classes import ClassUse, gather_classes
 from modelwatch.monitoring.quality.rules import QualityRules
 from modelwatch.monitoring.rules import DriftRules
 from modelwatch.monitoring.windows import Window
@@ -107,6 +108,7 @@ class QualityEvidence(msgspec.Struct, frozen=True):
     volumes: Volumes | None
     sample: Sample
     codes: dict[str, tuple[Sentinel, ...]] = {}
+    classes: tuple[ClassUse, ...] = ()
 
 
 def gather_quality(
@@ -136,6 +138,7 @@ def gather_quality(
             if watermark is None or longest is None
             else recent_features(connection, stream, longest.end, ROWS_LOOKED_AT, longest.start)
         )
+        classes = _classes(connection, store, inputs, stream, rules.min_samples, end)
     chosen = {each.subject.name: each for each in reference}
     return QualityEvidence(
         stream=(stream.model, stream.version, stream.environment),
@@ -151,7 +154,22 @@ def gather_quality(
         volumes=volumes,
         sample=_sample(rows, chosen, longest),
         codes=codes,
+        classes=classes,
     )
+
+
+def _classes(
+    connection: Connection, store: Store, inputs: Inputs, stream: StreamKey, enough: int, known_by: int | None
+) -> tuple[ClassUse, ...]:
+    """What of labels and probabilities means no class, by the longest look-back."""
+    evidence = inputs.evidence
+    windows = zip(evidence.windows, evidence.sums, strict=True)
+    window, sums = max(windows, key=lambda each: each[0].end - each[0].start, default=(None, None))
+    if window is None or sums is None:
+        return ()
+    span = (window.start, window.end, window.lookback)
+    slot = sums.get(stream.version)
+    return gather_classes(connection, store, stream, evidence.generation, span, slot, enough=enough, known_by=known_by)
 
 
 def _windows(

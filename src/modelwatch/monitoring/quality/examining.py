@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from modelwatch.findings import Kind
+from modelwatch.findings import FindingSeverity, Kind
 from modelwatch.monitoring.observations import CALM_SHARE, Observation
+from modelwatch.monitoring.quality.classes import ClassJudgement, class_reports, judge_classes
 from modelwatch.monitoring.quality.evidence import QualityEvidence
 from modelwatch.monitoring.quality.finding import finding_of
 from modelwatch.monitoring.quality.judging import (
@@ -60,6 +61,7 @@ class QualityExamination:
     schema: list[tuple[SchemaChange, Severity]]
     volume: list[VolumeJudgement]
     duplicates: RepeatsJudgement
+    classes: list[ClassJudgement]
 
     def sentinels(self, feature: str) -> list[tuple[Sentinel, Severity]]:
         """The values of a feature that stand out beyond chance, those that are news first; after them the codes that
@@ -91,6 +93,7 @@ def examine_quality(evidence: QualityEvidence) -> QualityExamination:
         judge_schema(evidence, alpha),
         judge_volume(evidence, alpha),
         judge_duplicates(evidence),
+        judge_classes(evidence.classes, evidence.rules, alpha),
     )
 
 
@@ -119,7 +122,7 @@ def quality_report(examination: QualityExamination) -> QualityReport:
         model_name=model,
         model_version=version,
         environment=environment,
-        severity=_worst([each.severity for each in features], [*schema, *volume, repeats]),
+        severity=_worst([each.severity for each in features], [*schema, *volume, repeats, *examination.classes]),
         watermark=None if evidence.watermark is None else iso(evidence.watermark),
         predictions=0 if window is None else window.predictions,
         score=soundness.score,
@@ -135,10 +138,13 @@ def quality_report(examination: QualityExamination) -> QualityReport:
         alpha=examination.alpha,
         reason=None if evidence.reference else "No reference is set, so no share can be compared.",
         not_judged=_not_judged(examination, features, schema, volume),
+        classes=class_reports(examination.classes),
     )
 
 
-def _worst(features: Sequence[Severity], others: Iterable[SchemaReport | VolumeReport | RepeatsJudgement]) -> Severity:
+def _worst(
+    features: Sequence[Severity], others: Iterable[SchemaReport | VolumeReport | RepeatsJudgement | ClassJudgement]
+) -> Severity:
     """The worst of what is known. Only features can make it stable: what else was found sound says nothing of them."""
     found = [each.severity for each in others if each.severity in FIRING]
     return min((*(features or ["no_reference"]), *found), key=PRECEDENCE.index)
@@ -196,6 +202,15 @@ def quality_observations(examination: QualityExamination) -> list[Observation]:
     else:
         state: Literal["calm", "undecided"] = "calm" if repeats.severity == "stable" else "undecided"
         found.append(Observation("data_quality", "duplicates", "", state, sizes=repeats_sizes(evidence)))
+    for judged in examination.classes:
+        if judged.severity in FIRING:
+            severity_now: FindingSeverity = "alert" if judged.severity == "alert" else "warning"
+            finding = finding_of(*known, judged.subject, severity_now, judged)
+            found.append(Observation("data_quality", judged.subject, "", "drifted", False, finding))
+        else:
+            calm: Literal["calm", "undecided"] = "calm" if judged.severity == "stable" else "undecided"
+            found.append(Observation("data_quality", judged.subject, "", calm, counted=True))
+        until[judged.subject] = judged.use.end
     return [replace(each, judged_until=until.get(each.name, evidence.watermark)) for each in found]
 
 

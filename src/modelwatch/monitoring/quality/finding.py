@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from modelwatch.findings import Finding, FindingSeverity, Kind
+from modelwatch.monitoring.quality.classes import ClassJudgement, detail_of, thresholds_of
 from modelwatch.monitoring.quality.evidence import QualityEvidence
 from modelwatch.monitoring.quality.judging import (
     RateJudgement,
@@ -23,13 +24,14 @@ WORDS = {
     "unseen_category": "of a category that the reference does not have",
 }
 
+RISE_OF_UNKNOWN = "rise of unknown classes"
 SHARE_OF_REPEATS = "share of changed repeats"
 SHARE_OF_ROWS = "share of the rows"
 SHARE_OF_ONE_VALUE = "share of one value"
 SHARE_OF_A_CODE = "share of a code"
 
 # What was found: a rate, a volume, a change of the schema, a value, or repeats among what was sent.
-Cause = RateJudgement | VolumeJudgement | SchemaChange | Sentinel | RepeatsJudgement
+Cause = RateJudgement | VolumeJudgement | SchemaChange | Sentinel | RepeatsJudgement | ClassJudgement
 
 
 class _Measured:
@@ -69,6 +71,10 @@ def finding_of(
     elif isinstance(cause, VolumeJudgement):
         kind, start, end, lookback, reference_size = "volume", cause.start, cause.end, cause.span, 0
         measured = _volume(cause)
+    elif isinstance(cause, ClassJudgement):
+        use = cause.use
+        start, end, lookback, reference_size = use.start, use.end, use.lookback, use.reference_n
+        measured = _classes(cause, evidence)
     elif isinstance(cause, SchemaChange):
         measured = _change(cause, evidence.sample.rows if cause.change == "appeared" else window.predictions)
     elif isinstance(cause, Sentinel):
@@ -108,6 +114,12 @@ def _rate(cause: RateJudgement, evidence: QualityEvidence) -> _Measured:
     warning, alert = rise_thresholds(check.reference_rate or 0.0, evidence.rules)
     n, p_value = check.current_n, check.p_value
     return _Measured(rise_of(check.rule), score, p_value, n, detail, warning=warning, alert=alert)
+
+
+def _classes(cause: ClassJudgement, evidence: QualityEvidence) -> _Measured:
+    use = cause.use
+    warning, alert = thresholds_of(use, evidence.rules)
+    return _Measured(RISE_OF_UNKNOWN, use.rise, cause.p_value, use.n, detail_of(use), warning=warning, alert=alert)
 
 
 def rise_of(rule: Rule) -> str:

@@ -66,7 +66,8 @@ class RepeatsJudgement:
 def subjects_of(evidence: QualityEvidence) -> int:
     """How many rates and volumes share the budget."""
     rates = sum(len(counts) for name, counts in evidence.reference.items() if evidence.rules.watches(name))
-    return rates + (len(SPANS) if evidence.rules.volume else 0)
+    classes = sum(use.reference_n > 0 for use in evidence.classes)
+    return rates + classes + (len(SPANS) if evidence.rules.volume else 0)
 
 
 def judge_rates(evidence: QualityEvidence, alpha: float) -> dict[str, list[RateJudgement]]:

@@ -98,6 +98,24 @@ class DuplicatesReport(msgspec.Struct, frozen=True):
     changed_share: float | None = None
 
 
+class ClassUseReport(msgspec.Struct, frozen=True):
+    """Labels of classes that were never predicted and are not in the reference, or probabilities by class that don't
+    name the predicted class: count of n, from start to end. names: some of what means no class. reference_share,
+    p_value: null without a labelled reference."""
+
+    what: Literal["ground_truth", "prediction_probability"]
+    severity: Severity
+    start: str
+    end: str
+    count: int
+    n: int
+    share: float | None
+    reference_share: float | None
+    names: list[str]
+    p_value: float | None
+    reason: str | None
+
+
 class QualityReport(msgspec.Struct, frozen=True):
     """A model's data quality. score: 1 less the mean share of unsound values over the features, in the longest window;
     dimensions: the same for missing values, wrong types, and values outside of the reference. severity: the worst that
@@ -120,3 +138,4 @@ class QualityReport(msgspec.Struct, frozen=True):
     alpha: float
     reason: str | None
     not_judged: list[NotJudged] = []
+    classes: list[ClassUseReport] = []
