@@ -41,6 +41,12 @@ async def keep_trimmed(every_seconds: float = TRIM_EVERY_SECONDS) -> None:
     """Gives what is free back to the system, again and again, until it is cancelled."""
     while _is_glibc():
         await asyncio.sleep(every_seconds)
+        await trim()
+
+
+async def trim() -> None:
+    """Gives what is free back to the system."""
+    if _is_glibc():
         # It waits for no thread but those that allocate at that moment: the interpreter goes on meanwhile.
         await asyncio.to_thread(ctypes.CDLL(None).malloc_trim, 0)
 

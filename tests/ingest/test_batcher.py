@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -14,7 +16,7 @@ from modelwatch.errors import InvalidInput, QueueFull, StoreUnavailable
 from modelwatch.events import GroundTruth, Prediction
 from modelwatch.ingest import Batcher, Refused
 from modelwatch.ingest.batcher import NOT_STORED
-from modelwatch.ingest.queue import MAX_EVENTS_PER_COMMIT, MAX_MODELS_PER_COMMIT
+from modelwatch.ingest.queue import MAX_BYTES_PER_COMMIT, MAX_EVENTS_PER_COMMIT, MAX_MODELS_PER_COMMIT
 from modelwatch.storage import Committed, LabelStatus, Ledger, Store
 from tests.support.events import event, open_ledger, stored_and_counted
 from tests.support.labels import label
@@ -387,3 +389,21 @@ def test_others_have_their_turn_between_the_parts_of_a_large_request(
 
     assert asyncio.run(scenario()) == [[True] * len(events)]
     assert observed.commits == [MAX_MODELS_PER_COMMIT, 1, MAX_MODELS_PER_COMMIT, 1]
+
+
+def test_what_was_stored_is_not_kept_until_something_else_comes(batcher: Batcher, gate: Gate) -> None:
+    gate.open.set()
+    events = [event("a")]
+    before = sys.getrefcount(events[0])
+    assert asyncio.run(batcher.submit(events, 1)) == [True]
+    deadline = time.monotonic() + 10
+    while sys.getrefcount(events[0]) > before:
+        assert time.monotonic() < deadline, "the writer still holds it"
+        time.sleep(0.01)
+
+
+def test_wide_rows_are_stored_some_megabytes_at_a_time(batcher: Batcher, gate: Gate, observed: Observed) -> None:
+    gate.open.set()
+    events = [event(str(index)) for index in range(20)]
+    assert asyncio.run(batcher.submit(events, 2 * MAX_BYTES_PER_COMMIT)) == [True] * 20
+    assert observed.commits == [10, 10]

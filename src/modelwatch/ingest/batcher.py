@@ -120,16 +120,20 @@ class Batcher:
         while self._queue.wait():
             if self._linger and not self._queue.closing:
                 time.sleep(self._linger)
-            jobs = self._queue.take()
-            if len(jobs) == 1 and jobs[0].is_large:
-                outcome = self._next_part(jobs[0])
-                if outcome is None:
-                    self._queue.put_back(jobs[0])
-                else:
-                    self._finish([(jobs[0], outcome)])
+            # In a frame of its own: what was stored must not stay in memory until there is something else to store.
+            self._store()
+
+    def _store(self) -> None:
+        jobs = self._queue.take()
+        if len(jobs) == 1 and jobs[0].is_large:
+            outcome = self._next_part(jobs[0])
+            if outcome is None:
+                self._queue.put_back(jobs[0])
             else:
-                for outcomes in self._outcomes(jobs):
-                    self._finish(outcomes)
+                self._finish([(jobs[0], outcome)])
+        else:
+            for outcomes in self._outcomes(jobs):
+                self._finish(outcomes)
 
     def _finish(self, outcomes: list[Outcome]) -> None:
         self._queue.release([job for job, _ in outcomes])

@@ -16,6 +16,8 @@ AGAIN = "Send the same again after the pause in Retry-After."
 MAX_EVENTS_PER_COMMIT = 2_000
 # A model takes longer than an event: it is registered, held, and has windows of its own.
 MAX_MODELS_PER_COMMIT = 250
+# What a commit writes is in memory several times: as events, as rows, and as the driver's parameters. Of bodies.
+MAX_BYTES_PER_COMMIT = 8 * 1024 * 1024
 # What is tried of a request on its own, row by row, before the rest of it is refused as a whole.
 MAX_REFUSED_ROWS = 20
 
@@ -72,7 +74,12 @@ class Job:
     @property
     def is_large(self) -> bool:
         """Whether it needs more than one commit."""
-        return self.count > MAX_EVENTS_PER_COMMIT or self.models > MAX_MODELS_PER_COMMIT
+        return self.count > self.rows_per_commit or self.models > MAX_MODELS_PER_COMMIT
+
+    @property
+    def rows_per_commit(self) -> int:
+        """How many of its rows one commit takes."""
+        return max(1, min(MAX_EVENTS_PER_COMMIT, MAX_BYTES_PER_COMMIT * self.count // max(self.size, 1)))
 
     def part(self, start: int, stop: int) -> Job:
         """Some of its events or labels, as a job that is not in the queue."""
@@ -83,7 +90,7 @@ class Job:
         """What one commit takes of those that nothing is known of yet."""
         rows = self.events or self.labels
         start = self.known.count
-        stop = min(start + MAX_EVENTS_PER_COMMIT, len(rows))
+        stop = min(start + self.rows_per_commit, len(rows))
         models: set[str] = set()
         for place in range(start, stop):
             models.add(rows[place].model_name)
@@ -146,11 +153,12 @@ class JobQueue:
         with self._wake:
             self._depth(self._events)
             jobs: list[Job] = []
-            size = models = 0
+            count = models = size = 0
             while self._jobs:
                 job = self._jobs[0]
-                size, models = size + job.count, models + job.models
-                if jobs and (size > MAX_EVENTS_PER_COMMIT or models > MAX_MODELS_PER_COMMIT):
+                count, models, size = count + job.count, models + job.models, size + job.size
+                full = count > MAX_EVENTS_PER_COMMIT or models > MAX_MODELS_PER_COMMIT or size > MAX_BYTES_PER_COMMIT
+                if jobs and (full or job.is_large):
                     break
                 jobs.append(self._jobs.popleft())
             return jobs

@@ -14,8 +14,12 @@ from modelwatch.api.grants import grant_of
 from modelwatch.api.openapi import BATCH_CONTENT, JSON_PREDICTION, answers, query_parameters
 from modelwatch.api.routes.common import json_answer, require_writing, state_of
 from modelwatch.events import DecodedBatch, Rejection
+from modelwatch.heap import trim
 
 router = APIRouter(tags=["predictions"])
+
+# A body from here on is many times as large in memory, for a moment.
+LARGE_BYTES = 4 * 1024 * 1024
 
 
 class PredictionAnswer(msgspec.Struct):
@@ -80,7 +84,9 @@ async def log_predictions(request: Request) -> Response:
     else:
         batch = await asyncio.to_thread(state.decoder.batch, body, content_type, defaults)
     require_writing(grant_of(request), (event.model_name for event in batch.events))
-    accepted = await state.batcher.submit(batch.events, len(body)) if batch.events else []
+    size = len(body)
+    del body  # it is large, and only its events are needed while they wait
+    accepted = await state.batcher.submit(batch.events, size) if batch.events else []
     for _ in batch.rejected:
         state.metrics.rejected("invalid-input")
     rejected = batch.rejected
@@ -89,4 +95,9 @@ async def log_predictions(request: Request) -> Response:
     for each in not_taken:
         state.metrics.rejected("expired" if each.pointer else "invalid-input")
     rejected = sorted([*rejected, *not_taken], key=lambda each: each.index)
-    return json_answer(BatchAnswer(accepted.count(True), accepted.count(False), rejected), 202)
+    answer = json_answer(BatchAnswer(accepted.count(True), accepted.count(False), rejected), 202)
+    if size >= LARGE_BYTES:
+        del batch
+        # The next one finds it free; without it each takes more, until somebody tidies up.
+        await trim()
+    return answer
