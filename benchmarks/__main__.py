@@ -1,9 +1,9 @@
 """The benchmarks: `make bench`, or python -m benchmarks [--json] [--quick] [NAME ...].
 
-A name (kernels, ingest, keys, labels, levels, postgres, retention, segments, soak, starvation, volume) runs that one
-alone: `make bench ARGS=labels`. Without one, all run but those that take minutes: the simulations (levels of the drift
-test, volume), the wait beside many models (starvation), and the soak, which takes ten: `make bench ARGS="soak --seconds
-3600 --engine postgresql --workers 2"`.
+A name (kernels, ingest, keys, labels, levels, postgres, replay, retention, segments, soak, starvation, volume) runs
+that one alone: `make bench ARGS=labels`. Without one, all run but those that take minutes: the simulations (levels of
+the drift test, volume), the wait beside many models (starvation), and the soak, which takes ten:
+`make bench ARGS="soak --seconds 3600 --engine postgresql --workers 2"`.
 
 Ratios are taken side by side in the same run, from medians; each row's note says how far the repetitions spread. A
 busy machine shows in that spread, so read the ratio with it.
@@ -15,7 +15,20 @@ import platform
 import sys
 from functools import partial
 
-from benchmarks import ingest, kernels, keys, labels, levels, postgres, retention, segments, soak, starvation, volume
+from benchmarks import (
+    ingest,
+    kernels,
+    keys,
+    labels,
+    levels,
+    postgres,
+    replay,
+    retention,
+    segments,
+    soak,
+    starvation,
+    volume,
+)
 from benchmarks.report import show
 
 BENCHMARKS = {
@@ -24,6 +37,7 @@ BENCHMARKS = {
     "keys": keys.run,
     "labels": labels.run,
     "postgres": postgres.run,
+    "replay": replay.run,
     "retention": retention.run,
     "segments": segments.run,
 }

@@ -155,7 +155,7 @@ def test_the_progress_bar_is_for_terminals(service: LiveService, tmp_path: Path)
     output, _ = replay.communicate(timeout=30)
     reader.join(timeout=10)
     assert replay.returncode == 0
-    assert b"replay" in shown
+    assert b"sent" in shown
     assert "accepted" in output
     assert "━" not in output
 

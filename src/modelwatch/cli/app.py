@@ -146,6 +146,7 @@ def replay(
     batch_size: Annotated[int, typer.Option(help="Rows in one request.", min=1, max=1_000_000)] = 5_000,
     column_type: ColumnTypeOption = None,
     missing_values: MissingOption = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Return when all of it has been evaluated.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Send the predictions of a file to a service, and what was true about them.
@@ -174,6 +175,7 @@ def replay(
         batch_size=batch_size,
         as_json=as_json,
         reading=CsvReading.parse(ColumnTypes.parse(column_type or ()).types, missing_values),
+        wait=wait,
     )
     raise typer.Exit(command.replay(playback))
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import sys
+import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,18 +18,16 @@ from modelwatch.cli.ending import FOUND, INTERRUPTED, OK, Stop
 from modelwatch.cli.output import give_json, say, tell
 from modelwatch.cli.replay.ordering import in_order
 from modelwatch.cli.replay.pacing import paced, slice_of
+from modelwatch.cli.replay.progress import Evaluated, bars, evaluated_of, wait_for_evaluations
 from modelwatch.cli.replay.reading import DEFAULTS, format_of, open_source
 from modelwatch.cli.replay.rows import Rows
 from modelwatch.cli.replay.sending import LabelTally, Outcome, Tally, send_all
 from modelwatch.cli.service import Service
 
-# Labels come at most this much later than they did, when a file is sent as fast as it goes.
-DAY_MICROSECONDS = 86_400_000_000
-
 
 @dataclass(frozen=True, slots=True)
 class Playback:
-    """What to play, and how. `speed` None: as fast as the service takes it."""
+    """What to play, and how. `speed` None: as fast as the service takes it. wait: until all of it is evaluated."""
 
     path: Path
     url: str
@@ -44,6 +41,7 @@ class Playback:
     batch_size: int
     as_json: bool
     reading: CsvReading = field(default_factory=CsvReading)
+    wait: bool = False
 
 
 def parse_speed(text: str) -> float | None:
@@ -89,27 +87,43 @@ def replay(playback: Playback) -> int:
         tell(f"The rows have no timestamp: all get {stamp:%Y-%m-%dT%H:%M:%SZ} ({origin}).")
     stretches: Iterable[Rows] = source.stretches
     if source.has_labels:
-        longest = DAY_MICROSECONDS if playback.speed is None else slice_of(playback.speed)
+        longest = math.inf if playback.speed is None else slice_of(playback.speed)
         stretches = in_order(stretches, longest, playback.batch_size)
     if playback.speed is not None:
         stretches = paced(stretches, playback.speed, time.monotonic, time.sleep)
 
     tally, interrupted, began = Tally(), False, time.monotonic()
+    seconds: float | None = None
     trouble: Stop | None = None
     with Service(playback.url) as service:
         service.check_reachable()
         try:
-            with _progress_bar(source.rows) as progress:
-                send_all(stretches, service, params, tally, progress)
+            with bars(service, playback.model, source.rows) as progress:
+                send_all(stretches, service, params, tally, progress.sent)
+                seconds = time.monotonic() - began
+                if playback.wait:
+                    wait_for_evaluations(service, progress.look, time.monotonic, time.sleep)
         except KeyboardInterrupt:
             interrupted = True
         except Stop as error:
             trouble = error
+        evaluated = None if trouble else _evaluated(service, playback.model)
     if tally.sent or trouble is None:
-        _summarise(playback, source.rows, tally, time.monotonic() - began, interrupted)
+        seconds = time.monotonic() - began if seconds is None else seconds
+        _summarise(playback, source.rows, tally, seconds, interrupted, evaluated)
     if trouble is not None:
         raise with_hint(trouble)
     return INTERRUPTED if interrupted else FOUND if tally.rejected or tally.labels.rejected else OK
+
+
+def _evaluated(service: Service, model: str | None) -> Evaluated | None:
+    """How far the evaluations have come; None where the rows name several models, or it can't be told."""
+    if model is None:
+        return None
+    try:
+        return evaluated_of(service, model)
+    except Stop:
+        return None
 
 
 def _timestamp(path: Path, given: str | None) -> datetime:
@@ -125,7 +139,9 @@ def _timestamp(path: Path, given: str | None) -> datetime:
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
-def _summarise(playback: Playback, rows: int, tally: Tally, seconds: float, interrupted: bool) -> None:
+def _summarise(
+    playback: Playback, rows: int, tally: Tally, seconds: float, interrupted: bool, evaluated: Evaluated | None
+) -> None:
     rate = tally.sent / seconds if seconds > 0 else 0.0
     if playback.as_json:
         give_json(
@@ -136,6 +152,8 @@ def _summarise(playback: Playback, rows: int, tally: Tally, seconds: float, inte
                 "seconds": round(seconds, 3),
                 "rows_per_second": round(rate, 1),
                 "interrupted": interrupted,
+                "data_until": None if evaluated is None else evaluated.data_until,
+                "evaluated_until": None if evaluated is None else evaluated.until,
             }
         )
         return
@@ -146,6 +164,9 @@ def _summarise(playback: Playback, rows: int, tally: Tally, seconds: float, inte
     _say_rejections(tally)
     if tally.labels.sent:
         _summarise_labels(tally.labels)
+    if evaluated is not None:
+        until = "nothing" if evaluated.until is None else f"up to {evaluated.until}"
+        say(f"Data up to {evaluated.data_until}; evaluated so far: {until}")
     if interrupted:
         say("The same command sends the rest; what was stored already is not counted again.")
 
@@ -171,32 +192,3 @@ def _say_rejections(outcome: Outcome) -> None:
         say(f"    row {each.row}: {each.pointer + ': ' if each.pointer else ''}{each.message}")
     if outcome.rejected > len(outcome.rejections):
         say(f"    and {outcome.rejected - len(outcome.rejections):,} more")
-
-
-@contextlib.contextmanager
-def _progress_bar(total: int) -> Iterator[Callable[[Rows], None]]:
-    """A bar on stderr, if that is a terminal; what it gives is told which rows are done. Labels are counted as they
-    are found."""
-    if not sys.stderr.isatty():
-        yield lambda rows: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
-
-    columns: Iterable[ProgressColumn] = (
-        TextColumn("replay"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("rows"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("replay", total=total)
-        found = total
-
-        def done(rows: Rows) -> None:
-            nonlocal found
-            found += sum(label is not None for label in rows.labels)
-            progress.update(task, advance=len(rows), total=found)
-
-        yield done
