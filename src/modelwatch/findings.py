@@ -93,7 +93,8 @@ class Assessment(msgspec.Struct, frozen=True):
     kinds: the kinds that this evaluation speaks of; a kind that is named here and has no finding is fine.
     window_end: event time in seconds. evaluated_at: wall clock in microseconds.
     departed: versions of the model in this environment that have had no data for longer than the longest look-back
-    while this one had: what was found about them is over. check: which of the checks speaks; each has its own verdicts.
+    while this one had: nothing more can be told of what was found about them. last_data: of these, the end of their
+    newest data, in seconds. check: which of the checks speaks; each has its own verdicts.
     """
 
     model: str
@@ -106,3 +107,4 @@ class Assessment(msgspec.Struct, frozen=True):
     findings: tuple[Finding, ...]
     departed: tuple[str, ...] = ()
     check: str = "drift"
+    last_data: dict[str, int] = {}

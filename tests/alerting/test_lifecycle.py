@@ -123,9 +123,18 @@ def test_an_assessment_speaks_of_its_own_version_only() -> None:
     assert (event_of(change), alert.state, alert.ended_at) == ("resolved", "resolved", at(1))
 
 
-def test_the_members_of_a_departed_version_go() -> None:
-    alert, change = after(opened(), assessment(1, {}, version="2", departed=("1",)))
-    assert (event_of(change), alert.state) == ("resolved", "resolved")
+def test_the_members_of_a_departed_version_stay_and_say_since_when_nothing_comes() -> None:
+    """That a version sends no data any more is no sign that what was wrong with it was mended."""
+    gone = structs.replace(assessment(30, {}, version="2", departed=("1",)), last_data={"1": T0 + 2 * HOUR})
+    alert, change = after(opened(), gone)
+    assert (change, alert.state) == (None, "firing")
+    [member] = alert.members
+    assert (member.finding.doubt, member.finding.uncertain_since) == ("no_data", T0 + 2 * HOUR)
+    assert alert.uncertain_since == T0 + 2 * HOUR
+    alert, _ = after(alert, assessment(31, {"amount": "warning"}, version="1"))
+    assert alert.uncertain_since is None
+    alert, change = after(alert, assessment(32, {}, version="1"))
+    assert event_of(change) == "resolved"
 
 
 def test_a_finding_of_a_kind_that_is_not_named_is_of_another_alert() -> None:

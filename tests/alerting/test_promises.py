@@ -107,11 +107,13 @@ class Alerts(RuleBasedStateMachine):
         self.hour += hours
         self.desk.clock.advance(hours * HOUR)
         what = assessment(self.hour, found, version=version, departed=departed)
+        is_open = any(alert.is_open for alert in self.desk.alerts())
         self.desk.take(what)
         if self.desk.alerts():
             self.taken.append(what)
         self.last[version] = found
-        for gone in departed:
+        # Of a version that has departed nothing more is known: an open alert keeps it, a resolved one forgets it.
+        for gone in () if is_open else departed:
             self.last.pop(gone, None)
 
     @precondition(lambda self: self.taken)

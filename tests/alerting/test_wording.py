@@ -132,6 +132,7 @@ def test_an_end_says_how_long_it_was() -> None:
     assert said.title == "Feature drift in fraud (production): amount"
     assert said.summary == (
         "It lasted 1 d 2 h of event time, from 2025-06-15 15:05 UTC to 2025-06-16 17:05 UTC."
+        " Bad data from 2025-06-15 14:05 UTC to 2025-06-15 16:05 UTC."
         " Recovered: amount (version 1), country (version 1)."
     )
     assert said.members == ()

@@ -66,10 +66,10 @@ def test_a_finding_stays_while_it_is_acknowledged_and_goes_when_it_is_resolved(d
     assert severities(collect(desk)) == {}
 
 
-def test_findings_of_a_version_that_departed_go(desk: Desk) -> None:
+def test_findings_of_a_version_that_departed_stay(desk: Desk) -> None:
     desk.take(assessment(0, {"amount": "alert"}, version="1"))
     desk.take(assessment(1, {"country": "warning"}, version="2", departed=("1",)))
-    assert severities(collect(desk)) == {"country": 1}
+    assert severities(collect(desk)) == {"amount": 2, "country": 1}
 
 
 def test_severe_findings_are_exported_first_and_of_those_the_oldest(desk: Desk) -> None:

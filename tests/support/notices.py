@@ -59,6 +59,10 @@ NOTICE = Notice(
     actor=None,
     note=None,
     page_url="https://mw.example.org/ui/alerts/a1",
+    bad_from=NOON - 3_600_000_000,
+    bad_until=NOON,
+    detected_at=NOON,
+    judged_until=NOON,
     evidence_url="https://mw.example.org/api/v1/alerts/a1",
 )
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from modelwatch.findings import SEVERITIES, Finding, FindingSeverity, Kind
+from modelwatch.findings import SEVERITIES, Finding, FindingSeverity, Kind, Times
 
 State = Literal["firing", "acknowledged", "silenced", "resolved"]
 Step = Literal[
@@ -172,6 +172,24 @@ class Alert(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def is_open(self) -> bool:
         return self.state != "resolved"
+
+    @property
+    def times(self) -> Times:
+        """The three times of the members together; of a resolved alert, of those at its end."""
+        times = [member.finding.times for member in self.members]
+        return Times(
+            bad_from=min(each.bad_from for each in times),
+            bad_until=max(each.bad_until for each in times),
+            detected_at=min(each.detected_at for each in times),
+            judged_until=max(each.judged_until for each in times),
+        )
+
+    @property
+    def uncertain_since(self) -> int | None:
+        """Since when no member is certain any more, in seconds of event time; None while one is."""
+        doubted = [member.finding.uncertain_since for member in self.members]
+        known = [since for since in doubted if since is not None]
+        return max(known) if self.is_open and len(known) == len(doubted) else None
 
     @property
     def added(self) -> int:

@@ -49,9 +49,19 @@ def heard(words: Mapping[str, LastWord], assessment: Assessment) -> dict[str, La
 
 
 def remaining(alert: Alert, assessment: Assessment) -> dict[MemberKey, Member]:
-    """The members that the assessment says nothing of: those of other versions that are not gone."""
-    spoken_of = {assessment.version, *assessment.departed}
-    return {member.key: member for member in alert.members if member.version not in spoken_of}
+    """The members that the assessment says nothing of: those of other versions.
+
+    Of a version that has departed nothing more will be known: that it sends no data is no sign that it was mended.
+    """
+    others = [member for member in alert.members if member.version != assessment.version]
+    return {member.key: _without_data(member, assessment) for member in others}
+
+
+def _without_data(member: Member, assessment: Assessment) -> Member:
+    if member.version not in assessment.departed:
+        return member
+    since = assessment.last_data.get(member.version, member.finding.times.judged_until)
+    return replace(member, finding=replace(member.finding, holding=True, doubt="no_data", uncertain_since=since))
 
 
 def newly_found(

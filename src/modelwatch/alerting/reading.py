@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 from sqlalchemy import Connection
 
-from modelwatch.alerting.alerts import State
+from modelwatch.alerting.alerts import Alert, State
 from modelwatch.alerting.records import alert_of
 from modelwatch.alerting.silences import restored
 from modelwatch.alerting.views import (
@@ -32,6 +32,9 @@ from modelwatch.storage.outbox import deliveries_of
 from modelwatch.storage.silences import SilenceState, silence_by_id, silences_page
 
 Position = tuple[int, str]
+Silent = Mapping[tuple[str, str], int]
+
+NOTHING_COMES = "Nothing comes any more from the model, so that nothing newer can be judged."
 
 
 class AlertPage(msgspec.Struct, frozen=True):
@@ -81,13 +84,30 @@ def list_alerts(
         limit=limit + 1,
     )
     following = (rows[limit - 1].opened_at, rows[limit - 1].id) if len(rows) > limit else None
-    return AlertPage(tuple(alert_line(alert_of(row)) for row in rows[:limit]), following)
+    silent = _silent(connection) if rows else {}
+    return AlertPage(tuple(_line(alert_of(row), silent) for row in rows[:limit]), following)
 
 
 def open_alerts(connection: Connection) -> tuple[AlertLine, ...]:
     """Every alert that is not resolved, oldest first: for gauges and overviews."""
-    alerts = map(alert_of, unfinished_alerts(connection))
-    return tuple(alert_line(alert) for alert in alerts if alert.is_open)
+    alerts = [alert for alert in map(alert_of, unfinished_alerts(connection)) if alert.is_open]
+    silent = _since(alerts)
+    return tuple(_line(alert, silent) for alert in alerts)
+
+
+def _silent(connection: Connection) -> Silent:
+    """The models that send nothing at present, by their open alerts about it."""
+    return _since(alert for alert in map(alert_of, unfinished_alerts(connection)) if alert.is_open)
+
+
+def _since(open_alerts: Iterable[Alert]) -> Silent:
+    """By model and environment, since when nothing has come, in microseconds."""
+    return {(each.model, each.environment): each.started_at for each in open_alerts if each.kind == "freshness"}
+
+
+def _line(alert: Alert, silent: Silent) -> AlertLine:
+    mute = alert.is_open and alert.kind != "freshness"
+    return alert_line(alert, silent.get((alert.model, alert.environment)) if mute else None)
 
 
 def read_alert(
@@ -104,9 +124,10 @@ def read_alert(
     if row is None or (only is not None and row.model not in only):
         raise UnknownResource(f"There is no alert with the id {excerpt(alert_id)!r}.")
     alert = alert_of(row)
+    line = _line(alert, _silent(connection) if alert.is_open else {})
     return AlertDetail(
-        alert=alert_line(alert),
-        summary=standing_of(alert),
+        alert=line,
+        summary=standing_of(alert) if line.silent_since is None else f"{standing_of(alert)} {NOTHING_COMES}",
         labels=labels_of(alert, _own_labels(connection, alert.model) if own_labels is None else own_labels),
         members=tuple(map(member_line, alert.members)),
         recovered=tuple(map(recovered_line, alert.recovered)),

@@ -29,7 +29,12 @@ class AcknowledgementLine(msgspec.Struct, frozen=True):
 
 
 class AlertLine(msgspec.Struct, frozen=True):
-    """One alert in a list. Times are RFC 3339; started_at and ended_at are event time. resolved_by: a person."""
+    """One alert in a list. Times are RFC 3339; resolved_by: a person.
+
+    Event time: started_at (the first evaluation that saw it), detected_at (that made it a finding), ended_at, and
+    bad_from, bad_until (the predictions that show it), judged_until (the newest data judged). uncertain_since: since
+    when no evaluation finds any member, while none shows that it is over. silent_since: since when nothing comes.
+    """
 
     alert_id: str
     fingerprint: str
@@ -51,6 +56,12 @@ class AlertLine(msgspec.Struct, frozen=True):
     resolved_by: str | None
     acknowledgement: AcknowledgementLine | None
     silenced_by: tuple[str, ...]
+    bad_from: str
+    bad_until: str
+    detected_at: str
+    judged_until: str
+    uncertain_since: str | None = None
+    silent_since: str | None = None
 
 
 class MemberLine(msgspec.Struct, frozen=True):
@@ -155,8 +166,9 @@ class AuditLine(msgspec.Struct, frozen=True):
     detail: dict[str, Any]
 
 
-def alert_line(alert: Alert) -> AlertLine:
-    """An alert as it is shown in a list."""
+def alert_line(alert: Alert, silent_since: int | None = None) -> AlertLine:
+    """An alert as it is shown in a list. silent_since: since when its model sends nothing, in microseconds."""
+    times = alert.times
     return AlertLine(
         alert_id=alert.id,
         fingerprint=alert.fingerprint,
@@ -178,6 +190,12 @@ def alert_line(alert: Alert) -> AlertLine:
         resolved_by=alert.resolved_by,
         acknowledgement=None if alert.acknowledgement is None else _acknowledgement(alert.acknowledgement),
         silenced_by=alert.silenced_by,
+        bad_from=iso(times.bad_from * MICROSECONDS),
+        bad_until=iso(times.bad_until * MICROSECONDS),
+        detected_at=iso(times.detected_at * MICROSECONDS),
+        judged_until=iso(times.judged_until * MICROSECONDS),
+        uncertain_since=None if alert.uncertain_since is None else iso(alert.uncertain_since * MICROSECONDS),
+        silent_since=_iso(silent_since),
     )
 
 

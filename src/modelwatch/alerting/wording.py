@@ -42,6 +42,7 @@ COUNTED: dict[Kind, str] = {
 def notice_of(alert: Alert, change: Change, event: Event, policy: AlertPolicy, public_url: str) -> Notice:
     """What is told of a change, the same for every channel that is told this event."""
     members = alert.members if alert.is_open else ()
+    times, doubt = alert.times, alert.uncertain_since
     base = public_url.rstrip("/")
     return Notice(
         alert_id=alert.id,
@@ -66,6 +67,11 @@ def notice_of(alert: Alert, change: Change, event: Event, policy: AlertPolicy, p
         note=None if change.note is None else clipped(change.note, LONGEST_NOTE),
         page_url=f"{base}/ui/alerts/{alert.id}" if base else "",
         evidence_url=f"{base}/api/v1/alerts/{alert.id}" if base else "",
+        bad_from=times.bad_from * MICROSECONDS,
+        bad_until=times.bad_until * MICROSECONDS,
+        detected_at=times.detected_at * MICROSECONDS,
+        judged_until=times.judged_until * MICROSECONDS,
+        uncertain_since=None if doubt is None else doubt * MICROSECONDS,
     )
 
 
@@ -160,6 +166,8 @@ def _how_it_was(alert: Alert) -> Iterable[str]:
     ended_at = alert.data_until if alert.ended_at is None else alert.ended_at
     lasted = span((ended_at - alert.started_at) // MICROSECONDS)
     yield f"It lasted {lasted} of event time, from {moment(alert.started_at)} to {moment(ended_at)}."
+    if alert.kind != "freshness":
+        yield f"Bad data from {_time(alert.times.bad_from)} to {_time(alert.times.bad_until)}."
     if alert.dismissed:
         still = [_name(each.member) for each in alert.dismissed]
         yield f"Still found when it was declared resolved: {_listed(still, NAMED)}."
@@ -175,10 +183,9 @@ def _at_length(member: Member) -> Iterable[str]:
         return
     yield f"{_score(finding)}."
     yield _when(finding)
-    if finding.uncertain_since is not None:
-        yield _doubt(finding)
-    elif finding.holding:
-        yield "It has come down since, but is still found."
+    doubt = doubt_of(finding)
+    if doubt:
+        yield doubt
     window = f"{moment(finding.window_start * MICROSECONDS)} to {moment(finding.window_end * MICROSECONDS)}"
     looked_at = f"the {finding.lookback} to {moment(finding.window_end * MICROSECONDS)}" if finding.lookback else window
     counted = f"{finding.sample_size:,} {COUNTED.get(finding.kind, 'values')} of {looked_at}"
@@ -199,8 +206,10 @@ def _when(finding: Finding) -> str:
     return f"{bad}; the newest data judged are those up to {_time(times.judged_until)}."
 
 
-def _doubt(finding: Finding) -> str:
-    assert finding.uncertain_since is not None, "only what is uncertain is doubted"
+def doubt_of(finding: Finding) -> str:
+    """Whether it is still certain, in a sentence; empty when the last evaluation found it as it was."""
+    if finding.uncertain_since is None:
+        return "It has come down since, but is still found." if finding.holding else ""
     since = _time(finding.uncertain_since)
     if finding.doubt == "no_data":
         return f"Not certain any more: no data have come since {since}."

@@ -1,7 +1,7 @@
 """State gauges of findings: the members of open alerts, one by one. Alert rules read them.
 
 A finding is in force by the verdict (large enough, and too large for chance), by persistence and by hysteresis. It goes
-when its version has departed, or when a person has resolved the alert: a rule has nothing left to decide.
+when a person has resolved the alert, and stays when its version has departed: a rule has nothing left to decide.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
+from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.monitoring.rules import DriftRules, rules_for
 from modelwatch.monitoring.schedule import MICROSECONDS, closed_until, labels_until
 from modelwatch.storage import (
@@ -155,8 +156,8 @@ class Agenda:
         """Since when the one of these that has waited longest has been open, in microseconds; None for none."""
         return min((self._open_since[stream] for stream in streams if stream in self._open_since), default=None)
 
-    def departed(self, stream: StreamKey, before: int) -> tuple[str, ...]:
-        """The other versions in its environment whose newest window began before a time, in seconds."""
+    def departed(self, stream: StreamKey, before: int) -> dict[str, int]:
+        """The other versions in its environment whose newest window began before a time, with its end; in seconds."""
         place = (stream.model, stream.environment)
         if not self._places:
             for each, newest in self._newest.items():
@@ -165,7 +166,7 @@ class Agenda:
                 versions.sort()
         versions = self._places.get(place, [])
         old = islice(versions, bisect_left(versions, (before, "")))
-        return tuple(version for _, version in old if version != stream.version)
+        return {version: start + BASE_WINDOW_SECONDS for start, version in old if version != stream.version}
 
 
 def in_turn(open_since: dict[StreamKey, int], referenced: frozenset[str]) -> Iterator[StreamKey]:

@@ -35,6 +35,7 @@ class Condition(msgspec.Struct, frozen=True, omit_defaults=True):
     reference: the id of the reference that it was compared with; a new one starts afresh. recent: the last evaluations
     that came to a decision, newest last: `1` drifted, `0` not. since: window end of the
     first of the present run that drifted. calm: how many evaluations in a row were calm. finding: what is in force.
+    found_until: the end of the data that it was found in first; None of what earlier releases stored.
     """
 
     kind: str
@@ -44,6 +45,7 @@ class Condition(msgspec.Struct, frozen=True, omit_defaults=True):
     since: int | None = None
     calm: int = 0
     finding: Finding | None = None
+    found_until: int | None = None
 
 
 def advance(
@@ -79,7 +81,8 @@ def _advance(before: Condition | None, seen: Observation, rules: Persistence, en
         finding = before.finding
         if finding is not None or recent.count("1") >= rules.alarms_needed:
             finding = _measured(seen, since, before.finding, end)
-        return replace(fresh, recent=recent, since=since, finding=finding)
+        after = replace(fresh, recent=recent, since=since, finding=finding)
+        return after if finding is None else replace(after, found_until=_found_until(before, finding))
     if before.finding is None:
         return replace(fresh, recent=recent, since=before.since if "1" in recent else None)
     if seen.holding and before.since is not None:
@@ -87,13 +90,21 @@ def _advance(before: Condition | None, seen: Observation, rules: Persistence, en
         if before.finding.severity == "alert" and finding.severity != "alert":
             limit = finding.threshold if finding.alert_threshold is None else finding.alert_threshold
             finding = replace(finding, severity="alert", threshold=limit)
-        return replace(fresh, recent=recent, since=before.since, finding=finding)
+        found_until = _found_until(before, before.finding)
+        return replace(fresh, recent=recent, since=before.since, finding=finding, found_until=found_until)
+    found_until = _found_until(before, before.finding)
     calm = before.calm + 1
-    if calm >= rules.resolve_after and seen.shows_end_of(before.finding):
+    if calm >= rules.resolve_after and seen.shows_end_of(before.finding, found_until):
         return replace(fresh, recent="0" * len(recent))
     judged = end if seen.judged_until is None else seen.judged_until
     kept = replace(_doubted(before.finding, "not_found", end), judged_until=judged)
-    return replace(fresh, recent=recent, since=before.since, calm=calm, finding=kept)
+    return replace(fresh, recent=recent, since=before.since, calm=calm, finding=kept, found_until=found_until)
+
+
+def _found_until(before: Condition, finding: Finding) -> int:
+    if before.found_until is not None:
+        return before.found_until
+    return finding.window_end if before.finding is None else finding.times.bad_from
 
 
 def _doubted(finding: Finding, doubt: Doubt, end: int) -> Finding:

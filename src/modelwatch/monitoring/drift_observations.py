@@ -68,7 +68,12 @@ def _holds(look: Look, nominal: float) -> bool:
 def _sizes(examined: Examined) -> tuple[SizeNow, ...]:
     reference = examined.reference.profile.coarse
     return tuple(
-        SizeNow("PSI", look.allowed.psi_warning, ShiftSize(reference, look.current.coarse, look.judgement.psi))
+        SizeNow(
+            "PSI",
+            look.allowed.psi_warning,
+            ShiftSize(reference, look.current.coarse, look.judgement.psi),
+            look.window.start,
+        )
         for look in examined.looks
         if look.judgement.psi is not None
     )

@@ -372,6 +372,7 @@ class Evaluator:
             result=conclusion.report,
             rules_version=RULES_VERSION,
         )
+        departed = self._agenda.departed(stream, point.end - max(due.longest, conclusion.reach))
         assessment = Assessment(
             model=stream.model,
             version=stream.version,
@@ -381,8 +382,9 @@ class Evaluator:
             evaluated_at=now,
             kinds=check.kinds,
             findings=findings_of(conclusion.conditions),
-            departed=self._agenda.departed(stream, point.end - max(due.longest, conclusion.reach)),
+            departed=tuple(departed),
             check=check.name,
+            last_data=departed,
         )
         return _Concluded(verdict, conclusion.evidence, assessment)
 

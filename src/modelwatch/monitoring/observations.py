@@ -16,11 +16,13 @@ WORST_SHARE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class SizeNow:
-    """How large the score of this name is by one look-back. tolerance: the size from which it matters there."""
+    """How large the score of this name is by one look-back. tolerance: the size from which it matters there. start: of
+    its window, in seconds; None where the newest values were taken, however old."""
 
     score_name: str
     tolerance: float
     size: Size
+    start: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +48,19 @@ class Observation:
     counted: bool = False
     judged_until: int | None = None
 
-    def shows_end_of(self, finding: Finding) -> bool:
+    def shows_end_of(self, finding: Finding, found_until: int) -> bool:
         """Whether a look-back shows that the score is, for all that is plausible, below what still is the finding:
-        the size that matters, or half of its worst."""
+        the size that matters, or half of its worst.
+
+        found_until: the end of the data that it was found in first. A look-back that reaches back before that shows
+        how it was before, too: a sound week hides a bad hour.
+        """
         if self.counted:
             return True
         half = WORST_SHARE * max(finding.score, finding.worst or 0.0)
-        comparable = [each for each in self.sizes if each.score_name == finding.score_name]
+        since = [each for each in self.sizes if each.start is None or each.start >= found_until]
+        comparable = [each for each in since if each.score_name == finding.score_name]
         if not comparable:
             # It was found by a score that is not looked at any more: half of that is no size of another.
-            return any(each.size.is_below(each.tolerance) for each in self.sizes)
+            return any(each.size.is_below(each.tolerance) for each in since)
         return any(each.size.is_below(max(each.tolerance, half)) for each in comparable)

@@ -7,8 +7,9 @@ from urllib.parse import quote
 
 from modelwatch.alerting.text import clipped, iso, span
 from modelwatch.alerting.views import AlertDetail, AlertLine, DeliveryLine, MemberLine, SilenceLine, StepLine
-from modelwatch.alerting.wording import KINDS
+from modelwatch.alerting.wording import KINDS, doubt_of
 from modelwatch.api.acceptance import WITHOUT_REFERENCE
+from modelwatch.findings import Finding
 from modelwatch.web.cells import Cell, Cells
 from modelwatch.web.words import DELIVERIES, LONGEST_TEXT, MICROSECONDS, STEPS, When, chance, count, measure, name, when
 
@@ -30,10 +31,10 @@ class MemberRow:
     sample: str
     reference: str
     lookback: str
-    since: When
-    lasting: str
+    bad_from: When
+    bad_until: When
     detail: str
-    holding: bool
+    doubt: str
     verdict: str
     cells: tuple[Cell, ...]
 
@@ -154,7 +155,18 @@ def alert_view(detail: AlertDetail, silences: list[SilenceLine], cells: Cells, n
 
 
 def _facts(alert: AlertLine, now: int) -> tuple[tuple[str, str], ...]:
-    facts = [("Drifting since", _with_age(alert.started_at, now)), ("Data until", _with_age(alert.data_until, now))]
+    if alert.kind == "freshness":
+        facts = [("Silent since", _with_age(alert.started_at, now))]
+    else:
+        facts = [
+            ("Bad data", f"{_text(alert.bad_from)} to {_text(alert.bad_until)}"),
+            ("Detected at", _with_age(alert.detected_at, now)),
+            ("Newest data judged", _with_age(alert.judged_until, now)),
+        ]
+    if alert.uncertain_since is not None:
+        facts.append(("Not certain any more since", _with_age(alert.uncertain_since, now)))
+    if alert.silent_since is not None:
+        facts.append(("Nothing comes since", _with_age(alert.silent_since, now)))
     facts.append(("Opened", _with_age(alert.opened_at, now)))
     if alert.acknowledgement is not None:
         taken = alert.acknowledgement
@@ -175,20 +187,27 @@ def _member(member: MemberLine, cells: Cells, now: int) -> MemberRow:
         severity=finding.severity,
         score_name=name(finding.score_name),
         score=measure(finding.score),
-        threshold=measure(finding.threshold),
+        threshold=_thresholds(finding),
         p_value=chance(finding.p_value),
         alpha=chance(finding.alpha),
         sample=count(finding.sample_size),
         reference=count(finding.reference_size),
         lookback=finding.lookback or span(finding.window_end - finding.window_start),
-        since=when(iso(finding.since * MICROSECONDS), now),
-        lasting=span(max(finding.window_end - finding.since, 0)),
+        bad_from=when(iso(finding.times.bad_from * MICROSECONDS), now),
+        bad_until=when(iso(finding.times.bad_until * MICROSECONDS), now),
         detail=clipped(finding.detail, LONGEST_TEXT),
-        holding=finding.holding,
+        doubt=doubt_of(finding),
         # Silence is judged by the clock: there is no verdict to show.
         verdict="" if finding.kind == "freshness" else f"api/v1/verdicts/{quote(member.verdict_id, safe='')}",
         cells=cells.get((member.verdict_id, finding.kind, finding.subject), ()),
     )
+
+
+def _thresholds(finding: Finding) -> str:
+    """Those of a warning and of an alert; else the one that there is."""
+    both = finding.warning_threshold, finding.alert_threshold
+    known = [measure(each) for each in both if each is not None]
+    return " / ".join(known) if known else measure(finding.threshold) if finding.threshold else ""
 
 
 def _step(step: StepLine, deliveries: tuple[DeliveryLine, ...], now: int) -> StepRow:

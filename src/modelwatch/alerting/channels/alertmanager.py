@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from modelwatch.alerting.channels.posting import MICROSECONDS, Poster, judge
-from modelwatch.alerting.channels.presentation import alert_name, cut, iso_time
+from modelwatch.alerting.channels.presentation import alert_name, cut, iso_time, times_of
 from modelwatch.alerting.channels.protocol import DELIVERED, Outcome
 from modelwatch.alerting.notices import Notice
 from modelwatch.findings import SEVERITIES
@@ -125,6 +125,7 @@ def alert_of(notice: Notice, labels: dict[str, str], now: int, *, ended: bool = 
         "state": notice.state,
         "page_url": notice.page_url,
         "evidence_url": notice.evidence_url,
+        **{name.lower().replace(" ", "_"): text for name, text in times_of(notice).items()},
     }
     return {
         "labels": labels,

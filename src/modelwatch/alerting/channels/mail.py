@@ -20,8 +20,8 @@ from modelwatch.alerting.channels.presentation import (
     links,
     member_line,
     one_line,
-    plain_time,
     said_by,
+    times_of,
 )
 from modelwatch.alerting.notices import Notice
 
@@ -67,14 +67,12 @@ def _message_id(key: str, domain: str) -> str:
 
 
 def _facts(notice: Notice) -> dict[str, str]:
-    ended = notice.ended_at
     facts = {
         "Model": notice.model,
         "Environment": notice.environment,
         "Severity": notice.severity,
         "State": notice.state,
-        "Since": plain_time(notice.started_at),
-        "Data until" if ended is None else "Ended": plain_time(notice.data_until if ended is None else ended),
+        **times_of(notice),
         "Recovered": ", ".join(notice.recovered),
         "Labels": ", ".join(f"{name}={value}" for name, value in notice.labels.items()),
         "Alert": notice.alert_id,

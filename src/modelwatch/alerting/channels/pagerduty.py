@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from modelwatch.alerting.channels.posting import Poster, judge
-from modelwatch.alerting.channels.presentation import cut, heading, iso_time, links, one_line
+from modelwatch.alerting.channels.presentation import cut, heading, iso_time, links, one_line, times_of
 from modelwatch.alerting.channels.protocol import Outcome
 from modelwatch.alerting.notices import Notice
 
@@ -94,6 +94,7 @@ def _details(notice: Notice) -> dict[str, Any]:
         "labels": notice.labels,
         "since": iso_time(notice.started_at),
         "data_until": iso_time(notice.data_until),
+        **{name.lower().replace(" ", "_"): text for name, text in times_of(notice).items()},
         "recovered": list(notice.recovered),
         "members": [
             {
@@ -102,6 +103,8 @@ def _details(notice: Notice) -> dict[str, Any]:
                 "severity": member.finding.severity,
                 member.finding.score_name: member.finding.score,
                 "threshold": member.finding.threshold,
+                "warning_threshold": member.finding.warning_threshold,
+                "alert_threshold": member.finding.alert_threshold,
                 "p_value": member.finding.p_value,
                 "sample_size": member.finding.sample_size,
                 "reference_size": member.finding.reference_size,

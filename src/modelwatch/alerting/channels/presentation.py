@@ -59,6 +59,19 @@ def plain_time(microseconds: int) -> str:
     return (_EPOCH + timedelta(microseconds=microseconds)).strftime("%Y-%m-%d %H:%M UTC")
 
 
+def times_of(notice: Notice) -> dict[str, str]:
+    """The times of a notice by their names; one that an earlier release has put in the outbox knows two."""
+    until = notice.data_until if notice.ended_at is None else notice.ended_at
+    last = {"Data until" if notice.ended_at is None else "Ended": plain_time(until)}
+    known = notice.bad_from, notice.bad_until, notice.detected_at, notice.judged_until
+    if notice.kind == "freshness" or None in known:
+        return {"Since": plain_time(notice.started_at), **last}
+    bad_from, bad_until, detected_at, judged_until = (plain_time(each or 0) for each in known)
+    doubt = {} if notice.uncertain_since is None else {"Not certain since": plain_time(notice.uncertain_since)}
+    judged = last if notice.ended_at is not None else {"Newest data judged": judged_until}
+    return {"Bad data": f"{bad_from} to {bad_until}", "Detected at": detected_at, **judged, **doubt}
+
+
 def member_line(member: NoticeMember) -> str:
     """One member as a line: which version, which subject, and what moved."""
     finding = member.finding

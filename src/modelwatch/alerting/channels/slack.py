@@ -21,6 +21,7 @@ from modelwatch.alerting.channels.presentation import (
     one_line,
     plain_time,
     said_by,
+    times_of,
 )
 from modelwatch.alerting.channels.protocol import Outcome
 from modelwatch.alerting.notices import Notice
@@ -86,15 +87,13 @@ def message(notice: Notice) -> dict[str, Any]:
 
 
 def _fields(notice: Notice) -> list[dict[str, Any]]:
-    until = notice.ended_at if notice.ended_at is not None else notice.data_until
     own = [f"{name}={value}" for name, value in notice.labels.items() if name not in STANDARD_LABELS]
     fields = {
         "Model": notice.model,
         "Environment": notice.environment,
         "Severity": notice.severity,
         "State": notice.state,
-        "Since": plain_time(notice.started_at),
-        "Ended" if notice.ended_at is not None else "Data until": plain_time(until),
+        **times_of(notice),
         "Recovered": ", ".join(notice.recovered),
         "Labels": ", ".join(own),
     }

@@ -29,7 +29,7 @@ from modelwatch.api.openapi import ACTION_CONTENT, answers
 from modelwatch.api.routes.common import how_far, json_answer, state_of
 from modelwatch.api.routes.parameters import API, Cursor, Limit, Name, Text
 from modelwatch.api.wire.actions import ActionBody, decode_action
-from modelwatch.findings import FindingSeverity, Kind
+from modelwatch.findings import Doubt, FindingSeverity, Kind
 from modelwatch.storage import overall_standing
 
 router = APIRouter(tags=["alerts"])
@@ -76,6 +76,15 @@ class MemberReport(msgspec.Struct):
     verdict_id: str
     verdict: str
     verification: str
+    warning_threshold: float | None
+    alert_threshold: float | None
+    worst: float | None
+    detected_at: str
+    bad_from: str
+    bad_until: str
+    judged_until: str
+    uncertain_since: str | None
+    doubt: Doubt | None
 
 
 class AlertLinks(msgspec.Struct):
@@ -216,7 +225,7 @@ def _report(detail: AlertDetail) -> AlertReport:
 
 
 def _member(member: MemberLine) -> MemberReport:
-    finding = member.finding
+    finding, times = member.finding, member.finding.times
     verdict = f"/api/v1/verdicts/{quote(member.verdict_id, safe='')}"
     return MemberReport(
         model_version=member.model_version,
@@ -238,4 +247,13 @@ def _member(member: MemberLine) -> MemberReport:
         verdict_id=member.verdict_id,
         verdict=verdict,
         verification=f"{verdict}/verification",
+        warning_threshold=finding.warning_threshold,
+        alert_threshold=finding.alert_threshold,
+        worst=finding.worst,
+        detected_at=iso(times.detected_at * MICROSECONDS),
+        bad_from=iso(times.bad_from * MICROSECONDS),
+        bad_until=iso(times.bad_until * MICROSECONDS),
+        judged_until=iso(times.judged_until * MICROSECONDS),
+        uncertain_since=None if finding.uncertain_since is None else iso(finding.uncertain_since * MICROSECONDS),
+        doubt=finding.doubt,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -196,7 +197,11 @@ def _observation(examination: PerformanceExamination, name: str) -> Observation:
         return Observation(kind, name, reference, "undecided")
     holding = next((each for each in looks if _holds(each.judgements[name], examination.nominal)), None)
     if holding is None:
-        sizes = tuple(size for each in looks for size in each.judgements[name].sizes)
+        sizes = tuple(
+            dataclasses.replace(size, start=each.found.window.start)
+            for each in looks
+            for size in each.judgements[name].sizes
+        )
         return Observation(kind, name, reference, "calm", sizes=sizes, judged_until=until)
     finding = _finding(examination, holding, name, holding.found.window.start)
     severe = _severe(finding, holding.judgements[name])

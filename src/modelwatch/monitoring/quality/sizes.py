@@ -27,8 +27,10 @@ def rise_sizes(evidence: QualityEvidence, feature: str, rule: Rule) -> tuple[Siz
     if not n:
         return ()
     warning, _ = rise_thresholds(hits / n, evidence.rules)
-    counts = (window.features[feature][rule] for window in evidence.windows)
-    return tuple(SizeNow(rise_of(rule), warning, RateSize(*now, hits / n, n)) for now in counts if now[1])
+    return tuple(
+        SizeNow(rise_of(rule), warning, RateSize(*window.features[feature][rule], hits / n, n), window.start)
+        for window in evidence.windows
+    )
 
 
 def sentinel_sizes(evidence: QualityEvidence, feature: str) -> tuple[SizeNow, ...]:
@@ -39,7 +41,7 @@ def sentinel_sizes(evidence: QualityEvidence, feature: str) -> tuple[SizeNow, ..
         counts = window.features[feature]
         outside = sum(counts[rule][0] for rule in OUTSIDE if rule in counts)
         size = RateSize(outside, counts["missing"][1] - counts["missing"][0], 0.0)
-        found.append(SizeNow(SHARE_OF_ONE_VALUE, SENTINEL_SHARE, size))
+        found.append(SizeNow(SHARE_OF_ONE_VALUE, SENTINEL_SHARE, size, window.start))
     for code in evidence.codes.get(feature, ()):
         tolerance = code.reference_share + rise_thresholds(code.reference_share, evidence.rules)[0]
         found.append(SizeNow(SHARE_OF_A_CODE, tolerance, RateSize(code.count, code.n, 0.0)))
@@ -49,8 +51,11 @@ def sentinel_sizes(evidence: QualityEvidence, feature: str) -> tuple[SizeNow, ..
 def schema_sizes(evidence: QualityEvidence, feature: str, change: str) -> tuple[SizeNow, ...]:
     """Of a feature that had gone the share of the rows without it, of one that was new the share of those with it."""
     if change == "disappeared":
-        counts = [window.features[feature]["missing"] for window in evidence.windows if feature in window.features]
-        return tuple(SizeNow(SHARE_OF_ROWS, GONE_SHARE, RateSize(*now, 0.0)) for now in counts)
+        return tuple(
+            SizeNow(SHARE_OF_ROWS, GONE_SHARE, RateSize(*window.features[feature]["missing"], 0.0), window.start)
+            for window in evidence.windows
+            if feature in window.features
+        )
     given, rows = evidence.sample.given.get(feature, 0), evidence.sample.rows
     return (SizeNow(SHARE_OF_ROWS, 0.0, RateSize(given, rows, 0.0)),)
 
@@ -61,4 +66,4 @@ def repeats_sizes(evidence: QualityEvidence) -> tuple[SizeNow, ...]:
     if window is None:
         return ()
     size = RateSize(window.changed_duplicates, window.predictions + window.duplicates, 0.0)
-    return (SizeNow(SHARE_OF_REPEATS, evidence.rules.duplicates, size),)
+    return (SizeNow(SHARE_OF_REPEATS, evidence.rules.duplicates, size, window.start),)
