@@ -171,6 +171,17 @@ def test_a_regression_by_mistake_becomes_classes_without_a_new_upload(app: App) 
     assert labelled["labels"] == 900
 
 
+def test_what_was_said_with_a_reference_holds_for_the_window_that_replaces_it(app: App) -> None:
+    upload(app, fraud(), positive_class="legitimate")
+    rows = fraud(600)
+    columns = [rows[name] for name in ("prediction", "prediction_probability", "ground_truth")]
+    send_labelled(app.store, later(2), [Outcome(*row) for row in zip(*columns, strict=True)], at=NOON)
+    app.post("models/m/reference/from-window", {"lookback": "1h", "labels": True}, status=201)
+    [labelled] = app.get("reference", model_name="m")["labelled"]
+    assert (labelled["labels"], labelled["positive_class"]) == (600, "legitimate")
+    assert labelled["positive_class_reason"] == "Said with the reference."
+
+
 def test_what_a_monitor_says_and_labels_do_not_have_is_a_warning(app: App) -> None:
     app.request("PUT", "/api/v1/models/m/monitor", json={"positive_class": "frod", "task": "regression"})
     send_labelled(app.store, later(2), outcomes(400, 1), at=NOON)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from modelwatch.errors import FieldError, InvalidInput, excerpt
@@ -20,7 +21,16 @@ from modelwatch.stats import (
     number_of,
     outcome_layout,
 )
-from modelwatch.storage import OUTCOMES, Counts, LabelledRows, Subject, monitor_of
+from modelwatch.storage import (
+    OUTCOMES,
+    Counts,
+    LabelledRows,
+    Subject,
+    labelled_rows_of,
+    monitor_of,
+    outcomes_for,
+    outcomes_in_force,
+)
 
 # So many classes are listed in an error.
 LISTED = 10
@@ -43,6 +53,26 @@ def said_by_monitor(connection: Connection, model: str) -> Said:
     """What the model's monitor says."""
     monitor = monitor_of(connection, model)
     return NOTHING_SAID if monitor is None else Said(monitor.config.task, monitor.config.positive_class)
+
+
+def said_with_reference(connection: Connection, model: str, version: str | None) -> Said:
+    """What was said with the labelled reference in force."""
+    found = outcomes_for(outcomes_in_force(connection, model), version)
+    rows = None if found is None else labelled_rows_of(connection, found.id)
+    return NOTHING_SAID if rows is None else Said(rows.task, rows.positive_class)
+
+
+def with_said(frame: ReferenceFrame, said: Said) -> ReferenceFrame:
+    """The frame as if this had been said with it; the frame as it is where its labels can't be that."""
+    told = replace(frame, task=said.task, positive_class=said.positive_class)
+    rows = labelled_rows(told, {})
+    if rows is None:
+        return frame
+    try:
+        check_said(rows, counted(rows, NOTHING_SAID))
+    except InvalidInput:
+        return frame
+    return told
 
 
 def labelled_rows(frame: ReferenceFrame, segments: Mapping[str, tuple[int, list[int]]]) -> LabelledRows | None:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from modelwatch.config import parse_lookback
 from modelwatch.errors import Conflict, FieldError, InvalidInput, UnknownResource, excerpt
 from modelwatch.events import ReferenceFrame, ReferenceSample
+from modelwatch.monitoring.labelled_references import said_with_reference, with_said
 from modelwatch.monitoring.references import provisional_samples, set_reference_frame
 from modelwatch.monitoring.windows import iso
 from modelwatch.privacy import KEEP_ALL
@@ -95,6 +96,7 @@ def set_reference_from_window(
             reference.subject: reference.profile.binning.kind for reference in in_force(connection, window.model)
         }
         truths = truths_of(connection, window.model, [row.event.prediction_id for row in rows]) if window.labels else {}
+        said = said_with_reference(connection, window.model, window.version)
     found, hashed = provisional_samples(window.model, rows, store.protection)
     samples = {Subject(each.kind, each.name): _as_before(each, present) for each in found}
     left_out = _left_out(window, samples, present, rows)
@@ -116,6 +118,8 @@ def set_reference_from_window(
         probabilities=[row.event.probability for row in rows] if window.labels else None,
         in_rows=_in_rows(rows),
     )
+    # What was said about the labels before still holds.
+    frame = with_said(frame, said)
     taken = TakenWindow(start, end, there, len(rows), frozenset(chosen), left_out, len(truths))
     set_reference_frame(
         store,
