@@ -144,6 +144,7 @@ from modelwatch.storage.verdicts import (
     verdicts_of,
 )
 from modelwatch.storage.volumes import (
+    features_between,
     first_window,
     has_taken_provisional,
     hourly_volumes,
@@ -213,6 +214,7 @@ __all__ = [
     "evaluation_progress",
     "evidence_of",
     "expire_days",
+    "features_between",
     "first_events",
     "first_label_time",
     "first_labelled_window",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from sqlalchemy import Connection, func, select
 
@@ -94,6 +95,35 @@ def recent_features(
         found += [_shown(features, protected) for features, protected in rows]
         if len(found) >= limit:
             break
+    return found
+
+
+def features_between(
+    connection: Connection, stream: StreamKey, spans: Sequence[tuple[int, int]]
+) -> list[dict[str, Scalar]]:
+    """The features of all predictions in these spans, base windows as [start, end) in seconds; as `recent_features`.
+
+    Each day is read once, whatever the number of spans: there is no index of the times within a day.
+    """
+    table = tables.prediction
+    found = []
+    for day in sorted({start // SECONDS_PER_DAY for start, _ in spans}):
+        of_day = [(start, end) for start, end in spans if start // SECONDS_PER_DAY == day]
+        starts = {start for start, _ in of_day}
+        length = (of_day[0][1] - of_day[0][0]) * 1_000_000
+        rows = connection.execute(
+            select(table.c.features, table.c.protected).where(
+                table.c.day == day,
+                table.c.model == stream.model,
+                table.c.version == stream.version,
+                table.c.environment == stream.environment,
+                table.c.ts >= min(starts) * 1_000_000,
+                table.c.ts < max(end for _, end in of_day) * 1_000_000,
+                (table.c.ts - table.c.ts % length).in_([start * 1_000_000 for start in sorted(starts)]),
+                table.c.features.is_not(None),
+            )
+        )
+        found += [_shown(features, protected) for features, protected in rows]
     return found
 
 

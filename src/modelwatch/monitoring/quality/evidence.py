@@ -13,11 +13,13 @@ from sqlalchemy import Connection
 from modelwatch.monitoring.checks import current_profile, references_for
 from modelwatch.monitoring.evidence import DriftQuery, Inputs, gather
 from modelwatch.monitoring.quality.classes import ClassUse, gather_classes
+from modelwatch.monitoring.quality.outside import Outside, search_outside
 from modelwatch.monitoring.quality.rules import QualityRules
 from modelwatch.monitoring.rules import DriftRules
 from modelwatch.monitoring.windows import Window
 from modelwatch.stats import Profile, is_finite_number
 from modelwatch.stats.binning import NumericBinning
+from modelwatch.stats.extremes import Extreme
 from modelwatch.stats.quality import (
     SENTINEL_SHARE,
     Rule,
@@ -46,6 +48,7 @@ SECONDS_PER_WEEK = 7 * 86_400
 WEEKS_LOOKED_AT = 8
 # Stored rows that are looked at for features and values that no profile names.
 ROWS_LOOKED_AT = 1_000
+RANGE: tuple[Rule, ...] = ("below_range", "above_range")
 
 Counts = dict[Rule, tuple[int, int]]
 
@@ -92,7 +95,8 @@ class QualityEvidence(msgspec.Struct, frozen=True):
     reference: by feature, the same counts of the reference, and its id; elapsed: seconds of budget that the look may
     spend, those of an interval if None. complete: whether every feature that the model has sent has a reference, so
     that another one is new. codes: by feature, the values of its reference that look like codes for missing ones, with
-    their shares then and in the longest window.
+    their shares then and in the longest window. extremes: by feature, what is far outside of its reference among the
+    rows of the last day; outside_unknown: why that could not be told of values outside.
     """
 
     stream: tuple[str, str, str]
@@ -109,6 +113,8 @@ class QualityEvidence(msgspec.Struct, frozen=True):
     sample: Sample
     codes: dict[str, tuple[Sentinel, ...]] = {}
     classes: tuple[ClassUse, ...] = ()
+    extremes: dict[str, tuple[Extreme, ...]] = {}
+    outside_unknown: dict[str, str] = {}
 
 
 def gather_quality(
@@ -140,6 +146,10 @@ def gather_quality(
         )
         classes = _classes(connection, store, inputs, stream, rules.min_samples, end)
     chosen = {each.subject.name: each for each in reference}
+    outside = Outside({}, {})
+    if longest is not None:
+        suspects = [each for name, each in chosen.items() if _count(longest.features[name], *RANGE)]
+        outside = search_outside(store, inputs, stream, suspects, (longest.start, longest.end))
     return QualityEvidence(
         stream=(stream.model, stream.version, stream.environment),
         rules=rules,
@@ -155,6 +165,8 @@ def gather_quality(
         sample=_sample(rows, chosen, longest),
         codes=codes,
         classes=classes,
+        extremes=outside.extremes,
+        outside_unknown=outside.unknown,
     )
 
 
@@ -246,6 +258,11 @@ def _sample(
     return Sample(len(rows), dict(sorted(given.items())), found)
 
 
+def _count(counts: Counts, *rules: Rule) -> int:
+    """How many values break one of these rules."""
+    return sum(counts[rule][0] for rule in rules if rule in counts)
+
+
 def _standing_out(reference: StoredReference, counts: Counts, values: Sequence[Any]) -> tuple[Sentinel, ...]:
     """The values of a feature that no cell has and that seem to stand for missing ones. Only where the counts say that
     there are enough of them the values are looked at."""
@@ -264,7 +281,7 @@ def _standing_out(reference: StoredReference, counts: Counts, values: Sequence[A
 
 def _many(counts: Counts, total: int, *rules: Rule) -> bool:
     """Whether these rules are broken often enough for one value to be a sentinel."""
-    return sum(counts[rule][0] for rule in rules if rule in counts) > SENTINEL_SHARE * total
+    return _count(counts, *rules) > SENTINEL_SHARE * total
 
 
 class _Document(msgspec.Struct):

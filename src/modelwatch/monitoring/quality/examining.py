@@ -26,6 +26,7 @@ from modelwatch.monitoring.quality.judging import (
 from modelwatch.monitoring.quality.reports import (
     PRECEDENCE,
     DuplicatesReport,
+    ExtremeReport,
     FeatureQuality,
     QualityReport,
     RateReport,
@@ -38,6 +39,7 @@ from modelwatch.monitoring.quality.rules import QualityRules
 from modelwatch.monitoring.quality.sizes import repeats_sizes, rise_sizes, schema_sizes, sentinel_sizes
 from modelwatch.monitoring.unjudged import KNOWN_STATES, NotJudged, not_judged
 from modelwatch.monitoring.windows import iso
+from modelwatch.stats.extremes import Extreme
 from modelwatch.stats.quality import (
     ROUNDING,
     SchemaChange,
@@ -74,6 +76,18 @@ class QualityExamination:
         new = [each for each in evidence.sample.sentinels.get(feature, ()) if each.p_value < self.alpha]
         news: list[tuple[Sentinel, Severity]] = [(each, "warning") for each in (*new, *more)]
         return [*news, *((each, "stable") for each in known if each not in more)]
+
+    def extremes(self, feature: str) -> list[Extreme]:
+        """What of the last day is far outside of the reference, beyond chance: of each side the farthest value."""
+        rules, evidence = self.evidence.rules, self.evidence
+        if not rules.sentinels or not rules.watches(feature):
+            return []
+        return [each for each in evidence.extremes.get(feature, ()) if each.p_value < self.alpha_a_day]
+
+    @property
+    def alpha_a_day(self) -> float:
+        """The chance of a false alarm that a day takes for each feature."""
+        return self.evidence.rules.alpha_a_day(subjects_of(self.evidence), self.evidence.streams)
 
 
 def _has_risen(code: Sentinel, rules: QualityRules) -> bool:
@@ -163,6 +177,9 @@ def _not_judged(
         else:
             why = next((rule.reason for rule in feature.rules if rule.severity == feature.severity), None)
             found.append((feature.feature_name, feature.severity, why))
+        unknown = examination.evidence.outside_unknown.get(feature.feature_name)
+        if unknown is not None:
+            found.append((f"{feature.feature_name}: extreme", "no_data", unknown))
     found += [(f"{each.feature_name}: {each.change}", each.severity, None) for each in schema]
     found += [(f"volume of {each.span}", each.severity, each.reason) for each in volume]
     return not_judged(found)
@@ -186,6 +203,7 @@ def quality_observations(examination: QualityExamination) -> list[Observation]:
         else:
             sizes = sentinel_sizes(evidence, name)
             found.append(Observation("data_quality", f"{name}: sentinel", ids[name], "calm", sizes=sizes))
+        found.append(_observed_extreme(examination, name))
     for change, severity in examination.schema:
         subject = f"{change.feature}: {change.change}"
         if severity in FIRING:
@@ -214,6 +232,18 @@ def quality_observations(examination: QualityExamination) -> list[Observation]:
     return [replace(each, judged_until=until.get(each.name, evidence.watermark)) for each in found]
 
 
+def _observed_extreme(examination: QualityExamination, name: str) -> Observation:
+    """A day that has had one is a finding until it has passed: it is told once, and counted, not inferred."""
+    evidence, subject = examination.evidence, f"{name}: extreme"
+    reference = evidence.reference_ids[name]
+    far = examination.extremes(name)
+    if far:
+        finding = finding_of(evidence, examination.alpha_a_day, subject, "warning", far[0])
+        return Observation("data_quality", subject, reference, "drifted", False, finding)
+    state: Literal["calm", "undecided"] = "undecided" if name in evidence.outside_unknown else "calm"
+    return Observation("data_quality", subject, reference, state, counted=True)
+
+
 def _gone(examination: QualityExamination, named: set[str]) -> list[Observation]:
     """Changes of the schema that are not seen (any more) are calm."""
     known = {*examination.evidence.reference, *examination.evidence.sample.given}
@@ -239,6 +269,9 @@ def _feature(examination: QualityExamination, name: str) -> FeatureQuality:
     sentinels = examination.sentinels(name)
     severities: list[Severity] = [each.severity for each in judgements]
     severities += [severity for _, severity in sentinels if severity in FIRING]
+    far = examination.extremes(name)
+    if far:
+        severities.append("warning")
     return FeatureQuality(
         name,
         min(severities, key=PRECEDENCE.index, default="no_data"),
@@ -265,6 +298,7 @@ def _feature(examination: QualityExamination, name: str) -> FeatureQuality:
             )
             for each, severity in sentinels
         ],
+        [ExtremeReport(each.value, each.side, each.times, each.count, each.n, each.p_value) for each in far],
     )
 
 

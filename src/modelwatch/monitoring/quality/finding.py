@@ -13,7 +13,9 @@ from modelwatch.monitoring.quality.judging import (
     rise_thresholds,
     volume_thresholds,
 )
+from modelwatch.monitoring.quality.outside import SECONDS_PER_DAY
 from modelwatch.monitoring.quality.rules import QualityRules
+from modelwatch.stats.extremes import LEAST_TIMES, Extreme
 from modelwatch.stats.quality import SENTINEL_SHARE, Rule, SchemaChange, Sentinel
 
 WORDS = {
@@ -28,10 +30,11 @@ RISE_OF_UNKNOWN = "rise of unknown classes"
 SHARE_OF_REPEATS = "share of changed repeats"
 SHARE_OF_ROWS = "share of the rows"
 SHARE_OF_ONE_VALUE = "share of one value"
+TIMES_AS_FAR = "distance from the median, by that of the reference's end"
 SHARE_OF_A_CODE = "share of a code"
 
-# What was found: a rate, a volume, a change of the schema, a value, or repeats among what was sent.
-Cause = RateJudgement | VolumeJudgement | SchemaChange | Sentinel | RepeatsJudgement | ClassJudgement
+# What was found: a rate, a volume, a change of the schema, a value that many have, one far away, or repeats.
+Cause = RateJudgement | VolumeJudgement | SchemaChange | Sentinel | Extreme | RepeatsJudgement | ClassJudgement
 
 
 class _Measured:
@@ -79,6 +82,9 @@ def finding_of(
         measured = _change(cause, evidence.sample.rows if cause.change == "appeared" else window.predictions)
     elif isinstance(cause, Sentinel):
         measured = _sentinel(subject.rpartition(": ")[0], cause, evidence.rules)
+    elif isinstance(cause, Extreme):
+        measured = _extreme(subject.rpartition(": ")[0], cause)
+        start = max(start, end - SECONDS_PER_DAY)
     else:
         changed, sent, limit = cause.changed, cause.sent, evidence.rules.duplicates
         detail = f"{changed:,} of {sent:,} predictions that were sent had been sent before with another content"
@@ -159,6 +165,15 @@ def _sentinel(feature: str, cause: Sentinel, rules: QualityRules) -> _Measured:
     else:
         detail += f"{cause.side} everything in the reference"
     return _Measured(SHARE_OF_ONE_VALUE, cause.share, cause.p_value, cause.n, detail, warning=SENTINEL_SHARE)
+
+
+def _extreme(feature: str, cause: Extreme) -> _Measured:
+    more = f", and {cause.count - 1:,} more are as far" if cause.count > 1 else ""
+    detail = (
+        f"{feature}: a value of {cause.value:g} is {cause.times:,.3g} times as far from the median as anything"
+        f" {'under' if cause.side == 'below' else 'over'} it in the reference{more}"
+    )
+    return _Measured(TIMES_AS_FAR, cause.times, cause.p_value, cause.n, detail, warning=LEAST_TIMES)
 
 
 def _percent(share: float | None) -> str:

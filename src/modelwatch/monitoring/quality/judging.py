@@ -64,8 +64,9 @@ class RepeatsJudgement:
 
 
 def subjects_of(evidence: QualityEvidence) -> int:
-    """How many rates and volumes share the budget."""
-    rates = sum(len(counts) for name, counts in evidence.reference.items() if evidence.rules.watches(name))
+    """How many rates, extreme values and volumes share the budget."""
+    watched = [counts for name, counts in evidence.reference.items() if evidence.rules.watches(name)]
+    rates = sum(len(counts) + ("above_range" in counts) for counts in watched)
     classes = sum(use.reference_n > 0 for use in evidence.classes)
     return rates + classes + (len(SPANS) if evidence.rules.volume else 0)
 

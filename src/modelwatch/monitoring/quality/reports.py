@@ -47,6 +47,19 @@ class SentinelReport(msgspec.Struct, frozen=True):
     n: int = 0
 
 
+class ExtremeReport(msgspec.Struct, frozen=True):
+    """The farthest value of the last day on a side of the reference's range. times: its distance from the reference's
+    median, over that of the reference's own end. count: how many values are as far as 3 times; n: of how many valid
+    values. p_value: that chance reaches as far, by the tail of the reference."""
+
+    value: float
+    side: str
+    times: float
+    count: int
+    n: int
+    p_value: float
+
+
 class FeatureQuality(msgspec.Struct, frozen=True):
     """One feature. unsound: the share of its values that break a rule, in the longest window."""
 
@@ -55,6 +68,7 @@ class FeatureQuality(msgspec.Struct, frozen=True):
     unsound: float | None
     rules: list[RateReport]
     sentinels: list[SentinelReport]
+    extremes: list[ExtremeReport] = []
 
 
 class SchemaReport(msgspec.Struct, frozen=True):

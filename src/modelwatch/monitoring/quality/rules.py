@@ -79,6 +79,12 @@ class QualityRules:
         """Whether the feature is looked at."""
         return not any(fnmatchcase(feature, pattern) for pattern in self.leave_out)
 
+    def alpha_a_day(self, subjects: int, streams: int) -> float:
+        """The same of what is looked for in a whole day at once, however often within it."""
+        budget = self.budget * (1.0 - SHARE_OF_SILENCE)
+        looked_at = max(subjects, 1) * max(streams, 1)
+        return alpha_of_look("quality", budget, subjects=looked_at, lookbacks=1, seconds=86_400)
+
     def alpha(self, subjects: int, streams: int, lookbacks: int, elapsed: int | None = None) -> float:
         """The chance of a false alarm that one look at one rate may take. elapsed: seconds since the look before; the
         interval if None."""
