@@ -13,6 +13,7 @@ from modelwatch.config.settings import Settings
 RESOLVE_AFTER = 2
 RELATIVE_TOLERANCE = 0.1
 ODDS_RATIO = 2.0
+MATURITY = 0.9
 PERFORMANCE_LOOKBACKS = ("1h", "24h", "7d")
 QUALITY_MIN_RISE = 0.05
 QUALITY_FACTOR = 3.0
@@ -61,6 +62,8 @@ def default_document(settings: Settings, channels: Iterable[str]) -> dict[str, A
             "min_samples": settings.min_samples_for_drift,
             "label_drift": True,
             "odds_ratio": ODDS_RATIO,
+            "maturity": MATURITY,
+            "label_coverage": True,
             "persistence": {"alarms": 1, "of": 1},
             "resolve_after": RESOLVE_AFTER,
         },

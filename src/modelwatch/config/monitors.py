@@ -37,6 +37,7 @@ from modelwatch.config.monitor_values import (
     Interval,
     Labels,
     Lookbacks,
+    Maturity,
     Metric,
     Number,
     Psi,
@@ -123,6 +124,8 @@ class PerformanceConfig(_Part):
     min_samples: Samples | None = None
     label_drift: Truth | None = None
     odds_ratio: Factor | None = None
+    maturity: Maturity | None = None
+    label_coverage: Truth | None = None
     persistence: Persistence | None = None
     resolve_after: Annotated[Whole, Field(ge=1, le=100)] | None = None
 

@@ -141,7 +141,7 @@ class Retention:
             if stale_outcome_days(connection, stream.model, layouts.outcome_generation, delays_since(mark), mark):
                 # How late labels come is known once they are all counted in the layout in force.
                 return None
-            lag = arrivals_as_of(connection, stream, layouts, mark).lag
+            lag = arrivals_as_of(connection, stream, layouts, mark, performance.maturity).lag
             reach = max(reach, lag + max(parse_lookback(lookback) for lookback in performance.lookbacks))
         return Grain.of(mark - max(HOURS_AFTER_SECONDS, reach), mark - max(DAYS_AFTER_SECONDS, reach))
 

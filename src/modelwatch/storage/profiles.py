@@ -271,6 +271,17 @@ def received_in(connection: Connection, model: str, environment: str, version: s
     return int(connection.execute(total).scalar_one())
 
 
+def predictions_by_window(connection: Connection, stream: StreamKey, start: int, end: int) -> list[tuple[int, int]]:
+    """The starts of the stream's windows in [start, end), in seconds and as they are stored, and their predictions."""
+    table = tables.profile
+    rows = connection.execute(
+        select(table.c.window_start, func.sum(table.c.predictions))
+        .where(*of_stream(stream), table.c.window_start >= start, table.c.window_start < end)
+        .group_by(table.c.window_start)
+    )
+    return [(row[0], int(row[1])) for row in rows]
+
+
 def predictions_of_generation(
     connection: Connection, model: str, generation: int, environment: str, version: str | None, span: Span
 ) -> int:

@@ -8,14 +8,22 @@ from dataclasses import dataclass
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from modelwatch.config import BASE_WINDOW_SECONDS, parse_lookback
 from modelwatch.errors import UnknownModel, UnknownResource
-from modelwatch.monitoring.performance.maturity import EXPECTED_SHARE, LabelArrivals, lag_of
+from modelwatch.monitoring.performance.maturity import (
+    MATURITY,
+    MOST_DAYS,
+    Day,
+    LabelArrivals,
+    lag_of,
+)
 from modelwatch.monitoring.performance.rules import PerformanceRules
 from modelwatch.monitoring.windows import Window, look_back, reaching_back, stored_whole
 from modelwatch.stats import DELAY_EDGES, DelayCurve, OutcomeCounts, OutcomeLayout, decode_sparse, encode_sparse
+from modelwatch.stats.performance.mergeable import Integers
 from modelwatch.storage import (
     CALLS,
     DAYS_AFTER_SECONDS,
@@ -32,9 +40,11 @@ from modelwatch.storage import (
     generation_of,
     last_window_end,
     later_outcomes,
+    monitor_of,
     outcomes_by_id,
     outcomes_for,
     outcomes_in_force,
+    predictions_by_window,
     predictions_in,
     read_layouts,
     stale_days,
@@ -71,7 +81,8 @@ class PerformanceEvidence:
 
     as_of: the end, in seconds, of what predictions and labels speak of. watermark: the end of the newest window with
     predictions. elapsed: seconds of budget that the look may spend; None: those of an interval. reference: the id of
-    the outcome reference; None when the model has none, nor a layout.
+    the outcome reference; None when the model has none, nor a layout. days: of the whole days before, start,
+    predictions, and how many of these have a label.
     """
 
     stream: StreamKey
@@ -87,6 +98,7 @@ class PerformanceEvidence:
     orphaned: int
     windows: tuple[WindowCounts, ...]
     expired: int = 0
+    days: tuple[Day, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +162,8 @@ def _read(
     known_by: int | None,
 ) -> PerformanceInputs:
     reference = outcomes_for(outcomes_in_force(connection, stream.model, layouts.generation), stream.version)
-    arrivals = arrivals_as_of(connection, stream, layouts, as_of, as_known_then=known_by is not None)
+    came = _labels_by_window(connection, stream, layouts, as_of)
+    arrivals = _arrivals(connection, stream, came, as_of, rules.maturity, as_known_then=known_by is not None)
     longest = max(parse_lookback(name) for name in rules.lookbacks)
     windows = [(look_back(watermark, name), False) for name in rules.lookbacks]
     mature_end = min(watermark, as_of - arrivals.lag)
@@ -183,6 +196,7 @@ def _read(
         orphaned=waiting.orphaned,
         windows=window_counts(connection, store, stream, layouts, windows, as_of, known_by),
         expired=waiting.expired,
+        days=_days(connection, stream, came, mature_end),
     )
     return PerformanceInputs(evidence, reference)
 
@@ -232,39 +246,96 @@ def delays_since(as_of: int) -> int:
     return (as_of - DELAY_SPAN_SECONDS) // SECONDS_PER_DAY * SECONDS_PER_DAY
 
 
-def arrivals_as_of(
-    connection: Connection, stream: StreamKey, layouts: ModelLayouts, as_of: int, *, as_known_then: bool = False
-) -> LabelArrivals:
-    """How the stream's labels come, from the predictions of the last months.
+def maturity_of(connection: Connection, model: str) -> float:
+    """The share of a model's labels that is waited for, as its monitor says."""
+    monitor = monitor_of(connection, model)
+    said = None if monitor is None else monitor.config.performance.maturity
+    return MATURITY if said is None else said
 
-    Only labels whose delay is shorter than the age of their window, and so are known by then, are looked at.
-    as_known_then: they alone are in the number of labels, too.
+
+def arrivals_as_of(
+    connection: Connection, stream: StreamKey, layouts: ModelLayouts, as_of: int, maturity: float = MATURITY
+) -> LabelArrivals:
+    """How the stream's labels come, from the predictions of the last months. maturity: the share to wait for."""
+    return _arrivals(connection, stream, _labels_by_window(connection, stream, layouts, as_of), as_of, maturity)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Came:
+    """The labels of the last months by the window of their prediction.
+
+    windows: start and end in seconds. delays: shape (windows, cells), how many came after which delay. known: those
+    whose delay is shorter than the age of their window, and so were known by then. grain: of the windows.
     """
+
+    windows: Sequence[tuple[int, int]]
+    delays: Integers
+    known: Integers
+    since: int
+    grain: Grain
+
+
+def _labels_by_window(connection: Connection, stream: StreamKey, layouts: ModelLayouts, as_of: int) -> _Came:
     model, version, environment = stream
     # At the grain that windows so old may be stored in, whether they are yet or not.
     grain = Grain.of(as_of - HOURS_AFTER_SECONDS, as_of - DAYS_AFTER_SECONDS)
     span = (grain.edge(as_of - DELAY_SPAN_SECONDS), as_of)
-    delays = delays_by_window(connection, model, layouts, environment, version, span, grain)
-    if not delays:
-        return LabelArrivals(0, None, None, None, 0, None, ())
-    # Windows are as old as their newest prediction.
-    ages = np.array([as_of - end for _, end in delays], dtype=np.float64).clip(0.0)
-    known = np.array(list(delays.values())) * (ages[:, None] >= np.append(DELAY_EDGES, np.inf)[None, :])
-    curve = DelayCurve.of(ages, known)
-    lag = lag_of(curve.within(EXPECTED_SHARE))
-    old = grain.edge(as_of - max(lag, BASE_WINDOW_SECONDS))
-    predictions = predictions_in(connection, stream, span[0], old)
-    labelled = int(known[[end <= old for _, end in delays]].sum())
+    found = delays_by_window(connection, model, layouts, environment, version, span, grain)
+    delays = np.array(list(found.values()), dtype=np.int64).reshape(len(found), len(DELAY_EDGES) + 1)
+    known = delays * (_ages(list(found), as_of)[:, None] >= np.append(DELAY_EDGES, np.inf)[None, :])
+    return _Came(list(found), delays, known, span[0], grain)
+
+
+def _ages(windows: Sequence[tuple[int, int]], as_of: int) -> NDArray[np.float64]:
+    """Windows are as old as their newest prediction."""
+    return np.array([as_of - end for _, end in windows], dtype=np.float64).clip(0.0)
+
+
+def _arrivals(
+    connection: Connection,
+    stream: StreamKey,
+    came: _Came,
+    as_of: int,
+    maturity: float,
+    *,
+    as_known_then: bool = False,
+) -> LabelArrivals:
+    """as_known_then: only labels that were known by then are in their number."""
+    if not came.windows:
+        return LabelArrivals(0, None, None, None, 0, None, (), maturity)
+    curve = DelayCurve.of(_ages(came.windows, as_of), came.known)
+    lag = lag_of(curve.within(maturity))
+    old = came.grain.edge(as_of - max(lag, BASE_WINDOW_SECONDS))
+    predictions = predictions_in(connection, stream, came.since, old)
+    labelled = int(came.known[[end <= old for _, end in came.windows]].sum())
     shares = np.unique(np.stack([np.append([0.0], DELAY_EDGES[1:]), curve.shares[:-1]], axis=1), axis=0)
     return LabelArrivals(
-        labels=int((known if as_known_then else np.array(list(delays.values()))).sum()),
+        labels=int((came.known if as_known_then else came.delays).sum()),
         median=_finite(curve.within(0.5)),
         p90=_finite(curve.within(0.9)),
         p99=_finite(curve.within(0.99)),
         lag=lag,
         coverage=labelled / predictions if predictions else None,
         shares=_steps(shares.tolist()),
+        needed=maturity,
     )
+
+
+def _days(connection: Connection, stream: StreamKey, came: _Came, end: int) -> tuple[Day, ...]:
+    """The whole days before a time, in seconds, that labels are looked at of, oldest first."""
+    if not came.windows:
+        return ()
+    last = end // SECONDS_PER_DAY * SECONDS_PER_DAY
+    first = max(-(-came.since // SECONDS_PER_DAY) * SECONDS_PER_DAY, last - MOST_DAYS * SECONDS_PER_DAY)
+    labelled: dict[int, int] = {}
+    for (start, _), number in zip(came.windows, came.known.sum(axis=1).tolist(), strict=True):
+        day = start // SECONDS_PER_DAY * SECONDS_PER_DAY
+        labelled[day] = labelled.get(day, 0) + number
+    sent: dict[int, int] = {}
+    for start, predictions in predictions_by_window(connection, stream, first, last):
+        day = start // SECONDS_PER_DAY * SECONDS_PER_DAY
+        sent[day] = sent.get(day, 0) + predictions
+    return tuple((day, number, labelled.get(day, 0)) for day, number in sorted(sent.items()))
 
 
 def _steps(shares: Sequence[Sequence[float]]) -> tuple[tuple[float, float], ...]:

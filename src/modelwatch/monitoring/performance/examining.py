@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from modelwatch.findings import Finding, Kind
 from modelwatch.monitoring.labelled_references import Said
 from modelwatch.monitoring.observations import CALM_SHARE, Observation
+from modelwatch.monitoring.performance.coverage import COVERAGE, DAY_SECONDS, judge_coverage
 from modelwatch.monitoring.performance.evidence import PerformanceInputs, WindowCounts, counts_of
 from modelwatch.monitoring.performance.judging import (
     LABELS,
@@ -57,7 +58,10 @@ class Examined:
         """The worst of the metrics; None for a window that is not judged."""
         if not self.found.matured:
             return None
-        severities = [judgement.severity for judgement in self.judgements.values()]
+        # That labels come says nothing of what they say.
+        severities = [
+            each.severity for each in self.judgements.values() if each.name != COVERAGE or each.severity in FOUND
+        ]
         return min(severities, key=PRECEDENCE.index, default="no_data")
 
 
@@ -83,7 +87,7 @@ def examine_performance(inputs: PerformanceInputs) -> PerformanceExamination:
     evidence, layout = inputs.evidence, inputs.layout
     rules = evidence.rules
     watched = () if layout.task is None else rules.watched(layout.task)
-    subjects = len(watched) + rules.label_drift
+    subjects = len(watched) + rules.label_drift + rules.label_coverage
     reference = None if inputs.reference is None else inputs.reference.counts
     windows = [window_of(found, layout, evidence.arrivals, reference) for found in evidence.windows]
     deciding = sum(
@@ -92,6 +96,9 @@ def examine_performance(inputs: PerformanceInputs) -> PerformanceExamination:
     )
     alpha = rules.alpha(subjects, evidence.streams, deciding, evidence.elapsed)
     reference = None if inputs.reference is None else inputs.reference.counts
+    lengths = [found.window.end - found.window.start for found in evidence.windows if found.matured]
+    # Hours differ in their labels as no two days do.
+    shortest = min(DAY_SECONDS, max(lengths, default=0))
     examined = []
     for found, window in zip(evidence.windows, windows, strict=True):
         judgements: dict[str, Judgement] = {}
@@ -102,6 +109,8 @@ def examine_performance(inputs: PerformanceInputs) -> PerformanceExamination:
             }
             if rules.label_drift:
                 judgements[LABELS] = judge_labels(reference, window, rules, alpha)
+            if rules.label_coverage and found.window.end - found.window.start >= shortest:
+                judgements[COVERAGE] = judge_coverage(evidence, found, window.counts.n, alpha)
         examined.append(Examined(found, window, judgements))
     nominal = rules.alpha(subjects, evidence.streams, deciding)
     return PerformanceExamination(inputs, alpha, nominal, subjects, tuple(examined))
@@ -170,7 +179,7 @@ def performance_report(examination: PerformanceExamination) -> PerformanceReport
 def _not_judged(examination: PerformanceExamination) -> list[NotJudged]:
     """The watched metrics and labels whose deciding window says nothing about them."""
     matured = examination.matured
-    names = sorted({name for each in matured for name in each.judgements})
+    names = sorted({name for each in matured for name in each.judgements} - {COVERAGE})
     judgements = [_spokesman(matured, name).judgements[name] for name in names]
     return not_judged((each.name, each.severity, each.reason) for each in judgements)
 
@@ -202,7 +211,8 @@ def _observation(examination: PerformanceExamination, name: str) -> Observation:
             for each in looks
             for size in each.judgements[name].sizes
         )
-        return Observation(kind, name, reference, "calm", sizes=sizes, judged_until=until)
+        counted = name == COVERAGE
+        return Observation(kind, name, reference, "calm", sizes=sizes, counted=counted, judged_until=until)
     finding = _finding(examination, holding, name, holding.found.window.start)
     severe = _severe(finding, holding.judgements[name])
     return Observation(kind, name, reference, "calm", True, finding, severe, judged_until=until)
@@ -248,7 +258,7 @@ def _finding(examination: PerformanceExamination, look: Examined, name: str, beg
         threshold=judgement.threshold or 0.0,
         p_value=judgement.p_value,
         alpha=judgement.alpha,
-        sample_size=look.window.counts.n,
+        sample_size=judgement.estimate.n if name == COVERAGE else look.window.counts.n,
         reference_size=0 if reference is None else reference.counts.n,
         window_start=window.start,
         window_end=window.end,
@@ -264,6 +274,8 @@ def _score_name(name: str, judgement: Judgement, examination: PerformanceExamina
     if name == LABELS:
         regression = examination.inputs.layout.task == "regression"
         return MEAN_SHIFT if regression else ODDS if judgement.by_odds else PSI
+    if name == COVERAGE:
+        return "missing share of the usual labels"
     return shortfall_of(name) if judgement.by_limit else loss_of(name)
 
 
@@ -271,6 +283,9 @@ def _detail(name: str, judgement: Judgement, look: Examined, examination: Perfor
     estimate = judgement.estimate
     if name == LABELS:
         return _what_moved(look, examination, judgement)
+    if name == COVERAGE:
+        usual, share = _percent(judgement.reference or 0.0), _percent(estimate.value or 0.0)
+        return f"{share} of {estimate.n:,} predictions have a label, {usual} are usual at that age"
     now = _number(estimate.value)
     if estimate.low is not None and estimate.high is not None:
         now += f" ({_number(estimate.low)} to {_number(estimate.high)})"

@@ -10,7 +10,13 @@ import msgspec
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.errors import FieldError, InvalidInput
 from modelwatch.events import EARLIEST_TIME
-from modelwatch.monitoring.performance.evidence import WindowCounts, arrivals_as_of, delays_since, window_counts
+from modelwatch.monitoring.performance.evidence import (
+    WindowCounts,
+    arrivals_as_of,
+    delays_since,
+    maturity_of,
+    window_counts,
+)
 from modelwatch.monitoring.performance.maturity import LabelArrivals
 from modelwatch.monitoring.performance.reporting import estimate_report, window_of, window_report
 from modelwatch.monitoring.performance.reports import WindowReport
@@ -112,7 +118,7 @@ def _read(
             if not stale:
                 return (
                     layouts,
-                    arrivals_as_of(connection, stream, layouts, as_of),
+                    arrivals_as_of(connection, stream, layouts, as_of, maturity_of(connection, model)),
                     outcomes_for(outcomes_in_force(connection, model, generation), version),
                     window_counts(connection, store, stream, layouts, [(window, False) for window in windows], as_of),
                 )

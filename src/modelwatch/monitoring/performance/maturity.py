@@ -9,9 +9,14 @@ import msgspec
 from modelwatch.config import BASE_WINDOW_SECONDS
 
 # A window is mature when so much of what is expected of it should have come, and so much of that has.
-EXPECTED_SHARE = 0.9
+MATURITY = 0.9
 ARRIVED_SHARE = 0.8
 LONGEST_LAG_SECONDS = 366 * 86_400
+# Of so many days before it is told how many of their predictions have labels.
+MOST_DAYS = 84
+
+# Start in seconds, predictions, and how many of them have a label.
+Day = tuple[int, int, int]
 
 
 class LabelArrivals(msgspec.Struct, frozen=True):
@@ -20,7 +25,7 @@ class LabelArrivals(msgspec.Struct, frozen=True):
     labels: how many this rests on. median, p90, p99: seconds after the prediction; None beyond a year, or without
     labels. lag: seconds after which most of the labels that come at all have come, in whole base windows. coverage: the
     share of predictions that get a label in the end, None when none is old enough to tell. shares: by seconds since
-    the prediction, the share of the labels that has come.
+    the prediction, the share of the labels that has come. needed: the share that is waited for.
     """
 
     labels: int
@@ -30,6 +35,7 @@ class LabelArrivals(msgspec.Struct, frozen=True):
     lag: int
     coverage: float | None
     shares: tuple[tuple[float, float], ...]
+    needed: float = MATURITY
 
     def share_within(self, seconds: float) -> float:
         """The share of the labels that comes within this time; 1 without labels."""
@@ -63,7 +69,7 @@ def immaturity(arrivals: LabelArrivals, age: float, predictions: int, labelled: 
     True
     """
     share = arrivals.share_within(age)
-    if share < EXPECTED_SHARE:
+    if share < arrivals.needed:
         return (
             f"about {share:.0%} of the labels that will come have come: most come within {_time(arrivals.lag)}".replace(
                 "%", " %"

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from functools import lru_cache
 
+from modelwatch.monitoring.performance.coverage import COVERAGE
 from modelwatch.monitoring.performance.estimates import ASSUMPTION, contradiction, expected_performance
 from modelwatch.monitoring.performance.evidence import WindowCounts, counts_of
 from modelwatch.monitoring.performance.judging import LABELS, Judgement, Severity, Window, metrics_of
@@ -94,7 +95,7 @@ def window_report(
     """What is shown of a window. details: the tables and the estimate too."""
     counts = window.counts
     metrics = {name: metric_report(estimate, judgements.get(name)) for name, estimate in window.metrics.items()}
-    labels = judgements.get(LABELS)
+    labels, came = judgements.get(LABELS), judgements.get(COVERAGE)
     confusion = counts.confusion
     scores = counts.scores if details and wrong_scores(counts.layout, counts_of(found.calls)) is None else None
     return WindowReport(
@@ -110,6 +111,7 @@ def window_report(
         severity=severity,
         metrics=metrics,
         label_drift=None if labels is None else metric_report(labels.estimate, labels),
+        label_coverage=None if came is None else metric_report(came.estimate, came),
         confusion=None if confusion is None or not details else _confusion(confusion),
         per_class=None if confusion is None or not details else _classes(confusion),
         calibration=None if scores is None or not scores.n else _calibration(counts),

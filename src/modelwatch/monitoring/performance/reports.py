@@ -96,7 +96,8 @@ class WindowReport(msgspec.Struct, frozen=True):
     coverage: labelled over predictions. expected_share: the share of the labels of its newest part that should have
     come. immature: why it is not judged, else null. label_drift: whether the truth has moved; `loss` is the PSI of its
     classes, the odds ratio of one of them, or the shift of the mean target in standard deviations of the reference,
-    then with both means. severity: the worst of a matured window; null for the others, which are not judged.
+    then with both means. label_coverage: whether the usual labels come; `loss` is the part of them that is missing.
+    severity: the worst of a matured window; null for the others, which are not judged.
     unknown_labels: labels of classes that were never predicted and are not in the reference. unnamed_probabilities:
     predictions whose probabilities by class don't name the predicted class.
     """
@@ -113,6 +114,7 @@ class WindowReport(msgspec.Struct, frozen=True):
     severity: Severity | None
     metrics: dict[str, MetricReport]
     label_drift: MetricReport | None = None
+    label_coverage: MetricReport | None = None
     confusion: ConfusionReport | None = None
     per_class: list[ClassReport] | None = None
     calibration: list[CalibrationReport] | None = None

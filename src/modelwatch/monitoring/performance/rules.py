@@ -8,6 +8,7 @@ from typing import Any
 
 from modelwatch.config.monitors import MonitorConfig
 from modelwatch.monitoring.budget import alpha_of_look
+from modelwatch.monitoring.performance.maturity import MATURITY
 from modelwatch.monitoring.rules import DriftRules
 from modelwatch.stats import Task
 
@@ -29,8 +30,9 @@ class PerformanceRules:
     metrics: what is watched; None: what is usual for the task. tolerance: the loss that matters, of shares and areas;
     relative_tolerance: of losses and errors, as a share of the reference's. limits: by metric, the worst value that is
     ever right. min_samples: labels from which on a metric is called stable. odds_ratio: how many times the odds of a
-    class must have grown or fallen for the truth to have moved; its square is an alert. alarms_needed and the others:
-    as for drift.
+    class must have grown or fallen for the truth to have moved; its square is an alert. maturity: the share of the
+    labels that is waited for. label_coverage: whether labels that stop coming are told of. alarms_needed and the
+    others: as for drift.
     """
 
     budget: float
@@ -46,6 +48,8 @@ class PerformanceRules:
     psi_alert: float = 0.25
     odds_ratio: float = 2.0
     natural_variation: bool = True
+    maturity: float = MATURITY
+    label_coverage: bool = True
     task: Task | None = None
     positive_class: str | None = None
     enabled: bool = True
@@ -82,6 +86,8 @@ class PerformanceRules:
             "min_samples": own.min_samples,
             "label_drift": own.label_drift,
             "odds_ratio": own.odds_ratio,
+            "maturity": own.maturity,
+            "label_coverage": own.label_coverage,
             "natural_variation": None if monitor.drift.tolerance is None else monitor.drift.tolerance == "natural",
             "task": monitor.task,
             "positive_class": monitor.positive_class,

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.errors import UnknownModel
 from modelwatch.monitoring.checks import references_for
-from modelwatch.monitoring.performance.evidence import arrivals_as_of, delays_since
+from modelwatch.monitoring.performance.evidence import arrivals_as_of, delays_since, maturity_of
 from modelwatch.monitoring.windows import Window, look_back, stored_whole
 from modelwatch.stats import Segmentation
 from modelwatch.storage import (
@@ -93,7 +93,7 @@ def gather_segments(store: Store, query: SegmentQuery, stream: StreamKey) -> Seg
             if mark is not None:
                 label = newest_label(connection, stream)
                 as_of = max(mark, 0 if label is None else label.latest_ts // 1_000_000)
-                lag = arrivals_as_of(connection, stream, layouts, as_of).lag
+                lag = arrivals_as_of(connection, stream, layouts, as_of, maturity_of(connection, stream.model)).lag
                 windows = _windows(connection, query, stream, mark, min(mark, _whole(as_of - lag)))
                 looked_at = [Window(delays_since(as_of), as_of), *(each for pair in windows for each in pair)]
             start = min((each.start for each in looked_at), default=0)
