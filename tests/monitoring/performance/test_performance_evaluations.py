@@ -434,7 +434,7 @@ def test_evidence_is_its_bytes_and_other_bytes_are_named(referenced: Store) -> N
     inputs = gather_performance(referenced, RULES, STREAM, None)
     raw = encode_performance(inputs.evidence)
     assert decode_performance(raw) == inputs.evidence
-    assert examine_performance(inputs).alpha == pytest.approx(0.25 / (7 * 2 * 720))
+    assert examine_performance(inputs).alpha == pytest.approx(0.25 / (8 * 2 * 720))
     with pytest.raises(ValueError, match="not the bytes of evidence"):
         decode_performance(b"nothing")
     with pytest.raises(ValueError, match="not the bytes of evidence"):
@@ -461,7 +461,7 @@ def test_what_calms_down_holds_until_it_is_clearly_over(referenced: Store) -> No
     assert loss is not None
     seen_at = {}
     for times in (0.4, 0.9, 1.1, 1.4):
-        rules = replace(RULES, tolerance=times * loss, metrics=("accuracy",), label_drift=False)
+        rules = replace(RULES, tolerance=times * loss, metrics=("accuracy",), label_drift=False, label_coverage=False)
         inputs = gather_performance(referenced, rules, STREAM, None)
         [seen] = performance_observations(examine_performance(inputs))
         assert (seen.kind, seen.name) == ("performance", "accuracy")
