@@ -15,7 +15,7 @@ from modelwatch.storage import rolled_windows, widened
 from modelwatch.storage.grains import DAYS_AFTER_SECONDS, HOURS_AFTER_SECONDS, Grain
 
 # How far back is looked where the look-backs hold too little.
-FURTHER = ("7d", "30d")
+FURTHER = ("24h", "7d", "30d")
 
 
 @dataclass(frozen=True, slots=True)
