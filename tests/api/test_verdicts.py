@@ -77,6 +77,7 @@ def test_one_verdict_with_its_evidence_and_its_verification(watched: App) -> Non
         "streams": 1,
         "lookbacks": 2,
         "seconds": 3600,
+        "capped": False,
     }
     assert len(verdict["report"]["drift_results"][0]["counts"]["current"]) == 10
     verified = watched.get(f"verdicts/{newest['verdict_id']}/verification")

@@ -132,3 +132,11 @@ def test_alpha_is_what_has_accrued() -> None:
     assert DEFAULTS.alpha(50, streams=2) == pytest.approx(interval / 2)
     assert DEFAULTS.alpha(50, elapsed=0) > 0
     assert rules(budget=1000).alpha(1) == LARGEST_ALPHA
+
+
+@pytest.mark.parametrize(("elapsed", "spent"), [(None, 3_600), (0, 1), (300, 300), (3_600, 3_600), (90_000, 3_600)])
+def test_the_seconds_that_are_shown_are_those_whose_budget_is_spent(elapsed: int | None, spent: int) -> None:
+    """What accrued over more than an interval is forfeited: after 25 hours a look spends the budget of one."""
+    hourly = dataclasses.replace(DEFAULTS, check_interval=3_600)
+    assert hourly.accrued(elapsed) == spent
+    assert hourly.alpha(50, elapsed=elapsed) == hourly.alpha(50, elapsed=spent)

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from modelwatch.errors import FieldError, InvalidInput, excerpt
-from modelwatch.monitoring.budget import share_of
+from modelwatch.monitoring.budget import LARGEST_ALPHA, share_of
 from modelwatch.monitoring.evidence import DriftQuery, Evidence, Inputs, gather
 from modelwatch.monitoring.reports import (
     AlphaReport,
@@ -132,7 +132,8 @@ def report_of(examination: Examination) -> DriftReport:
                 subjects=examination.looked_at,
                 streams=max(evidence.streams, 1),
                 lookbacks=evidence.lookbacks,
-                seconds=rules.check_interval if evidence.elapsed is None else evidence.elapsed,
+                seconds=rules.accrued(evidence.elapsed),
+                capped=examination.alpha >= LARGEST_ALPHA,
             ),
             false_alarm_budget=rules.budget,
             lookbacks=[window.lookback for window in evidence.windows if window.lookback is not None],
@@ -282,7 +283,7 @@ def _subject_report(examined: Examined, compat: str | None, why: str | None) -> 
     )
     if len(examined.looks) == 1:
         return report
-    lines = [lookback_report(look.window, look.current, look.judgement) for look in examined.looks]
+    lines = [lookback_report(look.window, look.current, look.judgement, look.allowed) for look in examined.looks]
     return msgspec.structs.replace(report, lookbacks=lines)
 
 

@@ -93,13 +93,15 @@ class CellCounts(msgspec.Struct, frozen=True):
 
 
 class LookbackReport(msgspec.Struct, frozen=True):
-    """What one of several look-backs said."""
+    """What one of several look-backs said, and from which PSI on it would have: natural variation differs by length."""
 
     lookback: str
     severity: str
     sample_size: int
     psi: float | None
     p_value: float | None
+    psi_warning: float | None = None
+    psi_alert: float | None = None
 
 
 class SubjectReport(msgspec.Struct, frozen=True):
@@ -131,7 +133,8 @@ class SubjectReport(msgspec.Struct, frozen=True):
 
 
 class AlphaReport(msgspec.Struct, frozen=True):
-    """Where alpha comes from: the check's share of the budget that accrued in so many seconds, by all looks."""
+    """Where alpha comes from: the check's share of the budget that accrued in so many seconds, by all looks. capped:
+    whether that is more than any look may take, so that alpha is the largest that one may."""
 
     false_alarm_budget: float
     share: float
@@ -139,6 +142,7 @@ class AlphaReport(msgspec.Struct, frozen=True):
     streams: int
     lookbacks: int
     seconds: int
+    capped: bool = False
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -266,7 +270,7 @@ def unreferenced_report(name: str, kind: str) -> SubjectReport:
     )
 
 
-def lookback_report(window: Window, current: Profile, judgement: Judgement) -> LookbackReport:
+def lookback_report(window: Window, current: Profile, judgement: Judgement, allowed: Tolerance) -> LookbackReport:
     """What one window of several says, in one line."""
     return LookbackReport(
         window.lookback or "",
@@ -274,6 +278,8 @@ def lookback_report(window: Window, current: Profile, judgement: Judgement) -> L
         current.n,
         judgement.psi,
         None if judgement.test is None else judgement.test.p_value,
+        allowed.psi_warning,
+        allowed.psi_alert,
     )
 
 

@@ -82,10 +82,14 @@ class DriftRules:
         the previous evaluation, the interval if None; what accrued over more than an interval is forfeited.
         lookbacks: how many are looked at; those of the rules if None.
         """
-        accrued = self.check_interval if elapsed is None else min(max(elapsed, 1), self.check_interval)
+        accrued = self.accrued(elapsed)
         looked_at = max(subjects, 1) * max(streams, 1)
         spans = len(self.lookbacks) if lookbacks is None else lookbacks
         return alpha_of_look("drift", self.budget, subjects=looked_at, lookbacks=spans, seconds=accrued)
+
+    def accrued(self, elapsed: int | None) -> int:
+        """The seconds whose budget a look may spend that comes so long after the one before it; None: an interval."""
+        return self.check_interval if elapsed is None else min(max(elapsed, 1), self.check_interval)
 
     def thresholds(self, kind: str, name: str) -> Thresholds:
         """What applies to one subject."""

@@ -13,6 +13,8 @@ from modelwatch.findings import Finding
 from modelwatch.monitoring import DriftRules, set_reference_frame, verify_verdict
 from modelwatch.monitoring.quality import QualityReport, QualityRules, check_quality
 from modelwatch.monitoring.quality.evidence import decode_quality
+from modelwatch.monitoring.quality.judging import rise_thresholds, volume_thresholds
+from modelwatch.stats.volume import volume_check
 from modelwatch.storage import QUALITY, Store, StreamKey, evidence_of, latest_verdicts
 from tests.support.background import Taken, background, new_id, run_out
 from tests.support.events import NOON, Clock, event, open_ledger
@@ -107,6 +109,16 @@ def test_a_share_of_unsound_values_that_has_risen_is_told(
     assert (feature in found.unsound) == (expected != "stable")
     others = {each.feature_name for each in found.features} - {feature}
     assert not others & set(found.unsound)
+
+
+def test_the_thresholds_that_are_shown_are_those_that_decide() -> None:
+    """Of a rate that the reference hardly knows a rise of one point is enough; half of all values is always severe."""
+    assert rise_thresholds(0.0, QUALITY_RULES) == (0.01, 0.1)
+    assert rise_thresholds(0.2, QUALITY_RULES) == (0.05, 0.1)
+    assert rise_thresholds(0.45, QUALITY_RULES) == (0.05, pytest.approx(0.05))
+    few, many = (volume_check(current, [100, 101, 99, 100], dispersion=None) for current in (30, 250))
+    assert volume_thresholds(few) == (20.0, 50.0)
+    assert volume_thresholds(many) == (20.0, 100.0)
 
 
 def test_a_share_that_is_as_large_in_the_reference_is_none_of_news(store: Store) -> None:

@@ -22,6 +22,7 @@ from modelwatch.monitoring.quality.judging import (
     longest,
     rise_thresholds,
     subjects_of,
+    volume_thresholds,
 )
 from modelwatch.monitoring.quality.reports import (
     PRECEDENCE,
@@ -289,6 +290,7 @@ def _feature(examination: QualityExamination, name: str) -> FeatureQuality:
                 each.check.change,
                 each.check.p_value if each.check.current_n else None,
                 each.reason,
+                *rise_thresholds(each.check.reference_rate or 0.0, examination.evidence.rules),
             )
             for each in judgements
         ],
@@ -321,6 +323,7 @@ def _volume(judged: VolumeJudgement) -> VolumeReport:
         check.high,
         check.p_value,
         check.reason,
+        *(volume_thresholds(check) or (None, None)),
     )
 
 

@@ -16,7 +16,8 @@ PRECEDENCE: tuple[Severity, ...] = ("alert", "warning", "stable", "insufficient_
 
 class RateReport(msgspec.Struct, frozen=True):
     """One rule of one feature: how often it is broken, and how often in the reference. lookback: the window that speaks
-    for it. rates are null where there is nothing to count."""
+    for it. rates are null where there is nothing to count. warning_threshold, alert_threshold: the change from which it
+    is one or the other, if p_value is below alpha."""
 
     rule: str
     dimension: str
@@ -29,6 +30,8 @@ class RateReport(msgspec.Struct, frozen=True):
     change: float | None
     p_value: float | None
     reason: str | None = None
+    warning_threshold: float | None = None
+    alert_threshold: float | None = None
 
 
 class SentinelReport(msgspec.Struct, frozen=True):
@@ -84,7 +87,8 @@ class SchemaReport(msgspec.Struct, frozen=True):
 
 
 class VolumeReport(msgspec.Struct, frozen=True):
-    """Predictions in a span beside those of the same span in earlier weeks; null where that can't be told."""
+    """Predictions in a span beside those of the same span in earlier weeks; null where that can't be told.
+    warning_threshold, alert_threshold: by how many predictions it must be off for one or the other."""
 
     span: Literal["1h", "24h"]
     severity: Severity
@@ -97,6 +101,8 @@ class VolumeReport(msgspec.Struct, frozen=True):
     high: int | None
     p_value: float | None
     reason: str | None
+    warning_threshold: float | None = None
+    alert_threshold: float | None = None
 
 
 class DuplicatesReport(msgspec.Struct, frozen=True):
