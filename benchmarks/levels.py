@@ -15,7 +15,15 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from benchmarks.report import Row
-from modelwatch.stats import homogeneity_p_values
+from modelwatch.stats import (
+    Profile,
+    expected_new,
+    homogeneity_p_values,
+    is_ids,
+    names_p_value,
+    split_reference,
+    window_test,
+)
 
 LEVELS = (1e-3, 1e-4, 1e-5, 1e-6)
 
@@ -61,6 +69,11 @@ def run(*, quick: bool = False) -> Iterator[Row]:
     for case in CASES:
         for alpha, (level, error) in level_of(case, draws, np.random.default_rng(5)).items():
             yield Row(f"{case.name}, at {alpha:g}", level, "of the level", None, None, f"± {error:.2f}, {draws} draws")
+    draws, alpha = (100 if quick else 2_000), 1e-2
+    for names in NAMES:
+        found = alarms_about_names(names, draws, alpha, np.random.default_rng(6))
+        note = f"of {draws} draws, drift {found.drift}, unseen {found.unseen}"
+        yield Row(f"{names.name}, at {alpha:g}", found.drift / draws / alpha, "of the level", None, None, note)
 
 
 def level_of(case: Case, draws: int, rng: np.random.Generator) -> Mapping[float, tuple[float, float]]:
@@ -111,3 +124,56 @@ def _dirichlet_multinomial(counts: NDArray[np.int64], alpha: NDArray[np.float64]
 
 def _multinomial(counts: NDArray[np.int64], shares: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(counts @ np.log(shares))
+
+
+@dataclass(frozen=True)
+class Names:
+    """A categorical feature of so many names, equally frequent at exponent 0; N reference values, windows of n."""
+
+    kinds: int
+    exponent: float
+    reference: int
+    window: int
+
+    @property
+    def name(self) -> str:
+        """What is shown of it."""
+        how = f"Zipf {self.exponent:g}" if self.exponent else "uniform"
+        return f"{how} over {self.kinds} names, {self.reference} against {self.window}"
+
+
+@dataclass(frozen=True)
+class NameAlarms:
+    """Of so many draws in which nothing has changed, in how many drift and the rate of unseen categories said more."""
+
+    draws: int
+    drift: int
+    unseen: int
+
+
+NAMES = (
+    Names(50, 0.0, 300, 10_000),
+    Names(50, 1.0, 10_000, 300),
+    Names(500, 0.0, 10_000, 10_000),
+    Names(2_000, 1.0, 5_000, 1_000),
+    Names(5_000, 0.5, 10_000, 10_000),
+    Names(50_000, 1.1, 10_000, 3_000),
+    Names(50_000, 0.0, 10_000, 1_000),
+)
+
+
+def alarms_about_names(case: Names, draws: int, level: float, rng: np.random.Generator) -> NameAlarms:
+    """Plain simulation: a fresh reference and a window of the same names, again and again."""
+    shares = np.array(zipf(case.kinds, case.exponent))
+    names = np.array([f"name {number}" for number in range(case.kinds)])
+    drift = unseen = 0
+    for _ in range(draws):
+        sample = names[rng.choice(case.kinds, case.reference, p=shares)].tolist()
+        binning, split = split_reference(sample)
+        before = Profile.of(binning, sample)
+        now = Profile.of(binning, names[rng.choice(case.kinds, case.window, p=shares)].tolist())
+        if split is None or is_ids(before, split):
+            continue
+        drift += window_test(before, now, split).p_value < level
+        unseen += names_p_value(expected_new(before, split), now) < level
+    return NameAlarms(draws, drift, unseen)

@@ -211,7 +211,7 @@ def _examined(
     for window, sums in zip(evidence.windows, evidence.sums, strict=True):
         current = current_profile(sums, layouts, subject, reference)
         allowed = _allowed(configured, reference, window, current, rules)
-        judgement = judge(reference.profile, current, allowed, alpha, min_samples)
+        judgement = judge(reference.profile, current, allowed, alpha, min_samples, reference.split)
         received = _received(sums, layouts, subject, reference)
         looks.append(Look(window, current, allowed, _with_what_is_left_out(judgement, current, received)))
     return Examined(subject, reference, configured, rules.ks_alpha, tuple(looks))

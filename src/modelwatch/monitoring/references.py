@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 import msgspec
 import numpy as np
@@ -22,17 +22,21 @@ from modelwatch.monitoring.labelled_references import (
 )
 from modelwatch.monitoring.rules import DriftRules
 from modelwatch.monitoring.segment_references import counts_by_segment, rows_by_segment
+from modelwatch.monitoring.verdicts import ids_reason
 from modelwatch.privacy import KEEP_ALL, Policy
 from modelwatch.stats import (
     OutcomeCounts,
     Profile,
+    Split,
     Task,
     Variation,
     categorical_binning,
     inferred_type,
     is_finite_number,
+    is_ids,
     numeric_binning,
     prediction_type,
+    split_reference,
     variation_of,
 )
 from modelwatch.storage import (
@@ -54,6 +58,8 @@ from modelwatch.storage import (
 from modelwatch.storage.audit import AuditEntry
 
 CARRY_OVER_AT_ONCE_SECONDS = 2 * 86_400
+# Of more classes the most frequent ones are chosen by looking, whoever named them.
+MOST_DECLARED = 20
 # How uncertain a reference is, is said of a cell with this share: a decile.
 SHOWN_SHARE = 0.1
 CONFIDENCE_95 = 1.96
@@ -80,7 +86,7 @@ def set_reference_frame(
     outcomes = labelled_outcomes(frame, monitor)
     task = monitor.task or frame.task if outcomes is None else outcomes.layout.task
     frame = replace(frame, samples=[of_task(sample, task) for sample in frame.samples])
-    profiles = {Subject(sample.kind, sample.name): profile_of(sample) for sample in frame.samples}
+    profiles, splits = frozen(frame)
     segments = rows_by_segment(store, frame, profiles)
     by_segment = counts_by_segment(frame, profiles, segments)
     rows = None if outcomes is None else labelled_rows(frame, segments)
@@ -93,6 +99,7 @@ def set_reference_frame(
         frame.model_version,
         profiles,
         variations=_variations(frame, profiles),
+        splits=splits,
         outcomes=outcomes,
         hashed=hashed,
         by_segment=by_segment,
@@ -171,6 +178,29 @@ def _variations(frame: ReferenceFrame, profiles: dict[Subject, Profile]) -> dict
     return found
 
 
+def frozen(frame: ReferenceFrame) -> tuple[dict[Subject, Profile], dict[Subject, Split]]:
+    """The counts of each sample in its own binning, and how the categorical ones were split for their tests."""
+    named = {name for given in frame.probabilities or () if isinstance(given, dict) for name in given}
+    profiles, splits = {}, {}
+    for sample in frame.samples:
+        subject = Subject(sample.kind, sample.name)
+        if sample.data_type == "continuous" or _is_declared(sample, named):
+            profiles[subject] = profile_of(sample)
+            continue
+        binning, split = split_reference(sample.values)
+        profiles[subject] = Profile.of(binning, sample.values)
+        if split is not None:
+            splits[subject] = split
+    return profiles, splits
+
+
+def _is_declared(sample: ReferenceSample, classes: Collection[str]) -> bool:
+    """Whether nobody chose the names by looking at the sample: booleans, and few classes that probabilities name."""
+    if {type(value) for value in sample.values if value is not None} == {bool}:
+        return True
+    return sample.kind == "prediction" and 0 < len(classes) <= MOST_DECLARED
+
+
 def profile_of(sample: ReferenceSample) -> Profile:
     """The sample's own binning, and its counts in it."""
     if sample.data_type == "categorical":
@@ -192,10 +222,10 @@ def take_provisional_reference(store: Store, model: str, size: int, *, now: int,
     samples = [of_task(sample, task) for sample in found if Subject(sample.kind, sample.name) not in covered]
     in_rows = all(row.policy is KEEP_ALL for row in rows)
     frame, hashed = _protected(store, ReferenceFrame(model, None, samples, in_rows=in_rows), stored_hashed)
-    profiles = {Subject(sample.kind, sample.name): profile_of(sample) for sample in frame.samples}
+    profiles, splits = frozen(frame)
     by_segment = counts_by_segment(frame, profiles, rows_by_segment(store, frame, profiles))
     return set_provisional_references(
-        store, model, profiles, by_segment=by_segment, hashed=hashed, now=now, new_id=new_id
+        store, model, profiles, splits=splits, by_segment=by_segment, hashed=hashed, now=now, new_id=new_id
     )
 
 
@@ -245,6 +275,8 @@ def warnings_about(references: Iterable[StoredReference], rules: DriftRules) -> 
                 f" to within {points:.0f} points only, so that small shifts can't be told from chance."
             )
             found.append(ReferenceWarning(subject.name or subject.kind, message))
+        if reference.split is not None and is_ids(profile, reference.split):
+            found.append(ReferenceWarning(subject.name or subject.kind, ids_reason(profile, reference.split)))
         if profile.invalid:
             kind = "finite numbers" if profile.binning.kind == "continuous" else "values of a category"
             message = f"{profile.invalid:,} of {profile.total:,} values are no {kind}; they are left out, as invalid."

@@ -8,7 +8,8 @@ from modelwatch.monitoring.rules import Thresholds
 from modelwatch.monitoring.unjudged import NotJudged
 from modelwatch.monitoring.verdicts import Judgement, Severity, Tolerance, js_severity, psi_severity
 from modelwatch.monitoring.windows import Window, iso
-from modelwatch.stats import Profile, drift_scores, psi_contributions
+from modelwatch.stats import CategoricalBinning, Profile, drift_scores, psi_by_chance, psi_contributions
+from modelwatch.stats.categorical import CODEC_VERSION as CATEGORICAL_VERSION
 from modelwatch.storage import StoredReference
 
 TOP_CELLS = 5
@@ -23,8 +24,11 @@ class WindowReport(msgspec.Struct, frozen=True):
 
 
 class PsiReport(msgspec.Struct, frozen=True):
+    """`by_chance` is the score that a window of this size has on average when nothing has changed."""
+
     score: float
     severity: str
+    by_chance: float | None = None
 
 
 class KsReport(msgspec.Struct, frozen=True):
@@ -47,7 +51,7 @@ class EvidenceReport(msgspec.Struct, frozen=True):
 
     `omnibus_p_value` is of all cells together, in groups: the larger one of Pearson's chi-square (`statistic`) and of
     the `likelihood_ratio`, with `degrees_of_freedom`. `cell_p_value` is of the most unusual cell, exact. `p_value` is
-    of both.
+    of both. Of categories `new_names_p_value`, that names nobody had seen are so many, is the third part.
     """
 
     test: str
@@ -60,6 +64,7 @@ class EvidenceReport(msgspec.Struct, frozen=True):
     adjusted_p_value: float | None = None
     omnibus_p_value: float | None = None
     cell_p_value: float | None = None
+    new_names_p_value: float | None = None
 
 
 class ToleranceReport(msgspec.Struct, frozen=True):
@@ -130,6 +135,7 @@ class SubjectReport(msgspec.Struct, frozen=True):
     lookbacks: list[LookbackReport]
     compat: dict[str, float | None] | None
     reason: str | None
+    reference_advice: str | None = None
 
 
 class AlphaReport(msgspec.Struct, frozen=True):
@@ -205,7 +211,7 @@ def subject_report(
         binning_id=current.binning.id,
         psi=None
         if scores is None or scores.psi is None
-        else PsiReport(scores.psi, psi_severity(scores.psi, configured)),
+        else PsiReport(scores.psi, psi_severity(scores.psi, configured), _by_chance(reference, current.n)),
         ks_test=None
         if scores is None or scores.ks is None
         else KsReport(scores.ks.statistic, scores.ks.upper, scores.ks.p_value, scores.ks.p_value < ks_alpha),
@@ -231,6 +237,7 @@ def subject_report(
             judgement.min_detectable_psi,
             omnibus_p_value=test.omnibus_p_value,
             cell_p_value=test.cell_p_value,
+            new_names_p_value=test.new_names_p_value,
         ),
         tolerance=ToleranceReport(allowed.psi_warning, allowed.psi_alert, allowed.natural),
         top_cells=[] if scores is None else _top_cells(reference.profile, current),
@@ -238,7 +245,24 @@ def subject_report(
         lookbacks=[],
         compat=compat,
         reason=judgement.reason,
+        reference_advice=_advice(reference),
     )
+
+
+def _advice(reference: StoredReference) -> str | None:
+    binning = reference.profile.binning
+    if isinstance(binning, CategoricalBinning) and binning.version < CATEGORICAL_VERSION:
+        return (
+            "This reference was stored by an earlier release, in cells that take rare and new categories for drift too"
+            " often. Upload it again and its verdicts get better."
+        )
+    return None
+
+
+def _by_chance(reference: StoredReference, n: int) -> float:
+    profile, split = reference.profile, reference.split
+    new = 0.0 if split is None else split.once / profile.n
+    return psi_by_chance(profile.coarse, n, new_share=new)
 
 
 def unreferenced_report(name: str, kind: str) -> SubjectReport:

@@ -13,10 +13,12 @@ from modelwatch.monitoring.rules import DriftRules, Thresholds
 from modelwatch.stats import (
     Homogeneity,
     Profile,
-    homogeneity,
-    minimum_detectable_psi,
+    Split,
+    is_ids,
     psi,
-    samples_needed,
+    smallest_detectable_psi,
+    window_needed,
+    window_test,
 )
 
 Severity = Literal["stable", "warning", "alert", "insufficient_data", "no_reference", "no_data"]
@@ -69,8 +71,15 @@ def tolerance(configured: DriftRules | Thresholds, natural: float | None, chance
     return Tolerance(max(configured.psi_warning, allowed), max(configured.psi_alert, allowed), natural, by_reference)
 
 
-def judge(reference: Profile, current: Profile, allowed: Tolerance, alpha: float, min_samples: int) -> Judgement:
-    """The verdict on one subject in one window."""
+def judge(
+    reference: Profile,
+    current: Profile,
+    allowed: Tolerance,
+    alpha: float,
+    min_samples: int,
+    split: Split | None = None,
+) -> Judgement:
+    """The verdict on one subject in one window. split: how a categorical reference was split for its tests."""
     if current.total == 0:
         return Judgement("no_data", None, None, alpha, None, "No predictions in this window.")
     if reference.n == 0:
@@ -79,8 +88,10 @@ def judge(reference: Profile, current: Profile, allowed: Tolerance, alpha: float
         reason = f"All {current.total} values in this window are missing or invalid."
         return Judgement("no_data", None, None, alpha, None, reason)
     score = psi(reference.coarse, current.coarse)
-    test = homogeneity(reference.coarse, current.coarse)
-    detectable = minimum_detectable_psi(reference.n, current.n, test.df, alpha) if test.df else None
+    if split is not None and is_ids(reference, split):
+        return Judgement("insufficient_data", score, None, alpha, None, ids_reason(reference, split))
+    test = window_test(reference, current, split)
+    detectable = smallest_detectable_psi(reference, current.n, test.df, alpha, split)
     if current.n < min_samples:
         reason = f"{current.n} of at least {min_samples} values: {min_samples - current.n} more are needed."
         return Judgement("insufficient_data", score, test, alpha, detectable, reason)
@@ -88,10 +99,19 @@ def judge(reference: Profile, current: Profile, allowed: Tolerance, alpha: float
     if drifted:
         severity: Severity = "alert" if score >= allowed.psi_alert else "warning"
         return Judgement(severity, score, test, alpha, detectable, None)
-    out_of_reach = _out_of_reach(samples_needed(reference.coarse, alpha), current.n)
+    out_of_reach = _out_of_reach(window_needed(reference, alpha, split), current.n)
     if out_of_reach is not None:
         return Judgement("insufficient_data", score, test, alpha, detectable, out_of_reach)
     return Judgement("stable", score, test, alpha, detectable, _why_stable(score, test, allowed, alpha))
+
+
+def ids_reason(reference: Profile, split: Split) -> str:
+    """Why a column of ids is not judged."""
+    percent = 100.0 * split.once / reference.n
+    return (
+        f"Not judged: {percent:.0f} % of the reference's values occur in it once. That is a column of ids, in which new"
+        " values are no news."
+    )
 
 
 def _out_of_reach(needed: int | None, n: int) -> str | None:

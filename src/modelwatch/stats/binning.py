@@ -3,6 +3,7 @@
 from modelwatch.stats.categorical import (
     CATEGORICAL_MAGIC,
     CategoricalBinning,
+    Naming,
     categorical_binning,
     category_name,
     decode_categorical,
@@ -23,6 +24,7 @@ Binning = NumericBinning | CategoricalBinning
 __all__ = [
     "Binning",
     "CategoricalBinning",
+    "Naming",
     "NumericBinning",
     "Scalar",
     "categorical_binning",

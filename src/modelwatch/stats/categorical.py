@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from math import isfinite, isnan
@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelwatch.stats.errors import EmptySample, MalformedProfile
-from modelwatch.stats.numeric import CODEC_VERSION, Scalar
+from modelwatch.stats.numeric import Scalar
 
+# 1: without naming, and numbers named with all their digits.
+CODEC_VERSION = 2
 MAX_CATEGORIES = 100
 MAX_RARE = 10_000
 BESIDE_CELLS = 2
@@ -24,6 +26,25 @@ PLAIN_WITHOUT_BOOL = frozenset((str, int, float, type(None)))
 PLAIN = PLAIN_WITHOUT_BOOL | {bool}
 
 
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """What the tests of a reference tell apart, named by a part of it that they do not count.
+
+    named: its at most 100 most frequent names, each a cell; then come `other` and `unseen`. late: names that only the
+    rest of the reference has: known to readers, `unseen` to the tests. complete: whether every name of the reference is
+    kept; else `other` and `unseen` are one cell.
+    """
+
+    named: tuple[str, ...]
+    late: frozenset[str]
+    complete: bool
+
+    @property
+    def cells(self) -> int:
+        """How many cells the tests have."""
+        return len(self.named) + 1 + self.complete
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class CategoricalBinning:
     """One cell a category, then `other` (known but rare) and `unseen` (not in the reference).
@@ -31,8 +52,11 @@ class CategoricalBinning:
     categories: at most 100, most frequent first, ties by name.
     rare: names counted as `other`, at most the 10,000 most frequent; a reference value beyond those is counted as
         `unseen` in the reference as in every window, so that both sides still follow one rule.
+    naming: the cells of the tests, where they are others; then the fine cells are the parts that both have in common:
+        the categories, further names that the tests tell apart, other, late, unseen.
+    version: of the codec; the first one had no naming, and wrote numbers with all their digits.
     id: hash of the content and of the codec version; profiles merge only when it is equal.
-    size: length of a count vector: categories, other, unseen, missing, invalid.
+    size: length of a count vector: the fine cells, missing, invalid.
 
     >>> binning = categorical_binning(["b", "a", "b", None])
     >>> binning.coarse_labels()
@@ -43,18 +67,38 @@ class CategoricalBinning:
 
     categories: tuple[str, ...]
     rare: frozenset[str]
+    naming: Naming | None = None
+    version: int = CODEC_VERSION
     kind: Literal["categorical"] = field(default="categorical", init=False)
     id: str = field(init=False)
     size: int = field(init=False)
+    n_fine: int = field(init=False)
+    coarse_starts: NDArray[np.intp] = field(init=False, repr=False)
+    test_cell_of: NDArray[np.intp] = field(init=False, repr=False)
     _cell_of: dict[str, int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        other = len(self.categories)
-        cell_of = dict.fromkeys(self.rare, other)
-        cell_of.update({name: cell for cell, name in enumerate(self.categories)})
-        if len(cell_of) != len(self.categories) + len(self.rare):
+        if len({*self.categories, *self.rare}) != len(self.categories) + len(self.rare):
             raise MalformedProfile("the categories of a binning are distinct, and none of them is rare")
-        object.__setattr__(self, "size", other + 2 + BESIDE_CELLS)
+        categories = len(self.categories)
+        if self.naming is None:
+            cells = [*self.categories]
+            cell_of, n_fine = dict.fromkeys(self.rare, categories), categories + 2
+            test_cells = list(range(n_fine))
+        else:
+            named, late = self.naming.named, self.naming.late
+            further = [name for name in named if name not in set(self.categories)]
+            cells = [*self.categories, *further]
+            other, n_fine = len(cells), len(cells) + 3
+            cell_of = {name: other + (name in late) for name in self.rare}
+            place = {name: number for number, name in enumerate(named)}
+            rest, unseen = len(named), self.naming.cells - 1
+            test_cells = [place.get(name, unseen if name in late else rest) for name in cells] + [rest, unseen, unseen]
+        cell_of.update({name: cell for cell, name in enumerate(cells)})
+        object.__setattr__(self, "n_fine", n_fine)
+        object.__setattr__(self, "size", n_fine + BESIDE_CELLS)
+        object.__setattr__(self, "coarse_starts", np.array([*range(categories + 1), n_fine - 1], dtype=np.intp))
+        object.__setattr__(self, "test_cell_of", np.array(test_cells, dtype=np.intp))
         object.__setattr__(self, "_cell_of", cell_of)
         object.__setattr__(self, "id", sha256(encode_categorical(self)).hexdigest()[:32])
 
@@ -63,11 +107,6 @@ class CategoricalBinning:
 
     def __hash__(self) -> int:
         return hash(self.id)
-
-    @property
-    def n_fine(self) -> int:
-        """Number of cells; a categorical feature has no finer ones."""
-        return len(self.categories) + 2
 
     @property
     def n_coarse(self) -> int:
@@ -128,13 +167,10 @@ def category_names(values: Sequence[Scalar]) -> list[str | None]:
     return [value if type(value) is str else category_name(value) for value in values]
 
 
-def categorical_binning(sample: Sequence[Scalar]) -> CategoricalBinning:
-    """The cells of a reference sample; None, NaN, ±inf and what is no scalar are dropped first.
+def name_frequencies(sample: Sequence[Scalar]) -> Counter[str]:
+    """How often each name occurs; None, NaN, ±inf and what is no scalar are dropped.
 
     Raises EmptySample when nothing is left.
-
-    >>> categorical_binning([1, 1.0, True]).categories
-    ('1', 'true')
     """
     frequency: Counter[str] = Counter()
     for value, multiplicity in _tally(sample):
@@ -143,32 +179,61 @@ def categorical_binning(sample: Sequence[Scalar]) -> CategoricalBinning:
             frequency[name] += multiplicity
     if not frequency:
         raise EmptySample("a categorical binning needs at least one reference value that is not null; there is none")
+    return frequency
+
+
+def categorical_binning(sample: Sequence[Scalar]) -> CategoricalBinning:
+    """The cells of a reference sample; None, NaN, ±inf and what is no scalar are dropped first.
+
+    Raises EmptySample when nothing is left.
+
+    >>> categorical_binning([1, 1.0, True]).categories
+    ('1', 'true')
+    """
+    return binning_of_names(name_frequencies(sample))
+
+
+def binning_of_names(frequency: Mapping[str, int], naming: Naming | None = None) -> CategoricalBinning:
+    """The cells of names that occur so often."""
     names = sorted(frequency, key=lambda name: (-frequency[name], name))
-    return CategoricalBinning(tuple(names[:MAX_CATEGORIES]), frozenset(names[MAX_CATEGORIES:][:MAX_RARE]))
+    return CategoricalBinning(tuple(names[:MAX_CATEGORIES]), frozenset(names[MAX_CATEGORIES:][:MAX_RARE]), naming)
 
 
 def encode_categorical(binning: CategoricalBinning) -> bytes:
-    """Exact bytes of a categorical binning: magic, version, and a JSON array of the two lists of names."""
-    content = json.dumps([binning.categories, sorted(binning.rare)], separators=(",", ":"))
-    return CATEGORICAL_MAGIC + bytes((CODEC_VERSION,)) + content.encode("ascii")
+    """Exact bytes of a categorical binning: magic, version, and a JSON array of lists of names.
+
+    They are the categories and the rare ones; then, where tests have cells of their own, the named ones, the late ones,
+    and whether all names are kept.
+    """
+    content: list[object] = [binning.categories, sorted(binning.rare)]
+    if binning.naming is not None:
+        content += [binning.naming.named, sorted(binning.naming.late), binning.naming.complete]
+    return CATEGORICAL_MAGIC + bytes((binning.version,)) + json.dumps(content, separators=(",", ":")).encode("ascii")
 
 
 def decode_categorical(raw: bytes) -> CategoricalBinning:
     """The binning of `encode_categorical`. Raises MalformedProfile for anything else."""
-    if raw[:4] != CATEGORICAL_MAGIC + bytes((CODEC_VERSION,)):
+    version = raw[3] if len(raw) > 3 else 0
+    if raw[:3] != CATEGORICAL_MAGIC or not 1 <= version <= CODEC_VERSION:
         raise MalformedProfile(f"expected a categorical binning of codec version {CODEC_VERSION}, got {raw[:4]!r}")
     try:
         content = json.loads(raw[4:].decode("ascii"))
     except (ValueError, RecursionError) as error:
         raise MalformedProfile(f"the names of a categorical binning can't be read: {error}") from error
-    if not (isinstance(content, list) and len(content) == 2 and all(_are_names(part) for part in content)):
-        raise MalformedProfile("a categorical binning holds two lists of names")
-    categories, rare = content
+    if not (isinstance(content, list) and len(content) in (2, 5) and all(_are_names(part) for part in content[:4])):
+        raise MalformedProfile("a categorical binning holds two lists of names, or four and whether these are all")
+    categories, rare = content[:2]
     if len(categories) > MAX_CATEGORIES or len(rare) > MAX_RARE or len(set(rare)) != len(rare):
         raise MalformedProfile(
             f"a categorical binning holds at most {MAX_CATEGORIES} categories, {MAX_RARE} rare names"
         )
-    return CategoricalBinning(tuple(categories), frozenset(rare))
+    naming = None
+    if len(content) == 5:
+        named, late, complete = content[2:]
+        if len(named) > MAX_CATEGORIES or len(set(named)) != len(named) or {*named} & {*late} or version < 2:
+            raise MalformedProfile("the tests name at most 100 categories, each once, and none of them late")
+        naming = Naming(tuple(named), frozenset(late), bool(complete))
+    return CategoricalBinning(tuple(categories), frozenset(rare), naming, version)
 
 
 def _is_missing(value: object) -> bool:

@@ -20,6 +20,7 @@ from modelwatch.stats.profile import Profile
 Counts = Sequence[int] | NDArray[np.int64]
 Floats = NDArray[np.float64]
 
+FEW_EXPECTED = 10
 PSI_FLOOR = 1e-4
 
 
@@ -81,6 +82,36 @@ def psi_contributions(reference: Counts, current: Counts, *, floor: float = PSI_
     [0.0223, 0.0182]
     """
     return _psi_contributions(*_shares(reference, current), floor)
+
+
+def psi_by_chance(reference: Counts, n: int, *, new_share: float = 0.0, floor: float = PSI_FLOOR) -> float:
+    """The population stability index that a window of n values has on average when nothing has changed.
+
+    reference: shape (cells,), not all zero; the last cell is `unseen` when new_share is given: the share of values that
+    names the reference does not have are expected to hold.
+    About (cells - 1) · (1/n + 1/N), more precisely for cells in which few values are expected.
+
+    >>> round(psi_by_chance([1000] * 10, 300), 3), round(psi_by_chance([1000] * 10, 30), 2)
+    (0.031, 0.36)
+    """
+    r = np.asarray(reference, dtype=np.float64)
+    total = float(r.sum())
+    p = r / total
+    truth = p * (1.0 - new_share)
+    if new_share:
+        truth[-1] = new_share
+    expected = truth * n
+    rare = expected < FEW_EXPECTED
+    common = float((1.0 - truth[~rare]).sum()) / n + float(np.count_nonzero(r) - 1) / total
+    common += float(_psi_contributions(p[~rare], truth[~rare], floor).sum())
+    if not rare.any():
+        return common
+    # Of few expected values the number is Poisson's, and an empty cell counts as the floor.
+    counts = np.arange(4 * FEW_EXPECTED)
+    logs = counts * np.log(np.maximum(expected[rare], PSI_FLOOR))[:, None] - np.cumsum(np.log(np.maximum(counts, 1)))
+    chances = np.exp(logs - expected[rare][:, None])
+    q, before = np.maximum(counts / n, floor), np.maximum(p[rare], floor)[:, None]
+    return common + float((chances * (q - before) * np.log(q / before)).sum())
 
 
 def jensen_shannon(reference: Counts, current: Counts) -> JensenShannon:

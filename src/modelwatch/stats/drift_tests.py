@@ -28,6 +28,8 @@ SMALL_REFERENCE = 10.0
 SCREEN = 3.0
 # How much of the level each part may use. Their sum is 1, so their minimum keeps the level under any dependence.
 OMNIBUS_WEIGHT, CELL_WEIGHT = 0.75, 0.25
+# Keeps quotients of empty groups finite.
+TINY = 1e-300
 MAX_WINDOW = 1 << 40
 RAREST = 4
 
@@ -39,7 +41,8 @@ class Homogeneity:
     statistic, likelihood_ratio: Pearson's X² and the likelihood ratio G of the grouped cells. df: degrees of freedom,
     groups less one; with a single group there is nothing to compare there, and the single-cell test alone decides.
     omnibus_p_value: the larger p-value of the two forms; 1 with a single group. cell_p_value: of the most unusual cell,
-    for the number of cells. p_value: of both together.
+    for the number of cells. p_value: of both together, and of the third part where there is one. new_names_p_value: of
+    categories, that names nobody had seen are so many; None where the test has no such part.
     """
 
     statistic: float
@@ -48,6 +51,7 @@ class Homogeneity:
     omnibus_p_value: float
     cell_p_value: float
     p_value: float
+    new_names_p_value: float | None = None
 
 
 def homogeneity(reference: Counts, current: Counts, *, screen: float = SCREEN) -> Homogeneity:
@@ -141,28 +145,29 @@ def _cell_p_value(r: NDArray[np.int64], c: NDArray[np.int64], unusual: NDArray[n
 class Groups:
     """How the cells of a reference are merged: the more the smaller the window.
 
-    total: reference values. merged: by stage, where each group of neighbouring cells begins; from all cells to one
-    group. sums: by stage, the reference values in each group. smallest: by stage, the size of the smallest group,
-    ascending. corrections: by stage, Williams' divisor of the likelihood ratio.
+    total: reference values. least: how large each group is at least. merged: by stage, where each group of neighbouring
+    cells begins; from all cells to one group. sums: by stage, the reference values in each group. smallest: by stage,
+    the size of the smallest group, ascending. corrections: by stage, Williams' divisor of the likelihood ratio.
     """
 
     total: float
+    least: float
     merged: tuple[NDArray[np.intp], ...]
     sums: tuple[Floats, ...]
     smallest: Floats
     corrections: tuple[float, ...]
 
     @classmethod
-    def of(cls, reference: NDArray[np.int64], sizes: Floats | None = None) -> Groups:
+    def of(cls, reference: NDArray[np.int64], sizes: Floats | None = None, least: float = MIN_GROUP) -> Groups:
         """Step by step, the smallest cell is merged with the smaller of its neighbours.
 
         sizes: what makes a cell small, where that is not the reference's own counts; shape (cells,).
         """
-        return _groups(reference.tobytes(), None if sizes is None else sizes.tobytes())
+        return _groups(reference.tobytes(), None if sizes is None else sizes.tobytes(), least)
 
     def stages(self, n: NDArray[np.int64]) -> NDArray[np.intp]:
         """For windows of n values each, at least 1, which of the stages of merging is theirs; shape as n."""
-        needed = np.maximum(MIN_GROUP, MIN_GROUP_SHARES * self.total / n)
+        needed = np.maximum(self.least, MIN_GROUP_SHARES * self.total / n)
         return np.minimum(self.smallest.searchsorted(needed), len(self.merged) - 1)
 
     def df(self, stage: int) -> int:
@@ -172,22 +177,23 @@ class Groups:
     def test(self, stage: int, windows: NDArray[np.int64], n: NDArray[np.int64]) -> tuple[Floats, Floats, Floats]:
         """Pearson's X², the likelihood ratio G, and the p-value of the omnibus test; each of shape (windows,).
 
-        windows: shape (windows, cells), of n values each, none of them empty. With a single group X² and G are 0, and p
-        is 1.
+        windows: shape (windows, cells), of n values each, none of them empty. Groups that are empty on both sides do
+        not count. With a single group X² and G are 0, and p is 1.
         """
-        df = self.df(stage)
-        if not df:
+        if not self.df(stage):
             nothing = np.zeros(len(windows))
             return nothing, nothing, np.ones(len(windows))
         r, c = self.sums[stage], np.add.reduceat(windows, self.merged[stage], axis=1).astype(np.float64)
         share = (n / (self.total + n))[:, None]
         together = c + r
-        expected = together * share
-        difference = c - expected
+        expected = np.maximum(together * share, TINY)
+        difference = c - together * share
         statistic = (difference * difference / expected).sum(axis=1) / (1.0 - share[:, 0])
         special = _special()
-        information = special.xlogy(c, c / expected) + special.xlogy(r, r / (together - expected))
+        information = special.xlogy(c, c / expected) + special.xlogy(r, r / np.maximum(together - expected, TINY))
         likelihood_ratio = np.maximum(0.0, 2.0 * information.sum(axis=1))
+        # With one group left chdtrc(0, x) is 0, which would be the opposite of what it says.
+        df = np.maximum(np.count_nonzero(together, axis=1) - 1, 1)
         p_values = np.maximum(
             special.chdtrc(df, statistic), special.chdtrc(df, likelihood_ratio / self.corrections[stage])
         )
@@ -256,7 +262,7 @@ def _unusual(
 
 
 @lru_cache(maxsize=4_096)
-def _groups(counts: bytes, own: bytes | None) -> Groups:
+def _groups(counts: bytes, own: bytes | None, least: float) -> Groups:
     reference = np.frombuffer(counts, dtype=np.int64).astype(np.float64)
     sizes: list[float] = (reference if own is None else np.frombuffer(own)).tolist()
     starts = list(range(len(sizes)))
@@ -272,7 +278,7 @@ def _groups(counts: bytes, own: bytes | None) -> Groups:
         smallest.append(min(sizes))
     sums = tuple(np.add.reduceat(reference, each) for each in merged)
     total = float(reference.sum())
-    return Groups(total, tuple(merged), sums, np.array(smallest), tuple(_williams(each, total) for each in held))
+    return Groups(total, least, tuple(merged), sums, np.array(smallest), tuple(_williams(each, total) for each in held))
 
 
 def _williams(sizes: Floats, total: float) -> float:

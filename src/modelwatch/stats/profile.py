@@ -92,11 +92,22 @@ class Profile:
     @cached_property
     def coarse(self) -> NDArray[np.int64]:
         """Counts of the coarse cells, shape (binning.n_coarse,)."""
-        if isinstance(self.binning, NumericBinning):
-            sums = np.add.reduceat(self.fine, self.binning.coarse_starts)
-            sums.flags.writeable = False
-            return sums
-        return self.fine
+        if len(self.binning.coarse_starts) == self.binning.n_fine:
+            return self.fine
+        sums = np.add.reduceat(self.fine, self.binning.coarse_starts)
+        sums.flags.writeable = False
+        return sums
+
+    @cached_property
+    def tested(self) -> NDArray[np.int64]:
+        """Counts of the cells that are tested: those of the names in part of a categorical reference, or the coarse."""
+        binning = self.binning
+        if isinstance(binning, NumericBinning) or binning.naming is None:
+            return self.coarse
+        counts = np.zeros(binning.naming.cells, dtype=np.int64)
+        np.add.at(counts, binning.test_cell_of, self.fine)
+        counts.flags.writeable = False
+        return counts
 
     @cached_property
     def n(self) -> int:

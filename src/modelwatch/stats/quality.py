@@ -12,6 +12,7 @@ from typing import Literal
 from modelwatch.stats.codes import codes_in_reference, is_code_text
 from modelwatch.stats.errors import IncompatibleProfiles, StatsError
 from modelwatch.stats.evidence import rate_increase_p_value
+from modelwatch.stats.names import Split, expected_new
 from modelwatch.stats.numeric import NumericBinning, Scalar
 from modelwatch.stats.profile import Profile
 
@@ -215,6 +216,28 @@ def unsound_counts(profile: Profile) -> dict[Rule, tuple[int, int]]:
     if isinstance(profile.binning, NumericBinning):
         return counts | {"below_range": (profile.below, profile.n), "above_range": (profile.above, profile.n)}
     return counts | {"unseen_category": (profile.unseen, profile.n)}
+
+
+def reference_rates(reference: Profile, split: Split | None) -> dict[Rule, tuple[int, int]]:
+    """What `unsound_counts` of windows are compared with: the reference's own, and of unseen categories what to expect.
+
+    The reference has none of these by construction. Where new ones can't be judged, such as in a column of ids, the
+    rule is left out.
+
+    >>> from modelwatch.stats.names import split_reference
+    >>> names = [str(number) for number in range(40)] * 5 + [f"once {number}" for number in range(20)]
+    >>> binning, split = split_reference(names)
+    >>> reference_rates(Profile.of(binning, names), split)["unseen_category"]
+    (21, 220)
+    """
+    counts = unsound_counts(reference)
+    if "unseen_category" in counts:
+        expected = expected_new(reference, split)
+        if expected is None:
+            del counts["unseen_category"]
+        else:
+            counts["unseen_category"] = (expected.hits, expected.n)
+    return counts
 
 
 def unsound_share(profile: Profile, dimension: Dimension | None = None) -> float | None:

@@ -19,7 +19,7 @@ from modelwatch.config.monitors import PrivacyConfig
 from modelwatch.errors import ProtectionUnavailable, TamperedValue
 from modelwatch.events import Prediction, Scalar
 from modelwatch.privacy import KEEP_ALL, NOTHING, Hasher, Keyring, Policy, policy_from, policy_of
-from modelwatch.stats import CategoricalBinning
+from modelwatch.stats import CategoricalBinning, Naming
 
 Form = Literal["clear", "hash", "none"]
 
@@ -107,7 +107,16 @@ class Protection:
     def _make_twin(self, binning: CategoricalBinning, model: str, feature: str) -> CategoricalBinning:
         names = [str(name) for name in self.hash_all(model, feature, binning.categories)]
         rare = frozenset(str(name) for name in self.hash_all(model, feature, sorted(binning.rare)))
-        return CategoricalBinning(tuple(names), rare)
+        return CategoricalBinning(
+            tuple(names), rare, self._hashed_naming(binning.naming, model, feature), binning.version
+        )
+
+    def _hashed_naming(self, naming: Naming | None, model: str, feature: str) -> Naming | None:
+        if naming is None:
+            return None
+        named = tuple(str(name) for name in self.hash_all(model, feature, naming.named))
+        late = frozenset(str(name) for name in self.hash_all(model, feature, sorted(naming.late)))
+        return Naming(named, late, naming.complete)
 
     def columns(self, event: Prediction, policy: Policy) -> dict[str, Any]:
         """The columns of a row that hold the event's features. Of a row that keeps all, the null ones are left out.

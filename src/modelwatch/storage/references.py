@@ -14,13 +14,16 @@ from modelwatch.stats import (
     NaturalVariation,
     OutcomeCounts,
     Profile,
+    Split,
     Variation,
     decode_counts,
+    decode_split,
     decode_variation,
     encode_binning,
     encode_counts,
     encode_natural,
     encode_sparse,
+    encode_split,
     encode_variation,
 )
 from modelwatch.storage import tables
@@ -34,7 +37,7 @@ from modelwatch.storage.monitors import hold_monitor, monitor_of
 from modelwatch.storage.segments import settle_segments
 
 # What a reference says never changes, so it is decoded once; only its state does.
-_known: Decoded[tuple[Profile, Variation | None]] = Decoded()
+_known: Decoded[tuple[Profile, Variation | None, Split | None]] = Decoded()
 
 State = Literal["provisional", "active", "retired"]
 
@@ -47,7 +50,10 @@ OF_SUBJECTS = tables.reference.c.kind.not_in((OUTCOME, SEGMENTS))
 
 @dataclass(frozen=True, slots=True)
 class StoredReference:
-    """A reference as it is kept: `version` None means every version that has none of its own."""
+    """A reference as it is kept: `version` None means every version that has none of its own.
+
+    split: of a categorical one, how it was split for its tests; None for those of earlier releases, too.
+    """
 
     id: str
     model: str
@@ -58,6 +64,7 @@ class StoredReference:
     created_at: int
     source: str
     state: State
+    split: Split | None = None
 
 
 def set_references(
@@ -67,6 +74,7 @@ def set_references(
     profiles: dict[Subject, Profile],
     *,
     variations: Mapping[Subject, Variation] | None = None,
+    splits: Mapping[Subject, Split] | None = None,
     outcomes: OutcomeCounts | None = None,
     hashed: Collection[Subject] = (),
     by_segment: BySegment | None = None,
@@ -80,8 +88,8 @@ def set_references(
 ) -> int:
     """Puts references in force, retires those they replace, and returns the model's new generation.
 
-    outcomes: what the reference's labelled predictions come to, of no rows for their layout alone. hashed: subjects
-    whose categories have keyed hashes for names.
+    splits: how categorical samples were split. outcomes: what the reference's labelled predictions come to, of no rows
+    for their layout alone. hashed: subjects whose categories have keyed hashes for names.
     by_segment: the reference's counts in each segment, of the outcomes under the subject `OUTCOMES`. labelled: the rows
     of the outcomes. natural: how their metrics vary over time. audit: what the trail says of it.
     """
@@ -98,7 +106,7 @@ def set_references(
             "state": state,
             "from_generation": generation,
         }
-        rows = _profile_rows(profiles, variations or {}, hashed)
+        rows = _profile_rows(profiles, variations or {}, splits or {}, hashed)
         if outcomes is not None:
             rows.append(_outcome_row(outcomes, natural))
         inserted = [{"id": new_id(), **common, **row} for row in rows]
@@ -118,6 +126,7 @@ def set_provisional_references(
     model: str,
     profiles: dict[Subject, Profile],
     *,
+    splits: Mapping[Subject, Split] | None = None,
     hashed: Collection[Subject] = (),
     by_segment: BySegment | None = None,
     now: int,
@@ -144,7 +153,7 @@ def set_provisional_references(
                 "state": "provisional",
                 "from_generation": generation,
             }
-            rows = [{"id": new_id(), **common, **row} for row in _profile_rows(missing, {}, hashed)]
+            rows = [{"id": new_id(), **common, **row} for row in _profile_rows(missing, {}, splits or {}, hashed)]
             _insert(connection, rows, by_segment or {})
             _settle_segments(connection, model, generation, now, new_id)
         connection.execute(update(table).where(table.c.name == model).values(provisional_done=True))
@@ -283,7 +292,10 @@ def retire_version(
 
 
 def _profile_rows(
-    profiles: Mapping[Subject, Profile], variations: Mapping[Subject, Variation], hashed: Collection[Subject]
+    profiles: Mapping[Subject, Profile],
+    variations: Mapping[Subject, Variation],
+    splits: Mapping[Subject, Split],
+    hashed: Collection[Subject],
 ) -> list[dict[str, Any]]:
     return [
         {
@@ -293,6 +305,7 @@ def _profile_rows(
             "binning": encode_binning(profile.binning),
             "counts": encode_counts(profile.counts),
             "variation": encode_variation(variations[subject]) if subject in variations else None,
+            "split": encode_split(splits[subject]) if subject in splits else None,
             "hashed": subject in hashed,
         }
         for subject, profile in sorted(profiles.items(), key=lambda item: item[0])
@@ -307,12 +320,13 @@ def _outcome_row(outcomes: OutcomeCounts, natural: NaturalVariation | None) -> d
         "binning": outcomes.layout.encode(),
         "counts": outcomes.encode(),
         "variation": None if natural is None else encode_natural(natural),
+        "split": None,
         "hashed": False,
     }
 
 
 def _reference(row: Any) -> StoredReference:
-    profile, variation = _decoded(row)
+    profile, variation, split = _decoded(row)
     return StoredReference(
         id=row.id,
         model=row.model,
@@ -323,12 +337,14 @@ def _reference(row: Any) -> StoredReference:
         created_at=row.created_at,
         source=row.source,
         state=row.state,
+        split=split,
     )
 
 
-def _decoded(row: Any) -> tuple[Profile, Variation | None]:
-    def decode() -> tuple[Profile, Variation | None]:
+def _decoded(row: Any) -> tuple[Profile, Variation | None, Split | None]:
+    def decode() -> tuple[Profile, Variation | None, Split | None]:
         profile = Profile(binning_of(row.binning_id, row.binning), decode_counts(row.counts))
-        return profile, None if row.variation is None else decode_variation(row.variation)
+        variation = None if row.variation is None else decode_variation(row.variation)
+        return profile, variation, None if row.split is None else decode_split(row.split)
 
-    return _known.get(row.id, len(row.counts) + len(row.variation or b""), decode)
+    return _known.get(row.id, len(row.counts) + len(row.variation or b"") + len(row.split or b""), decode)

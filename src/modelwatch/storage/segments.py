@@ -54,6 +54,7 @@ def settle_segments(
             "binning": segmentation.encode(),
             "counts": b"",
             "variation": None,
+            "split": None,
             "created_at": now,
             "source": "monitor",
             "state": "active",

@@ -206,6 +206,8 @@ reference = Table(
     Column("to_generation", Integer),
     # Whether the names of its categories are keyed hashes.
     Column("hashed", Boolean, nullable=False, server_default=text("false")),
+    # Of a categorical one, how it was split for its tests; null for one of a release that did not.
+    Column("split", LargeBinary),
     Index("reference_by_model", "model", "from_generation"),
 )
 

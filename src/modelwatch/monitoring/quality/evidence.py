@@ -26,6 +26,7 @@ from modelwatch.stats.quality import (
     Sentinel,
     known_codes,
     new_text_codes,
+    reference_rates,
     sentinel_sides,
     sentinels,
     unsound_counts,
@@ -157,7 +158,7 @@ def gather_quality(
         watermark=watermark,
         streams=inputs.evidence.streams,
         elapsed=elapsed,
-        reference={name: unsound_counts(each.profile) for name, each in chosen.items()},
+        reference={name: reference_rates(each.profile, each.split) for name, each in chosen.items()},
         reference_ids={name: each.id for name, each in chosen.items()},
         complete=complete,
         windows=tuple(windows),
@@ -199,7 +200,7 @@ def _windows(
         counts: dict[str, Counts] = {}
         for subject, reference in sorted(features.items(), key=lambda item: item[0]):
             current = current_profile(sums, layouts, subject, reference)
-            counts[subject.name] = unsound_counts(current)
+            counts[subject.name] = _counts(current, reference)
             if window.end - window.start == longest and (known := known_codes(reference.profile, current)):
                 codes[subject.name] = known
         repeats = duplicates_in(connection, stream, window.start, window.end)
@@ -215,6 +216,12 @@ def _windows(
             )
         )
     return found, list(features.values()), codes
+
+
+def _counts(current: Profile, reference: StoredReference) -> Counts:
+    """What breaks each rule that the reference is judged by."""
+    judged = reference_rates(reference.profile, reference.split)
+    return {rule: counts for rule, counts in unsound_counts(current).items() if rule in judged}
 
 
 def _volumes(connection: Connection, stream: StreamKey, end: int) -> Volumes | None:
