@@ -69,7 +69,7 @@ def run(*, quick: bool = False) -> Iterator[Row]:
     for case in CASES:
         for alpha, (level, error) in level_of(case, draws, np.random.default_rng(5)).items():
             yield Row(f"{case.name}, at {alpha:g}", level, "of the level", None, None, f"± {error:.2f}, {draws} draws")
-    draws, alpha = (100 if quick else 2_000), 1e-2
+    draws, alpha = (100 if quick else 1_000), 1e-2
     for names in NAMES:
         found = alarms_about_names(names, draws, alpha, np.random.default_rng(6))
         note = f"of {draws} draws, drift {found.drift}, unseen {found.unseen}"

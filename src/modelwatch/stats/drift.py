@@ -92,7 +92,7 @@ def psi_by_chance(reference: Counts, n: int, *, new_share: float = 0.0, floor: f
     About (cells - 1) · (1/n + 1/N), more precisely for cells in which few values are expected.
 
     >>> round(psi_by_chance([1000] * 10, 300), 3), round(psi_by_chance([1000] * 10, 30), 2)
-    (0.031, 0.36)
+    (0.031, 0.62)
     """
     r = np.asarray(reference, dtype=np.float64)
     total = float(r.sum())
