@@ -70,7 +70,8 @@ def send_hour(client: httpx.Client, hour: int, *, inverted: bool = False) -> Non
         "timestamp": [time + timedelta(minutes=30) for time in times],
     }
     found = post(client, "/ground-truth/batch", PARQUET, labels)
-    assert found == {"accepted": count, "corrected": 0, "duplicates": 0, "waiting": 0, "expired": 0, "rejected": []}
+    none = {"corrected": 0, "duplicates": 0, "waiting": 0, "expired": 0, "rejected": [], "unknown_models": []}
+    assert found == {"accepted": count, **none}
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +106,9 @@ def test_labels_one_by_one(client: httpx.Client) -> None:
         body = {"model_name": "other", "prediction_id": identity, "ground_truth": value, **more}
         return client.post("/ground-truth", json=body)
 
-    assert say("fraud", timestamp="2026-01-05T00:00:00Z").json() == {"status": "waiting", "prediction_id": "single"}
+    first = say("fraud", timestamp="2026-01-05T00:00:00Z").json()
+    assert (first["status"], first["prediction_id"]) == ("waiting", "single")
+    assert "No model named 'other'" in first["reason"]
     prediction = {"model_name": "other", "prediction_id": "single", "features": {"x": 1}, "prediction": "fraud"}
     assert client.post("/predictions", json=prediction).status_code == 202
     assert say("fraud", timestamp="2026-01-05T00:00:00Z").json()["status"] == "duplicate"
