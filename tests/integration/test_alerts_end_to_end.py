@@ -16,7 +16,7 @@ from tests.support.live_service import LiveService
 from tests.support.traffic import predictions, reference_values
 
 SECRET = "a-secret-for-this-test"
-HOURS, SHIFT = 20, range(8, 12)
+HOURS, SHIFT = 24, range(8, 12)
 
 
 def send_history(client: httpx.Client, begin: datetime, hours: range) -> None:
@@ -40,7 +40,7 @@ def test_a_shift_is_told_once_and_its_end_too(tmp_path: Path) -> None:
         Receiver(Reply(503), Reply(200)) as receiver,
         LiveService(
             tmp_path,
-            LOOKBACKS="1h",
+            LOOKBACKS="1h,6h",
             ALERT_WEBHOOK_URL=receiver.url,
             ALERT_WEBHOOK_SECRET=SECRET,
             PUBLIC_URL="https://watch.example.org",
