@@ -86,7 +86,10 @@ def check_numeric(reference: Profile, current: Profile, base: dict[str, Any], ex
     elif not expected["below_ref_min"] and not expected["above_ref_max"]:
         # The oracle divides by the deviation with ddof=0 as well; cells hide where in them the values lie.
         assert scores.wasserstein == pytest.approx(
-            expected["wasserstein_over_ref_std"], abs=displacement(reference, current) + TOLERANCE
+            expected["wasserstein_over_ref_std"],
+            abs=displacement(reference, current) + TOLERANCE,
+            # Values of their own are where single precision has them.
+            rel=2.0**-23 if binning.version > 1 else None,
         )
 
 

@@ -31,7 +31,10 @@ SCALAR_BATCH = 30
 BESIDE_CELLS = 4
 NUMERIC_HEADER = struct.Struct("<3sBdddI")
 NUMERIC_MAGIC = b"MWN"
-CODEC_VERSION = 1
+# 1: values as they are. 2: values rounded to single precision.
+CODEC_VERSION = 2
+SINGLE = struct.Struct("<f")
+LARGEST_SINGLE = float(np.finfo(np.float32).max)
 PLAIN_NUMBERS = frozenset((float, int, type(None)))
 
 
@@ -43,6 +46,8 @@ class NumericBinning:
     coarse_of: shape (n_fine,), the coarse cell of every fine cell, ascending from 0 without gaps.
     low, high: smallest and largest reference value.
     scale: standard deviation of the reference (ddof=0); 0 for a constant.
+    version: of the codec. In the second one values are rounded to single precision before they are counted, so that an
+        atom holds what is the same number in another precision; low, high and the edges are of rounded values.
     atomic: shape (n_fine,), whether the cell can hold one single value only, so that nothing is hidden inside it.
     id: hash of the content and of the codec version; profiles merge only when it is equal.
     size: length of a count vector: the fine cells, then missing, invalid, below, above.
@@ -57,6 +62,7 @@ class NumericBinning:
     low: float
     high: float
     scale: float
+    version: int = 1
     kind: Literal["continuous"] = field(default="continuous", init=False)
     atomic: NDArray[np.bool_] = field(init=False, repr=False)
     id: str = field(init=False)
@@ -127,11 +133,26 @@ class NumericBinning:
 
     def count_floats(self, values: NDArray[np.float64]) -> NDArray[np.int64]:
         """The count vector of a one-dimensional float array, shape (size,). NaN is missing, ±inf is invalid."""
+        if self.version > 1:
+            values = rounded(values)
         counted = count_cells(values, self.edges, self.low, self.high)
         vector = np.empty(self.size, dtype=np.int64)
         vector[:-BESIDE_CELLS] = counted.cells
         vector[-BESIDE_CELLS:] = (counted.missing, counted.invalid, counted.below, counted.above)
         return vector
+
+    def counted_as(self, value: float) -> float:
+        """The value as it is compared with the edges."""
+        return single(value) if self.version > 1 else value
+
+    def last_at_or_below(self, edge: float) -> float:
+        """Up to which value, about, numbers count as at or below an edge: half a rounding further than it is."""
+        if self.version == 1 or abs(edge) >= LARGEST_SINGLE:
+            return edge
+        below = np.float32(edge)
+        if float(below) > edge:
+            below = np.nextafter(below, np.float32(-np.inf))
+        return (float(below) + float(np.nextafter(below, np.float32(np.inf)))) / 2.0
 
     def _count_scalars(self, values: Sequence[Scalar]) -> NDArray[np.int64]:
         vector = [0] * self.size
@@ -145,12 +166,29 @@ class NumericBinning:
             if number is None or not isfinite(number):
                 vector[missing if number is not None and isnan(number) else invalid] += 1
                 continue
+            number = self.counted_as(number)
             vector[bisect_left(edges, number)] += 1
             if number < low:
                 vector[below] += 1
             elif number > high:
                 vector[above] += 1
         return np.array(vector, dtype=np.int64)
+
+
+def rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The values as single precision has them; what it can't hold stays as it is. Shape as given."""
+    with np.errstate(over="ignore", under="ignore"):
+        singles = values.astype(np.float32).astype(np.float64)
+    return np.where(np.abs(values) <= LARGEST_SINGLE, singles, values)
+
+
+def single(value: float) -> float:
+    """The same of one value.
+
+    >>> single(0.1) == single(0.10000000149011612), single(0.1 + 0.2) == single(0.3)
+    (True, True)
+    """
+    return float(SINGLE.unpack(SINGLE.pack(value))[0]) if abs(value) <= LARGEST_SINGLE else value
 
 
 def as_float(value: object) -> float | None:
@@ -184,21 +222,25 @@ def numeric_binning(sample: NDArray[np.float64]) -> NumericBinning:
     finite = np.sort(finite[np.isfinite(finite)]) + 0.0  # -0.0 becomes 0.0, so that equal cells have equal bytes
     if not len(finite):
         raise EmptySample("a numeric binning needs at least one finite reference value; the sample has none")
+    atoms = _atoms(finite)
+    # Two atoms that single precision can't tell apart stay two.
+    version = CODEC_VERSION if len(atoms) and len(np.unique(rounded(atoms))) == len(atoms) else 1
+    if version > 1:
+        finite = rounded(finite)
     low, high = float(finite[0]), float(finite[-1])
     distinct, multiplicity = np.unique(finite, return_counts=True)
     quantiles = _quantiles(finite, np.arange(1, FINE_SHARE) / FINE_SHARE)
-    atoms = distinct if len(distinct) <= FINE_SHARE else distinct[multiplicity * FINE_SHARE >= len(finite)]
     heavy = distinct[multiplicity * HEAVY_SHARE >= len(finite)]
-    fine = _edges(quantiles, atoms)
+    fine = _edges(quantiles, _atoms(finite))
     coarse = _edges(quantiles[COARSE_STEP - 1 :: COARSE_STEP], heavy)
     coarse_of = np.append(coarse.searchsorted(fine, side="left"), len(coarse))
-    return NumericBinning(fine, coarse_of, low, high, _standard_deviation(finite))
+    return NumericBinning(fine, coarse_of, low, high, _standard_deviation(finite), version)
 
 
 def encode_numeric(binning: NumericBinning) -> bytes:
     """Exact bytes of a numeric binning: header, edges as little-endian doubles, coarse cells as 16-bit integers."""
     header = NUMERIC_HEADER.pack(
-        NUMERIC_MAGIC, CODEC_VERSION, binning.low, binning.high, binning.scale, len(binning.edges)
+        NUMERIC_MAGIC, binning.version, binning.low, binning.high, binning.scale, len(binning.edges)
     )
     return header + binning.edges.astype("<f8").tobytes() + binning.coarse_of.astype("<u2").tobytes()
 
@@ -208,7 +250,7 @@ def decode_numeric(raw: bytes) -> NumericBinning:
     if len(raw) < NUMERIC_HEADER.size:
         raise MalformedProfile(f"a numeric binning has at least {NUMERIC_HEADER.size} bytes, got {len(raw)}")
     magic, version, low, high, scale, n_edges = NUMERIC_HEADER.unpack_from(raw)
-    if magic != NUMERIC_MAGIC or version != CODEC_VERSION:
+    if magic != NUMERIC_MAGIC or not 1 <= version <= CODEC_VERSION:
         raise MalformedProfile(f"expected a numeric binning of codec version {CODEC_VERSION}, got {raw[:4]!r}")
     middle = NUMERIC_HEADER.size + 8 * n_edges
     expected = middle + 2 * (n_edges + 1)
@@ -218,7 +260,7 @@ def decode_numeric(raw: bytes) -> NumericBinning:
     coarse_of = np.frombuffer(raw[middle:], dtype="<u2")
     if not np.isfinite((low, high, scale)).all() or low > high or scale < 0.0:
         raise MalformedProfile(f"a numeric binning has finite low <= high and scale >= 0, got {low}, {high}, {scale}")
-    return NumericBinning(edges.astype(np.float64), coarse_of.astype(np.intp), low, high, scale)
+    return NumericBinning(edges.astype(np.float64), coarse_of.astype(np.intp), low, high, scale, version)
 
 
 def _check_cells(edges: NDArray[np.float64], coarse_of: NDArray[np.intp]) -> None:
@@ -229,6 +271,11 @@ def _check_cells(edges: NDArray[np.float64], coarse_of: NDArray[np.intp]) -> Non
     steps = np.diff(coarse_of)
     if coarse_of[0] != 0 or not ((steps == 0) | (steps == 1)).all():
         raise MalformedProfile("coarse cells are groups of neighbouring fine cells, numbered from 0 without gaps")
+
+
+def _atoms(finite: NDArray[np.float64]) -> NDArray[np.float64]:
+    distinct, multiplicity = np.unique(finite, return_counts=True)
+    return distinct if len(distinct) <= FINE_SHARE else distinct[multiplicity * FINE_SHARE >= len(finite)]
 
 
 def _edges(quantiles: NDArray[np.float64], atoms: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -355,8 +355,8 @@ def sentinels(
     if not isinstance(binning, NumericBinning):
         return ()
     outside: dict[Side, dict[float, int]] = {
-        "below": {value: count for value, count in values.items() if value < binning.low},
-        "above": {value: count for value, count in values.items() if value > binning.high},
+        "below": {value: count for value, count in values.items() if binning.counted_as(value) < binning.low},
+        "above": {value: count for value, count in values.items() if binning.counted_as(value) > binning.high},
     }
     expected: dict[Side, tuple[int, int]] = {
         "below": (reference.below, current.below),

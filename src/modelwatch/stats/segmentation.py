@@ -190,7 +190,7 @@ def segment_feature(feature: str, reference: Profile, parts: int) -> SegmentFeat
         names = [name for name in binning.categories if len(name) <= MAX_VALUE_LENGTH]
         return SegmentFeature(feature, tuple(names[:MAX_VALUES]))
     cuts, under = _cuts(binning, reference, parts)
-    return SegmentFeature(feature, _cells(cuts, under), tuple(cuts))
+    return SegmentFeature(feature, _cells(cuts, under), tuple(map(binning.last_at_or_below, cuts)))
 
 
 def _cuts(binning: NumericBinning, reference: Profile, parts: int) -> tuple[list[float], list[bool]]:
