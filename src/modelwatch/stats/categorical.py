@@ -1,20 +1,21 @@
 """The cells of a categorical feature, frozen when its reference is set."""
 
 import json
-from collections import Counter
+import re
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from math import isfinite, isnan
-from typing import Literal, TypeGuard
+from typing import Literal, TypeGuard, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modelwatch.stats.errors import EmptySample, MalformedProfile
-from modelwatch.stats.numeric import Scalar
+from modelwatch.stats.numeric import Scalar, single
 
-# 1: without naming, and numbers named with all their digits.
+# 1: without naming, and a number that is written in another precision is another category.
 CODEC_VERSION = 2
 MAX_CATEGORIES = 100
 MAX_RARE = 10_000
@@ -24,6 +25,13 @@ CATEGORICAL_MAGIC = b"MWC"
 MAX_DECIMAL_BITS = 1024
 PLAIN_WITHOUT_BOOL = frozenset((str, int, float, type(None)))
 PLAIN = PLAIN_WITHOUT_BOOL | {bool}
+# How names of numbers that are not whole begin and end; what else is one is told by reading it.
+FRACTION = re.compile(r"-?[0-9]+(\.[0-9]+)?(e-?[0-9]+)?")
+SMALLEST_SINGLE = float(np.finfo(np.float32).tiny)
+# With so many digits every number of single precision reads back as itself; with the first, all decimals so short do.
+SINGLE_DIGITS = range(6, 10)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +62,8 @@ class CategoricalBinning:
         `unseen` in the reference as in every window, so that both sides still follow one rule.
     naming: the cells of the tests, where they are others; then the fine cells are the parts that both have in common:
         the categories, further names that the tests tell apart, other, late, unseen.
-    version: of the codec; the first one had no naming, and wrote numbers with all their digits.
+    version: of the codec. In the second one a value whose name the reference does not have is counted where its
+        `single_name` is: 0.1 as a float32 is 0.1, and 0.1 + 0.2 is 0.3. Names of the reference stay apart.
     id: hash of the content and of the codec version; profiles merge only when it is equal.
     size: length of a count vector: the fine cells, missing, invalid.
 
@@ -95,6 +104,8 @@ class CategoricalBinning:
             rest, unseen = len(named), self.naming.cells - 1
             test_cells = [place.get(name, unseen if name in late else rest) for name in cells] + [rest, unseen, unseen]
         cell_of.update({name: cell for cell, name in enumerate(cells)})
+        if self.version > 1:
+            cell_of = with_single_names(cell_of)
         object.__setattr__(self, "n_fine", n_fine)
         object.__setattr__(self, "size", n_fine + BESIDE_CELLS)
         object.__setattr__(self, "coarse_starts", np.array([*range(categories + 1), n_fine - 1], dtype=np.intp))
@@ -121,7 +132,7 @@ class CategoricalBinning:
         """The count vector of raw values, shape (size,).
 
         None and NaN are missing; ±inf and anything that is no scalar is invalid; everything else is compared by its
-        `category_name`.
+        `category_name`, then by its `single_name`.
         """
         vector = [0] * self.size
         unseen = self.size - BESIDE_CELLS - 1
@@ -129,7 +140,10 @@ class CategoricalBinning:
         for value, multiplicity in _tally(values):
             name = category_name(value) if _is_countable(value) else None
             if name is not None:
-                vector[self._cell_of.get(name, unseen)] += multiplicity
+                cell = self._cell_of.get(name)
+                if cell is None:
+                    cell = unseen if self.version == 1 else self._cell_of.get(single_name(name), unseen)
+                vector[cell] += multiplicity
             else:
                 vector[missing if _is_missing(value) else invalid] += multiplicity
         return np.array(vector, dtype=np.int64)
@@ -155,6 +169,35 @@ def category_name(value: Scalar) -> str | None:
             return repr(float(value))
     number = int(value)
     return str(number) if number.bit_length() <= MAX_DECIMAL_BITS else hex(number)
+
+
+def single_name(name: str) -> str:
+    """The name of the number in single precision, with the fewest digits; of whole numbers and of texts, the name.
+
+    >>> [single_name(name) for name in ("0.10000000149011612", "0.30000000000000004", "16777217", "v1.5", "1.50")]
+    ['0.1', '0.3', '16777217', 'v1.5', '1.50']
+    """
+    if FRACTION.fullmatch(name) is None:
+        return name
+    number = float(name)
+    # A text with other digits than the number's name is no number, and below the smallest single all would be 0.
+    if repr(number) != name or number.is_integer() or abs(number) < SMALLEST_SINGLE:
+        return name
+    held = single(number)
+    texts = (float(f"{held:.{digits}g}") for digits in SINGLE_DIGITS)
+    return category_name(next(text for text in texts if single(text) == held)) or name
+
+
+def with_single_names(known: Mapping[str, T]) -> dict[str, T]:
+    """What is known by name, by the names in single precision too where only one name has them.
+
+    >>> with_single_names({"0.30000000000000004": 1, "0.5": 2})
+    {'0.3': 1, '0.5': 2, '0.30000000000000004': 1}
+    """
+    by_single: defaultdict[str, list[T]] = defaultdict(list)
+    for name, what in known.items():
+        by_single[single_name(name)].append(what)
+    return {name: found[0] for name, found in by_single.items() if len(found) == 1} | dict(known)
 
 
 def category_names(values: Sequence[Scalar]) -> list[str | None]:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from modelwatch.stats.categorical import category_name
+from modelwatch.stats.categorical import category_name, single_name
 from modelwatch.stats.numeric import Scalar
 
 # A leading zero makes a code and no number.
@@ -57,9 +57,10 @@ def class_key(value: Scalar) -> str | None:
 
 
 def _sense(key: str) -> str:
-    """What keys have in common that mean one class unless one side keeps them apart: the case, or a boolean's sense."""
+    """What keys have in common that mean one class unless one side keeps them apart: the case, a boolean's sense, or
+    the number in single precision."""
     folded = key.casefold()
-    return SENSES.get(folded, folded)
+    return SENSES.get(folded) or single_name(folded)
 
 
 @dataclass(frozen=True, slots=True)

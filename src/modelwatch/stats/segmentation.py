@@ -20,6 +20,7 @@ import msgspec
 import numpy as np
 
 from modelwatch.stats.binning import CategoricalBinning, NumericBinning, Scalar, category_name
+from modelwatch.stats.categorical import single_name, with_single_names
 from modelwatch.stats.errors import MalformedProfile
 from modelwatch.stats.numeric import as_float, shortest_distinct
 from modelwatch.stats.profile import Profile
@@ -88,7 +89,7 @@ class SegmentFeature:
 
     @cached_property
     def _by_category(self) -> dict[str, str]:
-        return dict(zip(self.values, self.texts, strict=False))
+        return with_single_names(dict(zip(self.values, self.texts, strict=False)))
 
     def text_of(self, value: object) -> str:
         """The segment of a value of the feature; what is absent is None."""
@@ -99,13 +100,13 @@ class SegmentFeature:
             if number is None or not isfinite(number):
                 return self.texts[_MISSING] if number is not None and isnan(number) else self.texts[_INVALID]
             return self.texts[bisect_left(self.cuts, number)]
-        if isinstance(value, str):
-            return self._by_category.get(value, self.texts[_OTHER])
         if isinstance(value, float) and not isfinite(value):
             return self.texts[_MISSING] if isnan(value) else self.texts[_INVALID]
-        if not isinstance(value, (int, float)):
+        if not isinstance(value, (str, int, float)):
             return self.texts[_INVALID]
-        return self._by_category.get(category_name(value) or "", self.texts[_OTHER])
+        name = value if isinstance(value, str) else category_name(value) or ""
+        found = self._by_category.get(name)
+        return self._by_category.get(single_name(name), self.texts[_OTHER]) if found is None else found
 
     def carried(self, texts: Sequence[str]) -> str:
         """The segment of a value that is not known, by the segments of its prediction in an earlier definition.
