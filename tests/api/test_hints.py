@@ -43,9 +43,13 @@ def test_a_label_of_an_unknown_model_says_so(tmp_path: Path) -> None:
         answer = client.post("/ground-truth", json=label).json()
         assert answer["status"] == "waiting"
         assert answer["reason"] == "No model named 'frad' has sent predictions or has a reference."
+        again = client.post("/ground-truth", json=label).json()
+        assert (again["status"], again["reason"]) == ("duplicate", answer["reason"])
         waiting = client.post("/ground-truth", json={**label, "model_name": "fraud", "prediction_id": "two"}).json()
         assert waiting == {"status": "waiting", "prediction_id": "two"}
         batch = client.post(
             "/ground-truth/batch", json=[{**label, "prediction_id": "three"}, {**label, "model_name": "fraud"}]
         ).json()
         assert (batch["unknown_models"], batch["accepted"], batch["waiting"]) == (["frad"], 1, 1)
+        repeated = client.post("/ground-truth/batch", json=[label, {**label, "model_name": "fraud"}]).json()
+        assert (repeated["unknown_models"], repeated["duplicates"]) == (["frad"], 2)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from fastapi.exceptions import RequestValidationError
@@ -10,6 +12,14 @@ from starlette.exceptions import HTTPException
 
 from modelwatch.api.problems import framework_problem, problem_body, problem_response
 from modelwatch.errors import FieldError, InvalidInput, MalformedBody, QueueFull
+from tests.support.app import App
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[App]:
+    opened = App(tmp_path)
+    yield opened
+    opened.close()
 
 
 def test_an_input_error_names_its_fields() -> None:
@@ -70,3 +80,29 @@ def test_a_validation_of_the_framework_names_the_parameter() -> None:
     problem = json.loads(framework_problem(RequestValidationError([entry])).body)
     assert problem["status"] == 422
     assert problem["errors"][0]["pointer"] == "/a~1b"
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("models?limit=x", "Expected a whole number"),
+        ("models?limit=0", "Expected at least 1"),
+        ("models?limit=501", "Expected at most 500"),
+        ("models?cursor=", "Expected at least 1 character"),
+        ("alerts?state=opne", "Expected 'firing', 'acknowledged', 'silenced' or 'resolved'"),
+        ("alerts?severity=bad", "Expected 'warning' or 'alert'"),
+        ("models/m/drift?start=yesterday", "Expected a time as RFC 3339 writes it"),
+        ("models/a%00b", "Expected text without NUL characters"),
+    ],
+)
+def test_parameters_are_spoken_of_in_plain_words(app: App, address: str, message: str) -> None:
+    assert app.problem("GET", address, 422)["errors"][0]["message"] == message
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [("day=x", "Expected a day such as 2026-01-31"), ("leave_counts=perhaps", "Expected true or false")],
+)
+def test_parameters_of_an_erasure_are_too(app: App, query: str, message: str) -> None:
+    problem = app.problem("DELETE", f"models/m/predictions/a?{query}", 422)
+    assert problem["errors"][0]["message"] == message

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from modelwatch.api.wire import Decoder, Limits
+from modelwatch.api.wire.actions import ActionBody, ActorBody, FromWindowBody, SilenceBody, decode_action
 from modelwatch.errors import InvalidInput
 from tests.support.events import NOON
 
@@ -100,3 +102,23 @@ def test_explicit_nulls_and_lists_of_features_are_no_repetitions() -> None:
         b'"features":[{"name":"x","value":null},{"name":"y","value":2,"data_type":null}]}'
     )
     assert decoder.prediction(body).features == {"x": None, "y": 2}
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "pointer"),
+    [
+        (b'{"matchers":[],"comment":"c","duration":"8h","duration":"1h"}', SilenceBody, "/duration"),
+        (
+            b'{"comment":"c","matchers":[{"name":"model","value":"a","value":"b"}],"duration":"8h"}',
+            SilenceBody,
+            "/matchers/0/value",
+        ),
+        (b'{"lookback":"1d","lookback":"2d"}', FromWindowBody, "/lookback"),
+        (b'{"note":"one","note":"two"}', ActionBody, "/note"),
+        (b'{"actor":"one","actor":"two"}', ActorBody, "/actor"),
+    ],
+)
+def test_what_is_done_to_alerts_and_references_is_said_once(
+    body: bytes, kind: type[msgspec.Struct], pointer: str
+) -> None:
+    assert problems(lambda: decode_action(body, kind)) == [(pointer, "This key is there twice")]

@@ -74,6 +74,37 @@ def test_a_file_that_goes_in_the_middle_of_a_transaction_acknowledges_nothing(tm
     assert not file.exists()
 
 
+def test_what_goes_to_a_log_that_was_removed_is_not_acknowledged(
+    tmp_path: Path, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each commit is in the log alone until it is moved into the file: after a crash it would be lost."""
+    log = tmp_path / "modelwatch.db-wal"
+    ledger = open_ledger(store)
+    ledger.commit([event("a")])
+    log.rename(tmp_path / "elsewhere")
+    for _ in range(2):
+        with pytest.raises(StoreReplaced, match="write-ahead log is gone"):
+            ledger.commit([event("b")])
+    with pytest.raises(StoreReplaced):
+        store.ping()
+    assert not log.exists(), "no connection has begun another log"
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    (tmp_path / "elsewhere").rename(log)
+    assert ledger.commit([event("a"), event("b")]).accepted == [False, True]
+    assert stored_and_counted(store) == (2, 2)
+
+
+def test_a_log_that_ended_with_its_last_connection_is_not_missed(tmp_path: Path, store: Store) -> None:
+    log = tmp_path / "modelwatch.db-wal"
+    ledger = open_ledger(store)
+    ledger.commit([event("a")])
+    assert log.exists()
+    store.close()
+    assert not log.exists()
+    assert ledger.commit([event("b")]).accepted == [True]
+    assert stored_and_counted(store) == (2, 2)
+
+
 def test_the_writer_goes_on_exactly_when_its_file_comes_back(tmp_path: Path, store: Store) -> None:
     file = tmp_path / "modelwatch.db"
     ledger = open_ledger(store)

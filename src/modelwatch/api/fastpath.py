@@ -28,6 +28,9 @@ Answer = tuple[int, RawHeaders, bytes]
 PLAIN_DIGITS = 5
 MOST_PLAIN_BYTES = 10**PLAIN_DIGITS - 1
 
+# What becomes of labels whose prediction may never come: the first of an id waits, those after it correct or repeat it.
+MAY_WAIT = ("waiting", "corrected", "duplicate")
+
 log = logging.getLogger(__name__)
 
 _encode = msgspec.json.Encoder().encode
@@ -100,7 +103,7 @@ async def take_label(state: ServiceState, body: bytes, grant: Grant) -> Answer:
     grant.require_writing(label.model_name)
     [status] = await state.batcher.submit_labels((label,), len(body))
     answer = {"status": status, "prediction_id": label.prediction_id}
-    if status == "waiting":
+    if status in MAY_WAIT:
         unknown = await asyncio.to_thread(unknown_models, state, (label.model_name,))
         if unknown:
             answer["reason"] = UnknownModel(label.model_name).detail

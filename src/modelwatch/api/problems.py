@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 import msgspec
 from fastapi.exceptions import RequestValidationError
@@ -24,6 +25,24 @@ MEDIA_TYPE = "application/problem+json"
 # Relative, as RFC 9457 allows: the address of a page about this kind of problem.
 TYPE_PREFIX = "/problems/"
 MAX_ERRORS = 100
+
+# What pydantic says of a parameter, by its kind of error.
+_EXPECTED = {
+    "missing": "Required",
+    "int_parsing": "Expected a whole number",
+    "bool_parsing": "Expected true or false",
+    "datetime_from_date_parsing": "Expected a time as RFC 3339 writes it",
+    "datetime_parsing": "Expected a time as RFC 3339 writes it",
+    "date_from_datetime_parsing": "Expected a day such as 2026-01-31",
+    "date_from_datetime_inexact": "Expected a day such as 2026-01-31",
+    "date_parsing": "Expected a day such as 2026-01-31",
+    "literal_error": "Expected {expected}",
+    "enum": "Expected {expected}",
+    "string_too_short": "Expected at least {min_length} character",
+    "string_too_long": "Expected at most {max_length} characters",
+    "greater_than_equal": "Expected at least {ge}",
+    "less_than_equal": "Expected at most {le}",
+}
 
 RawHeaders = list[tuple[bytes, bytes]]
 
@@ -97,9 +116,17 @@ def _as_invalid_input(error: RequestValidationError) -> InvalidInput:
 
     # The first step is where the parameter was: query, path, header or body.
     problems = tuple(
-        FieldError(pointer_to(*entry["loc"][1:]), entry["msg"], excerpt(entry.get("input"))) for entry in error.errors()
+        FieldError(pointer_to(*entry["loc"][1:]), _in_words(entry), excerpt(entry.get("input")))
+        for entry in error.errors()
     )
     return InvalidInput("The request has parameters that are not valid.", problems)
+
+
+def _in_words(entry: Mapping[str, Any]) -> str:
+    expected = _EXPECTED.get(entry["type"])
+    if expected is None:
+        return str(entry["msg"]).removeprefix("Value error, ")
+    return expected.format(**entry.get("ctx", {}))
 
 
 def _answer(problem: Problem, headers: RawHeaders) -> tuple[int, RawHeaders, bytes]:

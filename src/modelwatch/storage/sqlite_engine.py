@@ -39,7 +39,11 @@ def sqlite_engine(url: str, file: SqliteFile) -> Engine:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.execute("SELECT count(*) FROM sqlite_schema")  # the log is opened by the first that reads
         cursor.close()
-        file.record()
+        file.opened()
+
+    @event.listens_for(engine, "close")
+    def close(_connection: object, _record: object) -> None:
+        file.closed()
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

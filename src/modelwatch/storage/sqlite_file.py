@@ -2,6 +2,7 @@
 
 A file that is removed or replaced stays open, and takes what is written to it, until it is closed. So its path is asked
 again at each use, and once more after each commit: what went to a file that nobody will open is never acknowledged.
+The same holds for the write-ahead log beside it, where each commit is first.
 """
 
 from __future__ import annotations
@@ -38,6 +39,12 @@ class SqliteFile:
         self._path = path
         self._lock_path = path.with_name(f"{path.name}.lock")
         self._identity: Identity | None = None
+        # The log, while this process has connections: SQLite removes it with the last one of all processes. One that
+        # was taken away is remembered beyond them: others may have it open, and nobody begins another one beside it.
+        self._log: tuple[Path, Identity] | None = None
+        self._log_lost = False
+        self._connections = 0
+        self._counting = threading.Lock()
         self._lost = False
         self._opening = threading.Lock()
         self._write_lock = threading.Lock()
@@ -71,29 +78,43 @@ class SqliteFile:
             return connection
 
     def check(self) -> None:
-        """Raises StoreReplaced unless the path leads to the file that is open. It may come back."""
+        """Raises StoreReplaced unless the paths lead to the file and the log that are open. They may come back."""
         if self._identity is None:
             return
-        present = identity_of(self._path)
-        if present == self._identity:
-            if self._lost:
-                log.warning("The store's file %s is in its place again: the service goes on with it.", self._path)
-            self._lost = False
+        self._check(self._path, self._identity, "file")
+        expected = self._log
+        if expected is not None:
+            self._log_lost = identity_of(expected[0]) != expected[1]
+            self._check(*expected, "write-ahead log")
+        if self._lost:
+            log.warning("The store's file %s is in its place again: the service goes on with it.", self._path)
+        self._lost = False
+
+    def _check(self, path: Path, expected: Identity, name: str) -> None:
+        present = identity_of(path)
+        if present == expected:
             return
         what = "is gone" if present is None else "was replaced by another one"
         if not self._lost:
             log.error(
-                "The store's file %s %s while it is in use. Nothing is stored until it is back in its place,"
+                "The store's %s %s %s while it is in use. Nothing is stored until it is back in its place,"
                 " or the service is started again with the file that is there then.",
-                self._path,
+                name,
+                path,
                 what,
             )
         self._lost = True
-        raise StoreReplaced(f"The store's file {what}: put it back, or start the service again.")
+        raise StoreReplaced(f"The store's {name} {what}: put it back, or start the service again.")
 
-    def record(self) -> None:
-        """Writes down, in the lock file, which file the write-ahead log belongs to; it must be there by now."""
-        log_identity = identity_of(self._log_path)
+    def opened(self) -> None:
+        """Takes note of a new connection, which has the log open by now, and writes down, in the lock file, which file
+        the log belongs to."""
+        log_path = self._log_path
+        log_identity = identity_of(log_path)
+        with self._counting:
+            self._connections += 1
+            if self._log is None and log_identity is not None:
+                self._log = log_path, log_identity
         if self._identity is None or log_identity is None:
             return
         text = "file {}:{} log {}:{}\n".format(*self._identity, *log_identity)
@@ -101,6 +122,13 @@ class SqliteFile:
         with suppress(OSError):
             if not self._lock_path.exists() or self._lock_path.read_text() != text:
                 self._lock_path.write_text(text)
+
+    def closed(self) -> None:
+        """Takes note that a connection is being closed."""
+        with self._counting:
+            self._connections -= 1
+            if not self._connections and not self._log_lost:
+                self._log = None
 
     @property
     def _log_path(self) -> Path:

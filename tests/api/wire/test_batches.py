@@ -312,3 +312,16 @@ def test_any_csv_is_a_batch_or_a_request_error(body: bytes) -> None:
         decoder.batch(b"a,prediction\n" + body, CSV, {"model_name": "m"})
     with suppress(RequestError):
         decoder.batch(body, CSV, {"model_name": "m"})
+
+
+@pytest.mark.parametrize("form", [b"[%s]", b'{"%s":[]}'])
+def test_many_rows_where_one_belongs_are_told_where_to_go(form: bytes) -> None:
+    for decode, name, words in (
+        (decoder.prediction, b"predictions", "many predictions go to POST /api/v1/predictions/batch"),
+        (decoder.ground_truth, b"ground_truths", "many labels go to POST /api/v1/ground-truth/batch"),
+    ):
+        with pytest.raises(InvalidInput) as caught:
+            decode(form % (name if b"{" in form else b'{"model_name":"m"}'))
+        [problem] = caught.value.errors
+        assert problem.message.startswith("Expected an object, got ")
+        assert problem.message.endswith(words)

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 
 from modelwatch.api.bodies import INLINE_BYTES, read_body
 from modelwatch.api.expiry import rejections
-from modelwatch.api.fastpath import check_json, take_label, unknown_models
+from modelwatch.api.fastpath import MAY_WAIT, check_json, take_label, unknown_models
 from modelwatch.api.grants import grant_of
 from modelwatch.api.openapi import JSON_LABEL, LABELS_CONTENT, answers, query_parameters
 from modelwatch.api.routes.common import json_answer, require_writing, state_of
@@ -35,7 +35,7 @@ class LabelAnswer(msgspec.Struct):
 class LabelsAnswer(msgspec.Struct):
     """What became of the labels of a batch, and which rows were not taken and why.
 
-    unknown_models: models of waiting labels that have sent no prediction and have no reference.
+    unknown_models: models of waiting labels, new or sent again, that have sent no prediction and have no reference.
     """
 
     accepted: int
@@ -92,7 +92,7 @@ async def log_ground_truths(request: Request) -> Response:
     for _ in rejected:
         state.metrics.rejected("invalid-input")
     found = Counter(status for status in statuses if not isinstance(status, Refused))
-    waiting = [label.model_name for label, status in zip(batch.labels, statuses, strict=True) if status == "waiting"]
+    waiting = [label.model_name for label, status in zip(batch.labels, statuses, strict=True) if status in MAY_WAIT]
     unknown = await asyncio.to_thread(unknown_models, state, waiting) if waiting else []
     return json_answer(
         LabelsAnswer(

@@ -10,6 +10,7 @@ import msgspec
 from modelwatch.alerting.silences import Matcher, SilenceRequest
 from modelwatch.api.wire.checks import microseconds
 from modelwatch.api.wire.explain import DECODING_ERRORS, explained
+from modelwatch.api.wire.repeated import check_keys
 from modelwatch.config.durations import parse_duration
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 
@@ -64,9 +65,11 @@ def decode_action(body: bytes, kind: type[Body]) -> Body:
     """The body as a `kind`; an empty one as `{}`. Raises MalformedBody, and InvalidInput that names every field."""
     content = body if body.strip() else b"{}"
     try:
-        return msgspec.json.decode(content, type=kind)
+        found = msgspec.json.decode(content, type=kind)
     except DECODING_ERRORS as error:
         raise explained(content, kind, error) from None
+    check_keys(content)
+    return found
 
 
 def silence_request(body: SilenceBody, now: int) -> SilenceRequest:

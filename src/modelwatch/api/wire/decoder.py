@@ -18,6 +18,7 @@ from modelwatch.api.wire.rows import (
     PREDICTIONS,
     UNNAMED_GROUND_TRUTHS,
     UNNAMED_PREDICTIONS,
+    check_is_one,
     decode_json,
     decode_lines,
     filled,
@@ -77,10 +78,7 @@ class Decoder:
         try:
             typed = self._read_prediction(body)
         except DECODING_ERRORS as error:
-            if body.lstrip()[:1] == b"[":
-                check_readable(body)
-                message = "Expected an object, got a list: many predictions go to POST /api/v1/predictions/batch"
-                raise InvalidInput("The body is not one prediction.", (FieldError("", message),)) from None
+            check_is_one(body, PREDICTIONS)
             raise explained(body, PredictionBody, error) from None
         check_keys(body, typed)
         return self._checker.event(typed, self._clock(), may_hold_nul(body))
@@ -106,7 +104,11 @@ class Decoder:
     def ground_truth(self, body: bytes) -> GroundTruth:
         """One label in JSON."""
         self._check_size(body)
-        typed = _decoded(body, GroundTruthBody, self._read_ground_truth)
+        try:
+            typed = self._read_ground_truth(body)
+        except DECODING_ERRORS as error:
+            check_is_one(body, GROUND_TRUTHS)
+            raise explained(body, GroundTruthBody, error) from None
         check_keys(body)
         return self._checker.label(typed, self._clock(), may_hold_nul(body))
 

@@ -57,6 +57,10 @@ class RowFormat(Generic[Body]):
         given = _read_names(body)
         return self.name not in given and not given.isdisjoint(self.kind.__struct_fields__)
 
+    def is_many(self, body: bytes) -> bool:
+        """Whether the JSON is an object around a list of rows."""
+        return body.lstrip()[:1] == b"{" and _read_names(body) == {self.name}
+
     def split(self, body: bytes, wrapped: bool) -> list[msgspec.Raw]:
         """The rows as they are."""
         rows: list[msgspec.Raw] = getattr(self._split_wrapped(body), self.name) if wrapped else _split_list(body)
@@ -93,6 +97,18 @@ UNNAMED_PREDICTIONS: RowFormat[PredictionBody] = RowFormat("predictions", Unname
 UNNAMED_GROUND_TRUTHS: RowFormat[GroundTruthBody] = RowFormat("ground_truths", UnnamedGroundTruth)
 # Where one row is sent that is not in a list.
 ONE_ROW = {"predictions": "/api/v1/predictions", "ground_truths": "/api/v1/ground-truth"}
+
+
+def check_is_one(body: bytes, rows: RowFormat[Any]) -> None:
+    """Raises InvalidInput that says where many rows go when the body holds a list of them, not one; MalformedBody when
+    it is not JSON."""
+    check_readable(body)
+    is_list = body.lstrip()[:1] == b"["
+    if is_list or rows.is_many(body):
+        found = "a list" if is_list else f"{rows.name!r}"
+        many = rows.name.replace("_", " ").replace("ground truths", "labels")
+        message = f"Expected an object, got {found}: many {many} go to POST {ONE_ROW[rows.name]}/batch"
+        raise InvalidInput("The body is not one row.", (FieldError("", message),))
 
 
 def filled(row: Body, defaults: Mapping[str, str]) -> Body:
