@@ -106,3 +106,18 @@ def test_parameters_are_spoken_of_in_plain_words(app: App, address: str, message
 def test_parameters_of_an_erasure_are_too(app: App, query: str, message: str) -> None:
     problem = app.problem("DELETE", f"models/m/predictions/a?{query}", 422)
     assert problem["errors"][0]["message"] == message
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_time_that_no_calendar_has_in_utc_is_named(app: App, moment: str) -> None:
+    query = {"start": moment, "end": "2025-06-15T00:00:00Z", "step": "1d"}
+    app.problem("GET", "models/m/performance", 422, params=query)
+    window = {"start": moment, "end": "9999-12-31T23:59:59Z"}
+    problem = app.problem("POST", "models/m/reference/from-window", 422, json=window)
+    assert problem["errors"][0]["pointer"] == "/start"
+    assert problem["errors"][0]["message"] == "Expected a time that can be put in UTC"
+
+
+def test_a_backtest_of_a_wrong_type_is_told_in_plain_words(app: App) -> None:
+    problem = app.problem("POST", "models/m/monitor/backtest", 422, json=[])
+    assert problem["errors"][0]["message"] == "Expected an object, got a list"

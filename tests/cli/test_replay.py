@@ -96,6 +96,26 @@ def test_rows_without_a_time_get_the_files_own(service: LiveService, run_cli: Ru
     assert "timestamp" in refused.stderr
 
 
+@pytest.mark.parametrize("form", ["csv", "parquet", "ndjson"])
+def test_how_many_rows_of_a_file_with_times_have_none_is_said(
+    service: LiveService, run_cli: RunCli, tmp_path: Path, form: str
+) -> None:
+    path = tmp_path / f"rows.{form}"
+    if form == "parquet":
+        times = pa.array([1_748_736_000_000, None, None], pa.timestamp("ms"))
+        pq.write_table(pa.table({"timestamp": times, "x": [1.0, 2.0, 3.0], "prediction": ["a", "b", "a"]}), path)
+    elif form == "csv":
+        path.write_text("timestamp,x,prediction\n2025-06-01T00:00:00Z,1,a\n,2,b\nNA,3,a\n")
+    else:
+        line = '{"timestamp":%s,"features":{"x":1},"prediction":"a"}\n'
+        path.write_text("".join(line % time for time in ('"2025-06-01T00:00:00Z"', "null", "null")))
+    done = run_cli(
+        "replay", path, "--url", service.url, "--model", f"some-{form}", "--timestamp", "2025-06-02T00:00:00Z"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Rows without a timestamp: 2; they got 2025-06-02T00:00:00Z (from --timestamp)." in done.stderr
+
+
 def test_event_time_is_played_back(service: LiveService, run_cli: RunCli, tmp_path: Path) -> None:
     path = tmp_path / "p.ndjson"
     path.write_text(

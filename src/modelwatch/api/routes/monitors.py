@@ -17,6 +17,7 @@ from modelwatch.api.routes.common import json_answer, state_of
 from modelwatch.api.routes.parameters import API, Name, seconds_of
 from modelwatch.api.state import ServiceState
 from modelwatch.api.wire.checks import DOTS
+from modelwatch.api.wire.explain import in_words
 from modelwatch.config.documents import Format, decode_document
 from modelwatch.config.monitor_defaults import effective_document
 from modelwatch.config.monitors import MonitorConfig, as_document, needs_a_key, parse_monitor
@@ -244,7 +245,7 @@ def _backtest_body(data: object) -> BacktestBody:
     except msgspec.ValidationError as error:
         text, _, path = str(error).partition(" - at `$")
         pointer = path.rstrip("`").replace(".", "/").replace("[", "/").replace("]", "")
-        raise InvalidInput("The backtest can't be done like this.", (FieldError(pointer, text),)) from None
+        raise InvalidInput("The backtest can't be done like this.", (FieldError(pointer, in_words(text)),)) from None
 
 
 def _check(state: ServiceState, model: str, config: MonitorConfig, prefix: str = "") -> None:

@@ -36,7 +36,7 @@ def microseconds_of(moment: datetime, pointer: str) -> int:
     """The moment since 1970, in UTC when it names no zone. Raises InvalidInput when there is no such time."""
     aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
     try:
-        return round(aware.timestamp() * MICROSECONDS)
+        return round(aware.astimezone(UTC).timestamp() * MICROSECONDS)
     except (OverflowError, ValueError):
         problem = FieldError(pointer, "Expected a time that can be put in UTC", moment.isoformat())
         raise InvalidInput("The request has a time that is not valid.", (problem,)) from None

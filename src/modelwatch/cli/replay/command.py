@@ -80,10 +80,10 @@ def replay(playback: Playback) -> int:
     )
     for note in source.notes:
         tell(note)
+    origin = "from --timestamp" if playback.timestamp else "the file's own; --timestamp sets another"
     if not source.has_times:
         if playback.speed is not None:
             raise Stop("--speed needs a column timestamp: name it with --column-map OLD=timestamp")
-        origin = "from --timestamp" if playback.timestamp else "the file's own; --timestamp sets another"
         tell(f"The rows have no timestamp: all get {stamp:%Y-%m-%dT%H:%M:%SZ} ({origin}).")
     stretches: Iterable[Rows] = source.stretches
     if source.has_labels:
@@ -111,6 +111,8 @@ def replay(playback: Playback) -> int:
     if tally.sent or trouble is None:
         seconds = time.monotonic() - began if seconds is None else seconds
         _summarise(playback, source.rows, tally, seconds, interrupted, evaluated)
+        if source.has_times and source.untimed.rows:
+            tell(f"Rows without a timestamp: {source.untimed.rows:,}; they got {stamp:%Y-%m-%dT%H:%M:%SZ} ({origin}).")
     if trouble is not None:
         raise with_hint(trouble)
     return INTERRUPTED if interrupted else FOUND if tally.rejected or tally.labels.rejected else OK

@@ -17,7 +17,7 @@ from modelwatch.api.wire.csv_table import CsvError, CsvReading, CsvShape, shape_
 from modelwatch.cli.columns import ColumnMap, ColumnTypes
 from modelwatch.cli.ending import Stop
 from modelwatch.cli.replay.labels import TRUTH_TIME, Label, check_label_columns, is_missing, take_label
-from modelwatch.cli.replay.rows import Filling, LineRows, Rows, filled
+from modelwatch.cli.replay.rows import Filling, LineRows, Rows, Untimed, filled
 
 Format = Literal["parquet", "csv", "ndjson"]
 FORMATS: dict[str, Format] = {
@@ -37,7 +37,7 @@ class Source:
     """A file of predictions, opened: how many rows it has, and the rows.
 
     `has_times`: whether the rows say when they happened, `has_labels`: whether they say when their truth became known
-    (of NDJSON, the first one). `notes` are for people.
+    (of NDJSON, the first one). `notes` are for people. `untimed` counts the rows without a time among those read so far.
     """
 
     rows: int
@@ -45,6 +45,7 @@ class Source:
     has_times: bool
     has_labels: bool
     notes: tuple[str, ...]
+    untimed: Untimed
 
 
 def open_source(
@@ -130,7 +131,7 @@ def _open_parquet(path: Path, columns: ColumnMap, filling: Filling, size: int, t
             yield filled(columns.apply(types.apply(batch)), first, filling)
             first += batch.num_rows
 
-    return Source(file.metadata.num_rows, stretches(), "timestamp" in known, TRUTH_TIME in known, ())
+    return Source(file.metadata.num_rows, stretches(), "timestamp" in known, TRUTH_TIME in known, (), filling.untimed)
 
 
 def _open_csv(path: Path, columns: ColumnMap, filling: Filling, size: int, reading: CsvReading) -> Source:
@@ -146,7 +147,7 @@ def _open_csv(path: Path, columns: ColumnMap, filling: Filling, size: int, readi
                 yield filled(columns.apply(part), first, filling)
                 first += part.num_rows
 
-    return Source(shape.rows, stretches(), "timestamp" in known, TRUTH_TIME in known, shape.notes)
+    return Source(shape.rows, stretches(), "timestamp" in known, TRUTH_TIME in known, shape.notes, filling.untimed)
 
 
 def csv_shape(path: Path, columns: ColumnMap, reading: CsvReading) -> CsvShape:
@@ -185,7 +186,7 @@ def _open_lines(path: Path, columns: ColumnMap, filling: Filling, size: int, def
                     [label for _, label in completed],
                 )
 
-    return Source(count, stretches(), "timestamp" in known, TRUTH_TIME in known, ())
+    return Source(count, stretches(), "timestamp" in known, TRUTH_TIME in known, (), filling.untimed)
 
 
 def _lines(path: Path) -> io.BufferedReader:
@@ -216,6 +217,7 @@ def line_completer(
         except msgspec.DecodeError:
             return line, None
         fields: dict[str, object] = {columns.new(name): value for name, value in given.items() if columns.new(name)}
+        filling.untimed.rows += is_missing(fields.get("timestamp"))
         missing = {"prediction_id": filling.prediction_id(number), "timestamp": filling.timestamp, **defaults}
         for name, value in missing.items():
             if is_missing(fields.get(name)):

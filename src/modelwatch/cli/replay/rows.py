@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -44,6 +44,13 @@ class Rows(Protocol):
         """Each row's time in microseconds since 1970; None where there is none that can be read."""
 
 
+@dataclass(slots=True)
+class Untimed:
+    """How many rows have got a time, since they had none."""
+
+    rows: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Filling:
     """What rows get that don't say it themselves.
@@ -55,6 +62,7 @@ class Filling:
     fingerprint: str
     timestamp: datetime
     model: str | None = None
+    untimed: Untimed = field(default_factory=Untimed)
 
     def prediction_id(self, number: int) -> str:
         return f"replay-{self.fingerprint[:ID_DIGITS]}-{number}"
@@ -115,6 +123,7 @@ def filled(batch: pa.RecordBatch, first: int, filling: Filling) -> ArrowRows:
     times = columns.get("timestamp")
     if times is not None and pa.types.is_date(times.type):
         times = columns["timestamp"] = times.cast(pa.timestamp("us"))
+    filling.untimed.rows += size if times is None else times.null_count
     if times is None or pa.types.is_null(times.type):
         columns["timestamp"] = pa.repeat(pa.scalar(filling.timestamp, pa.timestamp("us", "UTC")), size)
     elif times.null_count:
