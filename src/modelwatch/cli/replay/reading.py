@@ -37,7 +37,7 @@ class Source:
     """A file of predictions, opened: how many rows it has, and the rows.
 
     `has_times`: whether the rows say when they happened, `has_labels`: whether they say when their truth became known
-    (of NDJSON, the first one). `notes` are for people. `untimed` counts the rows without a time among those read so far.
+    (of NDJSON, the first one). `notes` are for people. `untimed` counts the rows without a time, of those read.
     """
 
     rows: int
