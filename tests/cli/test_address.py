@@ -57,6 +57,16 @@ def test_settings_that_can_not_be_read_are_no_trouble_of_a_client(elsewhere: Pat
     assert normal_url("") == "http://localhost:8000"
 
 
+def test_another_setting_that_is_wrong_does_not_lead_to_another_service(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (elsewhere / ".env").write_text("SLACK_WEBHOK_URL=https://hooks.slack.com/services/T0/B0/x\n")
+    monkeypatch.setenv("PORT", "9000")
+    assert normal_url("") == "http://localhost:9000"
+    monkeypatch.setenv("HOST", "0.0.0.0")
+    assert normal_url("") == "http://127.0.0.1:9000"
+
+
 def test_an_address_that_is_none_is_refused() -> None:
     with pytest.raises(Stop, match="is not the address of a service"):
         normal_url("ftp://x")

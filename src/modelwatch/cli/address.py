@@ -46,7 +46,7 @@ def normal_url(text: str) -> str:
 def own_address() -> str:
     """Where a service that is started here is reached.
 
-    Settings that can't be read are for the service to tell: then it is the address of a service without any.
+    Settings that can't be read are for the service to tell: then HOST and PORT of the environment count alone.
     """
     from modelwatch.config import load_settings
     from modelwatch.errors import SettingsError
@@ -54,13 +54,19 @@ def own_address() -> str:
     try:
         return own_url(load_settings())
     except SettingsError:
-        return EXAMPLE_URL
+        port = os.environ.get("PORT", "").strip()
+        host = os.environ.get("HOST", "").strip() or "localhost"
+        return _url("http", host, int(port)) if port.isascii() and port.isdigit() else EXAMPLE_URL
 
 
 def own_url(settings: Settings) -> str:
     """Where this machine reaches the service that has these settings."""
-    host = OWN_ADDRESS.get(settings.host, settings.host)
-    return f"{settings.scheme}://{f'[{host}]' if ':' in host else host}:{settings.port or DEFAULT_PORT}"
+    return _url(settings.scheme, settings.host, settings.port or DEFAULT_PORT)
+
+
+def _url(scheme: str, host: str, port: int) -> str:
+    host = OWN_ADDRESS.get(host, host)
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def uses_proxy(url: str) -> bool:
