@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,8 +73,15 @@ def run(*, quick: bool = False) -> Iterator[Row]:
     draws, alpha = (100 if quick else 1_000), 1e-2
     for names in NAMES:
         found = alarms_about_names(names, draws, alpha, np.random.default_rng(6))
-        note = f"of {draws} draws, drift {found.drift}, unseen {found.unseen}"
-        yield Row(f"{names.name}, at {alpha:g}", found.drift / draws / alpha, "of the level", None, None, note)
+        yield _row(names, found, alpha)
+    references, alpha = (100 if quick else 2_500), 1e-3
+    for names in GRID:
+        yield _row(names, alarms_about_names(names, references, alpha, np.random.default_rng(7), windows=4), alpha)
+
+
+def _row(names: Names, found: NameAlarms, alpha: float) -> Row:
+    note = f"of {found.draws} draws, {found.ids} of ids; drift {found.drift}, unseen {found.unseen}"
+    return Row(f"{names.name}, at {alpha:g}", found.drift / found.draws / alpha, "of the level", None, None, note)
 
 
 def level_of(case: Case, draws: int, rng: np.random.Generator) -> Mapping[float, tuple[float, float]]:
@@ -144,11 +152,15 @@ class Names:
 
 @dataclass(frozen=True)
 class NameAlarms:
-    """Of so many draws in which nothing has changed, in how many drift and the rate of unseen categories said more."""
+    """Of so many draws in which nothing has changed, in how many drift and the rate of unseen categories said more.
+
+    ids: the draws that were not judged, because the reference looked like a column of ids.
+    """
 
     draws: int
     drift: int
     unseen: int
+    ids: int
 
 
 NAMES = (
@@ -162,18 +174,32 @@ NAMES = (
 )
 
 
-def alarms_about_names(case: Names, draws: int, level: float, rng: np.random.Generator) -> NameAlarms:
-    """Plain simulation: a fresh reference and a window of the same names, again and again."""
+# Small and large samples of few and of many names, at a level of looks that are not rare.
+GRID = tuple(
+    Names(kinds, exponent, reference, window)
+    for kinds, exponent, reference, window in product((50, 500, 5_000), (0.0, 1.0), (300, 3_000), (300, 3_000))
+)
+
+
+def alarms_about_names(
+    case: Names, references: int, level: float, rng: np.random.Generator, windows: int = 1
+) -> NameAlarms:
+    """Plain simulation: a fresh reference and so many windows of the same names, again and again."""
     shares = np.array(zipf(case.kinds, case.exponent))
     names = np.array([f"name {number}" for number in range(case.kinds)])
-    drift = unseen = 0
-    for _ in range(draws):
-        sample = names[rng.choice(case.kinds, case.reference, p=shares)].tolist()
-        binning, split = split_reference(sample)
-        before = Profile.of(binning, sample)
-        now = Profile.of(binning, names[rng.choice(case.kinds, case.window, p=shares)].tolist())
+    drift = unseen = ids = 0
+    for _ in range(references):
+        drawn = rng.choice(case.kinds, case.reference, p=shares)
+        binning, split = split_reference(names[drawn].tolist())
+        cells = np.array([binning.cell(name) for name in names.tolist()])
+        before = Profile(binning, np.bincount(cells[drawn], minlength=binning.size))
         if split is None or is_ids(before, split):
+            ids += windows
             continue
-        drift += window_test(before, now, split).p_value < level
-        unseen += names_p_value(expected_new(before, split), now) < level
-    return NameAlarms(draws, drift, unseen)
+        expected = expected_new(before, split)
+        for _ in range(windows):
+            seen = cells[rng.choice(case.kinds, case.window, p=shares)]
+            now = Profile(binning, np.bincount(seen, minlength=binning.size))
+            drift += window_test(before, now, split).p_value < level
+            unseen += names_p_value(expected, now) < level
+    return NameAlarms(references * windows, drift, unseen, ids)

@@ -191,6 +191,15 @@ def test_a_reference_that_is_large_enough_is_taken_without_a_warning(service: Li
     assert answer["warnings"][0]["message"].startswith("Only 100 values, and 101 are wanted")
 
 
+def test_a_balanced_reference_is_not_taken_without_a_word(service: LiveService) -> None:
+    body = {"model_name": "balanced", "feature_name": "merchant", "values": [f"m{number}" for number in range(500)] * 3}
+    answer = httpx.post(f"{service.url}/api/v1/reference", json=body).json()
+    assert [each["feature_name"] for each in answer["warnings"]] == ["merchant"]
+    assert answer["warnings"][0]["message"].startswith("Each of its 500 names occurs exactly 3 times.")
+    answer = httpx.post(f"{service.url}/api/v1/reference", json={**body, "values": body["values"][1:]}).json()
+    assert answer["warnings"] == []
+
+
 def test_labels_of_a_reference_are_told(service: LiveService, run_cli: RunCli, tmp_path: Path) -> None:
     said = {
         "flags": (["no", "yes"] * 50, "two classes, yes is the positive one"),

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from modelwatch.monitoring import DriftQuery, DriftRules, check_drift, verify_verdict
+from modelwatch.events import ReferenceFrame, ReferenceSample
+from modelwatch.monitoring import DriftQuery, DriftRules, check_drift, set_reference_frame, verify_verdict
 from modelwatch.monitoring.performance import PerformanceRules, check_performance
 from modelwatch.monitoring.quality import QualityRules, check_quality
 from modelwatch.storage import PERFORMANCE, QUALITY, Store, StoredVerdict, StreamKey, verdicts_of
 from modelwatch.storage.migrations import migrate, newest_version, schema_version
 from modelwatch.storage.verdicts import DRIFT, FIRST_RULES
+from tests.support.background import new_id
 
 RELEASED = sorted((Path(__file__).parent / "released").glob("*.sql.xz"))
 MODEL, PREDICTIONS = "payments", 440
@@ -74,3 +76,19 @@ def test_what_was_received_is_judged_as_before_the_upgrade(released: Store) -> N
     assert check_quality(released, RULES, QualityRules.of(RULES), stream, LATER).predictions == PREDICTIONS
     performance = check_performance(released, PerformanceRules.of(RULES, 0.02), stream, LATER)
     assert performance.windows
+
+
+def test_categories_of_a_reference_of_before_are_said_to_get_better_by_another_upload(released: Store) -> None:
+    migrate(released)
+
+    def advised() -> dict[str, str]:
+        report = check_drift(released, RULES, DriftQuery(MODEL, "production", "1"), LATER)
+        return {each.feature_name: each.reference_advice for each in report.drift_results if each.reference_advice}
+
+    before = advised()
+    assert set(before) == {"shop", "prediction"}
+    assert "stored by an earlier release" in before["shop"]
+    assert "Upload it again" in before["shop"]
+    again = ReferenceFrame(MODEL, "1", [ReferenceSample("feature", "shop", "categorical", ["north", "south"] * 200)])
+    set_reference_frame(released, again, now=LATER, new_id=new_id)
+    assert set(advised()) == {"prediction"}

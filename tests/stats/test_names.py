@@ -20,8 +20,10 @@ from modelwatch.stats import (
     expected_new,
     homogeneity,
     is_ids,
+    numeric_binning,
     psi,
     split_reference,
+    times_each,
     window_needed,
     window_test,
 )
@@ -50,7 +52,7 @@ def test_groups_of_names_are_those_of_the_part_that_named_them(current: list[int
 @pytest.mark.parametrize("case", NAMES, ids=lambda case: case.name)
 def test_a_long_tail_alarms_no_more_often_than_it_may(case: Names) -> None:
     """At a level of 1 %, so that few draws say something; the levels below are a matter of `make bench ARGS=levels`."""
-    found = alarms_about_names(case, draws=60, level=1e-2, rng=np.random.default_rng(3))
+    found = alarms_about_names(case, references=60, level=1e-2, rng=np.random.default_rng(3))
     assert found.drift <= 3
     assert found.unseen <= 3
 
@@ -151,6 +153,25 @@ def test_a_column_of_ids_is_recognised_and_its_rate_is_not_judged() -> None:
     assert is_ids(reference, split)
     assert "unseen_category" not in reference_rates(reference, split)
     assert not is_ids(Profile.of(*[categorical_binning(LONG_TAIL), LONG_TAIL]), None)
+
+
+@pytest.mark.parametrize("kinds", [30, 100, 101, 3_000])
+def test_names_that_are_all_equally_frequent_are_recognised(kinds: int) -> None:
+    sample = [f"m{number}" for number in range(kinds)] * 3
+    binning, _ = split_reference(sample)
+    assert times_each(Profile.of(binning, sample)) == 3
+    for other in (sample[1:], [*sample, "m0"], [*sample, "new"], [*sample[2:], "m0", "m0"]):
+        binning, _ = split_reference(other)
+        assert times_each(Profile.of(binning, other)) is None
+    random = [f"m{number}" for number in np.random.default_rng(1).integers(0, kinds, 3 * kinds)]
+    assert times_each(Profile.of(split_reference(random)[0], random)) is None
+
+
+def test_names_that_occur_once_or_are_few_or_more_than_are_kept_are_not_called_equally_frequent() -> None:
+    for sample in (["a", "b"] * 50, [f"m{number}" for number in range(60)], [str(n) for n in range(10_101)] * 2, [1.5]):
+        assert times_each(Profile.of(split_reference(sample)[0], sample)) is None
+    numbers = np.repeat(np.arange(60.0), 3)
+    assert times_each(Profile.of(numeric_binning(numbers), numbers)) is None
 
 
 def test_a_small_reference_is_not_split() -> None:

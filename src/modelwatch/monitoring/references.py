@@ -37,6 +37,7 @@ from modelwatch.stats import (
     numeric_binning,
     prediction_type,
     split_reference,
+    times_each,
     variation_of,
 )
 from modelwatch.storage import (
@@ -277,6 +278,13 @@ def warnings_about(references: Iterable[StoredReference], rules: DriftRules) -> 
             found.append(ReferenceWarning(subject.name or subject.kind, message))
         if reference.split is not None and is_ids(profile, reference.split):
             found.append(ReferenceWarning(subject.name or subject.kind, ids_reason(profile, reference.split)))
+        times = times_each(profile)
+        if times is not None:
+            message = (
+                f"Each of its {profile.n // times:,} names occurs exactly {times:,} times. Such a reference is no"
+                " random sample of what a model receives: windows differ from it by more than chance. Give one that is."
+            )
+            found.append(ReferenceWarning(subject.name or subject.kind, message))
         if profile.invalid:
             kind = "finite numbers" if profile.binning.kind == "continuous" else "values of a category"
             message = f"{profile.invalid:,} of {profile.total:,} values are no {kind}; they are left out, as invalid."

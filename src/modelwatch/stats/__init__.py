@@ -63,6 +63,7 @@ from modelwatch.stats.names import (
     names_p_value,
     smallest_detectable_psi,
     split_reference,
+    times_each,
     window_needed,
     window_test,
 )
@@ -195,6 +196,7 @@ __all__ = [
     "share_of",
     "smallest_detectable_psi",
     "split_reference",
+    "times_each",
     "total_variation",
     "variation_of",
     "wasserstein",

@@ -135,18 +135,21 @@ class CategoricalBinning:
         `category_name`, then by its `single_name`.
         """
         vector = [0] * self.size
-        unseen = self.size - BESIDE_CELLS - 1
         missing, invalid = self.size - 2, self.size - 1
         for value, multiplicity in _tally(values):
             name = category_name(value) if _is_countable(value) else None
             if name is not None:
-                cell = self._cell_of.get(name)
-                if cell is None:
-                    cell = unseen if self.version == 1 else self._cell_of.get(single_name(name), unseen)
-                vector[cell] += multiplicity
+                vector[self.cell(name)] += multiplicity
             else:
                 vector[missing if _is_missing(value) else invalid] += multiplicity
         return np.array(vector, dtype=np.int64)
+
+    def cell(self, name: str) -> int:
+        """The fine cell in which a name counts; that of unseen names when it is none of the reference."""
+        found = self._cell_of.get(name)
+        if found is None and self.version > 1:
+            found = self._cell_of.get(single_name(name))
+        return self.n_fine - 1 if found is None else found
 
 
 def category_name(value: Scalar) -> str | None:

@@ -46,6 +46,8 @@ OMNIBUS_WEIGHT, CELL_WEIGHT, NEW_WEIGHT = 0.35, 0.35, 0.3
 LEAST_SEEN_ONCE = 10
 # With so large a share of values that were seen once, a column holds ids.
 IDS_SHARE = 0.5
+# So many names are equally frequent because somebody made them so. With fewer it may be chance, and does no harm.
+LEAST_BALANCED = 30
 FORMAT, HEADER = 1, 3
 
 
@@ -135,6 +137,21 @@ def expected_new(reference: Profile, split: Split | None) -> ExpectedNew | None:
 def is_ids(reference: Profile, split: Split | None) -> bool:
     """Whether at least half of the reference's values occur in it once: ids, of which new ones are no news."""
     return split is not None and reference.n > 0 and split.once >= IDS_SHARE * reference.n
+
+
+def times_each(reference: Profile) -> int | None:
+    """How often each name of the reference occurs, where at least 30 do so equally often, and more than once.
+
+    >>> from modelwatch.stats.categorical import categorical_binning
+    >>> names = [str(number) for number in range(40)] * 3
+    >>> times_each(Profile.of(categorical_binning(names), names))
+    3
+    """
+    binning = reference.binning
+    if not isinstance(binning, CategoricalBinning) or not binning.categories or reference.unseen:
+        return None
+    names, most = len(binning.categories) + len(binning.rare), int(reference.coarse[0])
+    return most if names >= LEAST_BALANCED and most > 1 and reference.n == names * most else None
 
 
 def names_p_value(expected: ExpectedNew | None, current: Profile) -> float:
