@@ -40,8 +40,9 @@ class Finding(msgspec.Struct, frozen=True):
     subject: the feature's name, or `prediction`, `score`, `latency`. score and threshold belong together (`score_name`,
     such as PSI); the finding is in force because score >= threshold and p_value < alpha, or because it was and is not
     shown to be over (`holding`). warning_threshold, alert_threshold: the score from which it is one or the other; None
-    where it never is, or where no size decides. worst: the largest score since it was found. The window that shows it
-    is [window_start, window_end). detail: one sentence on what moved.
+    where it never is, or where no size decides. category: the one whose odds have moved, where that is the score.
+    worst: the largest score since it was found. The window that shows it is [window_start, window_end). detail: one
+    sentence on what moved.
 
     Times are event time in seconds. since: the first evaluation of the present run that saw it. detected_at: the
     evaluation that made it a finding. bad_from, bad_until: the predictions that show it, from the shortest look-back
@@ -75,6 +76,7 @@ class Finding(msgspec.Struct, frozen=True):
     judged_until: int | None = None
     uncertain_since: int | None = None
     doubt: Doubt | None = None
+    category: str | None = None
 
     @property
     def times(self) -> Times:

@@ -115,7 +115,11 @@ def test_durations_come_back_as_they_were(number: int, unit: str) -> None:
         ({"schedule": {"evry": "1h"}}, "/schedule/evry", "did you mean every?"),
         ({"drift": {"psi_warnin": 0.1}}, "/drift/psi_warnin", "did you mean psi_warning?"),
         ({"drift": {"persistence": {"alarm": 1, "of": 1}}}, "/drift/persistence/alarm", "did you mean alarms?"),
-        ({"drift": {"features": {"a/b": {"psi": 1}}}}, "/drift/features/a~1b/psi", "known here: min_samples, psi"),
+        (
+            {"drift": {"features": {"a/b": {"psi": 1}}}},
+            "/drift/features/a~1b/psi",
+            "known here: min_samples, odds_ratio, psi",
+        ),
         ({"drift": {"features": {"function-x": {"x": 1}}}}, "/drift/features/function-x/x", "Unknown key"),
         ({"drift": {"features": {"[key]": {"min_sample": 1}}}}, "/drift/features/[key]/min_sample", "min_samples?"),
         ({"alerts": {"chanels": []}}, "/alerts/chanels", "did you mean channels?"),

@@ -50,7 +50,13 @@ def test_features_may_have_thresholds_of_their_own() -> None:
     assert found.thresholds("feature", "amount") == Thresholds(0.4, 0.4, 100)
     assert found.thresholds("feature", "age") == Thresholds(0.1, 0.25, 9)
     assert found.thresholds("feature", "other") == Thresholds(0.1, 0.25, 100)
-    assert found.thresholds("prediction", "amount") == Thresholds(0.1, 0.25, 100)
+    assert found.thresholds("prediction", "amount") == Thresholds(0.1, 0.25, 100, 2.0)
+
+
+def test_the_odds_of_a_feature_are_looked_at_where_a_monitor_asks() -> None:
+    found = rules(drift={"odds_ratio": 3, "features": {"country": {"odds_ratio": 4}, "city": {"odds_ratio": "never"}}})
+    asked = [("prediction", ""), ("feature", "country"), ("feature", "city"), ("feature", "age"), ("score", "")]
+    assert [found.thresholds(kind, name).odds_ratio for kind, name in asked] == [3.0, 4.0, 0.0, 0.0, 0.0]
 
 
 def test_a_threshold_that_is_given_counts_whatever_the_settings_are() -> None:
@@ -79,6 +85,8 @@ def test_a_threshold_that_is_given_counts_whatever_the_settings_are() -> None:
         ({"drift": {"tolerance": "fixed"}}, {"natural_variation": False}),
         ({"drift": {"tolerance": "natural"}}, {}),
         ({"drift": {"persistence": {"alarms": 2, "of": 3}}}, {"alarms_needed": 2, "alarms_among": 3}),
+        ({"drift": {"odds_ratio": 3}}, {"odds_ratio": 3.0}),
+        ({"drift": {"odds_ratio": "never"}}, {"odds_ratio": 0.0}),
         ({"drift": {"resolve_after": 4}}, {"resolve_after": 4}),
         ({"drift": {"leave_out": ["a", "b*"]}}, {"leave_out": ("a", "b*")}),
         ({"drift": {"prediction": False}}, {"kinds": ("score", "latency")}),

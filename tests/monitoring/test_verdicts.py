@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from modelwatch.monitoring.budget import LARGEST_ALPHA
-from modelwatch.monitoring.rules import DriftRules
+from modelwatch.monitoring.rules import DriftRules, Thresholds
 from modelwatch.monitoring.verdicts import judge, tolerance
-from modelwatch.stats import Profile, categorical_binning, numeric_binning
+from modelwatch.stats import Profile, categorical_binning, numeric_binning, split_reference
 
 RULES = DriftRules(
     psi_warning=0.1,
@@ -106,6 +108,93 @@ def test_unseen_categories_drift() -> None:
     binning = categorical_binning(values)
     reference = Profile.of(binning, values)
     assert judge(reference, Profile.of(binning, ["c"] * 300 + ["a", "b"] * 100), ALLOWED, 1e-5, 100).severity == "alert"
+
+
+CLASSES = categorical_binning(["no", "yes"])
+RARE = Thresholds(0.1, 0.25, 100, 2.0)
+
+
+def classes(rare: int, of: int) -> Profile:
+    return Profile.of(CLASSES, ["yes"] * rare + ["no"] * (of - rare))
+
+
+@pytest.mark.parametrize(
+    ("now", "severity", "decides"),
+    [
+        (500, "stable", "PSI"),
+        (800, "stable", "PSI"),
+        (1_100, "warning", "odds ratio"),
+        (1_900, "alert", "odds ratio"),
+        (2_200, "alert", "PSI"),
+    ],
+)
+def test_a_rare_class_is_judged_by_its_odds_as_well(now: int, severity: str, decides: str) -> None:
+    """From 5 % to 11 % is a PSI of 0.05 only, and four times the odds is an alert, as is a PSI that large."""
+    judgement = judge(classes(1_000, 20_000), classes(now, 10_000), tolerance(RARE, None), 1e-5, 100)
+    assert judgement.severity == severity
+    assert judgement.deciding is not None
+    assert judgement.deciding.name == decides
+    psi, odds = judgement.measures
+    assert psi.size == judgement.psi
+    assert odds.size == pytest.approx((now + 0.5) / (10_000.5 - now) * 19_000.5 / 1_000.5)
+    assert (odds.warning, odds.alert, odds.cell) == (pytest.approx(2.0), pytest.approx(4.0), 1)
+
+
+def test_the_odds_of_what_is_not_asked_for_are_not_looked_at() -> None:
+    before, now = classes(1_000, 20_000), classes(1_100, 10_000)
+    judgement = judge(before, now, tolerance(dataclasses.replace(RARE, odds_ratio=0.0), None), 1e-5, 100)
+    assert (judgement.severity, [each.name for each in judgement.measures]) == ("stable", ["PSI"])
+    shifted = judge(REFERENCE, window(5_000, 1.0), tolerance(RARE, None), 1e-5, 100)
+    assert [each.name for each in shifted.measures] == ["PSI"]
+
+
+def test_a_rare_class_that_chance_has_moved_is_stable() -> None:
+    judgement = judge(classes(1_000, 20_000), classes(11, 100), tolerance(RARE, None), 1e-5, 100)
+    assert judgement.severity == "stable"
+    assert judgement.measures[1].size > 2.0
+
+
+def test_names_nobody_had_seen_are_no_odds_where_they_are_split_off() -> None:
+    """In the reference they are none by construction, so their odds would be large in every window."""
+    rng = np.random.default_rng(4)
+    names = [f"c{index}" for index in rng.zipf(1.5, 3_000)]
+    binning, split = split_reference(names)
+    assert split is not None
+    reference = Profile.of(binning, names)
+    current = Profile.of(binning, [f"c{index}" for index in rng.zipf(1.5, 3_000)])
+    judgement = judge(reference, current, tolerance(RARE, None), 1e-4, 100, split)
+    assert judgement.severity == "stable"
+    assert current.unseen > 30
+    assert all(each.cell != len(reference.coarse) - 1 for each in judgement.measures)
+
+
+def test_the_odds_raise_no_alarm_that_the_level_does_not_allow() -> None:
+    """Whatever the sizes: what the test of the whole takes for chance is none by the odds either."""
+    rng, level = np.random.default_rng(11), 0.01
+    shares = np.array([0.9, 0.06, 0.03, 0.01])
+    names = np.array(["a", "b", "c", "d"])
+    for before, now in ((20_000, 200), (300, 300), (500, 5_000)):
+        alarms = 0
+        for _ in range(1_000):
+            values = rng.choice(names, before, p=shares).tolist()
+            binning = categorical_binning(["a", "b", "c", "d"])
+            reference, current = (
+                Profile.of(binning, each) for each in (values, rng.choice(names, now, p=shares).tolist())
+            )
+            judgement = judge(reference, current, tolerance(RARE, None), level, 100)
+            if judgement.severity in ("warning", "alert"):
+                alarms += 1
+                assert judgement.test is not None
+                assert judgement.test.p_value < level
+        assert alarms <= 20, (before, now, alarms)
+
+
+def test_what_the_odds_do_in_the_reference_itself_is_tolerated() -> None:
+    before, now = classes(1_000, 20_000), classes(1_100, 10_000)
+    seasonal = tolerance(RARE, None, natural_odds=3.0)
+    assert judge(before, now, seasonal, 1e-5, 100).severity == "stable"
+    assert judge(before, classes(3_000, 10_000), seasonal, 1e-5, 100).severity == "alert"
+    assert judge(before, now, tolerance(RARE, None, natural_odds=1.0), 1e-5, 100).severity == "warning"
 
 
 def test_alpha_shares_the_budget_among_all_looks() -> None:

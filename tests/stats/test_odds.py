@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelwatch.stats import EmptySample, IncompatibleProfiles, odds_shift
+from modelwatch.stats import EmptySample, IncompatibleProfiles, furthest_odds, odds_shift
 
 COUNTS = st.lists(st.integers(0, 10_000), min_size=2, max_size=8)
 
@@ -57,3 +57,19 @@ def test_it_is_the_same_either_way_and_never_undefined(drawn: tuple[list[int], l
 def test_other_shapes_are_refused() -> None:
     with pytest.raises(IncompatibleProfiles, match="same cells"):
         odds_shift([1, 2], [1, 2, 3])
+
+
+def test_the_furthest_of_those_that_are_no_chance_is_told() -> None:
+    """A category that one value of a few came to has far larger odds, which says nothing."""
+    found = furthest_odds([9_500, 499, 1], [890, 109, 1], 1e-6)
+    assert found is not None
+    assert (found.cell, found.p_value < 1e-6) == (1, True)
+    by_chance = furthest_odds([9_500, 499, 1], [949, 50, 1], 1e-6)
+    assert by_chance is not None
+    assert (by_chance.cell, by_chance.p_value) == (2, pytest.approx(1.0, abs=0.1))
+
+
+def test_without_two_categories_or_without_values_no_odds_are_known() -> None:
+    assert furthest_odds([10, 0], [20, 0], 0.01) is None
+    assert furthest_odds([10, 5], [0, 0], 0.01) is None
+    assert furthest_odds([0, 0], [5, 5], 0.01) is None

@@ -94,6 +94,21 @@ def test_thin_stretches_of_a_steady_reference_do_not_hide_a_shift(per_stretch: i
     assert tolerance < most
 
 
+@pytest.mark.parametrize(("swing", "least", "most"), [(1.0, 1.0, 1.05), (2.0, 1.8, 2.3)])
+def test_how_far_the_odds_of_a_rare_class_swing_is_known(swing: float, least: float, most: float) -> None:
+    """The rare class has 5 % of the odd days, and `swing` times the odds on the even ones."""
+    rng, odds = np.random.default_rng(2), 0.05 / 0.95
+    shares = [odds * factor / (1.0 + odds * factor) for factor in (1.0 / swing, swing)]
+    counts = np.array([[1_000 - hits, hits, 7] for hits in (rng.binomial(1_000, shares[day % 2]) for day in range(80))])
+    found = variation(DAY, counts)
+    tolerated = found.odds_tolerance(DAY, 2)
+    assert tolerated is not None
+    assert least <= tolerated <= most
+    assert (found.odds_tolerance(4 * DAY, 2) or 9.0) < 1.1
+    assert found.odds_tolerance(30 * DAY, 2) is None
+    assert found.odds_tolerance(DAY, 1) is None
+
+
 def test_too_few_or_too_thin_stretches_say_nothing() -> None:
     values, times = seasonal(9)
     found = variation_of(numeric_binning(values), values.tolist(), times, RNG())

@@ -91,10 +91,11 @@ CONFIGS = st.fixed_dictionaries(
             persistence=PERSISTENCE,
             resolve_after=st.integers(1, 100),
             leave_out=st.lists(NAME, max_size=3),
+            odds_ratio=st.floats(1.01, 100) | st.just("never"),
             prediction=st.booleans(),
             score=st.booleans(),
             latency=st.booleans(),
-            features=st.dictionaries(NAME, some(**THRESHOLDS), max_size=3),
+            features=st.dictionaries(NAME, some(**THRESHOLDS, odds_ratio=st.floats(1.01, 100)), max_size=3),
         ),
         "performance": some(
             enabled=st.booleans(),

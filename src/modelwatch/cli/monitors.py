@@ -134,7 +134,7 @@ def _show(proposed: Mapping[str, Any], in_force: Mapping[str, Any]) -> None:
         until = episode["end"] or "the end"
         say(
             f"    {episode['start']} to {until}: {episode['subject']} {episode['severity']},"
-            f" PSI up to {episode['largest_score']:.3g}; {episode['detail']}"
+            f" {episode['score_name']} up to {episode['largest_score']:.3g}; {episode['detail']}"
         )
     if len(proposed["episodes"]) > MOST_EPISODES:
         say(f"    and {len(proposed['episodes']) - MOST_EPISODES} more (--json has all)")

@@ -41,6 +41,7 @@ def default_document(settings: Settings, channels: Iterable[str]) -> dict[str, A
         "drift": {
             "psi_warning": settings.psi_warning_threshold,
             "psi_alert": settings.psi_alert_threshold,
+            "odds_ratio": ODDS_RATIO,
             "min_samples": settings.min_samples_for_drift,
             "lookbacks": list(settings.lookbacks),
             "tolerance": "natural" if settings.natural_variation else "fixed",

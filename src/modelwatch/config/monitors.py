@@ -97,10 +97,13 @@ class Persistence(_Part):
 class FeatureConfig(_Thresholds):
     """What differs for one feature."""
 
+    odds_ratio: FactorOrNever | None = None
+
 
 class DriftConfig(_Thresholds):
     """When a shift matters, and of what."""
 
+    odds_ratio: FactorOrNever | None = None
     lookbacks: Lookbacks | None = None
     tolerance: Literal["natural", "fixed"] | None = None
     persistence: Persistence | None = None

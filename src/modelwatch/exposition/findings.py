@@ -45,7 +45,8 @@ def finding_families(alerts: Iterable[StoredAlert], most: int) -> FindingFamilie
     )
     score = GaugeMetricFamily(
         "ml_finding_score",
-        "How large it is: the PSI of a drift, the loss of a metric, the rise of a rate, the seconds of a silence.",
+        "How large it is: the PSI or the odds ratio of a drift, the loss of a metric, the rise of a rate, the seconds"
+        " of a silence.",
         labels=LABELS,
     )
     dropped: dict[str, int] = {}

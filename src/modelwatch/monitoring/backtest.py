@@ -36,6 +36,7 @@ class Episode(msgspec.Struct, frozen=True):
     threshold: float
     lookback: str | None
     detail: str
+    score_name: str = "PSI"
 
 
 class Backtest(msgspec.Struct, frozen=True):
@@ -112,7 +113,7 @@ def backtest(
                 running[key] = _Run(finding, finding, point.end)
             else:
                 run.evaluations += 1
-                run.worst = max(run.worst, finding, key=lambda each: each.score)
+                run.worst = max(run.worst, finding, key=lambda each: each.score / each.threshold)
     episodes += [_episode(run, None) for _, run in sorted(running.items())]
     seconds = windows[-1][0] - windows[0][0] + BASE_WINDOW_SECONDS if windows else 0
     return Backtest(
@@ -144,4 +145,5 @@ def _episode(run: _Run, end: int | None) -> Episode:
         threshold=run.worst.threshold,
         lookback=run.worst.lookback,
         detail=run.worst.detail,
+        score_name=run.worst.score_name,
     )

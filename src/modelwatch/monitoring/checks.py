@@ -22,7 +22,7 @@ from modelwatch.monitoring.reports import (
 )
 from modelwatch.monitoring.rules import DriftRules, Thresholds
 from modelwatch.monitoring.unjudged import NAMES_SHOWN, not_judged
-from modelwatch.monitoring.verdicts import PRECEDENCE, Judgement, Severity, Tolerance, judge, tolerance
+from modelwatch.monitoring.verdicts import PRECEDENCE, Judgement, Severity, Tolerance, judge, odds_cells, tolerance
 from modelwatch.monitoring.windows import Window, iso
 from modelwatch.stats import Profile, benjamini_yekutieli
 from modelwatch.stats.compat import compat_scores
@@ -256,7 +256,9 @@ def _allowed(
     variation = reference.variation
     if variation is None or not rules.natural_variation or not current.n:
         return tolerance(configured, None)
-    return tolerance(configured, variation.tolerance(window.end - window.start), variation.chance_at(current.n))
+    length, cells = window.end - window.start, odds_cells(reference.profile, reference.split)
+    odds = variation.odds_tolerance(length, cells) if configured.odds_ratio else None
+    return tolerance(configured, variation.tolerance(length), variation.chance_at(current.n), odds)
 
 
 def _subject_report(examined: Examined, compat: str | None, why: str | None) -> SubjectReport:

@@ -17,12 +17,18 @@ WORST_SHARE = 0.5
 @dataclass(frozen=True, slots=True)
 class SizeNow:
     """How large the score of this name is by one look-back. tolerance: the size from which it matters there. start: of
-    its window, in seconds; None where the newest values were taken, however old."""
+    its window, in seconds; None where the newest values were taken, however old. category: the one that it is of; None
+    when it is of all."""
 
     score_name: str
     tolerance: float
     size: Size
     start: int | None = None
+    category: str | None = None
+
+    def is_of(self, finding: Finding) -> bool:
+        """Whether the finding's score is this one."""
+        return self.score_name == finding.score_name and self.category in (None, finding.category)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,7 @@ class Observation:
             return True
         half = WORST_SHARE * max(finding.score, finding.worst or 0.0)
         since = [each for each in self.sizes if each.start is None or each.start >= found_until]
-        comparable = [each for each in since if each.score_name == finding.score_name]
+        comparable = [each for each in since if each.is_of(finding)]
         if not comparable:
             # It was found by a score that is not looked at any more: half of that is no size of another.
             return any(each.size.is_below(each.tolerance) for each in since)

@@ -6,7 +6,7 @@ import msgspec
 
 from modelwatch.monitoring.rules import Thresholds
 from modelwatch.monitoring.unjudged import NotJudged
-from modelwatch.monitoring.verdicts import Judgement, Severity, Tolerance, js_severity, psi_severity
+from modelwatch.monitoring.verdicts import ODDS, Judgement, Measure, Severity, Tolerance, js_severity, psi_severity
 from modelwatch.monitoring.windows import Window, iso
 from modelwatch.stats import CategoricalBinning, Profile, drift_scores, psi_by_chance, psi_contributions
 from modelwatch.stats.categorical import CODEC_VERSION as CATEGORICAL_VERSION
@@ -75,6 +75,18 @@ class ToleranceReport(msgspec.Struct, frozen=True):
     natural_variation: float | None
 
 
+class OddsReport(msgspec.Struct, frozen=True):
+    """The category whose odds have moved furthest: how many times (`ratio`), the p-value that decides about it, from
+    which ratio it would be a `warning` and an `alert`, and whether this decided the severity, rather than the PSI."""
+
+    category: str
+    ratio: float
+    p_value: float
+    warning: float
+    alert: float
+    decides: bool
+
+
 class CellReport(msgspec.Struct, frozen=True):
     """The shares of one cell, and what it adds to the PSI."""
 
@@ -107,6 +119,7 @@ class LookbackReport(msgspec.Struct, frozen=True):
     p_value: float | None
     psi_warning: float | None = None
     psi_alert: float | None = None
+    odds_ratio: float | None = None
 
 
 class SubjectReport(msgspec.Struct, frozen=True):
@@ -136,6 +149,7 @@ class SubjectReport(msgspec.Struct, frozen=True):
     compat: dict[str, float | None] | None
     reason: str | None
     reference_advice: str | None = None
+    odds: OddsReport | None = None
 
 
 class AlphaReport(msgspec.Struct, frozen=True):
@@ -246,7 +260,26 @@ def subject_report(
         compat=compat,
         reason=judgement.reason,
         reference_advice=_advice(reference),
+        odds=_odds(reference, judgement),
     )
+
+
+def _odds(reference: StoredReference, judgement: Judgement) -> OddsReport | None:
+    measure = _measured_odds(judgement)
+    if measure is None or measure.cell is None:
+        return None
+    return OddsReport(
+        reference.profile.binning.coarse_labels()[measure.cell],
+        measure.size,
+        measure.p_value,
+        measure.warning,
+        measure.alert,
+        judgement.severity != "stable" and judgement.deciding is measure,
+    )
+
+
+def _measured_odds(judgement: Judgement) -> Measure | None:
+    return next((each for each in judgement.measures if each.name == ODDS), None)
 
 
 def _advice(reference: StoredReference) -> str | None:
@@ -296,6 +329,7 @@ def unreferenced_report(name: str, kind: str) -> SubjectReport:
 
 def lookback_report(window: Window, current: Profile, judgement: Judgement, allowed: Tolerance) -> LookbackReport:
     """What one window of several says, in one line."""
+    odds = _measured_odds(judgement)
     return LookbackReport(
         window.lookback or "",
         judgement.severity,
@@ -304,6 +338,7 @@ def lookback_report(window: Window, current: Profile, judgement: Judgement, allo
         None if judgement.test is None else judgement.test.p_value,
         allowed.psi_warning,
         allowed.psi_alert,
+        None if odds is None else odds.size,
     )
 
 

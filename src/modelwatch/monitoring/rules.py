@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from modelwatch.config import Settings
+from modelwatch.config.monitor_defaults import ODDS_RATIO
 from modelwatch.config.monitors import MonitorConfig, settled_thresholds
 from modelwatch.monitoring.budget import alpha_of_look
 
@@ -19,15 +20,21 @@ class FeatureRules:
     psi_warning: float | None = None
     psi_alert: float | None = None
     min_samples: int | None = None
+    odds_ratio: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """From which PSI a shift of one subject matters, and how many values it takes to say so."""
+    """From which PSI a shift of one subject matters, and how many values it takes to say so.
+
+    odds_ratio: how many times the odds of one of its categories must have grown or fallen to matter, whatever the PSI;
+    its square is an alert. 0: the odds are not looked at.
+    """
 
     psi_warning: float
     psi_alert: float
     min_samples: int
+    odds_ratio: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +42,9 @@ class DriftRules:
     """What counts as drift for one model, and when it is looked at. Times in seconds.
 
     leave_out: names or shell patterns of features that are not looked at. kinds: what is watched beside the features.
-    alarms_needed, alarms_among: so many of the last so many evaluations must say drift before it is a finding.
-    resolve_after: calm evaluations in a row until it is none any more. on_new_data: evaluate early, when `min_samples`
-    new predictions have come.
+    odds_ratio: of the prediction, as in `Thresholds`. alarms_needed, alarms_among: so many of the last so many
+    evaluations must say drift before it is a finding. resolve_after: calm evaluations in a row until it is none any
+    more. on_new_data: evaluate early, when `min_samples` new predictions have come.
     """
 
     psi_warning: float
@@ -56,6 +63,8 @@ class DriftRules:
     leave_out: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ("prediction", "score", "latency")
     features: Mapping[str, FeatureRules] = field(default_factory=dict)
+    # What evidence of earlier releases was judged by.
+    odds_ratio: float = 0.0
 
     @classmethod
     def of(cls, settings: Settings) -> DriftRules:
@@ -70,6 +79,7 @@ class DriftRules:
             check_interval=settings.drift_check_interval,
             natural_variation=settings.natural_variation,
             grace=settings.evaluation_grace_seconds,
+            odds_ratio=ODDS_RATIO,
         )
 
     def alpha(
@@ -94,8 +104,10 @@ class DriftRules:
     def thresholds(self, kind: str, name: str) -> Thresholds:
         """What applies to one subject."""
         own = self.features.get(name, FeatureRules()) if kind == "feature" else FeatureRules()
+        odds_ratio = self.odds_ratio if kind == "prediction" else own.odds_ratio or 0.0
         warning, alert = settled_thresholds(own.psi_warning, own.psi_alert, self.psi_warning, self.psi_alert)
-        return Thresholds(warning, alert, self.min_samples if own.min_samples is None else own.min_samples)
+        min_samples = self.min_samples if own.min_samples is None else own.min_samples
+        return Thresholds(warning, alert, min_samples, odds_ratio)
 
     def watches(self, kind: str, name: str) -> bool:
         """Whether the subject is looked at."""
@@ -121,6 +133,7 @@ def rules_for(defaults: DriftRules, monitor: MonitorConfig | None) -> DriftRules
         "natural_variation": None if drift.tolerance is None else drift.tolerance == "natural",
         "grace": schedule.grace,
         "on_new_data": schedule.on_new_data,
+        "odds_ratio": drift.odds_ratio,
         "resolve_after": drift.resolve_after,
         "leave_out": drift.leave_out,
         "kinds": tuple(kind for kind in defaults.kinds if kinds[kind] is not False),
@@ -129,6 +142,7 @@ def rules_for(defaults: DriftRules, monitor: MonitorConfig | None) -> DriftRules
         given |= {"alarms_needed": drift.persistence.alarms, "alarms_among": drift.persistence.of}
     if drift.features:
         given["features"] = {
-            name: FeatureRules(own.psi_warning, own.psi_alert, own.min_samples) for name, own in drift.features.items()
+            name: FeatureRules(own.psi_warning, own.psi_alert, own.min_samples, own.odds_ratio)
+            for name, own in drift.features.items()
         }
     return replace(defaults, **{name: value for name, value in given.items() if value is not None})

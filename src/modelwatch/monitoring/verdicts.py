@@ -6,20 +6,24 @@ Pure: profiles and rules in, a judgement out. The states are never merged into o
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 from modelwatch.monitoring.rules import DriftRules, Thresholds
 from modelwatch.stats import (
+    CategoryOdds,
     Homogeneity,
     Profile,
     Split,
+    furthest_odds,
     is_ids,
     psi,
     smallest_detectable_psi,
     window_needed,
     window_test,
 )
+from modelwatch.stats.variation import DEVIATE
 
 Severity = Literal["stable", "warning", "alert", "insufficient_data", "no_reference", "no_data"]
 
@@ -29,11 +33,37 @@ PRECEDENCE: tuple[Severity, ...] = ("alert", "warning", "stable", "insufficient_
 JS_WARNING_DISTANCE = 0.05
 JS_ALERT_DISTANCE = 0.15
 ROUNDING = 1e-9
+# The names of the scores that decide.
+PSI, ODDS = "PSI", "odds ratio"
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A score that decides: its size, from which size on it is a warning and an alert, and the chance of it.
+
+    cell: the category that it is of; None when it is of all.
+    """
+
+    name: str
+    size: float
+    warning: float
+    alert: float
+    p_value: float
+    cell: int | None = None
+
+    def severity(self, alpha: float) -> Severity:
+        """Large enough to matter, and too large for chance; else stable."""
+        if self.size < self.warning or self.p_value >= alpha:
+            return "stable"
+        return "alert" if self.size >= self.alert else "warning"
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What one window of one subject says. Fields are None where they are not defined; `reason` says why."""
+    """What one window of one subject says. Fields are None where they are not defined; `reason` says why.
+
+    measures: the scores that decide, the PSI first; none where nothing was judged.
+    """
 
     severity: Severity
     psi: float | None
@@ -41,6 +71,12 @@ class Judgement:
     alpha: float
     min_detectable_psi: float | None
     reason: str | None
+    measures: tuple[Measure, ...] = ()
+
+    @property
+    def deciding(self) -> Measure | None:
+        """The measure that says the worst; of equally bad ones the PSI."""
+        return min(self.measures, key=lambda each: PRECEDENCE.index(each.severity(self.alpha)), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,27 +84,53 @@ class Tolerance:
     """How large a shift must be to matter.
 
     natural: what the reference itself does in stretches as long, chance left out, if known. by_reference: whether that
-    is why `psi_warning` is what it is.
+    is why `psi_warning` is what it is. odds_ratio: how many times the odds of a category must have moved to matter, as
+    configured; 0: the odds are not looked at. natural_odds: how many times they move in the reference itself.
     """
 
     psi_warning: float
     psi_alert: float
     natural: float | None = None
     by_reference: bool = False
+    odds_ratio: float = 0.0
+    natural_odds: float | None = None
+
+    def of_odds(self, odds: CategoryOdds) -> tuple[float, float]:
+        """From which ratio of its odds on the shift of a category is a warning, and an alert: twice as far, as
+        logarithms of odds are."""
+        warning = math.log(self.odds_ratio)
+        alert = 2.0 * warning
+        if self.natural_odds is not None and self.natural_odds > 1.0:
+            natural = math.log(self.natural_odds)
+            allowed = (natural + DEVIATE * odds.error * min(1.0, natural / warning)) * (1.0 + ROUNDING)
+            warning, alert = max(warning, allowed), max(alert, allowed)
+        return math.exp(warning), math.exp(alert)
 
 
-def tolerance(configured: DriftRules | Thresholds, natural: float | None, chance: float = 0.0) -> Tolerance:
+def tolerance(
+    configured: DriftRules | Thresholds,
+    natural: float | None,
+    chance: float = 0.0,
+    natural_odds: float | None = None,
+) -> Tolerance:
     """The configured thresholds, or the reference's natural variation where that is larger.
 
     chance: the PSI that chance adds to a window of this size. A window that varies as the reference does shows its
     variation and chance together; where the reference hardly varies the configured threshold stands.
     """
     if not natural:
-        return Tolerance(configured.psi_warning, configured.psi_alert, natural)
+        return Tolerance(
+            configured.psi_warning,
+            configured.psi_alert,
+            natural,
+            odds_ratio=configured.odds_ratio,
+            natural_odds=natural_odds,
+        )
     # The margin is for rounding: a window that does exactly what the reference did is no drift.
     allowed = (natural + chance * min(1.0, natural / configured.psi_warning)) * (1.0 + ROUNDING)
     by_reference = allowed > configured.psi_warning
-    return Tolerance(max(configured.psi_warning, allowed), max(configured.psi_alert, allowed), natural, by_reference)
+    warning, alert = max(configured.psi_warning, allowed), max(configured.psi_alert, allowed)
+    return Tolerance(warning, alert, natural, by_reference, configured.odds_ratio, natural_odds)
 
 
 def judge(
@@ -95,14 +157,37 @@ def judge(
     if current.n < min_samples:
         reason = f"{current.n} of at least {min_samples} values: {min_samples - current.n} more are needed."
         return Judgement("insufficient_data", score, test, alpha, detectable, reason)
-    drifted = score >= allowed.psi_warning and test.p_value < alpha
-    if drifted:
-        severity: Severity = "alert" if score >= allowed.psi_alert else "warning"
-        return Judgement(severity, score, test, alpha, detectable, None)
+    measures = (
+        Measure(PSI, score, allowed.psi_warning, allowed.psi_alert, test.p_value),
+        *_of_odds(reference, current, allowed, test, alpha, split),
+    )
+    severity = min((each.severity(alpha) for each in measures), key=PRECEDENCE.index)
+    if severity != "stable":
+        return Judgement(severity, score, test, alpha, detectable, None, measures)
     out_of_reach = _out_of_reach(window_needed(reference, alpha, split), current.n)
     if out_of_reach is not None:
         return Judgement("insufficient_data", score, test, alpha, detectable, out_of_reach)
-    return Judgement("stable", score, test, alpha, detectable, _why_stable(score, test, allowed, alpha))
+    return Judgement("stable", score, test, alpha, detectable, _why_stable(measures, allowed, alpha), measures)
+
+
+def odds_cells(profile: Profile, split: Split | None) -> int:
+    """Of how many cells the odds are compared: names nobody had seen have a test of their own where they are split off,
+    and are none in the reference by construction."""
+    return len(profile.coarse) - (split is not None)
+
+
+def _of_odds(
+    reference: Profile, current: Profile, allowed: Tolerance, test: Homogeneity, alpha: float, split: Split | None
+) -> tuple[Measure, ...]:
+    if not allowed.odds_ratio or reference.binning.kind != "categorical":
+        return ()
+    cells = odds_cells(reference, split)
+    odds = furthest_odds(reference.coarse[:cells], current.coarse[:cells], alpha)
+    if odds is None:
+        return ()
+    # The test of the whole decides about chance, so that no look takes more than its level; that it is this category
+    # which has moved is what its own test is for.
+    return (Measure(ODDS, odds.ratio, *allowed.of_odds(odds), max(test.p_value, odds.p_value), odds.cell),)
 
 
 def ids_reason(reference: Profile, split: Split) -> str:
@@ -125,13 +210,14 @@ def _out_of_reach(needed: int | None, n: int) -> str | None:
     return None
 
 
-def _why_stable(score: float, test: Homogeneity, allowed: Tolerance, alpha: float) -> str | None:
-    if score >= allowed.psi_warning:
-        return f"PSI is above the threshold, but as large by chance with p = {test.p_value:.2g} (needs {alpha:.2g})."
-    if test.p_value < alpha:
+def _why_stable(measures: tuple[Measure, ...], allowed: Tolerance, alpha: float) -> str | None:
+    psi = measures[0]
+    if psi.size >= psi.warning:
+        return f"PSI is above the threshold, but as large by chance with p = {psi.p_value:.2g} (needs {alpha:.2g})."
+    if psi.p_value < alpha:
         why = ", which the reference itself reaches" if allowed.by_reference else ""
-        size = f"smaller than the PSI threshold {allowed.psi_warning:.3g}{why}"
-        return f"A real difference (p = {test.p_value:.2g}), but {size}."
+        size = f"smaller than the PSI threshold {psi.warning:.3g}{why}"
+        return f"A real difference (p = {psi.p_value:.2g}), but {size}."
     return None
 
 

@@ -75,7 +75,7 @@ from modelwatch.stats.natural import (
     encode_natural,
     natural_variation,
 )
-from modelwatch.stats.odds import OddsShift, odds_shift
+from modelwatch.stats.odds import CategoryOdds, OddsShift, furthest_odds, odds_shift
 from modelwatch.stats.outcomes import (
     NO_OUTCOMES,
     Outcome,
@@ -109,6 +109,7 @@ __all__ = [
     "CallCells",
     "CallCounts",
     "CategoricalBinning",
+    "CategoryOdds",
     "ClassNames",
     "DelayCounts",
     "DelayCurve",
@@ -169,6 +170,7 @@ __all__ = [
     "encode_split",
     "encode_variation",
     "expected_new",
+    "furthest_odds",
     "hellinger",
     "homogeneity",
     "homogeneity_p_values",

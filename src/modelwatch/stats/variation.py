@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from modelwatch.stats.binning import Binning, Scalar
 from modelwatch.stats.drift import PSI_FLOOR
 from modelwatch.stats.errors import MalformedProfile
+from modelwatch.stats.odds import log_odds, log_odds_error
 from modelwatch.stats.profile import Profile, decode_counts, encode_counts
 
 # Lengths, in seconds, that a reference is cut into; the shortest that gives at most MAX_SPANS pieces is taken.
@@ -28,6 +29,8 @@ SIZES = 14
 DRAWS = 500
 UNITS = 1_000_000
 HEADER = 3
+# The normal deviate that chance exceeds in 1 of 100 cases, in either direction.
+DEVIATE = 2.5758293035489004
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,19 +59,42 @@ class Variation:
             self._known[length] = self._tolerance(length)
         return self._known[length]
 
+    def odds_tolerance(self, length: int, cells: int) -> float | None:
+        """How many times the odds of the first `cells` cells grow or fall in 99 of 100 stretches, at most.
+
+        As `tolerance`, beyond the chance that the odds of the cell have in each stretch.
+        """
+        stretches = self._stretches(length)
+        if stretches is None:
+            return None
+        stretches, whole = stretches[:, :cells], self.counts[:, :cells].sum(axis=0)
+        stretches = stretches[stretches.sum(axis=1) > 0]
+        used = whole > 0
+        if not len(stretches) or np.count_nonzero(used) < 2:
+            return None
+        n = stretches.sum(axis=1, keepdims=True)
+        moved = np.abs(log_odds(stretches, n) - log_odds(whole, int(whole.sum())))
+        beyond = (moved - DEVIATE * log_odds_error(stretches, n))[:, used].max(axis=1)
+        return float(np.exp(max(0.0, np.quantile(beyond, QUANTILE))))
+
     def chance_at(self, n: int) -> float:
         """The PSI that 99 of 100 samples of n values of the reference stay below."""
         # It falls as 1/n, so it is read off between the known sizes on that scale.
         return float(np.interp(-1.0 / n, -1.0 / self.sizes, self.chance))
 
-    def _tolerance(self, length: int) -> float | None:
+    def _stretches(self, length: int) -> NDArray[np.int64] | None:
+        """The counts of stretches so long that hold enough; None when there are too few."""
         pieces = max(1, round(length / self.span))
         whole = len(self.counts) // pieces
         if whole < MIN_STRETCHES:
             return None
         stretches = self.counts[: whole * pieces].reshape(whole, pieces, -1).sum(axis=1)
         stretches = stretches[stretches.sum(axis=1) >= MIN_STRETCH_SAMPLES]
-        if len(stretches) < MIN_STRETCHES:
+        return stretches if len(stretches) >= MIN_STRETCHES else None
+
+    def _tolerance(self, length: int) -> float | None:
+        stretches = self._stretches(length)
+        if stretches is None:
             return None
         shares = self.counts.sum(axis=0) / self.counts.sum()
         chance = np.interp(-1.0 / stretches.sum(axis=1), -1.0 / self.sizes, self.chance)
