@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -195,12 +195,11 @@ def with_single_names(known: Mapping[str, T]) -> dict[str, T]:
     """What is known by name, by the names in single precision too where only one name has them.
 
     >>> with_single_names({"0.30000000000000004": 1, "0.5": 2})
-    {'0.3': 1, '0.5': 2, '0.30000000000000004': 1}
+    {'0.30000000000000004': 1, '0.5': 2, '0.3': 1}
     """
-    by_single: defaultdict[str, list[T]] = defaultdict(list)
-    for name, what in known.items():
-        by_single[single_name(name)].append(what)
-    return {name: found[0] for name, found in by_single.items() if len(found) == 1} | dict(known)
+    further = [(text, name) for name in known if (text := single_name(name)) not in known]
+    names = Counter(text for text, _ in further)
+    return dict(known) | {text: known[name] for text, name in further if names[text] == 1}
 
 
 def category_names(values: Sequence[Scalar]) -> list[str | None]:
