@@ -1,6 +1,6 @@
 """How often the drift test alarms though nothing has changed, far out in the tail, by importance sampling.
 
-`make bench ARGS=levels`, about half an hour on a busy machine of two cores. docs/statistics.md has the table.
+`make bench ARGS=levels`; the names take a quarter of an hour, the rest some minutes. docs/statistics.md has the table.
 
 Draws come from proposals in which unusual samples are common; each counts with its exact likelihood ratio.
 """
