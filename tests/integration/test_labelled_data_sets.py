@@ -32,7 +32,7 @@ from tests.support.labelled_data import (
 HOUR, DAY, WEEK = 3_600, 86_400, 604_800
 # Seconds between two evaluations, and what these look back over: as long as there are enough labels in it.
 SCENARIOS: dict[str, tuple[int, tuple[str, ...]]] = {
-    "elec2_binary": (WEEK, LOOKBACKS),
+    "elec2_binary": (DAY, LOOKBACKS),
     "insects_multiclass": (4 * HOUR, LOOKBACKS),
     "bike_regression": (WEEK, LOOKBACKS),
     "carloan_nannyml": (30 * DAY, ("30d",)),

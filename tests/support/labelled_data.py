@@ -21,6 +21,7 @@ from modelwatch.monitoring.performance import PerformanceRules, performance_hist
 from modelwatch.monitoring.performance.reports import WindowReport
 from modelwatch.monitoring.performance.rules import LOOKBACKS
 from modelwatch.monitoring.references import set_reference_frame
+from modelwatch.monitoring.schedule import IDLE_SECONDS
 from modelwatch.stats import OutcomeCounts
 from modelwatch.storage import (
     Store,
@@ -211,7 +212,9 @@ def watch(store: Store, data: Labelled, every: int, lookbacks: tuple[str, ...] =
     replay, taken = Replay(store, data), Taken()
     rules = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("24h",), every, on_new_data=False)
     performance = replace(PerformanceRules.of(rules, 0.02), lookbacks=lookbacks)
-    chores = background(store, rules, Clock(NOON * 2), sink=taken, performance=performance)
+    # Each time all has come that there is so far: nothing that is still under way is waited for.
+    later = NOON * 2 + 2 * IDLE_SECONDS * 1_000_000
+    chores = background(store, rules, Clock(later), sink=taken, performance=performance)
     watched = Watched(data, [], {})
     moments = {seconds(moment): moment for moment in data.oracle["as_of"]}
     ends = [seconds(window["end"]) for window in data.oracle["windows"]]

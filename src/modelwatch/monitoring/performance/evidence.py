@@ -57,7 +57,7 @@ from modelwatch.storage import (
 FORMAT = 1
 # Label delays are taken from so much of the past.
 SECONDS_PER_DAY = 86_400
-DELAY_SPAN_SECONDS = 90 * SECONDS_PER_DAY
+DELAY_SPAN_SECONDS = 400 * SECONDS_PER_DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +318,10 @@ def _arrivals(
         coverage=labelled / predictions if predictions else None,
         shares=_steps(shares.tolist()),
         needed=maturity,
+        history=max(
+            (as_of - start for (start, _), known in zip(came.windows, came.known, strict=True) if known.any()),
+            default=0,
+        ),
     )
 
 

@@ -90,10 +90,14 @@ def examine_performance(inputs: PerformanceInputs) -> PerformanceExamination:
     subjects = len(watched) + rules.label_drift + rules.label_coverage
     reference = None if inputs.reference is None else inputs.reference.counts
     windows = [window_of(found, layout, evidence.arrivals, reference) for found in evidence.windows]
-    deciding = sum(
-        found.matured and window.immature is None and window.counts.n > 0
+    labelled = [
+        window.counts.n
         for found, window in zip(evidence.windows, windows, strict=True)
-    )
+        if found.matured and window.immature is None and window.counts.n
+    ]
+    enough = sum(n >= rules.min_samples for n in labelled)
+    # Where a look-back holds enough labels, those of shorter ones with few vary as single days do.
+    deciding = enough or len(labelled)
     alpha = rules.alpha(subjects, evidence.streams, deciding, evidence.elapsed)
     reference = None if inputs.reference is None else inputs.reference.counts
     lengths = [found.window.end - found.window.start for found in evidence.windows if found.matured]
@@ -104,11 +108,15 @@ def examine_performance(inputs: PerformanceInputs) -> PerformanceExamination:
         judgements: dict[str, Judgement] = {}
         if found.matured:
             judgements = {
-                name: judge_metric(name, reference, window, rules, alpha, _natural(name, inputs, found))
+                name: judge_metric(
+                    name, reference, window, rules, alpha, _natural(name, inputs, found), few_decide=not enough
+                )
                 for name in watched
             }
             if rules.label_drift:
-                judgements[LABELS] = judge_labels(reference, window, rules, alpha)
+                judgements[LABELS] = judge_labels(
+                    reference, window, rules, alpha, few_decide=not enough, too_new=evidence.arrivals.too_new
+                )
             if rules.label_coverage and found.window.end - found.window.start >= shortest:
                 judgements[COVERAGE] = judge_coverage(evidence, found, window.counts.n, alpha)
         examined.append(Examined(found, window, judgements))

@@ -115,17 +115,20 @@ def judge_metric(
     rules: PerformanceRules,
     alpha: float,
     natural: MetricVariation | None = None,
+    *,
+    few_decide: bool = True,
 ) -> Judgement:
     """The judgement on one metric of a window, against the reference and against the user's limit.
 
-    natural: how the metric varies between stretches of the reference that are as long as the window.
+    natural: how the metric varies between stretches of the reference that are as long as the window. few_decide:
+    whether a loss may be found in fewer labels than it takes to call the window stable.
     """
     estimate = window.metrics.get(name, Estimate(None, reason="the task has no such metric"))
     nothing = _nothing(name, estimate, window, alpha)
     if nothing is not None:
         return nothing
     few = _too_few(name, estimate, window, rules, alpha)
-    if few is not None and name not in EXACT:
+    if few is not None and not (few_decide and name in EXACT):
         return few
     beyond = None if few is not None else _beyond_limit(name, estimate, rules.limits.get(name))
     if beyond is not None:
@@ -179,14 +182,29 @@ def threshold_of(name: str, value: float, reference: OutcomeCounts, rules: Perfo
     return rules.relative_tolerance * abs(value)
 
 
-def judge_labels(reference: OutcomeCounts | None, window: Window, rules: PerformanceRules, alpha: float) -> Judgement:
-    """Whether the truth itself has moved: the shares of the classes, or the mean of the targets."""
+def judge_labels(
+    reference: OutcomeCounts | None,
+    window: Window,
+    rules: PerformanceRules,
+    alpha: float,
+    *,
+    few_decide: bool = True,
+    too_new: str | None = None,
+) -> Judgement:
+    """Whether the truth itself has moved: the shares of the classes, or the mean of the targets.
+
+    few_decide: as for `judge_metric`. too_new: why it is not known yet which labels are typical, if it is not.
+    """
     n = window.counts.n
     estimate = Estimate(None, n=n)
     nothing = _nothing(LABELS, estimate, window, alpha)
     if nothing is not None:
         return nothing
+    if too_new is not None:
+        return undecided(LABELS, "immature", estimate, alpha, too_new)
     few = _too_few(LABELS, estimate, window, rules, alpha)
+    if few is not None and not few_decide:
+        return few
     if reference is None or not reference.n:
         return undecided(LABELS, "no_reference", estimate, alpha, "The reference has no labels.")
     if reference.regression is not None and window.counts.regression is not None:

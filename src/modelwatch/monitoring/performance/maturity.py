@@ -11,6 +11,8 @@ from modelwatch.config import BASE_WINDOW_SECONDS
 # A window is mature when so much of what is expected of it should have come, and so much of that has.
 MATURITY = 0.9
 ARRIVED_SHARE = 0.8
+# Labels of all delays have come in their usual shares once they have been coming for so many lags.
+TYPICAL_AFTER_LAGS = 4
 LONGEST_LAG_SECONDS = 366 * 86_400
 # Of so many days before it is told how many of their predictions have labels.
 MOST_DAYS = 84
@@ -25,7 +27,8 @@ class LabelArrivals(msgspec.Struct, frozen=True):
     labels: how many this rests on. median, p90, p99: seconds after the prediction; None beyond a year, or without
     labels. lag: seconds after which most of the labels that come at all have come, in whole base windows. coverage: the
     share of predictions that get a label in the end, None when none is old enough to tell. shares: by seconds since
-    the prediction, the share of the labels that has come. needed: the share that is waited for.
+    the prediction, the share of the labels that has come. needed: the share that is waited for. history: seconds from
+    the first labelled prediction to then; 0 where it was not kept.
     """
 
     labels: int
@@ -36,6 +39,18 @@ class LabelArrivals(msgspec.Struct, frozen=True):
     coverage: float | None
     shares: tuple[tuple[float, float], ...]
     needed: float = MATURITY
+    history: int = 0
+
+    @property
+    def too_new(self) -> str | None:
+        """Why the classes of the labels can't be compared yet; None when they can.
+
+        At the beginning only quick labels are known, and they are often of one class.
+        """
+        wanted = TYPICAL_AFTER_LAGS * self.lag
+        if not 0 < self.history < wanted:
+            return None
+        return f"labels have come for {_time(self.history)}; which are typical is known after {_time(wanted)}"
 
     def share_within(self, seconds: float) -> float:
         """The share of the labels that comes within this time; 1 without labels."""

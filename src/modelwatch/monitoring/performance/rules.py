@@ -18,6 +18,9 @@ WATCHED: dict[Task, tuple[str, ...]] = {
     "multiclass": ("accuracy", "f1_macro", "log_loss"),
     "regression": ("mae", "rmse", "mean_error"),
 }
+# Right and wrong predictions come in clusters, and days differ more than independent draws do: where looks are so rare
+# that the budget would allow it, a loss still needs about three standard deviations.
+MOST_ALPHA = 1.35e-3
 # Of these, less is better.
 LOSSES = frozenset({"log_loss", "brier", "mae", "rmse", "mape", "mean_error"})
 
@@ -107,8 +110,9 @@ class PerformanceRules:
         """The chance of a false alarm that one look at one metric may take.
 
         lookbacks: those with enough labels to decide anything; the others can raise no alarm. elapsed: seconds since
-        the look before; the interval if None.
+        the look before; the interval if None. Never more than MOST_ALPHA, however few looks share the budget.
         """
         seconds = self.check_interval if elapsed is None else min(elapsed, self.check_interval)
         looked_at = max(subjects, 1) * max(streams, 1)
-        return alpha_of_look("performance", self.budget, subjects=looked_at, lookbacks=lookbacks, seconds=seconds)
+        share = alpha_of_look("performance", self.budget, subjects=looked_at, lookbacks=lookbacks, seconds=seconds)
+        return min(share, MOST_ALPHA)
