@@ -31,6 +31,7 @@ from modelwatch.storage import generations
 
 # A name that nobody knows is compared with so many others, up to this length.
 MOST_COMPARED = 1_000
+MOST_LETTERS_APART = 3
 LONGEST_HINT = 64
 
 DESCRIPTION = """Send predictions, set a reference, ask for drift, see and silence alerts.
@@ -109,15 +110,18 @@ def _install_problems(app: FastAPI, state: ServiceState) -> None:
 async def _with_nearest_model(state: ServiceState, grant: Grant | None, error: UnknownModel) -> Exception:
     """The error, with the model that may be meant, among those that the grant is for."""
 
+    asked = error.model[:LONGEST_HINT]
+
     def names() -> list[str]:
         with state.store.read() as connection:
-            return [name for name in generations(connection) if grant is None or grant.is_for(name)]
+            known = [name for name in generations(connection) if grant is None or grant.is_for(name)]
+        return [name for name in known if abs(len(name) - len(asked)) <= MOST_LETTERS_APART][:MOST_COMPARED]
 
     try:
         known = await asyncio.to_thread(names)
     except ServiceError:
         return error
-    close = get_close_matches(error.model[:LONGEST_HINT], known[:MOST_COMPARED], n=1)
+    close = get_close_matches(asked, known, n=1)
     return UnknownResource(f"{error.detail} Did you mean {close[0]!r}?") if close else error
 
 
