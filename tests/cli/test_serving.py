@@ -152,8 +152,8 @@ def test_the_log_of_requests_has_no_ids_of_predictions(tmp_path: Path) -> None:
 def test_a_full_disk_is_told_by_readiness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     app = App(tmp_path)
     usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr("shutil.disk_usage", lambda _: usage._replace(free=3_000_000))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage._replace(free=1_000_000))
     answer = app.request("GET", "/readyz")
     assert answer.status_code == 503
-    assert answer.json()["checks"]["disk"].startswith(f"3 MB are free on the disk of {tmp_path}")
+    assert answer.json()["checks"]["disk"].startswith(f"1 MB are free on the disk of {tmp_path}")
     app.close()

@@ -90,6 +90,7 @@ def test_a_full_disk_is_told_and_what_was_refused_counts_once_when_there_is_room
             acknowledged += 1
         assert 0 < acknowledged < 300, "the disk was never full"
         assert client.get("/livez").status_code == 200
+        assert "are free on the disk" in client.get("/readyz").json()["checks"]["disk"]
         assert stored(client) == 200 * acknowledged
         subprocess.run(["mount", "-o", f"remount,size={LARGE}", str(small_disk)], check=True)
         until(lambda: not refused(send(client, acknowledged, batches)))

@@ -21,7 +21,7 @@ router = APIRouter(tags=["operations"])
 
 SERVICE_NAME = "modelwatch"
 # A commit needs pages and the log before them; below this it may fail at any moment.
-LEAST_FREE_BYTES = 16_000_000
+LEAST_FREE_BYTES = 2_000_000
 MICROSECONDS = 1_000_000
 # Progress is kept every few seconds, by whichever process evaluates.
 STOPPED_SECONDS = 60
