@@ -39,8 +39,9 @@ def test_a_message_has_header_section_context_and_a_button() -> None:
         ["*Environment*", "production"],
         ["*Severity*", "alert"],
         ["*State*", "firing"],
-        ["*Since*", "2025-06-15 15:05 UTC"],
-        ["*Data until*", "2025-06-15 15:05 UTC"],
+        ["*Bad data*", "2025-06-15 14:05 UTC to 2025-06-15 15:05 UTC"],
+        ["*Detected at*", "2025-06-15 15:05 UTC"],
+        ["*Newest data judged*", "2025-06-15 15:05 UTC"],
         ["*Labels*", "team=risk"],
     ]
     assert members["text"]["text"] == f"• amount (version 2.1.0, alert): {FINDING.detail}"
