@@ -127,7 +127,8 @@ label = Table(
     Column("first_ts", BigInteger, nullable=False, server_default=text("0")),
     Column("generation", Integer, nullable=False, server_default=text("0")),
     Index("label_waiting", "model", "arrived_at", sqlite_where=WAITING, postgresql_where=WAITING),
-    Index("label_by_time", "model", "first_ts"),
+    # Time first: beside the key, an index that begins with the model would be taken for look-ups by ids.
+    Index("label_by_time", "first_ts", "model"),
 )
 
 profile = Table(

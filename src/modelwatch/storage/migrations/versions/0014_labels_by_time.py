@@ -11,4 +11,4 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.create_index("label_by_time", "label", ["model", "first_ts"])
+    op.create_index("label_by_time", "label", ["first_ts", "model"])
