@@ -107,7 +107,7 @@ def replay(playback: Playback) -> int:
             interrupted = True
         except Stop as error:
             trouble = error
-        evaluated = None if trouble else _evaluated(service, playback.model)
+        evaluated = None if trouble or interrupted else _evaluated(service, playback.model)
     if tally.sent or trouble is None:
         seconds = time.monotonic() - began if seconds is None else seconds
         _summarise(playback, source.rows, tally, seconds, interrupted, evaluated)
