@@ -21,7 +21,8 @@ from modelwatch.monitoring.conditions import Condition, advance
 from modelwatch.monitoring.observations import CALM_SHARE, Observation, SizeNow
 from modelwatch.monitoring.performance.judging import SEVERE, loss_of
 from modelwatch.monitoring.performance.rules import PerformanceRules
-from modelwatch.stats import RateSize, rate_increase_p_value
+from modelwatch.stats.evidence import rate_increase_p_value
+from modelwatch.stats.recovery import RateSize
 
 HOUR = 3_600
 WEEK_HOURS = 168

@@ -10,15 +10,11 @@ from numpy.typing import NDArray
 from scipy.stats import binned_statistic, ks_2samp
 
 from benchmarks.report import Row, Timing, measure, show
-from modelwatch.stats import (
-    NumericBinning,
-    Profile,
-    categorical_binning,
-    drift_scores,
-    homogeneity,
-    numeric_binning,
-)
+from modelwatch.stats.binning import NumericBinning, categorical_binning, numeric_binning
 from modelwatch.stats.compat.shares import naive_psi_of_shares
+from modelwatch.stats.drift import drift_scores
+from modelwatch.stats.drift_tests import homogeneity
+from modelwatch.stats.profile import Profile
 
 Floats = NDArray[np.float64]
 FEATURES = 50

@@ -21,9 +21,14 @@ import numpy as np
 
 from benchmarks.report import Row
 from modelwatch.events import GroundTruth, Prediction
-from modelwatch.stats import Outcome, OutcomeCounts, OutcomeLayout
-from modelwatch.storage import Ledger, Store, generation_of, read_layouts, set_references, sum_outcomes
-from modelwatch.storage.migrations import migrate
+from modelwatch.stats.outcomes import Outcome, OutcomeCounts, OutcomeLayout
+from modelwatch.storage.counts.outcomes import sum_outcomes
+from modelwatch.storage.engine.migrations import migrate
+from modelwatch.storage.engine.models import generation_of
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.ledger import Ledger
+from modelwatch.storage.references.layouts import read_layouts
+from modelwatch.storage.references.references import set_references
 
 PREDICTIONS = 1_000_000
 QUICK = 50_000

@@ -19,9 +19,10 @@ import psycopg
 
 from benchmarks.report import Row, compared
 from modelwatch.events import GroundTruth, Prediction, ReferenceFrame, ReferenceSample
-from modelwatch.monitoring import set_reference_frame
-from modelwatch.storage import Ledger, Store
-from modelwatch.storage.migrations import migrate
+from modelwatch.monitoring.references import set_reference_frame
+from modelwatch.storage.engine.migrations import migrate
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.ledger import Ledger
 from tests.support.postgres import cluster
 
 MODEL = "fraud"

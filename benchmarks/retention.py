@@ -24,11 +24,13 @@ import psycopg
 from benchmarks.report import Row, compared
 from modelwatch.config import Settings
 from modelwatch.events import GroundTruth, Prediction
-from modelwatch.monitoring import DriftRules, Lease
+from modelwatch.monitoring.chores import Lease
 from modelwatch.monitoring.performance import PerformanceRules
 from modelwatch.monitoring.retention import Keep, Retention
-from modelwatch.storage import Ledger, Store
-from modelwatch.storage.migrations import migrate
+from modelwatch.monitoring.rules import DriftRules
+from modelwatch.storage.engine.migrations import migrate
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.ledger import Ledger
 from tests.support.postgres import cluster
 
 MODEL = "fraud"

@@ -19,9 +19,14 @@ import numpy as np
 from benchmarks.report import Row, show
 from modelwatch.config.monitors import parse_monitor
 from modelwatch.events import Prediction
-from modelwatch.stats import Profile, categorical_binning, numeric_binning
-from modelwatch.storage import Ledger, Store, Subject, put_monitor, set_references
-from modelwatch.storage.migrations import migrate
+from modelwatch.stats.binning import categorical_binning, numeric_binning
+from modelwatch.stats.profile import Profile
+from modelwatch.storage.engine.migrations import migrate
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.ledger import Ledger
+from modelwatch.storage.references.layouts import Subject
+from modelwatch.storage.references.monitors import put_monitor
+from modelwatch.storage.references.references import set_references
 
 START = 1_750_000_200_000_000
 NUMBERS = 10

@@ -15,11 +15,17 @@ from benchmarks.report import Row
 from modelwatch.config import Settings
 from modelwatch.events import Prediction, ReferenceFrame, ReferenceSample
 from modelwatch.findings import Assessment
-from modelwatch.monitoring import Chores, DriftRules, Evaluator, Housekeeping, set_reference_frame
+from modelwatch.monitoring.chores import Chores
+from modelwatch.monitoring.evaluator import Evaluator
+from modelwatch.monitoring.housekeeping import Housekeeping
 from modelwatch.monitoring.performance import PerformanceCheck, PerformanceRules
 from modelwatch.monitoring.quality import QualityCheck, QualityRules
-from modelwatch.storage import Ledger, Store, latest_verdicts
-from modelwatch.storage.migrations import migrate
+from modelwatch.monitoring.references import set_reference_frame
+from modelwatch.monitoring.rules import DriftRules
+from modelwatch.storage.engine.migrations import migrate
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.ledger import Ledger
+from modelwatch.storage.verdicts.verdicts import latest_verdicts
 
 DRIFTING = "drifting"
 LONGEST_SECONDS = 600.0

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from modelwatch.storage import Store
+from modelwatch.storage.engine.store import Store
 from tests.support.events import open_store
 from tests.support.postgres import Cluster, cluster
 from tests.support.programs import absent

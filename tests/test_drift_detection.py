@@ -3,18 +3,11 @@
 import numpy as np
 import pytest
 
-from modelwatch.stats import (
-    Profile,
-    categorical_binning,
-    drift_scores,
-    homogeneity,
-    jensen_shannon,
-    ks,
-    numeric_binning,
-    psi,
-    rate_increase_p_value,
-    wasserstein,
-)
+from modelwatch.stats.binning import categorical_binning, numeric_binning
+from modelwatch.stats.drift import drift_scores, jensen_shannon, ks, psi, wasserstein
+from modelwatch.stats.drift_tests import homogeneity
+from modelwatch.stats.evidence import rate_increase_p_value
+from modelwatch.stats.profile import Profile
 
 PSI_WARNING, PSI_ALERT = 0.1, 0.25
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import zstandard
 
-from modelwatch.storage.migrations import newest_version
+from modelwatch.storage.engine.migrations import newest_version
 from tests.support.live_service import LiveService
 from tests.support.traffic import predictions, reference_values
 

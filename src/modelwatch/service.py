@@ -38,15 +38,23 @@ from modelwatch.errors import SettingsError, StoreUnavailable
 from modelwatch.exposition import Exposition
 from modelwatch.heap import keep_large_blocks_apart, keep_trimmed, use_few_arenas
 from modelwatch.ingest import Batcher
-from modelwatch.monitoring import Chores, DriftRules, Evaluator, Housekeeping, Lease
+from modelwatch.monitoring.chores import Chores, Lease
 from modelwatch.monitoring.deletions import Deletions
+from modelwatch.monitoring.evaluator import Evaluator
+from modelwatch.monitoring.housekeeping import Housekeeping
 from modelwatch.monitoring.performance import PerformanceCheck, PerformanceRules
 from modelwatch.monitoring.quality import Freshness, QualityCheck, QualityRules
 from modelwatch.monitoring.retention import Keep, Retention
+from modelwatch.monitoring.rules import DriftRules
 from modelwatch.privacy import Keyring
-from modelwatch.storage import Ledger, Store, StoreOptions, monitor_of, open_protection, put_monitor, store_time
-from modelwatch.storage.deletion import Deletion
-from modelwatch.storage.migrations import migrate
+from modelwatch.storage.engine.leases import store_time
+from modelwatch.storage.engine.migrations import migrate
+from modelwatch.storage.engine.postgresql import StoreOptions
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.ledger import Ledger
+from modelwatch.storage.maintenance.deletion import Deletion
+from modelwatch.storage.references.monitors import monitor_of, put_monitor
+from modelwatch.storage.secrets.keys import open_protection
 from modelwatch.web import build_pages
 
 # The event loop must not wait the default 5 ms for a writer thread that is busy counting.

@@ -14,8 +14,8 @@ from sqlalchemy import Connection
 from modelwatch.access import KnownKeys, parse_token
 from modelwatch.access.known_keys import FRESH_SECONDS, NOTED_EVERY, RETRY_SECONDS, STALE_SECONDS
 from modelwatch.errors import StoreUnavailable
-from modelwatch.storage import Store
-from modelwatch.storage.api_keys import all_keys, all_sessions, revoke_key
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.secrets.api_keys import all_keys, all_sessions, revoke_key
 from tests.support.background import new_id
 from tests.support.events import NOON, Clock
 from tests.support.keys import make_key

@@ -19,7 +19,8 @@ from modelwatch.alerting.routing import AlertPolicy, Route
 from modelwatch.alerting.silences import Matcher, Silence, SilenceRequest
 from modelwatch.errors import Conflict, InvalidInput, UnknownResource
 from modelwatch.findings import FindingSeverity, Kind
-from modelwatch.storage import Store, StoredVerdict, save_verdict
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.verdicts.verdicts import StoredVerdict, save_verdict
 from tests.support.assessments import HOUR, T0, Desk, assessment, finding
 from tests.support.events import NOON
 

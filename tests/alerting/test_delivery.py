@@ -13,8 +13,10 @@ from modelwatch.alerting.channels import Outcome
 from modelwatch.alerting.courier import Counts
 from modelwatch.alerting.pacing import Pacing
 from modelwatch.errors import StoreUnavailable, UnknownResource
-from modelwatch.storage import Store, acquire, release, tables
-from modelwatch.storage.outbox import retry_dead
+from modelwatch.storage.alerts.outbox import retry_dead
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.leases import acquire, release
+from modelwatch.storage.engine.store import Store
 from tests.support.delivering import Hanging, Observed, Refreshed, Told, delivery
 from tests.support.doubles import eventually
 from tests.support.events import Clock

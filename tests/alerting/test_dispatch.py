@@ -10,7 +10,7 @@ from modelwatch.alerting.channels import DELIVERED, Outcome
 from modelwatch.alerting.dispatch import Dispatch
 from modelwatch.alerting.reading import list_audit
 from modelwatch.errors import Conflict, InvalidInput, UnknownResource
-from modelwatch.storage import Store
+from modelwatch.storage.engine.store import Store
 from tests.support.events import Clock, numbered
 
 

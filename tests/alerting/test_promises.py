@@ -27,9 +27,9 @@ from modelwatch.alerting.routing import AlertPolicy, Route, channels_for
 from modelwatch.alerting.silences import Matcher, SilenceRequest
 from modelwatch.errors import Conflict
 from modelwatch.findings import Assessment, FindingSeverity
-from modelwatch.storage import Store
-from modelwatch.storage.alerts import alert_events_of
-from modelwatch.storage.silences import silences_page
+from modelwatch.storage.alerts.alerts import alert_events_of
+from modelwatch.storage.alerts.silences import silences_page
+from modelwatch.storage.engine.store import Store
 from tests.support.assessments import HOUR, Desk, Sent, assessment
 from tests.support.events import NOON, Clock, open_store
 

@@ -17,7 +17,7 @@ from modelwatch.alerting.reading import (
 )
 from modelwatch.alerting.silences import Matcher, SilenceRequest
 from modelwatch.errors import UnknownResource
-from modelwatch.storage import Store
+from modelwatch.storage.engine.store import Store
 from tests.support.assessments import HOUR, Desk, assessment
 from tests.support.events import NOON
 

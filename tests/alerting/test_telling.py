@@ -12,7 +12,8 @@ from modelwatch.alerting.quiet_hours import QuietHours
 from modelwatch.alerting.reading import read_alert
 from modelwatch.alerting.routing import AlertPolicy, Route
 from modelwatch.alerting.silences import Matcher, SilenceRequest
-from modelwatch.storage import Store, tables
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.store import Store
 from tests.support.assessments import HOUR, Desk, assessment
 from tests.support.events import Clock
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import update
 
-from modelwatch.storage import tables
+from modelwatch.storage.engine import tables
 from tests.support.app import App
 from tests.support.assessments import assessment
 from tests.support.doubles import Receiver, Reply

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from modelwatch.monitoring import Lease
+from modelwatch.monitoring.chores import Lease
 from modelwatch.monitoring.deletions import Deletions
-from modelwatch.storage.deletion import Deletion
+from modelwatch.storage.maintenance.deletion import Deletion
 from tests.exposition.scraping import set_reference, traffic
 from tests.support.app import App, pointers
 from tests.support.background import new_id

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from modelwatch.service import microseconds_now
-from modelwatch.storage import (
+from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.verdicts.evaluations import (
     EvaluationFailure,
     EvaluationProgress,
-    StreamKey,
     clear_failure,
     save_failure,
     save_progress,

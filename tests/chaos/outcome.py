@@ -11,7 +11,9 @@ from typing import Any
 import httpx
 from sqlalchemy import func, select
 
-from modelwatch.storage import Store, carry_over, tables
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.maintenance.backfill_profiles import carry_over
 from tests.chaos.load import MODEL, Taken
 from tests.support.doubles import Receiver
 from tests.support.events import ALWAYS, stored_and_counted

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import httpx
 
-from modelwatch.storage import Store
-from modelwatch.storage.migrations import migrate
+from modelwatch.storage.engine.migrations import migrate
+from modelwatch.storage.engine.store import Store
 from tests.chaos.faults import Faults
 from tests.chaos.load import MODEL, SECOND, Client
 from tests.chaos.outcome import Outcome, examine

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from modelwatch.storage import Store
+from modelwatch.storage.engine.store import Store
 from tests.support.events import back_up, stored_and_counted
 from tests.support.live_service import REPOSITORY, LiveService
 from tests.support.postgres import cluster

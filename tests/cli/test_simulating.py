@@ -17,7 +17,7 @@ import pytest
 from modelwatch.cli import main
 from modelwatch.cli.simulating import in_words, parse_rate
 from modelwatch.config import Settings
-from modelwatch.monitoring import DriftRules
+from modelwatch.monitoring.rules import DriftRules
 from modelwatch.simulation import Scenario, simulate
 from tests.cli.conftest import REPOSITORY, RunCli
 

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from modelwatch.monitoring import DriftRules
-from modelwatch.storage import Store, tables, verdicts_of
+from modelwatch.monitoring.rules import DriftRules
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.verdicts.verdicts import verdicts_of
 from tests.cli.conftest import RunCli
 from tests.support.background import background, run_out
 from tests.support.events import NOON, Clock, open_store

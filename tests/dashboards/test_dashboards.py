@@ -12,7 +12,7 @@ import promql_parser
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from modelwatch.storage import Store
+from modelwatch.storage.engine.store import Store
 from scripts.dashboards import dashboards
 from tests.exposition.scraping import exposition
 from tests.support.app import App

@@ -13,7 +13,9 @@ from modelwatch.demo.generator import (
     event_times,
     payments,
 )
-from modelwatch.stats import Profile, categorical_binning, drift_scores, numeric_binning
+from modelwatch.stats.binning import categorical_binning, numeric_binning
+from modelwatch.stats.drift import drift_scores
+from modelwatch.stats.profile import Profile
 
 SIZE = 20_000
 START = 1_767_225_600.0

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from modelwatch.storage import Store
+from modelwatch.storage.engine.store import Store
 from tests.support.events import open_store
 
 

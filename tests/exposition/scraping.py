@@ -14,9 +14,12 @@ from prometheus_client.registry import Collector
 
 from modelwatch.events import Prediction
 from modelwatch.exposition import Exposition
-from modelwatch.monitoring import DriftRules
-from modelwatch.stats import Profile, categorical_binning, numeric_binning
-from modelwatch.storage import LATENCY, PREDICTION, SCORE, Store, Subject, set_references
+from modelwatch.monitoring.rules import DriftRules
+from modelwatch.stats.binning import categorical_binning, numeric_binning
+from modelwatch.stats.profile import Profile
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.references.layouts import LATENCY, PREDICTION, SCORE, Subject
+from modelwatch.storage.references.references import set_references
 from tests.support.background import background, run_out
 from tests.support.events import NOON, Clock, event
 

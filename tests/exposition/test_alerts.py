@@ -7,7 +7,8 @@ from sqlalchemy import update
 
 from modelwatch.alerting.silences import Matcher, SilenceRequest
 from modelwatch.exposition import StateCollector, alerts
-from modelwatch.storage import Store, tables
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.store import Store
 from tests.exposition.scraping import Scrape, evaluate, exposition, scrape, set_reference, traffic
 from tests.support.assessments import Desk, assessment, finding
 from tests.support.events import Clock, open_ledger

@@ -11,7 +11,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 from sqlalchemy import delete, insert
 
 from modelwatch.exposition import StateCollector, state, verdicts
-from modelwatch.storage import Store, latest_verdicts, save_verdict, tables
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.verdicts.verdicts import latest_verdicts, save_verdict
 from tests.exposition.scraping import Scrape, evaluate, parse, set_reference, traffic
 from tests.support.events import NOON, Clock, open_ledger
 

@@ -9,7 +9,9 @@ from sqlalchemy import update
 from modelwatch.config.monitors import parse_monitor
 from modelwatch.exposition import StateCollector
 from modelwatch.findings import Assessment, Finding
-from modelwatch.storage import Store, put_monitor, tables
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.references.monitors import put_monitor
 from tests.exposition.scraping import Scrape, evaluate, exposition, scrape, set_reference, traffic
 from tests.support.assessments import Desk, assessment, finding
 from tests.support.background import new_id

@@ -10,7 +10,8 @@ import pytest
 
 from modelwatch.exposition import StateCollector, state
 from modelwatch.monitoring.performance import PerformanceReport
-from modelwatch.storage import PERFORMANCE, Store, latest_verdicts, save_verdict
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.verdicts.verdicts import PERFORMANCE, latest_verdicts, save_verdict
 from tests.exposition.scraping import Scrape, evaluate, scrape
 from tests.support.events import NOON, Clock
 from tests.support.labelled import later, outcomes, send_labelled, set_labelled_reference, watch_yes

@@ -13,7 +13,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 
 from modelwatch.errors import SettingsError
 from modelwatch.exposition import Exposition
-from modelwatch.storage import Store
+from modelwatch.storage.engine.store import Store
 from tests.exposition.scraping import evaluate, exposition, parse, scrape, set_reference, traffic
 from tests.support.events import NOON, Clock, event, open_ledger
 
@@ -149,7 +149,7 @@ WORKER = """
 import sys
 from pathlib import Path
 from modelwatch.exposition import Exposition
-from modelwatch.storage import Store
+from modelwatch.storage.engine.store import Store
 from tests.support.events import Clock, event, numbered, open_ledger
 
 url, name = sys.argv[1:]

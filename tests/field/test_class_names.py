@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from modelwatch.monitoring import DriftRules
 from modelwatch.monitoring.performance import PerformanceRules, check_performance
-from modelwatch.stats import Outcome, Scalar
-from modelwatch.stats.outcomes import Probability
-from modelwatch.storage import Store, StreamKey
+from modelwatch.monitoring.rules import DriftRules
+from modelwatch.stats.binning import Scalar
+from modelwatch.stats.outcomes import Outcome, Probability
+from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.engine.store import Store
 from tests.support.background import background, run_out
 from tests.support.events import NOON
 from tests.support.labelled import later, send_labelled, set_labelled_reference

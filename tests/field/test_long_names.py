@@ -9,7 +9,7 @@ import pytest
 
 from modelwatch.api.wire import Decoder, Limits
 from modelwatch.errors import InvalidInput
-from modelwatch.storage import Store
+from modelwatch.storage.engine.store import Store
 from tests.support.events import NOON, open_ledger, stored_and_counted
 
 pytestmark = pytest.mark.both_engines

@@ -8,9 +8,14 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
-from modelwatch.monitoring import DriftQuery, DriftReport, DriftRules, check_drift, verify_verdict
-from modelwatch.monitoring.evidence import decode_evidence
-from modelwatch.storage import Store, evidence_of, tables, verdicts_of
+from modelwatch.monitoring.checks import check_drift
+from modelwatch.monitoring.evidence import DriftQuery, decode_evidence
+from modelwatch.monitoring.reports import DriftReport
+from modelwatch.monitoring.rules import DriftRules
+from modelwatch.monitoring.verification import verify_verdict
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.verdicts.verdicts import evidence_of, verdicts_of
 from tests.support.background import background, run_out
 from tests.support.events import NOON, Clock, event, open_ledger
 from tests.support.streams import HOUR, finish, normal, set_reference

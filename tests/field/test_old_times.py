@@ -11,18 +11,14 @@ from sqlalchemy import func, select
 from modelwatch.api.wire import Decoder, Limits
 from modelwatch.errors import InvalidInput
 from modelwatch.events import EARLIEST_DAY, EARLIEST_TIME
-from modelwatch.monitoring import DriftRules
-from modelwatch.storage import (
-    Store,
-    StreamKey,
-    carry_over,
-    first_window,
-    hourly_volumes,
-    last_window_end,
-    stale_days,
-    tables,
-    verdicts_of,
-)
+from modelwatch.monitoring.rules import DriftRules
+from modelwatch.storage.counts.profiles import last_window_end
+from modelwatch.storage.counts.volumes import first_window, hourly_volumes
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.maintenance.backfill_profiles import carry_over, stale_days
+from modelwatch.storage.verdicts.verdicts import verdicts_of
 from tests.support.background import background, run_out
 from tests.support.events import NOON, Clock, event, open_ledger
 from tests.support.labels import label

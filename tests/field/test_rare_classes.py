@@ -7,8 +7,11 @@ import numpy as np
 from modelwatch.config import Settings
 from modelwatch.events import ReferenceFrame, ReferenceSample, Scalar
 from modelwatch.findings import Finding
-from modelwatch.monitoring import DriftRules, set_reference_frame, verify_verdict
-from modelwatch.storage import Store, verdicts_of
+from modelwatch.monitoring.references import set_reference_frame
+from modelwatch.monitoring.rules import DriftRules
+from modelwatch.monitoring.verification import verify_verdict
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.verdicts.verdicts import verdicts_of
 from tests.support.background import Taken, background, new_id, run_out
 from tests.support.events import NOON, Clock, event, open_ledger
 from tests.support.streams import HOUR, SECOND

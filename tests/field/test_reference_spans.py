@@ -5,8 +5,12 @@ from __future__ import annotations
 import pytest
 
 from modelwatch.events import ReferenceFrame, ReferenceSample
-from modelwatch.monitoring import DriftQuery, DriftRules, check_drift, set_reference_frame
-from modelwatch.storage import Store, verdicts_of
+from modelwatch.monitoring.checks import check_drift
+from modelwatch.monitoring.evidence import DriftQuery
+from modelwatch.monitoring.references import set_reference_frame
+from modelwatch.monitoring.rules import DriftRules
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.verdicts.verdicts import verdicts_of
 from tests.support.background import Seen, background, new_id, run_out
 from tests.support.events import NOON, Clock
 from tests.support.streams import HOUR, MINUTE, finish, normal, send_hours

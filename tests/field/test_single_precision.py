@@ -10,20 +10,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from modelwatch.api.wire.columnar import scalars
-from modelwatch.stats import (
+from modelwatch.stats.binning import (
     CategoricalBinning,
     NumericBinning,
-    Profile,
     categorical_binning,
-    class_names,
     decode_binning,
     encode_binning,
     numeric_binning,
-    psi,
-    split_reference,
-    window_test,
 )
-from modelwatch.stats.classes import count_classes
+from modelwatch.stats.classes import class_names, count_classes
+from modelwatch.stats.drift import psi
+from modelwatch.stats.names import split_reference, window_test
+from modelwatch.stats.profile import Profile
 from modelwatch.stats.quality import rate_checks
 from modelwatch.stats.segmentation import segment_feature
 

@@ -17,7 +17,9 @@ from modelwatch.events import GroundTruth, Prediction
 from modelwatch.ingest import Batcher, Refused
 from modelwatch.ingest.batcher import NOT_STORED
 from modelwatch.ingest.queue import MAX_BYTES_PER_COMMIT, MAX_EVENTS_PER_COMMIT, MAX_MODELS_PER_COMMIT
-from modelwatch.storage import Committed, LabelStatus, Ledger, Store
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.labels import LabelStatus
+from modelwatch.storage.ledger.ledger import Committed, Ledger
 from tests.support.events import event, open_ledger, stored_and_counted
 from tests.support.labels import label
 

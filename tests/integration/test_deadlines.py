@@ -14,7 +14,8 @@ import psycopg
 import pytest
 from sqlalchemy import select
 
-from modelwatch.storage import Store, tables
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.store import Store
 from tests.support.events import stored_and_counted
 from tests.support.live_service import LiveService
 

@@ -14,7 +14,8 @@ from sqlalchemy import update
 from modelwatch.alerting.channels.alertmanager import AlertmanagerChannel
 from modelwatch.alerting.delivery import Delivery
 from modelwatch.alerting.pacing import Pacing
-from modelwatch.storage import Store, tables
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.store import Store
 from tests.support.alertmanager import Alertmanager, alertmanager
 from tests.support.delivering import Observed
 from tests.support.doubles import Receiver, eventually

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from modelwatch.storage import Store
+from modelwatch.storage.engine.store import Store
 from tests.conftest import REPOSITORY
 from tests.support.delivering import deliver_until_killed
 from tests.support.doubles import Receiver, Reply, eventually

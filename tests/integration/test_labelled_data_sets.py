@@ -13,9 +13,10 @@ from modelwatch.events import Prediction
 from modelwatch.monitoring.performance import PerformanceRules, check_performance
 from modelwatch.monitoring.performance.rules import LOOKBACKS
 from modelwatch.monitoring.references import labelled_outcomes
-from modelwatch.stats import OutcomeCounts, OutcomeLayout
+from modelwatch.stats.outcomes import OutcomeCounts, OutcomeLayout
 from modelwatch.stats.performance import performance
-from modelwatch.storage import Store, StreamKey
+from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.engine.store import Store
 from tests.support.events import NOON, open_store
 from tests.support.labelled_data import (
     EVER,

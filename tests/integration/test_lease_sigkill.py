@@ -15,8 +15,10 @@ import httpx
 import pytest
 from sqlalchemy import func, select
 
-from modelwatch.monitoring import iso
-from modelwatch.storage import DRIFT, QUALITY, Store, tables
+from modelwatch.monitoring.windows import iso
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.verdicts.verdicts import DRIFT, QUALITY
 from tests.support.live_service import LiveService
 
 KILLS = 20

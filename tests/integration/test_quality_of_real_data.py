@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from modelwatch.findings import Finding
-from modelwatch.monitoring import DriftRules
 from modelwatch.monitoring.quality import QualityRules, check_quality
-from modelwatch.storage import Store, StreamKey
+from modelwatch.monitoring.rules import DriftRules
+from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.engine.store import Store
 from tests.support.background import Taken, background, run_out
 from tests.support.events import NOON, Clock
 from tests.support.scenarios import Scenario, fill, load

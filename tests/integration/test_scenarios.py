@@ -17,8 +17,10 @@ from modelwatch.alerting.book import AlertBook
 from modelwatch.alerting.reading import list_alerts
 from modelwatch.alerting.routing import AlertPolicy
 from modelwatch.config import Settings
-from modelwatch.monitoring import DriftReport, DriftRules
-from modelwatch.storage import Store, verdicts_of
+from modelwatch.monitoring.reports import DriftReport
+from modelwatch.monitoring.rules import DriftRules
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.verdicts.verdicts import verdicts_of
 from tests.support.background import background, new_id, run_out
 from tests.support.events import NOON, Clock, open_store
 from tests.support.scenarios import Scenario, fill, load

@@ -11,7 +11,9 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from modelwatch.storage import Store, carry_over, tables
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.maintenance.backfill_profiles import carry_over
 from tests.support.events import ALWAYS, stored_and_counted
 from tests.support.live_service import LiveService
 

@@ -10,9 +10,15 @@ import pytest
 from sqlalchemy import event as sql
 
 from modelwatch.events import ReferenceFrame, ReferenceSample
-from modelwatch.monitoring import Evaluator, Housekeeping, Lease, set_reference_frame
+from modelwatch.monitoring.chores import Lease
+from modelwatch.monitoring.evaluator import Evaluator
+from modelwatch.monitoring.housekeeping import Housekeeping
+from modelwatch.monitoring.references import set_reference_frame
 from modelwatch.monitoring.rules import DriftRules
-from modelwatch.storage import Store, acquire, evaluation_progress, latest_verdicts
+from modelwatch.storage.engine.leases import acquire
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.verdicts.evaluations import evaluation_progress
+from modelwatch.storage.verdicts.verdicts import latest_verdicts
 from tests.support.background import Seen, Taken, background, new_id, run_out
 from tests.support.events import NOON, Clock, event, open_ledger
 from tests.support.streams import HOUR, SECOND, finish, normal

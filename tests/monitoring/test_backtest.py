@@ -7,8 +7,11 @@ import dataclasses
 import pytest
 
 from modelwatch.errors import InvalidInput, UnknownResource
-from modelwatch.monitoring import DriftRules, backtest
-from modelwatch.storage import Store, StreamKey, verdicts_of
+from modelwatch.monitoring.backtest import backtest
+from modelwatch.monitoring.rules import DriftRules
+from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.verdicts.verdicts import verdicts_of
 from tests.support.background import background, run_out
 from tests.support.events import NOON, Clock
 from tests.support.streams import HOUR, finish, normal, send_hours, set_reference

@@ -6,8 +6,13 @@ import pytest
 
 from modelwatch.errors import LeaseLost
 from modelwatch.events import ReferenceFrame, ReferenceSample
-from modelwatch.monitoring import Chores, DriftRules, Lease, set_reference_frame
-from modelwatch.storage import Store, acquire, hold, in_force, seal_writers
+from modelwatch.monitoring.chores import Chores, Lease
+from modelwatch.monitoring.references import set_reference_frame
+from modelwatch.monitoring.rules import DriftRules
+from modelwatch.storage.engine.leases import acquire, hold
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.maintenance.compaction import seal_writers
+from modelwatch.storage.references.references import in_force
 from tests.support.background import Seen, background, new_id
 from tests.support.events import NOON, Clock, event, open_ledger, stored_and_counted
 

@@ -16,8 +16,10 @@ from modelwatch.monitoring.evidence import DriftQuery, Evidence
 from modelwatch.monitoring.rules import DriftRules
 from modelwatch.monitoring.verdicts import judge, tolerance
 from modelwatch.monitoring.windows import Window
-from modelwatch.stats import Profile, numeric_binning
-from modelwatch.storage import StoredReference, Subject
+from modelwatch.stats.binning import numeric_binning
+from modelwatch.stats.profile import Profile
+from modelwatch.storage.references.layouts import Subject
+from modelwatch.storage.references.references import StoredReference
 
 RULES = DriftRules(0.1, 0.25, 0.05, 50, 1.0, ("1h",), 3_600)
 SAMPLE = np.random.default_rng(0).normal(size=20_000)

@@ -15,8 +15,10 @@ from modelwatch.monitoring.evidence import DriftQuery, Evidence
 from modelwatch.monitoring.rules import DriftRules
 from modelwatch.monitoring.verdicts import judge, tolerance
 from modelwatch.monitoring.windows import Window
-from modelwatch.stats import Profile, categorical_binning
-from modelwatch.storage import StoredReference, Subject
+from modelwatch.stats.binning import categorical_binning
+from modelwatch.stats.profile import Profile
+from modelwatch.storage.references.layouts import Subject
+from modelwatch.storage.references.references import StoredReference
 
 RULES = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h",), 3_600, odds_ratio=2.0)
 # The last class is so rare that no window here says anything of it.

@@ -13,30 +13,26 @@ from sqlalchemy import Connection
 from modelwatch.errors import LeaseLost
 from modelwatch.events import ReferenceFrame, ReferenceSample
 from modelwatch.findings import Assessment
-from modelwatch.monitoring import (
-    DriftQuery,
-    DriftReport,
-    DriftRules,
-    Evaluator,
-    Lease,
-    check_drift,
-    set_reference_frame,
-)
+from modelwatch.monitoring.checks import check_drift
+from modelwatch.monitoring.chores import Lease
 from modelwatch.monitoring.conclusions import Conclusion
 from modelwatch.monitoring.conditions import Condition
+from modelwatch.monitoring.evaluator import Evaluator
+from modelwatch.monitoring.evidence import DriftQuery
+from modelwatch.monitoring.references import set_reference_frame
+from modelwatch.monitoring.reports import DriftReport
+from modelwatch.monitoring.rules import DriftRules
 from modelwatch.monitoring.schedule import Point
-from modelwatch.storage import (
+from modelwatch.storage.engine.leases import acquire
+from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.verdicts.evaluations import (
     EvaluationFailure,
     EvaluationProgress,
-    Store,
-    StoredVerdict,
-    StreamKey,
-    acquire,
     evaluation_failures,
     evaluation_progress,
-    latest_verdicts,
-    verdicts_of,
 )
+from modelwatch.storage.verdicts.verdicts import StoredVerdict, latest_verdicts, verdicts_of
 from tests.support.background import Seen, Taken, background, new_id, run_out
 from tests.support.events import NOON, Clock, event, open_ledger
 from tests.support.streams import HOUR, MINUTE, SECOND, finish, normal, send, send_hours, set_reference

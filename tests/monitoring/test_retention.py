@@ -14,19 +14,14 @@ from modelwatch.monitoring.performance import PerformanceRules
 from modelwatch.monitoring.retention import ROWS_PER_TRANSACTION, Keep, Retention
 from modelwatch.monitoring.rules import DriftRules
 from modelwatch.monitoring.windows import Window
-from modelwatch.storage import (
-    Grain,
-    Store,
-    StoredVerdict,
-    StreamKey,
-    carry_over,
-    roll_up,
-    save_verdict,
-    seal_writers,
-    tables,
-)
-from modelwatch.storage.compaction import fold
-from modelwatch.storage.grains import DAY, HOUR
+from modelwatch.storage.counts.rollup_levels import DAY, HOUR, Grain
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.maintenance.backfill_profiles import carry_over
+from modelwatch.storage.maintenance.compaction import fold, seal_writers
+from modelwatch.storage.maintenance.rollup import roll_up
+from modelwatch.storage.verdicts.verdicts import StoredVerdict, save_verdict
 from tests.support.events import Clock, event, open_ledger
 from tests.support.labels import BINARY, CLASSES, label, set_layout
 

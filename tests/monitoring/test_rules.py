@@ -8,9 +8,8 @@ import pytest
 
 from modelwatch.config import Settings
 from modelwatch.config.monitors import parse_monitor
-from modelwatch.monitoring import DriftRules, rules_for
 from modelwatch.monitoring.budget import LARGEST_ALPHA
-from modelwatch.monitoring.rules import FeatureRules, Thresholds
+from modelwatch.monitoring.rules import DriftRules, FeatureRules, Thresholds, rules_for
 
 DEFAULTS = DriftRules.of(Settings())
 

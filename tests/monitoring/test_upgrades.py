@@ -11,12 +11,17 @@ from pathlib import Path
 import pytest
 
 from modelwatch.events import ReferenceFrame, ReferenceSample
-from modelwatch.monitoring import DriftQuery, DriftRules, check_drift, set_reference_frame, verify_verdict
+from modelwatch.monitoring.checks import check_drift
+from modelwatch.monitoring.evidence import DriftQuery
 from modelwatch.monitoring.performance import PerformanceRules, check_performance
 from modelwatch.monitoring.quality import QualityRules, check_quality
-from modelwatch.storage import PERFORMANCE, QUALITY, Store, StoredVerdict, StreamKey, verdicts_of
-from modelwatch.storage.migrations import migrate, newest_version, schema_version
-from modelwatch.storage.verdicts import DRIFT, FIRST_RULES
+from modelwatch.monitoring.references import set_reference_frame
+from modelwatch.monitoring.rules import DriftRules
+from modelwatch.monitoring.verification import verify_verdict
+from modelwatch.storage.engine.migrations import migrate, newest_version, schema_version
+from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.verdicts.verdicts import DRIFT, FIRST_RULES, PERFORMANCE, QUALITY, StoredVerdict, verdicts_of
 from tests.support.background import new_id
 
 RELEASED = sorted((Path(__file__).parent / "released").glob("*.sql.xz"))

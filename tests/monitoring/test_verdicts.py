@@ -10,7 +10,9 @@ import pytest
 from modelwatch.monitoring.budget import LARGEST_ALPHA
 from modelwatch.monitoring.rules import DriftRules, Thresholds
 from modelwatch.monitoring.verdicts import judge, tolerance
-from modelwatch.stats import Profile, categorical_binning, numeric_binning, split_reference
+from modelwatch.stats.binning import categorical_binning, numeric_binning
+from modelwatch.stats.names import split_reference
+from modelwatch.stats.profile import Profile
 
 RULES = DriftRules(
     psi_warning=0.1,

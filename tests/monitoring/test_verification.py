@@ -9,11 +9,13 @@ import pytest
 from sqlalchemy import update
 
 from modelwatch.errors import UnknownResource
-from modelwatch.monitoring import DriftRules, verify_verdict
 from modelwatch.monitoring.conclusions import RULES_VERSION
 from modelwatch.monitoring.evidence import decode_evidence, encode_evidence
-from modelwatch.monitoring.verification import differences
-from modelwatch.storage import Store, StoredVerdict, evidence_of, tables, verdicts_of
+from modelwatch.monitoring.rules import DriftRules
+from modelwatch.monitoring.verification import differences, verify_verdict
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.verdicts.verdicts import StoredVerdict, evidence_of, verdicts_of
 from tests.support.background import background, run_out
 from tests.support.events import NOON, Clock
 from tests.support.streams import HOUR, finish, normal, send, send_hours, set_reference

@@ -10,7 +10,7 @@ import pytest
 
 from modelwatch.events import ReferenceSample
 from modelwatch.monitoring.references import profile_of
-from modelwatch.stats import Profile
+from modelwatch.stats.profile import Profile
 from modelwatch.stats.quality import unsound_counts
 
 

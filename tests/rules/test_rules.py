@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from modelwatch.errors import RequestError, ServiceError
-from modelwatch.storage import Store
+from modelwatch.storage.engine.store import Store
 from scripts.prometheus_rule import SOURCE, TARGET, prometheus_rule
 from scripts.runbooks import SOURCE as RUNBOOKS
 from scripts.runbooks import TARGET as RUNBOOKS_PAGE

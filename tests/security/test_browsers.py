@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from modelwatch.storage.api_keys import MOST_SESSIONS, all_sessions
+from modelwatch.storage.secrets.api_keys import MOST_SESSIONS, all_sessions
 from tests.support.app import App
 from tests.support.keys import make_key
 from tests.support.live_service import LiveService

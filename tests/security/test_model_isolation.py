@@ -13,8 +13,9 @@ import pytest
 
 from modelwatch.access import SCOPES
 from modelwatch.config import Settings
-from modelwatch.monitoring import DriftRules
-from modelwatch.storage import Store, verdicts_of
+from modelwatch.monitoring.rules import DriftRules
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.verdicts.verdicts import verdicts_of
 from tests.support.app import App
 from tests.support.assessments import assessment
 from tests.support.background import background, run_out

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from modelwatch.storage.api_keys import all_sessions
+from modelwatch.storage.secrets.api_keys import all_sessions
 from tests.support.app import App
 from tests.support.assessments import assessment
 from tests.support.keys import make_key

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from modelwatch.access.known_keys import FRESH_SECONDS
-from modelwatch.storage import Store
+from modelwatch.storage.engine.store import Store
 from tests.conftest import REPOSITORY
 from tests.support.keys import bearer, make_key
 from tests.support.live_service import LiveService

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from modelwatch.config.encryption_keys import new_encryption_key
-from modelwatch.storage import Store
+from modelwatch.storage.engine.store import Store
 from tests.conftest import REPOSITORY
 from tests.support.keys import bearer, make_key
 from tests.support.live_service import LiveService, free_port

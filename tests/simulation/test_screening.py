@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 from modelwatch.monitoring.verdicts import Tolerance, judge
 from modelwatch.simulation.features import Feature
 from modelwatch.simulation.screening import Screen
-from modelwatch.stats import Profile, categorical_binning, homogeneity
+from modelwatch.stats.binning import categorical_binning
+from modelwatch.stats.drift_tests import homogeneity
+from modelwatch.stats.profile import Profile
 
 CASES = 4_000
 

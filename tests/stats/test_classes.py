@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from modelwatch.stats import Outcome, OutcomeCounts, OutcomeLayout, Scalar, class_names, outcome_layout, share_of
-from modelwatch.stats.outcomes import decode_outcome_layout
+from modelwatch.stats.binning import Scalar
+from modelwatch.stats.classes import class_names, share_of
+from modelwatch.stats.outcomes import Outcome, OutcomeCounts, OutcomeLayout, decode_outcome_layout, outcome_layout
 
 
 @pytest.mark.parametrize(

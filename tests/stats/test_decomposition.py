@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelwatch.stats import EmptySample, Outcome, OutcomeCounts, OutcomeLayout, psi, psi_contributions
 from modelwatch.stats.decomposition import Ratio, decomposed, psi_by_segment, ratios_of
+from modelwatch.stats.drift import psi, psi_contributions
+from modelwatch.stats.errors import EmptySample
+from modelwatch.stats.outcomes import Outcome, OutcomeCounts, OutcomeLayout
 from modelwatch.stats.performance import RegressionLayout, performance
 
 BINARY = OutcomeLayout("binary", ("no", "yes"), "yes", "positive")

@@ -8,22 +8,20 @@ from hypothesis import given, settings
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import ks_2samp, wasserstein_distance
 
-from modelwatch.stats import (
-    EmptySample,
-    IncompatibleProfiles,
-    Profile,
-    categorical_binning,
+from modelwatch.stats.binning import categorical_binning, numeric_binning
+from modelwatch.stats.drift import (
     drift_scores,
     hellinger,
     jensen_shannon,
     ks,
-    numeric_binning,
     psi,
     psi_contributions,
     total_variation,
     wasserstein,
 )
+from modelwatch.stats.errors import EmptySample, IncompatibleProfiles
 from modelwatch.stats.numeric import rounded
+from modelwatch.stats.profile import Profile
 from tests.stats.strategies import count_pairs, count_vectors, samples
 
 REFERENCE = np.random.default_rng(0).normal(size=20_000)

@@ -11,19 +11,19 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from benchmarks.levels import CASES, Case, level_of
-from modelwatch.stats import (
-    EmptySample,
-    IncompatibleProfiles,
-    Profile,
-    StatsError,
+from modelwatch.stats.binning import numeric_binning
+from modelwatch.stats.drift import psi
+from modelwatch.stats.drift_tests import (
+    SMALL_REFERENCE,
+    Groups,
+    cell_p_value,
     homogeneity,
     homogeneity_p_values,
     minimum_detectable_psi,
-    numeric_binning,
-    psi,
     samples_needed,
 )
-from modelwatch.stats.drift_tests import SMALL_REFERENCE, Groups, cell_p_value
+from modelwatch.stats.errors import EmptySample, IncompatibleProfiles, StatsError
+from modelwatch.stats.profile import Profile
 from tests.stats.strategies import count_pairs
 
 

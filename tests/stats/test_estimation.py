@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import optimize
 
-from modelwatch.stats import IncompatibleProfiles, StatsError
+from modelwatch.stats.errors import IncompatibleProfiles, StatsError
 from modelwatch.stats.estimation import (
     Calibration,
     Estimate,

@@ -8,27 +8,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.levels import NAMES, Names, alarms_about_names
-from modelwatch.stats import (
-    EmptySample,
-    MalformedProfile,
-    Profile,
-    categorical_binning,
-    decode_binning,
+from modelwatch.stats.binning import categorical_binning, decode_binning, encode_binning, numeric_binning
+from modelwatch.stats.drift import psi
+from modelwatch.stats.drift_tests import SMALL_REFERENCE, Groups, cell_p_value, homogeneity
+from modelwatch.stats.errors import EmptySample, MalformedProfile
+from modelwatch.stats.names import (
+    MIN_NAMED_GROUP,
     decode_split,
-    encode_binning,
     encode_split,
     expected_new,
-    homogeneity,
     is_ids,
-    numeric_binning,
-    psi,
     split_reference,
     times_each,
     window_needed,
     window_test,
 )
-from modelwatch.stats.drift_tests import SMALL_REFERENCE, Groups, cell_p_value
-from modelwatch.stats.names import MIN_NAMED_GROUP
+from modelwatch.stats.profile import Profile
 from modelwatch.stats.quality import compare_rates, reference_rates, unsound_counts
 from tests.stats.strategies import raw_categories
 

@@ -7,18 +7,16 @@ import math
 import numpy as np
 import pytest
 
-from modelwatch.stats import (
-    MalformedProfile,
+from modelwatch.stats.errors import MalformedProfile
+from modelwatch.stats.natural import (
     MetricVariation,
     NaturalVariation,
-    Outcome,
-    OutcomeCounts,
-    OutcomeLayout,
     beyond_natural,
     decode_natural,
     encode_natural,
     natural_variation,
 )
+from modelwatch.stats.outcomes import Outcome, OutcomeCounts, OutcomeLayout
 from modelwatch.stats.performance import worsening
 
 LAYOUT = OutcomeLayout("binary", ("no", "yes"), "yes")

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from modelwatch.stats import IncompatibleProfiles, Profile, StatsError, categorical_binning, numeric_binning
+from modelwatch.stats.binning import categorical_binning, numeric_binning
+from modelwatch.stats.errors import IncompatibleProfiles, StatsError
+from modelwatch.stats.profile import Profile
 from modelwatch.stats.quality import (
     RateCheck,
     compare_rates,

@@ -9,16 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelwatch.stats import (
-    MalformedProfile,
-    Profile,
-    Segmentation,
-    SegmentFeature,
-    categorical_binning,
-    decode_segmentation,
-    numeric_binning,
-    segment_feature,
-)
+from modelwatch.stats.binning import categorical_binning, numeric_binning
+from modelwatch.stats.errors import MalformedProfile
+from modelwatch.stats.profile import Profile
+from modelwatch.stats.segmentation import Segmentation, SegmentFeature, decode_segmentation, segment_feature
 
 
 def numeric(values: list[float], parts: int = 4) -> SegmentFeature:

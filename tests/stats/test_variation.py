@@ -8,18 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
-from modelwatch.stats import (
-    MalformedProfile,
-    Variation,
-    categorical_binning,
-    decode_variation,
-    encode_counts,
-    encode_variation,
-    numeric_binning,
-    psi,
-    variation_of,
-)
-from modelwatch.stats.variation import chance_psi
+from modelwatch.stats.binning import categorical_binning, numeric_binning
+from modelwatch.stats.drift import psi
+from modelwatch.stats.errors import MalformedProfile
+from modelwatch.stats.profile import encode_counts
+from modelwatch.stats.variation import Variation, chance_psi, decode_variation, encode_variation, variation_of
 
 DAY = 86_400
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
-from modelwatch.stats import StatsError
+from modelwatch.stats.errors import StatsError
 from modelwatch.stats.volume import Dispersion, dispersion_of, freshness, usual_gap, volume_check
 
 HOURS = np.arange(168)

@@ -8,7 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import Connection, delete, select, text
 
-from modelwatch.storage import Store, fold, seal_writers, tables
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.maintenance.compaction import fold, seal_writers
 from tests.support.events import NOON, Clock, event, open_ledger, stored_and_counted
 from tests.support.labels import BINARY, CLASSES, label, set_layout
 

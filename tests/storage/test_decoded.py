@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from modelwatch.stats import Profile, numeric_binning
-from modelwatch.storage import Store, Subject, carry_over, layouts, set_references
-from modelwatch.storage.decoded import OVERHEAD_BYTES, TIMES_LARGER, Decoded
+from modelwatch.stats.binning import numeric_binning
+from modelwatch.stats.profile import Profile
+from modelwatch.storage.engine.decoded import OVERHEAD_BYTES, TIMES_LARGER, Decoded
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.maintenance.backfill_profiles import carry_over
+from modelwatch.storage.references import layouts
+from modelwatch.storage.references.layouts import Subject
+from modelwatch.storage.references.references import set_references
 from tests.support.events import ALWAYS, NOON, event, numbered, open_ledger, stored_and_counted
 
 SIZE = 100

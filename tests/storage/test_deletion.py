@@ -16,12 +16,15 @@ from sqlalchemy import func, insert, select
 from modelwatch.config.monitors import parse_monitor
 from modelwatch.errors import UnknownModel, UnknownResource
 from modelwatch.events import GroundTruth
-from modelwatch.monitoring import Lease
+from modelwatch.monitoring.chores import Lease
 from modelwatch.monitoring.deletions import Deletions
-from modelwatch.storage import Store, in_force, tables
-from modelwatch.storage.audit import audit_page
-from modelwatch.storage.deletion import Part, deletion_by_id, deletions_under_way, request_deletion
-from modelwatch.storage.monitors import put_monitor
+from modelwatch.storage.alerts.audit import audit_page
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.models import Part
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.maintenance.deletion import deletion_by_id, deletions_under_way, request_deletion
+from modelwatch.storage.references.monitors import put_monitor
+from modelwatch.storage.references.references import in_force
 from tests.exposition.scraping import RULES, set_reference, traffic
 from tests.support.assessments import Desk, assessment
 from tests.support.background import background, new_id, run_out
@@ -295,9 +298,9 @@ def piece(store: Store, deletions: Deletions) -> None:
 
 CHILD = """
 import sys, time, uuid
-from modelwatch.monitoring import Lease
+from modelwatch.monitoring.chores import Lease
 from modelwatch.monitoring import deletions
-from modelwatch.storage import Store
+from modelwatch.storage.engine.store import Store
 deletions.MOST_ROWS_PER_TRANSACTION = deletions.ROWS_PER_TRANSACTION = 20
 store = Store(sys.argv[1])
 chore = deletions.Deletions(

@@ -12,20 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelwatch.errors import Conflict
-from modelwatch.stats import NumericBinning, Profile, numeric_binning
-from modelwatch.storage import (
-    Ledger,
-    Store,
-    Subject,
-    carry_over,
-    erase,
-    fold,
-    generation_of,
-    read_layouts,
-    seal_writers,
-    set_references,
-    sum_windows,
-)
+from modelwatch.stats.binning import NumericBinning, numeric_binning
+from modelwatch.stats.profile import Profile
+from modelwatch.storage.counts.profiles import sum_windows
+from modelwatch.storage.engine.models import generation_of
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.ledger import Ledger
+from modelwatch.storage.maintenance.backfill_profiles import carry_over
+from modelwatch.storage.maintenance.compaction import fold, seal_writers
+from modelwatch.storage.maintenance.erasure import erase
+from modelwatch.storage.references.layouts import Subject, read_layouts
+from modelwatch.storage.references.references import set_references
 from tests.support.events import ALWAYS, NOON, event, open_ledger, stored_and_counted
 from tests.support.privacy import KEY, set_privacy, with_keys
 from tests.support.stores import ENGINES, FreshStores

@@ -17,22 +17,18 @@ from sqlalchemy import func, select
 
 from modelwatch.errors import Conflict, UnknownResource
 from modelwatch.events import GroundTruth, Prediction
-from modelwatch.stats import Profile, categorical_binning, numeric_binning
-from modelwatch.storage import (
-    Erased,
-    Store,
-    Subject,
-    carry_over,
-    erase,
-    fold,
-    generation_of,
-    read_layouts,
-    seal_writers,
-    set_references,
-    sum_windows,
-    tables,
-)
-from modelwatch.storage.audit import audit_page
+from modelwatch.stats.binning import categorical_binning, numeric_binning
+from modelwatch.stats.profile import Profile
+from modelwatch.storage.alerts.audit import audit_page
+from modelwatch.storage.counts.profiles import sum_windows
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.models import generation_of
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.maintenance.backfill_profiles import carry_over
+from modelwatch.storage.maintenance.compaction import fold, seal_writers
+from modelwatch.storage.maintenance.erasure import Erased, erase
+from modelwatch.storage.references.layouts import Subject, read_layouts
+from modelwatch.storage.references.references import set_references
 from tests.support.events import ALWAYS, NOON, event, open_ledger, stored_and_counted
 from tests.support.labels import BINARY, joined, label, set_layout, summed_outcomes
 from tests.support.privacy import KEY, opened_again, set_privacy, with_keys

@@ -12,19 +12,14 @@ from hypothesis import strategies as st
 from sqlalchemy import insert, select, text
 
 from modelwatch.events import GroundTruth, Prediction
-from modelwatch.storage import (
-    Store,
-    StreamKey,
-    carry_over,
-    duplicates_in,
-    fold,
-    give_up_labels,
-    newest_label,
-    seal_writers,
-    stale_outcome_days,
-    tables,
-    waiting_labels,
-)
+from modelwatch.storage.counts.outcomes import give_up_labels, newest_label, waiting_labels
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.repeats import duplicates_in
+from modelwatch.storage.maintenance.backfill_outcomes import stale_outcome_days
+from modelwatch.storage.maintenance.backfill_profiles import carry_over
+from modelwatch.storage.maintenance.compaction import fold, seal_writers
 from tests.support.events import ALWAYS, NOON, Clock, event, open_ledger
 from tests.support.labels import BINARY, CLASSES, joined, label, set_layout, summed_outcomes
 from tests.support.stores import ENGINES, FreshStores

@@ -15,11 +15,16 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import OperationalError
 
-from modelwatch.stats import Profile, numeric_binning
-from modelwatch.storage import Store, Subject, is_about_values, seal_writers, set_references, tables
-from modelwatch.storage import ledger as ledger_module
-from modelwatch.storage import slots as slots_module
-from modelwatch.storage.slots import PROFILES, SlotCache
+from modelwatch.stats.binning import numeric_binning
+from modelwatch.stats.profile import Profile
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.store import Store, is_about_values
+from modelwatch.storage.ledger import ledger as ledger_module
+from modelwatch.storage.ledger import slots as slots_module
+from modelwatch.storage.ledger.slots import PROFILES, SlotCache
+from modelwatch.storage.maintenance.compaction import seal_writers
+from modelwatch.storage.references.layouts import Subject
+from modelwatch.storage.references.references import set_references
 from tests.support.events import NOON, Clock, event, numbered, open_ledger, stored_and_counted
 from tests.support.labels import label
 from tests.support.stores import ENGINES, FreshStores
@@ -130,7 +135,7 @@ def test_a_failure_before_the_commit_changes_nothing(store: Store, monkeypatch: 
         raise OperationalError("INSERT", {}, Exception("disk full"))
 
     with monkeypatch.context() as patch:
-        patch.setattr("modelwatch.storage.ledger.save", broken)
+        patch.setattr("modelwatch.storage.ledger.ledger.save", broken)
         with pytest.raises(OperationalError):
             ledger.commit([event("b")])
     assert stored_and_counted(store) == (1, 1)

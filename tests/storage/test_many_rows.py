@@ -7,9 +7,11 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Connection
 
-from modelwatch.storage import Ledger, Store, remove_predictions, tables
-from modelwatch.storage.many_rows import RowsById
-from modelwatch.storage.retention import expire_days
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.bulk import RowsById
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.ledger import Ledger
+from modelwatch.storage.maintenance.retention import expire_days, remove_predictions
 from tests.support.events import NOON, Clock, event, open_ledger
 from tests.support.labels import BINARY, label, set_layout
 from tests.support.postgres import Cluster

@@ -9,8 +9,9 @@ import pytest
 
 from modelwatch.config.monitors import as_document, parse_monitor
 from modelwatch.errors import Conflict
-from modelwatch.storage import Store, StoredMonitor, all_monitors, delete_monitor, monitor_of, put_monitor
-from modelwatch.storage.audit import audit_page
+from modelwatch.storage.alerts.audit import audit_page
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.references.monitors import StoredMonitor, all_monitors, delete_monitor, monitor_of, put_monitor
 from tests.support.background import new_id
 from tests.support.events import NOON
 

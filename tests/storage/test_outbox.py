@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from modelwatch.storage import Store
-from modelwatch.storage.outbox import (
+from modelwatch.storage.alerts.outbox import (
     Claim,
     active_notices,
     backlog,
@@ -24,6 +23,7 @@ from modelwatch.storage.outbox import (
     retry_dead,
     withhold,
 )
+from modelwatch.storage.engine.store import Store
 from tests.support.events import NOON, open_store
 from tests.support.notices import open_alerts, outbox, put, row, states
 

@@ -14,21 +14,17 @@ from modelwatch.errors import ProtectionUnavailable, SettingsError
 from modelwatch.events import ReferenceFrame, ReferenceSample, Scalar
 from modelwatch.monitoring.references import set_reference_frame, take_provisional_reference
 from modelwatch.privacy import Keyring
-from modelwatch.storage import (
-    Store,
-    StreamKey,
-    Subject,
-    carry_over,
-    delete_monitor,
-    first_events,
-    generation_of,
-    in_force,
-    open_protection,
-    read_layouts,
-    recent_features,
-    sum_windows,
-    tables,
-)
+from modelwatch.storage.counts.profiles import sum_windows
+from modelwatch.storage.counts.volumes import recent_features
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.models import StreamKey, generation_of
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.rows import first_events
+from modelwatch.storage.maintenance.backfill_profiles import carry_over
+from modelwatch.storage.references.layouts import Subject, read_layouts
+from modelwatch.storage.references.monitors import delete_monitor
+from modelwatch.storage.references.references import in_force
+from modelwatch.storage.secrets.keys import open_protection
 from tests.support.events import ALWAYS, NOON, event, open_ledger
 from tests.support.privacy import KEY, key, opened_again, secret_bytes, set_privacy, with_keys
 

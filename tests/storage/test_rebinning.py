@@ -10,20 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelwatch.events import Prediction
-from modelwatch.stats import Profile, categorical_binning, numeric_binning
-from modelwatch.storage import (
-    Store,
-    Subject,
-    carry_over,
-    generation_of,
-    in_force,
-    read_layouts,
-    seal_writers,
-    set_references,
-    stale_days,
-    sum_windows,
-)
-from modelwatch.storage.compaction import fold
+from modelwatch.stats.binning import categorical_binning, numeric_binning
+from modelwatch.stats.profile import Profile
+from modelwatch.storage.counts.profiles import sum_windows
+from modelwatch.storage.engine.models import generation_of
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.maintenance.backfill_profiles import carry_over, stale_days
+from modelwatch.storage.maintenance.compaction import fold, seal_writers
+from modelwatch.storage.references.layouts import Subject, read_layouts
+from modelwatch.storage.references.references import in_force, set_references
 from tests.support.events import ALWAYS, NOON, event, open_ledger, stored_and_counted
 from tests.support.stores import ENGINES, FreshStores
 

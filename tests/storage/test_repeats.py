@@ -9,7 +9,10 @@ import pytest
 from msgspec.structs import replace
 
 from modelwatch.events import Prediction, Scalar
-from modelwatch.storage import Repeats, Store, StreamKey, duplicates_in, fold, seal_writers
+from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.repeats import Repeats, duplicates_in
+from modelwatch.storage.maintenance.compaction import fold, seal_writers
 from tests.support.events import ALWAYS, NOON, Clock, event, open_ledger
 from tests.support.privacy import KEY, opened_again, set_privacy, with_keys
 

@@ -11,32 +11,25 @@ from hypothesis import strategies as st
 from sqlalchemy import Table, func, select
 
 from modelwatch.events import Prediction
-from modelwatch.stats import Profile, numeric_binning
-from modelwatch.storage import (
-    Grain,
-    Ledger,
-    Store,
-    StreamKey,
-    Subject,
-    carry_over,
-    erase,
-    expire_days,
-    fold,
-    generation_of,
-    has_taken_provisional,
-    read_layouts,
-    remove_predictions,
-    remove_windows,
-    roll_up,
-    seal_writers,
-    set_provisional_references,
-    set_references,
-    sum_windows,
-    tables,
-    waiting_labels,
-)
-from modelwatch.storage.sampling import in_sample
-from modelwatch.storage.slots import OutcomeSlot
+from modelwatch.stats.binning import numeric_binning
+from modelwatch.stats.profile import Profile
+from modelwatch.storage.counts.outcomes import waiting_labels
+from modelwatch.storage.counts.profiles import sum_windows
+from modelwatch.storage.counts.rollup_levels import Grain
+from modelwatch.storage.counts.volumes import has_taken_provisional
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.models import StreamKey, generation_of
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.ledger import Ledger
+from modelwatch.storage.ledger.rows import in_sample
+from modelwatch.storage.ledger.slots import OutcomeSlot
+from modelwatch.storage.maintenance.backfill_profiles import carry_over
+from modelwatch.storage.maintenance.compaction import fold, seal_writers
+from modelwatch.storage.maintenance.erasure import erase
+from modelwatch.storage.maintenance.retention import expire_days, remove_predictions, remove_windows
+from modelwatch.storage.maintenance.rollup import roll_up
+from modelwatch.storage.references.layouts import Subject, read_layouts
+from modelwatch.storage.references.references import set_provisional_references, set_references
 from tests.support.events import ALWAYS, NOON, Clock, event, numbered, open_ledger, stored_and_counted
 from tests.support.labels import BINARY, CLASSES, label, set_layout, summed_outcomes
 from tests.support.stores import ENGINES, FreshStores

@@ -12,41 +12,33 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from modelwatch.events import Prediction
-from modelwatch.stats import OutcomeCounts, Profile, numeric_binning
-from modelwatch.storage import (
-    Grain,
-    Ledger,
-    Store,
-    StreamKey,
-    Subject,
-    carry_over,
+from modelwatch.stats.binning import numeric_binning
+from modelwatch.stats.outcomes import OutcomeCounts
+from modelwatch.stats.profile import Profile
+from modelwatch.storage.counts.outcomes import delays_by_window, first_labelled_window, newest_label, sum_outcomes
+from modelwatch.storage.counts.profiles import (
     count_streams,
-    delays_by_window,
-    duplicates_in,
-    erase,
-    first_labelled_window,
-    first_window,
-    generation_of,
-    hourly_volumes,
-    newest_label,
     newest_window,
     predictions_in,
     predictions_of_generation,
-    read_layouts,
-    roll_up,
-    seal_writers,
-    segment_outcomes,
-    segment_profiles,
-    set_references,
     streams,
-    sum_outcomes,
     sum_windows,
-    tables,
-    window_arrivals,
     windows_since,
 )
-from modelwatch.storage.compaction import fold
-from modelwatch.storage.grains import DAY, HOUR
+from modelwatch.storage.counts.rollup_levels import DAY, HOUR, Grain
+from modelwatch.storage.counts.segments import segment_outcomes, segment_profiles
+from modelwatch.storage.counts.volumes import first_window, hourly_volumes, window_arrivals
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.models import StreamKey, generation_of
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.ledger import Ledger
+from modelwatch.storage.ledger.repeats import duplicates_in
+from modelwatch.storage.maintenance.backfill_profiles import carry_over
+from modelwatch.storage.maintenance.compaction import fold, seal_writers
+from modelwatch.storage.maintenance.erasure import erase
+from modelwatch.storage.maintenance.rollup import roll_up
+from modelwatch.storage.references.layouts import Subject, read_layouts
+from modelwatch.storage.references.references import set_references
 from tests.support.events import Clock, event, numbered
 from tests.support.labels import BINARY, CLASSES, label
 from tests.support.segments import name_segments

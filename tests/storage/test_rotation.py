@@ -14,7 +14,13 @@ from sqlalchemy import select, update
 
 from modelwatch.errors import ProtectionUnavailable, SettingsError
 from modelwatch.events import Prediction
-from modelwatch.storage import Store, erase, first_events, keys_in_use, rotate, rotation, tables
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.rows import first_events
+from modelwatch.storage.maintenance.erasure import erase
+from modelwatch.storage.secrets import rotation
+from modelwatch.storage.secrets.keys import keys_in_use
+from modelwatch.storage.secrets.rotation import rotate
 from tests.conftest import REPOSITORY
 from tests.support.events import NOON, event, open_ledger
 from tests.support.privacy import key, opened_again, set_privacy, with_keys

@@ -14,27 +14,25 @@ from sqlalchemy import select
 from modelwatch.config.monitors import parse_monitor
 from modelwatch.errors import UnknownResource
 from modelwatch.events import GroundTruth, Prediction, Scalar
-from modelwatch.storage import (
-    Store,
-    StreamKey,
-    carry_over,
+from modelwatch.storage.counts.outcomes import sum_outcomes
+from modelwatch.storage.counts.profiles import (
     count_streams,
     days_with_data,
-    erase,
-    fold,
-    hourly_volumes,
     last_window_end,
     newest_window,
     predictions_in,
-    put_monitor,
-    seal_writers,
     streams,
-    sum_outcomes,
     sum_windows,
-    tables,
     windows_since,
 )
-from modelwatch.storage.monitors import delete_monitor
+from modelwatch.storage.counts.volumes import hourly_volumes
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.maintenance.backfill_profiles import carry_over
+from modelwatch.storage.maintenance.compaction import fold, seal_writers
+from modelwatch.storage.maintenance.erasure import erase
+from modelwatch.storage.references.monitors import delete_monitor, put_monitor
 from tests.storage.test_ledger import UncertainStore
 from tests.support.events import ALWAYS, NOON, Clock, event, numbered, open_ledger, open_store, stored_and_counted
 from tests.support.labels import BINARY, CLASSES, generation, label, set_layout

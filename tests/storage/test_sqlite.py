@@ -14,7 +14,8 @@ import pytest
 from sqlalchemy import insert, text
 
 from modelwatch.errors import StoreReplaced, StoreUnavailable, StoreUnsuitable
-from modelwatch.storage import Store, tables
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.store import Store
 from tests.support.events import back_up, event, open_ledger, open_store, stored_and_counted
 from tests.support.live_service import REPOSITORY
 
@@ -176,7 +177,7 @@ def crashed(folder: Path) -> None:
     open_store(folder).close()
     script = (
         "import os\n"
-        "from modelwatch.storage import Store\n"
+        "from modelwatch.storage.engine.store import Store\n"
         "from tests.support.events import event, open_ledger\n"
         f"open_ledger(Store('sqlite:///{folder / 'modelwatch.db'}')).commit([event('a')])\n"
         "os.kill(os.getpid(), 9)\n"

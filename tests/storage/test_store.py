@@ -9,20 +9,19 @@ import pytest
 from sqlalchemy import insert, inspect, text
 from sqlalchemy.exc import IntegrityError
 
-from modelwatch.stats import Profile, numeric_binning
-from modelwatch.storage import (
-    Store,
-    Subject,
-    acquire,
+from modelwatch.stats.binning import numeric_binning
+from modelwatch.stats.profile import Profile
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.leases import acquire, release, store_time
+from modelwatch.storage.engine.migrations import migrate, newest_version, schema_version
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.references.layouts import Subject
+from modelwatch.storage.references.references import (
     all_references,
     in_force,
-    release,
     set_provisional_references,
     set_references,
-    store_time,
-    tables,
 )
-from modelwatch.storage.migrations import migrate, newest_version, schema_version
 from tests.support.events import NOON, event, numbered, open_ledger
 
 pytestmark = pytest.mark.both_engines

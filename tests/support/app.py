@@ -11,7 +11,7 @@ import httpx
 from modelwatch.alerting.routing import AlertPolicy
 from modelwatch.config import load_settings
 from modelwatch.service import build_service
-from modelwatch.storage import Store
+from modelwatch.storage.engine.store import Store
 from tests.support.assessments import Desk
 
 

@@ -15,8 +15,9 @@ from modelwatch.alerting.notices import Notice
 from modelwatch.alerting.records import alert_of
 from modelwatch.alerting.routing import AlertPolicy
 from modelwatch.findings import Assessment, Finding, FindingSeverity, Kind
-from modelwatch.storage import Store, tables
-from modelwatch.storage.alerts import alerts_page
+from modelwatch.storage.alerts.alerts import alerts_page
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.store import Store
 from tests.support.events import NOON, Clock, numbered
 
 HOUR = 3_600

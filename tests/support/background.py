@@ -8,11 +8,13 @@ from collections.abc import Callable
 from sqlalchemy import Connection
 
 from modelwatch.findings import Assessment
-from modelwatch.monitoring import Chores, DriftRules, Evaluator, Housekeeping
-from modelwatch.monitoring.evaluator import AssessmentSink
+from modelwatch.monitoring.chores import Chores
+from modelwatch.monitoring.evaluator import AssessmentSink, Evaluator
+from modelwatch.monitoring.housekeeping import Housekeeping
 from modelwatch.monitoring.performance import PerformanceCheck, PerformanceRules
 from modelwatch.monitoring.quality import QualityCheck, QualityRules
-from modelwatch.storage import Store
+from modelwatch.monitoring.rules import DriftRules
+from modelwatch.storage.engine.store import Store
 
 
 def new_id() -> str:

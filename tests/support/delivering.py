@@ -13,7 +13,7 @@ from modelwatch.alerting.channels.webhook import WebhookChannel
 from modelwatch.alerting.delivery import Delivery
 from modelwatch.alerting.notices import Notice
 from modelwatch.alerting.pacing import Pacing
-from modelwatch.storage import Store
+from modelwatch.storage.engine.store import Store
 from tests.support.events import Clock
 
 

@@ -13,8 +13,13 @@ from pathlib import Path
 from sqlalchemy import func, select
 
 from modelwatch.events import Prediction, Scalar
-from modelwatch.storage import Ledger, Store, generation_of, read_layouts, sum_windows, tables
-from modelwatch.storage.migrations import migrate
+from modelwatch.storage.counts.profiles import sum_windows
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.migrations import migrate
+from modelwatch.storage.engine.models import generation_of
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.ledger import Ledger
+from modelwatch.storage.references.layouts import read_layouts
 
 NOON = 1_750_000_000_000_000 // 300_000_000 * 300_000_000
 """An event time at the start of a base window, in microseconds."""

@@ -6,8 +6,8 @@ import os
 import time
 
 from modelwatch.access import new_token
-from modelwatch.storage import Store
-from modelwatch.storage.api_keys import Scope, StoredKey, create_key
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.secrets.api_keys import Scope, StoredKey, create_key
 from tests.support.background import new_id
 
 

@@ -9,9 +9,10 @@ import numpy as np
 
 from modelwatch.config.monitors import parse_monitor
 from modelwatch.events import GroundTruth, ReferenceFrame, ReferenceSample
-from modelwatch.monitoring import set_reference_frame
-from modelwatch.stats import Outcome
-from modelwatch.storage import Store, put_monitor
+from modelwatch.monitoring.references import set_reference_frame
+from modelwatch.stats.outcomes import Outcome
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.references.monitors import put_monitor
 from tests.support.background import new_id
 from tests.support.events import NOON, Clock, event, open_ledger
 from tests.support.streams import SECOND

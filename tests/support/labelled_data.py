@@ -16,22 +16,19 @@ import pyarrow.parquet as pq
 from modelwatch.config.monitors import parse_monitor
 from modelwatch.events import GroundTruth, Prediction, ReferenceFrame, ReferenceSample
 from modelwatch.findings import Assessment, Finding
-from modelwatch.monitoring import DriftRules
 from modelwatch.monitoring.performance import PerformanceRules, performance_history
 from modelwatch.monitoring.performance.reports import WindowReport
 from modelwatch.monitoring.performance.rules import LOOKBACKS
 from modelwatch.monitoring.references import set_reference_frame
+from modelwatch.monitoring.rules import DriftRules
 from modelwatch.monitoring.schedule import IDLE_SECONDS
-from modelwatch.stats import OutcomeCounts
-from modelwatch.storage import (
-    Store,
-    StreamKey,
-    generation_of,
-    put_monitor,
-    read_layouts,
-    sum_outcomes,
-    sum_windows,
-)
+from modelwatch.stats.outcomes import OutcomeCounts
+from modelwatch.storage.counts.outcomes import sum_outcomes
+from modelwatch.storage.counts.profiles import sum_windows
+from modelwatch.storage.engine.models import StreamKey, generation_of
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.references.layouts import read_layouts
+from modelwatch.storage.references.monitors import put_monitor
 from tests.support.background import Taken, background, run_out
 from tests.support.events import NOON, Clock, numbered, open_ledger
 

@@ -7,8 +7,13 @@ from collections.abc import Iterable
 import numpy as np
 
 from modelwatch.events import GroundTruth, Prediction
-from modelwatch.stats import Outcome, OutcomeCounts, OutcomeLayout
-from modelwatch.storage import Store, generation_of, outcomes_in_force, read_layouts, set_references, sum_outcomes
+from modelwatch.stats.outcomes import Outcome, OutcomeCounts, OutcomeLayout
+from modelwatch.storage.counts.outcomes import sum_outcomes
+from modelwatch.storage.engine.models import generation_of
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.references.layouts import read_layouts
+from modelwatch.storage.references.outcome_references import outcomes_in_force
+from modelwatch.storage.references.references import set_references
 from tests.support.events import ALWAYS, NOON
 
 BINARY = OutcomeLayout("binary", ("no", "yes"), "yes", "positive")

@@ -11,23 +11,20 @@ from numpy.typing import NDArray
 from sqlalchemy import insert
 
 from modelwatch.config import BASE_WINDOW_SECONDS, Settings
-from modelwatch.monitoring import DriftReport, DriftRules
 from modelwatch.monitoring.checks import examine, report_of
 from modelwatch.monitoring.evidence import Inputs, decode_evidence, inputs_of
-from modelwatch.stats import Profile, numeric_binning
-from modelwatch.storage import (
-    Store,
-    StoredVerdict,
-    Subject,
-    evidence_of,
-    generation_of,
-    read_layouts,
-    set_references,
-    tables,
-    verdicts_of,
-)
-from modelwatch.storage.many_rows import ManyRows
-from modelwatch.storage.slots import Slot, SlotKey, save
+from modelwatch.monitoring.reports import DriftReport
+from modelwatch.monitoring.rules import DriftRules
+from modelwatch.stats.binning import numeric_binning
+from modelwatch.stats.profile import Profile
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.bulk import ManyRows
+from modelwatch.storage.engine.models import generation_of
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.slots import Slot, SlotKey, save
+from modelwatch.storage.references.layouts import Subject, read_layouts
+from modelwatch.storage.references.references import set_references
+from modelwatch.storage.verdicts.verdicts import StoredVerdict, evidence_of, verdicts_of
 from tests.support.background import Taken, background, new_id, run_out
 from tests.support.events import NOON, Clock, open_store
 

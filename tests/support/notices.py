@@ -10,8 +10,9 @@ from sqlalchemy import insert, select
 
 from modelwatch.alerting.notices import Notice, NoticeMember
 from modelwatch.findings import Finding
-from modelwatch.storage import Store, tables
-from modelwatch.storage.outbox import OutboxRow, delivery_key, enqueue
+from modelwatch.storage.alerts.outbox import OutboxRow, delivery_key, enqueue
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.store import Store
 from tests.support.events import NOON
 
 FINDING = Finding(

@@ -18,8 +18,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from modelwatch.storage import Store
-from modelwatch.storage.migrations import migrate
+from modelwatch.storage.engine.migrations import migrate
+from modelwatch.storage.engine.store import Store
 from tests.support.live_service import free_port
 from tests.support.programs import absent, install
 

@@ -9,7 +9,9 @@ from typing import Any
 from modelwatch.config.encryption_keys import new_encryption_key
 from modelwatch.config.monitors import parse_monitor
 from modelwatch.privacy import Keyring
-from modelwatch.storage import Store, open_protection, put_monitor
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.references.monitors import put_monitor
+from modelwatch.storage.secrets.keys import open_protection
 from tests.support.events import NOON, open_store
 
 

@@ -14,8 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from modelwatch.api.wire import Decoder, Limits
-from modelwatch.monitoring import DriftQuery, DriftReport, DriftRules, check_drift, covering, set_reference_frame
-from modelwatch.storage import Store
+from modelwatch.monitoring.checks import check_drift
+from modelwatch.monitoring.evidence import DriftQuery
+from modelwatch.monitoring.references import set_reference_frame
+from modelwatch.monitoring.reports import DriftReport
+from modelwatch.monitoring.rules import DriftRules
+from modelwatch.monitoring.windows import covering
+from modelwatch.storage.engine.store import Store
 from tests.support.events import NOON, open_ledger
 
 ROWS_PER_COMMIT = 10_000

@@ -10,18 +10,16 @@ import numpy as np
 
 from modelwatch.config.monitors import parse_monitor
 from modelwatch.events import GroundTruth, Prediction, Scalar
-from modelwatch.stats import Outcome, Profile, Segmentation, categorical_binning, numeric_binning
-from modelwatch.storage import (
-    ModelLayouts,
-    Store,
-    StreamKey,
-    Subject,
-    put_monitor,
-    read_layouts,
-    segment_outcomes,
-    segment_profiles,
-    set_references,
-)
+from modelwatch.stats.binning import categorical_binning, numeric_binning
+from modelwatch.stats.outcomes import Outcome
+from modelwatch.stats.profile import Profile
+from modelwatch.stats.segmentation import Segmentation
+from modelwatch.storage.counts.segments import segment_outcomes, segment_profiles
+from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.references.layouts import ModelLayouts, Subject, read_layouts
+from modelwatch.storage.references.monitors import put_monitor
+from modelwatch.storage.references.references import set_references
 from tests.support.events import ALWAYS, NOON
 from tests.support.labels import generation
 

@@ -8,7 +8,8 @@ from contextlib import ExitStack, contextmanager, suppress
 import psycopg
 import pytest
 
-from modelwatch.storage import Store, tables
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.store import Store
 from tests.support.events import open_store
 from tests.support.postgres import Cluster
 

@@ -13,9 +13,11 @@ from sqlalchemy import update
 
 from modelwatch.config.monitors import parse_monitor
 from modelwatch.errors import StoreUnavailable
-from modelwatch.storage import Store, in_force, tables
-from modelwatch.storage.deletion import deletions_under_way
-from modelwatch.storage.monitors import put_monitor
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.maintenance.deletion import deletions_under_way
+from modelwatch.storage.references.monitors import put_monitor
+from modelwatch.storage.references.references import in_force
 from tests.exposition.scraping import RULES, set_reference, traffic
 from tests.support.app import App
 from tests.support.assessments import assessment, finding

@@ -4,7 +4,7 @@ from modelwatch.access.grants import EVERYTHING, SCOPES, Grant
 from modelwatch.access.known_keys import KnownKeys
 from modelwatch.access.throttle import Throttle
 from modelwatch.access.tokens import NewToken, Token, hash_of, new_token, parse_token
-from modelwatch.storage.api_keys import Scope
+from modelwatch.storage.secrets.api_keys import Scope
 
 __all__ = [
     "EVERYTHING",

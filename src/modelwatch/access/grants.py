@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from modelwatch.errors import Forbidden
-from modelwatch.storage.api_keys import Scope
+from modelwatch.storage.secrets.api_keys import Scope
 
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 

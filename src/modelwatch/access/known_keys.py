@@ -12,15 +12,8 @@ from modelwatch.access.grants import Grant
 from modelwatch.access.sessions import session_hash, session_text
 from modelwatch.access.tokens import hash_of, parse_token
 from modelwatch.errors import StoreUnavailable
-from modelwatch.storage import Store
-from modelwatch.storage.api_keys import (
-    StoredKey,
-    all_keys,
-    all_sessions,
-    begin_session,
-    end_session,
-    note_uses,
-)
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.secrets.api_keys import StoredKey, all_keys, all_sessions, begin_session, end_session, note_uses
 
 MICROSECONDS = 1_000_000
 # A key that is revoked is refused by every process after so long, and a new one is known.

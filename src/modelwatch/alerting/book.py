@@ -24,12 +24,12 @@ from modelwatch.alerting.silences import Silence, SilenceRequest, accepted, rest
 from modelwatch.alerting.text import clean
 from modelwatch.errors import Conflict, FieldError, InvalidInput, UnknownResource, excerpt
 from modelwatch.findings import Assessment, Kind
-from modelwatch.storage.alerts import alert_by_id, alerts_page, latest_incident, remove_alert, unfinished_alerts
-from modelwatch.storage.audit import AuditEntry, append_audit
-from modelwatch.storage.engine import Store
-from modelwatch.storage.profiles import StreamKey
-from modelwatch.storage.silences import add_silence, move_silence, silence_by_id, silences_in_force
-from modelwatch.storage.verdicts import newest_verdict
+from modelwatch.storage.alerts.alerts import alert_by_id, alerts_page, latest_incident, remove_alert, unfinished_alerts
+from modelwatch.storage.alerts.audit import AuditEntry, append_audit
+from modelwatch.storage.alerts.silences import add_silence, move_silence, silence_by_id, silences_in_force
+from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.verdicts.verdicts import newest_verdict
 
 LONGEST_ACTOR = 200
 LONGEST_NOTE = 2_000

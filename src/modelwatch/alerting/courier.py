@@ -16,10 +16,10 @@ from modelwatch.alerting.channels import Channel, Outcome, RefreshingChannel
 from modelwatch.alerting.notices import Notice
 from modelwatch.alerting.pacing import Pacing
 from modelwatch.errors import StoreUnavailable
-from modelwatch.storage import Store
-from modelwatch.storage.leases import hold
-from modelwatch.storage.outbox import DEAD, Claim, active_notices, claim, due, finish, postpone
-from modelwatch.storage.outbox import DELIVERED as IS_DELIVERED
+from modelwatch.storage.alerts.outbox import DEAD, Claim, active_notices, claim, due, finish, postpone
+from modelwatch.storage.alerts.outbox import DELIVERED as IS_DELIVERED
+from modelwatch.storage.engine.leases import hold
+from modelwatch.storage.engine.store import Store
 
 LEASE = "delivery"
 BATCH = 50

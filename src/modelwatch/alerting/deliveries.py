@@ -9,8 +9,8 @@ import msgspec
 from sqlalchemy import Connection
 
 from modelwatch.alerting.views import DeliveryLine, delivery_line
-from modelwatch.storage.deliveries import deliveries_page, latest_finished
-from modelwatch.storage.outbox import DEAD, PENDING, OutboxState, backlog
+from modelwatch.storage.alerts.deliveries import deliveries_page, latest_finished
+from modelwatch.storage.alerts.outbox import DEAD, PENDING, OutboxState, backlog
 
 Position = tuple[int, str]
 

@@ -17,8 +17,9 @@ from modelwatch.alerting.courier import LEASE, MICROSECONDS, Counts, Courier, De
 from modelwatch.alerting.notices import Notice
 from modelwatch.alerting.pacing import Pacing
 from modelwatch.errors import LeaseLost, StoreUnavailable, UnknownResource
-from modelwatch.storage import Store, acquire, release
-from modelwatch.storage.outbox import bury_unknown, has_unknown
+from modelwatch.storage.alerts.outbox import bury_unknown, has_unknown
+from modelwatch.storage.engine.leases import acquire, release
+from modelwatch.storage.engine.store import Store
 
 LEASE_SECONDS = 15.0
 CLOSE_SECONDS = 3.0

@@ -13,10 +13,10 @@ from modelwatch.alerting.channels import Outcome
 from modelwatch.alerting.text import clean
 from modelwatch.alerting.views import DeliveryLine, delivery_line
 from modelwatch.errors import Conflict, FieldError, InvalidInput, UnknownResource, excerpt
-from modelwatch.storage.audit import AuditEntry, append_audit
-from modelwatch.storage.deliveries import delivery_by_key
-from modelwatch.storage.engine import Store
-from modelwatch.storage.outbox import DEAD, retry_dead
+from modelwatch.storage.alerts.audit import AuditEntry, append_audit
+from modelwatch.storage.alerts.deliveries import delivery_by_key
+from modelwatch.storage.alerts.outbox import DEAD, retry_dead
+from modelwatch.storage.engine.store import Store
 
 
 class TrialSender(Protocol):

@@ -25,11 +25,18 @@ from modelwatch.alerting.views import (
 )
 from modelwatch.alerting.wording import labels_of, standing_of
 from modelwatch.errors import UnknownResource, excerpt
-from modelwatch.storage.alerts import FLAPPING, RESOLVED, alert_by_id, alert_events_of, alerts_page, unfinished_alerts
-from modelwatch.storage.audit import audit_page
-from modelwatch.storage.monitors import monitor_of
-from modelwatch.storage.outbox import deliveries_of
-from modelwatch.storage.silences import SilenceState, silence_by_id, silences_page
+from modelwatch.storage.alerts.alerts import (
+    FLAPPING,
+    RESOLVED,
+    alert_by_id,
+    alert_events_of,
+    alerts_page,
+    unfinished_alerts,
+)
+from modelwatch.storage.alerts.audit import audit_page
+from modelwatch.storage.alerts.outbox import deliveries_of
+from modelwatch.storage.alerts.silences import SilenceState, silence_by_id, silences_page
+from modelwatch.storage.references.monitors import monitor_of
 
 Position = tuple[int, str]
 Silent = Mapping[tuple[str, str], int]

@@ -13,10 +13,10 @@ from modelwatch.alerting.routing import AlertPolicy
 from modelwatch.alerting.tallying import begun
 from modelwatch.alerting.telling import Hearing, tell
 from modelwatch.alerting.wording import notice_of, summary_of, title_of
-from modelwatch.storage.alerts import append_alert_events, save_alert
-from modelwatch.storage.engine import Store
-from modelwatch.storage.outbox import OutboxRow, delivery_key, enqueue, withhold
-from modelwatch.storage.tallies import count_findings
+from modelwatch.storage.alerts.alerts import append_alert_events, save_alert
+from modelwatch.storage.alerts.finding_counters import count_findings
+from modelwatch.storage.alerts.outbox import OutboxRow, delivery_key, enqueue, withhold
+from modelwatch.storage.engine.store import Store
 
 _encode = msgspec.json.Encoder().encode
 # A step that is not told, or not under its own name, reads like the notice that comes nearest.

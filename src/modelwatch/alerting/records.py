@@ -9,7 +9,7 @@ import msgspec
 from modelwatch.alerting.alerts import Alert, Change, MemberKey, State
 from modelwatch.alerting.notices import Event
 from modelwatch.findings import FindingSeverity
-from modelwatch.storage.alerts import FLAPPING, RESOLVED, StoredAlert, StoredAlertEvent
+from modelwatch.storage.alerts.alerts import FLAPPING, RESOLVED, StoredAlert, StoredAlertEvent
 
 _encode = msgspec.json.Encoder().encode
 _decode_alert = msgspec.json.Decoder(Alert).decode

@@ -11,7 +11,7 @@ from modelwatch.alerting.alerts import Alert
 from modelwatch.alerting.patterns import LONGEST_VALUE, PatternError, compile_pattern, matches
 from modelwatch.alerting.text import clean
 from modelwatch.errors import FieldError, InvalidInput, excerpt
-from modelwatch.storage.silences import SilenceState, StoredSilence
+from modelwatch.storage.alerts.silences import SilenceState, StoredSilence
 
 MOST_MATCHERS = 20
 LONGEST_NAME = 128

@@ -12,10 +12,10 @@ from modelwatch.alerting.silences import Matcher, Silence
 from modelwatch.alerting.text import iso
 from modelwatch.alerting.wording import title_of
 from modelwatch.findings import Finding, FindingSeverity, Kind
-from modelwatch.storage.alerts import StoredAlertEvent
-from modelwatch.storage.audit import AuditEntry
-from modelwatch.storage.outbox import DeliveryRecord, OutboxState
-from modelwatch.storage.silences import SilenceState
+from modelwatch.storage.alerts.alerts import StoredAlertEvent
+from modelwatch.storage.alerts.audit import AuditEntry
+from modelwatch.storage.alerts.outbox import DeliveryRecord, OutboxState
+from modelwatch.storage.alerts.silences import SilenceState
 
 _decode_detail = msgspec.json.Decoder(dict[str, Any]).decode
 

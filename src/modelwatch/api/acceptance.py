@@ -12,9 +12,13 @@ from modelwatch.alerting.alerts import Alert, Member
 from modelwatch.alerting.records import alert_of
 from modelwatch.errors import Conflict, UnknownResource, excerpt
 from modelwatch.findings import Kind
-from modelwatch.monitoring import TakenWindow, WindowOfReference, set_reference_from_window
-from modelwatch.storage import OUTCOMES, Store, Subject, in_force, last_window_end, outcomes_in_force, streams_of
-from modelwatch.storage.alerts import alert_by_id
+from modelwatch.monitoring.reference_windows import TakenWindow, WindowOfReference, set_reference_from_window
+from modelwatch.storage.alerts.alerts import alert_by_id
+from modelwatch.storage.counts.profiles import last_window_end, streams_of
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.references.layouts import Subject
+from modelwatch.storage.references.outcome_references import outcomes_in_force
+from modelwatch.storage.references.references import OUTCOMES, in_force
 
 MICROSECONDS = 1_000_000
 # What is compared with earlier weeks, or with the clock, has no reference to replace.

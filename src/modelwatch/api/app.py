@@ -27,7 +27,7 @@ from modelwatch.api.scopes import authorize
 from modelwatch.api.security_headers import SecurityHeaders
 from modelwatch.api.state import ServiceState
 from modelwatch.errors import RequestError, ServiceError, UnknownModel, UnknownResource, excerpt
-from modelwatch.storage import generations
+from modelwatch.storage.counts.profiles import generations
 
 # A name that nobody knows is compared with so many others, up to this length.
 MOST_COMPARED = 1_000

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from modelwatch.errors import Conflict, Expired, FieldError
 from modelwatch.events import Prediction, Rejection
 from modelwatch.ingest import Refused
-from modelwatch.storage import Store
-from modelwatch.storage.deletion import is_being_deleted
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.maintenance.deletion import is_being_deleted
 
 _EXPIRED = (
     "The model's predictions of that day have expired (PREDICTION_RETENTION_DAYS): one that was sent before could count"

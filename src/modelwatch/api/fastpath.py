@@ -19,7 +19,8 @@ from modelwatch.api.problems import problem_body
 from modelwatch.api.state import ServiceState
 from modelwatch.errors import InvalidInput, RequestError, ServiceError, UnknownModel, UnsupportedContent
 from modelwatch.ingest import Refused
-from modelwatch.storage import overview, streams_of
+from modelwatch.storage.counts.profiles import streams_of
+from modelwatch.storage.references.references import overview
 
 RawHeaders = list[tuple[bytes, bytes]]
 Answer = tuple[int, RawHeaders, bytes]

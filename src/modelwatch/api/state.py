@@ -12,10 +12,10 @@ from modelwatch.alerting.dispatch import Dispatch
 from modelwatch.api.wire import Decoder
 from modelwatch.config import Settings
 from modelwatch.ingest import Batcher
-from modelwatch.monitoring import DriftRules
 from modelwatch.monitoring.performance import PerformanceRules
 from modelwatch.monitoring.quality import QualityRules
-from modelwatch.storage import Store
+from modelwatch.monitoring.rules import DriftRules
+from modelwatch.storage.engine.store import Store
 
 
 class Metrics(Protocol):

@@ -15,8 +15,8 @@ from modelwatch.cli.output import give_json, say, tell
 
 if TYPE_CHECKING:
     from modelwatch.access import Scope
-    from modelwatch.storage import Store
-    from modelwatch.storage.api_keys import StoredKey
+    from modelwatch.storage.engine.store import Store
+    from modelwatch.storage.secrets.api_keys import StoredKey
 
 MICROSECONDS = 1_000_000
 LONGEST_NAME = 100
@@ -36,7 +36,7 @@ def create(
 ) -> int:
     """Makes a key and prints it, once. Raises Stop for what can be none."""
     from modelwatch.access import new_token
-    from modelwatch.storage.api_keys import StoredKey, create_key
+    from modelwatch.storage.secrets.api_keys import StoredKey, create_key
 
     now = time.time_ns() // 1_000
     token = new_token(os.urandom(38))
@@ -63,7 +63,7 @@ def create(
 
 def show(database_url: str | None, as_json: bool) -> int:
     """Prints every key that there ever was, without its secret."""
-    from modelwatch.storage.api_keys import all_keys
+    from modelwatch.storage.secrets.api_keys import all_keys
 
     with _store(database_url) as store, store.read() as connection:
         keys = all_keys(connection)
@@ -85,7 +85,7 @@ def show(database_url: str | None, as_json: bool) -> int:
 def revoke(key_id: str, database_url: str | None, as_json: bool) -> int:
     """Revokes a key. Raises Stop when there is none in force."""
     from modelwatch.access.known_keys import FRESH_SECONDS
-    from modelwatch.storage.api_keys import revoke_key
+    from modelwatch.storage.secrets.api_keys import revoke_key
 
     with _store(database_url) as store:
         done = revoke_key(store, key_id, now=time.time_ns() // 1_000, actor=ACTOR, new_id=_new_id)
@@ -102,7 +102,7 @@ def revoke(key_id: str, database_url: str | None, as_json: bool) -> int:
 def _store(database_url: str | None) -> Iterator[Store]:
     from modelwatch.cli.serving import migrated, settings_with
     from modelwatch.errors import StoreUnavailable
-    from modelwatch.storage import Store
+    from modelwatch.storage.engine.store import Store
 
     settings = settings_with({"database_url": database_url})
     migrated(settings)

@@ -23,7 +23,7 @@ from modelwatch.cli.serving import settings_with
 
 if TYPE_CHECKING:
     from modelwatch.config import Settings
-    from modelwatch.storage import Store
+    from modelwatch.storage.engine.store import Store
 
 Status = Literal["ok", "warning", "failed", "skipped"]
 COLOURS: dict[Status, str] = {"ok": "green", "warning": "yellow", "failed": "bold red", "skipped": "dim"}
@@ -127,8 +127,8 @@ def _store(settings: Settings) -> Iterator[Finding]:
     from sqlalchemy.exc import DBAPIError
 
     from modelwatch.errors import StoreUnavailable, StoreUnsuitable
-    from modelwatch.storage import Store
-    from modelwatch.storage.migrations import newest_version, schema_version
+    from modelwatch.storage.engine.migrations import newest_version, schema_version
+    from modelwatch.storage.engine.store import Store
 
     url = settings.safe_database_url
     is_sqlite = settings.database_url.startswith("sqlite:")
@@ -175,7 +175,7 @@ def _postgresql(store: Store) -> Finding:
 
 def _store_clock(store: Store) -> Finding:
     """The processes of a store go by one clock each, and by that of its server; what they wrote tells of theirs."""
-    from modelwatch.storage import newest_time, store_time
+    from modelwatch.storage.engine.leases import newest_time, store_time
 
     now = time.time_ns() // 1_000
     apart = (store_time(store, now) - now) / MICROSECONDS
@@ -194,7 +194,7 @@ def _store_clock(store: Store) -> Finding:
 def _keys(store: Store, settings: Settings) -> Finding:
     from modelwatch.errors import SettingsError
     from modelwatch.privacy import Keyring
-    from modelwatch.storage import check_keys
+    from modelwatch.storage.secrets.keys import check_keys
 
     try:
         check_keys(store, Keyring(settings.encryption_key))
@@ -208,9 +208,10 @@ def _keys(store: Store, settings: Settings) -> Finding:
 
 def _traffic(store: Store, settings: Settings) -> Finding:
     """Whether the look-backs of each model hold enough of its traffic."""
-    from modelwatch.monitoring import DriftRules, rules_for
+    from modelwatch.monitoring.rules import DriftRules, rules_for
     from modelwatch.monitoring.traffic import proposal_for, rate_of
-    from modelwatch.storage import all_monitors, streams
+    from modelwatch.storage.counts.profiles import streams
+    from modelwatch.storage.references.monitors import all_monitors
 
     with store.read() as connection:
         configs = {each.model: each.config for each in all_monitors(connection)}

@@ -26,7 +26,9 @@ def rotate(database_url: str | None, as_json: bool) -> int:
     from modelwatch.cli.serving import migrated, settings_with
     from modelwatch.errors import ProtectionUnavailable, SettingsError, StoreUnavailable, TamperedValue
     from modelwatch.service import protect
-    from modelwatch.storage import Store, keys_in_use, rotate
+    from modelwatch.storage.engine.store import Store
+    from modelwatch.storage.secrets.keys import keys_in_use
+    from modelwatch.storage.secrets.rotation import rotate
 
     settings = settings_with({"database_url": database_url})
     migrated(settings)

@@ -81,7 +81,7 @@ def _check_keys(settings: Settings) -> None:
     """Raises Stop when the keys of the settings don't fit what the store holds."""
     from modelwatch.errors import SettingsError
     from modelwatch.service import protect
-    from modelwatch.storage import Store
+    from modelwatch.storage.engine.store import Store
 
     store = Store(settings.database_url)
     try:
@@ -94,8 +94,8 @@ def _check_keys(settings: Settings) -> None:
 
 def _check_access(settings: Settings) -> None:
     """Says so when keys are required and there are none yet."""
-    from modelwatch.storage import Store
-    from modelwatch.storage.api_keys import all_keys
+    from modelwatch.storage.engine.store import Store
+    from modelwatch.storage.secrets.api_keys import all_keys
 
     if not settings.keys_required:
         return
@@ -126,8 +126,8 @@ def _migrate(settings: Settings) -> str:
     from sqlalchemy.exc import DBAPIError
 
     from modelwatch.errors import StoreUnsuitable
-    from modelwatch.storage import Store
-    from modelwatch.storage.migrations import migrate
+    from modelwatch.storage.engine.migrations import migrate
+    from modelwatch.storage.engine.store import Store
 
     try:
         store = Store(settings.database_url)

@@ -14,7 +14,7 @@ from modelwatch.cli.output import give_json, say, screen
 from modelwatch.cli.serving import settings_with
 
 if TYPE_CHECKING:
-    from modelwatch.monitoring import DriftRules
+    from modelwatch.monitoring.rules import DriftRules
     from modelwatch.simulation import Arrivals, BaselineResult, Delay, RuleResult, Scenario, Simulation
 
 SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3_600, "d": 86_400}
@@ -90,7 +90,7 @@ def rules_with(
     import dataclasses
 
     from modelwatch.config import parse_lookback
-    from modelwatch.monitoring import DriftRules
+    from modelwatch.monitoring.rules import DriftRules
 
     given: dict[str, Any] = dict(overrides)
     for setting, value in given.items():

@@ -48,9 +48,9 @@ def _by_store(settings: Settings, identity: str) -> Mapping[str, Any]:
     from sqlalchemy.exc import DBAPIError
 
     from modelwatch.errors import StoreUnavailable, UnknownResource
-    from modelwatch.monitoring import verify_verdict
-    from modelwatch.storage import Store
-    from modelwatch.storage.migrations import newest_version, schema_version
+    from modelwatch.monitoring.verification import verify_verdict
+    from modelwatch.storage.engine.migrations import newest_version, schema_version
+    from modelwatch.storage.engine.store import Store
 
     where = settings.safe_database_url
     if settings.database_url.startswith("sqlite") and not Path(settings.database_url.partition("///")[2]).is_file():

@@ -12,10 +12,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from sqlalchemy import Connection
 
 from modelwatch.findings import SEVERITIES
-from modelwatch.storage.alerts import FLAPPING, StoredAlert, unfinished_alerts
-from modelwatch.storage.outbox import DEAD, PENDING, OutboxState, backlog
-from modelwatch.storage.silences import silences_in_force
-from modelwatch.storage.tallies import Begun, finding_counts
+from modelwatch.storage.alerts.alerts import FLAPPING, StoredAlert, unfinished_alerts
+from modelwatch.storage.alerts.finding_counters import Begun, finding_counts
+from modelwatch.storage.alerts.outbox import DEAD, PENDING, OutboxState, backlog
+from modelwatch.storage.alerts.silences import silences_in_force
 
 WORST = SEVERITIES[-1]
 # A model that gets a new environment with every deployment would otherwise add series for ever.

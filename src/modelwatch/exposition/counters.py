@@ -13,8 +13,11 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summ
 from prometheus_client.metrics import MetricWrapperBase
 
 from modelwatch.events import GroundTruth, Prediction
-from modelwatch.stats import Profile
-from modelwatch.storage import Committed, Increment, LabelStatus, Layout
+from modelwatch.stats.profile import Profile
+from modelwatch.storage.ledger.counting import Increment
+from modelwatch.storage.ledger.labels import LabelStatus
+from modelwatch.storage.ledger.ledger import Committed
+from modelwatch.storage.references.layouts import Layout
 
 SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from modelwatch.storage import EvaluationFailure, EvaluationProgress
+from modelwatch.storage.verdicts.evaluations import EvaluationFailure, EvaluationProgress
 
 MICROSECONDS = 1_000_000
 # Of a bug that all streams bring out, some say as much as all.

@@ -16,7 +16,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from modelwatch.alerting.alerts import Member
 from modelwatch.alerting.records import alert_of
 from modelwatch.findings import Finding
-from modelwatch.storage.alerts import StoredAlert
+from modelwatch.storage.alerts.alerts import StoredAlert
 
 LABELS = ("model_name", "model_version", "environment", "kind", "feature_name", "rule")
 SEVERITY_NUMBERS = {"alert": 2, "warning": 1}

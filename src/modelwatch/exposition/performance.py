@@ -10,7 +10,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from modelwatch.monitoring.performance import PerformanceReport
 from modelwatch.monitoring.performance.reports import WindowReport
-from modelwatch.storage import StoredVerdict
+from modelwatch.storage.verdicts.verdicts import StoredVerdict
 
 STREAM = ("model_name", "model_version", "environment")
 # The names that everybody knows, and the metric of a task that each of them shows.

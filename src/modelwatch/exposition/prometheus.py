@@ -15,7 +15,7 @@ from modelwatch.errors import SettingsError
 from modelwatch.exposition.counters import EventCounters
 from modelwatch.exposition.notifications import NotificationCounters
 from modelwatch.exposition.state import StateCollector
-from modelwatch.storage import Store
+from modelwatch.storage.engine.store import Store
 
 MULTIPROCESS_DIR = "PROMETHEUS_MULTIPROC_DIR"
 

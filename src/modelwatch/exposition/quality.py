@@ -11,7 +11,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from modelwatch.exposition.performance import newest_streams
 from modelwatch.monitoring.quality import QualityReport
 from modelwatch.monitoring.unjudged import KNOWN_STATES
-from modelwatch.storage import StoredVerdict
+from modelwatch.storage.verdicts.verdicts import StoredVerdict
 
 STREAM = ("model_name", "model_version", "environment")
 

@@ -18,16 +18,11 @@ from modelwatch.exposition.quality import quality_families
 from modelwatch.exposition.verdicts import NewestVerdicts, StreamScores, SubjectScores, by_age
 from modelwatch.findings import SEVERITIES
 from modelwatch.monitoring.verdicts import PRECEDENCE, Severity
-from modelwatch.storage import (
-    PERFORMANCE,
-    QUALITY,
-    Store,
-    all_monitors,
-    evaluation_failures,
-    evaluation_progress,
-    latest_verdicts,
-    oldest_reference_in_force,
-)
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.references.monitors import all_monitors
+from modelwatch.storage.references.references import oldest_reference_in_force
+from modelwatch.storage.verdicts.evaluations import evaluation_failures, evaluation_progress
+from modelwatch.storage.verdicts.verdicts import PERFORMANCE, QUALITY, latest_verdicts
 
 SERVICE_NAME = "modelwatch"
 STREAM = ("model_name", "model_version", "environment")

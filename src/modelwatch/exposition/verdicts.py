@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from modelwatch.monitoring.verdicts import Severity
-from modelwatch.storage import latest_verdict_ids, verdict_by_id
+from modelwatch.storage.verdicts.verdicts import latest_verdict_ids, verdict_by_id
 
 log = logging.getLogger(__name__)
 

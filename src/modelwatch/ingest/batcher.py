@@ -22,7 +22,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from modelwatch.errors import InvalidInput, ProtectionUnavailable, StoreUnavailable
 from modelwatch.events import GroundTruth, Prediction
 from modelwatch.ingest.queue import AGAIN, Answer, Job, JobQueue, Refused
-from modelwatch.storage import Committed, LabelStatus, Ledger, is_about_values
+from modelwatch.storage.engine.store import is_about_values
+from modelwatch.storage.ledger.labels import LabelStatus
+from modelwatch.storage.ledger.ledger import Committed, Ledger
 
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 1.0

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from modelwatch.errors import QueueFull, StoreUnavailable
 from modelwatch.events import GroundTruth, Prediction
-from modelwatch.storage import LabelStatus
+from modelwatch.storage.ledger.labels import LabelStatus
 
 AGAIN = "Send the same again after the pause in Retry-After."
 MAX_EVENTS_PER_COMMIT = 2_000

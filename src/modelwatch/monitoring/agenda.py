@@ -14,20 +14,12 @@ from itertools import islice
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.monitoring.rules import DriftRules, rules_for
 from modelwatch.monitoring.schedule import MICROSECONDS, closed_until, labels_until
-from modelwatch.storage import (
-    Newest,
-    NewestLabel,
-    Store,
-    StreamKey,
-    fresh_labels,
-    fresh_windows,
-    generations,
-    models_with_reference,
-    monitor_of,
-    monitor_revisions,
-    newest_labels,
-    newest_windows,
-)
+from modelwatch.storage.counts.outcomes import NewestLabel, fresh_labels, newest_labels
+from modelwatch.storage.counts.profiles import Newest, fresh_windows, generations, newest_windows
+from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.references.monitors import monitor_of, monitor_revisions
+from modelwatch.storage.references.references import models_with_reference
 
 # Models without a reference have a turn after so many with one: nothing can be found of them yet.
 TURNS_BEFORE_UNREFERENCED = 3

@@ -17,7 +17,9 @@ from modelwatch.monitoring.evidence import DriftQuery, gather
 from modelwatch.monitoring.rules import DriftRules
 from modelwatch.monitoring.schedule import due_points
 from modelwatch.monitoring.windows import iso
-from modelwatch.storage import Store, StreamKey, newest_window, windows_since
+from modelwatch.storage.counts.profiles import newest_window, windows_since
+from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.engine.store import Store
 
 MAX_EVALUATIONS = 3_000
 MAX_WINDOWS = 200_000

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from modelwatch.stats import alpha_per_look
+from modelwatch.stats.evidence import alpha_per_look
 
 Check = Literal["drift", "performance", "quality"]
 

@@ -24,9 +24,13 @@ from modelwatch.monitoring.rules import DriftRules, Thresholds
 from modelwatch.monitoring.unjudged import NAMES_SHOWN, not_judged
 from modelwatch.monitoring.verdicts import PRECEDENCE, Judgement, Severity, Tolerance, judge, odds_cells, tolerance
 from modelwatch.monitoring.windows import Window, iso
-from modelwatch.stats import Profile, benjamini_yekutieli
 from modelwatch.stats.compat import compat_scores
-from modelwatch.storage import ModelLayouts, Slot, Store, StoredReference, Subject, layouts_of
+from modelwatch.stats.evidence import benjamini_yekutieli
+from modelwatch.stats.profile import Profile
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.slots import Slot
+from modelwatch.storage.references.layouts import ModelLayouts, Subject
+from modelwatch.storage.references.references import StoredReference, layouts_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from typing import Protocol
 
 from modelwatch.errors import LeaseLost, StoreUnavailable
 from modelwatch.monitoring.clock_watch import ClockWatch
-from modelwatch.storage import Store, acquire, release
+from modelwatch.storage.engine.leases import acquire, release
+from modelwatch.storage.engine.store import Store
 
 LEASE = "chores"
 TICK_SECONDS = 2.0

@@ -15,7 +15,9 @@ from modelwatch.monitoring.drift_observations import DRIFT_KINDS, advance_drift
 from modelwatch.monitoring.evidence import DriftQuery, encode_evidence, gather
 from modelwatch.monitoring.rules import DriftRules
 from modelwatch.monitoring.schedule import Point
-from modelwatch.storage import DRIFT, Store, StreamKey
+from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.verdicts.verdicts import DRIFT
 
 # Kept with each verdict. It grows with each release whose rules may make another verdict of the same evidence.
 RULES_VERSION = 2

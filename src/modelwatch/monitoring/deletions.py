@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from modelwatch.monitoring.chores import Lease
-from modelwatch.storage import Store
-from modelwatch.storage.deletion import Deletion, alerts_ended, delete_some, deletion_by_id, deletions_under_way
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.maintenance.deletion import (
+    Deletion,
+    alerts_ended,
+    delete_some,
+    deletion_by_id,
+    deletions_under_way,
+)
 
 ROWS_PER_TRANSACTION = 200
 MOST_ROWS_PER_TRANSACTION = 5_000

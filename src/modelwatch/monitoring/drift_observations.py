@@ -12,8 +12,10 @@ from modelwatch.monitoring.checks import Examination, Examined, Look
 from modelwatch.monitoring.conditions import Condition, advance
 from modelwatch.monitoring.observations import CALM_SHARE, Observation, SizeNow
 from modelwatch.monitoring.verdicts import ODDS, PSI, Measure, odds_cells
-from modelwatch.stats import OddsSize, Profile, ShiftSize, psi_contributions
-from modelwatch.storage import Counts
+from modelwatch.stats.drift import psi_contributions
+from modelwatch.stats.profile import Profile
+from modelwatch.stats.recovery import OddsSize, ShiftSize
+from modelwatch.storage.references.layouts import Counts
 
 DRIFTED = ("warning", "alert")
 UNDECIDED = ("insufficient_data", "no_data", "no_reference")
@@ -145,7 +147,7 @@ def what_moved(reference: Profile, current: Profile, cell: int | None = None) ->
     """A cell, or the one that adds most to the PSI, in words.
 
     >>> import numpy as np
-    >>> from modelwatch.stats import categorical_binning
+    >>> from modelwatch.stats.categorical import categorical_binning
     >>> cells = categorical_binning(["red"] * 9 + ["blue"])
     >>> before = Profile.of(cells, ["red"] * 9 + ["blue"])
     >>> what_moved(before, Profile.of(cells, ["red", "blue"]))

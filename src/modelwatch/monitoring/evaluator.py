@@ -34,25 +34,21 @@ from modelwatch.monitoring.schedule import (
     label_points,
     whole_windows,
 )
-from modelwatch.storage import (
-    DRIFT,
+from modelwatch.storage.counts.label_times import first_label_time, has_news
+from modelwatch.storage.counts.outcomes import first_labelled_window
+from modelwatch.storage.counts.profiles import windows_since
+from modelwatch.storage.engine.leases import hold
+from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.verdicts.evaluations import (
     EvaluationFailure,
     EvaluationProgress,
-    Store,
-    StoredVerdict,
-    StreamKey,
     clear_failure,
     evaluation_failures,
-    first_label_time,
-    first_labelled_window,
-    has_news,
-    hold,
-    newest_verdict,
     save_failure,
     save_progress,
-    save_verdict,
-    windows_since,
 )
+from modelwatch.storage.verdicts.verdicts import DRIFT, StoredVerdict, newest_verdict, save_verdict
 
 POINTS_A_TRANSACTION = 20
 # A stream that can't be evaluated is tried again after so long; the others go on.

@@ -18,25 +18,15 @@ from modelwatch.config import parse_lookback
 from modelwatch.errors import UnknownModel
 from modelwatch.monitoring.rules import DriftRules, rules_for
 from modelwatch.monitoring.windows import Window, look_back, reaching_back, stored_whole, watermark
-from modelwatch.stats import decode_counts, encode_counts
-from modelwatch.storage import (
-    Slot,
-    State,
-    Store,
-    StoredReference,
-    carry_over,
-    count_streams,
-    generation_of,
-    in_force,
-    last_window_end,
-    monitor_of,
-    read_layouts,
-    received_in,
-    references_by_id,
-    stale_days,
-    streams_of,
-    sum_windows,
-)
+from modelwatch.stats.profile import decode_counts, encode_counts
+from modelwatch.storage.counts.profiles import count_streams, last_window_end, received_in, streams_of, sum_windows
+from modelwatch.storage.engine.models import generation_of
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.slots import Slot
+from modelwatch.storage.maintenance.backfill_profiles import carry_over, stale_days
+from modelwatch.storage.references.layouts import State, read_layouts
+from modelwatch.storage.references.monitors import monitor_of
+from modelwatch.storage.references.references import StoredReference, in_force, references_by_id
 
 FORMAT = 1
 

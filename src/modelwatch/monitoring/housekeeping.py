@@ -15,16 +15,12 @@ from modelwatch.monitoring.chores import Lease
 from modelwatch.monitoring.outcome_layouts import OutcomeLayouts
 from modelwatch.monitoring.references import take_provisional_reference
 from modelwatch.monitoring.schedule import MICROSECONDS
-from modelwatch.storage import (
-    Store,
-    carry_over,
-    fold,
-    generations,
-    give_up_labels,
-    models_ready_for_reference,
-    models_with_labels,
-    seal_writers,
-)
+from modelwatch.storage.counts.outcomes import give_up_labels, models_with_labels
+from modelwatch.storage.counts.profiles import generations
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.maintenance.backfill_profiles import carry_over
+from modelwatch.storage.maintenance.compaction import fold, seal_writers
+from modelwatch.storage.references.references import models_ready_for_reference
 
 LABELS_A_ROUND = 1_000
 

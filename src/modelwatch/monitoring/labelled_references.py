@@ -11,26 +11,20 @@ from sqlalchemy import Connection
 
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.events import ReferenceFrame, Scalar
-from modelwatch.stats import (
-    NaturalVariation,
-    Outcome,
-    OutcomeCounts,
-    Task,
-    class_names,
-    natural_variation,
-    number_of,
-    outcome_layout,
-)
-from modelwatch.storage import (
-    OUTCOMES,
-    Counts,
+from modelwatch.stats.classes import class_names
+from modelwatch.stats.datatypes import number_of
+from modelwatch.stats.natural import NaturalVariation, natural_variation
+from modelwatch.stats.outcomes import Outcome, OutcomeCounts, outcome_layout
+from modelwatch.stats.tasks import Task
+from modelwatch.storage.references.layouts import Counts, Subject
+from modelwatch.storage.references.monitors import monitor_of
+from modelwatch.storage.references.outcome_references import (
     LabelledRows,
-    Subject,
     labelled_rows_of,
-    monitor_of,
     outcomes_for,
     outcomes_in_force,
 )
+from modelwatch.storage.references.references import OUTCOMES
 
 # So many classes are listed in an error.
 LISTED = 10

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from modelwatch.findings import Finding
-from modelwatch.stats import Size
+from modelwatch.stats.recovery import Size
 
 # A finding is still found, and an alert still one, down to this share of the threshold.
 CALM_SHARE = 0.8

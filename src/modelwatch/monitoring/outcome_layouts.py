@@ -13,26 +13,19 @@ import numpy as np
 from sqlalchemy import Connection
 
 from modelwatch.monitoring.labelled_references import Said, counted, counted_by_segment, natural_of, said_by_monitor
-from modelwatch.stats import (
-    NO_OUTCOMES,
-    NaturalVariation,
-    OutcomeCounts,
-    OutcomeLayout,
-    Scalar,
-    category_name,
-    outcome_layout,
-)
-from modelwatch.storage import (
+from modelwatch.stats.binning import Scalar, category_name
+from modelwatch.stats.natural import NaturalVariation
+from modelwatch.stats.outcomes import NO_OUTCOMES, OutcomeCounts, OutcomeLayout, outcome_layout
+from modelwatch.storage.counts.outcomes import label_values, labelled_sample
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.references.outcome_references import (
     LabelledRows,
-    Store,
     StoredOutcomes,
-    label_values,
     labelled_rows_of,
-    labelled_sample,
     outcomes_for,
     outcomes_in_force,
-    set_references,
 )
+from modelwatch.storage.references.references import set_references
 
 SAMPLE_SIZE = 2_000
 # With fewer labelled predictions nothing is settled.

@@ -15,18 +15,15 @@ from modelwatch.monitoring.labelled_references import said_with_reference, with_
 from modelwatch.monitoring.references import provisional_samples, set_reference_frame
 from modelwatch.monitoring.windows import iso
 from modelwatch.privacy import KEEP_ALL
-from modelwatch.stats import is_finite_number
-from modelwatch.storage import (
-    Store,
-    StoredPrediction,
-    Subject,
-    generation_of,
-    in_force,
-    last_window_end,
-)
-from modelwatch.storage.audit import AuditEntry
-from modelwatch.storage.rows import count_events, events_between, truths_of
-from modelwatch.storage.sampling import in_sample
+from modelwatch.stats.datatypes import is_finite_number
+from modelwatch.storage.alerts.audit import AuditEntry
+from modelwatch.storage.counts.profiles import last_window_end
+from modelwatch.storage.engine.models import generation_of
+from modelwatch.storage.engine.protection import StoredPrediction
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.rows import count_events, events_between, in_sample, truths_of
+from modelwatch.storage.references.layouts import Subject
+from modelwatch.storage.references.references import in_force
 
 MICROSECONDS = 1_000_000
 # A reference gains nothing from more: of more predictions so many are taken, by their ids.

@@ -24,39 +24,27 @@ from modelwatch.monitoring.rules import DriftRules
 from modelwatch.monitoring.segment_references import counts_by_segment, rows_by_segment
 from modelwatch.monitoring.verdicts import ids_reason
 from modelwatch.privacy import KEEP_ALL, Policy
-from modelwatch.stats import (
-    OutcomeCounts,
-    Profile,
-    Split,
-    Task,
-    Variation,
-    categorical_binning,
-    inferred_type,
-    is_finite_number,
-    is_ids,
-    numeric_binning,
-    prediction_type,
-    split_reference,
-    times_each,
-    variation_of,
-)
-from modelwatch.storage import (
-    Protection,
-    Store,
-    StoredPrediction,
+from modelwatch.stats.binning import categorical_binning, numeric_binning
+from modelwatch.stats.datatypes import inferred_type, is_finite_number, prediction_type
+from modelwatch.stats.names import Split, is_ids, split_reference, times_each
+from modelwatch.stats.outcomes import OutcomeCounts
+from modelwatch.stats.profile import Profile
+from modelwatch.stats.tasks import Task
+from modelwatch.stats.variation import Variation, variation_of
+from modelwatch.storage.alerts.audit import AuditEntry
+from modelwatch.storage.counts.profiles import days_with_data, streams
+from modelwatch.storage.engine.protection import Protection, StoredPrediction
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.rows import first_events
+from modelwatch.storage.maintenance.backfill_profiles import carry_over
+from modelwatch.storage.references.layouts import Subject, subject_values
+from modelwatch.storage.references.monitors import monitor_of
+from modelwatch.storage.references.references import (
     StoredReference,
-    Subject,
-    carry_over,
-    days_with_data,
-    first_events,
     in_force,
-    monitor_of,
     set_provisional_references,
     set_references,
-    streams,
-    subject_values,
 )
-from modelwatch.storage.audit import AuditEntry
 
 CARRY_OVER_AT_ONCE_SECONDS = 2 * 86_400
 # Of more classes the most frequent ones are chosen by looking, whoever named them.

@@ -8,9 +8,11 @@ from modelwatch.monitoring.rules import Thresholds
 from modelwatch.monitoring.unjudged import NotJudged
 from modelwatch.monitoring.verdicts import ODDS, Judgement, Measure, Severity, Tolerance, js_severity, psi_severity
 from modelwatch.monitoring.windows import Window, iso
-from modelwatch.stats import CategoricalBinning, Profile, drift_scores, psi_by_chance, psi_contributions
+from modelwatch.stats.binning import CategoricalBinning
 from modelwatch.stats.categorical import CODEC_VERSION as CATEGORICAL_VERSION
-from modelwatch.storage import StoredReference
+from modelwatch.stats.drift import drift_scores, psi_by_chance, psi_contributions
+from modelwatch.stats.profile import Profile
+from modelwatch.storage.references.references import StoredReference
 
 TOP_CELLS = 5
 TEST = "two samples: chi-square of grouped cells, and exact tails of single cells"

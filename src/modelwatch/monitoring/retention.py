@@ -17,31 +17,26 @@ from modelwatch.monitoring.chores import Lease
 from modelwatch.monitoring.performance.evidence import arrivals_as_of, delays_since
 from modelwatch.monitoring.performance.rules import PerformanceRules
 from modelwatch.monitoring.rules import DriftRules, rules_for
-from modelwatch.storage import (
-    DAYS_AFTER_SECONDS,
-    HOURS_AFTER_SECONDS,
-    PERFORMANCE,
-    Grain,
-    Store,
-    StreamKey,
-    all_streams,
+from modelwatch.storage.counts.outcomes import newest_label
+from modelwatch.storage.counts.profiles import all_streams, generations
+from modelwatch.storage.counts.rollup_levels import DAYS_AFTER_SECONDS, HOURS_AFTER_SECONDS, Grain
+from modelwatch.storage.engine.models import StreamKey, generation_of
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.maintenance.backfill_outcomes import stale_outcome_days
+from modelwatch.storage.maintenance.retention import (
     expire_days,
-    generation_of,
-    generations,
-    monitor_of,
-    newest_label,
-    newest_verdict,
-    read_layouts,
     remove_audit,
     remove_incidents,
+    remove_last_notices,
     remove_predictions,
     remove_silences,
     remove_verdicts,
     remove_windows,
-    roll_up,
-    stale_outcome_days,
 )
-from modelwatch.storage.retention import remove_last_notices
+from modelwatch.storage.maintenance.rollup import roll_up
+from modelwatch.storage.references.layouts import read_layouts
+from modelwatch.storage.references.monitors import monitor_of
+from modelwatch.storage.verdicts.verdicts import PERFORMANCE, newest_verdict
 
 MICROSECONDS = 1_000_000
 SECONDS_PER_DAY = 86_400

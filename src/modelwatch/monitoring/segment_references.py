@@ -7,8 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from modelwatch.events import ReferenceFrame
-from modelwatch.stats import Profile
-from modelwatch.storage import Counts, Store, Subject, monitor_of, segmentation_with
+from modelwatch.stats.profile import Profile
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.references.layouts import Counts, Subject
+from modelwatch.storage.references.monitors import monitor_of
+from modelwatch.storage.references.segments import segmentation_with
 
 # By the id of a definition: how many segments, and the number of each row's.
 RowsBySegment = dict[str, tuple[int, list[int]]]

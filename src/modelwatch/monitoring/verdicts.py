@@ -11,18 +11,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from modelwatch.monitoring.rules import DriftRules, Thresholds
-from modelwatch.stats import (
-    CategoryOdds,
-    Homogeneity,
-    Profile,
-    Split,
-    furthest_odds,
-    is_ids,
-    psi,
-    smallest_detectable_psi,
-    window_needed,
-    window_test,
-)
+from modelwatch.stats.drift import psi
+from modelwatch.stats.drift_tests import Homogeneity
+from modelwatch.stats.names import Split, is_ids, smallest_detectable_psi, window_needed, window_test
+from modelwatch.stats.odds import CategoryOdds, furthest_odds
+from modelwatch.stats.profile import Profile
 from modelwatch.stats.variation import DEVIATE
 
 Severity = Literal["stable", "warning", "alert", "insufficient_data", "no_reference", "no_data"]

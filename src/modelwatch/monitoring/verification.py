@@ -27,18 +27,11 @@ from modelwatch.monitoring.performance.examining import examine_performance, per
 from modelwatch.monitoring.quality.evidence import decode_quality
 from modelwatch.monitoring.quality.examining import examine_quality, quality_report
 from modelwatch.monitoring.windows import iso
-from modelwatch.storage import (
-    DRIFT,
-    PERFORMANCE,
-    QUALITY,
-    Slot,
-    Store,
-    StoredVerdict,
-    evidence_of,
-    generation_of,
-    predictions_of_generation,
-    verdict_by_id,
-)
+from modelwatch.storage.counts.profiles import predictions_of_generation
+from modelwatch.storage.engine.models import generation_of
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.slots import Slot
+from modelwatch.storage.verdicts.verdicts import DRIFT, PERFORMANCE, QUALITY, StoredVerdict, evidence_of, verdict_by_id
 
 MOST_DIFFERENCES = 10
 

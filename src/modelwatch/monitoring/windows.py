@@ -11,8 +11,13 @@ from typing import Protocol
 from sqlalchemy import Connection
 
 from modelwatch.config import BASE_WINDOW_SECONDS, parse_lookback
-from modelwatch.storage import rolled_windows, widened
-from modelwatch.storage.grains import DAYS_AFTER_SECONDS, HOURS_AFTER_SECONDS, Grain
+from modelwatch.storage.counts.rollup_levels import (
+    DAYS_AFTER_SECONDS,
+    HOURS_AFTER_SECONDS,
+    Grain,
+    rolled_windows,
+    widened,
+)
 
 # How far back is looked where the look-backs hold too little.
 FURTHER = ("24h", "7d", "30d")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from modelwatch.simulation.traffic import Floats, Integers, Schedule
-from modelwatch.stats import NumericBinning, Profile, numeric_binning
+from modelwatch.stats.binning import NumericBinning, numeric_binning
+from modelwatch.stats.profile import Profile
 
 
 @dataclass(frozen=True, slots=True)

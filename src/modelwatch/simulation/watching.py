@@ -18,7 +18,8 @@ from modelwatch.monitoring.windows import Window
 from modelwatch.simulation.features import Feature
 from modelwatch.simulation.screening import Screen
 from modelwatch.simulation.traffic import Floats, Integers, Schedule
-from modelwatch.storage import StoredReference, Subject
+from modelwatch.storage.references.layouts import Subject
+from modelwatch.storage.references.references import StoredReference
 
 MODEL, SUBJECT = "simulated", Subject("feature", "feature")
 

@@ -9,10 +9,9 @@ import msgspec
 from sqlalchemy import Connection
 
 from modelwatch.alerting.views import MemberLine
-from modelwatch.monitoring import DriftReport
 from modelwatch.monitoring.drift_observations import KINDS
-from modelwatch.monitoring.reports import SubjectReport
-from modelwatch.storage import DRIFT, verdict_by_id
+from modelwatch.monitoring.reports import DriftReport, SubjectReport
+from modelwatch.storage.verdicts.verdicts import DRIFT, verdict_by_id
 from modelwatch.web.words import name, percent
 
 # One verdict a version; of more versions the page shows no cells.

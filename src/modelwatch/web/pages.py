@@ -23,14 +23,11 @@ from modelwatch.api.acceptance import accept_alert
 from modelwatch.api.grants import grant_of
 from modelwatch.config import Settings
 from modelwatch.errors import FieldError, InvalidInput, RequestError, ServiceError, UnknownResource
-from modelwatch.storage import (
-    Store,
-    evaluation_failures,
-    evaluation_progress,
-    latest_severities,
-    overall_standing,
-)
-from modelwatch.storage.deletion import Part, request_deletion
+from modelwatch.storage.engine.models import Part
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.maintenance.deletion import request_deletion
+from modelwatch.storage.verdicts.evaluations import evaluation_failures, evaluation_progress
+from modelwatch.storage.verdicts.standing import latest_severities, overall_standing
 from modelwatch.web.alert_page import AlertView, alert_view
 from modelwatch.web.cells import cells_of
 from modelwatch.web.forms import read_form

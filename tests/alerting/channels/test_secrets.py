@@ -10,7 +10,7 @@ import pytest
 
 from modelwatch.alerting.channels import Channel, build_channels
 from modelwatch.config import Settings, load_settings
-from modelwatch.storage import Store
+from modelwatch.storage.engine.store import Store
 from tests.support.delivering import delivery
 from tests.support.doubles import MailReceiver, Receiver, Reply, mail_server
 from tests.support.events import Clock

@@ -10,7 +10,6 @@ import pytest
 from sqlalchemy import delete
 
 from modelwatch.events import GroundTruth, Prediction
-from modelwatch.monitoring import DriftRules
 from modelwatch.monitoring.performance import PerformanceRules
 from modelwatch.monitoring.performance.evidence import (
     counts_of,
@@ -19,17 +18,14 @@ from modelwatch.monitoring.performance.evidence import (
     gather_performance,
 )
 from modelwatch.monitoring.performance.reporting import window_of
-from modelwatch.storage import (
-    PERFORMANCE,
-    Grain,
-    Store,
-    StreamKey,
-    evidence_of,
-    label_times,
-    roll_up,
-    tables,
-    verdicts_of,
-)
+from modelwatch.monitoring.rules import DriftRules
+from modelwatch.storage.counts import label_times
+from modelwatch.storage.counts.rollup_levels import Grain
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.maintenance.rollup import roll_up
+from modelwatch.storage.verdicts.verdicts import PERFORMANCE, evidence_of, verdicts_of
 from tests.support.background import background, run_out
 from tests.support.events import NOON, Clock, event, open_ledger
 from tests.support.labelled import outcomes, set_labelled_reference, watch_yes

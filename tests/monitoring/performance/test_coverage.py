@@ -7,13 +7,14 @@ from dataclasses import replace
 import numpy as np
 
 from modelwatch.findings import Assessment
-from modelwatch.monitoring import DriftRules
 from modelwatch.monitoring.performance import PerformanceRules
 from modelwatch.monitoring.performance.coverage import DAY_SECONDS, judge_coverage
 from modelwatch.monitoring.performance.evidence import PerformanceEvidence, WindowCounts
 from modelwatch.monitoring.performance.maturity import LabelArrivals
+from modelwatch.monitoring.rules import DriftRules
 from modelwatch.monitoring.windows import Window
-from modelwatch.storage import Store, StreamKey
+from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.engine.store import Store
 from tests.support.background import Taken, background, run_out
 from tests.support.events import NOON
 from tests.support.labelled import later, outcomes, send_labelled, set_labelled_reference, watch_yes

@@ -9,11 +9,12 @@ import numpy as np
 
 from modelwatch.alerting.alerts import Alert
 from modelwatch.config.monitors import parse_monitor
-from modelwatch.monitoring import DriftRules
 from modelwatch.monitoring.performance import PerformanceRules, check_performance
 from modelwatch.monitoring.performance.examining import PERFORMANCE_KINDS
-from modelwatch.stats import Outcome
-from modelwatch.storage import Store, StreamKey
+from modelwatch.monitoring.rules import DriftRules
+from modelwatch.stats.outcomes import Outcome
+from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.engine.store import Store
 from tests.support.assessments import Desk
 from tests.support.background import background, run_out
 from tests.support.events import NOON

@@ -10,7 +10,6 @@ import pytest
 
 from modelwatch.errors import UnknownResource
 from modelwatch.findings import Assessment, Finding
-from modelwatch.monitoring import DriftRules, verify_verdict
 from modelwatch.monitoring.performance import PerformanceReport, PerformanceRules, check_performance
 from modelwatch.monitoring.performance.evidence import (
     decode_performance,
@@ -20,17 +19,14 @@ from modelwatch.monitoring.performance.evidence import (
 )
 from modelwatch.monitoring.performance.examining import examine_performance, performance_observations
 from modelwatch.monitoring.performance.reports import WindowReport
-from modelwatch.stats import Outcome
-from modelwatch.storage import (
-    PERFORMANCE,
-    Store,
-    StoredVerdict,
-    StreamKey,
-    expire_days,
-    give_up_labels,
-    remove_predictions,
-    verdicts_of,
-)
+from modelwatch.monitoring.rules import DriftRules
+from modelwatch.monitoring.verification import verify_verdict
+from modelwatch.stats.outcomes import Outcome
+from modelwatch.storage.counts.outcomes import give_up_labels
+from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.maintenance.retention import expire_days, remove_predictions
+from modelwatch.storage.verdicts.verdicts import PERFORMANCE, StoredVerdict, verdicts_of
 from tests.support.background import Taken, background, run_out
 from tests.support.events import NOON, Clock, event, open_ledger
 from tests.support.labelled import later, outcomes, send_labelled, set_labelled_reference, watch_yes

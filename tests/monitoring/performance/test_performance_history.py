@@ -6,7 +6,11 @@ import pytest
 
 from modelwatch.errors import InvalidInput
 from modelwatch.monitoring.performance import PerformanceHistory, performance_history
-from modelwatch.storage import Grain, Store, StreamKey, fold, roll_up, seal_writers
+from modelwatch.storage.counts.rollup_levels import Grain
+from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.maintenance.compaction import fold, seal_writers
+from modelwatch.storage.maintenance.rollup import roll_up
 from tests.support.events import NOON
 from tests.support.labelled import later, outcomes, send_labelled, set_labelled_reference, watch_yes
 from tests.support.streams import HOUR, SECOND

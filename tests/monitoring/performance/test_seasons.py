@@ -8,12 +8,16 @@ import numpy as np
 
 from modelwatch.config.monitors import parse_monitor
 from modelwatch.events import ReferenceFrame, ReferenceSample
-from modelwatch.monitoring import DriftRules, set_reference_frame
 from modelwatch.monitoring.outcome_layouts import OutcomeLayouts
 from modelwatch.monitoring.performance import PerformanceRules, check_performance
 from modelwatch.monitoring.performance.reports import MetricReport
-from modelwatch.stats import Outcome
-from modelwatch.storage import Store, StreamKey, outcomes_in_force, put_monitor
+from modelwatch.monitoring.references import set_reference_frame
+from modelwatch.monitoring.rules import DriftRules
+from modelwatch.stats.outcomes import Outcome
+from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.references.monitors import put_monitor
+from modelwatch.storage.references.outcome_references import outcomes_in_force
 from tests.support.background import new_id
 from tests.support.events import NOON
 from tests.support.labelled import later, send_labelled

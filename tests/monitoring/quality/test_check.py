@@ -10,12 +10,16 @@ import pytest
 
 from modelwatch.events import ReferenceFrame, ReferenceSample, Scalar
 from modelwatch.findings import Finding
-from modelwatch.monitoring import DriftRules, set_reference_frame, verify_verdict
 from modelwatch.monitoring.quality import QualityReport, QualityRules, check_quality
 from modelwatch.monitoring.quality.evidence import decode_quality
 from modelwatch.monitoring.quality.judging import rise_thresholds, volume_thresholds
+from modelwatch.monitoring.references import set_reference_frame
+from modelwatch.monitoring.rules import DriftRules
+from modelwatch.monitoring.verification import verify_verdict
 from modelwatch.stats.volume import volume_check
-from modelwatch.storage import QUALITY, Store, StreamKey, evidence_of, latest_verdicts
+from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.verdicts.verdicts import QUALITY, evidence_of, latest_verdicts
 from tests.support.background import Taken, background, new_id, run_out
 from tests.support.events import NOON, Clock, event, open_ledger
 from tests.support.streams import HOUR, SECOND, finish

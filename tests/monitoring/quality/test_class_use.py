@@ -8,11 +8,14 @@ from dataclasses import replace
 import pytest
 
 from modelwatch.findings import Assessment
-from modelwatch.monitoring import DriftRules, verify_verdict
 from modelwatch.monitoring.quality import QualityReport, QualityRules, check_quality
 from modelwatch.monitoring.quality.reports import ClassUseReport
-from modelwatch.stats import Outcome
-from modelwatch.storage import QUALITY, Store, StreamKey, verdicts_of
+from modelwatch.monitoring.rules import DriftRules
+from modelwatch.monitoring.verification import verify_verdict
+from modelwatch.stats.outcomes import Outcome
+from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.verdicts.verdicts import QUALITY, verdicts_of
 from tests.support.background import Taken, background, run_out
 from tests.support.events import NOON, Clock
 from tests.support.labelled import later, outcomes, send_labelled, set_labelled_reference

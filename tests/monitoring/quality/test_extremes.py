@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from modelwatch.events import ReferenceFrame, ReferenceSample
-from modelwatch.monitoring import DriftRules, set_reference_frame
 from modelwatch.monitoring.quality import QualityRules, check_quality
 from modelwatch.monitoring.quality.reports import FeatureQuality, QualityReport
-from modelwatch.storage import Store, StreamKey
+from modelwatch.monitoring.references import set_reference_frame
+from modelwatch.monitoring.rules import DriftRules
+from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.engine.store import Store
 from tests.support.background import Taken, background, new_id, run_out
 from tests.support.events import NOON, Clock, event, open_ledger
 from tests.support.privacy import set_privacy

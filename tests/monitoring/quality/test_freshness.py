@@ -5,7 +5,8 @@ from __future__ import annotations
 from modelwatch.findings import Assessment
 from modelwatch.monitoring.chores import Lease
 from modelwatch.monitoring.quality import Freshness, QualityRules, freshness_of
-from modelwatch.storage import Store, acquire
+from modelwatch.storage.engine.leases import acquire
+from modelwatch.storage.engine.store import Store
 from tests.support.background import Taken, new_id
 from tests.support.events import NOON, Clock, event, open_ledger
 

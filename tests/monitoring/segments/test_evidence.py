@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from modelwatch.monitoring.segments.evidence import SegmentQuery, Stretch, gather_segments
-from modelwatch.storage import Grain, Store, fold, roll_up, seal_writers
+from modelwatch.storage.counts.rollup_levels import Grain
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.maintenance.compaction import fold, seal_writers
+from modelwatch.storage.maintenance.rollup import roll_up
 from tests.support.events import NOON, event, open_ledger
 from tests.support.labels import BINARY, CLASSES, label, set_layout
 from tests.support.segments import STREAM

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelwatch.stats import IncompatibleProfiles, MalformedProfile, StatsError
-from modelwatch.stats.errors import EmptySample
+from modelwatch.stats.errors import EmptySample, IncompatibleProfiles, MalformedProfile, StatsError
 from modelwatch.stats.performance import (
     ClassScoreCounts,
     ClassScoreLayout,

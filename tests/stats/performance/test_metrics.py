@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from modelwatch.stats import StatsError
+from modelwatch.stats.errors import StatsError
 from modelwatch.stats.performance import (
     ClassScoreCounts,
     ClassScoreLayout,

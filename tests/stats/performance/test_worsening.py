@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from modelwatch.stats import IncompatibleProfiles, StatsError
+from modelwatch.stats.errors import IncompatibleProfiles, StatsError
 from modelwatch.stats.performance import (
     ClassScoreCounts,
     ClassScoreLayout,

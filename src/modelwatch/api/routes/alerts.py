@@ -30,7 +30,7 @@ from modelwatch.api.routes.common import how_far, json_answer, state_of
 from modelwatch.api.routes.parameters import API, Cursor, Limit, Name, Text
 from modelwatch.api.wire.actions import ActionBody, decode_action
 from modelwatch.findings import Doubt, FindingSeverity, Kind
-from modelwatch.storage import overall_standing
+from modelwatch.storage.verdicts.standing import overall_standing
 
 router = APIRouter(tags=["alerts"])
 

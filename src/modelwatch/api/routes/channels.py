@@ -18,7 +18,7 @@ from modelwatch.api.openapi import ACTOR_CONTENT, answers
 from modelwatch.api.routes.common import json_answer, state_of
 from modelwatch.api.routes.parameters import API, Cursor, Limit, Name, Text
 from modelwatch.api.wire.actions import ActorBody, decode_action
-from modelwatch.storage.outbox import OutboxState
+from modelwatch.storage.alerts.outbox import OutboxState
 
 router = APIRouter(tags=["channels"])
 

@@ -10,8 +10,8 @@ from fastapi import Request, Response
 
 from modelwatch.access import Grant
 from modelwatch.api.state import ServiceState
-from modelwatch.monitoring import iso
-from modelwatch.storage import Standing
+from modelwatch.monitoring.windows import iso
+from modelwatch.storage.verdicts.standing import Standing
 
 _encoder = msgspec.json.Encoder()
 

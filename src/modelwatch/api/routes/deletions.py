@@ -13,7 +13,8 @@ from modelwatch.api.routes.common import json_answer, state_of
 from modelwatch.api.routes.parameters import API, Actor, Name
 from modelwatch.api.scopes import require_reading
 from modelwatch.errors import UnknownResource, excerpt
-from modelwatch.storage.deletion import Deletion, Part, deletion_by_id, request_deletion
+from modelwatch.storage.engine.models import Part
+from modelwatch.storage.maintenance.deletion import Deletion, deletion_by_id, request_deletion
 
 router = APIRouter(tags=["models"])
 

@@ -13,7 +13,7 @@ from modelwatch.api.grants import grant_of
 from modelwatch.api.openapi import answers
 from modelwatch.api.routes.common import json_answer, state_of
 from modelwatch.api.routes.parameters import API, Actor, Name
-from modelwatch.storage import erase
+from modelwatch.storage.maintenance.erasure import erase
 
 router = APIRouter(tags=["predictions"])
 

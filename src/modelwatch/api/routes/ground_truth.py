@@ -16,7 +16,7 @@ from modelwatch.api.openapi import JSON_LABEL, LABELS_CONTENT, answers, query_pa
 from modelwatch.api.routes.common import json_answer, require_writing, state_of
 from modelwatch.events import DecodedLabels, Rejection
 from modelwatch.ingest import Refused
-from modelwatch.storage import LabelStatus
+from modelwatch.storage.ledger.labels import LabelStatus
 
 router = APIRouter(tags=["ground truth"])
 

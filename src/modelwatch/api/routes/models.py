@@ -17,22 +17,17 @@ from modelwatch.api.routes.common import json_answer, state_of
 from modelwatch.api.routes.parameters import MOST_A_PAGE, Cursor, Limit, Name
 from modelwatch.api.state import ServiceState
 from modelwatch.errors import UnknownModel
-from modelwatch.monitoring import DriftRules, iso, rules_for
+from modelwatch.monitoring.rules import DriftRules, rules_for
 from modelwatch.monitoring.traffic import proposal_for, rate_of
 from modelwatch.monitoring.unjudged import NotJudged
-from modelwatch.storage import (
-    StoredVerdict,
-    Stream,
-    StreamKey,
-    Subject,
-    all_monitors,
-    evaluation_failures,
-    generation_of,
-    generations,
-    latest_verdicts,
-    overview,
-    streams,
-)
+from modelwatch.monitoring.windows import iso
+from modelwatch.storage.counts.profiles import generations, streams
+from modelwatch.storage.engine.models import Stream, StreamKey, generation_of
+from modelwatch.storage.references.layouts import Subject
+from modelwatch.storage.references.monitors import all_monitors
+from modelwatch.storage.references.references import overview
+from modelwatch.storage.verdicts.evaluations import evaluation_failures
+from modelwatch.storage.verdicts.verdicts import StoredVerdict, latest_verdicts
 
 router = APIRouter(tags=["models"])
 

@@ -23,17 +23,12 @@ from modelwatch.config.monitor_defaults import effective_document
 from modelwatch.config.monitors import MonitorConfig, as_document, needs_a_key, parse_monitor
 from modelwatch.errors import FieldError, InvalidInput, MalformedBody, UnknownResource, UnsupportedContent, excerpt
 from modelwatch.events import DEFAULT_ENVIRONMENT
-from modelwatch.monitoring import Backtest, DriftRules, backtest, iso, rules_for
-from modelwatch.storage import (
-    StoredMonitor,
-    StreamKey,
-    all_monitors,
-    delete_monitor,
-    generation_of,
-    monitor_of,
-    put_monitor,
-    streams_of,
-)
+from modelwatch.monitoring.backtest import Backtest, backtest
+from modelwatch.monitoring.rules import DriftRules, rules_for
+from modelwatch.monitoring.windows import iso
+from modelwatch.storage.counts.profiles import streams_of
+from modelwatch.storage.engine.models import StreamKey, generation_of
+from modelwatch.storage.references.monitors import StoredMonitor, all_monitors, delete_monitor, monitor_of, put_monitor
 
 router = APIRouter(tags=["monitors"])
 

@@ -14,8 +14,8 @@ from modelwatch.api.openapi import METRICS_CONTENT, answers
 from modelwatch.api.routes.common import json_answer, state_of
 from modelwatch.api.state import ServiceState
 from modelwatch.errors import StoreUnavailable
-from modelwatch.monitoring import iso
-from modelwatch.storage import evaluation_failures, evaluation_progress
+from modelwatch.monitoring.windows import iso
+from modelwatch.storage.verdicts.evaluations import evaluation_failures, evaluation_progress
 
 router = APIRouter(tags=["operations"])
 

@@ -19,7 +19,11 @@ from modelwatch.monitoring.performance import (
     performance_history,
 )
 from modelwatch.monitoring.performance.history import MOST_STEPS
-from modelwatch.storage import generation_of, monitor_of, outcomes_in_force, standing_of, streams_of
+from modelwatch.storage.counts.profiles import streams_of
+from modelwatch.storage.engine.models import generation_of
+from modelwatch.storage.references.monitors import monitor_of
+from modelwatch.storage.references.outcome_references import outcomes_in_force
+from modelwatch.storage.verdicts.standing import standing_of
 
 router = APIRouter(tags=["performance"])
 

@@ -12,9 +12,13 @@ from modelwatch.api.openapi import answers
 from modelwatch.api.routes.common import how_far, json_answer, state_of
 from modelwatch.api.routes.parameters import Cursor, Limit, Moment, Name, Step, Text, seconds_of, step_of
 from modelwatch.errors import FieldError, InvalidInput, UnknownModel
-from modelwatch.monitoring import iso
 from modelwatch.monitoring.quality import FreshnessReport, QualityReport, check_quality, freshness_of
-from modelwatch.storage import QUALITY, StoredVerdict, generation_of, monitor_of, standing_of, streams_of, verdicts_of
+from modelwatch.monitoring.windows import iso
+from modelwatch.storage.counts.profiles import streams_of
+from modelwatch.storage.engine.models import generation_of
+from modelwatch.storage.references.monitors import monitor_of
+from modelwatch.storage.verdicts.standing import standing_of
+from modelwatch.storage.verdicts.verdicts import QUALITY, StoredVerdict, verdicts_of
 
 router = APIRouter(tags=["data quality"])
 

@@ -13,10 +13,14 @@ from modelwatch.api.openapi import REFERENCE_CONTENT, answers, query_parameters
 from modelwatch.api.routes.common import json_answer, state_of
 from modelwatch.api.scopes import require_reading
 from modelwatch.errors import FieldError, InvalidInput, UnknownModel
-from modelwatch.monitoring import ReferenceWarning, effective_rules, iso, set_reference_frame, warnings_about
+from modelwatch.monitoring.evidence import effective_rules
 from modelwatch.monitoring.labelled_references import Said, said_by_monitor
 from modelwatch.monitoring.performance.meaning import meaning_warnings, positive_class_reason, task_reason
-from modelwatch.storage import StoredOutcomes, StoredReference, all_references, generation_of, outcomes_in_force
+from modelwatch.monitoring.references import ReferenceWarning, set_reference_frame, warnings_about
+from modelwatch.monitoring.windows import iso
+from modelwatch.storage.engine.models import generation_of
+from modelwatch.storage.references.outcome_references import StoredOutcomes, outcomes_in_force
+from modelwatch.storage.references.references import StoredReference, all_references
 
 router = APIRouter(tags=["reference"])
 

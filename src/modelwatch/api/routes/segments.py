@@ -13,9 +13,13 @@ from modelwatch.api.routes.common import how_far, json_answer, state_of
 from modelwatch.api.routes.parameters import Moment, Name, Text, seconds_of
 from modelwatch.config import BASE_WINDOW_SECONDS, parse_lookback
 from modelwatch.errors import FieldError, InvalidInput, UnknownModel, excerpt
-from modelwatch.monitoring import rules_for
+from modelwatch.monitoring.rules import rules_for
 from modelwatch.monitoring.segments import SegmentQuery, SegmentReport, segment_report
-from modelwatch.storage import generation_of, monitor_of, read_layouts, standing_of, streams_of
+from modelwatch.storage.counts.profiles import streams_of
+from modelwatch.storage.engine.models import generation_of
+from modelwatch.storage.references.layouts import read_layouts
+from modelwatch.storage.references.monitors import monitor_of
+from modelwatch.storage.verdicts.standing import standing_of
 
 router = APIRouter(tags=["segments"])
 

@@ -17,7 +17,7 @@ from modelwatch.api.openapi import SILENCE_CONTENT, answers
 from modelwatch.api.routes.common import json_answer, state_of
 from modelwatch.api.routes.parameters import API, Actor, Cursor, Limit, Name
 from modelwatch.api.wire.actions import SilenceBody, decode_action, silence_request
-from modelwatch.storage.silences import SilenceState
+from modelwatch.storage.alerts.silences import SilenceState
 
 router = APIRouter(tags=["alerts"])
 

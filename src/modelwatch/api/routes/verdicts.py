@@ -15,9 +15,12 @@ from modelwatch.api.openapi import answers
 from modelwatch.api.routes.common import how_far, json_answer, state_of
 from modelwatch.api.routes.parameters import Cursor, Limit, Moment, Name, Text, seconds_of, step_of
 from modelwatch.errors import UnknownModel, UnknownResource, excerpt
-from modelwatch.monitoring import DriftReport, Verification, iso, verify_verdict
-from modelwatch.monitoring.reports import SubjectReport
-from modelwatch.storage import StoredVerdict, generation_of, latest_verdicts, standing_of, verdict_by_id, verdicts_of
+from modelwatch.monitoring.reports import DriftReport, SubjectReport
+from modelwatch.monitoring.verification import Verification, verify_verdict
+from modelwatch.monitoring.windows import iso
+from modelwatch.storage.engine.models import generation_of
+from modelwatch.storage.verdicts.standing import standing_of
+from modelwatch.storage.verdicts.verdicts import StoredVerdict, latest_verdicts, verdict_by_id, verdicts_of
 
 router = APIRouter(tags=["drift"])
 

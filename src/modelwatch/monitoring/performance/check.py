@@ -19,7 +19,11 @@ from modelwatch.monitoring.performance.examining import (
 from modelwatch.monitoring.performance.reports import PerformanceReport
 from modelwatch.monitoring.performance.rules import PerformanceRules
 from modelwatch.monitoring.schedule import Point, whole_windows
-from modelwatch.storage import PERFORMANCE, Store, StreamKey, newest_label, newest_window
+from modelwatch.storage.counts.outcomes import newest_label
+from modelwatch.storage.counts.profiles import newest_window
+from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.verdicts.verdicts import PERFORMANCE
 
 RulesOf = Callable[[Connection, str], PerformanceRules]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from modelwatch.monitoring.performance.evidence import PerformanceEvidence, WindowCounts
 from modelwatch.monitoring.performance.judging import Judgement, undecided
 from modelwatch.monitoring.performance.maturity import Day, LabelArrivals
-from modelwatch.stats import rate_increase_p_value
+from modelwatch.stats.evidence import rate_increase_p_value
 from modelwatch.stats.performance import Estimate
 
 COVERAGE = "label_coverage"

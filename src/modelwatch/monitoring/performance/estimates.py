@@ -6,9 +6,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from modelwatch.stats import CallCells, CallCounts, OutcomeCounts
+from modelwatch.stats.calls import CallCells, CallCounts
 from modelwatch.stats.estimation import Calibration, Estimate, Refusal, calibrate, estimate, estimate_accuracy
-from modelwatch.storage import Counts
+from modelwatch.stats.outcomes import OutcomeCounts
+from modelwatch.storage.references.layouts import Counts
 
 ASSUMPTION = (
     "Assumes that a score means what it meant in the reference: shifts of the inputs are seen, a change of the relation"

@@ -22,36 +22,31 @@ from modelwatch.monitoring.performance.maturity import (
 )
 from modelwatch.monitoring.performance.rules import PerformanceRules
 from modelwatch.monitoring.windows import Window, look_back, reaching_back, stored_whole
-from modelwatch.stats import DELAY_EDGES, DelayCurve, OutcomeCounts, OutcomeLayout, decode_sparse, encode_sparse
+from modelwatch.stats.delays import DELAY_EDGES, DelayCurve
+from modelwatch.stats.outcomes import OutcomeCounts, OutcomeLayout
 from modelwatch.stats.performance.mergeable import Integers
-from modelwatch.storage import (
-    CALLS,
-    DAYS_AFTER_SECONDS,
-    HOURS_AFTER_SECONDS,
-    Counts,
-    Grain,
-    ModelLayouts,
-    Store,
-    StoredOutcomes,
-    StreamKey,
-    carry_over,
+from modelwatch.stats.sparse import decode_sparse, encode_sparse
+from modelwatch.storage.counts.label_times import later_outcomes
+from modelwatch.storage.counts.outcomes import delays_by_window, sum_outcomes, waiting_labels
+from modelwatch.storage.counts.profiles import (
     count_streams,
-    delays_by_window,
-    generation_of,
     last_window_end,
-    later_outcomes,
-    monitor_of,
+    predictions_by_window,
+    predictions_in,
+    sum_windows,
+)
+from modelwatch.storage.counts.rollup_levels import DAYS_AFTER_SECONDS, HOURS_AFTER_SECONDS, Grain
+from modelwatch.storage.engine.models import StreamKey, generation_of
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.maintenance.backfill_outcomes import stale_outcome_days
+from modelwatch.storage.maintenance.backfill_profiles import carry_over, stale_days
+from modelwatch.storage.references.layouts import CALLS, Counts, ModelLayouts, read_layouts
+from modelwatch.storage.references.monitors import monitor_of
+from modelwatch.storage.references.outcome_references import (
+    StoredOutcomes,
     outcomes_by_id,
     outcomes_for,
     outcomes_in_force,
-    predictions_by_window,
-    predictions_in,
-    read_layouts,
-    stale_days,
-    stale_outcome_days,
-    sum_outcomes,
-    sum_windows,
-    waiting_labels,
 )
 
 FORMAT = 1

@@ -39,7 +39,8 @@ from modelwatch.monitoring.performance.reporting import unnamed_of, window_of, w
 from modelwatch.monitoring.performance.reports import ArrivalsReport, PerformanceReport
 from modelwatch.monitoring.unjudged import NotJudged, not_judged
 from modelwatch.monitoring.windows import iso
-from modelwatch.stats import MetricVariation, odds_shift
+from modelwatch.stats.natural import MetricVariation
+from modelwatch.stats.odds import odds_shift
 
 PERFORMANCE_KINDS: tuple[Kind, ...] = ("performance", "label_drift")
 FOUND = ("warning", "alert")

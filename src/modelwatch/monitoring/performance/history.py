@@ -21,23 +21,15 @@ from modelwatch.monitoring.performance.maturity import LabelArrivals
 from modelwatch.monitoring.performance.reporting import estimate_report, window_of, window_report
 from modelwatch.monitoring.performance.reports import WindowReport
 from modelwatch.monitoring.windows import Window, iso
-from modelwatch.storage import (
-    ModelLayouts,
-    Store,
-    StoredOutcomes,
-    StreamKey,
-    carry_over,
-    generation_of,
-    last_window_end,
-    newest_label,
-    outcomes_for,
-    outcomes_in_force,
-    read_layouts,
-    rolled_windows,
-    stale_days,
-    stale_outcome_days,
-    whole,
-)
+from modelwatch.storage.counts.outcomes import newest_label
+from modelwatch.storage.counts.profiles import last_window_end
+from modelwatch.storage.counts.rollup_levels import rolled_windows, whole
+from modelwatch.storage.engine.models import StreamKey, generation_of
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.maintenance.backfill_outcomes import stale_outcome_days
+from modelwatch.storage.maintenance.backfill_profiles import carry_over, stale_days
+from modelwatch.storage.references.layouts import ModelLayouts, read_layouts
+from modelwatch.storage.references.outcome_references import StoredOutcomes, outcomes_for, outcomes_in_force
 
 MOST_STEPS = 500
 STEPS_BY_DEFAULT = 48

@@ -13,17 +13,11 @@ import numpy as np
 
 from modelwatch.monitoring.observations import SizeNow
 from modelwatch.monitoring.performance.rules import LOSSES, PerformanceRules
-from modelwatch.stats import (
-    MeanSize,
-    MetricVariation,
-    OddsSize,
-    OutcomeCounts,
-    ShiftSize,
-    beyond_natural,
-    homogeneity,
-    odds_shift,
-    psi,
-)
+from modelwatch.stats.drift import psi
+from modelwatch.stats.drift_tests import homogeneity
+from modelwatch.stats.natural import MetricVariation, beyond_natural
+from modelwatch.stats.odds import odds_shift
+from modelwatch.stats.outcomes import OutcomeCounts
 from modelwatch.stats.performance import (
     Estimate,
     RegressionCounts,
@@ -35,6 +29,7 @@ from modelwatch.stats.performance import (
 from modelwatch.stats.performance.intervals import Z
 from modelwatch.stats.performance.mergeable import Integers
 from modelwatch.stats.performance.worsening import EXACT, Part, tail
+from modelwatch.stats.recovery import MeanSize, OddsSize, ShiftSize
 
 Severity = Literal["stable", "warning", "alert", "immature", "insufficient_data", "no_reference", "no_data"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from modelwatch.monitoring.labelled_references import Said
-from modelwatch.stats import OutcomeCounts, OutcomeLayout
+from modelwatch.stats.outcomes import OutcomeCounts, OutcomeLayout
 
 TASK = "set task in the model's monitor or with the reference"
 POSITIVE = "set positive_class in the model's monitor or with the reference"

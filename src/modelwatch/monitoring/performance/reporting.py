@@ -22,8 +22,9 @@ from modelwatch.monitoring.performance.reports import (
     WindowReport,
 )
 from modelwatch.monitoring.windows import iso
-from modelwatch.stats import CallCells, CallCounts, OutcomeCounts, OutcomeLayout
+from modelwatch.stats.calls import CallCells, CallCounts
 from modelwatch.stats.estimation import Refusal
+from modelwatch.stats.outcomes import OutcomeCounts, OutcomeLayout
 from modelwatch.stats.performance import (
     OTHER,
     ConfusionCounts,
@@ -33,7 +34,7 @@ from modelwatch.stats.performance import (
     performance,
     worsening_metrics,
 )
-from modelwatch.storage import Counts
+from modelwatch.storage.references.layouts import Counts
 
 
 def window_of(

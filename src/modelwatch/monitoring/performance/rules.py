@@ -10,7 +10,7 @@ from modelwatch.config.monitors import MonitorConfig
 from modelwatch.monitoring.budget import alpha_of_look
 from modelwatch.monitoring.performance.maturity import MATURITY
 from modelwatch.monitoring.rules import DriftRules
-from modelwatch.stats import Task
+from modelwatch.stats.tasks import Task
 
 LOOKBACKS = ("1h", "24h", "7d")
 WATCHED: dict[Task, tuple[str, ...]] = {

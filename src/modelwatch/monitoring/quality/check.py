@@ -19,7 +19,9 @@ from modelwatch.monitoring.quality.reports import QualityReport
 from modelwatch.monitoring.quality.rules import QualityRules
 from modelwatch.monitoring.rules import DriftRules
 from modelwatch.monitoring.schedule import Point
-from modelwatch.storage import QUALITY, Store, StreamKey
+from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.verdicts.verdicts import QUALITY
 
 RulesOf = Callable[[Connection, str], QualityRules]
 

@@ -15,22 +15,18 @@ from modelwatch.monitoring.performance.meaning import strange_labels
 from modelwatch.monitoring.quality.reports import ClassUseReport, Severity
 from modelwatch.monitoring.quality.rules import QualityRules
 from modelwatch.monitoring.windows import iso
-from modelwatch.stats import CallCells, CallCounts, OutcomeCounts, OutcomeLayout, class_key, rate_increase_p_value
+from modelwatch.stats.calls import CallCells, CallCounts
+from modelwatch.stats.classes import class_key
+from modelwatch.stats.evidence import rate_increase_p_value
+from modelwatch.stats.outcomes import OutcomeCounts, OutcomeLayout
 from modelwatch.stats.quality import ROUNDING, rise_that_matters
-from modelwatch.storage import (
-    CALLS,
-    Counts,
-    ModelLayouts,
-    Slot,
-    Store,
-    StreamKey,
-    later_outcomes,
-    outcomes_for,
-    outcomes_in_force,
-    read_layouts,
-    sum_outcomes,
-)
-from modelwatch.storage.outcomes import meanings_of_day
+from modelwatch.storage.counts.label_times import later_outcomes
+from modelwatch.storage.counts.outcomes import meanings_of_day, sum_outcomes
+from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.slots import Slot
+from modelwatch.storage.references.layouts import CALLS, Counts, ModelLayouts, read_layouts
+from modelwatch.storage.references.outcome_references import outcomes_for, outcomes_in_force
 
 SECONDS_PER_DAY = 86_400
 # Labels come later than their predictions: so far back they are looked at, farther where there are too few.

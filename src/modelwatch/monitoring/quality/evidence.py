@@ -17,9 +17,10 @@ from modelwatch.monitoring.quality.outside import Outside, search_outside
 from modelwatch.monitoring.quality.rules import QualityRules
 from modelwatch.monitoring.rules import DriftRules
 from modelwatch.monitoring.windows import Window
-from modelwatch.stats import Profile, is_finite_number
 from modelwatch.stats.binning import NumericBinning
+from modelwatch.stats.datatypes import is_finite_number
 from modelwatch.stats.extremes import Extreme
+from modelwatch.stats.profile import Profile
 from modelwatch.stats.quality import (
     SENTINEL_SHARE,
     Rule,
@@ -31,17 +32,11 @@ from modelwatch.stats.quality import (
     sentinels,
     unsound_counts,
 )
-from modelwatch.storage import (
-    Store,
-    StoredReference,
-    StreamKey,
-    duplicates_in,
-    first_window,
-    has_taken_provisional,
-    hourly_volumes,
-    layouts_of,
-    recent_features,
-)
+from modelwatch.storage.counts.volumes import first_window, has_taken_provisional, hourly_volumes, recent_features
+from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.repeats import duplicates_in
+from modelwatch.storage.references.references import StoredReference, layouts_of
 
 FORMAT = 1
 SECONDS_PER_HOUR = 3_600

@@ -22,7 +22,10 @@ from modelwatch.monitoring.evaluator import AssessmentSink
 from modelwatch.monitoring.quality.rules import QualityRules
 from modelwatch.monitoring.windows import iso
 from modelwatch.stats.volume import freshness
-from modelwatch.storage import Store, hold, newest_windows, window_arrivals
+from modelwatch.storage.counts.profiles import newest_windows
+from modelwatch.storage.counts.volumes import window_arrivals
+from modelwatch.storage.engine.leases import hold
+from modelwatch.storage.engine.store import Store
 
 MICROSECONDS = 1_000_000
 HISTORY_SECONDS = 28 * 86_400

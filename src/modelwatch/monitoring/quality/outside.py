@@ -10,10 +10,14 @@ import numpy as np
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.monitoring.checks import current_profile
 from modelwatch.monitoring.evidence import Inputs
-from modelwatch.stats import is_finite_number
 from modelwatch.stats.binning import NumericBinning
+from modelwatch.stats.datatypes import is_finite_number
 from modelwatch.stats.extremes import Extreme, extremes
-from modelwatch.storage import Store, StoredReference, StreamKey, features_between, layouts_of, sum_windows
+from modelwatch.storage.counts.profiles import sum_windows
+from modelwatch.storage.counts.volumes import features_between
+from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.references.references import StoredReference, layouts_of
 
 SECONDS_PER_DAY = 86_400
 # Rows that are read at an evaluation. More would take longer than everything else that it does.

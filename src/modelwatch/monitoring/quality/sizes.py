@@ -12,8 +12,8 @@ from modelwatch.monitoring.quality.finding import (
     rise_of,
 )
 from modelwatch.monitoring.quality.judging import longest, rise_thresholds
-from modelwatch.stats import RateSize
 from modelwatch.stats.quality import SENTINEL_SHARE, Rule
+from modelwatch.stats.recovery import RateSize
 
 # A feature that has gone is back when most rows have it again; how many miss it is a matter of its own.
 GONE_SHARE = 0.5

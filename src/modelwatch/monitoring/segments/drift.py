@@ -9,9 +9,11 @@ import numpy as np
 from modelwatch.monitoring.rules import DriftRules
 from modelwatch.monitoring.segments.evidence import SegmentInputs, Stretch
 from modelwatch.monitoring.segments.reports import SegmentDrift
-from modelwatch.stats import Profile, SegmentFeature
 from modelwatch.stats.decomposition import psi_by_segment
-from modelwatch.storage import Counts, StoredReference, Subject
+from modelwatch.stats.profile import Profile
+from modelwatch.stats.segmentation import SegmentFeature
+from modelwatch.storage.references.layouts import Counts, Subject
+from modelwatch.storage.references.references import StoredReference
 
 
 def divided_drift(inputs: SegmentInputs, rules: DriftRules, feature: SegmentFeature) -> list[SegmentDrift]:

@@ -12,30 +12,18 @@ from modelwatch.errors import UnknownModel
 from modelwatch.monitoring.checks import references_for
 from modelwatch.monitoring.performance.evidence import arrivals_as_of, delays_since, maturity_of
 from modelwatch.monitoring.windows import Window, look_back, stored_whole
-from modelwatch.stats import Segmentation
-from modelwatch.storage import (
-    Counts,
-    ModelLayouts,
-    Slot,
-    Store,
-    StoredOutcomes,
-    StoredReference,
-    StreamKey,
-    Subject,
-    carry_over,
-    generation_of,
-    in_force,
-    last_window_end,
-    newest_label,
-    outcomes_for,
-    outcomes_in_force,
-    read_layouts,
-    reference_segments,
-    segment_outcomes,
-    segment_profiles,
-    stale_days,
-    stale_outcome_days,
-)
+from modelwatch.stats.segmentation import Segmentation
+from modelwatch.storage.counts.outcomes import newest_label
+from modelwatch.storage.counts.profiles import last_window_end
+from modelwatch.storage.counts.segments import reference_segments, segment_outcomes, segment_profiles
+from modelwatch.storage.engine.models import StreamKey, generation_of
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.slots import Slot
+from modelwatch.storage.maintenance.backfill_outcomes import stale_outcome_days
+from modelwatch.storage.maintenance.backfill_profiles import carry_over, stale_days
+from modelwatch.storage.references.layouts import Counts, ModelLayouts, Subject, read_layouts
+from modelwatch.storage.references.outcome_references import StoredOutcomes, outcomes_for, outcomes_in_force
+from modelwatch.storage.references.references import StoredReference, in_force
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from modelwatch.monitoring.performance.rules import LOSSES
-from modelwatch.stats import OutcomeCounts, OutcomeLayout
 from modelwatch.stats.decomposition import Part, decomposed, ratios_of
+from modelwatch.stats.outcomes import OutcomeCounts, OutcomeLayout
 from modelwatch.stats.performance import (
     Estimate,
     PerformanceCounts,

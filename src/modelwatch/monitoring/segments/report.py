@@ -25,10 +25,13 @@ from modelwatch.monitoring.segments.reports import (
     WorseSegment,
 )
 from modelwatch.monitoring.windows import Window, iso
-from modelwatch.stats import OutcomeCounts, OutcomeLayout, SegmentFeature
+from modelwatch.stats.outcomes import OutcomeCounts, OutcomeLayout
 from modelwatch.stats.performance import Estimate, worsening_metrics
 from modelwatch.stats.quality import data_quality_score
-from modelwatch.storage import CALLS, Counts, Store, StreamKey
+from modelwatch.stats.segmentation import SegmentFeature
+from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.references.layouts import CALLS, Counts
 
 DRIFT_SHOWN = 10
 DRIFT_A_SEGMENT = 3

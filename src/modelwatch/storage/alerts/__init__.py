@@ -1,0 +1,1 @@
+"""Alerts, silences, notifications to be delivered and the audit trail, as rows."""

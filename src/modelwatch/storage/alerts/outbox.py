@@ -1,0 +1,254 @@
+"""The outbox: what is to be delivered, written with the change that it tells of, and what became of it.
+
+For each (channel, alert) the rows go out strictly by sequence: one waits until those before it are delivered, dead or
+withheld. A row is claimed in a transaction of its own before it is sent, so two processes don't send it at once; when
+the sender dies in between, it is sent again under the same key after the claim has lapsed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, exists, func, or_, select, update
+
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.leases import MICROSECONDS, SLACK
+from modelwatch.storage.engine.store import Store
+
+OutboxState = Literal["pending", "delivered", "dead", "withheld"]
+PENDING: OutboxState = "pending"
+DELIVERED: OutboxState = "delivered"
+DEAD: OutboxState = "dead"
+WITHHELD: OutboxState = "withheld"
+
+# No claim, and no pause between attempts, is longer.
+LONGEST_CLAIM = 3_600 * MICROSECONDS + SLACK
+
+_table = tables.outbox
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """One notice for one channel. `notice` is the JSON of a Notice; times in microseconds.
+
+    not_before: created_at, or later when the notice is deferred, such as by quiet hours.
+    """
+
+    key: str
+    channel: str
+    alert_id: str
+    sequence: int
+    event: str
+    created_at: int
+    not_before: int
+    notice: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRecord:
+    """One row and what became of it.
+
+    finished_at: when it was delivered or given up. last_error: why the latest attempt failed; kept after a success.
+    """
+
+    key: str
+    channel: str
+    alert_id: str
+    sequence: int
+    event: str
+    created_at: int
+    state: OutboxState
+    attempts: int
+    not_before: int
+    finished_at: int | None
+    last_error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A row that its holder may send until `expires_at`; `attempt` counts from one."""
+
+    key: str
+    alert_id: str
+    attempt: int
+    created_at: int
+    expires_at: int
+    notice: bytes
+
+
+def delivery_key(alert_id: str, sequence: int, channel: str) -> str:
+    """What the receiver knows a repeat by."""
+    return f"{alert_id}:{sequence}:{channel}"
+
+
+def enqueue(connection: Connection, store: Store, rows: Iterable[OutboxRow]) -> None:
+    """Adds rows to be delivered; one whose key is there already is left as it is."""
+    values = [{**asdict(row), "state": PENDING, "attempts": 0} for row in rows]
+    if values:
+        connection.execute(store.insert(_table).on_conflict_do_nothing(index_elements=["key"]), values)
+
+
+def withhold(connection: Connection, alert_id: str, channel: str, up_to_sequence: int) -> int:
+    """Takes back what was deferred and has never been tried, up to and including a sequence. Returns how many rows."""
+    statement = (
+        update(_table)
+        .where(
+            _table.c.alert_id == alert_id,
+            _table.c.channel == channel,
+            _table.c.sequence <= up_to_sequence,
+            _table.c.state == PENDING,
+            _table.c.attempts == 0,
+            _table.c.not_before > _table.c.created_at,
+        )
+        .values(state=WITHHELD)
+    )
+    return connection.execute(statement).rowcount
+
+
+def due(connection: Connection, channel: str, *, now: int, limit: int) -> list[str]:
+    """Keys of rows that may be sent now, those that have waited longest first."""
+    statement = (
+        select(_table.c.key)
+        .where(_table.c.channel == channel, *_may_go(now))
+        .order_by(_table.c.not_before, _table.c.sequence)
+        .limit(limit)
+    )
+    return list(connection.execute(statement).scalars())
+
+
+def claim(connection: Connection, key: str, *, now: int, until: int) -> Claim | None:
+    """Counts an attempt and keeps everybody else off the row until then. None when somebody was faster."""
+    statement = (
+        update(_table)
+        .where(_table.c.key == key, *_may_go(now))
+        .values(attempts=_table.c.attempts + 1, not_before=until)
+        .returning(_table.c.alert_id, _table.c.attempts, _table.c.created_at, _table.c.notice)
+    )
+    row = connection.execute(statement).one_or_none()
+    return None if row is None else Claim(key, row.alert_id, row.attempts, row.created_at, until, row.notice)
+
+
+def finish(connection: Connection, claimed: Claim, state: OutboxState, *, now: int, reason: str | None = None) -> bool:
+    """Ends a row, delivered or dead. False when the claim has passed to somebody else, who will say what became of it.
+
+    A success is always kept: it is true whoever holds the claim.
+    """
+    mine = [_table.c.key == claimed.key, _table.c.state == PENDING]
+    if state != DELIVERED:
+        mine.append(_table.c.attempts == claimed.attempt)
+    values = {"state": state, "finished_at": now} | ({} if reason is None else {"last_error": reason})
+    return connection.execute(update(_table).where(*mine).values(values)).rowcount == 1
+
+
+def postpone(connection: Connection, claimed: Claim, *, not_before: int, reason: str) -> bool:
+    """Leaves a row for a later attempt. False when the claim has passed to somebody else."""
+    statement = (
+        update(_table)
+        .where(_table.c.key == claimed.key, _table.c.state == PENDING, _table.c.attempts == claimed.attempt)
+        .values(not_before=not_before, last_error=reason)
+    )
+    return connection.execute(statement).rowcount == 1
+
+
+def bury_unknown(connection: Connection, known: Collection[str], *, now: int) -> list[str]:
+    """Ends what waits for a channel that is not configured. Returns the channel of each row that is dead now."""
+    statement = (
+        update(_table)
+        .where(_table.c.state == PENDING, _table.c.channel.not_in(list(known)))
+        .values(state=DEAD, finished_at=now, last_error="no channel named " + _table.c.channel)
+        .returning(_table.c.channel)
+    )
+    return list(connection.execute(statement).scalars())
+
+
+def has_unknown(connection: Connection, known: Collection[str]) -> bool:
+    """Whether anything waits for a channel that is not configured."""
+    statement = select(_table.c.key).where(_table.c.state == PENDING, _table.c.channel.not_in(list(known))).limit(1)
+    return connection.execute(statement).first() is not None
+
+
+def retry_dead(connection: Connection, key: str, *, now: int) -> bool:
+    """Makes a dead row pending again, as if it had never been tried.
+
+    False when there is no such dead row, or when a later notice of the same alert has been delivered to the channel:
+    it would go out of order, and a `firing` after its `resolved` would never end.
+    """
+    later = tables.outbox.alias("later")
+    overtaken = exists().where(
+        later.c.alert_id == _table.c.alert_id,
+        later.c.channel == _table.c.channel,
+        later.c.sequence > _table.c.sequence,
+        later.c.state == DELIVERED,
+    )
+    statement = (
+        update(_table)
+        .where(_table.c.key == key, _table.c.state == DEAD, ~overtaken)
+        .values(state=PENDING, attempts=0, not_before=now, finished_at=None)
+    )
+    return connection.execute(statement).rowcount == 1
+
+
+def deliveries_of(connection: Connection, alert_id: str) -> list[DeliveryRecord]:
+    """What was or is to be delivered about an alert, by sequence and channel."""
+    statement = select(*_SHOWN).where(_table.c.alert_id == alert_id).order_by(_table.c.sequence, _table.c.channel)
+    return [_record(row) for row in connection.execute(statement)]
+
+
+def dead_letters(connection: Connection, *, limit: int = 100) -> list[DeliveryRecord]:
+    """What was given up, the latest first."""
+    statement = (
+        select(*_SHOWN).where(_table.c.state == DEAD).order_by(_table.c.finished_at.desc(), _table.c.key).limit(limit)
+    )
+    return [_record(row) for row in connection.execute(statement)]
+
+
+def backlog(connection: Connection) -> dict[tuple[str, OutboxState], int]:
+    """Rows that are pending or dead, by channel and state."""
+    statement = (
+        select(_table.c.channel, _table.c.state, func.count())
+        .where(_table.c.state.in_((PENDING, DEAD)))
+        .group_by(_table.c.channel, _table.c.state)
+    )
+    return {(channel, state): count for channel, state, count in connection.execute(statement)}
+
+
+def active_notices(connection: Connection, channel: str) -> list[bytes]:
+    """For each alert that is open, the newest notice that the channel has taken: what it believes now."""
+    newest = (
+        select(_table.c.alert_id, func.max(_table.c.sequence).label("sequence"))
+        .join(tables.alert, tables.alert.c.id == _table.c.alert_id)
+        .where(tables.alert.c.state != "resolved", _table.c.channel == channel, _table.c.state == DELIVERED)
+        .group_by(_table.c.alert_id)
+        .subquery()
+    )
+    statement = (
+        select(_table.c.notice)
+        .join(newest, (_table.c.alert_id == newest.c.alert_id) & (_table.c.sequence == newest.c.sequence))
+        .where(_table.c.channel == channel)
+        .order_by(_table.c.alert_id)
+    )
+    return list(connection.execute(statement).scalars())
+
+
+def _may_go(now: int) -> tuple[ColumnElement[bool], ...]:
+    """What may be sent now. A time that was set by a clock that was ahead is not waited for."""
+    before = tables.outbox.alias("before")
+    waits = exists().where(
+        before.c.alert_id == _table.c.alert_id,
+        before.c.channel == _table.c.channel,
+        before.c.sequence < _table.c.sequence,
+        before.c.state == PENDING,
+    )
+    ahead = or_(
+        _table.c.created_at > now + SLACK, and_(_table.c.attempts > 0, _table.c.not_before > now + LONGEST_CLAIM)
+    )
+    return (_table.c.state == PENDING, or_(_table.c.not_before <= now, ahead), ~waits)
+
+
+_SHOWN = tuple(column for column in _table.columns if column.name != "notice")
+
+
+def _record(row: Row[tuple[object, ...]]) -> DeliveryRecord:
+    return DeliveryRecord(**row._mapping)

@@ -1,0 +1,1 @@
+"""Reading what was counted: sums of windows of predictions, outcomes, volumes and segments."""

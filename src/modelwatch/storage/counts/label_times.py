@@ -1,0 +1,192 @@
+"""Labels by the time at which they became known, and what a moment of the past did not know yet.
+
+Counts of outcomes are kept by the window of the prediction, and hold every label that has come. To tell what they were
+at some moment, what later labels have added is taken out again, from the rows. While labels come in the order of their
+times there are few of these; in a replay that is evaluated afterwards the windows that are looked at bound them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from sqlalchemy import ColumnElement, Connection, and_, func, select
+
+from modelwatch.storage.counts.profiles import Span, of_stream, predictions_in
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.bulk import RowsById
+from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.contributions import COUNTED, Contributions, counted_of
+from modelwatch.storage.ledger.counting import outcomes_counted
+from modelwatch.storage.ledger.labels import expired_before
+from modelwatch.storage.ledger.rows import ROWS_PER_READ, decode_scalar
+from modelwatch.storage.references.layouts import Counts, ModelLayouts
+from modelwatch.times import SECONDS_PER_DAY
+
+MICROSECONDS = 1_000_000
+
+
+def later_outcomes(
+    connection: Connection,
+    store: Store,
+    stream: StreamKey,
+    layouts: ModelLayouts,
+    spans: Sequence[Span],
+    moment: int,
+) -> list[Counts | None]:
+    """For each span [start, end), in seconds: what labels first known after a moment, in seconds, add to its counts.
+
+    None where there are none. A label that was corrected counts from the time at which any value of it was known, with
+    the value that holds now. Days whose predictions have expired are left out: their rows may be gone.
+    """
+    found: list[Counts | None] = [None] * len(spans)
+    after = moment * MICROSECONDS
+    touched, newest = _touched(connection, stream, layouts, spans, after)
+    if touched is None:
+        return found
+    by_label, by_prediction = _sizes(connection, stream, touched, (after, newest))
+    read = _by_label if by_label <= by_prediction else _by_prediction
+    for contributions in read(connection, store, stream, layouts, touched, (after, newest)):
+        for key, slot in outcomes_counted(contributions, 0).items():
+            for place, (start, end) in enumerate(spans):
+                if start <= key.window_start < end:
+                    total = found[place]
+                    found[place] = slot.counts.copy() if total is None else np.add(total, slot.counts, out=total)
+    return found
+
+
+def first_label_time(connection: Connection, stream: StreamKey) -> int | None:
+    """When the truth of any of the stream's predictions became known first, in microseconds; None without labels."""
+    label, prediction = tables.label, tables.prediction
+    return connection.execute(
+        select(label.c.first_ts)
+        .join(prediction, _of_label())
+        .where(
+            label.c.model == stream.model,
+            label.c.applied_at.is_not(None),
+            prediction.c.version == stream.version,
+            prediction.c.environment == stream.environment,
+        )
+        .order_by(label.c.first_ts)
+        .limit(1)
+    ).scalar()
+
+
+def has_news(connection: Connection, stream: StreamKey, start: int, end: int, number: int) -> bool:
+    """Whether this number of the stream's predictions lie between two times, in seconds, or as many labels of its model
+    became known then."""
+    label = tables.label
+    span = (label.c.first_ts > start * MICROSECONDS, label.c.first_ts <= end * MICROSECONDS)
+    labels = select(label.c.first_ts).where(label.c.model == stream.model, *span).offset(number - 1).limit(1)
+    if connection.execute(labels).first() is not None:
+        return True
+    return predictions_in(connection, stream, start, end) >= number
+
+
+def _touched(
+    connection: Connection, stream: StreamKey, layouts: ModelLayouts, spans: Sequence[Span], after: int
+) -> tuple[Span | None, int]:
+    """The stretch of the windows in these spans that hold a label from after then, and the time of the newest label."""
+    table = tables.outcome
+    first, last, newest = connection.execute(
+        select(
+            func.min(table.c.window_start),
+            func.max(table.c.window_start + table.c.window_len),
+            func.max(table.c.latest_ts),
+        ).where(
+            table.c.model == stream.model,
+            table.c.environment == stream.environment,
+            table.c.version == stream.version,
+            table.c.segment == "",
+            table.c.generation == layouts.outcome_generation,
+            table.c.window_start >= min(start for start, _ in spans),
+            table.c.window_start < max(end for _, end in spans),
+            table.c.latest_ts > after,
+        )
+    ).one()
+    return None if first is None else (first, last), newest or 0
+
+
+def _sizes(connection: Connection, stream: StreamKey, touched: Span, known: Span) -> tuple[int, int]:
+    """How many labels became known between two times, and how many predictions the stretch has."""
+    label, profile = tables.label, tables.profile
+    labels = select(func.count()).where(
+        label.c.model == stream.model, label.c.first_ts > known[0], label.c.first_ts <= known[1]
+    )
+    predictions = select(func.coalesce(func.sum(profile.c.predictions), 0)).where(
+        *of_stream(stream), profile.c.window_start >= touched[0], profile.c.window_start < touched[1]
+    )
+    return connection.execute(labels).scalar_one(), int(connection.execute(predictions).scalar_one())
+
+
+def _by_label(
+    connection: Connection, store: Store, stream: StreamKey, layouts: ModelLayouts, touched: Span, known: Span
+) -> Iterator[Contributions]:
+    """The pairs by their labels, some thousands at a time."""
+    label = tables.label
+    model, version, environment = stream
+    predictions = RowsById(store, tables.prediction, (*COUNTED, tables.prediction.c.day))
+    oldest = connection.execute(select(expired_before(model))).scalar() or 0
+    rows = connection.execute(
+        select(label.c.prediction_id, label.c.value, label.c.first_ts, label.c.ts).where(
+            label.c.model == model,
+            label.c.first_ts > known[0],
+            label.c.first_ts <= known[1],
+            label.c.applied_at.is_not(None),
+        )
+    )
+    for some in rows.partitions(ROWS_PER_READ):
+        labels = {row.prediction_id: row for row in some}
+        contributions = Contributions(model, layouts)
+        for row in predictions.read(connection, model, list(labels)):
+            in_stretch = touched[0] <= row.ts // MICROSECONDS < touched[1]
+            if in_stretch and row.day >= oldest and (row.version, row.environment) == (version, environment):
+                _add(contributions, row, labels[row.prediction_id])
+        yield contributions
+
+
+def _by_prediction(
+    connection: Connection, store: Store, stream: StreamKey, layouts: ModelLayouts, touched: Span, known: Span
+) -> Iterator[Contributions]:
+    """The pairs by their predictions, some thousands at a time."""
+    label, prediction = tables.label, tables.prediction
+    model, version, environment = stream
+    oldest = connection.execute(select(expired_before(model))).scalar() or 0
+    for day in range(max(touched[0] // SECONDS_PER_DAY, oldest), (touched[1] - 1) // SECONDS_PER_DAY + 1):
+        last = ""
+        while True:
+            rows = connection.execute(
+                select(*COUNTED, label.c.value, label.c.first_ts, label.c.ts.label("label_ts"))
+                .join(label, _of_label())
+                .where(
+                    prediction.c.day == day,
+                    prediction.c.model == model,
+                    prediction.c.prediction_id > last,
+                    prediction.c.version == version,
+                    prediction.c.environment == environment,
+                    prediction.c.ts >= touched[0] * MICROSECONDS,
+                    prediction.c.ts < touched[1] * MICROSECONDS,
+                    label.c.applied_at.is_not(None),
+                    label.c.first_ts > known[0],
+                )
+                .order_by(prediction.c.prediction_id)
+                .limit(ROWS_PER_READ)
+            ).all()
+            if not rows:
+                break
+            contributions = Contributions(model, layouts)
+            for row in rows:
+                contributions.add(counted_of(row), decode_scalar(row.value), row.first_ts, row.label_ts)
+            yield contributions
+            last = rows[-1].prediction_id
+
+
+def _add(contributions: Contributions, prediction: Any, label: Any) -> None:
+    contributions.add(counted_of(prediction), decode_scalar(label.value), label.first_ts, label.ts)
+
+
+def _of_label() -> ColumnElement[bool]:
+    label, prediction = tables.label, tables.prediction
+    return and_(label.c.model == prediction.c.model, label.c.prediction_id == prediction.c.prediction_id)

@@ -1,0 +1,287 @@
+"""Reading outcomes: sums over windows and writers, the newest labels, and those that wait for their prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sqlalchemy import ColumnElement, Connection, TextClause, and_, delete, exists, func, select, update
+
+from modelwatch.events import Scalar
+from modelwatch.stats.outcomes import Outcome
+from modelwatch.stats.sparse import decode_sparse
+from modelwatch.stats.tasks import Probability
+from modelwatch.storage.counts.profiles import Span
+from modelwatch.storage.counts.rollup_levels import Grain
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.contributions import COUNTED, counted_of
+from modelwatch.storage.ledger.rows import decode_probability, decode_scalar
+from modelwatch.storage.references.layouts import Counts, ModelLayouts
+
+
+@dataclass(frozen=True, slots=True)
+class NewestLabel:
+    """Of the labels that have been counted, the newest by its own time and by arrival, in microseconds."""
+
+    latest_ts: int
+    arrived_at: int
+
+    def newest_of(self, other: NewestLabel | None) -> NewestLabel:
+        """What both know."""
+        if other is None:
+            return self
+        return NewestLabel(max(self.latest_ts, other.latest_ts), max(self.arrived_at, other.arrived_at))
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingLabels:
+    """Labels without a prediction: those that are still kept, how many have been given up, and how many came for a day
+    that had expired."""
+
+    waiting: int
+    orphaned: int
+    expired: int
+
+
+def sum_outcomes(
+    connection: Connection,
+    model: str,
+    layouts: ModelLayouts,
+    environment: str,
+    spans: Sequence[Span],
+    version: str | None = None,
+    segment: str = "",
+) -> list[dict[str, Counts]]:
+    """For each span [start, end) in seconds: the summed counts of every version that has labels in it.
+
+    A vector is laid out by `layouts.of(version).outcome`. Only windows inside the span are added.
+    """
+    table = tables.outcome
+    conditions = [
+        table.c.model == model,
+        table.c.window_start >= min(start for start, _ in spans),
+        table.c.window_start < max(end for _, end in spans),
+        table.c.environment == environment,
+        table.c.segment == segment,
+        table.c.generation == layouts.outcome_generation,
+    ]
+    if version is not None:
+        conditions.append(table.c.version == version)
+    rows = connection.execute(
+        select(table.c.window_start, table.c.window_len, table.c.version, table.c.counts).where(*conditions)
+    )
+    sums: list[dict[str, Counts]] = [{} for _ in spans]
+    for start, length, row_version, raw in rows:
+        counts = decode_sparse(raw)
+        for span, totals in zip(spans, sums, strict=True):
+            if span[0] <= start and start + length <= span[1]:
+                total = totals.get(row_version)
+                if total is None:
+                    totals[row_version] = counts.copy()
+                else:
+                    np.add(total, counts, out=total)
+    return [{name: total for name, total in totals.items() if total.any()} for totals in sums]
+
+
+def newest_label(connection: Connection, stream: StreamKey) -> NewestLabel | None:
+    """The newest of the stream's labels; None when it has none."""
+    table = tables.outcome
+    row = connection.execute(
+        select(func.max(table.c.latest_ts), func.max(table.c.arrived_at)).where(
+            table.c.model == stream.model,
+            table.c.environment == stream.environment,
+            table.c.version == stream.version,
+            table.c.segment == "",
+        )
+    ).one()
+    return None if not row[0] else NewestLabel(*row)
+
+
+def newest_labels(connection: Connection) -> dict[StreamKey, NewestLabel]:
+    """The newest label of every stream that has one. Reads all counts of labels."""
+    return _newest_labels(connection, tables.outcome.c.segment == "")
+
+
+def fresh_labels(connection: Connection) -> dict[StreamKey, NewestLabel]:
+    """The newest of the labels that writers have counted whose slots were not folded yet, by stream."""
+    return _newest_labels(connection, tables.UNFOLDED, tables.outcome.c.segment == "")
+
+
+def _newest_labels(
+    connection: Connection, *conditions: ColumnElement[bool] | TextClause
+) -> dict[StreamKey, NewestLabel]:
+    table = tables.outcome
+    key = (table.c.model, table.c.version, table.c.environment)
+    rows = connection.execute(
+        select(*key, func.max(table.c.latest_ts), func.max(table.c.arrived_at)).where(*conditions).group_by(*key)
+    )
+    return {StreamKey(*row[:3]): NewestLabel(*row[3:]) for row in rows if row[3]}
+
+
+def first_labelled_window(connection: Connection, stream: StreamKey) -> int:
+    """The start of the stream's first window with labels, in seconds; 0 when it has none."""
+    table = tables.outcome
+    found = connection.execute(
+        select(func.min(table.c.window_start)).where(
+            table.c.model == stream.model,
+            table.c.environment == stream.environment,
+            table.c.version == stream.version,
+            table.c.segment == "",
+        )
+    ).scalar()
+    return found or 0
+
+
+def meanings_of_day(
+    connection: Connection, stream: StreamKey, day: int, limit: int
+) -> list[tuple[Scalar, Probability, Scalar]]:
+    """What up to so many predictions of a day say, how surely, and what was true; the first by their ids."""
+    label, prediction = tables.label, tables.prediction
+    rows = connection.execute(
+        select(prediction.c.prediction, prediction.c.probability, label.c.value)
+        .select_from(prediction)
+        .outerjoin(
+            label, and_(label.c.model == prediction.c.model, label.c.prediction_id == prediction.c.prediction_id)
+        )
+        .where(
+            prediction.c.day == day,
+            prediction.c.model == stream.model,
+            prediction.c.version == stream.version,
+            prediction.c.environment == stream.environment,
+        )
+        .order_by(prediction.c.prediction_id)
+        .limit(limit)
+    )
+    return [
+        (
+            decode_scalar(said),
+            None if probability is None else decode_probability(probability),
+            None if truth is None else decode_scalar(truth),
+        )
+        for said, probability, truth in rows
+    ]
+
+
+def waiting_labels(connection: Connection, model: str, until: int | None = None) -> WaitingLabels:
+    """The model's labels whose prediction has not come. until: microseconds; of those waiting, the ones known by then.
+
+    How many have been given up, or came too late, goes by their arrival.
+    """
+    label, known = tables.label, tables.model
+    query = select(func.count()).where(label.c.model == model, label.c.applied_at.is_(None))
+    if until is not None:
+        query = query.where(label.c.first_ts <= until)
+    waiting = connection.execute(query).scalar_one()
+    lost = connection.execute(
+        select(known.c.orphaned_labels, known.c.expired_labels).where(known.c.name == model)
+    ).first()
+    return WaitingLabels(waiting, *((0, 0) if lost is None else lost))
+
+
+def models_with_labels(connection: Connection) -> list[str]:
+    """The models that have labels, sorted."""
+    table, label = tables.model, tables.label
+    labelled = exists().where(label.c.model == table.c.name)
+    return list(connection.execute(select(table.c.name).where(labelled).order_by(table.c.name)).scalars())
+
+
+def label_values(connection: Connection, model: str) -> list[Scalar]:
+    """Every different truth of the model's predictions."""
+    table = tables.label
+    rows = connection.execute(
+        select(table.c.value).where(table.c.model == model, table.c.applied_at.is_not(None)).distinct()
+    )
+    return [decode_scalar(value) for value in sorted(rows.scalars())]
+
+
+def labelled_sample(connection: Connection, model: str, limit: int) -> list[Outcome]:
+    """Up to so many labelled predictions of a model, the first by their ids."""
+    label, prediction = tables.label, tables.prediction
+    rows = connection.execute(
+        select(*COUNTED, label.c.value, label.c.first_ts)
+        .select_from(label)
+        .join(
+            prediction,
+            and_(prediction.c.model == label.c.model, prediction.c.prediction_id == label.c.prediction_id),
+        )
+        .where(label.c.model == model, label.c.applied_at.is_not(None))
+        .order_by(label.c.prediction_id)
+        .limit(limit)
+    )
+    sample = []
+    for row in rows:
+        counted = counted_of(row)
+        sample.append(Outcome(counted.prediction, counted.probability, decode_scalar(row.value)))
+    return sample
+
+
+def give_up_labels(store: Store, arrived_before: int, limit: int) -> int:
+    """Removes up to `limit` labels that have waited since before then; they count as orphaned. Returns how many."""
+    label, known = tables.label, tables.model
+    with store.read() as connection:
+        due = connection.execute(
+            select(label.c.model, label.c.prediction_id)
+            .where(label.c.applied_at.is_(None), label.c.arrived_at < arrived_before)
+            .limit(limit)
+        ).all()
+    if not due:
+        return 0
+    with store.write() as connection:
+        by_model: dict[str, list[str]] = {}
+        for model, identity in due:
+            by_model.setdefault(model, []).append(identity)
+        removed = 0
+        # As a commit with labels does, and in its order, which is the store's: a prediction that is just being stored
+        # must not miss its label.
+        of_these = select(known.c.name).where(known.c.name.in_(sorted(by_model)))
+        connection.execute(of_these.order_by(known.c.name).with_for_update()).all()
+        for model in sorted(by_model):
+            gone = connection.execute(
+                delete(label).where(
+                    label.c.model == model,
+                    label.c.prediction_id.in_(by_model[model]),
+                    label.c.applied_at.is_(None),
+                    label.c.arrived_at < arrived_before,
+                )
+            ).rowcount
+            grown = known.c.orphaned_labels + gone
+            connection.execute(update(known).where(known.c.name == model).values(orphaned_labels=grown))
+            removed += gone
+    return removed
+
+
+def delays_by_window(
+    connection: Connection,
+    model: str,
+    layouts: ModelLayouts,
+    environment: str,
+    version: str,
+    span: Span,
+    grain: Grain,
+) -> dict[Span, Counts]:
+    """By window, [start, end) in seconds, the delays of a version's labels in the windows that start in a span.
+
+    The windows are those of the grain, which is as coarse as any that they may be stored in.
+    """
+    table = tables.outcome
+    place = layouts.of(version).outcome.parts["delays"].place
+    rows = connection.execute(
+        select(table.c.window_start, table.c.counts).where(
+            table.c.model == model,
+            table.c.environment == environment,
+            table.c.version == version,
+            table.c.segment == "",
+            table.c.generation == layouts.outcome_generation,
+            table.c.window_start >= span[0],
+            table.c.window_start < span[1],
+        )
+    )
+    found: dict[Span, Counts] = {}
+    for start, raw in rows:
+        delays = decode_sparse(raw)[place]
+        window = grain.window(start)
+        found[window] = found[window] + delays if window in found else delays.copy()
+    return found

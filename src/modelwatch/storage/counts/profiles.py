@@ -1,0 +1,356 @@
+"""Reading profiles: sums over windows, writers and versions, and what models and streams there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sqlalchemy import ColumnElement, Connection, FromClause, and_, func, select
+
+from modelwatch.config import BASE_WINDOW_SECONDS
+from modelwatch.stats.profile import decode_counts
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.models import Stream, StreamKey
+from modelwatch.storage.ledger.pace import BaseWindow, decode_pace
+from modelwatch.storage.ledger.slots import Slot
+from modelwatch.storage.references.layouts import ModelLayouts
+from modelwatch.times import SECONDS_PER_DAY
+
+Span = tuple[int, int]
+
+
+def sum_windows(
+    connection: Connection,
+    model: str,
+    layouts: ModelLayouts,
+    environment: str,
+    spans: Sequence[Span],
+    version: str | None = None,
+    segment: str = "",
+) -> list[dict[str, Slot]]:
+    """For each span [start, end) in seconds: the summed slot of every version that has data in it.
+
+    Only windows that lie inside the span and belong to the layouts' generation are added.
+    """
+    table = tables.profile
+    condition = [
+        table.c.model == model,
+        table.c.window_start >= min(start for start, _ in spans),
+        table.c.window_start < max(end for _, end in spans),
+        table.c.environment == environment,
+        table.c.segment == segment,
+        table.c.generation == layouts.generation,
+    ]
+    if version is not None:
+        condition.append(table.c.version == version)
+    rows = connection.execute(
+        select(table.c.window_start, table.c.window_len, table.c.version, table.c.predictions, table.c.counts).where(
+            *condition
+        )
+    )
+    sums: list[dict[str, Slot]] = [{} for _ in spans]
+    for start, length, row_version, predictions, raw in rows:
+        counts = decode_counts(raw)
+        for span, totals in zip(spans, sums, strict=True):
+            if span[0] <= start and start + length <= span[1]:
+                total = totals.get(row_version)
+                if total is None:
+                    totals[row_version] = Slot(predictions, counts.astype(np.int64))
+                else:
+                    np.add(total.counts, counts, out=total.counts)
+                    totals[row_version] = Slot(total.predictions + predictions, total.counts)
+    return sums
+
+
+def streams(connection: Connection, model: str | None = None) -> list[Stream]:
+    """Every stream with data, sorted; of one model, or of all."""
+    table = tables.profile
+    query = (
+        select(
+            table.c.model,
+            table.c.version,
+            table.c.environment,
+            func.sum(table.c.predictions),
+            func.min(table.c.window_start),
+            func.max(table.c.window_start + table.c.window_len),
+            func.max(table.c.latest_ts),
+        )
+        .where(table.c.segment == "")
+        .group_by(table.c.model, table.c.version, table.c.environment)
+        .order_by(table.c.model, table.c.version, table.c.environment)
+    )
+    if model is not None:
+        query = query.where(table.c.model == model)
+    found = []
+    for row in connection.execute(query).all():
+        first = first_base_window(connection, StreamKey(*row[:3]), row[4])
+        found.append(Stream(row[0], row[1], row[2], int(row[3]), first, row[5], row[6]))
+    return found
+
+
+def first_base_window(connection: Connection, stream: StreamKey, stored: int) -> int:
+    """The start of the stream's first base window, in seconds. stored: of its first window, as it is stored."""
+    table = tables.profile
+    rows = connection.execute(
+        select(table.c.window_start, table.c.pace).where(
+            *of_stream(stream), table.c.window_start >= stored, table.c.window_start < stored + SECONDS_PER_DAY
+        )
+    )
+    return min(start if pace is None else decode_pace(pace)[0].window_start for start, pace in rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The newest base window of a stream: where it starts (seconds), its newest event and its newest arrival
+    (microseconds)."""
+
+    window_start: int
+    latest_ts: int
+    arrived_at: int
+
+    def newest_of(self, other: Newest | None) -> Newest:
+        """The newer of two windows; of the same one what both know."""
+        if other is None or other.window_start < self.window_start:
+            return self
+        if other.window_start > self.window_start:
+            return other
+        return Newest(self.window_start, max(self.latest_ts, other.latest_ts), max(self.arrived_at, other.arrived_at))
+
+
+def newest_windows(
+    connection: Connection, model: str | None = None, until: int | None = None
+) -> dict[StreamKey, Newest]:
+    """The newest window of every stream with data, as `newest_window` has it; of one model, or of all.
+
+    Some look-ups in an index for each stream. until: the latest start, in seconds.
+    """
+    stream, table = tables.stream, tables.profile
+    other = table.alias()
+
+    def of_this(profile: FromClause) -> list[ColumnElement[bool]]:
+        return [
+            profile.c.model == stream.c.model,
+            profile.c.environment == stream.c.environment,
+            profile.c.version == stream.c.version,
+            profile.c.segment == "",
+        ]
+
+    known = [*of_this(other), *([] if until is None else [other.c.window_start <= until])]
+    start = select(func.max(other.c.window_start)).where(*known).scalar_subquery()
+    key = (stream.c.model, stream.c.version, stream.c.environment)
+    query = (
+        select(*key, table.c.window_start, func.max(table.c.latest_ts), func.max(table.c.arrived_at))
+        .select_from(stream.join(table, and_(*of_this(table), table.c.window_start == start)))
+        .group_by(*key, table.c.window_start)
+    )
+    if model is not None:
+        query = query.where(stream.c.model == model)
+    return {StreamKey(*row[:3]): Newest(*row[3:]) for row in connection.execute(query)}
+
+
+def fresh_windows(connection: Connection) -> dict[StreamKey, Newest]:
+    """The newest windows of the streams that writers have counted whose slots were not folded yet."""
+    table = tables.profile
+    key = (table.c.model, table.c.version, table.c.environment)
+    rows = connection.execute(
+        select(*key, table.c.window_start, func.max(table.c.latest_ts), func.max(table.c.arrived_at))
+        .where(tables.UNFOLDED, table.c.segment == "")
+        .group_by(*key, table.c.window_start)
+    )
+    found: dict[StreamKey, Newest] = {}
+    for row in rows:
+        stream = StreamKey(*row[:3])
+        found[stream] = Newest(*row[3:]).newest_of(found.get(stream))
+    return found
+
+
+def all_streams(connection: Connection) -> list[StreamKey]:
+    """Every stream that was ever committed, sorted. Reads no profiles."""
+    table = tables.stream
+    key = (table.c.model, table.c.version, table.c.environment)
+    return [StreamKey(*row) for row in connection.execute(select(*key).order_by(*key))]
+
+
+def streams_of(connection: Connection, model: str) -> list[StreamKey]:
+    """Every stream of a model, sorted. Reads no profiles."""
+    table = tables.stream
+    key = (table.c.model, table.c.version, table.c.environment)
+    return [StreamKey(*row) for row in connection.execute(select(*key).where(table.c.model == model).order_by(*key))]
+
+
+def newest_window(connection: Connection, stream: StreamKey, until: int | None = None) -> Newest | None:
+    """The newest base window that the stream has data in; None without data. until: the latest start, in seconds."""
+    table = tables.profile
+    conditions = [*of_stream(stream), *([] if until is None else [table.c.window_start <= until])]
+    start = select(func.max(table.c.window_start)).where(*conditions).scalar_subquery()
+    row = connection.execute(
+        select(func.max(table.c.window_start), func.max(table.c.latest_ts), func.max(table.c.arrived_at)).where(
+            *conditions, table.c.window_start == start
+        )
+    ).one()
+    return None if row[0] is None else Newest(*row)
+
+
+def windows_since(
+    connection: Connection, stream: StreamKey, start: int | None, end: int, limit: int
+) -> list[tuple[int, int]]:
+    """The ends of the stream's windows with data that start at or after `start` (None: ever) and end by `end`, with how
+    many predictions each has: the first `limit` that are stored.
+
+    Windows are as long as they are stored; what came late for one that was rolled up belongs to it.
+    """
+    table = tables.profile
+    query = select(table.c.window_start, table.c.window_len, func.sum(table.c.predictions)).where(
+        *of_stream(stream), table.c.window_start + table.c.window_len <= end
+    )
+    if start is not None:
+        query = query.where(table.c.window_start >= start)
+    query = query.group_by(table.c.window_start, table.c.window_len)
+    query = query.order_by(table.c.window_start, table.c.window_len.desc()).limit(limit)
+    found: list[tuple[int, int]] = []
+    for window_start, length, predictions in connection.execute(query):
+        if found and window_start < found[-1][0]:
+            found[-1] = (found[-1][0], found[-1][1] + int(predictions))
+        else:
+            found.append((window_start + length, int(predictions)))
+    return found
+
+
+def predictions_in(connection: Connection, stream: StreamKey, start: int, end: int) -> int:
+    """How many predictions the stream has in base windows that start in [start, end), in seconds."""
+    return _predictions(connection, of_stream(stream), start, end)
+
+
+def received_in(connection: Connection, model: str, environment: str, version: str | None, span: Span) -> int:
+    """How many predictions a version, or all, has in the windows of a span, as they are stored."""
+    table = tables.profile
+    conditions = [
+        table.c.model == model,
+        table.c.environment == environment,
+        table.c.segment == "",
+        table.c.window_start >= span[0],
+        table.c.window_start < span[1],
+        table.c.window_start + table.c.window_len <= span[1],
+    ]
+    if version is not None:
+        conditions.append(table.c.version == version)
+    total = select(func.coalesce(func.sum(table.c.predictions), 0)).where(*conditions)
+    return int(connection.execute(total).scalar_one())
+
+
+def predictions_by_window(connection: Connection, stream: StreamKey, start: int, end: int) -> list[tuple[int, int]]:
+    """The starts of the stream's windows in [start, end), in seconds and as they are stored, and their predictions."""
+    table = tables.profile
+    rows = connection.execute(
+        select(table.c.window_start, func.sum(table.c.predictions))
+        .where(*of_stream(stream), table.c.window_start >= start, table.c.window_start < end)
+        .group_by(table.c.window_start)
+    )
+    return [(row[0], int(row[1])) for row in rows]
+
+
+def predictions_of_generation(
+    connection: Connection, model: str, generation: int, environment: str, version: str | None, span: Span
+) -> int:
+    """How many predictions a version, or all, has in the base windows of a span that belong to a generation."""
+    table = tables.profile
+    conditions = [
+        table.c.model == model,
+        table.c.environment == environment,
+        table.c.segment == "",
+        table.c.generation == generation,
+    ]
+    if version is not None:
+        conditions.append(table.c.version == version)
+    return _predictions(connection, conditions, *span)
+
+
+def _predictions(connection: Connection, conditions: Sequence[ColumnElement[bool]], start: int, end: int) -> int:
+    table = tables.profile
+    total = select(func.coalesce(func.sum(table.c.predictions), 0)).where(
+        *conditions,
+        table.c.window_start >= start,
+        table.c.window_start < end,
+        table.c.window_len == BASE_WINDOW_SECONDS,
+    )
+    rolled = sum(window.predictions for window in rolled_pace(connection, conditions, start, end))
+    return int(connection.execute(total).scalar_one()) + rolled
+
+
+def rolled_pace(
+    connection: Connection, conditions: Sequence[ColumnElement[bool]], start: int, end: int | None
+) -> Iterator[BaseWindow]:
+    """What the rolled-up profiles that meet the conditions know of base windows that start in [start, end)."""
+    table = tables.profile
+    overlapping = [table.c.window_start > start - SECONDS_PER_DAY, table.c.pace.is_not(None)]
+    if end is not None:
+        overlapping.append(table.c.window_start < end)
+    for raw in connection.execute(select(table.c.pace).where(*conditions, *overlapping)).scalars():
+        for window in decode_pace(raw):
+            if start <= window.window_start and (end is None or window.window_start < end):
+                yield window
+
+
+def of_stream(stream: StreamKey) -> list[ColumnElement[bool]]:
+    """The conditions for the profiles of a stream, of all its predictions."""
+    table = tables.profile
+    return [
+        table.c.model == stream.model,
+        table.c.environment == stream.environment,
+        table.c.version == stream.version,
+        table.c.segment == "",
+    ]
+
+
+def count_streams(connection: Connection, model: str, since: int, until: int) -> int:
+    """How many (version, environment) pairs of the model have data in windows that overlap [since, until)."""
+    table = tables.profile
+    found = (
+        select(table.c.version, table.c.environment)
+        .where(
+            table.c.model == model,
+            table.c.window_start > since - SECONDS_PER_DAY,
+            table.c.window_start + table.c.window_len > since,
+            table.c.window_start < until,
+        )
+        .distinct()
+        .subquery()
+    )
+    return connection.execute(select(func.count()).select_from(found)).scalar_one()
+
+
+def generations(connection: Connection) -> dict[str, int]:
+    """The generation of every registered model, sorted by name."""
+    table = tables.model
+    return {row.name: row.generation for row in connection.execute(select(table).order_by(table.c.name))}
+
+
+def days_with_data(connection: Connection, model: str) -> list[int]:
+    """The days, since 1970, on which the model has predictions."""
+    table = tables.profile
+    starts = connection.execute(select(table.c.window_start).where(table.c.model == model).distinct()).scalars()
+    return sorted({start // SECONDS_PER_DAY for start in starts})
+
+
+def last_window_end(
+    connection: Connection, model: str, environment: str, version: str | None = None, *, before: int | None = None
+) -> int | None:
+    """The end of the newest window with data, in seconds: the stream's watermark; None without data.
+
+    before: seconds; of the windows that begin before then.
+    """
+    table = tables.profile
+    # By the primary key, from its end: a maximum over the environment's rows would read them all.
+    query = (
+        select(table.c.window_start, table.c.window_len)
+        .where(table.c.model == model, table.c.environment == environment)
+        .order_by(table.c.window_start.desc())
+        .limit(1)
+    )
+    if version is not None:
+        query = query.where(table.c.version == version)
+    if before is not None:
+        query = query.where(table.c.window_start < before)
+    newest = connection.execute(query).first()
+    return None if newest is None else newest.window_start + newest.window_len

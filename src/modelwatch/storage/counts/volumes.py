@@ -1,0 +1,148 @@
+"""Reading how much comes and what stored rows hold: volumes by hour, arrivals, and a bounded look at recent rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, func, select
+
+from modelwatch.config import BASE_WINDOW_SECONDS
+from modelwatch.events import EARLIEST_TIME, Scalar
+from modelwatch.privacy import policy_from
+from modelwatch.storage.counts.profiles import first_base_window, of_stream, rolled_pace
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.engine.protection import decode_features, unpack
+from modelwatch.times import SECONDS_PER_DAY
+
+SECONDS_PER_HOUR = 3_600
+
+
+def hourly_volumes(connection: Connection, stream: StreamKey, start: int, end: int) -> dict[int, int]:
+    """By start of the hour, in seconds, the stream's predictions in base windows that start in [start, end)."""
+    table = tables.profile
+    # The remainder of what is negative is negative in SQL.
+    past = (table.c.window_start % SECONDS_PER_HOUR + SECONDS_PER_HOUR) % SECONDS_PER_HOUR
+    hour = table.c.window_start - past
+    rows = connection.execute(
+        select(hour, func.sum(table.c.predictions))
+        .where(
+            *of_stream(stream),
+            table.c.window_start >= start,
+            table.c.window_start < end,
+            table.c.window_len == BASE_WINDOW_SECONDS,
+        )
+        .group_by(hour)
+    )
+    volumes = Counter({row[0]: int(row[1]) for row in rows})
+    for window in rolled_pace(connection, of_stream(stream), start, end):
+        volumes[window.window_start - window.window_start % SECONDS_PER_HOUR] += window.predictions
+    return dict(volumes)
+
+
+def first_window(connection: Connection, stream: StreamKey) -> int | None:
+    """The start of the stream's first base window, in seconds."""
+    stored = connection.execute(select(func.min(tables.profile.c.window_start)).where(*of_stream(stream))).scalar()
+    return None if stored is None else first_base_window(connection, stream, stored)
+
+
+def window_arrivals(connection: Connection, model: str, environment: str, since: int) -> list[tuple[int, int]]:
+    """For each base window of an environment since then (seconds), when its newest prediction arrived, and the time of
+    its latest, both in microseconds; in the order of arrival."""
+    table = tables.profile
+    place = [table.c.model == model, table.c.environment == environment, table.c.segment == ""]
+    rows = connection.execute(
+        select(table.c.window_start, func.max(table.c.arrived_at), func.max(table.c.latest_ts))
+        .where(*place, table.c.window_start >= since, table.c.window_len == BASE_WINDOW_SECONDS)
+        .group_by(table.c.window_start)
+    )
+    newest = {row[0]: (row[1], row[2]) for row in rows}
+    for window in rolled_pace(connection, place, since, None):
+        arrived, latest = newest.get(window.window_start, (0, EARLIEST_TIME))
+        newest[window.window_start] = (max(arrived, window.arrived_at), max(latest, window.latest_ts))
+    return sorted(each for each in newest.values() if each[0])
+
+
+# Stands for a value that is there and must not be shown.
+PROTECTED = "(protected)"
+
+
+def recent_features(
+    connection: Connection, stream: StreamKey, end: int, limit: int, start: int | None = None
+) -> list[dict[str, Scalar]]:
+    """The features of up to so many predictions in [start, end), in seconds: of the newest day first, and of a day the
+    first by their ids, so that everybody looks at the same. Without a start, of the newest day alone.
+
+    Encrypted and hashed ones are named, and have PROTECTED for a value.
+    """
+    table = tables.prediction
+    newest = (end - 1) // SECONDS_PER_DAY
+    found: list[dict[str, Scalar]] = []
+    for day in range(newest, newest - 1 if start is None else start // SECONDS_PER_DAY - 1, -1):
+        rows = connection.execute(
+            select(table.c.features, table.c.protected)
+            .where(
+                table.c.day == day,
+                table.c.model == stream.model,
+                table.c.version == stream.version,
+                table.c.environment == stream.environment,
+                table.c.ts >= (day * SECONDS_PER_DAY if start is None else start) * 1_000_000,
+                table.c.ts < end * 1_000_000,
+                table.c.features.is_not(None),
+            )
+            .order_by(table.c.prediction_id)
+            .limit(limit - len(found))
+        )
+        found += [_shown(features, protected) for features, protected in rows]
+        if len(found) >= limit:
+            break
+    return found
+
+
+def features_between(
+    connection: Connection, stream: StreamKey, spans: Sequence[tuple[int, int]]
+) -> list[dict[str, Scalar]]:
+    """The features of all predictions in these spans, base windows as [start, end) in seconds; as `recent_features`.
+
+    Each day is read once, whatever the number of spans: there is no index of the times within a day.
+    """
+    table = tables.prediction
+    found = []
+    for day in sorted({start // SECONDS_PER_DAY for start, _ in spans}):
+        of_day = [(start, end) for start, end in spans if start // SECONDS_PER_DAY == day]
+        starts = {start for start, _ in of_day}
+        length = (of_day[0][1] - of_day[0][0]) * 1_000_000
+        rows = connection.execute(
+            select(table.c.features, table.c.protected).where(
+                table.c.day == day,
+                table.c.model == stream.model,
+                table.c.version == stream.version,
+                table.c.environment == stream.environment,
+                table.c.ts >= min(starts) * 1_000_000,
+                table.c.ts < max(end for _, end in of_day) * 1_000_000,
+                (table.c.ts - table.c.ts % length).in_([start * 1_000_000 for start in sorted(starts)]),
+                table.c.features.is_not(None),
+            )
+        )
+        found += [_shown(features, protected) for features, protected in rows]
+    return found
+
+
+def _shown(features: bytes, protected: bytes | None) -> dict[str, Scalar]:
+    values = decode_features(features)
+    if protected is not None:
+        content = unpack(protected)
+        policy = policy_from(content.policy)
+        values.update(
+            (name, PROTECTED)
+            for name in [*values, *content.encrypted]
+            if policy.treatment(name) != "keep" and values.get(name, PROTECTED) is not None
+        )
+    return values
+
+
+def has_taken_provisional(connection: Connection, model: str) -> bool:
+    """Whether the model's first predictions have been looked at for features without a reference."""
+    table = tables.model
+    return bool(connection.execute(select(table.c.provisional_done).where(table.c.name == model)).scalar())

@@ -1,0 +1,191 @@
+"""How feature values are written into rows, and read back, under the privacy policy of their model.
+
+A row says by which policy it was stored, so it is read rightly whatever the policy is now. A row without a policy holds
+every feature as it came; one whose `features` are null holds none.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+
+import msgspec
+
+from modelwatch.config.monitor_values import Storing
+from modelwatch.config.monitors import PrivacyConfig
+from modelwatch.errors import ProtectionUnavailable, TamperedValue
+from modelwatch.events import Prediction, Scalar
+from modelwatch.privacy import KEEP_ALL, NOTHING, Hasher, Keyring, Policy, policy_from, policy_of
+from modelwatch.stats.binning import CategoricalBinning, Naming
+
+Form = Literal["clear", "hash", "none"]
+
+log = logging.getLogger(__name__)
+
+_encode = msgspec.json.Encoder().encode
+_pack = msgspec.msgpack.Encoder().encode
+decode_features = msgspec.json.Decoder(dict[str, Scalar]).decode
+_decode_value = msgspec.json.Decoder(Scalar).decode
+
+
+class Protected(msgspec.Struct, array_like=True, frozen=True):
+    """What a row holds beside its open features: the policy it was stored by, and the ciphertexts."""
+
+    policy: str
+    encrypted: dict[str, bytes] = {}
+
+
+_unpack = msgspec.msgpack.Decoder(Protected).decode
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPrediction:
+    """A prediction as its row tells it.
+
+    event: its features are those that are known, hashed values as hashes. policy: None when no feature is stored.
+    """
+
+    event: Prediction
+    policy: Policy | None
+
+    def form(self, feature: str) -> Form:
+        """In which form the row has a feature's value: none when it can't be counted again."""
+        if self.policy is None:
+            return "none"
+        match self.policy.treatment(feature):
+            case "drop":
+                return "none"
+            case "hash":
+                return "hash"
+            case _:
+                return "clear"
+
+
+class Protection:
+    """What a process protects values with. hasher: there is none without a key. default_store: for models that say
+    nothing about it."""
+
+    def __init__(
+        self, keyring: Keyring | None = None, hasher: Hasher | None = None, default_store: Storing = "predictions"
+    ) -> None:
+        self.keyring = keyring or Keyring()
+        self._hasher = hasher
+        self._default_store = default_store
+        self._policies: dict[str | None, Policy] = {}
+        self._hashed_twin = lru_cache(maxsize=1_000)(self._make_twin)
+
+    @property
+    def can_hash(self) -> bool:
+        """Whether values can be hashed here."""
+        return self._hasher is not None
+
+    def policy(self, written: str | None) -> Policy:
+        """The policy of a model, by the column of its row."""
+        found = self._policies.get(written)
+        if found is None:
+            config = None if written is None else PrivacyConfig.model_validate_json(written)
+            if len(self._policies) > 10_000:
+                self._policies.clear()
+            found = self._policies[written] = policy_of(config, self._default_store)
+        return found
+
+    def hash_all(self, model: str, feature: str, values: Sequence[Scalar]) -> list[Scalar]:
+        """The keyed hashes of values. Raises ProtectionUnavailable without a key."""
+        if self._hasher is None:
+            raise ProtectionUnavailable(
+                f"Values of a feature of {model!r} are hashed, but ENCRYPTION_KEY is not set in this process."
+            )
+        return self._hasher.hash_all(model, feature, values)
+
+    def hashed_twin(self, binning: CategoricalBinning, model: str, feature: str) -> CategoricalBinning:
+        """The binning with hashes for names: a hash counts in the cell that its value counts in."""
+        return self._hashed_twin(binning, model, feature)
+
+    def _make_twin(self, binning: CategoricalBinning, model: str, feature: str) -> CategoricalBinning:
+        names = [str(name) for name in self.hash_all(model, feature, binning.categories)]
+        rare = frozenset(str(name) for name in self.hash_all(model, feature, sorted(binning.rare)))
+        return CategoricalBinning(
+            tuple(names), rare, self._hashed_naming(binning.naming, model, feature), binning.version
+        )
+
+    def _hashed_naming(self, naming: Naming | None, model: str, feature: str) -> Naming | None:
+        if naming is None:
+            return None
+        named = tuple(str(name) for name in self.hash_all(model, feature, naming.named))
+        late = frozenset(str(name) for name in self.hash_all(model, feature, sorted(naming.late)))
+        return Naming(named, late, naming.complete)
+
+    def columns(self, event: Prediction, policy: Policy) -> dict[str, Any]:
+        """The columns of a row that hold the event's features. Of a row that keeps all, the null ones are left out.
+
+        Raises ProtectionUnavailable without a needed key.
+        """
+        if policy.keeps_all:
+            return {"features": _encode(event.features)}
+        if policy == NOTHING:
+            return {"features": None, "protected": _pack(Protected(policy.text)), "key_id": None}
+        if policy.needs_key and not self.keyring:
+            raise ProtectionUnavailable(
+                f"The monitor of {event.model_name!r} hashes or encrypts features, but this process has no"
+                " ENCRYPTION_KEY."
+            )
+        clear: dict[str, Scalar] = {}
+        encrypted: dict[str, bytes] = {}
+        for name, value in event.features.items():
+            match policy.treatment(name):
+                case "keep":
+                    clear[name] = value
+                case "hash":
+                    [clear[name]] = self.hash_all(event.model_name, name, [value])
+                case "encrypt":
+                    encrypted[name] = self.seal(_encode(value), *_row_of(event), name)
+        return {
+            "features": _encode(clear),
+            "protected": _pack(Protected(policy.text, encrypted)),
+            "key_id": self.keyring.writing_id if encrypted else None,
+        }
+
+    def seal(self, value: bytes, model: str, day: int, prediction_id: str, feature: str) -> bytes:
+        """The ciphertext of a feature's value, as JSON, in this row. Raises ProtectionUnavailable without a key."""
+        return self.keyring.encrypt(value, f"{day} {model}", model, str(day), prediction_id, feature)
+
+    def unseal(self, sealed: bytes, model: str, day: int, prediction_id: str, feature: str) -> bytes:
+        """The value of `seal`. Raises ProtectionUnavailable or TamperedValue."""
+        return self.keyring.decrypt(sealed, f"{day} {model}", model, str(day), prediction_id, feature)
+
+    def stored(self, event: Prediction, features: bytes | None, protected: bytes | None) -> StoredPrediction:
+        """What a row holds. event: of the row, without features. Raises ProtectionUnavailable when a key is not here.
+
+        A ciphertext that was changed or moved here counts as not stored: one bad value must not end the watch.
+        """
+        if features is None:
+            return StoredPrediction(event, None)
+        values = decode_features(features)
+        if protected is None:
+            return StoredPrediction(msgspec.structs.replace(event, features=values), KEEP_ALL)
+        content = unpack(protected)
+        policy = policy_from(content.policy)
+        for name, sealed in content.encrypted.items():
+            try:
+                values[name] = _decode_value(self.unseal(sealed, *_row_of(event), name))
+            except TamperedValue:
+                log.warning("A stored value of the feature %r of %r does not decrypt: left out", name, event.model_name)
+                policy = policy.dropping(name)
+        return StoredPrediction(msgspec.structs.replace(event, features=values), policy)
+
+
+def unpack(protected: bytes) -> Protected:
+    """What the column of a row holds."""
+    return _unpack(protected)
+
+
+def pack(content: Protected) -> bytes:
+    """The column of a row."""
+    return _pack(content)
+
+
+def _row_of(event: Prediction) -> tuple[str, int, str]:
+    return (event.model_name, event.timestamp // 86_400_000_000, event.prediction_id)

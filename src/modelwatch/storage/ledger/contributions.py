@@ -1,0 +1,127 @@
+"""Labelled predictions: how they are read, and what each adds to the counts of its window or takes back."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from sqlalchemy import BindParameter, ColumnElement, case
+
+from modelwatch.events import Prediction, Scalar
+from modelwatch.stats.outcomes import OutcomeLayout, Outcomes
+from modelwatch.stats.tasks import Probability
+from modelwatch.storage.engine import tables
+from modelwatch.storage.ledger.rows import Segments, decode_probability, decode_scalar, decode_segments, segments_of
+from modelwatch.storage.ledger.slots import SlotKey, window_start
+from modelwatch.storage.references.layouts import ModelLayouts
+
+
+class Counted(NamedTuple):
+    """A prediction as far as its outcome is concerned. generation: in which it was stored. segments: that it is in."""
+
+    prediction_id: str
+    version: str
+    environment: str
+    ts: int
+    generation: int
+    prediction: Scalar
+    probability: Probability
+    segments: Segments = ()
+
+
+COUNTED = tuple(
+    tables.prediction.c[name]
+    for name in ("prediction_id", "version", "environment", "ts", "generation", "prediction", "probability")
+)
+
+
+class Contributions:
+    """Labelled predictions of one model, each more (sign 1) or less (-1) in the counts of its window.
+
+    Each list has an entry for each of them. places: of its window in `keys` and `layouts`. label_times: when its truth
+    became known last, microseconds.
+    """
+
+    def __init__(self, model: str, layouts: ModelLayouts) -> None:
+        self._model = model
+        self._of_model = layouts
+        self._places: dict[tuple[str, str, int], int] = {}
+        self.keys: list[SlotKey] = []
+        self.layouts: list[OutcomeLayout] = []
+        self.places: list[int] = []
+        self.outcomes = Outcomes()
+        self.signs: list[int] = []
+        self.label_times: list[int] = []
+        self.segments: list[Segments] = []
+
+    def add(self, prediction: Counted, truth: Scalar, first_ts: int, latest_ts: int, sign: int = 1) -> None:
+        """Adds a prediction with this truth to its window (sign 1), or takes it back (-1).
+
+        first_ts, latest_ts: when the truth became known first, and when the value that holds did; in microseconds.
+        """
+        _, version, environment, ts, _, said, probability, segments = prediction
+        window = (version, environment, window_start(ts))
+        place = self._places.get(window)
+        if place is None:
+            place = self._places[window] = len(self.keys)
+            self.keys.append(SlotKey(self._model, self._of_model.outcome_generation, *window))
+            self.layouts.append(self._of_model.of(version).outcome)
+        self.places.append(place)
+        self.outcomes.add(said, probability, truth, (first_ts - ts) / 1_000_000 if first_ts > ts else 0.0)
+        self.signs.append(sign)
+        self.label_times.append(latest_ts)
+        self.segments.append(segments)
+
+
+def counted_event(event: Prediction, layouts: ModelLayouts) -> Counted:
+    """The prediction of an event that is stored in these layouts."""
+    return Counted(
+        event.prediction_id,
+        event.model_version,
+        event.environment,
+        event.timestamp,
+        layouts.generation,
+        event.prediction,
+        event.probability,
+        layouts.segmentation.of(event.features),
+    )
+
+
+def counted_of(row: Any, layouts: ModelLayouts | None = None) -> Counted:
+    """The prediction of a row with the columns of `COUNTED`.
+
+    layouts: those whose `segment_columns` it has too; None: its segments are left out.
+    """
+    identity, version, environment, ts, generation, said, probability = row[: len(COUNTED)]
+    return Counted(
+        identity,
+        version,
+        environment,
+        ts,
+        generation,
+        decode_scalar(said),
+        None if probability is None else decode_probability(probability),
+        () if layouts is None or not layouts.segmentation else stored_segments(row, layouts),
+    )
+
+
+def segment_columns(generation: int | BindParameter[int]) -> tuple[ColumnElement[Any], ...]:
+    """What tells the segments of a stored prediction; the features only where the row was stored with others.
+
+    generation: since which the segments are what they are.
+    """
+    table = tables.prediction
+    older = table.c.generation < generation
+    return (
+        table.c.segments,
+        case((older, table.c.features)).label("features"),
+        case((older, table.c.protected)).label("protected"),
+    )
+
+
+def stored_segments(row: Any, layouts: ModelLayouts) -> Segments:
+    """The present segments of a stored prediction, by a row with its generation and the `segment_columns`."""
+    if not layouts.segmentation:
+        return ()
+    if row.generation < layouts.segment_generation:
+        return segments_of(row, layouts.segmentation)
+    return () if row.segments is None else decode_segments(row.segments)

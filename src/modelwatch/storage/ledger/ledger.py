@@ -1,0 +1,387 @@
+"""The exactly-once write path: prediction rows and the writer's slots in one transaction.
+
+Only rows that the INSERT returns are new, and only new rows enter a slot. A slot in memory changes after the commit
+that stored it. When it can't be known whether a commit happened, the writer is abandoned with whatever it committed,
+and the same batch is given to a fresh one: rows that are there already are not returned, so nothing counts twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, exists, insert, select, update
+from sqlalchemy.exc import DBAPIError
+
+from modelwatch.errors import StoreReplaced
+from modelwatch.events import GroundTruth, Prediction
+from modelwatch.privacy import Policy
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.bulk import ManyRows, NewRows
+from modelwatch.storage.engine.models import Part, is_whole, parts_of, registration
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.counting import Increment, counted, grown, outcomes_counted, segments_counted, slots_of
+from modelwatch.storage.ledger.labels import LabelStatements, LabelStatus, apply_labels, labels_within
+from modelwatch.storage.ledger.repeats import repeats_by_window, stored_of_repeats
+from modelwatch.storage.ledger.rows import NO_FEATURES, Segments, day_of, in_sample, to_row
+from modelwatch.storage.ledger.slots import OUTCOMES, PROFILES, OutcomeSlot, SlotCache, SlotKey, save
+from modelwatch.storage.references.layouts import NO_LAYOUTS, ModelLayouts, read_layouts
+
+MAX_UNKNOWN_OUTCOMES = 5
+# What a writer knows of models and streams before it forgets all of it.
+MAX_MODELS = 2_000
+MAX_STREAMS = 20_000
+# Later than any day: of a model that is being deleted nothing is taken.
+NEVER_TAKEN = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The outcome of a commit: for each event whether it was new, what was counted, what became of each label.
+
+    accepted: None for an event whose day has expired; it was not taken.
+    """
+
+    accepted: list[bool | None]
+    increments: list[Increment]
+    labels: list[LabelStatus] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _InForce:
+    """What holds for the models of a commit until its end: layouts, privacy, how many features are kept, which have
+    labels, before which day, since 1970, their predictions have expired, and what of them is being deleted."""
+
+    layouts: dict[str, ModelLayouts]
+    policies: dict[str, Policy]
+    rates: dict[str, float]
+    labelled: frozenset[str]
+    expired_before: dict[str, int]
+    deleting: dict[str, tuple[Part, ...]]
+
+    def is_deleted(self, event: Prediction) -> bool:
+        """Whether the event belongs to what is being deleted."""
+        parts = self.deleting.get(event.model_name)
+        return parts is not None and any(part.covers(event.model_version, event.environment) for part in parts)
+
+
+class _NotOurs(Exception):
+    """The writer's slots in the store are not, or no longer, those that are known here: it was sealed, or the store was
+    set back to an older state, such as by a standby that was behind or a back-up."""
+
+
+class _OutcomeUnknown(Exception):
+    """COMMIT failed: the transaction may or may not be in the store."""
+
+    def __init__(self, error: DBAPIError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class _Statements:
+    """The statements of a commit, built once: building them takes longer than running them."""
+
+    def __init__(self, store: Store) -> None:
+        prediction, writer, model = tables.prediction, tables.writer, tables.model
+        # Keeps those out that would seal it. Whoever finds the number of its commits finds what they have written.
+        self.claim = (
+            update(writer)
+            .where(
+                writer.c.id == bindparam("writer"), writer.c.commits == bindparam("made"), writer.c.sealed.is_(False)
+            )
+            .values(commits=writer.c.commits + 1)
+        )
+        self.register_models = registration(store)
+        generations = (
+            select(
+                model.c.name,
+                model.c.generation,
+                model.c.privacy,
+                model.c.provisional_done,
+                model.c.sample_rate,
+                model.c.expired_before,
+                model.c.deleting,
+            )
+            .where(model.c.name.in_(bindparam("names", expanding=True)))
+            .order_by(model.c.name)
+        )
+        self.generations = generations.with_for_update(read=True, of=model)
+        self.generations_for_labels = generations.with_for_update(of=model)
+        self.labelled = select(model.c.name).where(
+            model.c.name.in_(bindparam("names", expanding=True)), exists().where(tables.label.c.model == model.c.name)
+        )
+        self.insert_predictions = NewRows(store, prediction, ("day", "model", "prediction_id"))
+        self.repeated = stored_of_repeats(store)
+        self.labels = LabelStatements(store)
+        self.register_streams = store.insert(tables.stream).on_conflict_do_nothing()
+        self.save_slots = ManyRows(store, store.upsert(tables.profile))
+        self.save_outcomes = ManyRows(store, store.upsert(tables.outcome))
+
+
+class Ledger:
+    """The writer of one process. Not thread-safe: it belongs to the one thread that commits."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        clock: Callable[[], int],
+        new_id: Callable[[], str],
+        host: str,
+        rotation_seconds: int,
+        sample_rate: float = 1.0,
+    ) -> None:
+        self._store = store
+        self._sample_rate = sample_rate
+        self._clock = clock
+        self._new_id = new_id
+        self._host = host
+        self._rotation = rotation_seconds * 1_000_000
+        self._statements = _Statements(store)
+        self._layouts: dict[str, ModelLayouts] = {}
+        self._slots = SlotCache(PROFILES)
+        self._outcomes = SlotCache(OUTCOMES)
+        self._writer = ""
+        self._opened_at = 0
+        self._registered = False
+        self._commits = 0
+        self._abandoned: list[str] = []
+        self._streams: set[tuple[str, str, str]] = set()
+        self._labelled: set[str] = set()
+
+    @property
+    def writer(self) -> str:
+        """The id under which the next commit writes; empty before the first."""
+        return self._writer
+
+    def commit(self, events: Sequence[Prediction], labels: Sequence[GroundTruth] = ()) -> Committed:
+        """Makes the events durable, each at most once, and says which of them were new.
+
+        labels: beside those that came inside of the events.
+        Raises what the database driver raises when nothing was written, or when the outcome stayed unknown after
+        several tries, and StoreReplaced; the same events may then be given again.
+        """
+        # A clock that went back must not make its life longer.
+        if not self._writer or not 0 <= self._clock() - self._opened_at < self._rotation:
+            self._change_writer()
+        tries = 0
+        while True:
+            try:
+                return self._attempt(events, labels)
+            except _NotOurs:
+                self._change_writer()
+            except StoreReplaced:
+                # Perhaps after the commit, and the file may come back.
+                self._change_writer()
+                raise
+            except _OutcomeUnknown as unknown:
+                self._change_writer()
+                tries += 1
+                if tries == MAX_UNKNOWN_OUTCOMES:
+                    raise unknown.error from unknown
+
+    def close(self) -> None:
+        """Seals the writer, so that its slots can be folded at once."""
+        if self._registered:
+            with self._store.write() as connection:
+                _seal(connection, self._writer)
+            self._registered = False
+
+    def _change_writer(self) -> None:
+        if self._registered:
+            self._abandoned.append(self._writer)
+        self._writer = self._new_id()
+        self._opened_at = self._clock()
+        self._registered = False
+        self._commits = 0
+        self._slots.clear()
+        self._outcomes.clear()
+        # A store that was set back to an older state, or whose standby took over too early, may know less than before.
+        self._layouts.clear()
+        self._streams.clear()
+
+    def _attempt(self, events: Sequence[Prediction], labels: Sequence[GroundTruth]) -> Committed:
+        with self._store.open_write() as connection:
+            self._claim_writer(connection)
+            given = [*labels, *labels_within(events)]
+            in_force = self._in_force(connection, events, given)
+            layouts, expired_before = in_force.layouts, in_force.expired_before
+            expired = [
+                day_of(event.timestamp) < expired_before[event.model_name] or in_force.is_deleted(event)
+                for event in events
+            ]
+            taken = [event for event, gone in zip(events, expired, strict=True) if not gone]
+            given = [*labels, *labels_within(taken)]
+            segments = [layouts[event.model_name].segmentation.of(event.features) for event in taken]
+            returned = self._insert_rows(connection, taken, segments, in_force)
+            accepted: list[bool | None] = []
+            fresh: list[Prediction] = []
+            repeated: list[Prediction] = []
+            of_fresh: list[Segments] = []
+            for event, texts in zip(taken, segments, strict=True):
+                is_new = returned.pop(_identity(event), None) is not None
+                accepted.append(is_new)
+                (fresh if is_new else repeated).append(event)
+                if is_new:
+                    of_fresh.append(texts)
+            now = self._clock()
+            increments = counted(fresh, layouts, self._store.protection)
+            self._register_streams(connection, increments)
+            repeats = repeats_by_window(
+                connection, self._statements.repeated, repeated, layouts, self._store.protection
+            )
+            added = slots_of(increments, repeats, layouts, now)
+            added |= segments_counted(fresh, of_fresh, layouts, self._store.protection, now)
+            after = grown(self._slots.get(connection, self._writer, added), added)
+            save(connection, self._statements.save_slots, self._writer, after)
+            applied = apply_labels(
+                connection, self._statements.labels, given, fresh, layouts, in_force.labelled, expired_before, now
+            )
+            outcomes: dict[SlotKey, OutcomeSlot] = {}
+            for contributions in applied.contributions:
+                outcomes |= outcomes_counted(contributions, now)
+            outcomes = grown(self._outcomes.get(connection, self._writer, outcomes), outcomes)
+            save(connection, self._statements.save_outcomes, self._writer, outcomes)
+            try:
+                connection.commit()
+            except DBAPIError as error:
+                raise _OutcomeUnknown(error) from error
+        self._registered = True
+        self._commits += 1
+        self._abandoned.clear()
+        self._forget_some()
+        self._layouts.update(layouts)
+        self._slots.put(after)
+        self._outcomes.put(outcomes)
+        self._streams.update(_stream(increment.key) for increment in increments)
+        of_taken = iter(accepted)
+        answered = [None if gone else next(of_taken) for gone in expired]
+        return Committed(answered, increments, applied.statuses[: len(labels)])
+
+    def _forget_some(self) -> None:
+        """Keeps what is known within bounds, however many names clients think of: it is read again when needed."""
+        for known, most in ((self._layouts, MAX_MODELS), (self._labelled, MAX_MODELS), (self._streams, MAX_STREAMS)):
+            if len(known) > most:
+                known.clear()
+
+    def _claim_writer(self, connection: Connection) -> None:
+        for abandoned in sorted(self._abandoned):
+            _seal(connection, abandoned)
+        if self._registered:
+            claimed = connection.execute(self._statements.claim, {"writer": self._writer, "made": self._commits})
+            if claimed.rowcount != 1:
+                raise _NotOurs
+            return
+        connection.execute(
+            insert(tables.writer),
+            {"id": self._writer, "host": self._host, "opened_at": self._opened_at, "sealed": False, "commits": 1},
+        )
+
+    def _in_force(
+        self, connection: Connection, events: Sequence[Prediction], labels: Sequence[GroundTruth]
+    ) -> _InForce:
+        """What is in force for the models of these events and labels.
+
+        It is held until the commit: a reference is set before or after this transaction. With labels nobody else may
+        store predictions or labels of these models meanwhile, or a label and its prediction could miss each other.
+        """
+        names = sorted({*(event.model_name for event in events), *(label.model_name for label in labels)})
+        unknown = [name for name in names if name not in self._layouts]
+        if unknown:
+            self._register(connection, unknown)
+        query = self._statements.generations_for_labels if labels else self._statements.generations
+        rows = connection.execute(query, {"names": names}).all()
+        if len(rows) < len(names):
+            # A model that this writer knows was deleted.
+            self._register(connection, sorted(set(names).difference(row.name for row in rows)))
+            rows = connection.execute(query, {"names": names}).all()
+        layouts = {}
+        for row in rows:
+            known = self._layouts.get(row.name, NO_LAYOUTS)
+            if known.generation != row.generation:
+                known = read_layouts(connection, row.name, row.generation)
+            layouts[row.name] = known
+        return _InForce(
+            layouts,
+            {row.name: self._store.protection.policy(row.privacy) for row in rows},
+            {row.name: self._rate(row) for row in rows},
+            self._with_labels(connection, names),
+            {row.name: NEVER_TAKEN if is_whole(row.deleting) else row.expired_before for row in rows},
+            {row.name: parts_of(row.deleting) for row in rows if row.deleting is not None},
+        )
+
+    def _register(self, connection: Connection, names: Sequence[str]) -> None:
+        now = self._clock()
+        connection.execute(self._statements.register_models, [{"of": name, "at": now} for name in names])
+
+    def _with_labels(self, connection: Connection, names: Sequence[str]) -> frozenset[str]:
+        """Which of these models may have labels. Asked once they are held: a statement that had to wait for that sees
+        the labels of before its wait, and would miss the first one of a model."""
+        unlabelled = [name for name in names if name not in self._labelled]
+        if unlabelled:
+            self._labelled.update(connection.execute(self._statements.labelled, {"names": unlabelled}).scalars())
+        return frozenset(self._labelled.intersection(names))
+
+    def _rate(self, row: Any) -> float:
+        """Of what share of a model's predictions the features are kept: of all, until its first reference is taken."""
+        if not row.provisional_done:
+            return 1.0
+        rate: float = self._sample_rate if row.sample_rate is None else row.sample_rate
+        return rate
+
+    def _insert_rows(
+        self,
+        connection: Connection,
+        events: Sequence[Prediction],
+        segments: Sequence[Segments],
+        in_force: _InForce,
+    ) -> dict[tuple[int, str, str], bool]:
+        """Inserts what is not there yet and returns the identities of exactly those rows."""
+        if not events:
+            return {}
+        now = self._clock()
+        protection = self._store.protection
+        rows = []
+        for event, texts in zip(events, segments, strict=True):
+            model = event.model_name
+            row = to_row(event, in_force.layouts[model].generation, now, protection, in_force.policies[model], texts)
+            if not in_sample(model, event.prediction_id, in_force.rates[model]):
+                row |= NO_FEATURES
+            rows.append(row)
+        rows.sort(key=lambda row: (row["day"], row["model"], row["prediction_id"]))
+        # Rows without protected features have fewer columns: nulls in their place would cost each of them.
+        open_rows = [row for row in rows if "protected" not in row]
+        protected_rows = [row for row in rows if "protected" in row]
+        inserted: dict[tuple[int, str, str], bool] = {}
+        for some in (open_rows, protected_rows):
+            for new in self._statements.insert_predictions.insert(connection, some):
+                inserted[new.day, new.model, new.prediction_id] = True
+        return inserted
+
+    def _register_streams(self, connection: Connection, increments: Sequence[Increment]) -> None:
+        unknown = sorted({_stream(increment.key) for increment in increments} - self._streams)
+        if unknown:
+            now = self._clock()
+            connection.execute(
+                self._statements.register_streams,
+                [
+                    {"model": model, "version": version, "environment": environment, "first_seen_at": now}
+                    for model, version, environment in unknown
+                ],
+            )
+
+
+def _identity(event: Prediction) -> tuple[int, str, str]:
+    return (day_of(event.timestamp), event.model_name, event.prediction_id)
+
+
+def _stream(key: SlotKey) -> tuple[str, str, str]:
+    return (key.model, key.version, key.environment)
+
+
+def _seal(connection: Connection, writer: str) -> None:
+    """FOR UPDATE waits for a commit of this writer that is still under way, and keeps later ones out."""
+    table = tables.writer
+    connection.execute(select(table.c.id).where(table.c.id == writer).with_for_update())
+    connection.execute(update(table).where(table.c.id == writer).values(sealed=True))

@@ -1,0 +1,233 @@
+"""Prediction rows: how an event is written as one, and read back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, Row, func, select
+
+from modelwatch.events import Prediction, Scalar
+from modelwatch.privacy import KEEP_ALL, Policy, policy_from
+from modelwatch.stats.segmentation import Segmentation
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.protection import Protection, StoredPrediction, decode_features, unpack
+
+MICROSECONDS_PER_DAY = 86_400_000_000
+ROWS_PER_READ = 2_000
+IDS_PER_READ = 500
+
+Segments = tuple[str, ...]
+
+# The columns of a row that keeps none of its features, since it is not in the sample.
+NO_FEATURES: dict[str, Any] = {"features": None, "protected": None, "key_id": None}
+
+_encode = msgspec.json.Encoder().encode
+decode_scalar = msgspec.json.Decoder(bool | int | float | str).decode
+decode_probability = msgspec.json.Decoder(float | dict[str, float]).decode
+decode_segments = msgspec.json.Decoder(tuple[str, ...]).decode
+
+
+def day_of(timestamp: int) -> int:
+    """Days since 1970 of an event time in microseconds, UTC.
+
+    >>> day_of(86_400_000_000)
+    1
+    """
+    return timestamp // MICROSECONDS_PER_DAY
+
+
+def to_row(
+    event: Prediction,
+    generation: int,
+    now: int,
+    protection: Protection,
+    policy: Policy = KEEP_ALL,
+    segments: Segments = (),
+) -> dict[str, Any]:
+    """The row of an event that arrived now and counts in these segments.
+
+    Raises ProtectionUnavailable when a needed key is missing.
+    """
+    probability = event.probability
+    row = {
+        "day": event.timestamp // MICROSECONDS_PER_DAY,
+        "model": event.model_name,
+        "prediction_id": event.prediction_id,
+        "version": event.model_version,
+        "environment": event.environment,
+        "ts": event.timestamp,
+        "arrived_at": now,
+        "generation": generation,
+        "latency_ms": event.latency_ms,
+        "prediction": _encode(event.prediction).decode(),
+        "probability": None if probability is None else _encode(probability).decode(),
+        "segments": _encode(segments).decode() if segments else None,
+    }
+    row.update(protection.columns(event, policy))
+    return row
+
+
+def encode_scalar(value: Scalar) -> str:
+    """A value as it is kept."""
+    return _encode(value).decode()
+
+
+def from_row(row: Row[Any], protection: Protection) -> StoredPrediction:
+    """The event of a prediction row. Raises ProtectionUnavailable when a key is not here."""
+    return protection.stored(event_of(row), row.features, row.protected)
+
+
+def event_of(row: Row[Any]) -> Prediction:
+    """The event of a prediction row, without its features."""
+    return Prediction(
+        model_name=row.model,
+        model_version=row.version,
+        environment=row.environment,
+        prediction_id=row.prediction_id,
+        timestamp=row.ts,
+        features={},
+        prediction=decode_scalar(row.prediction),
+        probability=None if row.probability is None else decode_probability(row.probability),
+        latency_ms=row.latency_ms,
+    )
+
+
+def segments_of(row: Any, segmentation: Segmentation) -> Segments:
+    """The segments of a stored prediction, by a row with `features`, `protected` and `segments`.
+
+    Where the row does not have a feature as it came, what it was counted in before tells its segment.
+    """
+    if not segmentation:
+        return ()
+    before = () if row.segments is None else decode_segments(row.segments)
+    values = None if row.features is None else decode_features(row.features)
+    policy = KEEP_ALL if row.protected is None else policy_from(unpack(row.protected).policy)
+    return tuple(
+        each.carried(before)
+        if values is None or policy.treatment(each.feature) != "keep"
+        else each.text_of(values.get(each.feature))
+        for each in segmentation.features
+    )
+
+
+def events_of_day(
+    connection: Connection,
+    model: str,
+    day: int,
+    before_generation: int,
+    protection: Protection,
+    segmentation: Segmentation,
+) -> Iterator[list[tuple[StoredPrediction, Segments]]]:
+    """A day's events that were written in older generations and their segments, some thousands at a time."""
+    table = tables.prediction
+    last = ""
+    while True:
+        rows = connection.execute(
+            select(table)
+            .where(
+                table.c.day == day,
+                table.c.model == model,
+                table.c.prediction_id > last,
+                table.c.generation < before_generation,
+            )
+            .order_by(table.c.prediction_id)
+            .limit(ROWS_PER_READ)
+        ).all()
+        if not rows:
+            return
+        yield [(from_row(row, protection), segments_of(row, segmentation)) for row in rows]
+        last = rows[-1].prediction_id
+
+
+def first_events(
+    connection: Connection, model: str, days: Sequence[int], limit: int, protection: Protection
+) -> list[StoredPrediction]:
+    """The model's first predictions in the order of their arrival. days: all on which it has any."""
+    table = tables.prediction
+    rows = connection.execute(
+        select(table)
+        .where(table.c.day.in_(days), table.c.model == model)
+        .order_by(table.c.arrived_at, table.c.prediction_id)
+        .limit(limit)
+    )
+    return [from_row(row, protection) for row in rows]
+
+
+def count_events(
+    connection: Connection, model: str, environment: str, version: str | None, start: int, end: int
+) -> int:
+    """How many predictions are stored with a time in [start, end), in microseconds. version None: of all versions."""
+    of_window = _of_window(model, environment, version, start, end)
+    return int(connection.execute(select(func.count()).where(*of_window)).scalar_one())
+
+
+def events_between(
+    connection: Connection,
+    model: str,
+    environment: str,
+    version: str | None,
+    start: int,
+    end: int,
+    protection: Protection,
+    chosen: Callable[[str], bool],
+) -> Iterator[StoredPrediction]:
+    """Those of the same predictions whose ids are chosen, day by day in the order of their ids."""
+    table = tables.prediction
+    of_window = _of_window(model, environment, version, start, end)
+    for day in (
+        connection.execute(select(table.c.day).where(*of_window).distinct().order_by(table.c.day)).scalars().all()
+    ):
+        last = ""
+        while True:
+            rows = connection.execute(
+                select(table)
+                .where(table.c.day == day, *of_window, table.c.prediction_id > last)
+                .order_by(table.c.prediction_id)
+                .limit(ROWS_PER_READ)
+            ).all()
+            if not rows:
+                break
+            last = rows[-1].prediction_id
+            yield from (from_row(row, protection) for row in rows if chosen(row.prediction_id))
+
+
+def truths_of(connection: Connection, model: str, ids: Sequence[str]) -> dict[str, Scalar]:
+    """By id, what is known to be true about those of these predictions that have a label."""
+    table, found = tables.label, {}
+    for first in range(0, len(ids), IDS_PER_READ):
+        some = table.c.prediction_id.in_(ids[first : first + IDS_PER_READ])
+        for row in connection.execute(select(table.c.prediction_id, table.c.value).where(table.c.model == model, some)):
+            found[row.prediction_id] = decode_scalar(row.value)
+    return found
+
+
+def _of_window(model: str, environment: str, version: str | None, start: int, end: int) -> list[ColumnElement[bool]]:
+    table = tables.prediction
+    conditions = [
+        table.c.day >= day_of(start),
+        table.c.day <= day_of(end - 1),
+        table.c.model == model,
+        table.c.environment == environment,
+        table.c.ts >= start,
+        table.c.ts < end,
+    ]
+    return conditions if version is None else [*conditions, table.c.version == version]
+
+
+_ALL = 2**64
+
+
+def in_sample(model: str, prediction_id: str, rate: float) -> bool:
+    """Whether the features of a prediction are kept, of so large a share of all. The sample of a smaller rate is part
+    of that of a larger one.
+
+    >>> [in_sample("fraud", "pred-1", rate) for rate in (0.0, 0.9, 1.0)]
+    [False, True, True]
+    """
+    if rate >= 1.0:
+        return True
+    name = f"{model}\0{prediction_id}".encode("utf-8", "surrogatepass")
+    return int.from_bytes(blake2b(name, digest_size=8).digest()) < rate * _ALL

@@ -1,0 +1,265 @@
+"""Writer slots: the counts of one writer for one window, as they stand in the store after its last commit.
+
+There are two kinds: those of a profile, which count predictions, and those of outcomes, which count labelled ones.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
+
+from sqlalchemy import Connection, Table, select, tuple_
+
+from modelwatch.config import BASE_WINDOW_SECONDS
+from modelwatch.events import EARLIEST_TIME
+from modelwatch.stats.profile import decode_counts, encode_counts
+from modelwatch.stats.sparse import decode_sparse, encode_sparse
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.bulk import ManyRows
+from modelwatch.storage.ledger.pace import BaseWindow, encode_pace, merged_pace
+from modelwatch.storage.references.layouts import Counts
+
+MAX_CACHED_BYTES = 64 * 1024 * 1024
+SLOT_OVERHEAD_BYTES = 512
+MAX_GONE = 100_000
+KEYS_PER_QUERY = 500
+
+
+class SlotKey(NamedTuple):
+    """Which window of which stream, in which generation of the model's layouts; of which segment, "" for all."""
+
+    model: str
+    generation: int
+    version: str
+    environment: str
+    window_start: int
+    segment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A window's counts: `predictions` rows, and one vector over all subjects of the layout.
+
+    latest_ts, arrived_at: the newest of these rows by event time and by arrival, in microseconds. duplicates: rows that
+    came again; changed_duplicates: those that said something else than the first time. What the common writer takes
+    back of what others counted is negative; the sum over writers never is.
+    pace: of a window that was rolled up, see pace.py.
+    """
+
+    predictions: int
+    counts: Counts
+    latest_ts: int = EARLIEST_TIME
+    arrived_at: int = 0
+    duplicates: int = 0
+    changed_duplicates: int = 0
+    pace: bytes | None = None
+
+    def __add__(self, other: Slot) -> Slot:
+        return Slot(
+            self.predictions + other.predictions,
+            self.counts + other.counts,
+            max(self.latest_ts, other.latest_ts),
+            max(self.arrived_at, other.arrived_at),
+            self.duplicates + other.duplicates,
+            self.changed_duplicates + other.changed_duplicates,
+            merged_pace(self.pace, other.pace),
+        )
+
+    @classmethod
+    def of_row(cls, row: Any) -> Slot:
+        """The slot that a row of the table holds."""
+        return cls(
+            row.predictions,
+            decode_counts(row.counts),
+            row.latest_ts,
+            row.arrived_at,
+            row.duplicates,
+            row.changed_duplicates,
+            row.pace,
+        )
+
+    def columns(self) -> dict[str, Any]:
+        """What the row of this slot holds beside its key."""
+        return {
+            "predictions": self.predictions,
+            "counts": encode_counts(self.counts, signed=True),
+            "latest_ts": self.latest_ts,
+            "arrived_at": self.arrived_at,
+            "duplicates": self.duplicates,
+            "changed_duplicates": self.changed_duplicates,
+            "pace": self.pace,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeSlot:
+    """A writer's share of a window's outcome counts; an entry may be negative.
+
+    latest_ts, arrived_at: of the newest of these labels by its own time and by arrival, in microseconds.
+    """
+
+    counts: Counts
+    latest_ts: int = EARLIEST_TIME
+    arrived_at: int = 0
+
+    def __add__(self, other: OutcomeSlot) -> OutcomeSlot:
+        return OutcomeSlot(
+            self.counts + other.counts,
+            max(self.latest_ts, other.latest_ts),
+            max(self.arrived_at, other.arrived_at),
+        )
+
+    @classmethod
+    def of_row(cls, row: Any) -> OutcomeSlot:
+        """The slot that a row of the table holds."""
+        return cls(decode_sparse(row.counts), row.latest_ts, row.arrived_at)
+
+    def columns(self) -> dict[str, Any]:
+        """What the row of this slot holds beside its key."""
+        return {"counts": encode_sparse(self.counts), "latest_ts": self.latest_ts, "arrived_at": self.arrived_at}
+
+
+def window_start(timestamp: int) -> int:
+    """The start of the base window, in seconds, of an event time in microseconds.
+
+    >>> window_start(1_700_000_123_000_000)
+    1700000100
+    """
+    seconds = timestamp // 1_000_000
+    return seconds - seconds % BASE_WINDOW_SECONDS
+
+
+class _Kept(Protocol):
+    @property
+    def counts(self) -> Counts: ...
+
+    def __add__(self, other: Self) -> Self: ...
+
+    @classmethod
+    def of_row(cls, row: Any) -> Self: ...
+
+    def columns(self) -> dict[str, Any]: ...
+
+
+S = TypeVar("S", bound=_Kept)
+
+
+@dataclass(frozen=True, slots=True)
+class SlotTable(Generic[S]):
+    """Where slots of a kind are kept."""
+
+    table: Table
+    kind: type[S]
+
+    def read(
+        self, connection: Connection, writer: str, keys: list[SlotKey], window_len: int = BASE_WINDOW_SECONDS
+    ) -> dict[SlotKey, S]:
+        """The slots of these keys; a key without a slot is left out."""
+        by_model: dict[str, list[SlotKey]] = {}
+        for key in keys:
+            by_model.setdefault(key.model, []).append(key)
+        found: dict[SlotKey, S] = {}
+        for model, of_model in sorted(by_model.items()):
+            for start in range(0, len(of_model), KEYS_PER_QUERY):
+                some = of_model[start : start + KEYS_PER_QUERY]
+                found.update(self._some(connection, writer, model, some, window_len))
+        return found
+
+    def _some(
+        self, connection: Connection, writer: str, model: str, keys: list[SlotKey], window_len: int
+    ) -> dict[SlotKey, S]:
+        table = self.table
+        columns = [table.c[name] for name in SlotKey._fields]
+        rows = connection.execute(
+            select(table).where(
+                # What the primary key begins with: by a list of whole keys SQLite would read all slots of the writer.
+                table.c.model == model,
+                table.c.window_start.in_(sorted({key.window_start for key in keys})),
+                table.c.window_len == window_len,
+                tuple_(*columns).in_(keys),
+                table.c.writer == writer,
+            )
+        )
+        return {key_of(row): self.kind.of_row(row) for row in rows}
+
+
+PROFILES: SlotTable[Slot] = SlotTable(tables.profile, Slot)
+OUTCOMES: SlotTable[OutcomeSlot] = SlotTable(tables.outcome, OutcomeSlot)
+
+
+def key_of(row: Any) -> SlotKey:
+    """The key of a row of either table."""
+    return SlotKey(row.model, row.generation, row.version, row.environment, row.window_start, row.segment)
+
+
+def with_pace(slot: S, windows: Sequence[BaseWindow] | None) -> S:
+    """The slot of a rolled-up window that these base windows became."""
+    return replace(slot, pace=encode_pace(windows)) if windows and isinstance(slot, Slot) else slot
+
+
+class SlotCache(Generic[S]):
+    """The slots that this writer has committed, as many as fit in memory; the others are read back when needed.
+
+    Nobody else writes them, so a key that is neither here nor among those that had to go has no slot, and is not asked
+    for: a commit of thousands of new models would ask thousands of times.
+    """
+
+    def __init__(self, kept_in: SlotTable[S], max_bytes: int = MAX_CACHED_BYTES) -> None:
+        self._kept_in = kept_in
+        self._slots: OrderedDict[SlotKey, S] = OrderedDict()
+        self._bytes = 0
+        self._max_bytes = max_bytes
+        # By their hashes; None: too many of them, any may have gone.
+        self._gone: set[int] | None = set()
+
+    def clear(self) -> None:
+        """Begins with a writer that has written nothing."""
+        self._slots.clear()
+        self._bytes = 0
+        self._gone = set()
+
+    def get(self, connection: Connection, writer: str, keys: Iterable[SlotKey]) -> dict[SlotKey, S]:
+        """The slots of these keys; a key without a slot yet is left out."""
+        found: dict[SlotKey, S] = {}
+        missing: list[SlotKey] = []
+        for key in keys:
+            slot = self._slots.get(key)
+            if slot is not None:
+                found[key] = slot
+            elif self._gone is None or hash(key) in self._gone:
+                missing.append(key)
+        found.update(self._kept_in.read(connection, writer, missing))
+        return found
+
+    def put(self, committed: Mapping[SlotKey, S]) -> None:
+        """Takes over what a commit has made true."""
+        for key, slot in committed.items():
+            previous = self._slots.pop(key, None)
+            if previous is not None:
+                self._bytes -= previous.counts.nbytes + SLOT_OVERHEAD_BYTES
+            self._slots[key] = slot
+            self._bytes += slot.counts.nbytes + SLOT_OVERHEAD_BYTES
+        while self._bytes > self._max_bytes and self._slots:
+            key, oldest = self._slots.popitem(last=False)
+            self._bytes -= oldest.counts.nbytes + SLOT_OVERHEAD_BYTES
+            if self._gone is not None:
+                self._gone.add(hash(key))
+                if len(self._gone) > MAX_GONE:
+                    self._gone = None
+
+
+def save(
+    connection: Connection,
+    upsert: ManyRows,
+    writer: str,
+    slots: Mapping[SlotKey, S],
+    window_len: int = BASE_WINDOW_SECONDS,
+) -> None:
+    """Replaces the writer's state of these windows. upsert: of `store.upsert` of the slots' table."""
+    rows: list[dict[str, Any]] = [
+        {**key._asdict(), "window_len": window_len, "writer": writer, **slot.columns()}
+        for key, slot in sorted(slots.items(), key=lambda item: item[0])
+    ]
+    upsert.run(connection, rows)

@@ -1,0 +1,1 @@
+"""Work in the background: folding, rolling up, expiry, counting again, erasing, deleting."""

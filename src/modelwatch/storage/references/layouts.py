@@ -1,0 +1,247 @@
+"""Layouts: which subjects a profile holds, in which binnings, at which place of its one vector of counts.
+
+A profile row holds the counts of all subjects of a window, one after the other. The layout is a function of what the
+reference table says for (model, generation, version), so it is stored nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, or_, select
+
+from modelwatch.events import Prediction, Scalar
+from modelwatch.stats.binning import Binning, decode_binning
+from modelwatch.stats.calls import Call, CallCells
+from modelwatch.stats.classes import share_of
+from modelwatch.stats.outcomes import NO_OUTCOMES, OutcomeLayout, decode_outcome_layout
+from modelwatch.stats.segmentation import NO_SEGMENTS, Segmentation, decode_segmentation
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.decoded import Decoded
+from modelwatch.storage.engine.protection import Protection
+
+State = Literal["provisional", "active", "retired"]
+
+
+Kind = Literal["feature", "prediction", "score", "latency", "calls", "outcome", "segments"]
+Counts = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Subject:
+    """What is counted: a feature by its name, or the prediction, its score, its latency, or the scores by call."""
+
+    kind: Kind
+    name: str = ""
+
+
+PREDICTION = Subject("prediction")
+SCORE = Subject("score")
+LATENCY = Subject("latency")
+CALLS = Subject("calls")
+
+# The kind under which the reference table keeps the layout of the outcomes, and what the reference's own are.
+OUTCOME: Kind = "outcome"
+# And that under which it keeps what the segments of the model are.
+SEGMENTS: Kind = "segments"
+
+
+class Cells(Protocol):
+    """What a subject's values are counted in."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def size(self) -> int: ...
+
+
+def subject_values(subject: Subject, events: Iterable[Prediction]) -> list[Scalar]:
+    """The subject's value in each event, None where the event has none."""
+    if subject.kind == "feature":
+        name = subject.name
+        return [event.features.get(name) for event in events]
+    if subject.kind == "prediction":
+        return [event.prediction for event in events]
+    if subject.kind == "latency":
+        return [event.latency_ms for event in events]
+    return [score_of(event) for event in events]
+
+
+def score_of(event: Prediction) -> float | None:
+    """The probability as one number; of a map of classes, the one of the predicted class."""
+    if isinstance(event.probability, dict):
+        return share_of(event.probability, event.prediction)
+    return event.probability
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The subjects of a profile in the order of their counts, and what is counted of labelled predictions.
+
+    hashed: those whose categories have keyed hashes for names.
+    """
+
+    binnings: Mapping[Subject, Binning]
+    outcome: OutcomeLayout = NO_OUTCOMES
+    hashed: frozenset[Subject] = frozenset()
+
+    @cached_property
+    def calls(self) -> CallCells | None:
+        """The cells of the scores by call; None for a model without known classes."""
+        return CallCells(self.outcome) if self.outcome.task in ("binary", "multiclass") else None
+
+    @cached_property
+    def cells(self) -> dict[Subject, Cells]:
+        """What each subject is counted in, in the order of the counts; the calls come last."""
+        ordered: dict[Subject, Cells] = {subject: self.binnings[subject] for subject in sorted(self.binnings)}
+        if self.calls is not None:
+            ordered[CALLS] = self.calls
+        return ordered
+
+    @cached_property
+    def slices(self) -> dict[Subject, slice]:
+        result, start = {}, 0
+        for subject, cells in self.cells.items():
+            stop = start + cells.size
+            result[subject] = slice(start, stop)
+            start = stop
+        return result
+
+    @cached_property
+    def size(self) -> int:
+        return sum(cells.size for cells in self.cells.values())
+
+    def count(self, events: list[Prediction], protection: Protection | None = None) -> Counts:
+        """The counts of all subjects over these events, as one vector.
+
+        protection: what values are hashed with. Raises ProtectionUnavailable when there is a need and no key.
+        """
+        counts = np.zeros(self.size, dtype=np.int64)
+        for subject, binning in self.binnings.items():
+            values = subject_values(subject, events)
+            if subject in self.hashed:
+                values = (protection or Protection()).hash_all(events[0].model_name, subject.name, values)
+            counts[self.slices[subject]] = binning.count(values)
+        if self.calls is not None:
+            counts[self.slices[CALLS]] = self.calls.count(
+                [Call(event.prediction, event.probability) for event in events]
+            )
+        return counts
+
+    def part(self, subjects: Iterable[Subject]) -> Layout:
+        """The layout of these subjects alone."""
+        wanted = frozenset(subjects)
+        binnings = {subject: binning for subject, binning in self.binnings.items() if subject in wanted}
+        return Layout(binnings, self.outcome if CALLS in wanted else NO_OUTCOMES, self.hashed & wanted)
+
+
+@dataclass(frozen=True)
+class ModelLayouts:
+    """The layouts of one model in one generation: a common one, and one for each version with its own references.
+
+    outcome_generation: the one since which the outcomes are laid out and divided into segments as they are.
+    segment_generation: the one since which the segments are what they are; they are the same for all versions.
+    """
+
+    generation: int
+    common: Layout
+    by_version: Mapping[str, Layout] = field(default_factory=dict)
+    outcome_generation: int = 0
+    segmentation: Segmentation = NO_SEGMENTS
+    segment_generation: int = 0
+
+    def of(self, version: str) -> Layout:
+        return self.by_version.get(version, self.common)
+
+
+NO_LAYOUTS = ModelLayouts(0, Layout({}))
+
+
+# Known by their content, so each is decoded once for as long as it is in use.
+_binnings: Decoded[Binning] = Decoded()
+_outcomes: Decoded[OutcomeLayout] = Decoded()
+_segmentations: Decoded[Segmentation] = Decoded()
+
+
+def binning_of(identity: str, raw: bytes) -> Binning:
+    """The stored binning of this id."""
+    return _binnings.get(identity, len(raw), lambda: decode_binning(raw))
+
+
+def outcome_layout_of(identity: str, raw: bytes) -> OutcomeLayout:
+    """The stored outcome layout of this id."""
+    return _outcomes.get(identity, len(raw), lambda: decode_outcome_layout(raw))
+
+
+def segmentation_of(identity: str, raw: bytes) -> Segmentation:
+    """The stored segmentation of this id."""
+    return _segmentations.get(identity, len(raw), lambda: decode_segmentation(raw))
+
+
+def read_layouts(connection: Connection, model: str, generation: int) -> ModelLayouts:
+    """The layouts of a model in one of its generations."""
+    table = tables.reference
+    rows = connection.execute(
+        select(
+            table.c.version,
+            table.c.kind,
+            table.c.name,
+            table.c.binning_id,
+            table.c.binning,
+            table.c.from_generation,
+            table.c.hashed,
+        ).where(
+            table.c.model == model,
+            table.c.from_generation <= generation,
+            or_(table.c.to_generation.is_(None), table.c.to_generation > generation),
+        )
+    ).all()
+    binnings: dict[str | None, dict[Subject, Binning]] = {None: {}}
+    outcomes: dict[str | None, OutcomeLayout] = {}
+    hashed: set[tuple[str | None, Subject]] = set()
+    outcome_generation, segment_generation = 0, 0
+    segmentation = NO_SEGMENTS
+    for row in rows:
+        if row.kind == OUTCOME:
+            outcomes[row.version] = outcome_layout_of(row.binning_id, row.binning)
+            outcome_generation = max(outcome_generation, row.from_generation)
+        elif row.kind == SEGMENTS:
+            segmentation = segmentation_of(row.binning_id, row.binning)
+            segment_generation = row.from_generation
+        else:
+            chosen = binnings.setdefault(row.version, {})
+            chosen[Subject(row.kind, row.name)] = binning_of(row.binning_id, row.binning)
+            if row.hashed:
+                hashed.add((row.version, Subject(row.kind, row.name)))
+    found = model_layouts(generation, binnings, outcomes, max(outcome_generation, segment_generation), hashed)
+    return replace(found, segmentation=segmentation, segment_generation=segment_generation)
+
+
+def model_layouts(
+    generation: int,
+    binnings: Mapping[str | None, Mapping[Subject, Binning]],
+    outcomes: Mapping[str | None, OutcomeLayout] | None = None,
+    outcome_generation: int = 0,
+    hashed: Collection[tuple[str | None, Subject]] = (),
+) -> ModelLayouts:
+    """The layouts of what is in force: by version, and for every version that has none of its own under None."""
+    known = outcomes or {}
+    shared, common_outcome = binnings.get(None, {}), known.get(None, NO_OUTCOMES)
+    versions = sorted({version for version in (*binnings, *known) if version is not None})
+    common_hashed = frozenset(subject for version, subject in hashed if version is None)
+    own = {}
+    for version in versions:
+        of_its_own = binnings.get(version, {})
+        own_hashed = frozenset(subject for subject in of_its_own if (version, subject) in hashed)
+        own[version] = Layout(
+            {**shared, **of_its_own},
+            known.get(version, common_outcome),
+            (common_hashed - of_its_own.keys()) | own_hashed,
+        )
+    return ModelLayouts(generation, Layout(shared, common_outcome, common_hashed), own, outcome_generation)

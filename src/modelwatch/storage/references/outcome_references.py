@@ -1,0 +1,122 @@
+"""What labelled predictions are compared with: the outcome layout in force, and the outcomes of the reference."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, and_, or_, select
+
+from modelwatch.events import Scalar
+from modelwatch.stats.natural import NaturalVariation, decode_natural
+from modelwatch.stats.outcomes import OutcomeCounts, OutcomeLayout
+from modelwatch.stats.profile import decode_counts
+from modelwatch.stats.tasks import Task
+from modelwatch.storage.engine import tables
+from modelwatch.storage.references.layouts import OUTCOME, State, outcome_layout_of
+
+
+@dataclass(frozen=True, slots=True)
+class StoredOutcomes:
+    """The outcomes of a reference: `version` None means every version that has none of its own.
+
+    counts: of the labelled reference; of no rows when it has no labels, and the layout alone counts. natural: how its
+    metrics vary over time; None where that is not known.
+    """
+
+    id: str
+    model: str
+    version: str | None
+    layout: OutcomeLayout
+    counts: OutcomeCounts
+    created_at: int
+    source: str
+    state: State
+    natural: NaturalVariation | None = None
+
+
+def outcomes_in_force(connection: Connection, model: str, generation: int | None = None) -> list[StoredOutcomes]:
+    """The outcome references of a model in force now, or in one of its generations; the common one first."""
+    table = tables.reference
+    condition: ColumnElement[bool] = table.c.to_generation.is_(None)
+    if generation is not None:
+        condition = and_(
+            table.c.from_generation <= generation,
+            or_(table.c.to_generation.is_(None), table.c.to_generation > generation),
+        )
+    rows = connection.execute(select(table).where(table.c.model == model, table.c.kind == OUTCOME, condition)).all()
+    return sorted((_stored(row) for row in rows), key=lambda item: item.version or "")
+
+
+def outcomes_by_id(connection: Connection, ids: Sequence[str]) -> list[StoredOutcomes]:
+    """The outcome references with these ids, in their order; those that are not there any more are left out."""
+    table = tables.reference
+    rows = {row.id: row for row in connection.execute(select(table).where(table.c.id.in_(ids)))}
+    return [_stored(rows[identity]) for identity in ids if identity in rows]
+
+
+def outcomes_for(references: Sequence[StoredOutcomes], version: str | None) -> StoredOutcomes | None:
+    """The one that applies to a version: its own, else the common one."""
+    by_version = {reference.version: reference for reference in references}
+    return by_version.get(version, by_version.get(None))
+
+
+def _stored(row: Any) -> StoredOutcomes:
+    layout = outcome_layout_of(row.binning_id, row.binning)
+    return StoredOutcomes(
+        id=row.id,
+        model=row.model,
+        version=row.version,
+        layout=layout,
+        counts=OutcomeCounts(layout, decode_counts(row.counts)),
+        created_at=row.created_at,
+        source=row.source,
+        state=row.state,
+        natural=None if row.variation is None else decode_natural(row.variation),
+    )
+
+
+# Of more rows than fit, the counts alone are kept.
+MAX_BYTES = 8 * 1024 * 1024
+FORMAT = 1
+
+
+class LabelledRows(msgspec.Struct, frozen=True):
+    """The rows of a labelled reference that have a prediction and a truth, and what was said about them.
+
+    task, positive_class: as they were said with the reference. predictions, probabilities, truths: by row; empty where
+    they were too many to be kept. unlabelled: other values that were predicted. segments: by the id of a segment
+    feature's definition, how many segments it has and the number of each row's. times: of each row in seconds, None
+    where it has none; empty when no row has one.
+    """
+
+    task: Task | None = None
+    positive_class: Scalar = None
+    predictions: list[Scalar] = []
+    probabilities: list[float | dict[str, float] | None] = []
+    truths: list[Scalar] = []
+    unlabelled: list[Scalar] = []
+    segments: dict[str, tuple[int, list[int]]] = {}
+    format: int = FORMAT
+    times: list[int | None] = []
+
+    def encode(self) -> bytes:
+        """Bytes that `labelled_rows_of` reads; without the rows where these take too many."""
+        document = zlib.compress(_encode(self), 6)
+        if len(document) <= MAX_BYTES:
+            return document
+        return zlib.compress(_encode(LabelledRows(self.task, self.positive_class)), 6)
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(LabelledRows).decode
+
+
+def labelled_rows_of(connection: Connection, reference: str) -> LabelledRows | None:
+    """The rows of the outcome reference with this id; None where none were kept, as by earlier releases."""
+    table = tables.labelled_rows
+    document = connection.execute(select(table.c.document).where(table.c.reference == reference)).scalar()
+    return None if document is None else _decode(zlib.decompress(document))

@@ -1,0 +1,1 @@
+"""Keys: what values are encrypted with, and the hashes of API keys."""

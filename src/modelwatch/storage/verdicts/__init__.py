@@ -1,0 +1,1 @@
+"""The verdicts of evaluations, and up to when streams were evaluated."""

@@ -1,0 +1,77 @@
+"""Up to when there are data, and up to when they were evaluated: by model, and by stream."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, select
+
+from modelwatch.storage.engine import tables
+from modelwatch.storage.verdicts.verdicts import DRIFT, newest_ids
+
+MICROSECONDS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """data_until: when the newest prediction was; evaluated_until: the end of the newest window that was evaluated.
+    Seconds; None where there is none."""
+
+    data_until: int | None = None
+    evaluated_until: int | None = None
+
+
+def standing_of(connection: Connection, model: str) -> Standing:
+    """How far a model is; nothing is known of one that was never heard of."""
+    return standings(connection, model).get(model, Standing())
+
+
+def overall_standing(connection: Connection, models: Collection[str] | None = None) -> Standing:
+    """How far the newest of these models is; of all if None."""
+    found = [each for name, each in standings(connection).items() if models is None or name in models]
+    return Standing(
+        max((each.data_until for each in found if each.data_until is not None), default=None),
+        max((each.evaluated_until for each in found if each.evaluated_until is not None), default=None),
+    )
+
+
+def standings(connection: Connection, model: str | None = None) -> dict[str, Standing]:
+    """How far each model is; of one, or of all."""
+    known, profile, verdict = tables.model, tables.profile, tables.verdict
+    other = profile.alias()
+    # By the ends of indexes, whatever the number of windows and verdicts.
+    start = select(func.max(other.c.window_start)).where(other.c.model == known.c.name).scalar_subquery()
+    data = (
+        select(func.max(profile.c.latest_ts))
+        .where(profile.c.model == known.c.name, profile.c.window_start == start)
+        .scalar_subquery()
+    )
+    evaluated = (
+        select(func.max(verdict.c.window_end))
+        .where(verdict.c.model == known.c.name, verdict.c.check_name == DRIFT)
+        .scalar_subquery()
+    )
+    query = select(known.c.name, data, evaluated)
+    if model is not None:
+        query = query.where(known.c.name == model)
+    return {
+        name: Standing(None if latest is None else latest // MICROSECONDS, end)
+        for name, latest, end in connection.execute(query)
+    }
+
+
+def latest_severities(connection: Connection, model: str | None = None) -> Counter[str | None]:
+    """How many streams have which severity in their newest verdict on drift; None: no verdict yet."""
+    stream, verdict = tables.stream, tables.verdict
+    ids = newest_ids(model, DRIFT)
+    found: Counter[str | None] = Counter()
+    counted = select(verdict.c.severity, func.count()).where(verdict.c.id.in_(ids)).group_by(verdict.c.severity)
+    for severity, count in connection.execute(counted):
+        found[severity] = count
+    streams = select(func.count()).select_from(stream)
+    if model is not None:
+        streams = streams.where(stream.c.model == model)
+    without = connection.execute(streams).scalar_one() - found.total()
+    return found if not without else found + Counter({None: without})

@@ -1,0 +1,211 @@
+"""The verdicts of past evaluations: what was concluded, and from what. A verdict is written once and never changes."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, and_, func, insert, or_, select, tuple_
+
+from modelwatch.events import EARLIEST_TIME
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.models import StreamKey
+
+DRIFT = "drift"
+PERFORMANCE = "performance"
+QUALITY = "quality"
+
+# The version of the rules that made the verdicts of releases that kept none.
+FIRST_RULES = 1
+
+# The evidence is large and seldom asked for.
+_COLUMNS = [column for column in tables.verdict.c if column is not tables.verdict.c.evidence]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVerdict:
+    """One evaluation of one stream.
+
+    check: what was checked, such as `drift`. window_end: seconds of event time. evaluated_at: microseconds. fence: of
+    the lease under which it was written. inputs_hash: of the evidence, which `evidence_of` reads. conditions: what the
+    next evaluation goes on from. result: the report as JSON. rules_version: of the rules that made it.
+    """
+
+    id: str
+    model: str
+    version: str
+    environment: str
+    check: str
+    window_end: int
+    generation: int
+    evaluated_at: int
+    fence: int
+    severity: str
+    inputs_hash: str
+    conditions: bytes
+    result: bytes
+    rules_version: int = FIRST_RULES
+
+    @property
+    def stream(self) -> StreamKey:
+        return StreamKey(self.model, self.version, self.environment)
+
+
+def save_verdict(connection: Connection, verdict: StoredVerdict, evidence: bytes) -> None:
+    """Adds a verdict with its evidence.
+
+    There is one for each stream, check, window end and generation; for a second one the driver raises IntegrityError.
+    """
+    connection.execute(
+        insert(tables.verdict),
+        {
+            "id": verdict.id,
+            "model": verdict.model,
+            "version": verdict.version,
+            "environment": verdict.environment,
+            "check_name": verdict.check,
+            "window_end": verdict.window_end,
+            "generation": verdict.generation,
+            "evaluated_at": verdict.evaluated_at,
+            "fence": verdict.fence,
+            "severity": verdict.severity,
+            "inputs_hash": verdict.inputs_hash,
+            "evidence": evidence,
+            "conditions": verdict.conditions,
+            "result": zlib.compress(verdict.result, 6),
+            "rules_version": verdict.rules_version,
+        },
+    )
+
+
+def newest_verdict(
+    connection: Connection, stream: StreamKey, check: str = DRIFT, *, until: int | None = None
+) -> StoredVerdict | None:
+    """The stream's verdict with the newest window end, of the newest generation there.
+
+    until: the latest window end to look at, in seconds; what a clock that was ahead has evaluated is later than now.
+    """
+    table = tables.verdict
+    row = connection.execute(
+        select(*_COLUMNS)
+        .where(
+            table.c.model == stream.model,
+            table.c.environment == stream.environment,
+            table.c.version == stream.version,
+            table.c.check_name == check,
+            *([] if until is None else [table.c.window_end <= until]),
+        )
+        .order_by(table.c.window_end.desc(), table.c.generation.desc())
+        .limit(1)
+    ).first()
+    return None if row is None else _verdict(row)
+
+
+def verdicts_of(
+    connection: Connection,
+    model: str,
+    *,
+    version: str | None = None,
+    environment: str | None = None,
+    check: str = DRIFT,
+    start: int | None = None,
+    end: int | None = None,
+    step: int | None = None,
+    before: tuple[int, str] | None = None,
+    limit: int,
+) -> list[StoredVerdict]:
+    """A model's verdicts, newest first: those with start <= window end <= end.
+
+    step: only the last of each stream in each stretch of so many seconds. before: the (window end, id) of the last
+    verdict of the page before.
+    """
+    table = tables.verdict
+    wanted = [table.c.model == model, table.c.check_name == check]
+    wanted += [
+        column == value
+        for column, value in ((table.c.version, version), (table.c.environment, environment))
+        if value is not None
+    ]
+    if start is not None:
+        wanted.append(table.c.window_end >= start)
+    if end is not None:
+        wanted.append(table.c.window_end <= end)
+    query = select(*_COLUMNS).where(*wanted)
+    if step is not None:
+        stream = (table.c.version, table.c.environment)
+        # SQL rounds a quotient towards zero: from a multiple of the step on that nothing is before.
+        since = -EARLIEST_TIME // 1_000_000 // step * step + step
+        stretch = (table.c.window_end + since) // step
+        last = select(*stream, func.max(table.c.window_end)).where(*wanted).group_by(*stream, stretch)
+        query = query.where(tuple_(*stream, table.c.window_end).in_(last))
+    if before is not None:
+        last_end, last_id = before
+        query = query.where(
+            or_(table.c.window_end < last_end, and_(table.c.window_end == last_end, table.c.id < last_id))
+        )
+    rows = connection.execute(query.order_by(table.c.window_end.desc(), table.c.id.desc()).limit(limit))
+    return [_verdict(row) for row in rows]
+
+
+def verdict_by_id(connection: Connection, identity: str) -> StoredVerdict | None:
+    """The verdict with this id."""
+    row = connection.execute(select(*_COLUMNS).where(tables.verdict.c.id == identity)).first()
+    return None if row is None else _verdict(row)
+
+
+def latest_verdicts(connection: Connection, model: str | None = None, check: str = DRIFT) -> list[StoredVerdict]:
+    """The newest verdict of every stream, sorted by stream; of one model, or of all."""
+    table = tables.verdict
+    query = select(*_COLUMNS).where(table.c.id.in_(newest_ids(model, check)))
+    query = query.order_by(table.c.model, table.c.version, table.c.environment)
+    return [_verdict(row) for row in connection.execute(query)]
+
+
+def latest_verdict_ids(connection: Connection, check: str = DRIFT) -> list[str]:
+    """The ids of the newest verdicts of all streams that were evaluated, in no order."""
+    return [identity for identity in connection.execute(newest_ids(None, check)).scalars() if identity is not None]
+
+
+def newest_ids(model: str | None, check: str) -> Select[Any]:
+    """The id of the newest verdict of every stream, null for one without; of one model, or of all."""
+    stream, each = tables.stream, tables.verdict.alias()
+    newest = (
+        select(each.c.id)
+        .where(
+            each.c.model == stream.c.model,
+            each.c.environment == stream.c.environment,
+            each.c.version == stream.c.version,
+            each.c.check_name == check,
+        )
+        .order_by(each.c.window_end.desc(), each.c.generation.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    ids: Select[Any] = select(newest).select_from(stream)
+    return ids if model is None else ids.where(stream.c.model == model)
+
+
+def evidence_of(connection: Connection, identity: str) -> bytes | None:
+    """What the verdict with this id was computed from."""
+    table = tables.verdict
+    return connection.execute(select(table.c.evidence).where(table.c.id == identity)).scalar()
+
+
+def _verdict(row: Row[Any]) -> StoredVerdict:
+    return StoredVerdict(
+        id=row.id,
+        model=row.model,
+        version=row.version,
+        environment=row.environment,
+        check=row.check_name,
+        window_end=row.window_end,
+        generation=row.generation,
+        evaluated_at=row.evaluated_at,
+        fence=row.fence,
+        severity=row.severity,
+        inputs_hash=row.inputs_hash,
+        conditions=row.conditions,
+        result=zlib.decompress(row.result),
+        rules_version=row.rules_version,
+    )
