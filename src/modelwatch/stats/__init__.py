@@ -4,7 +4,8 @@ Everything is computed from integer counts over cells that are frozen when a ref
 and return frozen dataclasses; nothing here reads a clock, a file or a table.
 
 >>> import numpy as np
->>> from modelwatch.stats.drift import drift_scores, homogeneity
+>>> from modelwatch.stats.drift import drift_scores
+>>> from modelwatch.stats.drift_tests import homogeneity
 >>> from modelwatch.stats.numeric import numeric_binning
 >>> from modelwatch.stats.profile import Profile
 >>> reference_sample = np.random.default_rng(0).normal(size=10_000)
