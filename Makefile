@@ -9,6 +9,7 @@ SHELL := bash
 VENV ?= .venv
 BIN := $(VENV)/bin
 ONCE ?=
+ALL ?=
 DATA_DIR ?=
 ARGS ?=
 # How many tests at once: one for each processor.
@@ -29,7 +30,7 @@ endif
 
 INSTALL := $(BIN)/python -m pip install --quiet --require-hashes --only-binary :all:
 
-.PHONY: help demo serve test check e2e chaos bench openapi rules dashboards k8s image lock clean
+.PHONY: help demo serve test proofs check e2e chaos bench openapi rules dashboards k8s image lock clean
 
 help: ## list the tasks
 	@sed -n 's/^\([a-z0-9]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -45,6 +46,9 @@ test: $(VENV)/.dev ## all tests (ARGS="-k drift": some of them)
 
 e2e: $(VENV)/.dev ## two services, Prometheus and Alertmanager: alerts and dashboards end to end
 	$(BIN)/python -m pytest tests/e2e -q $(ARGS)
+
+proofs: $(VENV)/.dev ## run the long proofs of what has changed, and record their figures (ALL=1: run all and compare)
+	MODELWATCH_PROOFS=$(if $(filter-out 0 false no,$(ALL)),all,renew) $(BIN)/python -m pytest tests -q -m proof -n $(JOBS) $(ARGS)
 
 check: $(VENV)/.dev ## format, lint, types, layers, docstring examples
 	$(BIN)/ruff format --check .

@@ -11,6 +11,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from modelwatch.storage.engine.store import Store
+from tests.proofs.definitions import Sources
+from tests.proofs.lock import Mode, Proofs
 from tests.support.events import open_store
 from tests.support.postgres import Cluster, cluster
 from tests.support.programs import absent
@@ -21,6 +23,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+PROOFS = REPOSITORY / "tests" / "proofs" / "lock.json"
+RAN = "a proof that ran"
 SHARED_DATA = REPOSITORY / ".." / "shared" / "data"
 
 # A busy machine is not a failure, and a run can be repeated: in CI the examples are always the same.
@@ -29,9 +33,13 @@ settings.register_profile("ci", parent=settings.get_profile("default"), derandom
 settings.load_profile("ci" if "CI" in os.environ else "default")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begins with the tests that may take longest: with several workers none of them is what all others wait for."""
     items.sort(key=_longest_allowed, reverse=True)
+    for item in items:
+        if "proofs" in getattr(item, "fixturenames", ()):
+            item.add_marker("proof")
 
 
 def _longest_allowed(item: pytest.Item) -> float:
@@ -43,6 +51,30 @@ def _longest_allowed(item: pytest.Item) -> float:
 def repository() -> Path:
     """The root of the checkout."""
     return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def sources() -> Sources:
+    """The code of the repository."""
+    return Sources({"modelwatch": REPOSITORY / "src" / "modelwatch", "tests": REPOSITORY / "tests"})
+
+
+@pytest.fixture
+def proofs(sources: Sources, request: pytest.FixtureRequest) -> Iterator[Proofs]:
+    """Runs what a long proof measures when something that it uses has changed; otherwise it is read from the lock."""
+    found = Proofs(PROOFS, sources, REPOSITORY, Mode(os.environ.get("MODELWATCH_PROOFS", "")))
+    yield found
+    request.node.user_properties += [(RAN, name) for name in found.ran]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says which proofs took their time, and how they are recorded."""
+    reports = [each for kind in ("passed", "failed") for each in terminalreporter.stats.get(kind, [])]
+    ran = {value for each in reports for name, value in each.user_properties if name == RAN}
+    if ran and not os.environ.get("MODELWATCH_PROOFS"):
+        terminalreporter.section("proofs that ran, because what they use has changed (`make proofs` records them)")
+        for name in sorted(ran):
+            terminalreporter.line(name)
 
 
 @pytest.fixture(scope="session")

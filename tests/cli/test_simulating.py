@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import pty
@@ -10,56 +11,54 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import pytest
 
 from modelwatch.cli import main
 from modelwatch.cli.simulating import in_words, parse_rate
 from modelwatch.config import Settings
 from modelwatch.monitoring.rules import DriftRules
-from modelwatch.simulation import Scenario, simulate
+from modelwatch.simulation import Scenario, Simulation, simulate
 from tests.cli.conftest import REPOSITORY, RunCli
+from tests.proofs.lock import Proofs
 
 FEW = ("--features", 3, "--months", 2, "--repetitions", 10)
 
 
-def full_size(folder: Path, *words: object) -> Any:
-    done = subprocess.run(
-        [sys.executable, "-m", "modelwatch", "simulate", "--json", *map(str, words)],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY / "src")},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=580,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    return json.loads(done.stdout)
+def simulated(budget: float, months: int, *shifts: float) -> Simulation:
+    """The default traffic: 50 features, 100 predictions an hour, a reference of 10,000."""
+    rules = dataclasses.replace(DriftRules.of(Settings()), budget=budget)
+    return simulate(Scenario(features=50, rate=100, reference=10_000, months=months, shifts=shifts), rules)
 
 
 @pytest.mark.timeout(600)
-def test_the_promise_at_a_budget_of_one(tmp_path: Path) -> None:
-    words = "--features 50 --rate 100/h --reference 10000 --months 24 --budget 1 --shift 0.5 --shift 1"
-    result = full_size(tmp_path, *words.split())
-    rule, naive = result["rule"], result["baselines"]["psi_0.1_last_hour"]
-    assert rule["evaluations_per_model_month"] == 720.0
-    assert rule["false_alarms_per_model_month"] <= 1.0
-    assert rule["interval_95"][1] <= 1.0
-    assert naive["false_alarms_per_model_month"] > 10_000
-    assert rule["median_delay_hours"] <= 4.0
-    assert [delay["shift"] for delay in rule["delays"]] == [0.5, 1.0]
-    assert rule["delays"][1]["median_hours"] <= 1.0
-    assert rule["share_seen"] == 1.0
+def test_the_promise_at_a_budget_of_one(proofs: Proofs) -> None:
+    result = proofs.figures(simulated, 1.0, 24, 0.5, 1.0)
+    rule, naive = result.rule, result.baselines["psi_0.1_last_hour"]
+    assert rule.evaluations_per_model_month == 720.0
+    assert rule.false_alarms_per_model_month <= 1.0
+    assert rule.interval_95 is not None
+    assert rule.interval_95[1] <= 1.0
+    assert naive.false_alarms_per_model_month > 10_000
+    assert rule.median_delay_hours is not None
+    assert rule.median_delay_hours <= 4.0
+    assert [delay.shift for delay in rule.delays] == [0.5, 1.0]
+    assert rule.delays[1].median_hours is not None
+    assert rule.delays[1].median_hours <= 1.0
+    assert rule.share_seen == 1.0
 
 
 @pytest.mark.timeout(600)
-def test_the_promise_at_a_tenth_of_it(tmp_path: Path) -> None:
-    words = "--features 50 --rate 100/h --reference 10000 --months 24 --budget 0.1 --shift 0"
-    rule = full_size(tmp_path, *words.split())["rule"]
-    assert rule["alpha"] == pytest.approx(0.05 / (720 * 50 * 3))
-    assert rule["false_alarms_per_model_month"] <= 0.1
+def test_the_promise_at_a_tenth_of_it(proofs: Proofs) -> None:
+    rule = proofs.figures(simulated, 0.1, 24).rule
+    assert rule.alpha == pytest.approx(0.05 / (720 * 50 * 3))
+    assert rule.false_alarms_per_model_month <= 0.1
+
+
+def test_the_traffic_of_the_promise_is_what_the_command_simulates_by_default(run_cli: RunCli) -> None:
+    done = run_cli("simulate", "--months", 1, "--budget", 0.1, "--shift", 0, "--json")
+    assert msgspec.json.decode(done.stdout, type=Simulation) == simulated(0.1, 1)
 
 
 def test_the_result_has_the_promised_shape(run_cli: RunCli) -> None:

@@ -11,13 +11,17 @@ from __future__ import annotations
 
 import os
 import statistics
+import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 
-from tests.support.months import hours_until_seen, live_through
+from tests.proofs.lock import Proofs
+from tests.support.months import Month, hours_until_seen, live_through
 
 SEEDS = [1, 2]
 # Beside the other workers of the tests: as many processes as there are processors are busy then, and no more.
@@ -25,10 +29,8 @@ PROCESSES = min(len(SEEDS), max(1, len(os.sched_getaffinity(0)) // 2))
 
 
 @pytest.mark.timeout(3_600)
-def test_false_alarms_stay_within_the_budget(tmp_path: Path) -> None:
-    with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
-        parts = pool.map(live_through, folders(tmp_path), SEEDS, [12, 12])
-        months = [month for part in parts for month in part]
+def test_false_alarms_stay_within_the_budget(proofs: Proofs) -> None:
+    months = proofs.figures(months_without_drift, 12)
     assert len(months) == 24
     assert {month.evaluations for month in months} == {720}
     mean, strict, naive = (
@@ -45,18 +47,32 @@ def test_false_alarms_stay_within_the_budget(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(1_200)
 @pytest.mark.parametrize(("sigmas", "most_hours"), [(0.5, 4), (1.0, 1)])
-def test_a_shift_of_one_feature_is_found_in_time(tmp_path: Path, sigmas: float, most_hours: int) -> None:
-    with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
-        parts = pool.map(hours_until_seen, folders(tmp_path), [3, 4], [sigmas] * 2, [16, 16])
-        delays = [delay for part in parts for delay in part]
+def test_a_shift_of_one_feature_is_found_in_time(proofs: Proofs, sigmas: float, most_hours: int) -> None:
+    delays = proofs.figures(hours_to_find_a_shift, sigmas, 16)
     seen = [13 if delay is None else delay for delay in delays]
     print(f"a shift of {sigmas} sigma is found after {statistics.median(seen)} h in the median: {sorted(seen)}")
+    assert len(seen) == 32
     assert statistics.median(seen) <= most_hours
 
 
-def folders(parent: Path) -> list[str]:
+def months_without_drift(months: int) -> list[Month]:
+    """So many months with each seed."""
+    with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool, folders() as parts:
+        return [month for part in pool.map(live_through, parts, SEEDS, [months] * 2) for month in part]
+
+
+def hours_to_find_a_shift(sigmas: float, repetitions: int) -> list[int | None]:
+    """The delays of so many repetitions with each of two other seeds."""
+    with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool, folders() as parts:
+        delays = pool.map(hours_until_seen, parts, [3, 4], [sigmas] * 2, [repetitions] * 2)
+        return [delay for part in delays for delay in part]
+
+
+@contextmanager
+def folders() -> Iterator[list[str]]:
     """A fresh folder for the store of each seed."""
-    made = [parent / str(seed) for seed in SEEDS]
-    for folder in made:
-        folder.mkdir()
-    return [str(folder) for folder in made]
+    with tempfile.TemporaryDirectory() as parent:
+        made = [Path(parent) / str(seed) for seed in SEEDS]
+        for folder in made:
+            folder.mkdir()
+        yield [str(folder) for folder in made]
