@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from modelwatch.config import load_settings
-from modelwatch.service import openapi_document
+from modelwatch.server.build import openapi_document
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "openapi.json"
 

@@ -23,7 +23,9 @@
     ├── TamperedValue               a stored value is not what was encrypted for its place
     ├── StoreUnsuitable             the store answers, but modelwatch can't work with it as it is
     ├── LeaseLost                   another process has taken over this background work
-    └── SettingsError               the service can't start with these settings
+    └── StartupError                the service can't start here
+        ├── SettingsError           the settings are wrong
+        └── StoreUnreachable        the store does not answer
 
 The statistics raise their own `modelwatch.stats.errors.StatsError`, a ValueError: they know nothing of HTTP.
 """
@@ -215,5 +217,17 @@ class LeaseLost(ModelwatchError):
     """What was done under the lease must not be kept: its new holder does it."""
 
 
-class SettingsError(ModelwatchError):
+class StartupError(ModelwatchError):
+    """The service can't start; the message says what was expected and what to do."""
+
+
+class SettingsError(StartupError):
     """The settings are wrong; the message names every problem."""
+
+
+class StoreUnreachable(StartupError):
+    """The store does not answer. store: its address without a password; detail: why."""
+
+    def __init__(self, store: str, detail: str) -> None:
+        super().__init__(f"The store {store} can't be used. {detail}")
+        self.detail = detail

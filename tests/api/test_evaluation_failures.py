@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from modelwatch.service import microseconds_now
+from modelwatch.server.startup import microseconds_now
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.verdicts.evaluations import (
     EvaluationFailure,

@@ -20,7 +20,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from modelwatch.config import load_settings
-from modelwatch.service import openapi_document
+from modelwatch.server.build import openapi_document
 from tests.support.live_service import LiveService
 
 COMMITTED = Path("docs/openapi.json")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from modelwatch.cli.address import normal_url
-from modelwatch.cli.ending import Stop
+from modelwatch.cli.base import CliError
 from tests.cli.conftest import RunCli
 from tests.support.live_service import free_port
 
@@ -68,7 +68,7 @@ def test_another_setting_that_is_wrong_does_not_lead_to_another_service(
 
 
 def test_an_address_that_is_none_is_refused() -> None:
-    with pytest.raises(Stop, match="is not the address of a service"):
+    with pytest.raises(CliError, match="is not the address of a service"):
         normal_url("ftp://x")
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
+from modelwatch.cli.base import CliError
 from modelwatch.cli.columns import ColumnMap
-from modelwatch.cli.ending import Stop
 
 
 def test_columns_are_renamed_and_left_out() -> None:
@@ -17,15 +17,15 @@ def test_columns_are_renamed_and_left_out() -> None:
 
 @pytest.mark.parametrize("pairs", [["proba"], ["=x"], ["a=b", "a=c"]])
 def test_what_is_no_renaming_is_refused(pairs: list[str]) -> None:
-    with pytest.raises(Stop, match="--column-map"):
+    with pytest.raises(CliError, match="--column-map"):
         ColumnMap.parse(pairs)
 
 
 def test_a_column_that_is_not_there_is_named_with_those_that_are() -> None:
-    with pytest.raises(Stop, match=r"no column 'prob'.*proba"):
+    with pytest.raises(CliError, match=r"no column 'prob'.*proba"):
         ColumnMap.parse(["prob=x"]).check(["proba"])
 
 
 def test_two_columns_may_not_get_the_same_name() -> None:
-    with pytest.raises(Stop, match="'b'"):
+    with pytest.raises(CliError, match="'b'"):
         ColumnMap.parse(["a=b"]).check(["a", "b"])

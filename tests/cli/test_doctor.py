@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from modelwatch.cli import doctor as doctor_module
 from modelwatch.cli import main
-from modelwatch.cli.doctor import Finding, examine
+from modelwatch.cli.commands import doctor as doctor_module
+from modelwatch.cli.commands.doctor import Finding, examine
 from modelwatch.storage.engine.store import Store
 from tests.support.events import Clock, event, open_ledger
 from tests.support.live_service import LiveService, free_port

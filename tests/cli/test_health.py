@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 from modelwatch.cli import main
-from modelwatch.cli.health import own_url
+from modelwatch.cli.commands.health import own_url
 from modelwatch.config import Settings
 from tests.cli.conftest import RunCli
 from tests.support.live_service import LiveService, free_port

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from modelwatch.cli.replay.pacing import paced
 from modelwatch.cli.replay.rows import LineRows
-from tests.cli.test_service import Time
+from tests.cli.test_client import Time
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from modelwatch.cli.client import ServiceClient
 from modelwatch.cli.replay.progress import QUIET_SECONDS, Evaluated, wait_for_evaluations
-from modelwatch.cli.service import Service
 
 FIRST, LAST = "2026-01-01T00:00:00Z", "2026-01-03T00:00:00Z"
 
@@ -27,7 +27,7 @@ def test_the_share_of_time_that_is_evaluated(evaluated: Evaluated, share: float)
     assert evaluated.share == share
 
 
-class Ready(Service):
+class Ready(ServiceClient):
     """A service whose readiness says these things, one after the other; the last for ever."""
 
     def __init__(self, *said: str) -> None:

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from modelwatch.api.wire.csv_table import CsvReading
+from modelwatch.cli.base import CliError
 from modelwatch.cli.columns import ColumnMap
-from modelwatch.cli.ending import Stop
 from modelwatch.cli.replay.reading import Source, format_of, open_source
 from modelwatch.cli.replay.rows import ArrowRows, LineRows, Rows
 
@@ -130,13 +130,13 @@ def test_the_format_is_told_by_name_or_content(tmp_path: Path) -> None:
     assert format_of(tmp_path / "x.csv.gz", "auto") == "csv"
     assert format_of(written(tmp_path / "lines", '{"a": 1}\n'), "auto") == "ndjson"
     assert format_of(tmp_path / "x.txt", "parquet") == "parquet"
-    with pytest.raises(Stop, match="--format"):
+    with pytest.raises(CliError, match="--format"):
         format_of(written(tmp_path / "x.txt", "hello"), "auto")
 
 
 @pytest.mark.parametrize(("name", "content"), [("p.parquet", "no"), ("p.csv", "a,b\n1\n2,3,4\n"), ("e.csv", "")])
 def test_a_broken_file_is_named(tmp_path: Path, name: str, content: str) -> None:
-    with pytest.raises(Stop, match=name):
+    with pytest.raises(CliError, match=name):
         opened(written(tmp_path / name, content))
 
 
@@ -192,12 +192,12 @@ def test_a_choice_that_does_not_fit_is_named(
         pq.write_table(pa.table({"word": ["a"], "prediction": [1]}), path)
     else:
         path.write_text('{"prediction": 1}\n' if name == "p.ndjson" else "word,prediction\na,1\n")
-    with pytest.raises(Stop, match=re.escape(named)):
+    with pytest.raises(CliError, match=re.escape(named)):
         list(opened(path, reading=CsvReading.parse(types, missing)).stretches)
 
 
 def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(Stop, match="two columns named 'x'"):
+    with pytest.raises(CliError, match="two columns named 'x'"):
         opened(written(tmp_path / "p.csv", "x,prediction,x\n1,0,2\n"))
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
-from modelwatch.cli.ending import Refused
+from modelwatch.cli.base import Refused
+from modelwatch.cli.client import ServiceClient
 from modelwatch.cli.replay.rows import LineRows
 from modelwatch.cli.replay.sending import Tally, send_all
-from modelwatch.cli.service import Service
 
 
 def lines(count: int) -> LineRows:
@@ -20,7 +20,7 @@ def lines(count: int) -> LineRows:
 
 def sent(handler: Any, *stretches: LineRows) -> Tally:
     tally = Tally()
-    service = Service("http://x", sleep=lambda _seconds: None, transport=httpx.MockTransport(handler))
+    service = ServiceClient("http://x", sleep=lambda _seconds: None, transport=httpx.MockTransport(handler))
     send_all(stretches, service, {}, tally, lambda _rows: None)
     return tally
 

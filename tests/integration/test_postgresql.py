@@ -12,7 +12,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from modelwatch.cli.doctor import examine
+from modelwatch.cli.commands.doctor import examine
 from modelwatch.errors import StoreUnavailable, StoreUnsuitable
 from modelwatch.storage.engine.migrations import migrate
 from modelwatch.storage.engine.postgresql import StoreOptions

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from modelwatch.cli.connections import HEAD_SECONDS, MOST_HEAD_BYTES
-from modelwatch.cli.door import HARD_FACTOR
+from modelwatch.server.connections import HEAD_SECONDS, MOST_HEAD_BYTES
+from modelwatch.server.limits import HARD_FACTOR
 from tests.support.live_service import LiveService
 
 MOST = 20

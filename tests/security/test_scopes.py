@@ -12,7 +12,7 @@ import pytest
 from modelwatch.access import SCOPES
 from modelwatch.api.scopes import NEEDS, OPEN_OPERATIONS
 from modelwatch.config import load_settings
-from modelwatch.service import openapi_document
+from modelwatch.server.build import openapi_document
 from tests.support.app import App
 from tests.support.keys import bearer, make_key
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from modelwatch.cli.certificates import LOOK_EVERY_SECONDS
+from modelwatch.server.certificates import LOOK_EVERY_SECONDS
 from tests.conftest import REPOSITORY
 from tests.support.app import App
 from tests.support.live_service import LiveService

@@ -10,7 +10,7 @@ import httpx
 
 from modelwatch.alerting.routing import AlertPolicy
 from modelwatch.config import load_settings
-from modelwatch.service import build_service
+from modelwatch.server.build import build_service
 from modelwatch.storage.engine.store import Store
 from tests.support.assessments import Desk
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -45,6 +45,7 @@ class ServiceState:
     channels: tuple[ChannelFacts, ...]
     clock: Callable[[], int]
     new_id: Callable[[], str]
+    trim_memory: Callable[[], Awaitable[None]]
     version: str
     schema_version: str
 

@@ -6,14 +6,11 @@ import os
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from modelwatch.cli.ending import Stop
+from modelwatch.cli.base import URL_VARIABLE, CliError
 
 if TYPE_CHECKING:
     from modelwatch.config import Settings
 
-URL_VARIABLE = "MODELWATCH_URL"
-# None was named: see `own_address`.
-DEFAULT_URL = ""
 EXAMPLE_URL = "http://localhost:8000"
 DEFAULT_PORT = 8000
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -24,7 +21,7 @@ OWN_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 def normal_url(text: str) -> str:
     """The address of a service without a slash at its end; of no text, that of MODELWATCH_URL, else `own_address`.
 
-    Raises Stop when it is none.
+    Raises CliError when it is none.
 
     >>> normal_url("localhost:8000/")
     'http://localhost:8000'
@@ -39,7 +36,7 @@ def normal_url(text: str) -> str:
     except ValueError:
         valid = False
     if not valid:
-        raise Stop(f"{text!r} is not the address of a service; expected something like {EXAMPLE_URL}")
+        raise CliError(f"{text!r} is not the address of a service; expected something like {EXAMPLE_URL}")
     return url.rstrip("/")
 
 

@@ -7,12 +7,23 @@ from typing import Annotated
 
 import typer
 
-from modelwatch.cli.address import DEFAULT_URL
-from modelwatch.cli.ending import FOUND, INTERRUPTED, OK, Stop
+from modelwatch.cli.base import (
+    DEFAULT_URL,
+    EXIT_FOUND,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_UNREACHABLE,
+    EXIT_USAGE,
+    AsJson,
+    CliError,
+    Url,
+    print_err,
+    print_out,
+    settings_with,
+)
 from modelwatch.cli.key_commands import encryption_key, keys
 from modelwatch.cli.monitor_commands import monitors
-from modelwatch.cli.options import AsJson, Url
-from modelwatch.cli.output import tell
+from modelwatch.errors import StartupError, StoreUnreachable
 
 # Help texts keep their lines; tracebacks stay Python's own.
 app = typer.Typer(
@@ -63,17 +74,23 @@ def run(argv: list[str] | None) -> int:
     try:
         app(args=argv, prog_name="modelwatch")
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else OK
-    except Stop as stop:
-        tell(stop.message)
-        return stop.code
+        return end.code if isinstance(end.code, int) else EXIT_OK
+    except CliError as error:
+        print_err(error.message)
+        return error.code
+    except StoreUnreachable as error:
+        print_err(str(error))
+        return EXIT_UNREACHABLE
+    except StartupError as error:
+        print_err(str(error))
+        return EXIT_USAGE
     except KeyboardInterrupt:
-        return INTERRUPTED
-    return OK
+        return EXIT_INTERRUPTED
+    return EXIT_OK
 
 
-@app.command()
-def serve(
+@app.command("serve")
+def serve_command(
     host: Annotated[str | None, typer.Option(help="Address to listen on.  [HOST]")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.  [PORT]")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes that serve.  [WORKERS]")] = None,
@@ -89,7 +106,7 @@ def serve(
 
     Every option is a setting, whose name stands beside it; docs/settings.md has them all.
     """
-    from modelwatch.cli import serving
+    from modelwatch.server.serving import serve
 
     overrides = {
         "host": host,
@@ -100,7 +117,8 @@ def serve(
         "debug": debug,
         "log_format": "json" if as_json else log_format,
     }
-    raise typer.Exit(serving.serve(overrides))
+    ended_well = serve(settings_with(overrides), overrides, print_out)
+    raise typer.Exit(EXIT_OK if ended_well else EXIT_FOUND)
 
 
 @app.command()
@@ -114,13 +132,15 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """See a drift being found: a service, two days of traffic, a shift half-way, and what is said about it."""
-    from modelwatch.cli.service import Service
+    from modelwatch.cli.client import ServiceClient
     from modelwatch.demo import DemoFailed, run_demo
 
     try:
-        code = run_demo(Service, once=once, data_dir=data_dir, host=host, port=port, as_json=as_json, write=typer.echo)
+        code = run_demo(
+            ServiceClient, once=once, data_dir=data_dir, host=host, port=port, as_json=as_json, write=typer.echo
+        )
     except DemoFailed as error:
-        raise Stop(str(error), FOUND) from error
+        raise CliError(str(error), EXIT_FOUND) from error
     raise typer.Exit(code)
 
 
@@ -157,7 +177,7 @@ def replay(
     """
     from modelwatch.api.wire.csv_table import CsvReading
     from modelwatch.cli.columns import ColumnMap, ColumnTypes
-    from modelwatch.cli.replay import command
+    from modelwatch.cli.commands import replay as command
     from modelwatch.cli.replay.labels import TRUTH, TRUTH_TIME
 
     columns = ColumnMap.parse(column_map or ())
@@ -205,7 +225,7 @@ def check(
 
     With --fail-on the exit code is 1 when that was found, and 4 when nothing could be judged; without it, it is 0.
     """
-    from modelwatch.cli import checking
+    from modelwatch.cli.commands import check as checking
 
     body = {
         "model_name": model,
@@ -234,7 +254,7 @@ def segments(
     as_json: AsJson = False,
 ) -> None:
     """Ask a service where a model got worse, by the segments of its monitor."""
-    from modelwatch.cli import segmenting
+    from modelwatch.cli.commands import segments as segmenting
 
     params = {
         "metric": metric,
@@ -267,8 +287,8 @@ def reference_upload(
 ) -> None:
     """Set a model's reference from a file."""
     from modelwatch.api.wire.csv_table import CsvReading
-    from modelwatch.cli import references
     from modelwatch.cli.columns import ColumnMap, ColumnTypes
+    from modelwatch.cli.commands import reference as references
 
     columns = ColumnMap.parse(column_map or ())
     reading = CsvReading.parse(ColumnTypes.parse(column_type or ()).types, missing_values)
@@ -292,7 +312,7 @@ def reference_from_window(
     as_json: AsJson = False,
 ) -> None:
     """Accept what was received as the new normal: a window of stored predictions becomes the reference."""
-    from modelwatch.cli import references
+    from modelwatch.cli.commands import reference as references
 
     body = {
         "lookback": lookback,
@@ -310,7 +330,7 @@ def reference_from_window(
 @models.command("list")
 def models_list(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
     """List the models, and what each has sent."""
-    from modelwatch.cli import models as models_module
+    from modelwatch.cli.commands import models as models_module
 
     raise typer.Exit(models_module.list_models(url, as_json))
 
@@ -329,7 +349,7 @@ def models_delete(
 
     Exit code 1 if there is nothing of that name.
     """
-    from modelwatch.cli import models as models_module
+    from modelwatch.cli.commands import models as models_module
 
     raise typer.Exit(models_module.delete_model(url, model, version, environment, yes, not no_wait, as_json))
 
@@ -346,7 +366,7 @@ def erase(
     as_json: AsJson = False,
 ) -> None:
     """Erase a prediction: its row, its label and what it added to the counts. Exit code 1 if nothing is there."""
-    from modelwatch.cli import erasing
+    from modelwatch.cli.commands import erase as erasing
 
     raise typer.Exit(erasing.erase(model, prediction_id, url, day, leave_counts, as_json))
 
@@ -370,7 +390,7 @@ def verify_verdict(
     as_json: AsJson = False,
 ) -> None:
     """Compute a verdict again from its evidence. Exit code 1 when it was changed, 5 when newer rules say otherwise."""
-    from modelwatch.cli import verifying
+    from modelwatch.cli.commands import verify_verdict as verifying
 
     raise typer.Exit(verifying.verify(verdict, url, database_url, as_json))
 
@@ -414,7 +434,7 @@ def simulate(
 
     What is not given is as in the settings, whose names stand beside the options. docs/simulate.md says how to choose.
     """
-    from modelwatch.cli import simulating
+    from modelwatch.cli.commands import simulate as simulating
     from modelwatch.simulation import Scenario
 
     overrides = {
@@ -441,7 +461,7 @@ def simulate(
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
     """Look at everything a service needs here: settings, disk, store, port, clock. Exit code 1 if something fails."""
-    from modelwatch.cli import doctor as doctor_module
+    from modelwatch.cli.commands import doctor as doctor_module
 
     raise typer.Exit(doctor_module.doctor(as_json))
 
@@ -454,6 +474,6 @@ def health(
     as_json: AsJson = False,
 ) -> None:
     """Ask a running service whether it is ready. Exit code 1 when it says no, 3 when it does not answer."""
-    from modelwatch.cli import health as health_module
+    from modelwatch.cli.commands import health as health_module
 
     raise typer.Exit(health_module.health(url, live, timeout, as_json))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from modelwatch.cli.ending import Refused, Stop
+from modelwatch.cli.base import CliError, Refused
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,7 +23,7 @@ class ColumnMap:
 
     @classmethod
     def parse(cls, pairs: Iterable[str]) -> ColumnMap:
-        """From texts like `old=new`. Raises Stop that names the text that is not one.
+        """From texts like `old=new`. Raises CliError that names the text that is not one.
 
         >>> ColumnMap.parse(["score=prediction_probability", "comment="]).new("score")
         'prediction_probability'
@@ -32,18 +32,18 @@ class ColumnMap:
         for pair in pairs:
             old, separator, new = pair.rpartition("=")
             if not separator or not old:
-                raise Stop(f"--column-map {pair!r}: expected OLD=NEW, or OLD= to leave the column out")
+                raise CliError(f"--column-map {pair!r}: expected OLD=NEW, or OLD= to leave the column out")
             if old in names:
-                raise Stop(f"--column-map names the column {old!r} twice")
+                raise CliError(f"--column-map names the column {old!r} twice")
             names[old] = new
         return cls(names)
 
     def with_column(self, option: str, old: str | None, new: str) -> ColumnMap:
-        """The same, and the column `old` that an option names gets this new name. None: no column. Raises Stop."""
+        """The same, and the column `old` that an option names gets this new name. None: no column. Raises CliError."""
         if old is None:
             return self
         if self.names.get(old, new) != new:
-            raise Stop(f"{option} and --column-map both name the column {old!r}")
+            raise CliError(f"{option} and --column-map both name the column {old!r}")
         return ColumnMap({**self.names, old: new})
 
     def new(self, old: str) -> str:
@@ -51,15 +51,15 @@ class ColumnMap:
         return self.names.get(old, old)
 
     def check(self, present: Iterable[str]) -> None:
-        """Raises Stop when a column is named that is not there, or when two get the same name."""
+        """Raises CliError when a column is named that is not there, or when two get the same name."""
         columns = list(present)
         for old in self.names:
             if old not in columns:
-                raise Stop(f"The file has no column {old!r}; it has: {', '.join(columns)}")
+                raise CliError(f"The file has no column {old!r}; it has: {', '.join(columns)}")
         new = [self.new(old) for old in columns if self.new(old)]
         for name in new:
             if new.count(name) > 1:
-                raise Stop(
+                raise CliError(
                     f"Two columns would be called {name!r}; --column-map OLD=NEW renames one, OLD= leaves it out"
                 )
 
@@ -81,7 +81,7 @@ class ColumnTypes:
 
     @classmethod
     def parse(cls, pairs: Iterable[str]) -> ColumnTypes:
-        """From texts like `zip=categorical`. Raises Stop that names the text that is not one.
+        """From texts like `zip=categorical`. Raises CliError that names the text that is not one.
 
         >>> ColumnTypes.parse(["zip=categorical"]).types
         {'zip': 'categorical'}
@@ -90,23 +90,23 @@ class ColumnTypes:
         for pair in pairs:
             column, separator, kind = pair.rpartition("=")
             if not separator or not column or kind not in KINDS:
-                raise Stop(f"--type {pair!r}: expected COLUMN=categorical or COLUMN=continuous")
+                raise CliError(f"--type {pair!r}: expected COLUMN=categorical or COLUMN=continuous")
             if types.get(column, kind) != kind:
-                raise Stop(f"--type names the column {column!r} twice")
+                raise CliError(f"--type names the column {column!r} twice")
             types[column] = kind
         return cls(types)
 
     def check(self, present: Iterable[str]) -> None:
-        """Raises Stop when a column is named that is not there."""
+        """Raises CliError when a column is named that is not there."""
         columns = list(present)
         for column in self.types:
             if column not in columns:
-                raise Stop(f"--type: the file has no column {column!r}; it has: {', '.join(columns)}")
+                raise CliError(f"--type: the file has no column {column!r}; it has: {', '.join(columns)}")
 
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The batch with these types: numbers that are categories as a dictionary, texts that are numbers as numbers.
 
-        Raises Stop when a text is no number.
+        Raises CliError when a text is no number.
         """
         import pyarrow as pa
         import pyarrow.compute as pc
@@ -122,12 +122,12 @@ class ColumnTypes:
                 try:
                     numbers = pc.cast(plain, pa.float64(), safe=False)
                 except pa.ArrowException as error:
-                    raise Stop(f"--type {column}=continuous: {str(error).splitlines()[0]}") from error
+                    raise CliError(f"--type {column}=continuous: {str(error).splitlines()[0]}") from error
                 batch = batch.set_column(index, column, numbers)
         return batch
 
 
-def with_hint(trouble: Stop) -> Stop:
+def with_hint(trouble: CliError) -> CliError:
     """The error, and how to rename or leave out columns if the service refused some."""
     errors = trouble.problem.get("errors") if isinstance(trouble, Refused) else None
     if errors:

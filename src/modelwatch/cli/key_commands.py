@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from modelwatch.cli.options import AsJson
+from modelwatch.cli.base import AsJson
 
 Database = Annotated[str | None, typer.Option("--database-url", help="The store.  [DATABASE_URL]")]
 
@@ -57,7 +57,7 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Make a key. It is printed once; only a hash of it is stored."""
-    from modelwatch.cli import api_keys
+    from modelwatch.cli.commands import keys as api_keys
 
     raise typer.Exit(
         api_keys.create(name, scope, model or [], expires, requests_per_second, max_body_bytes, database_url, as_json)
@@ -67,7 +67,7 @@ def create(
 @keys.command("list")
 def list_keys(database_url: Database = None, as_json: AsJson = False) -> None:
     """Every key that there ever was: who it is for, what it may do, when it was used last."""
-    from modelwatch.cli import api_keys
+    from modelwatch.cli.commands import keys as api_keys
 
     raise typer.Exit(api_keys.show(database_url, as_json))
 
@@ -79,6 +79,6 @@ def revoke(
     as_json: AsJson = False,
 ) -> None:
     """Refuse a key from now on, for good."""
-    from modelwatch.cli import api_keys
+    from modelwatch.cli.commands import keys as api_keys
 
     raise typer.Exit(api_keys.revoke(key_id, database_url, as_json))

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from modelwatch.cli.address import DEFAULT_URL
-from modelwatch.cli.options import AsJson, Url
+from modelwatch.cli.base import DEFAULT_URL, AsJson, Url
 
 monitors = typer.Typer(help="Configurations of single models.", no_args_is_help=True)
 
@@ -18,7 +17,7 @@ Files = Annotated[list[Path], typer.Argument(help="YAML or JSON files, or folder
 @monitors.command("validate")
 def validate(files: Files, as_json: AsJson = False) -> None:
     """Say everything that is wrong with monitor files. Needs no service. Exit code 2 if something is."""
-    from modelwatch.cli import monitors as commands
+    from modelwatch.cli.commands import monitors as commands
 
     raise typer.Exit(commands.validate(files, as_json))
 
@@ -31,7 +30,7 @@ def apply(
     as_json: AsJson = False,
 ) -> None:
     """Set the monitors of files at a service."""
-    from modelwatch.cli import monitors as commands
+    from modelwatch.cli.commands import monitors as commands
 
     raise typer.Exit(commands.apply(files, url, dry_run, as_json))
 
@@ -41,7 +40,7 @@ def get(
     model: Annotated[str, typer.Argument(help="The model.")], url: Url = DEFAULT_URL, as_json: AsJson = False
 ) -> None:
     """Show what counts for a model, as YAML."""
-    from modelwatch.cli import monitors as commands
+    from modelwatch.cli.commands import monitors as commands
 
     raise typer.Exit(commands.get(model, url, as_json))
 
@@ -49,7 +48,7 @@ def get(
 @monitors.command("schema")
 def schema() -> None:
     """Print the JSON Schema of a monitor, for editors."""
-    from modelwatch.cli import monitors as commands
+    from modelwatch.cli.commands import monitors as commands
 
     raise typer.Exit(commands.schema())
 
@@ -65,7 +64,7 @@ def backtest(
     as_json: AsJson = False,
 ) -> None:
     """Try monitors on what a service has stored: how often, when and about what they would have alerted."""
-    from modelwatch.cli import monitors as commands
+    from modelwatch.cli.commands import monitors as commands
 
     options = {"model_version": version, "environment": environment, "start": start, "end": end}
     raise typer.Exit(commands.backtest(file, url, options, as_json))

@@ -14,7 +14,6 @@ from modelwatch.api.grants import grant_of
 from modelwatch.api.openapi import BATCH_CONTENT, JSON_PREDICTION, answers, query_parameters
 from modelwatch.api.routes.common import json_answer, require_writing, state_of
 from modelwatch.events import DecodedBatch, Rejection
-from modelwatch.heap import trim
 
 router = APIRouter(tags=["predictions"])
 
@@ -99,5 +98,5 @@ async def log_predictions(request: Request) -> Response:
     if size >= LARGE_BYTES:
         del batch
         # The next one finds it free; without it each takes more, until somebody tidies up.
-        await trim()
+        await state.trim_memory()
     return answer

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from modelwatch.cli.ending import Stop
+from modelwatch.cli.base import CliError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -83,9 +83,9 @@ def is_missing(value: object) -> bool:
 
 
 def check_label_columns(names: Collection[str]) -> None:
-    """Raises Stop when there are times of labels without labels. names: of the columns, as they are on the wire."""
+    """Raises CliError when there are times of labels without labels. names: of the columns, as they are on the wire."""
     if TRUTH_TIME in names and TRUTH not in names:
-        raise Stop("The file has times of labels, but no labels: name their column with --label-column")
+        raise CliError("The file has times of labels, but no labels: name their column with --label-column")
 
 
 def read_moment(value: object) -> int | None:
@@ -116,7 +116,7 @@ def _moments(times: Any) -> list[object]:
     if pa.types.is_string(times.type) or pa.types.is_large_string(times.type):
         texts: list[object] = times.to_pylist()
         return texts
-    raise Stop(f"The column with the times of labels is neither a time nor text, but {times.type}")
+    raise CliError(f"The column with the times of labels is neither a time nor text, but {times.type}")
 
 
 def _as_time(count: int) -> object:

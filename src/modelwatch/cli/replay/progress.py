@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from modelwatch.cli.ending import Stop
+from modelwatch.cli.base import CliError
+from modelwatch.cli.client import ServiceClient
 from modelwatch.cli.replay.rows import Rows
-from modelwatch.cli.service import Service
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -40,7 +40,7 @@ class Evaluated:
         return 1.0 if until >= last else max(0.0, (until - first) / (last - first))
 
 
-def evaluated_of(service: Service, model: str) -> Evaluated:
+def evaluated_of(service: ServiceClient, model: str) -> Evaluated:
     """How far the model has been evaluated. Raises Refused and Unreachable."""
     answer: dict[str, Any] = service.get(f"/api/v1/models/{quote(model, safe='')}")
     first = min((stream["first_window"] for stream in answer["streams"]), default=None)
@@ -48,7 +48,7 @@ def evaluated_of(service: Service, model: str) -> Evaluated:
 
 
 def wait_for_evaluations(
-    service: Service, told: Callable[[], None], clock: Callable[[], float], sleep: Callable[[float], None]
+    service: ServiceClient, told: Callable[[], None], clock: Callable[[], float], sleep: Callable[[float], None]
 ) -> None:
     """Returns when the service has evaluated all that is due, and nothing more has become due for a while.
 
@@ -67,7 +67,7 @@ def wait_for_evaluations(
 class Bars:
     """What a replay tells of its progress. Without a terminal nothing is shown."""
 
-    def __init__(self, progress: Progress | None, service: Service, model: str | None, rows: int) -> None:
+    def __init__(self, progress: Progress | None, service: ServiceClient, model: str | None, rows: int) -> None:
         self._progress = progress
         self._service = service
         self._model = model
@@ -95,14 +95,14 @@ class Bars:
         if time.monotonic() - self._asked_at < POLL_SECONDS:
             return
         # A bar is no reason to end a replay.
-        with contextlib.suppress(Stop):
+        with contextlib.suppress(CliError):
             share = evaluated_of(self._service, self._model).share
             self._progress.update(self._evaluated, completed=round(1_000 * share))
         self._asked_at = time.monotonic()
 
 
 @contextlib.contextmanager
-def bars(service: Service, model: str | None, rows: int) -> Iterator[Bars]:
+def bars(service: ServiceClient, model: str | None, rows: int) -> Iterator[Bars]:
     """Bars on stderr, if that is a terminal: what was sent, and of a model that is named, what was evaluated."""
     if not sys.stderr.isatty():
         yield Bars(None, service, model, rows)

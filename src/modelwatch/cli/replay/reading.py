@@ -14,8 +14,8 @@ from typing import Literal
 import msgspec
 
 from modelwatch.api.wire.csv_table import CsvError, CsvReading, CsvShape, shape_of
+from modelwatch.cli.base import CliError
 from modelwatch.cli.columns import ColumnMap, ColumnTypes
-from modelwatch.cli.ending import Stop
 from modelwatch.cli.replay.labels import TRUTH_TIME, Label, check_label_columns, is_missing, take_label
 from modelwatch.cli.replay.rows import Filling, LineRows, Rows, Untimed, filled
 
@@ -61,7 +61,7 @@ def open_source(
 
     timestamp: of rows that have none. defaults: what lines of JSON get that name no model, version or environment;
     for columns the service fills them in. reading: types of columns, and what is missing in a CSV file.
-    Raises Stop when the file can't be read.
+    Raises CliError when the file can't be read.
     """
     reading = CsvReading() if reading is None else reading
     filling = Filling(_fingerprint(path), timestamp, defaults.get("model_name"))
@@ -74,20 +74,20 @@ def open_source(
 
 
 def check_reading(format_name: Format, reading: CsvReading) -> None:
-    """Raises Stop when the file says itself what an option says."""
+    """Raises CliError when the file says itself what an option says."""
     if format_name == "ndjson" and reading.types:
-        raise Stop("--type is for Parquet and CSV; in JSON a feature has a data_type")
+        raise CliError("--type is for Parquet and CSV; in JSON a feature has a data_type")
     if format_name != "csv" and reading.missing != CsvReading().missing:
-        raise Stop("--missing-values is for CSV; Parquet and JSON have a null")
+        raise CliError("--missing-values is for CSV; Parquet and JSON have a null")
 
 
 def format_of(path: Path, asked_for: str) -> Format:
-    """The format asked for; for `auto` the one that the file's name or its first bytes tell. Raises Stop."""
+    """The format asked for; for `auto` the one that the file's name or its first bytes tell. Raises CliError."""
     for known in FORMATS.values():
         if asked_for == known:
             return known
     if asked_for != "auto":
-        raise Stop(f"--format {asked_for!r}: expected auto, parquet, csv or ndjson")
+        raise CliError(f"--format {asked_for!r}: expected auto, parquet, csv or ndjson")
     suffixes = [suffix.lower() for suffix in path.suffixes]
     if suffixes and suffixes[-1] in COMPRESSED:
         suffixes.pop()
@@ -97,12 +97,12 @@ def format_of(path: Path, asked_for: str) -> Format:
         with path.open("rb") as file:
             start = file.read(4)
     except OSError as error:
-        raise Stop(f"{path} can't be read: {error.strerror}") from error
+        raise CliError(f"{path} can't be read: {error.strerror}") from error
     if start == b"PAR1":
         return "parquet"
     if start[:1] == b"{":
         return "ndjson"
-    raise Stop(f"The format of {path} is not known: name it with --format parquet, csv or ndjson")
+    raise CliError(f"The format of {path} is not known: name it with --format parquet, csv or ndjson")
 
 
 def _fingerprint(path: Path) -> str:
@@ -110,7 +110,7 @@ def _fingerprint(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise Stop(f"{path} can't be read: {error.strerror}") from error
+        raise CliError(f"{path} can't be read: {error.strerror}") from error
 
 
 def _open_parquet(path: Path, columns: ColumnMap, filling: Filling, size: int, types: ColumnTypes) -> Source:
@@ -120,7 +120,7 @@ def _open_parquet(path: Path, columns: ColumnMap, filling: Filling, size: int, t
     try:
         file = pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
-        raise Stop(f"{path} can't be read as Parquet: {str(error).splitlines()[0]}") from error
+        raise CliError(f"{path} can't be read as Parquet: {str(error).splitlines()[0]}") from error
     names = file.schema_arrow.names
     known = _wire_names(columns, names)
     types.check(names)
@@ -151,11 +151,11 @@ def _open_csv(path: Path, columns: ColumnMap, filling: Filling, size: int, readi
 
 
 def csv_shape(path: Path, columns: ColumnMap, reading: CsvReading) -> CsvShape:
-    """What a CSV file means. Raises Stop when it can't be read."""
+    """What a CSV file means. Raises CliError when it can't be read."""
     try:
         return shape_of(str(path), columns.names, reading)
     except CsvError as error:
-        raise Stop(f"{path} can't be read as CSV: {error}") from error
+        raise CliError(f"{path} can't be read as CSV: {error}") from error
 
 
 def _wire_names(columns: ColumnMap, names: list[str]) -> set[str]:
@@ -195,7 +195,7 @@ def _lines(path: Path) -> io.BufferedReader:
     try:
         return io.BufferedReader(pa.input_stream(str(path)), 1 << 20)
     except (pa.ArrowException, OSError) as error:
-        raise Stop(f"{path} can't be read: {error}") from error
+        raise CliError(f"{path} can't be read: {error}") from error
 
 
 _read_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode

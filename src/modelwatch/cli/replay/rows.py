@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from modelwatch.cli.ending import Stop
+from modelwatch.cli.base import CliError
 from modelwatch.cli.replay.labels import Label, read_moment, take_labels
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def _as_type(moment: datetime, kind: Any) -> Any:
         )
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return pa.scalar(moment.isoformat(), kind)
-    raise Stop(f"The column timestamp is neither a time nor text, but {kind}, and some rows have none.")
+    raise CliError(f"The column timestamp is neither a time nor text, but {kind}, and some rows have none.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from modelwatch.cli.ending import Refused
+from modelwatch.cli.base import Refused
+from modelwatch.cli.client import ServiceClient, errors_of
 from modelwatch.cli.replay.rows import NDJSON, LabelRows, Rows
-from modelwatch.cli.service import Service, errors_of
 
 BATCH_PATH = "/api/v1/predictions/batch"
 LABELS_PATH = "/api/v1/ground-truth/batch"
@@ -73,14 +73,14 @@ class Tally(Outcome):
 class Target:
     """Where rows are sent."""
 
-    service: Service
+    service: ServiceClient
     path: str
     params: Mapping[str, str]
 
 
 def send_all(
     stretches: Iterable[Rows],
-    service: Service,
+    service: ServiceClient,
     params: Mapping[str, str],
     tally: Tally,
     progress: Callable[[Rows], None],

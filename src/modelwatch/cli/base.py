@@ -1,0 +1,94 @@
+"""What every command needs: exit codes, errors, common options, and text for people and JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.console import Console
+
+    from modelwatch.config import Settings
+
+EXIT_OK = 0
+EXIT_FOUND = 1
+EXIT_USAGE = 2
+EXIT_UNREACHABLE = 3
+EXIT_NO_VERDICT = 4
+EXIT_OTHER_RULES = 5
+EXIT_INTERRUPTED = 130
+
+URL_VARIABLE = "MODELWATCH_URL"
+# No address was named: see `modelwatch.cli.address.own_address`.
+DEFAULT_URL = ""
+
+
+class CliError(Exception):
+    """Ends the command. `message` goes to stderr; it says what was expected and what to do."""
+
+    def __init__(self, message: str, code: int = EXIT_USAGE) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+
+
+class Refused(CliError):
+    """The service answered with an error. `problem` is its problem document, as far as it sent one."""
+
+    def __init__(self, message: str, status: int, problem: dict[str, object]) -> None:
+        super().__init__(message, EXIT_USAGE)
+        self.status = status
+        self.problem = problem
+
+
+class Unreachable(CliError):
+    """The service does not answer, or not with something that can be understood."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, EXIT_UNREACHABLE)
+
+
+Url = Annotated[
+    str,
+    typer.Option(
+        "--url",
+        help="Address of the service.",
+        envvar=URL_VARIABLE,
+        show_default="by HOST and PORT, else http://localhost:8000",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+def print_out(text: str = "") -> None:
+    """A line for people, on stdout."""
+    typer.echo(text)
+
+
+def print_err(text: str) -> None:
+    """A line beside the result, on stderr."""
+    typer.echo(text, err=True)
+
+
+def print_json(value: Any) -> None:
+    """A result for programs, on stdout."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def screen() -> Console:
+    """Where tables go: stdout. Without a terminal the width is such that no line is broken."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 200, highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def settings_with(overrides: Mapping[str, Any]) -> Settings:
+    """The settings; options that are None were not given. Raises SettingsError that lists what is wrong."""
+    from modelwatch.config import load_settings
+
+    return load_settings(**overrides)

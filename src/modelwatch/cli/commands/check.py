@@ -1,0 +1,114 @@
+"""`modelwatch check`: asks a service for drift now."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from modelwatch.cli.base import EXIT_FOUND, EXIT_NO_VERDICT, EXIT_OK, CliError, print_json, print_out, screen
+from modelwatch.cli.client import ServiceClient
+
+DRIFT_PATH = "/api/v1/drift/check"
+# Which severities fail a check that fails on this one.
+FAILING = {"warning": {"warning", "alert"}, "alert": {"alert"}}
+FAIL_WITHOUT_VERDICT = "no-verdict"
+JUDGED = {"stable", "warning", "alert"}
+NAMED = 10
+COLOURS = {"alert": "bold red", "warning": "yellow", "stable": "green"}
+
+
+def check(url: str, body: Mapping[str, Any], fail_on: Collection[str], as_json: bool) -> int:
+    """Asks, prints the answer, and returns the exit code. Raises CliError."""
+    for each in fail_on:
+        if each not in FAILING and each != FAIL_WITHOUT_VERDICT:
+            raise CliError(f"--fail-on {each!r}: expected warning, alert or {FAIL_WITHOUT_VERDICT}")
+    with ServiceClient(url, patience=10.0) as service:
+        service.check_reachable()
+        report = service.post_json(DRIFT_PATH, {name: value for name, value in body.items() if value})
+    if as_json:
+        print_json(report)
+    else:
+        _show(report)
+    return exit_code({result["severity"] for result in report["drift_results"]}, fail_on)
+
+
+def exit_code(severities: Collection[str], fail_on: Collection[str]) -> int:
+    """What a check with these severities ends with: what was found comes before what could not be judged.
+
+    >>> exit_code({"stable", "no_data"}, ["alert"]), exit_code({"stable", "no_data"}, ["no-verdict"])
+    (0, 4)
+    >>> exit_code({"no_data"}, ["alert"]), exit_code({"alert", "no_data"}, ["warning", "no-verdict"])
+    (4, 1)
+    """
+    found = set(severities)
+    if any(found & FAILING.get(each, set()) for each in fail_on):
+        return EXIT_FOUND
+    unjudged = not found & JUDGED if FAIL_WITHOUT_VERDICT not in fail_on else not found or bool(found - JUDGED)
+    return EXIT_NO_VERDICT if fail_on and unjudged else EXIT_OK
+
+
+def _show(report: Mapping[str, Any]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    summary = report["summary"]
+    print_out(f"{summary['model_name']} in {summary['environment']}: {summary['severity'].replace('_', ' ')}")
+    if summary["reason"]:
+        print_out(summary["reason"])
+    columns = ("what", "verdict", "PSI", "p", "values", "reference", "window", "why")
+    table = Table(*columns, box=None, header_style="bold")
+    for result in report["drift_results"]:
+        severity = result["severity"]
+        table.add_row(
+            Text(result["feature_name"]),
+            Text(severity.replace("_", " "), COLOURS.get(severity, "")),
+            f"{result['psi']['score']:.3f}" if result["psi"] else "",
+            f"{result['evidence']['p_value']:.2g}" if result["evidence"] else "",
+            f"{result['sample_size']:,}",
+            _reference(result),
+            Text(_window(result)),
+            Text(why(result)),
+        )
+    screen().print(table)
+    judged = sum(result["severity"] in JUDGED for result in report["drift_results"])
+    if not judged:
+        print_out("Nothing could be judged: this is no verdict.")
+        return
+    some = "" if judged == summary["checked"] else f" {summary['checked'] - judged} could not be judged."
+    print_out(
+        f"{len(summary['drifted'])} of {judged} drifted.{some} A verdict needs p below {summary['alpha']:.2g}:"
+        f" {summary['false_alarm_budget']:g} false alarms a model in 30 days.{_provisional(report)}"
+    )
+
+
+def _reference(result: Mapping[str, Any]) -> str:
+    if result["reference_state"] is None:
+        return ""
+    return f"{result['reference_size']:,}{' (p)' if result['reference_state'] == 'provisional' else ''}"
+
+
+def _provisional(report: Mapping[str, Any]) -> str:
+    """Which references are provisional, if any."""
+    names = [each["feature_name"] for each in report["drift_results"] if each["reference_state"] == "provisional"]
+    if not names:
+        return ""
+    all_of_them = len(names) == report["summary"]["checked"]
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    whose = "The reference" if all_of_them else f"The reference of {', '.join(names[:NAMED])}{more}"
+    return f" {whose} is provisional (p): the model's first predictions."
+
+
+def _window(result: Mapping[str, Any]) -> str:
+    if result["window"] is None:
+        return ""
+    start, end = result["window"]["start"], result["window"]["end"]
+    text = f"{start[:16].replace('T', ' ')} to {end[11:16] if start[:10] == end[:10] else end[:16].replace('T', ' ')}"
+    return f"{text} ({result['lookback']})" if result["lookback"] else text
+
+
+def why(result: Mapping[str, Any]) -> str:
+    """The cell that moved most, if something drifted; else the service's own reason."""
+    if result["severity"] in FAILING["warning"] and result["top_cells"]:
+        top = result["top_cells"][0]
+        return f"{top['cell']}: {top['reference']:.1%} -> {top['current']:.1%}"
+    return str(result["reason"] or "")

@@ -1,0 +1,321 @@
+"""`modelwatch doctor`: looks at everything a service needs, and says what is wrong and what to do."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import fcntl
+import os
+import shutil
+import socket
+import sqlite3
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from modelwatch.cli.address import own_url
+from modelwatch.cli.base import EXIT_FOUND, EXIT_OK, print_json, print_out, screen, settings_with
+
+if TYPE_CHECKING:
+    from modelwatch.config import Settings
+    from modelwatch.storage.engine.store import Store
+
+Status = Literal["ok", "warning", "failed", "skipped"]
+COLOURS: dict[Status, str] = {"ok": "green", "warning": "yellow", "failed": "bold red", "skipped": "dim"}
+
+GIGABYTE = 10**9
+LITTLE_DISK_BYTES = GIGABYTE
+NO_DISK_BYTES = GIGABYTE // 10
+FSYNCS = 20
+SLOW_FSYNC_MS = 25.0
+CLOCKS_APART_SECONDS = 5.0
+MICROSECONDS = 1_000_000
+OLDEST_SQLITE = (3, 35, 0)  # INSERT ... RETURNING
+OLDEST_POSTGRESQL = (15,)
+SERVICE_NAME = "modelwatch"
+HEALTH_SECONDS = 5.0
+TRAFFIC_SHOWN = 3
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    check: str
+    status: Status
+    detail: str
+
+
+def doctor(as_json: bool) -> int:
+    """Prints the findings. Returns 1 when something failed: the service would not start, or would lose time or data."""
+    findings = list(examine())
+    failed = [finding for finding in findings if finding.status == "failed"]
+    if as_json:
+        print_json({"healthy": not failed, "checks": [dataclasses.asdict(finding) for finding in findings]})
+    else:
+        _show(findings)
+    return EXIT_FOUND if failed else EXIT_OK
+
+
+def examine() -> Iterator[Finding]:
+    """Everything that can be looked at. Without valid settings there is nothing more to see."""
+    from modelwatch.errors import SettingsError
+
+    try:
+        settings = settings_with({})
+    except SettingsError as error:
+        yield Finding("settings", "failed", str(error))
+        return
+    warnings = "; ".join(settings.warnings)
+    yield Finding("settings", "warning" if warnings else "ok", warnings or "all valid")
+    yield from _folder(settings.data_dir)
+    yield from _store(settings)
+    yield from _channels(settings)
+    yield _port(settings)
+    yield _clock(settings.data_dir)
+
+
+def _folder(folder: Path) -> Iterator[Finding]:
+    present = _nearest(folder)
+    if not os.access(present, os.W_OK | os.X_OK):
+        yield Finding("data directory", "failed", f"{present} can't be written; set DATA_DIR to a place that can")
+        return
+    made = "" if present == folder else "; it is made when the service starts"
+    yield Finding("data directory", "ok", f"{folder.absolute()} can be written{made}")
+    free = shutil.disk_usage(present).free
+    status: Status = "failed" if free < NO_DISK_BYTES else "warning" if free < LITTLE_DISK_BYTES else "ok"
+    yield Finding("free disk", status, f"{free / GIGABYTE:,.1f} GB")
+    with tempfile.TemporaryDirectory(prefix="modelwatch-doctor-", dir=present) as trial:
+        yield _fsync(Path(trial) / "fsync")
+        yield _file_lock(Path(trial) / "lock")
+
+
+def _fsync(path: Path) -> Finding:
+    """Every commit waits for one: this bounds how fast single predictions can be acknowledged."""
+    times = []
+    with path.open("wb", buffering=0) as file:
+        for _ in range(FSYNCS):
+            file.write(b"\0" * 4096)
+            began = time.perf_counter()
+            os.fsync(file.fileno())
+            times.append((time.perf_counter() - began) * 1_000)
+    median = statistics.median(times)
+    detail = f"{median:.2f} ms in the middle, {max(times):.2f} ms at worst"
+    if median > SLOW_FSYNC_MS:
+        return Finding("fsync", "warning", f"{detail}; each commit waits that long, so use a faster disk")
+    return Finding("fsync", "ok", detail)
+
+
+def _file_lock(path: Path) -> Finding:
+    """The workers of one SQLite file take turns with it; some network file systems only pretend."""
+    with path.open("a") as first, path.open("a") as second:
+        try:
+            fcntl.flock(first, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            return Finding("file lock", "failed", f"this file system has no locks: {error.strerror}")
+        try:
+            fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return Finding("file lock", "ok", "works")
+    return Finding("file lock", "failed", "two holders at once: this file system's locks do not work")
+
+
+def _store(settings: Settings) -> Iterator[Finding]:
+    from sqlalchemy.exc import DBAPIError
+
+    from modelwatch.errors import StoreUnavailable, StoreUnsuitable
+    from modelwatch.storage.engine.migrations import newest_version, schema_version
+    from modelwatch.storage.engine.store import Store
+
+    url = settings.safe_database_url
+    is_sqlite = settings.database_url.startswith("sqlite:")
+    if is_sqlite:
+        version = ".".join(map(str, sqlite3.sqlite_version_info))
+        old = sqlite3.sqlite_version_info < OLDEST_SQLITE
+        yield Finding("SQLite", "failed" if old else "ok", f"{version}{'; 3.35 or newer is needed' if old else ''}")
+        database = Path(settings.database_url.removeprefix("sqlite:///").partition("?")[0])
+        if not database.exists():
+            yield Finding("store", "ok", f"{url} is made when the service starts")
+            yield Finding("schema", "skipped", f"{newest_version()} will be made")
+            return
+    try:
+        store = Store(settings.database_url)
+        try:
+            began = time.perf_counter()
+            store.ping()
+            yield Finding("store", "ok", f"{url} answers in {(time.perf_counter() - began) * 1_000:.1f} ms")
+            if not is_sqlite:
+                yield _postgresql(store)
+            schema = schema_version(store)
+            yield _schema(schema, newest_version())
+            if schema == newest_version():
+                yield _keys(store, settings)
+                yield _traffic(store, settings)
+                yield _store_clock(store)
+        finally:
+            store.close()
+    except StoreUnavailable as error:
+        yield Finding("store", "failed", f"{url}: {error.detail}")
+    except StoreUnsuitable as error:
+        yield Finding("store", "failed", f"{url}: {error}")
+    except DBAPIError as error:
+        yield Finding("store", "failed", f"{url}: {error.orig}")
+
+
+def _postgresql(store: Store) -> Finding:
+    with store.read() as connection:
+        version = connection.dialect.server_version_info or (0,)
+    old = version < OLDEST_POSTGRESQL
+    detail = ".".join(map(str, version)) + ("; 15 or newer is needed" if old else "")
+    return Finding("PostgreSQL", "failed" if old else "ok", detail)
+
+
+def _store_clock(store: Store) -> Finding:
+    """The processes of a store go by one clock each, and by that of its server; what they wrote tells of theirs."""
+    from modelwatch.storage.engine.leases import newest_time, store_time
+
+    now = time.time_ns() // 1_000
+    apart = (store_time(store, now) - now) / MICROSECONDS
+    ahead = (newest_time(store) - now) / MICROSECONDS
+    if abs(apart) > CLOCKS_APART_SECONDS:
+        detail = f"{apart:+.0f} s from this machine's to that of the store's server; set one of them"
+        return Finding("store's clock", "failed", detail)
+    if ahead > CLOCKS_APART_SECONDS:
+        detail = (
+            f"the newest of what is stored is {ahead:.0f} s in the future: a clock was ahead, or this one is behind"
+        )
+        return Finding("store's clock", "warning", detail)
+    return Finding("store's clock", "ok", "nothing in the store is from the future")
+
+
+def _keys(store: Store, settings: Settings) -> Finding:
+    from modelwatch.errors import SettingsError
+    from modelwatch.privacy import Keyring
+    from modelwatch.storage.secrets.keys import check_keys
+
+    try:
+        check_keys(store, Keyring(settings.encryption_key))
+    except SettingsError as error:
+        return Finding("keys", "failed", str(error))
+    number = len(settings.encryption_key)
+    return Finding(
+        "keys", "ok", f"{number} in ENCRYPTION_KEY, and all that the store needs" if number else "none needed"
+    )
+
+
+def _traffic(store: Store, settings: Settings) -> Finding:
+    """Whether the look-backs of each model hold enough of its traffic."""
+    from modelwatch.monitoring.rules import DriftRules, rules_for
+    from modelwatch.monitoring.traffic import proposal_for, rate_of
+    from modelwatch.storage.counts.profiles import streams
+    from modelwatch.storage.references.monitors import all_monitors
+
+    with store.read() as connection:
+        configs = {each.model: each.config for each in all_monitors(connection)}
+        present = streams(connection)
+    defaults = DriftRules.of(settings)
+    told = []
+    for stream in present:
+        seconds = stream.last_window_end - stream.first_window
+        per_day = rate_of(stream.predictions, stream.first_window, stream.last_window_end)
+        proposal = proposal_for(rules_for(defaults, configs.get(stream.model)), per_day, seconds)
+        if proposal is not None:
+            told.append(
+                f"{stream.model} {stream.version} in {stream.environment}: {proposal.reason} Set drift.lookbacks to"
+                f" [{', '.join(proposal.lookbacks)}] and schedule.every to {proposal.every} in its monitor."
+            )
+    if not told:
+        return Finding("traffic", "ok", "every model has enough for its look-backs" if present else "none yet")
+    more = f" {len(told) - TRAFFIC_SHOWN} more are like that." if len(told) > TRAFFIC_SHOWN else ""
+    return Finding("traffic", "warning", " ".join(told[:TRAFFIC_SHOWN]) + more)
+
+
+def _schema(present: str | None, newest: str) -> Finding:
+    if present == newest:
+        return Finding("schema", "ok", newest)
+    if present is None or present < newest:
+        wanted = (
+            f"{present or 'none'}, {newest} is needed: `modelwatch migrate`, or the next start, brings it up to date"
+        )
+        return Finding("schema", "warning", wanted)
+    return Finding("schema", "failed", f"{present} was made by a newer modelwatch; this one knows {newest}")
+
+
+def _channels(settings: Settings) -> Iterator[Finding]:
+    """Where notifications go. Nothing is sent: POST /api/v1/channels/NAME/test does."""
+    from modelwatch.config.channels import channel_configs, placeholders_of
+    from modelwatch.errors import SettingsError
+
+    try:
+        configs = channel_configs(settings, os.environ)
+    except SettingsError as error:
+        yield Finding("channels", "failed", str(error))
+        return
+    if not configs:
+        yield Finding("channels", "warning", "none is configured: alerts are on the pages alone (docs/channels.md)")
+        return
+    yield Finding("channels", "ok", ", ".join(configs))
+    for name, config in configs.items():
+        if keys := placeholders_of(config):
+            detail = f"{', '.join(keys)} of {name} looks like an example that was not filled in"
+            yield Finding("channels", "warning", detail)
+
+
+def _port(settings: Settings) -> Finding:
+    import httpx
+
+    host, port = settings.host, settings.port
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+            probe.listen()
+    except OSError as error:
+        try:
+            # The certificate is for the name that others use.
+            answer = httpx.get(f"{own_url(settings)}/health", timeout=HEALTH_SECONDS, trust_env=False, verify=False)  # noqa: S501
+            health = answer.json()
+        except (httpx.HTTPError, ValueError):
+            health = None
+        if health is None and error.errno != errno.EADDRINUSE:
+            return Finding("port", "failed", f"{port} of {host}: {(error.strerror or str(error)).lower()}")
+        if not isinstance(health, dict) or health.get("service") != SERVICE_NAME:
+            return Finding("port", "failed", f"{port} is used by another program")
+        healthy = health.get("status") == "healthy"
+        return Finding("port", "ok" if healthy else "failed", f"a {health.get('status')} modelwatch serves {port}")
+    return Finding("port", "ok", f"{port} is free")
+
+
+def _clock(folder: Path) -> Finding:
+    """Event times are checked against this clock; the program's own files can't be from the future."""
+    now = time.time()
+    if now < Path(__file__).stat().st_mtime - 86_400:
+        return Finding("clock", "failed", f"{time.ctime(now)} is before this program was installed; set the clock")
+    present = _nearest(folder)
+    if os.access(present, os.W_OK | os.X_OK):
+        with tempfile.NamedTemporaryFile(dir=present) as file:
+            apart = abs(Path(file.name).stat().st_mtime - time.time())
+        if apart > CLOCKS_APART_SECONDS:
+            return Finding("clock", "warning", f"{apart:.0f} s apart from the clock of the disk that holds {present}")
+    return Finding("clock", "ok", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now)))
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or the nearest one above it that exists."""
+    absolute = folder.absolute()
+    return next(each for each in (absolute, *absolute.parents) if each.is_dir())
+
+
+def _show(findings: list[Finding]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("check", "", "detail", box=None, header_style="bold")
+    for finding in findings:
+        table.add_row(finding.check, Text(finding.status, COLOURS[finding.status]), Text(finding.detail))
+    screen().print(table)
+    failed = sum(finding.status == "failed" for finding in findings)
+    print_out("Nothing stands in the way." if not failed else f"{failed} of {len(findings)} checks failed.")

@@ -1,0 +1,179 @@
+"""`modelwatch monitors …`: configurations of models as files: checked, applied, and tried on what is stored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from modelwatch.cli.base import EXIT_OK, EXIT_USAGE, CliError, Refused, print_err, print_json, print_out
+from modelwatch.cli.client import ServiceClient
+
+if TYPE_CHECKING:
+    from modelwatch.config.monitor_files import FiledMonitor
+
+MOST_EPISODES = 20
+
+
+def validate(paths: Sequence[Path], as_json: bool) -> int:
+    """Prints every problem of the files, and which models they are for. 0 when there is none, else 2."""
+    from modelwatch.config.monitor_files import read_monitors
+
+    monitors, problems = read_monitors(_files(paths))
+    if as_json:
+        print_json(
+            {
+                "valid": not problems,
+                "monitors": [{"model_name": each.model, "file": str(each.path)} for each in monitors],
+                "problems": [
+                    {"file": str(each.path), "pointer": each.pointer, "message": each.message} for each in problems
+                ],
+            }
+        )
+        return EXIT_USAGE if problems else EXIT_OK
+    for problem in problems:
+        print_err(str(problem))
+    for monitor in monitors:
+        print_out(f"{monitor.path}: a monitor of {monitor.model}")
+    return EXIT_USAGE if problems else EXIT_OK
+
+
+def apply(paths: Sequence[Path], url: str, dry_run: bool, as_json: bool) -> int:
+    """Sets the monitors at a service, or only says what would change. Raises CliError when a file is not valid."""
+    from modelwatch.config.monitors import as_document
+
+    changes: list[dict[str, str]] = []
+    refused: str | None = None
+    monitors = _valid(paths)
+    with ServiceClient(url) as service:
+        service.check_reachable()
+        for monitor in monitors:
+            wanted = as_document(monitor.config)
+            before = _present(service, monitor.model)
+            change = "created" if before is None else "unchanged" if before == wanted else "changed"
+            if change != "unchanged" and not dry_run:
+                try:
+                    service.put_json(_path(monitor.model), wanted)
+                except Refused as refusal:
+                    refused = f"{monitor.path}, the monitor of {monitor.model}, was not taken.\n{refusal.message}"
+                    break
+            changes.append({"model_name": monitor.model, "file": str(monitor.path), "change": change})
+    # What was done before a refusal is said too.
+    if as_json:
+        print_json({"dry_run": dry_run, "monitors": changes})
+    else:
+        for each in changes:
+            would = "would be " if dry_run and each["change"] != "unchanged" else ""
+            print_out(f"{each['model_name']}: {would}{each['change']} ({each['file']})")
+    if refused is not None:
+        raise CliError(refused)
+    return EXIT_OK
+
+
+def get(model: str, url: str, as_json: bool) -> int:
+    """Prints the monitor of a model as YAML: what was set, and what counts in effect."""
+    import yaml
+
+    with ServiceClient(url) as service:
+        service.check_reachable()
+        found = service.get(_path(model))
+    if as_json:
+        print_json(found)
+        return EXIT_OK
+    where = "not set; these are the defaults" if found["revision"] == 0 else f"revision {found['revision']}"
+    print_out(f"# The monitor of {model} ({where}), with every default filled in")
+    print_out(yaml.safe_dump({"model": model} | found["effective"], sort_keys=False, allow_unicode=True).rstrip())
+    return EXIT_OK
+
+
+def schema() -> int:
+    """Prints the JSON Schema of a monitor, for editors."""
+    from modelwatch.config.monitors import monitor_schema
+
+    print_out(json.dumps(monitor_schema(), indent=2))
+    return EXIT_OK
+
+
+def backtest(path: Path, url: str, options: Mapping[str, str | None], as_json: bool) -> int:
+    """Tries each monitor of a file on what a service has stored, beside the one in force there."""
+    from modelwatch.config.monitors import as_document
+
+    reports = []
+    monitors = _valid([path])
+    with ServiceClient(url) as service:
+        service.check_reachable()
+        for monitor in monitors:
+            body = {name: value for name, value in options.items() if value is not None}
+            body["monitor"] = as_document(monitor.config)  # type: ignore[assignment]
+            reports.append(service.post_json(f"{_path(monitor.model)}/backtest", body))
+    if as_json:
+        print_json({"backtests": reports})
+        return EXIT_OK
+    for report in reports:
+        for proposed, in_force in zip(report["proposed"], report["in_force"], strict=True):
+            _show(proposed, in_force)
+    return EXIT_OK
+
+
+def _show(proposed: Mapping[str, Any], in_force: Mapping[str, Any]) -> None:
+    stream = f"{proposed['model_name']} {proposed['model_version']} in {proposed['environment']}"
+    if proposed["start"] is None:
+        print_out(f"{stream}: no data in this span")
+        return
+    print_out(f"{stream}, {proposed['start']} to {proposed['end']}")
+    for title, said in (("this file", proposed), ("in force", in_force)):
+        rate = said["alerts_per_30_days"]
+        print_out(
+            f"  {title:<10} {_count(said['alerts'], 'alert')} in {_count(said['evaluations'], 'evaluation')}"
+            f" ({rate:.3g} in 30 days), {_count(len(said['episodes']), 'finding')}"
+        )
+    for episode in proposed["episodes"][:MOST_EPISODES]:
+        until = episode["end"] or "the end"
+        print_out(
+            f"    {episode['start']} to {until}: {episode['subject']} {episode['severity']},"
+            f" {episode['score_name']} up to {episode['largest_score']:.3g}; {episode['detail']}"
+        )
+    if len(proposed["episodes"]) > MOST_EPISODES:
+        print_out(f"    and {len(proposed['episodes']) - MOST_EPISODES} more (--json has all)")
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number:,} {name}" if number == 1 else f"{number:,} {name}s"
+
+
+def _present(service: ServiceClient, model: str) -> Any:
+    """What is set for the model now; None when nothing is."""
+    try:
+        found = service.get(_path(model))
+    except Refused as refusal:
+        if refusal.status == 404:
+            return None
+        raise
+    return found["monitor"] if found["revision"] else None
+
+
+def _valid(paths: Sequence[Path]) -> list[FiledMonitor]:
+    from modelwatch.config.monitor_files import read_monitors
+
+    monitors, problems = read_monitors(_files(paths))
+    if problems:
+        raise CliError("\n".join(map(str, problems)))
+    return monitors
+
+
+def _files(paths: Sequence[Path]) -> list[Path]:
+    from modelwatch.config.monitor_files import monitor_files
+
+    found = []
+    for path in paths:
+        files = monitor_files(path)
+        if not files:
+            raise CliError(f"{path}: there is no such file, or no .yaml, .yml or .json file in the folder")
+        found += files
+    return found
+
+
+def _path(model: str) -> str:
+    return f"/api/v1/models/{quote(model, safe='')}/monitor"

@@ -1,0 +1,141 @@
+"""`modelwatch segments`: where a model got worse."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from modelwatch.cli.base import EXIT_OK, print_json, print_out, screen
+from modelwatch.cli.client import ServiceClient
+
+# A p-value above this, times the number of segments, may well be chance.
+CHANCE = 0.05
+SHOWN_DRIFT = 0.01
+COLUMNS = (
+    "segment",
+    "values",
+    "share",
+    "before",
+    "metric",
+    "before",
+    "contributes",
+    "mix",
+    "level",
+    "p",
+    "sound",
+    "drift",
+)
+
+
+def segments(model: str, url: str, params: Mapping[str, str | None], as_json: bool) -> int:
+    """Asks and prints the answer; returns the exit code. Raises CliError."""
+    with ServiceClient(url, patience=10.0) as service:
+        service.check_reachable()
+        given = {name: value for name, value in params.items() if value is not None}
+        answer = service.get(f"/api/v1/models/{quote(model, safe='')}/segments", given)
+    if as_json:
+        print_json(answer)
+        return EXIT_OK
+    for definition in answer["definitions"]:
+        if definition["reason"]:
+            print_out(f"{definition['feature_name']}: {definition['reason']}")
+    if not answer["streams"]:
+        print_out("No predictions of this version and environment.")
+    for report in answer["streams"]:
+        _show(model, report)
+    return EXIT_OK
+
+
+def _show(model: str, report: Mapping[str, Any]) -> None:
+    metric = report["metric"] or "no metric yet"
+    span = report["labelled"]
+    stretch = f", {span['start'][:16]} to {span['end'][:16]}".replace("T", " ") if span else ""
+    print_out(
+        f"{model} {report['model_version']} in {report['environment']}: {metric}{_number(report['now'])}{stretch}"
+    )
+    if report["reason"]:
+        print_out(report["reason"])
+    for feature in report["features"]:
+        _feature(feature)
+    if report["worst"]:
+        _worst(report)
+    elif report["now"] is not None and report["now"]["value"] is not None:
+        print_out("It got worse nowhere.")
+    print_out()
+
+
+def _feature(feature: Mapping[str, Any]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    print_out()
+    print_out(f"{feature['feature_name']}{_compared(feature['baseline'])}")
+    if feature["reason"]:
+        print_out(feature["reason"])
+    table = Table(*COLUMNS, box=None, header_style="bold")
+    for line in feature["segments"]:
+        part = line["contribution"] or {"total": None, "mix": None, "level": None}
+        table.add_row(
+            Text(line["value"]),
+            f"{line['predictions']:,}",
+            _percent(line["share"]),
+            _percent(line["share_before"]),
+            _number(line["metric"]).strip(),
+            _number(line["before"]).strip(),
+            *(_signed(part[name]) for name in ("total", "mix", "level")),
+            _chance(line["adjusted_p_value"]),
+            _percent(line["quality_score"]),
+            Text(", ".join(_drift(each) for each in line["drift"] if each["contribution"] >= SHOWN_DRIFT)),
+        )
+    screen().print(table)
+
+
+def _worst(report: Mapping[str, Any]) -> None:
+    print_out()
+    what = "part in the loss" if report["divides"] else "its own loss"
+    print_out(f"Where it got worse, by {what} of {report['metric']}:")
+    for each in report["worst"][:10]:
+        chance = each["adjusted_p_value"]
+        doubt = "" if chance is not None and chance < CHANCE else "  (may be chance)"
+        print_out(f"  {each['loss']:.4g}  {each['segment']}: {each['before']:.4g} -> {each['value']:.4g}{doubt}")
+
+
+def _compared(baseline: Mapping[str, Any] | None) -> str:
+    if baseline is None:
+        return ""
+    if baseline["kind"] == "reference":
+        return f", compared with the reference ({baseline['n']:,} labels)"
+    if baseline["start"] is None:
+        return ", compared with nothing"
+    stretch = f"{baseline['start'][:16]} to {baseline['end'][:16]}".replace("T", " ")
+    return f", compared with {stretch} ({baseline['n']:,} labels)"
+
+
+def _number(value: Mapping[str, Any] | None) -> str:
+    """A metric with its interval.
+
+    >>> _number({"value": 0.9, "low": 0.85, "high": 0.94}), _number(None)
+    (' 0.9 (0.85 to 0.94)', '')
+    """
+    if value is None or value["value"] is None:
+        return ""
+    if value["low"] is None or value["high"] is None:
+        return f" {value['value']:.4g}"
+    return f" {value['value']:.4g} ({value['low']:.4g} to {value['high']:.4g})"
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{share:.1%}"
+
+
+def _signed(number: float | None) -> str:
+    return "" if number is None else f"{number:+.4f}"
+
+
+def _drift(each: Mapping[str, Any]) -> str:
+    return f"{each['feature_name']} {each['contribution']:.2f}"
+
+
+def _chance(p_value: float | None) -> str:
+    return "" if p_value is None else f"{p_value:.2g}"

@@ -1,0 +1,232 @@
+"""`modelwatch simulate`: what a configuration would do with some traffic, tried with random numbers."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from modelwatch.cli.base import EXIT_OK, CliError, print_json, print_out, screen, settings_with
+
+if TYPE_CHECKING:
+    from modelwatch.monitoring.rules import DriftRules
+    from modelwatch.simulation import Arrivals, BaselineResult, Delay, RuleResult, Scenario, Simulation
+
+SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3_600, "d": 86_400}
+SLOWEST, FASTEST = 0.01, 1e8
+LONGEST_PERSISTENCE = 24
+ARRIVALS: dict[str, Arrivals] = {"even": "even", "poisson": "poisson"}
+DEFAULT_SHIFTS, LARGEST_SHIFT = (0.5, 1.0), 100.0
+OPTIONS = {
+    "false_alarm_budget": "--budget",
+    "lookbacks": "--lookbacks",
+    "drift_check_interval": "--interval",
+    "min_samples_for_drift": "--min-samples",
+    "psi_warning_threshold": "--psi-warning",
+    "psi_alert_threshold": "--psi-alert",
+}
+
+
+def parse_rate(text: str) -> float:
+    """Predictions an hour, of a text such as 100/h, 5/min, 2000/d, or a plain number an hour. Raises CliError.
+
+    >>> parse_rate("5/min"), parse_rate("2400/d"), parse_rate("12.5")
+    (300.0, 100.0, 12.5)
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(?:/(s|m|min|h|d))?", text.strip())
+    if match is None:
+        raise CliError(f"--rate {text!r}: expected a number and a unit, such as 100/h, 5/min or 2000/d")
+    rate = float(match[1]) * SECONDS["h"] / SECONDS[match[2] or "h"]
+    if not SLOWEST <= rate <= FASTEST:
+        raise CliError(f"--rate {text!r}: expected {SLOWEST:g}/h to {FASTEST:.0f}/h, got {rate:g}/h")
+    return rate
+
+
+def parse_persistence(text: str) -> tuple[int, int]:
+    """How many of how many evaluations, of a text such as 2/3. Raises CliError.
+
+    >>> parse_persistence("2/3")
+    (2, 3)
+    """
+    match = re.fullmatch(r"(\d{1,2})/(\d{1,2})", text.strip())
+    if match is None or not 1 <= int(match[1]) <= int(match[2]) <= LONGEST_PERSISTENCE:
+        raise CliError(
+            f"--persistence {text!r}: expected K/M, findings after K of the last M evaluations, such as 2/3;"
+            f" M is at most {LONGEST_PERSISTENCE}"
+        )
+    return int(match[1]), int(match[2])
+
+
+def parse_shifts(shifts: Sequence[float] | None) -> tuple[float, ...]:
+    """The shifts to try; those of 0 are none. Raises CliError for what is no number, or beyond any feature.
+
+    >>> parse_shifts(None), parse_shifts([0.0]), parse_shifts([0.5, -2.0])
+    ((0.5, 1.0), (), (0.5, -2.0))
+    """
+    if shifts is None:
+        return DEFAULT_SHIFTS
+    for shift in shifts:
+        if not abs(shift) <= LARGEST_SHIFT:
+            raise CliError(f"--shift {shift:g}: expected standard deviations, {-LARGEST_SHIFT:g} to {LARGEST_SHIFT:g}")
+    return tuple(shift for shift in dict.fromkeys(shifts) if shift)
+
+
+def parse_arrivals(text: str) -> Arrivals:
+    """`even` or `poisson`. Raises CliError for anything else."""
+    if text not in ARRIVALS:
+        raise CliError(f"--arrivals {text!r}: expected even or poisson")
+    return ARRIVALS[text]
+
+
+def rules_with(
+    overrides: Mapping[str, str | None], interval: str | None, persistence: str | None, on_new_data: bool
+) -> DriftRules:
+    """The rules of the settings, with what the options say otherwise. Raises CliError that names the option."""
+    import dataclasses
+
+    from modelwatch.config import parse_lookback
+    from modelwatch.errors import SettingsError
+    from modelwatch.monitoring.rules import DriftRules
+
+    given: dict[str, Any] = dict(overrides)
+    for setting, value in given.items():
+        if value == "":
+            raise CliError(f"{OPTIONS[setting]} '': expected a value")
+    if interval is not None:
+        try:
+            given["drift_check_interval"] = parse_lookback(interval)
+        except ValueError as error:
+            raise CliError(f"--interval {interval!r}: {str(error)[0].lower()}{str(error)[1:]}") from error
+    try:
+        rules = DriftRules.of(settings_with(given))
+    except SettingsError as error:
+        raise CliError(_named_as_options(str(error))) from error
+    alarms, among = (rules.alarms_needed, rules.alarms_among) if persistence is None else parse_persistence(persistence)
+    return dataclasses.replace(rules, alarms_needed=alarms, alarms_among=among, on_new_data=on_new_data)
+
+
+def simulate(scenario: Scenario, rules: DriftRules, as_json: bool) -> int:
+    """Simulates, prints what came out, and returns the exit code."""
+    import msgspec
+
+    from modelwatch.simulation import simulate as run
+    from modelwatch.simulation import steps
+
+    began = time.perf_counter()
+    with _progress_bar(steps(scenario)) as done:
+        result = run(scenario, rules, done)
+    seconds = time.perf_counter() - began
+    if as_json:
+        print_json({**msgspec.to_builtins(result), "seconds": round(seconds, 2)})
+    else:
+        _show(result)
+    return EXIT_OK
+
+
+def _named_as_options(message: str) -> str:
+    """A message about settings, with the options that they came from."""
+    for setting, option in OPTIONS.items():
+        name = setting.upper()
+        message = message.replace(f"{name} in the command line", option)
+        message = re.sub(rf"\b{name} is (\S+) in the command line", rf"{option} is \1", message)
+    return message
+
+
+def _show(result: Simulation) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    rule = result.rule
+    print_out(
+        f"{result.features} features, {result.rate_per_hour:,g} predictions an hour ({result.arrivals}),"
+        f" a reference of {result.reference:,}; {result.months} months, seed {result.seed}"
+    )
+    print_out(
+        f"budget {result.budget:g}; look-backs {', '.join(result.lookbacks)}; PSI from {result.psi_warning:g};"
+        f" at least {result.min_samples} values; every {_duration(result.interval_seconds)}"
+        f"{' or on new data' if result.on_new_data else ''}; persistence {result.persistence}"
+    )
+    print_out()
+    heads = [f"{delay.shift:g} σ: median, 90 %" for delay in rule.delays]
+    table = Table("rule", "false alarms a month", "95 %", *heads, box=None, header_style="bold")
+    lines: list[tuple[str, RuleResult | BaselineResult]] = [("this configuration", rule)]
+    for title, each in lines + [(other.title, other) for other in result.baselines.values()]:
+        table.add_row(
+            Text(title, "bold" if each is rule else ""),
+            _number(each.false_alarms_per_model_month),
+            _interval(each.interval_95),
+            *(_delay(delay, result.horizon_hours) for delay in each.delays),
+        )
+    screen().print(table)
+    print_out()
+    windows = Table("look-back", "values", "decided", "smallest PSI seen", box=None, header_style="bold")
+    for window in rule.lookbacks:
+        smallest = "" if window.min_detectable_psi is None else f"{window.min_detectable_psi:.2g}"
+        windows.add_row(window.lookback, f"{window.values:,.0f}", f"{window.share_decided:.0%}", smallest)
+    screen().print(windows)
+    print_out()
+    print_out(in_words(result))
+
+
+def in_words(result: Simulation) -> str:
+    """What came out, for people."""
+    rule = result.rule
+    if not any(each.share_decided for each in rule.lookbacks):
+        return (
+            "No look-back ever holds enough values for a verdict, so nothing is ever found. Choose longer look-backs,"
+            " fewer values for a verdict, a larger budget or a larger reference."
+        )
+    seen = [
+        f"within {_hours(delay.median_hours)}"
+        if delay.median_hours is not None
+        else f"within {result.horizon_hours:g} h in {delay.share_seen:.0%} of all cases"
+        for delay in rule.delays
+    ]
+    shifts = "; ".join(f"{delay.shift:g} σ {text}" for delay, text in zip(rule.delays, seen, strict=True))
+    naive = result.baselines["psi_0.1_last_hour"].false_alarms_per_model_month
+    surely = f", 95 %: {_interval(rule.interval_95)}" if rule.interval_95 else ""
+    return (
+        f"Expect {_number(rule.false_alarms_per_model_month)} false alarms a month for a model (budget"
+        f" {result.budget:g}{surely}); PSI > 0.1 on the last hour raises {_number(naive)}."
+        + (f" A shift of one feature is seen, in the median: {shifts}." if shifts else "")
+    )
+
+
+def _delay(delay: Delay, horizon: float) -> str:
+    hours = (delay.median_hours, delay.p90_hours)
+    return ", ".join(f"> {horizon:g} h" if each is None else _hours(each) for each in hours)
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:.3g} h" if hours >= 1 else f"{hours * 60:.0f} min"
+
+
+def _number(value: float) -> str:
+    """Whole numbers where they are large, two digits where they are small."""
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+
+
+def _interval(interval: Sequence[float] | None) -> str:
+    return "" if interval is None else f"{_number(interval[0])} to {_number(interval[1])}"
+
+
+def _duration(seconds: int) -> str:
+    return f"{seconds / 3_600:g} h" if seconds >= 3_600 else f"{seconds / 60:g} min"
+
+
+@contextlib.contextmanager
+def _progress_bar(total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr, if that is a terminal; what it gives is told how many more steps are done."""
+    if not sys.stderr.isatty():
+        yield lambda steps: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("simulate"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("simulate", total=total)
+        yield lambda steps: progress.advance(task, steps)

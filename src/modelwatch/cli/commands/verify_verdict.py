@@ -1,0 +1,96 @@
+"""`modelwatch verify-verdict`: computes a verdict again from the evidence that was kept with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from modelwatch.cli.base import (
+    EXIT_FOUND,
+    EXIT_OK,
+    EXIT_OTHER_RULES,
+    CliError,
+    print_json,
+    print_out,
+    settings_with,
+)
+from modelwatch.cli.client import ServiceClient
+
+if TYPE_CHECKING:
+    from modelwatch.config import Settings
+
+EXIT_CODES = {"reproduced": EXIT_OK, "not_reproduced": EXIT_FOUND, "other_rules": EXIT_OTHER_RULES}
+
+
+def verify(identity: str, url: str | None, database_url: str | None, as_json: bool) -> int:
+    """Prints what came out and returns the exit code: 0 when it is the same to the bit, 5 when rules of another version
+    made it and those of now come to something else, else 1.
+
+    url: a service that does it; None: this process does it, with the store of the settings. Raises CliError.
+    """
+    found = (
+        _by_service(url, identity)
+        if url is not None
+        else _by_store(settings_with({"database_url": database_url}), identity)
+    )
+    if as_json:
+        print_json(found)
+    else:
+        _show(found)
+    return EXIT_CODES[found["outcome"]]
+
+
+def _by_service(url: str, identity: str) -> Mapping[str, Any]:
+    with ServiceClient(url, patience=10.0) as service:
+        service.check_reachable()
+        found: Mapping[str, Any] = service.get(f"/api/v1/verdicts/{quote(identity, safe='')}/verification")
+        return found
+
+
+def _by_store(settings: Settings, identity: str) -> Mapping[str, Any]:
+    import msgspec
+
+    from modelwatch.errors import UnknownResource
+    from modelwatch.monitoring.verification import verify_verdict
+    from modelwatch.server.startup import opened_store
+    from modelwatch.storage.engine.migrations import newest_version, schema_version
+
+    where = settings.safe_database_url
+    if settings.database_url.startswith("sqlite") and not Path(settings.database_url.partition("///")[2]).is_file():
+        raise CliError(
+            f"There is no store {where}. Name it with --database-url or DATABASE_URL, or a service with --url."
+        )
+    with opened_store(settings) as store:
+        schema = schema_version(store)
+        if schema != newest_version():
+            raise CliError(
+                f"The store {where} has schema {schema or 'none'}; this release works with {newest_version()}."
+            )
+        try:
+            return dict(msgspec.to_builtins(verify_verdict(store, identity)))
+        except UnknownResource as error:
+            raise CliError(error.detail) from error
+
+
+def _show(found: Mapping[str, Any]) -> None:
+    stream = f"{found['model_name']} {found['model_version']} in {found['environment']}"
+    print_out(f"{stream}, windows that end at {found['window_end']}: {found['severity'].replace('_', ' ')}")
+    print_out(
+        f"  evidence   {found['counts']:,} counts and {found['references']} references, sha256 {found['inputs_hash']}"
+    )
+    if found["reproduced"]:
+        print_out("  reproduced to the bit from the evidence")
+    if found["outcome"] == "other_rules":
+        print_out(
+            f"  evidence intact; made by version {found['rules_version']} of the rules, and this release has version"
+            f" {found['current_rules_version']}, which comes to:"
+        )
+        for difference in found["differences"]:
+            print_out(f"    {difference}")
+    for problem in found["problems"]:
+        print_out(f"  NOT REPRODUCED: {problem}")
+    late = found["late_predictions"]
+    if late:
+        print_out(f"  {late:,} predictions have come into its longest window since; it stands on what was there")

@@ -1,0 +1,287 @@
+"""The service put together: settings in, a running ASGI application out."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import platform
+import random
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as distribution_version
+from typing import Any
+
+from sqlalchemy import Connection
+
+from modelwatch.access import KnownKeys
+from modelwatch.alerting import AlertBook, AlertPolicy, Delivery, build_channels, policy_of
+from modelwatch.alerting.deliveries import ChannelFacts
+from modelwatch.alerting.dispatch import Dispatch
+from modelwatch.api.app import Application, build_app
+from modelwatch.api.front import Front
+from modelwatch.api.state import ServiceState
+from modelwatch.api.wire import Decoder, Limits, uuid7
+from modelwatch.config import Settings, load_settings
+from modelwatch.config.channels import channel_configs
+from modelwatch.config.targets import channel_target
+from modelwatch.errors import StoreUnavailable
+from modelwatch.exposition import Exposition
+from modelwatch.ingest import Batcher
+from modelwatch.monitoring.chores import Chores, Lease
+from modelwatch.monitoring.deletions import Deletions
+from modelwatch.monitoring.evaluator import Evaluator
+from modelwatch.monitoring.housekeeping import Housekeeping
+from modelwatch.monitoring.performance import PerformanceCheck, PerformanceRules
+from modelwatch.monitoring.quality import Freshness, QualityCheck, QualityRules
+from modelwatch.monitoring.retention import Keep, Retention
+from modelwatch.monitoring.rules import DriftRules
+from modelwatch.server.limits import keep_large_blocks_apart, keep_trimmed, trim, use_few_arenas
+from modelwatch.server.startup import filed_monitors, microseconds_now, protect
+from modelwatch.storage.engine.leases import store_time
+from modelwatch.storage.engine.migrations import migrate
+from modelwatch.storage.engine.postgresql import StoreOptions
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.ledger import Ledger
+from modelwatch.storage.maintenance.deletion import Deletion
+from modelwatch.storage.references.monitors import monitor_of, put_monitor
+from modelwatch.web import build_pages
+
+# The event loop must not wait the default 5 ms for a writer thread that is busy counting.
+SWITCH_INTERVAL_SECONDS = 0.0005
+# The lease is renewed and the other chores have their turn after each round of evaluations.
+LONGEST_ROUND_SECONDS = 4.0
+LONGEST_UPKEEP_SECONDS = 1.0
+SECONDS_PER_DAY = 86_400
+
+log = logging.getLogger(__name__)
+
+
+def service_version() -> str:
+    """The installed version, or the source tree's when it runs uninstalled."""
+    try:
+        return distribution_version("modelwatch")
+    except PackageNotFoundError:
+        return "0.1.0"
+
+
+def new_id() -> str:
+    """A fresh UUIDv7."""
+    return uuid7(time.time_ns() // 1_000_000, os.urandom)
+
+
+def create_app(settings: Settings | None = None) -> Front:
+    """The application, by default with the settings of the environment: what uvicorn's workers import."""
+    settings = settings or load_settings()
+    # Before there are threads: those that have an arena keep it.
+    use_few_arenas(os.environ)
+    keep_large_blocks_apart(os.environ)
+    return Front(
+        partial(build_service, settings), version=service_version(), drain_seconds=settings.shutdown_drain_seconds
+    )
+
+
+def openapi_document(settings: Settings) -> dict[str, Any]:
+    """The OpenAPI document of a service with these settings."""
+    return build_service(settings).app.openapi()
+
+
+def build_service(settings: Settings) -> Application:
+    """Opens the store (and brings its schema up to date) and wires the parts; they start with the application."""
+    store = Store(settings.database_url, StoreOptions.of(settings))
+    schema = migrate(store)
+    protect(store, settings)
+    version = service_version()
+    holder = f"{platform.node()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+    rules = DriftRules.of(settings)
+    channels = build_channels(settings, clock=microseconds_now, environ=os.environ)
+    exposition = Exposition(
+        store=store,
+        clock=microseconds_now,
+        version=version,
+        max_features=settings.metrics_max_features,
+        channels=tuple(channels),
+        check_interval=settings.drift_check_interval,
+        url=settings.reached_at,
+        max_feature_series=settings.metrics_max_feature_series,
+    )
+    ledger = Ledger(
+        store,
+        clock=microseconds_now,
+        new_id=lambda: uuid.uuid4().hex,
+        host=holder,
+        rotation_seconds=settings.writer_rotation_seconds,
+        sample_rate=settings.prediction_sample_rate,
+    )
+    batcher = Batcher(
+        ledger,
+        exposition.counters,
+        max_events=settings.max_buffer_size,
+        max_bytes=settings.max_buffer_bytes,
+        linger_seconds=settings.commit_linger_ms / 1_000,
+        give_up_seconds=settings.request_timeout_seconds,
+    )
+    for filed in filed_monitors(settings.monitors_path, channels, bool(settings.encryption_key)):
+        source = f"file:{filed.path.name}"
+        put_monitor(
+            store, filed.model, filed.config, source=source, actor="start", now=microseconds_now(), new_id=new_id
+        )
+
+    def store_clock() -> int:
+        return store_time(store, microseconds_now())
+
+    def policy(connection: Connection, model: str) -> AlertPolicy:
+        monitor = monitor_of(connection, model)
+        return policy_of(
+            None if monitor is None else monitor.config,
+            channels=tuple(channels),
+            repeat_seconds=settings.alert_repeat_seconds,
+            repeat_acknowledged_seconds=settings.alert_repeat_acknowledged_seconds,
+        )
+
+    book = AlertBook(store, policy=policy, public_url=settings.reached_at, clock=microseconds_now, new_id=new_id)
+    delivery = Delivery(
+        store,
+        channels,
+        holder=holder,
+        clock=microseconds_now,
+        timer=time.perf_counter,
+        rng=random.SystemRandom(),
+        observer=exposition.notifications,
+        lease_seconds=settings.lease_seconds,
+        store_clock=store_clock,
+    )
+
+    def let_time_pass(lease: Lease, now: int) -> bool:
+        book.tick(now)
+        return False
+
+    performance = PerformanceRules.of(rules, settings.performance_tolerance)
+
+    def performance_rules(connection: Connection, model: str) -> PerformanceRules:
+        monitor = monitor_of(connection, model)
+        return performance.with_monitor(None if monitor is None else monitor.config)
+
+    quality = QualityRules.of(rules)
+
+    def quality_rules(connection: Connection, model: str) -> QualityRules:
+        monitor = monitor_of(connection, model)
+        return quality.with_monitor(None if monitor is None else monitor.config)
+
+    evaluator = Evaluator(
+        store,
+        rules,
+        book,
+        exposition.counters,
+        timer=time.perf_counter,
+        new_id=new_id,
+        round_seconds=min(LONGEST_ROUND_SECONDS, settings.lease_seconds / 3),
+        beside_drift=(QualityCheck(store, rules, quality_rules),),
+        label_check=PerformanceCheck(store, performance_rules),
+    )
+    housekeeping = Housekeeping(
+        store,
+        new_id=new_id,
+        provisional_size=settings.provisional_reference_size,
+        rotation_seconds=settings.writer_rotation_seconds,
+        label_seconds=settings.reference_data_window_days * SECONDS_PER_DAY,
+        timer=time.perf_counter,
+        round_seconds=min(LONGEST_UPKEEP_SECONDS, settings.lease_seconds / 3),
+        folded=evaluator.look_anew,
+    )
+    silence = Freshness(
+        store,
+        quality_rules,
+        book,
+        new_id=new_id,
+        timer=time.perf_counter,
+        round_seconds=min(LONGEST_UPKEEP_SECONDS, settings.lease_seconds / 3),
+    )
+    retention = Retention(
+        store,
+        Keep(settings.prediction_retention_days, settings.metrics_retention_days),
+        rules,
+        performance_rules,
+        timer=time.perf_counter,
+        round_seconds=min(LONGEST_UPKEEP_SECONDS, settings.lease_seconds / 3),
+    )
+
+    def end_alerts(deletion: Deletion) -> bool:
+        part = deletion.part
+        return book.forget(deletion.model, part.version, part.environment, actor=deletion.actor)
+
+    deletions = Deletions(
+        store,
+        end_alerts,
+        timer=time.perf_counter,
+        new_id=new_id,
+        round_seconds=min(LONGEST_UPKEEP_SECONDS, settings.lease_seconds / 3),
+    )
+    chores = Chores(
+        store,
+        (housekeeping, evaluator, silence, let_time_pass, deletions, retention),
+        exposition.counters,
+        holder=holder,
+        clock=microseconds_now,
+        timer=time.perf_counter,
+        lease_seconds=settings.lease_seconds,
+        store_clock=store_clock,
+    )
+    state = ServiceState(
+        settings=settings,
+        store=store,
+        batcher=batcher,
+        decoder=Decoder(Limits.of(settings), microseconds_now, new_id),
+        rules=rules,
+        performance=performance,
+        quality=quality,
+        metrics=exposition,
+        clock=microseconds_now,
+        new_id=new_id,
+        trim_memory=trim,
+        version=version,
+        schema_version=schema,
+        alerts=book,
+        dispatch=Dispatch(
+            store, delivery, tuple(channels), clock=microseconds_now, timer=time.perf_counter, new_id=new_id
+        ),
+        channels=tuple(
+            ChannelFacts(name, config.kind, channel_target(config))
+            for name, config in channel_configs(settings, os.environ).items()
+        ),
+    )
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
+        # What was imported and built stays: the collector need not look through it again under load.
+        gc.collect()
+        gc.freeze()
+        batcher.start()
+        chores.start()
+        delivery.start()
+        trimming = asyncio.create_task(keep_trimmed())
+        try:
+            yield
+        finally:
+            trimming.cancel()
+            await asyncio.gather(*map(asyncio.to_thread, (chores.close, delivery.close, batcher.close)))
+            await asyncio.to_thread(_seal, ledger)
+            store.close()
+
+    keys = KnownKeys(store, microseconds_now)
+    pages = build_pages(store, book, keys, settings, clock=microseconds_now, new_id=new_id, version=version)
+    return build_app(state, lifespan, pages, keys)
+
+
+def _seal(ledger: Ledger) -> None:
+    try:
+        ledger.close()
+    except StoreUnavailable as error:
+        log.warning("The writer could not be sealed, that is done by others later: %s", error.detail)
