@@ -17,12 +17,12 @@ import numpy as np
 from msgspec.structs import replace
 
 from modelwatch.findings import Finding
-from modelwatch.monitoring.conditions import Condition, advance
-from modelwatch.monitoring.observations import CALM_SHARE, Observation, SizeNow
-from modelwatch.monitoring.performance.judging import SEVERE, loss_of
-from modelwatch.monitoring.performance.rules import PerformanceRules
-from modelwatch.stats.evidence import rate_increase_p_value
-from modelwatch.stats.recovery import RateSize
+from modelwatch.monitoring.checks.conditions import Condition, advance
+from modelwatch.monitoring.checks.observations import CALM_SHARE, Observation, SizeNow
+from modelwatch.monitoring.checks.performance.judging import SEVERE, loss_of
+from modelwatch.monitoring.checks.performance.rules import PerformanceRules
+from modelwatch.stats.drift.evidence import rate_increase_p_value
+from modelwatch.stats.drift.recovery import RateSize
 
 HOUR = 3_600
 WEEK_HOURS = 168

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from scipy.stats import binned_statistic, ks_2samp
 
 from benchmarks.report import Row, Timing, measure, show
-from modelwatch.stats.binning import NumericBinning, categorical_binning, numeric_binning
-from modelwatch.stats.compat.shares import naive_psi_of_shares
-from modelwatch.stats.drift import drift_scores
-from modelwatch.stats.drift_tests import homogeneity
-from modelwatch.stats.profile import Profile
+from modelwatch.stats.counting.binning import NumericBinning, categorical_binning, numeric_binning
+from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.drift.compat.shares import naive_psi_of_shares
+from modelwatch.stats.drift.scores import drift_scores
+from modelwatch.stats.drift.tests import homogeneity
 
 Floats = NDArray[np.float64]
 FEATURES = 50

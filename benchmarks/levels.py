@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from benchmarks.report import Row
-from modelwatch.stats.drift_tests import homogeneity_p_values
-from modelwatch.stats.names import expected_new, is_ids, names_p_value, split_reference, window_test
-from modelwatch.stats.profile import Profile
+from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.drift.names import expected_new, is_ids, names_p_value, split_reference, window_test
+from modelwatch.stats.drift.tests import homogeneity_p_values
 
 LEVELS = (1e-3, 1e-4, 1e-5, 1e-6)
 

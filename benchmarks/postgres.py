@@ -19,7 +19,7 @@ import psycopg
 
 from benchmarks.report import Row, compared
 from modelwatch.events import GroundTruth, Prediction, ReferenceFrame, ReferenceSample
-from modelwatch.monitoring.references import set_reference_frame
+from modelwatch.monitoring.references.references import set_reference_frame
 from modelwatch.storage.engine.migrations import migrate
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.ledger import Ledger

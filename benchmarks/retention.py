@@ -24,10 +24,10 @@ import psycopg
 from benchmarks.report import Row, compared
 from modelwatch.config import Settings
 from modelwatch.events import GroundTruth, Prediction
-from modelwatch.monitoring.chores import Lease
-from modelwatch.monitoring.performance import PerformanceRules
-from modelwatch.monitoring.retention import Keep, Retention
-from modelwatch.monitoring.rules import DriftRules
+from modelwatch.monitoring.checks.performance.rules import PerformanceRules
+from modelwatch.monitoring.checks.rules import DriftRules
+from modelwatch.monitoring.scheduler.retention import Keep, Retention
+from modelwatch.monitoring.scheduler.runner import Lease
 from modelwatch.storage.engine.migrations import migrate
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.ledger import Ledger

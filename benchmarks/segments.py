@@ -19,8 +19,8 @@ import numpy as np
 from benchmarks.report import Row, show
 from modelwatch.config.monitors import parse_monitor
 from modelwatch.events import Prediction
-from modelwatch.stats.binning import categorical_binning, numeric_binning
-from modelwatch.stats.profile import Profile
+from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
+from modelwatch.stats.counting.profile import Profile
 from modelwatch.storage.engine.migrations import migrate
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.ledger import Ledger

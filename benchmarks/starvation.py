@@ -15,13 +15,15 @@ from benchmarks.report import Row
 from modelwatch.config import Settings
 from modelwatch.events import Prediction, ReferenceFrame, ReferenceSample
 from modelwatch.findings import Assessment
-from modelwatch.monitoring.chores import Chores
-from modelwatch.monitoring.evaluator import Evaluator
-from modelwatch.monitoring.housekeeping import Housekeeping
-from modelwatch.monitoring.performance import PerformanceCheck, PerformanceRules
-from modelwatch.monitoring.quality import QualityCheck, QualityRules
-from modelwatch.monitoring.references import set_reference_frame
-from modelwatch.monitoring.rules import DriftRules
+from modelwatch.monitoring.checks.performance.check import PerformanceCheck
+from modelwatch.monitoring.checks.performance.rules import PerformanceRules
+from modelwatch.monitoring.checks.quality.check import QualityCheck
+from modelwatch.monitoring.checks.quality.rules import QualityRules
+from modelwatch.monitoring.checks.rules import DriftRules
+from modelwatch.monitoring.references.references import set_reference_frame
+from modelwatch.monitoring.scheduler.evaluator import Evaluator
+from modelwatch.monitoring.scheduler.maintenance import Housekeeping
+from modelwatch.monitoring.scheduler.runner import Chores
 from modelwatch.storage.engine.migrations import migrate
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.ledger import Ledger

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from modelwatch.stats.binning import categorical_binning, numeric_binning
-from modelwatch.stats.drift import drift_scores, jensen_shannon, ks, psi, wasserstein
-from modelwatch.stats.drift_tests import homogeneity
-from modelwatch.stats.evidence import rate_increase_p_value
-from modelwatch.stats.profile import Profile
+from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
+from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.drift.evidence import rate_increase_p_value
+from modelwatch.stats.drift.scores import drift_scores, jensen_shannon, ks, psi, wasserstein
+from modelwatch.stats.drift.tests import homogeneity
 
 PSI_WARNING, PSI_ALERT = 0.1, 0.25
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from modelwatch.monitoring.chores import Lease
-from modelwatch.monitoring.deletions import Deletions
+from modelwatch.monitoring.scheduler.deletions import Deletions
+from modelwatch.monitoring.scheduler.runner import Lease
 from modelwatch.storage.maintenance.deletion import Deletion
 from tests.exposition.scraping import set_reference, traffic
 from tests.support.app import App, pointers

@@ -71,7 +71,7 @@ def test_a_history_by_the_hour(labelled: App) -> None:
 
 
 def test_a_verdict_on_performance_is_told_and_verified(labelled: App) -> None:
-    from modelwatch.monitoring.rules import DriftRules
+    from modelwatch.monitoring.checks.rules import DriftRules
     from modelwatch.storage.verdicts.verdicts import PERFORMANCE, latest_verdicts
 
     rules = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h",), 3_600)

@@ -214,11 +214,11 @@ def test_a_window_without_predictions_and_a_model_that_is_unknown(drifting: App)
 
 
 def test_of_very_many_predictions_a_sample_is_taken(drifting: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("modelwatch.monitoring.reference_windows.MOST_ROWS", 200)
+    monkeypatch.setattr("modelwatch.monitoring.references.windows.MOST_ROWS", 200)
     answer = drifting.post(PATH, DAY, 201)
     assert answer["predictions"] == 400
     assert 150 < answer["taken"] < 250
-    monkeypatch.setattr("modelwatch.monitoring.reference_windows.MOST_LOOKED_AT", 300)
+    monkeypatch.setattr("modelwatch.monitoring.references.windows.MOST_LOOKED_AT", 300)
     assert pointers(drifting.problem("POST", PATH, 422, json=DAY)) == ["/start"]
 
 

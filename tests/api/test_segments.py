@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from modelwatch.monitoring.references import take_provisional_reference
+from modelwatch.monitoring.references.references import take_provisional_reference
 from tests.support.app import App, pointers
 from tests.support.background import new_id
 from tests.support.events import NOON, Clock, event, open_ledger

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from modelwatch.monitoring.rules import DriftRules
+from modelwatch.monitoring.checks.rules import DriftRules
 from tests.support.app import App, pointers
 from tests.support.background import background, run_out
 from tests.support.events import NOON, Clock

@@ -18,7 +18,7 @@ import pytest
 from modelwatch.cli import main
 from modelwatch.cli.commands.simulate import in_words, parse_rate
 from modelwatch.config import Settings
-from modelwatch.monitoring.rules import DriftRules
+from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.simulation import Scenario, Simulation, simulate
 from tests.cli.conftest import REPOSITORY, RunCli
 from tests.proofs.lock import Proofs

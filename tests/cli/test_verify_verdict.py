@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from modelwatch.monitoring.rules import DriftRules
+from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import verdicts_of

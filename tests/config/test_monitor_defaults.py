@@ -8,7 +8,7 @@ from modelwatch.alerting import policy_of
 from modelwatch.config import Settings
 from modelwatch.config.monitor_defaults import default_document, effective_document
 from modelwatch.config.monitors import monitor_schema, parse_monitor
-from modelwatch.monitoring.rules import DriftRules, rules_for
+from modelwatch.monitoring.checks.rules import DriftRules, rules_for
 
 SETTINGS = Settings(
     psi_alert_threshold=0.4,

@@ -13,9 +13,9 @@ from modelwatch.demo.generator import (
     event_times,
     payments,
 )
-from modelwatch.stats.binning import categorical_binning, numeric_binning
-from modelwatch.stats.drift import drift_scores
-from modelwatch.stats.profile import Profile
+from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
+from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.drift.scores import drift_scores
 
 SIZE = 20_000
 START = 1_767_225_600.0

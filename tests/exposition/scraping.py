@@ -14,9 +14,9 @@ from prometheus_client.registry import Collector
 
 from modelwatch.events import Prediction
 from modelwatch.exposition import Exposition
-from modelwatch.monitoring.rules import DriftRules
-from modelwatch.stats.binning import categorical_binning, numeric_binning
-from modelwatch.stats.profile import Profile
+from modelwatch.monitoring.checks.rules import DriftRules
+from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
+from modelwatch.stats.counting.profile import Profile
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.layouts import LATENCY, PREDICTION, SCORE, Subject
 from modelwatch.storage.references.references import set_references

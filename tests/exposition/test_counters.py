@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from modelwatch.events import Prediction
 from modelwatch.exposition import EventCounters, counters
 from modelwatch.ingest import IngestObserver
-from modelwatch.monitoring.chores import ChoreObserver
+from modelwatch.monitoring.scheduler.runner import ChoreObserver
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.ledger import Ledger
 from tests.exposition.scraping import Scrape, scrape, set_reference

@@ -11,9 +11,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from modelwatch.exposition import StateCollector, state
 from modelwatch.exposition.state import SEVERITY_NUMBERS
-from modelwatch.monitoring.checks import check_drift
-from modelwatch.monitoring.evidence import DriftQuery
-from modelwatch.monitoring.verdicts import PRECEDENCE
+from modelwatch.monitoring.checks.drift.evaluation import check_drift
+from modelwatch.monitoring.checks.drift.evidence import DriftQuery
+from modelwatch.monitoring.checks.drift.judge import PRECEDENCE
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import latest_verdicts, save_verdict
 from tests.exposition.scraping import RULES, Scrape, evaluate, numeric_features, scrape, set_reference, traffic

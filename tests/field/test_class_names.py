@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from modelwatch.monitoring.performance import PerformanceRules, check_performance
-from modelwatch.monitoring.rules import DriftRules
-from modelwatch.stats.binning import Scalar
-from modelwatch.stats.outcomes import Outcome, Probability
+from modelwatch.monitoring.checks.performance.check import check_performance
+from modelwatch.monitoring.checks.performance.rules import PerformanceRules
+from modelwatch.monitoring.checks.rules import DriftRules
+from modelwatch.stats.counting.binning import Scalar
+from modelwatch.stats.outcomes.outcomes import Outcome, Probability
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from tests.support.background import background, run_out

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
-from modelwatch.monitoring.checks import check_drift
-from modelwatch.monitoring.evidence import DriftQuery, decode_evidence
-from modelwatch.monitoring.reports import DriftReport
-from modelwatch.monitoring.rules import DriftRules
+from modelwatch.monitoring.checks.drift.evaluation import check_drift
+from modelwatch.monitoring.checks.drift.evidence import DriftQuery, decode_evidence
+from modelwatch.monitoring.checks.drift.report import DriftReport
+from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.verification import verify_verdict
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from modelwatch.monitoring.outcome_layouts import OutcomeLayouts
-from modelwatch.stats.outcomes import Outcome
+from modelwatch.monitoring.references.outcome_layouts import OutcomeLayouts
+from modelwatch.stats.outcomes.outcomes import Outcome
 from tests.support.app import App, pointers
 from tests.support.background import new_id
 from tests.support.events import NOON

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from modelwatch.stats.binning import categorical_binning, numeric_binning
-from modelwatch.stats.codes import codes_in_reference
-from modelwatch.stats.profile import Profile
+from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
+from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.quality.codes import codes_in_reference
 
 RNG = np.random.default_rng(8)
 PRESSURE = np.clip(RNG.normal(72.0, 12.0, 730).round(), 24, 122)

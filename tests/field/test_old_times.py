@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from modelwatch.api.wire import Decoder, Limits
 from modelwatch.errors import InvalidInput
 from modelwatch.events import EARLIEST_DAY, EARLIEST_TIME
-from modelwatch.monitoring.rules import DriftRules
+from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.storage.counts.profiles import last_window_end
 from modelwatch.storage.counts.volumes import first_window, hourly_volumes
 from modelwatch.storage.engine import tables

@@ -7,8 +7,8 @@ import numpy as np
 from modelwatch.config import Settings
 from modelwatch.events import ReferenceFrame, ReferenceSample, Scalar
 from modelwatch.findings import Finding
-from modelwatch.monitoring.references import set_reference_frame
-from modelwatch.monitoring.rules import DriftRules
+from modelwatch.monitoring.checks.rules import DriftRules
+from modelwatch.monitoring.references.references import set_reference_frame
 from modelwatch.monitoring.verification import verify_verdict
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import verdicts_of

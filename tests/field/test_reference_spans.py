@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from modelwatch.events import ReferenceFrame, ReferenceSample
-from modelwatch.monitoring.checks import check_drift
-from modelwatch.monitoring.evidence import DriftQuery
-from modelwatch.monitoring.references import set_reference_frame
-from modelwatch.monitoring.rules import DriftRules
+from modelwatch.monitoring.checks.drift.evaluation import check_drift
+from modelwatch.monitoring.checks.drift.evidence import DriftQuery
+from modelwatch.monitoring.checks.rules import DriftRules
+from modelwatch.monitoring.references.references import set_reference_frame
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import verdicts_of
 from tests.support.background import Seen, background, new_id, run_out

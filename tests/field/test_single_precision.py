@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from modelwatch.api.wire.columnar import scalars
-from modelwatch.stats.binning import (
+from modelwatch.stats.counting.binning import (
     CategoricalBinning,
     NumericBinning,
     categorical_binning,
@@ -18,12 +18,12 @@ from modelwatch.stats.binning import (
     encode_binning,
     numeric_binning,
 )
-from modelwatch.stats.classes import class_names, count_classes
-from modelwatch.stats.drift import psi
-from modelwatch.stats.names import split_reference, window_test
-from modelwatch.stats.profile import Profile
-from modelwatch.stats.quality import rate_checks
-from modelwatch.stats.segmentation import segment_feature
+from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.drift.names import split_reference, window_test
+from modelwatch.stats.drift.scores import psi
+from modelwatch.stats.outcomes.classes import class_names, count_classes
+from modelwatch.stats.quality.rates import rate_checks
+from modelwatch.stats.segments.segmentation import segment_feature
 
 TENTHS = np.tile(np.arange(1, 10) / 10, 200)
 PRICES = np.append(np.full(3_000, 19.99), np.random.default_rng(1).uniform(1.0, 99.0, 7_000))

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from modelwatch.events import Prediction
-from modelwatch.monitoring.performance import PerformanceRules, check_performance
-from modelwatch.monitoring.performance.rules import LOOKBACKS
-from modelwatch.monitoring.references import labelled_outcomes
-from modelwatch.stats.outcomes import OutcomeCounts, OutcomeLayout
+from modelwatch.monitoring.checks.performance.check import check_performance
+from modelwatch.monitoring.checks.performance.rules import LOOKBACKS, PerformanceRules
+from modelwatch.monitoring.references.references import labelled_outcomes
+from modelwatch.stats.outcomes.outcomes import OutcomeCounts, OutcomeLayout
 from modelwatch.stats.performance import performance
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store

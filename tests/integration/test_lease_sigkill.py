@@ -15,7 +15,7 @@ import httpx
 import pytest
 from sqlalchemy import func, select
 
-from modelwatch.monitoring.windows import iso
+from modelwatch.monitoring.checks.windows import iso
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import DRIFT, QUALITY

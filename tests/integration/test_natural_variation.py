@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from modelwatch.monitoring.rules import DriftRules
+from modelwatch.monitoring.checks.rules import DriftRules
 from tests.support.events import open_store
 from tests.support.scenarios import alarms, fill, load, said
 

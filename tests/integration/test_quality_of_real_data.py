@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from modelwatch.findings import Finding
-from modelwatch.monitoring.quality import QualityRules, check_quality
-from modelwatch.monitoring.rules import DriftRules
+from modelwatch.monitoring.checks.quality.check import check_quality
+from modelwatch.monitoring.checks.quality.rules import QualityRules
+from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from tests.support.background import Taken, background, run_out

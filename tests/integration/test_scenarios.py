@@ -17,8 +17,8 @@ from modelwatch.alerting.book import AlertBook
 from modelwatch.alerting.reading import list_alerts
 from modelwatch.alerting.routing import AlertPolicy
 from modelwatch.config import Settings
-from modelwatch.monitoring.reports import DriftReport
-from modelwatch.monitoring.rules import DriftRules
+from modelwatch.monitoring.checks.drift.report import DriftReport
+from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import verdicts_of
 from tests.support.background import background, new_id, run_out
@@ -39,7 +39,7 @@ DEFAULTS = DriftRules.of(Settings())
 
 
 @dataclass(frozen=True)
-class Said:
+class StatedTask:
     """What was said about a scenario.
 
     drifted: for each window the features, and `prediction` or `score`, in warning or alert. severe: those in alert.
@@ -55,7 +55,7 @@ class Said:
         return [window for window, moved in self.drifted.items() if set(subjects) & set(moved)]
 
 
-def live_through(shared_data: Path, folder: Path, name: str) -> Said:
+def live_through(shared_data: Path, folder: Path, name: str) -> StatedTask:
     """Stores the scenario, lets the background work evaluate and alert, and reads back what it said."""
     scenario = load(shared_data, name)
     store = open_store(folder)
@@ -70,7 +70,7 @@ def live_through(shared_data: Path, folder: Path, name: str) -> Said:
     return said
 
 
-def _read(store: Store, scenario: Scenario, length: int) -> Said:
+def _read(store: Store, scenario: Scenario, length: int) -> StatedTask:
     with store.read() as connection:
         verdicts = verdicts_of(connection, scenario.name, limit=10_000)[::-1]
         alerts = list_alerts(connection, limit=100).alerts
@@ -87,7 +87,7 @@ def _read(store: Store, scenario: Scenario, length: int) -> Said:
         (alert.kind, _window(scenario, _seconds(alert.started_at) - length / 2), alert.state != "resolved")
         for alert in alerts
     ]
-    return Said(drifted, severe, sorted(opened, key=lambda each: each[1]))
+    return StatedTask(drifted, severe, sorted(opened, key=lambda each: each[1]))
 
 
 def _window(scenario: Scenario, moment: float) -> str:

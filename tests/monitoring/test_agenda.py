@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import event as sql
 
 from modelwatch.events import ReferenceFrame, ReferenceSample
-from modelwatch.monitoring.chores import Lease
-from modelwatch.monitoring.evaluator import Evaluator
-from modelwatch.monitoring.housekeeping import Housekeeping
-from modelwatch.monitoring.references import set_reference_frame
-from modelwatch.monitoring.rules import DriftRules
+from modelwatch.monitoring.checks.rules import DriftRules
+from modelwatch.monitoring.references.references import set_reference_frame
+from modelwatch.monitoring.scheduler.evaluator import Evaluator
+from modelwatch.monitoring.scheduler.maintenance import Housekeeping
+from modelwatch.monitoring.scheduler.runner import Lease
 from modelwatch.storage.engine.leases import acquire
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.evaluations import evaluation_progress

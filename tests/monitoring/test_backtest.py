@@ -8,7 +8,7 @@ import pytest
 
 from modelwatch.errors import InvalidInput, UnknownResource
 from modelwatch.monitoring.backtest import backtest
-from modelwatch.monitoring.rules import DriftRules
+from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import verdicts_of

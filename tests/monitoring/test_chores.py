@@ -6,9 +6,9 @@ import pytest
 
 from modelwatch.errors import LeaseLost
 from modelwatch.events import ReferenceFrame, ReferenceSample
-from modelwatch.monitoring.chores import Chores, Lease
-from modelwatch.monitoring.references import set_reference_frame
-from modelwatch.monitoring.rules import DriftRules
+from modelwatch.monitoring.checks.rules import DriftRules
+from modelwatch.monitoring.references.references import set_reference_frame
+from modelwatch.monitoring.scheduler.runner import Chores, Lease
 from modelwatch.storage.engine.leases import acquire, hold
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.compaction import seal_writers

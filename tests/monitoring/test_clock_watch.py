@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from modelwatch.monitoring.clock_watch import ClockWatch
+from modelwatch.monitoring.scheduler.runner import ClockWatch
 from tests.support.events import NOON
 
 SECOND = 1_000_000

@@ -8,15 +8,15 @@ from collections.abc import Sequence
 import pytest
 
 from modelwatch.findings import Finding
-from modelwatch.monitoring.checks import Examination, Examined, Look, report_of
-from modelwatch.monitoring.conditions import Condition, findings_of
-from modelwatch.monitoring.drift_observations import advance_drift
-from modelwatch.monitoring.evidence import DriftQuery, Evidence
-from modelwatch.monitoring.rules import DriftRules
-from modelwatch.monitoring.verdicts import judge, tolerance
-from modelwatch.monitoring.windows import Window
-from modelwatch.stats.binning import categorical_binning
-from modelwatch.stats.profile import Profile
+from modelwatch.monitoring.checks.conditions import Condition, findings_of
+from modelwatch.monitoring.checks.drift.evaluation import Examination, Examined, Look, report_of
+from modelwatch.monitoring.checks.drift.evidence import DriftQuery, Evidence
+from modelwatch.monitoring.checks.drift.judge import judge, tolerance
+from modelwatch.monitoring.checks.drift.observations import advance_drift
+from modelwatch.monitoring.checks.rules import DriftRules
+from modelwatch.monitoring.checks.windows import Window
+from modelwatch.stats.counting.binning import categorical_binning
+from modelwatch.stats.counting.profile import Profile
 from modelwatch.storage.references.layouts import Subject
 from modelwatch.storage.references.references import StoredReference
 

@@ -7,13 +7,13 @@ import itertools
 from sqlalchemy import func, select
 
 from modelwatch.config import Settings
-from modelwatch.monitoring.checks import check_drift
-from modelwatch.monitoring.chores import Lease
-from modelwatch.monitoring.evidence import DriftQuery
-from modelwatch.monitoring.performance import PerformanceRules
-from modelwatch.monitoring.retention import ROWS_PER_TRANSACTION, Keep, Retention
-from modelwatch.monitoring.rules import DriftRules
-from modelwatch.monitoring.windows import Window
+from modelwatch.monitoring.checks.drift.evaluation import check_drift
+from modelwatch.monitoring.checks.drift.evidence import DriftQuery
+from modelwatch.monitoring.checks.performance.rules import PerformanceRules
+from modelwatch.monitoring.checks.rules import DriftRules
+from modelwatch.monitoring.checks.windows import Window
+from modelwatch.monitoring.scheduler.retention import ROWS_PER_TRANSACTION, Keep, Retention
+from modelwatch.monitoring.scheduler.runner import Lease
 from modelwatch.storage.counts.rollup_levels import DAY, HOUR, Grain
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import StreamKey

@@ -8,8 +8,7 @@ import pytest
 
 from modelwatch.config import Settings
 from modelwatch.config.monitors import parse_monitor
-from modelwatch.monitoring.budget import LARGEST_ALPHA
-from modelwatch.monitoring.rules import DriftRules, FeatureRules, Thresholds, rules_for
+from modelwatch.monitoring.checks.rules import LARGEST_ALPHA, DriftRules, FeatureRules, Thresholds, rules_for
 
 DEFAULTS = DriftRules.of(Settings())
 

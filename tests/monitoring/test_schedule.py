@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelwatch.monitoring.schedule import (
+from modelwatch.monitoring.checks.schedule import (
     DAY_SECONDS,
     IDLE_SECONDS,
     Point,

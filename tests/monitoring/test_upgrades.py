@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 
 from modelwatch.events import ReferenceFrame, ReferenceSample
-from modelwatch.monitoring.checks import check_drift
-from modelwatch.monitoring.evidence import DriftQuery
-from modelwatch.monitoring.performance import PerformanceRules, check_performance
-from modelwatch.monitoring.quality import QualityRules, check_quality
-from modelwatch.monitoring.references import set_reference_frame
-from modelwatch.monitoring.rules import DriftRules
+from modelwatch.monitoring.checks.drift.evaluation import check_drift
+from modelwatch.monitoring.checks.drift.evidence import DriftQuery
+from modelwatch.monitoring.checks.performance.check import check_performance
+from modelwatch.monitoring.checks.performance.rules import PerformanceRules
+from modelwatch.monitoring.checks.quality.check import check_quality
+from modelwatch.monitoring.checks.quality.rules import QualityRules
+from modelwatch.monitoring.checks.rules import DriftRules
+from modelwatch.monitoring.references.references import set_reference_frame
 from modelwatch.monitoring.verification import verify_verdict
 from modelwatch.storage.engine.migrations import migrate, newest_version, schema_version
 from modelwatch.storage.engine.models import StreamKey

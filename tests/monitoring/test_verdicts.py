@@ -7,12 +7,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from modelwatch.monitoring.budget import LARGEST_ALPHA
-from modelwatch.monitoring.rules import DriftRules, Thresholds
-from modelwatch.monitoring.verdicts import judge, tolerance
-from modelwatch.stats.binning import categorical_binning, numeric_binning
-from modelwatch.stats.names import split_reference
-from modelwatch.stats.profile import Profile
+from modelwatch.monitoring.checks.drift.judge import judge, tolerance
+from modelwatch.monitoring.checks.rules import LARGEST_ALPHA, DriftRules, Thresholds
+from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
+from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.drift.names import split_reference
 
 RULES = DriftRules(
     psi_warning=0.1,

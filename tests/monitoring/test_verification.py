@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import update
 
 from modelwatch.errors import UnknownResource
-from modelwatch.monitoring.conclusions import RULES_VERSION
-from modelwatch.monitoring.evidence import decode_evidence, encode_evidence
-from modelwatch.monitoring.rules import DriftRules
+from modelwatch.monitoring.checks.check import RULES_VERSION
+from modelwatch.monitoring.checks.drift.evidence import decode_evidence, encode_evidence
+from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.verification import differences, verify_verdict
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from modelwatch.monitoring.windows import Window, covering, look_back, watermark
+from modelwatch.monitoring.checks.windows import Window, covering, look_back, watermark
 
 
 def test_a_look_back_ends_at_the_watermark() -> None:

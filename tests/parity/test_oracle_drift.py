@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from modelwatch.stats.binning import NumericBinning, categorical_binning, numeric_binning
-from modelwatch.stats.drift import drift_scores, jensen_shannon, psi, total_variation
-from modelwatch.stats.drift_tests import Groups
-from modelwatch.stats.evidence import ks_p_value
-from modelwatch.stats.profile import Profile
+from modelwatch.stats.counting.binning import NumericBinning, categorical_binning, numeric_binning
+from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.drift.evidence import ks_p_value
+from modelwatch.stats.drift.scores import drift_scores, jensen_shannon, psi, total_variation
+from modelwatch.stats.drift.tests import Groups
 from tests.parity.scenarios import NAMES, load, rows, texts
 
 TOLERANCE = 1e-9

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from modelwatch.stats.estimation import Calibration, Estimate, calibrate, estimate, score_counts
+from modelwatch.stats.outcomes.estimation import Calibration, Estimate, calibrate, estimate, score_counts
 from tests.parity.scenarios import load, rows
 
 METRICS = ("accuracy", "precision", "recall", "f1", "roc_auc")

@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from modelwatch.events import ReferenceSample
-from modelwatch.monitoring.references import profile_of
-from modelwatch.stats.profile import Profile
-from modelwatch.stats.quality import unsound_counts
+from modelwatch.monitoring.references.references import profile_of
+from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.quality.rates import unsound_counts
 
 
 def test_shares_of_missing_and_of_unseen_values_are_those_of_nannyml(shared_data: Path) -> None:

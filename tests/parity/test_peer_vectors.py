@@ -21,12 +21,12 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from modelwatch.stats.binning import categorical_binning, numeric_binning
-from modelwatch.stats.compat import COMPAT_NAMES, compat_scores, evidently, formulas, nannyml, samples, shares
-from modelwatch.stats.drift_tests import Groups, homogeneity
+from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
+from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.drift.compat import COMPAT_NAMES, compat_scores, evidently, formulas, nannyml, samples, shares
+from modelwatch.stats.drift.evidence import ks_p_value
+from modelwatch.stats.drift.tests import Groups, homogeneity
 from modelwatch.stats.errors import StatsError
-from modelwatch.stats.evidence import ks_p_value
-from modelwatch.stats.profile import Profile
 from tests.parity.scenarios import load, rows
 
 NOT_COVERED = {

@@ -13,7 +13,7 @@ import pytest
 
 from modelwatch.access import SCOPES
 from modelwatch.config import Settings
-from modelwatch.monitoring.rules import DriftRules
+from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import verdicts_of
 from tests.support.app import App

@@ -7,9 +7,9 @@ import pytest
 
 from modelwatch.simulation.features import Feature
 from modelwatch.simulation.scores import jensen_shannon_of, ks_of, psi_of, smallest_ks
-from modelwatch.stats.drift import jensen_shannon, ks, psi
-from modelwatch.stats.evidence import ks_p_value
-from modelwatch.stats.profile import Profile
+from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.drift.evidence import ks_p_value
+from modelwatch.stats.drift.scores import jensen_shannon, ks, psi
 
 
 @pytest.mark.parametrize("reference_size", [7, 150, 10_000])

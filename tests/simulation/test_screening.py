@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from modelwatch.monitoring.verdicts import Tolerance, judge
+from modelwatch.monitoring.checks.drift.judge import Tolerance, judge
 from modelwatch.simulation.features import Feature
 from modelwatch.simulation.screening import Screen
-from modelwatch.stats.binning import categorical_binning
-from modelwatch.stats.drift_tests import homogeneity
-from modelwatch.stats.profile import Profile
+from modelwatch.stats.counting.binning import categorical_binning
+from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.drift.tests import homogeneity
 
 CASES = 4_000
 

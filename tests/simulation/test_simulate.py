@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from modelwatch.config import Settings
-from modelwatch.monitoring.rules import DriftRules
+from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.simulation import Arrivals, Scenario, Simulation, simulate, steps
 
 RULES = DriftRules.of(Settings())

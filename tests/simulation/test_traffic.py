@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from modelwatch.config import BASE_WINDOW_SECONDS
-from modelwatch.monitoring.schedule import due_points
+from modelwatch.monitoring.checks.schedule import due_points
 from modelwatch.simulation.traffic import HOUR, Traffic, schedule, traffic
 
 DAY = 24 * HOUR

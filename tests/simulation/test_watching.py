@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from modelwatch.config import Settings
-from modelwatch.monitoring.conditions import Condition
-from modelwatch.monitoring.drift_observations import advance_drift
-from modelwatch.monitoring.rules import DriftRules
+from modelwatch.monitoring.checks.conditions import Condition
+from modelwatch.monitoring.checks.drift.observations import advance_drift
+from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.simulation.features import Feature, looks_at
 from modelwatch.simulation.traffic import HOUR, Integers, schedule, traffic
 from modelwatch.simulation.watching import Watch

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelwatch.stats.binning import (
+from modelwatch.stats.counting.binning import (
     CategoricalBinning,
     categorical_binning,
     category_name,
     decode_binning,
     encode_binning,
 )
+from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.errors import EmptySample, MalformedProfile
-from modelwatch.stats.profile import Profile
 from tests.stats.strategies import raw_categories
 
 

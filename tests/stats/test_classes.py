@@ -6,9 +6,15 @@ import json
 
 import pytest
 
-from modelwatch.stats.binning import Scalar
-from modelwatch.stats.classes import class_names, share_of
-from modelwatch.stats.outcomes import Outcome, OutcomeCounts, OutcomeLayout, decode_outcome_layout, outcome_layout
+from modelwatch.stats.counting.binning import Scalar
+from modelwatch.stats.outcomes.classes import class_names, share_of
+from modelwatch.stats.outcomes.outcomes import (
+    Outcome,
+    OutcomeCounts,
+    OutcomeLayout,
+    decode_outcome_layout,
+    outcome_layout,
+)
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelwatch.stats.decomposition import Ratio, decomposed, psi_by_segment, ratios_of
-from modelwatch.stats.drift import psi, psi_contributions
+from modelwatch.stats.drift.scores import psi, psi_contributions
 from modelwatch.stats.errors import EmptySample
-from modelwatch.stats.outcomes import Outcome, OutcomeCounts, OutcomeLayout
+from modelwatch.stats.outcomes.outcomes import Outcome, OutcomeCounts, OutcomeLayout
 from modelwatch.stats.performance import RegressionLayout, performance
+from modelwatch.stats.segments.decomposition import Ratio, decomposed, psi_by_segment, ratios_of
 
 BINARY = OutcomeLayout("binary", ("no", "yes"), "yes", "positive")
 CLASSES = OutcomeLayout("multiclass", ("a", "b", "c"), class_scores=True)

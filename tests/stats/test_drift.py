@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import ks_2samp, wasserstein_distance
 
-from modelwatch.stats.binning import categorical_binning, numeric_binning
-from modelwatch.stats.drift import (
+from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
+from modelwatch.stats.counting.numeric import rounded
+from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.drift.scores import (
     drift_scores,
     hellinger,
     jensen_shannon,
@@ -20,8 +22,6 @@ from modelwatch.stats.drift import (
     wasserstein,
 )
 from modelwatch.stats.errors import EmptySample, IncompatibleProfiles
-from modelwatch.stats.numeric import rounded
-from modelwatch.stats.profile import Profile
 from tests.stats.strategies import count_pairs, count_vectors, samples
 
 REFERENCE = np.random.default_rng(0).normal(size=20_000)

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from benchmarks.levels import CASES, Case, level_of
-from modelwatch.stats.binning import numeric_binning
-from modelwatch.stats.drift import psi
-from modelwatch.stats.drift_tests import (
+from modelwatch.stats.counting.binning import numeric_binning
+from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.drift.scores import psi
+from modelwatch.stats.drift.tests import (
     SMALL_REFERENCE,
     Groups,
     cell_p_value,
@@ -23,7 +24,6 @@ from modelwatch.stats.drift_tests import (
     samples_needed,
 )
 from modelwatch.stats.errors import EmptySample, IncompatibleProfiles, StatsError
-from modelwatch.stats.profile import Profile
 from tests.stats.strategies import count_pairs
 
 

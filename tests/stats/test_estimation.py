@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import optimize
 
 from modelwatch.stats.errors import IncompatibleProfiles, StatsError
-from modelwatch.stats.estimation import (
+from modelwatch.stats.outcomes.estimation import (
     Calibration,
     Estimate,
     Refusal,

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from modelwatch.stats.drift.evidence import alpha_per_look, benjamini_yekutieli, ks_p_value, rate_increase_p_value
 from modelwatch.stats.errors import EmptySample, StatsError
-from modelwatch.stats.evidence import alpha_per_look, benjamini_yekutieli, ks_p_value, rate_increase_p_value
 
 
 @given(st.floats(0.0, 1.0), st.integers(1, 10**6), st.integers(1, 10**6))

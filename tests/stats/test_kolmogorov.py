@@ -9,7 +9,7 @@ import pytest
 from scipy.special import smirnov
 from scipy.stats import kstwo
 
-from modelwatch.stats.kolmogorov import LARGEST_SUM, survival
+from modelwatch.stats.drift.kolmogorov import LARGEST_SUM, survival
 
 
 @pytest.mark.parametrize("n", [150, 1_000, 4_545, 20_000, LARGEST_SUM])

@@ -8,11 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.levels import NAMES, Names, alarms_about_names
-from modelwatch.stats.binning import categorical_binning, decode_binning, encode_binning, numeric_binning
-from modelwatch.stats.drift import psi
-from modelwatch.stats.drift_tests import SMALL_REFERENCE, Groups, cell_p_value, homogeneity
-from modelwatch.stats.errors import EmptySample, MalformedProfile
-from modelwatch.stats.names import (
+from modelwatch.stats.counting.binning import categorical_binning, decode_binning, encode_binning, numeric_binning
+from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.drift.names import (
     MIN_NAMED_GROUP,
     decode_split,
     encode_split,
@@ -23,8 +21,10 @@ from modelwatch.stats.names import (
     window_needed,
     window_test,
 )
-from modelwatch.stats.profile import Profile
-from modelwatch.stats.quality import compare_rates, reference_rates, unsound_counts
+from modelwatch.stats.drift.scores import psi
+from modelwatch.stats.drift.tests import SMALL_REFERENCE, Groups, cell_p_value, homogeneity
+from modelwatch.stats.errors import EmptySample, MalformedProfile
+from modelwatch.stats.quality.rates import compare_rates, reference_rates, unsound_counts
 from tests.stats.strategies import raw_categories
 
 RNG = np.random.default_rng(5)

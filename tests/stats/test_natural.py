@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from modelwatch.stats.errors import MalformedProfile
-from modelwatch.stats.natural import (
+from modelwatch.stats.outcomes.natural_variation import (
     MetricVariation,
     NaturalVariation,
     beyond_natural,
@@ -16,7 +16,7 @@ from modelwatch.stats.natural import (
     encode_natural,
     natural_variation,
 )
-from modelwatch.stats.outcomes import Outcome, OutcomeCounts, OutcomeLayout
+from modelwatch.stats.outcomes.outcomes import Outcome, OutcomeCounts, OutcomeLayout
 from modelwatch.stats.performance import worsening
 
 LAYOUT = OutcomeLayout("binary", ("no", "yes"), "yes")

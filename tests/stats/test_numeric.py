@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from modelwatch.stats.binning import NumericBinning, decode_binning, encode_binning
-from modelwatch.stats.binning import numeric_binning as build
+from modelwatch.stats.counting.binning import NumericBinning, decode_binning, encode_binning
+from modelwatch.stats.counting.binning import numeric_binning as build
+from modelwatch.stats.counting.kernel import CHUNK, count_cells
+from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.errors import EmptySample, MalformedProfile
-from modelwatch.stats.kernel import CHUNK, count_cells
-from modelwatch.stats.profile import Profile
 from tests.stats.strategies import raw_numbers, samples
 
 CONTINUOUS = np.random.default_rng(1).normal(100.0, 25.0, 10_000)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modelwatch.stats.drift.odds import furthest_odds, odds_shift
 from modelwatch.stats.errors import EmptySample, IncompatibleProfiles
-from modelwatch.stats.odds import furthest_odds, odds_shift
 
 COUNTS = st.lists(st.integers(0, 10_000), min_size=2, max_size=8)
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelwatch.stats.binning import categorical_binning, numeric_binning
+from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
+from modelwatch.stats.counting.profile import Profile, decode_counts, encode_counts
 from modelwatch.stats.errors import IncompatibleProfiles, MalformedProfile
-from modelwatch.stats.profile import Profile, decode_counts, encode_counts
 from tests.stats.strategies import raw_categories, raw_numbers, samples
 
 NUMERIC = numeric_binning(np.random.default_rng(0).normal(size=1_000))

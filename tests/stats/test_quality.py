@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from modelwatch.stats.binning import categorical_binning, numeric_binning
+from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
+from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.errors import IncompatibleProfiles, StatsError
-from modelwatch.stats.profile import Profile
-from modelwatch.stats.quality import (
+from modelwatch.stats.quality.rates import (
     RateCheck,
     compare_rates,
     data_quality_score,

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelwatch.stats.binning import categorical_binning, numeric_binning
+from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
+from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.errors import MalformedProfile
-from modelwatch.stats.profile import Profile
-from modelwatch.stats.segmentation import Segmentation, SegmentFeature, decode_segmentation, segment_feature
+from modelwatch.stats.segments.segmentation import Segmentation, SegmentFeature, decode_segmentation, segment_feature
 
 
 def numeric(values: list[float], parts: int = 4) -> SegmentFeature:

@@ -10,8 +10,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from modelwatch.monitoring.budget import share_of
-from modelwatch.stats.volume import chance_gap
+from modelwatch.monitoring.checks.rules import share_of
+from modelwatch.stats.quality.volume import chance_gap
 from tests.support.arrivals import DAY, KINDS, RULES, START, drawn, silences, volume_incidents
 
 DAYS = 365

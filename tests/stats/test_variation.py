@@ -8,11 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
-from modelwatch.stats.binning import categorical_binning, numeric_binning
-from modelwatch.stats.drift import psi
+from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
+from modelwatch.stats.counting.profile import encode_counts
+from modelwatch.stats.drift.natural_variation import (
+    Variation,
+    chance_psi,
+    decode_variation,
+    encode_variation,
+    variation_of,
+)
+from modelwatch.stats.drift.scores import psi
 from modelwatch.stats.errors import MalformedProfile
-from modelwatch.stats.profile import encode_counts
-from modelwatch.stats.variation import Variation, chance_psi, decode_variation, encode_variation, variation_of
 
 DAY = 86_400
 

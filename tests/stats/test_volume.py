@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from modelwatch.stats.errors import StatsError
-from modelwatch.stats.volume import Dispersion, dispersion_of, freshness, usual_gap, volume_check
+from modelwatch.stats.quality.volume import Dispersion, dispersion_of, freshness, usual_gap, volume_check
 
 HOURS = np.arange(168)
 RHYTHM = 205.0 + 180.0 * np.sin(HOURS / 24.0 * 2.0 * np.pi)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from modelwatch.stats.binning import numeric_binning
-from modelwatch.stats.profile import Profile
+from modelwatch.stats.counting.binning import numeric_binning
+from modelwatch.stats.counting.profile import Profile
 from modelwatch.storage.engine.decoded import OVERHEAD_BYTES, TIMES_LARGER, Decoded
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.backfill_profiles import carry_over

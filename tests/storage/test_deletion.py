@@ -16,8 +16,8 @@ from sqlalchemy import func, insert, select
 from modelwatch.config.monitors import parse_monitor
 from modelwatch.errors import UnknownModel, UnknownResource
 from modelwatch.events import GroundTruth
-from modelwatch.monitoring.chores import Lease
-from modelwatch.monitoring.deletions import Deletions
+from modelwatch.monitoring.scheduler.deletions import Deletions
+from modelwatch.monitoring.scheduler.runner import Lease
 from modelwatch.storage.alerts.audit import audit_page
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import Part
@@ -298,7 +298,7 @@ def piece(store: Store, deletions: Deletions) -> None:
 
 CHILD = """
 import sys, time, uuid
-from modelwatch.monitoring.chores import Lease
+from modelwatch.monitoring.scheduler.runner import Lease
 from modelwatch.monitoring import deletions
 from modelwatch.storage.engine.store import Store
 deletions.MOST_ROWS_PER_TRANSACTION = deletions.ROWS_PER_TRANSACTION = 20

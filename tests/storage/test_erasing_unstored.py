@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelwatch.errors import Conflict
-from modelwatch.stats.binning import NumericBinning, numeric_binning
-from modelwatch.stats.profile import Profile
+from modelwatch.stats.counting.binning import NumericBinning, numeric_binning
+from modelwatch.stats.counting.profile import Profile
 from modelwatch.storage.counts.profiles import sum_windows
 from modelwatch.storage.engine.models import generation_of
 from modelwatch.storage.engine.store import Store

@@ -17,8 +17,8 @@ from sqlalchemy import func, select
 
 from modelwatch.errors import Conflict, UnknownResource
 from modelwatch.events import GroundTruth, Prediction
-from modelwatch.stats.binning import categorical_binning, numeric_binning
-from modelwatch.stats.profile import Profile
+from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
+from modelwatch.stats.counting.profile import Profile
 from modelwatch.storage.alerts.audit import audit_page
 from modelwatch.storage.counts.profiles import sum_windows
 from modelwatch.storage.engine import tables

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import OperationalError
 
-from modelwatch.stats.binning import numeric_binning
-from modelwatch.stats.profile import Profile
+from modelwatch.stats.counting.binning import numeric_binning
+from modelwatch.stats.counting.profile import Profile
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store, is_about_values
 from modelwatch.storage.ledger import ledger as ledger_module

@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 
 from modelwatch.errors import ProtectionUnavailable, SettingsError
 from modelwatch.events import ReferenceFrame, ReferenceSample, Scalar
-from modelwatch.monitoring.references import set_reference_frame, take_provisional_reference
+from modelwatch.monitoring.references.references import set_reference_frame, take_provisional_reference
 from modelwatch.privacy import Keyring
 from modelwatch.storage.counts.profiles import sum_windows
 from modelwatch.storage.counts.volumes import recent_features

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelwatch.events import Prediction
-from modelwatch.stats.binning import categorical_binning, numeric_binning
-from modelwatch.stats.profile import Profile
+from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
+from modelwatch.stats.counting.profile import Profile
 from modelwatch.storage.counts.profiles import sum_windows
 from modelwatch.storage.engine.models import generation_of
 from modelwatch.storage.engine.store import Store

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from sqlalchemy import Table, func, select
 
 from modelwatch.events import Prediction
-from modelwatch.stats.binning import numeric_binning
-from modelwatch.stats.profile import Profile
+from modelwatch.stats.counting.binning import numeric_binning
+from modelwatch.stats.counting.profile import Profile
 from modelwatch.storage.counts.outcomes import waiting_labels
 from modelwatch.storage.counts.profiles import sum_windows
 from modelwatch.storage.counts.rollup_levels import Grain

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from modelwatch.events import Prediction
-from modelwatch.stats.binning import numeric_binning
-from modelwatch.stats.outcomes import OutcomeCounts
-from modelwatch.stats.profile import Profile
+from modelwatch.stats.counting.binning import numeric_binning
+from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.storage.counts.outcomes import delays_by_window, first_labelled_window, newest_label, sum_outcomes
 from modelwatch.storage.counts.profiles import (
     count_streams,

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import insert, inspect, text
 from sqlalchemy.exc import IntegrityError
 
-from modelwatch.stats.binning import numeric_binning
-from modelwatch.stats.profile import Profile
+from modelwatch.stats.counting.binning import numeric_binning
+from modelwatch.stats.counting.profile import Profile
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.leases import acquire, release, store_time
 from modelwatch.storage.engine.migrations import migrate, newest_version, schema_version

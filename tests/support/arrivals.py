@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelwatch.config import BASE_WINDOW_SECONDS
-from modelwatch.monitoring.conditions import Condition, advance
-from modelwatch.monitoring.quality.evidence import QualityEvidence, Sample, Volumes, WindowQuality, weeks_before
-from modelwatch.monitoring.quality.examining import examine_quality, quality_observations
-from modelwatch.monitoring.quality.freshness import HISTORY_SECONDS, usual_of_arrivals
-from modelwatch.monitoring.quality.rules import QualityRules
-from modelwatch.monitoring.schedule import due_points
+from modelwatch.monitoring.checks.conditions import Condition, advance
+from modelwatch.monitoring.checks.quality.evidence import QualityEvidence, Sample, Volumes, WindowQuality, weeks_before
+from modelwatch.monitoring.checks.quality.examining import examine_quality, quality_observations
+from modelwatch.monitoring.checks.quality.rules import QualityRules
+from modelwatch.monitoring.checks.schedule import due_points
+from modelwatch.monitoring.scheduler.freshness import HISTORY_SECONDS, usual_of_arrivals
 
 HOUR, DAY, WEEK = 3_600, 86_400, 7 * 86_400
 START = 2_000 * WEEK

@@ -8,12 +8,14 @@ from collections.abc import Callable
 from sqlalchemy import Connection
 
 from modelwatch.findings import Assessment
-from modelwatch.monitoring.chores import Chores
-from modelwatch.monitoring.evaluator import AssessmentSink, Evaluator
-from modelwatch.monitoring.housekeeping import Housekeeping
-from modelwatch.monitoring.performance import PerformanceCheck, PerformanceRules
-from modelwatch.monitoring.quality import QualityCheck, QualityRules
-from modelwatch.monitoring.rules import DriftRules
+from modelwatch.monitoring.checks.performance.check import PerformanceCheck
+from modelwatch.monitoring.checks.performance.rules import PerformanceRules
+from modelwatch.monitoring.checks.quality.check import QualityCheck
+from modelwatch.monitoring.checks.quality.rules import QualityRules
+from modelwatch.monitoring.checks.rules import DriftRules
+from modelwatch.monitoring.scheduler.evaluator import AssessmentSink, Evaluator
+from modelwatch.monitoring.scheduler.maintenance import Housekeeping
+from modelwatch.monitoring.scheduler.runner import Chores
 from modelwatch.storage.engine.store import Store
 
 

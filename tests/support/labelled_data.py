@@ -16,13 +16,13 @@ import pyarrow.parquet as pq
 from modelwatch.config.monitors import parse_monitor
 from modelwatch.events import GroundTruth, Prediction, ReferenceFrame, ReferenceSample
 from modelwatch.findings import Assessment, Finding
-from modelwatch.monitoring.performance import PerformanceRules, performance_history
-from modelwatch.monitoring.performance.reports import WindowReport
-from modelwatch.monitoring.performance.rules import LOOKBACKS
-from modelwatch.monitoring.references import set_reference_frame
-from modelwatch.monitoring.rules import DriftRules
-from modelwatch.monitoring.schedule import IDLE_SECONDS
-from modelwatch.stats.outcomes import OutcomeCounts
+from modelwatch.monitoring.checks.performance.history import performance_history
+from modelwatch.monitoring.checks.performance.reports import WindowReport
+from modelwatch.monitoring.checks.performance.rules import LOOKBACKS, PerformanceRules
+from modelwatch.monitoring.checks.rules import DriftRules
+from modelwatch.monitoring.checks.schedule import IDLE_SECONDS
+from modelwatch.monitoring.references.references import set_reference_frame
+from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.storage.counts.outcomes import sum_outcomes
 from modelwatch.storage.counts.profiles import sum_windows
 from modelwatch.storage.engine.models import StreamKey, generation_of

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from modelwatch.events import GroundTruth, Prediction
-from modelwatch.stats.outcomes import Outcome, OutcomeCounts, OutcomeLayout
+from modelwatch.stats.outcomes.outcomes import Outcome, OutcomeCounts, OutcomeLayout
 from modelwatch.storage.counts.outcomes import sum_outcomes
 from modelwatch.storage.engine.models import generation_of
 from modelwatch.storage.engine.store import Store

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from sqlalchemy import insert
 
 from modelwatch.config import BASE_WINDOW_SECONDS, Settings
-from modelwatch.monitoring.checks import examine, report_of
-from modelwatch.monitoring.evidence import Inputs, decode_evidence, inputs_of
-from modelwatch.monitoring.reports import DriftReport
-from modelwatch.monitoring.rules import DriftRules
-from modelwatch.stats.binning import numeric_binning
-from modelwatch.stats.profile import Profile
+from modelwatch.monitoring.checks.drift.evaluation import examine, report_of
+from modelwatch.monitoring.checks.drift.evidence import Inputs, decode_evidence, inputs_of
+from modelwatch.monitoring.checks.drift.report import DriftReport
+from modelwatch.monitoring.checks.rules import DriftRules
+from modelwatch.stats.counting.binning import numeric_binning
+from modelwatch.stats.counting.profile import Profile
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.bulk import ManyRows
 from modelwatch.storage.engine.models import generation_of

@@ -14,12 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from modelwatch.api.wire import Decoder, Limits
-from modelwatch.monitoring.checks import check_drift
-from modelwatch.monitoring.evidence import DriftQuery
-from modelwatch.monitoring.references import set_reference_frame
-from modelwatch.monitoring.reports import DriftReport
-from modelwatch.monitoring.rules import DriftRules
-from modelwatch.monitoring.windows import covering
+from modelwatch.monitoring.checks.drift.evaluation import check_drift
+from modelwatch.monitoring.checks.drift.evidence import DriftQuery
+from modelwatch.monitoring.checks.drift.report import DriftReport
+from modelwatch.monitoring.checks.rules import DriftRules
+from modelwatch.monitoring.checks.windows import covering
+from modelwatch.monitoring.references.references import set_reference_frame
 from modelwatch.storage.engine.store import Store
 from tests.support.events import NOON, open_ledger
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from modelwatch.events import ReferenceFrame, ReferenceSample, Scalar
-from modelwatch.monitoring.references import set_reference_frame
+from modelwatch.monitoring.references.references import set_reference_frame
 from modelwatch.storage.engine.store import Store
 from tests.support.background import new_id
 from tests.support.events import NOON, Clock, event, open_ledger

@@ -12,7 +12,7 @@ from modelwatch.alerting.alerts import Alert, Member
 from modelwatch.alerting.records import alert_of
 from modelwatch.errors import Conflict, UnknownResource, excerpt
 from modelwatch.findings import Kind
-from modelwatch.monitoring.reference_windows import TakenWindow, WindowOfReference, set_reference_from_window
+from modelwatch.monitoring.references.windows import TakenWindow, WindowOfReference, set_reference_from_window
 from modelwatch.storage.alerts.alerts import alert_by_id
 from modelwatch.storage.counts.profiles import last_window_end, streams_of
 from modelwatch.storage.engine.store import Store

@@ -12,9 +12,9 @@ from modelwatch.alerting.dispatch import Dispatch
 from modelwatch.api.wire import Decoder
 from modelwatch.config import Settings
 from modelwatch.ingest import Batcher
-from modelwatch.monitoring.performance import PerformanceRules
-from modelwatch.monitoring.quality import QualityRules
-from modelwatch.monitoring.rules import DriftRules
+from modelwatch.monitoring.checks.performance.rules import PerformanceRules
+from modelwatch.monitoring.checks.quality.rules import QualityRules
+from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.storage.engine.store import Store
 
 

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summ
 from prometheus_client.metrics import MetricWrapperBase
 
 from modelwatch.events import GroundTruth, Prediction
-from modelwatch.stats.profile import Profile
+from modelwatch.stats.counting.profile import Profile
 from modelwatch.storage.ledger.counting import Increment
 from modelwatch.storage.ledger.labels import LabelStatus
 from modelwatch.storage.ledger.ledger import Committed

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from modelwatch.monitoring.performance import PerformanceReport
-from modelwatch.monitoring.performance.reports import WindowReport
+from modelwatch.monitoring.checks.performance.reports import PerformanceReport, WindowReport
 from modelwatch.storage.verdicts.verdicts import StoredVerdict
 
 STREAM = ("model_name", "model_version", "environment")

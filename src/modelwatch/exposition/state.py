@@ -17,7 +17,7 @@ from modelwatch.exposition.performance import performance_families
 from modelwatch.exposition.quality import quality_families
 from modelwatch.exposition.verdicts import NewestVerdicts, StreamScores, SubjectScores, by_age
 from modelwatch.findings import SEVERITIES
-from modelwatch.monitoring.verdicts import PRECEDENCE, Severity
+from modelwatch.monitoring.checks.drift.judge import PRECEDENCE, Severity
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.monitors import all_monitors
 from modelwatch.storage.references.references import oldest_reference_in_force

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import msgspec
 from sqlalchemy import Connection
 
-from modelwatch.monitoring.verdicts import Severity
+from modelwatch.monitoring.checks.drift.judge import Severity
 from modelwatch.storage.verdicts.verdicts import latest_verdict_ids, verdict_by_id
 
 log = logging.getLogger(__name__)

@@ -1,1 +1,1 @@
-"""What the counts mean: references, windows, drift checks, verdicts, and the evaluations that keep them current."""
+"""What the counts mean: references, windows, checks, verdicts, and the evaluations that keep them current."""

@@ -9,14 +9,13 @@ import msgspec
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.errors import InvalidInput, UnknownResource
 from modelwatch.findings import Finding
-from modelwatch.monitoring.budget import SECONDS_PER_30_DAYS
-from modelwatch.monitoring.checks import examine
-from modelwatch.monitoring.conditions import Condition
-from modelwatch.monitoring.drift_observations import advance_drift
-from modelwatch.monitoring.evidence import DriftQuery, gather
-from modelwatch.monitoring.rules import DriftRules
-from modelwatch.monitoring.schedule import due_points
-from modelwatch.monitoring.windows import iso
+from modelwatch.monitoring.checks.conditions import Condition
+from modelwatch.monitoring.checks.drift.evaluation import examine
+from modelwatch.monitoring.checks.drift.evidence import DriftQuery, gather
+from modelwatch.monitoring.checks.drift.observations import advance_drift
+from modelwatch.monitoring.checks.rules import SECONDS_PER_30_DAYS, DriftRules
+from modelwatch.monitoring.checks.schedule import due_points
+from modelwatch.monitoring.checks.windows import iso
 from modelwatch.storage.counts.profiles import newest_window, windows_since
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store

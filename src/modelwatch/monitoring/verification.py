@@ -14,19 +14,19 @@ import msgspec
 from sqlalchemy import Connection
 
 from modelwatch.errors import UnknownResource
-from modelwatch.monitoring.checks import examine, report_of
-from modelwatch.monitoring.conclusions import RULES_VERSION, encode_report
-from modelwatch.monitoring.evidence import Inputs, decode_evidence, inputs_hash, inputs_of
-from modelwatch.monitoring.performance.evidence import (
+from modelwatch.monitoring.checks.check import RULES_VERSION, encode_report
+from modelwatch.monitoring.checks.drift.evaluation import examine, report_of
+from modelwatch.monitoring.checks.drift.evidence import Inputs, decode_evidence, inputs_hash, inputs_of
+from modelwatch.monitoring.checks.performance.evidence import (
     PerformanceInputs,
     counts_of,
     decode_performance,
     outcome_reference_of,
 )
-from modelwatch.monitoring.performance.examining import examine_performance, performance_report
-from modelwatch.monitoring.quality.evidence import decode_quality
-from modelwatch.monitoring.quality.examining import examine_quality, quality_report
-from modelwatch.monitoring.windows import iso
+from modelwatch.monitoring.checks.performance.examining import examine_performance, performance_report
+from modelwatch.monitoring.checks.quality.evidence import decode_quality
+from modelwatch.monitoring.checks.quality.examining import examine_quality, quality_report
+from modelwatch.monitoring.checks.windows import iso
 from modelwatch.storage.counts.profiles import predictions_of_generation
 from modelwatch.storage.engine.models import generation_of
 from modelwatch.storage.engine.store import Store

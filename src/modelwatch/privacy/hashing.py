@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from modelwatch.events import Scalar
-from modelwatch.stats.binning import category_name
+from modelwatch.stats.counting.binning import category_name
 
 PREFIX = "hmac:"
 HASH_BYTES = 16

@@ -34,14 +34,17 @@ from modelwatch.config.targets import channel_target
 from modelwatch.errors import StoreUnavailable
 from modelwatch.exposition import Exposition
 from modelwatch.ingest import Batcher
-from modelwatch.monitoring.chores import Chores, Lease
-from modelwatch.monitoring.deletions import Deletions
-from modelwatch.monitoring.evaluator import Evaluator
-from modelwatch.monitoring.housekeeping import Housekeeping
-from modelwatch.monitoring.performance import PerformanceCheck, PerformanceRules
-from modelwatch.monitoring.quality import Freshness, QualityCheck, QualityRules
-from modelwatch.monitoring.retention import Keep, Retention
-from modelwatch.monitoring.rules import DriftRules
+from modelwatch.monitoring.checks.performance.check import PerformanceCheck
+from modelwatch.monitoring.checks.performance.rules import PerformanceRules
+from modelwatch.monitoring.checks.quality.check import QualityCheck
+from modelwatch.monitoring.checks.quality.rules import QualityRules
+from modelwatch.monitoring.checks.rules import DriftRules
+from modelwatch.monitoring.scheduler.deletions import Deletions
+from modelwatch.monitoring.scheduler.evaluator import Evaluator
+from modelwatch.monitoring.scheduler.freshness import Freshness
+from modelwatch.monitoring.scheduler.maintenance import Housekeeping
+from modelwatch.monitoring.scheduler.retention import Keep, Retention
+from modelwatch.monitoring.scheduler.runner import Chores, Lease
 from modelwatch.server.limits import keep_large_blocks_apart, keep_trimmed, trim, use_few_arenas
 from modelwatch.server.startup import filed_monitors, microseconds_now, protect
 from modelwatch.storage.engine.leases import store_time

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from modelwatch.config import parse_lookback
-from modelwatch.monitoring.budget import SECONDS_PER_30_DAYS
-from modelwatch.monitoring.rules import DriftRules
+from modelwatch.monitoring.checks.rules import SECONDS_PER_30_DAYS, DriftRules
 from modelwatch.simulation.baselines import SPANS, Baseline, judged_by
 from modelwatch.simulation.features import Feature, looks_at
 from modelwatch.simulation.traffic import HOUR, Arrivals, Schedule, schedule, traffic

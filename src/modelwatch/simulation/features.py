@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from modelwatch.simulation.traffic import Floats, Integers, Schedule
-from modelwatch.stats.binning import NumericBinning, numeric_binning
-from modelwatch.stats.profile import Profile
+from modelwatch.stats.counting.binning import NumericBinning, numeric_binning
+from modelwatch.stats.counting.profile import Profile
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 import msgspec
 import numpy as np
 
-from modelwatch.monitoring.rules import DriftRules
+from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.simulation.estimates import Delay, Rate
 from modelwatch.simulation.experiments import Month, Scenario
-from modelwatch.stats.drift_tests import degrees_of_freedom, minimum_detectable_psi, samples_needed
+from modelwatch.stats.drift.tests import degrees_of_freedom, minimum_detectable_psi, samples_needed
 
 CELLS = 10
 NOT_TRIED = Delay(0.0, None, None, None)

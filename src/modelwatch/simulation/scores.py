@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 
 from modelwatch.simulation.traffic import Floats, Integers
-from modelwatch.stats.evidence import ks_p_value
+from modelwatch.stats.drift.evidence import ks_p_value
 
 PSI_FLOOR = 1e-4
 HALVINGS = 50

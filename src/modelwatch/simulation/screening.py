@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from modelwatch.simulation.scores import psi_of
 from modelwatch.simulation.traffic import Floats, Integers
-from modelwatch.stats.drift_tests import homogeneity_p_values
+from modelwatch.stats.drift.tests import homogeneity_p_values
 
 # What rounding may make of a score or a p-value.
 MARGIN = 1e-9

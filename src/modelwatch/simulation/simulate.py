@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-from modelwatch.monitoring.rules import DriftRules
+from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.simulation.baselines import baselines
 from modelwatch.simulation.estimates import Delay, delay_of, rate_of
 from modelwatch.simulation.experiments import (

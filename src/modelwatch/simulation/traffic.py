@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelwatch.config import BASE_WINDOW_SECONDS
-from modelwatch.monitoring.schedule import due_points
+from modelwatch.monitoring.checks.schedule import due_points
 
 Arrivals = Literal["even", "poisson"]
 Integers = NDArray[np.int64]

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from modelwatch.config import parse_lookback
-from modelwatch.monitoring.checks import Examination, Examined, Look
-from modelwatch.monitoring.conditions import Condition
-from modelwatch.monitoring.drift_observations import advance_drift
-from modelwatch.monitoring.evidence import DriftQuery, Evidence
-from modelwatch.monitoring.rules import DriftRules
-from modelwatch.monitoring.verdicts import judge, tolerance
-from modelwatch.monitoring.windows import Window
+from modelwatch.monitoring.checks.conditions import Condition
+from modelwatch.monitoring.checks.drift.evaluation import Examination, Examined, Look
+from modelwatch.monitoring.checks.drift.evidence import DriftQuery, Evidence
+from modelwatch.monitoring.checks.drift.judge import judge, tolerance
+from modelwatch.monitoring.checks.drift.observations import advance_drift
+from modelwatch.monitoring.checks.rules import DriftRules
+from modelwatch.monitoring.checks.windows import Window
 from modelwatch.simulation.features import Feature
 from modelwatch.simulation.screening import Screen
 from modelwatch.simulation.traffic import Floats, Integers, Schedule

@@ -4,10 +4,10 @@ Everything is computed from integer counts over cells that are frozen when a ref
 and return frozen dataclasses; nothing here reads a clock, a file or a table.
 
 >>> import numpy as np
->>> from modelwatch.stats.drift import drift_scores
->>> from modelwatch.stats.drift_tests import homogeneity
->>> from modelwatch.stats.numeric import numeric_binning
->>> from modelwatch.stats.profile import Profile
+>>> from modelwatch.stats.drift.scores import drift_scores
+>>> from modelwatch.stats.drift.tests import homogeneity
+>>> from modelwatch.stats.counting.numeric import numeric_binning
+>>> from modelwatch.stats.counting.profile import Profile
 >>> reference_sample = np.random.default_rng(0).normal(size=10_000)
 >>> binning = numeric_binning(reference_sample)
 >>> reference = Profile.of(binning, reference_sample)

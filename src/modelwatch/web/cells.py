@@ -9,8 +9,8 @@ import msgspec
 from sqlalchemy import Connection
 
 from modelwatch.alerting.views import MemberLine
-from modelwatch.monitoring.drift_observations import KINDS
-from modelwatch.monitoring.reports import DriftReport, SubjectReport
+from modelwatch.monitoring.checks.drift.observations import KINDS
+from modelwatch.monitoring.checks.drift.report import DriftReport, SubjectReport
 from modelwatch.storage.verdicts.verdicts import DRIFT, verdict_by_id
 from modelwatch.web.words import name, percent
 

@@ -12,7 +12,7 @@ from modelwatch.alerting.alerts import rank
 from modelwatch.alerting.views import AlertLine
 from modelwatch.alerting.wording import KINDS
 from modelwatch.errors import FieldError, InvalidInput, excerpt
-from modelwatch.monitoring.windows import iso
+from modelwatch.monitoring.checks.windows import iso
 from modelwatch.storage.verdicts.evaluations import EvaluationFailure
 from modelwatch.storage.verdicts.standing import Standing
 from modelwatch.web.words import MICROSECONDS, When, count, name, when

@@ -10,15 +10,15 @@ import pytest
 from sqlalchemy import delete
 
 from modelwatch.events import GroundTruth, Prediction
-from modelwatch.monitoring.performance import PerformanceRules
-from modelwatch.monitoring.performance.evidence import (
+from modelwatch.monitoring.checks.performance.evidence import (
     counts_of,
     decode_performance,
     encode_performance,
     gather_performance,
 )
-from modelwatch.monitoring.performance.reporting import window_of
-from modelwatch.monitoring.rules import DriftRules
+from modelwatch.monitoring.checks.performance.reporting import window_of
+from modelwatch.monitoring.checks.performance.rules import PerformanceRules
+from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.storage.counts import label_times
 from modelwatch.storage.counts.rollup_levels import Grain
 from modelwatch.storage.engine import tables

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 
 from modelwatch.findings import Assessment
-from modelwatch.monitoring.performance import PerformanceRules
-from modelwatch.monitoring.performance.coverage import DAY_SECONDS, judge_coverage
-from modelwatch.monitoring.performance.evidence import PerformanceEvidence, WindowCounts
-from modelwatch.monitoring.performance.maturity import LabelArrivals
-from modelwatch.monitoring.rules import DriftRules
-from modelwatch.monitoring.windows import Window
+from modelwatch.monitoring.checks.performance.coverage import DAY_SECONDS, judge_coverage
+from modelwatch.monitoring.checks.performance.evidence import PerformanceEvidence, WindowCounts
+from modelwatch.monitoring.checks.performance.maturity import LabelArrivals
+from modelwatch.monitoring.checks.performance.rules import PerformanceRules
+from modelwatch.monitoring.checks.rules import DriftRules
+from modelwatch.monitoring.checks.windows import Window
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from tests.support.background import Taken, background, run_out

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelwatch.monitoring.performance.judging import LABELS, Judgement, Window, judge_labels, judge_metric
-from modelwatch.monitoring.performance.reporting import metric_report
-from modelwatch.monitoring.performance.rules import PerformanceRules
-from modelwatch.stats.outcomes import Outcome, OutcomeCounts, OutcomeLayout
+from modelwatch.monitoring.checks.performance.judging import LABELS, Judgement, Window, judge_labels, judge_metric
+from modelwatch.monitoring.checks.performance.reporting import metric_report
+from modelwatch.monitoring.checks.performance.rules import PerformanceRules
+from modelwatch.stats.outcomes.outcomes import Outcome, OutcomeCounts, OutcomeLayout
 from modelwatch.stats.performance import Estimate, RegressionLayout
 from tests.support.labelled import outcomes
 

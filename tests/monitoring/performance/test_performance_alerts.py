@@ -9,10 +9,11 @@ import numpy as np
 
 from modelwatch.alerting.alerts import Alert
 from modelwatch.config.monitors import parse_monitor
-from modelwatch.monitoring.performance import PerformanceRules, check_performance
-from modelwatch.monitoring.performance.examining import PERFORMANCE_KINDS
-from modelwatch.monitoring.rules import DriftRules
-from modelwatch.stats.outcomes import Outcome
+from modelwatch.monitoring.checks.performance.check import check_performance
+from modelwatch.monitoring.checks.performance.examining import PERFORMANCE_KINDS
+from modelwatch.monitoring.checks.performance.rules import PerformanceRules
+from modelwatch.monitoring.checks.rules import DriftRules
+from modelwatch.stats.outcomes.outcomes import Outcome
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from tests.support.assessments import Desk

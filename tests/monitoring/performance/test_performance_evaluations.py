@@ -10,18 +10,19 @@ import pytest
 
 from modelwatch.errors import UnknownResource
 from modelwatch.findings import Assessment, Finding
-from modelwatch.monitoring.performance import PerformanceReport, PerformanceRules, check_performance
-from modelwatch.monitoring.performance.evidence import (
+from modelwatch.monitoring.checks.performance.check import check_performance
+from modelwatch.monitoring.checks.performance.evidence import (
     decode_performance,
     encode_performance,
     gather_performance,
     outcome_reference_of,
 )
-from modelwatch.monitoring.performance.examining import examine_performance, performance_observations
-from modelwatch.monitoring.performance.reports import WindowReport
-from modelwatch.monitoring.rules import DriftRules
+from modelwatch.monitoring.checks.performance.examining import examine_performance, performance_observations
+from modelwatch.monitoring.checks.performance.reports import PerformanceReport, WindowReport
+from modelwatch.monitoring.checks.performance.rules import PerformanceRules
+from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.verification import verify_verdict
-from modelwatch.stats.outcomes import Outcome
+from modelwatch.stats.outcomes.outcomes import Outcome
 from modelwatch.storage.counts.outcomes import give_up_labels
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store

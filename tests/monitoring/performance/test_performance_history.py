@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from modelwatch.errors import InvalidInput
-from modelwatch.monitoring.performance import PerformanceHistory, performance_history
+from modelwatch.monitoring.checks.performance.history import PerformanceHistory, performance_history
 from modelwatch.storage.counts.rollup_levels import Grain
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from modelwatch.config.monitors import parse_monitor
-from modelwatch.monitoring.performance import PerformanceRules
-from modelwatch.monitoring.rules import DriftRules
+from modelwatch.monitoring.checks.performance.rules import PerformanceRules
+from modelwatch.monitoring.checks.rules import DriftRules
 
 DRIFT = DriftRules(0.15, 0.3, 0.05, 50, 2.0, ("1h",), 1_800)
 RULES = PerformanceRules.of(DRIFT, 0.05)

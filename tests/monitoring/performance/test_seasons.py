@@ -8,12 +8,13 @@ import numpy as np
 
 from modelwatch.config.monitors import parse_monitor
 from modelwatch.events import ReferenceFrame, ReferenceSample
-from modelwatch.monitoring.outcome_layouts import OutcomeLayouts
-from modelwatch.monitoring.performance import PerformanceRules, check_performance
-from modelwatch.monitoring.performance.reports import MetricReport
-from modelwatch.monitoring.references import set_reference_frame
-from modelwatch.monitoring.rules import DriftRules
-from modelwatch.stats.outcomes import Outcome
+from modelwatch.monitoring.checks.performance.check import check_performance
+from modelwatch.monitoring.checks.performance.reports import MetricReport
+from modelwatch.monitoring.checks.performance.rules import PerformanceRules
+from modelwatch.monitoring.checks.rules import DriftRules
+from modelwatch.monitoring.references.outcome_layouts import OutcomeLayouts
+from modelwatch.monitoring.references.references import set_reference_frame
+from modelwatch.stats.outcomes.outcomes import Outcome
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.monitors import put_monitor

@@ -10,13 +10,15 @@ import pytest
 
 from modelwatch.events import ReferenceFrame, ReferenceSample, Scalar
 from modelwatch.findings import Finding
-from modelwatch.monitoring.quality import QualityReport, QualityRules, check_quality
-from modelwatch.monitoring.quality.evidence import decode_quality
-from modelwatch.monitoring.quality.judging import rise_thresholds, volume_thresholds
-from modelwatch.monitoring.references import set_reference_frame
-from modelwatch.monitoring.rules import DriftRules
+from modelwatch.monitoring.checks.quality.check import check_quality
+from modelwatch.monitoring.checks.quality.evidence import decode_quality
+from modelwatch.monitoring.checks.quality.judging import rise_thresholds, volume_thresholds
+from modelwatch.monitoring.checks.quality.reports import QualityReport
+from modelwatch.monitoring.checks.quality.rules import QualityRules
+from modelwatch.monitoring.checks.rules import DriftRules
+from modelwatch.monitoring.references.references import set_reference_frame
 from modelwatch.monitoring.verification import verify_verdict
-from modelwatch.stats.volume import volume_check
+from modelwatch.stats.quality.volume import volume_check
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import QUALITY, evidence_of, latest_verdicts

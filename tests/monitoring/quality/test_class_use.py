@@ -8,11 +8,12 @@ from dataclasses import replace
 import pytest
 
 from modelwatch.findings import Assessment
-from modelwatch.monitoring.quality import QualityReport, QualityRules, check_quality
-from modelwatch.monitoring.quality.reports import ClassUseReport
-from modelwatch.monitoring.rules import DriftRules
+from modelwatch.monitoring.checks.quality.check import check_quality
+from modelwatch.monitoring.checks.quality.reports import ClassUseReport, QualityReport
+from modelwatch.monitoring.checks.quality.rules import QualityRules
+from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.verification import verify_verdict
-from modelwatch.stats.outcomes import Outcome
+from modelwatch.stats.outcomes.outcomes import Outcome
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import QUALITY, verdicts_of

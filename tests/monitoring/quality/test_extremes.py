@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from modelwatch.events import ReferenceFrame, ReferenceSample
-from modelwatch.monitoring.quality import QualityRules, check_quality
-from modelwatch.monitoring.quality.reports import FeatureQuality, QualityReport
-from modelwatch.monitoring.references import set_reference_frame
-from modelwatch.monitoring.rules import DriftRules
+from modelwatch.monitoring.checks.quality.check import check_quality
+from modelwatch.monitoring.checks.quality.reports import FeatureQuality, QualityReport
+from modelwatch.monitoring.checks.quality.rules import QualityRules
+from modelwatch.monitoring.checks.rules import DriftRules
+from modelwatch.monitoring.references.references import set_reference_frame
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from tests.support.background import Taken, background, new_id, run_out

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from modelwatch.findings import Assessment
-from modelwatch.monitoring.chores import Lease
-from modelwatch.monitoring.quality import Freshness, QualityRules, freshness_of
+from modelwatch.monitoring.checks.quality.rules import QualityRules
+from modelwatch.monitoring.scheduler.freshness import Freshness, freshness_of
+from modelwatch.monitoring.scheduler.runner import Lease
 from modelwatch.storage.engine.leases import acquire
 from modelwatch.storage.engine.store import Store
 from tests.support.background import Taken, new_id

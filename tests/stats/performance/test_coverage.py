@@ -13,9 +13,9 @@ from modelwatch.stats.performance import (
     RegressionCounts,
     RegressionLayout,
     ScoreCounts,
-    confusion_metrics,
-    regression_metrics,
 )
+from modelwatch.stats.performance import confusion as confusion_metrics
+from modelwatch.stats.performance import regression as regression_metrics
 from modelwatch.stats.performance.score_metrics import roc_auc
 
 TRIALS = 1_000

@@ -18,13 +18,13 @@ from modelwatch.stats.performance import (
     ScoreCounts,
     calibration_curve,
     class_metrics,
-    confusion_metrics,
     mean_target,
     performance,
-    regression_metrics,
     score_metrics,
     wilson,
 )
+from modelwatch.stats.performance import confusion as confusion_metrics
+from modelwatch.stats.performance import regression as regression_metrics
 
 BINARY = ConfusionLayout(("no", "yes"), "yes")
 CLASSES = ConfusionLayout(("a", "b", "c"))

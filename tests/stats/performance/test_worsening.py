@@ -19,7 +19,7 @@ from modelwatch.stats.performance import (
     worsening,
     worsening_metrics,
 )
-from modelwatch.stats.performance.confusion_metrics import MEANS, Margins, mean_columns
+from modelwatch.stats.performance.confusion import MEANS, Margins, mean_columns
 from modelwatch.stats.performance.gradients import metric_gradient
 
 NAMES = ("a", "b", "c")

@@ -10,7 +10,7 @@ from fastapi import Request, Response
 
 from modelwatch.access import Grant
 from modelwatch.api.state import ServiceState
-from modelwatch.monitoring.windows import iso
+from modelwatch.monitoring.checks.windows import iso
 from modelwatch.storage.verdicts.standing import Standing
 
 _encoder = msgspec.json.Encoder()

@@ -17,11 +17,11 @@ from modelwatch.api.scopes import require_reading
 from modelwatch.config import parse_lookback
 from modelwatch.errors import FieldError, InvalidInput
 from modelwatch.events import DEFAULT_ENVIRONMENT, DriftCheckBody
-from modelwatch.monitoring.checks import check_drift
-from modelwatch.monitoring.evidence import DriftQuery
-from modelwatch.monitoring.reports import SubjectReport, Summary
-from modelwatch.monitoring.windows import Window, covering
-from modelwatch.stats.compat import COMPAT_NAMES
+from modelwatch.monitoring.checks.drift.evaluation import check_drift
+from modelwatch.monitoring.checks.drift.evidence import DriftQuery
+from modelwatch.monitoring.checks.drift.report import SubjectReport, Summary
+from modelwatch.monitoring.checks.windows import Window, covering
+from modelwatch.stats.drift.compat import COMPAT_NAMES
 from modelwatch.storage.verdicts.standing import standing_of
 
 router = APIRouter(tags=["drift"])

@@ -17,10 +17,10 @@ from modelwatch.api.routes.common import json_answer, state_of
 from modelwatch.api.routes.parameters import MOST_A_PAGE, Cursor, Limit, Name
 from modelwatch.api.state import ServiceState
 from modelwatch.errors import UnknownModel
-from modelwatch.monitoring.rules import DriftRules, rules_for
-from modelwatch.monitoring.traffic import proposal_for, rate_of
-from modelwatch.monitoring.unjudged import NotJudged
-from modelwatch.monitoring.windows import iso
+from modelwatch.monitoring.checks.rules import DriftRules, rules_for
+from modelwatch.monitoring.checks.unjudged import NotJudged
+from modelwatch.monitoring.checks.windows import iso
+from modelwatch.monitoring.scheduler.traffic import proposal_for, rate_of
 from modelwatch.storage.counts.profiles import generations, streams
 from modelwatch.storage.engine.models import Stream, StreamKey, generation_of
 from modelwatch.storage.references.layouts import Subject

@@ -24,8 +24,8 @@ from modelwatch.config.monitors import MonitorConfig, as_document, needs_a_key, 
 from modelwatch.errors import FieldError, InvalidInput, MalformedBody, UnknownResource, UnsupportedContent, excerpt
 from modelwatch.events import DEFAULT_ENVIRONMENT
 from modelwatch.monitoring.backtest import Backtest, backtest
-from modelwatch.monitoring.rules import DriftRules, rules_for
-from modelwatch.monitoring.windows import iso
+from modelwatch.monitoring.checks.rules import DriftRules, rules_for
+from modelwatch.monitoring.checks.windows import iso
 from modelwatch.storage.counts.profiles import streams_of
 from modelwatch.storage.engine.models import StreamKey, generation_of
 from modelwatch.storage.references.monitors import StoredMonitor, all_monitors, delete_monitor, monitor_of, put_monitor

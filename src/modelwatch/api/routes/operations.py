@@ -14,7 +14,7 @@ from modelwatch.api.openapi import METRICS_CONTENT, answers
 from modelwatch.api.routes.common import json_answer, state_of
 from modelwatch.api.state import ServiceState
 from modelwatch.errors import StoreUnavailable
-from modelwatch.monitoring.windows import iso
+from modelwatch.monitoring.checks.windows import iso
 from modelwatch.storage.verdicts.evaluations import evaluation_failures, evaluation_progress
 
 router = APIRouter(tags=["operations"])

@@ -11,14 +11,10 @@ from modelwatch.api.openapi import answers
 from modelwatch.api.routes.common import how_far, json_answer, state_of
 from modelwatch.api.routes.parameters import Moment, Name, Step, Text, seconds_of, step_of
 from modelwatch.errors import FieldError, InvalidInput, UnknownModel
-from modelwatch.monitoring.outcome_layouts import OutcomeLayouts
-from modelwatch.monitoring.performance import (
-    PerformanceHistory,
-    PerformanceReport,
-    check_performance,
-    performance_history,
-)
-from modelwatch.monitoring.performance.history import MOST_STEPS
+from modelwatch.monitoring.checks.performance.check import check_performance
+from modelwatch.monitoring.checks.performance.history import MOST_STEPS, PerformanceHistory, performance_history
+from modelwatch.monitoring.checks.performance.reports import PerformanceReport
+from modelwatch.monitoring.references.outcome_layouts import OutcomeLayouts
 from modelwatch.storage.counts.profiles import streams_of
 from modelwatch.storage.engine.models import generation_of
 from modelwatch.storage.references.monitors import monitor_of

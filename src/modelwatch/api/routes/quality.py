@@ -12,8 +12,10 @@ from modelwatch.api.openapi import answers
 from modelwatch.api.routes.common import how_far, json_answer, state_of
 from modelwatch.api.routes.parameters import Cursor, Limit, Moment, Name, Step, Text, seconds_of, step_of
 from modelwatch.errors import FieldError, InvalidInput, UnknownModel
-from modelwatch.monitoring.quality import FreshnessReport, QualityReport, check_quality, freshness_of
-from modelwatch.monitoring.windows import iso
+from modelwatch.monitoring.checks.quality.check import check_quality
+from modelwatch.monitoring.checks.quality.reports import QualityReport
+from modelwatch.monitoring.checks.windows import iso
+from modelwatch.monitoring.scheduler.freshness import FreshnessReport, freshness_of
 from modelwatch.storage.counts.profiles import streams_of
 from modelwatch.storage.engine.models import generation_of
 from modelwatch.storage.references.monitors import monitor_of

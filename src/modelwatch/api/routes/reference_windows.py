@@ -17,10 +17,10 @@ from modelwatch.api.wire.actions import FromWindowBody, decode_action
 from modelwatch.config import parse_lookback
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.events import DEFAULT_ENVIRONMENT
-from modelwatch.monitoring.evidence import effective_rules
-from modelwatch.monitoring.reference_windows import WindowOfReference
-from modelwatch.monitoring.references import ReferenceWarning, warnings_about
-from modelwatch.monitoring.windows import iso
+from modelwatch.monitoring.checks.drift.evidence import effective_rules
+from modelwatch.monitoring.checks.windows import iso
+from modelwatch.monitoring.references.references import ReferenceWarning, warnings_about
+from modelwatch.monitoring.references.windows import WindowOfReference
 from modelwatch.storage.references.layouts import Subject
 from modelwatch.storage.references.references import in_force
 

@@ -13,11 +13,12 @@ from modelwatch.api.openapi import REFERENCE_CONTENT, answers, query_parameters
 from modelwatch.api.routes.common import json_answer, state_of
 from modelwatch.api.scopes import require_reading
 from modelwatch.errors import FieldError, InvalidInput, UnknownModel
-from modelwatch.monitoring.evidence import effective_rules
-from modelwatch.monitoring.labelled_references import Said, said_by_monitor
-from modelwatch.monitoring.performance.meaning import meaning_warnings, positive_class_reason, task_reason
-from modelwatch.monitoring.references import ReferenceWarning, set_reference_frame, warnings_about
-from modelwatch.monitoring.windows import iso
+from modelwatch.monitoring.checks.drift.evidence import effective_rules
+from modelwatch.monitoring.checks.performance.meaning import meaning_warnings, positive_class_reason, task_reason
+from modelwatch.monitoring.checks.windows import iso
+from modelwatch.monitoring.references.labelled import task_of_monitor
+from modelwatch.monitoring.references.references import ReferenceWarning, set_reference_frame, warnings_about
+from modelwatch.stats.outcomes.tasks import StatedTask
 from modelwatch.storage.engine.models import generation_of
 from modelwatch.storage.references.outcome_references import StoredOutcomes, outcomes_in_force
 from modelwatch.storage.references.references import StoredReference, all_references
@@ -128,7 +129,7 @@ async def set_reference(request: Request) -> Response:
             references = all_references(connection, frame.model_name)
             outcomes = outcomes_in_force(connection, frame.model_name)
             rules = effective_rules(connection, state.rules, frame.model_name)
-            said = said_by_monitor(connection, frame.model_name)
+            said = task_of_monitor(connection, frame.model_name)
         taken = [
             reference
             for reference in references
@@ -174,7 +175,7 @@ async def get_reference(request: Request) -> Response:
             return ReferenceList(
                 model,
                 [_report(reference) for reference in all_references(connection, model)],
-                [_labelled(each, said_by_monitor(connection, model)) for each in outcomes_in_force(connection, model)],
+                [_labelled(each, task_of_monitor(connection, model)) for each in outcomes_in_force(connection, model)],
             )
 
     return json_answer(await asyncio.to_thread(work))
@@ -200,7 +201,7 @@ def _report(reference: StoredReference) -> ReferenceReport:
     )
 
 
-def _labelled(found: StoredOutcomes, said: Said) -> LabelledReport:
+def _labelled(found: StoredOutcomes, said: StatedTask) -> LabelledReport:
     layout = found.layout
     return LabelledReport(
         id=found.id,

@@ -13,7 +13,7 @@ from modelwatch.api.routes.common import how_far, json_answer, state_of
 from modelwatch.api.routes.parameters import Moment, Name, Text, seconds_of
 from modelwatch.config import BASE_WINDOW_SECONDS, parse_lookback
 from modelwatch.errors import FieldError, InvalidInput, UnknownModel, excerpt
-from modelwatch.monitoring.rules import rules_for
+from modelwatch.monitoring.checks.rules import rules_for
 from modelwatch.monitoring.segments import SegmentQuery, SegmentReport, segment_report
 from modelwatch.storage.counts.profiles import streams_of
 from modelwatch.storage.engine.models import generation_of

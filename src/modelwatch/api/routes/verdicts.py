@@ -15,9 +15,9 @@ from modelwatch.api.openapi import answers
 from modelwatch.api.routes.common import how_far, json_answer, state_of
 from modelwatch.api.routes.parameters import Cursor, Limit, Moment, Name, Text, seconds_of, step_of
 from modelwatch.errors import UnknownModel, UnknownResource, excerpt
-from modelwatch.monitoring.reports import DriftReport, SubjectReport
+from modelwatch.monitoring.checks.drift.report import DriftReport, SubjectReport
+from modelwatch.monitoring.checks.windows import iso
 from modelwatch.monitoring.verification import Verification, verify_verdict
-from modelwatch.monitoring.windows import iso
 from modelwatch.storage.engine.models import generation_of
 from modelwatch.storage.verdicts.standing import standing_of
 from modelwatch.storage.verdicts.verdicts import StoredVerdict, latest_verdicts, verdict_by_id, verdicts_of

@@ -20,7 +20,7 @@ from modelwatch.events import (
     PredictionBody,
     Scalar,
 )
-from modelwatch.stats.binning import category_name
+from modelwatch.stats.counting.binning import category_name
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NAIVE_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  a naive time stamp is UTC

@@ -21,7 +21,7 @@ from modelwatch.api.wire.pages import claimed_size
 from modelwatch.api.wire.schema import check_schema, is_dictionary, is_text
 from modelwatch.errors import BodyTooLarge, FieldError, InvalidInput, MalformedBody
 from modelwatch.events import Scalar
-from modelwatch.stats.binning import category_name
+from modelwatch.stats.counting.binning import category_name
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -16,8 +16,8 @@ from modelwatch.api.wire.schema import KNOWN_COLUMNS, is_categorical, is_number
 from modelwatch.api.wire.tables import probabilities, times
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.events import DataType, ReferenceBody, ReferenceFrame, ReferenceSample, Scalar, Task
-from modelwatch.stats.classes import share_of
-from modelwatch.stats.datatypes import inferred_type, is_finite_number, prediction_type
+from modelwatch.stats.counting.datatypes import inferred_type, is_finite_number, prediction_type
+from modelwatch.stats.outcomes.classes import share_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -208,8 +208,8 @@ def _keys(store: Store, settings: Settings) -> Finding:
 
 def _traffic(store: Store, settings: Settings) -> Finding:
     """Whether the look-backs of each model hold enough of its traffic."""
-    from modelwatch.monitoring.rules import DriftRules, rules_for
-    from modelwatch.monitoring.traffic import proposal_for, rate_of
+    from modelwatch.monitoring.checks.rules import DriftRules, rules_for
+    from modelwatch.monitoring.scheduler.traffic import proposal_for, rate_of
     from modelwatch.storage.counts.profiles import streams
     from modelwatch.storage.references.monitors import all_monitors
 

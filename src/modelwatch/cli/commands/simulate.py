@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from modelwatch.cli.base import EXIT_OK, CliError, print_json, print_out, screen, settings_with
 
 if TYPE_CHECKING:
-    from modelwatch.monitoring.rules import DriftRules
+    from modelwatch.monitoring.checks.rules import DriftRules
     from modelwatch.simulation import Arrivals, BaselineResult, Delay, RuleResult, Scenario, Simulation
 
 SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3_600, "d": 86_400}
@@ -89,7 +89,7 @@ def rules_with(
 
     from modelwatch.config import parse_lookback
     from modelwatch.errors import SettingsError
-    from modelwatch.monitoring.rules import DriftRules
+    from modelwatch.monitoring.checks.rules import DriftRules
 
     given: dict[str, Any] = dict(overrides)
     for setting, value in given.items():

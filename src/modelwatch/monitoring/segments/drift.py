@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from modelwatch.monitoring.rules import DriftRules
+from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.segments.evidence import SegmentInputs, Stretch
 from modelwatch.monitoring.segments.reports import SegmentDrift
-from modelwatch.stats.decomposition import psi_by_segment
-from modelwatch.stats.profile import Profile
-from modelwatch.stats.segmentation import SegmentFeature
+from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.segments.decomposition import psi_by_segment
+from modelwatch.stats.segments.segmentation import SegmentFeature
 from modelwatch.storage.references.layouts import Counts, Subject
 from modelwatch.storage.references.references import StoredReference
 

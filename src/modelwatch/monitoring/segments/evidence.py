@@ -9,10 +9,10 @@ from sqlalchemy import Connection
 
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.errors import UnknownModel
-from modelwatch.monitoring.checks import references_for
-from modelwatch.monitoring.performance.evidence import arrivals_as_of, delays_since, maturity_of
-from modelwatch.monitoring.windows import Window, look_back, stored_whole
-from modelwatch.stats.segmentation import Segmentation
+from modelwatch.monitoring.checks.drift.evaluation import references_for
+from modelwatch.monitoring.checks.performance.evidence import arrivals_as_of, delays_since, maturity_of
+from modelwatch.monitoring.checks.windows import Window, look_back, stored_whole
+from modelwatch.stats.segments.segmentation import Segmentation
 from modelwatch.storage.counts.outcomes import newest_label
 from modelwatch.storage.counts.profiles import last_window_end
 from modelwatch.storage.counts.segments import reference_segments, segment_outcomes, segment_profiles

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from modelwatch.monitoring.performance.rules import LOSSES
-from modelwatch.stats.decomposition import Part, decomposed, ratios_of
-from modelwatch.stats.outcomes import OutcomeCounts, OutcomeLayout
+from modelwatch.monitoring.checks.performance.rules import LOSSES
+from modelwatch.stats.outcomes.outcomes import OutcomeCounts, OutcomeLayout
 from modelwatch.stats.performance import (
     Estimate,
     PerformanceCounts,
@@ -18,6 +17,7 @@ from modelwatch.stats.performance import (
 )
 from modelwatch.stats.performance.intervals import mean
 from modelwatch.stats.performance.score_metrics import NO_SCORES, roc_auc
+from modelwatch.stats.segments.decomposition import Part, decomposed, ratios_of
 
 
 @dataclass(frozen=True, slots=True)

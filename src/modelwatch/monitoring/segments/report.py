@@ -6,9 +6,10 @@ import math
 from collections.abc import Mapping
 
 from modelwatch.errors import FieldError, InvalidInput, excerpt
-from modelwatch.monitoring.performance.reporting import finite, wrong_scores
-from modelwatch.monitoring.performance.rules import WATCHED, PerformanceRules
-from modelwatch.monitoring.rules import DriftRules
+from modelwatch.monitoring.checks.performance.reporting import finite, wrong_scores
+from modelwatch.monitoring.checks.performance.rules import WATCHED, PerformanceRules
+from modelwatch.monitoring.checks.rules import DriftRules
+from modelwatch.monitoring.checks.windows import Window, iso
 from modelwatch.monitoring.segments.drift import divided_drift, shares_before, soundness_profiles
 from modelwatch.monitoring.segments.evidence import SegmentInputs, SegmentQuery, Stretch, gather_segments
 from modelwatch.monitoring.segments.metric import Comparison, compare, estimate, loss_of, metric_names
@@ -24,11 +25,10 @@ from modelwatch.monitoring.segments.reports import (
     ValueReport,
     WorseSegment,
 )
-from modelwatch.monitoring.windows import Window, iso
-from modelwatch.stats.outcomes import OutcomeCounts, OutcomeLayout
+from modelwatch.stats.outcomes.outcomes import OutcomeCounts, OutcomeLayout
 from modelwatch.stats.performance import Estimate, worsening_metrics
-from modelwatch.stats.quality import data_quality_score
-from modelwatch.stats.segmentation import SegmentFeature
+from modelwatch.stats.quality.rates import data_quality_score
+from modelwatch.stats.segments.segmentation import SegmentFeature
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.layouts import CALLS, Counts

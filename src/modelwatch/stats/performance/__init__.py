@@ -11,11 +11,16 @@ is a function of the sum.
 0.75
 """
 
-from modelwatch.stats.performance.confusion import OTHER, ConfusionCounts, ConfusionLayout
-from modelwatch.stats.performance.confusion_metrics import ClassMetrics, class_metrics, confusion_metrics
+from modelwatch.stats.performance.confusion import (
+    OTHER,
+    ClassMetrics,
+    ConfusionCounts,
+    ConfusionLayout,
+    class_metrics,
+    confusion_metrics,
+)
 from modelwatch.stats.performance.intervals import Estimate, wilson
-from modelwatch.stats.performance.regression import RegressionCounts, RegressionLayout
-from modelwatch.stats.performance.regression_metrics import mean_target, regression_metrics
+from modelwatch.stats.performance.regression import RegressionCounts, RegressionLayout, mean_target, regression_metrics
 from modelwatch.stats.performance.score_metrics import (
     CalibrationBin,
     calibration_curve,

@@ -8,11 +8,18 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from modelwatch.stats.categorical import category_names
+from modelwatch.stats.counting.categorical import category_names
+from modelwatch.stats.counting.numeric import Scalar
 from modelwatch.stats.errors import IncompatibleProfiles, StatsError
-from modelwatch.stats.numeric import Scalar
-from modelwatch.stats.performance.entries import Entries
-from modelwatch.stats.performance.mergeable import Integers, MergeableCounts
+from modelwatch.stats.performance.intervals import (
+    BOOTSTRAP_SEED,
+    Estimate,
+    bootstrap,
+    percentile_interval,
+    proportion,
+    undefined,
+)
+from modelwatch.stats.performance.mergeable import Booleans, Entries, Floats, Integers, MergeableCounts
 
 OTHER = "(other)"
 
@@ -103,3 +110,224 @@ class ConfusionCounts(MergeableCounts[ConfusionLayout]):
     def correct(self) -> int:
         """Number of pairs of equal classes."""
         return int(np.trace(self.matrix)) - int(self.vector[-2])
+
+
+NO_ROWS = "there are no labelled rows"
+PRIOR_MASS = 2.0
+MEANS = (
+    "balanced_accuracy",
+    "mcc",
+    "precision_macro",
+    "recall_macro",
+    "f1_macro",
+    "precision_weighted",
+    "recall_weighted",
+    "f1_weighted",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassMetrics:
+    """One class against the rest.
+
+    support: rows of this class. predicted: predictions of this class.
+    """
+
+    name: str
+    support: int
+    predicted: int
+    precision: Estimate
+    recall: Estimate
+    specificity: Estimate
+    f1: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Margins:
+    """Hits, rows and predictions a class, of one confusion matrix or of a stack of them; the last class is `other`.
+
+    hits: (..., classes), without other. truth, predicted: (..., classes + 1). correct, n: (...).
+    """
+
+    hits: Floats
+    truth: Floats
+    predicted: Floats
+    correct: Floats
+    n: Floats
+
+    @classmethod
+    def of(cls, cells: Floats | Integers, classes: int) -> Margins:
+        """cells: (..., (classes + 1)² + 1), laid out as the vector of `ConfusionCounts`."""
+        matrix = cells[..., :-1].reshape(*cells.shape[:-1], classes + 1, classes + 1)
+        alike = cells[..., -1]
+        hits = np.diagonal(matrix, axis1=-2, axis2=-1)[..., :classes].astype(np.float64)
+        truth, predicted = matrix.sum(axis=-1, dtype=np.float64), matrix.sum(axis=-2, dtype=np.float64)
+        truth[..., -1] += alike
+        predicted[..., -1] += alike
+        return cls(hits, truth, predicted, hits.sum(axis=-1) + alike, truth.sum(axis=-1))
+
+    def precision(self) -> Floats:
+        """Per class, 0 where undefined."""
+        return ratio(self.hits, self.predicted[..., :-1])
+
+    def recall(self) -> Floats:
+        """Per class, 0 where undefined."""
+        return ratio(self.hits, self.truth[..., :-1])
+
+    def f1(self) -> Floats:
+        """Per class, 0 where undefined."""
+        return ratio(2.0 * self.hits, self.truth[..., :-1] + self.predicted[..., :-1])
+
+    def mcc(self) -> Floats:
+        """Matthews' correlation of all classes (Gorodkin's R_K), 0 where undefined."""
+        covariance = self.correct * self.n - (self.truth * self.predicted).sum(axis=-1)
+        spread_truth = self.n**2 - (self.truth**2).sum(axis=-1)
+        spread_predicted = self.n**2 - (self.predicted**2).sum(axis=-1)
+        return ratio(covariance, np.sqrt(np.maximum(spread_truth, 0.0)) * np.sqrt(np.maximum(spread_predicted, 0.0)))
+
+
+def ratio(above: Floats, below: Floats) -> Floats:
+    """above / below, 0 where below is not positive."""
+    return np.divide(above, below, out=np.zeros(np.broadcast_shapes(above.shape, below.shape)), where=below > 0.0)
+
+
+def confusion_metrics(counts: ConfusionCounts, *, seed: int = BOOTSTRAP_SEED) -> dict[str, Estimate]:
+    """Every metric of a confusion matrix by its name.
+
+    Always accuracy, balanced_accuracy and mcc. With a positive class: precision, recall, specificity and f1 of it; else
+    precision, recall and f1 with `_macro`, `_micro` and `_weighted` at the end.
+    Intervals: Wilson for proportions, else a Dirichlet bootstrap of the counts with this seed; see `prior_of`.
+    Source: Gorodkin (2004) for the multiclass Matthews correlation.
+
+    >>> from modelwatch.stats.performance.confusion import ConfusionLayout
+    >>> counts = ConfusionCounts.of(ConfusionLayout(("no", "yes"), "yes"), ["yes", "no", "no"], ["yes", "yes", "no"])
+    >>> metrics = confusion_metrics(counts)
+    >>> metrics["recall"].value, metrics["precision"].value, round(metrics["f1"].value, 4)
+    (0.5, 1.0, 0.6667)
+    """
+    found = {"accuracy": proportion(counts.correct, counts.n, NO_ROWS)}
+    means, table = _resample(counts, seed)
+    positive = counts.layout.positive_index
+    if positive is not None:
+        row = _class_row(counts, positive, table[positive])
+        found |= {name: means[name] for name in ("balanced_accuracy", "mcc")}
+        return found | {
+            "precision": row.precision,
+            "recall": row.recall,
+            "specificity": row.specificity,
+            "f1": row.f1,
+        }
+    return found | means | _micro(counts)
+
+
+def class_metrics(counts: ConfusionCounts, *, seed: int = BOOTSTRAP_SEED) -> tuple[ClassMetrics, ...]:
+    """Every class against the rest, in the order of the layout.
+
+    >>> from modelwatch.stats.performance.confusion import ConfusionLayout
+    >>> table = class_metrics(ConfusionCounts.of(ConfusionLayout(("a", "b", "c")), ["a", "a"], ["a", "b"]))
+    >>> table[0].precision.value, table[1].recall.value, table[2].recall.reason
+    (0.5, 0.0, 'no row is of class c')
+    """
+    _, f1 = _resample(counts, seed)
+    return tuple(_class_row(counts, place, estimate) for place, estimate in enumerate(f1))
+
+
+def prior_of(counts: ConfusionCounts) -> Floats:
+    """Two rows spread evenly over the pairs of classes that occur, so that a cell that is empty by chance can fill.
+
+    Shape of the count vector. For two classes this is Jeffreys' prior of one half a cell.
+    """
+    matrix = counts.matrix
+    occurring = (matrix.sum(axis=0) + matrix.sum(axis=1)) > 0
+    if counts.layout.positive is not None:
+        occurring[:2] = True
+    cells = np.outer(occurring, occurring)
+    prior: Floats = np.zeros(len(counts.vector))
+    prior[:-1] = cells.ravel() * (PRIOR_MASS / max(1, int(cells.sum())))
+    return prior
+
+
+def _resample(counts: ConfusionCounts, seed: int) -> tuple[dict[str, Estimate], tuple[Estimate, ...]]:
+    """The means over classes and Matthews' correlation by name, and the F1 of every class."""
+    classes, n = len(counts.layout.classes), counts.n
+    margins = Margins.of(counts.vector, classes)
+    supported = margins.truth[:-1] > 0.0
+    occurring = supported | (margins.predicted[:-1] > 0.0)
+    if not n:
+        return {name: undefined(NO_ROWS) for name in MEANS}, (undefined(NO_ROWS),) * classes
+
+    def statistics(cells: Floats) -> Floats:
+        return mean_columns(Margins.of(cells, classes), supported, occurring)
+
+    values = statistics(counts.vector[None, :].astype(np.float64))[0]
+    low, high = percentile_interval(bootstrap(counts.vector, prior_of(counts), statistics, seed=seed))
+    # The prior pulls the resamples a little towards chance; the interval holds the value all the same.
+    lowest, highest = np.minimum(low, values), np.maximum(high, values)
+    estimates = [
+        Estimate(float(value), float(lowest[place]), float(highest[place]), n) for place, value in enumerate(values)
+    ]
+    means = dict(zip(MEANS, estimates[: len(MEANS)], strict=True))
+    if not supported.any():
+        reason = "no row is of a known class"
+        means |= {name: undefined(reason) for name in MEANS if name == "balanced_accuracy" or "weighted" in name}
+    if not occurring.any():
+        reason = "no known class is in the truth or in the predictions"
+        means |= {name: undefined(reason) for name in MEANS if "macro" in name}
+    if max(margins.truth.max(), margins.predicted.max()) == n:
+        means["mcc"] = undefined("the truth or the predictions are of one class only", n)
+    f1 = tuple(
+        estimate if occurs else undefined(f"class {name} is neither in the truth nor in the predictions")
+        for name, occurs, estimate in zip(counts.layout.classes, occurring, estimates[len(MEANS) :], strict=True)
+    )
+    return means, f1
+
+
+def mean_columns(margins: Margins, supported: Booleans, occurring: Booleans) -> Floats:
+    """`MEANS`, then the F1 of every class, of a stack of matrices: shape (matrices, metrics).
+
+    supported, occurring: shape (classes,), the classes that balanced accuracy and the macro means run over.
+    """
+    parts = (margins.precision(), margins.recall(), margins.f1())
+    support = margins.truth[..., :-1]
+    columns = [_mean_over(margins.recall(), supported), margins.mcc()]
+    columns += [_mean_over(part, occurring) for part in parts]
+    columns += [ratio((part * support).sum(axis=-1), support.sum(axis=-1)) for part in parts]
+    return np.concatenate((np.stack(columns, axis=-1), parts[-1]), axis=-1)
+
+
+def _mean_over(values: Floats, mask: Booleans) -> Floats:
+    """Mean over the classes of the mask; 0 when it is empty."""
+    total: Floats = values[..., mask].sum(axis=-1)
+    return total / max(1, int(mask.sum()))
+
+
+def _micro(counts: ConfusionCounts) -> dict[str, Estimate]:
+    """All known classes together; without unknown ones each of the three is the accuracy."""
+    matrix = counts.matrix
+    hits = int(np.trace(matrix[:-1, :-1]))
+    support, predicted = int(matrix[:-1].sum()), int(matrix[:, :-1].sum())
+    found = {
+        "precision_micro": proportion(hits, predicted, "no known class was predicted"),
+        "recall_micro": proportion(hits, support, "no row is of a known class"),
+    }
+    if not support + predicted:
+        return found | {"f1_micro": undefined("no known class is in the truth or in the predictions", counts.n)}
+    # A row is right or wrong; the share of right rows is F1 itself when every class is known.
+    right, scale = proportion(hits, counts.n, NO_ROWS), 2.0 * counts.n / (support + predicted)
+    low, high = (min(1.0, (end or 0.0) * scale) for end in (right.low, right.high))
+    return found | {"f1_micro": Estimate((right.value or 0.0) * scale, low, high, counts.n)}
+
+
+def _class_row(counts: ConfusionCounts, place: int, f1: Estimate) -> ClassMetrics:
+    matrix, name = counts.matrix, counts.layout.classes[place]
+    hits, support, predicted = int(matrix[place, place]), int(matrix[place].sum()), int(matrix[:, place].sum())
+    others = counts.n - support
+    return ClassMetrics(
+        name,
+        support,
+        predicted,
+        precision=proportion(hits, predicted, f"class {name} was never predicted"),
+        recall=proportion(hits, support, f"no row is of class {name}"),
+        specificity=proportion(others - predicted + hits, others, f"no row is of another class than {name}"),
+        f1=f1,
+    )

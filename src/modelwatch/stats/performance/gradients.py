@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from modelwatch.stats.performance.confusion import ConfusionCounts
-from modelwatch.stats.performance.confusion_metrics import Margins, prior_of, ratio
+from modelwatch.stats.performance.confusion import ConfusionCounts, Margins, prior_of, ratio
 from modelwatch.stats.performance.mergeable import Booleans, Floats
 
 

@@ -9,11 +9,10 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from modelwatch.stats.categorical import category_name
+from modelwatch.stats.counting.categorical import category_name
+from modelwatch.stats.counting.numeric import Scalar
 from modelwatch.stats.errors import IncompatibleProfiles, StatsError
-from modelwatch.stats.numeric import Scalar
-from modelwatch.stats.performance.entries import Entries
-from modelwatch.stats.performance.mergeable import FixedPoint, Floats, Integers, MergeableCounts, Sums, slices
+from modelwatch.stats.performance.mergeable import Entries, FixedPoint, Floats, Integers, MergeableCounts, Sums, slices
 
 # The edges of 200 equal cells, and within the first and the last of them 64 more, 16 a decade: sure classifiers put
 # most of their scores there, and equal cells alone would not see how they rank them. Rounded, they are the same

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from modelwatch.stats.drift.evidence import rate_increase_p_value
+from modelwatch.stats.drift.recovery import F1Size, MeanSize, RateSize, Size
 from modelwatch.stats.errors import IncompatibleProfiles, StatsError
-from modelwatch.stats.evidence import rate_increase_p_value
-from modelwatch.stats.performance.confusion import ConfusionCounts
-from modelwatch.stats.performance.confusion_metrics import MEANS, Margins, mean_columns
+from modelwatch.stats.performance.confusion import MEANS, ConfusionCounts, Margins, mean_columns
 from modelwatch.stats.performance.gradients import delta_variances
 from modelwatch.stats.performance.mergeable import Sums, effective_df
 from modelwatch.stats.performance.regression import RegressionCounts
@@ -27,7 +27,6 @@ from modelwatch.stats.performance.score_metrics import (
     resampled_precision,
 )
 from modelwatch.stats.performance.scores import ClassScoreCounts, ScoreCounts
-from modelwatch.stats.recovery import F1Size, MeanSize, RateSize, Size
 
 PerformanceCounts = ConfusionCounts | ScoreCounts | ClassScoreCounts | RegressionCounts
 

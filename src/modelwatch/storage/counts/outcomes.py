@@ -9,9 +9,9 @@ import numpy as np
 from sqlalchemy import ColumnElement, Connection, TextClause, and_, delete, exists, func, select, update
 
 from modelwatch.events import Scalar
-from modelwatch.stats.outcomes import Outcome
-from modelwatch.stats.sparse import decode_sparse
-from modelwatch.stats.tasks import Probability
+from modelwatch.stats.counting.profile import decode_sparse
+from modelwatch.stats.outcomes.outcomes import Outcome
+from modelwatch.stats.outcomes.tasks import Probability
 from modelwatch.storage.counts.profiles import Span
 from modelwatch.storage.counts.rollup_levels import Grain
 from modelwatch.storage.engine import tables

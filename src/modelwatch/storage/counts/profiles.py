@@ -9,7 +9,7 @@ import numpy as np
 from sqlalchemy import ColumnElement, Connection, FromClause, and_, func, select
 
 from modelwatch.config import BASE_WINDOW_SECONDS
-from modelwatch.stats.profile import decode_counts
+from modelwatch.stats.counting.profile import decode_counts
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import Stream, StreamKey
 from modelwatch.storage.ledger.pace import BaseWindow, decode_pace

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, Table, select
 
-from modelwatch.stats.profile import decode_counts
-from modelwatch.stats.sparse import decode_sparse
+from modelwatch.stats.counting.profile import decode_counts, decode_sparse
 from modelwatch.storage.counts.profiles import Span
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import StreamKey

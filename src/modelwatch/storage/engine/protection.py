@@ -19,7 +19,7 @@ from modelwatch.config.monitors import PrivacyConfig
 from modelwatch.errors import ProtectionUnavailable, TamperedValue
 from modelwatch.events import Prediction, Scalar
 from modelwatch.privacy import KEEP_ALL, NOTHING, Hasher, Keyring, Policy, policy_from, policy_of
-from modelwatch.stats.binning import CategoricalBinning, Naming
+from modelwatch.stats.counting.binning import CategoricalBinning, Naming
 
 Form = Literal["clear", "hash", "none"]
 

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import BindParameter, ColumnElement, case
 
 from modelwatch.events import Prediction, Scalar
-from modelwatch.stats.outcomes import OutcomeLayout, Outcomes
-from modelwatch.stats.tasks import Probability
+from modelwatch.stats.outcomes.outcomes import OutcomeLayout, Outcomes
+from modelwatch.stats.outcomes.tasks import Probability
 from modelwatch.storage.engine import tables
 from modelwatch.storage.ledger.rows import Segments, decode_probability, decode_scalar, decode_segments, segments_of
 from modelwatch.storage.ledger.slots import SlotKey, window_start

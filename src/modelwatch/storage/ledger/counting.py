@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelwatch.events import EARLIEST_TIME, Prediction
-from modelwatch.stats.outcomes import OutcomeLayout
+from modelwatch.stats.outcomes.outcomes import OutcomeLayout
 from modelwatch.storage.engine.protection import Protection
 from modelwatch.storage.ledger.contributions import Contributions
 from modelwatch.storage.ledger.repeats import Repeats

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Row, func, select
 
 from modelwatch.events import Prediction, Scalar
 from modelwatch.privacy import KEEP_ALL, Policy, policy_from
-from modelwatch.stats.segmentation import Segmentation
+from modelwatch.stats.segments.segmentation import Segmentation
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.protection import Protection, StoredPrediction, decode_features, unpack
 

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, or_, select
 
 from modelwatch.events import Prediction, Scalar
-from modelwatch.stats.binning import Binning, decode_binning
-from modelwatch.stats.calls import Call, CallCells
-from modelwatch.stats.classes import share_of
-from modelwatch.stats.outcomes import NO_OUTCOMES, OutcomeLayout, decode_outcome_layout
-from modelwatch.stats.segmentation import NO_SEGMENTS, Segmentation, decode_segmentation
+from modelwatch.stats.counting.binning import Binning, decode_binning
+from modelwatch.stats.outcomes.classes import share_of
+from modelwatch.stats.outcomes.outcomes import NO_OUTCOMES, OutcomeLayout, decode_outcome_layout
+from modelwatch.stats.outcomes.predicted_scores import Call, CallCells
+from modelwatch.stats.segments.segmentation import NO_SEGMENTS, Segmentation, decode_segmentation
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.decoded import Decoded
 from modelwatch.storage.engine.protection import Protection

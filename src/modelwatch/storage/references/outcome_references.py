@@ -11,10 +11,10 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, or_, select
 
 from modelwatch.events import Scalar
-from modelwatch.stats.natural import NaturalVariation, decode_natural
-from modelwatch.stats.outcomes import OutcomeCounts, OutcomeLayout
-from modelwatch.stats.profile import decode_counts
-from modelwatch.stats.tasks import Task
+from modelwatch.stats.counting.profile import decode_counts
+from modelwatch.stats.outcomes.natural_variation import NaturalVariation, decode_natural
+from modelwatch.stats.outcomes.outcomes import OutcomeCounts, OutcomeLayout
+from modelwatch.stats.outcomes.tasks import Task
 from modelwatch.storage.engine import tables
 from modelwatch.storage.references.layouts import OUTCOME, State, outcome_layout_of
 

@@ -9,13 +9,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, update
 
 from modelwatch.errors import UnknownResource
-from modelwatch.stats.binning import Binning, encode_binning
-from modelwatch.stats.names import Split, decode_split, encode_split
-from modelwatch.stats.natural import NaturalVariation, encode_natural
-from modelwatch.stats.outcomes import OutcomeCounts
-from modelwatch.stats.profile import Profile, decode_counts, encode_counts
-from modelwatch.stats.sparse import encode_sparse
-from modelwatch.stats.variation import Variation, decode_variation, encode_variation
+from modelwatch.stats.counting.binning import Binning, encode_binning
+from modelwatch.stats.counting.profile import Profile, decode_counts, encode_counts, encode_sparse
+from modelwatch.stats.drift.names import Split, decode_split, encode_split
+from modelwatch.stats.drift.natural_variation import Variation, decode_variation, encode_variation
+from modelwatch.stats.outcomes.natural_variation import NaturalVariation, encode_natural
+from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.storage.alerts.audit import AuditEntry, append_audit
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.decoded import Decoded

@@ -1,0 +1,136 @@
+"""From one evaluation to the next: what is wrong must persist before it is a finding, and it takes calm that lasts, and
+evidence that it is over, until it is none any more.
+
+What is carried from evaluation to evaluation is kept with each verdict, so that it survives every process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import msgspec
+from msgspec.structs import replace
+
+from modelwatch.findings import Doubt, Finding
+from modelwatch.monitoring.checks.observations import Observation
+
+
+class Persistence(Protocol):
+    """So many of the last so many evaluations make a finding, and it takes so many calm ones in a row to end it."""
+
+    @property
+    def alarms_needed(self) -> int: ...
+
+    @property
+    def alarms_among(self) -> int: ...
+
+    @property
+    def resolve_after(self) -> int: ...
+
+
+class Condition(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where one subject stands after an evaluation.
+
+    reference: the id of the reference that it was compared with; a new one starts afresh. recent: the last evaluations
+    that came to a decision, newest last: `1` drifted, `0` not. since: window end of the
+    first of the present run that drifted. calm: how many evaluations in a row were calm. finding: what is in force.
+    found_until: the end of the data that it was found in first; None of what earlier releases stored.
+    """
+
+    kind: str
+    name: str
+    reference: str
+    recent: str
+    since: int | None = None
+    calm: int = 0
+    finding: Finding | None = None
+    found_until: int | None = None
+
+
+def advance(
+    previous: Sequence[Condition], observations: Iterable[Observation], rules: Persistence, end: int
+) -> list[Condition]:
+    """The conditions after an evaluation at this window end; those with nothing to remember are left out."""
+    before = {(condition.kind, condition.name): condition for condition in previous}
+    after = []
+    for observation in observations:
+        condition = _advance(before.get((observation.kind, observation.name)), observation, rules, end)
+        if condition.finding is not None or "1" in condition.recent:
+            after.append(condition)
+    return after
+
+
+def findings_of(conditions: Iterable[Condition]) -> tuple[Finding, ...]:
+    """The findings in force."""
+    return tuple(condition.finding for condition in conditions if condition.finding is not None)
+
+
+def _advance(before: Condition | None, seen: Observation, rules: Persistence, end: int) -> Condition:
+    fresh = Condition(seen.kind, seen.name, seen.reference, "")
+    if before is None or before.reference != fresh.reference:
+        before = fresh
+    if seen.state == "undecided":
+        if before.finding is None:
+            return before
+        return replace(before, finding=_doubted(before.finding, "too_little_data", end))
+    drifted = seen.state == "drifted"
+    recent = (before.recent + ("1" if drifted else "0"))[-rules.alarms_among :]
+    if drifted:
+        since = end if before.since is None else before.since
+        finding = before.finding
+        if finding is not None or recent.count("1") >= rules.alarms_needed:
+            finding = _measured(seen, since, before.finding, end)
+        after = replace(fresh, recent=recent, since=since, finding=finding)
+        return after if finding is None else replace(after, found_until=_found_until(before, finding))
+    if before.finding is None:
+        return replace(fresh, recent=recent, since=before.since if "1" in recent else None)
+    if seen.holding and before.since is not None:
+        finding = replace(_measured(seen, before.since, before.finding, end), holding=True)
+        if before.finding.severity == "alert" and finding.severity != "alert":
+            limit = finding.threshold if finding.alert_threshold is None else finding.alert_threshold
+            finding = replace(finding, severity="alert", threshold=limit)
+        found_until = _found_until(before, before.finding)
+        return replace(fresh, recent=recent, since=before.since, finding=finding, found_until=found_until)
+    found_until = _found_until(before, before.finding)
+    calm = before.calm + 1
+    if calm >= rules.resolve_after and seen.shows_end_of(before.finding, found_until):
+        return replace(fresh, recent="0" * len(recent))
+    judged = end if seen.judged_until is None else seen.judged_until
+    kept = replace(_doubted(before.finding, "not_found", end), judged_until=judged)
+    return replace(fresh, recent=recent, since=before.since, calm=calm, finding=kept, found_until=found_until)
+
+
+def _found_until(before: Condition, finding: Finding) -> int:
+    if before.found_until is not None:
+        return before.found_until
+    return finding.window_end if before.finding is None else finding.times.bad_from
+
+
+def _doubted(finding: Finding, doubt: Doubt, end: int) -> Finding:
+    """The finding of an evaluation that did not find it, with the numbers of the last that did."""
+    since = end if finding.uncertain_since is None else finding.uncertain_since
+    return replace(finding, holding=True, doubt=doubt, uncertain_since=since)
+
+
+def _measured(seen: Observation, since: int, before: Finding | None, end: int) -> Finding:
+    """The finding as it is now. Once severe it stays so until it is clearly below: people are not told of each crossing
+    of the line."""
+    now = seen.finding
+    if before is not None and before.severity == "alert" and seen.still_severe is not None:
+        now = seen.still_severe
+    assert now is not None, "what drifted or holds has a finding"
+    worst, detected_at, bad_from = now.score, end, now.times.bad_from
+    if before is not None:
+        detected_at, bad_from = before.times.detected_at, min(before.times.bad_from, bad_from)
+        if before.score_name == now.score_name:
+            worst = max(worst, before.score, before.worst or 0.0)
+    return replace(
+        now,
+        since=since,
+        worst=worst,
+        detected_at=detected_at,
+        bad_from=bad_from,
+        bad_until=now.window_end,
+        judged_until=now.window_end if seen.judged_until is None else seen.judged_until,
+    )

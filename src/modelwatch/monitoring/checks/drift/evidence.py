@@ -1,0 +1,283 @@
+"""Evidence: everything that a drift report is computed from, read in one transaction and kept with the verdict.
+
+The report is a pure function of the evidence and of the references that it names (which never change), so anybody can
+compute it again later, to the bit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import msgspec
+from sqlalchemy import Connection
+
+from modelwatch.config import parse_lookback
+from modelwatch.errors import UnknownModel
+from modelwatch.monitoring.checks.rules import DriftRules, rules_for
+from modelwatch.monitoring.checks.windows import Window, look_back, reaching_back, stored_whole, watermark
+from modelwatch.stats.counting.profile import decode_counts, encode_counts
+from modelwatch.storage.counts.profiles import count_streams, last_window_end, received_in, streams_of, sum_windows
+from modelwatch.storage.engine.models import generation_of
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.slots import Slot
+from modelwatch.storage.maintenance.backfill_profiles import carry_over, stale_days
+from modelwatch.storage.references.layouts import State, read_layouts
+from modelwatch.storage.references.monitors import monitor_of
+from modelwatch.storage.references.references import StoredReference, in_force, references_by_id
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class DriftQuery:
+    """What to check. `window` None: the rules' look-backs, or the one named in `lookback`, back from the watermark."""
+
+    model: str
+    environment: str
+    version: str | None = None
+    features: tuple[str, ...] | None = None
+    min_samples: int | None = None
+    lookback: str | None = None
+    window: Window | None = None
+    compat: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What was asked, by which rules, and the counts that the answer is made of.
+
+    watermark: the end of the newest window that was looked at; None without data. streams: how many versions and
+    environments share the model's budget. environments: where what was asked for has data, when this environment has
+    none; versions: of which others this one has data then. elapsed: seconds of budget that the look may spend; None:
+    those of an interval. windows: the look-backs of the rules, and one that reaches further where these hold too
+    little. sums: for each window, the summed slot of each version with data in it. references: those that were in
+    force, and whether as provisional ones.
+    """
+
+    query: DriftQuery
+    rules: DriftRules
+    generation: int
+    watermark: int | None
+    streams: int
+    environments: tuple[str, ...]
+    elapsed: int | None
+    windows: tuple[Window, ...]
+    sums: tuple[Mapping[str, Slot], ...]
+    references: tuple[tuple[str, State], ...]
+    versions: tuple[str, ...] = ()
+
+    @property
+    def lookbacks(self) -> int:
+        """Among how many look-backs the budget is divided: all that are looked at, and never fewer than usual."""
+        return max(len(self.rules.lookbacks), len(self.windows))
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Evidence with the references that it names, in the state that they had then."""
+
+    evidence: Evidence
+    references: list[StoredReference]
+
+
+def inputs_of(connection: Connection, evidence: Evidence) -> Inputs:
+    """Evidence that was kept, with its references. Raises UnknownResource when one of them is not there any more."""
+    found = references_by_id(connection, [identity for identity, _ in evidence.references])
+    states = [state for _, state in evidence.references]
+    return Inputs(evidence, [replace(reference, state=state) for reference, state in zip(found, states, strict=True)])
+
+
+def gather(
+    store: Store,
+    defaults: DriftRules,
+    query: DriftQuery,
+    now: int,
+    *,
+    end: int | None = None,
+    elapsed: int | None = None,
+    rules: DriftRules | None = None,
+) -> Inputs:
+    """Reads what the answer to a query is made of, as of the watermark `end` (None: of the newest data).
+
+    rules: those to judge by; None: those of the model's monitor, over `defaults`.
+    Raises UnknownResource for a model that was never heard of.
+    """
+    while True:
+        with store.read() as connection:
+            generation = generation_of(connection, query.model)
+            if generation is None:
+                raise UnknownModel(query.model)
+            chosen = rules or effective_rules(connection, defaults, query.model)
+            mark = end if end is not None else _watermark(connection, query, now)
+            windows = stored_whole(connection, query, _windows(chosen, query, mark))
+            beside = _extent(windows)
+            if mark is not None and query.window is None and query.lookback is None:
+                windows = _reaching_back(connection, query, windows, mark, chosen)
+            start, stop = _extent(windows)
+            if not stale_days(connection, query.model, generation, start, stop):
+                return _read(connection, chosen, query, generation, mark, windows, beside, elapsed)
+        carry_over(store, query.model, start, stop)
+
+
+def effective_rules(connection: Connection, defaults: DriftRules, model: str) -> DriftRules:
+    """The rules that a model is judged by now."""
+    monitor = monitor_of(connection, model)
+    return rules_for(defaults, None if monitor is None else monitor.config)
+
+
+def _watermark(connection: Connection, query: DriftQuery, now: int) -> int | None:
+    newest = last_window_end(connection, query.model, query.environment, query.version)
+    return None if newest is None else watermark(newest, now)
+
+
+def _extent(windows: Sequence[Window]) -> tuple[int, int]:
+    return min((window.start for window in windows), default=0), max((window.end for window in windows), default=0)
+
+
+def _windows(rules: DriftRules, query: DriftQuery, mark: int | None) -> tuple[Window, ...]:
+    if query.window is not None:
+        return (query.window,)
+    if mark is None:
+        return ()
+    return tuple(look_back(mark, name) for name in ((query.lookback,) if query.lookback else rules.lookbacks))
+
+
+def _reaching_back(
+    connection: Connection, query: DriftQuery, windows: tuple[Window, ...], mark: int, rules: DriftRules
+) -> tuple[Window, ...]:
+    """The look-backs, further back where the traffic is too low for them."""
+    enough = rules.min_samples if query.min_samples is None else query.min_samples
+
+    def count(window: Window) -> int:
+        return received_in(connection, query.model, query.environment, query.version, (window.start, window.end))
+
+    reached = reaching_back(windows, mark, enough, count)
+    return windows if reached == windows else stored_whole(connection, query, reached)
+
+
+def _read(
+    connection: Connection,
+    rules: DriftRules,
+    query: DriftQuery,
+    generation: int,
+    mark: int | None,
+    windows: tuple[Window, ...],
+    beside: tuple[int, int],
+    elapsed: int | None,
+) -> Inputs:
+    """beside: the span in which other streams that have data share the budget, or the longest look-back."""
+    references = in_force(connection, query.model, generation)
+    start, stop = beside
+    longest = max(parse_lookback(lookback) for lookback in rules.lookbacks)
+    sums = (
+        sum_windows(
+            connection,
+            query.model,
+            read_layouts(connection, query.model, generation),
+            query.environment,
+            [(window.start, window.end) for window in windows],
+            query.version,
+        )
+        if windows
+        else []
+    )
+    environments, versions = ((), ()) if mark is not None else _elsewhere(connection, query)
+    evidence = Evidence(
+        query=query,
+        rules=rules,
+        generation=generation,
+        watermark=mark,
+        # Those with data in the window, or in the longest look-back.
+        streams=count_streams(connection, query.model, min(start, stop - longest), stop),
+        environments=environments,
+        elapsed=elapsed,
+        windows=windows,
+        sums=tuple(sums),
+        references=tuple((reference.id, reference.state) for reference in references),
+        versions=versions,
+    )
+    return Inputs(evidence, references)
+
+
+def _elsewhere(connection: Connection, query: DriftQuery) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Where the version, or else the model, has data, and of which versions the environment has some; sorted."""
+    streams = streams_of(connection, query.model)
+    own = {stream.environment for stream in streams if query.version in (None, stream.version)}
+    here = {stream.version for stream in streams if stream.environment == query.environment}
+    environments = own or {stream.environment for stream in streams} - {query.environment}
+    return tuple(sorted(environments)), tuple(sorted(here))
+
+
+class _Document(msgspec.Struct):
+    format: int
+    query: DriftQuery
+    rules: DriftRules
+    generation: int
+    watermark: int | None
+    streams: int
+    environments: tuple[str, ...]
+    elapsed: int | None
+    windows: tuple[Window, ...]
+    sums: tuple[dict[str, tuple[int, bytes]], ...]
+    references: tuple[tuple[str, State], ...]
+    versions: tuple[str, ...] = ()
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(_Document)
+
+
+def encode_evidence(evidence: Evidence) -> bytes:
+    """Bytes that `decode_evidence` turns back into the same evidence."""
+    document = _Document(
+        FORMAT,
+        evidence.query,
+        evidence.rules,
+        evidence.generation,
+        evidence.watermark,
+        evidence.streams,
+        evidence.environments,
+        evidence.elapsed,
+        evidence.windows,
+        tuple(
+            {version: (slot.predictions, encode_counts(slot.counts)) for version, slot in sorted(sums.items())}
+            for sums in evidence.sums
+        ),
+        evidence.references,
+        evidence.versions,
+    )
+    return zlib.compress(_encoder.encode(document), 6)
+
+
+def decode_evidence(raw: bytes) -> Evidence:
+    """The evidence of its bytes. Raises ValueError when they are none, or of a format that this release can't read."""
+    try:
+        document = _decoder.decode(zlib.decompress(raw))
+    except (zlib.error, msgspec.MsgspecError) as error:
+        raise ValueError(f"these are not the bytes of evidence: {error}") from error
+    if document.format != FORMAT:
+        raise ValueError(f"the evidence is of format {document.format}; this release reads format {FORMAT}")
+    return Evidence(
+        query=document.query,
+        rules=document.rules,
+        generation=document.generation,
+        watermark=document.watermark,
+        streams=document.streams,
+        environments=document.environments,
+        elapsed=document.elapsed,
+        windows=document.windows,
+        sums=tuple(
+            {version: Slot(predictions, decode_counts(counts)) for version, (predictions, counts) in sums.items()}
+            for sums in document.sums
+        ),
+        references=document.references,
+        versions=document.versions,
+    )
+
+
+def inputs_hash(raw: bytes) -> str:
+    """The fingerprint of evidence by its bytes."""
+    return hashlib.sha256(raw).hexdigest()

@@ -1,0 +1,224 @@
+"""From two profiles to a verdict: large enough to matter, and too large for chance.
+
+Pure: profiles and rules in, a judgement out. The states are never merged into one another: `insufficient_data`,
+`no_data` and `no_reference` are not `stable`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from modelwatch.monitoring.checks.rules import DriftRules, Thresholds
+from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.drift.names import Split, is_ids, smallest_detectable_psi, window_needed, window_test
+from modelwatch.stats.drift.natural_variation import DEVIATE
+from modelwatch.stats.drift.odds import CategoryOdds, furthest_odds
+from modelwatch.stats.drift.scores import psi
+from modelwatch.stats.drift.tests import Homogeneity
+
+Severity = Literal["stable", "warning", "alert", "insufficient_data", "no_reference", "no_data"]
+
+# Worst first: the order in which one of several look-backs speaks for a subject.
+PRECEDENCE: tuple[Severity, ...] = ("alert", "warning", "stable", "insufficient_data", "no_data", "no_reference")
+
+JS_WARNING_DISTANCE = 0.05
+JS_ALERT_DISTANCE = 0.15
+ROUNDING = 1e-9
+# The names of the scores that decide.
+PSI, ODDS = "PSI", "odds ratio"
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A score that decides: its size, from which size on it is a warning and an alert, and the chance of it.
+
+    cell: the category that it is of; None when it is of all.
+    """
+
+    name: str
+    size: float
+    warning: float
+    alert: float
+    p_value: float
+    cell: int | None = None
+
+    def severity(self, alpha: float) -> Severity:
+        """Large enough to matter, and too large for chance; else stable."""
+        if self.size < self.warning or self.p_value >= alpha:
+            return "stable"
+        return "alert" if self.size >= self.alert else "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What one window of one subject says. Fields are None where they are not defined; `reason` says why.
+
+    measures: the scores that decide, the PSI first; none where nothing was judged.
+    """
+
+    severity: Severity
+    psi: float | None
+    test: Homogeneity | None
+    alpha: float
+    min_detectable_psi: float | None
+    reason: str | None
+    measures: tuple[Measure, ...] = ()
+
+    @property
+    def deciding(self) -> Measure | None:
+        """The measure that says the worst; of equally bad ones the PSI."""
+        return min(self.measures, key=lambda each: PRECEDENCE.index(each.severity(self.alpha)), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """How large a shift must be to matter.
+
+    natural: what the reference itself does in stretches as long, chance left out, if known. by_reference: whether that
+    is why `psi_warning` is what it is. odds_ratio: how many times the odds of a category must have moved to matter, as
+    configured; 0: the odds are not looked at. natural_odds: how many times they move in the reference itself.
+    """
+
+    psi_warning: float
+    psi_alert: float
+    natural: float | None = None
+    by_reference: bool = False
+    odds_ratio: float = 0.0
+    natural_odds: float | None = None
+
+    def of_odds(self, odds: CategoryOdds) -> tuple[float, float]:
+        """From which ratio of its odds on the shift of a category is a warning, and an alert: twice as far, as
+        logarithms of odds are."""
+        warning = math.log(self.odds_ratio)
+        alert = 2.0 * warning
+        if self.natural_odds is not None and self.natural_odds > 1.0:
+            natural = math.log(self.natural_odds)
+            allowed = (natural + DEVIATE * odds.error * min(1.0, natural / warning)) * (1.0 + ROUNDING)
+            warning, alert = max(warning, allowed), max(alert, allowed)
+        return math.exp(warning), math.exp(alert)
+
+
+def tolerance(
+    configured: DriftRules | Thresholds,
+    natural: float | None,
+    chance: float = 0.0,
+    natural_odds: float | None = None,
+) -> Tolerance:
+    """The configured thresholds, or the reference's natural variation where that is larger.
+
+    chance: the PSI that chance adds to a window of this size. A window that varies as the reference does shows its
+    variation and chance together; where the reference hardly varies the configured threshold stands.
+    """
+    if not natural:
+        return Tolerance(
+            configured.psi_warning,
+            configured.psi_alert,
+            natural,
+            odds_ratio=configured.odds_ratio,
+            natural_odds=natural_odds,
+        )
+    # The margin is for rounding: a window that does exactly what the reference did is no drift.
+    allowed = (natural + chance * min(1.0, natural / configured.psi_warning)) * (1.0 + ROUNDING)
+    by_reference = allowed > configured.psi_warning
+    warning, alert = max(configured.psi_warning, allowed), max(configured.psi_alert, allowed)
+    return Tolerance(warning, alert, natural, by_reference, configured.odds_ratio, natural_odds)
+
+
+def judge(
+    reference: Profile,
+    current: Profile,
+    allowed: Tolerance,
+    alpha: float,
+    min_samples: int,
+    split: Split | None = None,
+) -> Judgement:
+    """The verdict on one subject in one window. split: how a categorical reference was split for its tests."""
+    if current.total == 0:
+        return Judgement("no_data", None, None, alpha, None, "No predictions in this window.")
+    if reference.n == 0:
+        return Judgement("no_reference", None, None, alpha, None, "The reference holds no valid value.")
+    if current.n == 0:
+        reason = f"All {current.total} values in this window are missing or invalid."
+        return Judgement("no_data", None, None, alpha, None, reason)
+    score = psi(reference.coarse, current.coarse)
+    if split is not None and is_ids(reference, split):
+        return Judgement("insufficient_data", score, None, alpha, None, ids_reason(reference, split))
+    test = window_test(reference, current, split)
+    detectable = smallest_detectable_psi(reference, current.n, test.df, alpha, split)
+    if current.n < min_samples:
+        reason = f"{current.n} of at least {min_samples} values: {min_samples - current.n} more are needed."
+        return Judgement("insufficient_data", score, test, alpha, detectable, reason)
+    measures = (
+        Measure(PSI, score, allowed.psi_warning, allowed.psi_alert, test.p_value),
+        *_of_odds(reference, current, allowed, test, alpha, split),
+    )
+    severity = min((each.severity(alpha) for each in measures), key=PRECEDENCE.index)
+    if severity != "stable":
+        return Judgement(severity, score, test, alpha, detectable, None, measures)
+    out_of_reach = _out_of_reach(window_needed(reference, alpha, split), current.n)
+    if out_of_reach is not None:
+        return Judgement("insufficient_data", score, test, alpha, detectable, out_of_reach)
+    return Judgement("stable", score, test, alpha, detectable, _why_stable(measures, allowed, alpha), measures)
+
+
+def odds_cells(profile: Profile, split: Split | None) -> int:
+    """Of how many cells the odds are compared: names nobody had seen have a test of their own where they are split off,
+    and are none in the reference by construction."""
+    return len(profile.coarse) - (split is not None)
+
+
+def _of_odds(
+    reference: Profile, current: Profile, allowed: Tolerance, test: Homogeneity, alpha: float, split: Split | None
+) -> tuple[Measure, ...]:
+    if not allowed.odds_ratio or reference.binning.kind != "categorical":
+        return ()
+    cells = odds_cells(reference, split)
+    odds = furthest_odds(reference.coarse[:cells], current.coarse[:cells], alpha)
+    if odds is None:
+        return ()
+    # The test of the whole decides about chance, so that no look takes more than its level; that it is this category
+    # which has moved is what its own test is for.
+    return (Measure(ODDS, odds.ratio, *allowed.of_odds(odds), max(test.p_value, odds.p_value), odds.cell),)
+
+
+def ids_reason(reference: Profile, split: Split) -> str:
+    """Why a column of ids is not judged."""
+    percent = 100.0 * split.once / reference.n
+    return (
+        f"Not judged: {percent:.0f} % of the reference's values occur in it once. That is a column of ids, in which new"
+        " values are no news."
+    )
+
+
+def _out_of_reach(needed: int | None, n: int) -> str | None:
+    if needed is None:
+        return "The reference is too small: no number of predictions could tell a shift from chance at this budget."
+    if needed > n:
+        return (
+            f"With {n} values not even the largest shift could be told from chance at this false-alarm budget:"
+            f" {needed - n} more are needed."
+        )
+    return None
+
+
+def _why_stable(measures: tuple[Measure, ...], allowed: Tolerance, alpha: float) -> str | None:
+    psi = measures[0]
+    if psi.size >= psi.warning:
+        return f"PSI is above the threshold, but as large by chance with p = {psi.p_value:.2g} (needs {alpha:.2g})."
+    if psi.p_value < alpha:
+        why = ", which the reference itself reaches" if allowed.by_reference else ""
+        size = f"smaller than the PSI threshold {psi.warning:.3g}{why}"
+        return f"A real difference (p = {psi.p_value:.2g}), but {size}."
+    return None
+
+
+def psi_severity(score: float, rules: DriftRules | Thresholds) -> Severity:
+    """The magnitude alone, by the customary thresholds."""
+    return "alert" if score >= rules.psi_alert else "warning" if score >= rules.psi_warning else "stable"
+
+
+def js_severity(distance: float) -> Severity:
+    """Jensen-Shannon by the thresholds that its users know; it never decides."""
+    return "alert" if distance >= JS_ALERT_DISTANCE else "warning" if distance >= JS_WARNING_DISTANCE else "stable"

@@ -1,0 +1,381 @@
+"""The answer to a drift check, as it goes over the wire and as it is kept with a verdict."""
+
+from __future__ import annotations
+
+import msgspec
+
+from modelwatch.monitoring.checks.drift.judge import (
+    ODDS,
+    Judgement,
+    Measure,
+    Severity,
+    Tolerance,
+    js_severity,
+    psi_severity,
+)
+from modelwatch.monitoring.checks.rules import Thresholds
+from modelwatch.monitoring.checks.unjudged import NotJudged
+from modelwatch.monitoring.checks.windows import Window, iso
+from modelwatch.stats.counting.binning import CategoricalBinning
+from modelwatch.stats.counting.categorical import CODEC_VERSION as CATEGORICAL_VERSION
+from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.drift.scores import drift_scores, psi_by_chance, psi_contributions
+from modelwatch.storage.references.references import StoredReference
+
+TOP_CELLS = 5
+TEST = "two samples: chi-square of grouped cells, and exact tails of single cells"
+
+
+class WindowReport(msgspec.Struct, frozen=True):
+    """A window of event time, half-open."""
+
+    start: str
+    end: str
+
+
+class PsiReport(msgspec.Struct, frozen=True):
+    """`by_chance` is the score that a window of this size has on average when nothing has changed."""
+
+    score: float
+    severity: str
+    by_chance: float | None = None
+
+
+class KsReport(msgspec.Struct, frozen=True):
+    """`statistic` from the fine cells; the exact one lies between it and `upper_bound`."""
+
+    statistic: float
+    upper_bound: float
+    p_value: float
+    is_significant: bool
+
+
+class JensenShannonReport(msgspec.Struct, frozen=True):
+    divergence: float
+    distance: float
+    severity: str
+
+
+class EvidenceReport(msgspec.Struct, frozen=True):
+    """How sure the verdict is: drift needs p_value < alpha beside a large score.
+
+    `omnibus_p_value` is of all cells together, in groups: the larger one of Pearson's chi-square (`statistic`) and of
+    the `likelihood_ratio`, with `degrees_of_freedom`. `cell_p_value` is of the most unusual cell, exact. `p_value` is
+    of both. Of categories `new_names_p_value`, that names nobody had seen are so many, is the third part.
+    """
+
+    test: str
+    statistic: float
+    likelihood_ratio: float
+    degrees_of_freedom: int
+    p_value: float
+    alpha: float
+    min_detectable_psi: float | None
+    adjusted_p_value: float | None = None
+    omnibus_p_value: float | None = None
+    cell_p_value: float | None = None
+    new_names_p_value: float | None = None
+
+
+class ToleranceReport(msgspec.Struct, frozen=True):
+    """The PSI from which a shift matters here; `natural_variation` is what the reference itself does over time."""
+
+    psi_warning: float
+    psi_alert: float
+    natural_variation: float | None
+
+
+class OddsReport(msgspec.Struct, frozen=True):
+    """The category whose odds have moved furthest: how many times (`ratio`), the p-value that decides about it, from
+    which ratio it would be a `warning` and an `alert`, and whether this decided the severity, rather than the PSI."""
+
+    category: str
+    ratio: float
+    p_value: float
+    warning: float
+    alert: float
+    decides: bool
+
+
+class CellReport(msgspec.Struct, frozen=True):
+    """The shares of one cell, and what it adds to the PSI."""
+
+    cell: str
+    reference: float
+    current: float
+    contribution: float
+
+
+class CellCounts(msgspec.Struct, frozen=True):
+    """The counts that the scores were computed from, and those beside the cells."""
+
+    cells: list[str]
+    reference: list[int]
+    current: list[int]
+    missing: int
+    invalid: int
+    below_range: int
+    above_range: int
+    unseen: int
+
+
+class LookbackReport(msgspec.Struct, frozen=True):
+    """What one of several look-backs said, and from which PSI on it would have: natural variation differs by length."""
+
+    lookback: str
+    severity: str
+    sample_size: int
+    psi: float | None
+    p_value: float | None
+    psi_warning: float | None = None
+    psi_alert: float | None = None
+    odds_ratio: float | None = None
+
+
+class SubjectReport(msgspec.Struct, frozen=True):
+    """The verdict on one subject of a model, with its evidence."""
+
+    feature_name: str
+    kind: str
+    feature_type: str | None
+    severity: Severity
+    sample_size: int
+    reference_size: int
+    window: WindowReport | None
+    lookback: str | None
+    reference_state: str | None
+    binning_id: str | None
+    psi: PsiReport | None
+    ks_test: KsReport | None
+    jensen_shannon: JensenShannonReport | None
+    wasserstein: float | None
+    hellinger: float | None
+    total_variation: float | None
+    evidence: EvidenceReport | None
+    tolerance: ToleranceReport | None
+    top_cells: list[CellReport]
+    counts: CellCounts | None
+    lookbacks: list[LookbackReport]
+    compat: dict[str, float | None] | None
+    reason: str | None
+    reference_advice: str | None = None
+    odds: OddsReport | None = None
+
+
+class AlphaReport(msgspec.Struct, frozen=True):
+    """Where alpha comes from: the check's share of the budget that accrued in so many seconds, by all looks. capped:
+    whether that is more than any look may take, so that alpha is the largest that one may."""
+
+    false_alarm_budget: float
+    share: float
+    subjects: int
+    streams: int
+    lookbacks: int
+    seconds: int
+    capped: bool = False
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """All subjects at a glance. severity: the worst that is known; not_judged: the subjects without a verdict.
+
+    provisional: whether the reference of any subject is; provisional_subjects: of which.
+    """
+
+    model_name: str
+    model_version: str | None
+    environment: str
+    severity: Severity
+    checked: int
+    drifted: list[str]
+    drifted_share: float
+    watermark: str | None
+    predictions: int
+    provisional: bool
+    alpha: float
+    alpha_from: AlphaReport
+    false_alarm_budget: float
+    lookbacks: list[str]
+    versions_left_out: list[str]
+    reason: str | None
+    not_judged: list[NotJudged] = []
+    provisional_subjects: list[str] = []
+
+
+class DriftReport(msgspec.Struct, frozen=True):
+    """The answer to a drift check: features first, then the prediction, its score and its latency."""
+
+    drift_results: list[SubjectReport]
+    summary: Summary
+
+
+def subject_report(
+    reference: StoredReference,
+    window: Window,
+    current: Profile,
+    judgement: Judgement,
+    allowed: Tolerance,
+    configured: Thresholds,
+    ks_alpha: float,
+    compat: dict[str, float | None] | None,
+) -> SubjectReport:
+    """One subject in one window."""
+    scores = None if judgement.psi is None else drift_scores(reference.profile, current)
+    test = judgement.test
+    subject = reference.subject
+    return SubjectReport(
+        feature_name=subject.name or subject.kind,
+        kind=subject.kind,
+        feature_type=reference.profile.binning.kind,
+        severity=judgement.severity,
+        sample_size=current.n,
+        reference_size=reference.profile.n,
+        window=WindowReport(iso(window.start), iso(window.end)),
+        lookback=window.lookback,
+        reference_state=reference.state,
+        binning_id=current.binning.id,
+        psi=None
+        if scores is None or scores.psi is None
+        else PsiReport(scores.psi, psi_severity(scores.psi, configured), _by_chance(reference, current.n)),
+        ks_test=None
+        if scores is None or scores.ks is None
+        else KsReport(scores.ks.statistic, scores.ks.upper, scores.ks.p_value, scores.ks.p_value < ks_alpha),
+        jensen_shannon=None
+        if scores is None or scores.jensen_shannon is None
+        else JensenShannonReport(
+            scores.jensen_shannon.divergence,
+            scores.jensen_shannon.distance,
+            js_severity(scores.jensen_shannon.distance),
+        ),
+        wasserstein=None if scores is None else scores.wasserstein,
+        hellinger=None if scores is None else scores.hellinger,
+        total_variation=None if scores is None else scores.total_variation,
+        evidence=None
+        if test is None
+        else EvidenceReport(
+            TEST,
+            test.statistic,
+            test.likelihood_ratio,
+            test.df,
+            test.p_value,
+            judgement.alpha,
+            judgement.min_detectable_psi,
+            omnibus_p_value=test.omnibus_p_value,
+            cell_p_value=test.cell_p_value,
+            new_names_p_value=test.new_names_p_value,
+        ),
+        tolerance=ToleranceReport(allowed.psi_warning, allowed.psi_alert, allowed.natural),
+        top_cells=[] if scores is None else _top_cells(reference.profile, current),
+        counts=_counts(reference.profile, current),
+        lookbacks=[],
+        compat=compat,
+        reason=judgement.reason,
+        reference_advice=_advice(reference),
+        odds=_odds(reference, judgement),
+    )
+
+
+def _odds(reference: StoredReference, judgement: Judgement) -> OddsReport | None:
+    measure = _measured_odds(judgement)
+    if measure is None or measure.cell is None:
+        return None
+    return OddsReport(
+        reference.profile.binning.coarse_labels()[measure.cell],
+        measure.size,
+        measure.p_value,
+        measure.warning,
+        measure.alert,
+        judgement.severity != "stable" and judgement.deciding is measure,
+    )
+
+
+def _measured_odds(judgement: Judgement) -> Measure | None:
+    return next((each for each in judgement.measures if each.name == ODDS), None)
+
+
+def _advice(reference: StoredReference) -> str | None:
+    binning = reference.profile.binning
+    if isinstance(binning, CategoricalBinning) and binning.version < CATEGORICAL_VERSION:
+        return (
+            "This reference was stored by an earlier release, in cells that take rare and new categories for drift too"
+            " often. Upload it again and its verdicts get better."
+        )
+    return None
+
+
+def _by_chance(reference: StoredReference, n: int) -> float:
+    profile, split = reference.profile, reference.split
+    new = 0.0 if split is None else split.once / profile.n
+    return psi_by_chance(profile.coarse, n, new_share=new)
+
+
+def unreferenced_report(name: str, kind: str) -> SubjectReport:
+    """A subject that nothing can be said about, because no reference is set for it."""
+    return SubjectReport(
+        feature_name=name,
+        kind=kind,
+        feature_type=None,
+        severity="no_reference",
+        sample_size=0,
+        reference_size=0,
+        window=None,
+        lookback=None,
+        reference_state=None,
+        binning_id=None,
+        psi=None,
+        ks_test=None,
+        jensen_shannon=None,
+        wasserstein=None,
+        hellinger=None,
+        total_variation=None,
+        evidence=None,
+        tolerance=None,
+        top_cells=[],
+        counts=None,
+        lookbacks=[],
+        compat=None,
+        reason="No reference is set: POST one to /api/v1/reference.",
+    )
+
+
+def lookback_report(window: Window, current: Profile, judgement: Judgement, allowed: Tolerance) -> LookbackReport:
+    """What one window of several says, in one line."""
+    odds = _measured_odds(judgement)
+    return LookbackReport(
+        window.lookback or "",
+        judgement.severity,
+        current.n,
+        judgement.psi,
+        None if judgement.test is None else judgement.test.p_value,
+        allowed.psi_warning,
+        allowed.psi_alert,
+        None if odds is None else odds.size,
+    )
+
+
+def _top_cells(reference: Profile, current: Profile) -> list[CellReport]:
+    labels = reference.binning.coarse_labels()
+    contributions = psi_contributions(reference.coarse, current.coarse).tolist()
+    order = sorted(range(len(labels)), key=lambda cell: (-contributions[cell], cell))
+    return [
+        CellReport(
+            labels[cell],
+            float(reference.coarse[cell] / reference.n),
+            float(current.coarse[cell] / current.n),
+            contributions[cell],
+        )
+        for cell in order[:TOP_CELLS]
+        if contributions[cell] > 0
+    ]
+
+
+def _counts(reference: Profile, current: Profile) -> CellCounts:
+    return CellCounts(
+        cells=list(reference.binning.coarse_labels()),
+        reference=reference.coarse.tolist(),
+        current=current.coarse.tolist(),
+        missing=current.missing,
+        invalid=current.invalid,
+        below_range=current.below,
+        above_range=current.above,
+        unseen=current.unseen,
+    )

@@ -1,0 +1,384 @@
+"""Everything that a performance report is computed from, read in one transaction and kept with the verdict."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection
+
+from modelwatch.config import BASE_WINDOW_SECONDS, parse_lookback
+from modelwatch.errors import UnknownModel, UnknownResource
+from modelwatch.monitoring.checks.performance.maturity import MATURITY, MOST_DAYS, Day, LabelArrivals, lag_of
+from modelwatch.monitoring.checks.performance.rules import PerformanceRules
+from modelwatch.monitoring.checks.windows import Window, look_back, reaching_back, stored_whole
+from modelwatch.stats.counting.profile import decode_sparse, encode_sparse
+from modelwatch.stats.outcomes.delays import DELAY_EDGES, DelayCurve
+from modelwatch.stats.outcomes.outcomes import OutcomeCounts, OutcomeLayout
+from modelwatch.stats.performance.mergeable import Integers
+from modelwatch.storage.counts.label_times import later_outcomes
+from modelwatch.storage.counts.outcomes import delays_by_window, sum_outcomes, waiting_labels
+from modelwatch.storage.counts.profiles import (
+    count_streams,
+    last_window_end,
+    predictions_by_window,
+    predictions_in,
+    sum_windows,
+)
+from modelwatch.storage.counts.rollup_levels import DAYS_AFTER_SECONDS, HOURS_AFTER_SECONDS, Grain
+from modelwatch.storage.engine.models import StreamKey, generation_of
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.maintenance.backfill_outcomes import stale_outcome_days
+from modelwatch.storage.maintenance.backfill_profiles import carry_over, stale_days
+from modelwatch.storage.references.layouts import CALLS, Counts, ModelLayouts, read_layouts
+from modelwatch.storage.references.monitors import monitor_of
+from modelwatch.storage.references.outcome_references import (
+    StoredOutcomes,
+    outcomes_by_id,
+    outcomes_for,
+    outcomes_in_force,
+)
+
+FORMAT = 1
+# Label delays are taken from so much of the past.
+SECONDS_PER_DAY = 86_400
+DELAY_SPAN_SECONDS = 400 * SECONDS_PER_DAY
+
+
+@dataclass(frozen=True, slots=True)
+class WindowCounts:
+    """What is known of one window. outcomes, calls: counts as sparse bytes, empty without any.
+
+    matured: whether it is one whose labels should have come; age: seconds from its end to the moment of the report.
+    """
+
+    window: Window
+    matured: bool
+    age: int
+    predictions: int
+    outcomes: bytes
+    calls: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PerformanceEvidence:
+    """What was asked, by which rules, and the counts that the answer is made of.
+
+    as_of: the end, in seconds, of what predictions and labels speak of. watermark: the end of the newest window with
+    predictions. elapsed: seconds of budget that the look may spend; None: those of an interval. reference: the id of
+    the outcome reference; None when the model has none, nor a layout. days: of the whole days before, start,
+    predictions, and how many of these have a label.
+    """
+
+    stream: StreamKey
+    rules: PerformanceRules
+    generation: int
+    as_of: int
+    watermark: int
+    elapsed: int | None
+    streams: int
+    reference: str | None
+    arrivals: LabelArrivals
+    waiting: int
+    orphaned: int
+    windows: tuple[WindowCounts, ...]
+    expired: int = 0
+    days: tuple[Day, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PerformanceInputs:
+    """Evidence with the reference that it names."""
+
+    evidence: PerformanceEvidence
+    reference: StoredOutcomes | None
+
+    @property
+    def layout(self) -> OutcomeLayout:
+        """What the counts are laid out by."""
+        return OutcomeLayout() if self.reference is None else self.reference.layout
+
+
+def gather_performance(
+    store: Store,
+    rules: PerformanceRules,
+    stream: StreamKey,
+    as_of: int | None,
+    *,
+    elapsed: int | None = None,
+    as_known_then: bool = False,
+) -> PerformanceInputs:
+    """Reads what the stream's performance as of this time is judged by.
+
+    as_of: seconds; None: the newest time that predictions speak of. as_known_then: without what became known later, so
+    that the same comes out whenever it is asked; else every label of these predictions counts.
+    Raises UnknownResource for a model that was never heard of.
+    """
+    while True:
+        with store.read() as connection:
+            generation = generation_of(connection, stream.model)
+            if generation is None:
+                raise UnknownModel(stream.model)
+            layouts = read_layouts(connection, stream.model, generation)
+            model, version, environment = stream
+            watermark = last_window_end(connection, model, environment, version, before=as_of) or 0
+            moment = watermark if as_of is None else as_of
+            start = delays_since(moment)
+            stale = stale_days(connection, stream.model, generation, start, moment) or stale_outcome_days(
+                connection, stream.model, layouts.outcome_generation, start, moment
+            )
+            if not stale:
+                known_by = moment if as_known_then else None
+                return _read(
+                    connection, store, rules, stream, layouts, moment, min(watermark, moment), elapsed, known_by
+                )
+        carry_over(store, stream.model, start, moment)
+
+
+def _read(
+    connection: Connection,
+    store: Store,
+    rules: PerformanceRules,
+    stream: StreamKey,
+    layouts: ModelLayouts,
+    as_of: int,
+    watermark: int,
+    elapsed: int | None,
+    known_by: int | None,
+) -> PerformanceInputs:
+    reference = outcomes_for(outcomes_in_force(connection, stream.model, layouts.generation), stream.version)
+    came = _labels_by_window(connection, stream, layouts, as_of)
+    arrivals = _arrivals(connection, stream, came, as_of, rules.maturity, as_known_then=known_by is not None)
+    longest = max(parse_lookback(name) for name in rules.lookbacks)
+    windows = [(look_back(watermark, name), False) for name in rules.lookbacks]
+    mature_end = min(watermark, as_of - arrivals.lag)
+    windows += [(look_back(mature_end, name), True) for name in rules.lookbacks]
+    whole = stored_whole(connection, stream, [window for window, _ in windows])
+    windows = [(window, matured) for window, (_, matured) in zip(whole, windows, strict=True)]
+    layout = OutcomeLayout() if reference is None else reference.layout
+    matured_windows = [window for window, matured in windows if matured]
+
+    def labelled(window: Window) -> int:
+        [found] = window_counts(connection, store, stream, layouts, [(window, True)], as_of, known_by)
+        vector = counts_of(found.outcomes)
+        return 0 if vector is None else OutcomeCounts(layout, vector).n
+
+    further = reaching_back(matured_windows, mature_end, rules.min_samples, labelled)[len(matured_windows) :]
+    windows += [(window, True) for window in stored_whole(connection, stream, further)]
+    waiting = waiting_labels(connection, stream.model, None if known_by is None else known_by * 1_000_000)
+    evidence = PerformanceEvidence(
+        stream=stream,
+        rules=rules,
+        generation=layouts.generation,
+        as_of=as_of,
+        watermark=watermark,
+        elapsed=elapsed,
+        # Those with data in what is looked at.
+        streams=count_streams(connection, stream.model, mature_end - longest, as_of),
+        reference=None if reference is None else reference.id,
+        arrivals=arrivals,
+        waiting=waiting.waiting,
+        orphaned=waiting.orphaned,
+        windows=window_counts(connection, store, stream, layouts, windows, as_of, known_by),
+        expired=waiting.expired,
+        days=_days(connection, stream, came, mature_end),
+    )
+    return PerformanceInputs(evidence, reference)
+
+
+def window_counts(
+    connection: Connection,
+    store: Store,
+    stream: StreamKey,
+    layouts: ModelLayouts,
+    windows: Sequence[tuple[Window, bool]],
+    as_of: int,
+    known_by: int | None = None,
+) -> tuple[WindowCounts, ...]:
+    """The counts of each window; the flag says whether it is a matured one.
+
+    known_by: seconds; of the labels that were known by then. None: of all.
+    """
+    spans = [(window.start, window.end) for window, _ in windows]
+    model, version, environment = stream
+    profiles = sum_windows(connection, model, layouts, environment, spans, version)
+    outcomes = sum_outcomes(connection, model, layouts, environment, spans, version)
+    place = layouts.of(version).slices.get(CALLS)
+    later: Sequence[Counts | None] = [None] * len(spans)
+    if known_by is not None:
+        later = later_outcomes(connection, store, stream, layouts, spans, known_by)
+    found = []
+    for (window, matured), slots, labelled, unknown in zip(windows, profiles, outcomes, later, strict=True):
+        slot, vector = slots.get(version), labelled.get(version)
+        if vector is not None and unknown is not None:
+            vector = vector - unknown
+        calls = None if slot is None or place is None else slot.counts[place]
+        found.append(
+            WindowCounts(
+                window,
+                matured,
+                max(0, as_of - window.end),
+                0 if slot is None else slot.predictions,
+                b"" if vector is None or not vector.any() else encode_sparse(vector),
+                b"" if calls is None else encode_sparse(calls),
+            )
+        )
+    return tuple(found)
+
+
+def delays_since(as_of: int) -> int:
+    """From when on the delays of labels are looked at, by whole days; seconds."""
+    return (as_of - DELAY_SPAN_SECONDS) // SECONDS_PER_DAY * SECONDS_PER_DAY
+
+
+def maturity_of(connection: Connection, model: str) -> float:
+    """The share of a model's labels that is waited for, as its monitor says."""
+    monitor = monitor_of(connection, model)
+    said = None if monitor is None else monitor.config.performance.maturity
+    return MATURITY if said is None else said
+
+
+def arrivals_as_of(
+    connection: Connection, stream: StreamKey, layouts: ModelLayouts, as_of: int, maturity: float = MATURITY
+) -> LabelArrivals:
+    """How the stream's labels come, from the predictions of the last months. maturity: the share to wait for."""
+    return _arrivals(connection, stream, _labels_by_window(connection, stream, layouts, as_of), as_of, maturity)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Came:
+    """The labels of the last months by the window of their prediction.
+
+    windows: start and end in seconds. delays: shape (windows, cells), how many came after which delay. known: those
+    whose delay is shorter than the age of their window, and so were known by then. grain: of the windows.
+    """
+
+    windows: Sequence[tuple[int, int]]
+    delays: Integers
+    known: Integers
+    since: int
+    grain: Grain
+
+
+def _labels_by_window(connection: Connection, stream: StreamKey, layouts: ModelLayouts, as_of: int) -> _Came:
+    model, version, environment = stream
+    # At the grain that windows so old may be stored in, whether they are yet or not.
+    grain = Grain.of(as_of - HOURS_AFTER_SECONDS, as_of - DAYS_AFTER_SECONDS)
+    span = (grain.edge(as_of - DELAY_SPAN_SECONDS), as_of)
+    found = delays_by_window(connection, model, layouts, environment, version, span, grain)
+    delays = np.array(list(found.values()), dtype=np.int64).reshape(len(found), len(DELAY_EDGES) + 1)
+    known = delays * (_ages(list(found), as_of)[:, None] >= np.append(DELAY_EDGES, np.inf)[None, :])
+    return _Came(list(found), delays, known, span[0], grain)
+
+
+def _ages(windows: Sequence[tuple[int, int]], as_of: int) -> NDArray[np.float64]:
+    """Windows are as old as their newest prediction."""
+    return np.array([as_of - end for _, end in windows], dtype=np.float64).clip(0.0)
+
+
+def _arrivals(
+    connection: Connection,
+    stream: StreamKey,
+    came: _Came,
+    as_of: int,
+    maturity: float,
+    *,
+    as_known_then: bool = False,
+) -> LabelArrivals:
+    """as_known_then: only labels that were known by then are in their number."""
+    if not came.windows:
+        return LabelArrivals(0, None, None, None, 0, None, (), maturity)
+    curve = DelayCurve.of(_ages(came.windows, as_of), came.known)
+    lag = lag_of(curve.within(maturity))
+    old = came.grain.edge(as_of - max(lag, BASE_WINDOW_SECONDS))
+    predictions = predictions_in(connection, stream, came.since, old)
+    labelled = int(came.known[[end <= old for _, end in came.windows]].sum())
+    shares = np.unique(np.stack([np.append([0.0], DELAY_EDGES[1:]), curve.shares[:-1]], axis=1), axis=0)
+    return LabelArrivals(
+        labels=int((came.known if as_known_then else came.delays).sum()),
+        median=_finite(curve.within(0.5)),
+        p90=_finite(curve.within(0.9)),
+        p99=_finite(curve.within(0.99)),
+        lag=lag,
+        coverage=labelled / predictions if predictions else None,
+        shares=_steps(shares.tolist()),
+        needed=maturity,
+        history=max(
+            (as_of - start for (start, _), known in zip(came.windows, came.known, strict=True) if known.any()),
+            default=0,
+        ),
+    )
+
+
+def _days(connection: Connection, stream: StreamKey, came: _Came, end: int) -> tuple[Day, ...]:
+    """The whole days before a time, in seconds, that labels are looked at of, oldest first."""
+    if not came.windows:
+        return ()
+    last = end // SECONDS_PER_DAY * SECONDS_PER_DAY
+    first = max(-(-came.since // SECONDS_PER_DAY) * SECONDS_PER_DAY, last - MOST_DAYS * SECONDS_PER_DAY)
+    labelled: dict[int, int] = {}
+    for (start, _), number in zip(came.windows, came.known.sum(axis=1).tolist(), strict=True):
+        day = start // SECONDS_PER_DAY * SECONDS_PER_DAY
+        labelled[day] = labelled.get(day, 0) + number
+    sent: dict[int, int] = {}
+    for start, predictions in predictions_by_window(connection, stream, first, last):
+        day = start // SECONDS_PER_DAY * SECONDS_PER_DAY
+        sent[day] = sent.get(day, 0) + predictions
+    return tuple((day, number, labelled.get(day, 0)) for day, number in sorted(sent.items()))
+
+
+def _steps(shares: Sequence[Sequence[float]]) -> tuple[tuple[float, float], ...]:
+    """Where the share grows."""
+    steps: list[tuple[float, float]] = []
+    for seconds, share in shares:
+        if not steps or share > steps[-1][1]:
+            steps.append((seconds, share))
+    return tuple(steps)
+
+
+def _finite(seconds: float) -> float | None:
+    return seconds if np.isfinite(seconds) else None
+
+
+class _Document(msgspec.Struct):
+    format: int
+    evidence: PerformanceEvidence
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_Document).decode
+
+
+def encode_performance(evidence: PerformanceEvidence) -> bytes:
+    """Bytes that `decode_performance` turns back into the same evidence."""
+    return zlib.compress(_encode(_Document(FORMAT, evidence)), 6)
+
+
+def decode_performance(raw: bytes) -> PerformanceEvidence:
+    """The evidence of its bytes. Raises ValueError when they are none, or of a format that this release can't read."""
+    try:
+        document = _decode(zlib.decompress(raw))
+    except (zlib.error, msgspec.MsgspecError) as error:
+        raise ValueError(f"these are not the bytes of evidence: {error}") from error
+    if document.format != FORMAT:
+        raise ValueError(f"the evidence is of format {document.format}; this release reads format {FORMAT}")
+    return document.evidence
+
+
+def outcome_reference_of(connection: Connection, evidence: PerformanceEvidence) -> StoredOutcomes | None:
+    """The reference that evidence names. Raises UnknownResource when it is not there any more."""
+    if evidence.reference is None:
+        return None
+    found = outcomes_by_id(connection, [evidence.reference])
+    if not found:
+        raise UnknownResource(f"The reference {evidence.reference!r} is not in the store any more.")
+    return found[0]
+
+
+def counts_of(raw: bytes) -> Counts | None:
+    """The counts of a window; None without any."""
+    return decode_sparse(raw) if raw else None

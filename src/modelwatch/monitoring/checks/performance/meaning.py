@@ -1,0 +1,151 @@
+"""What the labels and scores of a model are taken to mean, in words: its task, its positive class, what is strange."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from modelwatch.stats.outcomes.outcomes import OutcomeCounts, OutcomeLayout
+from modelwatch.stats.outcomes.tasks import StatedTask
+
+TASK = "set task in the model's monitor or with the reference"
+POSITIVE = "set positive_class in the model's monitor or with the reference"
+# With fewer labels of one window it may be chance that none is of a class that was predicted.
+ENOUGH_LABELS = 20
+UNNAMED = (
+    "the keys of prediction_probability name no class that is predicted: send the classes as they are in prediction"
+)
+NO_COMMON_CLASS = (
+    "no label is of a class that is predicted: {predicted} are predicted, {labelled} are labels; send both in the same"
+    " words"
+)
+
+
+def task_reason(layout: OutcomeLayout, monitor: StatedTask) -> str | None:
+    """What the task rests on, and what to do if it is wrong; None without a task."""
+    if layout.task is None:
+        return None
+    if monitor.task == layout.task:
+        return "Set in the model's monitor."
+    numbers = layout.task == "regression"
+    return {
+        "": "Settled by an earlier release.",
+        "stated": "Said with the reference.",
+        "values": "The predictions are numbers that are no ids of classes."
+        if numbers
+        else "The predictions are texts or booleans.",
+        "few": f"The predictions are few different whole numbers, so they are ids of classes. If not, {TASK}.",
+        "probabilities": f"The predictions are whole numbers with probabilities, so ids of classes. If not, {TASK}.",
+        "labels": "The predictions are whole numbers, and the labels of wrong ones "
+        + ("lie near them, as amounts do." if numbers else "lie anywhere, as those of ids of classes do.")
+        + f" If they are {'ids of classes' if numbers else 'amounts'}, {TASK}.",
+        "likelihoods": "The predictions are numbers between 0 and 1, taken for amounts.",
+    }[layout.task_from]
+
+
+def positive_class_reason(layout: OutcomeLayout, monitor: StatedTask) -> str | None:
+    """What the positive class rests on, and what to do if it is wrong; None where there is none."""
+    if layout.task != "binary":
+        return None
+    if monitor.positive_class is not None and layout.names.of(monitor.positive_class) == layout.positive:
+        return "Set in the model's monitor."
+    otherwise = f" If it is the other class, {POSITIVE}."
+    return {
+        "": "Settled by an earlier release: as the monitor said then, else the last of the two in their order."
+        + otherwise,
+        "stated": "Said with the reference.",
+        "name": "Its name says so." + otherwise,
+        "scores": "In the labelled rows prediction_probability agrees with this class." + otherwise,
+        "rarer": "It is the rarer class of the labels." + otherwise,
+        "order": "Nothing tells it, so it is the last of the two in their order." + otherwise,
+    }[layout.positive_from]
+
+
+def meaning_warnings(layout: OutcomeLayout, monitor: StatedTask) -> list[str]:
+    """Where what is taken may well be wrong, or is not what was said."""
+    found = []
+    if layout.task is not None and monitor.task not in (None, layout.task):
+        found.append(
+            f"The monitor says {monitor.task}, and the labels are counted as {layout.task}: they don't allow it, or the"
+            " reference was set by an earlier release; set it again."
+        )
+    elif layout.task_from == "likelihoods":
+        found.append(
+            "The predictions are numbers between 0 and 1 and the labels two classes, so the predictions look like"
+            " probabilities: send the class as prediction, and the number as prediction_probability."
+        )
+    elif layout.task_from == "labels" or (layout.task_from == "few" and layout.task == "multiclass"):
+        kind = "numbers" if layout.task == "regression" else f"{len(layout.classes)} classes"
+        found.append(f"The predictions are whole numbers, taken for {kind}. If that is wrong, {TASK}.")
+    if (
+        monitor.positive_class is not None
+        and layout.names.of(monitor.positive_class) is None
+        and layout.task is not None
+    ):
+        what = (
+            f"no class: there are {_listed(layout)}" if layout.classes else f"no class, for the task is {layout.task}"
+        )
+        found.append(f"The positive_class of the monitor, {monitor.positive_class!r}, is {what}.")
+    elif layout.positive_from == "order":
+        found.append(
+            f"Nothing tells the positive class: {layout.positive!r} is taken, the last in the order of the names."
+            f" Precision, recall and F1 are about it; {POSITIVE}."
+        )
+    if layout.positive_from == "stated" and layout.score_of == "predicted":
+        found.append(
+            "The labelled rows show that prediction_probability is about the class that was predicted, not about the"
+            " positive class, and it is taken so."
+        )
+    if layout.score_of == "negative":
+        found.append(
+            f"The labelled rows show that prediction_probability is about the other class than {layout.positive!r}, and"
+            f" it is taken so. If that is wrong, {POSITIVE}."
+        )
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class StrangeLabels:
+    """Labels of classes that were never predicted and are not in the reference. names: as far as they are known."""
+
+    n: int
+    of: int
+    names: tuple[str, ...]
+
+
+def strange_labels(counts: OutcomeCounts, reference: OutcomeCounts | None) -> StrangeLabels:
+    """Those among some outcomes. reference: of the labelled reference, or of no rows."""
+    confusion = counts.confusion
+    if confusion is None:
+        return StrangeLabels(0, 0, ())
+    truth, predicted = confusion.matrix.sum(axis=1), confusion.matrix.sum(axis=0)
+    known = None if reference is None or reference.confusion is None else reference.confusion.matrix
+    n, names = 0, []
+    for place, name in enumerate(counts.layout.classes):
+        in_reference = known is not None and known[place].sum() + known[:, place].sum() > 0
+        if truth[place] and not predicted[place] and not in_reference:
+            n += int(truth[place])
+            names.append(name)
+    if not counts.layout.is_full:
+        # Both of a pair may be of the same new class; then it was predicted.
+        n += int(truth[-1] - confusion.vector[-1])
+    return StrangeLabels(n, confusion.n, tuple(names))
+
+
+def without_common_class(counts: OutcomeCounts, reference: OutcomeCounts | None) -> str | None:
+    """Why the classes of predictions and labels can't be compared at all; None when they can."""
+    confusion = counts.confusion
+    if confusion is None or len(counts.layout.classes) < 3 or (reference is not None and reference.n):
+        return None
+    truth, predicted = confusion.matrix.sum(axis=1)[:-1], confusion.matrix.sum(axis=0)[:-1]
+    if confusion.n < ENOUGH_LABELS or confusion.correct or ((truth > 0) & (predicted > 0)).any():
+        return None
+    classes = counts.layout.classes
+    said, was = (
+        ", ".join(repr(name) for name, n in zip(classes, side.tolist(), strict=True) if n)
+        for side in (predicted, truth)
+    )
+    return NO_COMMON_CLASS.format(predicted=said, labelled=was)
+
+
+def _listed(layout: OutcomeLayout) -> str:
+    return ", ".join(repr(name) for name in layout.classes[:10])

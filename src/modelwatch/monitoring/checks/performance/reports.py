@@ -1,0 +1,173 @@
+"""How a model's performance is shown and kept."""
+
+from __future__ import annotations
+
+import msgspec
+
+from modelwatch.monitoring.checks.performance.judging import Severity
+from modelwatch.monitoring.checks.unjudged import NotJudged
+
+
+class MetricReport(msgspec.Struct, frozen=True):
+    """A metric of a window: its value with a 95 % interval, and how it compares.
+
+    value: null where it is undefined, and `reason` says why; 0 is a value. n: the rows that it rests on. bound: how far
+    the exact value may be away, because scores are known by cell. reference, change, loss, threshold, p_value, alpha:
+    of the comparison with the labelled reference; by_limit: an absolute limit is crossed. threshold: the one that
+    decided the severity; warning_threshold, alert_threshold: both. odds_ratio: of label drift, how many times the odds
+    of the class that moved most have grown or fallen; by_odds: that is the loss. natural: by how much the metric varies
+    in the reference itself, as a standard deviation; it counts in the p-value. severity is only told of metrics that
+    are watched.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    bound: float
+    severity: Severity | None = None
+    reference: float | None = None
+    change: float | None = None
+    loss: float | None = None
+    threshold: float | None = None
+    p_value: float | None = None
+    alpha: float | None = None
+    by_limit: bool = False
+    reason: str | None = None
+    odds_ratio: float | None = None
+    by_odds: bool = False
+    natural: float | None = None
+    warning_threshold: float | None = None
+    alert_threshold: float | None = None
+
+
+class ConfusionReport(msgspec.Struct, frozen=True):
+    """matrix: rows are the truth, columns the prediction, in the order of `classes`; the last is any other class."""
+
+    classes: list[str]
+    matrix: list[list[int]]
+
+
+class ClassReport(msgspec.Struct, frozen=True):
+    """One class against the rest."""
+
+    name: str
+    support: int
+    predicted: int
+    precision: float | None
+    recall: float | None
+    specificity: float | None
+    f1: float | None
+
+
+class CalibrationReport(msgspec.Struct, frozen=True):
+    """One bin of the score: its mean score and the share of positives observed there, with a 95 % interval."""
+
+    low: float
+    high: float
+    n: int
+    score: float | None
+    observed: float | None
+    observed_low: float | None
+    observed_high: float | None
+
+
+class EstimatedValue(msgspec.Struct, frozen=True):
+    """What is expected of a metric before the labels come, with the 95 % interval of the realised value."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    reason: str | None = None
+
+
+class EstimateReport(msgspec.Struct, frozen=True):
+    """Performance without labels; `refused` says why there is none."""
+
+    assumption: str
+    predictions: int
+    metrics: dict[str, EstimatedValue]
+    refused: str | None = None
+
+
+class WindowReport(msgspec.Struct, frozen=True):
+    """One window. matured: whether it is the one of its look-back that is judged; its labels should have come.
+
+    coverage: labelled over predictions. expected_share: the share of the labels of its newest part that should have
+    come. immature: why it is not judged, else null. label_drift: whether the truth has moved; `loss` is the PSI of its
+    classes, the odds ratio of one of them, or the shift of the mean target in standard deviations of the reference,
+    then with both means. label_coverage: whether the usual labels come; `loss` is the part of them that is missing.
+    severity: the worst of a matured window; null for the others, which are not judged.
+    unknown_labels: labels of classes that were never predicted and are not in the reference. unnamed_probabilities:
+    predictions whose probabilities by class don't name the predicted class.
+    """
+
+    lookback: str | None
+    start: str
+    end: str
+    matured: bool
+    predictions: int
+    labelled: int
+    coverage: float | None
+    expected_share: float
+    immature: str | None
+    severity: Severity | None
+    metrics: dict[str, MetricReport]
+    label_drift: MetricReport | None = None
+    label_coverage: MetricReport | None = None
+    confusion: ConfusionReport | None = None
+    per_class: list[ClassReport] | None = None
+    calibration: list[CalibrationReport] | None = None
+    estimate: EstimateReport | None = None
+    unknown_labels: int = 0
+    unnamed_probabilities: int = 0
+
+
+class ArrivalsReport(msgspec.Struct, frozen=True):
+    """How the labels come: delays in seconds after the prediction; the share of predictions that get one in the end.
+
+    lag_seconds: how far judgements stay behind. waiting: labels without a prediction yet; orphaned: those given up.
+    expired: labels that came for a day whose predictions had expired.
+    """
+
+    labels: int
+    median_seconds: float | None
+    p90_seconds: float | None
+    p99_seconds: float | None
+    lag_seconds: int
+    coverage: float | None
+    waiting: int
+    orphaned: int
+    expired: int = 0
+
+
+class PerformanceReport(msgspec.Struct, frozen=True):
+    """A model's performance as its labels tell it.
+
+    score_of: what a prediction_probability that is one number is taken to be about. severity: the worst of the matured
+    windows. worst: the metrics that are not stable, by name. not_judged: the watched metrics that no window judges.
+    task_reason, positive_class_reason: what these rest on, and what to set if they are wrong. warnings: what makes the
+    figures mean something else than they seem to.
+    """
+
+    model_name: str
+    model_version: str
+    environment: str
+    task: str | None
+    classes: list[str]
+    positive_class: str | None
+    score_of: str | None
+    as_of: str
+    severity: Severity
+    worst: list[str]
+    reference_id: str | None
+    reference_labels: int
+    reference_state: str | None
+    alpha: float
+    arrivals: ArrivalsReport
+    windows: list[WindowReport]
+    reason: str | None
+    not_judged: list[NotJudged] = []
+    task_reason: str | None = None
+    positive_class_reason: str | None = None
+    warnings: list[str] = []

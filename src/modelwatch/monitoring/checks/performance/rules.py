@@ -1,0 +1,117 @@
+"""The rules that a model's performance is judged by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from modelwatch.config.monitors import MonitorConfig
+from modelwatch.monitoring.checks.performance.maturity import MATURITY
+from modelwatch.monitoring.checks.rules import DriftRules, alpha_of_look
+from modelwatch.stats.outcomes.tasks import Task
+
+LOOKBACKS = ("1h", "24h", "7d")
+WATCHED: dict[Task, tuple[str, ...]] = {
+    "binary": ("accuracy", "precision", "recall", "f1", "roc_auc", "log_loss"),
+    "multiclass": ("accuracy", "f1_macro", "log_loss"),
+    "regression": ("mae", "rmse", "mean_error"),
+}
+# Right and wrong predictions come in clusters, and days differ more than independent draws do: where looks are so rare
+# that the budget would allow it, a loss still needs about three standard deviations.
+MOST_ALPHA = 1.35e-3
+# Of these, less is better.
+LOSSES = frozenset({"log_loss", "brier", "mae", "rmse", "mape", "mean_error"})
+
+
+@dataclass(frozen=True, slots=True)
+class PerformanceRules:
+    """When a loss of performance matters. Times in seconds.
+
+    task, positive_class: what the monitor says about the labels.
+    metrics: what is watched; None: what is usual for the task. tolerance: the loss that matters, of shares and areas;
+    relative_tolerance: of losses and errors, as a share of the reference's. limits: by metric, the worst value that is
+    ever right. min_samples: labels from which on a metric is called stable. odds_ratio: how many times the odds of a
+    class must have grown or fallen for the truth to have moved; its square is an alert. maturity: the share of the
+    labels that is waited for. label_coverage: whether labels that stop coming are told of. alarms_needed and the
+    others: as for drift.
+    """
+
+    budget: float
+    check_interval: int
+    tolerance: float = 0.02
+    relative_tolerance: float = 0.1
+    metrics: tuple[str, ...] | None = None
+    limits: Mapping[str, float] = field(default_factory=dict)
+    lookbacks: tuple[str, ...] = LOOKBACKS
+    min_samples: int = 100
+    label_drift: bool = True
+    psi_warning: float = 0.1
+    psi_alert: float = 0.25
+    odds_ratio: float = 2.0
+    natural_variation: bool = True
+    maturity: float = MATURITY
+    label_coverage: bool = True
+    task: Task | None = None
+    positive_class: str | None = None
+    enabled: bool = True
+    alarms_needed: int = 1
+    alarms_among: int = 1
+    resolve_after: int = 2
+
+    @classmethod
+    def of(cls, drift: DriftRules, tolerance: float) -> PerformanceRules:
+        """The rules of a model without a monitor; what they share with drift is as there."""
+        return cls(
+            budget=drift.budget,
+            check_interval=drift.check_interval,
+            tolerance=tolerance,
+            min_samples=drift.min_samples,
+            psi_warning=drift.psi_warning,
+            psi_alert=drift.psi_alert,
+            natural_variation=drift.natural_variation,
+        )
+
+    def with_monitor(self, monitor: MonitorConfig | None) -> PerformanceRules:
+        """The rules of a model with this monitor: what it leaves open is as here."""
+        if monitor is None:
+            return self
+        own = monitor.performance
+        given: dict[str, Any] = {
+            "budget": monitor.budget,
+            "check_interval": monitor.schedule.every,
+            "tolerance": own.tolerance,
+            "relative_tolerance": own.relative_tolerance,
+            "metrics": own.metrics,
+            "limits": own.limits,
+            "lookbacks": own.lookbacks,
+            "min_samples": own.min_samples,
+            "label_drift": own.label_drift,
+            "odds_ratio": own.odds_ratio,
+            "maturity": own.maturity,
+            "label_coverage": own.label_coverage,
+            "natural_variation": None if monitor.drift.tolerance is None else monitor.drift.tolerance == "natural",
+            "task": monitor.task,
+            "positive_class": monitor.positive_class,
+            "enabled": own.enabled,
+            "resolve_after": own.resolve_after,
+        }
+        if own.persistence is not None:
+            given |= {"alarms_needed": own.persistence.alarms, "alarms_among": own.persistence.of}
+        return replace(self, **{name: value for name, value in given.items() if value is not None})
+
+    def watched(self, task: Task) -> tuple[str, ...]:
+        """The metrics that are watched in a task, those with a limit among them."""
+        chosen = WATCHED[task] if self.metrics is None else self.metrics
+        return tuple(dict.fromkeys((*chosen, *sorted(self.limits))))
+
+    def alpha(self, subjects: int, streams: int, lookbacks: int, elapsed: int | None = None) -> float:
+        """The chance of a false alarm that one look at one metric may take.
+
+        lookbacks: those with enough labels to decide anything; the others can raise no alarm. elapsed: seconds since
+        the look before; the interval if None. Never more than MOST_ALPHA, however few looks share the budget.
+        """
+        seconds = self.check_interval if elapsed is None else min(elapsed, self.check_interval)
+        looked_at = max(subjects, 1) * max(streams, 1)
+        share = alpha_of_look("performance", self.budget, subjects=looked_at, lookbacks=lookbacks, seconds=seconds)
+        return min(share, MOST_ALPHA)

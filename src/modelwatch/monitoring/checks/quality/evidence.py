@@ -1,0 +1,316 @@
+"""Everything that a report on data quality is computed from, kept with the verdict."""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection
+
+from modelwatch.monitoring.checks.drift.evaluation import current_profile, references_for
+from modelwatch.monitoring.checks.drift.evidence import DriftQuery, Inputs, gather
+from modelwatch.monitoring.checks.quality.classes import ClassUse, gather_classes
+from modelwatch.monitoring.checks.quality.outside import Outside, search_outside
+from modelwatch.monitoring.checks.quality.rules import QualityRules
+from modelwatch.monitoring.checks.rules import DriftRules
+from modelwatch.monitoring.checks.windows import Window
+from modelwatch.stats.counting.binning import NumericBinning
+from modelwatch.stats.counting.datatypes import is_finite_number
+from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.quality.extremes import Extreme
+from modelwatch.stats.quality.rates import (
+    SENTINEL_SHARE,
+    Rule,
+    Sentinel,
+    known_codes,
+    new_text_codes,
+    reference_rates,
+    sentinel_sides,
+    sentinels,
+    unsound_counts,
+)
+from modelwatch.storage.counts.volumes import first_window, has_taken_provisional, hourly_volumes, recent_features
+from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.repeats import duplicates_in
+from modelwatch.storage.references.references import StoredReference, layouts_of
+
+FORMAT = 1
+SECONDS_PER_HOUR = 3_600
+SECONDS_PER_WEEK = 7 * 86_400
+WEEKS_LOOKED_AT = 8
+# Stored rows that are looked at for features and values that no profile names.
+ROWS_LOOKED_AT = 1_000
+RANGE: tuple[Rule, ...] = ("below_range", "above_range")
+
+Counts = dict[Rule, tuple[int, int]]
+
+
+class WindowQuality(msgspec.Struct, frozen=True):
+    """One window: by feature, what breaks which rule, of how many values.
+
+    duplicates: predictions that came again; changed_duplicates: those that said something else than the first time.
+    """
+
+    lookback: str | None
+    start: int
+    end: int
+    predictions: int
+    duplicates: int
+    features: dict[str, Counts]
+    changed_duplicates: int = 0
+
+
+class Volumes(msgspec.Struct, frozen=True):
+    """Predictions by hour of the last whole weeks, oldest week first, each of 168 hours that end where now does.
+
+    week: the hours of the present week. Shape of earlier: (weeks, 168).
+    """
+
+    earlier: tuple[tuple[int, ...], ...]
+    week: tuple[int, ...]
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """What a bounded number of recent rows shows: how many give each feature, and values that stand out.
+
+    references: how many rows each referenced feature's reference has.
+    """
+
+    rows: int
+    given: dict[str, int]
+    sentinels: dict[str, tuple[Sentinel, ...]]
+
+
+class QualityEvidence(msgspec.Struct, frozen=True):
+    """What was asked, by which rules, and the counts that the answer is made of.
+
+    reference: by feature, the same counts of the reference, and its id; elapsed: seconds of budget that the look may
+    spend, those of an interval if None. complete: whether every feature that the model has sent has a reference, so
+    that another one is new. codes: by feature, the values of its reference that look like codes for missing ones, with
+    their shares then and in the longest window. extremes: by feature, what is far outside of its reference among the
+    rows of the last day; outside_unknown: why that could not be told of values outside.
+    """
+
+    stream: tuple[str, str, str]
+    rules: QualityRules
+    generation: int
+    watermark: int | None
+    streams: int
+    elapsed: int | None
+    reference: dict[str, Counts]
+    reference_ids: dict[str, str]
+    complete: bool
+    windows: tuple[WindowQuality, ...]
+    volumes: Volumes | None
+    sample: Sample
+    codes: dict[str, tuple[Sentinel, ...]] = {}
+    classes: tuple[ClassUse, ...] = ()
+    extremes: dict[str, tuple[Extreme, ...]] = {}
+    outside_unknown: dict[str, str] = {}
+
+
+def gather_quality(
+    store: Store,
+    defaults: DriftRules,
+    rules: QualityRules,
+    stream: StreamKey,
+    now: int,
+    *,
+    end: int | None = None,
+    elapsed: int | None = None,
+) -> QualityEvidence:
+    """Reads what the stream's data quality is judged by, over the look-backs of its drift rules.
+
+    Raises UnknownResource for a model that was never heard of.
+    """
+    query = DriftQuery(stream.model, stream.environment, stream.version)
+    inputs = gather(store, defaults, query, now, end=end, elapsed=elapsed)
+    watermark = inputs.evidence.watermark
+    with store.read() as connection:
+        windows, reference, codes = _windows(connection, inputs, stream)
+        volumes = None if watermark is None else _volumes(connection, stream, watermark)
+        complete = has_taken_provisional(connection, stream.model)
+        longest = max(windows, key=lambda window: window.end - window.start, default=None)
+        rows = (
+            []
+            if watermark is None or longest is None
+            else recent_features(connection, stream, longest.end, ROWS_LOOKED_AT, longest.start)
+        )
+        classes = _classes(connection, store, inputs, stream, rules.min_samples, end)
+    chosen = {each.subject.name: each for each in reference}
+    outside = Outside({}, {})
+    if longest is not None:
+        suspects = [each for name, each in chosen.items() if _count(longest.features[name], *RANGE)]
+        outside = search_outside(store, inputs, stream, suspects, (longest.start, longest.end))
+    return QualityEvidence(
+        stream=(stream.model, stream.version, stream.environment),
+        rules=rules,
+        generation=inputs.evidence.generation,
+        watermark=watermark,
+        streams=inputs.evidence.streams,
+        elapsed=elapsed,
+        reference={name: reference_rates(each.profile, each.split) for name, each in chosen.items()},
+        reference_ids={name: each.id for name, each in chosen.items()},
+        complete=complete,
+        windows=tuple(windows),
+        volumes=volumes,
+        sample=_sample(rows, chosen, longest),
+        codes=codes,
+        classes=classes,
+        extremes=outside.extremes,
+        outside_unknown=outside.unknown,
+    )
+
+
+def _classes(
+    connection: Connection, store: Store, inputs: Inputs, stream: StreamKey, enough: int, known_by: int | None
+) -> tuple[ClassUse, ...]:
+    """What of labels and probabilities means no class, by the longest look-back."""
+    evidence = inputs.evidence
+    windows = zip(evidence.windows, evidence.sums, strict=True)
+    window, sums = max(windows, key=lambda each: each[0].end - each[0].start, default=(None, None))
+    if window is None or sums is None:
+        return ()
+    span = (window.start, window.end, window.lookback)
+    slot = sums.get(stream.version)
+    return gather_classes(connection, store, stream, evidence.generation, span, slot, enough=enough, known_by=known_by)
+
+
+def _windows(
+    connection: Connection, inputs: Inputs, stream: StreamKey
+) -> tuple[list[WindowQuality], list[StoredReference], dict[str, tuple[Sentinel, ...]]]:
+    """The windows, the references of the features, and the codes that these have, with their shares in the longest."""
+    evidence = inputs.evidence
+    layouts = layouts_of(evidence.generation, inputs.references)
+    chosen = references_for(inputs.references, stream.version)
+    features = {subject: reference for subject, reference in chosen.items() if subject.kind == "feature"}
+    found = []
+    longest = max((window.end - window.start for window in evidence.windows), default=0)
+    codes: dict[str, tuple[Sentinel, ...]] = {}
+    for window, sums in zip(evidence.windows, evidence.sums, strict=True):
+        counts: dict[str, Counts] = {}
+        for subject, reference in sorted(features.items(), key=lambda item: item[0]):
+            current = current_profile(sums, layouts, subject, reference)
+            counts[subject.name] = _counts(current, reference)
+            if window.end - window.start == longest and (known := known_codes(reference.profile, current)):
+                codes[subject.name] = known
+        repeats = duplicates_in(connection, stream, window.start, window.end)
+        found.append(
+            WindowQuality(
+                window.lookback,
+                window.start,
+                window.end,
+                sum(slot.predictions for slot in sums.values()),
+                repeats.total,
+                counts,
+                repeats.changed,
+            )
+        )
+    return found, list(features.values()), codes
+
+
+def _counts(current: Profile, reference: StoredReference) -> Counts:
+    """What breaks each rule that the reference is judged by."""
+    judged = reference_rates(reference.profile, reference.split)
+    return {rule: counts for rule, counts in unsound_counts(current).items() if rule in judged}
+
+
+def _volumes(connection: Connection, stream: StreamKey, end: int) -> Volumes | None:
+    """The hours of the weeks before `end`; None before there are enough of them."""
+    last = end // SECONDS_PER_HOUR * SECONDS_PER_HOUR
+    first = first_window(connection, stream)
+    weeks = 0 if first is None else weeks_before(last, first)
+    if weeks < 1:
+        return None
+    return volumes_of(hourly_volumes(connection, stream, last - (weeks + 1) * SECONDS_PER_WEEK, last), last, weeks)
+
+
+def weeks_before(last: int, first: int) -> int:
+    """How many weeks are looked at beside the one that ends at `last`, of a stream that began at `first`."""
+    return min(WEEKS_LOOKED_AT, (last - first) // SECONDS_PER_WEEK - 1)
+
+
+def volumes_of(by_hour: Mapping[int, int], last: int, weeks: int) -> Volumes:
+    """The hours of the week that ends at `last`, and of so many weeks before. by_hour: predictions by start of hour."""
+    start = last - (weeks + 1) * SECONDS_PER_WEEK
+    rows = [
+        tuple(by_hour.get(start + week * SECONDS_PER_WEEK + hour * SECONDS_PER_HOUR, 0) for hour in range(168))
+        for week in range(weeks + 1)
+    ]
+    return Volumes(tuple(rows[:-1]), rows[-1])
+
+
+def _sample(
+    rows: Sequence[Mapping[str, object]], references: Mapping[str, StoredReference], longest: WindowQuality | None
+) -> Sample:
+    given: Counter[str] = Counter()
+    for row in rows:
+        given.update(name for name, value in row.items() if value is not None)
+    found: dict[str, tuple[Sentinel, ...]] = {}
+    for name, reference in references.items():
+        if longest is None:
+            continue
+        standing_out = _standing_out(reference, longest.features[name], [row.get(name) for row in rows])
+        if standing_out:
+            found[name] = standing_out
+    return Sample(len(rows), dict(sorted(given.items())), found)
+
+
+def _count(counts: Counts, *rules: Rule) -> int:
+    """How many values break one of these rules."""
+    return sum(counts[rule][0] for rule in rules if rule in counts)
+
+
+def _standing_out(reference: StoredReference, counts: Counts, values: Sequence[Any]) -> tuple[Sentinel, ...]:
+    """The values of a feature that no cell has and that seem to stand for missing ones. Only where the counts say that
+    there are enough of them the values are looked at."""
+    total = counts["missing"][1]
+    found: tuple[Sentinel, ...] = ()
+    binning = reference.profile.binning
+    if _many(counts, total, "below_range", "above_range") and isinstance(binning, NumericBinning):
+        sample = Profile.of(binning, values)
+        if sentinel_sides(sample):
+            numbers = Counter(float(value) for value in values if is_finite_number(value))
+            found = sentinels(reference.profile, sample, numbers)
+    if _many(counts, total, "invalid_type", "unseen_category"):
+        found += new_text_codes(reference.profile, values)
+    return found
+
+
+def _many(counts: Counts, total: int, *rules: Rule) -> bool:
+    """Whether these rules are broken often enough for one value to be a sentinel."""
+    return _count(counts, *rules) > SENTINEL_SHARE * total
+
+
+class _Document(msgspec.Struct):
+    format: int
+    evidence: QualityEvidence
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_Document).decode
+
+
+def encode_quality(evidence: QualityEvidence) -> bytes:
+    """Bytes that `decode_quality` turns back into the same evidence."""
+    return zlib.compress(_encode(_Document(FORMAT, evidence)), 6)
+
+
+def decode_quality(raw: bytes) -> QualityEvidence:
+    """The evidence of its bytes. Raises ValueError when they are none, or of a format that this release can't read."""
+    try:
+        document = _decode(zlib.decompress(raw))
+    except (zlib.error, msgspec.MsgspecError) as error:
+        raise ValueError(f"these are not the bytes of evidence: {error}") from error
+    if document.format != FORMAT:
+        raise ValueError(f"the evidence is of format {document.format}; this release reads format {FORMAT}")
+    return document.evidence
+
+
+def window_of(window: WindowQuality) -> Window:
+    """The window as others know it."""
+    return Window(window.start, window.end, window.lookback)

@@ -1,0 +1,201 @@
+"""From counts to judgements: a share of unsound values that has risen by enough to matter, and not by chance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from modelwatch.monitoring.checks.quality.evidence import QualityEvidence, Volumes, WindowQuality
+from modelwatch.monitoring.checks.quality.reports import PRECEDENCE, Severity
+from modelwatch.monitoring.checks.quality.rules import QualityRules
+from modelwatch.stats.quality.rates import (
+    ROUNDING,
+    RateCheck,
+    SchemaChange,
+    compare_rates,
+    rise_that_matters,
+    schema_changes,
+)
+from modelwatch.stats.quality.volume import LEAST_CHANGE, VolumeCheck, dispersion_of_span, volume_check
+
+# From this share of unsound values on, a feature is not to be trusted at all.
+MOSTLY_UNSOUND = 0.5
+SEVERE_RISE = 2.0
+# A volume of half or less, or of twice or more, is an alert.
+HALVED, DOUBLED = 0.5, 1.0
+SPANS = (("1h", 1), ("24h", 24))
+
+
+@dataclass(frozen=True, slots=True)
+class RateJudgement:
+    """One rule of one feature in one window."""
+
+    feature: str
+    window: WindowQuality
+    check: RateCheck
+    severity: Severity
+    reason: str | None
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """The worst window speaks for a rule, of equally bad ones the longest."""
+        return PRECEDENCE.index(self.severity), self.window.start - self.window.end
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeJudgement:
+    """A span beside the same span of earlier weeks. Times in seconds."""
+
+    span: str
+    start: int
+    end: int
+    check: VolumeCheck
+    severity: Severity
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatsJudgement:
+    """What was sent again: all of it, what of it had another content than the first time, and all that was sent."""
+
+    severity: Severity
+    repeats: int
+    changed: int
+    sent: int
+
+
+def subjects_of(evidence: QualityEvidence) -> int:
+    """How many rates, extreme values and volumes share the budget."""
+    watched = [counts for name, counts in evidence.reference.items() if evidence.rules.watches(name)]
+    rates = sum(len(counts) + ("above_range" in counts) for counts in watched)
+    classes = sum(use.reference_n > 0 for use in evidence.classes)
+    return rates + classes + (len(SPANS) if evidence.rules.volume else 0)
+
+
+def judge_rates(evidence: QualityEvidence, alpha: float) -> dict[str, list[RateJudgement]]:
+    """By feature, the judgement on each rule by the window that speaks for it."""
+    rules = evidence.rules
+    found: dict[str, list[RateJudgement]] = {}
+    for name, before in evidence.reference.items():
+        if not rules.watches(name):
+            continue
+        by_rule: dict[str, list[RateJudgement]] = {}
+        for window in evidence.windows:
+            checks = compare_rates(before, window.features[name], least_rise=rules.min_rise, factor=rules.factor)
+            for check in checks:
+                by_rule.setdefault(check.rule, []).append(_rate(name, window, check, rules, alpha))
+        found[name] = [min(judged, key=lambda each: each.rank) for judged in by_rule.values()]
+    return found
+
+
+def _rate(feature: str, window: WindowQuality, check: RateCheck, rules: QualityRules, alpha: float) -> RateJudgement:
+    if not check.current_n:
+        return RateJudgement(feature, window, check, "no_data", "There are no values in this window.")
+    if not check.reference_n:
+        return RateJudgement(feature, window, check, "no_reference", "The reference has no values.")
+    # The exact test holds for samples of any size: few values can show a rise, only the lack of one takes many.
+    if not check.large or check.p_value >= alpha:
+        if check.current_n < rules.min_samples:
+            missing = rules.min_samples - check.current_n
+            reason = f"{check.current_n} of at least {rules.min_samples} values: {missing} more are needed."
+            return RateJudgement(feature, window, check, "insufficient_data", reason)
+        chance = f"Risen, but as much by chance with p = {check.p_value:.2g} (needs {alpha:.2g})."
+        return RateJudgement(feature, window, check, "stable", chance if check.large else None)
+    _, alert = rise_thresholds(check.reference_rate or 0.0, rules)
+    severe = (check.change or 0.0) >= alert - ROUNDING
+    return RateJudgement(feature, window, check, "alert" if severe else "warning", None)
+
+
+def rise_thresholds(reference_rate: float, rules: QualityRules) -> tuple[float, float]:
+    """From which rise of a rate on there is a warning, and an alert: when it is large, or most values are unsound."""
+    warning = rise_that_matters(reference_rate, least_rise=rules.min_rise, factor=rules.factor)
+    return warning, max(warning, min(SEVERE_RISE * rules.min_rise, MOSTLY_UNSOUND - reference_rate))
+
+
+def volume_thresholds(check: VolumeCheck) -> tuple[float, float] | None:
+    """By how many predictions a volume must be off for a warning, and for an alert; None when nothing is expected."""
+    if not check.expected:
+        return None
+    severe = HALVED if check.current < check.expected else DOUBLED
+    return LEAST_CHANGE * check.expected, severe * check.expected
+
+
+def judge_schema(evidence: QualityEvidence, alpha: float) -> list[tuple[SchemaChange, Severity]]:
+    """Features that have appeared or disappeared, and whether that is certain."""
+    rules, window = evidence.rules, longest(evidence.windows)
+    if not rules.schema or window is None or not window.predictions:
+        return []
+    changes: list[SchemaChange] = []
+    for name, before in evidence.reference.items():
+        missing, total = window.features[name]["missing"]
+        reference_missing, reference_total = before["missing"]
+        if rules.watches(name):
+            changes += schema_changes(
+                {name: reference_total - reference_missing},
+                {name: total - missing},
+                reference_n=reference_total,
+                current_n=total,
+            )
+    if evidence.complete and evidence.reference:
+        reference_n = max(counts["missing"][1] for counts in evidence.reference.values())
+        new = {
+            name: given
+            for name, given in evidence.sample.given.items()
+            if name not in evidence.reference and rules.watches(name)
+        }
+        changes += schema_changes({}, new, reference_n=reference_n, current_n=evidence.sample.rows)
+    judged: list[tuple[SchemaChange, Severity]] = []
+    for change in changes:
+        enough = (window.predictions if change.change == "disappeared" else evidence.sample.rows) >= rules.min_samples
+        severity: Severity = "stable" if enough else "insufficient_data"
+        if change.p_value < alpha:
+            severity = "alert" if change.change == "disappeared" else "warning"
+        judged.append((change, severity))
+    return judged
+
+
+def judge_volume(evidence: QualityEvidence, alpha: float) -> list[VolumeJudgement]:
+    """The last whole hour, and the last 24, beside the same hours of earlier weeks."""
+    volumes, watermark = evidence.volumes, evidence.watermark
+    if not evidence.rules.volume or watermark is None:
+        return []
+    end = watermark // 3_600 * 3_600
+    judged = []
+    for name, hours in SPANS:
+        check = _volume(volumes, hours)
+        severity: Severity = "insufficient_data"
+        if check.p_value is not None:
+            unusual = check.large and check.p_value < alpha
+            limits = volume_thresholds(check)
+            severe = limits is not None and abs(check.current - (check.expected or 0.0)) >= limits[1]
+            severity = "stable" if not unusual else "alert" if severe else "warning"
+        judged.append(VolumeJudgement(name, end - hours * 3_600, end, check, severity))
+    return judged
+
+
+def _volume(volumes: Volumes | None, hours: int) -> VolumeCheck:
+    if volumes is None:
+        return volume_check(0, [])
+    return volume_check(
+        sum(volumes.week[-hours:]),
+        [sum(week[-hours:]) for week in volumes.earlier],
+        dispersion=dispersion_of_span(volumes.earlier, hours),
+    )
+
+
+def judge_duplicates(evidence: QualityEvidence) -> RepeatsJudgement:
+    """Whether too much is sent again with another content. Exact repeats are how retries work, and no fault."""
+    window, rules = longest(evidence.windows), evidence.rules
+    if window is None or not window.predictions:
+        return RepeatsJudgement("no_data", 0, 0, 0)
+    sent, changed = window.predictions + window.duplicates, window.changed_duplicates
+    severity: Severity = "stable"
+    if sent < rules.min_samples:
+        severity = "insufficient_data"
+    elif rules.duplicates and changed >= rules.duplicates * sent:
+        severity = "warning"
+    return RepeatsJudgement(severity, window.duplicates, changed, sent)
+
+
+def longest(windows: Sequence[WindowQuality]) -> WindowQuality | None:
+    """The longest window."""
+    return max(windows, key=lambda window: window.end - window.start, default=None)

@@ -1,0 +1,93 @@
+"""The rules that a model's data quality is judged by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+from modelwatch.config.monitor_defaults import QUALITY_DUPLICATES, QUALITY_FACTOR, QUALITY_MIN_RISE
+from modelwatch.config.monitors import MonitorConfig
+from modelwatch.monitoring.checks.rules import DriftRules, alpha_of_look, share_of
+
+# Of quality's part of the budget. The looks at rates and volumes share the rest.
+SHARE_OF_SILENCE = 0.08
+
+
+@dataclass(frozen=True, slots=True)
+class QualityRules:
+    """When data count as unsound. Times in seconds.
+
+    min_rise, factor: a share of unsound values matters when it has risen by so much, or to so many times the
+    reference's. min_samples: from so many values on a rate may be called stable. duplicates: the share of changed
+    repeats that matters; 0: none does. freshness: whether silence is told of, or the longest that is none.
+    alarms_needed and the others: as for drift.
+    """
+
+    budget: float
+    check_interval: int
+    min_rise: float = QUALITY_MIN_RISE
+    factor: float = QUALITY_FACTOR
+    min_samples: int = 100
+    leave_out: tuple[str, ...] = ()
+    sentinels: bool = True
+    schema: bool = True
+    duplicates: float = QUALITY_DUPLICATES
+    volume: bool = True
+    freshness: bool | int = True
+    enabled: bool = True
+    alarms_needed: int = 1
+    alarms_among: int = 1
+    resolve_after: int = 2
+
+    @classmethod
+    def of(cls, drift: DriftRules) -> QualityRules:
+        """The rules of a model without a monitor; what they share with drift is as there."""
+        return cls(budget=drift.budget, check_interval=drift.check_interval, min_samples=drift.min_samples)
+
+    def with_monitor(self, monitor: MonitorConfig | None) -> QualityRules:
+        """The rules of a model with this monitor: what it leaves open is as here."""
+        if monitor is None:
+            return self
+        own = monitor.quality
+        given: dict[str, Any] = {
+            "budget": monitor.budget,
+            "check_interval": monitor.schedule.every,
+            "min_rise": own.min_rise,
+            "factor": own.factor,
+            "min_samples": own.min_samples,
+            "leave_out": own.leave_out,
+            "sentinels": own.sentinels,
+            "schema": own.schema_,
+            "duplicates": own.duplicates,
+            "volume": own.volume,
+            "freshness": own.freshness,
+            "enabled": own.enabled,
+            "resolve_after": own.resolve_after,
+        }
+        if own.persistence is not None:
+            given |= {"alarms_needed": own.persistence.alarms, "alarms_among": own.persistence.of}
+        return replace(self, **{name: value for name, value in given.items() if value is not None})
+
+    @property
+    def silences(self) -> float:
+        """How many times in 30 days chance may make a gap that is told as silence: a part of quality's budget."""
+        return self.budget * share_of("quality") * SHARE_OF_SILENCE
+
+    def watches(self, feature: str) -> bool:
+        """Whether the feature is looked at."""
+        return not any(fnmatchcase(feature, pattern) for pattern in self.leave_out)
+
+    def alpha_a_day(self, subjects: int, streams: int) -> float:
+        """The same of what is looked for in a whole day at once, however often within it."""
+        budget = self.budget * (1.0 - SHARE_OF_SILENCE)
+        looked_at = max(subjects, 1) * max(streams, 1)
+        return alpha_of_look("quality", budget, subjects=looked_at, lookbacks=1, seconds=86_400)
+
+    def alpha(self, subjects: int, streams: int, lookbacks: int, elapsed: int | None = None) -> float:
+        """The chance of a false alarm that one look at one rate may take. elapsed: seconds since the look before; the
+        interval if None."""
+        seconds = self.check_interval if elapsed is None else min(elapsed, self.check_interval)
+        looked_at = max(subjects, 1) * max(streams, 1)
+        budget = self.budget * (1.0 - SHARE_OF_SILENCE)
+        return alpha_of_look("quality", budget, subjects=looked_at, lookbacks=lookbacks, seconds=seconds)

@@ -1,0 +1,177 @@
+"""The rules that one model is judged by: the settings of the service, and what the model's monitor says otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from typing import Any, Literal
+
+from modelwatch.config import Settings
+from modelwatch.config.monitor_defaults import ODDS_RATIO
+from modelwatch.config.monitors import MonitorConfig, settled_thresholds
+from modelwatch.stats.drift.evidence import alpha_per_look
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureRules:
+    """What differs for one feature; None: as for the others."""
+
+    psi_warning: float | None = None
+    psi_alert: float | None = None
+    min_samples: int | None = None
+    odds_ratio: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """From which PSI a shift of one subject matters, and how many values it takes to say so.
+
+    odds_ratio: how many times the odds of one of its categories must have grown or fallen to matter, whatever the PSI;
+    its square is an alert. 0: the odds are not looked at.
+    """
+
+    psi_warning: float
+    psi_alert: float
+    min_samples: int
+    odds_ratio: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class DriftRules:
+    """What counts as drift for one model, and when it is looked at. Times in seconds.
+
+    leave_out: names or shell patterns of features that are not looked at. kinds: what is watched beside the features.
+    odds_ratio: of the prediction, as in `Thresholds`. alarms_needed, alarms_among: so many of the last so many
+    evaluations must say drift before it is a finding. resolve_after: calm evaluations in a row until it is none any
+    more. on_new_data: evaluate early, when `min_samples` new predictions have come.
+    """
+
+    psi_warning: float
+    psi_alert: float
+    ks_alpha: float
+    min_samples: int
+    budget: float
+    lookbacks: tuple[str, ...]
+    check_interval: int
+    natural_variation: bool = True
+    grace: int = 60
+    on_new_data: bool = True
+    alarms_needed: int = 1
+    alarms_among: int = 1
+    resolve_after: int = 2
+    leave_out: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ("prediction", "score", "latency")
+    features: Mapping[str, FeatureRules] = field(default_factory=dict)
+    # What evidence of earlier releases was judged by.
+    odds_ratio: float = 0.0
+
+    @classmethod
+    def of(cls, settings: Settings) -> DriftRules:
+        """The rules of a model without a monitor."""
+        return cls(
+            psi_warning=settings.psi_warning_threshold,
+            psi_alert=settings.psi_alert_threshold,
+            ks_alpha=settings.ks_test_alpha,
+            min_samples=settings.min_samples_for_drift,
+            budget=settings.false_alarm_budget,
+            lookbacks=settings.lookbacks,
+            check_interval=settings.drift_check_interval,
+            natural_variation=settings.natural_variation,
+            grace=settings.evaluation_grace_seconds,
+            odds_ratio=ODDS_RATIO,
+        )
+
+    def alpha(
+        self, subjects: int, streams: int = 1, elapsed: int | None = None, *, lookbacks: int | None = None
+    ) -> float:
+        """The chance of a false alarm that one look at one subject may take.
+
+        The budget accrues evenly over event time, and a look spends what has accrued since the one before it.
+        streams: how many versions and environments of the model are evaluated beside each other. elapsed: seconds since
+        the previous evaluation, the interval if None; what accrued over more than an interval is forfeited.
+        lookbacks: how many are looked at; those of the rules if None.
+        """
+        accrued = self.accrued(elapsed)
+        looked_at = max(subjects, 1) * max(streams, 1)
+        spans = len(self.lookbacks) if lookbacks is None else lookbacks
+        return alpha_of_look("drift", self.budget, subjects=looked_at, lookbacks=spans, seconds=accrued)
+
+    def accrued(self, elapsed: int | None) -> int:
+        """The seconds whose budget a look may spend that comes so long after the one before it; None: an interval."""
+        return self.check_interval if elapsed is None else min(max(elapsed, 1), self.check_interval)
+
+    def thresholds(self, kind: str, name: str) -> Thresholds:
+        """What applies to one subject."""
+        own = self.features.get(name, FeatureRules()) if kind == "feature" else FeatureRules()
+        odds_ratio = self.odds_ratio if kind == "prediction" else own.odds_ratio or 0.0
+        warning, alert = settled_thresholds(own.psi_warning, own.psi_alert, self.psi_warning, self.psi_alert)
+        min_samples = self.min_samples if own.min_samples is None else own.min_samples
+        return Thresholds(warning, alert, min_samples, odds_ratio)
+
+    def watches(self, kind: str, name: str) -> bool:
+        """Whether the subject is looked at."""
+        if kind != "feature":
+            return kind in self.kinds
+        return not any(fnmatchcase(name, pattern) for pattern in self.leave_out)
+
+
+def rules_for(defaults: DriftRules, monitor: MonitorConfig | None) -> DriftRules:
+    """The rules of a model with this monitor: what it leaves open is as in `defaults`."""
+    if monitor is None:
+        return defaults
+    drift, schedule = monitor.drift, monitor.schedule
+    warning, alert = settled_thresholds(drift.psi_warning, drift.psi_alert, defaults.psi_warning, defaults.psi_alert)
+    kinds = {"prediction": drift.prediction, "score": drift.score, "latency": drift.latency}
+    given: dict[str, Any] = {
+        "psi_warning": warning,
+        "psi_alert": alert,
+        "min_samples": drift.min_samples,
+        "budget": monitor.budget,
+        "lookbacks": drift.lookbacks,
+        "check_interval": schedule.every,
+        "natural_variation": None if drift.tolerance is None else drift.tolerance == "natural",
+        "grace": schedule.grace,
+        "on_new_data": schedule.on_new_data,
+        "odds_ratio": drift.odds_ratio,
+        "resolve_after": drift.resolve_after,
+        "leave_out": drift.leave_out,
+        "kinds": tuple(kind for kind in defaults.kinds if kinds[kind] is not False),
+    }
+    if drift.persistence is not None:
+        given |= {"alarms_needed": drift.persistence.alarms, "alarms_among": drift.persistence.of}
+    if drift.features:
+        given["features"] = {
+            name: FeatureRules(own.psi_warning, own.psi_alert, own.min_samples, own.odds_ratio)
+            for name, own in drift.features.items()
+        }
+    return replace(defaults, **{name: value for name, value in given.items() if value is not None})
+
+
+Check = Literal["drift", "performance", "quality"]
+
+SHARES: dict[Check, float] = {"drift": 0.5, "performance": 0.25, "quality": 0.25}
+SECONDS_PER_30_DAYS = 30 * 86_400
+# A generous budget over few looks would otherwise call coin tosses evidence.
+LARGEST_ALPHA = 0.05
+
+
+def share_of(check: Check) -> float:
+    """The part of the budget that a check may spend; the parts add up to one."""
+    return SHARES[check]
+
+
+def alpha_of_look(check: Check, budget: float, *, subjects: int, lookbacks: int, seconds: int) -> float:
+    """The chance of a false alarm that one look may take.
+
+    budget: false alarms per model and 30 days. subjects: of all streams of the model. seconds: how much time has passed
+    since the look before, in which budget has accrued.
+
+    >>> alpha_of_look("drift", 1.0, subjects=10, lookbacks=1, seconds=2_592_000)
+    0.05
+    >>> f"{alpha_of_look('quality', 1.0, subjects=10, lookbacks=1, seconds=3_600):.2e}"
+    '3.47e-05'
+    """
+    looks = max(subjects, 1)
+    alpha = alpha_per_look(budget * share_of(check), looks, max(lookbacks, 1), SECONDS_PER_30_DAYS / max(seconds, 1))
+    return min(alpha, LARGEST_ALPHA)

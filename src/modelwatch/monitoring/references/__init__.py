@@ -1,0 +1,1 @@
+"""References: set by users, made of the first predictions, or taken from a window."""

@@ -1,0 +1,158 @@
+"""From labelled rows to the counts of a reference: by the task and the positive class that are said, or inferred."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from msgspec.structs import replace
+from sqlalchemy import Connection
+
+from modelwatch.errors import FieldError, InvalidInput, excerpt
+from modelwatch.events import ReferenceFrame, Scalar
+from modelwatch.stats.counting.datatypes import number_of
+from modelwatch.stats.outcomes.classes import class_names
+from modelwatch.stats.outcomes.natural_variation import NaturalVariation, natural_variation
+from modelwatch.stats.outcomes.outcomes import Outcome, OutcomeCounts, outcome_layout
+from modelwatch.stats.outcomes.tasks import NOT_STATED, StatedTask
+from modelwatch.storage.references.layouts import Counts, Subject
+from modelwatch.storage.references.monitors import monitor_of
+from modelwatch.storage.references.outcome_references import (
+    LabelledRows,
+    labelled_rows_of,
+    outcomes_for,
+    outcomes_in_force,
+)
+from modelwatch.storage.references.references import OUTCOMES
+
+# So many classes are listed in an error.
+LISTED = 10
+# So many values that were predicted without a label are kept, to know their classes.
+MAX_UNLABELLED = 1_000
+
+
+def task_of_monitor(connection: Connection, model: str) -> StatedTask:
+    """What the model's monitor says."""
+    monitor = monitor_of(connection, model)
+    return NOT_STATED if monitor is None else StatedTask(monitor.config.task, monitor.config.positive_class)
+
+
+def task_of_reference(connection: Connection, model: str, version: str | None) -> StatedTask:
+    """What was said with the labelled reference in force."""
+    found = outcomes_for(outcomes_in_force(connection, model), version)
+    rows = None if found is None else labelled_rows_of(connection, found.id)
+    return NOT_STATED if rows is None else StatedTask(rows.task, rows.positive_class)
+
+
+def with_stated_task(frame: ReferenceFrame, said: StatedTask) -> ReferenceFrame:
+    """The frame as if this had been said with it; the frame as it is where its labels can't be that."""
+    told = replace(frame, task=said.task, positive_class=said.positive_class)
+    rows = labelled_rows(told, {})
+    if rows is None:
+        return frame
+    try:
+        check_said(rows, counted(rows, NOT_STATED))
+    except InvalidInput:
+        return frame
+    return told
+
+
+def labelled_rows(frame: ReferenceFrame, segments: Mapping[str, tuple[int, list[int]]]) -> LabelledRows | None:
+    """The frame's rows that have a prediction and a truth; None when it has no labels.
+
+    segments: by definition, how many segments there are and that of each row of the frame.
+    """
+    said = next((sample.values for sample in frame.samples if sample.kind == "prediction"), None)
+    if frame.truths is None or said is None:
+        return None
+    given = frame.probabilities or [None] * len(said)
+    chosen = [
+        row
+        for row, (prediction, truth) in enumerate(zip(said, frame.truths, strict=True))
+        if prediction is not None and truth is not None
+    ]
+    labelled = set(chosen)
+    others = {(type(value), value): value for row, value in enumerate(said) if row not in labelled}
+    unlabelled: list[Scalar] = [value for value in others.values() if value is not None]
+    return LabelledRows(
+        frame.task,
+        frame.positive_class,
+        [said[row] for row in chosen],
+        [given[row] for row in chosen],
+        [frame.truths[row] for row in chosen],
+        unlabelled[:MAX_UNLABELLED],
+        {name: (size, [numbers[row] for row in chosen]) for name, (size, numbers) in segments.items()},
+        times=[] if frame.timestamps is None else _seconds([frame.timestamps[row] for row in chosen]),
+    )
+
+
+def _seconds(times: Sequence[int | None]) -> list[int | None]:
+    """The times of rows, from microseconds; nothing where no row has one."""
+    if all(time is None for time in times):
+        return []
+    return [None if time is None else time // 1_000_000 for time in times]
+
+
+def counted(rows: LabelledRows, monitor: StatedTask) -> OutcomeCounts | None:
+    """What the rows come to; None when they don't tell the task. What the monitor says counts before what was said
+    with the rows."""
+    layout = outcome_layout(
+        rows.predictions,
+        rows.truths,
+        rows.probabilities,
+        rows.positive_class if monitor.positive_class is None else monitor.positive_class,
+        monitor.task or rows.task,
+        more_predictions=rows.unlabelled,
+    )
+    return None if layout.task is None else OutcomeCounts.of(layout, outcomes_of_rows(rows))
+
+
+def counted_by_segment(rows: LabelledRows, counts: OutcomeCounts) -> dict[str, dict[Subject, Counts]]:
+    """The counts of the rows in each segment, by its definition, shape (segments, cells)."""
+    entries, layout = counts.layout.entries(outcomes_of_rows(rows)), counts.layout
+    return {
+        definition: {
+            OUTCOMES: np.array(
+                list(entries.sums(np.array(numbers, dtype=np.intp), size, layout.size)), dtype=np.int64
+            ).reshape(size, layout.size)
+        }
+        for definition, (size, numbers) in rows.segments.items()
+    }
+
+
+def natural_of(rows: LabelledRows | None, outcomes: OutcomeCounts | None) -> NaturalVariation | None:
+    """How the metrics vary over the time of the rows; None where that is not known. outcomes: the rows' counts."""
+    if rows is None or outcomes is None or not rows.times or not rows.truths:
+        return None
+    return natural_variation(outcomes.layout, outcomes_of_rows(rows), rows.times, np.random.default_rng(0))
+
+
+def outcomes_of_rows(rows: LabelledRows) -> list[Outcome]:
+    """The rows as outcomes."""
+    return [Outcome(*row) for row in zip(rows.predictions, rows.probabilities, rows.truths, strict=True)]
+
+
+def check_said(rows: LabelledRows, outcomes: OutcomeCounts | None) -> None:
+    """Refuses a task or a positive class that the rows of a reference can't have. Raises InvalidInput."""
+    problems: list[FieldError] = []
+    layout = None if outcomes is None else outcomes.layout
+    listed = ", ".join(excerpt(name) for name in (() if layout is None else layout.classes[:LISTED]))
+    found = 0 if layout is None else len(layout.classes)
+    if rows.task == "regression":
+        if not any(np.isfinite(number_of(value)) for value in rows.predictions):
+            problems.append(FieldError("/task", "A regression predicts numbers, and no labelled row has one"))
+        elif layout is None:
+            problems.append(FieldError("/task", "A regression predicts numbers, and no label is one"))
+    elif rows.task == "binary" and found > 2:
+        problems.append(FieldError("/task", f"Expected two classes; {found} are there: {listed}"))
+    elif rows.task is not None and not found:
+        problems.append(FieldError("/task", "Expected at least two classes among predictions and labels"))
+    positive = rows.positive_class
+    if positive is not None and not problems:
+        if layout is None or layout.task != "binary":
+            what = "nothing that tells a task" if layout is None else f"a {layout.task} task"
+            problems.append(FieldError("/positive_class", f"Goes with two classes; the labels are of {what}"))
+        elif class_names(layout.classes).of(positive) is None:
+            problems.append(FieldError("/positive_class", f"No such class; there are {listed}", excerpt(positive)))
+    if problems:
+        raise InvalidInput("What is said about the labels is not valid.", tuple(problems))

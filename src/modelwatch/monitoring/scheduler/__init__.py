@@ -1,0 +1,1 @@
+"""When what is evaluated, by which process, and the maintenance that runs beside it."""

@@ -1,0 +1,107 @@
+"""The upkeep of the lease holder: provisional references, how outcomes are laid out, carrying counts over, folding the
+slots of past writers, giving up labels whose prediction never came.
+
+Each is safe when two processes do it at once; the lease only saves the double work. A round ends after its share of
+time, and the next one goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from modelwatch.events import EARLIEST_TIME
+from modelwatch.monitoring.checks.schedule import MICROSECONDS
+from modelwatch.monitoring.references.outcome_layouts import OutcomeLayouts
+from modelwatch.monitoring.references.references import take_provisional_reference
+from modelwatch.monitoring.scheduler.runner import Lease
+from modelwatch.storage.counts.outcomes import give_up_labels, models_with_labels
+from modelwatch.storage.counts.profiles import generations
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.maintenance.backfill_profiles import carry_over
+from modelwatch.storage.maintenance.compaction import fold, seal_writers
+from modelwatch.storage.references.references import models_ready_for_reference
+
+LABELS_A_ROUND = 1_000
+
+
+class Housekeeping:
+    """provisional_size: predictions that make a provisional reference. rotation_seconds: a writer's longest life.
+    label_seconds: how long a label waits for its prediction. round_seconds: after so long the rest is left to the next
+    round. folded: called when what writers had counted was folded.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        new_id: Callable[[], str],
+        provisional_size: int,
+        rotation_seconds: int,
+        label_seconds: int = 90 * 86_400,
+        timer: Callable[[], float] = lambda: 0.0,
+        round_seconds: float = 1.0,
+        folded: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._store = store
+        self._new_id = new_id
+        self._provisional_size = provisional_size
+        self._rotation_seconds = rotation_seconds
+        self._label_seconds = label_seconds
+        self._timer = timer
+        self._round_seconds = round_seconds
+        self._folded = folded
+        self._outcome_layouts = OutcomeLayouts(store, new_id=new_id)
+        self._carried: dict[str, int] = {}
+        self._settled: deque[str] = deque()
+
+    def __call__(self, lease: Lease, now: int) -> bool:
+        """One round. True when there is more to do at once."""
+        until = self._timer() + self._round_seconds
+        more = self._take_provisional_references(now, until)
+        self._settle_layouts(now, until)
+        more |= self._carry_over(now, until)
+        rotation = self._rotation_seconds * MICROSECONDS
+        for writer in seal_writers(self._store, now - 2 * rotation, opened_after=now + rotation):
+            # Whatever else there is to do, some of the oldest is folded in each round.
+            fold(self._store, writer, lambda: self._timer() <= until)
+            self._folded()
+            if self._timer() > until:
+                more = True
+                break
+        given_up = give_up_labels(self._store, now - self._label_seconds * MICROSECONDS, LABELS_A_ROUND)
+        return more or given_up == LABELS_A_ROUND
+
+    def _take_provisional_references(self, now: int, until: float) -> bool:
+        with self._store.read() as connection:
+            ready = models_ready_for_reference(connection, self._provisional_size)
+        for model in ready:
+            if self._timer() > until:
+                return True
+            take_provisional_reference(self._store, model, self._provisional_size, now=now, new_id=self._new_id)
+        return False
+
+    def _settle_layouts(self, now: int, until: float) -> None:
+        """Whose turn comes is settled at the next rounds: there is always something to look at again."""
+        with self._store.read() as connection:
+            labelled = models_with_labels(connection)
+        known = set(labelled)
+        order = [model for model in self._settled if model in known]
+        self._settled = deque([*(known - set(order)), *order])
+        for _ in labelled:
+            if self._timer() > until:
+                return
+            self._outcome_layouts.settle(self._settled[0], now)
+            self._settled.rotate(-1)
+
+    def _carry_over(self, now: int, until: float) -> bool:
+        with self._store.read() as connection:
+            current = generations(connection)
+        # Nothing is older than the first generation.
+        changed = [model for model, generation in current.items() if self._carried.get(model, 0) != generation]
+        for model in changed:
+            if self._timer() > until:
+                return True
+            carry_over(self._store, model, EARLIEST_TIME // MICROSECONDS, now // MICROSECONDS + 86_400)
+            self._carried[model] = current[model]
+        return False

@@ -1,0 +1,60 @@
+"""Which look-backs and which schedule fit the traffic that was seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from modelwatch.config import parse_lookback
+from modelwatch.monitoring.checks.rules import DriftRules
+
+SECONDS_PER_DAY = 86_400
+LADDER = ("1h", "6h", "24h", "7d", "30d")
+# How many look-backs are proposed, the shortest that hold enough.
+PROPOSED = 2
+EVERY = ("1h", "6h", "24h")
+# A look-back of which less is new at an evaluation is looked at too often.
+NEW_SHARE = 1 / 8
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What a monitor should say about a stream: its look-backs, and how often it is evaluated; and why."""
+
+    lookbacks: tuple[str, ...]
+    every: str
+    reason: str
+
+
+def rate_of(predictions: int, first: int, last: int) -> float:
+    """Predictions a day, of a stream with data from first to last (seconds). Less than a day counts as one.
+
+    >>> rate_of(140, 0, 7 * 86_400), rate_of(30, 0, 3_600)
+    (20.0, 30.0)
+    """
+    return predictions * SECONDS_PER_DAY / max(last - first, SECONDS_PER_DAY)
+
+
+def proposal_for(rules: DriftRules, per_day: float, seconds: int) -> Proposal | None:
+    """What fits a stream better than its rules do; None where they fit, or where less than the longest look-back (or a
+    day) has been seen. seconds: for how long there are data.
+
+    >>> rules = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h", "6h", "24h"), 3_600)
+    >>> found = proposal_for(rules, per_day=20.0, seconds=30 * 86_400)
+    >>> found.lookbacks, found.every
+    (('7d', '30d'), '24h')
+    >>> proposal_for(rules, per_day=2_400.0, seconds=30 * 86_400) is None
+    True
+    """
+    longest = max(parse_lookback(lookback) for lookback in rules.lookbacks)
+    held = per_day * longest / SECONDS_PER_DAY
+    if seconds < max(longest, SECONDS_PER_DAY) or held >= rules.min_samples:
+        return None
+    holding = [each for each in LADDER if per_day * parse_lookback(each) / SECONDS_PER_DAY >= rules.min_samples]
+    lookbacks = tuple(holding[:PROPOSED]) or LADDER[-1:]
+    wanted = NEW_SHARE * parse_lookback(lookbacks[0])
+    every = next((each for each in EVERY if parse_lookback(each) >= wanted), EVERY[-1])
+    needed = rules.min_samples
+    reason = f"{per_day:.3g} predictions a day: the longest look-back holds {held:.3g} of the {needed} needed."
+    if not holding:
+        reason += f" Even 30 days hold fewer: a lower min_samples than {needed} would give a verdict sooner."
+    return Proposal(lookbacks, every, reason)

@@ -1,0 +1,225 @@
+"""The drift test of categories: names that were chosen without looking at what is counted, and names nobody had seen.
+
+The 100 most frequent names of a sample are large by chance, too, and its `unseen` is 0 by construction. So a third of
+the reference names the cells, and the rest, which knows nothing of that choice, is what windows are tested against.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelwatch.stats.counting.categorical import (
+    MAX_CATEGORIES,
+    MAX_RARE,
+    CategoricalBinning,
+    Naming,
+    binning_of_names,
+    name_frequencies,
+)
+from modelwatch.stats.counting.numeric import Scalar
+from modelwatch.stats.counting.profile import Profile, decode_counts, encode_counts
+from modelwatch.stats.drift import tests as drift_tests
+from modelwatch.stats.drift.evidence import rate_increase_p_value
+from modelwatch.stats.drift.tests import (
+    Groups,
+    Homogeneity,
+    cell_p_value,
+    homogeneity,
+    minimum_detectable_psi,
+    samples_needed,
+)
+from modelwatch.stats.errors import EmptySample, MalformedProfile
+
+# A smaller reference has too little to give a part of it away.
+LEAST_SPLIT = 30
+NAMING_PART = 3
+# A group of names is expected to hold so many values of the tested part.
+MIN_NAMED_GROUP = 10.0
+OMNIBUS_WEIGHT, CELL_WEIGHT, NEW_WEIGHT = 0.35, 0.35, 0.3
+# From so many names that were seen once on, they tell how many new ones are to be expected.
+LEAST_SEEN_ONCE = 10
+# With so large a share of values that were seen once, a column holds ids.
+IDS_SHARE = 0.5
+# So many names are equally frequent because somebody made them so. With fewer it may be chance, and does no harm.
+LEAST_BALANCED = 30
+FORMAT, HEADER = 1, 3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Split:
+    """How a categorical reference was split, and how often its names occur.
+
+    naming: the counts of the part that named the cells, over the cells of the tests; shape (test cells,). once, twice:
+    how many names the whole reference has once, and twice.
+    """
+
+    naming: NDArray[np.int64]
+    once: int
+    twice: int
+
+    def tested(self, reference: Profile) -> NDArray[np.int64]:
+        """The counts of the part that is tested, shape (test cells,)."""
+        return np.asarray(reference.tested - self.naming)
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedNew:
+    """What names nobody had seen are compared with: `hits` of `n` reference values that stand for new ones."""
+
+    hits: int
+    n: int
+
+
+def split_reference(sample: Sequence[Scalar]) -> tuple[CategoricalBinning, Split | None]:
+    """The cells of a reference sample, and how it was split: at random, seeded by what it holds.
+
+    None for the split of a sample of less than 30 values. Raises EmptySample when no value is left.
+
+    >>> binning, split = split_reference(["a"] * 60 + ["b"] * 30)
+    >>> int(split.naming.sum()), split.tested(Profile.of(binning, ["a"] * 60 + ["b"] * 30)).sum()
+    (30, np.int64(60))
+    """
+    frequency = name_frequencies(sample)
+    total = frequency.total()
+    if total < LEAST_SPLIT:
+        return binning_of_names(frequency), None
+    names = sorted(frequency)
+    counts = np.array([frequency[name] for name in names], dtype=np.int64)
+    content = "\0".join(f"{name}\0{count}" for name, count in zip(names, counts.tolist(), strict=True))
+    rng = np.random.default_rng(list(sha256(content.encode("utf-8", "surrogatepass")).digest()))
+    part = rng.multivariate_hypergeometric(counts, total // NAMING_PART, method="marginals")
+    found = {name: count for name, count in zip(names, part.tolist(), strict=True) if count}
+    named = sorted(found, key=lambda name: (-found[name], name))[:MAX_CATEGORIES]
+    complete = len(names) <= MAX_CATEGORIES + MAX_RARE
+    late = frozenset(name for name in names if name not in found)
+    binning = binning_of_names(frequency)
+    kept = late & {*binning.categories, *binning.rare}
+    binning = CategoricalBinning(binning.categories, binning.rare, Naming(tuple(named), kept, complete))
+    of_named = [found[name] for name in named]
+    rest = int(part.sum()) - sum(of_named)
+    naming = np.array([*of_named, rest, *([0] if complete else [])], dtype=np.int64)
+    return binning, Split(naming, int((counts == 1).sum()), int((counts == 2).sum()))
+
+
+def expected_new(reference: Profile, split: Split | None) -> ExpectedNew | None:
+    """How many values of names nobody had seen are to be expected; None where that can't be told.
+
+    By Good and Turing, new names hold the share of values that were seen once; Esty's variance of that says how many
+    values know it so well. With few names seen once, those that only the tested part of the reference has stand for
+    them. Without a split, and for a binning whose names were told by the user, the reference's own unseen values do.
+    Source: Good (1953); Esty (1983), A normal limit law for a nonparametric estimator of the coverage.
+
+    >>> names = [str(number) for number in range(40)] * 5 + [f"once {number}" for number in range(20)]
+    >>> binning, split = split_reference(names)
+    >>> expected_new(Profile.of(binning, names), split)
+    ExpectedNew(hits=21, n=220)
+    """
+    binning = reference.binning
+    if split is None or not isinstance(binning, CategoricalBinning) or binning.naming is None:
+        return ExpectedNew(reference.unseen, reference.n)
+    if not binning.naming.complete or is_ids(reference, split):
+        return None
+    if split.once < LEAST_SEEN_ONCE:
+        tested = split.tested(reference)
+        return ExpectedNew(int(tested[-1]), int(tested.sum()))
+    share = split.once / reference.n
+    effective = math.floor(reference.n / (1.0 + 2.0 * split.twice / (split.once * (1.0 - share))))
+    hits = math.ceil(split.once * effective / reference.n) + 1
+    return ExpectedNew(min(hits, effective), effective)
+
+
+def is_ids(reference: Profile, split: Split | None) -> bool:
+    """Whether at least half of the reference's values occur in it once: ids, of which new ones are no news."""
+    return split is not None and reference.n > 0 and split.once >= IDS_SHARE * reference.n
+
+
+def times_each(reference: Profile) -> int | None:
+    """How often each name of the reference occurs, where at least 30 do so equally often, and more than once.
+
+    >>> from modelwatch.stats.counting.categorical import categorical_binning
+    >>> names = [str(number) for number in range(40)] * 3
+    >>> times_each(Profile.of(categorical_binning(names), names))
+    3
+    """
+    binning = reference.binning
+    if not isinstance(binning, CategoricalBinning) or not binning.categories or reference.unseen:
+        return None
+    names, most = len(binning.categories) + len(binning.rare), int(reference.coarse[0])
+    return most if names >= LEAST_BALANCED and most > 1 and reference.n == names * most else None
+
+
+def names_p_value(expected: ExpectedNew | None, current: Profile) -> float:
+    """One-sided, that the window has so many names nobody had seen by chance; 1 where nothing is expected."""
+    if expected is None or not expected.n:
+        return 1.0
+    return rate_increase_p_value(expected.hits, expected.n, current.unseen, current.n)
+
+
+def window_test(reference: Profile, current: Profile, split: Split | None = None) -> Homogeneity:
+    """The test of a window against its reference; of categories with what new names say.
+
+    Raises EmptySample when a side has no valid values.
+    """
+    if split is None:
+        return homogeneity(reference.tested, current.tested)
+    r, c = split.tested(reference), current.tested
+    n = c.sum(keepdims=True)
+    if not n[0]:
+        raise EmptySample("the current sample has no observations")
+    groups = _groups(r, split)
+    stage = int(groups.stages(n)[0])
+    (statistic,), (likelihood_ratio,), (omnibus,) = groups.test(stage, c[None, :], n)
+    df, cell, new = groups.df(stage), cell_p_value(r, c), names_p_value(expected_new(reference, split), current)
+    of_all = float(omnibus) / OMNIBUS_WEIGHT if df else 1.0
+    together = min(1.0, of_all, cell / CELL_WEIGHT, new / NEW_WEIGHT)
+    return Homogeneity(float(statistic), float(likelihood_ratio), df, float(omnibus), cell, together, new)
+
+
+def window_needed(reference: Profile, alpha: float, split: Split | None = None) -> int | None:
+    """The smallest window for which the test can reach `alpha` at all, as `samples_needed` says it."""
+    if split is None:
+        return samples_needed(reference.tested, alpha)
+    return samples_needed(split.tested(reference), alpha * OMNIBUS_WEIGHT / drift_tests.OMNIBUS_WEIGHT)
+
+
+def smallest_detectable_psi(
+    reference: Profile, n: int, df: int, alpha: float, split: Split | None = None
+) -> float | None:
+    """The smallest PSI that a window of n values shows with probability 0.8; None without degrees of freedom."""
+    if not df:
+        return None
+    if split is None:
+        return minimum_detectable_psi(reference.n, n, df, alpha)
+    tested = reference.n - int(split.naming.sum())
+    return minimum_detectable_psi(tested, n, df, alpha * OMNIBUS_WEIGHT / drift_tests.OMNIBUS_WEIGHT)
+
+
+def encode_split(split: Split) -> bytes:
+    """Bytes that `decode_split` turns back into the same split."""
+    return encode_counts(np.concatenate(([FORMAT, split.once, split.twice], split.naming)).astype(np.int64))
+
+
+def decode_split(raw: bytes) -> Split:
+    """The split of its bytes. Raises MalformedProfile when they are not one.
+
+    >>> before = Split(np.array([3, 2, 0]), 4, 1)
+    >>> after = decode_split(encode_split(before))
+    >>> after.naming.tolist(), after.once, after.twice
+    ([3, 2, 0], 4, 1)
+    """
+    numbers = decode_counts(raw)
+    if len(numbers) <= HEADER or numbers[0] != FORMAT:
+        raise MalformedProfile("these are not the bytes of how a reference was split")
+    return Split(numbers[HEADER:], int(numbers[1]), int(numbers[2]))
+
+
+def _groups(tested: NDArray[np.int64], split: Split) -> Groups:
+    """Groups of names by the part that named them: by the tested part, a cell would be kept because it is large."""
+    sizes = split.naming.astype(np.float64) * (float(tested.sum()) / float(split.naming.sum()))
+    return Groups.of(tested, sizes, MIN_NAMED_GROUP)

@@ -1,0 +1,179 @@
+"""Natural variation: how far stretches of the reference itself lie from the whole of it.
+
+Data with seasons or daily rhythm differs from its own average all the time. A reference whose rows carry time stamps
+knows by how much, and what it does itself is no drift.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelwatch.stats.counting.binning import Binning, Scalar
+from modelwatch.stats.counting.profile import Profile, decode_counts, encode_counts
+from modelwatch.stats.drift.odds import log_odds, log_odds_error
+from modelwatch.stats.drift.scores import PSI_FLOOR
+from modelwatch.stats.errors import MalformedProfile
+
+# Lengths, in seconds, that a reference is cut into; the shortest that gives at most MAX_SPANS pieces is taken.
+SPAN_SECONDS = (300, 900, 3_600, 21_600, 86_400, 604_800)
+MAX_SPANS = 3_000
+MIN_STRETCHES = 10
+MIN_STRETCH_SAMPLES = 30
+QUANTILE = 0.99
+# Chance is simulated for this many sizes, with this many draws each, and kept in these parts of one.
+SIZES = 14
+DRAWS = 500
+UNITS = 1_000_000
+HEADER = 3
+# The normal deviate that chance exceeds in 1 of 100 cases, in either direction.
+DEVIATE = 2.5758293035489004
+
+
+@dataclass(frozen=True, eq=False)
+class Variation:
+    """The reference's coarse counts over time.
+
+    span: seconds of each piece. counts: shape (pieces, coarse cells), consecutive pieces, empty ones among them.
+    sizes, chance: for some sample sizes, ascending, the PSI that chance alone keeps below in 99 of 100 cases. Kept with
+    the reference, so that every process subtracts the same.
+    """
+
+    span: int
+    counts: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    chance: NDArray[np.float64]
+    _known: dict[int, float | None] = field(default_factory=dict, init=False, repr=False)
+
+    def tolerance(self, length: int) -> float | None:
+        """The PSI that stretches of `length` seconds keep to in 99 of 100 cases when nothing is wrong.
+
+        Each stretch of the reference with at least 30 values is compared with the whole reference, and what chance
+        gives samples of its size is subtracted. None when there are fewer than 10 such stretches: then nothing is known
+        about the variation.
+        """
+        if length not in self._known:
+            self._known[length] = self._tolerance(length)
+        return self._known[length]
+
+    def odds_tolerance(self, length: int, cells: int) -> float | None:
+        """How many times the odds of the first `cells` cells grow or fall in 99 of 100 stretches, at most.
+
+        As `tolerance`, beyond the chance that the odds of the cell have in each stretch.
+        """
+        stretches = self._stretches(length)
+        if stretches is None:
+            return None
+        stretches, whole = stretches[:, :cells], self.counts[:, :cells].sum(axis=0)
+        stretches = stretches[stretches.sum(axis=1) > 0]
+        used = whole > 0
+        if not len(stretches) or np.count_nonzero(used) < 2:
+            return None
+        n = stretches.sum(axis=1, keepdims=True)
+        moved = np.abs(log_odds(stretches, n) - log_odds(whole, int(whole.sum())))
+        beyond = (moved - DEVIATE * log_odds_error(stretches, n))[:, used].max(axis=1)
+        return float(np.exp(max(0.0, np.quantile(beyond, QUANTILE))))
+
+    def chance_at(self, n: int) -> float:
+        """The PSI that 99 of 100 samples of n values of the reference stay below."""
+        # It falls as 1/n, so it is read off between the known sizes on that scale.
+        return float(np.interp(-1.0 / n, -1.0 / self.sizes, self.chance))
+
+    def _stretches(self, length: int) -> NDArray[np.int64] | None:
+        """The counts of stretches so long that hold enough; None when there are too few."""
+        pieces = max(1, round(length / self.span))
+        whole = len(self.counts) // pieces
+        if whole < MIN_STRETCHES:
+            return None
+        stretches = self.counts[: whole * pieces].reshape(whole, pieces, -1).sum(axis=1)
+        stretches = stretches[stretches.sum(axis=1) >= MIN_STRETCH_SAMPLES]
+        return stretches if len(stretches) >= MIN_STRETCHES else None
+
+    def _tolerance(self, length: int) -> float | None:
+        stretches = self._stretches(length)
+        if stretches is None:
+            return None
+        shares = self.counts.sum(axis=0) / self.counts.sum()
+        chance = np.interp(-1.0 / stretches.sum(axis=1), -1.0 / self.sizes, self.chance)
+        return max(0.0, float(np.quantile(_psi_of_rows(shares, stretches) - chance, QUANTILE)))
+
+
+def chance_psi(shares: NDArray[np.float64], n: int, rng: np.random.Generator) -> float:
+    """The PSI that 99 of 100 samples of n values drawn from these shares stay below.
+
+    By simulation: with few values a cell is soon empty, and then the floor of a share makes the score far larger than
+    its chi-square approximation.
+
+    >>> round(chance_psi(np.full(10, 0.1), 10_000, np.random.default_rng(0)), 3)
+    0.002
+    """
+    return float(np.quantile(_psi_of_rows(shares, rng.multinomial(n, shares, DRAWS)), QUANTILE))
+
+
+def _psi_of_rows(shares: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    p = np.maximum(shares, PSI_FLOOR)
+    q = np.maximum(counts / counts.sum(axis=1, keepdims=True), PSI_FLOOR)
+    return np.asarray(((q - p) * np.log(q / p)).sum(axis=1))
+
+
+def variation_of(
+    binning: Binning, values: Sequence[Scalar], times: Sequence[int | None], rng: np.random.Generator
+) -> Variation | None:
+    """The variation of a reference sample over time; `times` in seconds, None where a row has none.
+
+    None when fewer than two values carry a time, or all the same one.
+
+    >>> from modelwatch.stats.counting.binning import numeric_binning
+    >>> sample = np.tile(np.arange(100.0), 100)
+    >>> times = [index * 36 for index in range(10_000)]
+    >>> found = variation_of(numeric_binning(sample), sample.tolist(), times, np.random.default_rng(0))
+    >>> found.span, found.counts.shape[0], round(found.tolerance(3_600), 6)
+    (300, 1200, 0.0)
+    """
+    timed = sorted((time, index) for index, time in enumerate(times) if time is not None)
+    if len(timed) < 2 or timed[0][0] == timed[-1][0]:
+        return None
+    first, last = timed[0][0], timed[-1][0]
+    span = next((each for each in SPAN_SECONDS if (last - first) // each < MAX_SPANS), SPAN_SECONDS[-1])
+    pieces: dict[int, list[Scalar]] = {}
+    for time, index in timed:
+        pieces.setdefault((time - first) // span, []).append(values[index])
+    counts = np.zeros((max(pieces) + 1, binning.n_coarse), dtype=np.int64)
+    for piece, members in pieces.items():
+        counts[piece] = Profile.of(binning, members).coarse
+    total = int(counts.sum())
+    if not total:
+        return None
+    sizes = np.unique(np.geomspace(MIN_STRETCH_SAMPLES, max(total, MIN_STRETCH_SAMPLES + 1), SIZES).astype(np.int64))
+    chance = [round(chance_psi(counts.sum(axis=0) / total, int(n), rng) * UNITS) / UNITS for n in sizes]
+    return Variation(span, counts, sizes, np.array(chance))
+
+
+def encode_variation(variation: Variation) -> bytes:
+    """Compact bytes that `decode_variation` turns back into the same variation."""
+    header = [variation.span, variation.counts.shape[1], len(variation.sizes)]
+    chance = np.rint(variation.chance * UNITS)
+    return encode_counts(np.concatenate((header, variation.sizes, chance, variation.counts.ravel())).astype(np.int64))
+
+
+def decode_variation(raw: bytes) -> Variation:
+    """The variation of its bytes. Raises MalformedProfile when they are not one.
+
+    >>> before = Variation(300, np.array([[1, 2], [3, 4]]), np.array([30, 60]), np.array([0.25, 0.125]))
+    >>> decode_variation(encode_variation(before)).counts.tolist()
+    [[1, 2], [3, 4]]
+    """
+    numbers = decode_counts(raw)
+    span, cells, sizes = (int(number) for number in numbers[:HEADER]) if len(numbers) >= HEADER else (0, 0, 0)
+    start = HEADER + 2 * sizes
+    if span < 1 or cells < 1 or sizes < 1 or len(numbers) < start or (len(numbers) - start) % cells:
+        raise MalformedProfile("these are not the bytes of a reference's variation")
+    return Variation(
+        span,
+        numbers[start:].reshape(-1, cells),
+        numbers[HEADER : HEADER + sizes],
+        numbers[HEADER + sizes : start] / UNITS,
+    )

@@ -1,0 +1,325 @@
+"""The test that decides about drift: do a window and its reference come from one distribution?
+
+Two parts, over the same cells and for any two sample sizes, as docs/statistics.md defines them. The *omnibus test*
+looks at all cells together, in groups that depend on the reference and on the size of the window, never on what the
+window holds: so more data of the same shift never weakens the evidence. The *single-cell test* is exact, cell by cell:
+it sees what groups hide, such as one value that the reference never had.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from types import ModuleType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelwatch.stats.drift.evidence import Counts, rate_increase_p_value
+from modelwatch.stats.errors import EmptySample, IncompatibleProfiles, StatsError
+
+Floats = NDArray[np.float64]
+
+# A group holds so many reference values, and so many times N/n of them.
+MIN_GROUP, MIN_GROUP_SHARES = 5.0, 2.0
+# What small references add to the tail of both approximations: 1 + SMALL_REFERENCE / N.
+SMALL_REFERENCE = 10.0
+# Below so many standard deviations no cell's exact tail is small enough to matter, and none is computed.
+SCREEN = 3.0
+# How much of the level each part may use. Their sum is 1, so their minimum keeps the level under any dependence.
+OMNIBUS_WEIGHT, CELL_WEIGHT = 0.75, 0.25
+# Keeps quotients of empty groups finite.
+TINY = 1e-300
+MAX_WINDOW = 1 << 40
+RAREST = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Homogeneity:
+    """The evidence that a window does not come from the distribution of its reference.
+
+    statistic, likelihood_ratio: Pearson's X² and the likelihood ratio G of the grouped cells. df: degrees of freedom,
+    groups less one; with a single group there is nothing to compare there, and the single-cell test alone decides.
+    omnibus_p_value: the larger p-value of the two forms; 1 with a single group. cell_p_value: of the most unusual cell,
+    for the number of cells. p_value: of both together, and of the third part where there is one. new_names_p_value: of
+    categories, that names nobody had seen are so many; None where the test has no such part.
+    """
+
+    statistic: float
+    likelihood_ratio: float
+    df: int
+    omnibus_p_value: float
+    cell_p_value: float
+    p_value: float
+    new_names_p_value: float | None = None
+
+
+def homogeneity(reference: Counts, current: Counts, *, screen: float = SCREEN) -> Homogeneity:
+    """The test of one window.
+
+    reference, current: shape (cells,), non-negative integers over the same cells, not all zero.
+    screen: cells nearer to what is expected than so many standard deviations are not tested by themselves.
+    Raises EmptySample when a side has no observations, IncompatibleProfiles when the shapes differ.
+    Source: Pearson (1911); Williams (1976), Improved likelihood ratio tests; Fisher's exact test for single cells.
+
+    >>> found = homogeneity([1000] * 10, [50, 40, 60, 45, 55, 30, 70, 50, 52, 48])
+    >>> round(found.statistic, 6), round(found.likelihood_ratio, 6), found.df, found.cell_p_value
+    (20.158279, 20.637726, 9, 1.0)
+    """
+    r, c = np.asarray(reference, dtype=np.int64), np.asarray(current, dtype=np.int64)
+    if r.shape != c.shape or r.ndim != 1:
+        raise IncompatibleProfiles(f"two count vectors over the same cells are needed, got {r.shape} and {c.shape}")
+    n = c.sum(keepdims=True)
+    if r.sum() <= 0 or n[0] <= 0:
+        raise EmptySample(f"the {'reference' if r.sum() <= 0 else 'current'} sample has no observations")
+    groups, windows = Groups.of(r), c[None, :]
+    stage = int(groups.stages(n)[0])
+    statistic, likelihood_ratio, omnibus = groups.test(stage, windows, n)
+    unusual = _unusual(r, windows, n, screen)[0]
+    cell = _cell_p_value(r, c, unusual) if unusual.any() else 1.0
+    return Homogeneity(
+        float(statistic[0]),
+        float(likelihood_ratio[0]),
+        groups.df(stage),
+        float(omnibus[0]),
+        cell,
+        min(1.0, float(omnibus[0]) / OMNIBUS_WEIGHT, cell / CELL_WEIGHT) if groups.df(stage) else cell,
+    )
+
+
+def homogeneity_p_values(reference: Counts, windows: NDArray[np.int64], enough: Floats | float = 0.0) -> Floats:
+    """`homogeneity(...).p_value` of many windows against one reference; shape (windows,).
+
+    windows: shape (windows, cells). A window without values has 1. enough: p-values that decide, one or one for each
+    window: where the omnibus part is below, the cells are not tested, and p may be smaller than what is returned.
+
+    >>> homogeneity_p_values([50, 50], np.array([[40, 60], [0, 0], [0, 100]])).round(4).tolist()
+    [0.2286, 1.0, 0.0]
+    """
+    r = np.asarray(reference, dtype=np.int64)
+    p_values, n = np.ones(len(windows)), windows.sum(axis=1)
+    groups, filled = Groups.of(r), n > 0
+    stages = groups.stages(np.maximum(n, 1))
+    for stage in np.unique(stages[filled]).tolist():
+        if groups.df(stage):
+            rows = np.flatnonzero((stages == stage) & filled)
+            p_values[rows] = groups.test(stage, windows[rows], n[rows])[2] / OMNIBUS_WEIGHT
+    unusual = _unusual(r, windows, n, SCREEN)
+    for row in np.flatnonzero(unusual.any(axis=1) & (p_values >= enough)).tolist():
+        weight = CELL_WEIGHT if groups.df(int(stages[row])) else 1.0
+        p_values[row] = min(p_values[row], _cell_p_value(r, windows[row], unusual[row]) / weight)
+    return np.minimum(p_values, 1.0)
+
+
+def cell_p_value(reference: Counts, current: Counts, *, screen: float = SCREEN) -> float:
+    """The single-cell test: Fisher's exact tails of every cell, the smallest times twice the number of cells.
+
+    Cells that are empty on both sides do not count. 1 when no cell is `screen` standard deviations from what is
+    expected. Exact for cells that are fixed; on the safe side for cells at the reference's own quantiles.
+    Source: Fisher (1935) for the tails; Altham (1969) for cells at quantiles.
+
+    >>> cell_p_value([100, 0], [0, 100]) < 5e-59
+    True
+    >>> round(cell_p_value([98, 2], [92, 8], screen=0.0), 5), cell_p_value([98, 2], [92, 8])
+    (0.20109, 1.0)
+    """
+    r, c = np.asarray(reference, dtype=np.int64), np.asarray(current, dtype=np.int64)
+    return _cell_p_value(r, c, _unusual(r, c[None, :], c.sum(keepdims=True), screen)[0])
+
+
+def _cell_p_value(r: NDArray[np.int64], c: NDArray[np.int64], unusual: NDArray[np.bool_]) -> float:
+    n_reference, n_current = int(r.sum()), int(c.sum())
+    smallest = 1.0
+    for cell in np.flatnonzero(unusual).tolist():
+        before, now = int(r[cell]), int(c[cell])
+        # Too few values now are too many in the reference: P(H <= C) of one sample is P(H >= R) of the other.
+        if now * n_reference > before * n_current:
+            tail = rate_increase_p_value(before, n_reference, now, n_current)
+        else:
+            tail = rate_increase_p_value(now, n_current, before, n_reference)
+        smallest = min(smallest, tail)
+    return min(1.0, 2.0 * int(np.count_nonzero(r + c)) * smallest)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Groups:
+    """How the cells of a reference are merged: the more the smaller the window.
+
+    total: reference values. least: how large each group is at least. merged: by stage, where each group of neighbouring
+    cells begins; from all cells to one group. sums: by stage, the reference values in each group. smallest: by stage,
+    the size of the smallest group, ascending. corrections: by stage, Williams' divisor of the likelihood ratio.
+    """
+
+    total: float
+    least: float
+    merged: tuple[NDArray[np.intp], ...]
+    sums: tuple[Floats, ...]
+    smallest: Floats
+    corrections: tuple[float, ...]
+
+    @classmethod
+    def of(cls, reference: NDArray[np.int64], sizes: Floats | None = None, least: float = MIN_GROUP) -> Groups:
+        """Step by step, the smallest cell is merged with the smaller of its neighbours.
+
+        sizes: what makes a cell small, where that is not the reference's own counts; shape (cells,).
+        """
+        return _groups(reference.tobytes(), None if sizes is None else sizes.tobytes(), least)
+
+    def stages(self, n: NDArray[np.int64]) -> NDArray[np.intp]:
+        """For windows of n values each, at least 1, which of the stages of merging is theirs; shape as n."""
+        needed = np.maximum(self.least, MIN_GROUP_SHARES * self.total / n)
+        return np.minimum(self.smallest.searchsorted(needed), len(self.merged) - 1)
+
+    def df(self, stage: int) -> int:
+        """The degrees of freedom at a stage: groups less one."""
+        return len(self.merged[stage]) - 1
+
+    def test(self, stage: int, windows: NDArray[np.int64], n: NDArray[np.int64]) -> tuple[Floats, Floats, Floats]:
+        """Pearson's X², the likelihood ratio G, and the p-value of the omnibus test; each of shape (windows,).
+
+        windows: shape (windows, cells), of n values each, none of them empty. Groups that are empty on both sides do
+        not count. With a single group X² and G are 0, and p is 1.
+        """
+        if not self.df(stage):
+            nothing = np.zeros(len(windows))
+            return nothing, nothing, np.ones(len(windows))
+        r, c = self.sums[stage], np.add.reduceat(windows, self.merged[stage], axis=1).astype(np.float64)
+        share = (n / (self.total + n))[:, None]
+        together = c + r
+        expected = np.maximum(together * share, TINY)
+        difference = c - together * share
+        statistic = (difference * difference / expected).sum(axis=1) / (1.0 - share[:, 0])
+        special = _special()
+        information = special.xlogy(c, c / expected) + special.xlogy(r, r / np.maximum(together - expected, TINY))
+        likelihood_ratio = np.maximum(0.0, 2.0 * information.sum(axis=1))
+        # With one group left chdtrc(0, x) is 0, which would be the opposite of what it says.
+        df = np.maximum(np.count_nonzero(together, axis=1) - 1, 1)
+        p_values = np.maximum(
+            special.chdtrc(df, statistic), special.chdtrc(df, likelihood_ratio / self.corrections[stage])
+        )
+        return statistic, likelihood_ratio, np.minimum(1.0, (1.0 + SMALL_REFERENCE / self.total) * p_values)
+
+
+def degrees_of_freedom(reference: Counts, n: int) -> int:
+    """Those of the omnibus test for a window of n values: groups less one.
+
+    >>> degrees_of_freedom([1000] * 10, 100), degrees_of_freedom([1000] * 10, 10), degrees_of_freedom([3] * 10, 1_000)
+    (9, 4, 4)
+    """
+    groups = Groups.of(np.asarray(reference, dtype=np.int64))
+    return groups.df(int(groups.stages(np.array([n]))[0]))
+
+
+def minimum_detectable_psi(n_reference: int, n_current: int, df: int, alpha: float, power: float = 0.8) -> float:
+    """The smallest population stability index that samples of these sizes show with probability `power`.
+
+    By the omnibus test, from the non-central chi-square distribution with non-centrality PSI · nN/(n+N): good for small
+    shifts. df: its degrees of freedom, at least 1. alpha: the level of both parts of the test together.
+    Raises StatsError when a size or df is below 1, or alpha and power are not 0 < alpha < power < 1.
+
+    >>> round(minimum_detectable_psi(10_000, 1_000, 9, 1e-5), 4)
+    0.0471
+    """
+    if n_reference < 1 or n_current < 1 or df < 1:
+        raise StatsError(f"both samples and df are at least 1, got {n_reference}, {n_current}, {df}")
+    if not 0.0 < alpha < power < 1.0:
+        raise StatsError(f"0 < alpha < power < 1 is needed, got alpha {alpha}, power {power}")
+    share = OMNIBUS_WEIGHT * alpha / (1.0 + SMALL_REFERENCE / n_reference)
+    return _noncentrality(df, share, power) * (n_reference + n_current) / (n_reference * n_current)
+
+
+def samples_needed(reference: Counts, alpha: float) -> int | None:
+    """The smallest current sample for which the test can reach `alpha` at all.
+
+    The shift looked for is the largest one: all current values in one of the reference's rarest cells. None when no
+    sample is large enough, because the reference itself is too small. Raises EmptySample when the reference has no
+    observations, StatsError unless 0 < alpha < 1.
+
+    >>> samples_needed([1000] * 10, alpha=1e-5)
+    7
+    """
+    if not 0.0 < alpha < 1.0:
+        raise StatsError(f"0 < alpha < 1 is needed, got {alpha}")
+    counts = tuple(np.asarray(reference, dtype=np.int64).tolist())
+    if sum(counts) <= 0:
+        raise EmptySample("the reference sample has no observations")
+    return _samples_needed(counts, alpha)
+
+
+def _unusual(
+    r: NDArray[np.int64], windows: NDArray[np.int64], n: NDArray[np.int64], screen: float
+) -> NDArray[np.bool_]:
+    """Which cells of which windows are at least `screen` standard deviations from what is expected."""
+    n_reference = float(r.sum())
+    # In doubles: products of large counts leave the integers.
+    share = (n / (n_reference + n))[:, None]
+    together = r + windows
+    expected = together * share
+    difference = windows - expected
+    # Of the hypergeometric distribution, but for a factor of at most 1 + 1/(M - 1).
+    variance = expected * (1.0 - share) * (1.0 - together / (n_reference + n)[:, None])
+    return np.asarray((difference * difference >= screen * screen * variance) & (together > 0) & (n > 0)[:, None])
+
+
+@lru_cache(maxsize=4_096)
+def _groups(counts: bytes, own: bytes | None, least: float) -> Groups:
+    reference = np.frombuffer(counts, dtype=np.int64).astype(np.float64)
+    sizes: list[float] = (reference if own is None else np.frombuffer(own)).tolist()
+    starts = list(range(len(sizes)))
+    merged, held, smallest = [np.array(starts, dtype=np.intp)], [np.array(sizes)], [min(sizes)]
+    while len(sizes) > 1:
+        i, last = sizes.index(smallest[-1]), len(sizes) - 1
+        j = i + 1 if i == 0 or (i < last and sizes[i + 1] <= sizes[i - 1]) else i - 1
+        left, right = min(i, j), max(i, j)
+        sizes[left] += sizes.pop(right)
+        starts.pop(right)
+        merged.append(np.array(starts, dtype=np.intp))
+        held.append(np.array(sizes))
+        smallest.append(min(sizes))
+    sums = tuple(np.add.reduceat(reference, each) for each in merged)
+    total = float(reference.sum())
+    return Groups(total, least, tuple(merged), sums, np.array(smallest), tuple(_williams(each, total) for each in held))
+
+
+def _williams(sizes: Floats, total: float) -> float:
+    """Williams' correction, the reference's part only; 1 where a group is empty, or the only one."""
+    if len(sizes) < 2 or not sizes.all():
+        return 1.0
+    return 1.0 + (float((total / sizes).sum()) - 1.0) / (6.0 * total * (len(sizes) - 1))
+
+
+@lru_cache(maxsize=4_096)
+def _samples_needed(reference: tuple[int, ...], alpha: float) -> int | None:
+    counts = np.array(reference, dtype=np.int64)
+    rarest = np.argsort(counts, kind="stable")[:RAREST]
+    shifts = np.zeros((len(rarest), len(counts)), dtype=np.int64)
+    shifts[np.arange(len(rarest)), rarest] = 1
+
+    def reaches(n: int) -> bool:
+        return bool((homogeneity_p_values(counts, shifts * n) < alpha).any())
+
+    upper = 1
+    while not reaches(upper):
+        upper *= 2
+        if upper > MAX_WINDOW:
+            return None
+    lower = upper // 2
+    while upper - lower > 1:
+        middle = (lower + upper) // 2
+        lower, upper = (lower, middle) if reaches(middle) else (middle, upper)
+    return upper
+
+
+@lru_cache(maxsize=4_096)
+def _noncentrality(df: int, alpha: float, power: float) -> float:
+    """How far off chi-square must be to be beyond its `alpha` point with probability `power`. Found by iteration."""
+    special = _special()
+    return float(special.chndtrinc(special.chdtri(df, alpha), df, 1.0 - power))
+
+
+@lru_cache(maxsize=1)
+def _special() -> ModuleType:
+    import scipy.special  # loaded on first use: it takes a third of a second
+
+    module: ModuleType = scipy.special
+    return module

@@ -1,0 +1,1 @@
+"""Predictions whose truth is known: classes, tasks, delays of labels, and estimates without labels."""

@@ -1,0 +1,109 @@
+"""Scores of all predictions by what was predicted, labelled or not: what an estimate without labels is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelwatch.stats.counting.numeric import Scalar
+from modelwatch.stats.outcomes.outcomes import OutcomeLayout
+from modelwatch.stats.outcomes.tasks import Probability
+from modelwatch.stats.performance.mergeable import Integers, MergeableCounts
+from modelwatch.stats.performance.scores import CELLS, cells_of
+
+
+class Call(NamedTuple):
+    """A prediction and its probability, of one class or by class."""
+
+    prediction: Scalar
+    probability: Probability
+
+
+@dataclass(frozen=True)
+class CallCells:
+    """The cells of `SCORE_EDGES`, one for scores that are missing, and one for maps of probabilities without the
+    predicted class (with exact naming those are missing, too).
+
+    Two classes: the probability of the positive class in predictions of the negative class, then in those of the
+    positive one. More classes: the probability of the predicted class.
+    """
+
+    outcome: OutcomeLayout
+
+    @cached_property
+    def id(self) -> str:
+        """The fingerprint of the cells."""
+        return self.outcome.id
+
+    @property
+    def scored(self) -> int:
+        """Number of cells for scores."""
+        return (2 if self.outcome.task == "binary" else 1) * CELLS
+
+    @property
+    def size(self) -> int:
+        """Length of a count vector."""
+        return self.scored + (1 if self.outcome.naming == "exact" else 2)
+
+    def count(self, values: Sequence[Call]) -> NDArray[np.int64]:
+        """The counts of these calls, shape (size,)."""
+        if self.outcome.task == "binary":
+            scores = np.array([self.outcome.positive_score(*call) for call in values], dtype=np.float64)
+            called = self.outcome.named([call.prediction for call in values])
+            positive = np.array([name == self.outcome.positive for name in called], dtype=bool)
+        else:
+            scores = np.array([self.outcome.confidence(*call) for call in values], dtype=np.float64)
+            positive = np.zeros(len(values), dtype=bool)
+        usable = (scores >= 0.0) & (scores <= 1.0)
+        places = cells_of(scores[usable]) + CELLS * positive[usable]
+        counts = np.bincount(places, minlength=self.size)
+        nameless = 0
+        if self.outcome.naming != "exact":
+            nameless = sum(isinstance(values[place].probability, Mapping) for place in np.flatnonzero(~usable).tolist())
+            counts[-1] = nameless
+        counts[self.scored] = len(values) - int(usable.sum()) - nameless
+        return counts.astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class CallCounts(MergeableCounts[CallCells]):
+    """The counts of some calls.
+
+    >>> layout = OutcomeLayout("binary", ("no", "yes"), "yes", "predicted")
+    >>> cells = CallCells(layout)
+    >>> counts = CallCounts(cells, cells.count([Call("yes", 0.9), Call("no", 0.9), Call("no", None)]))
+    >>> int(counts.called_positive[244]), int(counts.called_negative.sum()), counts.unscored
+    (1, 1, 1)
+    """
+
+    what: ClassVar[str] = "call counts"
+
+    @property
+    def called_negative(self) -> Integers:
+        """Of two classes: scores of the predictions of the negative class, by cell."""
+        return self.vector[:CELLS]
+
+    @property
+    def called_positive(self) -> Integers:
+        """Of two classes: scores of the predictions of the positive class, by cell."""
+        return self.vector[CELLS : 2 * CELLS]
+
+    @property
+    def top(self) -> Integers:
+        """Of more classes: the probability of the predicted class, by cell."""
+        return self.vector[:CELLS]
+
+    @property
+    def unscored(self) -> int:
+        """Number of calls without a usable score."""
+        return int(self.vector[self.layout.scored :].sum())
+
+    @property
+    def nameless(self) -> int:
+        """Number of calls whose probabilities by class name no class of theirs."""
+        return 0 if self.layout.outcome.naming == "exact" else int(self.vector[-1])

@@ -1,0 +1,1 @@
+"""Data quality: rates of what is missing or invalid, single extreme values, volume and freshness."""

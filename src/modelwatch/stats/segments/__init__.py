@@ -1,0 +1,1 @@
+"""Segments of the traffic, and how far each explains a change of the whole."""
