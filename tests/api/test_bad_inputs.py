@@ -9,11 +9,13 @@ from collections.abc import Callable
 
 import pytest
 
+from modelwatch.api.decoding.compression import decompress
+from modelwatch.api.decoding.decoder import Decoder
+from modelwatch.api.decoding.limits import Limits
 from modelwatch.api.problems import problem_body
-from modelwatch.api.wire import Decoder, Limits, decompress
 from modelwatch.errors import BodyTooLarge, RequestError
 from tests.api.bad_inputs import BAD_INPUTS, BATCH, DRIFT_CHECK, MIB, PREDICTIONS, REFERENCE, BadInput
-from tests.api.wire.clock import NOW
+from tests.api.decoding.clock import NOW
 
 decoder = Decoder(Limits(), lambda: NOW, lambda: "made-here")
 by_name = pytest.mark.parametrize("bad", BAD_INPUTS, ids=lambda bad: bad.name)
@@ -29,7 +31,7 @@ def decode_body(bad: BadInput, body: bytes) -> object:
     limits = Limits()
     if bad.path == PREDICTIONS and bad.content_type != "application/json":
         # The route refuses it before the body is read.
-        from modelwatch.api.wire.decoder import media_type
+        from modelwatch.api.decoding.decoder import media_type
 
         return media_type(bad.content_type, body)
     body = decompress(body, bad.encoding, limits.max_body_bytes)

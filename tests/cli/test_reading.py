@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from modelwatch.api.wire.csv_table import CsvReading
+from modelwatch.api.decoding.columns.csv_table import CsvReading
 from modelwatch.cli.base import CliError
 from modelwatch.cli.columns import ColumnMap
 from modelwatch.cli.replay.reading import Source, format_of, open_source

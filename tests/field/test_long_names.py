@@ -7,7 +7,8 @@ import random
 import msgspec
 import pytest
 
-from modelwatch.api.wire import Decoder, Limits
+from modelwatch.api.decoding.decoder import Decoder
+from modelwatch.api.decoding.limits import Limits
 from modelwatch.errors import InvalidInput
 from modelwatch.storage.engine.store import Store
 from tests.support.events import NOON, open_ledger, stored_and_counted

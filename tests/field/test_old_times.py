@@ -8,7 +8,8 @@ import msgspec
 import pytest
 from sqlalchemy import func, select
 
-from modelwatch.api.wire import Decoder, Limits
+from modelwatch.api.decoding.decoder import Decoder
+from modelwatch.api.decoding.limits import Limits
 from modelwatch.errors import InvalidInput
 from modelwatch.events import EARLIEST_DAY, EARLIEST_TIME
 from modelwatch.monitoring.checks.rules import DriftRules

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from modelwatch.api.wire import Decoder, Limits
-from modelwatch.api.wire.actions import ActionBody, ActorBody, FromWindowBody, SilenceBody, decode_action
+from modelwatch.api.decoding.actions import ActionBody, ActorBody, FromWindowBody, SilenceBody, decode_action
+from modelwatch.api.decoding.decoder import Decoder
+from modelwatch.api.decoding.limits import Limits
 from modelwatch.errors import InvalidInput
 from tests.support.events import NOON
 

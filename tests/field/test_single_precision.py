@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from modelwatch.api.wire.columnar import scalars
+from modelwatch.api.decoding.columns.reading import scalars
 from modelwatch.stats.counting.binning import (
     CategoricalBinning,
     NumericBinning,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from modelwatch.access import SCOPES
-from modelwatch.api.scopes import NEEDS, OPEN_OPERATIONS
+from modelwatch.api.auth.scopes import NEEDS, OPEN_OPERATIONS
 from modelwatch.config import load_settings
 from modelwatch.server.build import openapi_document
 from tests.support.app import App

@@ -13,7 +13,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from modelwatch.api.wire import Decoder, Limits
+from modelwatch.api.decoding.decoder import Decoder
+from modelwatch.api.decoding.limits import Limits
 from modelwatch.monitoring.checks.drift.evaluation import check_drift
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery
 from modelwatch.monitoring.checks.drift.report import DriftReport

@@ -16,14 +16,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from modelwatch.access import Grant, KnownKeys
 from modelwatch.api import docs, openapi
-from modelwatch.api.fastpath import FastPath, count_refusal
-from modelwatch.api.gate import Gate
-from modelwatch.api.grants import GRANT
-from modelwatch.api.origins import SameOrigin
+from modelwatch.api.auth.gate import Gate
+from modelwatch.api.auth.origins import SameOrigin
+from modelwatch.api.auth.scopes import GRANT, authorize
+from modelwatch.api.ingest.fastpath import FastPath
 from modelwatch.api.paths import Addresses
 from modelwatch.api.problems import framework_problem
 from modelwatch.api.routes import api, operations
-from modelwatch.api.scopes import authorize
 from modelwatch.api.security_headers import SecurityHeaders
 from modelwatch.api.state import ServiceState
 from modelwatch.errors import RequestError, ServiceError, UnknownModel, UnknownResource, excerpt
@@ -86,7 +85,7 @@ def build_app(
     app.add_middleware(
         SameOrigin,
         public_url=state.settings.reached_at,
-        refused=lambda error: count_refusal(state, error),
+        refused=state.count_refusal,
     )
     docs.install(app)
     openapi.install(app)
@@ -98,7 +97,7 @@ def build_app(
 
 def _install_problems(app: FastAPI, state: ServiceState) -> None:
     async def answer(request: Request, error: Exception) -> Response:
-        count_refusal(state, error)
+        state.count_refusal(error)
         if isinstance(error, UnknownModel):
             error = await _with_nearest_model(state, request.scope.get(GRANT), error)
         return framework_problem(_with_hint(app, request, error))

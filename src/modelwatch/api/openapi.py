@@ -9,9 +9,9 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from modelwatch.api.auth.scopes import OPEN_OPERATIONS, need_of
+from modelwatch.api.decoding.actions import ActionBody, ActorBody, FromWindowBody, SilenceBody
 from modelwatch.api.problems import Problem
-from modelwatch.api.scopes import OPEN_OPERATIONS, need_of
-from modelwatch.api.wire.actions import ActionBody, ActorBody, FromWindowBody, SilenceBody
 from modelwatch.config.monitors import MonitorConfig
 from modelwatch.events import DriftCheckBody, GroundTruthBody, PredictionBody, ReferenceBody
 

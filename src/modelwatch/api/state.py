@@ -9,8 +9,9 @@ from typing import Protocol
 from modelwatch.alerting import AlertBook
 from modelwatch.alerting.deliveries import ChannelFacts
 from modelwatch.alerting.dispatch import Dispatch
-from modelwatch.api.wire import Decoder
+from modelwatch.api.decoding.decoder import Decoder
 from modelwatch.config import Settings
+from modelwatch.errors import RequestError, ServiceError
 from modelwatch.ingest import Batcher
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.quality.rules import QualityRules
@@ -53,3 +54,7 @@ class ServiceState:
     def channel_names(self) -> frozenset[str]:
         """The channels that are configured."""
         return frozenset(channel.name for channel in self.channels)
+
+    def count_refusal(self, error: Exception) -> None:
+        """Counts a request that was refused, or that failed, by its reason."""
+        self.metrics.rejected(error.slug if isinstance(error, RequestError | ServiceError) else "internal-error")

@@ -175,7 +175,7 @@ def replay(
     twice. A label with a time of its own is sent at that time, between the predictions; one without goes with its row.
     Exit code 1 when rows or labels were rejected.
     """
-    from modelwatch.api.wire.csv_table import CsvReading
+    from modelwatch.api.decoding.columns.csv_table import CsvReading
     from modelwatch.cli.columns import ColumnMap, ColumnTypes
     from modelwatch.cli.commands import replay as command
     from modelwatch.cli.replay.labels import TRUTH, TRUTH_TIME
@@ -286,7 +286,7 @@ def reference_upload(
     as_json: AsJson = False,
 ) -> None:
     """Set a model's reference from a file."""
-    from modelwatch.api.wire.csv_table import CsvReading
+    from modelwatch.api.decoding.columns.csv_table import CsvReading
     from modelwatch.cli.columns import ColumnMap, ColumnTypes
     from modelwatch.cli.commands import reference as references
 

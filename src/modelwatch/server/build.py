@@ -25,9 +25,11 @@ from modelwatch.alerting import AlertBook, AlertPolicy, Delivery, build_channels
 from modelwatch.alerting.deliveries import ChannelFacts
 from modelwatch.alerting.dispatch import Dispatch
 from modelwatch.api.app import Application, build_app
+from modelwatch.api.decoding.decoder import Decoder
+from modelwatch.api.decoding.ids import uuid7
+from modelwatch.api.decoding.limits import Limits
 from modelwatch.api.front import Front
 from modelwatch.api.state import ServiceState
-from modelwatch.api.wire import Decoder, Limits, uuid7
 from modelwatch.config import Settings, load_settings
 from modelwatch.config.channels import channel_configs
 from modelwatch.config.targets import channel_target

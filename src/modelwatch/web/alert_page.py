@@ -8,7 +8,7 @@ from urllib.parse import quote
 from modelwatch.alerting.text import clipped, iso, span
 from modelwatch.alerting.views import AlertDetail, AlertLine, DeliveryLine, MemberLine, SilenceLine, StepLine
 from modelwatch.alerting.wording import KINDS, doubt_of
-from modelwatch.api.acceptance import WITHOUT_REFERENCE
+from modelwatch.api.ingest.acceptance import WITHOUT_REFERENCE
 from modelwatch.findings import Finding
 from modelwatch.web.cells import Cell, Cells
 from modelwatch.web.words import DELIVERIES, LONGEST_TEXT, MICROSECONDS, STEPS, When, chance, count, measure, name, when

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 
 from starlette.requests import ClientDisconnect, Request
 
-from modelwatch.api.bodies import body_timeout
+from modelwatch.api.ingest.bodies import body_timeout
 from modelwatch.errors import BodyTooLarge, MalformedBody, UnsupportedContent
 
 FORM_TYPE = "application/x-www-form-urlencoded"

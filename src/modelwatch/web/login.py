@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from modelwatch.access import Grant, KnownKeys
 from modelwatch.access.sessions import SESSION_BYTES
-from modelwatch.api.session_cookie import SESSION, SESSION_COOKIE
+from modelwatch.api.auth.gate import SESSION, SESSION_COOKIE
 from modelwatch.config import Settings
 from modelwatch.errors import Forbidden, Unauthenticated
 from modelwatch.web.forms import read_form

@@ -19,8 +19,8 @@ from modelwatch.access import KnownKeys
 from modelwatch.alerting import AlertBook
 from modelwatch.alerting.reading import list_alerts, open_alerts, read_alert, read_silence
 from modelwatch.alerting.silences import Matcher, SilenceRequest
-from modelwatch.api.acceptance import accept_alert
-from modelwatch.api.grants import grant_of
+from modelwatch.api.auth.scopes import grant_of
+from modelwatch.api.ingest.acceptance import accept_alert
 from modelwatch.config import Settings
 from modelwatch.errors import FieldError, InvalidInput, RequestError, ServiceError, UnknownResource
 from modelwatch.storage.engine.models import Part

@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter, Depends
 
+from modelwatch.api.auth.scopes import authorize
 from modelwatch.api.routes import (
     alerts,
     audit,
@@ -22,7 +23,6 @@ from modelwatch.api.routes import (
     silences,
     verdicts,
 )
-from modelwatch.api.scopes import authorize
 
 api = APIRouter(prefix="/api/v1", dependencies=[Depends(authorize)])
 for _module in (

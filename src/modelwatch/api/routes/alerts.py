@@ -22,13 +22,12 @@ from modelwatch.alerting.views import (
     StepLine,
     alert_line,
 )
-from modelwatch.api.bodies import read_body
-from modelwatch.api.cursors import cursor_of, position_of
-from modelwatch.api.grants import grant_of
+from modelwatch.api.auth.scopes import grant_of
+from modelwatch.api.decoding.actions import ActionBody, decode_action
+from modelwatch.api.ingest.bodies import read_body
 from modelwatch.api.openapi import ACTION_CONTENT, answers
 from modelwatch.api.routes.common import how_far, json_answer, state_of
-from modelwatch.api.routes.parameters import API, Cursor, Limit, Name, Text
-from modelwatch.api.wire.actions import ActionBody, decode_action
+from modelwatch.api.routes.parameters import API, Cursor, Limit, Name, Text, cursor_of, position_of
 from modelwatch.findings import Doubt, FindingSeverity, Kind
 from modelwatch.storage.verdicts.standing import overall_standing
 

@@ -9,10 +9,9 @@ from fastapi import APIRouter, Request, Response
 
 from modelwatch.alerting.reading import list_audit
 from modelwatch.alerting.views import AuditLine
-from modelwatch.api.cursors import cursor_of, position_of
 from modelwatch.api.openapi import answers
 from modelwatch.api.routes.common import json_answer, state_of
-from modelwatch.api.routes.parameters import Cursor, Limit, Text
+from modelwatch.api.routes.parameters import Cursor, Limit, Text, cursor_of, position_of
 
 router = APIRouter(tags=["audit"])
 

@@ -11,13 +11,12 @@ from fastapi import APIRouter, Query, Request, Response
 from modelwatch.alerting.deliveries import ChannelLine, channel_lines, list_deliveries
 from modelwatch.alerting.dispatch import Trial
 from modelwatch.alerting.views import DeliveryLine
-from modelwatch.api.bodies import read_body
-from modelwatch.api.cursors import cursor_of, position_of
-from modelwatch.api.grants import grant_of
+from modelwatch.api.auth.scopes import grant_of
+from modelwatch.api.decoding.actions import ActorBody, decode_action
+from modelwatch.api.ingest.bodies import read_body
 from modelwatch.api.openapi import ACTOR_CONTENT, answers
 from modelwatch.api.routes.common import json_answer, state_of
-from modelwatch.api.routes.parameters import API, Cursor, Limit, Name, Text
-from modelwatch.api.wire.actions import ActorBody, decode_action
+from modelwatch.api.routes.parameters import API, Cursor, Limit, Name, Text, cursor_of, position_of
 from modelwatch.storage.alerts.outbox import OutboxState
 
 router = APIRouter(tags=["channels"])

@@ -7,11 +7,10 @@ import asyncio
 import msgspec
 from fastapi import APIRouter, Request, Response
 
-from modelwatch.api.grants import grant_of
+from modelwatch.api.auth.scopes import grant_of, require_reading
 from modelwatch.api.openapi import answers
 from modelwatch.api.routes.common import json_answer, state_of
 from modelwatch.api.routes.parameters import API, Actor, Name
-from modelwatch.api.scopes import require_reading
 from modelwatch.errors import UnknownResource, excerpt
 from modelwatch.storage.engine.models import Part
 from modelwatch.storage.maintenance.deletion import Deletion, deletion_by_id, request_deletion

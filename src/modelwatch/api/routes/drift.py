@@ -8,12 +8,11 @@ import time
 import msgspec
 from fastapi import APIRouter, Request, Response
 
-from modelwatch.api.bodies import read_body
-from modelwatch.api.grants import grant_of
+from modelwatch.api.auth.scopes import grant_of, require_reading
+from modelwatch.api.ingest.bodies import read_body
 from modelwatch.api.openapi import DRIFT_CHECK_CONTENT, answers
 from modelwatch.api.routes.common import how_far, json_answer, state_of
 from modelwatch.api.routes.parameters import microseconds_of
-from modelwatch.api.scopes import require_reading
 from modelwatch.config import parse_lookback
 from modelwatch.errors import FieldError, InvalidInput
 from modelwatch.events import DEFAULT_ENVIRONMENT, DriftCheckBody

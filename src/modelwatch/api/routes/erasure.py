@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
 
-from modelwatch.api.grants import grant_of
+from modelwatch.api.auth.scopes import grant_of
 from modelwatch.api.openapi import answers
 from modelwatch.api.routes.common import json_answer, state_of
 from modelwatch.api.routes.parameters import API, Actor, Name

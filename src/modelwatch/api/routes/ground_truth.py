@@ -8,10 +8,10 @@ from collections import Counter
 import msgspec
 from fastapi import APIRouter, Request, Response
 
-from modelwatch.api.bodies import INLINE_BYTES, read_body
-from modelwatch.api.expiry import rejections
-from modelwatch.api.fastpath import MAY_WAIT, check_json, take_label, unknown_models
-from modelwatch.api.grants import grant_of
+from modelwatch.api.auth.scopes import grant_of
+from modelwatch.api.ingest.bodies import INLINE_BYTES, read_body
+from modelwatch.api.ingest.expiry import rejections
+from modelwatch.api.ingest.fastpath import MAY_WAIT, check_json, take_label, unknown_models
 from modelwatch.api.openapi import JSON_LABEL, LABELS_CONTENT, answers, query_parameters
 from modelwatch.api.routes.common import json_answer, require_writing, state_of
 from modelwatch.events import DecodedLabels, Rejection

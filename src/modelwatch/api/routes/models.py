@@ -10,11 +10,10 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 from sqlalchemy import Connection
 
-from modelwatch.api.cursors import cursor_of, position_of
-from modelwatch.api.grants import grant_of
+from modelwatch.api.auth.scopes import grant_of
 from modelwatch.api.openapi import answers
 from modelwatch.api.routes.common import json_answer, state_of
-from modelwatch.api.routes.parameters import MOST_A_PAGE, Cursor, Limit, Name
+from modelwatch.api.routes.parameters import MOST_A_PAGE, Cursor, Limit, Name, cursor_of, position_of
 from modelwatch.api.state import ServiceState
 from modelwatch.errors import UnknownModel
 from modelwatch.monitoring.checks.rules import DriftRules, rules_for

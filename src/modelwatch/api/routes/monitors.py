@@ -10,14 +10,14 @@ import msgspec
 import yaml
 from fastapi import APIRouter, Request, Response
 
-from modelwatch.api.bodies import read_body
-from modelwatch.api.grants import grant_of
+from modelwatch.api.auth.scopes import grant_of
+from modelwatch.api.decoding.checks import DOTS
+from modelwatch.api.decoding.explain import in_words
+from modelwatch.api.ingest.bodies import read_body
 from modelwatch.api.openapi import BACKTEST_CONTENT, MONITOR_CONTENT, answers
 from modelwatch.api.routes.common import json_answer, state_of
 from modelwatch.api.routes.parameters import API, Name, seconds_of
 from modelwatch.api.state import ServiceState
-from modelwatch.api.wire.checks import DOTS
-from modelwatch.api.wire.explain import in_words
 from modelwatch.config.documents import Format, decode_document
 from modelwatch.config.monitor_defaults import effective_document
 from modelwatch.config.monitors import MonitorConfig, as_document, needs_a_key, parse_monitor

@@ -7,10 +7,10 @@ import asyncio
 import msgspec
 from fastapi import APIRouter, Request, Response
 
-from modelwatch.api.bodies import INLINE_BYTES, read_body
-from modelwatch.api.expiry import deleted_among, rejections
-from modelwatch.api.fastpath import check_json, take_prediction
-from modelwatch.api.grants import grant_of
+from modelwatch.api.auth.scopes import grant_of
+from modelwatch.api.ingest.bodies import INLINE_BYTES, read_body
+from modelwatch.api.ingest.expiry import deleted_among, rejections
+from modelwatch.api.ingest.fastpath import check_json, take_prediction
 from modelwatch.api.openapi import BATCH_CONTENT, JSON_PREDICTION, answers, query_parameters
 from modelwatch.api.routes.common import json_answer, require_writing, state_of
 from modelwatch.events import DecodedBatch, Rejection

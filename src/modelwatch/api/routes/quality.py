@@ -7,10 +7,20 @@ import asyncio
 import msgspec
 from fastapi import APIRouter, Request, Response
 
-from modelwatch.api.cursors import cursor_of, position_of
 from modelwatch.api.openapi import answers
 from modelwatch.api.routes.common import how_far, json_answer, state_of
-from modelwatch.api.routes.parameters import Cursor, Limit, Moment, Name, Step, Text, seconds_of, step_of
+from modelwatch.api.routes.parameters import (
+    Cursor,
+    Limit,
+    Moment,
+    Name,
+    Step,
+    Text,
+    cursor_of,
+    position_of,
+    seconds_of,
+    step_of,
+)
 from modelwatch.errors import FieldError, InvalidInput, UnknownModel
 from modelwatch.monitoring.checks.quality.check import check_quality
 from modelwatch.monitoring.checks.quality.reports import QualityReport

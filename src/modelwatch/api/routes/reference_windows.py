@@ -7,13 +7,13 @@ import asyncio
 import msgspec
 from fastapi import APIRouter, Request, Response
 
-from modelwatch.api.acceptance import accept_window
-from modelwatch.api.bodies import read_body
-from modelwatch.api.grants import grant_of
+from modelwatch.api.auth.scopes import grant_of
+from modelwatch.api.decoding.actions import FromWindowBody, decode_action
+from modelwatch.api.ingest.acceptance import accept_window
+from modelwatch.api.ingest.bodies import read_body
 from modelwatch.api.openapi import FROM_WINDOW_CONTENT, answers
 from modelwatch.api.routes.common import json_answer, state_of
 from modelwatch.api.routes.parameters import API, Name, microseconds_of
-from modelwatch.api.wire.actions import FromWindowBody, decode_action
 from modelwatch.config import parse_lookback
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.events import DEFAULT_ENVIRONMENT

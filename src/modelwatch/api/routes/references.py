@@ -7,11 +7,10 @@ import asyncio
 import msgspec
 from fastapi import APIRouter, Request, Response
 
-from modelwatch.api.bodies import read_body
-from modelwatch.api.grants import grant_of
+from modelwatch.api.auth.scopes import grant_of, require_reading
+from modelwatch.api.ingest.bodies import read_body
 from modelwatch.api.openapi import REFERENCE_CONTENT, answers, query_parameters
 from modelwatch.api.routes.common import json_answer, state_of
-from modelwatch.api.scopes import require_reading
 from modelwatch.errors import FieldError, InvalidInput, UnknownModel
 from modelwatch.monitoring.checks.drift.evidence import effective_rules
 from modelwatch.monitoring.checks.performance.meaning import meaning_warnings, positive_class_reason, task_reason

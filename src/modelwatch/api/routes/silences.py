@@ -10,13 +10,12 @@ from fastapi import APIRouter, Query, Request, Response
 
 from modelwatch.alerting.reading import list_silences, read_silence
 from modelwatch.alerting.views import SilenceLine, silence_line
-from modelwatch.api.bodies import read_body
-from modelwatch.api.cursors import cursor_of, position_of
-from modelwatch.api.grants import grant_of
+from modelwatch.api.auth.scopes import grant_of
+from modelwatch.api.decoding.actions import SilenceBody, decode_action, silence_request
+from modelwatch.api.ingest.bodies import read_body
 from modelwatch.api.openapi import SILENCE_CONTENT, answers
 from modelwatch.api.routes.common import json_answer, state_of
-from modelwatch.api.routes.parameters import API, Actor, Cursor, Limit, Name
-from modelwatch.api.wire.actions import SilenceBody, decode_action, silence_request
+from modelwatch.api.routes.parameters import API, Actor, Cursor, Limit, Name, cursor_of, position_of
 from modelwatch.storage.alerts.silences import SilenceState
 
 router = APIRouter(tags=["alerts"])

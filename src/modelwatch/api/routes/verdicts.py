@@ -9,11 +9,20 @@ import msgspec
 from fastapi import APIRouter, Query, Request, Response
 
 from modelwatch.access import Grant
-from modelwatch.api.cursors import cursor_of, position_of
-from modelwatch.api.grants import grant_of
+from modelwatch.api.auth.scopes import grant_of
 from modelwatch.api.openapi import answers
 from modelwatch.api.routes.common import how_far, json_answer, state_of
-from modelwatch.api.routes.parameters import Cursor, Limit, Moment, Name, Text, seconds_of, step_of
+from modelwatch.api.routes.parameters import (
+    Cursor,
+    Limit,
+    Moment,
+    Name,
+    Text,
+    cursor_of,
+    position_of,
+    seconds_of,
+    step_of,
+)
 from modelwatch.errors import UnknownModel, UnknownResource, excerpt
 from modelwatch.monitoring.checks.drift.report import DriftReport, SubjectReport
 from modelwatch.monitoring.checks.windows import iso

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from modelwatch.api.wire.csv_table import CsvReading
+from modelwatch.api.decoding.columns.csv_table import CsvReading
 from modelwatch.cli.base import EXIT_OK, CliError, Refused, print_err, print_json, print_out
 from modelwatch.cli.client import ServiceClient
 from modelwatch.cli.columns import ColumnMap, ColumnTypes, with_hint

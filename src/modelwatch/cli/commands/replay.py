@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from modelwatch.api.wire.csv_table import CsvReading
+from modelwatch.api.decoding.columns.csv_table import CsvReading
 from modelwatch.cli.base import EXIT_FOUND, EXIT_INTERRUPTED, EXIT_OK, CliError, print_err, print_json, print_out
 from modelwatch.cli.client import ServiceClient
 from modelwatch.cli.columns import ColumnMap, with_hint

@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-from modelwatch.api.wire.csv_table import CsvError, CsvReading, CsvShape, shape_of
+from modelwatch.api.decoding.columns.csv_table import CsvError, CsvReading, CsvShape, shape_of
 from modelwatch.cli.base import CliError
 from modelwatch.cli.columns import ColumnMap, ColumnTypes
 from modelwatch.cli.replay.labels import TRUTH_TIME, Label, check_label_columns, is_missing, take_label

@@ -14,11 +14,13 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelwatch.api.wire import Decoder, Limits, decompress
+from modelwatch.api.decoding.compression import decompress
+from modelwatch.api.decoding.decoder import Decoder
+from modelwatch.api.decoding.limits import Limits
 from modelwatch.errors import InvalidInput, MalformedBody, RequestError
 from modelwatch.events import Prediction, Rejection
 from tests.api.bad_inputs import ARROW, GOOD, JSON, NDJSON, PARQUET, arrow_stream, good_columns, parquet_file
-from tests.api.wire.clock import NOW
+from tests.api.decoding.clock import NOW
 
 decoder = Decoder(Limits(), lambda: NOW, lambda: "made-here")
 

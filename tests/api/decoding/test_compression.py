@@ -10,7 +10,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelwatch.api.wire import decompress
+from modelwatch.api.decoding.compression import decompress
 from modelwatch.errors import BodyTooLarge, MalformedBody, RequestError, UnsupportedContent
 
 packed = pytest.mark.parametrize(("encoding", "pack"), [("gzip", gzip.compress), ("zstd", zstandard.compress)])

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from modelwatch.api.wire.checks import NOT_FINITE, Checker, microseconds, pointer_to, text_problem
-from modelwatch.api.wire.columnar import Bounds, arrow_errors, category_values, read_table, scalars
-from modelwatch.api.wire.limits import Limits
-from modelwatch.api.wire.rows import Collector
-from modelwatch.api.wire.schema import KNOWN_COLUMNS, is_number
+from modelwatch.api.decoding.checks import NOT_FINITE, Checker, microseconds, pointer_to, text_problem
+from modelwatch.api.decoding.columns.reading import Bounds, arrow_errors, category_values, read_table, scalars
+from modelwatch.api.decoding.columns.schema import KNOWN_COLUMNS, is_number
+from modelwatch.api.decoding.json_batch import Collector
+from modelwatch.api.decoding.limits import Limits
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.events import DEFAULT_ENVIRONMENT, DEFAULT_VERSION, DecodedBatch, Prediction, Scalar
 

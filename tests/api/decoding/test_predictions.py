@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelwatch.api.wire import Decoder, Limits
+from modelwatch.api.decoding.decoder import Decoder
+from modelwatch.api.decoding.limits import Limits
 from modelwatch.errors import InvalidInput, RequestError
 from modelwatch.events import DriftCheckBody, Prediction
 from tests.api.bad_inputs import GOOD, good_body
-from tests.api.wire.clock import NOW
+from tests.api.decoding.clock import NOW
 
 decoder = Decoder(Limits(), lambda: NOW, lambda: "made-here")
 

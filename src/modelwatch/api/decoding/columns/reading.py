@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from modelwatch.api.wire.checks import pointer_to
-from modelwatch.api.wire.csv_table import shape_of
-from modelwatch.api.wire.ipc import claimed_bytes
-from modelwatch.api.wire.limits import Limits
-from modelwatch.api.wire.pages import claimed_size
-from modelwatch.api.wire.schema import check_schema, is_dictionary, is_text
+from modelwatch.api.decoding.checks import pointer_to
+from modelwatch.api.decoding.columns.arrow_bounds import claimed_bytes
+from modelwatch.api.decoding.columns.csv_table import shape_of
+from modelwatch.api.decoding.columns.parquet_bounds import claimed_size
+from modelwatch.api.decoding.columns.schema import check_schema, is_dictionary, is_text
+from modelwatch.api.decoding.limits import Limits
 from modelwatch.errors import BodyTooLarge, FieldError, InvalidInput, MalformedBody
 from modelwatch.events import Scalar
 from modelwatch.stats.counting.binning import category_name

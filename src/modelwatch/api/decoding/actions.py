@@ -8,9 +8,9 @@ from typing import TypeVar
 import msgspec
 
 from modelwatch.alerting.silences import Matcher, SilenceRequest
-from modelwatch.api.wire.checks import microseconds
-from modelwatch.api.wire.explain import DECODING_ERRORS, explained
-from modelwatch.api.wire.repeated import check_keys
+from modelwatch.api.decoding.checks import microseconds
+from modelwatch.api.decoding.explain import DECODING_ERRORS, explained
+from modelwatch.api.decoding.repeated_keys import check_keys
 from modelwatch.config.durations import parse_duration
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 

@@ -12,9 +12,9 @@ from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
 from modelwatch.access import Grant
-from modelwatch.api.bodies import body_timeout, read_body
-from modelwatch.api.expiry import refusal
-from modelwatch.api.grants import GRANT
+from modelwatch.api.auth.scopes import GRANT
+from modelwatch.api.ingest.bodies import body_timeout, read_body
+from modelwatch.api.ingest.expiry import refusal
 from modelwatch.api.problems import problem_body
 from modelwatch.api.state import ServiceState
 from modelwatch.errors import InvalidInput, RequestError, ServiceError, UnknownModel, UnsupportedContent
@@ -58,7 +58,7 @@ class FastPath:
         except Exception as error:
             if not isinstance(error, RequestError | ServiceError):
                 log.exception("A POST to %s could not be answered", scope["path"])
-            count_refusal(self._state, error)
+            self._state.count_refusal(error)
             status, headers, content = problem_body(error)
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
@@ -126,11 +126,6 @@ TAKERS: dict[str, Callable[[ServiceState, bytes, Grant], Awaitable[Answer]]] = {
     "/api/v1/predictions": take_prediction,
     "/api/v1/ground-truth": take_label,
 }
-
-
-def count_refusal(state: ServiceState, error: Exception) -> None:
-    """Counts an error by its reason."""
-    state.metrics.rejected(error.slug if isinstance(error, RequestError | ServiceError) else "internal-error")
 
 
 def check_json(content_type: bytes) -> None:

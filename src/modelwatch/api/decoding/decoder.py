@@ -7,13 +7,11 @@ from typing import TypeVar
 
 import msgspec
 
-from modelwatch.api.wire.checks import Checker, microseconds
-from modelwatch.api.wire.explain import DECODING_ERRORS, check_readable, explained
-from modelwatch.api.wire.labels import decode_labels
-from modelwatch.api.wire.limits import Limits
-from modelwatch.api.wire.references import Beside, json_frame, table_frame
-from modelwatch.api.wire.repeated import check_keys, check_keys_of_lists
-from modelwatch.api.wire.rows import (
+from modelwatch.api.decoding.checks import Checker, microseconds
+from modelwatch.api.decoding.columns.label_batch import decode_labels
+from modelwatch.api.decoding.columns.prediction_batch import check_defaults, decode_table
+from modelwatch.api.decoding.explain import DECODING_ERRORS, check_readable, explained
+from modelwatch.api.decoding.json_batch import (
     GROUND_TRUTHS,
     PREDICTIONS,
     UNNAMED_GROUND_TRUTHS,
@@ -24,7 +22,9 @@ from modelwatch.api.wire.rows import (
     filled,
     may_hold_nul,
 )
-from modelwatch.api.wire.tables import check_defaults, decode_table
+from modelwatch.api.decoding.limits import Limits
+from modelwatch.api.decoding.references import Beside, json_frame, table_frame
+from modelwatch.api.decoding.repeated_keys import check_keys, check_keys_of_lists
 from modelwatch.errors import BodyTooLarge, FieldError, InvalidInput, UnsupportedContent
 from modelwatch.events import (
     EARLIEST_TIME,

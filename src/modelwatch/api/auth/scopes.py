@@ -7,7 +7,6 @@ from typing import NamedTuple
 from fastapi import Request
 
 from modelwatch.access import Grant, Scope
-from modelwatch.api.grants import GRANT
 from modelwatch.errors import UnknownModel
 
 
@@ -95,3 +94,12 @@ def require_reading(grant: Grant, model: str) -> None:
     """Raises UnknownResource unless the grant is for the model, in the words for a model that there is not."""
     if not grant.is_for(model):
         raise UnknownModel(model)
+
+
+GRANT = "modelwatch.grant"
+
+
+def grant_of(request: Request) -> Grant:
+    """What the sender of a request may do."""
+    grant: Grant = request.scope[GRANT]
+    return grant

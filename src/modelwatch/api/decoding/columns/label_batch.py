@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from modelwatch.api.wire.checks import Checker, pointer_to
-from modelwatch.api.wire.columnar import Bounds, arrow_errors, read_table, scalars
-from modelwatch.api.wire.limits import Limits
-from modelwatch.api.wire.rows import Collector
-from modelwatch.api.wire.tables import BYTES_PER_CELL, Problems, check_defaults, checked_values, ids, times
+from modelwatch.api.decoding.checks import Checker, pointer_to
+from modelwatch.api.decoding.columns.prediction_batch import (
+    BYTES_PER_CELL,
+    Problems,
+    check_defaults,
+    checked_values,
+    ids,
+    times,
+)
+from modelwatch.api.decoding.columns.reading import Bounds, arrow_errors, read_table, scalars
+from modelwatch.api.decoding.json_batch import Collector
+from modelwatch.api.decoding.limits import Limits
 from modelwatch.errors import FieldError, InvalidInput
 from modelwatch.events import DecodedLabels, GroundTruth
 

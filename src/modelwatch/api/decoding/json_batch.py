@@ -8,8 +8,8 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from modelwatch.api.wire.explain import DECODING_ERRORS, MAX_PROBLEMS, check_readable, explained
-from modelwatch.api.wire.repeated import check_keys, keys_of
+from modelwatch.api.decoding.explain import DECODING_ERRORS, MAX_PROBLEMS, check_readable, explained
+from modelwatch.api.decoding.repeated_keys import check_keys, keys_of
 from modelwatch.errors import BodyTooLarge, FieldError, InvalidInput, MalformedBody
 from modelwatch.events import GroundTruthBody, PredictionBody, Rejection
 

@@ -7,8 +7,8 @@ import asyncio
 from starlette.requests import ClientDisconnect, Request
 
 from modelwatch.access import Grant
-from modelwatch.api.grants import GRANT
-from modelwatch.api.wire import decompress
+from modelwatch.api.auth.scopes import GRANT
+from modelwatch.api.decoding.compression import decompress
 from modelwatch.errors import BodyTimeout, BodyTooLarge, MalformedBody
 
 INLINE_BYTES = 64 * 1024

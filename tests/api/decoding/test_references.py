@@ -8,11 +8,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from modelwatch.api.wire import Decoder, Limits
+from modelwatch.api.decoding.decoder import Decoder
+from modelwatch.api.decoding.limits import Limits
 from modelwatch.errors import InvalidInput
 from modelwatch.events import ReferenceFrame, ReferenceSample
 from tests.api.bad_inputs import ARROW, JSON, PARQUET, arrow_stream, parquet_file
-from tests.api.wire.clock import NOW
+from tests.api.decoding.clock import NOW
 
 decoder = Decoder(Limits(), lambda: NOW, lambda: "made-here")
 

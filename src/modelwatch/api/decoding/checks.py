@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from modelwatch.api.wire.ids import time_of_id
-from modelwatch.api.wire.limits import Limits
+from modelwatch.api.decoding.ids import time_of_id
+from modelwatch.api.decoding.limits import Limits
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.events import (
     DEFAULT_ENVIRONMENT,

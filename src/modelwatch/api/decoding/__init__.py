@@ -1,0 +1,1 @@
+"""Bytes in, validated events out, and nothing half-read in between."""

@@ -1,0 +1,1 @@
+"""Batches in columns: Arrow IPC streams, Parquet and CSV."""

@@ -1,0 +1,1 @@
+"""The way of predictions and labels from the request to their acknowledgement."""
