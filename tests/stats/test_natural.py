@@ -9,15 +9,17 @@ import pytest
 
 from modelwatch.stats.errors import MalformedProfile
 from modelwatch.stats.outcomes.natural_variation import (
+    MEAN_TARGET,
     MetricVariation,
     NaturalVariation,
     beyond_natural,
     decode_natural,
     encode_natural,
     natural_variation,
+    odds_of,
 )
 from modelwatch.stats.outcomes.outcomes import Outcome, OutcomeCounts, OutcomeLayout
-from modelwatch.stats.performance import worsening
+from modelwatch.stats.performance import RegressionLayout, worsening
 
 LAYOUT = OutcomeLayout("binary", ("no", "yes"), "yes")
 DAY = 86_400
@@ -95,6 +97,29 @@ def test_what_is_known_of_other_lengths_serves_the_nearest() -> None:
     assert known.of("accuracy", 3_600) == known.of("accuracy", DAY) == known.of("accuracy", 6 * DAY)
     assert known.of("accuracy", 7 * DAY) is None
     assert NaturalVariation({}).of("accuracy", DAY) is None
+
+
+def test_the_odds_of_the_true_classes_and_the_mean_target_are_known_by_their_deviation() -> None:
+    rng = np.random.default_rng(4)
+    levels = rng.normal(-2.0, 0.5, 60)
+    rows = [
+        [Outcome("no", None, "yes" if yes else "no") for yes in (rng.random(ROWS_A_DAY) < 1 / (1 + math.exp(-level)))]
+        for level in levels.tolist()
+    ]
+    yes, no = (variation_of(rows).of(odds_of(name), DAY) for name in ("yes", "no"))
+    assert yes is not None
+    assert no is not None
+    assert yes.deviation == pytest.approx(float(levels.std(ddof=1)), rel=0.2)
+    assert no.deviation == pytest.approx(yes.deviation)
+    assert variation_of(rows).of(odds_of("(other)"), DAY) is None
+    layout = OutcomeLayout("regression", regression=RegressionLayout(1.0, 0.0))
+    level = np.repeat(rng.normal(0.0, 2.0, 60), 100)
+    numbers = [Outcome(0.0, None, value) for value in (level + rng.normal(0.0, 1.0, 6_000)).tolist()]
+    natural = natural_variation(layout, numbers, [index * DAY // 100 for index in range(6_000)], rng)
+    assert natural is not None
+    mean = natural.of(MEAN_TARGET, DAY)
+    assert mean is not None
+    assert mean.deviation == pytest.approx(2.0 / math.sqrt(5.0), rel=0.25)
 
 
 def test_rows_without_times_or_of_too_few_stretches_tell_nothing() -> None:

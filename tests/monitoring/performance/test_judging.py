@@ -223,9 +223,25 @@ def test_a_rare_class_is_judged_by_its_odds_as_well(now: int, of: int, severity:
 
 def test_a_rare_class_that_moved_by_chance_alone_is_no_drift() -> None:
     found = labels(base_rate(1_000, 20_000), base_rate(11, 100))
-    assert (found.severity, found.by_odds) == ("stable", True)
+    assert (found.severity, found.by_odds) == ("stable", False)
+    assert found.odds_ratio is not None
+    assert found.odds_ratio > 2.0
     assert found.p_value is not None
     assert found.p_value > ALPHA
+
+
+def test_a_class_that_moves_further_is_never_taken_for_less_serious() -> None:
+    """From 1 % to 5 % the odds tell of an alert while the PSI is small; at 8 % the PSI alone is a warning."""
+    order = ["stable", "warning", "alert"]
+    reference = base_rate(1_000, 100_000)
+    found = [labels(reference, base_rate(100 * percent, 10_000)) for percent in range(1, 31)]
+    severities = [order.index(each.severity) for each in found]
+    assert severities == sorted(severities)
+    assert (found[1].severity, found[4].severity, found[7].severity) == ("warning", "alert", "alert")
+    assert (found[7].by_odds, found[7].threshold) == (True, 4.0)
+    # All that may still hold it is kept beside what decided.
+    assert [each.name for each in found[7].measures] == ["PSI", "odds ratio"]
+    assert [each.loss for each in found[7].readings] == [each.size for each in found[7].measures]
 
 
 def test_the_odds_that_matter_are_configured() -> None:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 
 from modelwatch.config.monitors import parse_monitor
 from modelwatch.events import ReferenceFrame, ReferenceSample
 from modelwatch.monitoring.checks.performance.check import check_performance
+from modelwatch.monitoring.checks.performance.judging import Judgement, Window, judge_labels
 from modelwatch.monitoring.checks.performance.reports import MetricReport
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.references.outcome_layouts import OutcomeLayouts
 from modelwatch.monitoring.references.references import set_reference_frame
-from modelwatch.stats.outcomes.outcomes import Outcome
+from modelwatch.stats.outcomes.natural_variation import NaturalVariation, natural_variation
+from modelwatch.stats.outcomes.outcomes import Outcome, OutcomeCounts, OutcomeLayout
+from modelwatch.stats.performance import RegressionLayout
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.monitors import put_monitor
@@ -26,6 +30,7 @@ from tests.support.streams import HOUR
 
 DRIFT = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h", "6h"), 3_600)
 STREAM = StreamKey("m", "1", "production")
+LAYOUT = OutcomeLayout("binary", ("no", "yes"), "yes")
 
 
 def rows(n: int, accuracy: float, rng: np.random.Generator) -> list[Outcome]:
@@ -48,6 +53,129 @@ def set_seasonal_reference(store: Store, *, times: bool) -> None:
         timestamps=[NOON - 40 * 24 * HOUR + index * 24 * HOUR // 100 for index in range(4_000)] if times else None,
     )
     set_reference_frame(store, frame, now=NOON, new_id=new_id)
+
+
+def rated(n: int, rate: float, rng: np.random.Generator) -> list[Outcome]:
+    return [Outcome("no", None, "yes" if yes else "no") for yes in (rng.random(n) < rate).tolist()]
+
+
+def day_of(rng: np.random.Generator, day: int) -> list[Outcome]:
+    """A rate that swings between 4 % and 20 % with a period of 30 days."""
+    return rated(400, 0.12 + 0.08 * math.sin(2.0 * math.pi * day / 30.0), rng)
+
+
+def judged(
+    reference: OutcomeCounts,
+    now: list[Outcome],
+    natural: NaturalVariation | None,
+    *,
+    days: int = 1,
+    alpha: float = 1e-4,
+) -> Judgement:
+    rules = PerformanceRules.of(DRIFT, 0.02)
+    window = Window(OutcomeCounts.of(LAYOUT, now), {}, None)
+    return judge_labels(reference, window, rules, alpha, natural=natural, length=days * 86_400)
+
+
+def test_seasons_in_the_rate_of_a_class_are_no_label_drift_and_what_stands_out_of_them_is() -> None:
+    rng = np.random.default_rng(7)
+    known = [row for day in range(120) for row in day_of(rng, day)]
+    times = [index * 86_400 // 400 for index in range(len(known))]
+    reference = OutcomeCounts.of(LAYOUT, known)
+    natural = natural_variation(LAYOUT, known, times, np.random.default_rng(0))
+    later_days = [day_of(rng, day) for day in range(365)]
+    unaware = sum(judged(reference, day, None).severity != "stable" for day in later_days)
+    aware = [judged(reference, day, natural).severity for day in later_days]
+    assert unaware > 50
+    assert set(aware) == {"stable"}
+    low = judged(reference, later_days[22], natural)
+    assert low.natural == pytest.approx(0.6, abs=0.15)
+    assert "the reference's own variation" in (low.reason or "")
+    gone, most = judged(reference, rated(400, 0.0, rng), natural), judged(reference, rated(400, 0.8, rng), natural)
+    assert (gone.severity, most.severity) == ("alert", "alert")
+
+
+def counted(yes: int, n: int) -> OutcomeCounts:
+    """Rows that were all predicted to be "no"."""
+    vector = np.zeros(LAYOUT.size, dtype=np.int64)
+    confusion = LAYOUT.parts["confusion"].place.start
+    vector[[LAYOUT.parts["delays"].place.start, confusion, confusion + 3]] = n, n - yes, yes
+    return OutcomeCounts(LAYOUT, vector)
+
+
+@pytest.mark.parametrize("spread", [0.15, 0.5])
+def test_rates_that_differ_from_day_to_day_at_random_alarm_no_more_than_they_may(spread: float) -> None:
+    """The level holds over references, each of which has its own days."""
+    rng = np.random.default_rng(6)
+    rules = PerformanceRules.of(DRIFT, 0.02)
+    alarms = looks = 0
+    for _ in range(5):
+        rates = 1.0 / (1.0 + np.exp(-rng.normal(-2.0, spread, 240)))
+        known = [row for rate in rates[:40] for row in rated(400, rate, rng)]
+        times = [index * 86_400 // 400 for index in range(len(known))]
+        natural = natural_variation(LAYOUT, known, times, np.random.default_rng(0))
+        reference = OutcomeCounts.of(LAYOUT, known)
+        for yes in rng.binomial(400, rates[40:]).tolist():
+            window = Window(counted(yes, 400), {}, None)
+            found = judge_labels(reference, window, rules, 1e-2, natural=natural, length=86_400)
+            alarms += found.severity != "stable"
+            looks += 1
+    assert alarms / looks <= 1e-2
+
+
+def test_of_stretches_that_are_too_few_the_longest_known_ones_serve() -> None:
+    """40 days have no ten stretches of a week, yet a low season lasts longer than one."""
+    rng = np.random.default_rng(8)
+    known = [row for day in range(40) for row in day_of(rng, day)]
+    natural = natural_variation(
+        LAYOUT, known, [index * 86_400 // 400 for index in range(len(known))], np.random.default_rng(0)
+    )
+    reference = OutcomeCounts.of(LAYOUT, known)
+    low = [row for day in range(19, 26) for row in day_of(rng, day)]
+    assert judged(reference, low, None, days=7).severity == "warning"
+    assert judged(reference, low, natural, days=7).severity == "stable"
+
+
+def test_seasons_of_the_mean_target_are_no_label_drift() -> None:
+    rng = np.random.default_rng(9)
+    level = np.repeat(rng.normal(0.0, 2.0, 60), 100)
+    known = [Outcome(0.0, None, value) for value in (level + rng.normal(size=6_000)).tolist()]
+    layout = OutcomeLayout("regression", regression=RegressionLayout(1.0, 0.0))
+    reference = OutcomeCounts.of(layout, known)
+    natural = natural_variation(layout, known, [index * 864 for index in range(6_000)], np.random.default_rng(0))
+
+    def severity(mean: float, known: NaturalVariation | None) -> str:
+        now = [Outcome(0.0, None, value) for value in rng.normal(mean, 1.0, 500).tolist()]
+        window = Window.of(OutcomeCounts.of(layout, now), None)
+        rules = PerformanceRules.of(DRIFT, 0.02)
+        return judge_labels(reference, window, rules, 1e-4, natural=known, length=86_400).severity
+
+    assert (severity(3.0, None), severity(3.0, natural)) == ("alert", "stable")
+    assert severity(20.0, natural) == "alert"
+
+
+def test_label_drift_knows_the_seasons_of_the_stored_reference(store: Store) -> None:
+    rng = np.random.default_rng(3)
+    known = [row for day in range(40) for row in day_of(rng, day)]
+    frame = ReferenceFrame(
+        "m",
+        None,
+        [ReferenceSample("prediction", "", "categorical", [row.prediction for row in known])],
+        truths=[row.truth for row in known],
+        timestamps=[NOON - 40 * 24 * HOUR + index * 24 * HOUR // 400 for index in range(len(known))],
+    )
+    set_reference_frame(store, frame, now=NOON, new_id=new_id)
+    send_labelled(store, later(100), rated(600, 0.04, rng), at=NOON)
+
+    def severity(rules: PerformanceRules) -> str | None:
+        report = check_performance(store, rules, STREAM, later(100)())
+        [window] = [each for each in report.windows if each.matured and each.lookback == "24h"]
+        assert window.label_drift is not None
+        return window.label_drift.severity
+
+    rules = PerformanceRules.of(DRIFT, 0.02)
+    assert severity(rules) == "stable"
+    assert severity(rules.with_monitor(parse_monitor({"drift": {"tolerance": "fixed"}}))) == "alert"
 
 
 def accuracy_now(store: Store, rules: PerformanceRules) -> MetricReport:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +12,17 @@ from numpy.typing import NDArray
 from modelwatch.stats.drift.evidence import Counts, rate_increase_p_value
 from modelwatch.stats.errors import EmptySample, IncompatibleProfiles
 
+# From a category, how far the logarithm of its odds has moved, and the chance of that: the chance when what the
+# category does by itself over time counts, too.
+Beyond = Callable[[int, float, float], float]
+
 # Logarithms of odds that are so near to each other are of one shift.
 ABOUT_EQUAL = 0.02
+
+
+def as_it_is(_cell: int, _moved: float, p_value: float) -> float:
+    """The chance of categories that do nothing by themselves."""
+    return p_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +38,11 @@ class OddsShift:
     p_value: float
 
 
-def odds_shift(reference: Counts, current: Counts) -> OddsShift:
+def odds_shift(reference: Counts, current: Counts, beyond: Beyond = as_it_is) -> OddsShift:
     """The largest change of odds between two samples over the same categories.
 
     Odds are those of counts with a half added, so that a category that is new, or gone, has a finite ratio. The p-value
-    is the smallest of Fisher's one-sided tests, times their number.
+    is the smallest of Fisher's one-sided tests, times their number. beyond: their p-values with more than chance.
     Raises EmptySample when a side has no observations, IncompatibleProfiles when the shapes differ.
     Source: Haldane (1956), Anscombe (1956) for the half; Fisher (1935) with the bound of Bonferroni.
 
@@ -49,9 +59,10 @@ def odds_shift(reference: Counts, current: Counts) -> OddsShift:
     occurring = np.flatnonzero(r + c)
     if len(occurring) < 2:
         return OddsShift(1.0, int(occurring[0]), 1.0)
-    moved = np.abs(log_odds(c, n_current) - log_odds(r, n_reference))[occurring]
+    distances = np.abs(log_odds(c, n_current) - log_odds(r, n_reference))
+    moved = distances[occurring]
     tails = [
-        rate_increase_p_value(before, n_reference, now, n_current)
+        beyond(cell, float(distances[cell]), rate_increase_p_value(before, n_reference, now, n_current))
         for cell in occurring.tolist()
         for before, now in (
             (int(r[cell]), int(c[cell])),
@@ -78,11 +89,12 @@ class CategoryOdds:
     error: float
 
 
-def furthest_odds(reference: Counts, current: Counts, level: float) -> CategoryOdds | None:
+def furthest_odds(reference: Counts, current: Counts, level: float, beyond: Beyond = as_it_is) -> CategoryOdds | None:
     """The category whose odds have moved furthest, of those that a test of their own shows at this level; where it
     shows none, the furthest of all. None with less than two categories, or without observations on a side.
 
-    The p-value is Fisher's exact tail, times the number of categories and of directions. Odds as in `odds_shift`.
+    The p-value is Fisher's exact tail, times the number of categories and of directions. Odds and `beyond` as in
+    `odds_shift`.
 
     >>> found = furthest_odds([949, 50, 1], [890, 110, 0], 1e-4)
     >>> round(found.ratio, 2), found.cell, found.p_value < 1e-4
@@ -103,7 +115,7 @@ def furthest_odds(reference: Counts, current: Counts, level: float) -> CategoryO
         hits, found = int(r[cell]), int(c[cell])
         if now[cell] < before[cell]:
             hits, found = n_reference - hits, n_current - found
-        tail = rate_increase_p_value(hits, n_reference, found, n_current)
+        tail = beyond(cell, float(moved[cell]), rate_increase_p_value(hits, n_reference, found, n_current))
         p_value = min(1.0, 2.0 * len(occurring) * tail)
         odds = CategoryOdds(float(np.exp(moved[cell])), cell, p_value, float(errors[cell]))
         if p_value < level:

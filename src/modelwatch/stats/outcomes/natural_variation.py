@@ -1,7 +1,8 @@
-"""Natural variation of metrics: how far they are from stretch to stretch of the labelled reference itself.
+"""Natural variation of metrics and of the truth: how far they are from stretch to stretch of the labelled reference.
 
-Accuracy has seasons where the data have. A reference whose labelled rows carry time stamps knows by how much a metric
-varies between stretches of it, beyond what chance gives so many rows; a window that differs as much is no worse.
+Accuracy has seasons where the data have, and so has the share of a class. A reference whose labelled rows carry time
+stamps knows by how much a metric varies between stretches of it, beyond what chance gives so many rows; a window that
+differs as much is no worse.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from modelwatch.stats.drift.odds import log_odds
 from modelwatch.stats.errors import MalformedProfile
 from modelwatch.stats.outcomes.outcomes import Outcome, OutcomeCounts, OutcomeLayout
+from modelwatch.stats.performance.confusion import OTHER
 from modelwatch.stats.performance.worsening import Worsening, worsening, worsening_metrics
 
 # Seconds of the stretches that a reference is cut into.
@@ -32,6 +35,13 @@ LEVEL = 0.01
 LEFT_OUT = frozenset({"pr_auc"})
 # These mean another thing when another class is the positive one.
 OF_ONE_CLASS = frozenset({"precision", "recall", "specificity", "f1"})
+# Of a regression, the mean of its targets, in standard deviations of them all.
+MEAN_TARGET = "mean_target"
+
+
+def odds_of(name: str) -> str:
+    """The name of the logarithm of the odds of a true class, beside the metrics."""
+    return f"odds of {name}"
 
 
 class MetricVariation(msgspec.Struct, frozen=True):
@@ -71,7 +81,7 @@ def natural_variation(
 
     For each length, of stretches with at least 30 rows, if there are at least 10: the variance of the metric over them,
     less that over as many rows drawn from all of them. Where a chi-square test takes the rest for chance, nothing
-    varies.
+    varies. Of the truth the same: the logarithm of the odds of each class, or the mean target of a regression.
     None when no length has that many stretches.
     Source: the moment estimate of a between-group variance, as DerSimonian and Laird (1986) for studies.
 
@@ -89,6 +99,7 @@ def natural_variation(
     entries = layout.entries(rows)
     whole = OutcomeCounts(layout, entries.total(layout.size))
     names = [name for family in whole.families() for name in worsening_metrics(family) if name not in LEFT_OUT]
+    names += _truth(whole, whole)
     lengths = {}
     for length in LENGTHS:
         groups = _stretches(at, length)
@@ -118,16 +129,22 @@ def beyond_natural(found: Worsening, natural: MetricVariation | None) -> Worseni
     >>> round(beyond_natural(found, MetricVariation(0.05, 20)).p_value, 3), beyond_natural(found, None).p_value
     (0.037, 1e-12)
     """
+    if found.loss is None:
+        return found
+    return replace(found, p_value=p_value_beyond_natural(found.loss, found.p_value, natural))
+
+
+def p_value_beyond_natural(size: float, p_value: float, natural: MetricVariation | None) -> float:
+    """The one-sided p-value of a difference this large, with the natural variation; see `beyond_natural`."""
     from scipy import special
 
-    if natural is None or natural.deviation <= 0.0 or found.loss is None or found.loss <= 0.0 or found.p_value >= 0.5:
-        return found
-    sampling = (found.loss / -special.ndtri(max(found.p_value, 1e-300))) ** 2
+    if natural is None or natural.deviation <= 0.0 or size <= 0.0 or p_value >= 0.5:
+        return p_value
+    sampling = (size / -special.ndtri(max(p_value, 1e-300))) ** 2
     between = natural.deviation**2 * (1.0 + 1.0 / natural.stretches)
     together = sampling + between
     df = (natural.stretches - 1) * (together / between) ** 2
-    p_value = float(special.stdtr(df, -found.loss / math.sqrt(together)))
-    return replace(found, p_value=max(found.p_value, p_value))
+    return max(p_value, float(special.stdtr(df, -size / math.sqrt(together))))
 
 
 def encode_natural(variation: NaturalVariation) -> bytes:
@@ -162,7 +179,22 @@ def _values(names: Sequence[str], whole: OutcomeCounts, stretch: OutcomeCounts) 
         for name in worsening_metrics(reference):
             if name in names:
                 found[name] = worsening(name, reference, current).current
-    return found
+    return found | _truth(whole, stretch)
+
+
+def _truth(whole: OutcomeCounts, stretch: OutcomeCounts) -> dict[str, float | None]:
+    """The mean target in standard deviations of all, or the logarithm of the odds of each true class."""
+    if whole.regression is not None and stretch.regression is not None:
+        spread = math.sqrt(whole.regression.targets.variance)
+        known = spread > 0.0 and stretch.regression.n > 0
+        return {MEAN_TARGET: stretch.regression.targets.mean / spread if known else None}
+    if whole.confusion is None or stretch.confusion is None:
+        return {}
+    used = whole.confusion.matrix.sum(axis=1) > 0
+    truth = stretch.confusion.matrix.sum(axis=1)
+    odds = log_odds(truth, int(truth.sum())).tolist()
+    names = [odds_of(name) for name in (*whole.layout.classes, OTHER)]
+    return {name: value for name, value, occurs in zip(names, odds, used, strict=True) if occurs}
 
 
 def _variation(

@@ -7,14 +7,15 @@ Pure: profiles and rules in, a judgement out. The states are never merged into o
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
-from modelwatch.monitoring.checks.rules import DriftRules, Thresholds
 from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.drift.evidence import Counts
 from modelwatch.stats.drift.names import Split, is_ids, smallest_detectable_psi, window_needed, window_test
 from modelwatch.stats.drift.natural_variation import DEVIATE
-from modelwatch.stats.drift.odds import CategoryOdds, furthest_odds
+from modelwatch.stats.drift.odds import Beyond, CategoryOdds, as_it_is, furthest_odds
 from modelwatch.stats.drift.scores import psi
 from modelwatch.stats.drift.tests import Homogeneity
 
@@ -28,6 +29,17 @@ JS_ALERT_DISTANCE = 0.15
 ROUNDING = 1e-9
 # The names of the scores that decide.
 PSI, ODDS = "PSI", "odds ratio"
+
+
+class Configured(Protocol):
+    """How large a shift must be to matter, as configured. odds_ratio: 0 where the odds are not looked at."""
+
+    @property
+    def psi_warning(self) -> float: ...
+    @property
+    def psi_alert(self) -> float: ...
+    @property
+    def odds_ratio(self) -> float: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +81,12 @@ class Judgement:
     @property
     def deciding(self) -> Measure | None:
         """The measure that says the worst; of equally bad ones the PSI."""
-        return min(self.measures, key=lambda each: PRECEDENCE.index(each.severity(self.alpha)), default=None)
+        return deciding_measure(self.measures, self.alpha)
+
+
+def deciding_measure(measures: Sequence[Measure], alpha: float) -> Measure | None:
+    """The measure that says the worst, of equally bad ones the first; None without any."""
+    return min(measures, key=lambda each: PRECEDENCE.index(each.severity(alpha)), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +118,7 @@ class Tolerance:
 
 
 def tolerance(
-    configured: DriftRules | Thresholds,
+    configured: Configured,
     natural: float | None,
     chance: float = 0.0,
     natural_odds: float | None = None,
@@ -160,7 +177,7 @@ def judge(
     out_of_reach = _out_of_reach(window_needed(reference, alpha, split), current.n)
     if out_of_reach is not None:
         return Judgement("insufficient_data", score, test, alpha, detectable, out_of_reach)
-    return Judgement("stable", score, test, alpha, detectable, _why_stable(measures, allowed, alpha), measures)
+    return Judgement("stable", score, test, alpha, detectable, why_stable(measures, allowed, alpha), measures)
 
 
 def odds_cells(profile: Profile, split: Split | None) -> int:
@@ -175,12 +192,25 @@ def _of_odds(
     if not allowed.odds_ratio or reference.binning.kind != "categorical":
         return ()
     cells = odds_cells(reference, split)
-    odds = furthest_odds(reference.coarse[:cells], current.coarse[:cells], alpha)
+    return odds_measure(reference.coarse[:cells], current.coarse[:cells], allowed, test.p_value, alpha)
+
+
+def odds_measure(
+    reference: Counts,
+    current: Counts,
+    allowed: Tolerance,
+    p_value: float,
+    alpha: float,
+    beyond: Beyond = as_it_is,
+) -> tuple[Measure, ...]:
+    """The odds of the category that has moved furthest; nothing where there are none to compare. p_value: of the test
+    of all categories. beyond: as for `furthest_odds`."""
+    odds = furthest_odds(reference, current, alpha, beyond)
     if odds is None:
         return ()
     # The test of the whole decides about chance, so that no look takes more than its level; that it is this category
     # which has moved is what its own test is for.
-    return (Measure(ODDS, odds.ratio, *allowed.of_odds(odds), max(test.p_value, odds.p_value), odds.cell),)
+    return (Measure(ODDS, odds.ratio, *allowed.of_odds(odds), max(p_value, odds.p_value), odds.cell),)
 
 
 def ids_reason(reference: Profile, split: Split) -> str:
@@ -203,7 +233,9 @@ def _out_of_reach(needed: int | None, n: int) -> str | None:
     return None
 
 
-def _why_stable(measures: tuple[Measure, ...], allowed: Tolerance, alpha: float) -> str | None:
+def why_stable(measures: Sequence[Measure], allowed: Tolerance, alpha: float) -> str | None:
+    """Why a shift that is large, or real, is none that matters; None where there is nothing to explain. measures: the
+    PSI first."""
     psi = measures[0]
     if psi.size >= psi.warning:
         return f"PSI is above the threshold, but as large by chance with p = {psi.p_value:.2g} (needs {alpha:.2g})."
@@ -214,7 +246,7 @@ def _why_stable(measures: tuple[Measure, ...], allowed: Tolerance, alpha: float)
     return None
 
 
-def psi_severity(score: float, rules: DriftRules | Thresholds) -> Severity:
+def psi_severity(score: float, rules: Configured) -> Severity:
     """The magnitude alone, by the customary thresholds."""
     return "alert" if score >= rules.psi_alert else "warning" if score >= rules.psi_warning else "stable"
 

@@ -9,15 +9,14 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from modelwatch.findings import Finding, Kind
+from modelwatch.monitoring.checks.drift.judge import ODDS, PSI
 from modelwatch.monitoring.checks.observations import CALM_SHARE, Observation
 from modelwatch.monitoring.checks.performance.coverage import COVERAGE, DAY_SECONDS, judge_coverage
 from modelwatch.monitoring.checks.performance.evidence import PerformanceInputs, WindowCounts, counts_of
 from modelwatch.monitoring.checks.performance.judging import (
     LABELS,
     MEAN_SHIFT,
-    ODDS,
     PRECEDENCE,
-    PSI,
     Judgement,
     Severity,
     Window,
@@ -38,8 +37,7 @@ from modelwatch.monitoring.checks.performance.reporting import unnamed_of, windo
 from modelwatch.monitoring.checks.performance.reports import ArrivalsReport, PerformanceReport
 from modelwatch.monitoring.checks.unjudged import NotJudged, not_judged
 from modelwatch.monitoring.checks.windows import iso
-from modelwatch.stats.drift.odds import odds_shift
-from modelwatch.stats.outcomes.natural_variation import MetricVariation
+from modelwatch.stats.outcomes.natural_variation import MetricVariation, NaturalVariation
 from modelwatch.stats.outcomes.tasks import StatedTask
 
 PERFORMANCE_KINDS: tuple[Kind, ...] = ("performance", "label_drift")
@@ -116,7 +114,14 @@ def examine_performance(inputs: PerformanceInputs) -> PerformanceExamination:
             }
             if rules.label_drift:
                 judgements[LABELS] = judge_labels(
-                    reference, window, rules, alpha, few_decide=not enough, too_new=evidence.arrivals.too_new
+                    reference,
+                    window,
+                    rules,
+                    alpha,
+                    few_decide=not enough,
+                    too_new=evidence.arrivals.too_new,
+                    natural=_natural_of(inputs),
+                    length=found.window.end - found.window.start,
                 )
             if rules.label_coverage and found.window.end - found.window.start >= shortest:
                 judgements[COVERAGE] = judge_coverage(evidence, found, window.counts.n, alpha)
@@ -127,10 +132,15 @@ def examine_performance(inputs: PerformanceInputs) -> PerformanceExamination:
 
 def _natural(name: str, inputs: PerformanceInputs, found: WindowCounts) -> MetricVariation | None:
     """How the metric varies between stretches of the reference that are as long as the window."""
-    natural = None if inputs.reference is None else inputs.reference.natural
-    if natural is None or not inputs.evidence.rules.natural_variation:
+    natural = _natural_of(inputs)
+    return None if natural is None else natural.of(name, found.window.end - found.window.start)
+
+
+def _natural_of(inputs: PerformanceInputs) -> NaturalVariation | None:
+    """How the reference varies over time, where that counts."""
+    if inputs.reference is None or not inputs.evidence.rules.natural_variation:
         return None
-    return natural.of(name, found.window.end - found.window.start)
+    return inputs.reference.natural
 
 
 def performance_report(examination: PerformanceExamination) -> PerformanceReport:
@@ -208,13 +218,21 @@ def _observation(examination: PerformanceExamination, name: str) -> Observation:
     until = speaker.found.window.end
     if judgement.severity in FOUND:
         begins = max(each.found.window.start for each in looks if each.judgements[name].severity in FOUND)
-        finding = _finding(examination, speaker, name, begins)
-        severe = _severe(finding, judgement)
+        finding = _finding(examination, speaker, judgement, begins)
+        severe = _severe(examination, speaker, judgement, begins)
         return Observation(kind, name, reference, "drifted", False, finding, severe, judged_until=until)
     if judgement.severity != "stable":
         return Observation(kind, name, reference, "undecided")
-    holding = next((each for each in looks if _holds(each.judgements[name], examination.nominal)), None)
-    if holding is None:
+    held = next(
+        (
+            (each, reading)
+            for each in looks
+            for reading in each.judgements[name].readings
+            if _holds(reading, examination.nominal)
+        ),
+        None,
+    )
+    if held is None:
         sizes = tuple(
             dataclasses.replace(size, start=each.found.window.start)
             for each in looks
@@ -222,8 +240,9 @@ def _observation(examination: PerformanceExamination, name: str) -> Observation:
         )
         counted = name == COVERAGE
         return Observation(kind, name, reference, "calm", sizes=sizes, counted=counted, judged_until=until)
-    finding = _finding(examination, holding, name, holding.found.window.start)
-    severe = _severe(finding, holding.judgements[name])
+    holding, reading = held
+    begins = holding.found.window.start
+    finding, severe = _finding(examination, holding, reading, begins), _severe(examination, holding, reading, begins)
     return Observation(kind, name, reference, "calm", True, finding, severe, judged_until=until)
 
 
@@ -241,19 +260,20 @@ def _holds(judgement: Judgement, nominal: float) -> bool:
     return judgement.loss >= CALM_SHARE * judgement.warning_threshold and judgement.p_value < nominal
 
 
-def _severe(finding: Finding, judgement: Judgement) -> Finding | None:
+def _severe(examination: PerformanceExamination, look: Examined, judgement: Judgement, begins: int) -> Finding | None:
     """The finding as an alert, for as long as an alert is not clearly over."""
-    if finding.severity == "alert":
-        return finding
-    limit = judgement.alert_threshold
-    if judgement.loss is None or limit is None or judgement.loss < CALM_SHARE * limit:
-        return None
-    return replace(finding, severity="alert", threshold=limit)
+    if judgement.severity == "alert":
+        return _finding(examination, look, judgement, begins)
+    for reading in judgement.readings:
+        limit = reading.alert_threshold
+        if reading.loss is not None and limit is not None and reading.loss >= CALM_SHARE * limit:
+            return replace(_finding(examination, look, reading, begins), severity="alert", threshold=limit)
+    return None
 
 
-def _finding(examination: PerformanceExamination, look: Examined, name: str, begins: int) -> Finding:
-    """The finding by this look. begins: of the shortest window that shows it, in seconds."""
-    judgement, evidence = look.judgements[name], examination.inputs.evidence
+def _finding(examination: PerformanceExamination, look: Examined, judgement: Judgement, begins: int) -> Finding:
+    """The finding by this judgement of a look. begins: of the shortest window that shows it, in seconds."""
+    name, evidence = judgement.name, examination.inputs.evidence
     reference = examination.inputs.reference
     window = look.found.window
     labels = name == LABELS
@@ -311,9 +331,8 @@ def _what_moved(look: Examined, examination: PerformanceExamination, judgement: 
         return f"mean target {_number(judgement.reference)} in the reference, {_number(judgement.estimate.value)} now"
     old, new = before.matrix.sum(axis=1), now.matrix.sum(axis=1)
     shares = [(row / old.sum(), own / new.sum()) for row, own in zip(old.tolist(), new.tolist(), strict=True)]
-    if judgement.by_odds:
-        place = odds_shift(old, new).cell
-    else:
+    place = judgement.cell
+    if place is None:
         place = max(range(len(shares)), key=lambda index: abs(shares[index][1] - shares[index][0]))
     name = (*before.layout.classes, "any other class")[place]
     return f"{name}: {_percent(shares[place][0])} of the reference's labels, {_percent(shares[place][1])} now"

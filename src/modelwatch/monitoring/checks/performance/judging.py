@@ -6,20 +6,39 @@ Pure: counts and rules in, judgements out. An immature window decides nothing.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
+from modelwatch.monitoring.checks.drift.judge import (
+    ODDS,
+    PSI,
+    Measure,
+    Tolerance,
+    deciding_measure,
+    odds_measure,
+    tolerance,
+    why_stable,
+)
 from modelwatch.monitoring.checks.observations import SizeNow
 from modelwatch.monitoring.checks.performance.rules import LOSSES, PerformanceRules
 from modelwatch.stats.drift.odds import odds_shift
 from modelwatch.stats.drift.recovery import MeanSize, OddsSize, ShiftSize
 from modelwatch.stats.drift.scores import psi
 from modelwatch.stats.drift.tests import homogeneity
-from modelwatch.stats.outcomes.natural_variation import MetricVariation, beyond_natural
+from modelwatch.stats.outcomes.natural_variation import (
+    MEAN_TARGET,
+    MetricVariation,
+    NaturalVariation,
+    beyond_natural,
+    odds_of,
+    p_value_beyond_natural,
+)
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.stats.performance import (
+    OTHER,
     Estimate,
     RegressionCounts,
     Worsening,
@@ -45,12 +64,10 @@ PRECEDENCE: tuple[Severity, ...] = (
 )
 SEVERE = 2.0
 LABELS = "ground_truth"
-# The names of the scores of label drift.
-PSI, ODDS, MEAN_SHIFT = "PSI", "odds ratio", "shift of the mean target"
+# The score of label drift of a regression; of classes they are PSI and ODDS.
+MEAN_SHIFT = "shift of the mean target"
 # How far the mean of a regression's targets may move, in standard deviations of the reference.
 TARGET_WARNING, TARGET_ALERT = 0.25, 0.5
-# A ratio of odds that is so near to the one that matters is what is told, not the PSI.
-NEAR = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +78,9 @@ class Judgement:
     an alert where it is one, else that of a warning; beyond a limit 0. warning_threshold, alert_threshold: both.
     by_limit: the user's limit is crossed, whatever the reference says. odds_ratio: of labels, how many times the odds
     of the class that moved most have grown or fallen. by_odds: whether that is the loss, and not the PSI. natural: how
-    much the metric varies in the reference itself, as a standard deviation. sizes: what the window shows of how large
-    the loss may be.
+    much the metric varies in the reference itself, as a standard deviation: of labels, the logarithm of the odds of the
+    class that moved most. sizes: what the window shows of how large the loss may be. measures: of classes, all scores
+    that may decide; the loss is the one that does.
     """
 
     name: str
@@ -82,6 +100,29 @@ class Judgement:
     warning_threshold: float | None = None
     alert_threshold: float | None = None
     sizes: tuple[SizeNow, ...] = ()
+    measures: tuple[Measure, ...] = ()
+
+    @property
+    def readings(self) -> tuple[Judgement, ...]:
+        """The judgement by each of its measures, whichever decided; itself where there are none."""
+        return tuple(self.by(each) for each in self.measures) or (self,)
+
+    @property
+    def cell(self) -> int | None:
+        """The class whose odds the loss is of; None when it is another loss."""
+        return next((each.cell for each in self.measures if each.name == ODDS and self.by_odds), None)
+
+    def by(self, measure: Measure) -> Judgement:
+        """The same judgement, by this measure."""
+        return replace(
+            self,
+            loss=measure.size,
+            threshold=measure.alert if measure.severity(self.alpha) == "alert" else measure.warning,
+            p_value=measure.p_value,
+            by_odds=measure.name == ODDS,
+            warning_threshold=measure.warning,
+            alert_threshold=measure.alert,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,10 +226,13 @@ def judge_labels(
     *,
     few_decide: bool = True,
     too_new: str | None = None,
+    natural: NaturalVariation | None = None,
+    length: int = 0,
 ) -> Judgement:
     """Whether the truth itself has moved: the shares of the classes, or the mean of the targets.
 
     few_decide: as for `judge_metric`. too_new: why it is not known yet which labels are typical, if it is not.
+    natural: how the labels of the reference vary over time, if that counts. length: of the window, in seconds.
     """
     n = window.counts.n
     estimate = Estimate(None, n=n)
@@ -205,7 +249,8 @@ def judge_labels(
     if reference.regression is not None and window.counts.regression is not None:
         if few is not None:
             return few
-        score, p_value, before, now, sizes = _target_shift(reference.regression, window.counts.regression)
+        varies = None if natural is None else natural.of(MEAN_TARGET, length)
+        score, p_value, before, now, sizes = _target_shift(reference.regression, window.counts.regression, varies)
         moved = score >= TARGET_WARNING and p_value < alpha
         severity: Severity = "stable" if not moved else "alert" if score >= TARGET_ALERT else "warning"
         return Judgement(
@@ -220,6 +265,7 @@ def judge_labels(
             alpha,
             False,
             None,
+            natural=None if varies is None else varies.deviation,
             warning_threshold=TARGET_WARNING,
             alert_threshold=TARGET_ALERT,
             sizes=sizes,
@@ -228,54 +274,83 @@ def judge_labels(
         truth, known = window.counts.confusion.matrix.sum(axis=1), reference.confusion.matrix.sum(axis=1)
         if not truth.sum() or not known.sum():
             return undecided(LABELS, "insufficient_data", estimate, alpha, "No row is of a known class.")
-        judged = _judged_shares(known, truth, estimate, rules, alpha, exactly=few is not None)
+        classes = (*reference.confusion.layout.classes, OTHER)
+        varies_by_class = [None if natural is None else natural.of(odds_of(name), length) for name in classes]
+        judged = _judged_shares(known, truth, estimate, rules, alpha, varies_by_class, exactly=few is not None)
         return few if few is not None and judged.severity == "stable" else judged
     return undecided(LABELS, "no_reference", estimate, alpha, "Nothing is known about the classes yet.")
 
 
-def label_limits(by_odds: bool, rules: PerformanceRules) -> tuple[float, float]:
-    """From which shift of the classes on there is a warning, and an alert: of the odds, or of the PSI."""
-    # Twice as far, as logarithms of odds are.
-    return (rules.odds_ratio, rules.odds_ratio**2) if by_odds else (rules.psi_warning, rules.psi_alert)
-
-
 def _judged_shares(
-    known: Integers, truth: Integers, estimate: Estimate, rules: PerformanceRules, alpha: float, *, exactly: bool
+    known: Integers,
+    truth: Integers,
+    estimate: Estimate,
+    rules: PerformanceRules,
+    alpha: float,
+    natural: Sequence[MetricVariation | None],
+    *,
+    exactly: bool,
 ) -> Judgement:
     """Whether the shares of the classes have moved, by their PSI or by the odds of one of them.
 
-    exactly: by the exact test alone, which few labels need.
+    natural: how the odds of each class vary in the reference. exactly: by the exact test alone, which few labels need.
     """
-    score, odds = psi(known, truth), odds_shift(known, truth)
-    p_value = odds.p_value
+
+    def beyond(cell: int, moved: float, tail: float) -> float:
+        return p_value_beyond_natural(moved, tail, natural[cell])
+
+    allowed, score = tolerance(rules, None), psi(known, truth)
+    p_value = odds_shift(known, truth).p_value
     if not exactly:
         p_value = min(1.0, 2.0 * min(p_value, homogeneity(known, truth).p_value))
-    by_odds = score < rules.psi_warning and odds.ratio >= NEAR * rules.odds_ratio
-    size = odds.ratio if by_odds else score
-    warning, alert = label_limits(by_odds, rules)
-    moved = size >= warning and p_value < alpha
-    severity: Severity = "stable" if not moved else "alert" if size >= alert else "warning"
-    return Judgement(
+    if any(natural):
+        # The shares have moved by more than they do by themselves where those of one class have.
+        p_value = max(p_value, odds_shift(known, truth, beyond).p_value)
+    measures = (
+        Measure(PSI, score, allowed.psi_warning, allowed.psi_alert, p_value),
+        *odds_measure(known, truth, allowed, p_value, alpha, beyond),
+    )
+    decided = deciding_measure(measures, alpha)
+    assert decided is not None, "there is a PSI"
+    severity = decided.severity(alpha)
+    ratio = next((each.size for each in measures if each.name == ODDS), None)
+    varies = _deviation_of(measures, natural)
+    judged = Judgement(
         LABELS,
-        severity,
+        "alert" if severity == "alert" else "warning" if severity == "warning" else "stable",
         estimate,
         None,
         None,
-        size,
-        alert if severity == "alert" else warning,
-        p_value,
+        None,
+        None,
+        None,
         alpha,
         False,
-        None,
-        odds.ratio,
-        by_odds,
-        warning_threshold=warning,
-        alert_threshold=alert,
+        _why_no_drift(measures, allowed, alpha, varies) if severity == "stable" else None,
+        ratio,
+        natural=varies,
         sizes=(
-            SizeNow(PSI, rules.psi_warning, ShiftSize(known, truth, score)),
-            SizeNow(ODDS, rules.odds_ratio, OddsSize(known, truth)),
+            SizeNow(PSI, allowed.psi_warning, ShiftSize(known, truth, score)),
+            *(SizeNow(ODDS, each.warning, OddsSize(known, truth)) for each in measures if each.name == ODDS),
         ),
+        measures=measures,
     )
+    return judged.by(decided)
+
+
+def _why_no_drift(measures: Sequence[Measure], allowed: Tolerance, alpha: float, varies: float | None) -> str | None:
+    large = next((each for each in measures if each.size >= each.warning), None)
+    if varies is None or large is None:
+        return why_stable(measures, allowed, alpha)
+    return (
+        f"The {large.name} is above the threshold, but as large by chance and the reference's own variation,"
+        f" {varies:.3g} of the logarithm of the odds, with p = {large.p_value:.2g} (needs {alpha:.2g})."
+    )
+
+
+def _deviation_of(measures: Sequence[Measure], natural: Sequence[MetricVariation | None]) -> float | None:
+    found = next((natural[each.cell] for each in measures if each.cell is not None), None)
+    return None if found is None else found.deviation
 
 
 def _nothing(name: str, estimate: Estimate, window: Window, alpha: float) -> Judgement | None:
@@ -360,7 +435,7 @@ def _why_stable(compared: Worsening, threshold: float, alpha: float, natural: Me
 
 
 def _target_shift(
-    reference: RegressionCounts, current: RegressionCounts
+    reference: RegressionCounts, current: RegressionCounts, natural: MetricVariation | None
 ) -> tuple[float, float, float, float, tuple[SizeNow, ...]]:
     """The shift of the mean target in standard deviations, its two-sided p-value, both means, and its size."""
     before, now = reference.targets, current.targets
@@ -368,8 +443,8 @@ def _target_shift(
     spread = math.sqrt(before.variance)
     difference = now.mean - before.mean
     parts = (Part(before.variance, before.n), Part(max(before.variance, now.variance), now.n))
-    p_value = min(1.0, 2.0 * tail(abs(difference), parts))
     score = abs(difference) / spread if spread else (0.0 if not difference else np.inf)
+    p_value = min(1.0, 2.0 * p_value_beyond_natural(float(score), tail(abs(difference), parts), natural))
     means = (before.mean * layout.scale + layout.center, now.mean * layout.scale + layout.center)
     error = math.sqrt(sum(part.variance / part.n for part in parts))
     sizes: tuple[SizeNow, ...] = ()

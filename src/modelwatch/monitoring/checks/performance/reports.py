@@ -16,7 +16,8 @@ class MetricReport(msgspec.Struct, frozen=True):
     of the comparison with the labelled reference; by_limit: an absolute limit is crossed. threshold: the one that
     decided the severity; warning_threshold, alert_threshold: both. odds_ratio: of label drift, how many times the odds
     of the class that moved most have grown or fallen; by_odds: that is the loss. natural: by how much the metric varies
-    in the reference itself, as a standard deviation; it counts in the p-value. severity is only told of metrics that
+    in the reference itself, as a standard deviation (of label drift, of the logarithm of the odds of that class, or of
+    the mean target); it counts in the p-value. severity is only told of metrics that
     are watched.
     """
 
