@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from modelwatch.cli.address import normal_url, uses_proxy
+from modelwatch.cli.base import CliError
 
 MODEL = "fraud_detection_v2"
 SIZE = 10_000
@@ -81,7 +82,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Sets the reference of the sample model.")
     parser.add_argument("--url", default="", help="address of the service; else MODELWATCH_URL, else by HOST and PORT")
     options = parser.parse_args()
-    url = normal_url(options.url)
+    try:
+        url = normal_url(options.url)
+    except CliError as wrong:
+        raise SystemExit(wrong.message) from None
 
     rng = np.random.default_rng()
     with httpx.Client(base_url=url, timeout=60, trust_env=uses_proxy(url)) as client:

@@ -20,6 +20,7 @@ import httpx
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from modelwatch.cli.address import normal_url, uses_proxy
+from modelwatch.cli.base import CliError
 
 MODEL = "fraud_detection_v2"
 MERCHANTS = {"grocery": 0.5, "travel": 0.2, "electronics": 0.2, "fuel": 0.1}
@@ -75,7 +76,10 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1_000, help="how many predictions")
     parser.add_argument("--shift", type=float, default=0.0, help="standard deviations that amounts are larger by")
     options = parser.parse_args()
-    url = normal_url(options.url)
+    try:
+        url = normal_url(options.url)
+    except CliError as wrong:
+        raise SystemExit(wrong.message) from None
 
     accepted = 0
     with httpx.Client(base_url=url, timeout=30, trust_env=uses_proxy(url)) as client:

@@ -101,6 +101,26 @@ def test_a_slash_too_many_is_no_redirect(app: App, path: str) -> None:
         assert f"at {path.rstrip('/')}, without the slash at the end" in answer.json()["detail"]
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "encoded"),
+    [
+        ("GET", "models/meta-llama/Llama-3", "models/meta-llama%2FLlama-3"),
+        ("GET", "models/meta-llama/Llama-3/performance", "models/meta-llama%2FLlama-3/performance"),
+        ("PUT", "models/a/b/c/monitor", "models/a%2Fb%2Fc/monitor"),
+        ("DELETE", "models/m/versions/2025/06", "models/m/versions/2025%2F06"),
+        ("DELETE", "models/a/b/predictions/x", "models/a%2Fb/predictions/x"),
+    ],
+)
+def test_a_slash_that_is_not_encoded_is_told_how_it_is_written(app: App, method: str, path: str, encoded: str) -> None:
+    detail = app.problem(method, path, 404)["detail"]
+    assert detail == f"There is nothing at /api/v1/{path}. A slash in a name is written %2F: /api/v1/{encoded}."
+
+
+@pytest.mark.parametrize("path", ["nothing/at/all", "models//Llama-3", "/".join("abcdefghijklmnop")])
+def test_an_address_that_no_encoding_would_help_gets_no_such_hint(app: App, path: str) -> None:
+    assert "%2F" not in app.problem("GET", path, 404)["detail"]
+
+
 @pytest.mark.parametrize(("path", "way"), [("/", "docs"), ("/ui", "ui/alerts"), ("/ui/", "alerts")])
 def test_redirects_are_relative(app: App, path: str, way: str) -> None:
     assert app.request("GET", path).headers["location"] == way

@@ -52,6 +52,16 @@ def test_a_model_with_little_traffic_is_proposed_what_fits_it(
     assert (found.status, found.detail) == ("ok", "every model has enough for its look-backs")
 
 
+def test_one_prediction_in_many_years_is_told_in_words(app: App) -> None:
+    now = microseconds_now() // 300_000_000 * 300_000_000
+    events = [event(name, {"x": 1.0}, timestamp=at) for name, at in (("old", now - 60 * 365 * DAY), ("new", now))]
+    open_ledger(app.store, lambda: now).commit(events)
+    reason = app.get("models/m")["streams"][0]["proposal"]["reason"]
+    assert reason.startswith(
+        "fewer than 0.01 predictions a day: the longest look-back holds fewer than 0.01 of the 100"
+    )
+
+
 def test_a_model_with_enough_traffic_is_proposed_nothing(app: App) -> None:
     send(app, 2, 150)
     assert app.get("models/m")["streams"][0]["proposal"] is None

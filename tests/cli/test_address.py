@@ -52,9 +52,37 @@ def test_the_variable_comes_before_the_settings(monkeypatch: pytest.MonkeyPatch)
     assert normal_url("http://other") == "http://other"
 
 
-def test_settings_that_can_not_be_read_are_no_trouble_of_a_client(elsewhere: Path) -> None:
-    (elsewhere / ".env").write_text("PORT=many\n")
-    assert normal_url("") == "http://localhost:8000"
+@pytest.mark.parametrize(
+    ("written", "exported"),
+    [
+        ("PORT=many", None),
+        ("PROT=9000", None),
+        ("PORT=9000\nLOG_FROMAT=json", None),
+        ("PORT=9000", "many"),
+        ("", "0x1F90"),
+    ],
+)
+def test_a_port_that_can_not_be_told_leads_to_no_service(
+    written: str, exported: str | None, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (elsewhere / ".env").write_text(f"{written}\n")
+    if exported is not None:
+        monkeypatch.setenv("PORT", exported)
+    with pytest.raises(CliError, match=r"1 problem in the settings:(?s:.*)--url or MODELWATCH_URL"):
+        normal_url("")
+    assert normal_url("http://watch:9000") == "http://watch:9000"
+    monkeypatch.setenv("MODELWATCH_URL", "http://watch:9001")
+    assert normal_url("") == "http://watch:9001"
+
+
+@pytest.mark.parametrize("command", [("erase", "m", "one"), ("models", "delete", "m", "--yes"), ("check", "m")])
+def test_a_command_asks_nobody_when_the_port_can_not_be_told(
+    command: tuple[str, ...], run_cli: RunCli, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (elsewhere / ".env").write_text("PORT=9000\nLOG_FROMAT=json\n")
+    done = run_cli(*command)
+    assert done.returncode == 2
+    assert "unknown setting 'LOG_FROMAT' in .env: did you mean LOG_FORMAT?" in done.stderr
 
 
 def test_another_setting_that_is_wrong_does_not_lead_to_another_service(

@@ -154,6 +154,7 @@ def test_what_is_read_as_missing_is_said_and_can_be_chosen(tmp_path: Path) -> No
     assert [row["country"] for row in records(list(source.stretches))] == [None, "DE", None]
     assert any("Read as missing in 'country': 'NA' 2 times; --missing-values" in note for note in source.notes)
     chosen = opened(path, reading=CsvReading.parse({}, "-999"))
+    assert any("Read as missing in 'age': '-999' once" in note for note in chosen.notes)
     rows = records(list(chosen.stretches))
     assert [row["country"] for row in rows] == ["NA", "DE", "NA"]
     assert [row["age"] for row in rows] == [None, 40, None]

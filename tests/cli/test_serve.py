@@ -131,6 +131,16 @@ def test_the_start_names_the_pages_and_that_no_channel_is_configured(tmp_path: P
     assert "No notification channel" not in live.output()
 
 
+def test_the_start_names_the_public_address_first(tmp_path: Path) -> None:
+    with LiveService(tmp_path, PUBLIC_URL="https://ml.example.org/watch/") as live:
+        lines = [line.split() for line in live.output().splitlines()]
+    named = [line[1] for line in lines if len(line) == 2 and "://" in line[1]]
+    assert named[0] == "https://ml.example.org/watch/ui/alerts"
+    assert ["Docs", "https://ml.example.org/watch/docs"] in lines
+    assert ["Here", f"{live.url.replace('127.0.0.1', 'localhost')}/ui/alerts"] in lines
+    assert ["Health", f"{live.url.replace('127.0.0.1', 'localhost')}/health"] in lines
+
+
 def test_the_folder_of_another_programs_metrics_is_left_alone(tmp_path: Path) -> None:
     folder = tmp_path / "theirs"
     folder.mkdir()

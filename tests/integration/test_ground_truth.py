@@ -70,7 +70,8 @@ def send_hour(client: httpx.Client, hour: int, *, inverted: bool = False) -> Non
         "timestamp": [time + timedelta(minutes=30) for time in times],
     }
     found = post(client, "/ground-truth/batch", PARQUET, labels)
-    none = {"corrected": 0, "duplicates": 0, "waiting": 0, "expired": 0, "rejected": [], "unknown_models": []}
+    none = {"corrected": 0, "duplicates": 0, "waiting": 0, "expired": 0, "rejected": []}
+    none |= {"unknown_models": [], "nearest_models": {}}
     assert found == {"accepted": count, **none}
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from difflib import get_close_matches
+from functools import cache
 from http import HTTPStatus
 
 from fastapi import Depends, FastAPI, Request, Response
@@ -20,18 +21,16 @@ from modelwatch.api.auth.gate import Gate
 from modelwatch.api.auth.origins import SameOrigin
 from modelwatch.api.auth.scopes import GRANT, authorize
 from modelwatch.api.ingest.fastpath import FastPath
+from modelwatch.api.known_models import with_nearest
 from modelwatch.api.paths import Addresses
 from modelwatch.api.problems import framework_problem
 from modelwatch.api.routes import api, operations
 from modelwatch.api.security_headers import SecurityHeaders
 from modelwatch.api.state import ServiceState
 from modelwatch.errors import RequestError, ServiceError, UnknownModel, UnknownResource, excerpt
-from modelwatch.storage.counts.profiles import generations
 
-# A name that nobody knows is compared with so many others, up to this length.
-MOST_COMPARED = 1_000
-MOST_LETTERS_APART = 3
-LONGEST_HINT = 64
+# Of a path that nothing is at, so many segments are looked at for a name with a slash.
+MOST_SEGMENTS = 12
 
 DESCRIPTION = """Send predictions, set a reference, ask for drift, see and silence alerts.
 
@@ -109,19 +108,14 @@ def _install_problems(app: FastAPI, state: ServiceState) -> None:
 async def _with_nearest_model(state: ServiceState, grant: Grant | None, error: UnknownModel) -> Exception:
     """The error, with the model that may be meant, among those that the grant is for."""
 
-    asked = error.model[:LONGEST_HINT]
-
-    def names() -> list[str]:
+    def nearest() -> str | None:
         with state.store.read() as connection:
-            known = [name for name in generations(connection) if grant is None or grant.is_for(name)]
-        return [name for name in known if abs(len(name) - len(asked)) <= MOST_LETTERS_APART][:MOST_COMPARED]
+            return state.nearest.nearest(connection, error.model, grant, state.clock())
 
     try:
-        known = await asyncio.to_thread(names)
+        return UnknownResource(with_nearest(error, await asyncio.to_thread(nearest)))
     except ServiceError:
         return error
-    close = get_close_matches(asked, known, n=1)
-    return UnknownResource(f"{error.detail} Did you mean {close[0]!r}?") if close else error
 
 
 def _with_hint(app: FastAPI, request: Request, error: Exception) -> Exception:
@@ -140,13 +134,35 @@ def _with_hint(app: FastAPI, request: Request, error: Exception) -> Exception:
     if error.status_code == HTTPStatus.NOT_FOUND and shorter != path and _methods_at(app, shorter):
         detail = f"There is nothing at {excerpt(path)}, but at {excerpt(shorter)}, without the slash at the end."
         return HTTPException(error.status_code, detail)
+    if error.status_code == HTTPStatus.NOT_FOUND and (encoded := _with_encoded_slash(app, path)) is not None:
+        detail = f"There is nothing at {excerpt(path)}. A slash in a name is written %2F: {excerpt(encoded)}."
+        return HTTPException(error.status_code, detail)
     return error
+
+
+def _with_encoded_slash(app: FastAPI, path: str) -> str | None:
+    """The address that the API has if some segments of the path are one name; the fewest segments, from the left."""
+    segments = path.split("/")
+    if len(segments) > MOST_SEGMENTS:
+        return None
+    for size in range(2, len(segments)):
+        for start in range(len(segments) - size + 1):
+            name, rest = segments[start : start + size], segments[start + size :]
+            address = "/".join([*segments[:start], "%2F".join(name), *rest])
+            if all(name) and _methods_at(app, address):
+                return address
+    return None
+
+
+@cache
+def _pattern(template: str) -> re.Pattern[str]:
+    return compile_path(template)[0]
 
 
 def _methods_at(app: FastAPI, path: str) -> list[str]:
     """The methods that the API answers at a path."""
     found: set[str] = set()
     for template, by_method in app.openapi()["paths"].items():
-        if compile_path(template)[0].match(path):
+        if _pattern(template).match(path):
             found |= {method.upper() for method in by_method}
     return sorted(found | {"HEAD"} if "GET" in found else found)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from modelwatch.alerting import AlertBook
 from modelwatch.alerting.deliveries import ChannelFacts
 from modelwatch.alerting.dispatch import Dispatch
 from modelwatch.api.decoding.decoder import Decoder
+from modelwatch.api.known_models import NearestModels
 from modelwatch.config import Settings
 from modelwatch.errors import RequestError, ServiceError
 from modelwatch.ingest import Batcher
@@ -49,6 +50,7 @@ class ServiceState:
     trim_memory: Callable[[], Awaitable[None]]
     version: str
     schema_version: str
+    nearest: NearestModels = field(default_factory=NearestModels)
 
     @property
     def channel_names(self) -> frozenset[str]:

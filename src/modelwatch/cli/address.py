@@ -21,7 +21,7 @@ OWN_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 def normal_url(text: str) -> str:
     """The address of a service without a slash at its end; of no text, that of MODELWATCH_URL, else `own_address`.
 
-    Raises CliError when it is none.
+    Raises CliError when it is none, or when the settings don't say which.
 
     >>> normal_url("localhost:8000/")
     'http://localhost:8000'
@@ -43,17 +43,19 @@ def normal_url(text: str) -> str:
 def own_address() -> str:
     """Where a service that is started here is reached.
 
-    Settings that can't be read are for the service to tell: then HOST and PORT of the environment count alone.
+    A mistake in other settings is for the service to tell, as long as the environment has the PORT. Else what is wrong
+    may be the address itself, and port 8000 another service: raises CliError.
     """
     from modelwatch.config import load_settings
     from modelwatch.errors import SettingsError
 
     try:
         return own_url(load_settings())
-    except SettingsError:
+    except SettingsError as error:
         port = os.environ.get("PORT", "").strip()
-        host = os.environ.get("HOST", "").strip() or "localhost"
-        return _url("http", host, int(port)) if port.isascii() and port.isdigit() else EXAMPLE_URL
+        if not (port.isascii() and port.isdigit()):
+            raise CliError(f"{error}\nFix that, or say which service is meant: --url or {URL_VARIABLE}.") from error
+        return _url("http", os.environ.get("HOST", "").strip() or "localhost", int(port))
 
 
 def own_url(settings: Settings) -> str:

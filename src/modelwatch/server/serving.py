@@ -99,15 +99,20 @@ def _announce(settings: Settings, port: int, schema: str, write: Callable[[str],
     channels = channel_configs(settings, os.environ)
     host = "localhost" if settings.host in {"0.0.0.0", "::", "127.0.0.1"} else settings.host  # noqa: S104
     url = f"{settings.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+    public = settings.public_url.rstrip("/")
     if settings.log_format == "json":
-        log.info("modelwatch listens on %s, store %s (%s)", url, settings.safe_database_url, schema)
+        address = f"{public}, listens on {url}" if public else f"listens on {url}"
+        log.info("modelwatch %s, store %s (%s)", address, settings.safe_database_url, schema)
         if not channels:
             log.info(NO_CHANNEL)
         return
     write("modelwatch is starting")
-    write(f"  Pages    {url}/ui/alerts")
-    write(f"  API      {url}/api/v1")
-    write(f"  Docs     {url}/docs")
+    reached = public or url
+    write(f"  Pages    {reached}/ui/alerts")
+    write(f"  API      {reached}/api/v1")
+    write(f"  Docs     {reached}/docs")
+    if public:
+        write(f"  Here     {url}/ui/alerts")
     write(f"  Metrics  {url}/metrics")
     write(f"  Health   {url}/health")
     workers = "" if settings.workers == 1 else f", {settings.workers} workers"

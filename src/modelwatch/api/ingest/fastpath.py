@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 from fastapi import FastAPI
@@ -15,12 +15,12 @@ from modelwatch.access import Grant
 from modelwatch.api.auth.scopes import GRANT
 from modelwatch.api.ingest.bodies import body_timeout, read_body
 from modelwatch.api.ingest.expiry import refusal
+from modelwatch.api.known_models import with_nearest
 from modelwatch.api.problems import problem_body
+from modelwatch.api.query import check_parameters
 from modelwatch.api.state import ServiceState
 from modelwatch.errors import InvalidInput, RequestError, ServiceError, UnknownModel, UnsupportedContent
 from modelwatch.ingest import Refused
-from modelwatch.storage.counts.profiles import streams_of
-from modelwatch.storage.references.references import overview
 
 RawHeaders = list[tuple[bytes, bytes]]
 Answer = tuple[int, RawHeaders, bytes]
@@ -53,6 +53,8 @@ class FastPath:
         try:
             grant: Grant = scope[GRANT]
             grant.require("ingest")
+            if scope["query_string"]:
+                check_parameters(scope["query_string"], ())
             body = await self._body(scope, receive, grant)
             status, headers, content = await take(self._state, body, grant)
         except Exception as error:
@@ -105,21 +107,12 @@ async def take_label(state: ServiceState, body: bytes, grant: Grant) -> Answer:
     [status] = await state.batcher.submit_labels((label,), len(body))
     answer = {"status": status, "prediction_id": label.prediction_id}
     if status in MAY_WAIT:
-        unknown = await asyncio.to_thread(unknown_models, state, (label.model_name,))
+        model = label.model_name
+        unknown = await asyncio.to_thread(state.nearest.among, state.store, (model,), grant, state.clock())
         if unknown:
-            answer["reason"] = UnknownModel(label.model_name).detail
+            answer["reason"] = with_nearest(UnknownModel(model), unknown[model])
     content = _encode(answer)
     return 202, _json_headers(content), content
-
-
-def unknown_models(state: ServiceState, models: Iterable[str]) -> list[str]:
-    """Those of the models that nothing is known of but labels, such as by a slip of the pen."""
-    with state.store.read() as connection:
-        return [
-            model
-            for model in dict.fromkeys(models)
-            if not streams_of(connection, model) and not overview(connection, model)
-        ]
 
 
 TAKERS: dict[str, Callable[[ServiceState, bytes, Grant], Awaitable[Answer]]] = {

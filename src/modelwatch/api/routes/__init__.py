@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Depends
 
 from modelwatch.api.auth.scopes import authorize
+from modelwatch.api.query import refuse_unknown_parameters
 from modelwatch.api.routes import (
     alerts,
     audit,
@@ -24,7 +25,7 @@ from modelwatch.api.routes import (
     verdicts,
 )
 
-api = APIRouter(prefix="/api/v1", dependencies=[Depends(authorize)])
+api = APIRouter(prefix="/api/v1", dependencies=[Depends(authorize), Depends(refuse_unknown_parameters)])
 for _module in (
     predictions,
     erasure,

@@ -39,7 +39,7 @@ class DeliveryList(msgspec.Struct):
     "/channels",
     summary="Channels and how they do",
     operation_id="list_channels",
-    responses=answers({200: ChannelList}, 503),
+    responses=answers({200: ChannelList}, 422, 503),
 )
 async def get_channels(request: Request) -> Response:
     """Where each leads, without its secrets, what waits for it, and what became of its last delivery."""

@@ -21,6 +21,7 @@ from modelwatch.monitoring.checks.drift.evidence import DriftQuery
 from modelwatch.monitoring.checks.drift.report import SubjectReport, Summary
 from modelwatch.monitoring.checks.windows import Window, covering
 from modelwatch.stats.drift.compat import COMPAT_NAMES
+from modelwatch.storage.engine.models import require_model
 from modelwatch.storage.verdicts.standing import standing_of
 
 router = APIRouter(tags=["drift"])
@@ -54,6 +55,8 @@ async def drift_check(request: Request) -> Response:
     require_reading(grant_of(request), query.model)
 
     def work() -> DriftAnswer:
+        with state.store.read() as connection:
+            require_model(connection, query.model)
         began = time.perf_counter()
         report = check_drift(state.store, state.rules, query, state.clock())
         state.metrics.checked(query.model, time.perf_counter() - began)

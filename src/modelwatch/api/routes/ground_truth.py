@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 from modelwatch.api.auth.scopes import grant_of
 from modelwatch.api.ingest.bodies import INLINE_BYTES, read_body
 from modelwatch.api.ingest.expiry import rejections
-from modelwatch.api.ingest.fastpath import MAY_WAIT, check_json, take_label, unknown_models
+from modelwatch.api.ingest.fastpath import MAY_WAIT, check_json, take_label
 from modelwatch.api.openapi import JSON_LABEL, LABELS_CONTENT, answers, query_parameters
 from modelwatch.api.routes.common import json_answer, require_writing, state_of
 from modelwatch.events import DecodedLabels, Rejection
@@ -35,7 +35,8 @@ class LabelAnswer(msgspec.Struct):
 class LabelsAnswer(msgspec.Struct):
     """What became of the labels of a batch, and which rows were not taken and why.
 
-    unknown_models: models of waiting labels, new or sent again, that have sent no prediction and have no reference.
+    unknown_models: models of waiting labels, new or sent again, that have sent no prediction and have no reference or
+    monitor. nearest_models: the known model that an unknown one may mean, of those where one is near.
     """
 
     accepted: int
@@ -45,6 +46,7 @@ class LabelsAnswer(msgspec.Struct):
     expired: int
     rejected: list[Rejection]
     unknown_models: list[str] = []
+    nearest_models: dict[str, str] = {}
 
 
 @router.post(
@@ -86,14 +88,17 @@ async def log_ground_truths(request: Request) -> Response:
         batch: DecodedLabels = state.decoder.ground_truths(body, content_type, defaults)
     else:
         batch = await asyncio.to_thread(state.decoder.ground_truths, body, content_type, defaults)
-    require_writing(grant_of(request), (label.model_name for label in batch.labels))
+    grant = grant_of(request)
+    require_writing(grant, (label.model_name for label in batch.labels))
     statuses = await state.batcher.submit_labels(batch.labels, len(body)) if batch.labels else []
     rejected = sorted([*batch.rejected, *rejections(statuses, batch.rejected)], key=lambda each: each.index)
     for _ in rejected:
         state.metrics.rejected("invalid-input")
     found = Counter(status for status in statuses if not isinstance(status, Refused))
     waiting = [label.model_name for label, status in zip(batch.labels, statuses, strict=True) if status in MAY_WAIT]
-    unknown = await asyncio.to_thread(unknown_models, state, waiting) if waiting else []
+    unknown: dict[str, str | None] = {}
+    if waiting:
+        unknown = await asyncio.to_thread(state.nearest.among, state.store, waiting, grant, state.clock())
     return json_answer(
         LabelsAnswer(
             found["accepted"],
@@ -102,7 +107,8 @@ async def log_ground_truths(request: Request) -> Response:
             found["waiting"],
             found["expired"],
             rejected,
-            unknown,
+            list(unknown),
+            {model: nearest for model, nearest in unknown.items() if nearest is not None},
         ),
         202,
     )

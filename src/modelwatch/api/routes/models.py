@@ -15,13 +15,12 @@ from modelwatch.api.openapi import answers
 from modelwatch.api.routes.common import json_answer, state_of
 from modelwatch.api.routes.parameters import MOST_A_PAGE, Cursor, Limit, Name, cursor_of, position_of
 from modelwatch.api.state import ServiceState
-from modelwatch.errors import UnknownModel
 from modelwatch.monitoring.checks.rules import DriftRules, rules_for
 from modelwatch.monitoring.checks.unjudged import NotJudged
 from modelwatch.monitoring.checks.windows import iso
 from modelwatch.monitoring.scheduler.traffic import proposal_for, rate_of
-from modelwatch.storage.counts.profiles import generations, streams
-from modelwatch.storage.engine.models import Stream, StreamKey, generation_of
+from modelwatch.storage.counts.profiles import streams
+from modelwatch.storage.engine.models import Stream, StreamKey, known_models, require_model
 from modelwatch.storage.references.layouts import Subject
 from modelwatch.storage.references.monitors import all_monitors
 from modelwatch.storage.references.references import overview
@@ -86,7 +85,10 @@ class ModelReport(msgspec.Struct):
 
 
 class ModelList(msgspec.Struct):
-    """Models that were heard of, sorted by name. next_cursor: where the next page begins."""
+    """Models that have sent a prediction, or have a reference or a monitor, sorted by name.
+
+    next_cursor: where the next page begins.
+    """
 
     models: list[ModelReport]
     next_cursor: str | None
@@ -110,7 +112,7 @@ async def list_models(request: Request, limit: Limit = MOST_A_PAGE, cursor: Curs
 
     def work() -> ModelList:
         with state.store.read() as connection:
-            known = sorted(name for name in generations(connection) if grant.is_for(name))
+            known = [name for name in known_models(connection) if grant.is_for(name)]
             names = [name for name in known if after is None or name > after]
             page = names[:limit]
             # What all models have is read at once, of a page of many more each model's own.
@@ -133,8 +135,7 @@ async def get_model(request: Request, model_name: Name) -> Response:
 
     def work() -> ModelReport:
         with state.store.read() as connection:
-            if generation_of(connection, model_name) is None:
-                raise UnknownModel(model_name)
+            require_model(connection, model_name)
             facts = _facts(connection, state, model_name)
         return _model(model_name, facts)
 

@@ -27,7 +27,7 @@ from modelwatch.monitoring.backtest import Backtest, backtest
 from modelwatch.monitoring.checks.rules import DriftRules, rules_for
 from modelwatch.monitoring.checks.windows import iso
 from modelwatch.storage.counts.profiles import streams_of
-from modelwatch.storage.engine.models import StreamKey, generation_of
+from modelwatch.storage.engine.models import StreamKey, require_model
 from modelwatch.storage.references.monitors import StoredMonitor, all_monitors, delete_monitor, monitor_of, put_monitor
 
 router = APIRouter(tags=["monitors"])
@@ -79,7 +79,7 @@ class BacktestReport(msgspec.Struct):
 
 
 @router.get(
-    "/monitors", summary="All monitors", operation_id="list_monitors", responses=answers({200: MonitorList}, 503)
+    "/monitors", summary="All monitors", operation_id="list_monitors", responses=answers({200: MonitorList}, 422, 503)
 )
 async def list_monitors(request: Request) -> Response:
     """The models whose configuration differs from the settings."""
@@ -106,8 +106,8 @@ async def get_monitor(request: Request, model_name: Name) -> Response:
     def work() -> MonitorReport:
         with state.store.read() as connection:
             monitor = monitor_of(connection, model_name)
-            if monitor is None and generation_of(connection, model_name) is None:
-                raise UnknownResource(f"No model named {excerpt(model_name)!r} has sent predictions or has a monitor.")
+            if monitor is None:
+                require_model(connection, model_name)
         return _report(state, model_name, monitor)
 
     return _answer(request, await asyncio.to_thread(work))
@@ -190,8 +190,7 @@ async def try_monitor(request: Request, model_name: Name) -> Response:
             _check(state, model_name, config, "/monitor")
         with state.store.read() as connection:
             monitor = monitor_of(connection, model_name)
-            if generation_of(connection, model_name) is None:
-                raise UnknownResource(f"No model named {excerpt(model_name)!r} has sent predictions.")
+            require_model(connection, model_name)
             streams = _streams(streams_of(connection, model_name), body)
         current = rules_for(state.rules, None if monitor is None else monitor.config)
         proposed = current if config is None else rules_for(state.rules, config)

@@ -10,13 +10,13 @@ from fastapi import APIRouter, Request, Response
 from modelwatch.api.openapi import answers
 from modelwatch.api.routes.common import how_far, json_answer, state_of
 from modelwatch.api.routes.parameters import Moment, Name, Step, Text, seconds_of, step_of
-from modelwatch.errors import FieldError, InvalidInput, UnknownModel
+from modelwatch.errors import FieldError, InvalidInput
 from modelwatch.monitoring.checks.performance.check import check_performance
 from modelwatch.monitoring.checks.performance.history import MOST_STEPS, PerformanceHistory, performance_history
 from modelwatch.monitoring.checks.performance.reports import PerformanceReport
 from modelwatch.monitoring.references.outcome_layouts import OutcomeLayouts
 from modelwatch.storage.counts.profiles import streams_of
-from modelwatch.storage.engine.models import generation_of
+from modelwatch.storage.engine.models import require_model
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.storage.references.outcome_references import outcomes_in_force
 from modelwatch.storage.verdicts.standing import standing_of
@@ -62,8 +62,7 @@ async def get_performance(
 
     def work() -> PerformanceAnswer:
         with state.store.read() as connection:
-            if generation_of(connection, model_name) is None:
-                raise UnknownModel(model_name)
+            require_model(connection, model_name)
             monitor, standing = monitor_of(connection, model_name), standing_of(connection, model_name)
             streams = [
                 stream

@@ -21,13 +21,13 @@ from modelwatch.api.routes.parameters import (
     seconds_of,
     step_of,
 )
-from modelwatch.errors import FieldError, InvalidInput, UnknownModel
+from modelwatch.errors import FieldError, InvalidInput
 from modelwatch.monitoring.checks.quality.check import check_quality
 from modelwatch.monitoring.checks.quality.reports import QualityReport
 from modelwatch.monitoring.checks.windows import iso
 from modelwatch.monitoring.scheduler.freshness import FreshnessReport, freshness_of
 from modelwatch.storage.counts.profiles import streams_of
-from modelwatch.storage.engine.models import generation_of
+from modelwatch.storage.engine.models import require_model
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.storage.verdicts.standing import standing_of
 from modelwatch.storage.verdicts.verdicts import QUALITY, StoredVerdict, verdicts_of
@@ -98,8 +98,7 @@ async def get_quality(
     def work() -> QualityAnswer:
         now = state.clock()
         with state.store.read() as connection:
-            if generation_of(connection, model_name) is None:
-                raise UnknownModel(model_name)
+            require_model(connection, model_name)
             monitor, standing = monitor_of(connection, model_name), standing_of(connection, model_name)
             config = None if monitor is None else monitor.config
             rules = state.quality.with_monitor(config)

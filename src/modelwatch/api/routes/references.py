@@ -11,14 +11,14 @@ from modelwatch.api.auth.scopes import grant_of, require_reading
 from modelwatch.api.ingest.bodies import read_body
 from modelwatch.api.openapi import REFERENCE_CONTENT, answers, query_parameters
 from modelwatch.api.routes.common import json_answer, state_of
-from modelwatch.errors import FieldError, InvalidInput, UnknownModel
+from modelwatch.errors import FieldError, InvalidInput
 from modelwatch.monitoring.checks.drift.evidence import effective_rules
 from modelwatch.monitoring.checks.performance.meaning import meaning_warnings, positive_class_reason, task_reason
 from modelwatch.monitoring.checks.windows import iso
 from modelwatch.monitoring.references.labelled import task_of_monitor
 from modelwatch.monitoring.references.references import ReferenceWarning, set_reference_frame, warnings_about
 from modelwatch.stats.outcomes.tasks import StatedTask
-from modelwatch.storage.engine.models import generation_of
+from modelwatch.storage.engine.models import require_model
 from modelwatch.storage.references.outcome_references import StoredOutcomes, outcomes_in_force
 from modelwatch.storage.references.references import StoredReference, all_references
 
@@ -169,8 +169,7 @@ async def get_reference(request: Request) -> Response:
 
     def work() -> ReferenceList:
         with state.store.read() as connection:
-            if generation_of(connection, model) is None:
-                raise UnknownModel(model)
+            require_model(connection, model)
             return ReferenceList(
                 model,
                 [_report(reference) for reference in all_references(connection, model)],

@@ -12,11 +12,11 @@ from modelwatch.api.openapi import answers
 from modelwatch.api.routes.common import how_far, json_answer, state_of
 from modelwatch.api.routes.parameters import Moment, Name, Text, seconds_of
 from modelwatch.config import BASE_WINDOW_SECONDS, parse_lookback
-from modelwatch.errors import FieldError, InvalidInput, UnknownModel, excerpt
+from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.monitoring.checks.rules import rules_for
 from modelwatch.monitoring.segments import SegmentQuery, SegmentReport, segment_report
 from modelwatch.storage.counts.profiles import streams_of
-from modelwatch.storage.engine.models import generation_of
+from modelwatch.storage.engine.models import require_model
 from modelwatch.storage.references.layouts import read_layouts
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.storage.verdicts.standing import standing_of
@@ -77,9 +77,7 @@ async def get_segments(
 
     def work() -> SegmentsAnswer:
         with state.store.read() as connection:
-            generation = generation_of(connection, model_name)
-            if generation is None:
-                raise UnknownModel(model_name)
+            generation = require_model(connection, model_name)
             monitor, standing = monitor_of(connection, model_name), standing_of(connection, model_name)
             known = read_layouts(connection, model_name, generation).segmentation
             streams = [

@@ -23,11 +23,11 @@ from modelwatch.api.routes.parameters import (
     seconds_of,
     step_of,
 )
-from modelwatch.errors import UnknownModel, UnknownResource, excerpt
+from modelwatch.errors import UnknownResource, excerpt
 from modelwatch.monitoring.checks.drift.report import DriftReport, SubjectReport
 from modelwatch.monitoring.checks.windows import iso
 from modelwatch.monitoring.verification import Verification, verify_verdict
-from modelwatch.storage.engine.models import generation_of
+from modelwatch.storage.engine.models import require_model
 from modelwatch.storage.verdicts.standing import standing_of
 from modelwatch.storage.verdicts.verdicts import StoredVerdict, latest_verdicts, verdict_by_id, verdicts_of
 
@@ -125,8 +125,7 @@ async def drift_history(
 
     def work() -> DriftHistory:
         with state.store.read() as connection:
-            if generation_of(connection, model_name) is None:
-                raise UnknownModel(model_name)
+            require_model(connection, model_name)
             current = latest_verdicts(connection, model_name)
             standing = standing_of(connection, model_name)
             history = verdicts_of(

@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from modelwatch.config import parse_lookback
-from modelwatch.errors import Conflict, FieldError, InvalidInput, UnknownResource, excerpt
+from modelwatch.errors import Conflict, FieldError, InvalidInput, excerpt
 from modelwatch.events import ReferenceFrame, ReferenceSample
 from modelwatch.monitoring.checks.windows import iso
 from modelwatch.monitoring.references.labelled import task_of_reference, with_stated_task
@@ -18,7 +18,7 @@ from modelwatch.privacy import KEEP_ALL
 from modelwatch.stats.counting.datatypes import is_finite_number
 from modelwatch.storage.alerts.audit import AuditEntry
 from modelwatch.storage.counts.profiles import last_window_end
-from modelwatch.storage.engine.models import generation_of
+from modelwatch.storage.engine.models import require_model
 from modelwatch.storage.engine.protection import StoredPrediction
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.rows import count_events, events_between, in_sample, truths_of
@@ -73,12 +73,11 @@ def set_reference_from_window(
 ) -> TakenWindow:
     """Puts the stored predictions of a window in force as the reference, with an entry in the audit trail.
 
-    Raises UnknownResource for a model that was never heard of, Conflict when nothing is stored in the window, and
+    Raises UnknownModel for a model that was never heard of, Conflict when nothing is stored in the window, and
     InvalidInput when the values that are asked for are not stored with the predictions, or there are too many.
     """
     with store.read() as connection:
-        if generation_of(connection, window.model) is None:
-            raise UnknownResource(f"No model named {window.model!r} has sent predictions or has a reference.")
+        require_model(connection, window.model)
         start, end = _span(connection, window)
         there = count_events(connection, window.model, window.environment, window.version, start, end)
         if not there:

@@ -54,7 +54,20 @@ def proposal_for(rules: DriftRules, per_day: float, seconds: int) -> Proposal | 
     wanted = NEW_SHARE * parse_lookback(lookbacks[0])
     every = next((each for each in EVERY if parse_lookback(each) >= wanted), EVERY[-1])
     needed = rules.min_samples
-    reason = f"{per_day:.3g} predictions a day: the longest look-back holds {held:.3g} of the {needed} needed."
+    reason = (
+        f"{_amount(per_day)} predictions a day: the longest look-back holds {_amount(held)} of the {needed} needed."
+    )
     if not holding:
         reason += f" Even 30 days hold fewer: a lower min_samples than {needed} would give a verdict sooner."
     return Proposal(lookbacks, every, reason)
+
+
+def _amount(number: float) -> str:
+    """How many there are on average, with the digits that matter.
+
+    >>> _amount(12_345.6), _amount(20.0), _amount(0.466), _amount(6.47e-05)
+    ('12,346', '20', '0.47', 'fewer than 0.01')
+    """
+    if number < 0.01:
+        return "fewer than 0.01"
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}" if number >= 1 else f"{number:.2g}"

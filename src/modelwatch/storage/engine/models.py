@@ -12,8 +12,9 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Insert, bindparam, func, select, update
+from sqlalchemy import ColumnElement, Connection, Insert, bindparam, exists, func, or_, select, update
 
+from modelwatch.errors import UnknownModel
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
 
@@ -47,6 +48,30 @@ def generation_of(connection: Connection, model: str) -> int | None:
     """The model's generation, or None when there is no such model."""
     table = tables.model
     return connection.execute(select(table.c.generation).where(table.c.name == model)).scalar()
+
+
+def require_model(connection: Connection, model: str) -> int:
+    """The generation of a model that has sent a prediction, or has a reference or a monitor.
+
+    Raises UnknownModel for others: labels alone may have come under a misspelt name.
+    """
+    table = tables.model
+    query = select(table.c.generation).where(table.c.name == model, _is_known())
+    generation: int | None = connection.execute(query).scalar()
+    if generation is None:
+        raise UnknownModel(model)
+    return generation
+
+
+def known_models(connection: Connection) -> list[str]:
+    """The names of the models that `require_model` finds, sorted."""
+    table = tables.model
+    return list(connection.execute(select(table.c.name).where(_is_known()).order_by(table.c.name)).scalars())
+
+
+def _is_known() -> ColumnElement[bool]:
+    name = tables.model.c.name
+    return or_(*(exists().where(each.c.model == name) for each in (tables.stream, tables.reference, tables.monitor)))
 
 
 class Part(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -186,10 +186,15 @@ def _texts_in_words(
             )
     for name, texts in found.items():
         if texts.missing and name not in identities:
-            shown = ", ".join(f"{text!r} {count:,} times" for text, count in texts.missing.most_common(_SHOWN_TEXTS))
-            more = f", and {len(texts.missing) - _SHOWN_TEXTS} others" if len(texts.missing) > _SHOWN_TEXTS else ""
+            shown = ", ".join(f"{text!r} {_times(count)}" for text, count in texts.missing.most_common(_SHOWN_TEXTS))
+            left = len(texts.missing) - _SHOWN_TEXTS
+            more = f", and {left} other{'s' if left > 1 else ''}" if left > 0 else ""
             hint = "; --missing-values says what is missing" if pa.types.is_string(kinds[name]) else ""
             yield f"Read as missing in {name!r}: {shown}{more}{hint}"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count:,} times"
 
 
 def _open(given: str | bytes, delimiter: str, types: Mapping[str, Any], missing: tuple[str, ...]) -> Any:

@@ -1,0 +1,54 @@
+"""Query parameters that a route does not have are refused: the answer would be one to another question.
+
+`DELETE …/predictions/x?dya=2026-01-31` would erase more than was meant. Names that begin with `_` are let through: no
+parameter of ours does, and caches are passed by so.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from difflib import get_close_matches
+from urllib.parse import parse_qsl
+
+from fastapi import Request
+from fastapi.routing import APIRoute
+
+from modelwatch.api.decoding.checks import pointer_to
+from modelwatch.errors import FieldError, InvalidInput, excerpt
+
+LET_THROUGH = "_"
+
+
+async def refuse_unknown_parameters(request: Request) -> None:
+    """Before a route of the API. Raises InvalidInput that names each parameter that the route does not have."""
+    query: bytes = request.scope["query_string"]
+    if query:
+        check_parameters(query, parameters_of(request.scope["route"]))
+
+
+def parameters_of(route: APIRoute) -> frozenset[str]:
+    """The query parameters of a route: those in its signature, and those that it reads by itself."""
+    read = (route.openapi_extra or {}).get("parameters", ())
+    return frozenset(
+        [each.alias for each in route.dependant.query_params] + [each["name"] for each in read if each["in"] == "query"]
+    )
+
+
+def check_parameters(query: bytes, known: Collection[str]) -> None:
+    """Raises InvalidInput that names what is in a query string twice, or is not known, with the nearest that is."""
+    given = Counter(name for name, _ in parse_qsl(query.decode("latin-1"), keep_blank_values=True))
+    problems = tuple(
+        FieldError(pointer_to(excerpt(name)), "Expected once" if name in known else _nearest(name, known))
+        for name, times in given.items()
+        if (times > 1 if name in known else not name.startswith(LET_THROUGH))
+    )
+    if problems:
+        raise InvalidInput("The request has query parameters that can't be taken.", problems)
+
+
+def _nearest(name: str, known: Collection[str]) -> str:
+    nearest = get_close_matches(name[:100].lower(), sorted(known), n=1, cutoff=0.6)
+    if nearest:
+        return f"No such parameter. Did you mean {nearest[0]!r}?"
+    return f"No such parameter. Known here: {', '.join(sorted(known)) or 'none'}."
