@@ -51,7 +51,7 @@ class Page(HTMLParser):
             self._href = given["href"] or ""
         elif tag == "form":
             self.forms.append(Form(given["method"] or "", given["action"] or ""))
-        elif tag == "input":
+        elif tag in ("input", "select"):
             self.forms[-1].fields.append(given["name"] or "")
         elif tag == "button":
             self._button = given.get("formaction") or self.forms[-1].action, given.get("value")

@@ -13,7 +13,9 @@ from sqlalchemy import update
 
 from modelwatch.config.monitors import parse_monitor
 from modelwatch.errors import StoreUnavailable
+from modelwatch.storage.alerts.audit import audit_page
 from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.models import Part
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.deletion import deletions_under_way
 from modelwatch.storage.references.monitors import put_monitor
@@ -154,6 +156,44 @@ def test_a_model_is_deleted_by_whoever_types_its_name(app: App) -> None:
         [deletion] = deletions_under_way(connection)
     assert (deletion.model, deletion.actor, deletion.part.is_whole) == ("fraud", "ann", True)
     assert all("Delete" not in form.buttons for form in visit(app, "/ui/alerts").forms)
+    assert "The model is being deleted." in visit(app, address).text
+
+
+@pytest.mark.parametrize(
+    ("part", "what", "deleted"),
+    [
+        ("version:a b/2", "the version", Part(version="a b/2")),
+        ("environment:production", "the environment", Part(environment="production")),
+    ],
+)
+def test_a_version_or_an_environment_is_deleted_by_whoever_types_its_name(
+    app: App, part: str, what: str, deleted: Part
+) -> None:
+    sent = [each for version in ("1", "a b/2") for each in traffic(3, model="fraud", version=version)]
+    open_ledger(app.store).commit(sent)
+    address, chosen = "/ui/alerts?model=fraud", part.partition(":")[2]
+    text = visit(app, address).text
+    assert all(f" {choice} " in text for choice in ("version 1", "version a b/2", "environment production"))
+    for wrong in ("", "fraud", "1"):
+        refused = press(app, address, "Delete", part=part, confirm=wrong)
+        assert (refused.status_code, f"the name of {what}" in refused.text) == (422, True)
+    done = press(app, address, "Delete", part=part, confirm=chosen, actor="ann")
+    assert (done.status_code, done.headers["location"]) == (303, "../../alerts?model=fraud")
+    with app.store.read() as connection:
+        [deletion] = deletions_under_way(connection)
+        entries = audit_page(connection, target="model/fraud", limit=10)
+    assert (deletion.part, deletion.actor) == (deleted, "ann")
+    assert [entry.action for entry in entries] == [f"{what.removeprefix('the ')}.delete"]
+    assert f"{part.partition(':')[0].capitalize()} {chosen} is being deleted." in visit(app, address).text
+
+
+def test_a_part_that_is_none_is_refused(app: App) -> None:
+    open_ledger(app.store).commit(traffic(3, model="fraud"))
+    address = "/ui/alerts?model=fraud"
+    assert press(app, address, "Delete", part="region:eu", confirm="fraud").status_code == 422
+    assert press(app, address, "Delete", part="version:9", confirm="9").status_code == 404
+    with app.store.read() as connection:
+        assert deletions_under_way(connection) == []
 
 
 def test_the_life_of_an_alert_is_shown_newest_first_with_its_deliveries(app: App) -> None:
@@ -284,7 +324,11 @@ def test_a_form_on_another_site_does_nothing(app: App) -> None:
     for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site", "Origin": BASE}):
         answer = app.request("POST", f"{address}/resolve", data={"note": "x"}, headers=headers)
         assert answer.status_code == 403
+        form = {"part": "version:1", "confirm": "1"}
+        assert app.request("POST", "/ui/models/fraud/delete", data=form, headers=headers).status_code == 403
     assert app.desk.alert().state == "firing"
+    with app.store.read() as connection:
+        assert deletions_under_way(connection) == []
 
 
 def test_what_was_resolved_meanwhile_is_a_conflict(app: App) -> None:

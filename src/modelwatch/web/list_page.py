@@ -13,12 +13,15 @@ from modelwatch.alerting.views import AlertLine
 from modelwatch.alerting.wording import KINDS
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.monitoring.checks.windows import iso
+from modelwatch.storage.engine.models import Part, StreamKey
 from modelwatch.storage.verdicts.evaluations import EvaluationFailure
 from modelwatch.storage.verdicts.standing import Standing
 from modelwatch.web.words import MICROSECONDS, When, count, name, when
 
 Tab = Literal["open", "firing", "acknowledged", "silenced", "resolved"]
 FAILURES_SHOWN = 5
+# Of what a list can offer to delete, so much is offered; the API and the command take everything.
+PARTS_SHOWN = 500
 TABS: tuple[Tab, ...] = get_args(Tab)
 
 
@@ -62,11 +65,14 @@ NOT_FOUND: dict[str | None, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What the list is about: how far its models are, the newest verdicts of its streams, and how many are due."""
+    """What the list is about: how far its models are, the newest verdicts of its streams, and how many are due; of one
+    model also its streams, and what of it is being deleted."""
 
     standing: Standing
     severities: Counter[str | None]
     waiting: int
+    streams: Sequence[StreamKey] = ()
+    deleting: Sequence[Part] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +88,28 @@ class Failing:
 
 
 @dataclass(frozen=True, slots=True)
+class PartChoice:
+    """A part of a model that can be deleted: what the form sends for it, and its name for people."""
+
+    value: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deletable:
+    """What the form that deletes offers for a model, and what of it is being deleted. path: its name in an address."""
+
+    path: str
+    parts: tuple[PartChoice, ...]
+    more: int
+    under_way: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ListView:
     """The list. older: the address of the next page, if there is one. failing: checks that can't be made, some of them;
     more_failing: how many others. data_until, evaluated_until: how far the page goes. why_empty: what an empty list
-    means. model_path: the model's name in an address."""
+    means. deletable: of one model."""
 
     tab: Tab
     tabs: tuple[TabLink, ...]
@@ -97,7 +121,7 @@ class ListView:
     data_until: When | None = None
     evaluated_until: When | None = None
     why_empty: tuple[str, ...] = ()
-    model_path: str = ""
+    deletable: Deletable | None = None
 
 
 def chosen_tab(state: str) -> Tab:
@@ -135,7 +159,6 @@ def list_view(
     older = None if following is None else {"before": f"{following[0]}.{following[1]}"}
     return ListView(
         tab=tab,
-        model_path="" if model is None else quote(model, safe=""),
         tabs=tuple(
             TabLink(
                 each.capitalize(), _address(each, model), "" if each == "resolved" else count(counts[each]), each == tab
@@ -150,7 +173,40 @@ def list_view(
         data_until=_moment(scope.standing.data_until, now),
         evaluated_until=_moment(scope.standing.evaluated_until, now),
         why_empty=tuple(_why_empty(scope)),
+        deletable=None if model is None else _deletable(model, scope),
     )
+
+
+def chosen_part(value: str) -> Part:
+    """The part of a model that a form names: the `value` of a choice, or nothing for the whole. Raises InvalidInput."""
+    kind, _, chosen = value.partition(":")
+    if kind == "version" and chosen:
+        return Part(version=chosen)
+    if kind == "environment" and chosen:
+        return Part(environment=chosen)
+    if not value:
+        return Part()
+    problem = FieldError("/part", "Expected a version or an environment of the model, or nothing", excerpt(value))
+    raise InvalidInput("Nothing is deleted.", (problem,))
+
+
+def _deletable(model: str, scope: Scope) -> Deletable:
+    versions = sorted({stream.version for stream in scope.streams})
+    environments = sorted({stream.environment for stream in scope.streams})
+    choices = [PartChoice(f"environment:{each}", f"environment {name(each)}") for each in environments]
+    choices += [PartChoice(f"version:{each}", f"version {name(each)}") for each in versions]
+    return Deletable(
+        quote(model, safe=""),
+        tuple(choices[:PARTS_SHOWN]),
+        max(0, len(choices) - PARTS_SHOWN),
+        tuple(_in_words(part) for part in scope.deleting),
+    )
+
+
+def _in_words(part: Part) -> str:
+    if part.version is not None:
+        return f"Version {name(part.version)}"
+    return "The model" if part.environment is None else f"Environment {name(part.environment)}"
 
 
 def _moment(seconds: int | None, now: int) -> When | None:

@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from urllib.parse import quote
 
+from sqlalchemy import Connection
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -23,15 +24,16 @@ from modelwatch.api.auth.scopes import grant_of
 from modelwatch.api.ingest.acceptance import accept_alert
 from modelwatch.config import Settings
 from modelwatch.errors import FieldError, InvalidInput, RequestError, ServiceError, UnknownResource
-from modelwatch.storage.engine.models import Part
+from modelwatch.storage.counts.profiles import streams_of
+from modelwatch.storage.engine.models import Part, StreamKey
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.maintenance.deletion import request_deletion
+from modelwatch.storage.maintenance.deletion import deletions_under_way, request_deletion
 from modelwatch.storage.verdicts.evaluations import evaluation_failures, evaluation_progress
 from modelwatch.storage.verdicts.standing import latest_severities, overall_standing
 from modelwatch.web.alert_page import AlertView, alert_view
 from modelwatch.web.cells import cells_of
 from modelwatch.web.forms import read_form
-from modelwatch.web.list_page import ListView, Scope, chosen_tab, list_view, place_of
+from modelwatch.web.list_page import ListView, Scope, chosen_part, chosen_tab, list_view, place_of
 from modelwatch.web.login import Login, require_pages
 from modelwatch.web.rendering import HEADERS, Renderer
 
@@ -180,16 +182,20 @@ class _Pages:
         return _back(alert_id, "../../../")
 
     async def delete_model(self, request: Request) -> Response:
+        """Deletes the model, or the version or the environment of it that the form names."""
         form, model = await read_form(request, self._form_seconds), _identity(request, "model_name")
-        if form.get("confirm") != model:
-            problem = FieldError("/confirm", "Expected the name of the model, to be sure", form.get("confirm"))
-            raise InvalidInput("The model is not deleted.", (problem,))
+        part = chosen_part(form.get("part", ""))
+        if form.get("confirm") != (part.version or part.environment or model):
+            what = "the version" if part.version else "the environment" if part.environment else "the model"
+            problem = FieldError("/confirm", f"Expected the name of {what}, to be sure", form.get("confirm"))
+            raise InvalidInput("Nothing is deleted.", (problem,))
         actor = _actor(request, form)
         self._book.check_action(actor, None)
         await asyncio.to_thread(
-            request_deletion, self._store, model, Part(), actor=actor, now=self._clock(), new_id=self._new_id
+            request_deletion, self._store, model, part, actor=actor, now=self._clock(), new_id=self._new_id
         )
-        return Response(status_code=303, headers={**HEADERS, "Location": "../../alerts"})
+        query = "" if part.is_whole else f"?model={quote(model, safe='')}"
+        return Response(status_code=303, headers={**HEADERS, "Location": f"../../alerts{query}"})
 
     async def problem(self, request: Request, error: Exception) -> Response:
         """An error as a page that says what is wrong."""
@@ -217,6 +223,7 @@ class _Pages:
                 overall_standing(connection, None if model is None else [model]),
                 latest_severities(connection, model),
                 0 if progress is None else progress.waiting,
+                *(((), ()) if model is None else _parts(connection, model)),
             )
             alerts = [alert for alert in open_alerts(connection) if model in (None, alert.model_name)]
             if tab != "resolved":
@@ -250,6 +257,12 @@ class _Pages:
             comment=form.get("note") or f"From the page of alert {alert.alert_id}",
         )
         self._book.silence(request, actor=actor)
+
+
+def _parts(connection: Connection, model: str) -> tuple[list[StreamKey], list[Part]]:
+    """The streams of a model, and what of it is being deleted."""
+    under_way = [each.part for each in deletions_under_way(connection) if each.model == model]
+    return streams_of(connection, model), under_way
 
 
 def _identity(request: Request, parameter: str) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import msgspec
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from modelwatch.api.auth.scopes import grant_of, require_reading
 from modelwatch.api.openapi import answers
@@ -31,40 +32,54 @@ class DeletionReport(msgspec.Struct):
     removed: int
 
 
-@router.delete(
-    "/models/{model_name:segment}",
-    status_code=202,
-    summary="Delete a model",
-    operation_id="delete_model",
-    responses=answers({202: DeletionReport}, 404, 422, 503),
-)
-async def delete_model(request: Request, model_name: Name, actor: Actor = None) -> Response:
+def _model() -> Part:
     """Everything that is stored of it: predictions, labels, counts, references, verdicts, alerts and its monitor."""
-    return await _requested(request, model_name, Part(), actor)
+    return Part()
 
 
-@router.delete(
-    "/models/{model_name:segment}/versions/{model_version:segment}",
-    status_code=202,
-    summary="Delete a version of a model",
-    operation_id="delete_version",
-    responses=answers({202: DeletionReport}, 404, 422, 503),
-)
-async def delete_version(request: Request, model_name: Name, model_version: Name, actor: Actor = None) -> Response:
+def _version(model_version: Name) -> Part:
     """What is stored of the version, in every environment, and the references of it alone."""
-    return await _requested(request, model_name, Part(version=model_version), actor)
+    return Part(version=model_version)
 
 
-@router.delete(
-    "/models/{model_name:segment}/environments/{environment:segment}",
-    status_code=202,
-    summary="Delete an environment of a model",
-    operation_id="delete_environment",
-    responses=answers({202: DeletionReport}, 404, 422, 503),
-)
-async def delete_environment(request: Request, model_name: Name, environment: Name, actor: Actor = None) -> Response:
+def _environment(environment: Name) -> Part:
     """What is stored of the environment, of every version. References are not of an environment, so they stay."""
-    return await _requested(request, model_name, Part(environment=environment), actor)
+    return Part(environment=environment)
+
+
+def _add_route(operation: str, path: str, what: str, part_of: Callable[..., Part]) -> None:
+    """Adds the route that deletes the part of a model which `part_of` reads from the rest of the path."""
+
+    async def delete(
+        request: Request,
+        model_name: Name,
+        part: Part = Depends(part_of),  # noqa: B008 - which one is known here alone
+        actor: Actor = None,
+    ) -> Response:
+        state, who = state_of(request), grant_of(request).actor(actor, API)
+
+        def work() -> DeletionReport:
+            state.alerts.check_action(who, None)
+            found = request_deletion(state.store, model_name, part, actor=who, now=state.clock(), new_id=state.new_id)
+            return _report(found)
+
+        return json_answer(await asyncio.to_thread(work), 202)
+
+    router.add_api_route(
+        "/models/{model_name:segment}" + path,
+        delete,
+        methods=["DELETE"],
+        status_code=202,
+        summary=f"Delete {what}",
+        description=part_of.__doc__,
+        operation_id=operation,
+        responses=answers({202: DeletionReport}, 404, 422, 503),
+    )
+
+
+_add_route("delete_model", "", "a model", _model)
+_add_route("delete_version", "/versions/{model_version:segment}", "a version of a model", _version)
+_add_route("delete_environment", "/environments/{environment:segment}", "an environment of a model", _environment)
 
 
 @router.get(
@@ -86,17 +101,6 @@ async def get_deletion(request: Request, deletion_id: Name) -> Response:
         return _report(found)
 
     return json_answer(await asyncio.to_thread(work))
-
-
-async def _requested(request: Request, model: str, part: Part, actor: str | None) -> Response:
-    state, who = state_of(request), grant_of(request).actor(actor, API)
-
-    def work() -> DeletionReport:
-        state.alerts.check_action(who, None)
-        deletion = request_deletion(state.store, model, part, actor=who, now=state.clock(), new_id=state.new_id)
-        return _report(deletion)
-
-    return json_answer(await asyncio.to_thread(work), 202)
 
 
 def _report(found: Deletion) -> DeletionReport:

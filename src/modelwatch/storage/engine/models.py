@@ -51,7 +51,7 @@ def generation_of(connection: Connection, model: str) -> int | None:
 
 
 def require_model(connection: Connection, model: str) -> int:
-    """The generation of a model that has sent a prediction, or has a reference or a monitor.
+    """The generation of a model that has sent a prediction, deleted since or not, or has a reference or a monitor.
 
     Raises UnknownModel for others: labels alone may have come under a misspelt name.
     """
@@ -70,8 +70,10 @@ def known_models(connection: Connection) -> list[str]:
 
 
 def _is_known() -> ColumnElement[bool]:
-    name = tables.model.c.name
-    return or_(*(exists().where(each.c.model == name) for each in (tables.stream, tables.reference, tables.monitor)))
+    name, deletion = tables.model.c.name, tables.deletion
+    having = [exists().where(each.c.model == name) for each in (tables.stream, tables.reference, tables.monitor)]
+    # Of its last version, say; what was deleted whole has a generation there.
+    return or_(*having, exists().where(deletion.c.model == name, deletion.c.generation.is_(None)))
 
 
 class Part(msgspec.Struct, frozen=True, omit_defaults=True):
