@@ -61,8 +61,8 @@ def test_help_loads_nothing_heavy() -> None:
         ("demo", "--port", "x"),
     ],
 )
-def test_wrong_usage_is_exit_code_2_and_no_traceback(run_cli: RunCli, words: tuple[str, ...]) -> None:
-    done = run_cli(*words)
+def test_wrong_usage_is_exit_code_2_and_no_traceback(run_process: RunCli, words: tuple[str, ...]) -> None:
+    done = run_process(*words)
     assert done.returncode == 2
     assert done.stderr
     assert "Traceback" not in done.stderr

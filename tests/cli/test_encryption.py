@@ -24,25 +24,27 @@ def test_a_new_key_is_printed_alone(run_cli: RunCli) -> None:
     assert said["key"] != done.stdout.strip()
 
 
-def test_serve_says_what_is_wrong_with_keys(run_cli: RunCli) -> None:
-    done = run_cli("serve", "--port", 0, ENCRYPTION_KEY="canary")
+def test_serve_says_what_is_wrong_with_keys(run_process: RunCli) -> None:
+    done = run_process("serve", "--port", 0, ENCRYPTION_KEY="canary")
     assert done.returncode == 2
     assert "ENCRYPTION_KEY in the environment: expected 32 bytes" in done.stderr
     assert "canary" not in done.stderr + done.stdout
 
 
-def test_serve_does_not_start_with_monitors_that_need_a_key(run_cli: RunCli, tmp_path: Path) -> None:
+def test_serve_does_not_start_with_monitors_that_need_a_key(run_process: RunCli, tmp_path: Path) -> None:
     (tmp_path / "m.yaml").write_text("model: m\nprivacy: {default: encrypt}\n")
-    done = run_cli("serve", "--port", 0, MONITORS_PATH="m.yaml")
+    done = run_process("serve", "--port", 0, MONITORS_PATH="m.yaml")
     assert done.returncode == 2
     assert "/privacy/default" in done.stderr
 
 
-def test_serve_does_not_start_without_a_key_that_the_store_was_used_with(run_cli: RunCli, tmp_path: Path) -> None:
+def test_serve_does_not_start_without_a_key_that_the_store_was_used_with(
+    run_cli: RunCli, run_process: RunCli, tmp_path: Path
+) -> None:
     store = protected_store(tmp_path / "modelwatch-data", key(1))
     used = store.protection.keyring.writing_id
     store.close()
-    done = run_cli("serve", "--port", 0, ENCRYPTION_KEY=key(2))
+    done = run_process("serve", "--port", 0, ENCRYPTION_KEY=key(2))
     assert done.returncode == 2
     assert used in done.stderr
     looked = json.loads(run_cli("doctor", "--json", ENCRYPTION_KEY=key(2)).stdout)

@@ -141,10 +141,10 @@ def test_the_schema_is_printed(run_cli: RunCli) -> None:
 
 
 @pytest.mark.timeout(240)
-def test_the_service_does_not_start_with_files_that_are_wrong(tmp_path: Path, run_cli: RunCli) -> None:
+def test_the_service_does_not_start_with_files_that_are_wrong(tmp_path: Path, run_process: RunCli) -> None:
     write(tmp_path, "model: m\nbudgt: 1\nschedule: {every: x}\n", "a.yaml")
     write(tmp_path, "model: n\nalerts: {channels: [pager]}\n", "b.yaml")
-    done = run_cli("serve", "--port", "0", "--data-dir", tmp_path / "data", MONITORS_PATH=str(tmp_path))
+    done = run_process("serve", "--port", "0", "--data-dir", tmp_path / "data", MONITORS_PATH=str(tmp_path))
     assert done.returncode == 2
     for wrong in ("a.yaml /budgt: Unknown key; did you mean budget?", "a.yaml /schedule/every", "b.yaml /alerts/chan"):
         assert wrong in done.stderr

@@ -19,19 +19,19 @@ from tests.support.live_service import LiveService
 from tests.support.traffic import predictions
 
 
-def test_a_used_port_is_one_clear_line(run_cli: RunCli) -> None:
+def test_a_used_port_is_one_clear_line(run_process: RunCli) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        done = run_cli("serve", "--host", "127.0.0.1", "--port", taken.getsockname()[1])
+        done = run_process("serve", "--host", "127.0.0.1", "--port", taken.getsockname()[1])
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
     assert "already in use" in done.stderr
     assert "--port" in done.stderr
 
 
-def test_wrong_settings_are_all_named_and_secrets_are_not_shown(run_cli: RunCli) -> None:
-    done = run_cli("serve", "--port", "99999", WORKERS="0", DATABASE_URL="mysql://user:s3cr3t@db/x")
+def test_wrong_settings_are_all_named_and_secrets_are_not_shown(run_process: RunCli) -> None:
+    done = run_process("serve", "--port", "99999", WORKERS="0", DATABASE_URL="mysql://user:s3cr3t@db/x")
     assert done.returncode == 2
     assert "PORT in the command line" in done.stderr
     assert "WORKERS" in done.stderr
@@ -40,16 +40,16 @@ def test_wrong_settings_are_all_named_and_secrets_are_not_shown(run_cli: RunCli)
     assert "Traceback" not in done.stderr
 
 
-def test_a_store_that_is_away_is_exit_code_3(run_cli: RunCli) -> None:
-    done = run_cli("migrate", DATABASE_URL="postgresql://user:s3cr3t@127.0.0.1:9/x")
+def test_a_store_that_is_away_is_exit_code_3(run_process: RunCli) -> None:
+    done = run_process("migrate", DATABASE_URL="postgresql://user:s3cr3t@127.0.0.1:9/x")
     assert done.returncode == 3
     assert "s3cr3t" not in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_folder_that_cannot_be_made_is_exit_code_2(run_cli: RunCli, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_exit_code_2(run_process: RunCli, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    done = run_cli("serve", "--port", "0", "--data-dir", tmp_path / "file" / "data")
+    done = run_process("serve", "--port", "0", "--data-dir", tmp_path / "file" / "data")
     assert done.returncode == 2
     assert "DATA_DIR" in done.stderr
 
@@ -99,15 +99,15 @@ def test_several_workers_count_together_and_leave_nothing_behind(tmp_path: Path)
     assert [path.name for path in tmp_path.glob("prometheus-*/")] == []
 
 
-def test_a_store_of_a_newer_version_is_left_alone(run_cli: RunCli, tmp_path: Path) -> None:
-    assert run_cli("migrate", DATA_DIR=str(tmp_path)).returncode == 0
+def test_a_store_of_a_newer_version_is_left_alone(run_process: RunCli, tmp_path: Path) -> None:
+    assert run_process("migrate", DATA_DIR=str(tmp_path)).returncode == 0
     with contextlib.closing(sqlite3.connect(tmp_path / "modelwatch.db")) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
-    done = run_cli("serve", "--port", "0", DATA_DIR=str(tmp_path))
+    done = run_process("serve", "--port", "0", DATA_DIR=str(tmp_path))
     assert done.returncode == 2
     assert "newer modelwatch" in done.stderr
     assert "Traceback" not in done.stderr
-    assert run_cli("doctor", DATA_DIR=str(tmp_path)).returncode == 1
+    assert run_process("doctor", DATA_DIR=str(tmp_path)).returncode == 1
 
 
 def test_migrating_is_done_once_and_can_be_repeated(
