@@ -124,7 +124,11 @@ def examine(services: Sequence[str], store: Store, clients: Sequence[Taken], hoo
 def answers(url: str) -> dict[str, bytes]:
     """Every GET of the API that has an answer for this run, by its path."""
     with httpx.Client(base_url=url, timeout=30) as http:
-        paths = [path for path, methods in http.get("/openapi.json").json()["paths"].items() if "get" in methods]
+        paths = {
+            path: {each["name"] for each in methods["get"].get("parameters", ()) if each["in"] == "query"}
+            for path, methods in http.get("/openapi.json").json()["paths"].items()
+            if "get" in methods
+        }
         ids = {
             "model_name": [MODEL],
             "alert_id": _ids(http.get("/api/v1/alerts").json()),
@@ -133,7 +137,7 @@ def answers(url: str) -> dict[str, bytes]:
         found = {}
         for path in sorted(path for path in paths if path.startswith("/api/v1")):
             for concrete in _filled(path, ids):
-                answer = _asked(http, concrete, {"model_name": MODEL} if "{" not in path else {})
+                answer = _asked(http, concrete, {"model_name": MODEL} if "model_name" in paths[path] else {})
                 if answer.status_code not in {404, 422}:
                     found[concrete] = str(answer.status_code).encode() + b" " + _lasting(path, answer.content)
         return found

@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from sqlalchemy import func, select
 
+from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
+from modelwatch.storage.maintenance.deletion import Deletion, deletion_by_id
 from tests.support.events import back_up, stored_and_counted
 from tests.support.live_service import REPOSITORY, LiveService
 from tests.support.postgres import cluster
@@ -23,6 +26,8 @@ BATCH = 50
 PATIENCE_SECONDS = 60
 DAY_SECONDS = 86_400
 SLOW_SECONDS = 5.0
+DOOMED, DOOMED_ROWS = "doomed", 20_000
+MOST_KILLS = 4
 CLOCK = Path(__file__).parent / "clock"
 
 
@@ -252,9 +257,94 @@ def send_a_poison_row(folder: Path) -> list[str]:
     return sender.problems
 
 
+def kill_while_deleting(folder: Path) -> list[str]:
+    """SQLite: killed again and again while a model is deleted, which ends, once and wholly, and takes nothing else."""
+    problems: list[str] = []
+    with LiveService(folder, LEASE_SECONDS="2") as live:
+        kept, doomed = Sender(live.url), Sender(live.url, DOOMED)
+        store = Store(f"sqlite:///{folder / 'modelwatch.db'}")
+        kept.insist(0)
+        with httpx.Client(base_url=f"{live.url}/api/v1", timeout=60) as http:
+            identity = _begin_deletion(http)
+            before, kills = _deletion(store, identity), 0
+            for _ in range(MOST_KILLS):
+                if _moved_on(store, identity, before).finished_at is not None:
+                    break
+                live.kill()
+                kills += 1
+                before = _deletion(store, identity)
+                left = _rows(store, DOOMED)["prediction"]
+                if left + before.predictions != DOOMED_ROWS:
+                    problems.append(f"{before.predictions} predictions are said to be deleted, {left} are there")
+                live.start()
+                kept.insist(kills)
+            if not kills:
+                problems.append("the deletion was over before the service was killed")
+            address = f"/deletions/{identity}"
+            if not within(PATIENCE_SECONDS, lambda: http.get(address).json()["status"] == "deleted"):
+                problems.append(f"the deletion did not end: {http.get(address).text}")
+            found = _deletion(store, identity)
+            print(
+                f"killed {kills} times while {found.predictions:,} predictions and {found.removed:,} rows were deleted"
+            )
+            if found.predictions != DOOMED_ROWS:
+                problems.append(f"{found.predictions} of {DOOMED_ROWS} predictions are said to be deleted")
+            if any(rows := _rows(store, DOOMED).values()):
+                problems.append(f"something is left: {rows}")
+            if http.get(f"/models/{DOOMED}").status_code != 404:
+                problems.append("the model is still there")
+        store.close()
+        for sender in (kept, doomed):
+            sender.insist(MOST_KILLS + 1)
+            sender.compare(f"sqlite:///{folder / 'modelwatch.db'}")
+            sender.close()
+    return [*problems, *kept.problems, *doomed.problems]
+
+
+def _begin_deletion(http: httpx.Client) -> str:
+    """Sends a model of many predictions, some with labels, and a reference; returns the id of its deletion."""
+    body = {"model_name": DOOMED, "feature_name": "x", "data_type": "continuous", "values": normal(1_000)}
+    http.post("/reference", json=body).raise_for_status()
+    rows = [row for number in range(DOOMED_ROWS // BATCH) for row in batch(DOOMED, number)]
+    for start in range(0, len(rows), DOOMED_ROWS // 4):
+        http.post("/predictions/batch", json=rows[start : start + DOOMED_ROWS // 4]).raise_for_status()
+    labels = [{"model_name": DOOMED, "prediction_id": row["prediction_id"], "ground_truth": "no"} for row in rows[::10]]
+    http.post("/ground-truth/batch", json=labels).raise_for_status()
+    identity: str = http.delete(f"/models/{DOOMED}").raise_for_status().json()["deletion_id"]
+    return identity
+
+
+def _deletion(store: Store, identity: str) -> Deletion:
+    with store.read() as connection:
+        found = deletion_by_id(connection, identity)
+    assert found is not None
+    return found
+
+
+def _moved_on(store: Store, identity: str, before: Deletion) -> Deletion:
+    """The deletion as soon as it is another than before, or after a while."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while (found := _deletion(store, identity)) == before and time.monotonic() < deadline:
+        time.sleep(0.002)
+    return found
+
+
+def _rows(store: Store, model: str) -> dict[str, int]:
+    """How many rows each table has of a model."""
+    of_model = [tables.prediction, tables.label, tables.profile, tables.outcome, tables.verdict, tables.reference]
+    with store.read() as connection:
+        return {
+            table.name: connection.execute(
+                select(func.count()).select_from(table).where(table.c.model == model)
+            ).scalar_one()
+            for table in [*of_model, tables.stream, tables.monitor, tables.alert]
+        }
+
+
 SCENARIOS: dict[str, Callable[[Path], list[str]]] = {
     "the store's file replaced": replace_the_file,
     "the database set back": set_the_database_back,
     "the clock ahead": put_the_clock_ahead,
     "a poison row": send_a_poison_row,
+    "killed while a model is deleted": kill_while_deleting,
 }
