@@ -31,6 +31,7 @@ from modelwatch.monitoring.scheduler.runner import Lease
 from modelwatch.storage.engine.migrations import migrate
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.ledger import Ledger
+from modelwatch.times import MICROS_PER_SECOND
 from tests.support.postgres import cluster
 
 MODEL = "fraud"
@@ -42,7 +43,6 @@ DAYS = 31
 ROWS_A_DAY, QUICK_ROWS_A_DAY = 50_000, 1_000
 ROUNDS, QUICK_ROUNDS = 7, 2
 DAY = 86_400
-MICROSECONDS = 1_000_000
 FIRST_DAY = 20_000
 COLUMNS = "day, model, prediction_id, version, environment, ts, arrived_at, generation, prediction, features"
 TYPES = "int[], text[], text[], text[], text[], bigint[], bigint[], int[], text[], bytea[]"
@@ -65,7 +65,7 @@ def run(*, quick: bool = False) -> list[Row]:
 def _removal(engine: str, url: str, count: int) -> Row:
     store = Store(url)
     migrate(store)
-    clock = [FIRST_DAY * DAY * MICROSECONDS]
+    clock = [FIRST_DAY * DAY * MICROS_PER_SECOND]
     ledger = Ledger(store, clock=lambda: clock[0], new_id=_new_id, host="benchmark", rotation_seconds=3_600)
     rng = random.Random(0)
     began = time.perf_counter()
@@ -73,7 +73,7 @@ def _removal(engine: str, url: str, count: int) -> Row:
         events = [_prediction(rng, clock[0]) for _ in range(BATCH)]
         ledger.commit(events, [GroundTruth(MODEL, event.prediction_id, "fraud", clock[0]) for event in events])
     taken = count / (time.perf_counter() - began)
-    clock[0] += 40 * DAY * MICROSECONDS
+    clock[0] += 40 * DAY * MICROS_PER_SECOND
     quiet = _commits(ledger, rng, clock[0], lambda commits: commits == SMALL_COMMITS)
     rules = DriftRules.of(Settings())
     chore = Retention(
@@ -174,7 +174,7 @@ def _partitions(url: str, rows_a_day: int, rounds: int) -> list[Row]:
 
 def _insert(connection: psycopg.Connection[tuple[object, ...]], table: str, day: int, ids: list[str]) -> None:
     ids = sorted(ids)
-    count, time_of_day = len(ids), day * DAY * MICROSECONDS
+    count, time_of_day = len(ids), day * DAY * MICROS_PER_SECOND
     arrays = ", ".join(f"%s::{kind.strip()}" for kind in TYPES.split(","))
     values = (
         *([day], [MODEL]),

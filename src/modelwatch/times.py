@@ -1,11 +1,45 @@
-"""Units of time.
+"""Units and texts of time: one home for them.
 
-Times of the ledger are integers in microseconds since 1970-01-01 UTC, edges of windows integers in seconds.
+Times of predictions, labels, alerts and whatever else happened are integers in microseconds since 1970-01-01 UTC;
+edges of windows are integers in seconds.
 """
 
 from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 MICROS_PER_SECOND = 1_000_000
 SECONDS_PER_HOUR = 3_600
 SECONDS_PER_DAY = 86_400
 MICROS_PER_DAY = SECONDS_PER_DAY * MICROS_PER_SECOND
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@lru_cache(maxsize=1_024)
+def iso_of_seconds(seconds: int) -> str:
+    """RFC 3339 text, UTC, of a time in seconds since 1970.
+
+    >>> iso_of_seconds(0)
+    '1970-01-01T00:00:00Z'
+    """
+    return iso_of_micros(seconds * MICROS_PER_SECOND)
+
+
+def iso_of_micros(micros: int) -> str:
+    """RFC 3339 text, UTC, of a time in microseconds since 1970. Raises OverflowError after the year 9999.
+
+    >>> iso_of_micros(1_750_000_000_000_000), iso_of_micros(1_750_000_000_000_001)
+    ('2025-06-15T15:06:40Z', '2025-06-15T15:06:40.000001Z')
+    """
+    return (EPOCH + timedelta(microseconds=micros)).isoformat().replace("+00:00", "Z")
+
+
+def minute_of_micros(micros: int) -> str:
+    """Text for people, to the minute, of a time in microseconds since 1970.
+
+    >>> minute_of_micros(1_750_000_000_000_000)
+    '2025-06-15 15:06 UTC'
+    """
+    return (EPOCH + timedelta(microseconds=micros)).strftime("%Y-%m-%d %H:%M UTC")

@@ -16,6 +16,7 @@ from sqlalchemy import func, select
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.deletion import Deletion, deletion_by_id
+from modelwatch.times import SECONDS_PER_DAY
 from tests.support.events import back_up, stored_and_counted
 from tests.support.live_service import REPOSITORY, LiveService
 from tests.support.postgres import cluster
@@ -24,7 +25,6 @@ from tests.support.streams import normal
 MODEL = "m"
 BATCH = 50
 PATIENCE_SECONDS = 60
-DAY_SECONDS = 86_400
 SLOW_SECONDS = 5.0
 DOOMED, DOOMED_ROWS = "doomed", 20_000
 MOST_KILLS = 4
@@ -156,7 +156,7 @@ def put_the_clock_ahead(folder: Path) -> list[str]:
     """The clock is a day ahead, is set right while the service runs, and once more while it is down."""
     ahead = folder / "ahead"
     folder.mkdir(parents=True, exist_ok=True)
-    ahead.write_text(str(DAY_SECONDS))
+    ahead.write_text(str(SECONDS_PER_DAY))
     path = f"{CLOCK}:{REPOSITORY / 'src'}"
     live = LiveService(
         folder,
@@ -175,7 +175,7 @@ def put_the_clock_ahead(folder: Path) -> list[str]:
         ahead.write_text("0")
         if not within(PATIENCE_SECONDS, lambda: "jumped back" in live.output()):
             problems.append("a clock that was set back is not logged")
-        ahead.write_text(str(DAY_SECONDS))
+        ahead.write_text(str(SECONDS_PER_DAY))
         if not within(PATIENCE_SECONDS, lambda: "jumped ahead" in live.output()):
             problems.append("a clock that was put ahead is not logged")
         live.kill()

@@ -15,10 +15,10 @@ import httpx
 import pytest
 from sqlalchemy import func, select
 
-from modelwatch.monitoring.checks.windows import iso
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import DRIFT, QUALITY
+from modelwatch.times import iso_of_seconds
 from tests.support.live_service import LiveService
 
 KILLS = 20
@@ -42,7 +42,7 @@ def batch(first: int, count: int) -> list[dict[str, object]]:
         {
             "model_name": MODEL,
             "prediction_id": f"{window}-{index}",
-            "timestamp": iso(START + window * 300 + index),
+            "timestamp": iso_of_seconds(START + window * 300 + index),
             "features": {"x": rng.gauss(1.0 if window > WINDOWS // 2 else 0.0, 1.0), "y": rng.choice("abc")},
             "prediction": rng.choice(["yes", "no"]),
         }

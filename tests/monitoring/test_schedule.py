@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelwatch.monitoring.checks.schedule import (
-    DAY_SECONDS,
     IDLE_SECONDS,
     Point,
     closed_until,
@@ -16,6 +15,7 @@ from modelwatch.monitoring.checks.schedule import (
     label_points,
     labels_until,
 )
+from modelwatch.times import SECONDS_PER_DAY
 
 SECOND = 1_000_000
 NINE = 9 * 3_600
@@ -97,7 +97,7 @@ def test_labels_are_evaluated_at_the_same_times_however_late(
         live += label_points(live[-1].end if live else None, 300, 300 * known, interval, enough)
     assert live == at_once
     gaps = [after.end - before.end for before, after in pairwise(at_once)]
-    assert all(gap % interval == 0 and gap < DAY_SECONDS + interval for gap in gaps)
+    assert all(gap % interval == 0 and gap < SECONDS_PER_DAY + interval for gap in gaps)
 
 
 def test_labels_are_looked_at_up_to_what_is_there_of_both() -> None:

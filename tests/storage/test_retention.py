@@ -30,6 +30,7 @@ from modelwatch.storage.maintenance.retention import expire_days, remove_predict
 from modelwatch.storage.maintenance.rollup import roll_up
 from modelwatch.storage.references.layouts import Subject, read_layouts
 from modelwatch.storage.references.references import set_provisional_references, set_references
+from modelwatch.times import MICROS_PER_SECOND
 from tests.support.events import ALWAYS, NOON, Clock, event, numbered, open_ledger, stored_and_counted
 from tests.support.labels import BINARY, CLASSES, label, set_layout, summed_outcomes
 from tests.support.stores import ENGINES, FreshStores
@@ -38,18 +39,17 @@ pytestmark = pytest.mark.both_engines
 
 DAY = 86_400
 TODAY = NOON // 1_000_000 // DAY
-MICROSECONDS = 1_000_000
 
 
 def at(day: int, number: int = 0) -> int:
     """A time on a day, counted from today, in microseconds."""
-    return NOON + day * DAY * MICROSECONDS + number
+    return NOON + day * DAY * MICROS_PER_SECOND + number
 
 
 def expire(store: Store, now: int, kept: int = 30, model: str = "m") -> tuple[int, ...]:
     """Removes what has expired, as the chore does; returns the days."""
-    day = now // MICROSECONDS // DAY - kept
-    expired = expire_days(store, model, day=day, arrived_before=now - kept * DAY * MICROSECONDS)
+    day = now // MICROS_PER_SECOND // DAY - kept
+    expired = expire_days(store, model, day=day, arrived_before=now - kept * DAY * MICROS_PER_SECOND)
     for each in expired.days:
         while remove_predictions(store, model, each, 3):
             pass
@@ -204,9 +204,9 @@ def test_a_window_is_removed_whole_or_not_at_all(store: Store) -> None:
     ledger = open_ledger(store, clock)
     ledger.commit([event("a", timestamp=at(-4_000)), event("b", timestamp=at(-4_000))])
     erase(store, "m", "a", actor="t", now=NOON, new_id=numbered("audit"))
-    assert remove_windows(store, "m", at(-365) // MICROSECONDS, 10) == 0
+    assert remove_windows(store, "m", at(-365) // MICROS_PER_SECOND, 10) == 0
     assert stored_and_counted(store) == (1, 1)
-    assert remove_windows(store, "m", at(1) // MICROSECONDS, 10) == 2
+    assert remove_windows(store, "m", at(1) // MICROS_PER_SECOND, 10) == 2
     assert rows(store, "profile") == 0
 
 
@@ -226,7 +226,10 @@ def test_what_an_erasure_takes_back_goes_with_what_was_counted(store: Store) -> 
     counted = stored_and_counted(store), summed_outcomes(store)
     erase(store, "m", "goes", actor="t", now=at(0), new_id=numbered("audit"))
     roll_up(
-        store, StreamKey("m", "1", "production"), Grain.of(at(-30) // MICROSECONDS, at(-30) // MICROSECONDS), most=99
+        store,
+        StreamKey("m", "1", "production"),
+        Grain.of(at(-30) // MICROS_PER_SECOND, at(-30) // MICROS_PER_SECOND),
+        most=99,
     )
     left = stored_and_counted(store), summed_outcomes(store)
     assert left != counted
@@ -235,10 +238,10 @@ def test_what_an_erasure_takes_back_goes_with_what_was_counted(store: Store) -> 
         ("profile", live.writer): at(0),
         ("outcome", live.writer): at(0),
     }
-    assert remove_windows(store, "m", at(-365 + 1) // MICROSECONDS, 1) == 0
+    assert remove_windows(store, "m", at(-365 + 1) // MICROS_PER_SECOND, 1) == 0
     assert (stored_and_counted(store), summed_outcomes(store)) == left
-    assert remove_windows(store, "m", at(1) // MICROSECONDS, 1) == 2
-    assert remove_windows(store, "m", at(1) // MICROSECONDS, 1) == 2
+    assert remove_windows(store, "m", at(1) // MICROS_PER_SECOND, 1) == 2
+    assert remove_windows(store, "m", at(1) // MICROS_PER_SECOND, 1) == 2
     assert (rows(store, "profile"), rows(store, "outcome")) == (0, 0)
 
 
@@ -292,7 +295,7 @@ def test_the_counts_of_a_day_are_there_as_a_whole_or_not_at_all(
         for step, number, more in steps:
             identity, day = f"id-{number}", -12 * (number % 2)
             if step == "send":
-                sent = event(identity, timestamp=at(day, more * 3_600 * MICROSECONDS))
+                sent = event(identity, timestamp=at(day, more * 3_600 * MICROS_PER_SECOND))
                 if ledger.commit([sent]).accepted == [True]:
                     stored[identity] = counted[identity] = day
             elif step == "label" and identity in stored:
@@ -307,14 +310,14 @@ def test_the_counts_of_a_day_are_there_as_a_whole_or_not_at_all(
                 fold_all(store)
                 ledger = open_ledger(store, clock, prefix=uuid.uuid4().hex)
             elif step == "roll":
-                edge = clock() // MICROSECONDS
+                edge = clock() // MICROS_PER_SECOND
                 roll_up(store, StreamKey("m", "1", "production"), Grain.of(edge, edge if number else 0), most=999)
             elif step == "wait":
                 clock.advance(number * DAY)
             elif step == "remove" and generation_of_m(store):
                 gone = {each - TODAY for each in expire(store, clock(), kept=20)}
                 stored = {name: day for name, day in stored.items() if day not in gone}
-                while remove_windows(store, "m", clock() // MICROSECONDS - 25 * DAY, 3):
+                while remove_windows(store, "m", clock() // MICROS_PER_SECOND - 25 * DAY, 3):
                     pass
                 # Which days have gone is read from the store; that nothing of them is left, or all, is what is tested.
                 counted = {name: day for name, day in counted.items() if day_counts(store, tables.profile).get(day)}
@@ -343,8 +346,8 @@ def test_windows_are_removed_by_their_age_and_by_when_they_came(store: Store) ->
     clock = Clock(at(0))
     ledger = open_ledger(store, clock)
     ledger.commit([event("a", timestamp=at(-4_000)), event("b", timestamp=at(0))])
-    assert remove_windows(store, "m", at(0) // MICROSECONDS, 10) == 0
-    assert remove_windows(store, "m", at(1) // MICROSECONDS, 10) == 2
+    assert remove_windows(store, "m", at(0) // MICROS_PER_SECOND, 10) == 0
+    assert remove_windows(store, "m", at(1) // MICROS_PER_SECOND, 10) == 2
     assert rows(store, "profile") == 0
 
 

@@ -14,8 +14,8 @@ from modelwatch.access.tokens import hash_of, parse_token
 from modelwatch.errors import StoreUnavailable
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.secrets.api_keys import StoredKey, all_keys, all_sessions, begin_session, end_session, note_uses
+from modelwatch.times import MICROS_PER_SECOND
 
-MICROSECONDS = 1_000_000
 # A key that is revoked is refused by every process after so long, and a new one is known.
 FRESH_SECONDS = 3
 # A session that is not known makes the store be asked at most so often.
@@ -24,7 +24,7 @@ SESSION_FRESH_SECONDS = 0.05
 STALE_SECONDS = 300
 RETRY_SECONDS = 1
 # The last use of a key is told to the hour.
-NOTED_EVERY = 3_600 * MICROSECONDS
+NOTED_EVERY = 3_600 * MICROS_PER_SECOND
 # Compared with when there is no such key, so that both take the same work.
 NOBODY = hash_of("")
 
@@ -124,7 +124,7 @@ class KnownKeys:
         now = self._clock()
         text = session_text(randomness)
         hashed = session_hash(text) or ""
-        expires_at = now + seconds * MICROSECONDS
+        expires_at = now + seconds * MICROS_PER_SECOND
         begin_session(self._store, hashed, grant.key_id, expires_at=expires_at, now=now)
         with self._lock:
             if self._known is not None:
@@ -145,12 +145,12 @@ class KnownKeys:
 
     def _is_younger_than(self, seconds: float) -> bool:
         # A clock that was set back makes nothing younger.
-        return self._known is not None and 0 <= self._clock() - self._known.at < seconds * MICROSECONDS
+        return self._known is not None and 0 <= self._clock() - self._known.at < seconds * MICROS_PER_SECOND
 
     @property
     def _has_failed(self) -> bool:
         """Whether the store could not be reached a moment ago."""
-        return self._failed is not None and 0 <= self._clock() - self._failed[0] < RETRY_SECONDS * MICROSECONDS
+        return self._failed is not None and 0 <= self._clock() - self._failed[0] < RETRY_SECONDS * MICROS_PER_SECOND
 
     def _in_force(self, key_id: str) -> Grant | None:
         known = self._known

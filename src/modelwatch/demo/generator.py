@@ -24,7 +24,6 @@ FRAUD, LEGITIMATE = "fraud", "legitimate"
 SHIFTED_FEATURES = ("transaction_amount", "merchant_category")
 FOLLOWING = ("prediction", "score")
 
-DAY_SECONDS = 86_400
 # Payments a second relative to the mean: most in the afternoon, least at night. Their amounts follow, but hardly.
 VOLUME_RHYTHM = 0.6
 AMOUNT_RHYTHM = 0.05

@@ -10,6 +10,7 @@ from typing import Any
 from modelwatch.config import Settings
 from modelwatch.demo.generator import MODEL
 from modelwatch.demo.story import DRIFTED, EXPECTED, Findings, Look, Plan, Sent
+from modelwatch.times import iso_of_seconds
 
 _RANGE = re.compile(r"\((.+), (.+)\]")
 TINY_P = 1e-50
@@ -89,7 +90,7 @@ def performance_lines(plan: Plan, findings: Findings) -> Iterator[str]:
         [
             each
             for each in findings.performance
-            if (each["start"] >= _iso(plan.shift)) == shifted and each["labelled"] and not each["immature"]
+            if (each["start"] >= iso_of_seconds(plan.shift)) == shifted and each["labelled"] and not each["immature"]
         ]
         for shifted in (False, True)
     )
@@ -139,12 +140,12 @@ def as_data(plan: Plan, sent: Sent, findings: Findings) -> dict[str, Any]:
         "model_version": plan.version,
         "accepted": sent.accepted,
         "send_seconds": round(sent.seconds, 3),
-        "shift_at": _iso(plan.shift),
-        "seen_at": None if findings.seen is None else _iso(findings.seen.end),
+        "shift_at": iso_of_seconds(plan.shift),
+        "seen_at": None if findings.seen is None else iso_of_seconds(findings.seen.end),
         "windows": [
             {
-                "start": _iso(look.start),
-                "end": _iso(look.end),
+                "start": iso_of_seconds(look.start),
+                "end": iso_of_seconds(look.end),
                 "predictions": look.predictions,
                 "drifted": sorted(look.drifted),
             }
@@ -202,7 +203,3 @@ def clock_time(seconds: int) -> str:
 
 def _names(look: Look, severity: str) -> list[str]:
     return [result["feature_name"] for result in look.report["drift_results"] if result["severity"] == severity]
-
-
-def _iso(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -11,17 +11,9 @@ from typing import Any, Protocol
 import msgspec
 import numpy as np
 
-from modelwatch.demo.generator import (
-    DAY_SECONDS,
-    FOLLOWING,
-    FRAUD,
-    MODEL,
-    SHIFTED_FEATURES,
-    Payments,
-    event_times,
-    payments,
-)
+from modelwatch.demo.generator import FOLLOWING, FRAUD, MODEL, SHIFTED_FEATURES, Payments, event_times, payments
 from modelwatch.demo.labels import TRUTH_PATH, Truths, labels_of
+from modelwatch.times import SECONDS_PER_DAY
 
 EXPECTED = frozenset((*SHIFTED_FEATURES, *FOLLOWING))
 DRIFTED = ("alert", "warning")
@@ -143,7 +135,7 @@ def set_reference(service: Service, plan: Plan, rng: np.random.Generator) -> int
     # Frauds are heard of sooner than payments in order: nine of ten labels would hold too many of them.
     performance = {"maturity": 0.99}
     service.put_json(MONITOR_PATH, {"positive_class": FRAUD, "schedule": schedule, "performance": performance})
-    start = plan.start - REFERENCE_DAYS * DAY_SECONDS
+    start = plan.start - REFERENCE_DAYS * SECONDS_PER_DAY
     times = event_times(rng, start, plan.start, REFERENCE_SIZE)
     sample = payments(rng, times, np.zeros(REFERENCE_SIZE, dtype=np.bool_))
     frame = as_parquet(sample, times)
@@ -202,7 +194,7 @@ def look_at(service: Service, plan: Plan) -> Findings:
             seen = sliding[-1]
             break
     report = service.post_json(DRIFT_PATH, {"model_name": MODEL, "model_version": plan.version})
-    final = Look(plan.end - DAY_SECONDS, plan.end, True, report)
+    final = Look(plan.end - SECONDS_PER_DAY, plan.end, True, report)
     return Findings(windows, sliding, seen, final, _performance(service, plan))
 
 

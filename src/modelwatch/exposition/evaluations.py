@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from modelwatch.storage.verdicts.evaluations import EvaluationFailure, EvaluationProgress
+from modelwatch.times import MICROS_PER_SECOND
 
-MICROSECONDS = 1_000_000
 # Of a bug that all streams bring out, some say as much as all.
 FAILURES_SHOWN = 100
 
@@ -36,6 +36,6 @@ def evaluation_families(
     )
     if progress is not None:
         waiting.add_metric((), progress.waiting)
-        lag.add_metric((), 0.0 if progress.since is None else max(now - progress.since, 0) / MICROSECONDS)
-        looked.add_metric((), progress.looked_at / MICROSECONDS)
+        lag.add_metric((), 0.0 if progress.since is None else max(now - progress.since, 0) / MICROS_PER_SECOND)
+        looked.add_metric((), progress.looked_at / MICROS_PER_SECOND)
     return [failing, count, waiting, lag, looked]

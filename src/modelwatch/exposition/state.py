@@ -23,6 +23,7 @@ from modelwatch.storage.references.monitors import all_monitors
 from modelwatch.storage.references.references import oldest_reference_in_force
 from modelwatch.storage.verdicts.evaluations import evaluation_failures, evaluation_progress
 from modelwatch.storage.verdicts.verdicts import PERFORMANCE, QUALITY, latest_verdicts
+from modelwatch.times import MICROS_PER_SECOND
 
 SERVICE_NAME = "modelwatch"
 STREAM = ("model_name", "model_version", "environment")
@@ -34,8 +35,7 @@ KINDS = ("feature", "prediction", "score", "latency")
 # What a feature of a stream adds: six scores, severity, samples, p-value. (And a counter for each severity, once.)
 SERIES_A_FEATURE = 9
 
-MICROSECONDS = 1_000_000
-DAY = 86_400 * MICROSECONDS
+DAY = 86_400 * MICROS_PER_SECOND
 
 # The largest is the worst, as in PRECEDENCE, so that `max by` over replicas, features or versions means something.
 SEVERITY_NUMBERS: dict[Severity, int] = {
@@ -137,7 +137,7 @@ def _add_model(families: _Families, streams: Sequence[StreamScores], features: i
     for stream in streams:
         kept = stream in newest
         if kept:
-            families.last_evaluation.add_metric(stream.labels, stream.evaluated_at / MICROSECONDS)
+            families.last_evaluation.add_metric(stream.labels, stream.evaluated_at / MICROS_PER_SECOND)
         else:
             dropped += 1 + stream.left_out
         for subject in stream.subjects:

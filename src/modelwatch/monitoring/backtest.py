@@ -15,10 +15,10 @@ from modelwatch.monitoring.checks.drift.evidence import DriftQuery, gather
 from modelwatch.monitoring.checks.drift.observations import advance_drift
 from modelwatch.monitoring.checks.rules import SECONDS_PER_30_DAYS, DriftRules
 from modelwatch.monitoring.checks.schedule import due_points
-from modelwatch.monitoring.checks.windows import iso
 from modelwatch.storage.counts.profiles import newest_window, windows_since
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
+from modelwatch.times import iso_of_seconds
 
 MAX_EVALUATIONS = 3_000
 MAX_WINDOWS = 200_000
@@ -121,8 +121,8 @@ def backtest(
         model_name=stream.model,
         model_version=stream.version,
         environment=stream.environment,
-        start=iso(windows[0][0] - BASE_WINDOW_SECONDS) if windows else None,
-        end=iso(windows[-1][0]) if windows else None,
+        start=iso_of_seconds(windows[0][0] - BASE_WINDOW_SECONDS) if windows else None,
+        end=iso_of_seconds(windows[-1][0]) if windows else None,
         evaluations=len(points),
         alerts=alerts,
         alerts_per_30_days=alerts * SECONDS_PER_30_DAYS / seconds if seconds else None,
@@ -139,8 +139,8 @@ def _episode(run: _Run, end: int | None) -> Episode:
         kind=run.first.kind,
         subject=run.first.subject,
         severity=run.worst.severity,
-        start=iso(run.start),
-        end=None if end is None else iso(end),
+        start=iso_of_seconds(run.start),
+        end=None if end is None else iso_of_seconds(end),
         evaluations=run.evaluations,
         largest_score=run.worst.score,
         threshold=run.worst.threshold,

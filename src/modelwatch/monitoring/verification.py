@@ -26,12 +26,12 @@ from modelwatch.monitoring.checks.performance.evidence import (
 from modelwatch.monitoring.checks.performance.examining import examine_performance, performance_report
 from modelwatch.monitoring.checks.quality.evidence import decode_quality
 from modelwatch.monitoring.checks.quality.examining import examine_quality, quality_report
-from modelwatch.monitoring.checks.windows import iso
 from modelwatch.storage.counts.profiles import predictions_of_generation
 from modelwatch.storage.engine.models import generation_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.slots import Slot
 from modelwatch.storage.verdicts.verdicts import DRIFT, PERFORMANCE, QUALITY, StoredVerdict, evidence_of, verdict_by_id
+from modelwatch.times import iso_of_seconds
 
 MOST_DIFFERENCES = 10
 
@@ -202,7 +202,7 @@ def _verification(
         model_name=verdict.model,
         model_version=verdict.version,
         environment=verdict.environment,
-        window_end=iso(verdict.window_end),
+        window_end=iso_of_seconds(verdict.window_end),
         severity=verdict.severity,
         inputs_hash=verdict.inputs_hash,
         reproduced=None if others else not problems,

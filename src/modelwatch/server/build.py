@@ -56,6 +56,7 @@ from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.ledger import Ledger
 from modelwatch.storage.maintenance.deletion import Deletion
 from modelwatch.storage.references.monitors import monitor_of, put_monitor
+from modelwatch.times import SECONDS_PER_DAY
 from modelwatch.web import build_pages
 
 # The event loop must not wait the default 5 ms for a writer thread that is busy counting.
@@ -63,7 +64,6 @@ SWITCH_INTERVAL_SECONDS = 0.0005
 # The lease is renewed and the other chores have their turn after each round of evaluations.
 LONGEST_ROUND_SECONDS = 4.0
 LONGEST_UPKEEP_SECONDS = 1.0
-SECONDS_PER_DAY = 86_400
 
 log = logging.getLogger(__name__)
 

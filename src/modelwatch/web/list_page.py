@@ -12,10 +12,10 @@ from modelwatch.alerting.alerts import rank
 from modelwatch.alerting.views import AlertLine
 from modelwatch.alerting.wording import KINDS
 from modelwatch.errors import FieldError, InvalidInput, excerpt
-from modelwatch.monitoring.checks.windows import iso
 from modelwatch.storage.engine.models import Part, StreamKey
 from modelwatch.storage.verdicts.evaluations import EvaluationFailure
 from modelwatch.storage.verdicts.standing import Standing
+from modelwatch.times import iso_of_seconds
 from modelwatch.web.words import MICROSECONDS, When, count, name, when
 
 Tab = Literal["open", "firing", "acknowledged", "silenced", "resolved"]
@@ -210,7 +210,7 @@ def _in_words(part: Part) -> str:
 
 
 def _moment(seconds: int | None, now: int) -> When | None:
-    return None if seconds is None else when(iso(seconds), now)
+    return None if seconds is None else when(iso_of_seconds(seconds), now)
 
 
 def _why_empty(scope: Scope) -> Iterator[str]:
@@ -232,7 +232,7 @@ def _failing(failure: EvaluationFailure, now: int) -> Failing:
         name(failure.stream.version),
         name(failure.stream.environment),
         failure.check,
-        when(iso(failure.since // MICROSECONDS), now),
+        when(iso_of_seconds(failure.since // MICROSECONDS), now),
         failure.error,
     )
 

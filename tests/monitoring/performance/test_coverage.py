@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from modelwatch.findings import Assessment
-from modelwatch.monitoring.checks.performance.coverage import DAY_SECONDS, judge_coverage
+from modelwatch.monitoring.checks.performance.coverage import judge_coverage
 from modelwatch.monitoring.checks.performance.evidence import PerformanceEvidence, WindowCounts
 from modelwatch.monitoring.checks.performance.maturity import LabelArrivals
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
@@ -15,28 +15,29 @@ from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
+from modelwatch.times import SECONDS_PER_DAY
 from tests.support.background import Taken, background, run_out
 from tests.support.events import NOON
 from tests.support.labelled import later, outcomes, send_labelled, set_labelled_reference, watch_yes
 from tests.support.streams import HOUR, MINUTE, SECOND
 
-RULES = PerformanceRules(1.0, DAY_SECONDS, lookbacks=("24h",), min_samples=20)
-DRIFT = DriftRules(0.1, 0.25, 0.05, 20, 1.0, ("24h",), DAY_SECONDS, on_new_data=False)
+RULES = PerformanceRules(1.0, SECONDS_PER_DAY, lookbacks=("24h",), min_samples=20)
+DRIFT = DriftRules(0.1, 0.25, 0.05, 20, 1.0, ("24h",), SECONDS_PER_DAY, on_new_data=False)
 DAY = 24 * HOUR
-FIRST = NOON // (DAY_SECONDS * SECOND)
+FIRST = NOON // (SECONDS_PER_DAY * SECOND)
 
 
 def evidence_of(days: list[tuple[int, int]], predictions: int) -> tuple[PerformanceEvidence, WindowCounts]:
     """Evidence of days, each with predictions and labels, and the window of the day after them."""
-    start = (FIRST + len(days)) * DAY_SECONDS
+    start = (FIRST + len(days)) * SECONDS_PER_DAY
     arrivals = LabelArrivals(1_000, 60.0, 60.0, 60.0, 300, 0.98, ((0.0, 0.5), (300.0, 1.0)))
-    found = WindowCounts(Window(start, start + DAY_SECONDS, "24h"), True, 300, predictions, b"", b"")
+    found = WindowCounts(Window(start, start + SECONDS_PER_DAY, "24h"), True, 300, predictions, b"", b"")
     evidence = PerformanceEvidence(
         StreamKey("m", "1", "production"),
         RULES,
         1,
-        start + DAY_SECONDS + 300,
-        start + DAY_SECONDS,
+        start + SECONDS_PER_DAY + 300,
+        start + SECONDS_PER_DAY,
         None,
         1,
         None,
@@ -44,7 +45,7 @@ def evidence_of(days: list[tuple[int, int]], predictions: int) -> tuple[Performa
         0,
         0,
         (found,),
-        days=tuple(((FIRST + index) * DAY_SECONDS, *day) for index, day in enumerate(days)),
+        days=tuple(((FIRST + index) * SECONDS_PER_DAY, *day) for index, day in enumerate(days)),
     )
     return evidence, found
 
@@ -101,12 +102,14 @@ def test_labels_that_stop_coming_are_told_of_until_they_are_back(store: Store) -
     taken = Taken()
     run_out(background(store, DRIFT, clock, sink=taken, performance=RULES, provisional_size=10**6))
     found = [each for each in taken.assessments if "performance" in each.kinds]
-    told = [(each.window_end - NOON // SECOND) / DAY_SECONDS for each in found if "label_coverage" in subjects(each)]
+    told = [
+        (each.window_end - NOON // SECOND) / SECONDS_PER_DAY for each in found if "label_coverage" in subjects(each)
+    ]
     assert 16 < min(told) <= 18.5
     assert 26 < max(told) <= 29
     # One stretch, without a break.
     assert len(told) == sum(
-        min(told) <= (each.window_end - NOON // SECOND) / DAY_SECONDS <= max(told) for each in found
+        min(told) <= (each.window_end - NOON // SECOND) / SECONDS_PER_DAY <= max(told) for each in found
     )
     finding = next(each for assessment in found for each in assessment.findings if each.subject == "label_coverage")
     assert (finding.kind, finding.sample_size) == ("performance", 94)

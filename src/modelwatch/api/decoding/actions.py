@@ -13,8 +13,7 @@ from modelwatch.api.decoding.explain import DECODING_ERRORS, explained
 from modelwatch.api.decoding.repeated_keys import check_keys
 from modelwatch.config.durations import parse_duration
 from modelwatch.errors import FieldError, InvalidInput, excerpt
-
-MICROSECONDS = 1_000_000
+from modelwatch.times import MICROS_PER_SECOND
 
 Body = TypeVar("Body", bound=msgspec.Struct)
 
@@ -81,7 +80,9 @@ def silence_request(body: SilenceBody, now: int) -> SilenceRequest:
     if body.ends_at is not None:
         ends_at = microseconds(body.ends_at)
     else:
-        ends_at = (now if starts_at is None else max(starts_at, now)) + _seconds(body.duration or "") * MICROSECONDS
+        ends_at = (now if starts_at is None else max(starts_at, now)) + _seconds(
+            body.duration or ""
+        ) * MICROS_PER_SECOND
     return SilenceRequest(tuple(body.matchers), ends_at, body.comment, starts_at)
 
 

@@ -19,8 +19,8 @@ from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.layouts import Subject
 from modelwatch.storage.references.outcome_references import outcomes_in_force
 from modelwatch.storage.references.references import OUTCOMES, in_force
+from modelwatch.times import MICROS_PER_SECOND
 
-MICROSECONDS = 1_000_000
 # What is compared with earlier weeks, or with the clock, has no reference to replace.
 WITHOUT_REFERENCE: frozenset[Kind] = frozenset({"volume", "freshness"})
 OF_LABELS: frozenset[Kind] = frozenset({"performance", "label_drift"})
@@ -144,9 +144,9 @@ def _window_of(alert: Alert) -> tuple[int, int]:
     findings = [member.finding for member in alert.members]
     if alert.kind in OF_LABELS:
         start, end = min(each.window_start for each in findings), max(each.window_end for each in findings)
-        return start * MICROSECONDS, end * MICROSECONDS
+        return start * MICROS_PER_SECOND, end * MICROS_PER_SECOND
     deciding = findings[0].window_end - findings[0].window_start
-    return min(alert.started_at, alert.data_until - deciding * MICROSECONDS), alert.data_until
+    return min(alert.started_at, alert.data_until - deciding * MICROS_PER_SECOND), alert.data_until
 
 
 def _versions_for(connection: Connection, alert: Alert, start: int) -> list[str | None]:
@@ -157,6 +157,7 @@ def _versions_for(connection: Connection, alert: Alert, start: int) -> list[str 
         for stream in streams_of(connection, alert.model)
         if stream.environment == alert.environment
         and stream.version not in about
-        and (last_window_end(connection, alert.model, alert.environment, stream.version) or 0) * MICROSECONDS > start
+        and (last_window_end(connection, alert.model, alert.environment, stream.version) or 0) * MICROS_PER_SECOND
+        > start
     ]
     return [*sorted(about)] if others or about & own else [None]

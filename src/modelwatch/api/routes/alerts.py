@@ -30,10 +30,9 @@ from modelwatch.api.routes.common import how_far, json_answer, state_of
 from modelwatch.api.routes.parameters import API, Cursor, Limit, Name, Text, cursor_of, position_of
 from modelwatch.findings import Doubt, FindingSeverity, Kind
 from modelwatch.storage.verdicts.standing import overall_standing
+from modelwatch.times import MICROS_PER_SECOND
 
 router = APIRouter(tags=["alerts"])
-
-MICROSECONDS = 1_000_000
 
 
 class AlertList(msgspec.Struct):
@@ -238,9 +237,9 @@ def _member(member: MemberLine) -> MemberReport:
         sample_size=finding.sample_size,
         reference_size=finding.reference_size,
         lookback=finding.lookback,
-        window_start=iso(finding.window_start * MICROSECONDS),
-        window_end=iso(finding.window_end * MICROSECONDS),
-        since=iso(finding.since * MICROSECONDS),
+        window_start=iso(finding.window_start * MICROS_PER_SECOND),
+        window_end=iso(finding.window_end * MICROS_PER_SECOND),
+        since=iso(finding.since * MICROS_PER_SECOND),
         holding=finding.holding,
         detail=finding.detail,
         verdict_id=member.verdict_id,
@@ -249,10 +248,10 @@ def _member(member: MemberLine) -> MemberReport:
         warning_threshold=finding.warning_threshold,
         alert_threshold=finding.alert_threshold,
         worst=finding.worst,
-        detected_at=iso(times.detected_at * MICROSECONDS),
-        bad_from=iso(times.bad_from * MICROSECONDS),
-        bad_until=iso(times.bad_until * MICROSECONDS),
-        judged_until=iso(times.judged_until * MICROSECONDS),
-        uncertain_since=None if finding.uncertain_since is None else iso(finding.uncertain_since * MICROSECONDS),
+        detected_at=iso(times.detected_at * MICROS_PER_SECOND),
+        bad_from=iso(times.bad_from * MICROS_PER_SECOND),
+        bad_until=iso(times.bad_until * MICROS_PER_SECOND),
+        judged_until=iso(times.judged_until * MICROS_PER_SECOND),
+        uncertain_since=None if finding.uncertain_since is None else iso(finding.uncertain_since * MICROS_PER_SECOND),
         doubt=finding.doubt,
     )

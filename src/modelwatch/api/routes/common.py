@@ -10,8 +10,8 @@ from fastapi import Request, Response
 
 from modelwatch.access import Grant
 from modelwatch.api.state import ServiceState
-from modelwatch.monitoring.checks.windows import iso
 from modelwatch.storage.verdicts.standing import Standing
+from modelwatch.times import iso_of_seconds
 
 _encoder = msgspec.json.Encoder()
 
@@ -32,7 +32,7 @@ def how_far(standing: Standing) -> tuple[str | None, str | None]:
     """`data_until` and `evaluated_until` of an answer: when the newest prediction was, and the end of the newest window
     that was evaluated; None where there is none."""
     data, evaluated = standing.data_until, standing.evaluated_until
-    return None if data is None else iso(data), None if evaluated is None else iso(evaluated)
+    return None if data is None else iso_of_seconds(data), None if evaluated is None else iso_of_seconds(evaluated)
 
 
 def json_answer(answer: object, status: int = 200) -> Response:

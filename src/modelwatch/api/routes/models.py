@@ -17,7 +17,6 @@ from modelwatch.api.routes.parameters import MOST_A_PAGE, Cursor, Limit, Name, c
 from modelwatch.api.state import ServiceState
 from modelwatch.monitoring.checks.rules import DriftRules, rules_for
 from modelwatch.monitoring.checks.unjudged import NotJudged
-from modelwatch.monitoring.checks.windows import iso
 from modelwatch.monitoring.scheduler.traffic import proposal_for, rate_of
 from modelwatch.storage.counts.profiles import streams
 from modelwatch.storage.engine.models import Stream, StreamKey, known_models, require_model
@@ -26,6 +25,7 @@ from modelwatch.storage.references.monitors import all_monitors
 from modelwatch.storage.references.references import overview
 from modelwatch.storage.verdicts.evaluations import evaluation_failures
 from modelwatch.storage.verdicts.verdicts import StoredVerdict, latest_verdicts
+from modelwatch.times import iso_of_seconds
 
 router = APIRouter(tags=["models"])
 
@@ -191,14 +191,14 @@ def _stream(stream: Stream, facts: _Facts, rules: DriftRules) -> StreamReport:
         model_version=stream.version,
         environment=stream.environment,
         predictions=stream.predictions,
-        first_window=iso(stream.first_window),
-        last_window_end=iso(stream.last_window_end),
+        first_window=iso_of_seconds(stream.first_window),
+        last_window_end=iso_of_seconds(stream.last_window_end),
         severity=None if headline is None else headline.severity,
         drifted=[] if headline is None else headline.drifted,
-        evaluated_at=None if verdict is None else iso(verdict.evaluated_at // 1_000_000),
+        evaluated_at=None if verdict is None else iso_of_seconds(verdict.evaluated_at // 1_000_000),
         not_judged=None if headline is None else sum(each.count for each in headline.not_judged),
-        data_until=iso(stream.latest_ts // 1_000_000),
-        evaluated_until=None if verdict is None else iso(verdict.window_end),
+        data_until=iso_of_seconds(stream.latest_ts // 1_000_000),
+        evaluated_until=None if verdict is None else iso_of_seconds(verdict.window_end),
         failures=facts.failures.get(stream.key, []),
         predictions_per_day=round(per_day, 3),
         proposal=None
@@ -210,7 +210,7 @@ def _stream(stream: Stream, facts: _Facts, rules: DriftRules) -> StreamReport:
 def _failures(connection: Connection, model: str | None = None) -> dict[StreamKey, list[FailureReport]]:
     found: dict[StreamKey, list[FailureReport]] = {}
     for each in evaluation_failures(connection, model):
-        since, tried_at = iso(each.since // 1_000_000), iso(each.tried_at // 1_000_000)
+        since, tried_at = iso_of_seconds(each.since // 1_000_000), iso_of_seconds(each.tried_at // 1_000_000)
         report = FailureReport(each.check, since, tried_at, each.attempts, each.error)
         found.setdefault(each.stream, []).append(report)
     return found

@@ -25,10 +25,10 @@ from modelwatch.errors import FieldError, InvalidInput, MalformedBody, UnknownRe
 from modelwatch.events import DEFAULT_ENVIRONMENT
 from modelwatch.monitoring.backtest import Backtest, backtest
 from modelwatch.monitoring.checks.rules import DriftRules, rules_for
-from modelwatch.monitoring.checks.windows import iso
 from modelwatch.storage.counts.profiles import streams_of
 from modelwatch.storage.engine.models import StreamKey, require_model
 from modelwatch.storage.references.monitors import StoredMonitor, all_monitors, delete_monitor, monitor_of, put_monitor
+from modelwatch.times import iso_of_seconds
 
 router = APIRouter(tags=["monitors"])
 
@@ -285,7 +285,7 @@ def _report(state: ServiceState, model: str, monitor: StoredMonitor | None) -> M
         model_name=model,
         revision=0 if monitor is None else monitor.revision,
         source=None if monitor is None else monitor.source,
-        updated_at=None if monitor is None else iso(monitor.updated_at // 1_000_000),
+        updated_at=None if monitor is None else iso_of_seconds(monitor.updated_at // 1_000_000),
         updated_by=None if monitor is None else monitor.updated_by,
         monitor={} if config is None else as_document(config),
         effective=effective_document(config, state.settings, sorted(state.channel_names)),

@@ -14,15 +14,14 @@ from modelwatch.api.openapi import METRICS_CONTENT, answers
 from modelwatch.api.routes.common import json_answer, state_of
 from modelwatch.api.state import ServiceState
 from modelwatch.errors import StoreUnavailable
-from modelwatch.monitoring.checks.windows import iso
 from modelwatch.storage.verdicts.evaluations import evaluation_failures, evaluation_progress
+from modelwatch.times import MICROS_PER_SECOND, iso_of_seconds
 
 router = APIRouter(tags=["operations"])
 
 SERVICE_NAME = "modelwatch"
 # A commit needs pages and the log before them; below this it may fail at any moment.
 LEAST_FREE_BYTES = 2_000_000
-MICROSECONDS = 1_000_000
 # Progress is kept every few seconds, by whichever process evaluates.
 STOPPED_SECONDS = 60
 
@@ -107,12 +106,12 @@ def _evaluation(state: ServiceState) -> EvaluationState:
     failing = len({each.stream for each in failures})
     if progress is None:
         return EvaluationState("failing" if failing else "up to date", None, 0, 0.0, failing)
-    waited = 0.0 if progress.since is None else max(now - progress.since, 0) / MICROSECONDS
-    if now - progress.looked_at > STOPPED_SECONDS * MICROSECONDS:
+    waited = 0.0 if progress.since is None else max(now - progress.since, 0) / MICROS_PER_SECOND
+    if now - progress.looked_at > STOPPED_SECONDS * MICROS_PER_SECOND:
         status: Literal["up to date", "waiting", "failing", "stopped"] = "stopped"
     else:
         status = "failing" if failing else "waiting" if progress.waiting else "up to date"
-    looked_at = iso(progress.looked_at // MICROSECONDS)
+    looked_at = iso_of_seconds(progress.looked_at // MICROS_PER_SECOND)
     return EvaluationState(status, looked_at, progress.waiting, round(waited, 3), failing)
 
 

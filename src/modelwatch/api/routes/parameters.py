@@ -13,9 +13,9 @@ from pydantic import AfterValidator
 
 from modelwatch.config import parse_lookback
 from modelwatch.errors import FieldError, InvalidInput, excerpt
+from modelwatch.times import MICROS_PER_SECOND
 
 MOST_A_PAGE = 500
-MICROSECONDS = 1_000_000
 
 
 def _storable(text: str | None) -> str | None:
@@ -39,7 +39,7 @@ def microseconds_of(moment: datetime, pointer: str) -> int:
     """The moment since 1970, in UTC when it names no zone. Raises InvalidInput when there is no such time."""
     aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
     try:
-        return round(aware.astimezone(UTC).timestamp() * MICROSECONDS)
+        return round(aware.astimezone(UTC).timestamp() * MICROS_PER_SECOND)
     except (OverflowError, ValueError):
         problem = FieldError(pointer, "Expected a time that can be put in UTC", moment.isoformat())
         raise InvalidInput("The request has a time that is not valid.", (problem,)) from None
@@ -47,7 +47,7 @@ def microseconds_of(moment: datetime, pointer: str) -> int:
 
 def seconds_of(moment: datetime | None, pointer: str) -> int | None:
     """The same in whole seconds; None for none."""
-    return None if moment is None else microseconds_of(moment, pointer) // MICROSECONDS
+    return None if moment is None else microseconds_of(moment, pointer) // MICROS_PER_SECOND
 
 
 def step_of(step: str | None) -> int | None:

@@ -24,13 +24,13 @@ from modelwatch.api.routes.parameters import (
 from modelwatch.errors import FieldError, InvalidInput
 from modelwatch.monitoring.checks.quality.check import check_quality
 from modelwatch.monitoring.checks.quality.reports import QualityReport
-from modelwatch.monitoring.checks.windows import iso
 from modelwatch.monitoring.scheduler.freshness import FreshnessReport, freshness_of
 from modelwatch.storage.counts.profiles import streams_of
 from modelwatch.storage.engine.models import require_model
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.storage.verdicts.standing import standing_of
 from modelwatch.storage.verdicts.verdicts import QUALITY, StoredVerdict, verdicts_of
+from modelwatch.times import iso_of_seconds
 
 router = APIRouter(tags=["data quality"])
 
@@ -143,7 +143,7 @@ def _line(verdict: StoredVerdict) -> QualityLine:
         verdict.id,
         verdict.version,
         verdict.environment,
-        iso(verdict.window_end),
+        iso_of_seconds(verdict.window_end),
         verdict.severity,
         report.predictions,
         report.score,

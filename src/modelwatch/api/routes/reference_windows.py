@@ -18,15 +18,13 @@ from modelwatch.config import parse_lookback
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.events import DEFAULT_ENVIRONMENT
 from modelwatch.monitoring.checks.drift.evidence import effective_rules
-from modelwatch.monitoring.checks.windows import iso
 from modelwatch.monitoring.references.references import ReferenceWarning, warnings_about
 from modelwatch.monitoring.references.windows import WindowOfReference
 from modelwatch.storage.references.layouts import Subject
 from modelwatch.storage.references.references import in_force
+from modelwatch.times import MICROS_PER_SECOND, iso_of_seconds
 
 router = APIRouter(tags=["reference"])
-
-MICROSECONDS = 1_000_000
 
 
 class FromWindowAnswer(msgspec.Struct):
@@ -89,8 +87,8 @@ async def from_window(request: Request, model_name: Name) -> Response:
             model_name,
             window.version,
             window.environment,
-            iso(taken.start // MICROSECONDS),
-            iso(taken.end // MICROSECONDS),
+            iso_of_seconds(taken.start // MICROS_PER_SECOND),
+            iso_of_seconds(taken.end // MICROS_PER_SECOND),
             taken.predictions,
             taken.taken,
             taken.labels,

@@ -14,13 +14,13 @@ from modelwatch.api.routes.common import json_answer, state_of
 from modelwatch.errors import FieldError, InvalidInput
 from modelwatch.monitoring.checks.drift.evidence import effective_rules
 from modelwatch.monitoring.checks.performance.meaning import meaning_warnings, positive_class_reason, task_reason
-from modelwatch.monitoring.checks.windows import iso
 from modelwatch.monitoring.references.labelled import task_of_monitor
 from modelwatch.monitoring.references.references import ReferenceWarning, set_reference_frame, warnings_about
 from modelwatch.stats.outcomes.tasks import StatedTask
 from modelwatch.storage.engine.models import require_model
 from modelwatch.storage.references.outcome_references import StoredOutcomes, outcomes_in_force
 from modelwatch.storage.references.references import StoredReference, all_references
+from modelwatch.times import iso_of_seconds
 
 router = APIRouter(tags=["reference"])
 
@@ -189,7 +189,7 @@ def _report(reference: StoredReference) -> ReferenceReport:
         model_version=reference.version,
         state=reference.state,
         source=reference.source,
-        created_at=iso(reference.created_at // 1_000_000),
+        created_at=iso_of_seconds(reference.created_at // 1_000_000),
         binning_id=profile.binning.id,
         reference_size=profile.n,
         missing=profile.missing,
@@ -206,7 +206,7 @@ def _labelled(found: StoredOutcomes, said: StatedTask) -> LabelledReport:
         model_version=found.version,
         state=found.state,
         source=found.source,
-        created_at=iso(found.created_at // 1_000_000),
+        created_at=iso_of_seconds(found.created_at // 1_000_000),
         labels=found.counts.n,
         task=layout.task,
         classes=list(layout.classes),

@@ -25,11 +25,11 @@ from modelwatch.api.routes.parameters import (
 )
 from modelwatch.errors import UnknownResource, excerpt
 from modelwatch.monitoring.checks.drift.report import DriftReport, SubjectReport
-from modelwatch.monitoring.checks.windows import iso
 from modelwatch.monitoring.verification import Verification, verify_verdict
 from modelwatch.storage.engine.models import require_model
 from modelwatch.storage.verdicts.standing import standing_of
 from modelwatch.storage.verdicts.verdicts import StoredVerdict, latest_verdicts, verdict_by_id, verdicts_of
+from modelwatch.times import iso_of_seconds
 
 router = APIRouter(tags=["drift"])
 
@@ -175,8 +175,8 @@ async def get_verdict(request: Request, verdict_id: Name) -> Response:
             model_version=verdict.version,
             environment=verdict.environment,
             check=verdict.check,
-            window_end=iso(verdict.window_end),
-            evaluated_at=iso(verdict.evaluated_at // 1_000_000),
+            window_end=iso_of_seconds(verdict.window_end),
+            evaluated_at=iso_of_seconds(verdict.evaluated_at // 1_000_000),
             severity=verdict.severity,
             inputs_hash=verdict.inputs_hash,
             rules_version=verdict.rules_version,
@@ -218,8 +218,8 @@ def _line(verdict: StoredVerdict) -> VerdictLine:
         verdict_id=verdict.id,
         model_version=verdict.version,
         environment=verdict.environment,
-        window_end=iso(verdict.window_end),
-        evaluated_at=iso(verdict.evaluated_at // 1_000_000),
+        window_end=iso_of_seconds(verdict.window_end),
+        evaluated_at=iso_of_seconds(verdict.evaluated_at // 1_000_000),
         severity=verdict.severity,
         drifted=report.summary.drifted,
         alpha=report.summary.alpha,

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal
 
 from modelwatch.cli.address import own_url
 from modelwatch.cli.base import EXIT_FOUND, EXIT_OK, print_json, print_out, screen, settings_with
+from modelwatch.times import MICROS_PER_SECOND
 
 if TYPE_CHECKING:
     from modelwatch.config import Settings
@@ -32,7 +33,6 @@ NO_DISK_BYTES = GIGABYTE // 10
 FSYNCS = 20
 SLOW_FSYNC_MS = 25.0
 CLOCKS_APART_SECONDS = 5.0
-MICROSECONDS = 1_000_000
 OLDEST_SQLITE = (3, 35, 0)  # INSERT ... RETURNING
 OLDEST_POSTGRESQL = (15,)
 SERVICE_NAME = "modelwatch"
@@ -178,8 +178,8 @@ def _store_clock(store: Store) -> Finding:
     from modelwatch.storage.engine.leases import newest_time, store_time
 
     now = time.time_ns() // 1_000
-    apart = (store_time(store, now) - now) / MICROSECONDS
-    ahead = (newest_time(store) - now) / MICROSECONDS
+    apart = (store_time(store, now) - now) / MICROS_PER_SECOND
+    ahead = (newest_time(store) - now) / MICROS_PER_SECOND
     if abs(apart) > CLOCKS_APART_SECONDS:
         detail = f"{apart:+.0f} s from this machine's to that of the store's server; set one of them"
         return Finding("store's clock", "failed", detail)

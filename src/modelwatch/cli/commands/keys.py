@@ -7,7 +7,6 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 
 from modelwatch.cli.base import (
@@ -19,13 +18,13 @@ from modelwatch.cli.base import (
     print_out,
     settings_with,
 )
+from modelwatch.times import MICROS_PER_SECOND, iso_of_seconds
 
 if TYPE_CHECKING:
     from modelwatch.access import Scope
     from modelwatch.storage.engine.store import Store
     from modelwatch.storage.secrets.api_keys import StoredKey
 
-MICROSECONDS = 1_000_000
 LONGEST_NAME = 100
 # Who does it, in the audit trail: whoever can write the store.
 ACTOR = "modelwatch keys"
@@ -56,7 +55,7 @@ def create(
         rate,
         body_bytes,
         now,
-        None if expires is None else now + _seconds(expires) * MICROSECONDS,
+        None if expires is None else now + _seconds(expires) * MICROS_PER_SECOND,
     )
     with _store(database_url) as store:
         create_key(store, key, actor=ACTOR, new_id=_new_id)
@@ -83,7 +82,7 @@ def show(database_url: str | None, as_json: bool) -> int:
     print_out(f"{'id':12}  {'name':24}  {'scopes':18}  {'state':8}  {'last used':20}  models")
     now = time.time_ns() // 1_000
     for key in keys:
-        used = "never" if key.last_used_at is None else _text(key.last_used_at)
+        used = "never" if key.last_used_at is None else iso_of_seconds(key.last_used_at // MICROS_PER_SECOND)
         models = "all" if key.models is None else ", ".join(sorted(key.models))
         print_out(
             f"{key.id:12}  {key.name:24}  {' '.join(sorted(key.scopes)):18}  {_state(key, now):8}  {used:20}  {models}"
@@ -153,8 +152,8 @@ def _report(key: StoredKey) -> dict[str, object]:
         "models": None if key.models is None else sorted(key.models),
         "requests_per_second": key.requests_per_second,
         "body_bytes": key.body_bytes,
-        "last_used_at": None if key.last_used_at is None else _text(key.last_used_at),
-        **{name: None if at is None else _text(at) for name, at in times.items()},
+        "last_used_at": None if key.last_used_at is None else iso_of_seconds(key.last_used_at // MICROS_PER_SECOND),
+        **{name: None if at is None else iso_of_seconds(at // MICROS_PER_SECOND) for name, at in times.items()},
     }
 
 
@@ -162,10 +161,6 @@ def _state(key: StoredKey, now: int) -> str:
     if key.revoked_at is not None:
         return "revoked"
     return "expired" if key.expires_at is not None and key.expires_at <= now else "in force"
-
-
-def _text(microseconds: int) -> str:
-    return datetime.fromtimestamp(microseconds // MICROSECONDS, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _new_id() -> str:

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from modelwatch.config import BASE_WINDOW_SECONDS
+from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY
 
-MICROSECONDS = 1_000_000
 # A stream that nothing arrives for so long is not in the middle of something: its newest window closes by the clock.
 IDLE_SECONDS = 30
-DAY_SECONDS = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +34,10 @@ def closed_until(latest_ts: int, arrived_at: int, now: int, grace: int) -> int:
     fallen silent has no such event: after a while its windows close by the clock.
     """
     watermark = min(latest_ts, now)
-    if now - arrived_at >= IDLE_SECONDS * MICROSECONDS:
-        newest_end = (watermark // MICROSECONDS // BASE_WINDOW_SECONDS + 1) * BASE_WINDOW_SECONDS
-        return min(newest_end, whole_windows(now - grace * MICROSECONDS))
-    return whole_windows(watermark - grace * MICROSECONDS)
+    if now - arrived_at >= IDLE_SECONDS * MICROS_PER_SECOND:
+        newest_end = (watermark // MICROS_PER_SECOND // BASE_WINDOW_SECONDS + 1) * BASE_WINDOW_SECONDS
+        return min(newest_end, whole_windows(now - grace * MICROS_PER_SECOND))
+    return whole_windows(watermark - grace * MICROS_PER_SECOND)
 
 
 def due_points(
@@ -76,7 +75,7 @@ def labels_until(label: tuple[int, int], closed: int, arrived_at: int, now: int)
     While labels come, each in the order of its time, those before the newest are all there; what speaks of a later time
     waits. Labels that have paused hold nothing up, and neither do predictions.
     """
-    newest, pause = min(label[0], now), IDLE_SECONDS * MICROSECONDS
+    newest, pause = min(label[0], now), IDLE_SECONDS * MICROS_PER_SECOND
     if now - label[1] >= pause:
         return max(closed, whole_windows(newest)) if now - arrived_at >= pause else closed
     # Others may have the very time of the newest.
@@ -101,7 +100,7 @@ def label_points(
     [Point(end=93900, elapsed=3600)]
     """
     step = -(-interval // BASE_WINDOW_SECONDS) * BASE_WINDOW_SECONDS
-    longest = -(-DAY_SECONDS // step) * step
+    longest = -(-SECONDS_PER_DAY // step) * step
     if previous is None and first <= as_of:
         previous = first
         yield Point(previous, BASE_WINDOW_SECONDS)
@@ -122,4 +121,4 @@ def label_points(
 
 def whole_windows(microseconds: int) -> int:
     """The start, in seconds, of the base window of a time in microseconds."""
-    return microseconds // MICROSECONDS // BASE_WINDOW_SECONDS * BASE_WINDOW_SECONDS
+    return microseconds // MICROS_PER_SECOND // BASE_WINDOW_SECONDS * BASE_WINDOW_SECONDS

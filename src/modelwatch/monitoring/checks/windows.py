@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Protocol
 
 from sqlalchemy import Connection
@@ -96,13 +94,3 @@ def watermark(last_window_end: int, now: int) -> int:
     """The end of the newest window with data, but never beyond the base window that is open now (microseconds)."""
     open_window_end = (now // 1_000_000 // BASE_WINDOW_SECONDS + 1) * BASE_WINDOW_SECONDS
     return min(last_window_end, open_window_end)
-
-
-@lru_cache(maxsize=1_024)
-def iso(seconds: int) -> str:
-    """RFC 3339 text of a time in seconds since 1970, UTC.
-
-    >>> iso(0)
-    '1970-01-01T00:00:00Z'
-    """
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

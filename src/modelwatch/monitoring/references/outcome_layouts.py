@@ -27,6 +27,7 @@ from modelwatch.storage.references.outcome_references import (
     outcomes_in_force,
 )
 from modelwatch.storage.references.references import set_references
+from modelwatch.times import MICROS_PER_SECOND
 
 SAMPLE_SIZE = 2_000
 # With fewer labelled predictions nothing is settled.
@@ -34,7 +35,6 @@ ENOUGH_LABELS = 20
 # A provisional layout is looked at again after a share of its age, so that a long history settles few times.
 SHORTEST_PAUSE_SECONDS = 10
 PAUSE_SHARE = 0.5
-MICROSECONDS = 1_000_000
 
 
 class OutcomeLayouts:
@@ -125,7 +125,7 @@ class OutcomeLayouts:
         if last is None or last > now:
             return True
         age = 0 if common is None else now - common.created_at
-        return now - last >= max(SHORTEST_PAUSE_SECONDS * MICROSECONDS, int(PAUSE_SHARE * age))
+        return now - last >= max(SHORTEST_PAUSE_SECONDS * MICROS_PER_SECOND, int(PAUSE_SHARE * age))
 
 
 def _natural(found: StoredOutcomes, counts: OutcomeCounts, rows: LabelledRows | None) -> NaturalVariation | None:

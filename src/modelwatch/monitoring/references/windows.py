@@ -11,7 +11,6 @@ from sqlalchemy import Connection
 from modelwatch.config import parse_lookback
 from modelwatch.errors import Conflict, FieldError, InvalidInput, excerpt
 from modelwatch.events import ReferenceFrame, ReferenceSample
-from modelwatch.monitoring.checks.windows import iso
 from modelwatch.monitoring.references.labelled import task_of_reference, with_stated_task
 from modelwatch.monitoring.references.references import provisional_samples, set_reference_frame
 from modelwatch.privacy import KEEP_ALL
@@ -24,8 +23,8 @@ from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.rows import count_events, events_between, in_sample, truths_of
 from modelwatch.storage.references.layouts import Subject
 from modelwatch.storage.references.references import in_force
+from modelwatch.times import MICROS_PER_SECOND, iso_of_seconds
 
-MICROSECONDS = 1_000_000
 # A reference gains nothing from more: of more predictions so many are taken, by their ids.
 MOST_ROWS = 50_000
 # What is looked through to find them.
@@ -136,7 +135,7 @@ def _span(connection: Connection, window: WindowOfReference) -> tuple[int, int]:
     if newest is None:
         raise Conflict(f"There is no data of {_place(window)}.")
     assert window.lookback is not None, "a window has a start and an end, or a look-back"
-    return (newest - parse_lookback(window.lookback)) * MICROSECONDS, newest * MICROSECONDS
+    return (newest - parse_lookback(window.lookback)) * MICROS_PER_SECOND, newest * MICROS_PER_SECOND
 
 
 def _sample(
@@ -227,4 +226,4 @@ def _place(window: WindowOfReference) -> str:
 
 
 def _iso(microseconds: int) -> str:
-    return iso(microseconds // MICROSECONDS)
+    return iso_of_seconds(microseconds // MICROS_PER_SECOND)

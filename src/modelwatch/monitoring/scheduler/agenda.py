@@ -13,13 +13,14 @@ from itertools import islice
 
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.monitoring.checks.rules import DriftRules, rules_for
-from modelwatch.monitoring.checks.schedule import MICROSECONDS, closed_until, labels_until
+from modelwatch.monitoring.checks.schedule import closed_until, labels_until
 from modelwatch.storage.counts.outcomes import NewestLabel, fresh_labels, newest_labels
 from modelwatch.storage.counts.profiles import Newest, fresh_windows, generations, newest_windows
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.monitors import monitor_of, monitor_revisions
 from modelwatch.storage.references.references import models_with_reference
+from modelwatch.times import MICROS_PER_SECOND
 
 # Models without a reference have a turn after so many with one: nothing can be found of them yet.
 TURNS_BEFORE_UNREFERENCED = 3
@@ -74,7 +75,7 @@ class Agenda:
         """Takes over what has changed in the store. now: microseconds."""
         with self._store.read() as connection:
             current = generations(connection)
-            if self._read_at is None or not 0 <= now - self._read_at < ANEW_SECONDS * MICROSECONDS:
+            if self._read_at is None or not 0 <= now - self._read_at < ANEW_SECONDS * MICROS_PER_SECOND:
                 self._newest, self._labels = newest_windows(connection), newest_labels(connection)
                 self._read_at = now
             else:

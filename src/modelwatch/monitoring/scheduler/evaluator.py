@@ -27,7 +27,7 @@ from modelwatch.monitoring.checks.conditions import Condition, findings_of
 from modelwatch.monitoring.checks.drift.check import DriftCheck
 from modelwatch.monitoring.checks.drift.evidence import inputs_hash
 from modelwatch.monitoring.checks.rules import DriftRules
-from modelwatch.monitoring.checks.schedule import MICROSECONDS, Point, due_points, label_points, whole_windows
+from modelwatch.monitoring.checks.schedule import Point, due_points, label_points, whole_windows
 from modelwatch.monitoring.scheduler.agenda import Agenda
 from modelwatch.monitoring.scheduler.runner import Lease
 from modelwatch.storage.counts.label_times import first_label_time, has_news
@@ -45,6 +45,7 @@ from modelwatch.storage.verdicts.evaluations import (
     save_progress,
 )
 from modelwatch.storage.verdicts.verdicts import DRIFT, StoredVerdict, newest_verdict, save_verdict
+from modelwatch.times import MICROS_PER_SECOND
 
 POINTS_A_TRANSACTION = 20
 # A stream that can't be evaluated is tried again after so long; the others go on.
@@ -172,7 +173,7 @@ class Evaluator:
 
     def _tried_lately(self, stream: StreamKey, check: str, now: int) -> bool:
         known = self._failures.get((stream, check))
-        return known is not None and known.tried_at + RETRY_SECONDS * MICROSECONDS > now
+        return known is not None and known.tried_at + RETRY_SECONDS * MICROS_PER_SECOND > now
 
     def _keep_progress(self, left: Sequence[StreamKey], lease: Lease, now: int) -> None:
         """Lets everybody know how far the evaluations are: at once when that changes, else from time to time."""
@@ -180,7 +181,7 @@ class Evaluator:
         if (
             kept is not None
             and (kept.waiting, kept.since) == (waiting, since)
-            and now - kept.looked_at < PROGRESS_SECONDS * MICROSECONDS
+            and now - kept.looked_at < PROGRESS_SECONDS * MICROS_PER_SECOND
         ):
             return
         progress = EvaluationProgress(now, waiting, since)
@@ -295,7 +296,7 @@ class Evaluator:
         interval = standing.rules.check_interval
         settle = partial(self._agenda.settle_labels, stream, standing.labels)
         with self._store.read() as connection:
-            previous = newest_verdict(connection, stream, check.name, until=now // MICROSECONDS)
+            previous = newest_verdict(connection, stream, check.name, until=now // MICROS_PER_SECOND)
             since = None if previous is None else previous.window_end
             first = _first_end(connection, stream) if previous is None else 0
 
@@ -318,7 +319,7 @@ class Evaluator:
             return None
         rules, settle = standing.rules, partial(self._agenda.settle, stream, standing.data)
         with self._store.read() as connection:
-            previous = newest_verdict(connection, stream, until=now // MICROSECONDS)
+            previous = newest_verdict(connection, stream, until=now // MICROS_PER_SECOND)
             since = None if previous is None else previous.window_end
             limit = rules.check_interval // BASE_WINDOW_SECONDS + 1_000
             windows = windows_since(connection, stream, since, standing.closed, limit)
@@ -337,7 +338,7 @@ class Evaluator:
                 check.name: _conditions(
                     previous
                     if check.name == DRIFT
-                    else newest_verdict(connection, stream, check.name, until=now // MICROSECONDS)
+                    else newest_verdict(connection, stream, check.name, until=now // MICROS_PER_SECOND)
                 )
                 for check in self._checks
             }

@@ -18,7 +18,6 @@ from sqlalchemy import Connection
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.findings import Assessment, Finding, Kind
 from modelwatch.monitoring.checks.quality.rules import QualityRules
-from modelwatch.monitoring.checks.windows import iso
 from modelwatch.monitoring.scheduler.evaluator import AssessmentSink
 from modelwatch.monitoring.scheduler.runner import Lease
 from modelwatch.stats.quality.volume import freshness
@@ -26,8 +25,8 @@ from modelwatch.storage.counts.profiles import newest_windows
 from modelwatch.storage.counts.volumes import window_arrivals
 from modelwatch.storage.engine.leases import hold
 from modelwatch.storage.engine.store import Store
+from modelwatch.times import MICROS_PER_SECOND, iso_of_seconds
 
-MICROSECONDS = 1_000_000
 HISTORY_SECONDS = 28 * 86_400
 LEAST_HISTORY_SECONDS = 86_400
 # Windows are counted whole, so a shorter silence can't be told from none.
@@ -71,9 +70,9 @@ def freshness_of(
 ) -> FreshnessReport:
     """Whether an environment of a model is silent now (microseconds)."""
     usual = usual_of(connection, model, environment, rules, now)
-    arrivals = window_arrivals(connection, model, environment, now // MICROSECONDS - HISTORY_SECONDS)
+    arrivals = window_arrivals(connection, model, environment, now // MICROS_PER_SECOND - HISTORY_SECONDS)
     last = arrivals[-1][0] if arrivals else None
-    silent_for = None if last is None else max(0, now - last) / MICROSECONDS
+    silent_for = None if last is None else max(0, now - last) / MICROS_PER_SECOND
     known = usual.limit is not None and silent_for is not None
     return FreshnessReport(
         environment,
@@ -90,16 +89,16 @@ def usual_of(connection: Connection, model: str, environment: str, rules: Qualit
     """What is usual, from the arrivals of the last four weeks."""
     if not rules.enabled or rules.freshness is False:
         return Usual(None, None, "the monitor says not to watch it")
-    arrivals = window_arrivals(connection, model, environment, now // MICROSECONDS - HISTORY_SECONDS)
+    arrivals = window_arrivals(connection, model, environment, now // MICROS_PER_SECOND - HISTORY_SECONDS)
     if not arrivals:
         return Usual(None, None, "no prediction of the last four weeks has arrived")
     arrived, latest = arrivals[-1]
-    if arrived - latest > LIVE_SECONDS * MICROSECONDS:
+    if arrived - latest > LIVE_SECONDS * MICROS_PER_SECOND:
         return Usual(None, None, "the newest predictions are of an earlier time: a replay is no live traffic")
     if rules.freshness is not True:
         return Usual(None, float(rules.freshness), None)
-    times = np.array([each for each, _ in arrivals], dtype=np.float64) / MICROSECONDS
-    return usual_of_arrivals(times, now / MICROSECONDS, rules)
+    times = np.array([each for each, _ in arrivals], dtype=np.float64) / MICROS_PER_SECOND
+    return usual_of_arrivals(times, now / MICROS_PER_SECOND, rules)
 
 
 def usual_of_arrivals(times: NDArray[np.float64], now: float, rules: QualityRules) -> Usual:
@@ -143,14 +142,14 @@ class Freshness:
 
     def __call__(self, lease: Lease, now: int) -> bool:
         """One look, if it is time for one. There is never more to do at once."""
-        if 0 <= now - self._looked_at < LOOK_EVERY_SECONDS * MICROSECONDS:
+        if 0 <= now - self._looked_at < LOOK_EVERY_SECONDS * MICROS_PER_SECOND:
             return False
         self._looked_at = now
         until = self._timer() + self._round_seconds
         changed = []
         with self._store.read() as connection:
             arrived: dict[tuple[str, str], int] = {}
-            for stream, newest in newest_windows(connection, until=now // MICROSECONDS).items():
+            for stream, newest in newest_windows(connection, until=now // MICROS_PER_SECOND).items():
                 place = (stream.model, stream.environment)
                 arrived[place] = max(newest.arrived_at, arrived.get(place, 0))
             # A round that is cut short is gone on with at the next look.
@@ -180,10 +179,10 @@ class Freshness:
             silent, last = False, 0
         else:
             last = arrived
-            silent = now - last >= usual.limit * MICROSECONDS
+            silent = now - last >= usual.limit * MICROS_PER_SECOND
         if self._silent.get(place) == silent or (place not in self._silent and usual.limit is None):
             return None
-        end = last // MICROSECONDS
+        end = last // MICROS_PER_SECOND
         findings = (self._finding(usual, last, now),) if silent else ()
         return Assessment(
             model=model,
@@ -201,7 +200,7 @@ class Freshness:
         """The usual gap changes slowly and takes long to tell."""
         rules = self._rules_of(connection, place[0])
         known = self._usual.get(place)
-        if known is None or known[1] != rules or not 0 <= now - known[0] < REFRESH_SECONDS * MICROSECONDS:
+        if known is None or known[1] != rules or not 0 <= now - known[0] < REFRESH_SECONDS * MICROS_PER_SECOND:
             usual = usual_of(connection, *place, rules, now)
             # Arrivals stop with the silence: what was usual before it stays so.
             if known is not None and known[1] == rules and self._silent.get(place):
@@ -217,16 +216,16 @@ class Freshness:
             kind="freshness",
             subject="predictions",
             severity="alert",
-            since=last // MICROSECONDS,
+            since=last // MICROS_PER_SECOND,
             score_name="silence in seconds",
-            score=(now - last) / MICROSECONDS,
+            score=(now - last) / MICROS_PER_SECOND,
             threshold=usual.limit,
             p_value=None,
             alpha=None,
             sample_size=0,
             reference_size=0,
-            window_start=last // MICROSECONDS,
-            window_end=now // MICROSECONDS,
+            window_start=last // MICROS_PER_SECOND,
+            window_end=now // MICROS_PER_SECOND,
             lookback=None,
             detail=f"no prediction since {_iso(last)}{gap}",
         )
@@ -240,4 +239,4 @@ def _span(seconds: float) -> str:
 
 
 def _iso(microseconds: int) -> str:
-    return iso(microseconds // MICROSECONDS)
+    return iso_of_seconds(microseconds // MICROS_PER_SECOND)

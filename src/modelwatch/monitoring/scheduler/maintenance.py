@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable
 
 from modelwatch.events import EARLIEST_TIME
-from modelwatch.monitoring.checks.schedule import MICROSECONDS
 from modelwatch.monitoring.references.outcome_layouts import OutcomeLayouts
 from modelwatch.monitoring.references.references import take_provisional_reference
 from modelwatch.monitoring.scheduler.runner import Lease
@@ -21,6 +20,7 @@ from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.backfill_profiles import carry_over
 from modelwatch.storage.maintenance.compaction import fold, seal_writers
 from modelwatch.storage.references.references import models_ready_for_reference
+from modelwatch.times import MICROS_PER_SECOND
 
 LABELS_A_ROUND = 1_000
 
@@ -61,7 +61,7 @@ class Housekeeping:
         more = self._take_provisional_references(now, until)
         self._settle_layouts(now, until)
         more |= self._carry_over(now, until)
-        rotation = self._rotation_seconds * MICROSECONDS
+        rotation = self._rotation_seconds * MICROS_PER_SECOND
         for writer in seal_writers(self._store, now - 2 * rotation, opened_after=now + rotation):
             # Whatever else there is to do, some of the oldest is folded in each round.
             fold(self._store, writer, lambda: self._timer() <= until)
@@ -69,7 +69,7 @@ class Housekeeping:
             if self._timer() > until:
                 more = True
                 break
-        given_up = give_up_labels(self._store, now - self._label_seconds * MICROSECONDS, LABELS_A_ROUND)
+        given_up = give_up_labels(self._store, now - self._label_seconds * MICROS_PER_SECOND, LABELS_A_ROUND)
         return more or given_up == LABELS_A_ROUND
 
     def _take_provisional_references(self, now: int, until: float) -> bool:
@@ -102,6 +102,6 @@ class Housekeeping:
         for model in changed:
             if self._timer() > until:
                 return True
-            carry_over(self._store, model, EARLIEST_TIME // MICROSECONDS, now // MICROSECONDS + 86_400)
+            carry_over(self._store, model, EARLIEST_TIME // MICROS_PER_SECOND, now // MICROS_PER_SECOND + 86_400)
             self._carried[model] = current[model]
         return False

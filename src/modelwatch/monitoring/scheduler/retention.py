@@ -37,9 +37,8 @@ from modelwatch.storage.maintenance.rollup import roll_up
 from modelwatch.storage.references.layouts import read_layouts
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.storage.verdicts.verdicts import PERFORMANCE, newest_verdict
+from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY
 
-MICROSECONDS = 1_000_000
-SECONDS_PER_DAY = 86_400
 # How often each model and stream is looked at.
 LOOK_SECONDS = 900
 WINDOWS_A_ROUND = 1_500
@@ -105,7 +104,7 @@ class Retention:
             if step():
                 more = True
             else:
-                self._next[name] = now + LOOK_SECONDS * MICROSECONDS
+                self._next[name] = now + LOOK_SECONDS * MICROS_PER_SECOND
         return more
 
     def _roll_up(self, stream: StreamKey) -> bool:
@@ -141,10 +140,10 @@ class Retention:
         return Grain.of(mark - max(HOURS_AFTER_SECONDS, reach), mark - max(DAYS_AFTER_SECONDS, reach))
 
     def _expire(self, model: str, now: int, until: float) -> bool:
-        today = now // MICROSECONDS // SECONDS_PER_DAY
+        today = now // MICROS_PER_SECOND // SECONDS_PER_DAY
         kept = self._keep.predictions
         expired = expire_days(
-            self._store, model, day=today - kept, arrived_before=now - kept * SECONDS_PER_DAY * MICROSECONDS
+            self._store, model, day=today - kept, arrived_before=now - kept * SECONDS_PER_DAY * MICROS_PER_SECOND
         )
         for day in expired.days:
             after = ""
@@ -152,7 +151,7 @@ class Retention:
                 after = last
                 if self._timer() > until:
                     return True
-        before = now // MICROSECONDS - self._keep.metrics * SECONDS_PER_DAY
+        before = now // MICROS_PER_SECOND - self._keep.metrics * SECONDS_PER_DAY
         return remove_windows(self._store, model, before, ROWS_PER_TRANSACTION) >= ROWS_PER_TRANSACTION
 
     def _remove(self, model: str, day: int, after: str) -> str | None:
@@ -167,7 +166,7 @@ class Retention:
         return last
 
     def _forget(self, now: int) -> bool:
-        before = now - self._keep.metrics * SECONDS_PER_DAY * MICROSECONDS
+        before = now - self._keep.metrics * SECONDS_PER_DAY * MICROS_PER_SECOND
         removals = (remove_verdicts, remove_incidents, remove_last_notices, remove_silences, remove_audit)
         removed = [remove(self._store, before, ROWS_PER_TRANSACTION) for remove in removals]
         return ROWS_PER_TRANSACTION in removed

@@ -11,6 +11,7 @@ from typing import Protocol
 from modelwatch.errors import LeaseLost, StoreUnavailable
 from modelwatch.storage.engine.leases import acquire, release
 from modelwatch.storage.engine.store import Store
+from modelwatch.times import MICROS_PER_SECOND
 
 LEASE = "chores"
 TICK_SECONDS = 2.0
@@ -18,7 +19,6 @@ CLOSE_SECONDS = 3.0
 # However long a round takes, the store has this many times as long for everything else, unless there is more to do.
 IDLE_SHARE = 9.0
 LONGEST_BACKOFF = 16
-MICROSECONDS = 1_000_000
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class Chores:
         self._store_clock = store_clock or clock
         self._watch = ClockWatch(timer)
         self._timer = timer
-        self._lease = round(lease_seconds * MICROSECONDS)
+        self._lease = round(lease_seconds * MICROS_PER_SECOND)
         self._tick = min(tick_seconds, lease_seconds / 3)
         self.more = False
         self._stop = threading.Event()
@@ -102,7 +102,7 @@ class Chores:
             elif self.more:
                 pause = took
             else:
-                pause = max(self._tick, min(IDLE_SHARE * took, self._lease / MICROSECONDS / 3))
+                pause = max(self._tick, min(IDLE_SHARE * took, self._lease / MICROS_PER_SECOND / 3))
         try:
             release(self._store, LEASE, self._holder)
         except StoreUnavailable as error:
@@ -153,7 +153,6 @@ class Chores:
         return True
 
 
-MICROSECONDS = 1_000_000
 APART_SECONDS = 5.0
 
 log = logging.getLogger(__name__)
@@ -172,12 +171,12 @@ class ClockWatch:
         """now, store_now: by the clock and by that of the store, in microseconds."""
         elapsed = self._timer()
         if self._last is not None:
-            jump = (now - self._last[0]) / MICROSECONDS - (elapsed - self._last[1])
+            jump = (now - self._last[0]) / MICROS_PER_SECOND - (elapsed - self._last[1])
             if abs(jump) >= APART_SECONDS:
                 way = "ahead" if jump > 0 else "back"
                 log.warning("The clock of this machine jumped %s by %.0f s.", way, abs(jump))
         self._last = (now, elapsed)
-        apart = (now - store_now) / MICROSECONDS
+        apart = (now - store_now) / MICROS_PER_SECOND
         was_apart, self._apart = self._apart, abs(apart) >= APART_SECONDS
         if self._apart and not was_apart:
             way = "ahead of" if apart > 0 else "behind"

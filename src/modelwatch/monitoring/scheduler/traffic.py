@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from modelwatch.config import parse_lookback
 from modelwatch.monitoring.checks.rules import DriftRules
+from modelwatch.times import SECONDS_PER_DAY
 
-SECONDS_PER_DAY = 86_400
 LADDER = ("1h", "6h", "24h", "7d", "30d")
 # How many look-backs are proposed, the shortest that hold enough.
 PROPOSED = 2

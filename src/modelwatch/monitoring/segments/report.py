@@ -9,7 +9,7 @@ from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.monitoring.checks.performance.reporting import finite, wrong_scores
 from modelwatch.monitoring.checks.performance.rules import WATCHED, PerformanceRules
 from modelwatch.monitoring.checks.rules import DriftRules
-from modelwatch.monitoring.checks.windows import Window, iso
+from modelwatch.monitoring.checks.windows import Window
 from modelwatch.monitoring.segments.drift import divided_drift, shares_before, soundness_profiles
 from modelwatch.monitoring.segments.evidence import SegmentInputs, SegmentQuery, Stretch, gather_segments
 from modelwatch.monitoring.segments.metric import Comparison, compare, estimate, loss_of, metric_names
@@ -32,6 +32,7 @@ from modelwatch.stats.segments.segmentation import SegmentFeature
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.layouts import CALLS, Counts
+from modelwatch.times import iso_of_seconds
 
 DRIFT_SHOWN = 10
 DRIFT_A_SEGMENT = 3
@@ -256,4 +257,4 @@ def _value(found: Estimate) -> ValueReport:
 
 
 def _span(window: Window) -> SpanReport:
-    return SpanReport(iso(window.start), iso(window.end))
+    return SpanReport(iso_of_seconds(window.start), iso_of_seconds(window.end))

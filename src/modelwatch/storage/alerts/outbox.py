@@ -14,8 +14,9 @@ from typing import Literal
 from sqlalchemy import ColumnElement, Connection, Row, and_, exists, func, or_, select, update
 
 from modelwatch.storage.engine import tables
-from modelwatch.storage.engine.leases import MICROSECONDS, SLACK
+from modelwatch.storage.engine.leases import SLACK
 from modelwatch.storage.engine.store import Store
+from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_HOUR
 
 OutboxState = Literal["pending", "delivered", "dead", "withheld"]
 PENDING: OutboxState = "pending"
@@ -24,7 +25,7 @@ DEAD: OutboxState = "dead"
 WITHHELD: OutboxState = "withheld"
 
 # No claim, and no pause between attempts, is longer.
-LONGEST_CLAIM = 3_600 * MICROSECONDS + SLACK
+LONGEST_CLAIM = SECONDS_PER_HOUR * MICROS_PER_SECOND + SLACK
 
 _table = tables.outbox
 

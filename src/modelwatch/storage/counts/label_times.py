@@ -23,9 +23,7 @@ from modelwatch.storage.ledger.counting import outcomes_counted
 from modelwatch.storage.ledger.labels import expired_before
 from modelwatch.storage.ledger.rows import ROWS_PER_READ, decode_scalar
 from modelwatch.storage.references.layouts import Counts, ModelLayouts
-from modelwatch.times import SECONDS_PER_DAY
-
-MICROSECONDS = 1_000_000
+from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY
 
 
 def later_outcomes(
@@ -42,7 +40,7 @@ def later_outcomes(
     the value that holds now. Days whose predictions have expired are left out: their rows may be gone.
     """
     found: list[Counts | None] = [None] * len(spans)
-    after = moment * MICROSECONDS
+    after = moment * MICROS_PER_SECOND
     touched, newest = _touched(connection, stream, layouts, spans, after)
     if touched is None:
         return found
@@ -78,7 +76,7 @@ def has_news(connection: Connection, stream: StreamKey, start: int, end: int, nu
     """Whether this number of the stream's predictions lie between two times, in seconds, or as many labels of its model
     became known then."""
     label = tables.label
-    span = (label.c.first_ts > start * MICROSECONDS, label.c.first_ts <= end * MICROSECONDS)
+    span = (label.c.first_ts > start * MICROS_PER_SECOND, label.c.first_ts <= end * MICROS_PER_SECOND)
     labels = select(label.c.first_ts).where(label.c.model == stream.model, *span).offset(number - 1).limit(1)
     if connection.execute(labels).first() is not None:
         return True
@@ -141,7 +139,7 @@ def _by_label(
         labels = {row.prediction_id: row for row in some}
         contributions = Contributions(model, layouts)
         for row in predictions.read(connection, model, list(labels)):
-            in_stretch = touched[0] <= row.ts // MICROSECONDS < touched[1]
+            in_stretch = touched[0] <= row.ts // MICROS_PER_SECOND < touched[1]
             if in_stretch and row.day >= oldest and (row.version, row.environment) == (version, environment):
                 _add(contributions, row, labels[row.prediction_id])
         yield contributions
@@ -166,8 +164,8 @@ def _by_prediction(
                     prediction.c.prediction_id > last,
                     prediction.c.version == version,
                     prediction.c.environment == environment,
-                    prediction.c.ts >= touched[0] * MICROSECONDS,
-                    prediction.c.ts < touched[1] * MICROSECONDS,
+                    prediction.c.ts >= touched[0] * MICROS_PER_SECOND,
+                    prediction.c.ts < touched[1] * MICROS_PER_SECOND,
                     label.c.applied_at.is_not(None),
                     label.c.first_ts > known[0],
                 )

@@ -14,9 +14,7 @@ from modelwatch.storage.counts.profiles import first_base_window, of_stream, rol
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.protection import decode_features, unpack
-from modelwatch.times import SECONDS_PER_DAY
-
-SECONDS_PER_HOUR = 3_600
+from modelwatch.times import SECONDS_PER_DAY, SECONDS_PER_HOUR
 
 
 def hourly_volumes(connection: Connection, stream: StreamKey, start: int, end: int) -> dict[int, int]:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, select, text, update
 from modelwatch.errors import LeaseLost
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
+from modelwatch.times import MICROS_PER_SECOND
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ def acquire(store: Store, name: str, holder: str, *, now: int, ttl: int) -> int 
         if row.holder != holder and row.expires_at > now:
             if row.expires_at <= now + ttl + SLACK:
                 return None
-            seconds = (row.expires_at - now) // MICROSECONDS
+            seconds = (row.expires_at - now) // MICROS_PER_SECOND
             log.warning("The lease %r is taken over: it ends in %d s by a clock that was ahead.", name, seconds)
         fence: int = row.fence + (row.holder != holder)
         connection.execute(
@@ -56,9 +57,8 @@ def release(store: Store, name: str, holder: str) -> None:
         )
 
 
-MICROSECONDS = 1_000_000
 # What clocks of one installation may be apart, and what a lease or a writer of another configuration may last longer.
-SLACK = 30 * MICROSECONDS
+SLACK = 30 * MICROS_PER_SECOND
 
 
 def store_time(store: Store, now: int) -> int:

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from modelwatch.config import BASE_WINDOW_SECONDS
+from modelwatch.times import MICROS_PER_SECOND
 
 _COLUMNS = 5
-_MICROSECONDS = 1_000_000
 
 
 class BaseWindow(NamedTuple):
@@ -43,7 +43,7 @@ def encode_pace(windows: Iterable[BaseWindow]) -> bytes:
     starts = table[0].copy()
     # Small numbers take less: times are kept from the start of their window, and windows from the one before.
     table[4] -= table[3]
-    table[3] -= starts * _MICROSECONDS
+    table[3] -= starts * MICROS_PER_SECOND
     table[0] = np.diff(starts // BASE_WINDOW_SECONDS, prepend=0)
     return zlib.compress(table.astype("<i8").tobytes(), 6)
 
@@ -52,7 +52,7 @@ def decode_pace(raw: bytes) -> list[BaseWindow]:
     """The base windows of these bytes, by their start."""
     table = np.frombuffer(zlib.decompress(raw), dtype="<i8").reshape(_COLUMNS, -1).astype(np.int64)
     starts = np.cumsum(table[0]) * BASE_WINDOW_SECONDS
-    latest = table[3] + starts * _MICROSECONDS
+    latest = table[3] + starts * MICROS_PER_SECOND
     columns = (starts, table[1], table[2], latest, table[4] + latest)
     return [BaseWindow(*row) for row in np.stack(columns, axis=1).tolist()]
 

@@ -14,8 +14,8 @@ from modelwatch.privacy import KEEP_ALL, Policy, policy_from
 from modelwatch.stats.segments.segmentation import Segmentation
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.protection import Protection, StoredPrediction, decode_features, unpack
+from modelwatch.times import MICROS_PER_DAY
 
-MICROSECONDS_PER_DAY = 86_400_000_000
 ROWS_PER_READ = 2_000
 IDS_PER_READ = 500
 
@@ -36,7 +36,7 @@ def day_of(timestamp: int) -> int:
     >>> day_of(86_400_000_000)
     1
     """
-    return timestamp // MICROSECONDS_PER_DAY
+    return timestamp // MICROS_PER_DAY
 
 
 def to_row(
@@ -53,7 +53,7 @@ def to_row(
     """
     probability = event.probability
     row = {
-        "day": event.timestamp // MICROSECONDS_PER_DAY,
+        "day": event.timestamp // MICROS_PER_DAY,
         "model": event.model_name,
         "prediction_id": event.prediction_id,
         "version": event.model_version,

@@ -31,9 +31,7 @@ from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.bulk import ManyRows
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.monitors import DELETE as MONITOR_DELETED
-from modelwatch.times import SECONDS_PER_DAY
-
-MICROSECONDS = 1_000_000
+from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +142,7 @@ def remove_windows(store: Store, model: str, before: int, limit: int) -> int:
 def _days_over(connection: Connection, table: Table, model: str, before: int) -> list[int]:
     """The days of a model's windows, since 1970, that ended before a time in seconds and got nothing since."""
     arrivals = _arrivals(connection, table, model, before // SECONDS_PER_DAY)
-    return sorted(day for day, arrived in arrivals.items() if arrived < before * MICROSECONDS)
+    return sorted(day for day, arrived in arrivals.items() if arrived < before * MICROS_PER_SECOND)
 
 
 def remove_verdicts(store: Store, before: int, limit: int) -> int:

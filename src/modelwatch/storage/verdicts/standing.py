@@ -10,8 +10,7 @@ from sqlalchemy import Connection, func, select
 
 from modelwatch.storage.engine import tables
 from modelwatch.storage.verdicts.verdicts import DRIFT, newest_ids
-
-MICROSECONDS = 1_000_000
+from modelwatch.times import MICROS_PER_SECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ def standings(connection: Connection, model: str | None = None) -> dict[str, Sta
     if model is not None:
         query = query.where(known.c.name == model)
     return {
-        name: Standing(None if latest is None else latest // MICROSECONDS, end)
+        name: Standing(None if latest is None else latest // MICROS_PER_SECOND, end)
         for name, latest, end in connection.execute(query)
     }
 

@@ -30,7 +30,7 @@ from modelwatch.monitoring.checks.drift.report import (
 )
 from modelwatch.monitoring.checks.rules import LARGEST_ALPHA, DriftRules, Thresholds, share_of
 from modelwatch.monitoring.checks.unjudged import NAMES_SHOWN, not_judged
-from modelwatch.monitoring.checks.windows import Window, iso
+from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.compat import compat_scores
 from modelwatch.stats.drift.evidence import benjamini_yekutieli
@@ -38,6 +38,7 @@ from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.slots import Slot
 from modelwatch.storage.references.layouts import ModelLayouts, Subject
 from modelwatch.storage.references.references import StoredReference, layouts_of
+from modelwatch.times import iso_of_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,7 @@ def report_of(examination: Examination) -> DriftReport:
             checked=len(results),
             drifted=drifted,
             drifted_share=len(drifted) / len(results) if results else 0.0,
-            watermark=None if evidence.watermark is None else iso(evidence.watermark),
+            watermark=None if evidence.watermark is None else iso_of_seconds(evidence.watermark),
             predictions=max((sum(slot.predictions for slot in sums.values()) for sums in evidence.sums), default=0),
             provisional=bool(provisional),
             alpha=examination.alpha,

@@ -15,12 +15,13 @@ from modelwatch.monitoring.checks.drift.judge import (
 )
 from modelwatch.monitoring.checks.rules import Thresholds
 from modelwatch.monitoring.checks.unjudged import NotJudged
-from modelwatch.monitoring.checks.windows import Window, iso
+from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.binning import CategoricalBinning
 from modelwatch.stats.counting.categorical import CODEC_VERSION as CATEGORICAL_VERSION
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.scores import drift_scores, psi_by_chance, psi_contributions
 from modelwatch.storage.references.references import StoredReference
+from modelwatch.times import iso_of_seconds
 
 TOP_CELLS = 5
 TEST = "two samples: chi-square of grouped cells, and exact tails of single cells"
@@ -229,7 +230,7 @@ def subject_report(
         severity=judgement.severity,
         sample_size=current.n,
         reference_size=reference.profile.n,
-        window=WindowReport(iso(window.start), iso(window.end)),
+        window=WindowReport(iso_of_seconds(window.start), iso_of_seconds(window.end)),
         lookback=window.lookback,
         reference_state=reference.state,
         binning_id=current.binning.id,

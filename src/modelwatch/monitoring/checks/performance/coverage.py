@@ -11,9 +11,9 @@ from modelwatch.monitoring.checks.performance.judging import Judgement, undecide
 from modelwatch.monitoring.checks.performance.maturity import Day, LabelArrivals
 from modelwatch.stats.drift.evidence import rate_increase_p_value
 from modelwatch.stats.performance import Estimate
+from modelwatch.times import SECONDS_PER_DAY
 
 COVERAGE = "label_coverage"
-DAY_SECONDS = 86_400
 DAYS_A_WEEK = 7
 # Which part of what is usual is missing: half of it is a warning, four fifths an alert.
 COVERAGE_WARNING, COVERAGE_ALERT = 0.5, 0.8
@@ -40,7 +40,7 @@ def judge_coverage(evidence: PerformanceEvidence, found: WindowCounts, labelled:
     estimate = Estimate(now, n=predictions)
     if now is None:
         return undecided(COVERAGE, "no_data", estimate, alpha, "No predictions in this window.")
-    days = [day for day in evidence.days if day[0] + DAY_SECONDS <= start]
+    days = [day for day in evidence.days if day[0] + SECONDS_PER_DAY <= start]
     usual = _usual(days, evidence.arrivals, evidence.as_of)
     share = evidence.arrivals.share_within(found.age)
     if usual is None or not usual.coverage or not share:
@@ -49,7 +49,7 @@ def judge_coverage(evidence: PerformanceEvidence, found: WindowCounts, labelled:
     loss = 1.0 - now / expected
     had = round(usual.predictions * expected)
     p_value = rate_increase_p_value(usual.predictions - had, usual.predictions, predictions - labelled, predictions)
-    ordinary = end - start <= DAY_SECONDS and _is_ordinary(now / share, usual)
+    ordinary = end - start <= SECONDS_PER_DAY and _is_ordinary(now / share, usual)
     lacking = loss >= COVERAGE_WARNING and p_value < alpha and not ordinary
     severe = lacking and loss >= COVERAGE_ALERT
     return Judgement(
@@ -74,9 +74,9 @@ def _usual(days: Sequence[Day], arrivals: LabelArrivals, as_of: int) -> _Usual |
     newest = max((start for start, *_ in days), default=0)
     weeks: dict[int, list[tuple[int, float]]] = {}
     for start, predictions, labelled in days:
-        share = arrivals.share_within(as_of - start - DAY_SECONDS)
+        share = arrivals.share_within(as_of - start - SECONDS_PER_DAY)
         if predictions and share:
-            week = (newest - start) // (DAYS_A_WEEK * DAY_SECONDS)
+            week = (newest - start) // (DAYS_A_WEEK * SECONDS_PER_DAY)
             weeks.setdefault(week, []).append((predictions, labelled / share))
     ranked = sorted(weeks.values(), key=_coverage, reverse=True)
     best = ranked[: max(1, math.ceil(BEST_WEEKS * len(ranked)))]

@@ -42,10 +42,10 @@ from modelwatch.storage.references.outcome_references import (
     outcomes_for,
     outcomes_in_force,
 )
+from modelwatch.times import SECONDS_PER_DAY
 
 FORMAT = 1
 # Label delays are taken from so much of the past.
-SECONDS_PER_DAY = 86_400
 DELAY_SPAN_SECONDS = 400 * SECONDS_PER_DAY
 
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from modelwatch.findings import Finding, Kind
 from modelwatch.monitoring.checks.drift.judge import ODDS, PSI
 from modelwatch.monitoring.checks.observations import CALM_SHARE, Observation
-from modelwatch.monitoring.checks.performance.coverage import COVERAGE, DAY_SECONDS, judge_coverage
+from modelwatch.monitoring.checks.performance.coverage import COVERAGE, judge_coverage
 from modelwatch.monitoring.checks.performance.evidence import PerformanceInputs, WindowCounts, counts_of
 from modelwatch.monitoring.checks.performance.judging import (
     LABELS,
@@ -36,9 +36,9 @@ from modelwatch.monitoring.checks.performance.meaning import (
 from modelwatch.monitoring.checks.performance.reporting import unnamed_of, window_of, window_report, wrong_scores
 from modelwatch.monitoring.checks.performance.reports import ArrivalsReport, PerformanceReport
 from modelwatch.monitoring.checks.unjudged import NotJudged, not_judged
-from modelwatch.monitoring.checks.windows import iso
 from modelwatch.stats.outcomes.natural_variation import MetricVariation, NaturalVariation
 from modelwatch.stats.outcomes.tasks import StatedTask
+from modelwatch.times import SECONDS_PER_DAY, iso_of_seconds
 
 PERFORMANCE_KINDS: tuple[Kind, ...] = ("performance", "label_drift")
 FOUND = ("warning", "alert")
@@ -101,7 +101,7 @@ def examine_performance(inputs: PerformanceInputs) -> PerformanceExamination:
     reference = None if inputs.reference is None else inputs.reference.counts
     lengths = [found.window.end - found.window.start for found in evidence.windows if found.matured]
     # Hours differ in their labels as no two days do.
-    shortest = min(DAY_SECONDS, max(lengths, default=0))
+    shortest = min(SECONDS_PER_DAY, max(lengths, default=0))
     examined = []
     for found, window in zip(evidence.windows, windows, strict=True):
         judgements: dict[str, Judgement] = {}
@@ -165,7 +165,7 @@ def performance_report(examination: PerformanceExamination) -> PerformanceReport
         classes=list(layout.classes),
         positive_class=layout.positive,
         score_of=layout.score_of if layout.task == "binary" else None,
-        as_of=iso(evidence.as_of),
+        as_of=iso_of_seconds(evidence.as_of),
         severity=min((each.severity or "no_data" for each in matured), key=PRECEDENCE.index, default="no_data"),
         worst=sorted(worst),
         reference_id=evidence.reference,

@@ -20,7 +20,7 @@ from modelwatch.monitoring.checks.performance.evidence import (
 from modelwatch.monitoring.checks.performance.maturity import LabelArrivals
 from modelwatch.monitoring.checks.performance.reporting import estimate_report, window_of, window_report
 from modelwatch.monitoring.checks.performance.reports import WindowReport
-from modelwatch.monitoring.checks.windows import Window, iso
+from modelwatch.monitoring.checks.windows import Window
 from modelwatch.storage.counts.outcomes import newest_label
 from modelwatch.storage.counts.profiles import last_window_end
 from modelwatch.storage.counts.rollup_levels import rolled_windows, whole
@@ -30,6 +30,7 @@ from modelwatch.storage.maintenance.backfill_outcomes import stale_outcome_days
 from modelwatch.storage.maintenance.backfill_profiles import carry_over, stale_days
 from modelwatch.storage.references.layouts import ModelLayouts, read_layouts
 from modelwatch.storage.references.outcome_references import StoredOutcomes, outcomes_for, outcomes_in_force
+from modelwatch.times import iso_of_seconds
 
 MOST_STEPS = 500
 STEPS_BY_DEFAULT = 48
@@ -62,7 +63,9 @@ def performance_history(
     Raises InvalidInput when there are more, and for an end that is not after the start.
     """
     if start is not None and end is not None and end <= start:
-        raise InvalidInput(REFUSED, (FieldError("/end", f"It is not after the start, {iso(start)}", iso(end)),))
+        raise InvalidInput(
+            REFUSED, (FieldError("/end", f"It is not after the start, {iso_of_seconds(start)}", iso_of_seconds(end)),)
+        )
     with store.read() as connection:
         newest = last_window_end(connection, stream.model, stream.environment, stream.version)
     if newest is None:

@@ -21,7 +21,6 @@ from modelwatch.monitoring.checks.performance.reports import (
     MetricReport,
     WindowReport,
 )
-from modelwatch.monitoring.checks.windows import iso
 from modelwatch.stats.outcomes.estimation import Refusal
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts, OutcomeLayout
 from modelwatch.stats.outcomes.predicted_scores import CallCells, CallCounts
@@ -35,6 +34,7 @@ from modelwatch.stats.performance import (
     worsening_metrics,
 )
 from modelwatch.storage.references.layouts import Counts
+from modelwatch.times import iso_of_seconds
 
 
 def window_of(
@@ -101,8 +101,8 @@ def window_report(
     scores = counts.scores if details and wrong_scores(counts.layout, counts_of(found.calls)) is None else None
     return WindowReport(
         lookback=found.window.lookback,
-        start=iso(found.window.start),
-        end=iso(found.window.end),
+        start=iso_of_seconds(found.window.start),
+        end=iso_of_seconds(found.window.end),
         matured=found.matured,
         predictions=found.predictions,
         labelled=counts.n,

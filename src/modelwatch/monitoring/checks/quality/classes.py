@@ -14,7 +14,6 @@ from modelwatch.events import Scalar
 from modelwatch.monitoring.checks.performance.meaning import strange_labels
 from modelwatch.monitoring.checks.quality.reports import ClassUseReport, Severity
 from modelwatch.monitoring.checks.quality.rules import QualityRules
-from modelwatch.monitoring.checks.windows import iso
 from modelwatch.stats.drift.evidence import rate_increase_p_value
 from modelwatch.stats.outcomes.classes import class_key
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts, OutcomeLayout
@@ -27,8 +26,8 @@ from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.slots import Slot
 from modelwatch.storage.references.layouts import CALLS, Counts, ModelLayouts, read_layouts
 from modelwatch.storage.references.outcome_references import outcomes_for, outcomes_in_force
+from modelwatch.times import SECONDS_PER_DAY, iso_of_seconds
 
-SECONDS_PER_DAY = 86_400
 # Labels come later than their predictions: so far back they are looked at, farther where there are too few.
 LABELS_LOOKED_AT = (("7d", 7 * SECONDS_PER_DAY), ("90d", 90 * SECONDS_PER_DAY))
 # Predictions that are looked through for the names of what means no class, and how many names are kept.
@@ -204,8 +203,8 @@ def class_reports(judgements: Iterable[ClassJudgement]) -> list[ClassUseReport]:
         ClassUseReport(
             each.use.what,
             each.severity,
-            iso(each.use.start),
-            iso(each.use.end),
+            iso_of_seconds(each.use.start),
+            iso_of_seconds(each.use.end),
             each.use.count,
             each.use.n,
             each.use.share,

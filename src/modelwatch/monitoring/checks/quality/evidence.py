@@ -37,9 +37,9 @@ from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.repeats import duplicates_in
 from modelwatch.storage.references.references import StoredReference, layouts_of
+from modelwatch.times import SECONDS_PER_HOUR
 
 FORMAT = 1
-SECONDS_PER_HOUR = 3_600
 SECONDS_PER_WEEK = 7 * 86_400
 WEEKS_LOOKED_AT = 8
 # Stored rows that are looked at for features and values that no profile names.

@@ -39,7 +39,6 @@ from modelwatch.monitoring.checks.quality.reports import (
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.checks.quality.sizes import repeats_sizes, rise_sizes, schema_sizes, sentinel_sizes
 from modelwatch.monitoring.checks.unjudged import KNOWN_STATES, NotJudged, not_judged
-from modelwatch.monitoring.checks.windows import iso
 from modelwatch.stats.quality.extremes import Extreme
 from modelwatch.stats.quality.rates import (
     ROUNDING,
@@ -49,6 +48,7 @@ from modelwatch.stats.quality.rates import (
     share_of_unsound,
     soundness_of,
 )
+from modelwatch.times import iso_of_seconds
 
 QUALITY_KINDS: tuple[Kind, ...] = ("data_quality", "volume")
 FIRING = ("warning", "alert")
@@ -138,7 +138,7 @@ def quality_report(examination: QualityExamination) -> QualityReport:
         model_version=version,
         environment=environment,
         severity=_worst([each.severity for each in features], [*schema, *volume, repeats, *examination.classes]),
-        watermark=None if evidence.watermark is None else iso(evidence.watermark),
+        watermark=None if evidence.watermark is None else iso_of_seconds(evidence.watermark),
         predictions=0 if window is None else window.predictions,
         score=soundness.score,
         dimensions={str(name): value for name, value in soundness.dimensions.items()},
@@ -314,8 +314,8 @@ def _volume(judged: VolumeJudgement) -> VolumeReport:
     return VolumeReport(
         "1h" if judged.span == "1h" else "24h",
         judged.severity,
-        iso(judged.start),
-        iso(judged.end),
+        iso_of_seconds(judged.start),
+        iso_of_seconds(judged.end),
         check.current,
         check.weeks,
         check.expected,

@@ -13,10 +13,10 @@ from modelwatch.monitoring.checks.quality.judging import (
     rise_thresholds,
     volume_thresholds,
 )
-from modelwatch.monitoring.checks.quality.outside import SECONDS_PER_DAY
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.stats.quality.extremes import LEAST_TIMES, Extreme
 from modelwatch.stats.quality.rates import SENTINEL_SHARE, Rule, SchemaChange, Sentinel
+from modelwatch.times import SECONDS_PER_DAY
 
 WORDS = {
     "missing": "missing",

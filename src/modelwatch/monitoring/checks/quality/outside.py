@@ -18,8 +18,8 @@ from modelwatch.storage.counts.volumes import features_between
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.references import StoredReference, layouts_of
+from modelwatch.times import SECONDS_PER_DAY
 
-SECONDS_PER_DAY = 86_400
 # Rows that are read at an evaluation. More would take longer than everything else that it does.
 MOST_ROWS_SEARCHED = 20_000
 
