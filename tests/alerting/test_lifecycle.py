@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from modelwatch.alerting.alerts import Alert, Change, Recovered, Size, Told
-from modelwatch.alerting.flapping import FlapRule
-from modelwatch.alerting.lifecycle import Transition, acknowledge, assess, calm, match_silences, remind, resolve
+from modelwatch.alerting.alert import Alert, Change, ChannelState, Recovered, Size
+from modelwatch.alerting.lifecycle import Transition, acknowledge, assess, end_flapping, match_silences, remind, resolve
+from modelwatch.alerting.policy import FlapRule
 from modelwatch.errors import Conflict
 from modelwatch.findings import Assessment, FindingSeverity, Kind
 from tests.support.assessments import HOUR, T0, assessment, finding
@@ -100,7 +100,7 @@ def test_a_rise_of_the_severity_is_told_and_a_fall_is_not() -> None:
     alert, change = after(opened(), assessment(1, {"amount": "alert"}))
     assert (event_of(change), alert.severity) == ("escalated", "alert")
     alert, change = after(alert, assessment(2, {"amount": "warning"}))
-    assert (change, alert.severity, alert.risen) == (None, "warning", 0)
+    assert (change, alert.severity, alert.severity_step) == (None, "warning", 0)
     alert, change = after(alert, assessment(3, {"amount": "alert"}))
     assert event_of(change) == "escalated"
 
@@ -273,7 +273,7 @@ def flap_until(hours: int) -> Alert:
 def test_too_many_reopenings_within_the_window_are_flapping() -> None:
     assert not flap_until(4).flapping
     alert = flap_until(6)
-    assert (alert.flapping, alert.reopenings, alert.state, alert.flapped) == (True, 3, "firing", alert.sequence)
+    assert (alert.flapping, alert.reopenings, alert.state, alert.flapping_step) == (True, 3, "firing", alert.sequence)
 
 
 def test_reopenings_outside_the_window_do_not_add_up() -> None:
@@ -285,34 +285,34 @@ def test_reopenings_outside_the_window_do_not_add_up() -> None:
 
 
 def test_who_was_told_of_as_a_member_before_is_no_news_while_it_flaps() -> None:
-    alert = structs.replace(flap_until(6), told={"chat": Told("firing", 100)})
-    added = alert.added
+    alert = structs.replace(flap_until(6), channels={"chat": ChannelState("firing", 100)})
+    added = alert.newest_member_step
     alert = after(alert, assessment(7)).alert
     alert, change = after(alert, assessment(8, {"amount": "warning"}))
-    assert (event_of(change), alert.added) == ("firing", added)
+    assert (event_of(change), alert.newest_member_step) == ("firing", added)
     alert, change = after(alert, assessment(9, {"amount": "warning", "new": "warning"}))
-    assert (event_of(change), alert.added) == ("updated", alert.sequence)
+    assert (event_of(change), alert.newest_member_step) == ("updated", alert.sequence)
 
 
 def test_a_member_that_nobody_was_told_of_is_news_when_it_comes_back_while_it_flaps() -> None:
-    alert = structs.replace(flap_until(6), told={"chat": Told("firing", 2)})
+    alert = structs.replace(flap_until(6), channels={"chat": ChannelState("firing", 2)})
     alert = after(alert, assessment(7)).alert
     alert = after(alert, assessment(8, {"amount": "warning"})).alert
-    assert alert.added == alert.sequence
+    assert alert.newest_member_step == alert.sequence
 
 
 def test_a_flapping_alert_is_over_after_a_quiet_window_of_event_time() -> None:
     alert = after(flap_until(6), assessment(7)).alert
-    assert calm(alert, flap=FLAP, now=at(500), window_end=T0 + 30 * HOUR) == (alert, None)
-    over, change = calm(alert, flap=FLAP, now=at(7), window_end=T0 + 31 * HOUR)
+    assert end_flapping(alert, flap=FLAP, now=at(500), window_end=T0 + 30 * HOUR) == (alert, None)
+    over, change = end_flapping(alert, flap=FLAP, now=at(7), window_end=T0 + 31 * HOUR)
     assert (event_of(change), over.flapping, over.state) == ("calmed", False, "resolved")
 
 
 def test_a_flapping_alert_is_over_after_a_quiet_window_by_the_clock() -> None:
     alert = after(flap_until(6), assessment(7)).alert
     alert = after(alert, assessment(8)).alert
-    assert calm(alert, flap=FLAP, now=at(31.9)) == (alert, None)
-    assert event_of(calm(alert, flap=FLAP, now=at(32)).change) == "calmed"
+    assert end_flapping(alert, flap=FLAP, now=at(31.9)) == (alert, None)
+    assert event_of(end_flapping(alert, flap=FLAP, now=at(32)).change) == "calmed"
 
 
 def test_a_person_may_end_the_flapping() -> None:
@@ -431,14 +431,14 @@ class TestEscalation:
         assert event_of(change) == "escalated"
 
     def test_a_flapping_alert_tells_no_size_again_that_it_has_told(self) -> None:
-        alert = structs.replace(flap_until(6), told={"chat": Told("firing", 100)})
+        alert = structs.replace(flap_until(6), channels={"chat": ChannelState("firing", 100)})
         alert = after(alert, assessment(7)).alert
         assert isinstance(alert.recovered[0], Recovered)
         alert, _ = after(alert, sized(8, amount=0.23))
-        assert alert.grown == 0
+        assert alert.newest_growth_step == 0
         alert = after(alert, assessment(9)).alert
         alert, change = after(alert, sized(10, amount=0.24))
-        assert (event_of(change), alert.grown) == ("firing", alert.sequence)
+        assert (event_of(change), alert.newest_growth_step) == ("firing", alert.sequence)
 
 
 FOUND = st.dictionaries(st.sampled_from("abc"), st.sampled_from(["warning", "alert"]), max_size=3)
@@ -457,7 +457,7 @@ def test_the_alert_is_what_every_version_has_said_last(
         last[version] = found
         what = assessment(hour, found, version=version)
         if alert is not None:
-            alert = calm(alert, flap=FLAP, now=0, window_end=what.window_end).alert
+            alert = end_flapping(alert, flap=FLAP, now=0, window_end=what.window_end).alert
         taken = assess(alert, what, "feature_drift", now=at(hour), flap=FLAP, new_id=lambda: f"incident-{next(ids)}")
         if taken is not None:
             alert, change = taken
@@ -494,7 +494,7 @@ def test_every_step_says_something_new(words: list[tuple[str, int, dict[str, Fin
         was = set() if before is None or not before.is_open else set(subjects(before))
         now = set(subjects(alert)) if alert.is_open else set()
         rose = before is not None and (before.severity, alert.severity) == ("warning", "alert")
-        worse = rose or (bool(now) and alert.grown == alert.sequence and change is not None)
+        worse = rose or (bool(now) and alert.newest_growth_step == alert.sequence and change is not None)
         expected = (
             "firing"
             if now and not was

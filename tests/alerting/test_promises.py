@@ -20,10 +20,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from modelwatch.alerting.alerts import Alert, rank
-from modelwatch.alerting.flapping import FlapRule
-from modelwatch.alerting.quiet_hours import QuietHours, quiet_until
-from modelwatch.alerting.routing import AlertPolicy, Route, channels_for
+from modelwatch.alerting.alert import Alert, rank
+from modelwatch.alerting.policy import AlertPolicy, FlapRule, QuietHours, Route, channels_for, quiet_until
 from modelwatch.alerting.silences import Matcher, SilenceRequest
 from modelwatch.errors import Conflict
 from modelwatch.findings import Assessment, FindingSeverity

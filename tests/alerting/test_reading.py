@@ -6,8 +6,7 @@ import msgspec
 import pytest
 
 from modelwatch.alerting.reading import (
-    AlertDetail,
-    AlertPage,
+    Page,
     list_alerts,
     list_audit,
     list_silences,
@@ -16,6 +15,7 @@ from modelwatch.alerting.reading import (
     read_silence,
 )
 from modelwatch.alerting.silences import Matcher, SilenceRequest
+from modelwatch.alerting.views import AlertReport
 from modelwatch.errors import UnknownResource
 from modelwatch.storage.engine.store import Store
 from tests.support.assessments import HOUR, Desk, assessment
@@ -38,8 +38,8 @@ def desk(store: Store) -> Desk:
     return desk
 
 
-def models(page: AlertPage) -> list[str]:
-    return [alert.model_name for alert in page.alerts]
+def models(page: Page) -> list[str]:
+    return [alert.model_name for alert in page.lines]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_one_that_flaps_is_listed_as_what_it_is(desk: Desk) -> None:
     desk.take(assessment(10, model="m2"))
     with desk.store.read() as connection:
         assert models(list_alerts(connection, state="resolved")) == ["m3", "m2"]
-        assert list_alerts(connection, model="m2").alerts[0].flapping
+        assert list_alerts(connection, model="m2").lines[0].flapping
         assert [alert.model_name for alert in open_alerts(connection)] == ["m0", "m1"]
 
 
@@ -94,7 +94,7 @@ def test_an_alert_has_its_whole_life(desk: Desk) -> None:
     assert detail.labels["team"] == "risk"
     assert detail.alert.acknowledgement is not None
     assert (detail.alert.acknowledgement.actor, detail.alert.state) == ("ann", "acknowledged")
-    assert [member.finding.subject for member in detail.members] == ["country"]
+    assert [member.subject for member in detail.members] == ["country"]
     assert [gone.subject for gone in detail.recovered] == ["amount"]
     assert [(step.sequence, step.event, step.actor, step.note) for step in detail.events] == [
         (1, "firing", None, None),
@@ -108,7 +108,7 @@ def test_an_alert_has_its_whole_life(desk: Desk) -> None:
         (3, "updated", "pending"),
     ]
     assert detail.alert.opened_at == "2025-06-15T15:05:01Z"
-    assert msgspec.json.decode(msgspec.json.encode(detail), type=AlertDetail) == detail
+    assert msgspec.json.decode(msgspec.json.encode(detail), type=AlertReport) == detail
 
 
 def test_what_a_person_resolved_and_is_still_found_is_shown(desk: Desk) -> None:
@@ -117,7 +117,7 @@ def test_what_a_person_resolved_and_is_still_found_is_shown(desk: Desk) -> None:
     with desk.store.read() as connection:
         detail = read_alert(connection, alert_id)
     assert (detail.alert.resolved_by, detail.alert.resolved_at) == ("ann", "2025-06-15T15:05:04Z")
-    assert [member.finding.subject for member in detail.still_found] == ["amount"]
+    assert [member.subject for member in detail.still_found] == ["amount"]
 
 
 def test_what_is_not_there_is_unknown(desk: Desk) -> None:
@@ -138,16 +138,16 @@ def test_silences_are_listed_by_where_they_stand(desk: Desk) -> None:
 
     with desk.store.read() as connection:
         states = {state: list_silences(connection, now=now, state=state) for state in ("expired", "active", "pending")}  # type: ignore[arg-type]
-        assert {state: [each.comment for each in page.silences] for state, page in states.items()} == {
+        assert {state: [each.comment for each in page.lines] for state, page in states.items()} == {
             "expired": ["in 0 h"],
             "active": ["in 2 h"],
             "pending": ["in 4 h"],
         }
         first = list_silences(connection, now=now, limit=2)
         second = list_silences(connection, now=now, limit=2, before=first.following)
-        assert [each.comment for each in first.silences + second.silences] == ["in 4 h", "in 2 h", "in 0 h"]
+        assert [each.comment for each in first.lines + second.lines] == ["in 4 h", "in 2 h", "in 0 h"]
         assert second.following is None
-        line = first.silences[0]
+        line = first.lines[0]
         assert read_silence(connection, line.silence_id, now=now) == line
     assert (line.state, line.created_by, line.matchers) == ("pending", "ann", (Matcher("model", "m1"),))
 
@@ -157,10 +157,10 @@ def test_the_audit_trail_is_filtered_and_paged(desk: Desk) -> None:
     desk.book.resolve(first.id, actor="bob", note=None)
     desk.book.acknowledge(second.id, actor="bob", note=None)
     with desk.store.read() as connection:
-        assert len(list_audit(connection, actor="bob").entries) == 2
-        assert len(list_audit(connection, action="alert.acknowledge").entries) == 2
-        assert [each.action for each in list_audit(connection, target=f"alert/{first.id}").entries] == ["alert.resolve"]
+        assert len(list_audit(connection, actor="bob").lines) == 2
+        assert len(list_audit(connection, action="alert.acknowledge").lines) == 2
+        assert [each.action for each in list_audit(connection, target=f"alert/{first.id}").lines] == ["alert.resolve"]
         page = list_audit(connection, limit=2)
         rest = list_audit(connection, limit=2, before=page.following)
-        assert len({each.audit_id for each in page.entries + rest.entries}) == 3
+        assert len({each.audit_id for each in page.lines + rest.lines}) == 3
         assert rest.following is None

@@ -8,11 +8,11 @@ from modelwatch.alerting.silences import (
     Matcher,
     Silence,
     SilenceRequest,
-    accepted,
-    matchable,
-    restored,
-    silencing,
-    stored,
+    matchable_labels,
+    matching_silences,
+    silence_from_request,
+    silence_from_row,
+    silence_row,
 )
 from modelwatch.errors import InvalidInput
 from tests.alerting.test_lifecycle import after
@@ -26,11 +26,11 @@ ALERT = after(
 
 
 def silence(*matchers: Matcher) -> Silence:
-    return accepted(SilenceRequest(matchers, NOON + HOUR, "why"), identity="s", actor="ann", now=NOON)
+    return silence_from_request(SilenceRequest(matchers, NOON + HOUR, "why"), identity="s", actor="ann", now=NOON)
 
 
 def fits(*matchers: Matcher, labels: dict[str, str] | None = None) -> bool:
-    return silence(*matchers).fits(matchable(ALERT, labels or {}))
+    return silence(*matchers).fits(matchable_labels(ALERT, labels or {}))
 
 
 @pytest.mark.parametrize(
@@ -77,12 +77,12 @@ def test_the_monitors_labels_do_not_hide_the_alerts_own() -> None:
 
 def test_silencing_names_those_that_match() -> None:
     one, other = silence(Matcher("model", "fraud")), silence(Matcher("model", "other"))
-    assert silencing(ALERT, {}, [one, other]) == ("s",)
+    assert matching_silences(ALERT, {}, [one, other]) == ("s",)
 
 
 def test_a_silence_is_restored_from_its_row() -> None:
     one = silence(Matcher("model", "fr.*", is_regex=True), Matcher("version", "3", is_equal=False))
-    assert restored(stored(one)) == one
+    assert silence_from_row(silence_row(one)) == one
 
 
 def test_where_a_silence_stands() -> None:
@@ -117,13 +117,13 @@ MODEL = Matcher("model", "fraud")
 )
 def test_what_a_silence_must_not_be(request_: SilenceRequest, pointers: list[str]) -> None:
     with pytest.raises(InvalidInput) as caught:
-        accepted(request_, identity="s", actor="ann", now=NOON)
+        silence_from_request(request_, identity="s", actor="ann", now=NOON)
     assert [error.pointer for error in caught.value.errors] == pointers
 
 
 def test_a_silence_begins_now_or_later() -> None:
     past = SilenceRequest((MODEL,), NOON + HOUR, "why", starts_at=NOON - HOUR)
-    assert accepted(past, identity="s", actor="ann", now=NOON).starts_at == NOON
+    assert silence_from_request(past, identity="s", actor="ann", now=NOON).starts_at == NOON
     later = SilenceRequest((MODEL,), NOON + 2 * HOUR, "a\nb", starts_at=NOON + HOUR)
-    assert accepted(later, identity="s", actor="ann", now=NOON).starts_at == NOON + HOUR
-    assert accepted(later, identity="s", actor="ann", now=NOON).comment == "a b"
+    assert silence_from_request(later, identity="s", actor="ann", now=NOON).starts_at == NOON + HOUR
+    assert silence_from_request(later, identity="s", actor="ann", now=NOON).comment == "a b"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from modelwatch.alerting.alerts import Alert
+from modelwatch.alerting.alert import Alert
 from modelwatch.config.monitors import parse_monitor
 from modelwatch.events import GroundTruth
 from modelwatch.storage.references.layouts import Subject

@@ -108,7 +108,7 @@ def test_findings_are_counted_once_whoever_asks_and_however_often_they_are_told(
 
 def test_nothing_is_counted_when_the_verdict_is_rolled_back(desk: Desk) -> None:
     with desk.store.write() as connection:
-        desk.book.take(connection, assessment(0, {"amount": "warning"}))
+        desk.book.apply(connection, assessment(0, {"amount": "warning"}))
         connection.rollback()
     assert findings(collect(desk)) == {}
 

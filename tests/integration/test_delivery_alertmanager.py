@@ -12,15 +12,15 @@ import pytest
 from sqlalchemy import update
 
 from modelwatch.alerting.channels.alertmanager import AlertmanagerChannel
-from modelwatch.alerting.delivery import Delivery
-from modelwatch.alerting.pacing import Pacing
+from modelwatch.alerting.delivery.threads import Delivery
+from modelwatch.alerting.delivery.worker import Pacing
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
 from tests.support.alertmanager import Alertmanager, alertmanager
 from tests.support.delivering import Observed
 from tests.support.doubles import Receiver, eventually
 from tests.support.live_service import free_port
-from tests.support.notices import open_alerts, put, row, states
+from tests.support.notifications import open_alerts, put, row, states
 
 REFRESH_SECONDS = 0.5
 RESOLVE_SECONDS = 2

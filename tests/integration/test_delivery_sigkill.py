@@ -17,7 +17,7 @@ from tests.conftest import REPOSITORY
 from tests.support.delivering import deliver_until_killed
 from tests.support.doubles import Receiver, Reply, eventually
 from tests.support.events import open_store
-from tests.support.notices import outbox, put, row, states
+from tests.support.notifications import outbox, put, row, states
 
 KILLS = 20
 ALERTS = 20

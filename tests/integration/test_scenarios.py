@@ -13,9 +13,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from modelwatch.alerting.book import AlertBook
+from modelwatch.alerting.policy import AlertPolicy
 from modelwatch.alerting.reading import list_alerts
-from modelwatch.alerting.routing import AlertPolicy
+from modelwatch.alerting.service import AlertService
 from modelwatch.config import Settings
 from modelwatch.monitoring.checks.drift.report import DriftReport
 from modelwatch.monitoring.checks.rules import DriftRules
@@ -61,10 +61,12 @@ def live_through(shared_data: Path, folder: Path, name: str) -> StatedTask:
     store = open_store(folder)
     fill(store, scenario)
     clock = Clock(NOON + 3_600_000_000)
-    book = AlertBook(store, policy=lambda _connection, _model: AlertPolicy(), public_url="", clock=clock, new_id=new_id)
+    alerts = AlertService(
+        store, policy=lambda _connection, _model: AlertPolicy(), public_url="", clock=clock, new_id=new_id
+    )
     lookback, interval = LOOKBACKS[name]
     rules = replace(DEFAULTS, lookbacks=(lookback,), check_interval=interval, on_new_data=False)
-    run_out(background(store, rules, clock, sink=book))
+    run_out(background(store, rules, clock, sink=alerts))
     said = _read(store, scenario, interval)
     store.close()
     return said
@@ -73,7 +75,7 @@ def live_through(shared_data: Path, folder: Path, name: str) -> StatedTask:
 def _read(store: Store, scenario: Scenario, length: int) -> StatedTask:
     with store.read() as connection:
         verdicts = verdicts_of(connection, scenario.name, limit=10_000)[::-1]
-        alerts = list_alerts(connection, limit=100).alerts
+        alerts = list_alerts(connection, limit=100).lines
     drifted: dict[str, list[str]] = {}
     severe: dict[str, list[str]] = {}
     for verdict in verdicts:

@@ -206,7 +206,7 @@ class Failing:
     def __init__(self) -> None:
         self.calls = 0
 
-    def take(self, connection: Connection, assessment: Assessment) -> None:
+    def apply(self, connection: Connection, assessment: Assessment) -> None:
         self.calls += 1
         if self.calls == 2:
             raise ZeroDivisionError("a bug")

@@ -238,7 +238,7 @@ class TestAlerts:
         chore(store, desk)(LEASE, NOON)
         assert desk.alerts() == []
         [sent] = [sent for sent in desk.sent() if sent.event == "resolved"]
-        assert sent.notice.summary.startswith("Declared resolved by ann: “What it is about was deleted.”.")
+        assert sent.notice.summary.startswith("Resolved by ann: “The data of this alert was deleted.”.")
         assert desk.steps() == []
 
     def test_one_about_other_versions_too_loses_the_members_of_this_one(self, store: Store) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from modelwatch.storage.alerts.outbox import (
     Claim,
-    active_notices,
+    active_notifications,
     backlog,
     bury_unknown,
     claim,
@@ -25,7 +25,7 @@ from modelwatch.storage.alerts.outbox import (
 )
 from modelwatch.storage.engine.store import Store
 from tests.support.events import NOON, open_store
-from tests.support.notices import open_alerts, outbox, put, row, states
+from tests.support.notifications import open_alerts, outbox, put, row, states
 
 pytestmark = pytest.mark.both_engines
 
@@ -191,12 +191,12 @@ def test_what_a_channel_believes_is_its_newest_delivered_notice_of_each_open_ale
         ended(store, f"{alert}:1:x")
     put(store, row("x", alert="a2", sequence=1))
     with store.read() as connection:
-        assert active_notices(connection, "x") == [row("x", sequence=1).notice]
+        assert active_notifications(connection, "x") == [row("x", sequence=1).notice]
     ended(store, "a1:2:x")
     ended(store, "a2:1:x", "dead")
     with store.read() as connection:
-        assert active_notices(connection, "x") == [row("x", sequence=2).notice]
-        assert active_notices(connection, "y") == []
+        assert active_notifications(connection, "x") == [row("x", sequence=2).notice]
+        assert active_notifications(connection, "y") == []
 
 
 def test_a_look_at_the_outbox_does_not_read_what_has_ended(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from modelwatch.alerting.routing import AlertPolicy
+from modelwatch.alerting.policy import AlertPolicy
 from modelwatch.config import load_settings
 from modelwatch.server.build import build_service
 from modelwatch.storage.engine.store import Store

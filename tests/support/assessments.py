@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 import msgspec
 from sqlalchemy import select, update
 
-from modelwatch.alerting.alerts import Alert
-from modelwatch.alerting.book import AlertBook
-from modelwatch.alerting.notices import Notice
-from modelwatch.alerting.records import alert_of
-from modelwatch.alerting.routing import AlertPolicy
+from modelwatch.alerting.alert import Alert, alert_from_row
+from modelwatch.alerting.notification import Notification
+from modelwatch.alerting.policy import AlertPolicy
+from modelwatch.alerting.service import AlertService
 from modelwatch.findings import Assessment, Finding, FindingSeverity, Kind
 from modelwatch.storage.alerts.alerts import alerts_page
 from modelwatch.storage.engine import tables
@@ -85,7 +84,7 @@ class Sent:
     event: str
     state: str
     not_before: int
-    notice: Notice
+    notice: Notification
 
 
 @dataclass
@@ -102,9 +101,9 @@ class Desk:
         self.book = self.another_book()
         self._hours = itertools.count()
 
-    def another_book(self) -> AlertBook:
+    def another_book(self) -> AlertService:
         """As another process, or the next one, would have it."""
-        return AlertBook(
+        return AlertService(
             self.store,
             policy=lambda _connection, _model: self.policy,
             public_url=self.public_url,
@@ -115,7 +114,7 @@ class Desk:
     def take(self, *assessments: Assessment) -> None:
         for each in assessments:
             with self.store.write() as connection:
-                self.book.take(connection, each)
+                self.book.apply(connection, each)
 
     def found(self, found: Mapping[str, FindingSeverity] | None = None, *, version: str = "1") -> None:
         """The next evaluation, an hour of event time and of the clock after the one before."""
@@ -126,7 +125,7 @@ class Desk:
     def alerts(self) -> list[Alert]:
         """All incidents, oldest first."""
         with self.store.read() as connection:
-            return [alert_of(row) for row in reversed(alerts_page(connection, limit=1_000))]
+            return [alert_from_row(row) for row in reversed(alerts_page(connection, limit=1_000))]
 
     def alert(self) -> Alert:
         """The only incident."""
@@ -147,7 +146,7 @@ class Desk:
                 row.event,
                 row.state,
                 row.not_before,
-                msgspec.json.decode(row.notice, type=Notice),
+                msgspec.json.decode(row.notice, type=Notification),
             )
             for row in rows
             if channel in (None, row.channel) and (withheld or row.state != "withheld")

@@ -44,7 +44,7 @@ class Taken:
     def __init__(self) -> None:
         self.assessments: list[Assessment] = []
 
-    def take(self, connection: Connection, assessment: Assessment) -> None:
+    def apply(self, connection: Connection, assessment: Assessment) -> None:
         self.assessments.append(assessment)
 
 

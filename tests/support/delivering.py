@@ -10,15 +10,15 @@ from typing import Any
 
 from modelwatch.alerting.channels import DELIVERED, Channel, Outcome
 from modelwatch.alerting.channels.webhook import WebhookChannel
-from modelwatch.alerting.delivery import Delivery
-from modelwatch.alerting.notices import Notice
-from modelwatch.alerting.pacing import Pacing
+from modelwatch.alerting.delivery.threads import Delivery
+from modelwatch.alerting.delivery.worker import Pacing
+from modelwatch.alerting.notification import Notification
 from modelwatch.storage.engine.store import Store
 from tests.support.events import Clock
 
 
-class Told:
-    """A channel that takes down what it is sent. `script`: outcomes or errors, one a send, and then DELIVERED."""
+class RecordingChannel:
+    """Channel that records what it is sent. `script`: outcomes or errors, one a send, and then DELIVERED."""
 
     kind = "told"
 
@@ -26,10 +26,10 @@ class Told:
         self.name = name
         self.script = list(script)
         self.keys: list[str] = []
-        self.notices: list[Notice] = []
+        self.notices: list[Notification] = []
         self.meanwhile: Callable[[], object] = lambda: None
 
-    def send(self, notice: Notice, key: str) -> Outcome:
+    def send(self, notice: Notification, key: str) -> Outcome:
         self.keys.append(key)
         self.notices.append(notice)
         self.meanwhile()
@@ -39,7 +39,7 @@ class Told:
         return outcome
 
 
-class Refreshed(Told):
+class Refreshed(RecordingChannel):
     """One that is to be told again every minute; `refreshed` is what of, each time."""
 
     kind = "refreshed"
@@ -50,7 +50,7 @@ class Refreshed(Told):
         self.refresh_script = list(script)
         self.refreshed: list[list[str]] = []
 
-    def refresh(self, notices: Sequence[Notice]) -> Outcome:
+    def refresh(self, notices: Sequence[Notification]) -> Outcome:
         self.refreshed.append([f"{notice.alert_id}:{notice.sequence}" for notice in notices])
         outcome = self.refresh_script.pop(0) if self.refresh_script else DELIVERED
         if isinstance(outcome, Exception):
@@ -58,7 +58,7 @@ class Refreshed(Told):
         return outcome
 
 
-class Hanging(Told):
+class Hanging(RecordingChannel):
     """One whose receiver does not answer until it is let go."""
 
     def __init__(self, name: str) -> None:

@@ -1,9 +1,8 @@
-"""Alerts: their life, who is told, and how it reaches them."""
+"""Alerting: from the findings of an evaluation to alerts, and from their changes to delivered notifications."""
 
-from modelwatch.alerting.book import AlertBook
 from modelwatch.alerting.channels import build_channels
-from modelwatch.alerting.delivery import Delivery
-from modelwatch.alerting.policies import policy_of
-from modelwatch.alerting.routing import AlertPolicy
+from modelwatch.alerting.delivery.threads import Delivery
+from modelwatch.alerting.policy import AlertPolicy, policy_of
+from modelwatch.alerting.service import AlertService
 
-__all__ = ["AlertBook", "AlertPolicy", "Delivery", "build_channels", "policy_of"]
+__all__ = ["AlertPolicy", "AlertService", "Delivery", "build_channels", "policy_of"]

@@ -1,6 +1,6 @@
-"""The life of an alert: what each event makes of it. Pure: the store, the clock and people are elsewhere.
+"""The life of an alert: pure transitions. The store, the clock and people are elsewhere.
 
-Each function takes the alert as it is and returns it as it is then, with the change to be told of, if there is one.
+Each function takes the alert as it is and returns it as it is then, with the change, if there is one.
 docs/alerts.md has the table of states.
 """
 
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from modelwatch.alerting.alerts import (
+from modelwatch.alerting.alert import (
     MICROSECONDS,
     Acknowledgement,
     Alert,
@@ -25,24 +25,26 @@ from modelwatch.alerting.alerts import (
     worst,
     worst_first,
 )
-from modelwatch.alerting.escalation import FACTOR, escalated, size_of, told_again
-from modelwatch.alerting.flapping import FlapRule, is_flapping, recent_reopenings, within
-from modelwatch.alerting.grouping import (
+from modelwatch.alerting.members import (
     findings_by_subject,
-    heard,
     is_repeat,
-    newly_found,
-    remaining,
+    members_of,
+    members_of_other_versions,
+    notified_members,
+    record_assessment,
+    size_of,
     still_dismissed,
-    told_before,
+    with_escalations,
+    with_notified_sizes,
     with_recovered,
 )
+from modelwatch.alerting.policy import ESCALATION_FACTOR, FlapRule, is_flapping, recent_reopenings, within
 from modelwatch.errors import Conflict
 from modelwatch.findings import Assessment, Finding, Kind
 
 
 class Transition(NamedTuple):
-    """An alert after an event, and what is to be told of it, if anything."""
+    """Alert after an event, and the change, None when no step was taken."""
 
     alert: Alert
     change: Change | None
@@ -56,63 +58,66 @@ def assess(
     now: int,
     flap: FlapRule,
     new_id: Callable[[], str],
-    escalation_factor: float = FACTOR,
+    escalation_factor: float = ESCALATION_FACTOR,
 ) -> Transition | None:
-    """What an assessment makes of the newest incident of its model, environment and kind.
+    """The newest incident of a model, environment and kind after an assessment. now: microseconds.
 
-    The alert that is returned is another incident, with an id of its own, when the one before was over long enough.
-    None: there was no incident, and there is none.
+    It is another incident, with an id of its own, when the one before was over long enough. None: there was no
+    incident, and there is none.
     """
     found = findings_by_subject(assessment, kind)
     if alert is None:
-        return _opened(None, assessment, kind, newly_found(assessment, found, {}, 1), now, new_id) if found else None
-    if is_repeat(alert.words, assessment):
+        return _open(None, assessment, kind, members_of(assessment, found, {}, 1), now, new_id) if found else None
+    if is_repeat(alert.last_assessments, assessment):
         return Transition(alert, None)
     after = replace(
         alert,
-        words=heard(alert.words, assessment),
+        last_assessments=record_assessment(alert.last_assessments, assessment),
         assessed_at=now,
         data_until=max(alert.data_until, assessment.window_end * MICROSECONDS),
     )
     if alert.is_open:
-        return _went_on(after, assessment, found, now, escalation_factor)
-    return _found_after_the_end(after, assessment, found, kind, now, flap, new_id, escalation_factor)
+        return _update_open(after, assessment, found, now, escalation_factor)
+    return _update_resolved(after, assessment, found, kind, now, flap, new_id, escalation_factor)
 
 
 def acknowledge(alert: Alert, *, actor: str, note: str | None, now: int) -> Transition:
-    """A person takes it on. The same once more changes nothing. Raises Conflict when it is resolved."""
+    """Acknowledgement by a person. The same once more changes nothing. Raises Conflict when the alert is resolved."""
     if not alert.is_open:
         raise Conflict("The alert is resolved: there is nothing to acknowledge.")
     earlier = alert.acknowledgement
     if earlier is not None and (earlier.actor, earlier.note) == (actor, note):
         return Transition(alert, None)
     change = Change(alert.sequence + 1, "acknowledged", now, actor, note)
-    return _stepped(replace(alert, acknowledgement=Acknowledgement(actor, note, now)), change)
+    return _with_step(replace(alert, acknowledgement=Acknowledgement(actor, note, now)), change)
 
 
 def resolve(alert: Alert, *, actor: str, note: str | None, now: int) -> Transition:
-    """A person declares it over: what is found now does not reopen it. Raises Conflict when it is over already."""
-    return _declared_over(alert, "resolved", actor=actor, note=note, now=now)
+    """Resolution by a person: what is found now does not reopen it. Raises Conflict when it is resolved already."""
+    return _end_by_hand(alert, "resolved", actor=actor, note=note, now=now)
 
 
 def accept(alert: Alert, *, actor: str, note: str | None, now: int) -> Transition:
-    """A person has made the reference of what is found. As `resolve`: look-backs still reach to before the change."""
-    return _declared_over(alert, "accepted", actor=actor, note=note, now=now)
+    """Acceptance of the current values as the reference. As `resolve`, since look-backs still reach to before it.
+
+    Raises Conflict when the alert is resolved already.
+    """
+    return _end_by_hand(alert, "accepted", actor=actor, note=note, now=now)
 
 
-def _declared_over(alert: Alert, step: Step, *, actor: str, note: str | None, now: int) -> Transition:
+def _end_by_hand(alert: Alert, step: Step, *, actor: str, note: str | None, now: int) -> Transition:
     if not alert.is_open and not alert.flapping:
         raise Conflict("The alert is resolved already.")
     change = Change(alert.sequence + 1, step, now, actor, note)
     dismissed = tuple(_dismissed(member) for member in alert.members) if alert.is_open else ()
     until = alert.data_until // MICROSECONDS
-    ended = _ended(alert, until, now) if alert.is_open else alert
+    ended = _end(alert, until, now) if alert.is_open else alert
     ended = replace(ended, dismissed=dismissed, flapping=False, reopened=(), resolved_by=actor)
-    return _stepped(ended, change)
+    return _with_step(ended, change)
 
 
 def without_version(alert: Alert, version: str) -> Alert | None:
-    """The alert without a version that is no more; None when it is about nothing else."""
+    """The alert without the members of a deleted version; None when it has no others."""
     members = tuple(member for member in alert.members if member.version != version)
     if not members:
         return None
@@ -122,39 +127,39 @@ def without_version(alert: Alert, version: str) -> Alert | None:
         severity=worst(member.finding.severity for member in members),
         recovered=tuple(each for each in alert.recovered if each.version != version),
         dismissed=tuple(each for each in alert.dismissed if each.member.version != version),
-        words={each: word for each, word in alert.words.items() if each != version},
+        last_assessments={each: last for each, last in alert.last_assessments.items() if each != version},
     )
 
 
 def match_silences(alert: Alert, silences: Iterable[str], *, now: int) -> Transition:
-    """These silences match the alert now: it becomes silent with the first, and heard again with none."""
+    """The alert with the silences (ids) that match it now: silenced with the first, firing again with none."""
     matching = tuple(sorted(silences)) if alert.is_open else ()
     if matching == alert.silenced_by:
         return Transition(alert, None)
     after = replace(alert, silenced_by=matching)
     if bool(matching) == bool(alert.silenced_by):
         return Transition(after, None)
-    return _stepped(after, Change(alert.sequence + 1, "silenced" if matching else "unsilenced", now))
+    return _with_step(after, Change(alert.sequence + 1, "silenced" if matching else "unsilenced", now))
 
 
 def remind(alert: Alert, *, now: int, repeat_seconds: int, acknowledged_seconds: int = 0) -> Transition:
-    """Time has passed: people are reminded of an open alert that no silence keeps back.
+    """Reminder of an open alert that is not silenced, when it is time for one. now: microseconds.
 
-    repeat_seconds: after so long without news of one that nobody has acknowledged. acknowledged_seconds: of one that
-    somebody has, since then. 0: never.
+    repeat_seconds: pause since the last notification when nobody has acknowledged it. acknowledged_seconds: when
+    somebody has, also since then. 0: never.
     """
     if not alert.is_open or alert.silenced_by:
         return Transition(alert, None)
-    since, pause = alert.opened_at if alert.told_at is None else alert.told_at, repeat_seconds
+    since, pause = alert.opened_at if alert.notified_at is None else alert.notified_at, repeat_seconds
     if alert.acknowledgement is not None:
         since, pause = max(since, alert.acknowledgement.at), acknowledged_seconds
     if pause <= 0 or now - since < pause * MICROSECONDS:
         return Transition(alert, None)
-    return _stepped(alert, Change(alert.sequence + 1, "reminder", now))
+    return _with_step(alert, Change(alert.sequence + 1, "reminder", now))
 
 
-def calm(alert: Alert, *, flap: FlapRule, now: int, window_end: int | None = None) -> Transition:
-    """Time has passed: a flapping alert that has stayed resolved for the flap window is over.
+def end_flapping(alert: Alert, *, flap: FlapRule, now: int, window_end: int | None = None) -> Transition:
+    """End of a flapping alert that has stayed resolved for the flap window.
 
     window_end: event time of an assessment, in seconds. Without one it goes by the wall clock since the last.
     """
@@ -167,10 +172,10 @@ def calm(alert: Alert, *, flap: FlapRule, now: int, window_end: int | None = Non
     if not quiet:
         return Transition(alert, None)
     after = replace(alert, flapping=False, reopened=())
-    return _stepped(after, Change(alert.sequence + 1, "calmed", now))
+    return _with_step(after, Change(alert.sequence + 1, "calmed", now))
 
 
-def _opened(
+def _open(
     previous: Alert | None,
     assessment: Assessment,
     kind: Kind,
@@ -195,40 +200,40 @@ def _opened(
         opened_at=now if previous is None else max(now, previous.opened_at + 1),
         updated_at=now,
         assessed_at=now,
-        started_at=_began(ordered),
+        started_at=_first_seen(ordered),
         data_until=assessment.window_end * MICROSECONDS if previous is None else previous.data_until,
-        risen=1,
-        words=heard({}, assessment) if previous is None else previous.words,
+        severity_step=1,
+        last_assessments=record_assessment({}, assessment) if previous is None else previous.last_assessments,
     )
-    return _stepped(alert, Change(1, "firing", now, added=tuple(member.key for member in ordered)))
+    return _with_step(alert, Change(1, "firing", now, added=tuple(member.key for member in ordered)))
 
 
-def _went_on(
+def _update_open(
     alert: Alert, assessment: Assessment, found: dict[str, Finding], now: int, escalation_factor: float
 ) -> Transition:
     before = {member.key: member for member in alert.members}
-    rest = remaining(alert, assessment)
+    rest = members_of_other_versions(alert, assessment)
     if not rest and not found:
-        return _stepped(_ended(alert, assessment.window_end, now), Change(alert.sequence + 1, "resolved", now))
+        return _with_step(_end(alert, assessment.window_end, now), Change(alert.sequence + 1, "resolved", now))
     step = alert.sequence + 1
-    # What came and went before is no news while the alert is flapping.
-    known = told_before(alert) | before if alert.flapping else before
-    own = escalated(newly_found(assessment, found, known, step), factor=escalation_factor, step=step)
+    # What came and went before is not new while the alert is flapping.
+    known = notified_members(alert) | before if alert.flapping else before
+    own = with_escalations(members_of(assessment, found, known, step), factor=escalation_factor, step=step)
     members = worst_first([*rest.values(), *own])
     added = tuple(member.key for member in members if member.key not in before)
     after = _with_members(alert, members, assessment.window_end, step)
     risen = rank(after.severity) > rank(alert.severity)
-    if risen or after.grown == step:
-        after = replace(after, members=told_again(after.members))
+    if risen or after.newest_growth_step == step:
+        after = replace(after, members=with_notified_sizes(after.members))
         if risen:
             after = replace(after, acknowledgement=None)
-        return _stepped(after, Change(step, "escalated", now, added=added))
+        return _with_step(after, Change(step, "escalated", now, added=added))
     if not added:
         return Transition(after, None)
-    return _stepped(after, Change(step, "updated", now, added=added))
+    return _with_step(after, Change(step, "updated", now, added=added))
 
 
-def _found_after_the_end(
+def _update_resolved(
     alert: Alert,
     assessment: Assessment,
     found: dict[str, Finding],
@@ -245,17 +250,17 @@ def _found_after_the_end(
     assert alert.ended_at is not None, "a resolved alert has ended"
     ended = alert.ended_at // MICROSECONDS
     step = alert.sequence + 1
-    if not (within(flap.window_seconds, ended, assessment.window_end) or _end_is_untold(alert, now)):
-        opening = [replace(member, news=1) for key, member in kept.items() if key[0] != assessment.version]
-        opening += newly_found(assessment, found, {}, 1)
-        return _opened(alert, assessment, kind, opening, now, new_id)
+    if not (within(flap.window_seconds, ended, assessment.window_end) or _end_not_sent(alert, now)):
+        opening = [replace(member, added_step=1) for key, member in kept.items() if key[0] != assessment.version]
+        opening += members_of(assessment, found, {}, 1)
+        return _open(alert, assessment, kind, opening, now, new_id)
     reopened = alert.reopened
     if alert.resolved_by is None:
         reopened = (*recent_reopenings(reopened, assessment.window_end, flap), assessment.window_end)
     flapping = alert.flapping or is_flapping(reopened, flap)
-    known = told_before(alert) if alert.flapping else {}
+    known = notified_members(alert) if alert.flapping else {}
     others = [member for key, member in kept.items() if key[0] != assessment.version]
-    own = escalated(newly_found(assessment, found, known, step), factor=escalation_factor, step=step)
+    own = with_escalations(members_of(assessment, found, known, step), factor=escalation_factor, step=step)
     members = worst_first([*others, *own])
     after = replace(
         alert,
@@ -267,16 +272,16 @@ def _found_after_the_end(
         reopenings=alert.reopenings + 1,
         reopened=reopened,
         flapping=flapping,
-        flapped=step if flapping and not alert.flapping else alert.flapped,
+        flapping_step=step if flapping and not alert.flapping else alert.flapping_step,
     )
-    after = replace(_with_members(after, members, assessment.window_end, step), risen=step)
-    return _stepped(after, Change(step, "firing", now, added=tuple(member.key for member in members)))
+    after = replace(_with_members(after, members, assessment.window_end, step), severity_step=step)
+    return _with_step(after, Change(step, "firing", now, added=tuple(member.key for member in members)))
 
 
 def _with_members(alert: Alert, members: tuple[Member, ...], until: int, step: int) -> Alert:
     """The open alert with these members; the severity follows from them."""
     severity = worst(member.finding.severity for member in members)
-    risen = alert.risen
+    risen = alert.severity_step
     if rank(severity) > rank(alert.severity):
         risen = step
     elif rank(severity) < rank(alert.severity):
@@ -285,14 +290,14 @@ def _with_members(alert: Alert, members: tuple[Member, ...], until: int, step: i
         alert,
         members=members,
         severity=severity,
-        risen=risen,
+        severity_step=risen,
         recovered=with_recovered(alert, members, until),
-        started_at=min(alert.started_at, _began(members)),
+        started_at=min(alert.started_at, _first_seen(members)),
     )
 
 
-def _ended(alert: Alert, until: int, now: int) -> Alert:
-    """Nothing is left in it. The members stay, as the last that was seen of it."""
+def _end(alert: Alert, until: int, now: int) -> Alert:
+    """The alert resolved. The members stay, as the last that was seen of it."""
     return replace(
         alert,
         state="resolved",
@@ -308,7 +313,7 @@ def _dismissed(member: Member) -> Dismissed:
     return Dismissed(member, member.finding.severity, size_of(member.finding))
 
 
-def _stepped(alert: Alert, change: Change) -> Transition:
+def _with_step(alert: Alert, change: Change) -> Transition:
     after = replace(alert, sequence=change.sequence, updated_at=change.at, state=_state(alert))
     return Transition(after, change)
 
@@ -321,10 +326,12 @@ def _state(alert: Alert) -> State:
     return "silenced" if alert.silenced_by else "firing"
 
 
-def _end_is_untold(alert: Alert, now: int) -> bool:
-    """Whether somebody still believes it to be on: a new incident beside it would be ended by the late news."""
-    return alert.flapping or any(told.waiting is not None and told.waiting.until > now for told in alert.told.values())
+def _end_not_sent(alert: Alert, now: int) -> bool:
+    """True when the end has not been sent yet: sent late, it would end a new incident beside this one."""
+    return alert.flapping or any(
+        each.deferred is not None and each.deferred.until > now for each in alert.channels.values()
+    )
 
 
-def _began(members: Iterable[Member]) -> int:
+def _first_seen(members: Iterable[Member]) -> int:
     return min(member.finding.since for member in members) * MICROSECONDS

@@ -1,29 +1,29 @@
-"""What there is to read: alerts, silences and the audit trail, page by page."""
+"""Reading of alerts, silences, deliveries, channels and the audit trail, page by page."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
-import msgspec
 from sqlalchemy import Connection
 
-from modelwatch.alerting.alerts import Alert, State
-from modelwatch.alerting.records import alert_of
-from modelwatch.alerting.silences import restored
+from modelwatch.alerting.alert import Alert, State, alert_from_row
+from modelwatch.alerting.silences import silence_from_row
 from modelwatch.alerting.views import (
-    AlertDetail,
     AlertLine,
+    AlertReport,
     AuditLine,
+    ChannelLine,
+    DeliveryLine,
     SilenceLine,
     alert_line,
+    alert_report,
     audit_line,
     delivery_line,
-    member_line,
-    recovered_line,
     silence_line,
-    step_line,
 )
-from modelwatch.alerting.wording import labels_of, standing_of
+from modelwatch.alerting.wording import labels_of
 from modelwatch.errors import UnknownResource, excerpt
 from modelwatch.storage.alerts.alerts import (
     FLAPPING,
@@ -34,35 +34,33 @@ from modelwatch.storage.alerts.alerts import (
     unfinished_alerts,
 )
 from modelwatch.storage.alerts.audit import audit_page
-from modelwatch.storage.alerts.outbox import deliveries_of
+from modelwatch.storage.alerts.deliveries import deliveries_page, latest_finished
+from modelwatch.storage.alerts.outbox import DEAD, PENDING, OutboxState, backlog, deliveries_of
 from modelwatch.storage.alerts.silences import SilenceState, silence_by_id, silences_page
 from modelwatch.storage.references.monitors import monitor_of
 
+Row = TypeVar("Row")
+Line = TypeVar("Line")
 Position = tuple[int, str]
-Silent = Mapping[tuple[str, str], int]
+# By model and environment, since when nothing has come, in microseconds.
+SilentModels = Mapping[tuple[str, str], int]
 
-NOTHING_COMES = "Nothing comes any more from the model, so that nothing newer can be judged."
 
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Line]):
+    """Some lines, and the position after them, which begins the next page; None: there are no more."""
 
-class AlertPage(msgspec.Struct, frozen=True):
-    """Some alerts, and where those after them begin; None: there are no more."""
-
-    alerts: tuple[AlertLine, ...]
+    lines: tuple[Line, ...]
     following: Position | None
 
 
-class SilencePage(msgspec.Struct, frozen=True):
-    """Some silences, and where those after them begin; None: there are no more."""
+@dataclass(frozen=True, slots=True)
+class ChannelFacts:
+    """Configuration of a channel as it may be shown. target: where it leads, without secrets."""
 
-    silences: tuple[SilenceLine, ...]
-    following: Position | None
-
-
-class AuditPage(msgspec.Struct, frozen=True):
-    """Some entries, and where those after them begin; None: there are no more."""
-
-    entries: tuple[AuditLine, ...]
-    following: Position | None
+    name: str
+    kind: str
+    target: str
 
 
 def list_alerts(
@@ -76,7 +74,7 @@ def list_alerts(
     only: Collection[str] | None = None,
     before: Position | None = None,
     limit: int = 50,
-) -> AlertPage:
+) -> Page[AlertLine]:
     """Alerts, those opened last first. only: of these models. before: `following` of the page before."""
     states = () if state is None else (RESOLVED, FLAPPING) if state == RESOLVED else (state,)
     rows = alerts_page(
@@ -90,31 +88,15 @@ def list_alerts(
         before=before,
         limit=limit + 1,
     )
-    following = (rows[limit - 1].opened_at, rows[limit - 1].id) if len(rows) > limit else None
-    silent = _silent(connection) if rows else {}
-    return AlertPage(tuple(_line(alert_of(row), silent) for row in rows[:limit]), following)
+    silent = _silent_models(connection) if rows else {}
+    return _page(rows, limit, lambda row: (row.opened_at, row.id), lambda row: _line(alert_from_row(row), silent))
 
 
 def open_alerts(connection: Connection) -> tuple[AlertLine, ...]:
     """Every alert that is not resolved, oldest first: for gauges and overviews."""
-    alerts = [alert for alert in map(alert_of, unfinished_alerts(connection)) if alert.is_open]
-    silent = _since(alerts)
+    alerts = [alert for alert in map(alert_from_row, unfinished_alerts(connection)) if alert.is_open]
+    silent = _silent_since(alerts)
     return tuple(_line(alert, silent) for alert in alerts)
-
-
-def _silent(connection: Connection) -> Silent:
-    """The models that send nothing at present, by their open alerts about it."""
-    return _since(alert for alert in map(alert_of, unfinished_alerts(connection)) if alert.is_open)
-
-
-def _since(open_alerts: Iterable[Alert]) -> Silent:
-    """By model and environment, since when nothing has come, in microseconds."""
-    return {(each.model, each.environment): each.started_at for each in open_alerts if each.kind == "freshness"}
-
-
-def _line(alert: Alert, silent: Silent) -> AlertLine:
-    mute = alert.is_open and alert.kind != "freshness"
-    return alert_line(alert, silent.get((alert.model, alert.environment)) if mute else None)
 
 
 def read_alert(
@@ -122,7 +104,7 @@ def read_alert(
     alert_id: str,
     own_labels: dict[str, str] | None = None,
     only: Collection[str] | None = None,
-) -> AlertDetail:
+) -> AlertReport:
     """One alert with its steps and deliveries. own_labels: instead of the monitor's. only: if it is of these models.
 
     Raises UnknownResource.
@@ -130,17 +112,13 @@ def read_alert(
     row = alert_by_id(connection, alert_id)
     if row is None or (only is not None and row.model not in only):
         raise UnknownResource(f"There is no alert with the id {excerpt(alert_id)!r}.")
-    alert = alert_of(row)
-    line = _line(alert, _silent(connection) if alert.is_open else {})
-    return AlertDetail(
-        alert=line,
-        summary=standing_of(alert) if line.silent_since is None else f"{standing_of(alert)} {NOTHING_COMES}",
-        labels=labels_of(alert, _own_labels(connection, alert.model) if own_labels is None else own_labels),
-        members=tuple(map(member_line, alert.members)),
-        recovered=tuple(map(recovered_line, alert.recovered)),
-        still_found=tuple(member_line(each.member) for each in alert.dismissed),
-        events=tuple(map(step_line, alert_events_of(connection, alert_id))),
-        deliveries=tuple(map(delivery_line, deliveries_of(connection, alert_id))),
+    alert = alert_from_row(row)
+    return alert_report(
+        alert,
+        _line(alert, _silent_models(connection) if alert.is_open else {}),
+        labels_of(alert, _own_labels(connection, alert.model) if own_labels is None else own_labels),
+        alert_events_of(connection, alert_id),
+        deliveries_of(connection, alert_id),
     )
 
 
@@ -151,19 +129,50 @@ def list_silences(
     state: SilenceState | None = None,
     before: Position | None = None,
     limit: int = 50,
-) -> SilencePage:
-    """Silences, those created last first."""
+) -> Page[SilenceLine]:
+    """Silences, those created last first. now: microseconds. before: `following` of the page before."""
     rows = silences_page(connection, now=now, state=state, before=before, limit=limit + 1)
-    following = (rows[limit - 1].created_at, rows[limit - 1].id) if len(rows) > limit else None
-    return SilencePage(tuple(silence_line(restored(row), now) for row in rows[:limit]), following)
+    return _page(
+        rows, limit, lambda row: (row.created_at, row.id), lambda row: silence_line(silence_from_row(row), now)
+    )
 
 
 def read_silence(connection: Connection, silence_id: str, *, now: int) -> SilenceLine:
-    """One silence. Raises UnknownResource."""
+    """One silence. now: microseconds. Raises UnknownResource."""
     row = silence_by_id(connection, silence_id)
     if row is None:
         raise UnknownResource(f"There is no silence with the id {excerpt(silence_id)!r}.")
-    return silence_line(restored(row), now)
+    return silence_line(silence_from_row(row), now)
+
+
+def list_channels(connection: Connection, channels: Iterable[ChannelFacts]) -> tuple[ChannelLine, ...]:
+    """The channels, by name, with what waits for each and its last delivery."""
+    waiting, latest = backlog(connection), latest_finished(connection)
+    return tuple(
+        ChannelLine(
+            name=channel.name,
+            kind=channel.kind,
+            target=channel.target,
+            pending=waiting.get((channel.name, PENDING), 0),
+            dead=waiting.get((channel.name, DEAD), 0),
+            last_delivery=delivery_line(latest[channel.name]) if channel.name in latest else None,
+        )
+        for channel in sorted(channels, key=lambda channel: channel.name)
+    )
+
+
+def list_deliveries(
+    connection: Connection,
+    *,
+    state: OutboxState | None = None,
+    channel: str | None = None,
+    alert_id: str | None = None,
+    before: Position | None = None,
+    limit: int = 50,
+) -> Page[DeliveryLine]:
+    """Deliveries, those created last first. before: `following` of the page before."""
+    rows = deliveries_page(connection, state=state, channel=channel, alert_id=alert_id, before=before, limit=limit + 1)
+    return _page(rows, limit, lambda row: (row.created_at, row.key), delivery_line)
 
 
 def list_audit(
@@ -174,11 +183,32 @@ def list_audit(
     target: str | None = None,
     before: Position | None = None,
     limit: int = 50,
-) -> AuditPage:
-    """What people did, newest first."""
+) -> Page[AuditLine]:
+    """Actions of people, newest first. before: `following` of the page before."""
     rows = audit_page(connection, actor=actor, action=action, target=target, before=before, limit=limit + 1)
-    following = (rows[limit - 1].at, rows[limit - 1].id) if len(rows) > limit else None
-    return AuditPage(tuple(map(audit_line, rows[:limit])), following)
+    return _page(rows, limit, lambda row: (row.at, row.id), audit_line)
+
+
+def _page(
+    rows: Sequence[Row], limit: int, position: Callable[[Row], Position], view: Callable[[Row], Line]
+) -> Page[Line]:
+    """Page of at most `limit` rows; one row more says that there is another page."""
+    following = position(rows[limit - 1]) if len(rows) > limit else None
+    return Page(tuple(map(view, rows[:limit])), following)
+
+
+def _silent_models(connection: Connection) -> SilentModels:
+    return _silent_since(alert for alert in map(alert_from_row, unfinished_alerts(connection)) if alert.is_open)
+
+
+def _silent_since(open_alerts: Iterable[Alert]) -> SilentModels:
+    """The models that send nothing at present, by their open alerts about it."""
+    return {(each.model, each.environment): each.started_at for each in open_alerts if each.kind == "freshness"}
+
+
+def _line(alert: Alert, silent: SilentModels) -> AlertLine:
+    mute = alert.is_open and alert.kind != "freshness"
+    return alert_line(alert, silent.get((alert.model, alert.environment)) if mute else None)
 
 
 def _own_labels(connection: Connection, model: str) -> dict[str, str]:

@@ -1,25 +1,24 @@
-"""Writes down a change: the alert, the step in its life, and what is to be delivered, in one transaction."""
+"""Recording of a change: the alert, the step in its life and its rows of the outbox, in one transaction."""
 
 from __future__ import annotations
 
 import msgspec
 from sqlalchemy import Connection
 
-from modelwatch.alerting.alerts import Alert, Change, Step
+from modelwatch.alerting.alert import Alert, Change, Step, StepRecord, alert_row, step_row
 from modelwatch.alerting.lifecycle import Transition
-from modelwatch.alerting.notices import Event
-from modelwatch.alerting.records import StepRecord, TellingRecord, event_row, row_of
-from modelwatch.alerting.routing import AlertPolicy
-from modelwatch.alerting.tallying import begun
-from modelwatch.alerting.telling import Hearing, tell
-from modelwatch.alerting.wording import notice_of, summary_of, title_of
+from modelwatch.alerting.members import new_findings
+from modelwatch.alerting.notification import Event
+from modelwatch.alerting.notification_plan import NotificationPlan, plan_notifications
+from modelwatch.alerting.policy import AlertPolicy
+from modelwatch.alerting.wording import notification_of, summary_of, title_of
 from modelwatch.storage.alerts.alerts import append_alert_events, save_alert
 from modelwatch.storage.alerts.finding_counters import count_findings
 from modelwatch.storage.alerts.outbox import OutboxRow, delivery_key, enqueue, withhold
 from modelwatch.storage.engine.store import Store
 
 _encode = msgspec.json.Encoder().encode
-# A step that is not told, or not under its own name, reads like the notice that comes nearest.
+# A step that is not sent, or not under its own name, reads like the event that comes nearest.
 _READS_LIKE: dict[Step, Event] = {
     "firing": "firing",
     "updated": "updated",
@@ -35,13 +34,13 @@ _READS_LIKE: dict[Step, Event] = {
 
 
 class Recorder:
-    """Writes into a store. public_url: where people reach this service; empty: links are left out."""
+    """Writer of changes into a store. public_url: where people reach this service; empty: links are left out."""
 
     def __init__(self, store: Store, public_url: str) -> None:
         self._store = store
         self._public_url = public_url
 
-    def enter(
+    def record(
         self,
         connection: Connection,
         before: Alert | None,
@@ -51,9 +50,9 @@ class Recorder:
         now: int,
         earlier: Change | None = None,
     ) -> Alert:
-        """Writes what has become of the alert. Returns it as it is written.
+        """Writes the alert after a transition, with its steps and notifications. Returns it as it is written.
 
-        earlier: a change that came before the transition's own, in the same moment.
+        earlier: a change that came before the transition's own, in the same moment. now: microseconds.
         """
         alert, last = transition
         changes = [change for change in (earlier, last) if change is not None]
@@ -61,52 +60,52 @@ class Recorder:
             return alert
         identity = alert.id
 
-        def take_back(channel: str, sequence: int) -> int:
+        def recall(channel: str, sequence: int) -> int:
             return withhold(connection, identity, channel, sequence)
 
         events, rows = [], []
         for change in changes:
-            hearing = tell(alert, change, policy, now=now, withhold=take_back)
-            alert = hearing.alert
-            events.append(event_row(alert, change, _step(alert, change, hearing, policy)))
-            rows += self._deliveries(alert, change, hearing, policy, now)
+            plan = plan_notifications(alert, change, policy, now=now, recall=recall)
+            alert = plan.alert
+            events.append(step_row(alert, change, _step(alert, change, plan, policy)))
+            rows += self._outbox_rows(alert, change, plan, policy, now)
         alert = msgspec.structs.replace(alert, revision=alert.revision + 1)
-        save_alert(connection, self._store, row_of(alert))
+        save_alert(connection, self._store, alert_row(alert))
         append_alert_events(connection, events)
         enqueue(connection, self._store, rows)
-        count_findings(connection, self._store, alert.model, begun(before, alert))
+        count_findings(connection, self._store, alert.model, new_findings(before, alert))
         return alert
 
-    def _deliveries(
-        self, alert: Alert, change: Change, hearing: Hearing, policy: AlertPolicy, now: int
+    def _outbox_rows(
+        self, alert: Alert, change: Change, plan: NotificationPlan, policy: AlertPolicy, now: int
     ) -> list[OutboxRow]:
-        notices = {
-            event: _encode(notice_of(alert, change, event, policy, self._public_url))
-            for event in {telling.event for telling in hearing.tellings}
+        encoded = {
+            event: _encode(notification_of(alert, change, event, policy, self._public_url))
+            for event in {planned.event for planned in plan.notifications}
         }
         return [
             OutboxRow(
-                key=delivery_key(alert.id, change.sequence, telling.channel),
-                channel=telling.channel,
+                key=delivery_key(alert.id, change.sequence, planned.channel),
+                channel=planned.channel,
                 alert_id=alert.id,
                 sequence=change.sequence,
-                event=telling.event,
+                event=planned.event,
                 created_at=now,
-                not_before=telling.not_before,
-                notice=notices[telling.event],
+                not_before=planned.not_before,
+                notice=encoded[planned.event],
             )
-            for telling in hearing.tellings
+            for planned in plan.notifications
         ]
 
 
-def _step(alert: Alert, change: Change, hearing: Hearing, policy: AlertPolicy) -> StepRecord:
+def _step(alert: Alert, change: Change, plan: NotificationPlan, policy: AlertPolicy) -> StepRecord:
     return StepRecord(
         state=alert.state,
         severity=alert.severity,
         title=title_of(alert),
         summary=summary_of(alert, change, _READS_LIKE[change.event], policy),
         added=change.added,
-        told=tuple(TellingRecord(each.channel, each.event, each.not_before) for each in hearing.tellings),
-        withheld=hearing.withheld,
-        reason=hearing.reason,
+        notifications=plan.notifications,
+        recalled=plan.recalled,
+        reason=plan.reason,
     )

@@ -1,4 +1,4 @@
-"""Silences: for a while, nothing is told of the alerts whose labels match."""
+"""Silences: for a while, alerts whose labels match send no notifications."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from modelwatch.alerting.alerts import Alert
+from modelwatch.alerting.alert import Alert
 from modelwatch.alerting.patterns import LONGEST_VALUE, PatternError, compile_pattern, matches
 from modelwatch.alerting.text import clean
 from modelwatch.errors import FieldError, InvalidInput, excerpt
@@ -23,7 +23,7 @@ LAST_MOMENT = (datetime(9999, 1, 1, tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UT
 
 
 class Matcher(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One condition on a label, as Alertmanager has them; a label that is absent is empty.
+    """Condition on a label, as Alertmanager has them; a label that is absent is empty.
 
     Of `version` and `subject` an alert has as many values as it has members: with `is_equal` any of them must fit,
     without it none of them may.
@@ -35,13 +35,13 @@ class Matcher(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     is_equal: bool = True
 
     def fits(self, values: Iterable[str]) -> bool:
-        """Whether a label with these values fits."""
+        """True when a label with these values fits. Raises PatternError."""
         found = any(matches(self.value, value) if self.is_regex else self.value == value for value in values)
         return found is self.is_equal
 
 
 class SilenceRequest(msgspec.Struct, frozen=True):
-    """A silence that somebody wants. Microseconds; without `starts_at` it begins at once."""
+    """Request for a silence. Times in microseconds; without `starts_at` it begins at once."""
 
     matchers: tuple[Matcher, ...]
     ends_at: int
@@ -50,7 +50,7 @@ class SilenceRequest(msgspec.Struct, frozen=True):
 
 
 class Silence(msgspec.Struct, frozen=True):
-    """In force at starts_at <= t < ends_at, microseconds. All matchers must fit."""
+    """Silence, in force at starts_at <= t < ends_at, microseconds. All matchers must fit."""
 
     id: str
     matchers: tuple[Matcher, ...]
@@ -61,11 +61,11 @@ class Silence(msgspec.Struct, frozen=True):
     comment: str
 
     def fits(self, labels: Mapping[str, tuple[str, ...]]) -> bool:
-        """Whether an alert with these labels is silenced by it."""
+        """True when an alert with these labels is silenced by it."""
         return all(matcher.fits(labels.get(matcher.name) or ("",)) for matcher in self.matchers)
 
     def state(self, now: int) -> SilenceState:
-        """Where it stands."""
+        """State at a time in microseconds."""
         if self.ends_at <= now:
             return "expired"
         return "active" if self.starts_at <= now else "pending"
@@ -74,8 +74,8 @@ class Silence(msgspec.Struct, frozen=True):
 _decode_matchers = msgspec.json.Decoder(tuple[Matcher, ...]).decode
 
 
-def matchable(alert: Alert, labels: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
-    """What matchers look at: the alert's own labels, and the monitor's under names that are not taken."""
+def matchable_labels(alert: Alert, labels: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """Labels that matchers compare: the alert's own, and the monitor's under names that are not taken."""
     return {
         **{name: (value,) for name, value in labels.items()},
         "model": (alert.model,),
@@ -87,23 +87,23 @@ def matchable(alert: Alert, labels: Mapping[str, str]) -> dict[str, tuple[str, .
     }
 
 
-def silencing(alert: Alert, labels: Mapping[str, str], silences: Iterable[Silence]) -> tuple[str, ...]:
-    """The ids of those of the silences that match the alert."""
-    values = matchable(alert, labels)
+def matching_silences(alert: Alert, labels: Mapping[str, str], silences: Iterable[Silence]) -> tuple[str, ...]:
+    """Ids of the silences that match the alert. labels: the monitor's own."""
+    values = matchable_labels(alert, labels)
     return tuple(silence.id for silence in silences if silence.fits(values))
 
 
-def accepted(request: SilenceRequest, *, identity: str, actor: str, now: int) -> Silence:
-    """The silence that is asked for. Raises InvalidInput that names every wrong field."""
+def silence_from_request(request: SilenceRequest, *, identity: str, actor: str, now: int) -> Silence:
+    """The requested silence. now: microseconds. Raises InvalidInput that names every wrong field."""
     begins = now if request.starts_at is None else max(request.starts_at, now)
     comment = clean(request.comment)
     problems = list(_wrong_matchers(request.matchers))
     if not 0 <= request.ends_at <= LAST_MOMENT or request.ends_at <= begins:
         problems.append(FieldError("/ends_at", "Expected a time in the future and after starts_at"))
     elif (request.ends_at - begins) * MICROSECOND > LONGEST_SILENCE:
-        problems.append(FieldError("/ends_at", f"A silence may last {LONGEST_SILENCE.days} days"))
+        problems.append(FieldError("/ends_at", f"Expected at most {LONGEST_SILENCE.days} days after starts_at"))
     if not comment:
-        problems.append(FieldError("/comment", "Expected a word on why"))
+        problems.append(FieldError("/comment", "Expected the reason for the silence"))
     elif len(comment) > LONGEST_COMMENT:
         problems.append(FieldError("/comment", f"Expected at most {LONGEST_COMMENT} characters"))
     if problems:
@@ -111,8 +111,8 @@ def accepted(request: SilenceRequest, *, identity: str, actor: str, now: int) ->
     return Silence(identity, request.matchers, begins, request.ends_at, now, actor, comment)
 
 
-def stored(silence: Silence) -> StoredSilence:
-    """The row of a silence."""
+def silence_row(silence: Silence) -> StoredSilence:
+    """Row of a silence."""
     matchers = msgspec.json.encode(silence.matchers).decode()
     return StoredSilence(
         id=silence.id,
@@ -125,8 +125,8 @@ def stored(silence: Silence) -> StoredSilence:
     )
 
 
-def restored(row: StoredSilence) -> Silence:
-    """The silence of a row."""
+def silence_from_row(row: StoredSilence) -> Silence:
+    """Silence of a row."""
     return Silence(
         row.id,
         _decode_matchers(row.matchers),
@@ -154,7 +154,8 @@ def _wrong_matchers(matchers: tuple[Matcher, ...]) -> Iterable[FieldError]:
             yield FieldError(f"/matchers/{index}/value", problem, excerpt(matcher.value))
     if sound and all(matcher.fits(("",)) for matcher in matchers):
         yield FieldError(
-            "/matchers", "At least one matcher must not match an empty value: this would silence everything"
+            "/matchers",
+            "Expected at least one matcher that does not match an empty value: these would silence every alert",
         )
 
 
@@ -167,5 +168,5 @@ def _wrong_value(matcher: Matcher) -> str | None:
     try:
         compile_pattern(matcher.value)
     except PatternError as error:
-        return f"Not a regular expression that can be used here: {error}"
+        return f"Not a supported regular expression: {error}"
     return None

@@ -1,7 +1,8 @@
-"""Text that people wrote, made fit to be shown anywhere; and numbers and times as people write them."""
+"""Text that people wrote, made fit to be shown anywhere; and numbers and times as people read them."""
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from datetime import UTC, datetime, timedelta
 
@@ -20,7 +21,7 @@ def clean(text: str) -> str:
 
 
 def clipped(text: str, length: int) -> str:
-    """The text, clean and at most so long.
+    """The text, clean and at most so many characters long.
 
     >>> clipped("transaction", 6)
     'trans…'
@@ -30,7 +31,7 @@ def clipped(text: str, length: int) -> str:
 
 
 def moment(microseconds: int) -> str:
-    """For people, to the minute.
+    """Time for people, to the minute.
 
     >>> moment(1_750_000_000_000_000)
     '2025-06-15 15:06 UTC'
@@ -39,7 +40,7 @@ def moment(microseconds: int) -> str:
 
 
 def iso(microseconds: int) -> str:
-    """RFC 3339 in UTC.
+    """Time by RFC 3339 in UTC.
 
     >>> iso(1_750_000_000_000_000)
     '2025-06-15T15:06:40Z'
@@ -48,7 +49,7 @@ def iso(microseconds: int) -> str:
 
 
 def span(seconds: int) -> str:
-    """How long, in the two largest units that matter.
+    """Duration in the two largest units that matter.
 
     >>> span(45), span(3_600), span(93_780), span(0)
     ('45 s', '1 h', '1 d 2 h', '0 s')
@@ -63,10 +64,25 @@ def span(seconds: int) -> str:
     return " ".join(parts[:2]) or "0 s"
 
 
-def number(value: float) -> str:
-    """Three digits that count.
+def lookback(text: str) -> str:
+    """Look-back as people write it.
 
-    >>> number(0.31234), number(1234.5), number(2e-9)
-    ('0.312', '1.23e+03', '2e-09')
+    >>> lookback("24h"), lookback("7d")
+    ('24 h', '7 d')
     """
-    return f"{value:.3g}"
+    return re.sub(r"(?<=\d)(?=[a-z])", " ", text)
+
+
+def number(value: float) -> str:
+    """Number with three significant digits.
+
+    >>> number(0.31234), number(1234.5), number(2e-9), number(1.5e7)
+    ('0.312', '1,230', '2e-9', '1.5e7')
+    """
+    text = f"{value:.3g}"
+    if "e" not in text:
+        return text
+    if 1_000 <= abs(value) < 1_000_000:
+        return f"{float(text):,.0f}"
+    digits, _, exponent = text.partition("e")
+    return f"{digits}e{int(exponent)}"

@@ -1,27 +1,44 @@
-"""How alerts, silences and the audit trail look to programs and pages: Structs that go over the wire as they are."""
+"""Views of alerts, silences, deliveries and the audit trail: what the API sends as it is, and the pages format.
+
+Times are RFC 3339 in UTC; links are paths on this service.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Literal
+from urllib.parse import quote
 
 import msgspec
 
-from modelwatch.alerting.alerts import MICROSECONDS, SERVICE, Acknowledgement, Alert, Member, Recovered, State, Step
-from modelwatch.alerting.records import step_of
+from modelwatch.alerting.alert import (
+    MICROSECONDS,
+    SERVICE,
+    Acknowledgement,
+    Alert,
+    Member,
+    Recovered,
+    State,
+    Step,
+    step_from_row,
+)
 from modelwatch.alerting.silences import Matcher, Silence
 from modelwatch.alerting.text import iso
-from modelwatch.alerting.wording import title_of
-from modelwatch.findings import Finding, FindingSeverity, Kind
+from modelwatch.alerting.wording import current_summary, title_of
+from modelwatch.findings import Doubt, FindingSeverity, Kind
 from modelwatch.storage.alerts.alerts import StoredAlertEvent
 from modelwatch.storage.alerts.audit import AuditEntry
 from modelwatch.storage.alerts.outbox import DeliveryRecord, OutboxState
 from modelwatch.storage.alerts.silences import SilenceState
 
+# Added to the summary while the model sends nothing.
+NO_NEW_DATA = "The model sends no predictions at present, so nothing newer can be evaluated."
+
 _decode_detail = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class AcknowledgementLine(msgspec.Struct, frozen=True):
-    """Who has taken an alert on."""
+    """Person who has acknowledged an alert."""
 
     actor: str
     note: str | None
@@ -33,7 +50,8 @@ class AlertLine(msgspec.Struct, frozen=True):
 
     Event time: started_at (the first evaluation that saw it), detected_at (that made it a finding), ended_at, and
     bad_from, bad_until (the predictions that show it), judged_until (the newest data judged). uncertain_since: since
-    when no evaluation finds any member, while none shows that it is over. silent_since: since when nothing comes.
+    when no evaluation finds any member, while none shows that it is over. silent_since: since when the model sends
+    nothing.
     """
 
     alert_id: str
@@ -64,16 +82,45 @@ class AlertLine(msgspec.Struct, frozen=True):
     silent_since: str | None = None
 
 
-class MemberLine(msgspec.Struct, frozen=True):
-    """One finding that is in force, or was at the end."""
+class MemberReport(msgspec.Struct, frozen=True):
+    """Finding in force, with its numbers and the verdict that they come from.
+
+    since: event time of the first evaluation of the present run that saw it. holding: the score has come down, but has
+    not been calm for long enough.
+    """
 
     model_version: str
+    subject: str
+    severity: FindingSeverity
+    score_name: str
+    score: float
+    threshold: float
+    p_value: float | None
+    alpha: float | None
+    sample_size: int
+    reference_size: int
+    lookback: str | None
+    window_start: str
+    window_end: str
+    since: str
+    holding: bool
+    detail: str
     verdict_id: str
-    finding: Finding
+    verdict: str
+    verification: str
+    warning_threshold: float | None
+    alert_threshold: float | None
+    worst: float | None
+    detected_at: str
+    bad_from: str
+    bad_until: str
+    judged_until: str
+    uncertain_since: str | None
+    doubt: Doubt | None
 
 
 class RecoveredLine(msgspec.Struct, frozen=True):
-    """What was found during the incident and is no more. Event time."""
+    """Former member of an alert. Event time."""
 
     model_version: str
     subject: str
@@ -83,7 +130,7 @@ class RecoveredLine(msgspec.Struct, frozen=True):
 
 
 class ToldLine(msgspec.Struct, frozen=True):
-    """A channel that was told of a step, as which event, and from when on it goes out."""
+    """Notification of a step for a channel: the event, and when it is sent at the earliest."""
 
     channel: str
     event: str
@@ -91,9 +138,10 @@ class ToldLine(msgspec.Struct, frozen=True):
 
 
 class StepLine(msgspec.Struct, frozen=True):
-    """One step: what happened, how the alert was then, who was told, and what was taken back or not told, and why.
+    """One step: what happened, the alert then, and its notifications.
 
-    actor: None when nobody did it by hand.
+    actor: None when nobody did it by hand. told: the notifications. withheld: channels of notifications that waited and
+    were taken back. reason: why nothing was sent.
     """
 
     sequence: int
@@ -111,7 +159,7 @@ class StepLine(msgspec.Struct, frozen=True):
 
 
 class DeliveryLine(msgspec.Struct, frozen=True):
-    """One notice for one channel and what became of it. Times are RFC 3339.
+    """One notification for one channel and its outcome. Times are RFC 3339.
 
     not_before: of one that is pending, when it is tried next. last_error: kept after a success.
     """
@@ -129,17 +177,30 @@ class DeliveryLine(msgspec.Struct, frozen=True):
     last_error: str | None
 
 
-class AlertDetail(msgspec.Struct, frozen=True):
-    """One alert with its whole life. summary: how it stands, in words, with the numbers of the newest evaluation."""
+class AlertLinks(msgspec.Struct, frozen=True):
+    """Addresses on this service: of the alert, of the page for people, of all verdicts on the model."""
+
+    alert: str
+    page: str
+    verdicts: str
+
+
+class AlertReport(msgspec.Struct, frozen=True):
+    """One alert: its members with their numbers, its life step by step, and the outcome of each notification.
+
+    summary: how it stands, in words, with the numbers of the newest evaluation. recovered: former members.
+    still_found: findings that are still there although a person has resolved the alert.
+    """
 
     alert: AlertLine
     summary: str
     labels: dict[str, str]
-    members: tuple[MemberLine, ...]
+    members: tuple[MemberReport, ...]
     recovered: tuple[RecoveredLine, ...]
-    still_found: tuple[MemberLine, ...]
+    still_found: tuple[MemberReport, ...]
     events: tuple[StepLine, ...]
     deliveries: tuple[DeliveryLine, ...]
+    links: AlertLinks
 
 
 class SilenceLine(msgspec.Struct, frozen=True):
@@ -155,8 +216,32 @@ class SilenceLine(msgspec.Struct, frozen=True):
     comment: str
 
 
+class ChannelLine(msgspec.Struct, frozen=True):
+    """One channel. target: where it leads, without secrets. last_delivery: the one delivered or given up last."""
+
+    name: str
+    kind: str
+    target: str
+    pending: int
+    dead: int
+    last_delivery: DeliveryLine | None
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """Result of a test notification.
+
+    outcome: `delivered`; `retry` when a later attempt may succeed, `permanent` when none will. detail: why it was not
+    delivered. seconds: how long it took.
+    """
+
+    channel: str
+    outcome: Literal["delivered", "retry", "permanent"]
+    detail: str
+    seconds: float
+
+
 class AuditLine(msgspec.Struct, frozen=True):
-    """Who did what."""
+    """One entry of the audit trail."""
 
     audit_id: str
     at: str
@@ -167,7 +252,7 @@ class AuditLine(msgspec.Struct, frozen=True):
 
 
 def alert_line(alert: Alert, silent_since: int | None = None) -> AlertLine:
-    """An alert as it is shown in a list. silent_since: since when its model sends nothing, in microseconds."""
+    """View of an alert in a list. silent_since: since when its model sends nothing, in microseconds."""
     times = alert.times
     return AlertLine(
         alert_id=alert.id,
@@ -190,17 +275,17 @@ def alert_line(alert: Alert, silent_since: int | None = None) -> AlertLine:
         resolved_by=alert.resolved_by,
         acknowledgement=None if alert.acknowledgement is None else _acknowledgement(alert.acknowledgement),
         silenced_by=alert.silenced_by,
-        bad_from=iso(times.bad_from * MICROSECONDS),
-        bad_until=iso(times.bad_until * MICROSECONDS),
-        detected_at=iso(times.detected_at * MICROSECONDS),
-        judged_until=iso(times.judged_until * MICROSECONDS),
-        uncertain_since=None if alert.uncertain_since is None else iso(alert.uncertain_since * MICROSECONDS),
+        bad_from=_iso_seconds(times.bad_from),
+        bad_until=_iso_seconds(times.bad_until),
+        detected_at=_iso_seconds(times.detected_at),
+        judged_until=_iso_seconds(times.judged_until),
+        uncertain_since=None if alert.uncertain_since is None else _iso_seconds(alert.uncertain_since),
         silent_since=_iso(silent_since),
     )
 
 
 def silence_line(silence: Silence, now: int) -> SilenceLine:
-    """A silence as it is shown."""
+    """View of a silence. now: microseconds."""
     return SilenceLine(
         silence_id=silence.id,
         state=silence.state(now),
@@ -217,20 +302,76 @@ def _acknowledgement(given: Acknowledgement) -> AcknowledgementLine:
     return AcknowledgementLine(given.actor, given.note, iso(given.at))
 
 
-def member_line(member: Member) -> MemberLine:
-    """A member as it is shown."""
-    return MemberLine(member.version, member.verdict_id, member.finding)
+def alert_report(
+    alert: Alert,
+    line: AlertLine,
+    labels: dict[str, str],
+    events: Iterable[StoredAlertEvent],
+    deliveries: Iterable[DeliveryRecord],
+) -> AlertReport:
+    """View of one alert with its whole life. line: its view in a list. labels: as notifications have them."""
+    summary, name = current_summary(alert), quote(alert.id, safe="")
+    return AlertReport(
+        alert=line,
+        summary=summary if line.silent_since is None else f"{summary} {NO_NEW_DATA}",
+        labels=labels,
+        members=tuple(map(member_report, alert.members)),
+        recovered=tuple(map(recovered_line, alert.recovered)),
+        still_found=tuple(member_report(each.member) for each in alert.dismissed),
+        events=tuple(map(step_line, events)),
+        deliveries=tuple(map(delivery_line, deliveries)),
+        links=AlertLinks(
+            alert=f"/api/v1/alerts/{name}",
+            page=f"/ui/alerts/{name}",
+            verdicts=f"/api/v1/models/{quote(alert.model, safe='')}/drift",
+        ),
+    )
+
+
+def member_report(member: Member) -> MemberReport:
+    """View of a member."""
+    finding, times = member.finding, member.finding.times
+    verdict = f"/api/v1/verdicts/{quote(member.verdict_id, safe='')}"
+    return MemberReport(
+        model_version=member.version,
+        subject=finding.subject,
+        severity=finding.severity,
+        score_name=finding.score_name,
+        score=finding.score,
+        threshold=finding.threshold,
+        p_value=finding.p_value,
+        alpha=finding.alpha,
+        sample_size=finding.sample_size,
+        reference_size=finding.reference_size,
+        lookback=finding.lookback,
+        window_start=_iso_seconds(finding.window_start),
+        window_end=_iso_seconds(finding.window_end),
+        since=_iso_seconds(finding.since),
+        holding=finding.holding,
+        detail=finding.detail,
+        verdict_id=member.verdict_id,
+        verdict=verdict,
+        verification=f"{verdict}/verification",
+        warning_threshold=finding.warning_threshold,
+        alert_threshold=finding.alert_threshold,
+        worst=finding.worst,
+        detected_at=_iso_seconds(times.detected_at),
+        bad_from=_iso_seconds(times.bad_from),
+        bad_until=_iso_seconds(times.bad_until),
+        judged_until=_iso_seconds(times.judged_until),
+        uncertain_since=None if finding.uncertain_since is None else _iso_seconds(finding.uncertain_since),
+        doubt=finding.doubt,
+    )
 
 
 def recovered_line(gone: Recovered) -> RecoveredLine:
-    """A former member as it is shown."""
-    since, until = iso(gone.since * MICROSECONDS), iso(gone.until * MICROSECONDS)
-    return RecoveredLine(gone.version, gone.subject, gone.severity, since, until)
+    """View of a former member."""
+    return RecoveredLine(gone.version, gone.subject, gone.severity, _iso_seconds(gone.since), _iso_seconds(gone.until))
 
 
 def step_line(row: StoredAlertEvent) -> StepLine:
-    """A step in an alert's life as it is shown."""
-    record = step_of(row)
+    """View of a step in an alert's life. Raises msgspec.DecodeError."""
+    record = step_from_row(row)
     return StepLine(
         sequence=row.sequence,
         at=iso(row.at),
@@ -241,14 +382,14 @@ def step_line(row: StoredAlertEvent) -> StepLine:
         severity=record.severity,
         title=record.title,
         summary=record.summary,
-        told=tuple(ToldLine(each.channel, each.event, iso(each.not_before)) for each in record.told),
-        withheld=record.withheld,
+        told=tuple(ToldLine(each.channel, each.event, iso(each.not_before)) for each in record.notifications),
+        withheld=record.recalled,
         reason=record.reason,
     )
 
 
 def delivery_line(record: DeliveryRecord) -> DeliveryLine:
-    """A row of the outbox as it is shown."""
+    """View of a row of the outbox."""
     return DeliveryLine(
         key=record.key,
         channel=record.channel,
@@ -265,9 +406,13 @@ def delivery_line(record: DeliveryRecord) -> DeliveryLine:
 
 
 def audit_line(entry: AuditEntry) -> AuditLine:
-    """An entry of the audit trail as it is shown."""
+    """View of an entry of the audit trail."""
     return AuditLine(entry.id, iso(entry.at), entry.actor, entry.action, entry.target, _decode_detail(entry.detail))
 
 
 def _iso(microseconds: int | None) -> str | None:
     return None if microseconds is None else iso(microseconds)
+
+
+def _iso_seconds(seconds: int) -> str:
+    return iso(seconds * MICROSECONDS)

@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from modelwatch.alerting import AlertBook
-from modelwatch.alerting.deliveries import ChannelFacts
-from modelwatch.alerting.dispatch import Dispatch
+from modelwatch.alerting import AlertService
+from modelwatch.alerting.delivery.actions import DeliveryActions
+from modelwatch.alerting.reading import ChannelFacts
 from modelwatch.api.decoding.decoder import Decoder
 from modelwatch.api.known_models import NearestModels
 from modelwatch.config import Settings
@@ -42,8 +42,8 @@ class ServiceState:
     performance: PerformanceRules
     quality: QualityRules
     metrics: Metrics
-    alerts: AlertBook
-    dispatch: Dispatch
+    alerts: AlertService
+    deliveries: DeliveryActions
     channels: tuple[ChannelFacts, ...]
     clock: Callable[[], int]
     new_id: Callable[[], str]

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 import msgspec
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from modelwatch.alerting.alerts import Member
-from modelwatch.alerting.records import alert_of
+from modelwatch.alerting.alert import Member, alert_from_row
 from modelwatch.findings import Finding
 from modelwatch.storage.alerts.alerts import StoredAlert
 
@@ -74,7 +73,7 @@ def _by_model(alerts: Iterable[StoredAlert]) -> dict[str, list[tuple[str, Member
     found: dict[str, list[tuple[str, Member]]] = {}
     for stored in alerts:
         try:
-            alert = alert_of(stored)
+            alert = alert_from_row(stored)
         except msgspec.DecodeError as error:
             log.warning("The alert %s can't be read here and its findings have no gauges: %s", stored.id, error)
             continue

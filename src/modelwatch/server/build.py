@@ -21,9 +21,9 @@ from typing import Any
 from sqlalchemy import Connection
 
 from modelwatch.access import KnownKeys
-from modelwatch.alerting import AlertBook, AlertPolicy, Delivery, build_channels, policy_of
-from modelwatch.alerting.deliveries import ChannelFacts
-from modelwatch.alerting.dispatch import Dispatch
+from modelwatch.alerting import AlertPolicy, AlertService, Delivery, build_channels, policy_of
+from modelwatch.alerting.delivery.actions import DeliveryActions
+from modelwatch.alerting.reading import ChannelFacts
 from modelwatch.api.app import Application, build_app
 from modelwatch.api.decoding.decoder import Decoder
 from modelwatch.api.decoding.ids import uuid7
@@ -150,7 +150,7 @@ def build_service(settings: Settings) -> Application:
             repeat_acknowledged_seconds=settings.alert_repeat_acknowledged_seconds,
         )
 
-    book = AlertBook(store, policy=policy, public_url=settings.reached_at, clock=microseconds_now, new_id=new_id)
+    alerts = AlertService(store, policy=policy, public_url=settings.reached_at, clock=microseconds_now, new_id=new_id)
     delivery = Delivery(
         store,
         channels,
@@ -163,8 +163,8 @@ def build_service(settings: Settings) -> Application:
         store_clock=store_clock,
     )
 
-    def let_time_pass(lease: Lease, now: int) -> bool:
-        book.tick(now)
+    def tick_alerts(lease: Lease, now: int) -> bool:
+        alerts.tick(now)
         return False
 
     performance = PerformanceRules.of(rules, settings.performance_tolerance)
@@ -182,7 +182,7 @@ def build_service(settings: Settings) -> Application:
     evaluator = Evaluator(
         store,
         rules,
-        book,
+        alerts,
         exposition.counters,
         timer=time.perf_counter,
         new_id=new_id,
@@ -203,7 +203,7 @@ def build_service(settings: Settings) -> Application:
     silence = Freshness(
         store,
         quality_rules,
-        book,
+        alerts,
         new_id=new_id,
         timer=time.perf_counter,
         round_seconds=min(LONGEST_UPKEEP_SECONDS, settings.lease_seconds / 3),
@@ -219,7 +219,7 @@ def build_service(settings: Settings) -> Application:
 
     def end_alerts(deletion: Deletion) -> bool:
         part = deletion.part
-        return book.forget(deletion.model, part.version, part.environment, actor=deletion.actor)
+        return alerts.forget(deletion.model, part.version, part.environment, actor=deletion.actor)
 
     deletions = Deletions(
         store,
@@ -230,7 +230,7 @@ def build_service(settings: Settings) -> Application:
     )
     chores = Chores(
         store,
-        (housekeeping, evaluator, silence, let_time_pass, deletions, retention),
+        (housekeeping, evaluator, silence, tick_alerts, deletions, retention),
         exposition.counters,
         holder=holder,
         clock=microseconds_now,
@@ -252,8 +252,8 @@ def build_service(settings: Settings) -> Application:
         trim_memory=trim,
         version=version,
         schema_version=schema,
-        alerts=book,
-        dispatch=Dispatch(
+        alerts=alerts,
+        deliveries=DeliveryActions(
             store, delivery, tuple(channels), clock=microseconds_now, timer=time.perf_counter, new_id=new_id
         ),
         channels=tuple(
@@ -281,7 +281,7 @@ def build_service(settings: Settings) -> Application:
             store.close()
 
     keys = KnownKeys(store, microseconds_now)
-    pages = build_pages(store, book, keys, settings, clock=microseconds_now, new_id=new_id, version=version)
+    pages = build_pages(store, alerts, keys, settings, clock=microseconds_now, new_id=new_id, version=version)
     return build_app(state, lifespan, pages, keys)
 
 

@@ -1,4 +1,4 @@
-"""Pages for people: what an alert says, what was told of it, and what can be done about it. No scripts."""
+"""Pages for people: what an alert says, its notifications, and what can be done about it. No scripts."""
 
 from modelwatch.web.pages import build_pages
 

@@ -1,4 +1,4 @@
-"""Where a subject moved: the cells of its verdict that say so, as bars."""
+"""Cells of a verdict in which a subject moved, as bars."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import msgspec
 from sqlalchemy import Connection
 
-from modelwatch.alerting.views import MemberLine
+from modelwatch.alerting.views import MemberReport
 from modelwatch.monitoring.checks.drift.observations import KINDS
 from modelwatch.monitoring.checks.drift.report import DriftReport, SubjectReport
 from modelwatch.storage.verdicts.verdicts import DRIFT, verdict_by_id
-from modelwatch.web.words import name, percent
+from modelwatch.web.rendering import name, percent
 
 # One verdict a version; of more versions the page shows no cells.
 MOST_VERDICTS = 10
@@ -23,7 +23,7 @@ _decode = msgspec.json.Decoder(DriftReport).decode
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One cell: its share then and now, and how long the bars are, of 100."""
+    """Cell with its shares in the reference and now, and the lengths of their bars, of 100."""
 
     label: str
     reference: str
@@ -35,8 +35,8 @@ class Cell:
 Cells = dict[tuple[str, str, str], tuple[Cell, ...]]
 
 
-def cells_of(connection: Connection, members: Iterable[MemberLine]) -> Cells:
-    """The cells that moved most, by verdict, kind of alert and subject; nothing for verdicts that can't be read."""
+def cells_of(connection: Connection, members: Iterable[MemberReport]) -> Cells:
+    """Cells that moved most, by verdict, kind of alert and subject; none for verdicts that can't be read."""
     ids = list(dict.fromkeys(member.verdict_id for member in members))[:MOST_VERDICTS]
     found: Cells = {}
     for verdict_id in ids:

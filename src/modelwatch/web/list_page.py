@@ -1,60 +1,30 @@
-"""What the list of alerts shows, ready for its template."""
+"""Page with the list of alerts: their lines as the API sends them, with what the template needs beside them."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
-from modelwatch.alerting.alerts import rank
+from modelwatch.alerting.alert import rank
+from modelwatch.alerting.reading import Position
+from modelwatch.alerting.text import iso
 from modelwatch.alerting.views import AlertLine
-from modelwatch.alerting.wording import KINDS
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.storage.engine.models import Part, StreamKey
 from modelwatch.storage.verdicts.evaluations import EvaluationFailure
 from modelwatch.storage.verdicts.standing import Standing
-from modelwatch.times import iso_of_seconds
-from modelwatch.web.words import MICROSECONDS, When, count, name, when
+from modelwatch.web.rendering import MICROSECONDS, When, count, name, when
 
 Tab = Literal["open", "firing", "acknowledged", "silenced", "resolved"]
 FAILURES_SHOWN = 5
-# Of what a list can offer to delete, so much is offered; the API and the command take everything.
+# So many parts of a model are offered for deletion; the API and the command take every one.
 PARTS_SHOWN = 500
 TABS: tuple[Tab, ...] = get_args(Tab)
-
-
-@dataclass(frozen=True, slots=True)
-class TabLink:
-    """One tab. number: how many alerts it has; empty where that is not counted."""
-
-    label: str
-    address: str
-    number: str
-    chosen: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One alert in the list. path: its id in an address."""
-
-    path: str
-    title: str
-    kind: str
-    model: str
-    environment: str
-    severity: str
-    state: str
-    members: str
-    flapping: bool
-    acknowledged_by: str
-    opened: When
-    ended: When | None
-
-
-# What the newest verdict says of streams, where that is no alert.
-NOT_FOUND: dict[str | None, str] = {
+# Streams by the severity of their newest verdict, where that is no alert.
+WITHOUT_ALERT: dict[str | None, str] = {
     "stable": "without drift",
     "insufficient_data": "with too little data for a verdict",
     "no_data": "without usable values",
@@ -64,68 +34,111 @@ NOT_FOUND: dict[str | None, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
-    """What the list is about: how far its models are, the newest verdicts of its streams, and how many are due; of one
-    model also its streams, and what of it is being deleted."""
+class ListPage:
+    """List of alerts of a tab.
 
+    model: the only one whose alerts are listed. open_alerts: all of them, oldest first. resolved: those of one page;
+    following: where the next one begins. standing, severities, waiting: how far the data and evaluations are, the
+    newest verdicts of the streams, and how many streams are due. streams, deleting: of the model, and the parts of it
+    that are being deleted. now: microseconds.
+    """
+
+    tab: Tab
+    model: str | None
+    open_alerts: Sequence[AlertLine]
+    resolved: Sequence[AlertLine]
+    following: Position | None
+    failures: Sequence[EvaluationFailure]
     standing: Standing
     severities: Counter[str | None]
     waiting: int
+    now: int
     streams: Sequence[StreamKey] = ()
     deleting: Sequence[Part] = ()
 
+    @property
+    def alerts(self) -> list[AlertLine]:
+        """The alerts of the tab: open ones the worst first and of those the newest, resolved ones the newest first."""
+        if self.tab == "resolved":
+            return list(self.resolved)
+        wanted = [alert for alert in reversed(self.open_alerts) if self.tab in ("open", alert.state)]
+        return sorted(wanted, key=lambda alert: -rank(alert.severity))
 
-@dataclass(frozen=True, slots=True)
-class Failing:
-    """A check that ends with an error: of what, which, since when, and what kind of error."""
+    @property
+    def tabs(self) -> list[tuple[Tab, str, str]]:
+        """Each tab with its address and its number of alerts, empty where that is not counted."""
+        numbers = {each: sum(alert.state == each or each == "open" for alert in self.open_alerts) for each in TABS}
+        return [(each, self._address(each), "" if each == "resolved" else count(numbers[each])) for each in TABS]
 
-    model: str
-    version: str
-    environment: str
-    check: str
-    since: When
-    error: str
+    @property
+    def older(self) -> str:
+        """Address of the next page; empty when there is none."""
+        if self.following is None:
+            return ""
+        at, identity = self.following
+        return self._address(self.tab, before=f"{at}.{identity}")
 
+    @property
+    def failing(self) -> Sequence[EvaluationFailure]:
+        """The failing checks that are shown."""
+        return self.failures[:FAILURES_SHOWN]
 
-@dataclass(frozen=True, slots=True)
-class PartChoice:
-    """A part of a model that can be deleted: what the form sends for it, and its name for people."""
+    @property
+    def data_until(self) -> When | None:
+        return self._moment(self.standing.data_until)
 
-    value: str
-    label: str
+    @property
+    def evaluated_until(self) -> When | None:
+        return self._moment(self.standing.evaluated_until)
 
+    @property
+    def why_empty(self) -> list[str]:
+        """Sentences on the streams when no alert is open."""
+        if self.standing.data_until is None:
+            return ["No predictions have been received yet."]
+        found = [
+            f"{count(number)} {'stream' if number == 1 else 'streams'} {text}."
+            for severity, text in WITHOUT_ALERT.items()
+            if (number := self.severities[severity])
+        ]
+        if self.waiting:
+            found.append(
+                f"{count(self.waiting)} {'stream is' if self.waiting == 1 else 'streams are'} being evaluated now."
+            )
+        return found
 
-@dataclass(frozen=True, slots=True)
-class Deletable:
-    """What the form that deletes offers for a model, and what of it is being deleted. path: its name in an address."""
+    @property
+    def parts(self) -> list[tuple[str, str]]:
+        """Value and label of each part of the model that can be deleted: its environments and versions."""
+        environments = sorted({stream.environment for stream in self.streams})
+        versions = sorted({stream.version for stream in self.streams})
+        return [(f"environment:{each}", f"environment {name(each)}") for each in environments] + [
+            (f"version:{each}", f"version {name(each)}") for each in versions
+        ]
 
-    path: str
-    parts: tuple[PartChoice, ...]
-    more: int
-    under_way: tuple[str, ...]
+    @property
+    def parts_shown(self) -> list[tuple[str, str]]:
+        """The parts that the form offers."""
+        return self.parts[:PARTS_SHOWN]
 
+    @property
+    def under_way(self) -> list[str]:
+        """Names of the parts of the model that are being deleted."""
+        return [_part_name(part) for part in self.deleting]
 
-@dataclass(frozen=True, slots=True)
-class ListView:
-    """The list. older: the address of the next page, if there is one. failing: checks that can't be made, some of them;
-    more_failing: how many others. data_until, evaluated_until: how far the page goes. why_empty: what an empty list
-    means. deletable: of one model."""
+    def when(self, at: str | int) -> When:
+        """Moment of an RFC 3339 text, or of microseconds to the second."""
+        return when(at if isinstance(at, str) else iso(at - at % MICROSECONDS), self.now)
 
-    tab: Tab
-    tabs: tuple[TabLink, ...]
-    rows: tuple[Row, ...]
-    model: str
-    older: str
-    failing: tuple[Failing, ...] = ()
-    more_failing: int = 0
-    data_until: When | None = None
-    evaluated_until: When | None = None
-    why_empty: tuple[str, ...] = ()
-    deletable: Deletable | None = None
+    def _moment(self, seconds: int | None) -> When | None:
+        return None if seconds is None else self.when(seconds * MICROSECONDS)
+
+    def _address(self, tab: Tab, **more: str) -> str:
+        return "?" + urlencode({"state": tab, **({} if self.model is None else {"model": self.model}), **more})
 
 
 def chosen_tab(state: str) -> Tab:
-    """The tab of a `state` in an address. Raises InvalidInput."""
+    """Tab of a `state` in an address. Raises InvalidInput."""
     for tab in TABS:
         if tab == state:
             return tab
@@ -133,52 +146,8 @@ def chosen_tab(state: str) -> Tab:
     raise InvalidInput("There is no such list of alerts.", (problem,))
 
 
-def place_of(text: str) -> tuple[int, str]:
-    """Where a page of resolved alerts begins, from its address. Raises InvalidInput."""
-    at, _, identity = text.partition(".")
-    if not at.isascii() or not at.isdigit() or len(at) > 18 or not identity.isprintable():
-        problem = FieldError("/before", "Expected what the page before has in its link", excerpt(text))
-        raise InvalidInput("The list can't be continued from there.", (problem,))
-    return int(at), identity
-
-
-def list_view(
-    tab: Tab,
-    model: str | None,
-    open_alerts: Sequence[AlertLine],
-    resolved: Iterable[AlertLine],
-    following: tuple[int, str] | None,
-    failures: Sequence[EvaluationFailure],
-    scope: Scope,
-    now: int,
-) -> ListView:
-    """open_alerts: all of them, oldest first; resolved: those of one page. now: microseconds."""
-    wanted = [alert for alert in reversed(open_alerts) if tab in ("open", alert.state)]
-    shown = list(resolved) if tab == "resolved" else sorted(wanted, key=_badness)
-    counts = {each: sum(alert.state == each or each == "open" for alert in open_alerts) for each in TABS}
-    older = None if following is None else {"before": f"{following[0]}.{following[1]}"}
-    return ListView(
-        tab=tab,
-        tabs=tuple(
-            TabLink(
-                each.capitalize(), _address(each, model), "" if each == "resolved" else count(counts[each]), each == tab
-            )
-            for each in TABS
-        ),
-        rows=tuple(_row(alert, now) for alert in shown),
-        model="" if model is None else name(model),
-        older="" if older is None else _address(tab, model, **older),
-        failing=tuple(_failing(each, now) for each in failures[:FAILURES_SHOWN]),
-        more_failing=max(0, len(failures) - FAILURES_SHOWN),
-        data_until=_moment(scope.standing.data_until, now),
-        evaluated_until=_moment(scope.standing.evaluated_until, now),
-        why_empty=tuple(_why_empty(scope)),
-        deletable=None if model is None else _deletable(model, scope),
-    )
-
-
 def chosen_part(value: str) -> Part:
-    """The part of a model that a form names: the `value` of a choice, or nothing for the whole. Raises InvalidInput."""
+    """Part of a model that a form names: the value of a choice, or nothing for the whole. Raises InvalidInput."""
     kind, _, chosen = value.partition(":")
     if kind == "version" and chosen:
         return Part(version=chosen)
@@ -190,75 +159,16 @@ def chosen_part(value: str) -> Part:
     raise InvalidInput("Nothing is deleted.", (problem,))
 
 
-def _deletable(model: str, scope: Scope) -> Deletable:
-    versions = sorted({stream.version for stream in scope.streams})
-    environments = sorted({stream.environment for stream in scope.streams})
-    choices = [PartChoice(f"environment:{each}", f"environment {name(each)}") for each in environments]
-    choices += [PartChoice(f"version:{each}", f"version {name(each)}") for each in versions]
-    return Deletable(
-        quote(model, safe=""),
-        tuple(choices[:PARTS_SHOWN]),
-        max(0, len(choices) - PARTS_SHOWN),
-        tuple(_in_words(part) for part in scope.deleting),
-    )
+def position_of(text: str) -> Position:
+    """Position at which a page of resolved alerts begins, from its address. Raises InvalidInput."""
+    at, _, identity = text.partition(".")
+    if not at.isascii() or not at.isdigit() or len(at) > 18 or not identity.isprintable():
+        problem = FieldError("/before", "Expected the value in the link of the page before", excerpt(text))
+        raise InvalidInput("The list can't be continued from there.", (problem,))
+    return int(at), identity
 
 
-def _in_words(part: Part) -> str:
+def _part_name(part: Part) -> str:
     if part.version is not None:
         return f"Version {name(part.version)}"
     return "The model" if part.environment is None else f"Environment {name(part.environment)}"
-
-
-def _moment(seconds: int | None, now: int) -> When | None:
-    return None if seconds is None else when(iso_of_seconds(seconds), now)
-
-
-def _why_empty(scope: Scope) -> Iterator[str]:
-    """What is known of the streams when no alert is open."""
-    if scope.standing.data_until is None:
-        yield "No predictions have been received yet."
-        return
-    for severity, text in NOT_FOUND.items():
-        number = scope.severities[severity]
-        if number:
-            yield f"{count(number)} {'stream' if number == 1 else 'streams'} {text}."
-    if scope.waiting:
-        yield f"{count(scope.waiting)} {'stream is' if scope.waiting == 1 else 'streams are'} being evaluated now."
-
-
-def _failing(failure: EvaluationFailure, now: int) -> Failing:
-    return Failing(
-        name(failure.stream.model),
-        name(failure.stream.version),
-        name(failure.stream.environment),
-        failure.check,
-        when(iso_of_seconds(failure.since // MICROSECONDS), now),
-        failure.error,
-    )
-
-
-def _badness(alert: AlertLine) -> int:
-    return -rank(alert.severity)
-
-
-def _address(tab: Tab, model: str | None, **more: str) -> str:
-    given = {"state": tab, **({} if model is None else {"model": model}), **more}
-    return "?" + urlencode(given)
-
-
-def _row(alert: AlertLine, now: int) -> Row:
-    taken = alert.acknowledgement
-    return Row(
-        path=quote(alert.alert_id, safe=""),
-        title=alert.title,
-        kind=KINDS[alert.kind],
-        model=name(alert.model_name),
-        environment=name(alert.environment),
-        severity=alert.severity,
-        state=alert.state,
-        members=count(alert.members),
-        flapping=alert.flapping,
-        acknowledged_by="" if taken is None else name(taken.actor),
-        opened=when(alert.opened_at, now),
-        ended=None if alert.resolved_at is None else when(alert.resolved_at, now),
-    )

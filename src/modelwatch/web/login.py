@@ -1,26 +1,56 @@
-"""Where people give a key, for the pages of a service that asks for one."""
+"""Forms of the pages, and signing in with a key where the service asks for one."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+from urllib.parse import parse_qs
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from modelwatch.access import Grant, KnownKeys
 from modelwatch.access.sessions import SESSION_BYTES
 from modelwatch.api.auth.gate import SESSION, SESSION_COOKIE
+from modelwatch.api.ingest.bodies import body_timeout
 from modelwatch.config import Settings
-from modelwatch.errors import Forbidden, Unauthenticated
-from modelwatch.web.forms import read_form
+from modelwatch.errors import BodyTooLarge, Forbidden, MalformedBody, Unauthenticated, UnsupportedContent
 from modelwatch.web.rendering import HEADERS, Renderer
 
 SECONDS_PER_HOUR = 3_600
+FORM_TYPE = "application/x-www-form-urlencoded"
+LARGEST_FORM = 64 * 1024
+MOST_FIELDS = 20
+
+
+async def read_form(request: Request, seconds: float) -> dict[str, str]:
+    """Fields of a form, without those that are empty. seconds: how long it may take.
+
+    Raises BodyTooLarge, BodyTimeout, UnsupportedContent, and MalformedBody
+    for what no browser sends.
+    """
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM_TYPE:
+        raise UnsupportedContent(f"A form is sent as {FORM_TYPE}.")
+    content = bytearray()
+    try:
+        async with asyncio.timeout(seconds):
+            async for part in request.stream():
+                content += part
+                if len(content) > LARGEST_FORM:
+                    raise BodyTooLarge(f"The form has more than {LARGEST_FORM} bytes.")
+    except TimeoutError:
+        raise body_timeout(seconds) from None
+    except ClientDisconnect:
+        raise MalformedBody("The form did not arrive completely.") from None
+    try:
+        fields = parse_qs(content.decode("ascii"), max_num_fields=MOST_FIELDS, errors="strict")
+    except ValueError:
+        raise MalformedBody("The form can't be read.") from None
+    return {name: values[0].strip() for name, values in fields.items() if values[0].strip()}
 
 
 class Login:
-    """The page, and what its forms do."""
+    """Page to sign in, and what its forms do."""
 
     def __init__(self, keys: KnownKeys, settings: Settings, renderer: Renderer) -> None:
         self._keys = keys
@@ -28,11 +58,11 @@ class Login:
         self._render = renderer.page
 
     async def show(self, _request: Request) -> Response:
-        """The form."""
+        """Form to sign in."""
         return self._page(200, None)
 
     async def enter(self, request: Request) -> Response:
-        """Begins a session with the key of the form, instead of the one that there may be."""
+        """Starts a session with the key of the form, in place of the one that there may be."""
         form = await read_form(request, self._settings.request_timeout_seconds)
         try:
             grant = await self._grant(form.get("key", ""))
@@ -69,7 +99,7 @@ class Login:
             await asyncio.to_thread(self._keys.refresh)
         grant = self._keys.grant_of(key)
         if grant is None:
-            raise Unauthenticated("There is no such key, or it was revoked or has expired.")
+            raise Unauthenticated("This API key is unknown, revoked or expired.")
         require_pages(grant)
         return grant
 

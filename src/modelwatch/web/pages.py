@@ -1,4 +1,4 @@
-"""The pages at /ui: a list of alerts, one alert and what its buttons do, and the runbooks of alert rules."""
+"""Pages at /ui: a list of alerts, one alert and what its buttons do, and the runbooks of alert rules."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from importlib.resources import files
 from pathlib import Path
 from urllib.parse import quote
 
-from sqlalchemy import Connection
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -17,31 +16,29 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from modelwatch.access import KnownKeys
-from modelwatch.alerting import AlertBook
-from modelwatch.alerting.reading import list_alerts, open_alerts, read_alert, read_silence
+from modelwatch.alerting import AlertService
+from modelwatch.alerting.reading import Page, list_alerts, open_alerts, read_alert, read_silence
 from modelwatch.alerting.silences import Matcher, SilenceRequest
+from modelwatch.alerting.views import AlertLine
 from modelwatch.api.auth.scopes import grant_of
 from modelwatch.api.ingest.acceptance import accept_alert
 from modelwatch.config import Settings
 from modelwatch.errors import FieldError, InvalidInput, RequestError, ServiceError, UnknownResource
 from modelwatch.storage.counts.profiles import streams_of
-from modelwatch.storage.engine.models import Part, StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.deletion import deletions_under_way, request_deletion
 from modelwatch.storage.verdicts.evaluations import evaluation_failures, evaluation_progress
 from modelwatch.storage.verdicts.standing import latest_severities, overall_standing
-from modelwatch.web.alert_page import AlertView, alert_view
+from modelwatch.web.alert_page import AlertPage
 from modelwatch.web.cells import cells_of
-from modelwatch.web.forms import read_form
-from modelwatch.web.list_page import ListView, Scope, chosen_part, chosen_tab, list_view, place_of
-from modelwatch.web.login import Login, require_pages
-from modelwatch.web.rendering import HEADERS, Renderer
+from modelwatch.web.list_page import ListPage, chosen_part, chosen_tab, position_of
+from modelwatch.web.login import Login, read_form, require_pages
+from modelwatch.web.rendering import HEADERS, MICROSECONDS, Renderer
 
-MICROSECONDS = 1_000_000
 SILENCES = {"1h": 3_600, "8h": 8 * 3_600, "7d": 7 * 86_400}
 RESOLVED_A_PAGE = 50
 SILENCES_SHOWN = 10
-# Who does what is done on a page, when the form has no name.
+# The actor of an action on a page, when the form has no name.
 SOMEBODY = "page"
 
 Clock = Callable[[], int]
@@ -50,7 +47,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 def build_pages(
     store: Store,
-    book: AlertBook,
+    alerts: AlertService,
     keys: KnownKeys,
     settings: Settings,
     *,
@@ -58,9 +55,9 @@ def build_pages(
     new_id: Callable[[], str],
     version: str,
 ) -> Starlette:
-    """The application for /ui. clock: microseconds. new_id: of what is made. version: of the service."""
+    """Application for /ui. clock: microseconds. new_id: ids of what is created. version: of the service."""
     renderer = Renderer(version)
-    pages = _Pages(store, book, clock, new_id, renderer, settings.request_timeout_seconds)
+    pages = _Pages(store, alerts, clock, new_id, renderer, settings.request_timeout_seconds)
     login = Login(keys, settings, renderer)
     assets = StaticFiles(directory=Path(str(files("modelwatch.web").joinpath("assets"))))
     app = Starlette(
@@ -96,7 +93,7 @@ def build_pages(
 
 
 def _reading(endpoint: Endpoint) -> Endpoint:
-    """The endpoint, for whoever may read."""
+    """Endpoint for keys that may read."""
 
     async def guarded(request: Request) -> Response:
         require_pages(grant_of(request))
@@ -106,7 +103,7 @@ def _reading(endpoint: Endpoint) -> Endpoint:
 
 
 def _changing(endpoint: Endpoint) -> Endpoint:
-    """The endpoint, for whoever may change things."""
+    """Endpoint for keys that may change things."""
 
     async def guarded(request: Request) -> Response:
         require_pages(grant_of(request))
@@ -120,14 +117,14 @@ class _Pages:
     def __init__(
         self,
         store: Store,
-        book: AlertBook,
+        alerts: AlertService,
         clock: Clock,
         new_id: Callable[[], str],
         renderer: Renderer,
         form_seconds: float,
     ) -> None:
         self._store = store
-        self._book = book
+        self._alerts = alerts
         self._clock = clock
         self._new_id = new_id
         self._render = renderer.page
@@ -140,21 +137,21 @@ class _Pages:
         return self._render("runbooks.html", root=_root(request), signed_in=_signed_in(request))
 
     async def alerts(self, request: Request) -> Response:
-        view = await asyncio.to_thread(self._list, dict(request.query_params))
-        return self._render("alerts.html", root=_root(request), view=view, signed_in=_signed_in(request))
+        page = await asyncio.to_thread(self._list_page, dict(request.query_params))
+        return self._render("alerts.html", root=_root(request), page=page, signed_in=_signed_in(request))
 
     async def alert(self, request: Request) -> Response:
-        view = await asyncio.to_thread(self._alert, _identity(request, "alert_id"))
-        return self._render("alert.html", root=_root(request), view=view, signed_in=_signed_in(request))
+        page = await asyncio.to_thread(self._alert_page, _identity(request, "alert_id"))
+        return self._render("alert.html", root=_root(request), page=page, signed_in=_signed_in(request))
 
     async def acknowledge(self, request: Request) -> Response:
         form, alert_id = await read_form(request, self._form_seconds), _identity(request, "alert_id")
-        await asyncio.to_thread(self._book.acknowledge, alert_id, actor=_actor(request, form), note=form.get("note"))
+        await asyncio.to_thread(self._alerts.acknowledge, alert_id, actor=_actor(request, form), note=form.get("note"))
         return _back(alert_id, "../")
 
     async def resolve(self, request: Request) -> Response:
         form, alert_id = await read_form(request, self._form_seconds), _identity(request, "alert_id")
-        await asyncio.to_thread(self._book.resolve, alert_id, actor=_actor(request, form), note=form.get("note"))
+        await asyncio.to_thread(self._alerts.resolve, alert_id, actor=_actor(request, form), note=form.get("note"))
         return _back(alert_id, "../")
 
     async def accept(self, request: Request) -> Response:
@@ -162,7 +159,7 @@ class _Pages:
         await asyncio.to_thread(
             accept_alert,
             self._store,
-            self._book,
+            self._alerts,
             alert_id,
             actor=_actor(request, form),
             note=form.get("note"),
@@ -178,7 +175,7 @@ class _Pages:
 
     async def end_silence(self, request: Request) -> Response:
         form, alert_id = await read_form(request, self._form_seconds), _identity(request, "alert_id")
-        await asyncio.to_thread(self._book.end_silence, _identity(request, "silence_id"), actor=_actor(request, form))
+        await asyncio.to_thread(self._alerts.end_silence, _identity(request, "silence_id"), actor=_actor(request, form))
         return _back(alert_id, "../../../")
 
     async def delete_model(self, request: Request) -> Response:
@@ -187,10 +184,10 @@ class _Pages:
         part = chosen_part(form.get("part", ""))
         if form.get("confirm") != (part.version or part.environment or model):
             what = "the version" if part.version else "the environment" if part.environment else "the model"
-            problem = FieldError("/confirm", f"Expected the name of {what}, to be sure", form.get("confirm"))
+            problem = FieldError("/confirm", f"Expected the name of {what}, as a confirmation", form.get("confirm"))
             raise InvalidInput("Nothing is deleted.", (problem,))
         actor = _actor(request, form)
-        self._book.check_action(actor, None)
+        self._alerts.check_action(actor, None)
         await asyncio.to_thread(
             request_deletion, self._store, model, part, actor=actor, now=self._clock(), new_id=self._new_id
         )
@@ -198,7 +195,7 @@ class _Pages:
         return Response(status_code=303, headers={**HEADERS, "Location": f"../../alerts{query}"})
 
     async def problem(self, request: Request, error: Exception) -> Response:
-        """An error as a page that says what is wrong."""
+        """Page of an error, which says what is wrong."""
         status, title, detail, headers = _described(error)
         errors = error.errors if isinstance(error, RequestError) else ()
         return self._render(
@@ -211,34 +208,41 @@ class _Pages:
             errors=errors,
         )
 
-    def _list(self, query: dict[str, str]) -> ListView:
+    def _list_page(self, query: dict[str, str]) -> ListPage:
         tab = chosen_tab(query.get("state", "open"))
         model = query.get("model") or None
-        before = place_of(query["before"]) if "before" in query else None
+        before = position_of(query["before"]) if "before" in query else None
         if model is not None and "\0" in model:
             raise InvalidInput("There is no such list of alerts.", (FieldError("/model", "Expected a model's name"),))
         with self._store.read() as connection:
-            failures, progress = evaluation_failures(connection, model), evaluation_progress(connection)
-            scope = Scope(
-                overall_standing(connection, None if model is None else [model]),
-                latest_severities(connection, model),
-                0 if progress is None else progress.waiting,
-                *(((), ()) if model is None else _parts(connection, model)),
+            progress = evaluation_progress(connection)
+            under_way = [] if model is None else deletions_under_way(connection)
+            resolved: Page[AlertLine] = Page((), None)
+            if tab == "resolved":
+                resolved = list_alerts(connection, state="resolved", model=model, before=before, limit=RESOLVED_A_PAGE)
+            return ListPage(
+                tab=tab,
+                model=model,
+                open_alerts=[alert for alert in open_alerts(connection) if model in (None, alert.model_name)],
+                resolved=resolved.lines,
+                following=resolved.following,
+                failures=evaluation_failures(connection, model),
+                standing=overall_standing(connection, None if model is None else [model]),
+                severities=latest_severities(connection, model),
+                waiting=0 if progress is None else progress.waiting,
+                now=self._clock(),
+                streams=[] if model is None else streams_of(connection, model),
+                deleting=[each.part for each in under_way if each.model == model],
             )
-            alerts = [alert for alert in open_alerts(connection) if model in (None, alert.model_name)]
-            if tab != "resolved":
-                return list_view(tab, model, alerts, (), None, failures, scope, self._clock())
-            page = list_alerts(connection, state="resolved", model=model, before=before, limit=RESOLVED_A_PAGE)
-        return list_view(tab, model, alerts, page.alerts, page.following, failures, scope, self._clock())
 
-    def _alert(self, alert_id: str) -> AlertView:
+    def _alert_page(self, alert_id: str) -> AlertPage:
         now = self._clock()
         with self._store.read() as connection:
-            detail = read_alert(connection, alert_id)
-            ids = detail.alert.silenced_by[:SILENCES_SHOWN]
+            report = read_alert(connection, alert_id)
+            ids = report.alert.silenced_by[:SILENCES_SHOWN]
             silences = [read_silence(connection, silence_id, now=now) for silence_id in ids]
-            cells = cells_of(connection, [*detail.members, *detail.still_found])
-        return alert_view(detail, silences, cells, now)
+            cells = cells_of(connection, [*report.members, *report.still_found])
+        return AlertPage(report, silences, cells, now)
 
     def _silence(self, alert_id: str, form: dict[str, str], actor: str) -> None:
         duration = SILENCES.get(form.get("duration", ""))
@@ -256,17 +260,11 @@ class _Pages:
             ends_at=self._clock() + duration * MICROSECONDS,
             comment=form.get("note") or f"From the page of alert {alert.alert_id}",
         )
-        self._book.silence(request, actor=actor)
-
-
-def _parts(connection: Connection, model: str) -> tuple[list[StreamKey], list[Part]]:
-    """The streams of a model, and what of it is being deleted."""
-    under_way = [each.part for each in deletions_under_way(connection) if each.model == model]
-    return streams_of(connection, model), under_way
+        self._alerts.silence(request, actor=actor)
 
 
 def _identity(request: Request, parameter: str) -> str:
-    """An id out of the address. Raises UnknownResource for what can be none."""
+    """Id in the address. Raises UnknownResource for what can be none."""
     text: str = request.path_params[parameter]
     if not text.isprintable():
         raise UnknownResource("There is nothing at this address.")
@@ -278,12 +276,12 @@ def _actor(request: Request, form: dict[str, str]) -> str:
 
 
 def _signed_in(request: Request) -> bool:
-    """Whether there is a session to leave."""
+    """True when there is a session to end."""
     return bool(grant_of(request).key_id)
 
 
 def _root(request: Request) -> str:
-    """The relative way from the address to the service's root."""
+    """Relative path from the address to the service's root."""
     path: str = request.scope["path"]
     return "../" * path.removeprefix(request.scope.get("root_path", "")).count("/")
 
@@ -293,7 +291,7 @@ def _back(alert_id: str, way: str) -> Response:
 
 
 def _described(error: Exception) -> tuple[int, str, str, dict[str, str]]:
-    """Status, title, text and headers of an error; one that is none of ours says nothing about its cause."""
+    """Status, title, text and headers of an error; an unexpected one says nothing about its cause."""
     match error:
         case RequestError():
             return error.status, error.title, error.detail, {}
@@ -303,8 +301,8 @@ def _described(error: Exception) -> tuple[int, str, str, dict[str, str]]:
             return (
                 error.status_code,
                 error.detail,
-                "There is nothing here for such a request.",
+                "There is no such page, or it does not take such a request.",
                 dict(error.headers or {}),
             )
         case _:
-            return 500, "The service made an error", "Its log has the details.", {}
+            return 500, "Internal error", "The log of the service has the details.", {}

@@ -1,12 +1,42 @@
-"""Templates and the headers of every page: nothing is loaded from elsewhere, nothing runs, nobody frames it."""
+"""Rendering of pages: templates, their filters for names, numbers and times, and the headers of every page.
+
+Nothing is loaded from elsewhere, nothing runs, nobody frames it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
+from modelwatch.alerting.text import clipped, moment, number, span
+from modelwatch.alerting.wording import KINDS
+
+MICROSECONDS = 1_000_000
+LONGEST_NAME = 120
+LONGEST_TEXT = 2_000
+SMALL_CHANCE = 1e-3
+LEAST_CHANCE = 1e-300
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+STEPS = {
+    "firing": "Fired",
+    "updated": "Updated",
+    "escalated": "Escalated",
+    "acknowledged": "Acknowledged",
+    "resolved": "Resolved",
+    "accepted": "Accepted as new normal",
+    "reminder": "Reminder",
+    "silenced": "Silenced",
+    "unsilenced": "No longer silenced",
+    "calmed": "No longer flapping",
+}
+DELIVERIES = {"pending": "waiting", "delivered": "delivered", "dead": "given up", "withheld": "taken back"}
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none';"
@@ -20,7 +50,7 @@ HEADERS = {
 
 
 class Renderer:
-    """Makes pages from the templates of this package. version: of the service, shown below each page."""
+    """Renderer of the templates of this package. version: of the service, shown below each page."""
 
     def __init__(self, version: str) -> None:
         self._templates = Environment(
@@ -31,10 +61,98 @@ class Renderer:
             lstrip_blocks=True,
         )
         self._templates.globals["version"] = version
+        self._templates.filters |= {
+            "name": name,
+            "text": text,
+            "segment": segment,
+            "count": count,
+            "measure": measure,
+            "chance": chance,
+            "percent": percent,
+            "kind": KINDS.__getitem__,
+            "step": STEPS.__getitem__,
+            "delivery": DELIVERIES.__getitem__,
+        }
 
     def page(
         self, template: str, *, root: str, status: int = 200, headers: Mapping[str, str] | None = None, **values: object
     ) -> HTMLResponse:
-        """A page. root: the relative way from its address to the service's root, such as `../`."""
-        text = self._templates.get_template(template).render(root=root, **values)
-        return HTMLResponse(text, status, {**HEADERS, **(headers or {})})
+        """Page of a template. root: the relative way from its address to the service's root, such as `../`."""
+        content = self._templates.get_template(template).render(root=root, **values)
+        return HTMLResponse(content, status, {**HEADERS, **(headers or {})})
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """Moment for people, for machines, and how long ago it was; ago is empty for what is to come."""
+
+    text: str
+    iso: str
+    ago: str
+
+
+def when(iso: str, now: int) -> When:
+    """Moment of an RFC 3339 text. now: microseconds."""
+    at = microseconds(iso)
+    return When(moment(at), iso, f"{span((now - at) // MICROSECONDS)} ago" if at <= now else "")
+
+
+def microseconds(iso: str) -> int:
+    """Microseconds since 1970 of an RFC 3339 text."""
+    return (datetime.fromisoformat(iso) - _EPOCH) // timedelta(microseconds=1)
+
+
+def name(given: str) -> str:
+    """Name that anybody may have chosen, on one line."""
+    return clipped(given, LONGEST_NAME)
+
+
+def text(given: str) -> str:
+    """Text that anybody may have written, on one line."""
+    return clipped(given, LONGEST_TEXT)
+
+
+def segment(given: str) -> str:
+    """Name as one segment of an address."""
+    return quote(given, safe="")
+
+
+def count(value: int) -> str:
+    """Number of things.
+
+    >>> count(1200)
+    '1,200'
+    """
+    return f"{value:,}"
+
+
+def measure(value: float | None) -> str:
+    """Number with three significant digits, or a dash.
+
+    >>> measure(0.3125), measure(None), measure(1e-9)
+    ('0.312', '–', '1e-9')
+    """
+    return "–" if value is None else number(value)
+
+
+def chance(value: float | None) -> str:
+    """Probability; a small one as a power of ten.
+
+    >>> chance(0.0123), chance(1.84e-102), chance(0.0), chance(None)
+    ('0.0123', '1.8 × 10⁻¹⁰²', '< 10⁻³⁰⁰', '–')
+    """
+    if value is None or value >= SMALL_CHANCE:
+        return measure(value)
+    if value < LEAST_CHANCE:
+        return "< 10⁻³⁰⁰"
+    digits, _, exponent = f"{value:.1e}".partition("e")
+    return f"{digits} × 10{str(int(exponent)).translate(_RAISED)}"
+
+
+def percent(share: float) -> str:
+    """Share as a percentage.
+
+    >>> percent(0.281), percent(0.0004)
+    ('28.1 %', '0.04 %')
+    """
+    return f"{share * 100:.1f} %" if share >= 0.001 or share == 0 else f"{share * 100:.2g} %"

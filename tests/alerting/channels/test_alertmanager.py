@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from modelwatch.alerting.channels.alertmanager import ALERTS_A_PUSH, AlertmanagerChannel, labels_of
-from modelwatch.alerting.notices import Notice
+from modelwatch.alerting.notification import Notification
 from tests.support.doubles import Receiver, Reply
 from tests.support.events import NOON, Clock
 from tests.support.live_service import free_port
-from tests.support.notices import NOTICE, notice
+from tests.support.notifications import NOTIFICATION, notification
 
 MINUTE = 60_000_000
 PAST = "2025-06-15T15:04:00Z"
@@ -20,7 +20,7 @@ def channel(*urls: str) -> AlertmanagerChannel:
     return AlertmanagerChannel("am", urls, clock=Clock())
 
 
-def pushed(*told: Notice) -> list[dict[str, str]]:
+def pushed(*told: Notification) -> list[dict[str, str]]:
     """For each notice that is sent, the end of every alert that is pushed, by its severity and team."""
     with Receiver() as receiver:
         sender = channel(receiver.url)
@@ -34,7 +34,7 @@ def pushed(*told: Notice) -> list[dict[str, str]]:
 
 def test_labels_hold_what_the_alert_is_and_annotations_what_it_says() -> None:
     with Receiver() as receiver:
-        assert channel(receiver.url + "/").send(NOTICE, "a1:1:am").status == "delivered"
+        assert channel(receiver.url + "/").send(NOTIFICATION, "a1:1:am").status == "delivered"
     [request] = receiver.requests
     assert request.path == "/api/v2/alerts"
     [alert] = request.json
@@ -48,24 +48,26 @@ def test_labels_hold_what_the_alert_is_and_annotations_what_it_says() -> None:
             "team": "risk",
         },
         "annotations": {
-            "summary": NOTICE.title,
-            "description": NOTICE.summary,
+            "summary": NOTIFICATION.title,
+            "description": NOTIFICATION.summary,
             "state": "firing",
-            "page_url": NOTICE.page_url,
-            "evidence_url": NOTICE.evidence_url,
+            "page_url": NOTIFICATION.page_url,
+            "evidence_url": NOTIFICATION.evidence_url,
             "bad_data": "2025-06-15 14:05 UTC to 2025-06-15 15:05 UTC",
             "detected_at": "2025-06-15 15:05 UTC",
             "newest_data_judged": "2025-06-15 15:05 UTC",
         },
         "startsAt": PAST,
         "endsAt": LAPSES,
-        "generatorURL": NOTICE.page_url,
+        "generatorURL": NOTIFICATION.page_url,
     }
 
 
 def test_a_change_of_severity_ends_the_alert_under_the_one_before() -> None:
-    warning, alert = notice(severity="warning"), notice(event="updated")
-    assert pushed(warning, alert, notice(event="reminder"), notice(event="updated", severity="warning")) == [
+    warning, alert = notification(severity="warning"), notification(event="updated")
+    assert pushed(
+        warning, alert, notification(event="reminder"), notification(event="updated", severity="warning")
+    ) == [
         {"warning risk": LAPSES},
         {"alert risk": LAPSES, "warning risk": PAST},
         {"alert risk": LAPSES},
@@ -74,7 +76,7 @@ def test_a_change_of_severity_ends_the_alert_under_the_one_before() -> None:
 
 
 def test_a_change_of_the_monitors_labels_ends_the_alert_under_those_before() -> None:
-    assert pushed(NOTICE, notice(event="updated", labels={"team": "ml"})) == [
+    assert pushed(NOTIFICATION, notification(event="updated", labels={"team": "ml"})) == [
         {"alert risk": LAPSES},
         {"alert ml": LAPSES, "alert risk": PAST},
     ]
@@ -83,10 +85,10 @@ def test_a_change_of_the_monitors_labels_ends_the_alert_under_those_before() -> 
 def test_what_another_process_has_told_is_known_from_a_refresh_or_assumed() -> None:
     with Receiver() as receiver:
         successor = channel(receiver.url)
-        successor.refresh([notice(severity="warning")])
-        successor.send(notice(event="updated"), "k")
+        successor.refresh([notification(severity="warning")])
+        successor.send(notification(event="updated"), "k")
         assert [len(request.json) for request in receiver.requests] == [1, 2]
-    assert pushed(notice(event="resolved")) == [{"alert risk": PAST, "warning risk": PAST}]
+    assert pushed(notification(event="resolved")) == [{"alert risk": PAST, "warning risk": PAST}]
 
 
 def test_what_is_not_open_any_more_is_forgotten_with_a_refresh() -> None:
@@ -94,15 +96,15 @@ def test_what_is_not_open_any_more_is_forgotten_with_a_refresh() -> None:
     with Receiver() as receiver:
         sender = channel(receiver.url)
         for event in ("resolved", "firing", "resolved"):
-            sender.send(notice(event="firing"), "k")
-            sender.refresh([] if event == "resolved" else [notice(event=event)])
-            sender.send(notice(event="resolved"), "k")
+            sender.send(notification(event="firing"), "k")
+            sender.refresh([] if event == "resolved" else [notification(event=event)])
+            sender.send(notification(event="resolved"), "k")
         ended = [len(request.json) for request in receiver.requests if request.json[0]["endsAt"] == PAST]
     assert ended == [2, 1, 2]
 
 
 def test_an_acknowledged_alert_stays_and_a_resolved_one_ends() -> None:
-    assert pushed(NOTICE, notice(event="acknowledged"), notice(event="resolved"), NOTICE) == [
+    assert pushed(NOTIFICATION, notification(event="acknowledged"), notification(event="resolved"), NOTIFICATION) == [
         {"alert risk": LAPSES},
         {"alert risk": LAPSES},
         {"alert risk": PAST},
@@ -112,7 +114,12 @@ def test_an_acknowledged_alert_stays_and_a_resolved_one_ends() -> None:
 
 def test_nothing_ends_before_it_begins() -> None:
     with Receiver() as receiver:
-        for told in (NOTICE, notice(event="resolved"), notice(event="test"), notice(started_at=NOON + 9 * MINUTE)):
+        for told in (
+            NOTIFICATION,
+            notification(event="resolved"),
+            notification(event="test"),
+            notification(started_at=NOON + 9 * MINUTE),
+        ):
             channel(receiver.url).send(told, "k")
     for request in receiver.requests:
         assert all(alert["startsAt"] <= alert["endsAt"] for alert in request.json)
@@ -120,14 +127,14 @@ def test_nothing_ends_before_it_begins() -> None:
 
 def test_a_test_is_one_alert_that_lapses() -> None:
     with Receiver() as receiver:
-        channel(receiver.url).send(notice(event="test"), "k")
+        channel(receiver.url).send(notification(event="test"), "k")
     [[alert]] = [request.json for request in receiver.requests]
     assert (alert["labels"]["alertname"], alert["endsAt"]) == ("ModelwatchTest", LAPSES)
 
 
 def test_labels_of_a_monitor_get_names_that_alertmanager_takes() -> None:
     own = {"cost-centre": "7", "2nd": "x", "": "y", "empty": "", "alertname": "mine", "severity": "none"}
-    assert labels_of(notice(labels=own, severity="warning")) == {
+    assert labels_of(notification(labels=own, severity="warning")) == {
         "cost_centre": "7",
         "_2nd": "x",
         "alertname": "ModelFeatureDrift",
@@ -139,9 +146,9 @@ def test_labels_of_a_monitor_get_names_that_alertmanager_takes() -> None:
 
 
 def test_a_refresh_tells_of_everything_that_is_open() -> None:
-    open_ones = [notice(alert_id=f"{index}", model=f"m{index}") for index in range(ALERTS_A_PUSH + 1)]
+    open_ones = [notification(alert_id=f"{index}", model=f"m{index}") for index in range(ALERTS_A_PUSH + 1)]
     with Receiver() as receiver:
-        outcome = channel(receiver.url).refresh([*open_ones, notice(event="resolved", model="over")])
+        outcome = channel(receiver.url).refresh([*open_ones, notification(event="resolved", model="over")])
     assert outcome.status == "delivered"
     told = [alert["labels"]["model_name"] for request in receiver.requests for alert in request.json]
     assert len(receiver.requests) == 2
@@ -157,7 +164,7 @@ def test_a_refresh_of_nothing_asks_nobody() -> None:
 def test_what_one_push_is_refused_does_not_keep_back_the_next() -> None:
     with Receiver(Reply(400), Reply(200)) as receiver:
         outcome = channel(receiver.url).refresh(
-            [notice(alert_id=f"{index}", model=f"m{index}") for index in range(ALERTS_A_PUSH + 1)]
+            [notification(alert_id=f"{index}", model=f"m{index}") for index in range(ALERTS_A_PUSH + 1)]
         )
     assert (outcome.status, len(receiver.requests)) == ("permanent", 2)
 
@@ -174,10 +181,10 @@ def test_what_one_push_is_refused_does_not_keep_back_the_next() -> None:
 )
 def test_every_replica_is_told_and_one_that_took_it_is_enough(first: int, second: int, status: str) -> None:
     with Receiver(Reply(first)) as one, Receiver(Reply(second)) as two:
-        outcome = channel(one.url, two.url).send(NOTICE, "a1:1:am")
+        outcome = channel(one.url, two.url).send(NOTIFICATION, "a1:1:am")
     assert (outcome.status, len(one.requests), len(two.requests)) == (status, 1, 1)
 
 
 def test_a_replica_that_is_down_does_not_matter() -> None:
     with Receiver() as receiver:
-        assert channel(f"http://127.0.0.1:{free_port()}", receiver.url).send(NOTICE, "k").status == "delivered"
+        assert channel(f"http://127.0.0.1:{free_port()}", receiver.url).send(NOTIFICATION, "k").status == "delivered"

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from modelwatch.alerting.channels.email import EmailChannel
-from modelwatch.alerting.channels.mail import compose
-from modelwatch.alerting.notices import Notice
+from modelwatch.alerting.channels.email_message import compose
+from modelwatch.alerting.notification import Notification
 from modelwatch.config.addresses import parse_mail_server
 from tests.support.doubles import MailReceiver, mail_server
 from tests.support.events import NOON, Clock
 from tests.support.live_service import free_port
-from tests.support.notices import FINDING, NOTICE, notice
+from tests.support.notifications import FINDING, NOTIFICATION, notification
 from tests.support.tls import Certificate
 
 TO = ("ml@example.org", "risk@example.org")
@@ -40,13 +40,13 @@ def channel(url: str, **options: Any) -> EmailChannel:
     return EmailChannel("email", parse_mail_server(url), sender=sender, to=TO, clock=Clock(), **options)
 
 
-def composed(told: Notice = NOTICE, key: str | None = None) -> Any:
+def composed(told: Notification = NOTIFICATION, key: str | None = None) -> Any:
     key = key or f"{told.alert_id}:{told.sequence}:email"
     return compose(told, key, channel="email", sender="alerts@example.org", to=TO, now=NOON)
 
 
 def test_a_mail_reaches_every_recipient(receiver: MailReceiver, port: int) -> None:
-    assert channel(f"smtp://127.0.0.1:{port}").send(NOTICE, "a1:1:email").status == "delivered"
+    assert channel(f"smtp://127.0.0.1:{port}").send(NOTIFICATION, "a1:1:email").status == "delivered"
     [mail] = receiver.mails
     assert (mail.sender, mail.recipients) == ("alerts@example.org", list(TO))
     message = mail.message
@@ -67,18 +67,24 @@ def test_a_mail_reaches_every_recipient(receiver: MailReceiver, port: int) -> No
     assert (plain.get_content_type(), html.get_content_type()) == ("text/plain", "text/html")
     for part in (plain, html):
         text = part.get_content()
-        for fact in (NOTICE.summary, FINDING.detail, NOTICE.page_url, NOTICE.evidence_url, "2025-06-15 15:05 UTC"):
+        for fact in (
+            NOTIFICATION.summary,
+            FINDING.detail,
+            NOTIFICATION.page_url,
+            NOTIFICATION.evidence_url,
+            "2025-06-15 15:05 UTC",
+        ):
             assert fact in text
 
 
 def test_mails_of_an_alert_belong_together() -> None:
-    first, second, third = (composed(notice(sequence=sequence)) for sequence in (1, 2, 7))
+    first, second, third = (composed(notification(sequence=sequence)) for sequence in (1, 2, 7))
     assert first["In-Reply-To"] is None
     assert second["In-Reply-To"] == second["References"] == third["References"] == first["Message-ID"]
     assert len({each["Message-ID"] for each in (first, second, third)}) == 3
-    other = composed(notice(alert_id="a2", sequence=2))
+    other = composed(notification(alert_id="a2", sequence=2))
     assert other["References"] != second["References"]
-    assert composed(notice(event="test", sequence=2))["References"] is None
+    assert composed(notification(event="test", sequence=2))["References"] is None
 
 
 def test_a_repeat_has_the_same_message_id() -> None:
@@ -88,7 +94,9 @@ def test_a_repeat_has_the_same_message_id() -> None:
 
 def test_no_header_gets_a_line_from_what_a_model_is_called() -> None:
     evil = "x\r\nBcc: eve@example.org\r\n\r\nbody"
-    told = notice(model=evil, environment=evil, title=evil, actor=evil, note=evil, alert_id=evil, labels={evil: evil})
+    told = notification(
+        model=evil, environment=evil, title=evil, actor=evil, note=evil, alert_id=evil, labels={evil: evil}
+    )
     raw = composed(told, key=evil).as_bytes()
     head = raw.split(b"\r\n\r\n")[0]
     assert b"\nBcc" not in head
@@ -96,7 +104,7 @@ def test_no_header_gets_a_line_from_what_a_model_is_called() -> None:
 
 
 def test_markup_in_a_name_stays_text_and_long_names_are_cut() -> None:
-    told = notice(title="<script>alert(1)</script>" + "x" * 5_000, summary="a < b & c")
+    told = notification(title="<script>alert(1)</script>" + "x" * 5_000, summary="a < b & c")
     message = composed(told)
     assert len(message["Subject"]) == 200
     html = message.get_body(("html",)).get_content()
@@ -105,13 +113,15 @@ def test_markup_in_a_name_stays_text_and_long_names_are_cut() -> None:
 
 
 def test_what_is_not_there_is_not_shown() -> None:
-    told = notice(members=NOTICE.members * 130, page_url="", evidence_url="", ended_at=NOON, recovered=("country",))
+    told = notification(
+        members=NOTIFICATION.members * 130, page_url="", evidence_url="", ended_at=NOON, recovered=("country",)
+    )
     text = composed(told).get_body(("plain",)).get_content()
     assert "… and 30 more" in text
     assert "Ended: 2025-06-15 15:05 UTC" in text
     assert "Recovered: country" in text
     assert "Data until" not in text
-    bare = composed(notice(members=(), page_url="", evidence_url="", actor="ann", note="mine"))
+    bare = composed(notification(members=(), page_url="", evidence_url="", actor="ann", note="mine"))
     assert "<ul>" not in bare.get_body(("html",)).get_content()
     assert "By ann: mine" in bare.get_body(("html",)).get_content()
     assert "http" not in bare.get_body(("plain",)).get_content()
@@ -126,18 +136,18 @@ class TestEncryption:
             receiver, tls_context=certificate.server_side(), authenticator=receiver.authenticate, auth_required=True
         ) as port:
             url = f"smtp://us%40er:pass%3Aword@127.0.0.1:{port}?starttls=required"
-            assert channel(url).send(NOTICE, "k").status == "delivered"
+            assert channel(url).send(NOTIFICATION, "k").status == "delivered"
         assert [(mail.encrypted, mail.user) for mail in receiver.mails] == [(True, "us@er")]
 
     def test_starttls_can_be_declined(self, receiver: MailReceiver, certificate: Certificate) -> None:
         with mail_server(receiver, tls_context=certificate.server_side()) as port:
-            assert channel(f"smtp://127.0.0.1:{port}?starttls=never").send(NOTICE, "k").status == "delivered"
+            assert channel(f"smtp://127.0.0.1:{port}?starttls=never").send(NOTIFICATION, "k").status == "delivered"
         assert [mail.encrypted for mail in receiver.mails] == [False]
 
     def test_a_server_that_does_not_offer_it_gets_nothing_when_it_is_required(
         self, receiver: MailReceiver, port: int
     ) -> None:
-        outcome = channel(f"smtp://127.0.0.1:{port}?starttls=required").send(NOTICE, "k")
+        outcome = channel(f"smtp://127.0.0.1:{port}?starttls=required").send(NOTIFICATION, "k")
         assert (outcome.status, receiver.mails) == ("retry", [])
         assert outcome.reason == "the mail server does not offer STARTTLS, which is required"
 
@@ -146,7 +156,7 @@ class TestEncryption:
     ) -> None:
         connect = socket.create_connection
         monkeypatch.setattr(socket, "create_connection", lambda address, *more: connect(("127.0.0.1", port), *more))
-        outcome = channel("smtp://user:canary@mail.example.org").send(NOTICE, "k")
+        outcome = channel("smtp://user:canary@mail.example.org").send(NOTIFICATION, "k")
         assert outcome.status == "retry"
         assert outcome.reason == "the mail server does not offer STARTTLS, and the password is not sent unencrypted"
 
@@ -155,7 +165,7 @@ class TestEncryption:
     ) -> None:
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate.path))
         with mail_server(receiver, ssl_context=certificate.server_side()) as port:
-            assert channel(f"smtps://127.0.0.1:{port}").send(NOTICE, "k").status == "delivered"
+            assert channel(f"smtps://127.0.0.1:{port}").send(NOTIFICATION, "k").status == "delivered"
         assert len(receiver.mails) == 1
 
     @pytest.mark.parametrize(("scheme", "option"), [("smtp", "tls_context"), ("smtps", "ssl_context")])
@@ -169,7 +179,7 @@ class TestEncryption:
     ) -> None:
         monkeypatch.setattr("asyncio.sslproto.logger.error", lambda *more, **others: None)
         with mail_server(receiver, ready_timeout=5, **{option: certificate.server_side()}) as port:
-            outcome = channel(f"{scheme}://127.0.0.1:{port}").send(NOTICE, "k")
+            outcome = channel(f"{scheme}://127.0.0.1:{port}").send(NOTIFICATION, "k")
         assert (outcome.status, receiver.mails) == ("retry", [])
         assert outcome.reason == "the mail server's certificate is not valid (OpenSSL error 18)"
 
@@ -185,14 +195,14 @@ class TestRefusals:
     )
     def test_a_refused_mail(self, receiver: MailReceiver, port: int, answer: str, status: str, reason: str) -> None:
         receiver.refuse["DATA"] = answer
-        outcome = channel(f"smtp://127.0.0.1:{port}").send(NOTICE, "k")
+        outcome = channel(f"smtp://127.0.0.1:{port}").send(NOTIFICATION, "k")
         assert (outcome.status, outcome.reason) == (status, reason)
 
     def test_one_refused_recipient_keeps_nothing_from_the_others(
         self, receiver: MailReceiver, port: int, caplog: pytest.LogCaptureFixture
     ) -> None:
         receiver.refuse[TO[0]] = "550 5.1.1 canary"
-        assert channel(f"smtp://127.0.0.1:{port}").send(NOTICE, "k").status == "delivered"
+        assert channel(f"smtp://127.0.0.1:{port}").send(NOTIFICATION, "k").status == "delivered"
         assert receiver.mails[0].recipients == [TO[1]]
         assert "email: the mail server refused 1 of 2 recipients" in caplog.text
         assert "canary" not in caplog.text
@@ -202,23 +212,23 @@ class TestRefusals:
         self, receiver: MailReceiver, port: int, code: str, status: str
     ) -> None:
         receiver.refuse |= {TO[0]: "550 5.1.1 canary", TO[1]: f"{code} canary"}
-        outcome = channel(f"smtp://127.0.0.1:{port}").send(NOTICE, "k")
+        outcome = channel(f"smtp://127.0.0.1:{port}").send(NOTIFICATION, "k")
         assert (outcome.status, outcome.reason) == (status, f"every recipient was refused: SMTP {code[:3]}")
 
     @pytest.mark.parametrize(("answer", "status"), [("535 5.7.8 canary", "permanent"), ("454 4.7.0 canary", "retry")])
     def test_a_refused_login(self, receiver: MailReceiver, answer: str, status: str) -> None:
         receiver.refuse["AUTH"] = answer
         with mail_server(receiver, authenticator=receiver.authenticate, auth_require_tls=False) as port:
-            outcome = channel(f"smtp://user:canary@127.0.0.1:{port}").send(NOTICE, "k")
+            outcome = channel(f"smtp://user:canary@127.0.0.1:{port}").send(NOTIFICATION, "k")
         assert (outcome.status, outcome.reason) == (status, f"the mail server refused: SMTP {answer[:9]}")
 
     def test_a_server_without_logins_can_not_take_one(self, port: int) -> None:
-        outcome = channel(f"smtp://user:canary@127.0.0.1:{port}").send(NOTICE, "k")
+        outcome = channel(f"smtp://user:canary@127.0.0.1:{port}").send(NOTIFICATION, "k")
         assert outcome.status == "permanent"
-        assert outcome.reason == "the mail server lacks what is needed (SMTPNotSupportedError)"
+        assert outcome.reason == "the mail server does not support what is needed (SMTPNotSupportedError)"
 
     def test_nobody_listening_is_tried_again(self) -> None:
-        outcome = channel(f"smtp://127.0.0.1:{free_port()}").send(NOTICE, "k")
+        outcome = channel(f"smtp://127.0.0.1:{free_port()}").send(NOTIFICATION, "k")
         assert (outcome.status, outcome.reason) == ("retry", "no connection (ConnectionRefusedError)")
 
 
@@ -251,7 +261,7 @@ def test_a_server_that_is_slow_in_any_way_is_left_in_time(
         thread = silent_server(closing, server, greeting)
         began = time.monotonic()
         url = f"smtp://127.0.0.1:{server.getsockname()[1]}"
-        outcome = channel(url, total_seconds=total_seconds).send(NOTICE, "k")
+        outcome = channel(url, total_seconds=total_seconds).send(NOTIFICATION, "k")
         assert time.monotonic() - began < 5
         closing.set()
         thread.join()

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from modelwatch.alerting.channels.channel import Outcome
 from modelwatch.alerting.channels.posting import ANSWER_BYTES, Answer, Poster, judge
-from modelwatch.alerting.channels.protocol import Outcome
 from tests.support.doubles import Receiver, Reply
 from tests.support.events import Clock
 from tests.support.live_service import free_port
@@ -153,4 +153,4 @@ def test_certificates_that_can_not_be_read_are_told(monkeypatch: pytest.MonkeyPa
     broken.write_text("no certificate")
     monkeypatch.setenv("SSL_CERT_FILE", str(broken))
     outcome = Poster(Clock()).post("https://127.0.0.1:1", b"", {})
-    assert outcome == Outcome("retry", "the certificates of this machine can't be read")
+    assert outcome == Outcome("retry", "the certificates on this machine can't be read")

@@ -15,7 +15,7 @@ from tests.support.delivering import delivery
 from tests.support.doubles import MailReceiver, Receiver, Reply, mail_server
 from tests.support.events import Clock
 from tests.support.live_service import free_port
-from tests.support.notices import outbox, put, row
+from tests.support.notifications import outbox, put, row
 
 CANARY = "c4n4ry"
 # Receivers that write back what they were sent, as some do in their errors.

@@ -8,32 +8,32 @@ from typing import Any
 import pytest
 
 from modelwatch.alerting.channels.slack import SlackChannel, message
-from modelwatch.alerting.notices import NoticeMember
+from modelwatch.alerting.notification import NotificationMember
 from tests.support.doubles import Receiver, Reply
 from tests.support.events import NOON, Clock
-from tests.support.notices import FINDING, NOTICE, notice
+from tests.support.notifications import FINDING, NOTIFICATION, notification
 
 PATH = "/services/T0/B0/canary"
 
 
 def sent(reply: Reply) -> Any:
     with Receiver(reply) as receiver:
-        outcome = SlackChannel("slack", receiver.url + PATH, clock=Clock()).send(NOTICE, "a1:1:slack")
+        outcome = SlackChannel("slack", receiver.url + PATH, clock=Clock()).send(NOTIFICATION, "a1:1:slack")
     [request] = receiver.requests
     assert request.path == PATH
     return outcome
 
 
 def blocks(kind: str, **changes: Any) -> list[Any]:
-    return [block for block in message(notice(**changes))["blocks"] if block["type"] == kind]
+    return [block for block in message(notification(**changes))["blocks"] if block["type"] == kind]
 
 
 def test_a_message_has_header_section_context_and_a_button() -> None:
-    told = message(NOTICE)
+    told = message(NOTIFICATION)
     assert [block["type"] for block in told["blocks"]] == ["header", "section", "section", "context", "actions"]
     assert told["text"] == told["blocks"][0]["text"]["text"] == "🔴 Firing: fraud (production): amount has drifted"
     [section, members] = blocks("section")
-    assert section["text"]["text"] == NOTICE.summary
+    assert section["text"]["text"] == NOTIFICATION.summary
     assert [field["text"].splitlines() for field in section["fields"]] == [
         ["*Model*", "fraud"],
         ["*Environment*", "production"],
@@ -41,13 +41,13 @@ def test_a_message_has_header_section_context_and_a_button() -> None:
         ["*State*", "firing"],
         ["*Bad data*", "2025-06-15 14:05 UTC to 2025-06-15 15:05 UTC"],
         ["*Detected at*", "2025-06-15 15:05 UTC"],
-        ["*Newest data judged*", "2025-06-15 15:05 UTC"],
+        ["*Data evaluated up to*", "2025-06-15 15:05 UTC"],
         ["*Labels*", "team=risk"],
     ]
     assert members["text"]["text"] == f"• amount (version 2.1.0, alert): {FINDING.detail}"
     assert [(each["text"]["text"], each["url"]) for each in told["blocks"][-1]["elements"]] == [
-        ("Open the alert", NOTICE.page_url),
-        ("Evidence as JSON", NOTICE.evidence_url),
+        ("Open the alert", NOTIFICATION.page_url),
+        ("Evidence as JSON", NOTIFICATION.evidence_url),
     ]
 
 
@@ -63,13 +63,13 @@ def test_each_change_is_told_in_its_own_words() -> None:
 
 
 def test_without_links_there_is_no_button_and_without_members_no_list() -> None:
-    told = message(notice(page_url="", evidence_url="", members=(), summary=""))
+    told = message(notification(page_url="", evidence_url="", members=(), summary=""))
     assert [block["type"] for block in told["blocks"]] == ["header", "section", "context"]
-    assert told["blocks"][1]["text"]["text"] == NOTICE.title
+    assert told["blocks"][1]["text"]["text"] == NOTIFICATION.title
 
 
 def test_what_a_model_is_called_can_not_call_the_whole_channel() -> None:
-    text = json.dumps(message(notice(model="<!channel> & co", summary="<https://evil|click>", title="<!here>")))
+    text = json.dumps(message(notification(model="<!channel> & co", summary="<https://evil|click>", title="<!here>")))
     assert "&lt;!channel&gt; &amp; co" in text
     assert "<" not in text
     assert ">" not in text
@@ -78,9 +78,9 @@ def test_what_a_model_is_called_can_not_call_the_whole_channel() -> None:
 @pytest.mark.parametrize("letter", ["x", "&", "🔴", "\n"])
 def test_the_largest_message_stays_within_every_limit(letter: str) -> None:
     long = letter * 5_000
-    member = NoticeMember(long, "v", FINDING.__class__(**{**_fields(FINDING), "subject": long, "detail": long}))
+    member = NotificationMember(long, "v", FINDING.__class__(**{**_fields(FINDING), "subject": long, "detail": long}))
     told = message(
-        notice(
+        notification(
             title=long,
             summary=long,
             model=long,

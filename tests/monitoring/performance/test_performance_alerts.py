@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from modelwatch.alerting.alerts import Alert
+from modelwatch.alerting.alert import Alert
 from modelwatch.config.monitors import parse_monitor
 from modelwatch.monitoring.checks.performance.check import check_performance
 from modelwatch.monitoring.checks.performance.examining import PERFORMANCE_KINDS

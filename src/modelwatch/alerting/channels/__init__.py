@@ -1,6 +1,5 @@
-"""The ways to people, one file each. A channel knows its receiver's form and nothing of alerts' life or of retries."""
+"""Channels: the ways to people, one file each. A channel knows its receiver's form and nothing of alerts or retries."""
 
-from modelwatch.alerting.channels.building import build_channels
-from modelwatch.alerting.channels.protocol import DELIVERED, Channel, Outcome, RefreshingChannel
+from modelwatch.alerting.channels.channel import DELIVERED, Channel, Outcome, RefreshingChannel, build_channels
 
 __all__ = ["DELIVERED", "Channel", "Outcome", "RefreshingChannel", "build_channels"]

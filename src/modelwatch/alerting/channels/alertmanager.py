@@ -1,8 +1,8 @@
-"""Alertmanager, by its API v2: it is told of every open alert again and again, and ends what it is not told of.
+"""Alertmanager channel, by its API v2: every open alert is sent again and again, and lapses when it is not.
 
 To Alertmanager another label set is another alert, so labels hold what the alert is and never a number. Severity and
 the monitor's own labels are among them, because routes and inhibitions are written on them: when they change while the
-alert is open, the push that says so also ends the alert under the labels before. If that was missed, it lapses.
+alert is open, the same push also ends the alert under the labels before. If that was missed, it lapses.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 
+from modelwatch.alerting.channels.channel import DELIVERED, Outcome
 from modelwatch.alerting.channels.posting import MICROSECONDS, Poster, judge
 from modelwatch.alerting.channels.presentation import alert_name, cut, iso_time, times_of
-from modelwatch.alerting.channels.protocol import DELIVERED, Outcome
-from modelwatch.alerting.notices import Notice
+from modelwatch.alerting.notification import Notification
 from modelwatch.findings import SEVERITIES
 
 PATH = "/api/v2/alerts"
@@ -32,8 +32,8 @@ CLOCKS_DIFFER = 60 * MICROSECONDS
 class AlertmanagerChannel:
     """Pushes to every replica of one Alertmanager cluster, which shares silences and what was sent, but not alerts.
 
-    A push is delivered when at least one replica took it: with the next refresh the others get it, too, and what they
-    were not told has ended, lapses. So one replica that is down delays nothing and repeats nothing.
+    A push is delivered when at least one replica took it: with the next refresh the others get it, too, and an end that
+    they missed lapses. So one replica that is down delays nothing and repeats nothing.
     """
 
     kind = "alertmanager"
@@ -51,43 +51,45 @@ class AlertmanagerChannel:
         self._urls = [url.rstrip("/") + PATH for url in urls]
         self._clock = clock
         self._poster = Poster(clock)
-        # The labels under which Alertmanager knows each alert, as far as this process has told it.
+        # The labels under which Alertmanager knows each alert, as far as this process has sent it.
         self._known: dict[str, dict[str, str]] = {}
 
     def __repr__(self) -> str:
         return f"AlertmanagerChannel({self.name!r})"
 
-    def send(self, notice: Notice, key: str) -> Outcome:
+    def send(self, notification: Notification, key: str) -> Outcome:
         now = self._clock()
-        labels = labels_of(notice)
-        over = [other for other in self._others(notice, labels) if other != labels]
-        outcome = self._push([self._alert(notice, now), *(alert_of(notice, other, now, ended=True) for other in over)])
+        labels = labels_of(notification)
+        over = [other for other in self._others(notification, labels) if other != labels]
+        outcome = self._push(
+            [self._alert(notification, now), *(alert_of(notification, other, now, ended=True) for other in over)]
+        )
         if outcome.status == "delivered":
-            self._known[notice.alert_id] = labels
-        if notice.event in {"resolved", "test"}:
-            self._known.pop(notice.alert_id, None)
+            self._known[notification.alert_id] = labels
+        if notification.event in {"resolved", "test"}:
+            self._known.pop(notification.alert_id, None)
         return outcome
 
-    def refresh(self, notices: Sequence[Notice]) -> Outcome:
+    def refresh(self, notifications: Sequence[Notification]) -> Outcome:
         now = self._clock()
-        active = [notice for notice in notices if notice.event != "resolved"]
-        # What has ended may have been told by another process: it is not to be remembered here for ever.
-        self._known = {notice.alert_id: labels_of(notice) for notice in active}
-        alerts = [self._alert(notice, now) for notice in active]
+        active = [notification for notification in notifications if notification.event != "resolved"]
+        # An end may have been sent by another process: the alert is not to be remembered here for ever.
+        self._known = {notification.alert_id: labels_of(notification) for notification in active}
+        alerts = [self._alert(notification, now) for notification in active]
         pushes = [self._push(alerts[start : start + ALERTS_A_PUSH]) for start in range(0, len(alerts), ALERTS_A_PUSH)]
         return max(pushes, key=_rank, default=DELIVERED)
 
-    def _others(self, notice: Notice, labels: dict[str, str]) -> list[dict[str, str]]:
-        """Under which other labels it may be known: as it was told last, or if that is not known, any severity."""
-        if notice.alert_id in self._known:
-            return [self._known[notice.alert_id]]
-        if notice.event in {"firing", "test"}:
+    def _others(self, notification: Notification, labels: dict[str, str]) -> list[dict[str, str]]:
+        """Other labels under which it may be known: those sent last, or if these are not known, any severity."""
+        if notification.alert_id in self._known:
+            return [self._known[notification.alert_id]]
+        if notification.event in {"firing", "test"}:
             return []
         return [{**labels, "severity": severity} for severity in SEVERITIES]
 
-    def _alert(self, notice: Notice, now: int) -> dict[str, Any]:
+    def _alert(self, notification: Notification, now: int) -> dict[str, Any]:
         life = int(self.refresh_seconds * LIVES_REFRESHES * MICROSECONDS)
-        return alert_of(notice, labels_of(notice), now, ended=notice.event == "resolved", life=life)
+        return alert_of(notification, labels_of(notification), now, ended=notification.event == "resolved", life=life)
 
     def _push(self, alerts: list[dict[str, Any]]) -> Outcome:
         body = msgspec.json.encode(alerts)
@@ -95,7 +97,7 @@ class AlertmanagerChannel:
 
 
 def best(outcomes: Iterable[Outcome]) -> Outcome:
-    """Of the replicas' outcomes the one that counts: any that took it, else any that may take it later."""
+    """The outcome of the replicas that counts: any that took it, else any that may take it later."""
     return min(list(outcomes), key=_rank)
 
 
@@ -103,41 +105,45 @@ def _rank(outcome: Outcome) -> int:
     return ("delivered", "retry", "permanent").index(outcome.status)
 
 
-def labels_of(notice: Notice) -> dict[str, str]:
-    """What the alert is to Alertmanager: the same for as long as nothing but its numbers and its state change."""
-    own = {_label_name(name): value for name, value in notice.labels.items() if name not in {"", "model"} and value}
+def labels_of(notification: Notification) -> dict[str, str]:
+    """Labels that identify the alert in Alertmanager: the same while only its numbers and its state change."""
+    own = {
+        _label_name(name): value for name, value in notification.labels.items() if name not in {"", "model"} and value
+    }
     return {
         **own,
-        "alertname": alert_name(notice),
-        "model_name": notice.model,
-        "environment": notice.environment,
-        "kind": notice.kind,
-        "severity": notice.severity,
+        "alertname": alert_name(notification),
+        "model_name": notification.model,
+        "environment": notification.environment,
+        "kind": notification.kind,
+        "severity": notification.severity,
     }
 
 
-def alert_of(notice: Notice, labels: dict[str, str], now: int, *, ended: bool = False, life: int = 0) -> dict[str, Any]:
-    """The alert under these labels, over or alive until now + life. Microseconds."""
+def alert_of(
+    notification: Notification, labels: dict[str, str], now: int, *, ended: bool = False, life: int = 0
+) -> dict[str, Any]:
+    """Body of the alert under these labels, ended or alive until now + life (microseconds)."""
     over = now - CLOCKS_DIFFER
     annotations = {
-        "summary": notice.title,
-        "description": cut(notice.summary, TEXT),
-        "state": notice.state,
-        "page_url": notice.page_url,
-        "evidence_url": notice.evidence_url,
-        **{name.lower().replace(" ", "_"): text for name, text in times_of(notice).items()},
+        "summary": notification.title,
+        "description": cut(notification.summary, TEXT),
+        "state": notification.state,
+        "page_url": notification.page_url,
+        "evidence_url": notification.evidence_url,
+        **times_of(notification),
     }
     return {
         "labels": labels,
         "annotations": {name: text for name, text in annotations.items() if text},
-        "startsAt": iso_time(min(notice.started_at, over)),
+        "startsAt": iso_time(min(notification.started_at, over)),
         "endsAt": iso_time(over if ended else now + life),
-        "generatorURL": notice.page_url,
+        "generatorURL": notification.page_url,
     }
 
 
 def _label_name(name: str) -> str:
-    """A name that Alertmanager takes as a label.
+    """Name that Alertmanager takes as a label.
 
     >>> _label_name("cost-centre"), _label_name("2nd")
     ('cost_centre', '_2nd')

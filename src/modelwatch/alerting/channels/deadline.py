@@ -1,4 +1,4 @@
-"""A limit for a whole exchange over a socket: time-outs of single reads don't stop a peer that sends drop by drop."""
+"""Deadline of a whole exchange over a socket: time-outs of single reads don't stop a peer that sends byte by byte."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from types import TracebackType
 
 
 class Deadline:
-    """Shuts the watched socket after so many seconds, so that whoever waits for it gets an error.
+    """Deadline that shuts the watched socket after so many seconds, so that whoever waits for it gets an error.
 
     >>> with Deadline(10.0) as deadline:
     ...     deadline.expired

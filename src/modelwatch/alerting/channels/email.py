@@ -1,4 +1,4 @@
-"""E-mail, over SMTP: encrypted from the start (smtps), or by STARTTLS when the server offers it, or always."""
+"""E-mail channel, over SMTP: encrypted from the start (smtps), or by STARTTLS when the server offers it, or always."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from email.utils import parseaddr
 from typing import Any
 
+from modelwatch.alerting.channels.channel import DELIVERED, Outcome
 from modelwatch.alerting.channels.deadline import Deadline
-from modelwatch.alerting.channels.mail import compose
-from modelwatch.alerting.channels.protocol import DELIVERED, Outcome
-from modelwatch.alerting.notices import Notice
+from modelwatch.alerting.channels.email_message import compose
+from modelwatch.alerting.notification import Notification
 from modelwatch.config.addresses import MailServer
 
 STEP_SECONDS = 10.0
@@ -51,8 +51,8 @@ class EmailChannel:
     def __repr__(self) -> str:
         return f"EmailChannel({self.name!r})"
 
-    def send(self, notice: Notice, key: str) -> Outcome:
-        message = compose(notice, key, channel=self.name, sender=self._sender, to=self._to, now=self._clock())
+    def send(self, notification: Notification, key: str) -> Outcome:
+        message = compose(notification, key, channel=self.name, sender=self._sender, to=self._to, now=self._clock())
         recipients = [parseaddr(address)[1] for address in self._to]
         with Deadline(self._total) as deadline:
             try:
@@ -94,7 +94,7 @@ class EmailChannel:
 
 
 class _NotPrivate(Exception):
-    """The connection is not encrypted and must be. It may be next time: someone may be in between just now."""
+    """Connection that is not encrypted and must be. It may be next time: someone may be in between just now."""
 
 
 class _Watched(smtplib.SMTP):
@@ -125,7 +125,7 @@ class _WatchedTls(smtplib.SMTP_SSL):
 
 
 def _outcome(error: Exception) -> Outcome:
-    """In words of our own: the error's text may quote what was sent or what the server wrote."""
+    """Outcome in words of our own: the error's text may quote what was sent or what the server wrote."""
     match error:
         case _NotPrivate():
             return Outcome("retry", str(error))
@@ -138,13 +138,13 @@ def _outcome(error: Exception) -> Outcome:
         case _ if isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError):
             return Outcome("retry", "no answer in time")
         case smtplib.SMTPException() if not isinstance(error, smtplib.SMTPServerDisconnected):
-            return Outcome("permanent", f"the mail server lacks what is needed ({type(error).__name__})")
+            return Outcome("permanent", f"the mail server does not support what is needed ({type(error).__name__})")
         case _:
             return Outcome("retry", f"no connection ({type(error).__name__})")
 
 
 def _refusal(what: str, code: int, answer: bytes | str = b"") -> Outcome:
-    """4xx may pass, 5xx will not. Of the server's answer only the enhanced status code is repeated."""
+    """Outcome of a refusal: 4xx may pass, 5xx will not. Of the answer only the enhanced status code is repeated."""
     raw = answer.encode() if isinstance(answer, str) else answer
     found = ENHANCED.match(raw)
     reason = f"{what}: SMTP {code}" + (f" {found[0].decode()}" if found else "")

@@ -1,4 +1,4 @@
-"""PagerDuty, by Events API v2: one incident there for one incident here.
+"""PagerDuty channel, by Events API v2: one incident there for one incident here.
 
 Every event of an alert carries the same dedup_key, so an update changes the incident, and an acknowledgement or the end
 reaches the one that was opened. Source: developer.pagerduty.com, "Send an alert event".
@@ -12,10 +12,10 @@ from typing import Any
 
 import msgspec
 
+from modelwatch.alerting.channels.channel import Outcome
 from modelwatch.alerting.channels.posting import Poster, judge
 from modelwatch.alerting.channels.presentation import cut, heading, iso_time, links, one_line, times_of
-from modelwatch.alerting.channels.protocol import Outcome
-from modelwatch.alerting.notices import Notice
+from modelwatch.alerting.notification import Notification
 
 PATH = "/v2/enqueue"
 SUMMARY = 1024
@@ -39,11 +39,11 @@ class PagerDutyChannel:
     def __repr__(self) -> str:
         return f"PagerDutyChannel({self.name!r})"
 
-    def send(self, notice: Notice, key: str) -> Outcome:
-        outcome = self._post(event(notice))
-        if notice.event == "test" and outcome.status == "delivered":
+    def send(self, notification: Notification, key: str) -> Outcome:
+        outcome = self._post(event(notification))
+        if notification.event == "test" and outcome.status == "delivered":
             # A test must leave no incident behind.
-            outcome = self._post(ended(notice))
+            outcome = self._post(ended(notification))
         return outcome
 
     def _post(self, body: dict[str, Any]) -> Outcome:
@@ -51,51 +51,51 @@ class PagerDutyChannel:
         return judge(self._poster.post(self._url, content, {}))
 
 
-def event(notice: Notice) -> dict[str, Any]:
-    """The event without its routing key."""
-    action = ACTIONS.get(notice.event, "trigger")
-    base = {"event_action": action, "dedup_key": dedup_key(notice)}
+def event(notification: Notification) -> dict[str, Any]:
+    """Event without its routing key."""
+    action = ACTIONS.get(notification.event, "trigger")
+    base = {"event_action": action, "dedup_key": dedup_key(notification)}
     if action != "trigger":
         return base
-    page = {"client_url": notice.page_url} if notice.page_url else {}
+    page = {"client_url": notification.page_url} if notification.page_url else {}
     return {
         **base,
         "payload": {
-            "summary": cut(heading(notice), SUMMARY),
-            "source": cut(one_line(f"{notice.model} ({notice.environment})"), SUMMARY),
-            "severity": "info" if notice.event == "test" else SEVERITIES[notice.severity],
-            "timestamp": iso_time(notice.occurred_at),
-            "component": notice.model,
-            "group": notice.environment,
-            "class": notice.kind,
-            "custom_details": _details(notice),
+            "summary": cut(heading(notification), SUMMARY),
+            "source": cut(one_line(f"{notification.model} ({notification.environment})"), SUMMARY),
+            "severity": "info" if notification.event == "test" else SEVERITIES[notification.severity],
+            "timestamp": iso_time(notification.occurred_at),
+            "component": notification.model,
+            "group": notification.environment,
+            "class": notification.kind,
+            "custom_details": _details(notification),
         },
-        "links": [{"href": address, "text": text} for address, text in links(notice)],
+        "links": [{"href": address, "text": text} for address, text in links(notification)],
         "client": "modelwatch",
         **page,
     }
 
 
-def ended(notice: Notice) -> dict[str, Any]:
-    """The event that ends what `event` has begun."""
-    return {"event_action": "resolve", "dedup_key": dedup_key(notice)}
+def ended(notification: Notification) -> dict[str, Any]:
+    """Event that resolves what `event` has triggered."""
+    return {"event_action": "resolve", "dedup_key": dedup_key(notification)}
 
 
-def dedup_key(notice: Notice) -> str:
-    """The same for every change of the incident, on every replica and in every release; 64 characters."""
-    return hashlib.sha256(notice.fingerprint.encode()).hexdigest()
+def dedup_key(notification: Notification) -> str:
+    """Deduplication key: the same for each change of the incident, replica and release; 64 characters."""
+    return hashlib.sha256(notification.fingerprint.encode()).hexdigest()
 
 
-def _details(notice: Notice) -> dict[str, Any]:
+def _details(notification: Notification) -> dict[str, Any]:
     details: dict[str, Any] = {
-        "summary": cut(notice.summary, TEXT),
-        "alert_id": notice.alert_id,
-        "state": notice.state,
-        "labels": notice.labels,
-        "since": iso_time(notice.started_at),
-        "data_until": iso_time(notice.data_until),
-        **{name.lower().replace(" ", "_"): text for name, text in times_of(notice).items()},
-        "recovered": list(notice.recovered),
+        "summary": cut(notification.summary, TEXT),
+        "alert_id": notification.alert_id,
+        "state": notification.state,
+        "labels": notification.labels,
+        "since": iso_time(notification.started_at),
+        "data_until": iso_time(notification.data_until),
+        **times_of(notification),
+        "recovered": list(notification.recovered),
         "members": [
             {
                 "subject": member.finding.subject,
@@ -110,9 +110,9 @@ def _details(notice: Notice) -> dict[str, Any]:
                 "reference_size": member.finding.reference_size,
                 "detail": member.finding.detail,
             }
-            for member in notice.members[:MEMBERS_SHOWN]
+            for member in notification.members[:MEMBERS_SHOWN]
         ],
     }
-    if len(notice.members) > MEMBERS_SHOWN:
-        details["members_not_shown"] = len(notice.members) - MEMBERS_SHOWN
+    if len(notification.members) > MEMBERS_SHOWN:
+        details["members_not_shown"] = len(notification.members) - MEMBERS_SHOWN
     return details

@@ -1,4 +1,4 @@
-"""One POST over HTTP, bounded in time and in size, whose failures are told without a word of its address."""
+"""HTTP POST, bounded in time and in size, whose failures are described without a word of its address."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from urllib.parse import unquote, urlsplit
 
 import httpx
 
+from modelwatch.alerting.channels.channel import DELIVERED, Outcome
 from modelwatch.alerting.channels.deadline import Deadline
-from modelwatch.alerting.channels.protocol import DELIVERED, Outcome
 
 CONNECT_SECONDS = 5.0
 TOTAL_SECONDS = 10.0
 ANSWER_BYTES = 16_384
 MICROSECONDS = 1_000_000
-# Answers that a later attempt may better; every 5xx is one, too.
+# Statuses for which a later attempt may succeed; every 5xx is one, too.
 PASSING = frozenset({408, 425, 429})
 
 # At DEBUG it writes down the headers of answers, in which a receiver may repeat what it was sent.
@@ -29,7 +29,7 @@ logging.getLogger("httpcore").setLevel(logging.INFO)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the receiver said; `body` is cut at ANSWER_BYTES."""
+    """Answer of the receiver; `body` is cut at ANSWER_BYTES. retry_after: seconds."""
 
     status: int
     body: bytes
@@ -37,7 +37,7 @@ class Answer:
 
 
 class Poster:
-    """Posts to the addresses of one channel.
+    """Client that posts to the addresses of one channel.
 
     Takes no proxy and no password file from the environment, follows no redirect, keeps no connection and no cookie;
     certificates are verified against those of SSL_CERT_FILE or SSL_CERT_DIR where set. clock: microseconds, for a
@@ -50,7 +50,7 @@ class Poster:
         self._tls: ssl.SSLContext | None = None
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer | Outcome:
-        """The answer, or an Outcome to try again when there was none."""
+        """Posts once. Returns the answer, or an Outcome to retry when there was none."""
         with Deadline(self._total) as deadline:
             try:
                 return self._exchange(url, body, headers, deadline)
@@ -59,7 +59,7 @@ class Poster:
                 late = deadline.expired or isinstance(error, httpx.ReadTimeout | httpx.WriteTimeout)
                 reason = f"no answer within {self._total:g} s" if late else _why(error)
             except ssl.SSLError:
-                reason = "the certificates of this machine can't be read"
+                reason = "the certificates on this machine can't be read"
         return Outcome("retry", reason)
 
     def _exchange(self, url: str, body: bytes, headers: Mapping[str, str], deadline: Deadline) -> Answer:
@@ -108,7 +108,7 @@ class Poster:
 
 
 def judge(answer: Answer | Outcome) -> Outcome:
-    """What HTTP says: 2xx is delivered; 408, 425, 429 and 5xx may pass; anything else will not get better by itself."""
+    """Outcome by the HTTP status: 2xx is delivered; 408, 425, 429 and 5xx may pass; anything else is permanent."""
     if isinstance(answer, Outcome):
         return answer
     if 200 <= answer.status < 300:

@@ -1,11 +1,11 @@
-"""What every channel shows in the same words: what has changed, times, and texts that are cut to fit."""
+"""Texts that all channels share: headings, times, members, and texts that are cut to fit."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from modelwatch.alerting.notices import Event, Notice, NoticeMember
+from modelwatch.alerting.notification import Event, Notification, NotificationMember
 from modelwatch.findings import Kind
 
 CHANGES: dict[Event, str] = {
@@ -28,17 +28,27 @@ ALERT_NAMES: dict[Kind, str] = {
     "freshness": "ModelSilent",
 }
 TEST_NAME = "ModelwatchTest"
+# Names of the times for people, by their annotation.
+TIMES = {
+    "since": "Since",
+    "data_until": "Data up to",
+    "ended": "Ended",
+    "bad_data": "Bad data",
+    "detected_at": "Detected at",
+    "newest_data_judged": "Data evaluated up to",
+    "not_certain_since": "No longer certain since",
+}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def heading(notice: Notice) -> str:
-    """One line: what changed, and the alert's title."""
-    return one_line(f"{CHANGES[notice.event]}: {notice.title}")
+def heading(notification: Notification) -> str:
+    """Heading in one line: what changed, and the alert's title."""
+    return one_line(f"{CHANGES[notification.event]}: {notification.title}")
 
 
-def alert_name(notice: Notice) -> str:
-    """The value of `alertname` for receivers that know alerts as Alertmanager does."""
-    return TEST_NAME if notice.event == "test" else ALERT_NAMES[notice.kind]
+def alert_name(notification: Notification) -> str:
+    """Value of `alertname` for receivers that know alerts as Alertmanager does."""
+    return TEST_NAME if notification.event == "test" else ALERT_NAMES[notification.kind]
 
 
 def iso_time(microseconds: int) -> str:
@@ -59,36 +69,42 @@ def plain_time(microseconds: int) -> str:
     return (_EPOCH + timedelta(microseconds=microseconds)).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def times_of(notice: Notice) -> dict[str, str]:
-    """The times of a notice by their names; one that an earlier release has put in the outbox knows two."""
-    until = notice.data_until if notice.ended_at is None else notice.ended_at
-    last = {"Data until" if notice.ended_at is None else "Ended": plain_time(until)}
-    known = notice.bad_from, notice.bad_until, notice.detected_at, notice.judged_until
-    if notice.kind == "freshness" or None in known:
-        return {"Since": plain_time(notice.started_at), **last}
+def times_of(notification: Notification) -> dict[str, str]:
+    """Times of a notification by their annotation; one that an earlier release has put in the outbox has two."""
+    until = notification.data_until if notification.ended_at is None else notification.ended_at
+    last = {"data_until" if notification.ended_at is None else "ended": plain_time(until)}
+    known = notification.bad_from, notification.bad_until, notification.detected_at, notification.judged_until
+    if notification.kind == "freshness" or None in known:
+        return {"since": plain_time(notification.started_at), **last}
     bad_from, bad_until, detected_at, judged_until = (plain_time(each or 0) for each in known)
-    doubt = {} if notice.uncertain_since is None else {"Not certain since": plain_time(notice.uncertain_since)}
-    judged = last if notice.ended_at is not None else {"Newest data judged": judged_until}
-    return {"Bad data": f"{bad_from} to {bad_until}", "Detected at": detected_at, **judged, **doubt}
+    doubted = notification.uncertain_since
+    doubt = {} if doubted is None else {"not_certain_since": plain_time(doubted)}
+    judged = last if notification.ended_at is not None else {"newest_data_judged": judged_until}
+    return {"bad_data": f"{bad_from} to {bad_until}", "detected_at": detected_at, **judged, **doubt}
 
 
-def member_line(member: NoticeMember) -> str:
-    """One member as a line: which version, which subject, and what moved."""
+def named_times(notification: Notification) -> dict[str, str]:
+    """Times of a notification by their names for people."""
+    return {TIMES[annotation]: text for annotation, text in times_of(notification).items()}
+
+
+def member_line(member: NotificationMember) -> str:
+    """Member in one line: the subject, the version, the severity and what moved."""
     finding = member.finding
     return one_line(f"{finding.subject} (version {member.version}, {finding.severity}): {finding.detail}")
 
 
-def said_by(notice: Notice) -> str:
-    """Who made the change and the note that was left, or nothing."""
-    if notice.actor is None and notice.note is None:
+def actor_line(notification: Notification) -> str:
+    """Actor of the change and the note, or an empty text."""
+    if notification.actor is None and notification.note is None:
         return ""
-    who = f"By {notice.actor}" if notice.actor is not None else "Note"
-    return one_line(who if notice.note is None else f"{who}: {notice.note}")
+    who = f"By {notification.actor}" if notification.actor is not None else "Note"
+    return one_line(who if notification.note is None else f"{who}: {notification.note}")
 
 
-def links(notice: Notice) -> list[tuple[str, str]]:
-    """(address, text) of each link that is known."""
-    known = [(notice.page_url, "Open the alert"), (notice.evidence_url, "Evidence as JSON")]
+def links(notification: Notification) -> list[tuple[str, str]]:
+    """Links that are known, as (address, text)."""
+    known = [(notification.page_url, "Open the alert"), (notification.evidence_url, "Evidence as JSON")]
     return [(address, text) for address, text in known if address]
 
 

@@ -1,4 +1,4 @@
-"""Slack, by an incoming webhook. The address is the secret; what was sent can't be edited, so each change is a message.
+"""Slack channel, by an incoming webhook. Its address is the secret; each change is a message, as none can be edited.
 
 Limits: header 150, section text 3,000, ten fields of 2,000 characters, and about 13,200 in a message altogether
 (docs.slack.dev, Block Kit reference; the last one is not documented, see bolt-js issue 2509). `&`, `<` and `>` are
@@ -12,25 +12,25 @@ from typing import Any
 
 import msgspec
 
+from modelwatch.alerting.channels.channel import Outcome
 from modelwatch.alerting.channels.posting import Poster, judge
 from modelwatch.alerting.channels.presentation import (
+    actor_line,
     cut,
     heading,
     links,
     member_line,
+    named_times,
     one_line,
     plain_time,
-    said_by,
-    times_of,
 )
-from modelwatch.alerting.channels.protocol import Outcome
-from modelwatch.alerting.notices import Notice
+from modelwatch.alerting.notification import Notification
 
 HEADER, SECTION, FIELD, CONTEXT, ADDRESS = 150, 2_800, 250, 600, 500
 MEMBERS_SHOWN = 10
 COLOURS = {"alert": "🔴", "warning": "🟠"}
-# What Slack answers when the webhook or the message can never work; anything else that it says is not repeated.
-FINAL_WORDS = frozenset(
+# Answers of Slack when the webhook or the message can never work; any other answer is not repeated in reasons.
+FINAL_ERRORS = frozenset(
     """no_service no_service_id no_team team_disabled invalid_token action_prohibited channel_not_found
     channel_is_archived posting_to_general_channel_denied user_not_found invalid_payload invalid_blocks no_text
     too_many_attachments""".split()
@@ -50,51 +50,55 @@ class SlackChannel:
     def __repr__(self) -> str:
         return f"SlackChannel({self.name!r})"
 
-    def send(self, notice: Notice, key: str) -> Outcome:
-        answer = self._poster.post(self._url, msgspec.json.encode(message(notice)), {})
+    def send(self, notification: Notification, key: str) -> Outcome:
+        answer = self._poster.post(self._url, msgspec.json.encode(message(notification)), {})
         if isinstance(answer, Outcome):
             return answer
-        word = answer.body.decode("ascii", "replace").strip()
-        if word in FINAL_WORDS and answer.status != 429:
-            return Outcome("permanent", f"HTTP {answer.status}: {word}")
+        error = answer.body.decode("ascii", "replace").strip()
+        if error in FINAL_ERRORS and answer.status != 429:
+            return Outcome("permanent", f"HTTP {answer.status}: {error}")
         return judge(answer)
 
 
-def message(notice: Notice) -> dict[str, Any]:
-    """The message: `text` for notifications and screen readers, `blocks` for everybody else."""
-    mark = "🟢" if notice.event == "resolved" else COLOURS[notice.severity]
+def message(notification: Notification) -> dict[str, Any]:
+    """Message: `text` for notifications and screen readers, `blocks` for everybody else."""
+    mark = "🟢" if notification.event == "resolved" else COLOURS[notification.severity]
     blocks = [
-        {"type": "header", "text": {"type": "plain_text", "text": _fit(f"{mark} {heading(notice)}", HEADER)}},
-        {"type": "section", "text": _mrkdwn(_fit(notice.summary or notice.title, SECTION)), "fields": _fields(notice)},
+        {"type": "header", "text": {"type": "plain_text", "text": _fit(f"{mark} {heading(notification)}", HEADER)}},
+        {
+            "type": "section",
+            "text": _mrkdwn(_fit(notification.summary or notification.title, SECTION)),
+            "fields": _fields(notification),
+        },
     ]
-    if notice.members:
-        lines = [f"• {member_line(member)}" for member in notice.members[:MEMBERS_SHOWN]]
-        if len(notice.members) > MEMBERS_SHOWN:
-            lines.append(f"… and {len(notice.members) - MEMBERS_SHOWN} more")
+    if notification.members:
+        lines = [f"• {member_line(member)}" for member in notification.members[:MEMBERS_SHOWN]]
+        if len(notification.members) > MEMBERS_SHOWN:
+            lines.append(f"… and {len(notification.members) - MEMBERS_SHOWN} more")
         blocks.append({"type": "section", "text": _mrkdwn(_fit("\n".join(lines), SECTION))})
-    said = [said_by(notice), f"modelwatch, {plain_time(notice.occurred_at)}, {notice.alert_id}"]
+    context = [actor_line(notification), f"modelwatch, {plain_time(notification.occurred_at)}, {notification.alert_id}"]
     blocks.append(
-        {"type": "context", "elements": [_mrkdwn(_fit(text, CONTEXT)) for text in said if text]},
+        {"type": "context", "elements": [_mrkdwn(_fit(text, CONTEXT)) for text in context if text]},
     )
     buttons = [
         {"type": "button", "text": {"type": "plain_text", "text": text}, "url": address}
-        for address, text in links(notice)
+        for address, text in links(notification)
         if len(address) <= ADDRESS
     ]
     if buttons:
         blocks.append({"type": "actions", "elements": buttons})
-    return {"text": _fit(f"{mark} {heading(notice)}", SECTION // 4), "blocks": blocks}
+    return {"text": _fit(f"{mark} {heading(notification)}", SECTION // 4), "blocks": blocks}
 
 
-def _fields(notice: Notice) -> list[dict[str, Any]]:
-    own = [f"{name}={value}" for name, value in notice.labels.items() if name not in STANDARD_LABELS]
+def _fields(notification: Notification) -> list[dict[str, Any]]:
+    own = [f"{name}={value}" for name, value in notification.labels.items() if name not in STANDARD_LABELS]
     fields = {
-        "Model": notice.model,
-        "Environment": notice.environment,
-        "Severity": notice.severity,
-        "State": notice.state,
-        **times_of(notice),
-        "Recovered": ", ".join(notice.recovered),
+        "Model": notification.model,
+        "Environment": notification.environment,
+        "Severity": notification.severity,
+        "State": notification.state,
+        **named_times(notification),
+        "Recovered": ", ".join(notification.recovered),
         "Labels": ", ".join(own),
     }
     return [_mrkdwn(f"*{name}*\n{_fit(one_line(text), FIELD)}") for name, text in fields.items() if text]
@@ -108,12 +112,12 @@ def _mrkdwn(text: str) -> dict[str, Any]:
 
 
 def _fit(text: str, limit: int) -> str:
-    """Escaped, and cut where no escape is broken."""
+    """Text escaped, and cut where no escape is broken."""
     return escape(cut(text, limit, lambda part: len(escape(part))))
 
 
 def escape(text: str) -> str:
-    """As Slack wants it.
+    """Text with the three characters that Slack interprets escaped.
 
     >>> escape("<!channel> & co")
     '&lt;!channel&gt; &amp; co'

@@ -1,7 +1,7 @@
-"""A webhook of your own: the shape that Alertmanager sends (version 4), so existing receivers work, and the notice.
+"""Webhook channel: the body that Alertmanager sends (version 4), so existing receivers work, and the notification.
 
 With a secret, `X-Modelwatch-Signature: v1=<hex>` is the HMAC-SHA256 of `<X-Modelwatch-Timestamp>.<body>`; a receiver
-refuses what is not signed or too old. `Idempotency-Key` is the same for every attempt at one notice,
+refuses what is not signed or too old. `Idempotency-Key` is the same for every attempt at one notification,
 `X-Modelwatch-Delivery` another one for each.
 """
 
@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from modelwatch.alerting.channels.channel import Outcome
 from modelwatch.alerting.channels.posting import MICROSECONDS, Poster, judge
 from modelwatch.alerting.channels.presentation import alert_name, iso_time
-from modelwatch.alerting.channels.protocol import Outcome
-from modelwatch.alerting.notices import Notice, NoticeMember
+from modelwatch.alerting.notification import Notification, NotificationMember
 
 NOT_ENDED = "0001-01-01T00:00:00Z"
 FINGERPRINT_LENGTH = 16
@@ -39,9 +39,9 @@ class WebhookChannel:
     def __repr__(self) -> str:
         return f"WebhookChannel({self.name!r})"
 
-    def send(self, notice: Notice, key: str) -> Outcome:
+    def send(self, notification: Notification, key: str) -> Outcome:
         now = self._clock()
-        body = msgspec.json.encode(payload(notice, self.name))
+        body = msgspec.json.encode(payload(notification, self.name))
         timestamp = str(now // MICROSECONDS)
         headers = {
             "Idempotency-Key": key,
@@ -54,7 +54,7 @@ class WebhookChannel:
 
 
 def signature(secret: str, timestamp: str, body: bytes) -> str:
-    """The value of X-Modelwatch-Signature.
+    """Value of X-Modelwatch-Signature.
 
     >>> signature("s3cret", "1750000000", b"{}")[:20]
     'v1=7ed071297999979c3'
@@ -62,29 +62,29 @@ def signature(secret: str, timestamp: str, body: bytes) -> str:
     return "v1=" + hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
 
 
-def payload(notice: Notice, receiver: str) -> dict[str, Any]:
-    """One alert for each member; when nothing is left in the alert, one for the alert itself."""
+def payload(notification: Notification, receiver: str) -> dict[str, Any]:
+    """Body with one alert for each member; when the alert has none left, one for the alert itself."""
     group = {
-        "alertname": alert_name(notice),
-        "model_name": notice.model,
-        "environment": notice.environment,
-        "kind": notice.kind,
+        "alertname": alert_name(notification),
+        "model_name": notification.model,
+        "environment": notification.environment,
+        "kind": notification.kind,
     }
-    own = {name: value for name, value in notice.labels.items() if name not in {"model", "severity", *group}}
-    resolved = notice.event == "resolved"
+    own = {name: value for name, value in notification.labels.items() if name not in {"model", "severity", *group}}
+    resolved = notification.event == "resolved"
     times = {
         "status": "resolved" if resolved else "firing",
-        "endsAt": iso_time(notice.ended_at or notice.occurred_at) if resolved else NOT_ENDED,
+        "endsAt": iso_time(notification.ended_at or notification.occurred_at) if resolved else NOT_ENDED,
     }
-    common = {"page_url": notice.page_url, "evidence_url": notice.evidence_url}
-    alerts = [_entry(notice, member, {**own, **group}, common, times) for member in notice.members] or [
+    common = {"page_url": notification.page_url, "evidence_url": notification.evidence_url}
+    alerts = [_entry(notification, member, {**own, **group}, common, times) for member in notification.members] or [
         {
             **times,
-            "labels": {**own, **group, "severity": notice.severity},
-            "annotations": {"summary": notice.title, "description": notice.summary, **common},
-            "startsAt": iso_time(notice.started_at),
-            "generatorURL": notice.page_url,
-            "fingerprint": notice.fingerprint[:FINGERPRINT_LENGTH],
+            "labels": {**own, **group, "severity": notification.severity},
+            "annotations": {"summary": notification.title, "description": notification.summary, **common},
+            "startsAt": iso_time(notification.started_at),
+            "generatorURL": notification.page_url,
+            "fingerprint": notification.fingerprint[:FINGERPRINT_LENGTH],
         }
     ]
     return {
@@ -95,22 +95,22 @@ def payload(notice: Notice, receiver: str) -> dict[str, Any]:
         "groupLabels": group,
         "commonLabels": _common([alert["labels"] for alert in alerts]),
         "commonAnnotations": _common([alert["annotations"] for alert in alerts]),
-        "externalURL": _origin(notice.page_url),
-        "groupKey": f"modelwatch/{notice.fingerprint}",
+        "externalURL": _origin(notification.page_url),
+        "groupKey": f"modelwatch/{notification.fingerprint}",
         "truncatedAlerts": 0,
-        "modelwatch": msgspec.to_builtins(notice),
+        "modelwatch": msgspec.to_builtins(notification),
     }
 
 
 def _entry(
-    notice: Notice,
-    member: NoticeMember,
+    notification: Notification,
+    member: NotificationMember,
     labels: dict[str, str],
     annotations: dict[str, str],
     times: dict[str, str],
 ) -> dict[str, Any]:
     finding = member.finding
-    identity = msgspec.json.encode([notice.fingerprint, member.version, finding.subject])
+    identity = msgspec.json.encode([notification.fingerprint, member.version, finding.subject])
     return {
         **times,
         "labels": {
@@ -119,15 +119,15 @@ def _entry(
             "model_version": member.version,
             "subject": finding.subject,
         },
-        "annotations": {"summary": notice.title, "description": finding.detail, **annotations},
+        "annotations": {"summary": notification.title, "description": finding.detail, **annotations},
         "startsAt": iso_time(finding.since * MICROSECONDS),
-        "generatorURL": notice.page_url,
+        "generatorURL": notification.page_url,
         "fingerprint": hashlib.sha256(identity).hexdigest()[:FINGERPRINT_LENGTH],
     }
 
 
 def _common(sets: list[dict[str, str]]) -> dict[str, str]:
-    """What all have with the same value."""
+    """Entries that all have with the same value."""
     first, *others = sets
     return {name: value for name, value in first.items() if all(other.get(name) == value for other in others)}
 

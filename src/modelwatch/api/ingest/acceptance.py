@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from modelwatch.alerting import AlertBook
-from modelwatch.alerting.alerts import Alert, Member
-from modelwatch.alerting.records import alert_of
+from modelwatch.alerting import AlertService
+from modelwatch.alerting.alert import Alert, Member, alert_from_row
 from modelwatch.errors import Conflict, UnknownResource, excerpt
 from modelwatch.findings import Kind
 from modelwatch.monitoring.references.windows import TakenWindow, WindowOfReference, set_reference_from_window
@@ -36,7 +35,7 @@ class Accepted:
 
 def accept_window(
     store: Store,
-    book: AlertBook,
+    alerts: AlertService,
     window: WindowOfReference,
     *,
     actor: str,
@@ -48,7 +47,7 @@ def accept_window(
 
     Raises as `set_reference_from_window`, and InvalidInput for an actor or a note that is too long.
     """
-    book.check_action(actor, note)
+    alerts.check_action(actor, note)
     taken = set_reference_from_window(store, window, actor=actor, note=note, now=now, new_id=new_id)
     with store.read() as connection:
         own = _versions_of_their_own(connection, window.model)
@@ -60,12 +59,14 @@ def accept_window(
             return False
         return (member.version, subject) not in own if window.version is None else member.version == window.version
 
-    return Accepted((taken,), tuple(book.accept(window.model, window.environment, is_covered, actor=actor, note=note)))
+    return Accepted(
+        (taken,), tuple(alerts.accept(window.model, window.environment, is_covered, actor=actor, note=note))
+    )
 
 
 def accept_alert(
     store: Store,
-    book: AlertBook,
+    alerts: AlertService,
     alert_id: str,
     *,
     actor: str,
@@ -84,12 +85,12 @@ def accept_alert(
         row = alert_by_id(connection, alert_id)
         if row is None:
             raise UnknownResource(f"There is no alert with the id {excerpt(alert_id)!r}.")
-        alert = alert_of(row)
+        alert = alert_from_row(row)
         if not alert.is_open:
             raise Conflict("The alert is resolved already.")
         subjects = {subject_of(alert.kind, member) for member in alert.members}
         if alert.kind in WITHOUT_REFERENCE or None in subjects:
-            raise Conflict("What it is about is compared with no reference, so that none can be accepted: resolve it.")
+            raise Conflict("Alerts of this kind have no reference that could be replaced. Resolve the alert instead.")
         start, end = _window_of(alert)
         versions = _versions_for(connection, alert, start)
     windows: list[TakenWindow] = []
@@ -104,12 +105,14 @@ def accept_alert(
             subjects=frozenset(each for each in subjects if each is not None and each != OUTCOMES),
             labels=alert.kind in OF_LABELS,
         )
-        accepted = accept_window(store, book, window, actor=actor, note=note, now=now, new_id=new_id)
+        accepted = accept_window(store, alerts, window, actor=actor, note=note, now=now, new_id=new_id)
         windows += accepted.windows
         ended += accepted.ended
     if all(each.id != alert.id for each in ended):
         # Its members are of several versions: each has a reference of its own now.
-        ended += book.accept(alert.model, alert.environment, lambda kind, _: kind == alert.kind, actor=actor, note=note)
+        ended += alerts.accept(
+            alert.model, alert.environment, lambda kind, _: kind == alert.kind, actor=actor, note=note
+        )
     return Accepted(tuple(windows), tuple(ended))
 
 

@@ -39,6 +39,6 @@ async def get_audit(
     def work() -> AuditList:
         with store.read() as connection:
             page = list_audit(connection, actor=actor, action=action, target=target, before=before, limit=limit)
-        return AuditList(list(page.entries), None if page.following is None else cursor_of(page.following))
+        return AuditList(list(page.lines), None if page.following is None else cursor_of(page.following))
 
     return json_answer(await asyncio.to_thread(work))

@@ -8,9 +8,8 @@ from typing import Annotated
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
 
-from modelwatch.alerting.deliveries import ChannelLine, channel_lines, list_deliveries
-from modelwatch.alerting.dispatch import Trial
-from modelwatch.alerting.views import DeliveryLine
+from modelwatch.alerting.reading import list_channels, list_deliveries
+from modelwatch.alerting.views import ChannelLine, DeliveryLine, Trial
 from modelwatch.api.auth.scopes import grant_of
 from modelwatch.api.decoding.actions import ActorBody, decode_action
 from modelwatch.api.ingest.bodies import read_body
@@ -47,7 +46,7 @@ async def get_channels(request: Request) -> Response:
 
     def work() -> ChannelList:
         with service.store.read() as connection:
-            return ChannelList(list(channel_lines(connection, service.channels)))
+            return ChannelList(list(list_channels(connection, service.channels)))
 
     return json_answer(await asyncio.to_thread(work))
 
@@ -63,7 +62,7 @@ async def test_channel(request: Request, name: Name) -> Response:
     """Sent now, once, past the outbox. 200 also when it was not delivered: see `outcome`. 409 while another runs."""
     service = state_of(request)
     actor = await _actor(request)
-    return json_answer(await asyncio.to_thread(service.dispatch.try_out, name, actor=actor))
+    return json_answer(await asyncio.to_thread(service.deliveries.send_test, name, actor=actor))
 
 
 @router.get(
@@ -87,7 +86,7 @@ async def get_deliveries(
     def work() -> DeliveryList:
         with service.store.read() as connection:
             page = list_deliveries(connection, state=state, channel=channel, alert_id=alert, before=before, limit=limit)
-        return DeliveryList(list(page.deliveries), None if page.following is None else cursor_of(page.following))
+        return DeliveryList(list(page.lines), None if page.following is None else cursor_of(page.following))
 
     return json_answer(await asyncio.to_thread(work))
 
@@ -103,7 +102,7 @@ async def retry_delivery(request: Request, key: Name) -> Response:
     """It is pending again, as if it had never been tried. 409 when it is not dead, or out of date."""
     service = state_of(request)
     actor = await _actor(request)
-    return json_answer(await asyncio.to_thread(service.dispatch.retry, key, actor=actor))
+    return json_answer(await asyncio.to_thread(service.deliveries.retry, key, actor=actor))
 
 
 async def _actor(request: Request) -> str:

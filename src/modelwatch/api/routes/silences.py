@@ -44,7 +44,7 @@ async def get_silences(
     def work() -> SilenceList:
         with service.store.read() as connection:
             page = list_silences(connection, now=service.clock(), state=state, before=before, limit=limit)
-        return SilenceList(list(page.silences), None if page.following is None else cursor_of(page.following))
+        return SilenceList(list(page.lines), None if page.following is None else cursor_of(page.following))
 
     return json_answer(await asyncio.to_thread(work))
 

@@ -63,7 +63,7 @@ _decode_conditions = msgspec.json.Decoder(list[Condition]).decode
 class AssessmentSink(Protocol):
     """Takes what an evaluation found, inside the verdict's transaction."""
 
-    def take(self, connection: Connection, assessment: Assessment) -> None: ...
+    def apply(self, connection: Connection, assessment: Assessment) -> None: ...
 
 
 class EvaluationObserver(Protocol):
@@ -282,7 +282,7 @@ class Evaluator:
             hold(connection, lease.name, lease.holder, lease.fence)
             for each in work.concluded:
                 save_verdict(connection, each.verdict, each.evidence)
-                self._sink.take(connection, each.assessment)
+                self._sink.apply(connection, each.assessment)
             for name in mended:
                 clear_failure(connection, stream, name)
             for failure in work.failed.values():

@@ -166,7 +166,7 @@ class Freshness:
             with self._store.write() as connection:
                 hold(connection, lease.name, lease.holder, lease.fence)
                 for assessment in changed:
-                    self._sink.take(connection, assessment)
+                    self._sink.apply(connection, assessment)
         for assessment in changed:
             self._silent[assessment.model, assessment.environment] = bool(assessment.findings)
         return False

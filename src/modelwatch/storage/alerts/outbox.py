@@ -215,7 +215,7 @@ def backlog(connection: Connection) -> dict[tuple[str, OutboxState], int]:
     return {(channel, state): count for channel, state, count in connection.execute(statement)}
 
 
-def active_notices(connection: Connection, channel: str) -> list[bytes]:
+def active_notifications(connection: Connection, channel: str) -> list[bytes]:
     """For each alert that is open, the newest notice that the channel has taken: what it believes now."""
     newest = (
         select(_table.c.alert_id, func.max(_table.c.sequence).label("sequence"))

@@ -10,17 +10,16 @@ import pytest
 from sqlalchemy import update
 
 from modelwatch.alerting.channels import Outcome
-from modelwatch.alerting.courier import Counts
-from modelwatch.alerting.pacing import Pacing
+from modelwatch.alerting.delivery.worker import Counts, Pacing
 from modelwatch.errors import StoreUnavailable, UnknownResource
 from modelwatch.storage.alerts.outbox import retry_dead
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.leases import acquire, release
 from modelwatch.storage.engine.store import Store
-from tests.support.delivering import Hanging, Observed, Refreshed, Told, delivery
+from tests.support.delivering import Hanging, Observed, RecordingChannel, Refreshed, delivery
 from tests.support.doubles import eventually
 from tests.support.events import Clock
-from tests.support.notices import open_alerts, outbox, put, row, states
+from tests.support.notifications import open_alerts, outbox, put, row, states
 
 pytestmark = pytest.mark.both_engines
 
@@ -37,14 +36,14 @@ def clock() -> Clock:
 class TestOrder:
     def test_an_alert_is_told_in_order_whatever_the_order_of_the_rows(self, store: Store, clock: Clock) -> None:
         put(store, *(row("x", sequence=sequence) for sequence in (3, 1, 2)), row("x", alert="a2"))
-        channel = Told("x")
+        channel = RecordingChannel("x")
         assert delivery(store, clock, channel).once() == Counts(delivered=4)
         assert [key for key in channel.keys if key.startswith("a1")] == ["a1:1:x", "a1:2:x", "a1:3:x"]
         assert set(states(store).values()) == {"delivered"}
 
     def test_a_failure_holds_back_its_own_alert_only(self, store: Store, clock: Clock) -> None:
         put(store, row("x", sequence=1), row("x", sequence=2), row("x", alert="a2", sequence=1))
-        channel = Told("x", LATER)
+        channel = RecordingChannel("x", LATER)
         sender = delivery(store, clock, channel)
         assert sender.once() == Counts(delivered=1, retried=1)
         assert channel.keys == ["a1:1:x", "a2:1:x"]
@@ -54,13 +53,13 @@ class TestOrder:
 
     def test_what_is_dead_does_not_hold_back_what_follows(self, store: Store, clock: Clock) -> None:
         put(store, row("x", sequence=1), row("x", sequence=2))
-        channel = Told("x", NEVER)
+        channel = RecordingChannel("x", NEVER)
         assert delivery(store, clock, channel).once() == Counts(delivered=1, dead=1)
         assert states(store) == {"a1:1:x": "dead", "a1:2:x": "delivered"}
 
     def test_what_is_deferred_waits(self, store: Store, clock: Clock) -> None:
         put(store, row("x", not_before=clock() + 5_000_000))
-        channel = Told("x")
+        channel = RecordingChannel("x")
         sender = delivery(store, clock, channel)
         sender.once()
         assert channel.keys == []
@@ -70,7 +69,7 @@ class TestOrder:
 
     def test_a_notice_arrives_as_it_was_written(self, store: Store, clock: Clock) -> None:
         put(store, row("x", note="on it", actor="ann"))
-        channel = Told("x")
+        channel = RecordingChannel("x")
         delivery(store, clock, channel).once()
         assert (channel.notices[0].note, channel.notices[0].actor) == ("on it", "ann")
 
@@ -78,7 +77,7 @@ class TestOrder:
 class TestRetries:
     def test_the_pauses_double_up_to_a_quarter_of_an_hour(self, store: Store, clock: Clock) -> None:
         put(store, row("x"))
-        sender = delivery(store, clock, Told("x", *[LATER] * 12))
+        sender = delivery(store, clock, RecordingChannel("x", *[LATER] * 12))
         pauses = []
         for _ in range(12):
             sender.once()
@@ -91,7 +90,7 @@ class TestRetries:
 
     def test_a_receiver_that_asks_for_time_gets_it_from_every_alert(self, store: Store, clock: Clock) -> None:
         put(store, row("x"), row("x", alert="a2"), row("y"))
-        asking, other = Told("x", Outcome("retry", "HTTP 429", 30.0)), Told("y")
+        asking, other = RecordingChannel("x", Outcome("retry", "HTTP 429", 30.0)), RecordingChannel("y")
         sender = delivery(store, clock, asking, other)
         sender.once()
         clock.advance(29)
@@ -102,7 +101,7 @@ class TestRetries:
 
     def test_a_receiver_can_not_ask_for_more_than_an_hour(self, store: Store, clock: Clock) -> None:
         put(store, row("x"))
-        sender = delivery(store, clock, Told("x", Outcome("retry", "HTTP 429", 1e9)))
+        sender = delivery(store, clock, RecordingChannel("x", Outcome("retry", "HTTP 429", 1e9)))
         sender.once()
         assert outbox(store)["a1:1:x"].not_before - clock() == 3_600_000_000
         clock.advance(3_600)
@@ -113,7 +112,7 @@ class TestRetries:
     ) -> None:
         put(store, row("x"))
         observer = Observed()
-        sender = delivery(store, clock, Told("x", *[LATER] * 10_000), observer=observer)
+        sender = delivery(store, clock, RecordingChannel("x", *[LATER] * 10_000), observer=observer)
         began = clock()
         while states(store)["a1:1:x"] == "pending":
             sender.once()
@@ -127,7 +126,7 @@ class TestRetries:
     def test_what_was_deferred_for_days_still_gets_its_attempts(self, store: Store, clock: Clock) -> None:
         put(store, row("x", not_before=clock() + 4 * DAY * 1_000_000))
         clock.advance(4 * DAY)
-        sender = delivery(store, clock, Told("x", *[LATER] * 30))
+        sender = delivery(store, clock, RecordingChannel("x", *[LATER] * 30))
         for _ in range(19):
             assert sender.once() == Counts(retried=1)
             clock.advance(900)
@@ -138,7 +137,7 @@ class TestRetries:
     ) -> None:
         put(store, row("x"))
         observer = Observed()
-        sender = delivery(store, clock, Told("x", NEVER), observer=observer)
+        sender = delivery(store, clock, RecordingChannel("x", NEVER), observer=observer)
         assert sender.once() == Counts(dead=1)
         assert sender.once() == Counts()
         assert observer.events == [("dead", "x"), ("failed", "x", True)]
@@ -148,7 +147,7 @@ class TestRetries:
 
     def test_a_dead_letter_can_be_tried_again(self, store: Store, clock: Clock) -> None:
         put(store, row("x"))
-        sender = delivery(store, clock, Told("x", NEVER))
+        sender = delivery(store, clock, RecordingChannel("x", NEVER))
         sender.once()
         with store.write() as connection:
             assert retry_dead(connection, "a1:1:x", now=clock())
@@ -159,7 +158,7 @@ class TestRetries:
     ) -> None:
         caplog.set_level(logging.INFO)
         put(store, *(row("x", alert=f"a{index}") for index in range(5)))
-        sender = delivery(store, clock, Told("x", *[LATER] * 5))
+        sender = delivery(store, clock, RecordingChannel("x", *[LATER] * 5))
         sender.once()
         assert caplog.messages == ["Channel x fails: HTTP 500"]
         clock.advance(10)
@@ -170,24 +169,24 @@ class TestRetries:
         self, store: Store, clock: Clock, caplog: pytest.LogCaptureFixture
     ) -> None:
         put(store, row("x"), row("x", alert="a2"))
-        sender = delivery(store, clock, Told("x", ValueError("canary")))
+        sender = delivery(store, clock, RecordingChannel("x", ValueError("canary")))
         assert sender.once() == Counts(delivered=1, retried=1)
         assert outbox(store)["a1:1:x"].last_error == "a bug in the channel (ValueError)"
         assert "Channel x has a bug: ValueError" in caplog.text
         assert "in send" in caplog.text
         assert "canary" not in caplog.text
 
-    def test_a_notice_that_can_not_be_read_is_given_up(self, store: Store, clock: Clock) -> None:
+    def test_a_notification_that_can_not_be_read_is_given_up(self, store: Store, clock: Clock) -> None:
         put(store, row("x"))
         with store.write() as connection:
             connection.execute(update(tables.outbox).values(notice=b'{"alert_id":1}'))
-        assert delivery(store, clock, Told("x")).once() == Counts(dead=1)
-        assert outbox(store)["a1:1:x"].last_error == "the notice can't be read"
+        assert delivery(store, clock, RecordingChannel("x")).once() == Counts(dead=1)
+        assert outbox(store)["a1:1:x"].last_error == "the notification can't be read"
 
     def test_success_and_duration_are_observed(self, store: Store, clock: Clock) -> None:
         put(store, row("x"))
         observer = Observed()
-        delivery(store, clock, Told("x"), observer=observer).once()
+        delivery(store, clock, RecordingChannel("x"), observer=observer).once()
         assert observer.events == [("delivered", "x")]
 
 
@@ -197,13 +196,13 @@ class TestChannels:
     ) -> None:
         put(store, row("gone"), row("gone", alert="a2"), row("x"))
         observer = Observed()
-        assert delivery(store, clock, Told("x"), observer=observer).once() == Counts(delivered=1, dead=2)
+        assert delivery(store, clock, RecordingChannel("x"), observer=observer).once() == Counts(delivered=1, dead=2)
         assert outbox(store)["a1:1:gone"].last_error == "no channel named gone"
         assert observer.events == [("dead", "gone"), ("dead", "gone"), ("delivered", "x")]
-        assert caplog.messages == ["Given up: 2 notices, because there is no channel named gone"]
+        assert caplog.messages == ["Given up: 2 notifications, because there is no channel named gone"]
 
     def test_a_test_is_sent_once_and_leaves_no_row(self, store: Store, clock: Clock) -> None:
-        channel = Told("x", LATER)
+        channel = RecordingChannel("x", LATER)
         sender = delivery(store, clock, channel)
         assert sender.send_test("x") == LATER
         assert (channel.notices[0].event, states(store)) == ("test", {})
@@ -211,19 +210,19 @@ class TestChannels:
 
     def test_a_test_of_an_unknown_channel_names_the_known_ones(self, store: Store, clock: Clock) -> None:
         with pytest.raises(UnknownResource, match=r"no channel named 'z' \(channels: x, y\)"):
-            delivery(store, clock, Told("y"), Told("x")).send_test("z")
+            delivery(store, clock, RecordingChannel("y"), RecordingChannel("x")).send_test("z")
         with pytest.raises(UnknownResource, match="none is configured"):
             delivery(store, clock).send_test("z")
 
     def test_a_test_survives_a_bug_in_the_channel(self, store: Store, clock: Clock) -> None:
-        assert delivery(store, clock, Told("x", ValueError("canary"))).send_test("x").status == "retry"
+        assert delivery(store, clock, RecordingChannel("x", ValueError("canary"))).send_test("x").status == "retry"
 
 
 class TestLease:
     def test_only_the_holder_delivers(self, store: Store, clock: Clock) -> None:
         put(store, row("x"))
         assert acquire(store, "delivery", "another", now=clock(), ttl=10_000_000) is not None
-        sender = delivery(store, clock, Told("x"))
+        sender = delivery(store, clock, RecordingChannel("x"))
         assert sender.once() == Counts()
         clock.advance(10)
         assert sender.once() == Counts(delivered=1)
@@ -232,7 +231,7 @@ class TestLease:
         self, store: Store, clock: Clock
     ) -> None:
         put(store, row("x"), row("x", alert="a2"))
-        old, new = Told("x"), Told("x")
+        old, new = RecordingChannel("x"), RecordingChannel("x")
         paused = delivery(store, clock, old, holder="old")
         successor = delivery(store, clock, new, holder="new")
 
@@ -251,9 +250,9 @@ class TestLease:
         self, store: Store, clock: Clock, caplog: pytest.LogCaptureFixture
     ) -> None:
         put(store, row("x"))
-        old = Told("x", NEVER)
+        old = RecordingChannel("x", NEVER)
         paused = delivery(store, clock, old, holder="old")
-        successor = delivery(store, clock, Told("x"), holder="new")
+        successor = delivery(store, clock, RecordingChannel("x"), holder="new")
 
         def pause() -> None:
             clock.advance(70)
@@ -266,7 +265,7 @@ class TestLease:
 
     def test_what_was_withheld_a_moment_ago_is_not_sent(self, store: Store, clock: Clock) -> None:
         put(store, row("x"), row("x", alert="a2"))
-        channel = Told("x")
+        channel = RecordingChannel("x")
 
         def withhold_the_other() -> None:
             with store.write() as connection:
@@ -289,7 +288,7 @@ class TestLease:
         put(store, *(row("x", alert=f"a{index}") for index in range(20)))
         clock = Ticking()
         lease_ends = clock.now + int((tick + 1) * 1_000_000)
-        channel = Told("x")
+        channel = RecordingChannel("x")
         sent_at: list[int] = []
         channel.meanwhile = lambda: sent_at.append(clock.now)
         delivery(store, clock, channel, lease_seconds=1.0).once()
@@ -310,7 +309,7 @@ class TestLease:
 
         clock = Leaping()
         put(store, row("x"))
-        channel = Told("x")
+        channel = RecordingChannel("x")
         sender = delivery(store, clock, channel, lease_seconds=600)
         clock.leap = True
         assert sender.once() == Counts(delivered=1)
@@ -319,7 +318,7 @@ class TestLease:
 
     def test_a_lease_that_was_lost_behind_its_back_stops_it(self, store: Store) -> None:
         put(store, row("x"))
-        channel = Told("x")
+        channel = RecordingChannel("x")
         sender = delivery(store, real_clock(), channel, timer=time.monotonic, lease_seconds=1.5)
         sender.once()
         release(store, "delivery", "me")
@@ -332,7 +331,7 @@ class TestLease:
 
     def test_a_lease_that_is_thought_to_be_held_is_looked_at_before_each_claim(self, store: Store) -> None:
         clock = real_clock()
-        channel = Told("x")
+        channel = RecordingChannel("x")
         sender = delivery(store, clock, channel, timer=time.monotonic, lease_seconds=6, pacing=Pacing(poll=0.01))
         sender.start()
         eventually(lambda: acquire(store, "delivery", "another", now=clock(), ttl=1) is None, "the lease being taken")
@@ -400,7 +399,7 @@ def real_clock() -> Clock:
 class TestThreads:
     def test_one_channel_that_hangs_delays_no_other(self, store: Store) -> None:
         clock = real_clock()
-        hanging, quick = Hanging("slow"), Told("quick")
+        hanging, quick = Hanging("slow"), RecordingChannel("quick")
         sender = delivery(store, clock, hanging, quick, timer=time.monotonic)
         sender.start()
         put(store, row("slow", at=clock()), row("quick", at=clock()))
@@ -416,7 +415,7 @@ class TestThreads:
 
     def test_a_notice_is_on_its_way_within_a_second(self, store: Store) -> None:
         clock = real_clock()
-        channel = Told("x")
+        channel = RecordingChannel("x")
         sender = delivery(store, clock, channel, timer=time.monotonic)
         sender.start()
         eventually(lambda: acquire(store, "delivery", "another", now=clock(), ttl=1) is None, "the lease being taken")
@@ -430,7 +429,7 @@ class TestThreads:
     def test_the_end_does_not_wait_for_a_send_that_hangs(
         self, store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        monkeypatch.setattr("modelwatch.alerting.delivery.CLOSE_SECONDS", 0.3)
+        monkeypatch.setattr("modelwatch.alerting.delivery.threads.CLOSE_SECONDS", 0.3)
         clock = real_clock()
         hanging = Hanging("slow")
         sender = delivery(store, clock, hanging, timer=time.monotonic)
@@ -449,7 +448,7 @@ class TestThreads:
                 thread.join(10)
 
     def test_closing_what_never_began_is_fine(self, store: Store, clock: Clock) -> None:
-        delivery(store, clock, Told("x")).close()
+        delivery(store, clock, RecordingChannel("x")).close()
 
     def test_nothing_is_lost_while_the_store_is_away(
         self, store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -464,7 +463,7 @@ class TestThreads:
                 raise StoreUnavailable("gone for a moment")
             return read()
 
-        channel = Told("x")
+        channel = RecordingChannel("x")
         sender = delivery(store, clock, channel, timer=time.monotonic, pacing=Pacing(poll=0.01))
         put(store, row("x", at=clock()))
         monkeypatch.setattr(store, "read", reading)
@@ -479,9 +478,9 @@ class TestThreads:
     def test_what_became_of_a_delivery_is_written_down_once_the_store_is_back(
         self, store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("modelwatch.alerting.courier.SETTLE_PAUSES", (0.0, 0.0))
+        monkeypatch.setattr("modelwatch.alerting.delivery.worker.SETTLE_PAUSES", (0.0, 0.0))
         put(store, row("x"))
-        channel = Told("x")
+        channel = RecordingChannel("x")
         sender = delivery(store, clock, channel)
         write, refusals = store.write, [1, 1]
 
@@ -506,7 +505,7 @@ class TestThreads:
         self, store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         put(store, row("x"))
-        channel = Told("x")
+        channel = RecordingChannel("x")
         sender = delivery(store, clock, channel)
         write = store.write
 
@@ -526,7 +525,7 @@ class TestThreads:
         self, store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         clock = real_clock()
-        channel = Told("x")
+        channel = RecordingChannel("x")
         sender = delivery(store, clock, channel, timer=time.monotonic, pacing=Pacing(poll=0.01))
         secret, read, bugs = "canary", store.read, [1, 1, 1]
 
@@ -547,7 +546,7 @@ class TestThreads:
     def test_a_lease_that_can_not_be_given_back_ends_by_itself(
         self, store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        sender = delivery(store, clock, Told("x"))
+        sender = delivery(store, clock, RecordingChannel("x"))
         sender.once()
 
         def writing() -> None:

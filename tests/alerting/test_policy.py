@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelwatch.alerting.quiet_hours import DAYS, LONGEST_WAIT, QuietHours, quiet_until
+from modelwatch.alerting.policy import DAYS, LONGEST_WAIT, QuietHours, quiet_until
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NIGHT = QuietHours(time(22), time(7), "Europe/Berlin")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from modelwatch.web.words import chance, percent, when
+from modelwatch.web.rendering import chance, percent, when
 from tests.support.events import NOON
 
 

@@ -12,10 +12,9 @@ from msgspec import structs
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from modelwatch.alerting.book import AlertBook
-from modelwatch.alerting.flapping import FlapRule
+from modelwatch.alerting.policy import AlertPolicy, FlapRule, Route
 from modelwatch.alerting.reading import list_audit
-from modelwatch.alerting.routing import AlertPolicy, Route
+from modelwatch.alerting.service import AlertService
 from modelwatch.alerting.silences import Matcher, Silence, SilenceRequest
 from modelwatch.errors import Conflict, InvalidInput, UnknownResource
 from modelwatch.findings import FindingSeverity, Kind
@@ -75,7 +74,7 @@ def test_each_kind_and_environment_has_an_alert_of_its_own(desk: Desk) -> None:
 
 def test_what_a_transaction_takes_back_was_never_told(desk: Desk) -> None:
     with desk.store.open_write() as connection:
-        desk.book.take(connection, assessment(0, {"amount": "warning"}))
+        desk.book.apply(connection, assessment(0, {"amount": "warning"}))
     assert (desk.alerts(), desk.sent()) == ([], [])
 
 
@@ -208,7 +207,7 @@ class TestSilence:
         pass_hours(desk, 1)
         pass_hours(desk, 1)
         assert (desk.alert().state, desk.events()) == ("firing", ["firing"])
-        assert desk.sent()[0].notice.summary.startswith("It was silenced until now. amount (version 1): ")
+        assert desk.sent()[0].notice.summary.startswith("No longer silenced. amount (version 1): ")
         assert desk.steps() == ["firing", "silenced", "unsilenced"]
 
     def test_what_is_over_before_the_silence_ends_is_never_told(self, desk: Desk) -> None:
@@ -380,7 +379,7 @@ class TestReminders:
         assert desk.events() == ["firing", "acknowledged", "reminder"]
         assert desk.alert().state == "acknowledged"
         said = desk.sent()[-1].notice.summary
-        assert said.startswith("It is still firing, since 2025-06-15 15:05 UTC. Acknowledged by ann: “known”.")
+        assert said.startswith("Still firing since 2025-06-15 15:05 UTC. Acknowledged by ann: “known”.")
         pass_hours(desk, 7 * 24)
         assert desk.events()[2:] == ["reminder"] * 2
         silence(desk, 30 * 24)
@@ -507,7 +506,7 @@ class TestFlapping:
         assert desk.events() == []
         pass_hours(desk, 5)
         assert desk.events() == ["firing"]
-        assert "It is flapping" in desk.sent()[-1].notice.summary
+        assert "Flapping" in desk.sent()[-1].notice.summary
         desk.found({})
         pass_hours(desk, 30)
         assert desk.events() == ["firing", "resolved"]
@@ -538,7 +537,7 @@ def test_what_people_did_is_in_the_audit_trail(desk: Desk) -> None:
     desk.clock.advance(1)
     desk.book.resolve(alert.id, actor="bob", note=None)
     with desk.store.read() as connection:
-        entries = list_audit(connection).entries
+        entries = list_audit(connection).lines
     assert [(each.actor, each.action, each.target) for each in entries] == [
         ("bob", "alert.resolve", f"alert/{alert.id}"),
         ("bob", "silence.end", f"silence/{given.id}"),
@@ -585,9 +584,9 @@ def test_two_books_at_once_tell_everything_once(desk: Desk) -> None:
 
 
 def test_versions_that_are_evaluated_at_once_share_an_incident(desk: Desk) -> None:
-    def take(book: AlertBook, version: str) -> None:
+    def take(book: AlertService, version: str) -> None:
         with desk.store.write() as connection:
-            book.take(connection, assessment(0, {"amount": "warning"}, version=version))
+            book.apply(connection, assessment(0, {"amount": "warning"}, version=version))
 
     at_once(*(partial(take, desk.another_book(), str(version)) for version in range(4)))
     assert [member.version for member in desk.alert().members] == ["0", "1", "2", "3"]

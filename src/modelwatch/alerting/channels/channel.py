@@ -1,10 +1,12 @@
-"""The channels that a service is configured with."""
+"""Channel interface: one attempt to send a notification in a receiver's form; and the configured channels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
 
-from modelwatch.alerting.channels.protocol import Channel
+from modelwatch.alerting.notification import Notification
 from modelwatch.config import Settings
 from modelwatch.config.addresses import parse_mail_server
 from modelwatch.config.channels import (
@@ -18,8 +20,54 @@ from modelwatch.config.channels import (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Outcome of one attempt.
+
+    status: `delivered`; `retry` when a later attempt may succeed; `permanent` when none will. reason: why it was not
+    delivered, fit for logs and pages: never a URL, a key, or what the receiver wrote. retry_after: seconds that the
+    receiver asks to be left alone, if it said so.
+    """
+
+    status: Literal["delivered", "retry", "permanent"]
+    reason: str = ""
+    retry_after: float | None = None
+
+
+DELIVERED = Outcome("delivered")
+
+
+class Channel(Protocol):
+    """Way to people. `name` is what monitors call it, `kind` its type, such as `slack`."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def kind(self) -> str: ...
+
+    def send(self, notification: Notification, key: str) -> Outcome:
+        """Sends once. `key` is the same for every attempt at this notification, so that a receiver can know a repeat.
+
+        Raises nothing for what the receiver or the network does.
+        """
+        ...
+
+
+@runtime_checkable
+class RefreshingChannel(Channel, Protocol):
+    """Channel whose receiver forgets an alert that is not sent again every `refresh_seconds`."""
+
+    @property
+    def refresh_seconds(self) -> float: ...
+
+    def refresh(self, notifications: Sequence[Notification]) -> Outcome:
+        """Sends every open alert again, each as its newest delivered notification has it."""
+        ...
+
+
 def build_channels(settings: Settings, *, clock: Callable[[], int], environ: Mapping[str, str]) -> dict[str, Channel]:
-    """Every configured channel by its name. environ: for ${NAME} in CHANNELS_FILE. clock: microseconds.
+    """Configured channels by name. environ: for ${NAME} in CHANNELS_FILE. clock: microseconds.
 
     Raises SettingsError when CHANNELS_FILE can't be used.
     """

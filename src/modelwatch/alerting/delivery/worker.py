@@ -1,4 +1,4 @@
-"""What one channel is owed, taken there row by row: claim, send, write down what became of it."""
+"""Worker of one channel: claims its rows of the outbox, sends them and stores the outcome, with back-off."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from typing import Protocol
 import msgspec
 
 from modelwatch.alerting.channels import Channel, Outcome, RefreshingChannel
-from modelwatch.alerting.notices import Notice
-from modelwatch.alerting.pacing import Pacing
+from modelwatch.alerting.notification import Notification
 from modelwatch.errors import StoreUnavailable
-from modelwatch.storage.alerts.outbox import DEAD, Claim, active_notices, claim, due, finish, postpone
+from modelwatch.storage.alerts.outbox import DEAD, Claim, active_notifications, claim, due, finish, postpone
 from modelwatch.storage.alerts.outbox import DELIVERED as IS_DELIVERED
 from modelwatch.storage.engine.leases import hold
 from modelwatch.storage.engine.store import Store
@@ -24,14 +23,14 @@ from modelwatch.storage.engine.store import Store
 LEASE = "delivery"
 BATCH = 50
 MICROSECONDS = 1_000_000
-# How long to wait for the store to take what became of a delivery; after that it would be repeated.
+# Pauses in seconds while the store does not take an outcome; after them the send would be repeated.
 SETTLE_PAUSES = (0.1, 0.3, 1.0, 3.0)
 
 log = logging.getLogger(__name__)
 
 
 class DeliveryObserver(Protocol):
-    """Is told how deliveries go; `seconds` is what the send took."""
+    """Receiver of delivery events, such as counters. seconds: duration of the send."""
 
     def delivered(self, channel: str, seconds: float) -> None: ...
 
@@ -42,7 +41,7 @@ class DeliveryObserver(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What a round did: `retried` rows will be tried again, `dead` ones were given up."""
+    """Numbers of rows of a round: `retried` ones will be tried again, `dead` ones were given up."""
 
     delivered: int = 0
     retried: int = 0
@@ -52,8 +51,8 @@ class Counts:
         return Counts(self.delivered + other.delivered, self.retried + other.retried, self.dead + other.dead)
 
 
-class Tenure:
-    """The lease as all threads of a process see it: its fence, and until when it is ours for sure."""
+class LeaseState:
+    """Lease as all threads of a process see it: its fence, and until when (microseconds) it is surely ours."""
 
     def __init__(self, holder: str, clock: Callable[[], int]) -> None:
         self.holder = holder
@@ -70,14 +69,51 @@ class Tenure:
         return fence if self._clock() < until else None
 
 
-class Courier:
+@dataclass(frozen=True, slots=True)
+class Pacing:
+    """Intervals of delivery, in seconds.
+
+    poll: between two reads of the outbox. claim: how long nobody else sends what one process is sending; longer than
+    any channel takes. base, longest: the back-off doubles from the one to the other. longest_retry_after: what a
+    receiver may ask for. give_up: the age at which a notification that still fails is dead, but never before
+    fewest_attempts: it may have been deferred for long.
+    """
+
+    poll: float = 0.5
+    claim: float = 60.0
+    base: float = 2.0
+    longest: float = 900.0
+    longest_retry_after: float = 3_600.0
+    give_up: float = 3 * 86_400.0
+    fewest_attempts: int = 20
+
+    def pause(self, attempt: int, retry_after: float | None, rng: random.Random) -> float:
+        """Seconds until the next attempt, after this one (from 1) has failed: exponential, with full jitter.
+
+        A receiver that asks for more is given it. Source: Brooker, Exponential Backoff And Jitter (AWS, 2015).
+
+        >>> Pacing().pause(1, 30.0, random.Random(1))
+        30.0
+        >>> 0 <= Pacing().pause(500, None, random.Random(1)) <= 900
+        True
+        """
+        ceiling = min(self.longest, self.base * 2 ** min(attempt - 1, 30))
+        asked = 0.0 if retry_after is None else min(retry_after, self.longest_retry_after)
+        return max(asked, rng.uniform(0.0, ceiling))
+
+    def is_over(self, age: float, attempts: int) -> bool:
+        """True when a notification of this age (seconds) that has failed so often is given up."""
+        return age >= self.give_up and attempts >= self.fewest_attempts
+
+
+class ChannelWorker:
     """Delivers for one channel, in order for each alert. Used by one thread at a time."""
 
     def __init__(
         self,
         store: Store,
         channel: Channel,
-        tenure: Tenure,
+        lease: LeaseState,
         stop: threading.Event,
         *,
         clock: Callable[[], int],
@@ -88,37 +124,37 @@ class Courier:
     ) -> None:
         self.channel = channel
         self._store = store
-        self._tenure = tenure
+        self._lease = lease
         self._stop = stop
         self._clock = clock
         self._timer = timer
         self._rng = rng
         self._observer = observer
         self._pacing = pacing
-        self._quiet_until = 0
+        self._paused_until = 0
         self._refresh_at = 0.0
         self._failing = False
 
-    def round(self) -> Counts:
-        """Delivers everything that is due now, and what comes due by that. Raises StoreUnavailable and LeaseLost."""
+    def run_once(self) -> Counts:
+        """Delivers all that is due now, and what comes due by that. Raises StoreUnavailable and LeaseLost."""
         counts = Counts()
         while keys := self._due():
             for key in keys:
                 self._refresh()
-                if not self._may_go_on():
+                if not self._can_send():
                     return counts
                 counts += self._deliver(key)
         self._refresh()
         return counts
 
     def _due(self) -> list[str]:
-        if not self._may_go_on():
+        if not self._can_send():
             return []
         with self._store.read() as connection:
             return due(connection, self.channel.name, now=self._clock(), limit=BATCH)
 
-    def _may_go_on(self) -> bool:
-        return self._tenure.fence is not None and not self._stop.is_set() and self._clock() >= self._quiet_until
+    def _can_send(self) -> bool:
+        return self._lease.fence is not None and not self._stop.is_set() and self._clock() >= self._paused_until
 
     def _deliver(self, key: str) -> Counts:
         claimed = self._claim(key)
@@ -129,45 +165,45 @@ class Courier:
         seconds = self._timer() - began
         if outcome is None:
             return Counts()
-        counts = self._keep(claimed, outcome)
+        counts = self._store_outcome(claimed, outcome)
         if outcome.status == "delivered":
             self._observer.delivered(self.channel.name, seconds)
-            self._works()
+            self._log_recovery()
         else:
             self._observer.failed(self.channel.name, outcome.status == "permanent")
-            self._fails(outcome)
+            self._log_failure(outcome)
         return counts
 
     def _claim(self, key: str) -> Claim | None:
         now = self._clock()
-        fence = self._tenure.fence
+        fence = self._lease.fence
         if fence is None:
             return None
         with self._store.write() as connection:
-            hold(connection, LEASE, self._tenure.holder, fence)
+            hold(connection, LEASE, self._lease.holder, fence)
             return claim(connection, key, now=now, until=now + int(self._pacing.claim * MICROSECONDS))
 
     def _send(self, claimed: Claim) -> Outcome | None:
-        """None when the claim lapsed before it was used: this process was paused, and another may be sending."""
+        """Sends the row. None when the claim had lapsed: this process was paused, and another may be sending."""
         try:
-            notice = msgspec.json.decode(claimed.notice, type=Notice)
+            notification = msgspec.json.decode(claimed.notice, type=Notification)
         except (msgspec.DecodeError, msgspec.ValidationError):
-            return Outcome("permanent", "the notice can't be read")
+            return Outcome("permanent", "the notification can't be read")
         if self._clock() >= claimed.expires_at:
             return None
-        return attempt(self.channel, notice, claimed.key)
+        return attempt(self.channel, notification, claimed.key)
 
-    def _keep(self, claimed: Claim, outcome: Outcome) -> Counts:
-        """Writes down what became of it, patiently."""
+    def _store_outcome(self, claimed: Claim, outcome: Outcome) -> Counts:
+        """Stores the outcome, with patience: what is not stored would be sent again."""
         for pause in SETTLE_PAUSES:
             try:
-                return self._write_down(claimed, outcome)
+                return self._write_outcome(claimed, outcome)
             except StoreUnavailable:
                 if self._stop.wait(pause):
                     break
-        return self._write_down(claimed, outcome)
+        return self._write_outcome(claimed, outcome)
 
-    def _write_down(self, claimed: Claim, outcome: Outcome) -> Counts:
+    def _write_outcome(self, claimed: Claim, outcome: Outcome) -> Counts:
         now = self._clock()
         with self._store.write() as connection:
             if outcome.status == "delivered":
@@ -177,51 +213,53 @@ class Courier:
                 pause = self._pacing.pause(claimed.attempt, outcome.retry_after, self._rng)
                 until = now + int(pause * MICROSECONDS)
                 if outcome.retry_after is not None:
-                    # It was the channel that was told to wait, not this alert.
-                    self._quiet_until = until
+                    # The receiver asked for a pause of the channel, not of this alert.
+                    self._paused_until = until
                 return Counts(retried=postpone(connection, claimed, not_before=until, reason=outcome.reason))
-            mine = finish(connection, claimed, DEAD, now=now, reason=outcome.reason)
-        if mine:
+            is_ours = finish(connection, claimed, DEAD, now=now, reason=outcome.reason)
+        if is_ours:
             self._observer.dead(self.channel.name)
             log.error("Given up after attempt %d: %s (%s)", claimed.attempt, claimed.key, outcome.reason)
-        return Counts(dead=mine)
+        return Counts(dead=is_ours)
 
     def _refresh(self) -> None:
         channel = self.channel
-        if not isinstance(channel, RefreshingChannel) or not self._may_go_on() or self._timer() < self._refresh_at:
+        if not isinstance(channel, RefreshingChannel) or not self._can_send() or self._timer() < self._refresh_at:
             return
         with self._store.read() as connection:
-            notices = [msgspec.json.decode(each, type=Notice) for each in active_notices(connection, channel.name)]
-        outcome = attempt_refresh(channel, notices)
-        # After a failure sooner: what is not told again in time, the receiver forgets.
+            notifications = [
+                msgspec.json.decode(each, type=Notification) for each in active_notifications(connection, channel.name)
+            ]
+        outcome = attempt_refresh(channel, notifications)
+        # Sooner after a failure: the receiver forgets an alert that is not refreshed in time.
         self._refresh_at = self._timer() + channel.refresh_seconds / (1 if outcome.status == "delivered" else 4)
         if outcome.status != "delivered":
             self._observer.failed(channel.name, outcome.status == "permanent")
-            self._fails(outcome)
+            self._log_failure(outcome)
 
-    def _fails(self, outcome: Outcome) -> None:
+    def _log_failure(self, outcome: Outcome) -> None:
         if not self._failing:
             log.warning("Channel %s fails: %s", self.channel.name, outcome.reason)
         self._failing = True
 
-    def _works(self) -> None:
+    def _log_recovery(self) -> None:
         if self._failing:
             log.info("Channel %s works again", self.channel.name)
         self._failing = False
 
 
-def attempt(channel: Channel, notice: Notice, key: str) -> Outcome:
-    """One send. A bug in a channel is a failure of that attempt, and ends neither the thread nor other deliveries."""
+def attempt(channel: Channel, notification: Notification, key: str) -> Outcome:
+    """Sends once. A bug in a channel fails that attempt, and ends neither the thread nor other deliveries."""
     try:
-        return channel.send(notice, key)
+        return channel.send(notification, key)
     except Exception as error:  # noqa: BLE001  whatever a channel has not foreseen
         return _bug(channel, error)
 
 
-def attempt_refresh(channel: RefreshingChannel, notices: list[Notice]) -> Outcome:
-    """One refresh, in the same way."""
+def attempt_refresh(channel: RefreshingChannel, notifications: list[Notification]) -> Outcome:
+    """Refreshes once, in the same way."""
     try:
-        return channel.refresh(notices)
+        return channel.refresh(notifications)
     except Exception as error:  # noqa: BLE001  whatever a channel has not foreseen
         return _bug(channel, error)
 

@@ -1,4 +1,4 @@
-"""What people are told about a change of an alert: the same for every channel, before it is put in its form."""
+"""Notification of a change of an alert: the same for every channel, before a channel puts it in its receiver's form."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from modelwatch.findings import Finding, FindingSeverity, Kind
 Event = Literal["firing", "updated", "escalated", "reminder", "acknowledged", "resolved", "test"]
 
 
-class NoticeMember(msgspec.Struct, frozen=True):
-    """One member of an alert: a finding, the version of the model that it is about, and the verdict that says so."""
+class NotificationMember(msgspec.Struct, frozen=True):
+    """Member of an alert: a finding, the version of the model that it is about, and the verdict that it comes from."""
 
     version: str
     verdict_id: str
     finding: Finding
 
 
-class Notice(msgspec.Struct, frozen=True):
-    """One change of one alert, told in plain words and in numbers.
+class Notification(msgspec.Struct, frozen=True):
+    """One change of one alert, in plain words and in numbers.
 
     alert_id: the incident; fingerprint: the same for every incident of this (model, environment, kind). sequence: the
     position of this change in the alert's life. Times are microseconds since 1970 UTC: started_at, ended_at and
@@ -42,7 +42,7 @@ class Notice(msgspec.Struct, frozen=True):
     labels: dict[str, str]
     title: str
     summary: str
-    members: tuple[NoticeMember, ...]
+    members: tuple[NotificationMember, ...]
     recovered: tuple[str, ...]
     started_at: int
     ended_at: int | None
@@ -57,3 +57,31 @@ class Notice(msgspec.Struct, frozen=True):
     detected_at: int | None = None
     judged_until: int | None = None
     uncertain_since: int | None = None
+
+
+def sample_notification(now: int) -> Notification:
+    """Notification that tests a channel. now: microseconds."""
+    return Notification(
+        alert_id=f"test-{now}",
+        fingerprint=f"test-{now}",
+        sequence=1,
+        event="test",
+        state="test",
+        severity="warning",
+        model="modelwatch-test",
+        environment="test",
+        kind="feature_drift",
+        labels={},
+        title="modelwatch can reach this channel",
+        summary="This is a test notification that somebody asked for. Nothing has drifted; there is nothing to do.",
+        members=(),
+        recovered=(),
+        started_at=now,
+        ended_at=None,
+        data_until=now,
+        occurred_at=now,
+        actor=None,
+        note=None,
+        page_url="",
+        evidence_url="",
+    )

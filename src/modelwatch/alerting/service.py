@@ -1,7 +1,7 @@
-"""The book of alerts: takes what evaluations find and what people do, and writes down what follows from it.
+"""Alert service: applies what evaluations find and what people do to the alerts, and records what follows from it.
 
-The alert, its step and what is to be delivered are one transaction. All that happens to the alerts of a model in an
-environment happens one after the other, whichever process does it, and what is to be done is worked out from the store
+The alert, its step and its notifications are one transaction. All that happens to the alerts of a model in an
+environment happens one after the other, whichever process does it, and what is due is worked out from the store
 each time: so two processes can do it at once, and none has to remember anything.
 """
 
@@ -14,13 +14,19 @@ import msgspec
 from sqlalchemy import Connection
 
 from modelwatch.alerting import lifecycle
-from modelwatch.alerting.alerts import Alert, Member
-from modelwatch.alerting.grouping import is_repeat, kinds_of
+from modelwatch.alerting.alert import Alert, Member, alert_from_row
 from modelwatch.alerting.lifecycle import Transition
+from modelwatch.alerting.members import is_repeat, kinds_of
+from modelwatch.alerting.policy import AlertPolicy, channels_for
 from modelwatch.alerting.recording import Recorder
-from modelwatch.alerting.records import alert_of
-from modelwatch.alerting.routing import AlertPolicy, channels_for
-from modelwatch.alerting.silences import Silence, SilenceRequest, accepted, restored, silencing, stored
+from modelwatch.alerting.silences import (
+    Silence,
+    SilenceRequest,
+    matching_silences,
+    silence_from_request,
+    silence_from_row,
+    silence_row,
+)
 from modelwatch.alerting.text import clean
 from modelwatch.errors import Conflict, FieldError, InvalidInput, UnknownResource, excerpt
 from modelwatch.findings import Assessment, Kind
@@ -36,22 +42,22 @@ LONGEST_NOTE = 2_000
 OPEN_STATES = ("firing", "acknowledged", "silenced")
 # One incident of a model, environment and kind is open at a time.
 MOST_OPEN = 100
-FORGOTTEN_AT_ONCE = 50
+REMOVED_AT_ONCE = 50
 
 Clock = Callable[[], int]
 PolicyOf = Callable[[Connection, str], AlertPolicy]
 
 
-class _ByHand(Protocol):
-    """What a person does to an alert."""
+class OperatorAction(Protocol):
+    """Transition of an alert by a person. now: microseconds."""
 
     def __call__(self, alert: Alert, *, actor: str, note: str | None, now: int) -> Transition: ...
 
 
-class AlertBook:
-    """Keeps the alerts of all models.
+class AlertService:
+    """Alerts of all models: opened, updated and resolved by assessments, by time and by people.
 
-    policy: how the alerts of a model are told. public_url: where people reach this service; empty: links are left out.
+    policy: of a model. public_url: where people reach this service; empty: links are left out.
     clock: microseconds. new_id: ids of incidents, silences and audit entries, never the same twice.
     """
 
@@ -64,8 +70,8 @@ class AlertBook:
         self._clock = clock
         self._new_id = new_id
 
-    def take(self, connection: Connection, assessment: Assessment) -> None:
-        """Opens, updates and resolves what the assessment is about, inside the caller's transaction."""
+    def apply(self, connection: Connection, assessment: Assessment) -> None:
+        """Opens, updates and resolves the alerts that the assessment covers, inside the caller's transaction."""
         now = self._clock()
         model, environment, kinds = assessment.model, assessment.environment, kinds_of(assessment)
         self._one_at_a_time(connection, model, environment)
@@ -75,12 +81,12 @@ class AlertBook:
         policy = self._policy(connection, model)
         silences = _silences(connection, now)
         for kind, row in incidents.items():
-            alert = None if row is None else alert_of(row)
+            alert = None if row is None else alert_from_row(row)
             if alert is not None:
-                if is_repeat(alert.words, assessment):
+                if is_repeat(alert.last_assessments, assessment):
                     continue
-                calm = lifecycle.calm(alert, flap=policy.flap, now=now, window_end=assessment.window_end)
-                alert = self._recorder.enter(connection, alert, calm, policy, now=now)
+                calmed = lifecycle.end_flapping(alert, flap=policy.flap, now=now, window_end=assessment.window_end)
+                alert = self._recorder.record(connection, alert, calmed, policy, now=now)
             if (alert is None or not alert.is_open) and _is_outdated(connection, assessment):
                 continue
             found = lifecycle.assess(
@@ -93,15 +99,15 @@ class AlertBook:
                 escalation_factor=policy.escalation_factor,
             )
             if found is not None:
-                matched = silencing(found.alert, policy.labels, silences)
-                silent = lifecycle.match_silences(found.alert, matched, now=now)
-                self._recorder.enter(connection, alert, silent, policy, now=now, earlier=found.change)
+                matched = matching_silences(found.alert, policy.labels, silences)
+                silenced = lifecycle.match_silences(found.alert, matched, now=now)
+                self._recorder.record(connection, alert, silenced, policy, now=now, earlier=found.change)
 
     def tick(self, now: int) -> None:
-        """What time brings: silences that have begun or ended, reminders, flapping alerts that have calmed down.
+        """Records what is due by now, in microseconds: begun and ended silences, reminders, ends of flapping alerts.
 
-        Any process may do it at any time, and several at once. One alert that can't be dealt with does not keep the
-        others; the first such error is raised in the end.
+        Any process may do it at any time, and several at once. An error with one alert does not keep the others; the
+        first such error is raised in the end.
         """
         with self._store.read() as connection:
             silences = _silences(connection, now)
@@ -109,40 +115,40 @@ class AlertBook:
             policies = {row.model: self._policy(connection, row.model) for row in rows}
         due = [
             alert.id
-            for alert in map(alert_of, rows)
-            if _passed(alert, silences, policies[alert.model], now).alert != alert
+            for alert in map(alert_from_row, rows)
+            if _due(alert, silences, policies[alert.model], now).alert != alert
         ]
         failure: Exception | None = None
         for alert_id in due:
             try:
-                self._let_time_pass(alert_id, now)
+                self._tick_alert(alert_id, now)
             except Exception as error:  # noqa: BLE001  it is raised when the others are done
                 failure = failure or error
         if failure is not None:
             raise failure
 
     def acknowledge(self, alert_id: str, *, actor: str, note: str | None) -> Alert:
-        """A person takes the alert on: reminders become rare.
+        """Acknowledges the alert for a person: reminders become rare.
 
         Raises UnknownResource, Conflict when it is resolved, InvalidInput for an actor or a note that is too long.
         """
         return self._act(alert_id, actor, note, "acknowledge", lifecycle.acknowledge)
 
     def resolve(self, alert_id: str, *, actor: str, note: str | None) -> Alert:
-        """A person declares the alert over. Raises UnknownResource, Conflict when it is over already, InvalidInput."""
+        """Resolves the alert for a person. Raises UnknownResource, InvalidInput, and Conflict when it is resolved."""
         return self._act(alert_id, actor, note, "resolve", lifecycle.resolve)
 
     def forget(self, model: str, version: str | None, environment: str | None, *, actor: str) -> bool:
         """Removes alerts of a model, or of a version or an environment of it, that is being deleted. True for more.
 
-        Who was told of an open one is told that it is over. One that is about other versions too loses the members of
-        this one alone.
+        Channels that know of an open one are sent its end. One that has members of other versions too loses those of
+        this version alone.
         """
         before: tuple[int, str] | None = None
         while True:
             with self._store.read() as connection:
                 rows = alerts_page(
-                    connection, model=model, environment=environment, before=before, limit=FORGOTTEN_AT_ONCE
+                    connection, model=model, environment=environment, before=before, limit=REMOVED_AT_ONCE
                 )
             for row in rows:
                 self._forget(row.id, version, actor)
@@ -162,11 +168,11 @@ class AlertBook:
             policy = self._policy(connection, alert.model)
             rest = None if version is None else lifecycle.without_version(alert, version)
             if rest is not None:
-                self._recorder.enter(connection, alert, Transition(rest, None), policy, now=now)
+                self._recorder.record(connection, alert, Transition(rest, None), policy, now=now)
                 return
             if alert.is_open or alert.flapping:
-                over = lifecycle.resolve(alert, actor=actor, note="What it is about was deleted.", now=now)
-                self._recorder.enter(connection, alert, over, policy, now=now)
+                over = lifecycle.resolve(alert, actor=actor, note="The data of this alert was deleted.", now=now)
+                self._recorder.record(connection, alert, over, policy, now=now)
             remove_alert(connection, alert_id)
 
     def check_action(self, actor: str, note: str | None) -> None:
@@ -183,7 +189,7 @@ class AlertBook:
         with self._store.read() as connection:
             rows = alerts_page(connection, states=OPEN_STATES, model=model, environment=environment, limit=MOST_OPEN)
         ended = []
-        for alert in map(alert_of, rows):
+        for alert in map(alert_from_row, rows):
             if all(is_covered(alert.kind, member) for member in alert.members):
                 try:
                     ended.append(self._act(alert.id, actor, note, "accept", lifecycle.accept))
@@ -193,12 +199,12 @@ class AlertBook:
         return ended
 
     def silence(self, request: SilenceRequest, *, actor: str) -> Silence:
-        """Begins a silence, now or later. Raises InvalidInput that names every wrong field."""
+        """Creates a silence, from now or later. Raises InvalidInput that names every wrong field."""
         now = self._clock()
         who, _ = _checked(actor, None)
-        silence = accepted(request, identity=self._new_id(), actor=who, now=now)
+        silence = silence_from_request(request, identity=self._new_id(), actor=who, now=now)
         with self._store.write() as connection:
-            add_silence(connection, stored(silence))
+            add_silence(connection, silence_row(silence))
             self._audit(connection, who, "silence.create", f"silence/{silence.id}", now, msgspec.to_builtins(silence))
         self.tick(now)
         return silence
@@ -211,7 +217,7 @@ class AlertBook:
             row = silence_by_id(connection, silence_id, lock=True)
             if row is None:
                 raise UnknownResource(f"There is no silence with the id {excerpt(silence_id)!r}.")
-            silence = restored(row)
+            silence = silence_from_row(row)
             if silence.state(now) == "expired":
                 return silence
             silence = msgspec.structs.replace(silence, starts_at=min(silence.starts_at, now), ends_at=now)
@@ -220,7 +226,7 @@ class AlertBook:
         self.tick(now)
         return silence
 
-    def _act(self, alert_id: str, actor: str, note: str | None, verb: str, transition: _ByHand) -> Alert:
+    def _act(self, alert_id: str, actor: str, note: str | None, verb: str, transition: OperatorAction) -> Alert:
         now = self._clock()
         who, why = _checked(actor, note)
         with self._store.write() as connection:
@@ -228,17 +234,17 @@ class AlertBook:
             after = transition(alert, actor=who, note=why, now=now)
             if after.change is None:
                 return alert
-            written = self._recorder.enter(connection, alert, after, self._policy(connection, alert.model), now=now)
+            written = self._recorder.record(connection, alert, after, self._policy(connection, alert.model), now=now)
             detail = {"note": why, "sequence": after.change.sequence, "model": alert.model, "kind": alert.kind}
             self._audit(connection, who, f"alert.{verb}", f"alert/{alert.id}", now, detail)
             return written
 
-    def _let_time_pass(self, alert_id: str, now: int) -> None:
+    def _tick_alert(self, alert_id: str, now: int) -> None:
         with self._store.write() as connection:
             alert = self._locked(connection, alert_id)
             policy = self._policy(connection, alert.model)
-            after = _passed(alert, _silences(connection, now), policy, now)
-            self._recorder.enter(connection, alert, after, policy, now=now)
+            after = _due(alert, _silences(connection, now), policy, now)
+            self._recorder.record(connection, alert, after, policy, now=now)
 
     def _locked(self, connection: Connection, alert_id: str) -> Alert:
         row = alert_by_id(connection, alert_id)
@@ -248,7 +254,7 @@ class AlertBook:
         row = alert_by_id(connection, alert_id, lock=True)
         if row is None:
             raise UnknownResource(f"There is no alert with the id {excerpt(alert_id)!r}.")
-        return alert_of(row)
+        return alert_from_row(row)
 
     def _one_at_a_time(self, connection: Connection, model: str, environment: str) -> None:
         """Also where there is no row to lock yet."""
@@ -261,13 +267,13 @@ class AlertBook:
         append_audit(connection, entry)
 
 
-def _passed(alert: Alert, silences: Iterable[Silence], policy: AlertPolicy, now: int) -> Transition:
-    """What time has brought for one alert; one thing at a time."""
+def _due(alert: Alert, silences: Iterable[Silence], policy: AlertPolicy, now: int) -> Transition:
+    """The transition that is due for one alert; one at a time."""
     if not alert.is_open:
-        return lifecycle.calm(alert, flap=policy.flap, now=now)
-    silent = lifecycle.match_silences(alert, silencing(alert, policy.labels, silences), now=now)
-    if silent.alert != alert or not channels_for(policy, alert):
-        return silent
+        return lifecycle.end_flapping(alert, flap=policy.flap, now=now)
+    silenced = lifecycle.match_silences(alert, matching_silences(alert, policy.labels, silences), now=now)
+    if silenced.alert != alert or not channels_for(policy, alert):
+        return silenced
     return lifecycle.remind(
         alert,
         now=now,
@@ -277,18 +283,18 @@ def _passed(alert: Alert, silences: Iterable[Silence], policy: AlertPolicy, now:
 
 
 def _silences(connection: Connection, now: int) -> list[Silence]:
-    return [restored(row) for row in silences_in_force(connection, now)]
+    return [silence_from_row(row) for row in silences_in_force(connection, now)]
 
 
 def _is_outdated(connection: Connection, assessment: Assessment) -> bool:
-    """Whether the check has a verdict on newer data of this version: what is wrong in older data opens nothing."""
+    """True when the check has a verdict on newer data of this version: findings in older data open nothing."""
     stream = StreamKey(assessment.model, assessment.version, assessment.environment)
     newest = newest_verdict(connection, stream, assessment.check)
     return newest is not None and newest.window_end > assessment.window_end
 
 
 def _checked(actor: str, note: str | None) -> tuple[str, str | None]:
-    """Who and why, as one line each. Raises InvalidInput."""
+    """Actor and note, cleaned, as one line each. Raises InvalidInput."""
     who, why = clean(actor), None if note is None else clean(note)
     problems = []
     if not 1 <= len(who) <= LONGEST_ACTOR:
@@ -296,5 +302,5 @@ def _checked(actor: str, note: str | None) -> tuple[str, str | None]:
     if why is not None and len(why) > LONGEST_NOTE:
         problems.append(FieldError("/note", f"Expected at most {LONGEST_NOTE} characters", excerpt(why)))
     if problems:
-        raise InvalidInput("Who did it, or the note, is not valid.", tuple(problems))
+        raise InvalidInput("The actor or the note is not valid.", tuple(problems))
     return who, why or None

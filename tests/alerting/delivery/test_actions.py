@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from modelwatch.alerting.channels import DELIVERED, Outcome
-from modelwatch.alerting.dispatch import Dispatch
+from modelwatch.alerting.delivery.actions import DeliveryActions
 from modelwatch.alerting.reading import list_audit
 from modelwatch.errors import Conflict, InvalidInput, UnknownResource
 from modelwatch.storage.engine.store import Store
@@ -30,15 +30,15 @@ class Sender:
         return DELIVERED
 
 
-def dispatch(store: Store, sender: Sender) -> Dispatch:
+def dispatch(store: Store, sender: Sender) -> DeliveryActions:
     ticks = iter(range(100))
-    return Dispatch(
+    return DeliveryActions(
         store, sender, ("chat", "mail"), clock=Clock(), timer=lambda: float(next(ticks)), new_id=numbered("audit")
     )
 
 
 def test_a_trial_says_how_long_it_took(store: Store) -> None:
-    trial = dispatch(store, Sender()).try_out("chat", actor="ann")
+    trial = dispatch(store, Sender()).send_test("chat", actor="ann")
     assert (trial.channel, trial.outcome, trial.detail, trial.seconds) == ("chat", "delivered", "", 1.0)
 
 
@@ -46,14 +46,14 @@ def test_one_trial_at_a_time(store: Store) -> None:
     sender = Sender()
     desk = dispatch(store, sender)
     sender.go_on.clear()
-    first = threading.Thread(target=desk.try_out, args=("chat",), kwargs={"actor": "ann"})
+    first = threading.Thread(target=desk.send_test, args=("chat",), kwargs={"actor": "ann"})
     first.start()
     assert sender.begun.wait(20)
     with pytest.raises(Conflict, match="being sent"):
-        desk.try_out("mail", actor="bob")
+        desk.send_test("mail", actor="bob")
     sender.go_on.set()
     first.join(20)
-    assert desk.try_out("mail", actor="bob").outcome == "delivered"
+    assert desk.send_test("mail", actor="bob").outcome == "delivered"
     assert sender.sent == ["chat", "mail"]
 
 
@@ -65,18 +65,18 @@ def test_an_error_of_the_sender_does_not_keep_the_next_trial(store: Store) -> No
     broken = dispatch(store, Broken())
     for _ in range(2):
         with pytest.raises(RuntimeError, match="gone"):
-            broken.try_out("chat", actor="ann")
+            broken.send_test("chat", actor="ann")
 
 
 def test_nothing_is_sent_for_somebody_without_a_name_or_to_nowhere(store: Store) -> None:
     sender = Sender()
     for actor in ("", "\x00", "x" * 201):
         with pytest.raises(InvalidInput):
-            dispatch(store, sender).try_out("chat", actor=actor)
+            dispatch(store, sender).send_test("chat", actor=actor)
         with pytest.raises(InvalidInput):
             dispatch(store, sender).retry("key", actor=actor)
     with pytest.raises(UnknownResource, match="channels: chat, mail"):
-        dispatch(store, sender).try_out("cat", actor="ann")
+        dispatch(store, sender).send_test("cat", actor="ann")
     assert sender.sent == []
     with store.read() as connection:
-        assert list_audit(connection).entries == ()
+        assert list_audit(connection).lines == ()

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import insert, select
 
-from modelwatch.alerting.notices import Notice, NoticeMember
+from modelwatch.alerting.notification import Notification, NotificationMember
 from modelwatch.findings import Finding
 from modelwatch.storage.alerts.outbox import OutboxRow, delivery_key, enqueue
 from modelwatch.storage.engine import tables
@@ -32,7 +32,7 @@ FINDING = Finding(
     lookback="1h",
     detail="28 % of the values are above 310.5, 10 % in the reference",
 )
-NOTICE = Notice(
+NOTIFICATION = Notification(
     alert_id="a1",
     fingerprint="f" * 64,
     sequence=1,
@@ -51,7 +51,7 @@ NOTICE = Notice(
     },
     title="fraud (production): amount has drifted",
     summary="amount has drifted since 12:00: PSI 0.31, alert from 0.25.",
-    members=(NoticeMember("2.1.0", "v1", FINDING),),
+    members=(NotificationMember("2.1.0", "v1", FINDING),),
     recovered=(),
     started_at=NOON,
     ended_at=None,
@@ -68,15 +68,15 @@ NOTICE = Notice(
 )
 
 
-def notice(**changes: Any) -> Notice:
+def notification(**changes: Any) -> Notification:
     """A notice of an alert that fires, with changes."""
-    return msgspec.structs.replace(NOTICE, **changes)
+    return msgspec.structs.replace(NOTIFICATION, **changes)
 
 
 def row(channel: str, *, alert: str = "a1", sequence: int = 1, at: int = NOON, **changes: Any) -> OutboxRow:
     """An outbox row that is due at once. `not_before` may be changed, and anything of the notice."""
     not_before = changes.pop("not_before", at)
-    told = notice(**{"alert_id": alert, "sequence": sequence, "occurred_at": at, **changes})
+    told = notification(**{"alert_id": alert, "sequence": sequence, "occurred_at": at, **changes})
     key = delivery_key(alert, sequence, channel)
     return OutboxRow(key, channel, alert, sequence, told.event, at, not_before, msgspec.json.encode(told))
 

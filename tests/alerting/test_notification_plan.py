@@ -8,9 +8,8 @@ from datetime import UTC, datetime, time
 import pytest
 from sqlalchemy import update
 
-from modelwatch.alerting.quiet_hours import QuietHours
+from modelwatch.alerting.policy import AlertPolicy, QuietHours, Route
 from modelwatch.alerting.reading import read_alert
-from modelwatch.alerting.routing import AlertPolicy, Route
 from modelwatch.alerting.silences import Matcher, SilenceRequest
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
@@ -55,7 +54,7 @@ def test_what_is_over_by_then_is_never_told_and_the_life_of_the_alert_says_so(de
         "resolved",
         (),
         ("chat",),
-        "what waited was taken back: nobody had been told of the alert",
+        "no channel had been notified of the alert; the notification that waited was taken back",
     )
 
 

@@ -1,7 +1,7 @@
-"""Delivery: takes what is in the outbox to the channels, each in a thread of its own, so none waits for another.
+"""Delivery threads: one for each channel, so that none waits for another, and one that keeps the lease.
 
-One process delivers at a time, the holder of the lease. A notice is sent at least once: after a crash between sending
-and writing that down it is sent again, under the same key.
+One process delivers at a time, the holder of the lease. A notification is sent at least once: after a crash between
+sending and storing the outcome it is sent again, under the same key.
 """
 
 from __future__ import annotations
@@ -13,9 +13,17 @@ import traceback
 from collections.abc import Callable, Mapping
 
 from modelwatch.alerting.channels import Channel, Outcome
-from modelwatch.alerting.courier import LEASE, MICROSECONDS, Counts, Courier, DeliveryObserver, Tenure, attempt
-from modelwatch.alerting.notices import Notice
-from modelwatch.alerting.pacing import Pacing
+from modelwatch.alerting.delivery.worker import (
+    LEASE,
+    MICROSECONDS,
+    ChannelWorker,
+    Counts,
+    DeliveryObserver,
+    LeaseState,
+    Pacing,
+    attempt,
+)
+from modelwatch.alerting.notification import sample_notification
 from modelwatch.errors import LeaseLost, StoreUnavailable, UnknownResource
 from modelwatch.storage.alerts.outbox import bury_unknown, has_unknown
 from modelwatch.storage.engine.leases import acquire, release
@@ -29,7 +37,7 @@ log = logging.getLogger(__name__)
 
 
 class Delivery:
-    """The threads, and the lease under which they work."""
+    """Threads that deliver, and the lease under which they work."""
 
     def __init__(
         self,
@@ -45,7 +53,10 @@ class Delivery:
         pacing: Pacing | None = None,
         store_clock: Callable[[], int] | None = None,
     ) -> None:
-        """store_clock: what the lease goes by, since all processes share it; by default the clock."""
+        """clock, store_clock: microseconds; store_clock for the lease, which all processes share; by default the clock.
+
+        timer: seconds. rng: for the jitter of the back-off.
+        """
         self._store = store
         self._channels = dict(channels)
         self._clock = clock
@@ -54,13 +65,13 @@ class Delivery:
         self._observer = observer
         self._lease_seconds = lease_seconds
         self._pacing = pacing or Pacing()
-        self._tenure = Tenure(holder, clock)
+        self._lease = LeaseState(holder, clock)
         self._stop = threading.Event()
-        self._couriers = [
-            Courier(
+        self._workers = [
+            ChannelWorker(
                 store,
                 channel,
-                self._tenure,
+                self._lease,
                 self._stop,
                 clock=clock,
                 timer=timer,
@@ -79,8 +90,8 @@ class Delivery:
 
     def start(self) -> None:
         self._begin("lease", self._keep_lease, self._lease_seconds / 3)
-        for courier in self._couriers:
-            self._begin(courier.channel.name, courier.round, self._pacing.poll)
+        for worker in self._workers:
+            self._begin(worker.channel.name, worker.run_once, self._pacing.poll)
 
     def close(self) -> None:
         """Ends the threads and gives the lease back, in some seconds: a send that hangs is left to its claim."""
@@ -91,31 +102,31 @@ class Delivery:
         hanging = [thread.name for thread in self._threads if thread.is_alive()]
         if hanging:
             log.warning("Still sending at the end: %s; it will be repeated if it does not succeed", ", ".join(hanging))
-        if self._tenure.fence is not None:
+        if self._lease.fence is not None:
             try:
-                release(self._store, LEASE, self._tenure.holder)
+                release(self._store, LEASE, self._lease.holder)
             except StoreUnavailable as error:
                 log.warning("The lease could not be given back, it ends by itself: %s", error.detail)
 
     def once(self) -> Counts:
         """Delivers all that is due now, channel by channel, in this thread. Nothing while another process delivers."""
         counts = self._keep_lease()
-        return sum((courier.round() for courier in self._couriers), counts)
+        return sum((worker.run_once() for worker in self._workers), counts)
 
     def send_test(self, name: str) -> Outcome:
-        """Sends a test notification, once, in this thread. Raises UnknownResource when there is no such channel."""
+        """Sends a test notification, once, in this thread. Raises UnknownResource for an unknown channel."""
         channel = self._channels.get(name)
         if channel is None:
             known = ", ".join(sorted(self._channels)) or "none is configured"
             raise UnknownResource(f"There is no channel named {name!r} (channels: {known}).")
-        notice = trial_notice(self._clock())
-        return attempt(channel, notice, f"{notice.alert_id}:{notice.sequence}:{name}")
+        notification = sample_notification(self._clock())
+        return attempt(channel, notification, f"{notification.alert_id}:{notification.sequence}:{name}")
 
     def _keep_lease(self) -> Counts:
         now = self._clock()
         ttl = int(self._lease_seconds * MICROSECONDS)
-        fence = acquire(self._store, LEASE, self._tenure.holder, now=self._store_clock(), ttl=ttl)
-        self._tenure.set(fence, now + ttl)
+        fence = acquire(self._store, LEASE, self._lease.holder, now=self._store_clock(), ttl=ttl)
+        self._lease.set(fence, now + ttl)
         return Counts() if fence is None else self._bury_unknown()
 
     def _bury_unknown(self) -> Counts:
@@ -127,7 +138,7 @@ class Delivery:
         for name in buried:
             self._observer.dead(name)
         for name in sorted(set(buried)):
-            log.error("Given up: %d notices, because there is no channel named %s", buried.count(name), name)
+            log.error("Given up: %d notifications, because there is no channel named %s", buried.count(name), name)
         return Counts(dead=len(buried))
 
     def _begin(self, name: str, work: Callable[[], object], pause: float) -> None:
@@ -138,14 +149,14 @@ class Delivery:
         thread.start()
 
     def _run(self, name: str, work: Callable[[], object], pause: float) -> None:
-        """Works, pauses, and works again until the end; after a failure the pauses grow."""
+        """Works and pauses until the end; after a failure the pauses grow."""
         failures = 0
         while not self._stop.is_set():
             try:
                 work()
                 failures = 0
             except LeaseLost:
-                self._tenure.set(None, 0)
+                self._lease.set(None, 0)
             except StoreUnavailable as error:
                 failures += 1
                 if failures == 1:
@@ -156,31 +167,3 @@ class Delivery:
                     place = "".join(traceback.format_tb(error.__traceback__))
                     log.error("Delivery (%s) failed: %s\n%s", name, type(error).__name__, place)
             self._stop.wait(min(pause * 2**failures, max(pause, LONGEST_PAUSE)))
-
-
-def trial_notice(now: int) -> Notice:
-    """What is sent to try a channel. now: microseconds."""
-    return Notice(
-        alert_id=f"test-{now}",
-        fingerprint=f"test-{now}",
-        sequence=1,
-        event="test",
-        state="test",
-        severity="warning",
-        model="modelwatch-test",
-        environment="test",
-        kind="feature_drift",
-        labels={},
-        title="modelwatch reaches this channel",
-        summary="Somebody asked for a test notification. Nothing has drifted, and nothing needs to be done.",
-        members=(),
-        recovered=(),
-        started_at=now,
-        ended_at=None,
-        data_until=now,
-        occurred_at=now,
-        actor=None,
-        note=None,
-        page_url="",
-        evidence_url="",
-    )
