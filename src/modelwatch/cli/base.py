@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from rich.console import Console
 
-    from modelwatch.config import Settings
+    from modelwatch.cli.client import ServiceClient
+    from modelwatch.config.settings import Settings
+    from modelwatch.storage.engine.store import Store
 
 EXIT_OK = 0
 EXIT_FOUND = 1
@@ -63,6 +65,7 @@ Url = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+DatabaseUrl = Annotated[str | None, typer.Option("--database-url", help="The store.  [DATABASE_URL]")]
 
 
 def print_out(text: str = "") -> None:
@@ -92,3 +95,27 @@ def settings_with(overrides: Mapping[str, Any]) -> Settings:
     from modelwatch.config import load_settings
 
     return load_settings(**overrides)
+
+
+@contextmanager
+def connected(url: str, *, patience: float = 60.0) -> Iterator[ServiceClient]:
+    """A client of the service at this address, once something answers there.
+
+    patience: seconds during which a request that gets no answer is sent again. Raises Unreachable, and CliError when
+    url is no address.
+    """
+    from modelwatch.cli.client import ServiceClient
+
+    with ServiceClient(url, patience=patience) as service:
+        service.check_reachable()
+        yield service
+
+
+@contextmanager
+def migrated_store(settings: Settings) -> Iterator[Store]:
+    """The store of these settings with the newest schema. Raises StartupError and StoreUnreachable."""
+    from modelwatch.server.startup import migrate_store, opened_store
+
+    migrate_store(settings)
+    with opened_store(settings) as store:
+        yield store

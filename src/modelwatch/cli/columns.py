@@ -4,15 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from modelwatch.cli.base import CliError, Refused
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-
 KINDS = ("categorical", "continuous")
+
+ColumnMapOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column-map",
+        metavar="OLD=NEW",
+        help="What a column of the file is called here; OLD= leaves it out. Repeat it.",
+    ),
+]
+ColumnTypeOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--type",
+        metavar="COLUMN=TYPE",
+        help="Take a column as categorical or continuous, such as zip=categorical. Repeat it.",
+    ),
+]
+MissingOption = Annotated[
+    str | None,
+    typer.Option(
+        "--missing-values",
+        metavar="A,B",
+        help="What stands for no value in a CSV file, beside an empty field. Default: NA, NaN, null and their like.",
+    ),
+]
+FormatOption = Annotated[str, typer.Option("--format", help="auto, parquet, csv or ndjson.")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from modelwatch.cli.base import EXIT_FOUND, EXIT_NO_VERDICT, EXIT_OK, CliError, print_json, print_out, screen
-from modelwatch.cli.client import ServiceClient
+import typer
+
+from modelwatch.cli.base import (
+    DEFAULT_URL,
+    EXIT_FOUND,
+    EXIT_NO_VERDICT,
+    EXIT_OK,
+    AsJson,
+    CliError,
+    Url,
+    connected,
+    print_json,
+    print_out,
+    screen,
+)
 
 DRIFT_PATH = "/api/v1/drift/check"
 # Which severities fail a check that fails on this one.
@@ -17,19 +30,52 @@ NAMED = 10
 COLOURS = {"alert": "bold red", "warning": "yellow", "stable": "green"}
 
 
-def check(url: str, body: Mapping[str, Any], fail_on: Collection[str], as_json: bool) -> int:
-    """Asks, prints the answer, and returns the exit code. Raises CliError."""
+def check(
+    model: Annotated[str, typer.Argument(help="The model to check.")],
+    url: Url = DEFAULT_URL,
+    version: Annotated[str | None, typer.Option(help="One version. Default: all that share the reference.")] = None,
+    environment: Annotated[str | None, typer.Option(help="Default: production.")] = None,
+    feature: Annotated[list[str] | None, typer.Option(help="Only this feature. Repeat it for more.")] = None,
+    lookback: Annotated[str | None, typer.Option(help="Such as 6h. Default: those of the service's LOOKBACKS.")] = None,
+    start: Annotated[str | None, typer.Option(help="Start of the window, such as 2026-01-31T12:00:00Z.")] = None,
+    end: Annotated[str | None, typer.Option(help="End of the window.")] = None,
+    min_samples: Annotated[int | None, typer.Option(help="Values that a verdict needs.", min=1)] = None,
+    compat: Annotated[str | None, typer.Option(help="Also the scores as this other tool defines them.")] = None,
+    fail_on: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="warning|alert|no-verdict",
+            help="Exit code 1 on a warning (or worse) or an alert, 4 on anything without a verdict. Repeat it.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a service for drift now.
+
+    With --fail-on the exit code is 1 when that was found, and 4 when nothing could be judged; without it, it is 0.
+    """
+    fail_on = fail_on or []
     for each in fail_on:
         if each not in FAILING and each != FAIL_WITHOUT_VERDICT:
             raise CliError(f"--fail-on {each!r}: expected warning, alert or {FAIL_WITHOUT_VERDICT}")
-    with ServiceClient(url, patience=10.0) as service:
-        service.check_reachable()
+    body = {
+        "model_name": model,
+        "model_version": version,
+        "environment": environment,
+        "features": feature,
+        "lookback": lookback,
+        "start": start,
+        "end": end,
+        "min_samples": min_samples,
+        "compat": compat,
+    }
+    with connected(url, patience=10.0) as service:
         report = service.post_json(DRIFT_PATH, {name: value for name, value in body.items() if value})
     if as_json:
         print_json(report)
     else:
         _show(report)
-    return exit_code({result["severity"] for result in report["drift_results"]}, fail_on)
+    raise typer.Exit(exit_code({result["severity"] for result in report["drift_results"]}, fail_on))
 
 
 def exit_code(severities: Collection[str], fail_on: Collection[str]) -> int:

@@ -16,8 +16,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import typer
+
 from modelwatch.cli.address import own_url
-from modelwatch.cli.base import EXIT_FOUND, EXIT_OK, print_json, print_out, screen, settings_with
+from modelwatch.cli.base import EXIT_FOUND, AsJson, print_json, print_out, screen, settings_with
 from modelwatch.times import MICROS_PER_SECOND
 
 if TYPE_CHECKING:
@@ -49,15 +51,16 @@ class Finding:
     detail: str
 
 
-def doctor(as_json: bool) -> int:
-    """Prints the findings. Returns 1 when something failed: the service would not start, or would lose time or data."""
+def doctor(as_json: AsJson = False) -> None:
+    """Check everything a service needs here: settings, disk, store, port, clock. Exit code 1 if something fails."""
     findings = list(examine())
     failed = [finding for finding in findings if finding.status == "failed"]
     if as_json:
         print_json({"healthy": not failed, "checks": [dataclasses.asdict(finding) for finding in findings]})
     else:
         _show(findings)
-    return EXIT_FOUND if failed else EXIT_OK
+    if failed:
+        raise typer.Exit(EXIT_FOUND)
 
 
 def examine() -> Iterator[Finding]:

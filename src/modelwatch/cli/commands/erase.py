@@ -2,20 +2,40 @@
 
 from __future__ import annotations
 
+from typing import Annotated
 from urllib.parse import quote
 
-from modelwatch.cli.base import EXIT_FOUND, EXIT_OK, CliError, Refused, print_json, print_out
-from modelwatch.cli.client import ServiceClient
+import typer
+
+from modelwatch.cli.base import (
+    DEFAULT_URL,
+    EXIT_FOUND,
+    AsJson,
+    CliError,
+    Refused,
+    Url,
+    connected,
+    print_json,
+    print_out,
+)
 
 
-def erase(model: str, prediction_id: str, url: str, day: str | None, leave_counts: bool, as_json: bool) -> int:
-    """Erases and says what. Raises CliError when nothing is there, or when it can't be done exactly."""
+def erase(
+    model: Annotated[str, typer.Argument(help="The model that the prediction is of.")],
+    prediction_id: Annotated[str, typer.Argument(help="The id of the prediction.")],
+    url: Url = DEFAULT_URL,
+    day: Annotated[str | None, typer.Option(help="Only that of this UTC day, such as 2026-01-31.")] = None,
+    leave_counts: Annotated[
+        bool, typer.Option("--leave-counts", help="Also where a feature's value is not stored: leave its counts.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Erase a prediction: its row, its label and what it added to the counts. Exit code 1 if nothing is there."""
     params = {"leave_counts": "true"} if leave_counts else {}
     if day is not None:
         params["day"] = day
     path = f"/api/v1/models/{quote(model, safe='')}/predictions/{quote(prediction_id, safe='')}"
-    with ServiceClient(url) as service:
-        service.check_reachable()
+    with connected(url) as service:
         try:
             done = service.delete(path, params)
         except Refused as refusal:
@@ -24,14 +44,13 @@ def erase(model: str, prediction_id: str, url: str, day: str | None, leave_count
             raise
     if as_json:
         print_json(done)
-        return EXIT_OK
+        return
     days = f" of {', '.join(done['days'])}" if done["days"] else ""
     print_out(
         f"{model}: erased {_number(done['predictions'], 'prediction')}{days} and {_number(done['labels'], 'label')}"
     )
     if done["counts_left"]:
         print_out(f"  still in the counts of: {', '.join(done['counts_left'])}")
-    return EXIT_OK
 
 
 def _number(count: int, what: str) -> str:

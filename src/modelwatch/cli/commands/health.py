@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from modelwatch.cli.address import normal_url, own_url, uses_proxy
-from modelwatch.cli.base import EXIT_FOUND, EXIT_OK, Unreachable, print_json, print_out, settings_with
+from modelwatch.cli.base import EXIT_FOUND, AsJson, Unreachable, print_json, print_out, settings_with
 
 
-def health(url: str | None, live: bool, seconds: float, as_json: bool) -> int:
-    """Prints what the service says. Returns 1 when that is not good; raises Unreachable when it says nothing.
-
-    url: None asks the service that has these settings. live: only whether it is alive, not whether it can work.
-    """
+def health(
+    url: Annotated[
+        str | None, typer.Option(help="Address of the service. Default: that of the service with these settings.")
+    ] = None,
+    live: Annotated[bool, typer.Option("--live", help="Only whether it is alive, not whether it can work.")] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for the answer.", min=0.1, max=600)] = 4.0,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a running service whether it is ready. Exit code 1 when it says no, 3 when it does not answer."""
     import httpx
 
     address = normal_url(url) if url else own_url(settings_with({}))
     try:
         response = httpx.get(
             f"{address}/{'livez' if live else 'readyz'}",
-            timeout=seconds,
+            timeout=timeout,
             trust_env=uses_proxy(address),
             verify=bool(url),
         )
@@ -34,7 +40,8 @@ def health(url: str | None, live: bool, seconds: float, as_json: bool) -> int:
         print_json(answer)
     else:
         print_out(_in_words(address, answer))
-    return EXIT_OK if response.is_success else EXIT_FOUND
+    if not response.is_success:
+        raise typer.Exit(EXIT_FOUND)
 
 
 def _in_words(address: str, answer: dict[str, Any]) -> str:

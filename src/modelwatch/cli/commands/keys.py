@@ -1,18 +1,20 @@
-"""`modelwatch keys …`: API keys, in the store itself, so that the first one can be made before anything runs."""
+"""`modelwatch keys` and `modelwatch encryption-key`: made and changed in the store itself, before anything runs."""
 
 from __future__ import annotations
 
 import os
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
 
 from modelwatch.cli.base import (
     EXIT_FOUND,
-    EXIT_OK,
+    AsJson,
     CliError,
+    DatabaseUrl,
+    migrated_store,
     print_err,
     print_json,
     print_out,
@@ -22,7 +24,6 @@ from modelwatch.times import MICROS_PER_SECOND, iso_of_seconds
 
 if TYPE_CHECKING:
     from modelwatch.access import Scope
-    from modelwatch.storage.engine.store import Store
     from modelwatch.storage.secrets.api_keys import StoredKey
 
 LONGEST_NAME = 100
@@ -30,17 +31,32 @@ LONGEST_NAME = 100
 ACTOR = "modelwatch keys"
 
 
+keys = typer.Typer(help="API keys: who may send, read and change.", no_args_is_help=True)
+encryption_key = typer.Typer(help="The keys that features are encrypted and hashed with.", no_args_is_help=True)
+
+
+@keys.command()
 def create(
-    name: str,
-    scopes: list[str],
-    models: list[str],
-    expires: str | None,
-    rate: float | None,
-    body_bytes: int | None,
-    database_url: str | None,
-    as_json: bool,
-) -> int:
-    """Makes a key and prints it, once. Raises CliError for what can be none."""
+    name: Annotated[str, typer.Argument(help="What the key is for; the audit trail names it.")],
+    scope: Annotated[
+        list[str], typer.Option("--scope", help="ingest, read, or admin, which may do everything. Repeat it.")
+    ],
+    model: Annotated[
+        list[str] | None, typer.Option("--model", help="The only model that it is for. Repeat it.")
+    ] = None,
+    expires: Annotated[
+        str | None, typer.Option(help="How long it is valid, such as 90d. Default: without end.")
+    ] = None,
+    requests_per_second: Annotated[
+        float | None, typer.Option(min=0.01, help="Its own limit, instead of RATE_LIMIT_PER_SECOND.")
+    ] = None,
+    max_body_bytes: Annotated[
+        int | None, typer.Option(min=1_024, help="Its own limit, where smaller than MAX_BODY_BYTES.")
+    ] = None,
+    database_url: DatabaseUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a key. It is printed once; only a hash of it is stored."""
     from modelwatch.access import new_token
     from modelwatch.storage.secrets.api_keys import StoredKey, create_key
 
@@ -50,52 +66,57 @@ def create(
         token.key_id,
         _checked_name(name),
         token.hashed,
-        _checked_scopes(scopes),
-        frozenset(models) or None,
-        rate,
-        body_bytes,
+        _checked_scopes(scope),
+        frozenset(model or ()) or None,
+        requests_per_second,
+        max_body_bytes,
         now,
         None if expires is None else now + _seconds(expires) * MICROS_PER_SECOND,
     )
-    with _store(database_url) as store:
+    with migrated_store(settings_with({"database_url": database_url})) as store:
         create_key(store, key, actor=ACTOR, new_id=_new_id)
     if as_json:
         print_json({"key": token.text, **_report(key)})
     else:
         print_out(token.text)
         print_err(f"This is key {key.id}, {key.name}. It is not shown again: only a hash of it is stored.")
-    return EXIT_OK
 
 
-def show(database_url: str | None, as_json: bool) -> int:
-    """Prints every key that there ever was, without its secret."""
+@keys.command("list")
+def list_keys(database_url: DatabaseUrl = None, as_json: AsJson = False) -> None:
+    """List every key that there ever was: what it is for, what it may do, when it was last used."""
     from modelwatch.storage.secrets.api_keys import all_keys
 
-    with _store(database_url) as store, store.read() as connection:
-        keys = all_keys(connection)
+    store_settings = settings_with({"database_url": database_url})
+    with migrated_store(store_settings) as store, store.read() as connection:
+        found = all_keys(connection)
     if as_json:
-        print_json({"keys": [_report(key) for key in keys]})
-        return EXIT_OK
-    if not keys:
+        print_json({"keys": [_report(key) for key in found]})
+        return
+    if not found:
         print_out("There are no keys. Make one with: modelwatch keys create NAME --scope admin")
-        return EXIT_OK
+        return
     print_out(f"{'id':12}  {'name':24}  {'scopes':18}  {'state':8}  {'last used':20}  models")
     now = time.time_ns() // 1_000
-    for key in keys:
+    for key in found:
         used = "never" if key.last_used_at is None else iso_of_seconds(key.last_used_at // MICROS_PER_SECOND)
         models = "all" if key.models is None else ", ".join(sorted(key.models))
         print_out(
             f"{key.id:12}  {key.name:24}  {' '.join(sorted(key.scopes)):18}  {_state(key, now):8}  {used:20}  {models}"
         )
-    return EXIT_OK
 
 
-def revoke(key_id: str, database_url: str | None, as_json: bool) -> int:
-    """Revokes a key. Raises CliError when there is none in force."""
+@keys.command()
+def revoke(
+    key_id: Annotated[str, typer.Argument(help="The id of the key, as `modelwatch keys list` shows it.")],
+    database_url: DatabaseUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Refuse a key from now on, for good."""
     from modelwatch.access.known_keys import FRESH_SECONDS
     from modelwatch.storage.secrets.api_keys import revoke_key
 
-    with _store(database_url) as store:
+    with migrated_store(settings_with({"database_url": database_url})) as store:
         done = revoke_key(store, key_id, now=time.time_ns() // 1_000, actor=ACTOR, new_id=_new_id)
     if not done:
         raise CliError(f"There is no key {key_id!r} in force; `modelwatch keys list` has them.", EXIT_FOUND)
@@ -103,17 +124,67 @@ def revoke(key_id: str, database_url: str | None, as_json: bool) -> int:
         print_json({"id": key_id, "revoked": True})
     else:
         print_out(f"{key_id} is revoked; running services refuse it within {FRESH_SECONDS} seconds.")
-    return EXIT_OK
 
 
-@contextmanager
-def _store(database_url: str | None) -> Iterator[Store]:
-    from modelwatch.server.startup import migrate_store, opened_store
+@encryption_key.command()
+def new(as_json: AsJson = False) -> None:
+    """Make a key for ENCRYPTION_KEY."""
+    from modelwatch.config.encryption_keys import new_encryption_key
+    from modelwatch.privacy import Keyring
+
+    key = new_encryption_key(os.urandom)
+    if as_json:
+        print_json({"key": key, "id": Keyring([key]).writing_id})
+    else:
+        print_out(key)
+
+
+@encryption_key.command()
+def rotate(database_url: DatabaseUrl = None, as_json: AsJson = False) -> None:
+    """Encrypt with the first key of ENCRYPTION_KEY what the others have encrypted, so that they can be removed.
+
+    Services may go on meanwhile, once all of them have the new key first. It may be killed and started again.
+    Exit code 1 when another key still encrypts.
+    """
+    from modelwatch.errors import ProtectionUnavailable, TamperedValue
+    from modelwatch.server.startup import protect
+    from modelwatch.storage.secrets.keys import keys_in_use
+    from modelwatch.storage.secrets.rotation import rotate
 
     settings = settings_with({"database_url": database_url})
-    migrate_store(settings)
-    with opened_store(settings) as store:
-        yield store
+    try:
+        with migrated_store(settings) as store:
+            protect(store, settings)
+            done = rotate(store)
+            writing = store.protection.keyring.writing_id
+            with store.read() as connection:
+                kept = sorted(keys_in_use(connection) - {writing})
+    except TamperedValue as error:
+        raise CliError(str(error)) from error
+    except ProtectionUnavailable as error:
+        raise CliError(error.detail) from error
+    if as_json:
+        print_json(
+            {
+                "rows": done.rows,
+                "unreadable": done.unreadable,
+                "writing": writing,
+                "retired": list(done.retired),
+                "in_use": kept,
+            }
+        )
+    else:
+        print_out(f"{done.rows:,} rows are encrypted anew, with the key {writing}")
+        for identity in done.retired:
+            print_out(f"  nothing needs the key {identity} any more: take it out of ENCRYPTION_KEY")
+    if done.unreadable:
+        print_err(f"{done.unreadable:,} values did not decrypt, because they were changed, and are dropped.")
+    for identity in kept:
+        print_err(
+            f"The key {identity} still encrypts: a process has it first in ENCRYPTION_KEY. Rotate again once none has."
+        )
+    if kept:
+        raise typer.Exit(EXIT_FOUND)
 
 
 def _checked_name(name: str) -> str:

@@ -4,32 +4,50 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
-from modelwatch.cli.base import EXIT_FOUND, EXIT_OK, CliError, Refused, print_json, print_out, screen
-from modelwatch.cli.client import ServiceClient
+import typer
+
+from modelwatch.cli.base import (
+    DEFAULT_URL,
+    EXIT_FOUND,
+    AsJson,
+    CliError,
+    Refused,
+    Url,
+    connected,
+    print_json,
+    print_out,
+    screen,
+)
+
+if TYPE_CHECKING:
+    from modelwatch.cli.client import ServiceClient
 
 MODELS_PATH = "/api/v1/models"
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 2.0
 
 
-def list_models(url: str, as_json: bool) -> int:
-    """Prints all models, page by page. Raises CliError."""
-    with ServiceClient(url) as service:
-        service.check_reachable()
-        models = list(_models(service))
+models = typer.Typer(help="The models of a service.", no_args_is_help=True)
+
+
+@models.command("list")
+def list_models(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
+    """List the models, and what each has sent."""
+    with connected(url) as service:
+        found = list(_models(service))
     if as_json:
-        print_json({"models": models})
-        return EXIT_OK
-    if not models:
+        print_json({"models": found})
+        return
+    if not found:
         print_out("No model has sent anything.")
-        return EXIT_OK
+        return
     from rich.table import Table
     from rich.text import Text
 
     table = Table("model", "predictions", "reference", "versions", "data until", box=None, header_style="bold")
-    for model in models:
+    for model in found:
         table.add_row(
             Text(model["model_name"]),
             f"{model['predictions']:,}",
@@ -38,26 +56,34 @@ def list_models(url: str, as_json: bool) -> int:
             model["data_until"] or "",
         )
     screen().print(table)
-    return EXIT_OK
 
 
+@models.command("delete")
 def delete_model(
-    url: str, model: str, version: str | None, environment: str | None, confirmed: bool, wait: bool, as_json: bool
-) -> int:
-    """Deletes, waits until it is done unless told not to, and says how much it was. Raises CliError."""
+    model: Annotated[str, typer.Argument(help="The model to delete.")],
+    url: Url = DEFAULT_URL,
+    version: Annotated[str | None, typer.Option(help="Only this version of it.")] = None,
+    environment: Annotated[str | None, typer.Option(help="Only this environment of it.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Yes, remove it for good.")] = False,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Don't wait until all of it is gone.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Delete a model, or a version or an environment of it, with everything that is stored of it.
+
+    Exit code 1 if there is nothing of that name.
+    """
     if version is not None and environment is not None:
         raise CliError("Give --version or --environment, not both: each is deleted by itself.")
     what = model if version is None else f"version {version} of {model}"
     what = what if environment is None else f"environment {environment} of {model}"
-    if not confirmed:
+    if not yes:
         raise CliError(f"This removes {what} with everything that is stored of it, for good. Say so with --yes.")
     path = f"{MODELS_PATH}/{quote(model, safe='')}"
     if version is not None:
         path += f"/versions/{quote(version, safe='')}"
     if environment is not None:
         path += f"/environments/{quote(environment, safe='')}"
-    with ServiceClient(url) as service:
-        service.check_reachable()
+    with connected(url) as service:
         try:
             found = service.delete(path)
         except Refused as refusal:
@@ -65,7 +91,7 @@ def delete_model(
                 raise CliError(refusal.message, EXIT_FOUND) from None
             raise
         pause = FIRST_PAUSE_SECONDS
-        while wait and found["status"] == "deleting":
+        while not no_wait and found["status"] == "deleting":
             time.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
             found = service.get(f"/api/v1/deletions/{quote(found['deletion_id'], safe='')}")
@@ -75,7 +101,6 @@ def delete_model(
         print_out(f"{what} is being deleted: GET /api/v1/deletions/{found['deletion_id']} says how far it is.")
     else:
         print_out(f"{what} is deleted: {found['predictions']:,} predictions and {found['removed']:,} other rows.")
-    return EXIT_OK
 
 
 def _models(service: ServiceClient) -> Iterator[dict[str, Any]]:

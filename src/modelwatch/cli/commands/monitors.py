@@ -1,55 +1,80 @@
-"""`modelwatch monitors …`: configurations of models as files: checked, applied, and tried on what is stored."""
+"""`modelwatch monitors`: configurations of models as files: checked, applied, and tried on what is stored."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
-from modelwatch.cli.base import EXIT_OK, EXIT_USAGE, CliError, Refused, print_err, print_json, print_out
-from modelwatch.cli.client import ServiceClient
+import typer
+
+from modelwatch.cli.base import (
+    DEFAULT_URL,
+    EXIT_USAGE,
+    AsJson,
+    CliError,
+    Refused,
+    Url,
+    connected,
+    print_err,
+    print_json,
+    print_out,
+)
 
 if TYPE_CHECKING:
+    from modelwatch.cli.client import ServiceClient
     from modelwatch.config.monitor_files import FiledMonitor
 
 MOST_EPISODES = 20
 
 
-def validate(paths: Sequence[Path], as_json: bool) -> int:
-    """Prints every problem of the files, and which models they are for. 0 when there is none, else 2."""
+monitors = typer.Typer(help="Configurations of single models.", no_args_is_help=True)
+
+Files = Annotated[list[Path], typer.Argument(help="YAML or JSON files, or folders of them.")]
+
+
+@monitors.command()
+def validate(files: Files, as_json: AsJson = False) -> None:
+    """List everything that is wrong with monitor files. Needs no service. Exit code 2 if something is."""
     from modelwatch.config.monitor_files import read_monitors
 
-    monitors, problems = read_monitors(_files(paths))
+    filed, problems = read_monitors(_files(files))
     if as_json:
         print_json(
             {
                 "valid": not problems,
-                "monitors": [{"model_name": each.model, "file": str(each.path)} for each in monitors],
+                "monitors": [{"model_name": each.model, "file": str(each.path)} for each in filed],
                 "problems": [
                     {"file": str(each.path), "pointer": each.pointer, "message": each.message} for each in problems
                 ],
             }
         )
-        return EXIT_USAGE if problems else EXIT_OK
-    for problem in problems:
-        print_err(str(problem))
-    for monitor in monitors:
-        print_out(f"{monitor.path}: a monitor of {monitor.model}")
-    return EXIT_USAGE if problems else EXIT_OK
+    else:
+        for problem in problems:
+            print_err(str(problem))
+        for monitor in filed:
+            print_out(f"{monitor.path}: a monitor of {monitor.model}")
+    if problems:
+        raise typer.Exit(EXIT_USAGE)
 
 
-def apply(paths: Sequence[Path], url: str, dry_run: bool, as_json: bool) -> int:
-    """Sets the monitors at a service, or only says what would change. Raises CliError when a file is not valid."""
+@monitors.command()
+def apply(
+    files: Files,
+    url: Url = DEFAULT_URL,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would change.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Set the monitors of files at a service."""
     from modelwatch.config.monitors import as_document
 
     changes: list[dict[str, str]] = []
     refused: str | None = None
-    monitors = _valid(paths)
-    with ServiceClient(url) as service:
-        service.check_reachable()
-        for monitor in monitors:
+    filed = _valid(files)
+    with connected(url) as service:
+        for monitor in filed:
             wanted = as_document(monitor.config)
             before = _present(service, monitor.model)
             change = "created" if before is None else "unchanged" if before == wanted else "changed"
@@ -69,52 +94,60 @@ def apply(paths: Sequence[Path], url: str, dry_run: bool, as_json: bool) -> int:
             print_out(f"{each['model_name']}: {would}{each['change']} ({each['file']})")
     if refused is not None:
         raise CliError(refused)
-    return EXIT_OK
 
 
-def get(model: str, url: str, as_json: bool) -> int:
-    """Prints the monitor of a model as YAML: what was set, and what counts in effect."""
+@monitors.command()
+def get(
+    model: Annotated[str, typer.Argument(help="The model.")], url: Url = DEFAULT_URL, as_json: AsJson = False
+) -> None:
+    """Show what counts for a model, as YAML."""
     import yaml
 
-    with ServiceClient(url) as service:
-        service.check_reachable()
+    with connected(url) as service:
         found = service.get(_path(model))
     if as_json:
         print_json(found)
-        return EXIT_OK
+        return
     where = "not set; these are the defaults" if found["revision"] == 0 else f"revision {found['revision']}"
     print_out(f"# The monitor of {model} ({where}), with every default filled in")
     print_out(yaml.safe_dump({"model": model} | found["effective"], sort_keys=False, allow_unicode=True).rstrip())
-    return EXIT_OK
 
 
-def schema() -> int:
-    """Prints the JSON Schema of a monitor, for editors."""
+@monitors.command()
+def schema() -> None:
+    """Print the JSON Schema of a monitor, for editors."""
     from modelwatch.config.monitors import monitor_schema
 
     print_out(json.dumps(monitor_schema(), indent=2))
-    return EXIT_OK
 
 
-def backtest(path: Path, url: str, options: Mapping[str, str | None], as_json: bool) -> int:
-    """Tries each monitor of a file on what a service has stored, beside the one in force there."""
+@monitors.command()
+def backtest(
+    file: Annotated[Path, typer.Argument(help="YAML or JSON with the monitors to try.")],
+    url: Url = DEFAULT_URL,
+    version: Annotated[str | None, typer.Option(help="One version of the model. Default: all.")] = None,
+    environment: Annotated[str | None, typer.Option(help="Default: production.")] = None,
+    start: Annotated[str | None, typer.Option(help="Windows from here on, such as 2026-01-31T12:00:00Z.")] = None,
+    end: Annotated[str | None, typer.Option(help="Windows up to here.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Try monitors on what a service has stored: how often, when and about what they would have alerted."""
     from modelwatch.config.monitors import as_document
 
     reports = []
-    monitors = _valid([path])
-    with ServiceClient(url) as service:
-        service.check_reachable()
-        for monitor in monitors:
+    filed = _valid([file])
+    options = {"model_version": version, "environment": environment, "start": start, "end": end}
+    with connected(url) as service:
+        for monitor in filed:
             body = {name: value for name, value in options.items() if value is not None}
             body["monitor"] = as_document(monitor.config)  # type: ignore[assignment]
             reports.append(service.post_json(f"{_path(monitor.model)}/backtest", body))
     if as_json:
         print_json({"backtests": reports})
-        return EXIT_OK
+        return
     for report in reports:
         for proposed, in_force in zip(report["proposed"], report["in_force"], strict=True):
             _show(proposed, in_force)
-    return EXIT_OK
 
 
 def _show(proposed: Mapping[str, Any], in_force: Mapping[str, Any]) -> None:

@@ -1,46 +1,71 @@
-"""`modelwatch reference upload`: a file becomes what drift is measured against."""
+"""`modelwatch reference`: a file, or a window of stored predictions, becomes what drift is measured against."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
-from modelwatch.api.decoding.columns.csv_table import CsvReading
-from modelwatch.cli.base import EXIT_OK, CliError, Refused, print_err, print_json, print_out
-from modelwatch.cli.client import ServiceClient
-from modelwatch.cli.columns import ColumnMap, ColumnTypes, with_hint
-from modelwatch.cli.replay.reading import Format, check_reading, csv_shape, format_of
+import typer
+
+from modelwatch.cli.base import DEFAULT_URL, AsJson, CliError, Refused, Url, connected, print_err, print_json, print_out
+from modelwatch.cli.columns import (
+    ColumnMap,
+    ColumnMapOption,
+    ColumnTypeOption,
+    ColumnTypes,
+    FormatOption,
+    MissingOption,
+    with_hint,
+)
+
+if TYPE_CHECKING:
+    from modelwatch.api.decoding.columns.csv_table import CsvReading
+    from modelwatch.cli.replay.reading import Format
 
 REFERENCE_PATH = "/api/v1/reference"
 
 
-def upload(
-    path: Path,
-    url: str,
-    params: dict[str, str],
-    format_name: str,
-    columns: ColumnMap,
-    reading: CsvReading,
-    as_json: bool,
-) -> int:
-    """Sends a Parquet or CSV file as the reference of a model and says what it became. Raises CliError.
+reference = typer.Typer(help="What drift is measured against.", no_args_is_help=True)
 
-    params: the model, and what else is said about the file.
-    """
-    if not path.is_file():
-        raise CliError(f"There is no file {path}")
-    body = _as_parquet(path, format_of(path, format_name), columns, reading)
-    with ServiceClient(url) as service:
-        service.check_reachable()
+
+@reference.command()
+def upload(
+    file: Annotated[Path, typer.Argument(help="The sample as Parquet or CSV; one column for each feature.")],
+    model: Annotated[str, typer.Option(help="The model that it is for.")],
+    url: Url = DEFAULT_URL,
+    version: Annotated[str | None, typer.Option(help="Only for this version of the model.")] = None,
+    task: Annotated[
+        str | None, typer.Option(help="What the labels are: binary, multiclass or regression. Default: inferred.")
+    ] = None,
+    positive_class: Annotated[
+        str | None, typer.Option(help="Of two classes the one that precision and scores are about. Default: inferred.")
+    ] = None,
+    format_name: FormatOption = "auto",
+    column_map: ColumnMapOption = None,
+    column_type: ColumnTypeOption = None,
+    missing_values: MissingOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Set a model's reference from a file."""
+    from modelwatch.api.decoding.columns.csv_table import CsvReading
+    from modelwatch.cli.replay.reading import format_of
+
+    columns = ColumnMap.parse(column_map or ())
+    reading = CsvReading.parse(ColumnTypes.parse(column_type or ()).types, missing_values)
+    if not file.is_file():
+        raise CliError(f"There is no file {file}")
+    body = _as_parquet(file, format_of(file, format_name), columns, reading)
+    optional = {"model_version": version, "task": task, "positive_class": positive_class}
+    params = {"model_name": model} | {name: value for name, value in optional.items() if value is not None}
+    with connected(url) as service:
         try:
             answer = service.post(REFERENCE_PATH, body, "application/vnd.apache.parquet", params)
         except Refused as refusal:
             raise with_hint(refusal) from None
     if as_json:
         print_json(answer)
-        return EXIT_OK
+        return
     for warning in answer["warnings"]:
         print_err(f"warning: {warning['feature_name']}: {warning['message']}")
     print_out(f"{answer['model_name']} has a reference:")
@@ -55,18 +80,39 @@ def upload(
                 print_out(f"    {name} {labelled[name]}: {labelled[f'{name}_reason']}")
         for warning in labelled["warnings"]:
             print_err(f"warning: {warning}")
-    return EXIT_OK
 
 
-def from_window(model: str, url: str, body: Mapping[str, Any], as_json: bool) -> int:
-    """Makes a window of stored predictions the reference of a model, and says what became of it. Raises CliError."""
-    path = f"/api/v1/models/{quote(model, safe='')}/reference/from-window"
-    with ServiceClient(url) as service:
-        service.check_reachable()
+@reference.command()
+def from_window(
+    model: Annotated[str, typer.Option(help="The model that it is for.")],
+    url: Url = DEFAULT_URL,
+    lookback: Annotated[str | None, typer.Option(help="Back from the newest data, such as 7d.")] = None,
+    start: Annotated[str | None, typer.Option(help="Start of the window, such as 2026-01-31T12:00:00Z.")] = None,
+    end: Annotated[str | None, typer.Option(help="End of the window.")] = None,
+    version: Annotated[str | None, typer.Option(help="Its predictions alone, for this version of the model.")] = None,
+    environment: Annotated[str | None, typer.Option(help="Default: production.")] = None,
+    feature: Annotated[list[str] | None, typer.Option(help="Only this feature. Repeat it for more.")] = None,
+    labels: Annotated[bool, typer.Option("--labels", help="Also what performance is compared with.")] = False,
+    note: Annotated[str | None, typer.Option(help="Why, for the audit trail and the alerts that it ends.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Accept what was received as the new normal: a window of stored predictions becomes the reference."""
+    body = {
+        "lookback": lookback,
+        "start": start,
+        "end": end,
+        "model_version": version,
+        "environment": environment,
+        "features": feature,
+        "labels": labels,
+        "note": note,
+    }
+    with connected(url) as service:
+        path = f"/api/v1/models/{quote(model, safe='')}/reference/from-window"
         answer = service.post_json(path, {name: value for name, value in body.items() if value})
     if as_json:
         print_json(answer)
-        return EXIT_OK
+        return
     for warning in answer["warnings"]:
         print_err(f"warning: {warning['feature_name']}: {warning['message']}")
     rows = f"{answer['taken']:,} of {answer['predictions']:,} predictions"
@@ -78,7 +124,6 @@ def from_window(model: str, url: str, body: Mapping[str, Any], as_json: bool) ->
         print_out(f"  not stored, so left as they were: {', '.join(answer['left_out'])}")
     for alert_id in answer["alerts_ended"]:
         print_out(f"  ended as accepted: alert {alert_id}")
-    return EXIT_OK
 
 
 def _task(labelled: dict[str, Any]) -> str:
@@ -92,6 +137,8 @@ def _as_parquet(path: Path, format_name: Format, columns: ColumnMap, reading: Cs
     """The file with its columns renamed. Types are those of the file; of CSV, those that hold for all of it."""
     import pyarrow as pa
     import pyarrow.parquet as pq
+
+    from modelwatch.cli.replay.reading import check_reading, csv_shape
 
     if format_name == "ndjson":
         raise CliError("A reference is uploaded as Parquet or CSV; JSON is sent to POST /api/v1/reference.")

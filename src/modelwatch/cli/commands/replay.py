@@ -1,49 +1,139 @@
-"""The command: opens the file, plays it, and says what became of it."""
+"""`modelwatch replay`: sends the predictions of a file, and what was true about them."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-import msgspec
+import typer
 
-from modelwatch.api.decoding.columns.csv_table import CsvReading
-from modelwatch.cli.base import EXIT_FOUND, EXIT_INTERRUPTED, EXIT_OK, CliError, print_err, print_json, print_out
-from modelwatch.cli.client import ServiceClient
-from modelwatch.cli.columns import ColumnMap, with_hint
-from modelwatch.cli.replay.pacing import in_order, paced, slice_of
-from modelwatch.cli.replay.progress import Evaluated, bars, evaluated_of, wait_for_evaluations
-from modelwatch.cli.replay.reading import DEFAULTS, format_of, open_source
-from modelwatch.cli.replay.rows import Rows
-from modelwatch.cli.replay.sending import LabelTally, Outcome, Tally, send_all
+from modelwatch.cli.base import (
+    DEFAULT_URL,
+    EXIT_FOUND,
+    EXIT_INTERRUPTED,
+    AsJson,
+    CliError,
+    Url,
+    connected,
+    print_err,
+    print_json,
+    print_out,
+)
+from modelwatch.cli.columns import (
+    ColumnMap,
+    ColumnMapOption,
+    ColumnTypeOption,
+    ColumnTypes,
+    FormatOption,
+    MissingOption,
+    with_hint,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from modelwatch.cli.client import ServiceClient
+    from modelwatch.cli.replay.progress import Evaluated
+    from modelwatch.cli.replay.reading import Source
+    from modelwatch.cli.replay.rows import Rows
+    from modelwatch.cli.replay.sending import LabelTally, Outcome, Tally
 
 
-@dataclass(frozen=True, slots=True)
-class Playback:
-    """What to play, and how. `speed` None: as fast as the service takes it. wait: until all of it is evaluated."""
+def replay(
+    file: Annotated[Path, typer.Argument(help="Predictions as Parquet, CSV or NDJSON; one row each.")],
+    url: Url = DEFAULT_URL,
+    model: Annotated[str | None, typer.Option(help="Model of the rows that name none.")] = None,
+    version: Annotated[str | None, typer.Option(help="Version of the rows that name none.")] = None,
+    environment: Annotated[str | None, typer.Option(help="Environment of the rows that name none.")] = None,
+    format_name: FormatOption = "auto",
+    column_map: ColumnMapOption = None,
+    timestamp: Annotated[
+        str | None, typer.Option(help="Time of the rows that have none, or `now`. Default: the time of the file.")
+    ] = None,
+    label_column: Annotated[
+        str | None, typer.Option(help="Column with the ground truth. Default: `ground_truth`, if there is one.")
+    ] = None,
+    label_time_column: Annotated[
+        str | None,
+        typer.Option(help="Column with the time when that became known. Default: `ground_truth_timestamp`."),
+    ] = None,
+    speed: Annotated[str, typer.Option(help="How many times as fast as it happened, such as 60, or max.")] = "max",
+    batch_size: Annotated[int, typer.Option(help="Rows in one request.", min=1, max=1_000_000)] = 5_000,
+    column_type: ColumnTypeOption = None,
+    missing_values: MissingOption = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Return when all of it has been evaluated.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Send the predictions of a file to a service, and what was true about them.
 
-    path: Path
-    url: str
-    model: str | None
-    version: str | None
-    environment: str | None
-    format_name: str
-    columns: ColumnMap
-    timestamp: str | None
-    speed: float | None
-    batch_size: int
-    as_json: bool
-    reading: CsvReading = field(default_factory=CsvReading)
-    wait: bool = False
+    Rows without a prediction_id get one made of the file's content and their number, so a second replay counts nothing
+    twice. A label with a time of its own is sent at that time, between the predictions; one without goes with its row.
+    Exit code 1 when rows or labels were rejected.
+    """
+    from modelwatch.api.decoding.columns.csv_table import CsvReading
+    from modelwatch.cli.replay.labels import TRUTH, TRUTH_TIME
+    from modelwatch.cli.replay.progress import bars, wait_for_evaluations
+    from modelwatch.cli.replay.reading import DEFAULTS, format_of, open_source
+    from modelwatch.cli.replay.sending import Tally, send_all
+
+    columns = ColumnMap.parse(column_map or ())
+    columns = columns.with_column("--label-column", label_column, TRUTH)
+    columns = columns.with_column("--label-time-column", label_time_column, TRUTH_TIME)
+    factor = parse_speed(speed)
+    reading = CsvReading.parse(ColumnTypes.parse(column_type or ()).types, missing_values)
+    if not file.is_file():
+        raise CliError(f"There is no file {file}")
+    stamp = _timestamp(file, timestamp)
+    given = zip(DEFAULTS, (model, version, environment), strict=True)
+    params = {name: value for name, value in given if value is not None}
+    source = open_source(file, format_of(file, format_name), columns, stamp, batch_size, params, reading)
+    for note in source.notes:
+        print_err(note)
+    origin = "from --timestamp" if timestamp else "the file's own; --timestamp sets another"
+    if not source.has_times:
+        if factor is not None:
+            raise CliError("--speed needs a column timestamp: name it with --column-map OLD=timestamp")
+        print_err(f"The rows have no timestamp: all get {stamp:%Y-%m-%dT%H:%M:%SZ} ({origin}).")
+    stretches = _scheduled(source, factor, batch_size)
+
+    tally, interrupted, began = Tally(), False, time.monotonic()
+    seconds: float | None = None
+    trouble: CliError | None = None
+    with connected(url) as service:
+        try:
+            with bars(service, model, source.rows) as progress:
+                send_all(stretches, service, params, tally, progress.sent)
+                seconds = time.monotonic() - began
+                if wait:
+                    wait_for_evaluations(service, progress.look, time.monotonic, time.sleep)
+        except KeyboardInterrupt:
+            interrupted = True
+        except CliError as error:
+            trouble = error
+        evaluated = None if trouble or interrupted else _evaluated(service, model)
+    if tally.sent or trouble is None:
+        seconds = time.monotonic() - began if seconds is None else seconds
+        if as_json:
+            _print_json(file, source.rows, tally, seconds, interrupted, evaluated)
+        else:
+            _summarise(source.rows, tally, seconds, interrupted, evaluated)
+        if source.has_times and source.untimed.rows:
+            print_err(
+                f"Rows without a timestamp: {source.untimed.rows:,}; they got {stamp:%Y-%m-%dT%H:%M:%SZ} ({origin})."
+            )
+    if trouble is not None:
+        raise with_hint(trouble)
+    if interrupted:
+        raise typer.Exit(EXIT_INTERRUPTED)
+    if tally.rejected or tally.labels.rejected:
+        raise typer.Exit(EXIT_FOUND)
 
 
 def parse_speed(text: str) -> float | None:
-    """None for `max`, else the number. Raises CliError.
+    """None for `max`, else the factor, above 0. Raises CliError.
 
     >>> parse_speed("60"), parse_speed("max")
     (60.0, None)
@@ -59,67 +149,23 @@ def parse_speed(text: str) -> float | None:
     return speed
 
 
-def replay(playback: Playback) -> int:
-    """Plays the file and prints the summary. Returns the exit code; raises CliError."""
-    path = playback.path
-    if not path.is_file():
-        raise CliError(f"There is no file {path}")
-    stamp = _timestamp(path, playback.timestamp)
-    given = zip(DEFAULTS, (playback.model, playback.version, playback.environment), strict=True)
-    params = {name: value for name, value in given if value is not None}
-    source = open_source(
-        path,
-        format_of(path, playback.format_name),
-        playback.columns,
-        stamp,
-        playback.batch_size,
-        params,
-        playback.reading,
-    )
-    for note in source.notes:
-        print_err(note)
-    origin = "from --timestamp" if playback.timestamp else "the file's own; --timestamp sets another"
-    if not source.has_times:
-        if playback.speed is not None:
-            raise CliError("--speed needs a column timestamp: name it with --column-map OLD=timestamp")
-        print_err(f"The rows have no timestamp: all get {stamp:%Y-%m-%dT%H:%M:%SZ} ({origin}).")
+def _scheduled(source: Source, speed: float | None, batch_size: int) -> Iterable[Rows]:
+    """The rows and labels in the order in which they are sent; each when it is due, unless as fast as possible."""
+    import math
+
+    from modelwatch.cli.replay.pacing import in_order, paced, slice_of
+
     stretches: Iterable[Rows] = source.stretches
     if source.has_labels:
-        longest = math.inf if playback.speed is None else slice_of(playback.speed)
-        stretches = in_order(stretches, longest, playback.batch_size)
-    if playback.speed is not None:
-        stretches = paced(stretches, playback.speed, time.monotonic, time.sleep)
-
-    tally, interrupted, began = Tally(), False, time.monotonic()
-    seconds: float | None = None
-    trouble: CliError | None = None
-    with ServiceClient(playback.url) as service:
-        service.check_reachable()
-        try:
-            with bars(service, playback.model, source.rows) as progress:
-                send_all(stretches, service, params, tally, progress.sent)
-                seconds = time.monotonic() - began
-                if playback.wait:
-                    wait_for_evaluations(service, progress.look, time.monotonic, time.sleep)
-        except KeyboardInterrupt:
-            interrupted = True
-        except CliError as error:
-            trouble = error
-        evaluated = None if trouble or interrupted else _evaluated(service, playback.model)
-    if tally.sent or trouble is None:
-        seconds = time.monotonic() - began if seconds is None else seconds
-        _summarise(playback, source.rows, tally, seconds, interrupted, evaluated)
-        if source.has_times and source.untimed.rows:
-            print_err(
-                f"Rows without a timestamp: {source.untimed.rows:,}; they got {stamp:%Y-%m-%dT%H:%M:%SZ} ({origin})."
-            )
-    if trouble is not None:
-        raise with_hint(trouble)
-    return EXIT_INTERRUPTED if interrupted else EXIT_FOUND if tally.rejected or tally.labels.rejected else EXIT_OK
+        longest = math.inf if speed is None else slice_of(speed)
+        stretches = in_order(stretches, longest, batch_size)
+    return stretches if speed is None else paced(stretches, speed, time.monotonic, time.sleep)
 
 
 def _evaluated(service: ServiceClient, model: str | None) -> Evaluated | None:
-    """How far the evaluations have come; None where the rows name several models, or it can't be told."""
+    """How far the evaluations have come; None where the rows name several models, or it can't be found out."""
+    from modelwatch.cli.replay.progress import evaluated_of
+
     if model is None:
         return None
     try:
@@ -129,6 +175,10 @@ def _evaluated(service: ServiceClient, model: str | None) -> Evaluated | None:
 
 
 def _timestamp(path: Path, given: str | None) -> datetime:
+    from datetime import UTC, datetime
+
+    import msgspec
+
     if given == "now":
         return datetime.now(UTC)
     if given is None:
@@ -141,29 +191,34 @@ def _timestamp(path: Path, given: str | None) -> datetime:
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
-def _summarise(
-    playback: Playback, rows: int, tally: Tally, seconds: float, interrupted: bool, evaluated: Evaluated | None
+def _print_json(
+    file: Path, rows: int, tally: Tally, seconds: float, interrupted: bool, evaluated: Evaluated | None
 ) -> None:
-    rate = tally.sent / seconds if seconds > 0 else 0.0
-    if playback.as_json:
-        print_json(
-            {
-                "file": str(playback.path),
-                "rows": rows,
-                **dataclasses.asdict(tally),
-                "seconds": round(seconds, 3),
-                "rows_per_second": round(rate, 1),
-                "interrupted": interrupted,
-                "data_until": None if evaluated is None else evaluated.data_until,
-                "evaluated_until": None if evaluated is None else evaluated.until,
-            }
-        )
-        return
+    print_json(
+        {
+            "file": str(file),
+            "rows": rows,
+            **dataclasses.asdict(tally),
+            "seconds": round(seconds, 3),
+            "rows_per_second": round(_rate(tally, seconds), 1),
+            "interrupted": interrupted,
+            "data_until": None if evaluated is None else evaluated.data_until,
+            "evaluated_until": None if evaluated is None else evaluated.until,
+        }
+    )
+
+
+def _rate(tally: Tally, seconds: float) -> float:
+    """Rows per second."""
+    return tally.sent / seconds if seconds > 0 else 0.0
+
+
+def _summarise(rows: int, tally: Tally, seconds: float, interrupted: bool, evaluated: Evaluated | None) -> None:
     state = "Interrupted after" if interrupted else "Sent"
-    print_out(f"{state} {tally.sent:,} of {rows:,} rows in {seconds:.1f} s ({rate:,.0f} a second)")
-    _say_number("accepted", tally.accepted)
-    _say_number("duplicates", tally.duplicates, "stored before, not counted again")
-    _say_rejections(tally)
+    print_out(f"{state} {tally.sent:,} of {rows:,} rows in {seconds:.1f} s ({_rate(tally, seconds):,.0f} a second)")
+    _print_number("accepted", tally.accepted)
+    _print_number("duplicates", tally.duplicates, "stored before, not counted again")
+    _print_rejections(tally)
     if tally.labels.sent:
         _summarise_labels(tally.labels)
     if evaluated is not None:
@@ -175,21 +230,21 @@ def _summarise(
 
 def _summarise_labels(labels: LabelTally) -> None:
     print_out(f"and {labels.sent:,} labels, each at its time")
-    _say_number("accepted", labels.accepted)
+    _print_number("accepted", labels.accepted)
     if labels.corrected:
-        _say_number("corrected", labels.corrected, "another value held before")
-    _say_number("duplicates", labels.duplicates, "nothing changed")
+        _print_number("corrected", labels.corrected, "another value held before")
+    _print_number("duplicates", labels.duplicates, "nothing changed")
     if labels.waiting:
-        _say_number("waiting", labels.waiting, "there is no prediction of that id yet")
-    _say_rejections(labels)
+        _print_number("waiting", labels.waiting, "there is no prediction of that id yet")
+    _print_rejections(labels)
 
 
-def _say_number(name: str, number: int, meaning: str = "") -> None:
+def _print_number(name: str, number: int, meaning: str = "") -> None:
     print_out(f"  {name:<10}  {number:>10,}" + (f"   {meaning}" if number and meaning else ""))
 
 
-def _say_rejections(outcome: Outcome) -> None:
-    _say_number("rejected", outcome.rejected)
+def _print_rejections(outcome: Outcome) -> None:
+    _print_number("rejected", outcome.rejected)
     for each in outcome.rejections:
         print_out(f"    row {each.row}: {each.pointer + ': ' if each.pointer else ''}{each.message}")
     if outcome.rejected > len(outcome.rejections):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote
 
-from modelwatch.cli.base import EXIT_OK, print_json, print_out, screen
-from modelwatch.cli.client import ServiceClient
+import typer
+
+from modelwatch.cli.base import DEFAULT_URL, AsJson, Url, connected, print_json, print_out, screen
 
 # A p-value above this, times the number of segments, may well be chance.
 CHANCE = 0.05
@@ -28,15 +29,34 @@ COLUMNS = (
 )
 
 
-def segments(model: str, url: str, params: Mapping[str, str | None], as_json: bool) -> int:
-    """Asks and prints the answer; returns the exit code. Raises CliError."""
-    with ServiceClient(url, patience=10.0) as service:
-        service.check_reachable()
+def segments(
+    model: Annotated[str, typer.Argument(help="The model to examine.")],
+    url: Url = DEFAULT_URL,
+    metric: Annotated[
+        str | None, typer.Option(help="Such as accuracy, log_loss or mae. Default: the one that is monitored.")
+    ] = None,
+    lookback: Annotated[str | None, typer.Option(help="Back from the newest data, such as 6h. Default: 24h.")] = None,
+    version: Annotated[str | None, typer.Option(help="One version. Default: all.")] = None,
+    environment: Annotated[str | None, typer.Option(help="One environment. Default: all.")] = None,
+    baseline_start: Annotated[str | None, typer.Option(help="Start of a window to compare with.")] = None,
+    baseline_end: Annotated[str | None, typer.Option(help="End of a window to compare with.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a service where a model got worse, by the segments of its monitor."""
+    params = {
+        "metric": metric,
+        "lookback": lookback,
+        "version": version,
+        "environment": environment,
+        "baseline_start": baseline_start,
+        "baseline_end": baseline_end,
+    }
+    with connected(url, patience=10.0) as service:
         given = {name: value for name, value in params.items() if value is not None}
         answer = service.get(f"/api/v1/models/{quote(model, safe='')}/segments", given)
     if as_json:
         print_json(answer)
-        return EXIT_OK
+        return
     for definition in answer["definitions"]:
         if definition["reason"]:
             print_out(f"{definition['feature_name']}: {definition['reason']}")
@@ -44,7 +64,6 @@ def segments(model: str, url: str, params: Mapping[str, str | None], as_json: bo
         print_out("No predictions of this version and environment.")
     for report in answer["streams"]:
         _show(model, report)
-    return EXIT_OK
 
 
 def _show(model: str, report: Mapping[str, Any]) -> None:

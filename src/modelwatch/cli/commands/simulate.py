@@ -7,13 +7,15 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from modelwatch.cli.base import EXIT_OK, CliError, print_json, print_out, screen, settings_with
+import typer
+
+from modelwatch.cli.base import AsJson, CliError, print_json, print_out, screen, settings_with
 
 if TYPE_CHECKING:
     from modelwatch.monitoring.checks.rules import DriftRules
-    from modelwatch.simulation import Arrivals, BaselineResult, Delay, RuleResult, Scenario, Simulation
+    from modelwatch.simulation import Arrivals, BaselineResult, Delay, RuleResult, Simulation
 
 SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3_600, "d": 86_400}
 SLOWEST, FASTEST = 0.01, 1e8
@@ -28,6 +30,77 @@ OPTIONS = {
     "psi_warning_threshold": "--psi-warning",
     "psi_alert_threshold": "--psi-alert",
 }
+
+
+def simulate(
+    features: Annotated[int, typer.Option(help="Features (subjects) that are watched.", min=1, max=10_000)] = 50,
+    rate: Annotated[
+        str, typer.Option(help="Predictions, such as 100/h, 5/min, 2000/d, or a number an hour.")
+    ] = "100/h",
+    reference_size: Annotated[
+        int, typer.Option("--reference", help="Values in the reference.", min=1, max=10_000_000)
+    ] = 10_000,
+    months: Annotated[int, typer.Option(help="Months of 30 days in which nothing is wrong.", min=1, max=10_000)] = 24,
+    shift: Annotated[
+        list[float] | None,
+        typer.Option(help="Shift of one feature in standard deviations; 0: none. Repeat it.  [0.5 and 1]"),
+    ] = None,
+    repetitions: Annotated[int, typer.Option(help="How often each shift is tried.", min=1, max=1_000_000)] = 1_000,
+    budget: Annotated[str | None, typer.Option(help="False alarms per model in 30 days.  [FALSE_ALARM_BUDGET]")] = None,
+    lookbacks: Annotated[str | None, typer.Option(help="Such as 1h,6h,24h.  [LOOKBACKS]")] = None,
+    interval: Annotated[str | None, typer.Option(help="Between evaluations.  [DRIFT_CHECK_INTERVAL]")] = None,
+    min_samples: Annotated[
+        str | None, typer.Option(help="Values that a verdict needs.  [MIN_SAMPLES_FOR_DRIFT]")
+    ] = None,
+    psi_warning: Annotated[
+        str | None, typer.Option(help="PSI from which a shift matters.  [PSI_WARNING_THRESHOLD]")
+    ] = None,
+    psi_alert: Annotated[str | None, typer.Option(help="PSI from which it is an alert.  [PSI_ALERT_THRESHOLD]")] = None,
+    persistence: Annotated[
+        str | None, typer.Option(metavar="K/M", help="K of the last M evaluations must say drift, such as 2/3.  [1/1]")
+    ] = None,
+    on_new_data: Annotated[
+        bool, typer.Option(help="Also evaluate when that many new predictions have come before the interval is over.")
+    ] = True,
+    arrivals: Annotated[str, typer.Option(help="How predictions come: even or poisson.")] = "even",
+    seed: Annotated[int, typer.Option(help="The same seed gives the same result.", min=0)] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Try a configuration on simulated traffic: how many false alarms it raises, and how long a real shift goes unseen.
+
+    What is not given is as in the settings, whose names stand beside the options. docs/simulate.md says how to choose.
+    """
+    import msgspec
+
+    from modelwatch.simulation import Scenario, steps
+    from modelwatch.simulation import simulate as run
+
+    overrides = {
+        "false_alarm_budget": budget,
+        "lookbacks": lookbacks,
+        "min_samples_for_drift": min_samples,
+        "psi_warning_threshold": psi_warning,
+        "psi_alert_threshold": psi_alert,
+    }
+    scenario = Scenario(
+        features=features,
+        rate=parse_rate(rate),
+        reference=reference_size,
+        months=months,
+        shifts=parse_shifts(shift),
+        repetitions=repetitions,
+        arrivals=parse_arrivals(arrivals),
+        seed=seed,
+    )
+    rules = rules_with(overrides, interval, persistence, on_new_data)
+    began = time.perf_counter()
+    with _progress_bar(steps(scenario)) as done:
+        result = run(scenario, rules, done)
+    seconds = time.perf_counter() - began
+    if as_json:
+        print_json({**msgspec.to_builtins(result), "seconds": round(seconds, 2)})
+    else:
+        _show(result)
 
 
 def parse_rate(text: str) -> float:
@@ -106,24 +179,6 @@ def rules_with(
         raise CliError(_named_as_options(str(error))) from error
     alarms, among = (rules.alarms_needed, rules.alarms_among) if persistence is None else parse_persistence(persistence)
     return dataclasses.replace(rules, alarms_needed=alarms, alarms_among=among, on_new_data=on_new_data)
-
-
-def simulate(scenario: Scenario, rules: DriftRules, as_json: bool) -> int:
-    """Simulates, prints what came out, and returns the exit code."""
-    import msgspec
-
-    from modelwatch.simulation import simulate as run
-    from modelwatch.simulation import steps
-
-    began = time.perf_counter()
-    with _progress_bar(steps(scenario)) as done:
-        result = run(scenario, rules, done)
-    seconds = time.perf_counter() - began
-    if as_json:
-        print_json({**msgspec.to_builtins(result), "seconds": round(seconds, 2)})
-    else:
-        _show(result)
-    return EXIT_OK
 
 
 def _named_as_options(message: str) -> str:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
+
+import typer
 
 from modelwatch.cli.base import (
     EXIT_FOUND,
     EXIT_OK,
     EXIT_OTHER_RULES,
+    AsJson,
     CliError,
+    DatabaseUrl,
+    connected,
     print_json,
     print_out,
     settings_with,
 )
-from modelwatch.cli.client import ServiceClient
 
 if TYPE_CHECKING:
     from modelwatch.config import Settings
@@ -24,32 +28,28 @@ if TYPE_CHECKING:
 EXIT_CODES = {"reproduced": EXIT_OK, "not_reproduced": EXIT_FOUND, "other_rules": EXIT_OTHER_RULES}
 
 
-def verify(identity: str, url: str | None, database_url: str | None, as_json: bool) -> int:
-    """Prints what came out and returns the exit code: 0 when it is the same to the bit, 5 when rules of another version
-    made it and those of now come to something else, else 1.
-
-    url: a service that does it; None: this process does it, with the store of the settings. Raises CliError.
-    """
-    found = (
-        _by_service(url, identity)
-        if url is not None
-        else _by_store(settings_with({"database_url": database_url}), identity)
-    )
+def verify_verdict(
+    verdict: Annotated[str, typer.Argument(help="The id of the verdict.")],
+    url: Annotated[
+        str | None, typer.Option(help="A service that verifies it. Default: this process does, with the store.")
+    ] = None,
+    database_url: DatabaseUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compute a verdict again from its evidence. Exit code 1 when it was changed, 5 when newer rules say otherwise."""
+    if url is None:
+        found = _verified_by_store(settings_with({"database_url": database_url}), verdict)
+    else:
+        with connected(url, patience=10.0) as service:
+            found = service.get(f"/api/v1/verdicts/{quote(verdict, safe='')}/verification")
     if as_json:
         print_json(found)
     else:
         _show(found)
-    return EXIT_CODES[found["outcome"]]
+    raise typer.Exit(EXIT_CODES[found["outcome"]])
 
 
-def _by_service(url: str, identity: str) -> Mapping[str, Any]:
-    with ServiceClient(url, patience=10.0) as service:
-        service.check_reachable()
-        found: Mapping[str, Any] = service.get(f"/api/v1/verdicts/{quote(identity, safe='')}/verification")
-        return found
-
-
-def _by_store(settings: Settings, identity: str) -> Mapping[str, Any]:
+def _verified_by_store(settings: Settings, identity: str) -> Mapping[str, Any]:
     import msgspec
 
     from modelwatch.errors import UnknownResource
