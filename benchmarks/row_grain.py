@@ -29,7 +29,7 @@ import numpy as np
 import psycopg
 from numpy.typing import NDArray
 
-from modelwatch.stats.counting.profile import decode_counts, encode_counts
+from modelwatch.stats.counting.encoded_counts import decode_counts, encode_counts
 
 Grain = Literal["subject", "window"]
 CELLS = 210

@@ -71,7 +71,7 @@ def background(store: Store) -> Chores:
         timer=time.perf_counter,
         new_id=new_id,
         round_seconds=4.0,
-        beside_drift=(QualityCheck(store, RULES, lambda connection, model: quality),),
+        beside_drift=(QualityCheck(store, lambda connection, model: quality),),
         label_check=PerformanceCheck(store, lambda connection, model: performance),
     )
     housekeeping = Housekeeping(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 import pytest
@@ -16,7 +16,7 @@ from modelwatch.findings import Assessment
 from modelwatch.monitoring.checks.check import Conclusion
 from modelwatch.monitoring.checks.conditions import Condition
 from modelwatch.monitoring.checks.drift.evaluation import check_drift
-from modelwatch.monitoring.checks.drift.evidence import DriftQuery
+from modelwatch.monitoring.checks.drift.evidence import DriftQuery, Inputs
 from modelwatch.monitoring.checks.drift.report import DriftReport
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.schedule import Point
@@ -237,7 +237,9 @@ class Broken:
     def __init__(self, name: str) -> None:
         self.name, self.works = name, False
 
-    def conclude(self, stream: StreamKey, point: Point, conditions: Sequence[Condition], now: int) -> Conclusion | None:
+    def conclude(
+        self, stream: StreamKey, point: Point, conditions: Sequence[Condition], now: int, inputs: Callable[[], Inputs]
+    ) -> Conclusion | None:
         if not self.works:
             raise ValueError("secret-value can't be reshaped")
         return None

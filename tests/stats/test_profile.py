@@ -1,12 +1,15 @@
 """Profiles merge exactly, in any order and split; and their counts survive storage."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
-from modelwatch.stats.counting.profile import Profile, decode_counts, encode_counts
+from modelwatch.stats.counting.encoded_counts import decode_counts, encode_counts, sum_counts
+from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.errors import IncompatibleProfiles, MalformedProfile
 from tests.stats.strategies import raw_categories, raw_numbers, samples
 
@@ -90,6 +93,37 @@ def test_long_vectors_are_compressed_only_when_it_helps() -> None:
     assert decode_counts(encode_counts(sparse)).tolist() == sparse.tolist()
 
 
+def test_counts_that_are_mostly_zero_take_the_room_of_the_others() -> None:
+    vector = np.zeros(10_000, dtype=np.int64)
+    vector[[0, 17, 4_000, 9_999]] = [1, 2, 300, 4]
+    raw = encode_counts(vector)
+    assert len(raw) == 6 + 4 * (2 + 2)
+    assert decode_counts(raw).tolist() == vector.tolist()
+    # What earlier releases wrote is read as before.
+    assert decode_counts(b"\x01" + bytes((0, 7, 0))).tolist() == [0, 7, 0]
+
+
+@given(
+    st.integers(1, 40).flatmap(
+        lambda size: st.lists(
+            st.lists(st.sampled_from([0, 0, 0, 0, 1, 3, 300, -2, 2**40]), min_size=size, max_size=size), min_size=1
+        )
+    )
+)
+def test_a_sum_of_encoded_counts_is_the_sum_of_the_counts(vectors: list[list[int]]) -> None:
+    encoded = [encode_counts(np.array(vector, dtype=np.int64), signed=True) for vector in vectors]
+    assert sum_counts(encoded).tolist() == np.sum(vectors, axis=0).tolist()
+
+
+def test_encoded_counts_of_different_lengths_have_no_sum() -> None:
+    short, long = np.array([1, 2, 3]), np.arange(300) % 2
+    for one, other in itertools.permutations([short, np.array([1, 2]), long, np.zeros(200, dtype=np.int64)], 2):
+        with pytest.raises(MalformedProfile, match="of one length"):
+            sum_counts([encode_counts(one), encode_counts(other)])
+    with pytest.raises(MalformedProfile, match="at least one"):
+        sum_counts([])
+
+
 @pytest.mark.parametrize("vector", [np.array([-1]), np.array([0.5]), np.zeros((2, 2), dtype=int)])
 def test_what_is_no_count_vector_is_not_encoded(vector: np.ndarray) -> None:
     with pytest.raises(MalformedProfile):
@@ -98,7 +132,18 @@ def test_what_is_no_count_vector_is_not_encoded(vector: np.ndarray) -> None:
 
 @pytest.mark.parametrize(
     "raw",
-    [b"", b"\x02\x00", b"\x03\x00", b"\x11\x00", b"\x81junk", b"\x31" + b"\xff" * 8],
+    [
+        b"",
+        b"\x03\x00",
+        b"\x11\x00",
+        b"\x81junk",
+        b"\x31" + b"\xff" * 8,
+        # Of the sparse form: cut in the header and in an entry, an unknown width, an entry beyond the last cell.
+        b"\x02\x00",
+        b"\x02\x00\x05\x00\x00\x00\x01",
+        b"\x02\x03\x05\x00\x00\x00\x01\x01",
+        b"\x02\x00\x05\x00\x00\x00\x05\x01",
+    ],
 )
 def test_damaged_counts_are_refused(raw: bytes) -> None:
     with pytest.raises(MalformedProfile):
@@ -106,7 +151,7 @@ def test_damaged_counts_are_refused(raw: bytes) -> None:
 
 
 def test_cut_compressed_counts_are_refused() -> None:
-    raw = encode_counts(np.zeros(50_000, dtype=np.int64))
+    raw = encode_counts(np.arange(50_000) % 256)
     for damaged in (raw[:-3], raw + b"x"):
         with pytest.raises(MalformedProfile):
             decode_counts(damaged)

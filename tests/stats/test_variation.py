@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import chi2
 
 from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
-from modelwatch.stats.counting.profile import encode_counts
+from modelwatch.stats.counting.encoded_counts import encode_counts
 from modelwatch.stats.drift.natural_variation import (
     Variation,
     chance_psi,

@@ -72,7 +72,7 @@ def background(
         timer=lambda: 0.0,
         new_id=new_id,
         round_seconds=lease_seconds / 3,
-        beside_drift=() if quality is None else (QualityCheck(store, rules, lambda connection, model: quality),),
+        beside_drift=() if quality is None else (QualityCheck(store, lambda connection, model: quality),),
         label_check=PerformanceCheck(store, lambda connection, model: watched),
     )
     housekeeping = Housekeeping(

@@ -187,7 +187,7 @@ def build_service(settings: Settings) -> Application:
         timer=time.perf_counter,
         new_id=new_id,
         round_seconds=min(LONGEST_ROUND_SECONDS, settings.lease_seconds / 3),
-        beside_drift=(QualityCheck(store, rules, quality_rules),),
+        beside_drift=(QualityCheck(store, quality_rules),),
         label_check=PerformanceCheck(store, performance_rules),
     )
     housekeeping = Housekeeping(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,6 +10,7 @@ import msgspec
 
 from modelwatch.findings import Kind
 from modelwatch.monitoring.checks.conditions import Condition
+from modelwatch.monitoring.checks.drift.evidence import Inputs
 from modelwatch.monitoring.checks.schedule import Point
 from modelwatch.storage.engine.models import StreamKey
 
@@ -41,5 +42,10 @@ class Check(Protocol):
     @property
     def kinds(self) -> tuple[Kind, ...]: ...
 
-    def conclude(self, stream: StreamKey, point: Point, conditions: Sequence[Condition], now: int) -> Conclusion | None:
-        """What the stream shows at this point, after an evaluation with these conditions; None for nothing to say."""
+    def conclude(
+        self, stream: StreamKey, point: Point, conditions: Sequence[Condition], now: int, inputs: Callable[[], Inputs]
+    ) -> Conclusion | None:
+        """What the stream shows at this point, after an evaluation with these conditions; None for nothing to say.
+
+        inputs: reads what drift is judged by at this point, once for all checks that ask for it.
+        """

@@ -24,7 +24,7 @@ from modelwatch.errors import LeaseLost, StoreUnavailable
 from modelwatch.findings import Assessment
 from modelwatch.monitoring.checks.check import RULES_VERSION, Check, Conclusion
 from modelwatch.monitoring.checks.conditions import Condition, findings_of
-from modelwatch.monitoring.checks.drift.check import DriftCheck
+from modelwatch.monitoring.checks.drift.check import DriftCheck, inputs_at
 from modelwatch.monitoring.checks.drift.evidence import inputs_hash
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.schedule import Point, due_points, label_points, whole_windows
@@ -132,7 +132,7 @@ class Evaluator:
     ) -> None:
         self._store = store
         self._defaults = defaults
-        self._checks: tuple[Check, ...] = (DriftCheck(store, defaults), *beside_drift)
+        self._checks: tuple[Check, ...] = (DriftCheck(), *beside_drift)
         self._label_check = label_check
         self._sink = sink
         self._observer = observer
@@ -254,11 +254,12 @@ class Evaluator:
             if work.concluded and began - started > self._round_seconds:
                 work.more = True
                 break
+            inputs = inputs_at(self._store, self._defaults, due.stream, point, now)
             for check in checks:
                 if check.name in work.failed:
                     continue
                 try:
-                    conclusion = check.conclude(due.stream, point, conditions[check.name], now)
+                    conclusion = check.conclude(due.stream, point, conditions[check.name], now, inputs)
                 except (StoreUnavailable, LeaseLost):
                     raise
                 except Exception as error:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.errors import UnknownModel
-from modelwatch.monitoring.checks.drift.evaluation import references_for
+from modelwatch.monitoring.checks.drift.subject_counts import references_for
 from modelwatch.monitoring.checks.performance.evidence import arrivals_as_of, delays_since, maturity_of
 from modelwatch.monitoring.checks.windows import Window, look_back, stored_whole
 from modelwatch.stats.segments.segmentation import Segmentation

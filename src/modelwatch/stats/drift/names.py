@@ -22,16 +22,17 @@ from modelwatch.stats.counting.categorical import (
     binning_of_names,
     name_frequencies,
 )
+from modelwatch.stats.counting.encoded_counts import decode_counts, encode_counts
 from modelwatch.stats.counting.numeric import Scalar
-from modelwatch.stats.counting.profile import Profile, decode_counts, encode_counts
+from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift import tests as drift_tests
 from modelwatch.stats.drift.evidence import rate_increase_p_value
 from modelwatch.stats.drift.tests import (
+    Comparison,
     Groups,
     Homogeneity,
-    cell_p_value,
-    homogeneity,
     minimum_detectable_psi,
+    parts_of_tests,
     samples_needed,
 )
 from modelwatch.stats.errors import EmptySample, MalformedProfile
@@ -166,19 +167,34 @@ def window_test(reference: Profile, current: Profile, split: Split | None = None
 
     Raises EmptySample when a side has no valid values.
     """
-    if split is None:
-        return homogeneity(reference.tested, current.tested)
-    r, c = split.tested(reference), current.tested
-    n = c.sum(keepdims=True)
-    if not n[0]:
-        raise EmptySample("the current sample has no observations")
-    groups = _groups(r, split)
-    stage = int(groups.stages(n)[0])
-    (statistic,), (likelihood_ratio,), (omnibus,) = groups.test(stage, c[None, :], n)
-    df, cell, new = groups.df(stage), cell_p_value(r, c), names_p_value(expected_new(reference, split), current)
-    of_all = float(omnibus) / OMNIBUS_WEIGHT if df else 1.0
-    together = min(1.0, of_all, cell / CELL_WEIGHT, new / NEW_WEIGHT)
-    return Homogeneity(float(statistic), float(likelihood_ratio), df, float(omnibus), cell, together, new)
+    if not reference.n or not current.n:
+        raise EmptySample(f"the {'current' if reference.n else 'reference'} sample has no observations")
+    [[found]] = window_tests([(reference, split, [current])])
+    return found
+
+
+def window_tests(asked: Sequence[tuple[Profile, Split | None, Sequence[Profile]]]) -> list[list[Homogeneity]]:
+    """`window_test` of many references, how each was split, and windows of each; none without valid values."""
+    tests = []
+    for reference, split, windows in asked:
+        r = reference.tested if split is None else split.tested(reference)
+        groups = Groups.of(r) if split is None else _groups(r, split)
+        shape = (len(windows), len(r))
+        tests.append(
+            Comparison(r, np.array([current.tested for current in windows], dtype=np.int64).reshape(shape), groups)
+        )
+    found = []
+    for (reference, split, windows), parts in zip(asked, parts_of_tests(tests), strict=True):
+        if split is None:
+            weights = drift_tests.OMNIBUS_WEIGHT, drift_tests.CELL_WEIGHT
+            found.append([parts.together(place, *weights) for place in range(len(windows))])
+            continue
+        expected = expected_new(reference, split)
+        of_names = [names_p_value(expected, current) for current in windows]
+        found.append(
+            [parts.together(place, OMNIBUS_WEIGHT, CELL_WEIGHT, new, NEW_WEIGHT) for place, new in enumerate(of_names)]
+        )
+    return found
 
 
 def window_needed(reference: Profile, alpha: float, split: Split | None = None) -> int | None:

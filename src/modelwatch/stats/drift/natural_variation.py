@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelwatch.stats.counting.binning import Binning, Scalar
-from modelwatch.stats.counting.profile import Profile, decode_counts, encode_counts
+from modelwatch.stats.counting.encoded_counts import decode_counts, encode_counts
+from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.odds import log_odds, log_odds_error
 from modelwatch.stats.drift.scores import PSI_FLOOR
 from modelwatch.stats.errors import MalformedProfile

@@ -1,12 +1,13 @@
 """Scores: how large is the difference between a reference and a current sample.
 
-All are computed from counts over the same cells, natural logarithm unless said otherwise. How surely the difference is
-no chance is the subject of `modelwatch.stats.drift.evidence`.
+All are computed from counts over the same cells, natural logarithm unless said otherwise, and of many windows at once:
+what takes one window is the same with one row. How surely the difference is no chance is the subject of
+`modelwatch.stats.drift.evidence`.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
@@ -75,6 +76,19 @@ def psi(reference: Counts, current: Counts, *, floor: float = PSI_FLOOR) -> floa
     return float(psi_contributions(reference, current, floor=floor).sum())
 
 
+def psi_of_windows(reference: Counts, windows: NDArray[np.int64], *, floor: float = PSI_FLOOR) -> Floats:
+    """The population stability index of each window, shape (windows,); NaN, which is above no threshold, of one without
+    observations.
+
+    reference: shape (cells,), or (windows, cells) for one of its own for each; none all zero. windows: shape
+    (windows, cells).
+
+    >>> psi_of_windows([50, 50], np.array([[40, 60], [50, 50], [0, 0]])).round(4).tolist()
+    [0.0405, 0.0, nan]
+    """
+    return np.asarray(_psi_contributions(*_shares_of_windows(reference, windows), floor).sum(axis=1))
+
+
 def psi_contributions(reference: Counts, current: Counts, *, floor: float = PSI_FLOOR) -> Floats:
     """The part of every cell in the population stability index, shape (cells,), each >= 0. Raises as `psi`.
 
@@ -114,6 +128,20 @@ def psi_by_chance(reference: Counts, n: int, *, new_share: float = 0.0, floor: f
     return common + float((chances * (q - before) * np.log(q / before)).sum())
 
 
+def psi_contributions_of_many(pairs: Sequence[tuple[Profile, Profile]]) -> list[Floats]:
+    """`psi_contributions` of the coarse cells of many references and windows, none without values, in their order:
+    those with as many cells at once."""
+    found: list[Floats] = [np.empty(0)] * len(pairs)
+    by_cells: dict[int, list[int]] = {}
+    for place, (reference, _) in enumerate(pairs):
+        by_cells.setdefault(reference.binning.n_coarse, []).append(place)
+    for places in by_cells.values():
+        shares = _shares_of_pairs([(pairs[place][0].coarse, pairs[place][1].coarse) for place in places])
+        for place, row in zip(places, _psi_contributions(*shares, PSI_FLOOR), strict=True):
+            found[place] = row
+    return found
+
+
 def jensen_shannon(reference: Counts, current: Counts) -> JensenShannon:
     """Jensen-Shannon divergence (base 2) and distance of two count vectors over the same cells. Raises as `psi`.
 
@@ -122,7 +150,18 @@ def jensen_shannon(reference: Counts, current: Counts) -> JensenShannon:
     >>> jensen_shannon([10, 0], [0, 10])
     JensenShannon(divergence=1.0, distance=1.0)
     """
-    return _jensen_shannon(*_shares(reference, current))
+    p, q = _shares(reference, current)
+    divergence = float(_jensen_shannon(p[None], q[None])[0])
+    return JensenShannon(divergence, math.sqrt(divergence))
+
+
+def jensen_shannon_of_windows(reference: Counts, windows: NDArray[np.int64]) -> Floats:
+    """The Jensen-Shannon distance (base 2) of each window, shape (windows,). Shapes and NaN as `psi_of_windows`.
+
+    >>> jensen_shannon_of_windows([10, 0], np.array([[0, 10], [10, 0]])).tolist()
+    [1.0, 0.0]
+    """
+    return np.sqrt(_jensen_shannon(*_shares_of_windows(reference, windows)))
 
 
 def hellinger(reference: Counts, current: Counts) -> float:
@@ -131,7 +170,8 @@ def hellinger(reference: Counts, current: Counts) -> float:
     >>> hellinger([10, 0], [0, 10])
     1.0
     """
-    return _hellinger(*_shares(reference, current))
+    p, q = _shares(reference, current)
+    return float(_hellinger(p[None], q[None])[0])
 
 
 def total_variation(reference: Counts, current: Counts) -> float:
@@ -140,7 +180,8 @@ def total_variation(reference: Counts, current: Counts) -> float:
     >>> round(total_variation([50, 50], [40, 60]), 12)
     0.1
     """
-    return _total_variation(*_shares(reference, current))
+    p, q = _shares(reference, current)
+    return float(_total_variation(p[None], q[None])[0])
 
 
 def ks(reference: Profile, current: Profile) -> KolmogorovSmirnov:
@@ -158,7 +199,18 @@ def ks(reference: Profile, current: Profile) -> KolmogorovSmirnov:
     """
     binning = _same_numeric_binning(reference, current)
     p, q = _shares(reference.fine, current.fine)
-    return _ks(binning, p, q, reference.n, current.n)
+    statistic, upper = _ks(binning.atomic[None], p[None], q[None])
+    return _ks_score(float(statistic[0]), float(upper[0]), reference.n, current.n)
+
+
+def ks_of_windows(reference: Counts, windows: NDArray[np.int64]) -> Floats:
+    """The Kolmogorov-Smirnov statistic at the edges of the cells, which are in order, of each window; shape (windows,).
+    Shapes and NaN as `psi_of_windows`.
+
+    >>> ks_of_windows([1, 1, 1, 1], np.array([[0, 0, 2, 2], [1, 1, 1, 1]])).tolist()
+    [0.5, 0.0]
+    """
+    return np.asarray(_at_edges(*_shares_of_windows(reference, windows)).max(axis=1))
 
 
 def wasserstein(reference: Profile, current: Profile) -> float | None:
@@ -177,7 +229,7 @@ def wasserstein(reference: Profile, current: Profile) -> float | None:
     """
     binning = _same_numeric_binning(reference, current)
     p, q = _shares(reference.fine, current.fine)
-    return _wasserstein(binning, p, q, reference, current)
+    return None if binning.scale == 0.0 else float(_wasserstein([(reference, current)], p[None], q[None])[0])
 
 
 def drift_scores(reference: Profile, current: Profile) -> DriftScores:
@@ -193,35 +245,66 @@ def drift_scores(reference: Profile, current: Profile) -> DriftScores:
     >>> drift_scores(Profile.of(binning, ["a"]), Profile.empty(binning)).reasons["psi"]
     'the current sample has no valid values'
     """
-    binning = reference.binning
-    if binning.id != current.binning.id:
-        raise IncompatibleProfiles(f"the profiles count different cells: {binning.id} and {current.binning.id}")
-    n_reference, n_current = reference.n, current.n
-    if not n_reference or not n_current:
-        side = "current" if n_reference else "reference"
-        reason = f"the {side} sample has no valid values"
-        names = ("psi", "jensen_shannon", "ks", "wasserstein", "hellinger", "total_variation")
-        return DriftScores(None, None, None, None, None, None, dict.fromkeys(names, reason))
-    coarse = _shares(reference.coarse, current.coarse)
-    reasons: dict[str, str] = {}
-    ks_score, distance = None, None
-    if isinstance(binning, NumericBinning):
-        p, q = reference.fine / n_reference, current.fine / n_current
-        ks_score = _ks(binning, p, q, n_reference, n_current)
-        distance = _wasserstein(binning, p, q, reference, current)
-        if distance is None:
-            reasons["wasserstein"] = "the reference is constant: it has no standard deviation to measure in"
-    else:
-        reasons["ks"] = reasons["wasserstein"] = "the feature is categorical: its values have no order"
-    return DriftScores(
-        psi=float(_psi_contributions(*coarse, PSI_FLOOR).sum()),
-        jensen_shannon=_jensen_shannon(*coarse),
-        ks=ks_score,
-        wasserstein=distance,
-        hellinger=_hellinger(*coarse),
-        total_variation=_total_variation(*coarse),
-        reasons=reasons,
-    )
+    return drift_scores_of_many([(reference, current)])[0]
+
+
+def drift_scores_of_many(pairs: Sequence[tuple[Profile, Profile]]) -> list[DriftScores]:
+    """`drift_scores` of many pairs of reference and window, in their order: those with as many cells at once."""
+    found = [_NO_SCORES] * len(pairs)
+    coarse: dict[int, list[int]] = {}
+    fine: dict[int, list[int]] = {}
+    for place, (reference, current) in enumerate(pairs):
+        binning = reference.binning
+        if binning.id != current.binning.id:
+            raise IncompatibleProfiles(f"the profiles count different cells: {binning.id} and {current.binning.id}")
+        if not reference.n or not current.n:
+            reason = f"the {'current' if reference.n else 'reference'} sample has no valid values"
+            found[place] = replace(_NO_SCORES, reasons=dict.fromkeys(_SCORES, reason))
+            continue
+        coarse.setdefault(binning.n_coarse, []).append(place)
+        if isinstance(binning, NumericBinning):
+            fine.setdefault(binning.n_fine, []).append(place)
+    in_order = {place: score for of_one in fine.values() for place, score in _scores_in_order(pairs, of_one)}
+    for places in coarse.values():
+        p, q = _shares_of_pairs([(pairs[place][0].coarse, pairs[place][1].coarse) for place in places])
+        columns = (_psi_contributions(p, q, PSI_FLOOR).sum(axis=1), _jensen_shannon(p, q), _hellinger(p, q))
+        rows = zip(places, *(column.tolist() for column in (*columns, _total_variation(p, q))), strict=True)
+        for place, psi_score, divergence, hellinger_score, variation in rows:
+            ks_score, distance, reasons = in_order.get(place, _WITHOUT_ORDER)
+            found[place] = DriftScores(
+                psi=psi_score,
+                jensen_shannon=JensenShannon(divergence, math.sqrt(divergence)),
+                ks=ks_score,
+                wasserstein=distance,
+                hellinger=hellinger_score,
+                total_variation=variation,
+                reasons=reasons,
+            )
+    return found
+
+
+_InOrder = tuple[KolmogorovSmirnov | None, float | None, Mapping[str, str]]
+
+_SCORES = ("psi", "jensen_shannon", "ks", "wasserstein", "hellinger", "total_variation")
+_NO_SCORES = DriftScores(None, None, None, None, None, None)
+_CATEGORICAL = "the feature is categorical: its values have no order"
+_WITHOUT_ORDER: _InOrder = (None, None, {"ks": _CATEGORICAL, "wasserstein": _CATEGORICAL})
+_CONSTANT = {"wasserstein": "the reference is constant: it has no standard deviation to measure in"}
+
+
+def _scores_in_order(pairs: Sequence[tuple[Profile, Profile]], places: list[int]) -> Iterator[tuple[int, _InOrder]]:
+    """The scores of numeric features with as many fine cells, by their place among the pairs."""
+    chosen = [pairs[place] for place in places]
+    p, q = _shares_of_pairs([(reference.fine, current.fine) for reference, current in chosen])
+    atomic = np.stack([each.binning.atomic for each, _ in chosen if isinstance(each.binning, NumericBinning)])
+    statistics, uppers = (each.tolist() for each in _ks(atomic, p, q))
+    distances = _wasserstein(chosen, p, q).tolist()
+    for place, (reference, current), statistic, upper, distance in zip(
+        places, chosen, statistics, uppers, distances, strict=True
+    ):
+        ks_score = _ks_score(statistic, upper, reference.n, current.n)
+        constant = isinstance(reference.binning, NumericBinning) and reference.binning.scale == 0.0
+        yield place, (ks_score, None, _CONSTANT) if constant else (ks_score, distance, {})
 
 
 def _shares(reference: Counts, current: Counts) -> tuple[Floats, Floats]:
@@ -234,32 +317,50 @@ def _shares(reference: Counts, current: Counts) -> tuple[Floats, Floats]:
     return r / total_r, c / total_c
 
 
+def _shares_of_windows(reference: Counts, windows: NDArray[np.int64]) -> tuple[Floats, Floats]:
+    r = np.atleast_2d(np.asarray(reference))
+    with np.errstate(invalid="ignore"):
+        return r / r.sum(axis=1, keepdims=True), windows / windows.sum(axis=1, keepdims=True)
+
+
+def _shares_of_pairs(pairs: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]]) -> tuple[Floats, Floats]:
+    return _shares_of_windows(np.stack([r for r, _ in pairs]), np.stack([c for _, c in pairs]))
+
+
 def _psi_contributions(p: Floats, q: Floats, floor: float) -> Floats:
     p, q = np.maximum(p, floor), np.maximum(q, floor)
     contributions: Floats = (q - p) * np.log(q / p)
     return contributions
 
 
-def _jensen_shannon(p: Floats, q: Floats) -> JensenShannon:
+# What follows takes shares of shape (windows, cells), of one reference those of shape (1, cells), and gives (windows,).
+
+
+def _jensen_shannon(p: Floats, q: Floats) -> Floats:
+    """The divergence."""
     middle = (p + q) / 2.0
-    divergence = (_relative_entropy(p, middle) + _relative_entropy(q, middle)) / 2.0
-    divergence = min(max(divergence, 0.0), 1.0)
-    return JensenShannon(divergence, math.sqrt(divergence))
+    return np.clip((_relative_entropy(p, middle) + _relative_entropy(q, middle)) / 2.0, 0.0, 1.0)
 
 
-def _hellinger(p: Floats, q: Floats) -> float:
+def _hellinger(p: Floats, q: Floats) -> Floats:
     difference = np.sqrt(p) - np.sqrt(q)
-    return min(1.0, math.sqrt(float(difference @ difference) / 2.0))
+    return np.minimum(1.0, np.sqrt(_products(difference, difference) / 2.0))
 
 
-def _total_variation(p: Floats, q: Floats) -> float:
-    return min(1.0, float(np.abs(q - p).sum()) / 2.0)
+def _total_variation(p: Floats, q: Floats) -> Floats:
+    return np.asarray(np.minimum(1.0, np.abs(q - p).sum(axis=1) / 2.0))
 
 
-def _relative_entropy(p: Floats, middle: Floats) -> float:
+def _relative_entropy(p: Floats, middle: Floats) -> Floats:
     """In bits; a cell that is empty in p adds nothing."""
-    ratio = p / middle if p.all() else np.divide(p, middle, out=np.ones(len(p)), where=p > 0.0)
-    return float(p @ np.log2(ratio))
+    shares = np.broadcast_to(p, middle.shape)
+    ratio = np.divide(shares, middle, out=np.ones(middle.shape), where=shares > 0.0)
+    return _products(shares, np.log2(ratio))
+
+
+def _products(a: Floats, b: Floats) -> Floats:
+    """The inner product of each row of one with that of the other, as `@` has it of two vectors."""
+    return np.asarray(np.matmul(a[:, None, :], b[:, :, None])[:, 0, 0])
 
 
 def _same_numeric_binning(reference: Profile, current: Profile) -> NumericBinning:
@@ -271,40 +372,50 @@ def _same_numeric_binning(reference: Profile, current: Profile) -> NumericBinnin
     return binning
 
 
-def _ks(binning: NumericBinning, p: Floats, q: Floats, n_reference: int, n_current: int) -> KolmogorovSmirnov:
-    difference = np.zeros(len(p) + 1)
-    np.cumsum(q, out=difference[1:])
-    difference[1:] -= np.cumsum(p)
-    difference[-1] = 0.0
-    np.abs(difference, out=difference)
-    statistic = min(1.0, float(difference.max()))
-    hidden = np.where(binning.atomic, 0.0, np.minimum(p, q))
-    upper = min(1.0, float((np.maximum(difference[:-1], difference[1:]) + hidden).max()))
-    return KolmogorovSmirnov(statistic, max(statistic, upper), ks_p_value(statistic, n_reference, n_current))
+def _at_edges(p: Floats, q: Floats) -> Floats:
+    """By how much the distribution functions differ at each edge, from the first to the last; shape (…, cells + 1)."""
+    difference = np.zeros((len(q), q.shape[1] + 1))
+    difference[:, 1:] = np.cumsum(q, axis=1)
+    difference[:, 1:] -= np.cumsum(p, axis=1)
+    # Both are 1 behind the last cell; without observations it stays NaN.
+    difference[:, -1] *= 0.0
+    return np.abs(difference)
 
 
-def _wasserstein(binning: NumericBinning, p: Floats, q: Floats, reference: Profile, current: Profile) -> float | None:
-    if binning.scale == 0.0:
-        return None
-    difference = np.empty(len(p) + 1)
-    difference[0] = 0.0
-    np.cumsum(q - p, out=difference[1:])
-    difference[0] = current.below / current.n - reference.below / reference.n
-    difference[-1] = reference.above / reference.n - current.above / current.n
-    left, right = difference[:-1], difference[1:]
+def _ks(atomic: NDArray[np.bool_], p: Floats, q: Floats) -> tuple[Floats, Floats]:
+    """The statistic and its bound."""
+    difference = _at_edges(p, q)
+    statistic = np.minimum(1.0, difference.max(axis=1))
+    hidden = np.where(atomic, 0.0, np.minimum(p, q))
+    upper = np.minimum(1.0, (np.maximum(difference[:, :-1], difference[:, 1:]) + hidden).max(axis=1))
+    return statistic, np.maximum(statistic, upper)
+
+
+def _ks_score(statistic: float, upper: float, n_reference: int, n_current: int) -> KolmogorovSmirnov:
+    return KolmogorovSmirnov(statistic, upper, ks_p_value(statistic, n_reference, n_current))
+
+
+def _wasserstein(pairs: Sequence[tuple[Profile, Profile]], p: Floats, q: Floats) -> Floats:
+    """In standard deviations of each reference; of no meaning where that is 0."""
+    difference = np.empty((len(q), q.shape[1] + 1))
+    np.cumsum(q - p, axis=1, out=difference[:, 1:])
+    difference[:, 0] = [current.below / current.n - reference.below / reference.n for reference, current in pairs]
+    difference[:, -1] = [reference.above / reference.n - current.above / current.n for reference, current in pairs]
+    left, right = difference[:, :-1], difference[:, 1:]
     largest = np.maximum(np.abs(left), np.abs(right))
     summed = np.abs(left) + np.abs(right)
     # Where the line between the two ends crosses zero, it encloses two triangles instead of a trapezium.
     crossing = (left < 0.0) != (right < 0.0)
     squares = left * left + right * right
     area = np.where(crossing & (largest > 0.0), squares / np.where(summed > 0.0, summed, 1.0), summed) / 2.0
-    return float(area @ _widths(binning))
+    widths = np.stack([_widths(each.binning) for each, _ in pairs if isinstance(each.binning, NumericBinning)])
+    return _products(area, widths)
 
 
-@lru_cache(maxsize=1_024)
+@lru_cache(maxsize=4_096)
 def _widths(binning: NumericBinning) -> Floats:
-    """The widths of the cells inside the reference range, in standard deviations of the reference."""
+    """The widths of the cells inside the reference range, in standard deviations of the reference; without any, 0."""
     bounds = np.empty(binning.n_fine + 1)
     bounds[0], bounds[1:-1], bounds[-1] = binning.low, binning.edges, binning.high
     np.clip(bounds, binning.low, binning.high, out=bounds)
-    return np.diff(bounds / binning.scale)
+    return np.diff(bounds / (binning.scale or 1.0))

@@ -8,6 +8,8 @@ it sees what groups hide, such as one value that the reference never had.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import ModuleType
@@ -69,22 +71,90 @@ def homogeneity(reference: Counts, current: Counts, *, screen: float = SCREEN) -
     r, c = np.asarray(reference, dtype=np.int64), np.asarray(current, dtype=np.int64)
     if r.shape != c.shape or r.ndim != 1:
         raise IncompatibleProfiles(f"two count vectors over the same cells are needed, got {r.shape} and {c.shape}")
-    n = c.sum(keepdims=True)
-    if r.sum() <= 0 or n[0] <= 0:
+    if r.sum() <= 0 or c.sum() <= 0:
         raise EmptySample(f"the {'reference' if r.sum() <= 0 else 'current'} sample has no observations")
-    groups, windows = Groups.of(r), c[None, :]
-    stage = int(groups.stages(n)[0])
-    statistic, likelihood_ratio, omnibus = groups.test(stage, windows, n)
-    unusual = _unusual(r, windows, n, screen)[0]
-    cell = _cell_p_value(r, c, unusual) if unusual.any() else 1.0
-    return Homogeneity(
-        float(statistic[0]),
-        float(likelihood_ratio[0]),
-        groups.df(stage),
-        float(omnibus[0]),
-        cell,
-        min(1.0, float(omnibus[0]) / OMNIBUS_WEIGHT, cell / CELL_WEIGHT) if groups.df(stage) else cell,
-    )
+    [part] = parts_of_tests([Comparison(r, c[None], Groups.of(r))], screen=screen)
+    return part.together(0, OMNIBUS_WEIGHT, CELL_WEIGHT)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Comparison:
+    """What is tested: windows against one reference, over the same cells.
+
+    reference: shape (cells,). windows: shape (windows, cells), none of them empty. groups: of the reference.
+    """
+
+    reference: NDArray[np.int64]
+    windows: NDArray[np.int64]
+    groups: Groups
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PartsOfTest:
+    """Both parts of the test of some windows against one reference; each of shape (windows,)."""
+
+    statistics: list[float]
+    likelihood_ratios: list[float]
+    df: list[int]
+    omnibus: list[float]
+    cells: list[float]
+
+    def together(
+        self, window: int, omnibus_weight: float, cell_weight: float, new: float | None = None, new_weight: float = 1.0
+    ) -> Homogeneity:
+        """The test of a window. The weights are how much of the level each part may use; new: the p-value of names
+        nobody had seen, which is the third part. With a single group, and no third part, the cells alone decide."""
+        df, omnibus, cell = self.df[window], self.omnibus[window], self.cells[window]
+        p_values = [1.0, cell / cell_weight if df or new is not None else cell]
+        if df:
+            p_values.append(omnibus / omnibus_weight)
+        if new is not None:
+            p_values.append(new / new_weight)
+        statistic, likelihood_ratio = self.statistics[window], self.likelihood_ratios[window]
+        return Homogeneity(statistic, likelihood_ratio, df, omnibus, cell, min(p_values), new)
+
+
+def parts_of_tests(tests: Sequence[Comparison], *, screen: float = SCREEN) -> list[PartsOfTest]:
+    """Both parts of many tests, in their order: those over as many cells, or groups of cells, at once."""
+    lengths = [len(test.windows) for test in tests]
+    offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.intp)
+    found = np.zeros((3, offsets[-1]))
+    cells = np.ones(offsets[-1])
+    df = np.zeros(offsets[-1], dtype=np.int64)
+    n = np.concatenate([test.windows.sum(axis=1) for test in tests]) if tests else np.zeros(0, dtype=np.int64)
+    grouped: dict[int, list[tuple[int, Groups, int, NDArray[np.int64]]]] = {}
+    by_cells: dict[int, list[int]] = {}
+    for place, test in enumerate(tests):
+        by_cells.setdefault(len(test.reference), []).append(place)
+        rows = range(int(offsets[place]), int(offsets[place + 1]))
+        for row, stage in zip(rows, test.groups.stages(n[rows]).tolist(), strict=True):
+            df[row] = test.groups.df(stage)
+            grouped.setdefault(int(df[row]), []).append((row, test.groups, stage, test.windows[row - rows.start]))
+    for degrees, some in grouped.items():
+        which = np.array([row for row, _, _, _ in some], dtype=np.intp)
+        if not degrees:
+            found[2, which] = 1.0
+            continue
+        found[:3, which] = _omnibus(
+            np.stack([groups.sums[stage] for _, groups, stage, _ in some]),
+            np.stack([groups.merge(stage, window) for _, groups, stage, window in some]).astype(np.float64),
+            np.array([groups.total for _, groups, _, _ in some]),
+            n[which],
+            np.array([groups.corrections[stage] for _, groups, stage, _ in some]),
+        )
+    for places in by_cells.values():
+        which = np.concatenate([np.arange(offsets[place], offsets[place + 1]) for place in places])
+        references = np.repeat(
+            [tests[place].reference for place in places], [lengths[place] for place in places], axis=0
+        )
+        windows = np.concatenate([tests[place].windows for place in places])
+        unusual = _unusual(references, windows, n[which], screen)
+        for row in np.flatnonzero(unusual.any(axis=1)).tolist():
+            cells[which[row]] = _cell_p_value(references[row], windows[row], unusual[row])
+    columns = (found[0].tolist(), found[1].tolist(), df.tolist(), found[2].tolist(), cells.tolist())
+    return [
+        PartsOfTest(*(column[start:stop] for column in columns)) for start, stop in itertools.pairwise(offsets.tolist())
+    ]
 
 
 def homogeneity_p_values(reference: Counts, windows: NDArray[np.int64], enough: Floats | float = 0.0) -> Floats:
@@ -174,6 +244,11 @@ class Groups:
         """The degrees of freedom at a stage: groups less one."""
         return len(self.merged[stage]) - 1
 
+    def merge(self, stage: int, windows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The counts of windows, shape (..., cells), by group at a stage: shape (..., groups)."""
+        starts = self.merged[stage]
+        return windows if len(starts) == windows.shape[-1] else np.add.reduceat(windows, starts, axis=-1)
+
     def test(self, stage: int, windows: NDArray[np.int64], n: NDArray[np.int64]) -> tuple[Floats, Floats, Floats]:
         """Pearson's X², the likelihood ratio G, and the p-value of the omnibus test; each of shape (windows,).
 
@@ -183,21 +258,30 @@ class Groups:
         if not self.df(stage):
             nothing = np.zeros(len(windows))
             return nothing, nothing, np.ones(len(windows))
-        r, c = self.sums[stage], np.add.reduceat(windows, self.merged[stage], axis=1).astype(np.float64)
-        share = (n / (self.total + n))[:, None]
-        together = c + r
-        expected = np.maximum(together * share, TINY)
-        difference = c - together * share
-        statistic = (difference * difference / expected).sum(axis=1) / (1.0 - share[:, 0])
-        special = _special()
-        information = special.xlogy(c, c / expected) + special.xlogy(r, r / np.maximum(together - expected, TINY))
-        likelihood_ratio = np.maximum(0.0, 2.0 * information.sum(axis=1))
-        # With one group left chdtrc(0, x) is 0, which would be the opposite of what it says.
-        df = np.maximum(np.count_nonzero(together, axis=1) - 1, 1)
-        p_values = np.maximum(
-            special.chdtrc(df, statistic), special.chdtrc(df, likelihood_ratio / self.corrections[stage])
-        )
-        return statistic, likelihood_ratio, np.minimum(1.0, (1.0 + SMALL_REFERENCE / self.total) * p_values)
+        merged = self.merge(stage, windows).astype(np.float64)
+        return _omnibus(self.sums[stage], merged, self.total, n, self.corrections[stage])
+
+
+def _omnibus(
+    r: Floats, c: Floats, total: Floats | float, n: NDArray[np.int64], correction: Floats | float
+) -> tuple[Floats, Floats, Floats]:
+    """Pearson's X², the likelihood ratio G, and the larger p-value of both, each of shape (windows,).
+
+    c: counts by group, shape (windows, groups), at least two groups; n: their sums. r: those of the reference, the same
+    shape or (groups,); total: their sum. correction: Williams' divisor of G.
+    """
+    share = (n / (total + n))[:, None]
+    together = c + r
+    expected = np.maximum(together * share, TINY)
+    difference = c - together * share
+    statistic = (difference * difference / expected).sum(axis=1) / (1.0 - share[:, 0])
+    special = _special()
+    information = special.xlogy(c, c / expected) + special.xlogy(r, r / np.maximum(together - expected, TINY))
+    likelihood_ratio = np.maximum(0.0, 2.0 * information.sum(axis=1))
+    # With one group left chdtrc(0, x) is 0, which would be the opposite of what it says.
+    df = np.maximum(np.count_nonzero(together, axis=1) - 1, 1)
+    p_values = np.maximum(special.chdtrc(df, statistic), special.chdtrc(df, likelihood_ratio / correction))
+    return statistic, likelihood_ratio, np.minimum(1.0, (1.0 + SMALL_REFERENCE / total) * p_values)
 
 
 def degrees_of_freedom(reference: Counts, n: int) -> int:
@@ -249,9 +333,12 @@ def samples_needed(reference: Counts, alpha: float) -> int | None:
 def _unusual(
     r: NDArray[np.int64], windows: NDArray[np.int64], n: NDArray[np.int64], screen: float
 ) -> NDArray[np.bool_]:
-    """Which cells of which windows are at least `screen` standard deviations from what is expected."""
-    n_reference = float(r.sum())
+    """Which cells of which windows are at least `screen` standard deviations from what is expected; shape as windows.
+
+    r: of one reference, shape (cells,), or of one for each window, shape (windows, cells).
+    """
     # In doubles: products of large counts leave the integers.
+    n_reference = r.sum(axis=-1).astype(np.float64)
     share = (n / (n_reference + n))[:, None]
     together = r + windows
     expected = together * share

@@ -14,7 +14,7 @@ from typing import ClassVar, Generic, Protocol, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from modelwatch.stats.counting.profile import decode_counts, encode_counts
+from modelwatch.stats.counting.encoded_counts import decode_counts, encode_counts
 from modelwatch.stats.errors import IncompatibleProfiles, MalformedProfile, StatsError
 
 Floats = NDArray[np.float64]

@@ -9,7 +9,7 @@ import numpy as np
 from sqlalchemy import ColumnElement, Connection, TextClause, and_, delete, exists, func, select, update
 
 from modelwatch.events import Scalar
-from modelwatch.stats.counting.profile import decode_sparse
+from modelwatch.stats.counting.encoded_counts import decode_sparse
 from modelwatch.stats.outcomes.outcomes import Outcome
 from modelwatch.stats.outcomes.tasks import Probability
 from modelwatch.storage.counts.profiles import Span

@@ -6,16 +6,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, Connection, FromClause, and_, func, select
 
 from modelwatch.config import BASE_WINDOW_SECONDS
-from modelwatch.stats.counting.profile import decode_counts
+from modelwatch.stats.counting.encoded_counts import decode_counts, sum_counts
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import Stream, StreamKey
 from modelwatch.storage.ledger.pace import BaseWindow, decode_pace
 from modelwatch.storage.ledger.slots import Slot
-from modelwatch.storage.references.layouts import ModelLayouts
+from modelwatch.storage.references.layouts import Counts, ModelLayouts
 from modelwatch.times import SECONDS_PER_DAY
+
+# Windows that are added at once: all of a week, and not more than fit in some memory of a wide model.
+ROWS_AT_ONCE = 500
 
 Span = tuple[int, int]
 
@@ -31,13 +35,48 @@ def sum_windows(
 ) -> list[dict[str, Slot]]:
     """For each span [start, end) in seconds: the summed slot of every version that has data in it.
 
-    Only windows that lie inside the span and belong to the layouts' generation are added.
+    Only windows that lie inside the span and belong to the layouts' generation are added. Each is read and added once,
+    in however many spans it lies. Raises MalformedProfile when counts can't be read.
     """
+    totals: dict[tuple[str, bytes], tuple[int, Counts]] = {}
+    for parts in _window_counts(connection, model, layouts, environment, spans, version, segment):
+        for (name, spans_of), (predictions, encoded) in parts.items():
+            before, counts = totals.get((name, spans_of), (0, None))
+            added = sum_counts(encoded)
+            totals[name, spans_of] = (before + predictions, added if counts is None else counts + added)
+    sums: list[dict[str, Slot]] = [{} for _ in spans]
+    for (name, spans_of), (predictions, counts) in totals.items():
+        for place in np.flatnonzero(np.frombuffer(spans_of, dtype=np.bool_)).tolist():
+            slot = sums[place].get(name)
+            # A slot of one part may be in several spans: its counts are not changed in place.
+            sums[place][name] = (
+                Slot(predictions, counts)
+                if slot is None
+                else Slot(slot.predictions + predictions, slot.counts + counts)
+            )
+    return sums
+
+
+_Parts = dict[tuple[str, bytes], tuple[int, list[bytes]]]
+
+
+def _window_counts(
+    connection: Connection,
+    model: str,
+    layouts: ModelLayouts,
+    environment: str,
+    spans: Sequence[Span],
+    version: str | None,
+    segment: str,
+) -> Iterator[_Parts]:
+    """The stored windows of a stream, a number of rows at a time: by version, and by which of the spans they lie in
+    (one byte each), how many predictions they have together, and their encoded counts."""
     table = tables.profile
+    starts, ends = (np.array(edges, dtype=np.int64) for edges in zip(*spans, strict=True))
     condition = [
         table.c.model == model,
-        table.c.window_start >= min(start for start, _ in spans),
-        table.c.window_start < max(end for _, end in spans),
+        table.c.window_start >= int(starts.min()),
+        table.c.window_start < int(ends.max()),
         table.c.environment == environment,
         table.c.segment == segment,
         table.c.generation == layouts.generation,
@@ -49,18 +88,54 @@ def sum_windows(
             *condition
         )
     )
-    sums: list[dict[str, Slot]] = [{} for _ in spans]
-    for start, length, row_version, predictions, raw in rows:
-        counts = decode_counts(raw)
-        for span, totals in zip(spans, sums, strict=True):
-            if span[0] <= start and start + length <= span[1]:
-                total = totals.get(row_version)
-                if total is None:
-                    totals[row_version] = Slot(predictions, counts.astype(np.int64))
-                else:
-                    np.add(total.counts, counts, out=total.counts)
-                    totals[row_version] = Slot(total.predictions + predictions, total.counts)
-    return sums
+    while some := rows.fetchmany(ROWS_AT_ONCE):
+        first = np.array([row[0] for row in some], dtype=np.int64)
+        last = first + np.array([row[1] for row in some], dtype=np.int64)
+        inside = (first[:, None] >= starts) & (last[:, None] <= ends)
+        parts: _Parts = {}
+        for row, spans_of in zip(some, inside, strict=True):
+            if spans_of.any():
+                key = (row[2], spans_of.tobytes())
+                predictions, encoded = parts.get(key, (0, []))
+                encoded.append(row[4])
+                parts[key] = (predictions + row[3], encoded)
+        yield parts
+
+
+@dataclass(frozen=True, slots=True)
+class WindowCells:
+    """A base window: its predictions, and the counts in some of its cells."""
+
+    predictions: int
+    counts: Counts
+
+
+def cells_by_window(
+    connection: Connection, stream: StreamKey, generation: int, span: Span, cells: NDArray[np.intp]
+) -> tuple[dict[int, WindowCells], Counts | None]:
+    """By start in seconds, the counts in these cells of the stream's base windows inside the span [start, end), and
+    the sum of all counts, shape (size of the layout,); None where there is no window."""
+    table = tables.profile
+    rows = connection.execute(
+        select(table.c.window_start, table.c.predictions, table.c.counts).where(
+            *of_stream(stream),
+            table.c.window_start >= span[0],
+            table.c.window_start < span[1],
+            table.c.window_len == BASE_WINDOW_SECONDS,
+            table.c.generation == generation,
+        )
+    )
+    windows: dict[int, WindowCells] = {}
+    total: Counts | None = None
+    for start, predictions, encoded in rows:
+        counts = decode_counts(encoded)
+        total = counts if total is None else total + counts
+        before = windows.get(start)
+        found = WindowCells(predictions, counts[cells])
+        windows[start] = (
+            found if before is None else WindowCells(before.predictions + predictions, before.counts + found.counts)
+        )
+    return windows, total
 
 
 def streams(connection: Connection, model: str | None = None) -> list[Stream]:

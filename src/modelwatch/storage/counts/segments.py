@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, Table, select
 
-from modelwatch.stats.counting.profile import decode_counts, decode_sparse
+from modelwatch.stats.counting.encoded_counts import decode_counts, decode_sparse
 from modelwatch.storage.counts.profiles import Span
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import StreamKey

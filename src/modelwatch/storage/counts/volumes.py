@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from sqlalchemy import Connection, func, select
 
@@ -68,15 +68,16 @@ PROTECTED = "(protected)"
 
 def recent_features(
     connection: Connection, stream: StreamKey, end: int, limit: int, start: int | None = None
-) -> list[dict[str, Scalar]]:
+) -> Iterator[dict[str, Scalar]]:
     """The features of up to so many predictions in [start, end), in seconds: of the newest day first, and of a day the
     first by their ids, so that everybody looks at the same. Without a start, of the newest day alone.
 
-    Encrypted and hashed ones are named, and have PROTECTED for a value.
+    Encrypted and hashed ones are named, and have PROTECTED for a value. One row after the other: all of a wide model
+    would take much memory.
     """
     table = tables.prediction
     newest = (end - 1) // SECONDS_PER_DAY
-    found: list[dict[str, Scalar]] = []
+    found = 0
     for day in range(newest, newest - 1 if start is None else start // SECONDS_PER_DAY - 1, -1):
         rows = connection.execute(
             select(table.c.features, table.c.protected)
@@ -90,23 +91,23 @@ def recent_features(
                 table.c.features.is_not(None),
             )
             .order_by(table.c.prediction_id)
-            .limit(limit - len(found))
+            .limit(limit - found)
         )
-        found += [_shown(features, protected) for features, protected in rows]
-        if len(found) >= limit:
+        for features, protected in rows:
+            found += 1
+            yield _shown(features, protected)
+        if found >= limit:
             break
-    return found
 
 
 def features_between(
     connection: Connection, stream: StreamKey, spans: Sequence[tuple[int, int]]
-) -> list[dict[str, Scalar]]:
+) -> Iterator[dict[str, Scalar]]:
     """The features of all predictions in these spans, base windows as [start, end) in seconds; as `recent_features`.
 
     Each day is read once, whatever the number of spans: there is no index of the times within a day.
     """
     table = tables.prediction
-    found = []
     for day in sorted({start // SECONDS_PER_DAY for start, _ in spans}):
         of_day = [(start, end) for start, end in spans if start // SECONDS_PER_DAY == day]
         starts = {start for start, _ in of_day}
@@ -123,8 +124,8 @@ def features_between(
                 table.c.features.is_not(None),
             )
         )
-        found += [_shown(features, protected) for features, protected in rows]
-    return found
+        for features, protected in rows:
+            yield _shown(features, protected)
 
 
 def _shown(features: bytes, protected: bytes | None) -> dict[str, Scalar]:

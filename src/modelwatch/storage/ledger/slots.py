@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Table, select, tuple_
 
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.events import EARLIEST_TIME
-from modelwatch.stats.counting.profile import decode_counts, decode_sparse, encode_counts, encode_sparse
+from modelwatch.stats.counting.encoded_counts import decode_counts, decode_sparse, encode_counts, encode_sparse
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.bulk import ManyRows
 from modelwatch.storage.ledger.pace import BaseWindow, encode_pace, merged_pace

@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, delete, select
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.privacy import KEEP_ALL
 from modelwatch.stats.counting.binning import CategoricalBinning
-from modelwatch.stats.counting.profile import decode_counts
+from modelwatch.stats.counting.encoded_counts import decode_counts
 from modelwatch.stats.outcomes.predicted_scores import Call
 from modelwatch.stats.segments.segmentation import Segmentation, SegmentFeature
 from modelwatch.storage.counts.profiles import Span

@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, or_, select
 
 from modelwatch.events import Scalar
-from modelwatch.stats.counting.profile import decode_counts
+from modelwatch.stats.counting.encoded_counts import decode_counts
 from modelwatch.stats.outcomes.natural_variation import NaturalVariation, decode_natural
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts, OutcomeLayout
 from modelwatch.stats.outcomes.tasks import Task

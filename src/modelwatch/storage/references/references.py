@@ -10,7 +10,8 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or
 
 from modelwatch.errors import UnknownResource
 from modelwatch.stats.counting.binning import Binning, encode_binning
-from modelwatch.stats.counting.profile import Profile, decode_counts, encode_counts, encode_sparse
+from modelwatch.stats.counting.encoded_counts import decode_counts, encode_counts, encode_sparse
+from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.names import Split, decode_split, encode_split
 from modelwatch.stats.drift.natural_variation import Variation, decode_variation, encode_variation
 from modelwatch.stats.outcomes.natural_variation import NaturalVariation, encode_natural

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from sqlalchemy import Connection, insert, select, update
 
 from modelwatch.config.monitors import SegmentConfig
-from modelwatch.stats.counting.profile import Profile, decode_counts
+from modelwatch.stats.counting.encoded_counts import decode_counts
+from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.segments.segmentation import NO_SEGMENTS, Segmentation, segment_feature
 from modelwatch.storage.engine import tables
 from modelwatch.storage.references.layouts import SEGMENTS, binning_of, segmentation_of

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 
 from modelwatch.monitoring.checks.check import Conclusion, encode_report
 from modelwatch.monitoring.checks.conditions import Condition
 from modelwatch.monitoring.checks.drift.evaluation import examine, report_of
-from modelwatch.monitoring.checks.drift.evidence import DriftQuery, encode_evidence, gather
+from modelwatch.monitoring.checks.drift.evidence import DriftQuery, Inputs, encode_evidence, gather
 from modelwatch.monitoring.checks.drift.observations import DRIFT_KINDS, advance_drift
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.schedule import Point
@@ -17,25 +18,28 @@ from modelwatch.storage.verdicts.verdicts import DRIFT
 
 
 class DriftCheck:
-    """Whether the data have moved. defaults: the rules of a model without a monitor."""
+    """Whether the data have moved."""
 
     name = DRIFT
     kinds = DRIFT_KINDS
 
-    def __init__(self, store: Store, defaults: DriftRules) -> None:
-        self._store = store
-        self._defaults = defaults
-
-    def conclude(self, stream: StreamKey, point: Point, conditions: Sequence[Condition], now: int) -> Conclusion:
-        query = DriftQuery(stream.model, stream.environment, stream.version)
-        inputs = gather(self._store, self._defaults, query, now, end=point.end, elapsed=point.elapsed)
-        examination = examine(inputs)
+    def conclude(
+        self, stream: StreamKey, point: Point, conditions: Sequence[Condition], now: int, inputs: Callable[[], Inputs]
+    ) -> Conclusion:
+        found = inputs()
+        examination = examine(found)
         report = report_of(examination)
         return Conclusion(
-            generation=inputs.evidence.generation,
+            generation=found.evidence.generation,
             severity=report.summary.severity,
-            evidence=encode_evidence(inputs.evidence),
+            evidence=encode_evidence(found.evidence),
             report=encode_report(report),
             conditions=advance_drift(conditions, examination),
-            reach=point.end - min((window.start for window in inputs.evidence.windows), default=point.end),
+            reach=point.end - min((window.start for window in found.evidence.windows), default=point.end),
         )
+
+
+def inputs_at(store: Store, defaults: DriftRules, stream: StreamKey, point: Point, now: int) -> Callable[[], Inputs]:
+    """Reads what is judged at a point, when it is called first."""
+    query = DriftQuery(stream.model, stream.environment, stream.version)
+    return cache(partial(gather, store, defaults, query, now, end=point.end, elapsed=point.elapsed))

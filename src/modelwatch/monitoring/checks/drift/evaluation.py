@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
-import numpy as np
 
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery, Evidence, Inputs, gather
 from modelwatch.monitoring.checks.drift.judge import (
     PRECEDENCE,
+    Case,
     Judgement,
     Severity,
     Tolerance,
-    judge,
+    judge_all,
     odds_cells,
     tolerance,
 )
@@ -24,10 +24,13 @@ from modelwatch.monitoring.checks.drift.report import (
     DriftReport,
     SubjectReport,
     Summary,
+    WindowScores,
     lookback_report,
     subject_report,
     unreferenced_report,
+    window_scores,
 )
+from modelwatch.monitoring.checks.drift.subject_counts import same_binning
 from modelwatch.monitoring.checks.rules import LARGEST_ALPHA, DriftRules, Thresholds, share_of
 from modelwatch.monitoring.checks.unjudged import NAMES_SHOWN, not_judged
 from modelwatch.monitoring.checks.windows import Window
@@ -35,9 +38,8 @@ from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.compat import compat_scores
 from modelwatch.stats.drift.evidence import benjamini_yekutieli
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.ledger.slots import Slot
 from modelwatch.storage.references.layouts import ModelLayouts, Subject
-from modelwatch.storage.references.references import StoredReference, layouts_of
+from modelwatch.storage.references.references import StoredReference
 from modelwatch.times import iso_of_seconds
 
 
@@ -98,26 +100,23 @@ def check_drift(store: Store, defaults: DriftRules, query: DriftQuery, now: int)
 def examine(inputs: Inputs) -> Examination:
     """Judges every subject that the query asks for. Raises InvalidInput for features without a reference."""
     evidence, query, rules = inputs.evidence, inputs.evidence.query, inputs.evidence.rules
-    layouts = layouts_of(evidence.generation, inputs.references)
-    chosen = references_for(inputs.references, query.version)
+    chosen = inputs.chosen
     wanted = _wanted(chosen, query.features, rules)
     looked_at = sum(rules.watches(subject.kind, subject.name) for subject in chosen)
     alpha = rules.alpha(looked_at, evidence.streams, evidence.elapsed, lookbacks=evidence.lookbacks)
-    subjects = tuple(
-        _examined(subject, chosen[subject], evidence, layouts, alpha) for subject in wanted if subject in chosen
-    )
-    return Examination(
-        evidence, alpha, looked_at, subjects, tuple(wanted), tuple(_versions_left_out(evidence, layouts, chosen))
-    )
+    subjects = _examined(inputs, [subject for subject in wanted if subject in chosen], alpha)
+    left_out = _versions_left_out(evidence, inputs.layouts, chosen)
+    return Examination(evidence, alpha, looked_at, subjects, tuple(wanted), tuple(left_out))
 
 
 def report_of(examination: Examination) -> DriftReport:
     """The examination as it is shown and kept."""
     evidence = examination.evidence
     query, rules = evidence.query, evidence.rules
-    examined = {each.subject: each for each in examination.subjects}
+    examined = {each.subject for each in examination.subjects}
     why = _why(examination)
-    results = [_subject_report(each, query.compat, why) for each in examination.subjects]
+    scores = _scores(examination.subjects)
+    results = [_subject_report(each, scores.get(each.subject), query.compat, why) for each in examination.subjects]
     results += [
         unreferenced_report(subject.name, subject.kind) for subject in examination.wanted if subject not in examined
     ]
@@ -162,21 +161,6 @@ def severity_of(results: Sequence[SubjectReport]) -> Severity:
     return min((result.severity for result in results), key=PRECEDENCE.index, default="no_reference")
 
 
-def references_for(references: Sequence[StoredReference], version: str | None) -> dict[Subject, StoredReference]:
-    """For each subject the reference that applies: the version's own, else the one for all versions.
-
-    Without a version asked for, a reference of one version serves where none is set for all.
-    """
-    chosen: dict[Subject, StoredReference] = {}
-    for reference in references:
-        own = reference.version is not None and reference.version == version
-        common = reference.version is None
-        fallback = version is None and reference.subject not in chosen
-        if own or (common and (version is None or reference.subject not in chosen)) or fallback:
-            chosen[reference.subject] = reference
-    return chosen
-
-
 def _wanted(
     chosen: Mapping[Subject, StoredReference], features: tuple[str, ...] | None, rules: DriftRules
 ) -> list[Subject]:
@@ -203,51 +187,38 @@ def _versions_left_out(
     return [
         name
         for name in seen
-        if any(not _same_binning(layouts, name, subject, reference) for subject, reference in chosen.items())
+        if any(not same_binning(layouts, name, subject, reference) for subject, reference in chosen.items())
     ]
 
 
-def _same_binning(layouts: ModelLayouts, version: str, subject: Subject, reference: StoredReference) -> bool:
-    binning = layouts.of(version).binnings.get(subject)
-    return binning is not None and binning.id == reference.profile.binning.id
-
-
-def _examined(
-    subject: Subject, reference: StoredReference, evidence: Evidence, layouts: ModelLayouts, alpha: float
-) -> Examined:
-    rules = evidence.rules
-    configured = rules.thresholds(subject.kind, subject.name)
-    asked = evidence.query.min_samples
-    min_samples = configured.min_samples if asked is None else asked
-    looks = []
-    for window, sums in zip(evidence.windows, evidence.sums, strict=True):
-        current = current_profile(sums, layouts, subject, reference)
-        allowed = _allowed(configured, reference, window, current, rules)
-        judgement = judge(reference.profile, current, allowed, alpha, min_samples, reference.split)
-        received = _received(sums, layouts, subject, reference)
-        looks.append(Look(window, current, allowed, _with_what_is_left_out(judgement, current, received)))
-    return Examined(subject, reference, configured, rules.ks_alpha, tuple(looks))
-
-
-def current_profile(
-    sums: Mapping[str, Slot], layouts: ModelLayouts, subject: Subject, reference: StoredReference
-) -> Profile:
-    """What the versions that are counted in the reference's binning show together."""
-    binning = reference.profile.binning
-    counts = [
-        slot.counts[layouts.of(version).slices[subject]]
-        for version, slot in sums.items()
-        if _same_binning(layouts, version, subject, reference)
-    ]
-    if not counts:
-        return Profile.empty(binning)
-    return Profile(binning, counts[0] if len(counts) == 1 else np.sum(counts, axis=0))
-
-
-def _received(sums: Mapping[str, Slot], layouts: ModelLayouts, subject: Subject, reference: StoredReference) -> int:
-    """How many predictions the versions have that are counted in the reference's binning."""
-    return sum(
-        slot.predictions for version, slot in sums.items() if _same_binning(layouts, version, subject, reference)
+def _examined(inputs: Inputs, subjects: Sequence[Subject], alpha: float) -> tuple[Examined, ...]:
+    evidence, rules, asked = inputs.evidence, inputs.evidence.rules, inputs.evidence.query.min_samples
+    thresholds = [rules.thresholds(subject.kind, subject.name) for subject in subjects]
+    cases = []
+    for subject, configured in zip(subjects, thresholds, strict=True):
+        reference = inputs.chosen[subject]
+        windows = tuple(
+            (current, _allowed(configured, reference, window, current, rules))
+            for window, current in zip(evidence.windows, inputs.counts[subject].profiles, strict=True)
+        )
+        min_samples = configured.min_samples if asked is None else asked
+        cases.append(Case(reference.profile, reference.split, min_samples, windows))
+    return tuple(
+        Examined(
+            subject,
+            inputs.chosen[subject],
+            configured,
+            rules.ks_alpha,
+            tuple(
+                Look(window, current, allowed, _with_what_is_left_out(judgement, current, received))
+                for window, (current, allowed), judgement, received in zip(
+                    evidence.windows, case.windows, judgements, inputs.counts[subject].received, strict=True
+                )
+            ),
+        )
+        for subject, configured, case, judgements in zip(
+            subjects, thresholds, cases, judge_all(cases, alpha), strict=True
+        )
     )
 
 
@@ -273,7 +244,18 @@ def _allowed(
     return tolerance(configured, variation.tolerance(length), variation.chance_at(current.n), odds)
 
 
-def _subject_report(examined: Examined, compat: str | None, why: str | None) -> SubjectReport:
+def _scores(subjects: Sequence[Examined]) -> dict[Subject, WindowScores]:
+    """The scores of each subject in the window that speaks for it, where it was compared."""
+    spoken = [
+        (each, look) for each in subjects if (look := each.spokesman) is not None and look.judgement.psi is not None
+    ]
+    found = window_scores([(each.reference, look.current) for each, look in spoken])
+    return {each.subject: scores for (each, _), scores in zip(spoken, found, strict=True)}
+
+
+def _subject_report(
+    examined: Examined, scores: WindowScores | None, compat: str | None, why: str | None
+) -> SubjectReport:
     spokesman, reference, subject = examined.spokesman, examined.reference, examined.subject
     if spokesman is None:
         return msgspec.structs.replace(
@@ -293,6 +275,7 @@ def _subject_report(examined: Examined, compat: str | None, why: str | None) -> 
         spokesman.allowed,
         examined.thresholds,
         examined.ks_alpha,
+        scores,
         other,
     )
     if len(examined.looks) == 1:

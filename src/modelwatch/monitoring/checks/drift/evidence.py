@@ -10,23 +10,25 @@ import hashlib
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import msgspec
 from sqlalchemy import Connection
 
 from modelwatch.config import parse_lookback
 from modelwatch.errors import UnknownModel
+from modelwatch.monitoring.checks.drift.subject_counts import SubjectCounts, counts_of_subjects, references_for
 from modelwatch.monitoring.checks.rules import DriftRules, rules_for
 from modelwatch.monitoring.checks.windows import Window, look_back, reaching_back, stored_whole, watermark
-from modelwatch.stats.counting.profile import decode_counts, encode_counts
+from modelwatch.stats.counting.encoded_counts import decode_counts, encode_counts
 from modelwatch.storage.counts.profiles import count_streams, last_window_end, received_in, streams_of, sum_windows
 from modelwatch.storage.engine.models import generation_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.slots import Slot
 from modelwatch.storage.maintenance.backfill_profiles import carry_over, stale_days
-from modelwatch.storage.references.layouts import State, read_layouts
+from modelwatch.storage.references.layouts import ModelLayouts, State, Subject, read_layouts
 from modelwatch.storage.references.monitors import monitor_of
-from modelwatch.storage.references.references import StoredReference, in_force, references_by_id
+from modelwatch.storage.references.references import StoredReference, in_force, layouts_of, references_by_id
 
 FORMAT = 1
 
@@ -75,12 +77,27 @@ class Evidence:
         return max(len(self.rules.lookbacks), len(self.windows))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Inputs:
     """Evidence with the references that it names, in the state that they had then."""
 
     evidence: Evidence
     references: list[StoredReference]
+
+    @cached_property
+    def layouts(self) -> ModelLayouts:
+        """The layouts that the references make."""
+        return layouts_of(self.evidence.generation, self.references)
+
+    @cached_property
+    def chosen(self) -> dict[Subject, StoredReference]:
+        """For each subject the reference that applies to what was asked for."""
+        return references_for(self.references, self.evidence.query.version)
+
+    @cached_property
+    def counts(self) -> dict[Subject, SubjectCounts]:
+        """What each subject with a reference shows in each window."""
+        return counts_of_subjects(self.evidence.sums, self.layouts, self.chosen)
 
 
 def inputs_of(connection: Connection, evidence: Evidence) -> Inputs:

@@ -7,16 +7,17 @@ Pure: profiles and rules in, a judgement out. The states are never merged into o
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Literal, Protocol
 
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.evidence import Counts
-from modelwatch.stats.drift.names import Split, is_ids, smallest_detectable_psi, window_needed, window_test
+from modelwatch.stats.drift.names import Split, is_ids, smallest_detectable_psi, window_needed, window_tests
 from modelwatch.stats.drift.natural_variation import DEVIATE
 from modelwatch.stats.drift.odds import Beyond, CategoryOdds, as_it_is, furthest_odds
-from modelwatch.stats.drift.scores import psi
+from modelwatch.stats.drift.scores import psi_contributions_of_many
 from modelwatch.stats.drift.tests import Homogeneity
 
 Severity = Literal["stable", "warning", "alert", "insufficient_data", "no_reference", "no_data"]
@@ -143,6 +144,19 @@ def tolerance(
     return Tolerance(warning, alert, natural, by_reference, configured.odds_ratio, natural_odds)
 
 
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One subject to judge. windows: what it shows in each, and how large a shift must be to matter there.
+
+    split: how a categorical reference was split for its tests.
+    """
+
+    reference: Profile
+    split: Split | None
+    min_samples: int
+    windows: tuple[tuple[Profile, Tolerance], ...]
+
+
 def judge(
     reference: Profile,
     current: Profile,
@@ -151,30 +165,80 @@ def judge(
     min_samples: int,
     split: Split | None = None,
 ) -> Judgement:
-    """The verdict on one subject in one window. split: how a categorical reference was split for its tests."""
+    """The verdict on one subject in one window."""
+    [[found]] = judge_all([Case(reference, split, min_samples, ((current, allowed),))], alpha)
+    return found
+
+
+def judge_all(cases: Sequence[Case], alpha: float) -> list[list[Judgement]]:
+    """The verdicts on each subject in each of its windows: scores and tests of all are computed together."""
+    without = [[_without_values(case.reference, current, alpha) for current, _ in case.windows] for case in cases]
+    compared = [[at for at, found in enumerate(of_case) if found is None] for of_case in without]
+    pairs = [
+        (case.reference, case.windows[at][0]) for case, places in zip(cases, compared, strict=True) for at in places
+    ]
+    scores = iter([float(each.sum()) for each in psi_contributions_of_many(pairs)])
+    ids = [case.split is not None and is_ids(case.reference, case.split) for case in cases]
+    tests = iter(
+        window_tests(
+            [
+                (case.reference, case.split, [case.windows[at][0] for at in places])
+                for case, places, of_ids in zip(cases, compared, ids, strict=True)
+                if places and not of_ids
+            ]
+        )
+    )
+    found = []
+    for case, of_case, places, of_ids in zip(cases, without, compared, ids, strict=True):
+        judged = dict(enumerate(of_case))
+        of_windows = [] if of_ids or not places else next(tests)
+        needed = cache(partial(window_needed, case.reference, alpha, case.split))
+        for at in places:
+            score = next(scores)
+            if of_ids and case.split is not None:
+                reason = ids_reason(case.reference, case.split)
+                judged[at] = Judgement("insufficient_data", score, None, alpha, None, reason)
+            else:
+                judged[at] = _judged(case, *case.windows[at], score, of_windows[places.index(at)], alpha, needed)
+        found.append([each for each in judged.values() if each is not None])
+    return found
+
+
+def _without_values(reference: Profile, current: Profile, alpha: float) -> Judgement | None:
+    """The judgement where a side has no values; None where both have some."""
+    if current.n and reference.n:
+        return None
     if current.total == 0:
         return Judgement("no_data", None, None, alpha, None, "No predictions in this window.")
     if reference.n == 0:
         return Judgement("no_reference", None, None, alpha, None, "The reference holds no valid value.")
-    if current.n == 0:
-        reason = f"All {current.total} values in this window are missing or invalid."
-        return Judgement("no_data", None, None, alpha, None, reason)
-    score = psi(reference.coarse, current.coarse)
-    if split is not None and is_ids(reference, split):
-        return Judgement("insufficient_data", score, None, alpha, None, ids_reason(reference, split))
-    test = window_test(reference, current, split)
-    detectable = smallest_detectable_psi(reference, current.n, test.df, alpha, split)
-    if current.n < min_samples:
-        reason = f"{current.n} of at least {min_samples} values: {min_samples - current.n} more are needed."
+    reason = f"All {current.total} values in this window are missing or invalid."
+    return Judgement("no_data", None, None, alpha, None, reason)
+
+
+def _judged(
+    case: Case,
+    current: Profile,
+    allowed: Tolerance,
+    score: float,
+    test: Homogeneity,
+    alpha: float,
+    needed: Callable[[], int | None],
+) -> Judgement:
+    """The judgement by a score and a test. needed: how many values the test takes to see anything at all."""
+    detectable = smallest_detectable_psi(case.reference, current.n, test.df, alpha, case.split)
+    if current.n < case.min_samples:
+        missing = case.min_samples - current.n
+        reason = f"{current.n} of at least {case.min_samples} values: {missing} more are needed."
         return Judgement("insufficient_data", score, test, alpha, detectable, reason)
     measures = (
         Measure(PSI, score, allowed.psi_warning, allowed.psi_alert, test.p_value),
-        *_of_odds(reference, current, allowed, test, alpha, split),
+        *_of_odds(case.reference, current, allowed, test, alpha, case.split),
     )
     severity = min((each.severity(alpha) for each in measures), key=PRECEDENCE.index)
     if severity != "stable":
         return Judgement(severity, score, test, alpha, detectable, None, measures)
-    out_of_reach = _out_of_reach(window_needed(reference, alpha, split), current.n)
+    out_of_reach = _out_of_reach(needed(), current.n)
     if out_of_reach is not None:
         return Judgement("insufficient_data", score, test, alpha, detectable, out_of_reach)
     return Judgement("stable", score, test, alpha, detectable, why_stable(measures, allowed, alpha), measures)

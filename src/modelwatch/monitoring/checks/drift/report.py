@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from modelwatch.monitoring.checks.drift.judge import (
     ODDS,
@@ -19,7 +24,7 @@ from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.binning import CategoricalBinning
 from modelwatch.stats.counting.categorical import CODEC_VERSION as CATEGORICAL_VERSION
 from modelwatch.stats.counting.profile import Profile
-from modelwatch.stats.drift.scores import drift_scores, psi_by_chance, psi_contributions
+from modelwatch.stats.drift.scores import DriftScores, drift_scores_of_many, psi_by_chance, psi_contributions_of_many
 from modelwatch.storage.references.references import StoredReference
 from modelwatch.times import iso_of_seconds
 
@@ -209,6 +214,21 @@ class DriftReport(msgspec.Struct, frozen=True):
     summary: Summary
 
 
+@dataclass(frozen=True, slots=True)
+class WindowScores:
+    """All scores of a window beside its reference, and what each coarse cell adds to the PSI, shape (cells,)."""
+
+    scores: DriftScores
+    contributions: NDArray[np.float64]
+
+
+def window_scores(pairs: Sequence[tuple[StoredReference, Profile]]) -> list[WindowScores]:
+    """The scores of many windows, none without valid values on either side, in their order."""
+    profiles = [(reference.profile, current) for reference, current in pairs]
+    found = zip(drift_scores_of_many(profiles), psi_contributions_of_many(profiles), strict=True)
+    return [WindowScores(scores, contributions) for scores, contributions in found]
+
+
 def subject_report(
     reference: StoredReference,
     window: Window,
@@ -217,10 +237,11 @@ def subject_report(
     allowed: Tolerance,
     configured: Thresholds,
     ks_alpha: float,
+    found: WindowScores | None,
     compat: dict[str, float | None] | None,
 ) -> SubjectReport:
-    """One subject in one window."""
-    scores = None if judgement.psi is None else drift_scores(reference.profile, current)
+    """One subject in one window. found: its scores; None where it was not compared."""
+    scores = None if found is None else found.scores
     test = judgement.test
     subject = reference.subject
     return SubjectReport(
@@ -265,7 +286,7 @@ def subject_report(
             new_names_p_value=test.new_names_p_value,
         ),
         tolerance=ToleranceReport(allowed.psi_warning, allowed.psi_alert, allowed.natural),
-        top_cells=[] if scores is None else _top_cells(reference.profile, current),
+        top_cells=[] if found is None else _top_cells(reference.profile, current, found.contributions.tolist()),
         counts=_counts(reference.profile, current),
         lookbacks=[],
         compat=compat,
@@ -353,9 +374,8 @@ def lookback_report(window: Window, current: Profile, judgement: Judgement, allo
     )
 
 
-def _top_cells(reference: Profile, current: Profile) -> list[CellReport]:
+def _top_cells(reference: Profile, current: Profile, contributions: Sequence[float]) -> list[CellReport]:
     labels = reference.binning.coarse_labels()
-    contributions = psi_contributions(reference.coarse, current.coarse).tolist()
     order = sorted(range(len(labels)), key=lambda cell: (-contributions[cell], cell))
     return [
         CellReport(

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.monitoring.checks.check import Conclusion, encode_report
 from modelwatch.monitoring.checks.conditions import Condition, advance
+from modelwatch.monitoring.checks.drift.evidence import Inputs
 from modelwatch.monitoring.checks.performance.evidence import encode_performance, gather_performance
 from modelwatch.monitoring.checks.performance.examining import (
     PERFORMANCE_KINDS,
@@ -38,18 +39,20 @@ class PerformanceCheck:
         self._store = store
         self._rules_of = rules_of
 
-    def conclude(self, stream: StreamKey, point: Point, conditions: Sequence[Condition], now: int) -> Conclusion | None:
+    def conclude(
+        self, stream: StreamKey, point: Point, conditions: Sequence[Condition], now: int, inputs: Callable[[], Inputs]
+    ) -> Conclusion | None:
         with self._store.read() as connection:
             rules = self._rules_of(connection, stream.model)
         if not rules.enabled:
             return None
-        inputs = gather_performance(self._store, rules, stream, point.end, elapsed=point.elapsed, as_known_then=True)
-        examination = examine_performance(inputs)
+        found = gather_performance(self._store, rules, stream, point.end, elapsed=point.elapsed, as_known_then=True)
+        examination = examine_performance(found)
         report = performance_report(examination)
         return Conclusion(
-            generation=inputs.evidence.generation,
+            generation=found.evidence.generation,
             severity=report.severity,
-            evidence=encode_performance(inputs.evidence),
+            evidence=encode_performance(found.evidence),
             report=encode_report(report),
             conditions=advance(conditions, performance_observations(examination), rules, point.end),
         )

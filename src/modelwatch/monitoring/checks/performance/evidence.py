@@ -16,7 +16,7 @@ from modelwatch.errors import UnknownModel, UnknownResource
 from modelwatch.monitoring.checks.performance.maturity import MATURITY, MOST_DAYS, Day, LabelArrivals, lag_of
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.windows import Window, look_back, reaching_back, stored_whole
-from modelwatch.stats.counting.profile import decode_sparse, encode_sparse
+from modelwatch.stats.counting.encoded_counts import decode_sparse, encode_sparse
 from modelwatch.stats.outcomes.delays import DELAY_EDGES, DelayCurve
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts, OutcomeLayout
 from modelwatch.stats.performance.mergeable import Integers

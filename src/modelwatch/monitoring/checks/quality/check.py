@@ -8,7 +8,8 @@ from sqlalchemy import Connection
 
 from modelwatch.monitoring.checks.check import Conclusion, encode_report
 from modelwatch.monitoring.checks.conditions import Condition, advance
-from modelwatch.monitoring.checks.quality.evidence import encode_quality, gather_quality
+from modelwatch.monitoring.checks.drift.evidence import Inputs
+from modelwatch.monitoring.checks.quality.evidence import encode_quality, gather_quality, quality_evidence
 from modelwatch.monitoring.checks.quality.examining import (
     QUALITY_KINDS,
     examine_quality,
@@ -27,23 +28,23 @@ RulesOf = Callable[[Connection, str], QualityRules]
 
 
 class QualityCheck:
-    """Whether the data are sound. defaults: the drift rules of a model without a monitor. rules_of: the rules of a
-    model now."""
+    """Whether the data are sound. rules_of: the rules of a model now."""
 
     name = QUALITY
     kinds = QUALITY_KINDS
 
-    def __init__(self, store: Store, defaults: DriftRules, rules_of: RulesOf) -> None:
+    def __init__(self, store: Store, rules_of: RulesOf) -> None:
         self._store = store
-        self._defaults = defaults
         self._rules_of = rules_of
 
-    def conclude(self, stream: StreamKey, point: Point, conditions: Sequence[Condition], now: int) -> Conclusion | None:
+    def conclude(
+        self, stream: StreamKey, point: Point, conditions: Sequence[Condition], now: int, inputs: Callable[[], Inputs]
+    ) -> Conclusion | None:
         with self._store.read() as connection:
             rules = self._rules_of(connection, stream.model)
         if not rules.enabled:
             return None
-        evidence = gather_quality(self._store, self._defaults, rules, stream, now, end=point.end, elapsed=point.elapsed)
+        evidence = quality_evidence(self._store, inputs(), rules, known_by=point.end)
         examination = examine_quality(evidence)
         report = quality_report(examination)
         return Conclusion(

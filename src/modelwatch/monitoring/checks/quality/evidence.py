@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
 
-from modelwatch.monitoring.checks.drift.evaluation import current_profile, references_for
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery, Inputs, gather
 from modelwatch.monitoring.checks.quality.classes import ClassUse, gather_classes
 from modelwatch.monitoring.checks.quality.outside import Outside, search_outside
@@ -36,7 +35,7 @@ from modelwatch.storage.counts.volumes import first_window, has_taken_provisiona
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.repeats import duplicates_in
-from modelwatch.storage.references.references import StoredReference, layouts_of
+from modelwatch.storage.references.references import StoredReference
 from modelwatch.times import SECONDS_PER_HOUR
 
 FORMAT = 1
@@ -128,20 +127,29 @@ def gather_quality(
     Raises UnknownResource for a model that was never heard of.
     """
     query = DriftQuery(stream.model, stream.environment, stream.version)
-    inputs = gather(store, defaults, query, now, end=end, elapsed=elapsed)
-    watermark = inputs.evidence.watermark
+    return quality_evidence(store, gather(store, defaults, query, now, end=end, elapsed=elapsed), rules, known_by=end)
+
+
+def quality_evidence(store: Store, inputs: Inputs, rules: QualityRules, *, known_by: int | None) -> QualityEvidence:
+    """The same from what the drift of one version is judged by. known_by: seconds; labels of later times do not count.
+
+    Raises ValueError for the inputs of all versions together.
+    """
+    query, watermark = inputs.evidence.query, inputs.evidence.watermark
+    if query.version is None:
+        raise ValueError("The quality of data is judged for one version at a time.")
+    stream = StreamKey(query.model, query.version, query.environment)
     with store.read() as connection:
         windows, reference, codes = _windows(connection, inputs, stream)
         volumes = None if watermark is None else _volumes(connection, stream, watermark)
         complete = has_taken_provisional(connection, stream.model)
         longest = max(windows, key=lambda window: window.end - window.start, default=None)
-        rows = (
-            []
-            if watermark is None or longest is None
-            else recent_features(connection, stream, longest.end, ROWS_LOOKED_AT, longest.start)
-        )
-        classes = _classes(connection, store, inputs, stream, rules.min_samples, end)
-    chosen = {each.subject.name: each for each in reference}
+        chosen = {each.subject.name: each for each in reference}
+        sample = Sample(0, {}, {})
+        if watermark is not None and longest is not None:
+            rows = recent_features(connection, stream, longest.end, ROWS_LOOKED_AT, longest.start)
+            sample = _sample(rows, chosen, longest)
+        classes = _classes(connection, store, inputs, stream, rules.min_samples, known_by)
     outside = Outside({}, {})
     if longest is not None:
         suspects = [each for name, each in chosen.items() if _count(longest.features[name], *RANGE)]
@@ -152,13 +160,13 @@ def gather_quality(
         generation=inputs.evidence.generation,
         watermark=watermark,
         streams=inputs.evidence.streams,
-        elapsed=elapsed,
+        elapsed=inputs.evidence.elapsed,
         reference={name: reference_rates(each.profile, each.split) for name, each in chosen.items()},
         reference_ids={name: each.id for name, each in chosen.items()},
         complete=complete,
         windows=tuple(windows),
         volumes=volumes,
-        sample=_sample(rows, chosen, longest),
+        sample=sample,
         codes=codes,
         classes=classes,
         extremes=outside.extremes,
@@ -185,17 +193,22 @@ def _windows(
 ) -> tuple[list[WindowQuality], list[StoredReference], dict[str, tuple[Sentinel, ...]]]:
     """The windows, the references of the features, and the codes that these have, with their shares in the longest."""
     evidence = inputs.evidence
-    layouts = layouts_of(evidence.generation, inputs.references)
-    chosen = references_for(inputs.references, stream.version)
-    features = {subject: reference for subject, reference in chosen.items() if subject.kind == "feature"}
+    features = {subject: reference for subject, reference in inputs.chosen.items() if subject.kind == "feature"}
+    judged = {
+        subject: frozenset(reference_rates(reference.profile, reference.split))
+        for subject, reference in features.items()
+    }
     found = []
     longest = max((window.end - window.start for window in evidence.windows), default=0)
     codes: dict[str, tuple[Sentinel, ...]] = {}
-    for window, sums in zip(evidence.windows, evidence.sums, strict=True):
+    for place, (window, sums) in enumerate(zip(evidence.windows, evidence.sums, strict=True)):
         counts: dict[str, Counts] = {}
         for subject, reference in sorted(features.items(), key=lambda item: item[0]):
-            current = current_profile(sums, layouts, subject, reference)
-            counts[subject.name] = _counts(current, reference)
+            current = inputs.counts[subject].profiles[place]
+            # What breaks each rule that the reference is judged by.
+            counts[subject.name] = {
+                rule: of_rule for rule, of_rule in unsound_counts(current).items() if rule in judged[subject]
+            }
             if window.end - window.start == longest and (known := known_codes(reference.profile, current)):
                 codes[subject.name] = known
         repeats = duplicates_in(connection, stream, window.start, window.end)
@@ -211,12 +224,6 @@ def _windows(
             )
         )
     return found, list(features.values()), codes
-
-
-def _counts(current: Profile, reference: StoredReference) -> Counts:
-    """What breaks each rule that the reference is judged by."""
-    judged = reference_rates(reference.profile, reference.split)
-    return {rule: counts for rule, counts in unsound_counts(current).items() if rule in judged}
 
 
 def _volumes(connection: Connection, stream: StreamKey, end: int) -> Volumes | None:
@@ -245,19 +252,32 @@ def volumes_of(by_hour: Mapping[int, int], last: int, weeks: int) -> Volumes:
 
 
 def _sample(
-    rows: Sequence[Mapping[str, object]], references: Mapping[str, StoredReference], longest: WindowQuality | None
+    rows: Iterable[Mapping[str, object]], references: Mapping[str, StoredReference], longest: WindowQuality
 ) -> Sample:
-    given: Counter[str] = Counter()
+    """What the rows show. Values are kept of those features alone whose counts say that one of them may stand out."""
+    suspects = {name: (each, longest.features[name]) for name, each in references.items()}
+    suspects = {name: each for name, each in suspects.items() if _may_stand_out(each[1])}
+    values: dict[str, list[Any]] = {name: [] for name in suspects}
+    # Most rows give the same features: those of each kind are counted together.
+    alike: Counter[tuple[str, ...]] = Counter()
+    number = 0
     for row in rows:
-        given.update(name for name, value in row.items() if value is not None)
-    found: dict[str, tuple[Sentinel, ...]] = {}
-    for name, reference in references.items():
-        if longest is None:
-            continue
-        standing_out = _standing_out(reference, longest.features[name], [row.get(name) for row in rows])
-        if standing_out:
-            found[name] = standing_out
-    return Sample(len(rows), dict(sorted(given.items())), found)
+        number += 1
+        alike[tuple([name for name, value in row.items() if value is not None])] += 1
+        for name, known in values.items():
+            known.append(row.get(name))
+    given: Counter[str] = Counter()
+    for names, times in alike.items():
+        for name in names:
+            given[name] += times
+    found = {name: _standing_out(*suspect, values[name]) for name, suspect in suspects.items()}
+    return Sample(number, dict(sorted(given.items())), {name: each for name, each in found.items() if each})
+
+
+def _may_stand_out(counts: Counts) -> bool:
+    """Whether so many values have no cell that one of them may stand for missing ones."""
+    total = counts["missing"][1]
+    return _many(counts, total, *RANGE) or _many(counts, total, "invalid_type", "unseen_category")
 
 
 def _count(counts: Counts, *rules: Rule) -> int:
@@ -271,7 +291,7 @@ def _standing_out(reference: StoredReference, counts: Counts, values: Sequence[A
     total = counts["missing"][1]
     found: tuple[Sentinel, ...] = ()
     binning = reference.profile.binning
-    if _many(counts, total, "below_range", "above_range") and isinstance(binning, NumericBinning):
+    if _many(counts, total, *RANGE) and isinstance(binning, NumericBinning):
         sample = Profile.of(binning, values)
         if sentinel_sides(sample):
             numbers = Counter(float(value) for value in values if is_finite_number(value))

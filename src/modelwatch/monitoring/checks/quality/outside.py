@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 import numpy as np
 
 from modelwatch.config import BASE_WINDOW_SECONDS
-from modelwatch.monitoring.checks.drift.evaluation import current_profile
 from modelwatch.monitoring.checks.drift.evidence import Inputs
 from modelwatch.stats.counting.binning import NumericBinning
-from modelwatch.stats.counting.datatypes import is_finite_number
+from modelwatch.stats.counting.numeric import as_float
+from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.quality.extremes import Extreme, extremes
-from modelwatch.storage.counts.profiles import sum_windows
+from modelwatch.storage.counts.profiles import cells_by_window
 from modelwatch.storage.counts.volumes import features_between
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.references.references import StoredReference, layouts_of
+from modelwatch.storage.references.layouts import Layout
+from modelwatch.storage.references.references import StoredReference
 from modelwatch.times import SECONDS_PER_DAY
 
 # Rows that are read at an evaluation. More would take longer than everything else that it does.
@@ -37,49 +39,63 @@ def search_outside(
 ) -> Outside:
     """What the last day of a window, [start, end) in seconds, has outside. suspects: the references of features that
     have values outside in this window."""
-    end = window[1]
-    spans = [
-        (start, start + BASE_WINDOW_SECONDS)
-        for start in range(max(window[0], end - SECONDS_PER_DAY), end, BASE_WINDOW_SECONDS)
-    ]
-    if not suspects or not spans:
+    span = (max(window[0], window[1] - SECONDS_PER_DAY), window[1])
+    layout = inputs.layouts.of(stream.version)
+    searched = [each for each in suspects if _is_counted(layout, each)]
+    if not searched:
         return Outside({}, {})
-    layouts = layouts_of(inputs.evidence.generation, inputs.references)
+    # Of each feature what is below and above its range is counted last.
+    last = np.array([layout.slices[each.subject].stop for each in searched])
     with store.read() as connection:
-        sums = sum_windows(connection, stream.model, layouts, stream.environment, spans, stream.version)
-        profiles = {
-            each.subject.name: [current_profile(slots, layouts, each.subject, each) for slots in sums]
-            for each in suspects
-        }
-        wanted = sorted(
-            {
-                place
-                for of_feature in profiles.values()
-                for place, profile in enumerate(of_feature)
-                if profile.below + profile.above
-            }
+        windows, total = cells_by_window(
+            connection, stream, inputs.evidence.generation, span, np.stack([last - 2, last - 1]).ravel()
         )
-        there = sum(slot.predictions for place in wanted for slot in sums[place].values())
-        searched = there <= MOST_ROWS_SEARCHED
-        rows = features_between(connection, stream, [spans[place] for place in wanted]) if searched else []
+        wanted = {start: each.predictions for start, each in windows.items() if each.counts.any()}
+        there = sum(wanted.values())
+        values: dict[str, list[float]] = {}
+        if there <= MOST_ROWS_SEARCHED:
+            spans = [(start, start + BASE_WINDOW_SECONDS) for start in sorted(wanted)]
+            values = _values_outside(features_between(connection, stream, spans), searched)
+    if total is None:
+        return Outside({}, {})
     found: dict[str, tuple[Extreme, ...]] = {}
     unknown: dict[str, str] = {}
-    for each in suspects:
-        name, binning = each.subject.name, each.profile.binning
-        outside = sum(profile.below + profile.above for profile in profiles[name])
-        if not outside or not isinstance(binning, NumericBinning):
+    for each in searched:
+        name, profile = each.subject.name, Profile(each.profile.binning, total[layout.slices[each.subject]])
+        outside = profile.below + profile.above
+        if not outside:
             continue
-        values = np.array(
-            [float(value) for row in rows if is_finite_number(value := row.get(name))],
-            dtype=np.float64,
-        )
-        values = values[(values < binning.low) | (values > binning.high)]
-        far = extremes(each.profile, values, sum(profile.n for profile in profiles[name]))
+        known = values.get(name, [])
+        far = extremes(each.profile, np.array(known, dtype=np.float64), profile.n)
         if far:
             found[name] = far
         where = "values of the last day that are outside of the reference's range"
-        if not searched:
+        if there > MOST_ROWS_SEARCHED:
             unknown[name] = f"The {outside:,} {where} are among {there:,} rows: too many to look for extreme ones."
-        elif len(values) < outside:
-            unknown[name] = f"{outside - len(values):,} of {outside:,} {where} are not stored as they came."
+        elif len(known) < outside:
+            unknown[name] = f"{outside - len(known):,} of {outside:,} {where} are not stored as they came."
     return Outside(found, unknown)
+
+
+def _is_counted(layout: Layout, reference: StoredReference) -> bool:
+    """Whether the version counts the feature in the cells of this reference, in order."""
+    binning = layout.binnings.get(reference.subject)
+    return isinstance(binning, NumericBinning) and binning.id == reference.profile.binning.id
+
+
+def _values_outside(
+    rows: Iterable[Mapping[str, object]], references: Sequence[StoredReference]
+) -> dict[str, list[float]]:
+    """By feature, the values in these rows that are outside of its reference's range."""
+    found: dict[str, list[float]] = {each.subject.name: [] for each in references}
+    ranges = [
+        (each.subject.name, binning.low, binning.high, found[each.subject.name])
+        for each in references
+        if isinstance(binning := each.profile.binning, NumericBinning)
+    ]
+    for row in rows:
+        for name, low, high, outside in ranges:
+            number = as_float(row.get(name))
+            if number is not None and not low <= number <= high and isfinite(number):
+                outside.append(number)
+    return found

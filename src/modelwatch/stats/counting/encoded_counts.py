@@ -1,0 +1,223 @@
+"""Bytes of vectors of counts, and sums of many of them without making each; and of vectors of outcomes."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelwatch.stats.errors import MalformedProfile
+
+# Low nibble of the first byte: the form. High nibble: width code of the counts, and whether the rest is compressed.
+FORM, WIDTH_SHIFT = 0x0F, 4
+DENSE, SPARSE = 1, 2
+WIDTHS = ("<u1", "<u2", "<u4", "<u8", "<i1", "<i2", "<i4", "<i8")
+GAP_WIDTHS = ("<u1", "<u2", "<u4")
+COMPRESSED = 0x80
+WORTH_COMPRESSING = 1024
+# Of the sparse form: first byte, width code of the gaps, length of the vector.
+SPARSE_HEADER = 6
+# Bytes of vectors that are summed at once: more would not be faster, only larger.
+MOST_SUMMED = 1 << 20
+# Bytes of counts whose sums a double holds exactly.
+SMALL_ITEM = 4
+
+# The vectors of outcomes, which may be negative, are encoded by their places.
+PLACES_VERSION, PLACES_HEADER = 1, 6
+# Deflating takes longer than writing so many bytes.
+WORTH_COMPRESSING_PLACES = 8_192
+AMOUNTS = ("<i1", "<i2", "<i4", "<i8")
+LARGEST = tuple(int(np.iinfo(name).max) for name in AMOUNTS)
+
+Integers = NDArray[np.int64]
+
+
+def encode_counts(counts: Integers, *, signed: bool = False) -> bytes:
+    """Compact bytes of a vector of integers of any length; signed: some of which may be negative.
+
+    The dense form has all counts, the sparse form those that are not zero and the zeros before each; the shorter one is
+    taken. All are little-endian integers of the narrowest width, deflated only when they are longer than 1 KB and that
+    makes them shorter.
+    Raises MalformedProfile when the vector is not one-dimensional, not integer, or has a negative entry unasked.
+
+    >>> encode_counts(np.array([0, 7, 255]))
+    b'\\x01\\x00\\x07\\xff'
+    >>> encode_counts(np.array([0] * 100 + [7, 0, 9]))
+    b'\\x02\\x00g\\x00\\x00\\x00d\\x07\\x01\\t'
+    """
+    vector = np.asarray(counts)
+    if vector.ndim != 1 or vector.dtype.kind not in "iu":
+        raise MalformedProfile(f"counts are a vector of integers, got shape {vector.shape} of {vector.dtype}")
+    smallest, largest = (int(vector.min()), int(vector.max())) if len(vector) else (0, 0)
+    if smallest < 0 and not signed:
+        raise MalformedProfile("counts are never negative")
+    width = next(
+        code for code, name in enumerate(WIDTHS) if np.iinfo(name).min <= smallest and largest <= np.iinfo(name).max
+    )
+    places = np.flatnonzero(vector)
+    gaps = np.diff(places, prepend=-1) - 1
+    gap_width = _gap_width(gaps)
+    dense = vector.astype(WIDTHS[width])
+    if SPARSE_HEADER + len(places) * _entry(width, gap_width).itemsize < 1 + dense.nbytes:
+        form, header = SPARSE, bytes((gap_width,)) + len(vector).to_bytes(4, "little")
+        entries = np.empty(len(places), dtype=_entry(width, gap_width))
+        entries["gap"], entries["count"] = gaps, dense[places]
+        body = entries.tobytes()
+    else:
+        form, header, body = DENSE, b"", dense.tobytes()
+    first = form | width << 4
+    if len(body) > WORTH_COMPRESSING:
+        deflated = zlib.compress(body, level=1)
+        if len(deflated) < len(body):
+            first, body = first | COMPRESSED, deflated
+    return bytes((first,)) + header + body
+
+
+def decode_counts(raw: bytes) -> Integers:
+    """The vector of `encode_counts`, shape (length,). Raises MalformedProfile for anything else.
+
+    >>> decode_counts(b"\\x01\\x00\\x07\\xff").tolist()
+    [0, 7, 255]
+    """
+    return sum_counts([raw])
+
+
+def sum_counts(encoded: Sequence[bytes]) -> Integers:
+    """The sum of encoded vectors, at least one, all of one length: shape (length,).
+
+    Raises MalformedProfile for what is no vector of `encode_counts`, and when the lengths differ.
+
+    >>> sum_counts([encode_counts(np.array([0, 7, 255])), encode_counts(np.array([1, 0, 1]))]).tolist()
+    [1, 7, 256]
+    """
+    alike: dict[bytes, list[bytes]] = {}
+    for raw in map(bytes, encoded):
+        head, body = _divided(raw)
+        alike.setdefault(head, []).append(body)
+    if not alike:
+        raise MalformedProfile("a sum needs at least one vector, got none")
+    sums = []
+    for head, bodies in alike.items():
+        add = _sum_sparse if head[0] & FORM == SPARSE else _sum_dense
+        at_once = max(1, MOST_SUMMED * len(bodies) // (1 + sum(map(len, bodies))))
+        sums += [add(head, bodies[start : start + at_once]) for start in range(0, len(bodies), at_once)]
+    if len({len(each) for each in sums}) > 1:
+        raise MalformedProfile(f"vectors of one length are needed, got {sorted({len(each) for each in sums})}")
+    return sums[0] if len(sums) == 1 else np.sum(sums, axis=0)
+
+
+def _sum_dense(head: bytes, bodies: Sequence[bytes]) -> Integers:
+    dtype = np.dtype(WIDTHS[head[0] >> WIDTH_SHIFT])
+    lengths = {len(body) for body in bodies}
+    if len(lengths) > 1:
+        raise MalformedProfile(f"vectors of one length are needed, got {sorted(lengths)} bytes")
+    if max(lengths) % dtype.itemsize:
+        raise MalformedProfile(f"{max(lengths)} bytes are no whole number of {dtype.itemsize}-byte counts")
+    vectors = np.frombuffer(b"".join(bodies), dtype=dtype).reshape(len(bodies), -1)
+    total: Integers = _checked(vectors).sum(axis=0, dtype=np.int64)
+    return total
+
+
+def _sum_sparse(head: bytes, bodies: Sequence[bytes]) -> Integers:
+    if len(head) < SPARSE_HEADER or head[1] >= len(GAP_WIDTHS):
+        raise MalformedProfile(f"a sparse count vector has a header of {SPARSE_HEADER} bytes, got {head.hex()}")
+    size, entry = int.from_bytes(head[2:], "little"), _entry(head[0] >> WIDTH_SHIFT, head[1])
+    numbers = np.array([len(body) for body in bodies])
+    if (numbers % entry.itemsize).any():
+        raise MalformedProfile(f"expected whole entries of {entry.itemsize} bytes in a sparse count vector")
+    numbers //= entry.itemsize
+    entries = np.frombuffer(b"".join(bodies), dtype=entry)
+    # The place of each entry in its own vector: by the gaps of all, less what the vectors before have come to.
+    ends = np.concatenate(([0], np.cumsum(numbers)))
+    reached = np.concatenate(([0], np.cumsum(entries["gap"] + np.int64(1))))
+    places = reached[1:] - 1 - np.repeat(reached[ends[:-1]], numbers)
+    if len(places) and int(places.max()) >= size:
+        raise MalformedProfile(f"the entries of a sparse count vector reach beyond its {size} cells")
+    counts = _checked(entries["count"])
+    # Doubles hold every sum of small counts exactly.
+    if counts.dtype.itemsize <= SMALL_ITEM:
+        return np.bincount(places, weights=counts, minlength=size).astype(np.int64)
+    total = np.zeros(size, dtype=np.int64)
+    np.add.at(total, places, counts.astype(np.int64))
+    return total
+
+
+@lru_cache(maxsize=64)
+def _entry(width: int, gap_width: int) -> np.dtype[np.void]:
+    """An entry of a sparse vector: the zeros before it, and the count."""
+    return np.dtype([("gap", GAP_WIDTHS[gap_width]), ("count", WIDTHS[width])])
+
+
+def _gap_width(gaps: Integers) -> int:
+    largest = int(gaps.max()) if len(gaps) else 0
+    return next(code for code, name in enumerate(GAP_WIDTHS) if largest <= np.iinfo(name).max)
+
+
+def _checked(counts: NDArray[Any]) -> NDArray[Any]:
+    if counts.dtype == np.uint64 and counts.size and counts.max() > np.iinfo(np.int64).max:
+        raise MalformedProfile("a count is larger than a signed 64-bit integer")
+    return counts
+
+
+def _divided(raw: bytes) -> tuple[bytes, bytes]:
+    """The header, without the mark of compression, and the rest as it was before that."""
+    if not raw:
+        raise MalformedProfile("an encoded count vector has at least one byte, got none")
+    first = raw[0] & ~COMPRESSED
+    if first & FORM not in (DENSE, SPARSE):
+        raise MalformedProfile(f"expected counts of codec version {DENSE} or {SPARSE}, got first byte {raw[0]:#04x}")
+    start = SPARSE_HEADER if first & FORM == SPARSE else 1
+    head, body = bytes((first,)) + raw[1:start], raw[start:]
+    if raw[0] & COMPRESSED:
+        inflate = zlib.decompressobj()
+        try:
+            body = inflate.decompress(body) + inflate.flush()
+        except zlib.error as error:
+            raise MalformedProfile(f"the compressed counts can't be read: {error}") from error
+        if not inflate.eof or inflate.unused_data:
+            raise MalformedProfile("the compressed counts are cut short or followed by other bytes")
+    return head, body
+
+
+def encode_sparse(vector: NDArray[np.int64]) -> bytes:
+    """Compact bytes of a vector of integers.
+
+    >>> decode_sparse(encode_sparse(np.array([0, 0, -3, 70_000]))).tolist()
+    [0, 0, -3, 70000]
+    """
+    places = np.flatnonzero(vector)
+    amounts = vector[places]
+    largest = int(np.abs(amounts).max()) if len(amounts) else 0
+    width = next(code for code, most in enumerate(LARGEST) if largest <= most)
+    body = places.astype("<u4").tobytes() + amounts.astype(AMOUNTS[width]).tobytes()
+    deflated = zlib.compress(body, level=1) if len(body) > WORTH_COMPRESSING_PLACES else body
+    if len(deflated) < len(body):
+        width, body = width | COMPRESSED, deflated
+    return bytes((PLACES_VERSION, width)) + len(vector).to_bytes(4, "little") + body
+
+
+def decode_sparse(raw: bytes) -> NDArray[np.int64]:
+    """The vector of `encode_sparse`, shape (length,). Raises MalformedProfile for anything else."""
+    raw = bytes(raw)
+    if len(raw) < PLACES_HEADER or raw[0] != PLACES_VERSION or (raw[1] & ~COMPRESSED) >= len(AMOUNTS):
+        raise MalformedProfile(f"expected a sparse vector of version {PLACES_VERSION}, got {raw[:2].hex()}")
+    size, body = int.from_bytes(raw[2:PLACES_HEADER], "little"), raw[PLACES_HEADER:]
+    if raw[1] & COMPRESSED:
+        try:
+            body = zlib.decompress(body)
+        except zlib.error as error:
+            raise MalformedProfile(f"the compressed vector can't be read: {error}") from error
+    amounts = np.dtype(AMOUNTS[raw[1] & ~COMPRESSED])
+    number, rest = divmod(len(body), 4 + amounts.itemsize)
+    if rest:
+        raise MalformedProfile(f"{len(body)} bytes are no whole number of entries of {4 + amounts.itemsize} bytes")
+    places = np.frombuffer(body, dtype="<u4", count=number)
+    if number and int(places.max()) >= size:
+        raise MalformedProfile(f"place {int(places.max())} is beyond a vector of {size}")
+    vector = np.zeros(size, dtype=np.int64)
+    vector[places] = np.frombuffer(body, dtype=amounts, offset=4 * number)
+    return vector
