@@ -1,8 +1,7 @@
 """Who may do what: API keys, the sessions of people who use one on a page, and how often a key may ask."""
 
-from modelwatch.access.grants import EVERYTHING, SCOPES, Grant
+from modelwatch.access.grants import EVERYTHING, SCOPES, Grant, Throttle
 from modelwatch.access.known_keys import KnownKeys
-from modelwatch.access.throttle import Throttle
 from modelwatch.access.tokens import NewToken, Token, hash_of, new_token, parse_token
 from modelwatch.storage.secrets.api_keys import Scope
 

@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from modelwatch.access.grants import Grant
-from modelwatch.access.sessions import session_hash, session_text
-from modelwatch.access.tokens import hash_of, parse_token
+from modelwatch.access.tokens import hash_of, parse_token, session_hash, session_text
 from modelwatch.errors import StoreUnavailable
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.secrets.api_keys import StoredKey, all_keys, all_sessions, begin_session, end_session, note_uses

@@ -1,4 +1,8 @@
-"""API keys as text: `mw_<id>_<secret>`. The id finds the key, the secret proves it; only a hash of it is stored."""
+"""API keys and sessions as text. Only hashes are stored: who can read the store, or a back-up, can't make one of them.
+
+A key is `mw_<id>_<secret>`: the id finds it, the secret proves it. A session of somebody who has given a key on a page
+is a random text in a cookie.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,9 @@ import re
 from typing import NamedTuple
 
 ID_BYTES, SECRET_BYTES = 6, 32
+SESSION_BYTES = 32
 _TOKEN = re.compile(r"mw_([0-9a-f]{12})_([0-9a-f]{64})")
+_SESSION = re.compile(r"[0-9a-f]{64}")
 
 
 class Token(NamedTuple):
@@ -48,3 +54,19 @@ def parse_token(text: str) -> Token | None:
 def hash_of(secret: str) -> str:
     """What is stored of a secret. It has 256 random bits, so a plain hash can't be turned round."""
     return hashlib.sha256(secret.encode("ascii")).hexdigest()
+
+
+def session_text(randomness: bytes) -> str:
+    """The value of a fresh cookie. randomness: 32 bytes from the system's source of secrets."""
+    if len(randomness) != SESSION_BYTES:
+        raise ValueError(f"expected {SESSION_BYTES} random bytes, got {len(randomness)}")
+    return randomness.hex()
+
+
+def session_hash(text: str) -> str | None:
+    """What is stored of a cookie; None for what can be none of ours.
+
+    >>> session_hash("nonsense") is None, len(session_hash("0" * 64))
+    (True, 64)
+    """
+    return hashlib.sha256(text.encode("ascii")).hexdigest() if _SESSION.fullmatch(text) else None

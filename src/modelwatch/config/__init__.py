@@ -5,8 +5,8 @@
 
 from modelwatch.config.addresses import redact_url
 from modelwatch.config.documentation import SettingDoc, describe_settings
+from modelwatch.config.durations import BASE_WINDOW_SECONDS, parse_lookback
 from modelwatch.config.loading import load_settings
-from modelwatch.config.lookbacks import BASE_WINDOW_SECONDS, parse_lookback
 from modelwatch.config.settings import Settings
 
 __all__ = [

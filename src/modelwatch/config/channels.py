@@ -1,4 +1,7 @@
-"""Where notifications go: the channels that the settings name, and any number of others from CHANNELS_FILE."""
+"""Where notifications go: the channels that the settings name, and any number of others from CHANNELS_FILE.
+
+Of a target only hosts and people are shown, never what makes an address a secret.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,17 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from modelwatch.config.addresses import HttpUrl, HttpUrls, Key, Recipients, Sender, SmtpUrl
+from modelwatch.config.addresses import HttpUrl, HttpUrls, Key, Recipients, Sender, SmtpUrl, parse_mail_server
 from modelwatch.config.settings import PAGERDUTY_URL, Settings
 from modelwatch.errors import SettingsError, excerpt
 
 NAME = re.compile(r"[a-z0-9-]{1,63}")
+MOST_NAMED = 3
 # Words of examples, and hosts that belong to nobody (RFC 2606).
 _PLACEHOLDER = re.compile(
     r"(?i)(?<![a-z])(your|change[-_]?me|placeholder|xxx+|todo|secret[-_]?here)(?![a-z])|<[^>]*>"
@@ -211,3 +216,27 @@ def _substituted(value: Any, where: str, environ: Mapping[str, str], problems: l
 def _nearest(given: object, known: Mapping[str, object]) -> str:
     nearest = difflib.get_close_matches(str(given).lower(), sorted(known), n=1, cutoff=0.6)
     return f": did you mean {nearest[0]}?" if nearest else ""
+
+
+def channel_target(config: ChannelConfig) -> str:
+    """One line without secrets; of a web address nothing but its host, for the path of a webhook is a key.
+
+    >>> channel_target(SlackConfig(url="https://hooks.slack.com/services/T0/B0/key"))
+    'https://hooks.slack.com/…'
+    """
+    match config:
+        case SlackConfig() | WebhookConfig() | PagerDutyConfig():
+            return _host(config.url)
+        case AlertmanagerConfig():
+            return ", ".join(map(_host, config.url))
+        case EmailConfig():
+            more = len(config.to) - MOST_NAMED
+            people = ", ".join(config.to[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+            server = parse_mail_server(config.smtp_url)
+            return f"{people} via {server.host}:{server.port}"
+
+
+def _host(url: str) -> str:
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}" + ("/…" if parts.path.strip("/") or parts.query else "")

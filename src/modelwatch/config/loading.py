@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import io
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,12 +16,14 @@ from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 from pydantic import ValidationError
 
-from modelwatch.config.misspelling import is_misspelling_of
 from modelwatch.config.settings import Contradiction, Settings
 from modelwatch.errors import SettingsError, excerpt
 
 CONFIG_PATH_VARIABLE = "MODELWATCH_CONFIG"
 DEFAULT_CONFIG_FILE = Path("modelwatch.yaml")
+# Shorter names are too likely to be those of other programs, such as HOSTNAME, PORTS or SFTP_URL.
+SHORTEST_NAME = 10
+SHORTEST_NAME_FOR_TWO_SLIPS = 16
 # Docker Compose reads the same `.env`; these names are its own.
 COMPOSE_PREFIX = "COMPOSE_"
 HONOURED = tuple(name.upper() for name in Settings.model_fields)
@@ -111,10 +114,55 @@ def load_settings(
     return settings
 
 
+def misspelt_setting(given: str) -> str | None:
+    """The setting that a name in the environment is a misspelling of; None for another program's name.
+
+    A misspelling has one slip, or two in a long name. A slip is a letter that is missing, added or wrong, or two
+    letters that changed places. A name that differs in a digit is none: DATABASE_URL_2 is another program's.
+
+    >>> misspelt_setting("PSI_WARNNG_THRESHOLD"), misspelt_setting("DATABASE_URL_TEST")
+    ('PSI_WARNING_THRESHOLD', None)
+    """
+    name = given.upper().replace("-", "_")
+    for setting in HONOURED:
+        slips = 2 if len(setting) >= SHORTEST_NAME_FOR_TWO_SLIPS else 1
+        if (
+            len(setting) >= SHORTEST_NAME
+            # Also bounds the cost.
+            and abs(len(setting) - len(name)) <= slips
+            and re.findall(r"\d", setting) == re.findall(r"\d", name)
+            and edit_distance(name, setting) <= slips
+        ):
+            return setting
+    return None
+
+
+def edit_distance(left: str, right: str) -> int:
+    """Insertions, deletions, substitutions and swaps of neighbours that turn one text into the other.
+
+    difflib does not tell a swap from a letter that is left out and another that is added: it would take DECRYPTION_KEY
+    for ENCRYPTION_KEY.
+    Source: Boytsov, Indexing methods for approximate dictionary searching (2011), optimal string alignment.
+
+    >>> edit_distance("LOG_FORMAT", "LOG_FROMAT"), edit_distance("", "abc")
+    (1, 3)
+    """
+    before: list[int] = []
+    row = list(range(len(right) + 1))
+    for i, a in enumerate(left, start=1):
+        before, last, row = row, before, [i]
+        for j, b in enumerate(right, start=1):
+            cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (a != b))
+            if i > 1 and j > 1 and a == right[j - 2] and left[i - 2] == b:
+                cost = min(cost, last[j - 2] + 1)
+            row.append(cost)
+    return row[-1]
+
+
 def _from_environment(environ: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
-    """The environment belongs to every program: a name is taken only as it is, and refused only if it is a slip."""
+    """The environment belongs to every program: a name is taken only as it is, and refused only if it is misspelt."""
     for key in sorted(environ.keys() - KNOWN):
-        meant = next((name for name in sorted(KNOWN) if is_misspelling_of(key, name)), None)
+        meant = misspelt_setting(key)
         if meant is not None:
             problems.append(
                 f"{key} in the environment looks like a misspelling of {meant}:"

@@ -10,8 +10,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
-from modelwatch.config.durations import duration_text, parse_duration
-from modelwatch.config.lookbacks import parse_lookback
+from modelwatch.config.durations import duration_text, parse_duration, parse_lookback
 from modelwatch.findings import Kind
 
 NEVER = "never"

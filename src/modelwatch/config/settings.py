@@ -20,8 +20,8 @@ from modelwatch.config.addresses import (
     parse_database_url,
     redact_url,
 )
+from modelwatch.config.durations import Lookbacks
 from modelwatch.config.encryption_keys import EncryptionKeys
-from modelwatch.config.lookbacks import Lookbacks
 
 PAGERDUTY_URL = "https://events.pagerduty.com"
 

@@ -31,8 +31,7 @@ from modelwatch.api.decoding.limits import Limits
 from modelwatch.api.front import Front
 from modelwatch.api.state import ServiceState
 from modelwatch.config import Settings, load_settings
-from modelwatch.config.channels import channel_configs
-from modelwatch.config.targets import channel_target
+from modelwatch.config.channels import channel_configs, channel_target
 from modelwatch.errors import StoreUnavailable
 from modelwatch.exposition import Exposition
 from modelwatch.ingest import Batcher

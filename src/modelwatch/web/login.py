@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from modelwatch.access import Grant, KnownKeys
-from modelwatch.access.sessions import SESSION_BYTES
+from modelwatch.access.tokens import SESSION_BYTES
 from modelwatch.api.auth.gate import SESSION, SESSION_COOKIE
 from modelwatch.api.ingest.bodies import body_timeout
 from modelwatch.config import Settings

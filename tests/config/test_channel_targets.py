@@ -11,8 +11,8 @@ from modelwatch.config.channels import (
     PagerDutyConfig,
     SlackConfig,
     WebhookConfig,
+    channel_target,
 )
-from modelwatch.config.targets import channel_target
 
 PEOPLE = tuple(f"{name}@example.org" for name in "abcde")
 SMTP = "smtps://user:secret@mail.example.org"
