@@ -12,7 +12,7 @@ from http import HTTPStatus
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.routing import compile_path
+from starlette.routing import Route, compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from modelwatch.access import Grant, KnownKeys
@@ -20,14 +20,18 @@ from modelwatch.api import docs, openapi
 from modelwatch.api.auth.gate import Gate
 from modelwatch.api.auth.origins import SameOrigin
 from modelwatch.api.auth.scopes import GRANT, authorize
-from modelwatch.api.ingest.fastpath import FastPath
+from modelwatch.api.ingest.hot_posts import FastPath, HotPost, take_label, take_prediction
 from modelwatch.api.known_models import with_nearest
 from modelwatch.api.paths import Addresses
 from modelwatch.api.problems import framework_problem
 from modelwatch.api.routes import api, operations
+from modelwatch.api.routes.ground_truth import LOG_GROUND_TRUTH
+from modelwatch.api.routes.predictions import LOG_PREDICTION
 from modelwatch.api.security_headers import SecurityHeaders
 from modelwatch.api.state import ServiceState
 from modelwatch.errors import RequestError, ServiceError, UnknownModel, UnknownResource, excerpt
+
+PREDICTIONS, GROUND_TRUTH = "/api/v1/predictions", "/api/v1/ground-truth"
 
 # Of a path that nothing is at, so many segments are looked at for a name with a slash.
 MOST_SEGMENTS = 12
@@ -78,6 +82,8 @@ def build_app(
         redirect_slashes=False,
     )
     app.state.service = state
+    hot = {PREDICTIONS: HotPost(state, take_prediction), GROUND_TRUTH: HotPost(state, take_label)}
+    app.router.routes += [Route(path, post, methods=["POST"]) for path, post in hot.items()]
     app.include_router(api)
     app.include_router(operations.router, dependencies=[Depends(authorize)])
     app.mount("/ui", pages)
@@ -87,9 +93,9 @@ def build_app(
         refused=state.count_refusal,
     )
     docs.install(app)
-    openapi.install(app)
+    openapi.install(app, {PREDICTIONS: LOG_PREDICTION, GROUND_TRUTH: LOG_GROUND_TRUTH})
     _install_problems(app, state)
-    gate = Gate(FastPath(app, state), state, keys)
+    gate = Gate(FastPath(app, hot), state, keys)
     secured = SecurityHeaders(gate, over_tls=bool(state.settings.tls_certfile))
     return Application(app, Addresses(secured, public_url=state.settings.public_url))
 

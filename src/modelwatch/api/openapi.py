@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -55,6 +57,20 @@ def answers(ok: dict[int, type], *problems: int) -> Responses:
             "content": {"application/problem+json": {"schema": _ref(Problem)}},
         }
     return result
+
+
+def operation(
+    *, tag: str, operation_id: str, summary: str, description: str, request: dict[str, Any], responses: Responses
+) -> dict[str, Any]:
+    """An operation of the document that is no route of the framework."""
+    return {
+        "tags": [tag],
+        "summary": summary,
+        "description": description,
+        "operationId": operation_id,
+        "requestBody": request,
+        "responses": {str(status): answer for status, answer in responses.items()},
+    }
 
 
 def query_parameters(required: tuple[str, ...] = (), **descriptions: str) -> list[dict[str, Any]]:
@@ -269,8 +285,11 @@ BODY_TYPES = (
 )
 
 
-def install(app: FastAPI) -> None:
-    """Makes `app.openapi()` give the document with the wire's own schemas."""
+def install(app: FastAPI, posts: Mapping[str, dict[str, Any]]) -> None:
+    """Makes `app.openapi()` give the document with the wire's own schemas.
+
+    posts: operations by path that are answered by POST in front of the framework.
+    """
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -283,6 +302,8 @@ def install(app: FastAPI) -> None:
                 # Relative to the document itself: right also behind a proxy that adds a path.
                 servers=[{"url": "./"}],
             )
+            posted = {path: {"post": copy.deepcopy(post)} for path, post in posts.items()}
+            schema["paths"] = posted | schema["paths"]
             types = [*_answer_types, *BODY_TYPES]
             types.sort(key=lambda kind: kind.__name__)
             _, components = msgspec.json.schema_components(types, ref_template=REF)

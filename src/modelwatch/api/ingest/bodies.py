@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
 from modelwatch.access import Grant
 from modelwatch.api.auth.scopes import GRANT
 from modelwatch.api.decoding.compression import decompress
+from modelwatch.config import Settings
 from modelwatch.errors import BodyTimeout, BodyTooLarge, MalformedBody
 
+# Larger bodies are decoded in a thread: the event loop goes on.
 INLINE_BYTES = 64 * 1024
+
+Batch = TypeVar("Batch")
+# Body, content type and defaults of a request to the events in it.
+Decode = Callable[[bytes, str, Mapping[str, str]], Batch]
 
 
 async def read_body(request: Request, limit: int, timeout: float) -> bytes:
@@ -37,6 +45,21 @@ async def read_body(request: Request, limit: int, timeout: float) -> bytes:
     if encoding is None:
         return raw
     return await asyncio.to_thread(decompress, raw, encoding, limit)
+
+
+async def read_batch(
+    request: Request, settings: Settings, decode: Decode[Batch], names: Sequence[str]
+) -> tuple[Batch, int]:
+    """A decoded batch, and how many bytes its body had. names: query parameters, defaults for rows that leave them out.
+
+    Raises what `read_body` and `decode` raise.
+    """
+    body = await read_body(request, settings.max_body_bytes, settings.request_timeout_seconds)
+    content_type = request.headers.get("content-type", "application/json")
+    defaults = {name: request.query_params[name] for name in names if name in request.query_params}
+    if len(body) <= INLINE_BYTES:
+        return decode(body, content_type, defaults), len(body)
+    return await asyncio.to_thread(decode, body, content_type, defaults), len(body)
 
 
 def body_timeout(seconds: float) -> BodyTimeout:

@@ -9,10 +9,10 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 
 from modelwatch.api.auth.scopes import grant_of
-from modelwatch.api.ingest.bodies import INLINE_BYTES, read_body
+from modelwatch.api.ingest.bodies import read_batch
 from modelwatch.api.ingest.expiry import rejections
-from modelwatch.api.ingest.fastpath import MAY_WAIT, check_json, take_label
-from modelwatch.api.openapi import JSON_LABEL, LABELS_CONTENT, answers, query_parameters
+from modelwatch.api.ingest.hot_posts import MAY_WAIT
+from modelwatch.api.openapi import JSON_LABEL, LABELS_CONTENT, answers, operation, query_parameters
 from modelwatch.api.routes.common import json_answer, require_writing, state_of
 from modelwatch.events import DecodedLabels, Rejection
 from modelwatch.ingest import Refused
@@ -49,21 +49,16 @@ class LabelsAnswer(msgspec.Struct):
     nearest_models: dict[str, str] = {}
 
 
-@router.post(
-    "/ground-truth",
-    status_code=202,
-    summary="Say what was true about a prediction",
+LOG_GROUND_TRUTH = operation(
+    tag="ground truth",
     operation_id="log_ground_truth",
-    openapi_extra={"requestBody": JSON_LABEL},
+    summary="Say what was true about a prediction",
+    description=(
+        "Answered when the label is durable. It may come before its prediction, with it or long after, and again."
+    ),
+    request=JSON_LABEL,
     responses=answers({202: LabelAnswer}, 400, 413, 415, 422, 503),
 )
-async def log_ground_truth(request: Request) -> Response:
-    """Answered when the label is durable. It may come before its prediction, with it or long after, and again."""
-    state = state_of(request)
-    check_json(request.headers.get("content-type", "application/json").encode("latin-1"))
-    body = await read_body(request, state.settings.max_body_bytes, state.settings.request_timeout_seconds)
-    status, _, content = await take_label(state, body, grant_of(request))
-    return Response(content, status, media_type="application/json")
 
 
 @router.post(
@@ -80,17 +75,11 @@ async def log_ground_truth(request: Request) -> Response:
 async def log_ground_truths(request: Request) -> Response:
     """Good rows are kept and bad rows are named. JSON, NDJSON, Arrow IPC stream, Parquet or CSV; gzip and zstd."""
     state = state_of(request)
-    body = await read_body(request, state.settings.max_body_bytes, state.settings.request_timeout_seconds)
-    content_type = request.headers.get("content-type", "application/json")
-    named = request.query_params.get("model_name")
-    defaults = {} if named is None else {"model_name": named}
-    if len(body) <= INLINE_BYTES:
-        batch: DecodedLabels = state.decoder.ground_truths(body, content_type, defaults)
-    else:
-        batch = await asyncio.to_thread(state.decoder.ground_truths, body, content_type, defaults)
+    batch: DecodedLabels
+    batch, size = await read_batch(request, state.settings, state.decoder.ground_truths, ("model_name",))
     grant = grant_of(request)
     require_writing(grant, (label.model_name for label in batch.labels))
-    statuses = await state.batcher.submit_labels(batch.labels, len(body)) if batch.labels else []
+    statuses = await state.batcher.submit_labels(batch.labels, size) if batch.labels else []
     rejected = sorted([*batch.rejected, *rejections(statuses, batch.rejected)], key=lambda each: each.index)
     for _ in rejected:
         state.metrics.rejected("invalid-input")

@@ -8,10 +8,9 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 
 from modelwatch.api.auth.scopes import grant_of
-from modelwatch.api.ingest.bodies import INLINE_BYTES, read_body
+from modelwatch.api.ingest.bodies import read_batch
 from modelwatch.api.ingest.expiry import deleted_among, rejections
-from modelwatch.api.ingest.fastpath import check_json, take_prediction
-from modelwatch.api.openapi import BATCH_CONTENT, JSON_PREDICTION, answers, query_parameters
+from modelwatch.api.openapi import BATCH_CONTENT, JSON_PREDICTION, answers, operation, query_parameters
 from modelwatch.api.routes.common import json_answer, require_writing, state_of
 from modelwatch.events import DecodedBatch, Rejection
 
@@ -36,21 +35,14 @@ class BatchAnswer(msgspec.Struct):
     rejected: list[Rejection]
 
 
-@router.post(
-    "/predictions",
-    status_code=202,
-    summary="Log one prediction",
+LOG_PREDICTION = operation(
+    tag="predictions",
     operation_id="log_prediction",
-    openapi_extra={"requestBody": JSON_PREDICTION},
+    summary="Log one prediction",
+    description="Answered when the prediction is durable. Send the same id again after an error: it counts once.",
+    request=JSON_PREDICTION,
     responses=answers({202: PredictionAnswer}, 400, 413, 415, 422, 503),
 )
-async def log_prediction(request: Request) -> Response:
-    """Answered when the prediction is durable. Send the same id again after an error: it counts once."""
-    state = state_of(request)
-    check_json(request.headers.get("content-type", "application/json").encode("latin-1"))
-    body = await read_body(request, state.settings.max_body_bytes, state.settings.request_timeout_seconds)
-    status, _, content = await take_prediction(state, body, grant_of(request))
-    return Response(content, status, media_type="application/json")
 
 
 @router.post(
@@ -71,20 +63,11 @@ async def log_prediction(request: Request) -> Response:
 async def log_predictions(request: Request) -> Response:
     """Good rows are kept and bad rows are named. JSON, NDJSON, Arrow IPC stream, Parquet or CSV; gzip and zstd."""
     state = state_of(request)
-    body = await read_body(request, state.settings.max_body_bytes, state.settings.request_timeout_seconds)
-    content_type = request.headers.get("content-type", "application/json")
-    defaults = {
-        name: request.query_params[name]
-        for name in ("model_name", "model_version", "environment")
-        if name in request.query_params
-    }
-    if len(body) <= INLINE_BYTES:
-        batch: DecodedBatch = state.decoder.batch(body, content_type, defaults)
-    else:
-        batch = await asyncio.to_thread(state.decoder.batch, body, content_type, defaults)
+    batch: DecodedBatch
+    batch, size = await read_batch(
+        request, state.settings, state.decoder.batch, ("model_name", "model_version", "environment")
+    )
     require_writing(grant_of(request), (event.model_name for event in batch.events))
-    size = len(body)
-    del body  # it is large, and only its events are needed while they wait
     accepted = await state.batcher.submit(batch.events, size) if batch.events else []
     for _ in batch.rejected:
         state.metrics.rejected("invalid-input")

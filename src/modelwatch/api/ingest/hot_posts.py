@@ -1,15 +1,14 @@
-"""The hot POSTs, answered before the framework's router: one prediction or label is decoded, stored, acknowledged."""
+"""The hot POSTs: one prediction or label is decoded, stored and acknowledged, in front of the framework's router."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
-from fastapi import FastAPI
 from starlette.requests import Request
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from modelwatch.access import Grant
 from modelwatch.api.auth.scopes import GRANT
@@ -24,6 +23,7 @@ from modelwatch.ingest import Refused
 
 RawHeaders = list[tuple[bytes, bytes]]
 Answer = tuple[int, RawHeaders, bytes]
+Take = Callable[[ServiceState, bytes, Grant], Awaitable[Answer]]
 
 # A body whose length has so many digits is within every limit, unless that is set lower.
 PLAIN_DIGITS = 5
@@ -38,25 +38,24 @@ _encode = msgspec.json.Encoder().encode
 _STATUS = {True: b'{"status":"accepted","prediction_id":', False: b'{"status":"duplicate","prediction_id":'}
 
 
-class FastPath:
-    """An ASGI application in front of another one: it answers the POSTs of `TAKERS` and passes on the rest."""
+class HotPost:
+    """The one handler of a hot POST, as an ASGI application: `FastPath` calls it, and so does the router.
 
-    def __init__(self, app: FastAPI, state: ServiceState) -> None:
-        self.app = app
+    take: decodes a body, and answers once what it holds is durable.
+    """
+
+    def __init__(self, state: ServiceState, take: Take) -> None:
         self._state = state
+        self._take = take
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        take = TAKERS.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
-        if take is None:
-            await self.app(scope, receive, send)
-            return
         try:
             grant: Grant = scope[GRANT]
             grant.require("ingest")
             if scope["query_string"]:
                 check_parameters(scope["query_string"], ())
             body = await self._body(scope, receive, grant)
-            status, headers, content = await take(self._state, body, grant)
+            status, headers, content = await self._take(self._state, body, grant)
         except Exception as error:
             if not isinstance(error, RequestError | ServiceError):
                 log.exception("A POST to %s could not be answered", scope["path"])
@@ -87,6 +86,18 @@ class FastPath:
         return await read_body(Request(scope, receive), settings.max_body_bytes, settings.request_timeout_seconds)
 
 
+class FastPath:
+    """An ASGI application in front of another one: it answers the POSTs of `hot`, by path, and passes on the rest."""
+
+    def __init__(self, app: ASGIApp, hot: Mapping[str, HotPost]) -> None:
+        self.app = app
+        self._hot = hot
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        hot = self._hot.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        await (self.app if hot is None else hot)(scope, receive, send)
+
+
 async def take_prediction(state: ServiceState, body: bytes, grant: Grant) -> Answer:
     """Decodes one prediction and answers once it is durable. Raises RequestError or ServiceError."""
     event = state.decoder.prediction(body)
@@ -113,12 +124,6 @@ async def take_label(state: ServiceState, body: bytes, grant: Grant) -> Answer:
             answer["reason"] = with_nearest(UnknownModel(model), unknown[model])
     content = _encode(answer)
     return 202, _json_headers(content), content
-
-
-TAKERS: dict[str, Callable[[ServiceState, bytes, Grant], Awaitable[Answer]]] = {
-    "/api/v1/predictions": take_prediction,
-    "/api/v1/ground-truth": take_label,
-}
 
 
 def check_json(content_type: bytes) -> None:
