@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from modelwatch.cli.client import ServiceClient
-from modelwatch.cli.replay.progress import QUIET_SECONDS, Evaluated, wait_for_evaluations
+from modelwatch.cli.replay.progress import QUIET_SECONDS, Evaluated
 
 FIRST, LAST = "2026-01-01T00:00:00Z", "2026-01-03T00:00:00Z"
 
@@ -28,26 +28,47 @@ def test_the_share_of_time_that_is_evaluated(evaluated: Evaluated, share: float)
 
 
 class Ready(ServiceClient):
-    """A service whose readiness says these things, one after the other; the last for ever."""
+    """A service whose readiness says these things, one after the other, with how many streams wait; a second each."""
 
-    def __init__(self, *said: str) -> None:
-        super().__init__("http://127.0.0.1:1")
-        self.said = list(said)
-        self.now = 0.0
-        self.asked = 0
+    def __init__(self, *said: tuple[str, int], looks: bool = True) -> None:
+        self.now, self.asked = 0.0, 0
+        super().__init__("http://127.0.0.1:1", clock=lambda: self.now, sleep=self.wait)
+        self.said, self.looks = list(said), looks
 
     def get(self, path: str, params: object = None) -> Any:
         self.asked += 1
-        return {"evaluation": {"status": self.said.pop(0) if len(self.said) > 1 else self.said[0]}}
+        status, waiting = self.said.pop(0) if len(self.said) > 1 else self.said[0]
+        looked_at = f"2026-01-01T00:{self.asked // 60:02}:{self.asked % 60:02}Z" if self.looks else None
+        return {"evaluation": {"status": status, "waiting": waiting, "looked_at": looked_at}}
 
-    def sleep(self, seconds: float) -> None:
+    def wait(self, seconds: float) -> None:
         self.now += seconds
 
 
+WAITING, DONE = ("waiting", 1), ("up to date", 0)
+
+
 def test_waiting_ends_when_nothing_more_becomes_due() -> None:
-    service = Ready("waiting", "up to date", "waiting", "up to date")
+    service = Ready(WAITING, DONE, WAITING, DONE)
     looks: list[float] = []
-    wait_for_evaluations(service, lambda: looks.append(service.now), lambda: service.now, service.sleep)
+    assert service.wait_until_evaluated(lambda: looks.append(service.now), quiet_seconds=QUIET_SECONDS)
     # The first calm was not the last: the windows at the end close by the clock.
-    assert service.now == 4 + QUIET_SECONDS
+    assert service.now == 3 + QUIET_SECONDS
     assert len(looks) == service.asked
+
+
+def test_what_was_looked_at_before_does_not_count() -> None:
+    service = Ready(DONE)
+    assert service.wait_until_evaluated(lambda: None)
+    assert service.asked == 2
+
+
+@pytest.mark.parametrize(("said", "looks"), [(WAITING, True), (("stopped", 0), True), (DONE, False)])
+def test_waiting_ends_after_the_longest_time(said: tuple[str, int], looks: bool) -> None:
+    service = Ready(said, looks=looks)
+    assert not service.wait_until_evaluated(lambda: None, longest_seconds=30.0)
+    assert 30 < service.now < 35
+
+
+def test_a_stream_that_can_not_be_evaluated_is_not_waited_for() -> None:
+    assert Ready(WAITING, ("failing", 0)).wait_until_evaluated(lambda: None, quiet_seconds=QUIET_SECONDS)

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from modelwatch.demo.evaluated import Evaluated, evaluated_lines, problems_of, wait_until_evaluated
+from modelwatch.cli.client import ServiceClient
+from modelwatch.demo.evaluated import Evaluated, evaluated_lines, problems_of, watch_evaluations
 from modelwatch.demo.story import EXPECTED, Plan, iso
 
 PLAN = Plan.ending(1_767_225_755.0, "2.1.0")
@@ -50,16 +51,18 @@ def test_every_way_to_be_wrong_is_told(changed: dict[str, Any], told: str) -> No
     assert any(told in problem for problem in problems_of(replace(GOOD, **changed), PLAN))
 
 
-class Catching:
+class Catching(ServiceClient):
     """A service whose evaluations move on with each look, and are through when they are at the end."""
 
     def __init__(self) -> None:
         self.until, self.now = PLAN.start, 1_000_000.0
+        super().__init__("http://127.0.0.1:1", clock=lambda: self.now, sleep=self.wait)
 
     def get(self, path: str, params: Mapping[str, str] | None = None) -> Any:
         if path == "/readyz":
             waiting = 0 if self.until >= PLAN.end else 1
-            return {"evaluation": {"looked_at": iso(self.now), "waiting": waiting}}
+            status = "waiting" if waiting else "up to date"
+            return {"evaluation": {"status": status, "looked_at": iso(int(self.now)), "waiting": waiting}}
         if path == "/api/v1/alerts":
             return {"alerts": [{"kind": kind, "title": title} for kind, title in ALERTS]}
         verdict = {"window_end": iso(self.until), "drifted": []}
@@ -68,19 +71,13 @@ class Catching:
     def get_text(self, path: str) -> str:
         return PAGE
 
-    def sleep(self, seconds: float) -> None:
+    def wait(self, seconds: float) -> None:
         self.until += 6 * HOUR
         self.now += seconds
 
 
 def test_it_waits_until_nothing_is_due_and_tells_how_far_it_is() -> None:
     service, told = Catching(), list[int]()
-    found = wait_until_evaluated(
-        service,  # type: ignore[arg-type]
-        PLAN,
-        wall=lambda: service.now,
-        sleep=service.sleep,
-        tell=told.append,
-    )
+    found = watch_evaluations(service, PLAN, told.append)
     assert (found.caught_up, found.until, found.alerts) == (True, PLAN.end, ALERTS)
     assert told == [PLAN.start + quarter * 12 * HOUR for quarter in (1, 2, 3, 4)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -20,6 +21,8 @@ TRY_AGAIN = {408, 429, 502, 503, 504}
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 5.0
 SHOWN_ERRORS = 10
+READY_PATH = "/readyz"
+POLL_SECONDS = 1.0
 
 
 class ServiceClient:
@@ -68,13 +71,37 @@ class ServiceClient:
     def is_ready(self) -> bool:
         """Whether the service can do its work now. Never waits for it."""
         try:
-            return self._http.get("/readyz", timeout=5.0).is_success
+            return self._http.get(READY_PATH, timeout=5.0).is_success
         except httpx.TransportError:
             return False
 
     def get(self, path: str, params: Mapping[str, str] | None = None) -> Any:
         """The decoded answer to a GET. Raises Refused and Unreachable."""
         return self._answer("GET", path, params=params)
+
+    def wait_until_evaluated(
+        self, told: Callable[[], object], *, quiet_seconds: float = 0.0, longest_seconds: float = math.inf
+    ) -> bool:
+        """Returns when the service has evaluated all that is due: whether it has, before so many seconds were over.
+
+        What counts is a look that came after this was called. quiet_seconds: for so long nothing more must have become
+        due. told: is called after each request. Raises Refused and Unreachable.
+        """
+        began, first, quiet_since = self._clock(), None, None
+        while True:
+            state: dict[str, Any] = self.get(READY_PATH)["evaluation"]
+            told()
+            now = self._clock()
+            first = first or state
+            if state["waiting"] or state["status"] == "stopped" or state["looked_at"] == first["looked_at"]:
+                quiet_since = None
+            elif quiet_since is None:
+                quiet_since = now
+            if quiet_since is not None and now - quiet_since >= quiet_seconds:
+                return True
+            if now - began > longest_seconds:
+                return False
+            self._sleep(POLL_SECONDS)
 
     def get_text(self, path: str) -> str:
         """The text of a page. Raises Unreachable when nobody sends it."""

@@ -12,12 +12,10 @@ from modelwatch.demo.generator import MODEL
 from modelwatch.demo.report import clock_time
 from modelwatch.demo.story import EXPECTED, Plan, Service, iso
 
-READY_PATH = "/readyz"
 VERDICTS_PATH = f"/api/v1/models/{MODEL}/drift"
 ALERTS_PATH = "/api/v1/alerts"
 PAGE_PATH = f"/ui/alerts?model={MODEL}"
 LONGEST_SECONDS = 300.0
-POLL_SECONDS = 1.0
 PAGE_SIZE = "200"
 # An alert of another kind would be noise.
 KINDS = frozenset(("feature_drift", "prediction_drift", "performance"))
@@ -54,32 +52,21 @@ class Evaluated:
         }
 
 
-def wait_until_evaluated(
-    service: Service,
-    plan: Plan,
-    *,
-    wall: Callable[[], float],
-    sleep: Callable[[float], object],
-    tell: Callable[[int], object],
-) -> Evaluated:
-    """Returns when the service has evaluated all that is due, or after five minutes.
+def watch_evaluations(service: Service, plan: Plan, tell: Callable[[int], object]) -> Evaluated:
+    """What is stored and shown when the service has evaluated all that is due, or after five minutes.
 
     tell: takes the end of the newest evaluated window (seconds) whenever it has moved on by a quarter of the stream.
     """
-    sent_at = wall()
     step, told = (plan.end - plan.start) // 4, plan.start
-    while True:
-        state = service.get(READY_PATH)["evaluation"]
-        looked_at = state["looked_at"]
-        # It is told in whole seconds.
-        caught_up = looked_at is not None and _seconds(looked_at) > sent_at and not state["waiting"]
+
+    def look() -> None:
+        nonlocal told
         until = evaluated_until(service, plan)
         if until is not None and until >= told + step:
             told += (until - told) // step * step
             tell(until)
-        if caught_up or wall() - sent_at > LONGEST_SECONDS:
-            break
-        sleep(POLL_SECONDS)
+
+    caught_up = service.wait_until_evaluated(look, longest_seconds=LONGEST_SECONDS)
     alerts = service.get(ALERTS_PATH, {"model": MODEL, "state": "firing"})["alerts"]
     return Evaluated(
         caught_up,

@@ -13,7 +13,7 @@ from types import FrameType
 
 import numpy as np
 
-from modelwatch.demo.evaluated import evaluated_lines, problems_of, wait_until_evaluated
+from modelwatch.demo.evaluated import evaluated_lines, problems_of, watch_evaluations
 from modelwatch.demo.generator import MODEL
 from modelwatch.demo.labels import Truths
 from modelwatch.demo.process import DemoFailed, ServiceProcess, address, choose_port
@@ -126,12 +126,10 @@ def _tell(
     say(f"  The shift, {clock_time(plan.shift)}: amounts more than double, and people buy other things.")
     say("  The model reads both, so its score and its predictions must follow. Everything else stays as it was.")
     say("\nWhat the service is evaluating, window by window")
-    evaluated = wait_until_evaluated(
+    evaluated = watch_evaluations(
         service,
         plan,
-        wall=time.time,
-        sleep=time.sleep,
-        tell=lambda until: say(f"  evaluated up to {clock_time(until)} UTC ({time.monotonic() - began:.0f} s)"),
+        lambda until: say(f"  evaluated up to {clock_time(until)} UTC ({time.monotonic() - began:.0f} s)"),
     )
     findings = look_at(service, plan)
     problems = [*what_went_wrong(sent, findings), *problems_of(evaluated, plan)]

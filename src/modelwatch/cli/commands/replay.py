@@ -75,7 +75,7 @@ def replay(
     """
     from modelwatch.api.decoding.columns.csv_table import CsvReading
     from modelwatch.cli.replay.labels import TRUTH, TRUTH_TIME
-    from modelwatch.cli.replay.progress import bars, wait_for_evaluations
+    from modelwatch.cli.replay.progress import QUIET_SECONDS, bars
     from modelwatch.cli.replay.reading import DEFAULTS, format_of, open_source
     from modelwatch.cli.replay.sending import Tally, send_all
 
@@ -108,7 +108,7 @@ def replay(
                 send_all(stretches, service, params, tally, progress.sent)
                 seconds = time.monotonic() - began
                 if wait:
-                    wait_for_evaluations(service, progress.look, time.monotonic, time.sleep)
+                    service.wait_until_evaluated(progress.look, quiet_seconds=QUIET_SECONDS)
         except KeyboardInterrupt:
             interrupted = True
         except CliError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -45,23 +45,6 @@ def evaluated_of(service: ServiceClient, model: str) -> Evaluated:
     answer: dict[str, Any] = service.get(f"/api/v1/models/{quote(model, safe='')}")
     first = min((stream["first_window"] for stream in answer["streams"]), default=None)
     return Evaluated(first, answer["data_until"], answer["evaluated_until"])
-
-
-def wait_for_evaluations(
-    service: ServiceClient, told: Callable[[], None], clock: Callable[[], float], sleep: Callable[[float], None]
-) -> None:
-    """Returns when the service has evaluated all that is due, and nothing more has become due for a while.
-
-    told: is called in between. Raises Refused and Unreachable.
-    """
-    quiet_since: float | None = None
-    while quiet_since is None or clock() - quiet_since < QUIET_SECONDS:
-        sleep(POLL_SECONDS)
-        told()
-        if service.get("/readyz")["evaluation"]["status"] != "up to date":
-            quiet_since = None
-        elif quiet_since is None:
-            quiet_since = clock()
 
 
 class Bars:
