@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modelwatch.simulation.features import Feature
-from modelwatch.simulation.scores import jensen_shannon_of, ks_of, psi_of, smallest_ks
-from modelwatch.simulation.traffic import HOUR, Integers
+from modelwatch.simulation.traffic import HOUR, Floats, Integers
+from modelwatch.stats.drift.evidence import ks_p_value
+from modelwatch.stats.drift.scores import jensen_shannon_of_windows, ks_of_windows, psi_of_windows
 
 DAY = 24 * HOUR
 # The look-backs of these rules, in the order in which their looks are counted.
 SPANS = (HOUR, DAY)
+
+HALVINGS = 50
 
 Verdicts = NDArray[np.bool_]
 
@@ -69,16 +73,35 @@ def judged_by(rules: tuple[Baseline, ...], feature: Feature, looks: Integers) ->
 
 
 def _psi_above(threshold: float) -> Callable[[Integers, Integers], Verdicts]:
-    return lambda reference, windows: psi_of(reference, windows) > threshold
+    return lambda reference, windows: psi_of_windows(reference, windows) > threshold
 
 
 def _js_above(threshold: float) -> Callable[[Integers, Integers], Verdicts]:
-    return lambda reference, windows: jensen_shannon_of(reference, windows) > threshold
+    return lambda reference, windows: jensen_shannon_of_windows(reference, windows) > threshold
 
 
 def _ks_below(alpha: float) -> Callable[[Integers, Integers], Verdicts]:
     def drifted(reference: Integers, windows: Integers) -> Verdicts:
         limits = smallest_ks(alpha, int(reference.sum()), windows.sum(axis=1))
-        return np.asarray(ks_of(reference, windows) >= limits)
+        return np.asarray(ks_of_windows(reference, windows) >= limits)
 
     return drifted
+
+
+def smallest_ks(alpha: float, n_reference: int, n_current: Integers) -> Floats:
+    """From which Kolmogorov-Smirnov statistic on the p-value is below alpha; inf without values."""
+    sizes, which = np.unique(n_current, return_inverse=True)
+    limits = [_smallest_ks(alpha, round(n_reference * n / (n_reference + n))) for n in sizes.tolist()]
+    return np.array(limits, dtype=np.float64)[which]
+
+
+@lru_cache(maxsize=65_536)
+def _smallest_ks(alpha: float, effective: int) -> float:
+    if effective < 1:
+        return np.inf
+    low, high = 0.0, 1.0
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2.0
+        # Two samples of twice the size have the effective size in question.
+        low, high = (low, middle) if ks_p_value(middle, 2 * effective, 2 * effective) < alpha else (middle, high)
+    return high

@@ -11,12 +11,11 @@ from modelwatch.config import parse_lookback
 from modelwatch.monitoring.checks.conditions import Condition
 from modelwatch.monitoring.checks.drift.evaluation import Examination, Examined, Look
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery, Evidence
-from modelwatch.monitoring.checks.drift.judge import judge, tolerance
+from modelwatch.monitoring.checks.drift.judge import Case, judge_all, may_drift, tolerance
 from modelwatch.monitoring.checks.drift.observations import advance_drift
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.simulation.features import Feature
-from modelwatch.simulation.screening import Screen
 from modelwatch.simulation.traffic import Floats, Integers, Schedule
 from modelwatch.storage.references.layouts import Subject
 from modelwatch.storage.references.references import StoredReference
@@ -32,15 +31,13 @@ class Watch:
     subjects: int
     when: Schedule
     alphas: Floats
-    screen: Screen
 
     @classmethod
     def on(cls, when: Schedule, rules: DriftRules, subjects: int) -> Watch:
         """The watch of this schedule. A look at any subject spends what has accrued since the one before."""
         spent = {elapsed: rules.alpha(subjects, elapsed=elapsed) for elapsed in np.unique(when.elapsed).tolist()}
         alphas = np.array([spent[elapsed] for elapsed in when.elapsed.tolist()], dtype=np.float64)
-        looks = np.repeat(alphas, len(when.spans))
-        return cls(rules, subjects, when, alphas, Screen(looks, rules.psi_warning, rules.min_samples))
+        return cls(rules, subjects, when, alphas)
 
     def findings(self, feature: Feature, looks: Integers) -> Iterator[tuple[int, bool]]:
         """The evaluations at which there is a finding about the feature, and whether its verdict there says drift.
@@ -50,7 +47,10 @@ class Watch:
         """
         count = len(self.when.ends)
         windows = looks.reshape(-1, looks.shape[-1])
-        passing = self.screen.passing(feature.reference.coarse, windows).reshape(looks.shape[:2])
+        alphas = np.repeat(self.alphas, len(self.when.spans))
+        thresholds = self.rules.thresholds(SUBJECT.kind, SUBJECT.name)
+        drifted = may_drift(feature.reference.coarse, windows, alphas, thresholds.psi_warning, thresholds.min_samples)
+        passing = drifted.reshape(looks.shape[:2])
         conditions: list[Condition] = []
         done = 0
         for candidate in np.flatnonzero(passing.any(axis=1)).tolist():
@@ -69,11 +69,12 @@ class Watch:
         rules, alpha, end = self.rules, float(self.alphas[at]), int(self.when.ends[at])
         thresholds = rules.thresholds(SUBJECT.kind, SUBJECT.name)
         allowed = tolerance(thresholds, None)
-        judged = []
-        for name, coarse in zip(rules.lookbacks, found, strict=True):
-            current = feature.profile(coarse)
-            judgement = judge(feature.reference, current, allowed, alpha, thresholds.min_samples)
-            judged.append(Look(Window(end - parse_lookback(name), end, name), current, allowed, judgement))
+        windows = tuple((feature.profile(coarse), allowed) for coarse in found)
+        [judgements] = judge_all([Case(feature.reference, None, thresholds.min_samples, windows)], alpha)
+        judged = [
+            Look(Window(end - parse_lookback(name), end, name), current, allowed, judgement)
+            for name, (current, _), judgement in zip(rules.lookbacks, windows, judgements, strict=True)
+        ]
         evidence = Evidence(
             query=DriftQuery(MODEL, MODEL),
             rules=rules,

@@ -12,13 +12,16 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import Literal, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.evidence import Counts
 from modelwatch.stats.drift.names import Split, is_ids, smallest_detectable_psi, window_needed, window_tests
 from modelwatch.stats.drift.natural_variation import DEVIATE
 from modelwatch.stats.drift.odds import Beyond, CategoryOdds, as_it_is, furthest_odds
-from modelwatch.stats.drift.scores import psi_contributions_of_many
-from modelwatch.stats.drift.tests import Homogeneity
+from modelwatch.stats.drift.scores import psi_contributions_of_many, psi_of_windows
+from modelwatch.stats.drift.tests import Homogeneity, homogeneity_p_values
 
 Severity = Literal["stable", "warning", "alert", "insufficient_data", "no_reference", "no_data"]
 
@@ -201,6 +204,24 @@ def judge_all(cases: Sequence[Case], alpha: float) -> list[list[Judgement]]:
             else:
                 judged[at] = _judged(case, *case.windows[at], score, of_windows[places.index(at)], alpha, needed)
         found.append([each for each in judged.values() if each is not None])
+    return found
+
+
+def may_drift(
+    reference: Counts, windows: NDArray[np.int64], alphas: NDArray[np.float64], psi_warning: float, min_samples: int
+) -> NDArray[np.bool_]:
+    """Which of many windows of a numeric subject `judge_all` may say drift of: those that hold enough values, are
+    shifted enough, and are beyond chance; shape (windows,).
+
+    reference: shape (cells,). windows: shape (windows, cells). alphas: shape (windows,), each window's own chance of a
+    false alarm.
+    """
+    which = np.flatnonzero(windows.sum(axis=1) >= max(min_samples, 1))
+    which = which[psi_of_windows(reference, windows[which]) >= psi_warning - ROUNDING]
+    least = alphas[which] * (1.0 + ROUNDING)
+    which = which[homogeneity_p_values(reference, windows[which], enough=least) < least]
+    found = np.zeros(len(windows), dtype=np.bool_)
+    found[which] = True
     return found
 
 

@@ -1,13 +1,12 @@
-"""The screen lets nothing through that it can rule out, and rules out nothing that `judge` would call drift."""
+"""Many windows at once: what may drift is what `judge` calls drift, and all are judged as each by itself."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from modelwatch.monitoring.checks.drift.judge import Tolerance, judge
+from modelwatch.monitoring.checks.drift.judge import Tolerance, judge, may_drift
 from modelwatch.simulation.features import Feature
-from modelwatch.simulation.screening import Screen
 from modelwatch.stats.counting.binning import categorical_binning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.tests import homogeneity
@@ -31,13 +30,13 @@ def case(rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]
     return reference, window
 
 
-def test_the_screen_agrees_with_judge_on_thousands_of_cases() -> None:
+def test_what_may_drift_agrees_with_judge_on_thousands_of_cases() -> None:
     rng = np.random.default_rng(1)
     drifted = screened = grouped = 0
     for _ in range(CASES):
         reference, window = case(rng)
         alpha, threshold, least = float(10 ** rng.uniform(-7, -1.4)), float(rng.choice([0.01, 0.1, 0.3])), 30
-        passes = bool(Screen(np.array([alpha]), threshold, least).passing(reference, window[None])[0])
+        passes = bool(may_drift(reference, window[None], np.array([alpha]), threshold, least)[0])
         judgement = judge(profiles(reference), profiles(window), Tolerance(threshold, 1.0), alpha, least)
         says_drift = judgement.severity in ("warning", "alert")
         assert passes == says_drift
@@ -54,16 +53,15 @@ def test_many_looks_are_screened_as_each_by_itself() -> None:
     feature = Feature.drawn(2_000, rng)
     windows = rng.multinomial(rng.integers(1, 400, 300), feature.coarse_shares(0.4))
     alphas = rng.choice([1e-5, 1e-3, 0.05], 300)
-    together = Screen(alphas, 0.1, 50).passing(feature.reference.coarse, windows)
+    together = may_drift(feature.reference.coarse, windows, alphas, 0.1, 50)
     alone = [
-        bool(Screen(alphas[[index]], 0.1, 50).passing(feature.reference.coarse, windows[[index]])[0])
-        for index in range(300)
+        bool(may_drift(feature.reference.coarse, windows[[index]], alphas[[index]], 0.1, 50)[0]) for index in range(300)
     ]
     assert together.tolist() == alone
     assert 30 < together.sum() < 270
 
 
-def test_a_window_without_values_passes_no_screen() -> None:
+def test_a_window_without_values_may_not_drift() -> None:
     feature = Feature.drawn(100, np.random.default_rng(4))
     nothing = np.zeros((1, feature.binning.n_coarse), dtype=np.int64)
-    assert not Screen(np.array([0.05]), 0.1, 1).passing(feature.reference.coarse, nothing)[0]
+    assert not may_drift(feature.reference.coarse, nothing, np.array([0.05]), 0.1, 1)[0]
