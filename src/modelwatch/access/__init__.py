@@ -1,4 +1,4 @@
-"""Who may do what: API keys, the sessions of people who use one on a page, and how often a key may ask."""
+"""Access: API keys, the sessions of people who use one on a page, and the rate limit of a key."""
 
 from modelwatch.access.grants import EVERYTHING, SCOPES, Grant, Throttle
 from modelwatch.access.known_keys import KnownKeys

@@ -1,4 +1,4 @@
-"""What the sender of a request may do, and how often."""
+"""Grants and rate limits: what the sender of a request may do, and how often."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What one key may do. `admin` may do everything that the others may.
+    """The rights of one key. `admin` may do everything that the others may.
 
     key_id: empty for a service that asks for no keys. models: the only models that it is for; None: all of them.
     requests_per_second, body_bytes: its own limits; None: those of the settings.
@@ -35,11 +35,11 @@ class Grant:
     body_bytes: int | None = None
 
     def may(self, scope: Scope) -> bool:
-        """Whether it has this scope."""
+        """True when it has this scope, or admin."""
         return scope in self.scopes or "admin" in self.scopes
 
     def is_for(self, model: str) -> bool:
-        """Whether it is for this model."""
+        """True when it is for this model."""
         return self.models is None or model in self.models
 
     def require(self, scope: Scope) -> None:
@@ -60,7 +60,7 @@ class Grant:
             raise Forbidden(f"This key is not for the model {model[:80]!r}; nothing was stored.")
 
     def actor(self, given: str | None, otherwise: str) -> str:
-        """Who did something, for the audit trail: the key, and beside it the name that was given.
+        """The actor for the audit trail: the key, and beside it the name that was given.
 
         >>> EVERYTHING.actor("ann", "api"), EVERYTHING.actor(None, "api")
         ('ann', 'api')

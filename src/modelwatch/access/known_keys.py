@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What was read from the store at one moment (microseconds)."""
+    """Keys and sessions as read from the store. at: microseconds since 1970."""
 
     at: int
     keys: Mapping[str, StoredKey]
@@ -54,7 +54,7 @@ class KnownKeys:
 
     @property
     def is_fresh(self) -> bool:
-        """Whether what is known was read from the store lately, or counts since it can't be read."""
+        """True when the keys were read from the store lately, or still count since it can't be read."""
         return self._is_younger_than(FRESH_SECONDS) or (self._has_failed and self._is_younger_than(STALE_SECONDS))
 
     def refresh(self, seconds: float = FRESH_SECONDS) -> None:
@@ -95,7 +95,7 @@ class KnownKeys:
         return in_force
 
     def grant_of(self, text: str) -> Grant | None:
-        """What the key with this text may do; None when there is no such key, or no longer."""
+        """The grant of the key with this text; None when there is no such key, or no longer."""
         token = parse_token(text)
         known = self._known
         key = None if token is None or known is None else known.keys.get(token.key_id)
@@ -104,7 +104,7 @@ class KnownKeys:
         return self._in_force(key.id) if right and key is not None else None
 
     def grant_of_session(self, cookie: str) -> Grant | None:
-        """What the key of this session may do; None when the session or its key is over.
+        """The grant of the key of this session; None when the session or its key is over.
 
         A session may have begun in another process a moment ago: what is not known is looked up, at most so often.
         """
@@ -148,7 +148,7 @@ class KnownKeys:
 
     @property
     def _has_failed(self) -> bool:
-        """Whether the store could not be reached a moment ago."""
+        """True when the store could not be reached within the last RETRY_SECONDS."""
         return self._failed is not None and 0 <= self._clock() - self._failed[0] < RETRY_SECONDS * MICROS_PER_SECOND
 
     def _in_force(self, key_id: str) -> Grant | None:

@@ -52,7 +52,7 @@ def parse_token(text: str) -> Token | None:
 
 
 def hash_of(secret: str) -> str:
-    """What is stored of a secret. It has 256 random bits, so a plain hash can't be turned round."""
+    """The hash of a secret, for the store. It has 256 random bits, so a plain hash can't be turned round."""
     return hashlib.sha256(secret.encode("ascii")).hexdigest()
 
 
@@ -64,7 +64,7 @@ def session_text(randomness: bytes) -> str:
 
 
 def session_hash(text: str) -> str | None:
-    """What is stored of a cookie; None for what can be none of ours.
+    """The hash of a cookie, for the store; None for what can be none of ours.
 
     >>> session_hash("nonsense") is None, len(session_hash("0" * 64))
     (True, 64)

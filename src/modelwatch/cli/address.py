@@ -41,7 +41,7 @@ def normal_url(text: str) -> str:
 
 
 def own_address() -> str:
-    """Where a service that is started here is reached.
+    """The address of a service that is started here with the same settings.
 
     A mistake in other settings is for the service to tell, as long as the environment has the PORT. Else what is wrong
     may be the address itself, and port 8000 another service: raises CliError.
@@ -59,7 +59,7 @@ def own_address() -> str:
 
 
 def own_url(settings: Settings) -> str:
-    """Where this machine reaches the service that has these settings."""
+    """The address by which this machine reaches the service with these settings."""
     return _url(settings.scheme, settings.host, settings.port or DEFAULT_PORT)
 
 
@@ -69,5 +69,5 @@ def _url(scheme: str, host: str, port: int) -> str:
 
 
 def uses_proxy(url: str) -> bool:
-    """Whether the environment's proxies are for this address: they know nothing of this machine's own services."""
+    """True when the environment's proxies apply to this address: they don't reach this machine's own services."""
     return urlsplit(url).hostname not in LOCAL_HOSTS

@@ -1,4 +1,4 @@
-"""What every command needs: exit codes, errors, common options, and text for people and JSON for programs."""
+"""The base of all commands: exit codes, errors, common options, and text for people and JSON for programs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DEFAULT_URL = ""
 
 
 class CliError(Exception):
-    """Ends the command. `message` goes to stderr; it says what was expected and what to do."""
+    """Ends the command. message: for stderr; it says what was expected and what to do. code: the exit code."""
 
     def __init__(self, message: str, code: int = EXIT_USAGE) -> None:
         super().__init__(message)
@@ -40,7 +40,7 @@ class CliError(Exception):
 
 
 class Refused(CliError):
-    """The service answered with an error. `problem` is its problem document, as far as it sent one."""
+    """The service answered with an error. problem: its problem document (RFC 9457), as far as it sent one."""
 
     def __init__(self, message: str, status: int, problem: dict[str, object]) -> None:
         super().__init__(message, EXIT_USAGE)
@@ -84,7 +84,7 @@ def print_json(value: Any) -> None:
 
 
 def screen() -> Console:
-    """Where tables go: stdout. Without a terminal the width is such that no line is broken."""
+    """The console for tables: stdout. Without a terminal it is wide enough that no line is broken."""
     from rich.console import Console
 
     return Console(width=None if sys.stdout.isatty() else 200, highlight=False, soft_wrap=not sys.stdout.isatty())

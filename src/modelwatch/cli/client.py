@@ -69,7 +69,7 @@ class ServiceClient:
             raise Unreachable(self._nobody(error)) from error
 
     def is_ready(self) -> bool:
-        """Whether the service can do its work now. Never waits for it."""
+        """True when the service is ready now. Never waits for it."""
         try:
             return self._http.get(READY_PATH, timeout=5.0).is_success
         except httpx.TransportError:
@@ -189,7 +189,7 @@ def errors_of(problem: Mapping[str, object]) -> list[dict[str, Any]]:
 
 
 def in_plain_words(status: int, problem: Mapping[str, object], url: str) -> str:
-    """What the service says is wrong, with the place of each wrong field.
+    """The text of a problem document, with the place of each wrong field.
 
     >>> print(in_plain_words(422, {"detail": "Some fields are not valid.",
     ...     "errors": [{"pointer": "/prediction", "message": "Required", "value_excerpt": None}]}, "http://localhost:8000"))

@@ -102,7 +102,7 @@ class ColumnMap:
 
 @dataclass(frozen=True, slots=True)
 class ColumnTypes:
-    """What columns of a file are to be, by their names in the file, where it is not what they seem to be."""
+    """Types by column name in the file, where a column is not what it seems to be."""
 
     types: Mapping[str, str]
 

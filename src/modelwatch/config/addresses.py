@@ -19,7 +19,7 @@ _SENDER = re.compile(rf"{_ADDRESS}|[\w .'-]+ <{_ADDRESS}>")
 
 @dataclass(frozen=True, slots=True)
 class MailServer:
-    """Where mail is handed over, and how. starttls matters only without implicit_tls."""
+    """The server that mail is handed to, and how. starttls matters only without implicit_tls."""
 
     host: str
     port: int

@@ -1,4 +1,4 @@
-"""Where notifications go: the channels that the settings name, and any number of others from CHANNELS_FILE.
+"""Channels of notifications: those that the settings name, and any number of others from CHANNELS_FILE.
 
 Of a target only hosts and people are shown, never what makes an address a secret.
 """
@@ -31,7 +31,7 @@ _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class _Channel(BaseModel):
-    """What all have in common: nothing unknown is taken, and nothing is shown in a text of it."""
+    """Base of all channels: unknown keys are refused, and its text shows nothing."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, populate_by_name=True)
     kind: ClassVar[str]

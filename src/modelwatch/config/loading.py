@@ -1,4 +1,4 @@
-"""Where settings come from: the environment, `.env` and `modelwatch.yaml`. All problems are reported at once."""
+"""Loading of settings from the environment, `.env` and `modelwatch.yaml`. All problems are reported at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a monitor is when it says nothing, and what it is in effect."""
+"""Defaults of a monitor, and the monitor in effect."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class FiledMonitor:
 
 @dataclass(frozen=True, slots=True)
 class FileProblem:
-    """What is wrong with a file. pointer: where in it; empty: with all of it."""
+    """A problem of a file. pointer: its place in the file; empty: the whole file."""
 
     path: Path
     pointer: str

@@ -1,4 +1,4 @@
-"""What is wrong with a monitor document, as people should read it: where, what was expected, what was given."""
+"""Problems of a monitor document in plain words: the place, what was expected, what was given."""
 
 from __future__ import annotations
 

@@ -95,13 +95,13 @@ class Persistence(_Part):
 
 
 class FeatureConfig(_Thresholds):
-    """What differs for one feature."""
+    """Overrides for one feature."""
 
     odds_ratio: FactorOrNever | None = None
 
 
 class DriftConfig(_Thresholds):
-    """When a shift matters, and of what."""
+    """Drift: which subjects are judged, and from which shift on."""
 
     odds_ratio: FactorOrNever | None = None
     lookbacks: Lookbacks | None = None
@@ -116,7 +116,7 @@ class DriftConfig(_Thresholds):
 
 
 class PerformanceConfig(_Part):
-    """When a loss of performance matters, once labels come."""
+    """Performance: the loss from which on it matters, once labels come."""
 
     enabled: Truth | None = None
     metrics: Annotated[tuple[Metric, ...], Field(max_length=30)] | None = None
@@ -134,7 +134,7 @@ class PerformanceConfig(_Part):
 
 
 class QualityConfig(_Part):
-    """When data count as unsound."""
+    """Data quality: the rates from which on data count as unsound."""
 
     enabled: Truth | None = None
     min_rise: Share | None = None
@@ -190,7 +190,7 @@ Segment = Annotated[SegmentConfig, BeforeValidator(_segment), WithJsonSchema(_SE
 
 
 class ScheduleConfig(_Part):
-    """When the model is evaluated."""
+    """The schedule of evaluations."""
 
     every: Interval | None = None
     on_new_data: Truth | None = None
@@ -207,7 +207,7 @@ class RouteMatch(_Part):
 
 
 class RouteConfig(_Part):
-    """Where alerts like this go. The first route that fits counts, and those after it while they continue."""
+    """A route: the channels of alerts that match. The first match counts, and those after it while they continue."""
 
     when: RouteMatch = RouteMatch()
     channels: tuple[ChannelName, ...]
@@ -215,7 +215,7 @@ class RouteConfig(_Part):
 
 
 class QuietHoursConfig(_Part):
-    """When notifications of these severities wait."""
+    """Hours during which notifications of these severities wait."""
 
     days: Annotated[tuple[Day, ...], Field(min_length=1)] | None = None
     from_: Annotated[ClockTime, Field(alias="from")]
@@ -225,14 +225,14 @@ class QuietHoursConfig(_Part):
 
 
 class FlappingConfig(_Part):
-    """When an incident that comes back is told of once."""
+    """Flapping: an incident that comes back so often is notified once."""
 
     window: DurationOrNever | None = None
     reopenings: Annotated[Whole, Field(ge=0, le=1_000)] | None = None
 
 
 class AlertsConfig(_Part):
-    """Who is told, and when."""
+    """Notification of alerts: channels, times, repeats."""
 
     channels: tuple[ChannelName, ...] | None = None
     routes: Annotated[tuple[RouteConfig, ...], Field(max_length=100)] | None = None
@@ -252,7 +252,7 @@ class AlertsConfig(_Part):
 
 
 class PrivacyConfig(_Part):
-    """What is kept of the features of each prediction."""
+    """Privacy: what is stored of the features of each prediction."""
 
     store: Storing | None = None
     default: Treatment | None = None
@@ -268,7 +268,7 @@ class PrivacyConfig(_Part):
 
 
 def needs_a_key(treatment: str) -> str:
-    """What is said about a treatment that needs a key where there is none."""
+    """The message about a treatment that needs a key where there is none."""
     return f"{treatment!r} needs a key, and ENCRYPTION_KEY is not set; `modelwatch encryption-key new` makes one"
 
 
@@ -340,7 +340,7 @@ def settled_thresholds(
 
 
 def as_document(config: MonitorConfig) -> dict[str, Any]:
-    """What was set, as a document that `parse_monitor` turns back into the same configuration."""
+    """The configuration as a document that `parse_monitor` turns back into the same one."""
     document: dict[str, Any] = config.model_dump(mode="json", by_alias=True, exclude_unset=True)
     return document
 

@@ -287,12 +287,12 @@ class Settings(BaseModel):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What `load_settings` found that does not stop the service but should be logged."""
+        """Findings of `load_settings` that do not stop the service but should be logged."""
         return self._warnings
 
     @property
     def is_local(self) -> bool:
-        """Whether only this machine can reach the service: `host` is a loopback address."""
+        """True when only this machine can reach the service: `host` is a loopback address."""
         try:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
@@ -300,7 +300,7 @@ class Settings(BaseModel):
 
     @property
     def keys_required(self) -> bool:
-        """Whether requests need a key."""
+        """True when requests need a key."""
         return not self.is_local if self.api_keys_required is None else self.api_keys_required
 
     @property
@@ -310,7 +310,7 @@ class Settings(BaseModel):
 
     @property
     def reached_at(self) -> str:
-        """Where people reach the service, without a slash at the end."""
+        """The address by which people reach the service, without a slash at the end."""
         return (self.public_url or f"{self.scheme}://{self.host}:{self.port}").rstrip("/")
 
     @property

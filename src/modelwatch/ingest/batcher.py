@@ -77,7 +77,7 @@ class Batcher:
 
     @property
     def alive(self) -> bool:
-        """Whether the writer thread runs."""
+        """True while the writer thread runs."""
         return self._thread.is_alive()
 
     def close(self) -> None:
@@ -142,7 +142,7 @@ class Batcher:
         _tell(outcomes)
 
     def _outcomes(self, jobs: list[Job]) -> Iterator[list[Outcome]]:
-        """What becomes of jobs, as soon as it is known. The store is tried for as long as their clients wait."""
+        """The outcomes of jobs, as soon as they are known. The store is tried for as long as their clients wait."""
         pause, said = FIRST_PAUSE_SECONDS, NOT_STORED
         while True:
             late, jobs = _sorted_out(jobs, time.monotonic())

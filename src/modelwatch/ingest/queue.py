@@ -31,19 +31,19 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Which events were new (None: too old), and what became of each label."""
+    """The outcome of a job: which events were new (None: too old), and what became of each label."""
 
     accepted: list[bool | Refused | None]
     labels: list[LabelStatus | Refused]
 
     @property
     def count(self) -> int:
-        """How many events and labels it is about."""
+        """The number of its events and labels."""
         return len(self.accepted) + len(self.labels)
 
     @property
     def refused(self) -> bool:
-        """Whether the store took none of them."""
+        """True when the store took none of them."""
         return all(isinstance(each, Refused) for each in (*self.accepted, *self.labels))
 
     def extend(self, other: Answer) -> None:
@@ -54,7 +54,7 @@ class Answer:
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """What one request brings: events or labels, `count` of them, of so many models. size: bytes of its body.
+    """The content of one request: events or labels, `count` of them, of so many models. size: bytes of its body.
 
     deadline: of the monotonic clock; no transaction begins for it after that. known: what became of the first parts of
     a large one. refusals: how many more rows are tried on their own; all parts share it.
@@ -73,12 +73,12 @@ class Job:
 
     @property
     def is_large(self) -> bool:
-        """Whether it needs more than one commit."""
+        """True when it needs more than one commit."""
         return self.count > self.rows_per_commit or self.models > MAX_MODELS_PER_COMMIT
 
     @property
     def rows_per_commit(self) -> int:
-        """How many of its rows one commit takes."""
+        """The number of its rows that one commit takes."""
         return max(1, min(MAX_EVENTS_PER_COMMIT, MAX_BYTES_PER_COMMIT * self.count // max(self.size, 1)))
 
     def part(self, start: int, stop: int) -> Job:
@@ -87,7 +87,7 @@ class Job:
         return replace(self, events=events, labels=labels, count=stop - start, models=1, known=Answer([], []))
 
     def next_part(self) -> Job:
-        """What one commit takes of those that nothing is known of yet."""
+        """The part for one commit, of those whose outcome is not known yet."""
         rows = self.events or self.labels
         start = self.known.count
         stop = min(start + self.rows_per_commit, len(rows))
@@ -115,7 +115,7 @@ class JobQueue:
 
     @property
     def closing(self) -> bool:
-        """Whether nothing is taken in any more."""
+        """True when nothing is taken in any more."""
         return self._closing
 
     def put(self, job: Job) -> None:

@@ -1,4 +1,4 @@
-"""What becomes of feature values before they are stored: policies, encryption with several keys, keyed hashes."""
+"""Protection of feature values before they are stored: policies, encryption with several keys, keyed hashes."""
 
 from modelwatch.config.monitor_values import Treatment
 from modelwatch.privacy.hashing import Hasher, is_hash

@@ -57,5 +57,5 @@ class Hasher:
 
 
 def is_hash(value: Scalar) -> bool:
-    """Whether a value has the form of a hash."""
+    """True when a value has the form of a hash."""
     return isinstance(value, str) and value.startswith(PREFIX)

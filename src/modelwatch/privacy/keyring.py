@@ -40,12 +40,12 @@ class Keyring:
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """What the keys are called, the writing one first. A name tells nothing about its key."""
+        """The ids of the keys, the writing one first. An id tells nothing about its key."""
         return tuple(identity.hex() for identity in self._keys)
 
     @property
     def writing_id(self) -> str:
-        """What the writing key is called."""
+        """The id of the writing key."""
         return self._writing.hex()
 
     def encrypt(self, plain: bytes, scope: str, *place: str) -> bytes:
@@ -81,7 +81,7 @@ class Keyring:
 
 
 def key_of(sealed: bytes) -> str:
-    """What the key of a ciphertext is called."""
+    """The id of the key of a ciphertext."""
     return sealed[1:_HEADER].hex()
 
 

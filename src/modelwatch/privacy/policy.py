@@ -1,4 +1,4 @@
-"""What is kept of which feature: the policy of a model, as its rows carry it."""
+"""The privacy policy of a model, as its rows carry it: how each feature is stored."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _decode = msgspec.json.Decoder(_Written).decode
 
 @dataclass(frozen=True)
 class Policy:
-    """What becomes of each feature in the rows of a model.
+    """The treatment of each feature in the rows of a model.
 
     text: how a row says by which policy it was stored. keeps_all: whether rows hold everything as it came.
     """
@@ -37,7 +37,7 @@ class Policy:
         object.__setattr__(self, "keeps_all", self.default == "keep" and not by_treatment)
 
     def treatment(self, feature: str) -> Treatment:
-        """What becomes of the feature's values.
+        """The treatment of the feature's values.
 
         >>> Policy("keep", {"iban": "encrypt"}).treatment("iban")
         'encrypt'
@@ -50,7 +50,7 @@ class Policy:
 
     @property
     def needs_key(self) -> bool:
-        """Whether nothing can be stored without a key."""
+        """True when nothing can be stored without a key."""
         return self.default in KEYED or any(treatment in KEYED for treatment in self.features.values())
 
 
@@ -60,7 +60,7 @@ NOTHING = Policy("drop")
 
 
 def policy_of(config: PrivacyConfig | None, default_store: Storing) -> Policy:
-    """What a monitor asks for. default_store: of the service, for models that say nothing about it.
+    """The policy that a monitor asks for. default_store: of the service, for models that say nothing about it.
 
     In profiles mode rows hold no feature, whatever is said about single ones.
 

@@ -66,7 +66,7 @@ class _Parser:
 
     @property
     def offers_upgrade(self) -> bool:
-        """Whether the request that is being read offers another protocol. CONNECT asks for one: that is no offer."""
+        """True when the request that is being read offers another protocol. CONNECT asks for one: that is no offer."""
         return bool(self._parser.should_upgrade()) and self._parser.get_method() != b"CONNECT"
 
     def feed_data(self, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""What one process may use: connections, open files, and the C library's heap.
+"""Limits of one process: connections, open files, and the C library's heap.
 
 glibc gives threads up to eight arenas for each processor, and what is freed in one is of no use to another; and what is
 freed below something that is still used stays with the process. A service with many threads would hold several times

@@ -1,4 +1,4 @@
-"""What is checked and prepared before the service starts: files, the store, keys, the port."""
+"""Checks and preparation before the service starts: files, the store, keys, the port."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def supervise(config: uvicorn.Config) -> bool:
 
 
 def _forked(config: uvicorn.Config, target: Callable[..., None], sockets: list[socket]) -> ForkProcess:
-    """What uvicorn makes by starting the interpreter anew. It is called in a process that has no other threads."""
+    """A worker, forked, where uvicorn would start a new interpreter. The calling process has no other threads."""
     return _Fork(target=_serve, args=(config, target, sockets))
 
 
@@ -60,7 +60,7 @@ class _Fork(ForkProcess):
 
 
 def _stop_with_the_supervisor() -> None:
-    """When the supervisor is killed, nobody else tells its workers to stop: they would keep the port for themselves."""
+    """Stops this worker when the supervisor is killed: nobody else would, and it would keep the port for itself."""
     ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGTERM, 0, 0, 0)
     supervisor = multiprocessing.parent_process()
     if supervisor is None or os.getppid() != supervisor.pid:

@@ -79,7 +79,7 @@ def check(
 
 
 def exit_code(severities: Collection[str], fail_on: Collection[str]) -> int:
-    """What a check with these severities ends with: what was found comes before what could not be judged.
+    """The exit code of a check with these severities: findings come before what could not be judged.
 
     >>> exit_code({"stable", "no_data"}, ["alert"]), exit_code({"stable", "no_data"}, ["no-verdict"])
     (0, 4)
@@ -134,7 +134,7 @@ def _reference(result: Mapping[str, Any]) -> str:
 
 
 def _provisional(report: Mapping[str, Any]) -> str:
-    """Which references are provisional, if any."""
+    """A sentence that names the provisional references; empty when there are none."""
     names = [each["feature_name"] for each in report["drift_results"] if each["reference_state"] == "provisional"]
     if not names:
         return ""
@@ -153,7 +153,7 @@ def _window(result: Mapping[str, Any]) -> str:
 
 
 def why(result: Mapping[str, Any]) -> str:
-    """The cell that moved most, if something drifted; else the service's own reason."""
+    """The cell that moved most, if something drifted; otherwise the service's own reason."""
     if result["severity"] in FAILING["warning"] and result["top_cells"]:
         top = result["top_cells"][0]
         return f"{top['cell']}: {top['reference']:.1%} -> {top['current']:.1%}"

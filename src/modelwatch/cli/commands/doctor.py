@@ -1,4 +1,4 @@
-"""`modelwatch doctor`: looks at everything a service needs, and says what is wrong and what to do."""
+"""`modelwatch doctor`: checks everything a service needs, and says what is wrong and what to do."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ TRAFFIC_SHOWN = 3
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     check: str
     status: Status
@@ -64,7 +64,7 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 def examine() -> Iterator[Finding]:
-    """Everything that can be looked at. Without valid settings there is nothing more to see."""
+    """The result of every check. Without valid settings there is nothing more to check."""
     from modelwatch.errors import SettingsError
 
     try:
@@ -210,7 +210,7 @@ def _keys(store: Store, settings: Settings) -> Finding:
 
 
 def _traffic(store: Store, settings: Settings) -> Finding:
-    """Whether the look-backs of each model hold enough of its traffic."""
+    """Compares the look-backs of each model with its traffic."""
     from modelwatch.monitoring.checks.rules import DriftRules, rules_for
     from modelwatch.monitoring.scheduler.traffic import proposal_for, rate_of
     from modelwatch.storage.counts.profiles import streams
@@ -248,7 +248,7 @@ def _schema(present: str | None, newest: str) -> Finding:
 
 
 def _channels(settings: Settings) -> Iterator[Finding]:
-    """Where notifications go. Nothing is sent: POST /api/v1/channels/NAME/test does."""
+    """Lists the channels for notifications. Nothing is sent: POST /api/v1/channels/NAME/test does."""
     from modelwatch.config.channels import channel_configs, placeholders_of
     from modelwatch.errors import SettingsError
 
@@ -321,4 +321,4 @@ def _show(findings: list[Finding]) -> None:
         table.add_row(finding.check, Text(finding.status, COLOURS[finding.status]), Text(finding.detail))
     screen().print(table)
     failed = sum(finding.status == "failed" for finding in findings)
-    print_out("Nothing stands in the way." if not failed else f"{failed} of {len(findings)} checks failed.")
+    print_out("All checks passed." if not failed else f"{failed} of {len(findings)} checks failed.")

@@ -35,7 +35,7 @@ def health(
     except ValueError as error:
         raise Unreachable(f"What answers at {address} is not modelwatch: it did not send JSON.") from error
     if not isinstance(answer, dict) or not isinstance(answer.get("status"), str):
-        raise Unreachable(f"What answers at {address} is not modelwatch: it did not say how it is.")
+        raise Unreachable(f"What answers at {address} is not modelwatch: it did not send its status.")
     if as_json:
         print_json(answer)
     else:

@@ -177,7 +177,7 @@ def _count(number: int, name: str) -> str:
 
 
 def _present(service: ServiceClient, model: str) -> Any:
-    """What is set for the model now; None when nothing is."""
+    """The monitor that is set for the model; None when none is."""
     try:
         found = service.get(_path(model))
     except Refused as refusal:

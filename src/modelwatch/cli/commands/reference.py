@@ -127,7 +127,7 @@ def from_window(
 
 
 def _task(labelled: dict[str, Any]) -> str:
-    """What is predicted, in a few words."""
+    """The task and its classes in a few words."""
     if labelled["task"] == "binary":
         return f"two classes, {labelled['positive_class']} is the positive one"
     return f"{len(labelled['classes'])} classes" if labelled["task"] == "multiclass" else "numbers"

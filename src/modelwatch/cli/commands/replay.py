@@ -163,7 +163,7 @@ def _scheduled(source: Source, speed: float | None, batch_size: int) -> Iterable
 
 
 def _evaluated(service: ServiceClient, model: str | None) -> Evaluated | None:
-    """How far the evaluations have come; None where the rows name several models, or it can't be found out."""
+    """The progress of the evaluation; None where the rows name several models, or it can't be found out."""
     from modelwatch.cli.replay.progress import evaluated_of
 
     if model is None:

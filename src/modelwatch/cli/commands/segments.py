@@ -69,10 +69,8 @@ def segments(
 def _show(model: str, report: Mapping[str, Any]) -> None:
     metric = report["metric"] or "no metric yet"
     span = report["labelled"]
-    stretch = f", {span['start'][:16]} to {span['end'][:16]}".replace("T", " ") if span else ""
-    print_out(
-        f"{model} {report['model_version']} in {report['environment']}: {metric}{_number(report['now'])}{stretch}"
-    )
+    window = f", {span['start'][:16]} to {span['end'][:16]}".replace("T", " ") if span else ""
+    print_out(f"{model} {report['model_version']} in {report['environment']}: {metric}{_number(report['now'])}{window}")
     if report["reason"]:
         print_out(report["reason"])
     for feature in report["features"]:
@@ -80,7 +78,7 @@ def _show(model: str, report: Mapping[str, Any]) -> None:
     if report["worst"]:
         _worst(report)
     elif report["now"] is not None and report["now"]["value"] is not None:
-        print_out("It got worse nowhere.")
+        print_out("No segment got worse.")
     print_out()
 
 
@@ -112,8 +110,8 @@ def _feature(feature: Mapping[str, Any]) -> None:
 
 def _worst(report: Mapping[str, Any]) -> None:
     print_out()
-    what = "part in the loss" if report["divides"] else "its own loss"
-    print_out(f"Where it got worse, by {what} of {report['metric']}:")
+    what = "share of the loss" if report["divides"] else "their own loss"
+    print_out(f"Segments that got worse, by {what} of {report['metric']}:")
     for each in report["worst"][:10]:
         chance = each["adjusted_p_value"]
         doubt = "" if chance is not None and chance < CHANCE else "  (may be chance)"
@@ -127,8 +125,8 @@ def _compared(baseline: Mapping[str, Any] | None) -> str:
         return f", compared with the reference ({baseline['n']:,} labels)"
     if baseline["start"] is None:
         return ", compared with nothing"
-    stretch = f"{baseline['start'][:16]} to {baseline['end'][:16]}".replace("T", " ")
-    return f", compared with {stretch} ({baseline['n']:,} labels)"
+    window = f"{baseline['start'][:16]} to {baseline['end'][:16]}".replace("T", " ")
+    return f", compared with {window} ({baseline['n']:,} labels)"
 
 
 def _number(value: Mapping[str, Any] | None) -> str:

@@ -119,7 +119,7 @@ def parse_rate(text: str) -> float:
 
 
 def parse_persistence(text: str) -> tuple[int, int]:
-    """How many of how many evaluations, of a text such as 2/3. Raises CliError.
+    """Findings after K of the last M evaluations, (K, M), of a text such as 2/3. Raises CliError.
 
     >>> parse_persistence("2/3")
     (2, 3)
@@ -227,7 +227,7 @@ def _show(result: Simulation) -> None:
 
 
 def in_words(result: Simulation) -> str:
-    """What came out, for people."""
+    """The result in a few sentences."""
     rule = result.rule
     if not any(each.share_decided for each in rule.lookbacks):
         return (

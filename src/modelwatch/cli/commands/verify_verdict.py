@@ -93,4 +93,4 @@ def _show(found: Mapping[str, Any]) -> None:
         print_out(f"  NOT REPRODUCED: {problem}")
     late = found["late_predictions"]
     if late:
-        print_out(f"  {late:,} predictions have come into its longest window since; it stands on what was there")
+        print_out(f"  {late:,} predictions arrived in its longest window since; the verdict rests on those before")

@@ -1,4 +1,4 @@
-"""What was true about a file's rows: taken out of them, to be sent when it became known."""
+"""The ground truth of a file's rows: taken out of them, to be sent when it became known."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def take_label(fields: dict[str, object], row: int) -> Label | None:
 
 
 def is_missing(value: object) -> bool:
-    """Whether a field is not there, or null."""
+    """True when a field is absent or null."""
     return value is None or (isinstance(value, msgspec.Raw) and bytes(value).strip() == b"null")
 
 

@@ -1,4 +1,4 @@
-"""How far a replay and the evaluation of what it sends have come: bars on a terminal, and what is said in the end."""
+"""Progress of a replay and of the evaluation of its rows: bars on a terminal, and the state at the end."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ QUIET_SECONDS = 40.0
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """How far the evaluations of a model have come: RFC 3339 texts, None where there is nothing yet."""
+    """Progress of the evaluation of a model: RFC 3339 texts, None where there is nothing yet."""
 
     first: str | None
     data_until: str | None
@@ -41,14 +41,14 @@ class Evaluated:
 
 
 def evaluated_of(service: ServiceClient, model: str) -> Evaluated:
-    """How far the model has been evaluated. Raises Refused and Unreachable."""
+    """The progress of the evaluation of a model. Raises Refused and Unreachable."""
     answer: dict[str, Any] = service.get(f"/api/v1/models/{quote(model, safe='')}")
     first = min((stream["first_window"] for stream in answer["streams"]), default=None)
     return Evaluated(first, answer["data_until"], answer["evaluated_until"])
 
 
 class Bars:
-    """What a replay tells of its progress. Without a terminal nothing is shown."""
+    """The progress bars of a replay. Without a terminal nothing is shown."""
 
     def __init__(self, progress: Progress | None, service: ServiceClient, model: str | None, rows: int) -> None:
         self._progress = progress
@@ -72,7 +72,7 @@ class Bars:
         self.look()
 
     def look(self) -> None:
-        """Asks how far the evaluations have come, if that was not a moment ago."""
+        """Asks for the progress of the evaluation, at most once in POLL_SECONDS."""
         if self._progress is None or self._evaluated is None or self._model is None:
             return
         if time.monotonic() - self._asked_at < POLL_SECONDS:

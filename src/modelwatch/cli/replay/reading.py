@@ -151,7 +151,7 @@ def _open_csv(path: Path, columns: ColumnMap, filling: Filling, size: int, readi
 
 
 def csv_shape(path: Path, columns: ColumnMap, reading: CsvReading) -> CsvShape:
-    """What a CSV file means. Raises CliError when it can't be read."""
+    """The types of the columns of a CSV file. Raises CliError when it can't be read."""
     try:
         return shape_of(str(path), columns.names, reading)
     except CsvError as error:

@@ -46,14 +46,14 @@ class Rows(Protocol):
 
 @dataclass(slots=True)
 class Untimed:
-    """How many rows have got a time, since they had none."""
+    """The number of rows that had no time and got one."""
 
     rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Filling:
-    """What rows get that don't say it themselves.
+    """Values for rows that lack them.
 
     The id is made of the file's content and the row's number: the same file again counts nothing twice. The model is
     that of the labels: what rows in columns don't name is named beside them.

@@ -1,4 +1,4 @@
-"""Rows and labels to the service, and the tally of what became of them."""
+"""Sending rows and labels to the service, and counting what became of them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class RejectedRow:
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of what was sent. Only the first few rejections are kept."""
+    """Counts of what was sent, accepted and rejected. Only the first few rejections are kept."""
 
     sent: int = 0
     accepted: int = 0
@@ -51,7 +51,7 @@ class Outcome:
 
 @dataclass(slots=True)
 class LabelTally(Outcome):
-    """What became of the labels that were sent apart from their rows."""
+    """Counts of the labels that were sent apart from their rows."""
 
     corrected: int = 0
     waiting: int = 0
@@ -64,14 +64,14 @@ class LabelTally(Outcome):
 
 @dataclass(slots=True)
 class Tally(Outcome):
-    """What became of the rows, and of their labels."""
+    """Counts of the rows, and of their labels."""
 
     labels: LabelTally = field(default_factory=LabelTally)
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where rows are sent."""
+    """The path that rows are sent to."""
 
     service: ServiceClient
     path: str
@@ -116,7 +116,7 @@ def _send(rows: Rows, target: Target, outcome: Outcome) -> None:
 
 
 def _count_as_rejected(rows: Rows, refusal: Refused, outcome: Outcome) -> bool:
-    """Whether the refusal is about each of the rows, rather than about what they have in common."""
+    """Counts the rows as rejected; False when the refusal is about something that they have in common."""
     places = [
         (_ROW.fullmatch(str(each.get("pointer"))), str(each.get("message"))) for each in errors_of(refusal.problem)
     ]
