@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, settings
 from modelwatch.storage.engine.store import Store
 from tests.proofs.definitions import Sources
 from tests.proofs.lock import Mode, Proofs
+from tests.support.data_sets import DataSets
 from tests.support.events import open_store
 from tests.support.postgres import Cluster, cluster
-from tests.support.programs import absent
 from tests.support.stores import ENGINES, FreshStores
 
 # A shell starts background jobs with Ctrl-C ignored, and so would be every process that a test starts and interrupts.
@@ -25,6 +25,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 REPOSITORY = Path(__file__).resolve().parents[1]
 PROOFS = REPOSITORY / "tests" / "proofs" / "lock.json"
 RAN = "a proof that ran"
+DATA = REPOSITORY / "tests" / "data"
 SHARED_DATA = REPOSITORY / ".." / "shared" / "data"
 
 # A busy machine is not a failure, and a run can be repeated: in CI the examples are always the same.
@@ -78,11 +79,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture(scope="session")
-def shared_data() -> Path:
-    """The folder of real data sets beside the checkout. Skips where it is absent, except in CI: there it must exist."""
-    if not SHARED_DATA.is_dir():
-        absent(f"There is no {SHARED_DATA}: the real data sets are not beside this checkout")
-    return SHARED_DATA.resolve()
+def shared_data() -> DataSets:
+    """The real data sets. Two that have no open licence are beside the checkout, if anywhere: their tests may skip."""
+    return DataSets(DATA, SHARED_DATA)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

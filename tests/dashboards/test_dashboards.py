@@ -53,17 +53,17 @@ def test_the_files_are_what_the_code_makes() -> None:
 
 
 @each_dashboard
-def test_the_schema_of_classic_dashboards_takes_it(path: Path, shared_data: Path) -> None:
+def test_the_schema_of_classic_dashboards_takes_it(path: Path) -> None:
     document = load(path)
     assert document["schemaVersion"] == 42
     for annotation in document["annotations"]["list"]:
         assert annotation.keys() >= OF_THE_PLUGIN
         for name in OF_THE_PLUGIN:
             del annotation[name]
-    assert problems(shared_data, SCHEMA, document) == []
+    assert problems(SCHEMA, document) == []
     broken = copy.deepcopy(document)
     broken["panels"][1]["gridpos"] = {}
-    assert problems(shared_data, SCHEMA, broken) != []
+    assert problems(SCHEMA, broken) != []
 
 
 @each_dashboard

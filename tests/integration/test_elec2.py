@@ -6,7 +6,6 @@ import io
 import json
 import math
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.support.data_sets import DataSets
 from tests.support.live_service import LiveService
 
 MODEL = "elec2"
@@ -38,7 +38,7 @@ def arrow_stream(table: pa.Table) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def service(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+def service(shared_data: DataSets, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     folder = shared_data / "elec2_binary"
     with (
         LiveService(tmp_path_factory.mktemp("elec2")) as live,
@@ -69,7 +69,7 @@ def service(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 @pytest.fixture(scope="module")
-def oracle(shared_data: Path) -> list[dict[str, Any]]:
+def oracle(shared_data: DataSets) -> list[dict[str, Any]]:
     windows: list[dict[str, Any]] = json.loads((shared_data / "elec2_binary" / "oracle_drift.json").read_text())[
         "windows"
     ]
@@ -162,7 +162,7 @@ def test_scores_of_a_constant_reference_follow_from_its_three_cells(
         assert result["psi"]["score"] == pytest.approx(expected, abs=1e-9)
 
 
-def test_a_second_replay_counts_nothing_twice(service: httpx.Client, shared_data: Path) -> None:
+def test_a_second_replay_counts_nothing_twice(service: httpx.Client, shared_data: DataSets) -> None:
     production = as_sent(pq.read_table(shared_data / "elec2_binary" / "production.parquet")).slice(0, 2_000)
     answer = service.post(
         "/predictions/batch",

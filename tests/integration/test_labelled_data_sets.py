@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ from modelwatch.stats.outcomes.outcomes import OutcomeCounts, OutcomeLayout
 from modelwatch.stats.performance import performance
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
+from tests.support.data_sets import DataSets
 from tests.support.events import NOON, open_store
 from tests.support.labelled_data import (
     EVER,
@@ -54,7 +54,7 @@ def stores() -> Iterator[dict[str, Store]]:
 
 
 @pytest.fixture(scope="module")
-def watched(shared_data: Path, stores: dict[str, Store], tmp_path_factory: pytest.TempPathFactory) -> Watch:
+def watched(shared_data: DataSets, stores: dict[str, Store], tmp_path_factory: pytest.TempPathFactory) -> Watch:
     """Sends a data set and watches it, once for all tests."""
     seen: dict[str, Watched] = {}
 
@@ -112,7 +112,7 @@ def test_counts_and_metrics_are_those_of_the_oracle(watched: Watch, name: str) -
         check(counts, window["final"])
 
 
-def test_the_layout_follows_the_task(store: Store, shared_data: Path) -> None:
+def test_the_layout_follows_the_task(store: Store, shared_data: DataSets) -> None:
     layouts: dict[str, OutcomeLayout] = {}
     for name in ("elec2_binary", "insects_multiclass", "bike_regression"):
         data = load(shared_data, name)
@@ -125,7 +125,7 @@ def test_the_layout_follows_the_task(store: Store, shared_data: Path) -> None:
     assert layouts["bike_regression"].task == "regression"
 
 
-def test_car_loans_with_unsound_features_have_the_same_outcomes(shared_data: Path) -> None:
+def test_car_loans_with_unsound_features_have_the_same_outcomes(shared_data: DataSets) -> None:
     """So what is counted of the one data set holds for the other."""
     sound, unsound = load(shared_data, "carloan_nannyml"), load(shared_data, "carloan_dq_nannyml")
     assert sound.oracle["windows"] == unsound.oracle["windows"]
@@ -141,7 +141,7 @@ def test_elec2_is_told_of_once_the_labels_after_the_break_have_come(watched: Wat
 
 
 def test_a_window_that_is_partly_labelled_is_shown_with_its_coverage_and_one_without_labels_has_no_metrics(
-    store: Store, shared_data: Path
+    store: Store, shared_data: DataSets
 ) -> None:
     """As of 1 June 1997, with the predictions of both windows already there."""
     data = load(shared_data, "elec2_binary")

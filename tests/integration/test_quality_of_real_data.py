@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
@@ -15,6 +14,7 @@ from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from tests.support.background import Taken, background, run_out
+from tests.support.data_sets import DataSets
 from tests.support.events import NOON, Clock
 from tests.support.scenarios import Scenario, fill, load
 
@@ -47,7 +47,7 @@ def time_of(window: dict[str, str], end: str) -> datetime:
 
 
 @pytest.mark.timeout(180)
-def test_values_that_go_missing_are_told_from_the_sixth_window_on(store: Store, shared_data: Path) -> None:
+def test_values_that_go_missing_are_told_from_the_sixth_window_on(store: Store, shared_data: DataSets) -> None:
     scenario = load(shared_data, "carloan_dq_nannyml")
     fill(store, scenario)
     peer = json.loads((shared_data / "carloan_nannyml" / "oracle_peer_nannyml.json").read_text())
@@ -70,7 +70,7 @@ def test_values_that_go_missing_are_told_from_the_sixth_window_on(store: Store, 
 
 
 @pytest.mark.timeout(120)
-def test_the_week_of_the_hurricane_has_less_than_is_usual(store: Store, shared_data: Path) -> None:
+def test_the_week_of_the_hurricane_has_less_than_is_usual(store: Store, shared_data: DataSets) -> None:
     scenario = load(shared_data, "bike_regression")
     fill(store, scenario)
     [week] = [each for each in scenario.windows if each["window"] == "w043"]

@@ -22,6 +22,7 @@ from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import verdicts_of
 from tests.support.background import background, new_id, run_out
+from tests.support.data_sets import DataSets
 from tests.support.events import NOON, Clock, open_store
 from tests.support.scenarios import Scenario, fill, load
 
@@ -55,7 +56,7 @@ class StatedTask:
         return [window for window, moved in self.drifted.items() if set(subjects) & set(moved)]
 
 
-def live_through(shared_data: Path, folder: Path, name: str) -> StatedTask:
+def live_through(shared_data: DataSets, folder: Path, name: str) -> StatedTask:
     """Stores the scenario, lets the background work evaluate and alert, and reads back what it said."""
     scenario = load(shared_data, name)
     store = open_store(folder)
@@ -106,7 +107,7 @@ def names(first: int, last: int) -> list[str]:
     return [f"w{index:03}" for index in range(first, last + 1)]
 
 
-def test_elec2(shared_data: Path, tmp_path: Path) -> None:
+def test_elec2(shared_data: DataSets, tmp_path: Path) -> None:
     said = live_through(shared_data, tmp_path, "elec2_binary")
     for feature in ("vicprice", "vicdemand", "transfer"):
         windows = said.windows(feature)
@@ -116,7 +117,7 @@ def test_elec2(shared_data: Path, tmp_path: Path) -> None:
     assert any(kind == "feature_drift" and lasts for kind, _, lasts in said.alerts)
 
 
-def test_insects(shared_data: Path, tmp_path: Path) -> None:
+def test_insects(shared_data: DataSets, tmp_path: Path) -> None:
     said = live_through(shared_data, tmp_path, "insects_multiclass")
     first = next(window for window, moved in said.severe.items() if moved)
     assert first in ("w005", "w006")
@@ -124,7 +125,7 @@ def test_insects(shared_data: Path, tmp_path: Path) -> None:
     assert any(kind == "feature_drift" and lasts for kind, _, lasts in said.alerts)
 
 
-def test_carloan(shared_data: Path, tmp_path: Path) -> None:
+def test_carloan(shared_data: DataSets, tmp_path: Path) -> None:
     said = live_through(shared_data, tmp_path, "carloan_nannyml")
     assert not [window for window in names(0, 4) if said.drifted.get(window)]
     allowed = {"car_value", "loan_length", "repaid_loan_on_prev_car", "salary_range", "size_of_downpayment"}
@@ -138,7 +139,7 @@ def test_carloan(shared_data: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(900)
-def test_acs(shared_data: Path, tmp_path: Path) -> None:
+def test_acs(shared_data: DataSets, tmp_path: Path) -> None:
     said = live_through(shared_data, tmp_path, "acs_employment_binary")
     assert not [window for window in names(0, 3) if said.drifted.get(window)]
     assert said.windows("RELP") == [window for window in said.drifted if window >= "w004"]
@@ -146,13 +147,13 @@ def test_acs(shared_data: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "most"), [("agrawal_abrupt_binary", 0), ("agrawal_gradual_binary", 2)])
-def test_agrawal(shared_data: Path, tmp_path: Path, name: str, most: int) -> None:
+def test_agrawal(shared_data: DataSets, tmp_path: Path, name: str, most: int) -> None:
     said = live_through(shared_data, tmp_path, name)
     features = [window for window, moved in said.drifted.items() if set(moved) - {"prediction", "score"}]
     assert len(features) <= most
 
 
-def test_bike(shared_data: Path, tmp_path: Path) -> None:
+def test_bike(shared_data: DataSets, tmp_path: Path) -> None:
     """The weather of a week differs from that of the year, as it did in the weeks of the reference: it is tolerated."""
     said = live_through(shared_data, tmp_path, "bike_regression")
     for feature in ("temp", "atemp", "hum", "windspeed"):

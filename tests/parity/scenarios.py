@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from tests.support.data_sets import read_part
+
 NAMES = (
     "acs_employment_binary",
     "agrawal_abrupt_binary",
@@ -23,7 +25,8 @@ NAMES = (
 def load(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
     """The reference rows, the production rows, and the oracle."""
     oracle = json.loads((folder / "oracle_drift.json").read_text())
-    return pd.read_parquet(folder / "reference.parquet"), pd.read_parquet(folder / "production.parquet"), oracle
+    reference, production = (read_part(folder, part).to_pandas() for part in ("reference", "production"))
+    return reference, production, oracle
 
 
 def rows(production: pd.DataFrame, window: dict[str, Any]) -> pd.DataFrame:

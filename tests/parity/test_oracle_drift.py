@@ -4,7 +4,6 @@ A feature with a heavy atom (a value with a tenth of the reference or more) has 
 design. There the score functions are compared on the oracle's own counts, and Kolmogorov-Smirnov from the fine cells.
 """
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,12 +16,13 @@ from modelwatch.stats.drift.evidence import ks_p_value
 from modelwatch.stats.drift.scores import drift_scores, jensen_shannon, psi, total_variation
 from modelwatch.stats.drift.tests import Groups
 from tests.parity.scenarios import NAMES, load, rows, texts
+from tests.support.data_sets import DataSets
 
 TOLERANCE = 1e-9
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_numeric_features_equal_the_oracle(shared_data: Path, name: str) -> None:
+def test_numeric_features_equal_the_oracle(shared_data: DataSets, name: str) -> None:
     reference, production, oracle = load(shared_data / name)
     bases = oracle["reference"]["numeric"] | oracle["reference"].get("outputs", {})
     binnings, profiles = {}, {}
@@ -96,7 +96,7 @@ def displacement(reference: Profile, current: Profile) -> float:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_categorical_features_equal_the_oracle(shared_data: Path, name: str) -> None:
+def test_categorical_features_equal_the_oracle(shared_data: DataSets, name: str) -> None:
     reference, production, oracle = load(shared_data / name)
     windows = [(window, rows(production, window)) for window in oracle["windows"]]
     known = oracle["reference"]["categorical"]

@@ -1,7 +1,6 @@
 """Estimated performance of the car-loan windows beside the realised one and beside NannyML's estimate."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 
 from modelwatch.stats.outcomes.estimation import Calibration, Estimate, calibrate, estimate, score_counts
 from tests.parity.scenarios import load, rows
+from tests.support.data_sets import DataSets
 
 METRICS = ("accuracy", "precision", "recall", "f1", "roc_auc")
 LOWER_THRESHOLD = 0.9633
@@ -20,7 +20,7 @@ def cells_by(part: pd.DataFrame, column: str) -> list[Any]:
 
 
 @pytest.fixture(scope="module")
-def windows(shared_data: Path) -> list[tuple[Estimate, dict[str, Any], dict[str, Any]]]:
+def windows(shared_data: DataSets) -> list[tuple[Estimate, dict[str, Any], dict[str, Any]]]:
     """Our estimate, NannyML's, and the realised performance of every window."""
     reference, production, oracle = load(shared_data / "carloan_nannyml")
     peer = json.loads((shared_data / "carloan_nannyml" / "oracle_peer_nannyml.json").read_text())

@@ -28,6 +28,7 @@ from modelwatch.stats.performance import (
     worsening,
 )
 from tests.parity.scenarios import rows
+from tests.support.data_sets import DataSets, read_part
 
 BINARY = (
     "acs_employment_binary",
@@ -45,8 +46,8 @@ CLASSES = ConfusionLayout(("0", "1"), "1")
 def labelled(folder: Path) -> list[tuple[pd.DataFrame, dict[str, Any]]]:
     """The labelled rows of the reference and of every window, each with its oracle."""
     oracle = json.loads((folder / "oracle_performance.json").read_text())
-    production = pd.read_parquet(folder / "production.parquet")
-    parts = [(pd.read_parquet(folder / "reference.parquet"), oracle["reference"])]
+    production = read_part(folder, "production").to_pandas()
+    parts = [(read_part(folder, "reference").to_pandas(), oracle["reference"])]
     parts += [(rows(production, window), window["final"]) for window in oracle["windows"]]
     known = [(part[part["label"].notna()], expected) for part, expected in parts]
     assert [len(part) for part, _ in known] == [expected["n_labelled"] for _, expected in known]
@@ -71,7 +72,7 @@ def binary_counts(part: pd.DataFrame) -> tuple[ConfusionCounts, ScoreCounts]:
 
 
 @pytest.mark.parametrize("name", BINARY)
-def test_binary_metrics_equal_the_oracle(shared_data: Path, name: str) -> None:
+def test_binary_metrics_equal_the_oracle(shared_data: DataSets, name: str) -> None:
     merged, parts = None, labelled(shared_data / name)
     for part, expected in parts:
         confusion, scores = binary_counts(part)
@@ -87,7 +88,7 @@ def test_binary_metrics_equal_the_oracle(shared_data: Path, name: str) -> None:
     assert merged == binary_counts(everything)[1]
 
 
-def test_multiclass_metrics_equal_the_oracle(shared_data: Path) -> None:
+def test_multiclass_metrics_equal_the_oracle(shared_data: DataSets) -> None:
     folder = shared_data / "insects_multiclass"
     names = tuple(json.loads((folder / "meta.json").read_text())["classes"])
     layout, of_scores = ConfusionLayout(names), ClassScoreLayout(names)
@@ -113,7 +114,7 @@ def test_multiclass_metrics_equal_the_oracle(shared_data: Path) -> None:
     assert undefined_areas == 8
 
 
-def test_regression_metrics_equal_the_oracle(shared_data: Path) -> None:
+def test_regression_metrics_equal_the_oracle(shared_data: DataSets) -> None:
     parts = labelled(shared_data / "bike_regression")
     layout = RegressionLayout.of(parts[0][0]["label"].to_numpy(dtype=np.float64))
     for part, expected in parts:
@@ -126,7 +127,7 @@ def test_regression_metrics_equal_the_oracle(shared_data: Path) -> None:
         assert agrees(metrics["mape"], float(np.mean(np.abs((prediction - truth) / truth))))
 
 
-def test_the_known_losses_are_seen_and_no_others(shared_data: Path) -> None:
+def test_the_known_losses_are_seen_and_no_others(shared_data: DataSets) -> None:
     (confusion, scores), *windows = [binary_counts(part) for part, _ in labelled(shared_data / "carloan_nannyml")]
     # The second half of the production rows has drifted, the first has not.
     for metric in ("accuracy", "f1", "recall", "balanced_accuracy", "mcc"):

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 
 from modelwatch.events import ReferenceSample
 from modelwatch.monitoring.references.references import profile_of
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.quality.rates import unsound_counts
+from tests.support.data_sets import DataSets, read_part
 
 
-def test_shares_of_missing_and_of_unseen_values_are_those_of_nannyml(shared_data: Path) -> None:
+def test_shares_of_missing_and_of_unseen_values_are_those_of_nannyml(shared_data: DataSets) -> None:
     folder = shared_data / "carloan_dq_nannyml"
     meta = json.loads((folder / "meta.json").read_text())
     peer = json.loads((shared_data / "carloan_nannyml" / "oracle_peer_nannyml.json").read_text())
-    reference, production = (pq.read_table(folder / f"{part}.parquet") for part in ("reference", "production"))
+    reference, production = (read_part(folder, part) for part in ("reference", "production"))
     compared = 0
     for column in (*meta["numeric_features"], *meta["categorical_features"]):
         kind = "categorical" if column in meta["categorical_features"] else "continuous"

@@ -141,12 +141,12 @@ def test_what_is_no_rules_file_is_refused() -> None:
             prometheus_rule(text)
 
 
-def test_the_operator_takes_the_prometheus_rule(shared_data: Path) -> None:
+def test_the_operator_takes_the_prometheus_rule() -> None:
     document = yaml.safe_load(TARGET.read_text())
     schema = "prometheusrule_monitoring.coreos.com_v1.json"
-    assert problems(shared_data, schema, document) == []
+    assert problems(schema, document) == []
     document["spec"]["groups"][1]["rules"][0]["keep_firing"] = "5m"
-    assert problems(shared_data, schema, document) != []
+    assert problems(schema, document) != []
 
 
 def test_the_page_of_runbooks_is_fresh() -> None:

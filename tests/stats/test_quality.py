@@ -1,7 +1,6 @@
 """Data quality: what the counts beside the cells decide, on small profiles and on the car-loan data."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,6 +23,7 @@ from modelwatch.stats.quality.rates import (
     unsound_share,
 )
 from tests.parity.scenarios import load, rows, texts
+from tests.support.data_sets import DataSets
 
 NUMBERS = numeric_binning(np.arange(1_000.0))
 COLOURS = categorical_binning(["red", "green", "blue"])
@@ -100,7 +100,7 @@ def test_rates_over_different_cells_are_refused() -> None:
         sentinels(Profile.empty(NUMBERS), Profile.empty(COLOURS), {})
 
 
-def test_driver_tenure_and_salary_range_lose_values_from_the_sixth_window_on(shared_data: Path) -> None:
+def test_driver_tenure_and_salary_range_lose_values_from_the_sixth_window_on(shared_data: DataSets) -> None:
     reference, production, oracle = load(shared_data / "carloan_dq_nannyml")
     peer = json.loads((shared_data / "carloan_nannyml" / "oracle_peer_nannyml.json").read_text())
     features = ("driver_tenure", "salary_range", "size_of_downpayment", "repaid_loan_on_prev_car")

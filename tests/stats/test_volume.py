@@ -1,7 +1,6 @@
 """Volume and freshness: real dips are seen, and ordinary traffic alarms no more often than it should."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from scipy import stats
 
 from modelwatch.stats.errors import StatsError
 from modelwatch.stats.quality.volume import Dispersion, dispersion_of, freshness, usual_gap, volume_check
+from tests.support.data_sets import DataSets
 
 HOURS = np.arange(168)
 RHYTHM = 205.0 + 180.0 * np.sin(HOURS / 24.0 * 2.0 * np.pi)
@@ -80,7 +80,7 @@ def test_a_busy_hour_that_stays_silent_is_seen_in_four_weeks(draw: Draw) -> None
     assert (check.ratio, check.large) == (0.0, True)
 
 
-def test_hurricane_sandy_is_a_dip_and_no_other_whole_week_is(shared_data: Path) -> None:
+def test_hurricane_sandy_is_a_dip_and_no_other_whole_week_is(shared_data: DataSets) -> None:
     stamps = pd.read_parquet(shared_data / "bike_regression" / "production.parquet", columns=["timestamp"])["timestamp"]
     week = (stamps - pd.Timestamp("2012-01-01", tz="UTC")).dt.days // 7
     counts = week.value_counts().sort_index().tolist()
