@@ -83,7 +83,7 @@ def test_an_alert_has_its_numbers_its_life_and_its_deliveries(app: App, alerts: 
     app.post(f"alerts/{alerts[0]}/acknowledge", {"actor": "ann", "note": "on it"})
     found = app.get(f"alerts/{alerts[0]}")
     assert found["alert"]["state"] == "acknowledged"
-    assert found["summary"].startswith("amount (version 1): > 310.5")
+    assert found["summary"].startswith("amount (version 1): 28 % of values are above 310.5")
     [member] = found["members"]
     assert {name: member[name] for name in ("subject", "severity", "score", "threshold", "p_value", "alpha")} == {
         "subject": "amount",

@@ -181,7 +181,7 @@ def test_findings_are_handed_over_with_their_verdict(store: Store, clock: Clock)
     assert finding.p_value is not None
     assert finding.alpha is not None
     assert finding.p_value < finding.alpha
-    assert "of the reference" in finding.detail
+    assert "(reference: " in finding.detail
     assert last.verdict_id == history(store)[-1].id
 
 

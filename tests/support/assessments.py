@@ -43,7 +43,7 @@ def finding(
         "window_start": T0 - HOUR,
         "window_end": T0,
         "lookback": "1h",
-        "detail": "> 310.5: 10 % of the reference, 28 % now",
+        "detail": "28 % of values are above 310.5 (reference: 10 %)",
     }
     return msgspec.convert(given | changes, Finding)
 

@@ -30,7 +30,7 @@ FINDING = Finding(
     window_start=NOON // 1_000_000 - 3_600,
     window_end=NOON // 1_000_000,
     lookback="1h",
-    detail="28 % of the values are above 310.5, 10 % in the reference",
+    detail="28 % of values are above 310.5 (reference: 10 %)",
 )
 NOTIFICATION = Notification(
     alert_id="a1",

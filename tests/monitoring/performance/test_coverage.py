@@ -113,7 +113,7 @@ def test_labels_that_stop_coming_are_told_of_until_they_are_back(store: Store) -
     )
     finding = next(each for assessment in found for each in assessment.findings if each.subject == "label_coverage")
     assert (finding.kind, finding.sample_size) == ("performance", 94)
-    assert finding.detail.endswith("are usual at that age")
+    assert "have a label (usual at that age: " in finding.detail
     assert "label_coverage" not in subjects(found[-1])
     off = Taken()
     run_out(background(store, DRIFT, clock, sink=off, performance=replace(RULES, label_coverage=False), holder="other"))

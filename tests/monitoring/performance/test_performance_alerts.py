@@ -92,7 +92,7 @@ def test_a_base_rate_that_moves_while_the_model_stays_right_is_label_drift(store
     even, rare = ([mixed(200, hour, share) for hour in range(6)] for share in (0.5, 0.1))
     told = alerts_of(store, [*even, *rare])
     assert subjects(told["label_drift"]) == {"ground_truth"}
-    assert "of the reference's labels" in told["label_drift"].members[0].finding.detail
+    assert "of labels are" in told["label_drift"].members[0].finding.detail
     assert "accuracy" not in (subjects(told["performance"]) if "performance" in told else set())
 
 

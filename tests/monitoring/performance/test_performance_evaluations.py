@@ -94,7 +94,7 @@ def test_a_loss_is_found_and_is_over_when_the_model_is_right_again(referenced: S
     worst = subjects(next(each for each in assessments if each.window_end >= NOON // SECOND + 10.5 * 3_600))
     assert worst["accuracy"].severity == "alert"
     assert worst["accuracy"].kind == "performance"
-    assert "in the reference" in worst["accuracy"].detail
+    assert worst["accuracy"].detail.startswith("Accuracy fell by 0.")
     assert subjects(assessments[-1]) == {}
     for assessment in assessments:
         assert assessment.kinds == ("performance", "label_drift")
@@ -290,7 +290,7 @@ def test_a_model_that_predicts_numbers(store: Store) -> None:
     assert found.estimate is not None
     assert found.estimate.refused == "only classifiers with probabilities are estimated: the model predicts numbers"
     [finding] = [each for each in evaluate(store, clock)[-1].findings if each.subject == "mean_error"]
-    assert finding.detail == "mean_error -0.0005 in the reference, -6 (-6 to -6) now"
+    assert finding.detail == "Mean error fell by 6 (-0.0005 → -6; 95 % interval -6 to -6)"
 
 
 def test_a_model_of_several_classes(store: Store) -> None:

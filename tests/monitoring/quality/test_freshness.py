@@ -55,7 +55,7 @@ def test_a_stream_that_falls_silent_is_one_incident_until_something_arrives(stor
     [finding] = told.findings
     assert (finding.kind, finding.subject, finding.severity) == ("freshness", "predictions", "alert")
     assert finding.score >= finding.threshold == 3 * 10 * MINUTE
-    assert "usually something comes within 10 minutes" in finding.detail
+    assert "usually one arrives within 10 minutes" in finding.detail
     for _ in range(5):
         watch.clock.advance(50 * HOUR)
         assert watch.look() == [], "however long it lasts"

@@ -211,7 +211,7 @@ class Freshness:
     @staticmethod
     def _finding(usual: Usual, last: int, now: int) -> Finding:
         assert usual.limit is not None, "silence has a limit"
-        gap = f"; usually something comes within {_span(usual.gap)}" if usual.gap else ""
+        gap = f"; usually one arrives within {_span(usual.gap)}" if usual.gap else ""
         return Finding(
             kind="freshness",
             subject="predictions",
@@ -227,7 +227,7 @@ class Freshness:
             window_start=last // MICROS_PER_SECOND,
             window_end=now // MICROS_PER_SECOND,
             lookback=None,
-            detail=f"no prediction since {_iso(last)}{gap}",
+            detail=f"No predictions since {_iso(last)}{gap}",
         )
 
 

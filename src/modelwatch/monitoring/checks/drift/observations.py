@@ -12,6 +12,7 @@ from modelwatch.monitoring.checks.conditions import Condition, advance
 from modelwatch.monitoring.checks.drift.evaluation import Examination, Examined, Look
 from modelwatch.monitoring.checks.drift.judge import ODDS, PSI, Measure, odds_cells
 from modelwatch.monitoring.checks.observations import CALM_SHARE, Observation, SizeNow
+from modelwatch.stats.counting.binning import NumericBinning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.recovery import OddsSize, ShiftSize
 from modelwatch.stats.drift.scores import psi_contributions
@@ -144,20 +145,36 @@ def _finding(examined: Examined, look: Look, measure: Measure, end: int, begins:
 
 
 def what_moved(reference: Profile, current: Profile, cell: int | None = None) -> str:
-    """A cell, or the one that adds most to the PSI, in words.
+    """Sentence on the share of a cell, by default of the one that adds most to the PSI.
 
     >>> import numpy as np
     >>> from modelwatch.stats.counting.categorical import categorical_binning
     >>> cells = categorical_binning(["red"] * 9 + ["blue"])
     >>> before = Profile.of(cells, ["red"] * 9 + ["blue"])
     >>> what_moved(before, Profile.of(cells, ["red", "blue"]))
-    'blue: 10 % of the reference, 50 % now'
+    '50 % of values are blue (reference: 10 %)'
     """
     if cell is None:
         cell = int(psi_contributions(reference.coarse, current.coarse).argmax())
     before, now = reference.coarse[cell] / reference.n, current.coarse[cell] / current.n
-    label = reference.binning.coarse_labels()[cell]
-    return f"{label}: {_percent(before)} of the reference, {_percent(now)} now"
+    named = _cell_name(reference.binning.coarse_labels()[cell], isinstance(reference.binning, NumericBinning))
+    return f"{_percent(now)} of values are {named} (reference: {_percent(before)})"
+
+
+def _cell_name(label: str, is_numeric: bool) -> str:
+    """Name of a cell as it goes on after "values are".
+
+    >>> [_cell_name(label, True) for label in ("> 310.5", "<= 31.2", "= 0", "(31.2, 44]")]
+    ['above 310.5', 'at most 31.2', '0', 'in (31.2, 44]']
+    >>> _cell_name("(unseen)", False), _cell_name("> 5", False)
+    ('of unseen categories', '> 5')
+    """
+    if not is_numeric:
+        return {"(other)": "of other categories", "(unseen)": "of unseen categories"}.get(label, label)
+    for sign, words in (("<= ", "at most "), ("> ", "above "), ("= ", "")):
+        if label.startswith(sign):
+            return words + label.removeprefix(sign)
+    return f"in {label}"
 
 
 def _percent(share: float) -> str:

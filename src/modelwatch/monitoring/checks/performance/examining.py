@@ -42,6 +42,15 @@ from modelwatch.times import SECONDS_PER_DAY, iso_of_seconds
 
 PERFORMANCE_KINDS: tuple[Kind, ...] = ("performance", "label_drift")
 FOUND = ("warning", "alert")
+# Titles of metrics that are not their name with spaces.
+TITLES = {
+    "f1": "F1",
+    "f1_macro": "Macro F1",
+    "roc_auc": "ROC AUC",
+    "mae": "MAE",
+    "rmse": "RMSE",
+    "mape": "MAPE",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,13 +323,18 @@ def _detail(name: str, judgement: Judgement, look: Examined, examination: Perfor
         return _what_moved(look, examination, judgement)
     if name == COVERAGE:
         usual, share = _percent(judgement.reference or 0.0), _percent(estimate.value or 0.0)
-        return f"{share} of {estimate.n:,} predictions have a label, {usual} are usual at that age"
-    now = _number(estimate.value)
+        return f"{share} of {estimate.n:,} predictions have a label (usual at that age: {usual})"
+    title, value, before = TITLES.get(name) or name.replace("_", " ").capitalize(), estimate.value, judgement.reference
+    interval = ""
     if estimate.low is not None and estimate.high is not None:
-        now += f" ({_number(estimate.low)} to {_number(estimate.high)})"
+        interval = f"; 95 % interval {_number(estimate.low)} to {_number(estimate.high)}"
     if judgement.by_limit:
-        return f"{name} {now}, the limit is {_number(examination.inputs.evidence.rules.limits[name])}"
-    return f"{name} {_number(judgement.reference)} in the reference, {now} now"
+        limit = _number(examination.inputs.evidence.rules.limits[name])
+        return f"{title} is {_number(value)}{interval}; the limit is {limit}"
+    change = f"{_number(before)} → {_number(value)}{interval}"
+    if value is None or before is None:
+        return f"{title}: {change}"
+    return f"{title} {'rose' if value > before else 'fell'} by {abs(value - before):.3g} ({change})"
 
 
 def _what_moved(look: Examined, examination: PerformanceExamination, judgement: Judgement) -> str:
@@ -328,14 +342,14 @@ def _what_moved(look: Examined, examination: PerformanceExamination, judgement: 
     now = look.window.counts.confusion
     before = None if reference is None else reference.counts.confusion
     if before is None or now is None:
-        return f"mean target {_number(judgement.reference)} in the reference, {_number(judgement.estimate.value)} now"
+        return f"Mean target: {_number(judgement.reference)} → {_number(judgement.estimate.value)}"
     old, new = before.matrix.sum(axis=1), now.matrix.sum(axis=1)
     shares = [(row / old.sum(), own / new.sum()) for row, own in zip(old.tolist(), new.tolist(), strict=True)]
     place = judgement.cell
     if place is None:
         place = max(range(len(shares)), key=lambda index: abs(shares[index][1] - shares[index][0]))
     name = (*before.layout.classes, "any other class")[place]
-    return f"{name}: {_percent(shares[place][0])} of the reference's labels, {_percent(shares[place][1])} now"
+    return f"{_percent(shares[place][1])} of labels are {name} (reference: {_percent(shares[place][0])})"
 
 
 def _strange(examination: PerformanceExamination) -> list[str]:

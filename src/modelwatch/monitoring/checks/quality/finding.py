@@ -87,7 +87,7 @@ def finding_of(
         start = max(start, end - SECONDS_PER_DAY)
     else:
         changed, sent, limit = cause.changed, cause.sent, evidence.rules.duplicates
-        detail = f"{changed:,} of {sent:,} predictions that were sent had been sent before with another content"
+        detail = f"{changed:,} of {sent:,} predictions repeat a known id with different content"
         measured = _Measured(SHARE_OF_REPEATS, changed / sent, None, sent, detail, warning=limit)
     return Finding(
         kind=kind,
@@ -114,8 +114,8 @@ def _rate(cause: RateJudgement, evidence: QualityEvidence) -> _Measured:
     check = cause.check
     score = check.change or 0.0
     detail = (
-        f"{cause.feature}: {_percent(check.current_rate)} of the values are {WORDS[check.rule]},"
-        f" {_percent(check.reference_rate)} in the reference"
+        f"{cause.feature}: {_percent(check.current_rate)} of values are {WORDS[check.rule]}"
+        f" (reference: {_percent(check.reference_rate)})"
     )
     warning, alert = rise_thresholds(check.reference_rate or 0.0, evidence.rules)
     n, p_value = check.current_n, check.p_value
@@ -136,8 +136,8 @@ def rise_of(rule: Rule) -> str:
 def _volume(cause: VolumeJudgement) -> _Measured:
     check = cause.check
     detail = (
-        f"{check.current:,} predictions in the last {cause.span}, {check.low:,} to {check.high:,} are usual at this"
-        " time of the week"
+        f"{check.current:,} predictions in the last {cause.span}; usual at this time of the week: {check.low:,} to"
+        f" {check.high:,}"
     )
     change = abs(check.current - (check.expected or 0.0))
     warning, alert = volume_thresholds(check) or (None, None)
@@ -155,13 +155,13 @@ def _change(cause: SchemaChange, rows: int) -> _Measured:
 
 def _sentinel(feature: str, cause: Sentinel, rules: QualityRules) -> _Measured:
     value = repr(cause.value) if isinstance(cause.value, str) else f"{cause.value:g}"
-    detail = f"{feature}: {_percent(cause.share)} of the values are {value}, "
+    detail = f"{feature}: {_percent(cause.share)} of values are {value}, "
     if cause.side == "known":
-        detail += f"which looks like a code for a missing one; {_percent(cause.reference_share)} in the reference"
+        detail += f"which looks like a code for a missing value (reference: {_percent(cause.reference_share)})"
         limit = cause.reference_share + rise_thresholds(cause.reference_share, rules)[0]
         return _Measured(SHARE_OF_A_CODE, cause.share, cause.p_value, cause.n, detail, warning=limit)
     if cause.side == "text":
-        detail += "which looks like a code for a missing one; the reference does not have it"
+        detail += "which looks like a code for a missing value and is not in the reference"
     else:
         detail += f"{cause.side} everything in the reference"
     return _Measured(SHARE_OF_ONE_VALUE, cause.share, cause.p_value, cause.n, detail, warning=SENTINEL_SHARE)
