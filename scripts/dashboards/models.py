@@ -212,8 +212,8 @@ def _health() -> list[Panel]:
             "No process is scraped",
         ),
         number(
-            "Notices given up",
-            "Notices that a channel did not take, and that are not sent again.",
+            "Notifications given up",
+            "Notifications that a channel did not take, and that are not sent again.",
             "sum(max by (channel) (ml_outbox_dead))",
             "none",
             "No channel is set up",

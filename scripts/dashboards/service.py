@@ -243,7 +243,7 @@ def _notifications() -> list[Panel]:
     return [
         lines(
             "Attempts to deliver",
-            "By channel and outcome. `dead` is a notice that was given up.",
+            "By channel and outcome. `dead` is a notification that was given up.",
             [
                 query(
                     f"sum by (channel, outcome) (increase(ml_notifications_total{{{OF}}}[$__rate_interval]))",
@@ -255,7 +255,7 @@ def _notifications() -> list[Panel]:
             nothing="No channel is set up",
         ),
         lines(
-            "Notices that wait, and that were given up",
+            "Notifications that wait, and that were given up",
             "What waits may wait for the end of quiet hours.",
             [
                 query(f"max by (channel) (ml_outbox_pending{{{OF}}})", "{{channel}} waits"),

@@ -34,8 +34,8 @@ def test_one_member_is_described_at_length() -> None:
     said = of_findings(finding("amount", "alert", window_end=T0, lookback="24h"))
     assert said.title == "Feature drift in fraud (production): amount"
     assert said.summary == (
-        "amount (version 1): 28 % of values are above 310.5 (reference: 10 %). PSI 0.31 (alert from 0.25). Bad data from"
-        " 2025-06-15 14:05 UTC to 2025-06-15 15:05 UTC, detected at 2025-06-15 15:05 UTC; data evaluated up to"
+        "amount (version 1): 28 % of values are above 310.5 (reference: 10 %). PSI 0.31 (alert from 0.25). Bad data"
+        " from 2025-06-15 14:05 UTC to 2025-06-15 15:05 UTC, detected at 2025-06-15 15:05 UTC; data evaluated up to"
         " 2025-06-15 15:05 UTC. Compared 1,200 values from the 24 h up to 2025-06-15 15:05 UTC with 10,000 reference"
         " values. Chance alone would rarely produce this (p = 1e-9; alert limit 1e-5)."
     )

@@ -13,8 +13,8 @@ from modelwatch.storage.alerts.outbox import (
     backlog,
     bury_unknown,
     claim,
-    dead_letters,
     deliveries_of,
+    deliveries_page,
     due,
     enqueue,
     finish,
@@ -142,16 +142,16 @@ def test_what_waits_for_an_unknown_channel_ends(store: Store) -> None:
     assert rows["a1:1:x"].state == "pending"
 
 
-def test_dead_letters_are_listed_latest_first_and_can_be_tried_again(store: Store) -> None:
+def test_deliveries_page_are_listed_and_can_be_tried_again(store: Store) -> None:
     put(store, row("x"), row("x", alert="a2"), row("y"))
     ended(store, "a1:1:x", "dead", NOON, "HTTP 404")
     ended(store, "a2:1:x", "dead", NOON + SECOND, "HTTP 410")
     with store.write() as connection:
-        assert [(each.key, each.last_error) for each in dead_letters(connection)] == [
+        assert [(each.key, each.last_error) for each in deliveries_page(connection, state="dead", limit=9)] == [
             ("a2:1:x", "HTTP 410"),
             ("a1:1:x", "HTTP 404"),
         ]
-        assert len(dead_letters(connection, limit=1)) == 1
+        assert len(deliveries_page(connection, state="dead", limit=1)) == 1
         assert backlog(connection) == {("x", "dead"): 2, ("y", "pending"): 1}
         assert retry_dead(connection, "a1:1:x", now=NOON)
         assert not retry_dead(connection, "a1:1:x", now=NOON)

@@ -34,8 +34,15 @@ from modelwatch.storage.alerts.alerts import (
     unfinished_alerts,
 )
 from modelwatch.storage.alerts.audit import audit_page
-from modelwatch.storage.alerts.deliveries import deliveries_page, latest_finished
-from modelwatch.storage.alerts.outbox import DEAD, PENDING, OutboxState, backlog, deliveries_of
+from modelwatch.storage.alerts.outbox import (
+    DEAD,
+    PENDING,
+    OutboxState,
+    backlog,
+    deliveries_of,
+    deliveries_page,
+    latest_finished,
+)
 from modelwatch.storage.alerts.silences import SilenceState, silence_by_id, silences_page
 from modelwatch.storage.references.monitors import monitor_of
 

@@ -1,4 +1,4 @@
-"""State gauges of alerts: what is open, what was found so far, what waits for the channels, which silences there are.
+"""State gauges of alerts: open alerts, findings so far, the outbox of the channels, silences in force.
 
 All of it is read from the store, so every replica serves the same and nothing is forgotten over a restart.
 """
@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from modelwatch.findings import SEVERITIES
 from modelwatch.storage.alerts.alerts import FLAPPING, StoredAlert, unfinished_alerts
-from modelwatch.storage.alerts.finding_counters import Begun, finding_counts
+from modelwatch.storage.alerts.finding_counters import FindingKey, finding_counts
 from modelwatch.storage.alerts.outbox import DEAD, PENDING, OutboxState, backlog
 from modelwatch.storage.alerts.silences import silences_in_force
 
@@ -24,24 +24,24 @@ ALERTS_A_MODEL = 60
 
 @dataclass(frozen=True, slots=True)
 class AlertFacts:
-    """What the store says of alerts at one moment. findings: by model, then by subject and severity."""
+    """State of alerts in the store at one moment. findings: by model, then by subject and severity."""
 
     alerts: tuple[StoredAlert, ...]
-    findings: Mapping[str, Mapping[Begun, int]]
+    findings: Mapping[str, Mapping[FindingKey, int]]
     outbox: Mapping[tuple[str, OutboxState], int]
     silences: int
 
 
 @dataclass(frozen=True, slots=True)
 class AlertFamilies:
-    """The families, and how many series of each model were left out."""
+    """Metric families, and the number of series of each model that were left out."""
 
     families: tuple[Metric, ...]
     dropped: Mapping[str, int]
 
 
 def read_alert_facts(connection: Connection, now: int) -> AlertFacts:
-    """The facts as of now, in microseconds."""
+    """State as of now, in microseconds."""
     # What is flapping and resolved at the moment is not over, but it is not open either.
     alerts = tuple(alert for alert in unfinished_alerts(connection) if alert.state != FLAPPING)
     return AlertFacts(alerts, finding_counts(connection), backlog(connection), len(silences_in_force(connection, now)))
@@ -50,7 +50,7 @@ def read_alert_facts(connection: Connection, now: int) -> AlertFacts:
 def alert_families(
     facts: AlertFacts, channels: Iterable[str], subjects: Mapping[str, Collection[str]], max_features: int
 ) -> AlertFamilies:
-    """What is exposed of them. channels: those that are configured; they have numbers even when nothing waits.
+    """Metric families of alerts. channels: those that are configured; they have numbers even when nothing waits.
 
     subjects: of each model, those that are watched now; they count from 0 on, so that `increase` sees a first finding.
     max_features: how many subjects of a model are exported, those with the most findings first.
@@ -79,19 +79,19 @@ def alert_families(
                 findings.add_metric((model, subject, severity), count)
             else:
                 dropped[model] = dropped.get(model, 0) + 1
-    silences = GaugeMetricFamily("ml_silences_active", "Silences that are in force.", value=facts.silences)
+    silences = GaugeMetricFamily("ml_silences_active", "Silences in force.", value=facts.silences)
     return AlertFamilies((states, findings, *_outbox(facts.outbox, channels), silences), dropped)
 
 
 def _by_model(alerts: Iterable[StoredAlert]) -> dict[str, list[StoredAlert]]:
-    """The alerts of each model, the worst first and of those the oldest: those that are left out are the last."""
+    """Alerts by model, the worst first and of those the oldest: those that are left out are the last."""
     grouped: dict[str, list[StoredAlert]] = {}
     for alert in sorted(alerts, key=lambda alert: (alert.severity != WORST, alert.opened_at, alert.id)):
         grouped.setdefault(alert.model, []).append(alert)
     return grouped
 
 
-def _most_found(counts: Mapping[Begun, int], most: int) -> set[str]:
+def _most_found(counts: Mapping[FindingKey, int], most: int) -> set[str]:
     totals: dict[str, int] = {}
     for (subject, _), count in counts.items():
         totals[subject] = totals.get(subject, 0) + count
@@ -101,10 +101,12 @@ def _most_found(counts: Mapping[Begun, int], most: int) -> set[str]:
 def _outbox(waiting: Mapping[tuple[str, OutboxState], int], channels: Iterable[str]) -> list[Metric]:
     pending = GaugeMetricFamily(
         "ml_outbox_pending",
-        "Notices that wait to be delivered, also those that wait for the end of quiet hours.",
+        "Notifications that wait to be delivered, including those that wait for the end of quiet hours.",
         labels=("channel",),
     )
-    dead = GaugeMetricFamily("ml_outbox_dead", "Notices that were given up and not sent again.", labels=("channel",))
+    dead = GaugeMetricFamily(
+        "ml_outbox_dead", "Notifications that were given up and not sent again.", labels=("channel",)
+    )
     for channel in sorted({*channels, *(name for name, _ in waiting)}):
         pending.add_metric((channel,), waiting.get((channel, PENDING), 0))
         dead.add_metric((channel,), waiting.get((channel, DEAD), 0))

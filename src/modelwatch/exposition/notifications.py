@@ -1,4 +1,4 @@
-"""Event counters of deliveries: what this process sent since it started."""
+"""Counters of deliveries: what this process has sent since it started."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ OUTCOMES = ("delivered", "retry", "permanent", "dead")
 
 
 class NotificationCounters:
-    """Implements what the delivery tells its observer.
+    """Counters that observe deliveries.
 
     channels: those that are configured; they have numbers from the start, so that rates are right.
     """
@@ -20,13 +20,13 @@ class NotificationCounters:
         self._attempts = Counter(
             "ml_notifications_total",
             "Attempts to deliver: delivered, retry (it failed and may work later), permanent (it failed for good);"
-            " and, beside its attempts, each notice that was given up: dead.",
+            " and, beside its attempts, each notification that was given up: dead.",
             ("channel", "outcome"),
             registry=registry,
         )
         self._seconds = Histogram(
             "ml_notification_seconds",
-            "Time that the deliveries took which succeeded.",
+            "Duration of successful deliveries, in seconds.",
             ("channel",),
             registry=registry,
             buckets=SEND_BUCKETS,
@@ -37,7 +37,7 @@ class NotificationCounters:
                 self._attempts.labels(channel, outcome)
 
     def delivered(self, channel: str, seconds: float) -> None:
-        """Counts a notice that a channel has taken."""
+        """Counts a notification that a channel has taken. seconds: duration of the send."""
         self._attempts.labels(channel, "delivered").inc()
         self._seconds.labels(channel).observe(seconds)
 
@@ -46,5 +46,5 @@ class NotificationCounters:
         self._attempts.labels(channel, "permanent" if permanent else "retry").inc()
 
     def dead(self, channel: str) -> None:
-        """Counts a notice that was given up."""
+        """Counts a notification that was given up."""
         self._attempts.labels(channel, "dead").inc()

@@ -14,8 +14,7 @@ from modelwatch.alerting.text import clean
 from modelwatch.alerting.views import DeliveryLine, Trial, delivery_line
 from modelwatch.errors import Conflict, FieldError, InvalidInput, UnknownResource, excerpt
 from modelwatch.storage.alerts.audit import AuditEntry, append_audit
-from modelwatch.storage.alerts.deliveries import delivery_by_key
-from modelwatch.storage.alerts.outbox import DEAD, retry_dead
+from modelwatch.storage.alerts.outbox import DEAD, delivery_by_key, retry_dead
 from modelwatch.storage.engine.store import Store
 
 

@@ -1,4 +1,4 @@
-"""Alerts as rows, and their life step by step. What is in a body is alerting's own affair.
+"""Alerts as rows, and the steps of their life. What a body holds is known to alerting alone.
 
 An incident is over when it has state `resolved` here. One that is resolved but may come back at any moment, because it
 is flapping, has state `flapping`: it is not over, and nothing new is opened beside it.
@@ -22,7 +22,7 @@ FLAPPING: Final = "flapping"
 
 @dataclass(frozen=True, slots=True)
 class StoredAlert:
-    """One incident. revision: grows with every write. Times in microseconds by the wall clock."""
+    """Row of an incident. revision: grows with every write. Times in microseconds by the wall clock."""
 
     id: str
     fingerprint: str
@@ -40,7 +40,7 @@ class StoredAlert:
 
 @dataclass(frozen=True, slots=True)
 class StoredAlertEvent:
-    """One step in the life of an alert; `sequence` counts from one."""
+    """Row of a step in the life of an alert; `sequence` counts from one. at: microseconds."""
 
     alert_id: str
     sequence: int
@@ -115,7 +115,7 @@ def save_alert(connection: Connection, store: Store, alert: StoredAlert) -> None
 
 
 def remove_alert(connection: Connection, identity: str) -> None:
-    """Removes an incident with every step and delivery; that it is over is told still, where that waits."""
+    """Removes an incident with every step and delivery, except the notification of its end where that waits."""
     outbox, step, table = tables.outbox, tables.alert_event, tables.alert
     last = (outbox.c.state == PENDING) & (outbox.c.event == RESOLVED)
     connection.execute(delete(outbox).where(outbox.c.alert_id == identity, ~last))
@@ -130,7 +130,7 @@ def append_alert_events(connection: Connection, events: Sequence[StoredAlertEven
 
 
 def alert_events_of(connection: Connection, alert_id: str) -> list[StoredAlertEvent]:
-    """The life of an alert, in its order."""
+    """Steps of an alert, in their order."""
     table = tables.alert_event
     rows = connection.execute(select(table).where(table.c.alert_id == alert_id).order_by(table.c.sequence))
     return [StoredAlertEvent(**row._mapping) for row in rows]

@@ -1,4 +1,4 @@
-"""The audit trail: who did what, when. Entries are added and read, never changed."""
+"""Audit trail: who did what, when. Entries are added and read, never changed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from modelwatch.storage.engine import tables
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One action of somebody.
+    """Action of a person.
 
     at: microseconds. action: such as `alert.acknowledge`. target: what it was done to, such as `alert/…`. detail: JSON.
     """
@@ -25,7 +25,7 @@ class AuditEntry:
 
 
 def append_audit(connection: Connection, entry: AuditEntry) -> None:
-    """Adds an entry, in the transaction of what it tells of."""
+    """Adds an entry, in the transaction of the action."""
     connection.execute(insert(tables.audit), asdict(entry))
 
 

@@ -1,4 +1,4 @@
-"""The outbox: what is to be delivered, written with the change that it tells of, and what became of it.
+"""Outbox: notifications to be delivered, written with the change that they are about, and their outcomes.
 
 For each (channel, alert) the rows go out strictly by sequence: one waits until those before it are delivered, dead or
 withheld. A row is claimed in a transaction of its own before it is sent, so two processes don't send it at once; when
@@ -32,9 +32,9 @@ _table = tables.outbox
 
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
-    """One notice for one channel. `notice` is the JSON of a Notice; times in microseconds.
+    """Notification for one channel. `notice` is the JSON of a Notification; times in microseconds.
 
-    not_before: created_at, or later when the notice is deferred, such as by quiet hours.
+    not_before: created_at, or later when it is deferred, such as by quiet hours.
     """
 
     key: str
@@ -49,7 +49,7 @@ class OutboxRow:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRecord:
-    """One row and what became of it.
+    """Row and its outcome. Times in microseconds.
 
     finished_at: when it was delivered or given up. last_error: why the latest attempt failed; kept after a success.
     """
@@ -69,7 +69,7 @@ class DeliveryRecord:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A row that its holder may send until `expires_at`; `attempt` counts from one."""
+    """Row that its holder may send until `expires_at` (microseconds); `attempt` counts from one."""
 
     key: str
     alert_id: str
@@ -80,7 +80,7 @@ class Claim:
 
 
 def delivery_key(alert_id: str, sequence: int, channel: str) -> str:
-    """What the receiver knows a repeat by."""
+    """Key by which a receiver recognises a repeat."""
     return f"{alert_id}:{sequence}:{channel}"
 
 
@@ -92,7 +92,7 @@ def enqueue(connection: Connection, store: Store, rows: Iterable[OutboxRow]) -> 
 
 
 def withhold(connection: Connection, alert_id: str, channel: str, up_to_sequence: int) -> int:
-    """Takes back what was deferred and has never been tried, up to and including a sequence. Returns how many rows."""
+    """Takes back what was deferred and has never been tried, up to and including a sequence; returns their number."""
     statement = (
         update(_table)
         .where(
@@ -109,7 +109,7 @@ def withhold(connection: Connection, alert_id: str, channel: str, up_to_sequence
 
 
 def due(connection: Connection, channel: str, *, now: int, limit: int) -> list[str]:
-    """Keys of rows that may be sent now, those that have waited longest first."""
+    """Keys of rows that may be sent now (microseconds), those that have waited longest first."""
     statement = (
         select(_table.c.key)
         .where(_table.c.channel == channel, *_may_go(now))
@@ -120,7 +120,7 @@ def due(connection: Connection, channel: str, *, now: int, limit: int) -> list[s
 
 
 def claim(connection: Connection, key: str, *, now: int, until: int) -> Claim | None:
-    """Counts an attempt and keeps everybody else off the row until then. None when somebody was faster."""
+    """Counts an attempt and keeps other processes off the row until then. None when another one was faster."""
     statement = (
         update(_table)
         .where(_table.c.key == key, *_may_go(now))
@@ -132,19 +132,19 @@ def claim(connection: Connection, key: str, *, now: int, until: int) -> Claim | 
 
 
 def finish(connection: Connection, claimed: Claim, state: OutboxState, *, now: int, reason: str | None = None) -> bool:
-    """Ends a row, delivered or dead. False when the claim has passed to somebody else, who will say what became of it.
+    """Ends a row, delivered or dead. False when the claim has passed to another process, which stores the outcome.
 
     A success is always kept: it is true whoever holds the claim.
     """
-    mine = [_table.c.key == claimed.key, _table.c.state == PENDING]
+    owned = [_table.c.key == claimed.key, _table.c.state == PENDING]
     if state != DELIVERED:
-        mine.append(_table.c.attempts == claimed.attempt)
+        owned.append(_table.c.attempts == claimed.attempt)
     values = {"state": state, "finished_at": now} | ({} if reason is None else {"last_error": reason})
-    return connection.execute(update(_table).where(*mine).values(values)).rowcount == 1
+    return connection.execute(update(_table).where(*owned).values(values)).rowcount == 1
 
 
 def postpone(connection: Connection, claimed: Claim, *, not_before: int, reason: str) -> bool:
-    """Leaves a row for a later attempt. False when the claim has passed to somebody else."""
+    """Leaves a row for a later attempt. False when the claim has passed to another process."""
     statement = (
         update(_table)
         .where(_table.c.key == claimed.key, _table.c.state == PENDING, _table.c.attempts == claimed.attempt)
@@ -154,7 +154,7 @@ def postpone(connection: Connection, claimed: Claim, *, not_before: int, reason:
 
 
 def bury_unknown(connection: Connection, known: Collection[str], *, now: int) -> list[str]:
-    """Ends what waits for a channel that is not configured. Returns the channel of each row that is dead now."""
+    """Ends rows for channels that are not configured. Returns the channel of each row that is dead now."""
     statement = (
         update(_table)
         .where(_table.c.state == PENDING, _table.c.channel.not_in(list(known)))
@@ -165,7 +165,7 @@ def bury_unknown(connection: Connection, known: Collection[str], *, now: int) ->
 
 
 def has_unknown(connection: Connection, known: Collection[str]) -> bool:
-    """Whether anything waits for a channel that is not configured."""
+    """True when a row waits for a channel that is not configured."""
     statement = select(_table.c.key).where(_table.c.state == PENDING, _table.c.channel.not_in(list(known))).limit(1)
     return connection.execute(statement).first() is not None
 
@@ -173,8 +173,8 @@ def has_unknown(connection: Connection, known: Collection[str]) -> bool:
 def retry_dead(connection: Connection, key: str, *, now: int) -> bool:
     """Makes a dead row pending again, as if it had never been tried.
 
-    False when there is no such dead row, or when a later notice of the same alert has been delivered to the channel:
-    it would go out of order, and a `firing` after its `resolved` would never end.
+    False when there is no such dead row, or when a later notification of the same alert has been delivered: it would
+    go out of order, and a `firing` after its `resolved` would never end.
     """
     later = tables.outbox.alias("later")
     overtaken = exists().where(
@@ -192,21 +192,49 @@ def retry_dead(connection: Connection, key: str, *, now: int) -> bool:
 
 
 def deliveries_of(connection: Connection, alert_id: str) -> list[DeliveryRecord]:
-    """What was or is to be delivered about an alert, by sequence and channel."""
+    """Deliveries of an alert, by sequence and channel."""
     statement = select(*_SHOWN).where(_table.c.alert_id == alert_id).order_by(_table.c.sequence, _table.c.channel)
     return [_record(row) for row in connection.execute(statement)]
 
 
-def dead_letters(connection: Connection, *, limit: int = 100) -> list[DeliveryRecord]:
-    """What was given up, the latest first."""
-    statement = (
-        select(*_SHOWN).where(_table.c.state == DEAD).order_by(_table.c.finished_at.desc(), _table.c.key).limit(limit)
-    )
+def deliveries_page(
+    connection: Connection,
+    *,
+    state: OutboxState | None = None,
+    channel: str | None = None,
+    alert_id: str | None = None,
+    before: tuple[int, str] | None = None,
+    limit: int,
+) -> list[DeliveryRecord]:
+    """Deliveries, those written last first. before: the (created_at, key) of the last one of the page before."""
+    given = {"state": state, "channel": channel, "alert_id": alert_id}
+    wanted = [_table.c[name] == value for name, value in given.items() if value is not None]
+    if before is not None:
+        at, key = before
+        wanted.append(or_(_table.c.created_at < at, and_(_table.c.created_at == at, _table.c.key < key)))
+    statement = select(*_SHOWN).where(*wanted).order_by(_table.c.created_at.desc(), _table.c.key.desc()).limit(limit)
     return [_record(row) for row in connection.execute(statement)]
 
 
+def delivery_by_key(connection: Connection, key: str) -> DeliveryRecord | None:
+    """The delivery with this key."""
+    row = connection.execute(select(*_SHOWN).where(_table.c.key == key)).first()
+    return None if row is None else _record(row)
+
+
+def latest_finished(connection: Connection) -> dict[str, DeliveryRecord]:
+    """The delivery of each channel that was ended last, delivered or given up."""
+    place = func.row_number().over(
+        partition_by=_table.c.channel, order_by=(_table.c.finished_at.desc(), _table.c.key.desc())
+    )
+    ranked = select(*_SHOWN, place.label("place")).where(_table.c.state.in_((DELIVERED, DEAD))).subquery()
+    columns = [column for column in ranked.columns if column.name != "place"]
+    rows = connection.execute(select(*columns).where(ranked.c.place == 1))
+    return {row.channel: _record(row) for row in rows}
+
+
 def backlog(connection: Connection) -> dict[tuple[str, OutboxState], int]:
-    """Rows that are pending or dead, by channel and state."""
+    """Number of rows that are pending or dead, by channel and state."""
     statement = (
         select(_table.c.channel, _table.c.state, func.count())
         .where(_table.c.state.in_((PENDING, DEAD)))
@@ -216,7 +244,7 @@ def backlog(connection: Connection) -> dict[tuple[str, OutboxState], int]:
 
 
 def active_notifications(connection: Connection, channel: str) -> list[bytes]:
-    """For each alert that is open, the newest notice that the channel has taken: what it believes now."""
+    """Newest delivered notification (JSON) of each open alert: what the channel's receiver knows now."""
     newest = (
         select(_table.c.alert_id, func.max(_table.c.sequence).label("sequence"))
         .join(tables.alert, tables.alert.c.id == _table.c.alert_id)
@@ -234,7 +262,7 @@ def active_notifications(connection: Connection, channel: str) -> list[bytes]:
 
 
 def _may_go(now: int) -> tuple[ColumnElement[bool], ...]:
-    """What may be sent now. A time that was set by a clock that was ahead is not waited for."""
+    """Conditions on what may be sent now. A time that was set by a clock that was ahead is not waited for."""
     before = tables.outbox.alias("before")
     waits = exists().where(
         before.c.alert_id == _table.c.alert_id,

@@ -14,7 +14,7 @@ SilenceState = Literal["pending", "active", "expired"]
 
 @dataclass(frozen=True, slots=True)
 class StoredSilence:
-    """A silence; `matchers` is JSON. It is in force at starts_at <= t < ends_at, microseconds."""
+    """Row of a silence; `matchers` is JSON. It is in force at starts_at <= t < ends_at, microseconds."""
 
     id: str
     matchers: str
@@ -38,7 +38,7 @@ def silence_by_id(connection: Connection, identity: str, *, lock: bool = False) 
 
 
 def move_silence(connection: Connection, identity: str, *, starts_at: int, ends_at: int) -> None:
-    """Gives a silence other times."""
+    """Changes the times of a silence, in microseconds."""
     table = tables.silence
     connection.execute(update(table).where(table.c.id == identity).values(starts_at=starts_at, ends_at=ends_at))
 
