@@ -7,11 +7,12 @@ parameter of ours does, and caches are passed by so.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from difflib import get_close_matches
 from urllib.parse import parse_qsl
 
 from fastapi import Request
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from modelwatch.api.decoding.checks import pointer_to
@@ -30,9 +31,14 @@ async def refuse_unknown_parameters(request: Request) -> None:
 def parameters_of(route: APIRoute) -> frozenset[str]:
     """The query parameters of a route: those in its signature, and those that it reads by itself."""
     read = (route.openapi_extra or {}).get("parameters", ())
-    return frozenset(
-        [each.alias for each in route.dependant.query_params] + [each["name"] for each in read if each["in"] == "query"]
-    )
+    own = [each for part in _with_dependencies(route.dependant) for each in part.query_params]
+    return frozenset([each.alias for each in own] + [each["name"] for each in read if each["in"] == "query"])
+
+
+def _with_dependencies(dependant: Dependant) -> Iterator[Dependant]:
+    yield dependant
+    for each in dependant.dependencies:
+        yield from _with_dependencies(each)
 
 
 def check_parameters(query: bytes, known: Collection[str]) -> None:

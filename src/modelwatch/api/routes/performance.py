@@ -9,22 +9,18 @@ from fastapi import APIRouter, Request, Response
 
 from modelwatch.api.openapi import answers
 from modelwatch.api.routes.common import how_far, json_answer, state_of
-from modelwatch.api.routes.parameters import Moment, Name, Step, Text, seconds_of, step_of
-from modelwatch.errors import FieldError, InvalidInput
+from modelwatch.api.routes.parameters import Name
+from modelwatch.api.routes.selection import Selected, Stretched
 from modelwatch.monitoring.checks.performance.check import check_performance
 from modelwatch.monitoring.checks.performance.history import MOST_STEPS, PerformanceHistory, performance_history
 from modelwatch.monitoring.checks.performance.reports import PerformanceReport
 from modelwatch.monitoring.references.outcome_layouts import OutcomeLayouts
-from modelwatch.storage.counts.profiles import streams_of
 from modelwatch.storage.engine.models import require_model
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.storage.references.outcome_references import outcomes_in_force
 from modelwatch.storage.verdicts.standing import standing_of
 
 router = APIRouter(tags=["performance"])
-
-# Each stream is computed anew; a model with more versions says which.
-MOST_STREAMS = 20
 
 
 class PerformanceAnswer(msgspec.Struct):
@@ -46,43 +42,27 @@ class PerformanceAnswer(msgspec.Struct):
     operation_id="get_performance",
     responses=answers({200: PerformanceAnswer}, 404, 422, 503),
 )
-async def get_performance(
-    request: Request,
-    model_name: Name,
-    version: Text = None,
-    environment: Text = None,
-    start: Moment = None,
-    end: Moment = None,
-    step: Step = None,
-) -> Response:
+async def get_performance(request: Request, model_name: Name, selected: Selected, stretch: Stretched) -> Response:
     """Metrics with 95 % intervals, coverage and maturity, from committed counts; with start, end or step a history."""
     state = state_of(request)
-    since, until, stretch = seconds_of(start, "/start"), seconds_of(end, "/end"), step_of(step)
-    with_history = not (start is None and end is None and step is None)
+    start, end, step = stretch.seconds
 
     def work() -> PerformanceAnswer:
         with state.store.read() as connection:
             require_model(connection, model_name)
             monitor, standing = monitor_of(connection, model_name), standing_of(connection, model_name)
-            streams = [
-                stream
-                for stream in streams_of(connection, model_name)
-                if version in (None, stream.version) and environment in (None, stream.environment)
-            ]
+            streams = selected.streams(connection, model_name)
             is_laid_out = bool(outcomes_in_force(connection, model_name))
         if not is_laid_out:
             # The background jobs do it too, some seconds after the first labels.
             OutcomeLayouts(state.store, new_id=state.new_id).settle(model_name, state.clock())
-        if len(streams) > MOST_STREAMS:
-            problem = FieldError("/version", f"The model has {len(streams)} versions and environments; say which")
-            raise InvalidInput(f"At most {MOST_STREAMS} are computed at once.", (problem,))
         most = MOST_STEPS // max(1, len(streams))
         rules = state.performance.with_monitor(None if monitor is None else monitor.config)
         return PerformanceAnswer(
             model_name,
             [check_performance(state.store, rules, stream, state.clock()) for stream in streams],
-            [performance_history(state.store, stream, since, until, stretch, most) for stream in streams]
-            if with_history
+            [performance_history(state.store, stream, start, end, step, most) for stream in streams]
+            if stretch.is_given
             else [],
             *how_far(standing),
         )

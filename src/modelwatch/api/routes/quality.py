@@ -9,33 +9,18 @@ from fastapi import APIRouter, Request, Response
 
 from modelwatch.api.openapi import answers
 from modelwatch.api.routes.common import how_far, json_answer, state_of
-from modelwatch.api.routes.parameters import (
-    Cursor,
-    Limit,
-    Moment,
-    Name,
-    Step,
-    Text,
-    cursor_of,
-    position_of,
-    seconds_of,
-    step_of,
-)
-from modelwatch.errors import FieldError, InvalidInput
+from modelwatch.api.routes.parameters import Name
+from modelwatch.api.routes.selection import Paged, Selected, Stretched, verdict_page
 from modelwatch.monitoring.checks.quality.check import check_quality
 from modelwatch.monitoring.checks.quality.reports import QualityReport
 from modelwatch.monitoring.scheduler.freshness import FreshnessReport, freshness_of
-from modelwatch.storage.counts.profiles import streams_of
 from modelwatch.storage.engine.models import require_model
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.storage.verdicts.standing import standing_of
-from modelwatch.storage.verdicts.verdicts import QUALITY, StoredVerdict, verdicts_of
+from modelwatch.storage.verdicts.verdicts import QUALITY, StoredVerdict
 from modelwatch.times import iso_of_seconds
 
 router = APIRouter(tags=["data quality"])
-
-# Each stream is computed anew; a model with more versions says which.
-MOST_STREAMS = 20
 
 
 class QualityLine(msgspec.Struct):
@@ -80,20 +65,10 @@ _decode = msgspec.json.Decoder(QualityReport).decode
     responses=answers({200: QualityAnswer}, 404, 422, 503),
 )
 async def get_quality(
-    request: Request,
-    model_name: Name,
-    version: Text = None,
-    environment: Text = None,
-    start: Moment = None,
-    end: Moment = None,
-    step: Step = None,
-    limit: Limit = 50,
-    cursor: Cursor = None,
+    request: Request, model_name: Name, selected: Selected, stretch: Stretched, page: Paged
 ) -> Response:
     """Missing, wrong, out-of-range and unseen values beside the reference's, schema, repeats, volume and freshness."""
     state = state_of(request)
-    since, until, stretch = seconds_of(start, "/start"), seconds_of(end, "/end"), step_of(step)
-    before = None if cursor is None else position_of(cursor)
 
     def work() -> QualityAnswer:
         now = state.clock()
@@ -102,35 +77,16 @@ async def get_quality(
             monitor, standing = monitor_of(connection, model_name), standing_of(connection, model_name)
             config = None if monitor is None else monitor.config
             rules = state.quality.with_monitor(config)
-            streams = [
-                stream
-                for stream in streams_of(connection, model_name)
-                if version in (None, stream.version) and environment in (None, stream.environment)
-            ]
+            streams = selected.streams(connection, model_name)
             environments = sorted({stream.environment for stream in streams})
             fresh = [freshness_of(connection, model_name, name, rules, now) for name in environments]
-            stored = verdicts_of(
-                connection,
-                model_name,
-                check=QUALITY,
-                version=version,
-                environment=environment,
-                start=since,
-                end=until,
-                step=stretch,
-                before=before,
-                limit=limit + 1,
-            )
-        if len(streams) > MOST_STREAMS:
-            problem = FieldError("/version", f"The model has {len(streams)} versions and environments; say which")
-            raise InvalidInput(f"At most {MOST_STREAMS} are computed at once.", (problem,))
-        page = stored[:limit]
+            stored, following = verdict_page(connection, model_name, QUALITY, selected, stretch, page)
         return QualityAnswer(
             model_name,
             [check_quality(state.store, state.rules, rules, stream, now) for stream in streams],
             fresh,
-            [_line(each) for each in page],
-            cursor_of((page[-1].window_end, page[-1].id)) if len(stored) > limit else None,
+            [_line(each) for each in stored],
+            following,
             *how_far(standing),
         )
 

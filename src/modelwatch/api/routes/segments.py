@@ -11,11 +11,11 @@ from fastapi import APIRouter, Query, Request, Response
 from modelwatch.api.openapi import answers
 from modelwatch.api.routes.common import how_far, json_answer, state_of
 from modelwatch.api.routes.parameters import Moment, Name, Text, seconds_of
+from modelwatch.api.routes.selection import Selected
 from modelwatch.config import BASE_WINDOW_SECONDS, parse_lookback
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.monitoring.checks.rules import rules_for
 from modelwatch.monitoring.segments import SegmentQuery, SegmentReport, segment_report
-from modelwatch.storage.counts.profiles import streams_of
 from modelwatch.storage.engine.models import require_model
 from modelwatch.storage.references.layouts import read_layouts
 from modelwatch.storage.references.monitors import monitor_of
@@ -60,10 +60,9 @@ class SegmentsAnswer(msgspec.Struct):
 async def get_segments(
     request: Request,
     model_name: Name,
+    selected: Selected,
     metric: Text = None,
     lookback: Lookback = "24h",
-    version: Text = None,
-    environment: Text = None,
     baseline_start: Moment = None,
     baseline_end: Moment = None,
 ) -> Response:
@@ -80,14 +79,7 @@ async def get_segments(
             generation = require_model(connection, model_name)
             monitor, standing = monitor_of(connection, model_name), standing_of(connection, model_name)
             known = read_layouts(connection, model_name, generation).segmentation
-            streams = [
-                stream
-                for stream in streams_of(connection, model_name)
-                if version in (None, stream.version) and environment in (None, stream.environment)
-            ]
-        if len(streams) > MOST_STREAMS:
-            problem = FieldError("/version", f"The model has {len(streams)} versions and environments; say which")
-            raise InvalidInput(f"At most {MOST_STREAMS} are computed at once.", (problem,))
+            streams = selected.streams(connection, model_name, MOST_STREAMS)
         config = None if monitor is None else monitor.config
         wanted = () if config is None else config.segments or ()
         texts = {feature.feature: list(feature.texts) for feature in known.features}

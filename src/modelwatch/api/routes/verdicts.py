@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from modelwatch.access import Grant
 from modelwatch.api.auth.scopes import grant_of
 from modelwatch.api.openapi import answers
 from modelwatch.api.routes.common import how_far, json_answer, state_of
 from modelwatch.api.routes.parameters import (
-    Cursor,
-    Limit,
-    Moment,
     Name,
-    Text,
-    cursor_of,
-    position_of,
-    seconds_of,
-    step_of,
 )
+from modelwatch.api.routes.selection import Paged, Selected, Stretched, verdict_page
 from modelwatch.errors import UnknownResource, excerpt
 from modelwatch.monitoring.checks.drift.report import DriftReport, SubjectReport
 from modelwatch.monitoring.verification import Verification, verify_verdict
 from modelwatch.storage.engine.models import require_model
 from modelwatch.storage.verdicts.standing import standing_of
-from modelwatch.storage.verdicts.verdicts import StoredVerdict, latest_verdicts, verdict_by_id, verdicts_of
+from modelwatch.storage.verdicts.verdicts import DRIFT, StoredVerdict, latest_verdicts, verdict_by_id
 from modelwatch.times import iso_of_seconds
 
 router = APIRouter(tags=["drift"])
@@ -107,49 +99,22 @@ _decode = msgspec.json.Decoder(DriftReport).decode
     responses=answers({200: DriftHistory}, 404, 422, 503),
 )
 async def drift_history(
-    request: Request,
-    model_name: Name,
-    version: Text = None,
-    environment: Text = None,
-    start: Moment = None,
-    end: Moment = None,
-    step: Annotated[str | None, Query(description="Only the last verdict in each stretch, such as 6h.")] = None,
-    limit: Limit = 50,
-    cursor: Cursor = None,
+    request: Request, model_name: Name, selected: Selected, stretch: Stretched, page: Paged
 ) -> Response:
     """The verdicts that were stored, by the end of the window that they looked at."""
     state = state_of(request)
-    since, until = seconds_of(start, "/start"), seconds_of(end, "/end")
-    stretch = step_of(step)
-    before = None if cursor is None else position_of(cursor)
 
     def work() -> DriftHistory:
         with state.store.read() as connection:
             require_model(connection, model_name)
             current = latest_verdicts(connection, model_name)
             standing = standing_of(connection, model_name)
-            history = verdicts_of(
-                connection,
-                model_name,
-                version=version,
-                environment=environment,
-                start=since,
-                end=until,
-                step=stretch,
-                before=before,
-                limit=limit + 1,
-            )
-        more = len(history) > limit
-        page = history[:limit]
+            history, following = verdict_page(connection, model_name, DRIFT, selected, stretch, page)
         return DriftHistory(
             model_name,
-            [
-                _line(each)
-                for each in current
-                if version in (None, each.version) and environment in (None, each.environment)
-            ],
-            [_line(each) for each in page],
-            cursor_of((page[-1].window_end, page[-1].id)) if more else None,
+            [_line(each) for each in current if selected.has(each.version, each.environment)],
+            [_line(each) for each in history],
+            following,
             *how_far(standing),
         )
 
