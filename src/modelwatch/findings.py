@@ -48,7 +48,9 @@ class Finding(msgspec.Struct, frozen=True):
     evaluation that made it a finding. bad_from, bad_until: the predictions that show it, from the shortest look-back
     that did when it was found, to the newest one that did. judged_until: the end of the newest data that were judged.
     uncertain_since: the first of the evaluations in a row that did not find it, nor show that it is over; None when the
-    last one found it. doubt: why it is uncertain. What earlier releases stored has none of these.
+    last one found it. doubt: why it is uncertain. early: the share of the usual labels that it rests on, while the
+    others are still coming; None where most have come, and of what needs no labels. What earlier releases stored has
+    none of these.
     """
 
     kind: Kind
@@ -77,6 +79,7 @@ class Finding(msgspec.Struct, frozen=True):
     uncertain_since: int | None = None
     doubt: Doubt | None = None
     category: str | None = None
+    early: float | None = None
 
     @property
     def times(self) -> Times:

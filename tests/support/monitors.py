@@ -105,6 +105,7 @@ CONFIGS = st.fixed_dictionaries(
             odds_ratio=st.floats(1.01, 100),
             maturity=st.floats(0.5, 0.999),
             label_coverage=st.booleans(),
+            early=st.booleans(),
             limits=st.dictionaries(METRICS, st.floats(-1e6, 1e6), max_size=3),
             lookbacks=st.lists(st.sampled_from(["1h", "24h", "7d"]), min_size=1, unique=True),
             min_samples=st.integers(1, 10**9),

@@ -86,7 +86,8 @@ class MemberReport(msgspec.Struct, frozen=True):
     """Finding in force, with its numbers and the verdict that they come from.
 
     since: event time of the first evaluation of the present run that saw it. holding: the score has come down, but has
-    not been calm for long enough.
+    not been calm for long enough. early: the share of the usual labels that it rests on, while the others are still
+    coming; null where most have come, and of what needs no labels.
     """
 
     model_version: str
@@ -117,6 +118,7 @@ class MemberReport(msgspec.Struct, frozen=True):
     judged_until: str
     uncertain_since: str | None
     doubt: Doubt | None
+    early: float | None
 
 
 class RecoveredLine(msgspec.Struct, frozen=True):
@@ -361,6 +363,7 @@ def member_report(member: Member) -> MemberReport:
         judged_until=_iso_seconds(times.judged_until),
         uncertain_since=None if finding.uncertain_since is None else _iso_seconds(finding.uncertain_since),
         doubt=finding.doubt,
+        early=finding.early,
     )
 
 

@@ -256,7 +256,8 @@ def _in_short(member: Member) -> str:
     sure = "" if finding.p_value is None else f", {_p(finding.p_value)}"
     when = _time(finding.times.bad_from if finding.kind != "freshness" else finding.since)
     doubt = "" if finding.uncertain_since is None else ", no longer certain"
-    return f"{_name(member)}: {_score(finding)}, bad data from {when}, n = {finding.sample_size:,}{sure}{doubt}"
+    early = "" if finding.early is None else f", early on {100 * finding.early:.0f} % of the usual labels"
+    return f"{_name(member)}: {_score(finding)}, bad data from {when}, n = {finding.sample_size:,}{sure}{early}{doubt}"
 
 
 def _score(finding: Finding) -> str:

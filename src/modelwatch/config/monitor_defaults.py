@@ -65,6 +65,7 @@ def default_document(settings: Settings, channels: Iterable[str]) -> dict[str, A
             "odds_ratio": ODDS_RATIO,
             "maturity": MATURITY,
             "label_coverage": True,
+            "early": True,
             "persistence": {"alarms": 1, "of": 1},
             "resolve_after": RESOLVE_AFTER,
         },

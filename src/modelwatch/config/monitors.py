@@ -129,6 +129,7 @@ class PerformanceConfig(_Part):
     odds_ratio: Factor | None = None
     maturity: Maturity | None = None
     label_coverage: Truth | None = None
+    early: Truth | None = None
     persistence: Persistence | None = None
     resolve_after: Annotated[Whole, Field(ge=1, le=100)] | None = None
 

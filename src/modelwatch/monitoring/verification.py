@@ -19,11 +19,11 @@ from modelwatch.monitoring.checks.drift.evaluation import examine, report_of
 from modelwatch.monitoring.checks.drift.evidence import Inputs, decode_evidence, inputs_hash, inputs_of
 from modelwatch.monitoring.checks.performance.evidence import (
     PerformanceInputs,
-    counts_of,
     decode_performance,
     outcome_reference_of,
 )
 from modelwatch.monitoring.checks.performance.examining import examine_performance, performance_report
+from modelwatch.monitoring.checks.performance.window_counts import counts_of
 from modelwatch.monitoring.checks.quality.evidence import decode_quality
 from modelwatch.monitoring.checks.quality.examining import examine_quality, quality_report
 from modelwatch.storage.counts.profiles import predictions_of_generation

@@ -11,13 +11,13 @@ from sqlalchemy import delete
 
 from modelwatch.events import GroundTruth, Prediction
 from modelwatch.monitoring.checks.performance.evidence import (
-    counts_of,
     decode_performance,
     encode_performance,
     gather_performance,
 )
 from modelwatch.monitoring.checks.performance.reporting import window_of
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
+from modelwatch.monitoring.checks.performance.window_counts import counts_of
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.storage.counts import label_times
 from modelwatch.storage.counts.rollup_levels import Grain

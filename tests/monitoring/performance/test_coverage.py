@@ -8,9 +8,10 @@ import numpy as np
 
 from modelwatch.findings import Assessment
 from modelwatch.monitoring.checks.performance.coverage import judge_coverage
-from modelwatch.monitoring.checks.performance.evidence import PerformanceEvidence, WindowCounts
+from modelwatch.monitoring.checks.performance.evidence import PerformanceEvidence
 from modelwatch.monitoring.checks.performance.maturity import LabelArrivals
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
+from modelwatch.monitoring.checks.performance.window_counts import WindowCounts
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.storage.engine.models import StreamKey

@@ -35,6 +35,7 @@ def test_what_a_monitor_says_counts_and_the_rest_stays() -> None:
                 "odds_ratio": 3,
                 "maturity": 0.99,
                 "label_coverage": False,
+                "early": False,
                 "persistence": {"alarms": 2, "of": 3},
                 "resolve_after": 5,
             },
@@ -43,7 +44,7 @@ def test_what_a_monitor_says_counts_and_the_rest_stays() -> None:
     found = RULES.with_monitor(monitor)
     assert (found.budget, found.check_interval, found.enabled, found.tolerance) == (4, 7_200, False, 0.01)
     assert (found.lookbacks, found.min_samples, found.label_drift, found.odds_ratio) == (("6h",), 7, False, 3)
-    assert (found.maturity, found.label_coverage) == (0.99, False)
+    assert (found.maturity, found.label_coverage, found.early) == (0.99, False, False)
     assert (found.alarms_needed, found.alarms_among, found.resolve_after) == (2, 3, 5)
     assert (found.relative_tolerance, found.psi_warning) == (RULES.relative_tolerance, RULES.psi_warning)
     assert found.watched("binary") == ("accuracy", "f1")

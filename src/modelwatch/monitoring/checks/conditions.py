@@ -35,7 +35,8 @@ class Condition(msgspec.Struct, frozen=True, omit_defaults=True):
     reference: the id of the reference that it was compared with; a new one starts afresh. recent: the last evaluations
     that came to a decision, newest last: `1` drifted, `0` not. since: window end of the
     first of the present run that drifted. calm: how many evaluations in a row were calm. finding: what is in force.
-    found_until: the end of the data that it was found in first; None of what earlier releases stored.
+    found_until: the end of the data that it was found in first, their start where most of their labels
+    had not come; None of what earlier releases stored.
     """
 
     kind: str
@@ -90,21 +91,28 @@ def _advance(before: Condition | None, seen: Observation, rules: Persistence, en
         if before.finding.severity == "alert" and finding.severity != "alert":
             limit = finding.threshold if finding.alert_threshold is None else finding.alert_threshold
             finding = replace(finding, severity="alert", threshold=limit)
-        found_until = _found_until(before, before.finding)
+        found_until = _found_until(before, before.finding if before.finding.early is None else finding)
         return replace(fresh, recent=recent, since=before.since, finding=finding, found_until=found_until)
     found_until = _found_until(before, before.finding)
     calm = before.calm + 1
-    if calm >= rules.resolve_after and seen.shows_end_of(before.finding, found_until):
-        return replace(fresh, recent="0" * len(recent))
     judged = end if seen.judged_until is None else seen.judged_until
+    # The labels that it was found on early must all be among those that are judged now.
+    judges_it = before.finding.early is None or judged >= before.finding.window_end
+    if calm >= rules.resolve_after and judges_it and seen.shows_end_of(before.finding, found_until):
+        return replace(fresh, recent="0" * len(recent))
     kept = replace(_doubted(before.finding, "not_found", end), judged_until=judged)
     return replace(fresh, recent=recent, since=before.since, calm=calm, finding=kept, found_until=found_until)
 
 
 def _found_until(before: Condition, finding: Finding) -> int:
+    if before.finding is not None and before.finding.early is not None and finding.early is None:
+        return finding.window_end
     if before.found_until is not None:
         return before.found_until
-    return finding.window_end if before.finding is None else finding.times.bad_from
+    if before.finding is not None:
+        return finding.times.bad_from
+    # All labels of the same window decide about what was found on some of them.
+    return finding.window_end if finding.early is None else finding.window_start
 
 
 def _doubted(finding: Finding, doubt: Doubt, end: int) -> Finding:

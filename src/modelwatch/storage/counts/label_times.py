@@ -1,4 +1,4 @@
-"""Labels by the time at which they became known, and what a moment of the past did not know yet.
+"""Labels by the time at which they became known, what a moment of the past did not know yet, and what it knew.
 
 Counts of outcomes are kept by the window of the prediction, and hold every label that has come. To tell what they were
 at some moment, what later labels have added is taken out again, from the rows. While labels come in the order of their
@@ -8,11 +8,13 @@ times there are few of these; in a replay that is evaluated afterwards the windo
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, and_, func, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, select
 
+from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.storage.counts.profiles import Span, of_stream, predictions_in
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.bulk import RowsById
@@ -53,6 +55,69 @@ def later_outcomes(
                     total = found[place]
                     found[place] = slot.counts.copy() if total is None else np.add(total, slot.counts, out=total)
     return found
+
+
+class Stretch(NamedTuple):
+    """Predictions of [start, end), and the moment by which a label must have been known to count as early; seconds."""
+
+    start: int
+    end: int
+    moment: int
+
+
+def outcomes_by_arrival(
+    connection: Connection,
+    stream: StreamKey,
+    layouts: ModelLayouts,
+    stretches: Sequence[Stretch],
+    known_by: int | None,
+    *,
+    one_of: int = 1,
+) -> tuple[Counts, Counts]:
+    """The counts of labelled predictions whose truth was known early, and of those whose truth came later.
+
+    A label that was corrected is as late as the value that holds. known_by: seconds; labels from after it are in
+    neither; None: none is from after it. one_of: of so many base windows one is read. Both vectors are of the layout
+    in force; days whose predictions have expired are left out.
+    """
+    layout = layouts.of(stream.version).outcome
+    early, late = np.zeros(layout.size, dtype=np.int64), np.zeros(layout.size, dtype=np.int64)
+    rows = _labelled_rows(connection, stream, stretches, known_by, one_of)
+    while some := list(islice(rows, ROWS_PER_READ)):
+        sides = (Contributions(stream.model, layouts), Contributions(stream.model, layouts))
+        for row, is_late in some:
+            sides[is_late].add(counted_of(row), decode_scalar(row.value), row.first_ts, row.label_ts)
+        early += layout.entries(sides[0].outcomes).total(layout.size)
+        late += layout.entries(sides[1].outcomes).total(layout.size)
+    return early, late
+
+
+def _labelled_rows(
+    connection: Connection, stream: StreamKey, stretches: Sequence[Stretch], known_by: int | None, one_of: int
+) -> Iterator[tuple[Any, bool]]:
+    """The labelled predictions of stretches, day by day, and whether their label is late."""
+    label, prediction = tables.label, tables.prediction
+    conditions = [
+        prediction.c.day == bindparam("of_day"),
+        prediction.c.model == stream.model,
+        prediction.c.version == stream.version,
+        prediction.c.environment == stream.environment,
+        prediction.c.ts >= bindparam("since"),
+        prediction.c.ts < bindparam("until"),
+        label.c.applied_at.is_not(None),
+    ]
+    if known_by is not None:
+        conditions.append(label.c.first_ts <= known_by * MICROS_PER_SECOND)
+    if one_of > 1:
+        conditions.append((prediction.c.ts // (BASE_WINDOW_SECONDS * MICROS_PER_SECOND)) % one_of == 0)
+    columns = (*COUNTED, label.c.value, label.c.first_ts, label.c.ts.label("label_ts"))
+    statement = select(*columns).join(label, _of_label()).where(*conditions)
+    oldest = connection.execute(select(expired_before(stream.model))).scalar() or 0
+    for start, end, moment in stretches:
+        for day in range(max(start // SECONDS_PER_DAY, oldest), (end - 1) // SECONDS_PER_DAY + 1):
+            span = {"of_day": day, "since": start * MICROS_PER_SECOND, "until": end * MICROS_PER_SECOND}
+            for row in connection.execute(statement, span):
+                yield row, row.label_ts > moment * MICROS_PER_SECOND
 
 
 def first_label_time(connection: Connection, stream: StreamKey) -> int | None:

@@ -13,28 +13,27 @@ from sqlalchemy import Connection
 
 from modelwatch.config import BASE_WINDOW_SECONDS, parse_lookback
 from modelwatch.errors import UnknownModel, UnknownResource
+from modelwatch.monitoring.checks.performance.early_evidence import EarlyCounts, gather_early
 from modelwatch.monitoring.checks.performance.maturity import MATURITY, MOST_DAYS, Day, LabelArrivals, lag_of
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
+from modelwatch.monitoring.checks.performance.window_counts import WindowCounts, counts_of, window_counts
 from modelwatch.monitoring.checks.windows import Window, look_back, reaching_back, stored_whole
-from modelwatch.stats.counting.encoded_counts import decode_sparse, encode_sparse
 from modelwatch.stats.outcomes.delays import DELAY_EDGES, DelayCurve
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts, OutcomeLayout
 from modelwatch.stats.performance.mergeable import Integers
-from modelwatch.storage.counts.label_times import later_outcomes
-from modelwatch.storage.counts.outcomes import delays_by_window, sum_outcomes, waiting_labels
+from modelwatch.storage.counts.outcomes import delays_by_window, waiting_labels
 from modelwatch.storage.counts.profiles import (
     count_streams,
     last_window_end,
     predictions_by_window,
     predictions_in,
-    sum_windows,
 )
 from modelwatch.storage.counts.rollup_levels import DAYS_AFTER_SECONDS, HOURS_AFTER_SECONDS, Grain
 from modelwatch.storage.engine.models import StreamKey, generation_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.backfill_outcomes import stale_outcome_days
 from modelwatch.storage.maintenance.backfill_profiles import carry_over, stale_days
-from modelwatch.storage.references.layouts import CALLS, Counts, ModelLayouts, read_layouts
+from modelwatch.storage.references.layouts import ModelLayouts, read_layouts
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.storage.references.outcome_references import (
     StoredOutcomes,
@@ -50,28 +49,14 @@ DELAY_SPAN_SECONDS = 400 * SECONDS_PER_DAY
 
 
 @dataclass(frozen=True, slots=True)
-class WindowCounts:
-    """What is known of one window. outcomes, calls: counts as sparse bytes, empty without any.
-
-    matured: whether it is one whose labels should have come; age: seconds from its end to the moment of the report.
-    """
-
-    window: Window
-    matured: bool
-    age: int
-    predictions: int
-    outcomes: bytes
-    calls: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class PerformanceEvidence:
     """What was asked, by which rules, and the counts that the answer is made of.
 
     as_of: the end, in seconds, of what predictions and labels speak of. watermark: the end of the newest window with
     predictions. elapsed: seconds of budget that the look may spend; None: those of an interval. reference: the id of
     the outcome reference; None when the model has none, nor a layout. days: of the whole days before, start,
-    predictions, and how many of these have a label.
+    predictions, and how many of these have a label. early: what is judged before most labels have come; None where
+    nothing is, and in what earlier releases stored.
     """
 
     stream: StreamKey
@@ -88,6 +73,7 @@ class PerformanceEvidence:
     windows: tuple[WindowCounts, ...]
     expired: int = 0
     days: tuple[Day, ...] = ()
+    early: EarlyCounts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +155,23 @@ def _read(
 
     further = reaching_back(matured_windows, mature_end, rules.min_samples, labelled)[len(matured_windows) :]
     windows += [(window, True) for window in stored_whole(connection, stream, further)]
+    days = _days(connection, stream, came, mature_end)
+    early = None
+    if reference is not None and reference.counts.n:
+        early = gather_early(
+            connection,
+            store,
+            stream,
+            layouts,
+            layout,
+            rules,
+            arrivals,
+            days,
+            watermark,
+            mature_end,
+            as_of,
+            known_by,
+        )
     waiting = waiting_labels(connection, stream.model, None if known_by is None else known_by * 1_000_000)
     evidence = PerformanceEvidence(
         stream=stream,
@@ -185,49 +188,10 @@ def _read(
         orphaned=waiting.orphaned,
         windows=window_counts(connection, store, stream, layouts, windows, as_of, known_by),
         expired=waiting.expired,
-        days=_days(connection, stream, came, mature_end),
+        days=days,
+        early=early,
     )
     return PerformanceInputs(evidence, reference)
-
-
-def window_counts(
-    connection: Connection,
-    store: Store,
-    stream: StreamKey,
-    layouts: ModelLayouts,
-    windows: Sequence[tuple[Window, bool]],
-    as_of: int,
-    known_by: int | None = None,
-) -> tuple[WindowCounts, ...]:
-    """The counts of each window; the flag says whether it is a matured one.
-
-    known_by: seconds; of the labels that were known by then. None: of all.
-    """
-    spans = [(window.start, window.end) for window, _ in windows]
-    model, version, environment = stream
-    profiles = sum_windows(connection, model, layouts, environment, spans, version)
-    outcomes = sum_outcomes(connection, model, layouts, environment, spans, version)
-    place = layouts.of(version).slices.get(CALLS)
-    later: Sequence[Counts | None] = [None] * len(spans)
-    if known_by is not None:
-        later = later_outcomes(connection, store, stream, layouts, spans, known_by)
-    found = []
-    for (window, matured), slots, labelled, unknown in zip(windows, profiles, outcomes, later, strict=True):
-        slot, vector = slots.get(version), labelled.get(version)
-        if vector is not None and unknown is not None:
-            vector = vector - unknown
-        calls = None if slot is None or place is None else slot.counts[place]
-        found.append(
-            WindowCounts(
-                window,
-                matured,
-                max(0, as_of - window.end),
-                0 if slot is None else slot.predictions,
-                b"" if vector is None or not vector.any() else encode_sparse(vector),
-                b"" if calls is None else encode_sparse(calls),
-            )
-        )
-    return tuple(found)
 
 
 def delays_since(as_of: int) -> int:
@@ -377,8 +341,3 @@ def outcome_reference_of(connection: Connection, evidence: PerformanceEvidence) 
     if not found:
         raise UnknownResource(f"The reference {evidence.reference!r} is not in the store any more.")
     return found[0]
-
-
-def counts_of(raw: bytes) -> Counts | None:
-    """The counts of a window; None without any."""
-    return decode_sparse(raw) if raw else None

@@ -6,13 +6,15 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from modelwatch.findings import Finding, Kind
 from modelwatch.monitoring.checks.drift.judge import ODDS, PSI
 from modelwatch.monitoring.checks.observations import CALM_SHARE, Observation
 from modelwatch.monitoring.checks.performance.coverage import COVERAGE, judge_coverage
-from modelwatch.monitoring.checks.performance.evidence import PerformanceInputs, WindowCounts, counts_of
+from modelwatch.monitoring.checks.performance.early import EarlyLook, judge_early, look_early
+from modelwatch.monitoring.checks.performance.evidence import PerformanceInputs
 from modelwatch.monitoring.checks.performance.judging import (
     LABELS,
     MEAN_SHIFT,
@@ -33,8 +35,15 @@ from modelwatch.monitoring.checks.performance.meaning import (
     task_reason,
     without_common_class,
 )
-from modelwatch.monitoring.checks.performance.reporting import unnamed_of, window_of, window_report, wrong_scores
+from modelwatch.monitoring.checks.performance.reporting import (
+    early_report,
+    unnamed_of,
+    window_of,
+    window_report,
+    wrong_scores,
+)
 from modelwatch.monitoring.checks.performance.reports import ArrivalsReport, PerformanceReport
+from modelwatch.monitoring.checks.performance.window_counts import WindowCounts, counts_of
 from modelwatch.monitoring.checks.unjudged import NotJudged, not_judged
 from modelwatch.stats.outcomes.natural_variation import MetricVariation, NaturalVariation
 from modelwatch.stats.outcomes.tasks import StatedTask
@@ -76,13 +85,15 @@ class Examined:
 @dataclass(frozen=True, slots=True)
 class PerformanceExamination:
     """All windows of an evaluation. alpha: the chance of a false alarm that each look took; nominal: that of a look
-    after a whole interval. subjects: how many metrics share the budget."""
+    after a whole interval. subjects: how many metrics share the budget. early: the look at labels that are still
+    coming; None where there is none."""
 
     inputs: PerformanceInputs
     alpha: float
     nominal: float
     subjects: int
     windows: tuple[Examined, ...]
+    early: EarlyLook | None = None
 
     @property
     def matured(self) -> list[Examined]:
@@ -106,8 +117,9 @@ def examine_performance(inputs: PerformanceInputs) -> PerformanceExamination:
     enough = sum(n >= rules.min_samples for n in labelled)
     # Where a look-back holds enough labels, those of shorter ones with few vary as single days do.
     deciding = enough or len(labelled)
-    alpha = rules.alpha(subjects, evidence.streams, deciding, evidence.elapsed)
-    reference = None if inputs.reference is None else inputs.reference.counts
+    early = _look_early(inputs, watched)
+    looks = deciding + (early is not None and early.reason is None)
+    alpha = rules.alpha(subjects, evidence.streams, looks, evidence.elapsed)
     lengths = [found.window.end - found.window.start for found in evidence.windows if found.matured]
     # Hours differ in their labels as no two days do.
     shortest = min(SECONDS_PER_DAY, max(lengths, default=0))
@@ -135,8 +147,23 @@ def examine_performance(inputs: PerformanceInputs) -> PerformanceExamination:
             if rules.label_coverage and found.window.end - found.window.start >= shortest:
                 judgements[COVERAGE] = judge_coverage(evidence, found, window.counts.n, alpha)
         examined.append(Examined(found, window, judgements))
-    nominal = rules.alpha(subjects, evidence.streams, deciding)
-    return PerformanceExamination(inputs, alpha, nominal, subjects, tuple(examined))
+    if early is not None and reference is not None:
+        judged = {
+            name: judge_early(name, early, reference, rules, alpha, _natural(name, inputs, early.found))
+            for name in watched
+        }
+        early = dataclasses.replace(early, judgements=judged)
+    nominal = rules.alpha(subjects, evidence.streams, looks)
+    return PerformanceExamination(inputs, alpha, nominal, subjects, tuple(examined), early)
+
+
+def _look_early(inputs: PerformanceInputs, watched: tuple[str, ...]) -> EarlyLook | None:
+    evidence = inputs.evidence
+    if evidence.early is None or inputs.reference is None or not inputs.reference.counts.n:
+        return None
+    reference = inputs.reference.counts
+    window = window_of(evidence.early.found, inputs.layout, evidence.arrivals, reference)
+    return look_early(evidence.early, window, reference, evidence.rules, watched, evidence.arrivals)
 
 
 def _natural(name: str, inputs: PerformanceInputs, found: WindowCounts) -> MetricVariation | None:
@@ -157,13 +184,13 @@ def performance_report(examination: PerformanceExamination) -> PerformanceReport
     inputs, evidence, layout = examination.inputs, examination.inputs.evidence, examination.inputs.layout
     reference, arrivals = inputs.reference, evidence.arrivals
     counts = None if reference is None else reference.counts
-    matured = examination.matured
-    worst = {
-        name
-        for each in matured
-        for name, judgement in each.judgements.items()
-        if judgement.severity in ("warning", "alert")
-    }
+    matured, early = examination.matured, examination.early
+    judged = [*(each.judgements for each in matured), *(() if early is None else (early.judgements,))]
+    worst = {name for each in judged for name, judgement in each.items() if judgement.severity in FOUND}
+    mature: Severity = min((each.severity or "no_data" for each in matured), key=PRECEDENCE.index, default="no_data")
+    severity = mature
+    if early is not None and early.severity is not None:
+        severity = min(mature, early.severity, key=PRECEDENCE.index)
     model, version, environment = evidence.stream
     said = StatedTask(evidence.rules.task, evidence.rules.positive_class)
     return PerformanceReport(
@@ -175,7 +202,7 @@ def performance_report(examination: PerformanceExamination) -> PerformanceReport
         positive_class=layout.positive,
         score_of=layout.score_of if layout.task == "binary" else None,
         as_of=iso_of_seconds(evidence.as_of),
-        severity=min((each.severity or "no_data" for each in matured), key=PRECEDENCE.index, default="no_data"),
+        severity=severity,
         worst=sorted(worst),
         reference_id=evidence.reference,
         reference_labels=0 if counts is None else counts.n,
@@ -201,6 +228,7 @@ def performance_report(examination: PerformanceExamination) -> PerformanceReport
         task_reason=task_reason(layout, said),
         positive_class_reason=positive_class_reason(layout, said),
         warnings=[*meaning_warnings(layout, said), *_strange(examination)],
+        early=UNSET if early is None else early_report(early, arrivals, counts, decides=severity != mature),
     )
 
 
@@ -213,7 +241,10 @@ def _not_judged(examination: PerformanceExamination) -> list[NotJudged]:
 
 
 def performance_observations(examination: PerformanceExamination) -> list[Observation]:
-    """What was seen of each metric, by the window that speaks for it: the worst, of equally bad ones the longest."""
+    """What was seen of each metric, by the window that speaks for it: the worst, of equally bad ones the longest.
+
+    What is found early is only told of where no matured window finds it: it is never calm, and ends nothing.
+    """
     names = {name for each in examination.matured for name in each.judgements}
     return [_observation(examination, name) for name in sorted(names)]
 
@@ -230,6 +261,11 @@ def _observation(examination: PerformanceExamination, name: str) -> Observation:
         finding = _finding(examination, speaker, judgement, begins)
         severe = _severe(examination, speaker, judgement, begins)
         return Observation(kind, name, reference, "drifted", False, finding, severe, judged_until=until)
+    early = examination.early
+    if early is not None and name in early.judgements and early.judgements[name].severity in FOUND:
+        found, begins = early.judgements[name], early.found.window.start
+        finding, severe = _finding(examination, early, found, begins), _severe(examination, early, found, begins)
+        return Observation(kind, name, reference, "drifted", False, finding, severe)
     if judgement.severity != "stable":
         return Observation(kind, name, reference, "undecided")
     held = next(
@@ -269,7 +305,9 @@ def _holds(judgement: Judgement, nominal: float) -> bool:
     return judgement.loss >= CALM_SHARE * judgement.warning_threshold and judgement.p_value < nominal
 
 
-def _severe(examination: PerformanceExamination, look: Examined, judgement: Judgement, begins: int) -> Finding | None:
+def _severe(
+    examination: PerformanceExamination, look: Examined | EarlyLook, judgement: Judgement, begins: int
+) -> Finding | None:
     """The finding as an alert, for as long as an alert is not clearly over."""
     if judgement.severity == "alert":
         return _finding(examination, look, judgement, begins)
@@ -280,7 +318,9 @@ def _severe(examination: PerformanceExamination, look: Examined, judgement: Judg
     return None
 
 
-def _finding(examination: PerformanceExamination, look: Examined, judgement: Judgement, begins: int) -> Finding:
+def _finding(
+    examination: PerformanceExamination, look: Examined | EarlyLook, judgement: Judgement, begins: int
+) -> Finding:
     """The finding by this judgement of a look. begins: of the shortest window that shows it, in seconds."""
     name, evidence = judgement.name, examination.inputs.evidence
     reference = examination.inputs.reference
@@ -305,6 +345,7 @@ def _finding(examination: PerformanceExamination, look: Examined, judgement: Jud
         warning_threshold=judgement.warning_threshold,
         alert_threshold=judgement.alert_threshold,
         bad_from=begins,
+        early=look.share if isinstance(look, EarlyLook) else None,
     )
 
 
@@ -317,7 +358,7 @@ def _score_name(name: str, judgement: Judgement, examination: PerformanceExamina
     return shortfall_of(name) if judgement.by_limit else loss_of(name)
 
 
-def _detail(name: str, judgement: Judgement, look: Examined, examination: PerformanceExamination) -> str:
+def _detail(name: str, judgement: Judgement, look: Examined | EarlyLook, examination: PerformanceExamination) -> str:
     estimate = judgement.estimate
     if name == LABELS:
         return _what_moved(look, examination, judgement)
@@ -332,12 +373,13 @@ def _detail(name: str, judgement: Judgement, look: Examined, examination: Perfor
         limit = _number(examination.inputs.evidence.rules.limits[name])
         return f"{title} is {_number(value)}{interval}; the limit is {limit}"
     change = f"{_number(before)} → {_number(value)}{interval}"
+    early = f"; early: on {100 * look.share:.0f} % of the usual labels" if isinstance(look, EarlyLook) else ""
     if value is None or before is None:
-        return f"{title}: {change}"
-    return f"{title} {'rose' if value > before else 'fell'} by {abs(value - before):.3g} ({change})"
+        return f"{title}: {change}{early}"
+    return f"{title} {'rose' if value > before else 'fell'} by {abs(value - before):.3g} ({change}){early}"
 
 
-def _what_moved(look: Examined, examination: PerformanceExamination, judgement: Judgement) -> str:
+def _what_moved(look: Examined | EarlyLook, examination: PerformanceExamination, judgement: Judgement) -> str:
     reference = examination.inputs.reference
     now = look.window.counts.confusion
     before = None if reference is None else reference.counts.confusion

@@ -11,15 +11,14 @@ from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.errors import FieldError, InvalidInput
 from modelwatch.events import EARLIEST_TIME
 from modelwatch.monitoring.checks.performance.evidence import (
-    WindowCounts,
     arrivals_as_of,
     delays_since,
     maturity_of,
-    window_counts,
 )
 from modelwatch.monitoring.checks.performance.maturity import LabelArrivals
 from modelwatch.monitoring.checks.performance.reporting import estimate_report, window_of, window_report
 from modelwatch.monitoring.checks.performance.reports import WindowReport
+from modelwatch.monitoring.checks.performance.window_counts import WindowCounts, window_counts
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.storage.counts.outcomes import newest_label
 from modelwatch.storage.counts.profiles import last_window_end

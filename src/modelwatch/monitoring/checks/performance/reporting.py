@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from modelwatch.monitoring.checks.performance.coverage import COVERAGE
+from modelwatch.monitoring.checks.performance.early import EarlyLook
 from modelwatch.monitoring.checks.performance.estimates import ASSUMPTION, contradiction, expected_performance
-from modelwatch.monitoring.checks.performance.evidence import WindowCounts, counts_of
 from modelwatch.monitoring.checks.performance.judging import LABELS, Judgement, Severity, Window, metrics_of
 from modelwatch.monitoring.checks.performance.maturity import LabelArrivals, immaturity
 from modelwatch.monitoring.checks.performance.meaning import UNNAMED, strange_labels, without_common_class
@@ -16,11 +16,13 @@ from modelwatch.monitoring.checks.performance.reports import (
     CalibrationReport,
     ClassReport,
     ConfusionReport,
+    EarlyReport,
     EstimatedValue,
     EstimateReport,
     MetricReport,
     WindowReport,
 )
+from modelwatch.monitoring.checks.performance.window_counts import WindowCounts, counts_of
 from modelwatch.stats.outcomes.estimation import Refusal
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts, OutcomeLayout
 from modelwatch.stats.outcomes.predicted_scores import CallCells, CallCounts
@@ -119,6 +121,25 @@ def window_report(
         estimate=estimate_report(reference, found) if details else None,
         unknown_labels=strange_labels(counts, reference).n,
         unnamed_probabilities=unnamed_of(counts.layout, found),
+    )
+
+
+def early_report(
+    look: EarlyLook, arrivals: LabelArrivals, reference: OutcomeCounts | None, *, decides: bool
+) -> EarlyReport:
+    """What is shown of the look at labels that are still coming."""
+    counts = look.counts
+    compared = counts.start < counts.end
+    return EarlyReport(
+        window=window_report(look.found, look.window, arrivals, look.judgements, look.severity, reference),
+        labelled_share=look.share,
+        decides=decides,
+        reason=look.reason,
+        compared_early=look.independence.early,
+        compared_late=look.independence.late,
+        compared_start=iso_of_seconds(counts.start) if compared else None,
+        compared_end=iso_of_seconds(counts.end) if compared else None,
+        p_value=look.independence.p_value,
     )
 
 

@@ -124,6 +124,28 @@ class WindowReport(msgspec.Struct, frozen=True):
     unnamed_probabilities: int = 0
 
 
+class EarlyReport(msgspec.Struct, frozen=True):
+    """A window that is looked at before most of its labels have come; what it finds is marked early.
+
+    window: with the judgement on each metric; one that is not worse is `immature`, never stable. labelled_share: the
+    share of its usual labels that is in. decides: whether the severity of the whole rests on it, and not on a matured
+    window. reason: why nothing is judged early, else null. compared_early, compared_late: labels of older windows of
+    the same length, within [compared_start, compared_end), that were in at that age, and that came later. p_value: the
+    chance that the two differ as much where the delay does not depend on what the labels say; null where that was not
+    tested.
+    """
+
+    window: WindowReport
+    labelled_share: float
+    decides: bool
+    reason: str | None
+    compared_early: int
+    compared_late: int
+    compared_start: str | None
+    compared_end: str | None
+    p_value: float | None
+
+
 class ArrivalsReport(msgspec.Struct, frozen=True):
     """How the labels come: delays in seconds after the prediction; the share of predictions that get one in the end.
 
@@ -146,9 +168,10 @@ class PerformanceReport(msgspec.Struct, frozen=True):
     """A model's performance as its labels tell it.
 
     score_of: what a prediction_probability that is one number is taken to be about. severity: the worst of the matured
-    windows. worst: the metrics that are not stable, by name. not_judged: the watched metrics that no window judges.
-    task_reason, positive_class_reason: what these rest on, and what to set if they are wrong. warnings: what makes the
-    figures mean something else than they seem to.
+    windows, and of what is found early. worst: the metrics that are not stable, by name. not_judged: the watched
+    metrics that no matured window judges. task_reason, positive_class_reason: what these rest on, and what to set if
+    they are wrong. warnings: what makes the figures mean something else than they seem to. early: the look at labels
+    that are still coming; left out where there is none.
     """
 
     model_name: str
@@ -172,3 +195,4 @@ class PerformanceReport(msgspec.Struct, frozen=True):
     task_reason: str | None = None
     positive_class_reason: str | None = None
     warnings: list[str] = []
+    early: EarlyReport | msgspec.UnsetType = msgspec.UNSET

@@ -33,8 +33,8 @@ class PerformanceRules:
     relative_tolerance: of losses and errors, as a share of the reference's. limits: by metric, the worst value that is
     ever right. min_samples: labels from which on a metric is called stable. odds_ratio: how many times the odds of a
     class must have grown or fallen for the truth to have moved; its square is an alert. maturity: the share of the
-    labels that is waited for. label_coverage: whether labels that stop coming are told of. alarms_needed and the
-    others: as for drift.
+    labels that is waited for. label_coverage: whether labels that stop coming are told of. early: whether a
+    loss may be found when half of the labels are in. alarms_needed and the others: as for drift.
     """
 
     budget: float
@@ -52,6 +52,7 @@ class PerformanceRules:
     natural_variation: bool = True
     maturity: float = MATURITY
     label_coverage: bool = True
+    early: bool = True
     task: Task | None = None
     positive_class: str | None = None
     enabled: bool = True
@@ -90,6 +91,7 @@ class PerformanceRules:
             "odds_ratio": own.odds_ratio,
             "maturity": own.maturity,
             "label_coverage": own.label_coverage,
+            "early": own.early,
             "natural_variation": None if monitor.drift.tolerance is None else monitor.drift.tolerance == "natural",
             "task": monitor.task,
             "positive_class": monitor.positive_class,
