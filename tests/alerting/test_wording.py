@@ -58,6 +58,13 @@ def test_both_thresholds_are_named_where_there_are_two() -> None:
     assert "Loss of accuracy 0.11 (warning from 0.02, alert from 0.04)." in said.summary
 
 
+def test_what_rests_on_a_part_of_the_labels_says_on_how_many() -> None:
+    early = finding("recall", early=0.62)
+    said = of_findings(finding("accuracy", "alert"), early).summary
+    assert said.endswith(", early on 62 % of the usual labels.")
+    assert "early" not in of_findings(finding("accuracy", "alert"), finding("recall")).summary
+
+
 def test_what_is_no_longer_certain_says_so_and_why() -> None:
     doubted = finding(holding=True, uncertain_since=T0 + HOUR, doubt="not_found")
     assert (
