@@ -1,6 +1,6 @@
 """Early verdicts keep the budget however the delay of labels depends on them, and find what is worse.
 
-The larger table: `python -m benchmarks.early_labels --draws 10000`.
+The larger table: `python -m benchmarks.early_labels --draws 4000`.
 """
 
 from __future__ import annotations
