@@ -30,7 +30,6 @@ ENDS: frozenset[Step] = frozenset({"resolved", "accepted", "calmed"})
 ChannelStatus = Literal["nothing", "firing", "resolved"]
 MemberKey = tuple[str, str]
 
-MICROSECONDS = 1_000_000
 # The actor of a step that nobody took by hand.
 SERVICE = "modelwatch"
 

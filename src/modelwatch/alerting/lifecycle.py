@@ -12,7 +12,6 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from modelwatch.alerting.alert import (
-    MICROSECONDS,
     Acknowledgement,
     Alert,
     Change,
@@ -41,6 +40,7 @@ from modelwatch.alerting.members import (
 from modelwatch.alerting.policy import ESCALATION_FACTOR, FlapRule, is_flapping, recent_reopenings, within
 from modelwatch.errors import Conflict
 from modelwatch.findings import Assessment, Finding, Kind
+from modelwatch.times import MICROS_PER_SECOND
 
 
 class Transition(NamedTuple):
@@ -74,7 +74,7 @@ def assess(
         alert,
         last_assessments=record_assessment(alert.last_assessments, assessment),
         assessed_at=now,
-        data_until=max(alert.data_until, assessment.window_end * MICROSECONDS),
+        data_until=max(alert.data_until, assessment.window_end * MICROS_PER_SECOND),
     )
     if alert.is_open:
         return _update_open(after, assessment, found, now, escalation_factor)
@@ -110,7 +110,7 @@ def _end_by_hand(alert: Alert, step: Step, *, actor: str, note: str | None, now:
         raise Conflict("The alert is resolved already.")
     change = Change(alert.sequence + 1, step, now, actor, note)
     dismissed = tuple(_dismissed(member) for member in alert.members) if alert.is_open else ()
-    until = alert.data_until // MICROSECONDS
+    until = alert.data_until // MICROS_PER_SECOND
     ended = _end(alert, until, now) if alert.is_open else alert
     ended = replace(ended, dismissed=dismissed, flapping=False, reopened=(), resolved_by=actor)
     return _with_step(ended, change)
@@ -153,7 +153,7 @@ def remind(alert: Alert, *, now: int, repeat_seconds: int, acknowledged_seconds:
     since, pause = alert.opened_at if alert.notified_at is None else alert.notified_at, repeat_seconds
     if alert.acknowledgement is not None:
         since, pause = max(since, alert.acknowledgement.at), acknowledged_seconds
-    if pause <= 0 or now - since < pause * MICROSECONDS:
+    if pause <= 0 or now - since < pause * MICROS_PER_SECOND:
         return Transition(alert, None)
     return _with_step(alert, Change(alert.sequence + 1, "reminder", now))
 
@@ -166,9 +166,9 @@ def end_flapping(alert: Alert, *, flap: FlapRule, now: int, window_end: int | No
     if alert.is_open or not alert.flapping or alert.ended_at is None or alert.resolved_at is None:
         return Transition(alert, None)
     if window_end is not None:
-        quiet = not within(flap.window_seconds, alert.ended_at // MICROSECONDS, window_end)
+        quiet = not within(flap.window_seconds, alert.ended_at // MICROS_PER_SECOND, window_end)
     else:
-        quiet = now - max(alert.resolved_at, alert.assessed_at) >= flap.window_seconds * MICROSECONDS
+        quiet = now - max(alert.resolved_at, alert.assessed_at) >= flap.window_seconds * MICROS_PER_SECOND
     if not quiet:
         return Transition(alert, None)
     after = replace(alert, flapping=False, reopened=())
@@ -201,7 +201,7 @@ def _open(
         updated_at=now,
         assessed_at=now,
         started_at=_first_seen(ordered),
-        data_until=assessment.window_end * MICROSECONDS if previous is None else previous.data_until,
+        data_until=assessment.window_end * MICROS_PER_SECOND if previous is None else previous.data_until,
         severity_step=1,
         last_assessments=record_assessment({}, assessment) if previous is None else previous.last_assessments,
     )
@@ -248,7 +248,7 @@ def _update_resolved(
     if all((assessment.version, subject) in kept for subject in found):
         return Transition(replace(alert, dismissed=dismissed), None)
     assert alert.ended_at is not None, "a resolved alert has ended"
-    ended = alert.ended_at // MICROSECONDS
+    ended = alert.ended_at // MICROS_PER_SECOND
     step = alert.sequence + 1
     if not (within(flap.window_seconds, ended, assessment.window_end) or _end_not_sent(alert, now)):
         opening = [replace(member, added_step=1) for key, member in kept.items() if key[0] != assessment.version]
@@ -304,7 +304,7 @@ def _end(alert: Alert, until: int, now: int) -> Alert:
         acknowledgement=None,
         silenced_by=(),
         resolved_at=now,
-        ended_at=until * MICROSECONDS,
+        ended_at=until * MICROS_PER_SECOND,
         recovered=with_recovered(alert, (), until),
     )
 
@@ -334,4 +334,4 @@ def _end_not_sent(alert: Alert, now: int) -> bool:
 
 
 def _first_seen(members: Iterable[Member]) -> int:
-    return min(member.finding.since for member in members) * MICROSECONDS
+    return min(member.finding.since for member in members) * MICROS_PER_SECOND

@@ -10,14 +10,13 @@ from zoneinfo import ZoneInfo
 from modelwatch.alerting.alert import Alert
 from modelwatch.config.monitors import MonitorConfig
 from modelwatch.findings import FindingSeverity
+from modelwatch.times import EPOCH, SECONDS_PER_DAY
 
-DAY_SECONDS = 86_400
 ESCALATION_FACTOR = 2.0
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 # Where every hour is quiet, a notification waits no longer than this.
 LONGEST_WAIT = timedelta(days=8)
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -94,7 +93,7 @@ class FlapRule:
     reopenings: with so many within the window it is flapping; 0: never.
     """
 
-    window_seconds: int = 86_400
+    window_seconds: int = SECONDS_PER_DAY
     reopenings: int = 3
 
 
@@ -111,8 +110,8 @@ class AlertPolicy:
     channels: tuple[str, ...] = ()
     routes: tuple[Route, ...] = ()
     quiet_hours: tuple[QuietHours, ...] = ()
-    repeat_seconds: int = DAY_SECONDS
-    repeat_acknowledged_seconds: int = 7 * DAY_SECONDS
+    repeat_seconds: int = SECONDS_PER_DAY
+    repeat_acknowledged_seconds: int = 7 * SECONDS_PER_DAY
     escalation_factor: float = ESCALATION_FACTOR
     flap: FlapRule = field(default_factory=FlapRule)
 
@@ -197,13 +196,13 @@ def quiet_until(hours: Iterable[QuietHours], severity: FindingSeverity, now: int
     Spans that touch or overlap are one.
     """
     covering = [each for each in hours if severity in each.severities]
-    began = moment = _EPOCH + now * _MICROSECOND
+    began = moment = EPOCH + now * _MICROSECOND
     while moment - began < LONGEST_WAIT:
         ends = [end for each in covering for start, end in each.spans_around(moment) if start <= moment < end]
         if not ends:
             break
         moment = max(ends)
-    return None if moment == began else (min(moment, began + LONGEST_WAIT) - _EPOCH) // _MICROSECOND
+    return None if moment == began else (min(moment, began + LONGEST_WAIT) - EPOCH) // _MICROSECOND
 
 
 def within(window_seconds: int, since: int, now: int) -> bool:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from datetime import UTC, datetime, timedelta
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from modelwatch.times import SECONDS_PER_DAY, SECONDS_PER_HOUR
 
 
 def clean(text: str) -> str:
@@ -30,24 +29,6 @@ def clipped(text: str, length: int) -> str:
     return plain if len(plain) <= length else plain[: length - 1] + "…"
 
 
-def moment(microseconds: int) -> str:
-    """Time for people, to the minute.
-
-    >>> moment(1_750_000_000_000_000)
-    '2025-06-15 15:06 UTC'
-    """
-    return (_EPOCH + timedelta(microseconds=microseconds)).strftime("%Y-%m-%d %H:%M UTC")
-
-
-def iso(microseconds: int) -> str:
-    """Time by RFC 3339 in UTC.
-
-    >>> iso(1_750_000_000_000_000)
-    '2025-06-15T15:06:40Z'
-    """
-    return (_EPOCH + timedelta(microseconds=microseconds)).isoformat().replace("+00:00", "Z")
-
-
 def span(seconds: int) -> str:
     """Duration in the two largest units that matter.
 
@@ -55,7 +36,7 @@ def span(seconds: int) -> str:
     ('45 s', '1 h', '1 d 2 h', '0 s')
     """
     parts = []
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")):
+    for size, unit in ((SECONDS_PER_DAY, "d"), (SECONDS_PER_HOUR, "h"), (60, "min"), (1, "s")):
         count, seconds = divmod(max(seconds, 0), size)
         if count:
             parts.append(f"{count} {unit}")

@@ -11,25 +11,15 @@ from urllib.parse import quote
 
 import msgspec
 
-from modelwatch.alerting.alert import (
-    MICROSECONDS,
-    SERVICE,
-    Acknowledgement,
-    Alert,
-    Member,
-    Recovered,
-    State,
-    Step,
-    step_from_row,
-)
+from modelwatch.alerting.alert import SERVICE, Acknowledgement, Alert, Member, Recovered, State, Step, step_from_row
 from modelwatch.alerting.silences import Matcher, Silence
-from modelwatch.alerting.text import iso
 from modelwatch.alerting.wording import current_summary, title_of
 from modelwatch.findings import Doubt, FindingSeverity, Kind
 from modelwatch.storage.alerts.alerts import StoredAlertEvent
 from modelwatch.storage.alerts.audit import AuditEntry
 from modelwatch.storage.alerts.outbox import DeliveryRecord, OutboxState
 from modelwatch.storage.alerts.silences import SilenceState
+from modelwatch.times import iso_of_micros, iso_of_seconds
 
 # Added to the summary while the model sends nothing.
 NO_NEW_DATA = "The model sends no predictions at present, so nothing newer can be evaluated."
@@ -268,20 +258,20 @@ def alert_line(alert: Alert, silent_since: int | None = None) -> AlertLine:
         flapping=alert.flapping,
         reopenings=alert.reopenings,
         members=len(alert.members),
-        started_at=iso(alert.started_at),
+        started_at=iso_of_micros(alert.started_at),
         ended_at=_iso(alert.ended_at),
-        data_until=iso(alert.data_until),
-        opened_at=iso(alert.opened_at),
-        updated_at=iso(alert.updated_at),
+        data_until=iso_of_micros(alert.data_until),
+        opened_at=iso_of_micros(alert.opened_at),
+        updated_at=iso_of_micros(alert.updated_at),
         resolved_at=_iso(alert.resolved_at),
         resolved_by=alert.resolved_by,
         acknowledgement=None if alert.acknowledgement is None else _acknowledgement(alert.acknowledgement),
         silenced_by=alert.silenced_by,
-        bad_from=_iso_seconds(times.bad_from),
-        bad_until=_iso_seconds(times.bad_until),
-        detected_at=_iso_seconds(times.detected_at),
-        judged_until=_iso_seconds(times.judged_until),
-        uncertain_since=None if alert.uncertain_since is None else _iso_seconds(alert.uncertain_since),
+        bad_from=iso_of_seconds(times.bad_from),
+        bad_until=iso_of_seconds(times.bad_until),
+        detected_at=iso_of_seconds(times.detected_at),
+        judged_until=iso_of_seconds(times.judged_until),
+        uncertain_since=None if alert.uncertain_since is None else iso_of_seconds(alert.uncertain_since),
         silent_since=_iso(silent_since),
     )
 
@@ -292,16 +282,16 @@ def silence_line(silence: Silence, now: int) -> SilenceLine:
         silence_id=silence.id,
         state=silence.state(now),
         matchers=silence.matchers,
-        starts_at=iso(silence.starts_at),
-        ends_at=iso(silence.ends_at),
-        created_at=iso(silence.created_at),
+        starts_at=iso_of_micros(silence.starts_at),
+        ends_at=iso_of_micros(silence.ends_at),
+        created_at=iso_of_micros(silence.created_at),
         created_by=silence.created_by,
         comment=silence.comment,
     )
 
 
 def _acknowledgement(given: Acknowledgement) -> AcknowledgementLine:
-    return AcknowledgementLine(given.actor, given.note, iso(given.at))
+    return AcknowledgementLine(given.actor, given.note, iso_of_micros(given.at))
 
 
 def alert_report(
@@ -346,9 +336,9 @@ def member_report(member: Member) -> MemberReport:
         sample_size=finding.sample_size,
         reference_size=finding.reference_size,
         lookback=finding.lookback,
-        window_start=_iso_seconds(finding.window_start),
-        window_end=_iso_seconds(finding.window_end),
-        since=_iso_seconds(finding.since),
+        window_start=iso_of_seconds(finding.window_start),
+        window_end=iso_of_seconds(finding.window_end),
+        since=iso_of_seconds(finding.since),
         holding=finding.holding,
         detail=finding.detail,
         verdict_id=member.verdict_id,
@@ -357,11 +347,11 @@ def member_report(member: Member) -> MemberReport:
         warning_threshold=finding.warning_threshold,
         alert_threshold=finding.alert_threshold,
         worst=finding.worst,
-        detected_at=_iso_seconds(times.detected_at),
-        bad_from=_iso_seconds(times.bad_from),
-        bad_until=_iso_seconds(times.bad_until),
-        judged_until=_iso_seconds(times.judged_until),
-        uncertain_since=None if finding.uncertain_since is None else _iso_seconds(finding.uncertain_since),
+        detected_at=iso_of_seconds(times.detected_at),
+        bad_from=iso_of_seconds(times.bad_from),
+        bad_until=iso_of_seconds(times.bad_until),
+        judged_until=iso_of_seconds(times.judged_until),
+        uncertain_since=None if finding.uncertain_since is None else iso_of_seconds(finding.uncertain_since),
         doubt=finding.doubt,
         early=finding.early,
     )
@@ -369,7 +359,9 @@ def member_report(member: Member) -> MemberReport:
 
 def recovered_line(gone: Recovered) -> RecoveredLine:
     """View of a former member."""
-    return RecoveredLine(gone.version, gone.subject, gone.severity, _iso_seconds(gone.since), _iso_seconds(gone.until))
+    return RecoveredLine(
+        gone.version, gone.subject, gone.severity, iso_of_seconds(gone.since), iso_of_seconds(gone.until)
+    )
 
 
 def step_line(row: StoredAlertEvent) -> StepLine:
@@ -377,7 +369,7 @@ def step_line(row: StoredAlertEvent) -> StepLine:
     record = step_from_row(row)
     return StepLine(
         sequence=row.sequence,
-        at=iso(row.at),
+        at=iso_of_micros(row.at),
         event=row.event,  # type: ignore[arg-type]
         actor=None if row.actor == SERVICE else row.actor,
         note=row.note,
@@ -385,7 +377,7 @@ def step_line(row: StoredAlertEvent) -> StepLine:
         severity=record.severity,
         title=record.title,
         summary=record.summary,
-        told=tuple(ToldLine(each.channel, each.event, iso(each.not_before)) for each in record.notifications),
+        told=tuple(ToldLine(each.channel, each.event, iso_of_micros(each.not_before)) for each in record.notifications),
         withheld=record.recalled,
         reason=record.reason,
     )
@@ -401,8 +393,8 @@ def delivery_line(record: DeliveryRecord) -> DeliveryLine:
         event=record.event,
         state=record.state,
         attempts=record.attempts,
-        created_at=iso(record.created_at),
-        not_before=iso(record.not_before),
+        created_at=iso_of_micros(record.created_at),
+        not_before=iso_of_micros(record.not_before),
         finished_at=_iso(record.finished_at),
         last_error=record.last_error,
     )
@@ -410,12 +402,10 @@ def delivery_line(record: DeliveryRecord) -> DeliveryLine:
 
 def audit_line(entry: AuditEntry) -> AuditLine:
     """View of an entry of the audit trail."""
-    return AuditLine(entry.id, iso(entry.at), entry.actor, entry.action, entry.target, _decode_detail(entry.detail))
+    return AuditLine(
+        entry.id, iso_of_micros(entry.at), entry.actor, entry.action, entry.target, _decode_detail(entry.detail)
+    )
 
 
 def _iso(microseconds: int | None) -> str | None:
-    return None if microseconds is None else iso(microseconds)
-
-
-def _iso_seconds(seconds: int) -> str:
-    return iso(seconds * MICROSECONDS)
+    return None if microseconds is None else iso_of_micros(microseconds)

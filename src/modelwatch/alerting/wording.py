@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from modelwatch.alerting.alert import MICROSECONDS, SERVICE, Alert, Change, Member, Recovered
+from modelwatch.alerting.alert import SERVICE, Alert, Change, Member, Recovered
 from modelwatch.alerting.notification import Event, Notification, NotificationMember
 from modelwatch.alerting.policy import AlertPolicy
-from modelwatch.alerting.text import clipped, lookback, moment, number, span
+from modelwatch.alerting.text import clipped, lookback, number, span
 from modelwatch.findings import Doubt, Finding, Kind
+from modelwatch.times import MICROS_PER_SECOND, minute_of_micros
 
 NAMED = 10
 NAMED_IN_TITLE = 2
@@ -71,11 +72,11 @@ def notification_of(alert: Alert, change: Change, event: Event, policy: AlertPol
         note=None if change.note is None else clipped(change.note, LONGEST_NOTE),
         page_url=f"{base}/ui/alerts/{alert.id}" if base else "",
         evidence_url=f"{base}/api/v1/alerts/{alert.id}" if base else "",
-        bad_from=times.bad_from * MICROSECONDS,
-        bad_until=times.bad_until * MICROSECONDS,
-        detected_at=times.detected_at * MICROSECONDS,
-        judged_until=times.judged_until * MICROSECONDS,
-        uncertain_since=None if doubt is None else doubt * MICROSECONDS,
+        bad_from=times.bad_from * MICROS_PER_SECOND,
+        bad_until=times.bad_until * MICROS_PER_SECOND,
+        detected_at=times.detected_at * MICROS_PER_SECOND,
+        judged_until=times.judged_until * MICROS_PER_SECOND,
+        uncertain_since=None if doubt is None else doubt * MICROS_PER_SECOND,
     )
 
 
@@ -117,7 +118,7 @@ def _what_happened(alert: Alert, change: Change, event: Event, policy: AlertPoli
         yield f"Acknowledged by {who}{note}."
     elif event == "reminder":
         unseen = "" if alert.acknowledgement is not None else "; nobody has acknowledged it"
-        yield f"Still firing since {moment(alert.started_at)}{unseen}."
+        yield f"Still firing since {minute_of_micros(alert.started_at)}{unseen}."
     elif event == "resolved" and change.event == "calmed":
         yield f"It was flapping and has stayed resolved for {span(policy.flap.window_seconds)}."
     elif change.event == "accepted":
@@ -170,8 +171,9 @@ def _open_state(alert: Alert) -> Iterable[str]:
 
 def _ended_state(alert: Alert) -> Iterable[str]:
     ended_at = alert.data_until if alert.ended_at is None else alert.ended_at
-    lasted = span((ended_at - alert.started_at) // MICROSECONDS)
-    yield f"It lasted {lasted} of event time, from {moment(alert.started_at)} to {moment(ended_at)}."
+    lasted = span((ended_at - alert.started_at) // MICROS_PER_SECOND)
+    began, ended = minute_of_micros(alert.started_at), minute_of_micros(ended_at)
+    yield f"It lasted {lasted} of event time, from {began} to {ended}."
     if alert.kind != "freshness":
         yield f"Bad data from {_time(alert.times.bad_from)} to {_time(alert.times.bad_until)}."
     if alert.dismissed:
@@ -214,7 +216,7 @@ def _sample(finding: Finding) -> str:
 
 def doubt_of(finding: Finding) -> str:
     """Sentence on a finding that the last evaluation did not find as it was; empty when it did."""
-    since = None if finding.uncertain_since is None else finding.uncertain_since * MICROSECONDS
+    since = None if finding.uncertain_since is None else finding.uncertain_since * MICROS_PER_SECOND
     return doubt_text(since, finding.doubt, is_holding=finding.holding)
 
 
@@ -222,7 +224,7 @@ def doubt_text(uncertain_since: int | None, doubt: Doubt | None, *, is_holding: 
     """Sentence on what is no longer certain, since when and why. uncertain_since: microseconds."""
     if uncertain_since is None:
         return "It has decreased since, but is still in force." if is_holding else ""
-    since = moment(uncertain_since)
+    since = minute_of_micros(uncertain_since)
     if doubt == "no_data":
         return f"No longer certain: no data since {since}."
     if doubt == "too_little_data":
@@ -231,7 +233,7 @@ def doubt_text(uncertain_since: int | None, doubt: Doubt | None, *, is_holding: 
 
 
 def _time(seconds: int) -> str:
-    return moment(seconds * MICROSECONDS)
+    return minute_of_micros(seconds * MICROS_PER_SECOND)
 
 
 def _chance(p_value: float, alpha: float | None) -> str:

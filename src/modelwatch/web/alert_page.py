@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from modelwatch.alerting.text import iso, lookback, span
+from modelwatch.alerting.text import lookback, span
 from modelwatch.alerting.views import AlertReport, DeliveryLine, MemberReport, SilenceLine, StepLine
 from modelwatch.alerting.wording import doubt_text
 from modelwatch.api.ingest.acceptance import WITHOUT_REFERENCE
+from modelwatch.times import MICROS_PER_SECOND, iso_of_micros
 from modelwatch.web.cells import Cell, Cells
-from modelwatch.web.rendering import MICROSECONDS, When, count, measure, microseconds, name, when
+from modelwatch.web.rendering import When, count, measure, microseconds, name, when
 
 MEMBERS_SHOWN = 100
 OWN_LABELS = frozenset({"model", "environment", "kind", "severity"})
@@ -86,7 +87,7 @@ class AlertPage:
     @property
     def as_of(self) -> str:
         """Time of the page."""
-        return self.when(iso(self.now)).text
+        return self.when(iso_of_micros(self.now)).text
 
     def when(self, at: str) -> When:
         """Moment of an RFC 3339 text."""
@@ -106,7 +107,7 @@ class AlertPage:
         """Look-back of a member, or the length of its window."""
         if member.lookback is not None:
             return lookback(member.lookback)
-        return span((microseconds(member.window_end) - microseconds(member.window_start)) // MICROSECONDS)
+        return span((microseconds(member.window_end) - microseconds(member.window_start)) // MICROS_PER_SECOND)
 
     def doubt(self, member: MemberReport) -> str:
         """Sentence on what is no longer certain of a member; empty when all is."""

@@ -10,13 +10,13 @@ from urllib.parse import urlencode
 
 from modelwatch.alerting.alert import rank
 from modelwatch.alerting.reading import Position
-from modelwatch.alerting.text import iso
 from modelwatch.alerting.views import AlertLine
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.storage.engine.models import Part, StreamKey
 from modelwatch.storage.verdicts.evaluations import EvaluationFailure
 from modelwatch.storage.verdicts.standing import Standing
-from modelwatch.web.rendering import MICROSECONDS, When, count, name, when
+from modelwatch.times import MICROS_PER_SECOND, iso_of_micros
+from modelwatch.web.rendering import When, count, name, when
 
 Tab = Literal["open", "firing", "acknowledged", "silenced", "resolved"]
 FAILURES_SHOWN = 5
@@ -128,10 +128,10 @@ class ListPage:
 
     def when(self, at: str | int) -> When:
         """Moment of an RFC 3339 text, or of microseconds to the second."""
-        return when(at if isinstance(at, str) else iso(at - at % MICROSECONDS), self.now)
+        return when(at if isinstance(at, str) else iso_of_micros(at - at % MICROS_PER_SECOND), self.now)
 
     def _moment(self, seconds: int | None) -> When | None:
-        return None if seconds is None else self.when(seconds * MICROSECONDS)
+        return None if seconds is None else self.when(seconds * MICROS_PER_SECOND)
 
     def _address(self, tab: Tab, **more: str) -> str:
         return "?" + urlencode({"state": tab, **({} if self.model is None else {"model": self.model}), **more})

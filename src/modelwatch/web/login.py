@@ -15,9 +15,9 @@ from modelwatch.api.auth.gate import SESSION, SESSION_COOKIE
 from modelwatch.api.ingest.bodies import body_timeout
 from modelwatch.config import Settings
 from modelwatch.errors import BodyTooLarge, Forbidden, MalformedBody, Unauthenticated, UnsupportedContent
+from modelwatch.times import SECONDS_PER_HOUR
 from modelwatch.web.rendering import HEADERS, Renderer
 
-SECONDS_PER_HOUR = 3_600
 FORM_TYPE = "application/x-www-form-urlencoded"
 LARGEST_FORM = 64 * 1024
 MOST_FIELDS = 20

@@ -29,13 +29,14 @@ from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.deletion import deletions_under_way, request_deletion
 from modelwatch.storage.verdicts.evaluations import evaluation_failures, evaluation_progress
 from modelwatch.storage.verdicts.standing import latest_severities, overall_standing
+from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY, SECONDS_PER_HOUR
 from modelwatch.web.alert_page import AlertPage
 from modelwatch.web.cells import cells_of
 from modelwatch.web.list_page import ListPage, chosen_part, chosen_tab, position_of
 from modelwatch.web.login import Login, read_form, require_pages
-from modelwatch.web.rendering import HEADERS, MICROSECONDS, Renderer
+from modelwatch.web.rendering import HEADERS, Renderer
 
-SILENCES = {"1h": 3_600, "8h": 8 * 3_600, "7d": 7 * 86_400}
+SILENCES = {"1h": SECONDS_PER_HOUR, "8h": 8 * SECONDS_PER_HOUR, "7d": 7 * SECONDS_PER_DAY}
 RESOLVED_A_PAGE = 50
 SILENCES_SHOWN = 10
 # The actor of an action on a page, when the form has no name.
@@ -257,7 +258,7 @@ class _Pages:
                 Matcher("environment", alert.environment),
                 Matcher("kind", alert.kind),
             ),
-            ends_at=self._clock() + duration * MICROSECONDS,
+            ends_at=self._clock() + duration * MICROS_PER_SECOND,
             comment=form.get("note") or f"From the page of alert {alert.alert_id}",
         )
         self._alerts.silence(request, actor=actor)

@@ -7,22 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
-from modelwatch.alerting.text import clipped, moment, number, span
+from modelwatch.alerting.text import clipped, number, span
 from modelwatch.alerting.wording import KINDS
+from modelwatch.times import EPOCH, MICROS_PER_SECOND, minute_of_micros
 
-MICROSECONDS = 1_000_000
 LONGEST_NAME = 120
 LONGEST_TEXT = 2_000
 SMALL_CHANCE = 1e-3
 LEAST_CHANCE = 1e-300
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 STEPS = {
     "firing": "Fired",
@@ -94,12 +93,12 @@ class When:
 def when(iso: str, now: int) -> When:
     """Moment of an RFC 3339 text. now: microseconds."""
     at = microseconds(iso)
-    return When(moment(at), iso, f"{span((now - at) // MICROSECONDS)} ago" if at <= now else "")
+    return When(minute_of_micros(at), iso, f"{span((now - at) // MICROS_PER_SECOND)} ago" if at <= now else "")
 
 
 def microseconds(iso: str) -> int:
     """Microseconds since 1970 of an RFC 3339 text."""
-    return (datetime.fromisoformat(iso) - _EPOCH) // timedelta(microseconds=1)
+    return (datetime.fromisoformat(iso) - EPOCH) // timedelta(microseconds=1)
 
 
 def name(given: str) -> str:

@@ -14,10 +14,11 @@ from typing import Any
 import msgspec
 
 from modelwatch.alerting.channels.channel import DELIVERED, Outcome
-from modelwatch.alerting.channels.posting import MICROSECONDS, Poster, judge
-from modelwatch.alerting.channels.presentation import alert_name, cut, iso_time, times_of
+from modelwatch.alerting.channels.posting import Poster, judge
+from modelwatch.alerting.channels.presentation import alert_name, cut, times_of
 from modelwatch.alerting.notification import Notification
 from modelwatch.findings import SEVERITIES
+from modelwatch.times import MICROS_PER_SECOND, iso_of_micros
 
 PATH = "/api/v2/alerts"
 REFRESH_SECONDS = 60.0
@@ -26,7 +27,7 @@ LIVES_REFRESHES = 3
 ALERTS_A_PUSH = 500
 TEXT = 4096
 # An end that Alertmanager's clock has not reached yet would not count: the later end of the push before wins.
-CLOCKS_DIFFER = 60 * MICROSECONDS
+CLOCKS_DIFFER = 60 * MICROS_PER_SECOND
 
 
 class AlertmanagerChannel:
@@ -88,7 +89,7 @@ class AlertmanagerChannel:
         return [{**labels, "severity": severity} for severity in SEVERITIES]
 
     def _alert(self, notification: Notification, now: int) -> dict[str, Any]:
-        life = int(self.refresh_seconds * LIVES_REFRESHES * MICROSECONDS)
+        life = int(self.refresh_seconds * LIVES_REFRESHES * MICROS_PER_SECOND)
         return alert_of(notification, labels_of(notification), now, ended=notification.event == "resolved", life=life)
 
     def _push(self, alerts: list[dict[str, Any]]) -> Outcome:
@@ -136,8 +137,8 @@ def alert_of(
     return {
         "labels": labels,
         "annotations": {name: text for name, text in annotations.items() if text},
-        "startsAt": iso_time(min(notification.started_at, over)),
-        "endsAt": iso_time(over if ended else now + life),
+        "startsAt": iso_of_micros(min(notification.started_at, over)),
+        "endsAt": iso_of_micros(over if ended else now + life),
         "generatorURL": notification.page_url,
     }
 

@@ -13,7 +13,6 @@ from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
 from html import escape
 
-from modelwatch.alerting.channels.posting import MICROSECONDS
 from modelwatch.alerting.channels.presentation import (
     actor_line,
     cut,
@@ -24,6 +23,7 @@ from modelwatch.alerting.channels.presentation import (
     one_line,
 )
 from modelwatch.alerting.notification import Notification
+from modelwatch.times import MICROS_PER_SECOND
 
 SUBJECT = 200
 HEADER = 300
@@ -40,7 +40,7 @@ def compose(
     message["Subject"] = cut(f"[{notification.severity}] {heading(notification)}", SUBJECT)
     message["From"] = sender
     message["To"] = ", ".join(to)
-    message["Date"] = format_datetime(datetime.fromtimestamp(now // MICROSECONDS, UTC))
+    message["Date"] = format_datetime(datetime.fromtimestamp(now // MICROS_PER_SECOND, UTC))
     domain = parseaddr(sender)[1].rpartition("@")[2]
     message["Message-ID"] = _message_id(key, domain)
     first = f"{notification.alert_id}:{FIRST_SEQUENCE}:{channel}"

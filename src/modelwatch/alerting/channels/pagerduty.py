@@ -14,8 +14,9 @@ import msgspec
 
 from modelwatch.alerting.channels.channel import Outcome
 from modelwatch.alerting.channels.posting import Poster, judge
-from modelwatch.alerting.channels.presentation import cut, heading, iso_time, links, one_line, times_of
+from modelwatch.alerting.channels.presentation import cut, heading, links, one_line, times_of
 from modelwatch.alerting.notification import Notification
+from modelwatch.times import iso_of_micros
 
 PATH = "/v2/enqueue"
 SUMMARY = 1024
@@ -64,7 +65,7 @@ def event(notification: Notification) -> dict[str, Any]:
             "summary": cut(heading(notification), SUMMARY),
             "source": cut(one_line(f"{notification.model} ({notification.environment})"), SUMMARY),
             "severity": "info" if notification.event == "test" else SEVERITIES[notification.severity],
-            "timestamp": iso_time(notification.occurred_at),
+            "timestamp": iso_of_micros(notification.occurred_at),
             "component": notification.model,
             "group": notification.environment,
             "class": notification.kind,
@@ -92,8 +93,8 @@ def _details(notification: Notification) -> dict[str, Any]:
         "alert_id": notification.alert_id,
         "state": notification.state,
         "labels": notification.labels,
-        "since": iso_time(notification.started_at),
-        "data_until": iso_time(notification.data_until),
+        "since": iso_of_micros(notification.started_at),
+        "data_until": iso_of_micros(notification.data_until),
         **times_of(notification),
         "recovered": list(notification.recovered),
         "members": [

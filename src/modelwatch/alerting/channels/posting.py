@@ -15,11 +15,11 @@ import httpx
 
 from modelwatch.alerting.channels.channel import DELIVERED, Outcome
 from modelwatch.alerting.channels.deadline import Deadline
+from modelwatch.times import MICROS_PER_SECOND
 
 CONNECT_SECONDS = 5.0
 TOTAL_SECONDS = 10.0
 ANSWER_BYTES = 16_384
-MICROSECONDS = 1_000_000
 # Statuses for which a later attempt may succeed; every 5xx is one, too.
 PASSING = frozenset({408, 425, 429})
 
@@ -102,7 +102,7 @@ class Poster:
         if text.isascii() and text.isdigit():
             return float(text[:9])
         try:
-            return max(0.0, parsedate_to_datetime(text).timestamp() - self._clock() / MICROSECONDS)
+            return max(0.0, parsedate_to_datetime(text).timestamp() - self._clock() / MICROS_PER_SECOND)
         except (ValueError, OverflowError):
             return None
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 
 from modelwatch.alerting.notification import Event, Notification, NotificationMember
 from modelwatch.findings import Kind
+from modelwatch.times import minute_of_micros
 
 CHANGES: dict[Event, str] = {
     "firing": "Firing",
@@ -38,7 +38,6 @@ TIMES = {
     "newest_data_judged": "Data evaluated up to",
     "not_certain_since": "No longer certain since",
 }
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def heading(notification: Notification) -> str:
@@ -51,34 +50,16 @@ def alert_name(notification: Notification) -> str:
     return TEST_NAME if notification.event == "test" else ALERT_NAMES[notification.kind]
 
 
-def iso_time(microseconds: int) -> str:
-    """RFC 3339 in UTC.
-
-    >>> iso_time(1_750_000_000_000_000), iso_time(1_750_000_000_000_001)
-    ('2025-06-15T15:06:40Z', '2025-06-15T15:06:40.000001Z')
-    """
-    return (_EPOCH + timedelta(microseconds=microseconds)).isoformat().replace("+00:00", "Z")
-
-
-def plain_time(microseconds: int) -> str:
-    """For people.
-
-    >>> plain_time(1_750_000_000_000_000)
-    '2025-06-15 15:06 UTC'
-    """
-    return (_EPOCH + timedelta(microseconds=microseconds)).strftime("%Y-%m-%d %H:%M UTC")
-
-
 def times_of(notification: Notification) -> dict[str, str]:
     """Times of a notification by their annotation; one that an earlier release has put in the outbox has two."""
     until = notification.data_until if notification.ended_at is None else notification.ended_at
-    last = {"data_until" if notification.ended_at is None else "ended": plain_time(until)}
+    last = {"data_until" if notification.ended_at is None else "ended": minute_of_micros(until)}
     known = notification.bad_from, notification.bad_until, notification.detected_at, notification.judged_until
     if notification.kind == "freshness" or None in known:
-        return {"since": plain_time(notification.started_at), **last}
-    bad_from, bad_until, detected_at, judged_until = (plain_time(each or 0) for each in known)
+        return {"since": minute_of_micros(notification.started_at), **last}
+    bad_from, bad_until, detected_at, judged_until = (minute_of_micros(each or 0) for each in known)
     doubted = notification.uncertain_since
-    doubt = {} if doubted is None else {"not_certain_since": plain_time(doubted)}
+    doubt = {} if doubted is None else {"not_certain_since": minute_of_micros(doubted)}
     judged = last if notification.ended_at is not None else {"newest_data_judged": judged_until}
     return {"bad_data": f"{bad_from} to {bad_until}", "detected_at": detected_at, **judged, **doubt}
 

@@ -22,9 +22,9 @@ from modelwatch.alerting.channels.presentation import (
     member_line,
     named_times,
     one_line,
-    plain_time,
 )
 from modelwatch.alerting.notification import Notification
+from modelwatch.times import minute_of_micros
 
 HEADER, SECTION, FIELD, CONTEXT, ADDRESS = 150, 2_800, 250, 600, 500
 MEMBERS_SHOWN = 10
@@ -76,7 +76,10 @@ def message(notification: Notification) -> dict[str, Any]:
         if len(notification.members) > MEMBERS_SHOWN:
             lines.append(f"… and {len(notification.members) - MEMBERS_SHOWN} more")
         blocks.append({"type": "section", "text": _mrkdwn(_fit("\n".join(lines), SECTION))})
-    context = [actor_line(notification), f"modelwatch, {plain_time(notification.occurred_at)}, {notification.alert_id}"]
+    context = [
+        actor_line(notification),
+        f"modelwatch, {minute_of_micros(notification.occurred_at)}, {notification.alert_id}",
+    ]
     blocks.append(
         {"type": "context", "elements": [_mrkdwn(_fit(text, CONTEXT)) for text in context if text]},
     )

@@ -16,9 +16,10 @@ from urllib.parse import urlsplit
 import msgspec
 
 from modelwatch.alerting.channels.channel import Outcome
-from modelwatch.alerting.channels.posting import MICROSECONDS, Poster, judge
-from modelwatch.alerting.channels.presentation import alert_name, iso_time
+from modelwatch.alerting.channels.posting import Poster, judge
+from modelwatch.alerting.channels.presentation import alert_name
 from modelwatch.alerting.notification import Notification, NotificationMember
+from modelwatch.times import MICROS_PER_SECOND, iso_of_micros
 
 NOT_ENDED = "0001-01-01T00:00:00Z"
 FINGERPRINT_LENGTH = 16
@@ -42,7 +43,7 @@ class WebhookChannel:
     def send(self, notification: Notification, key: str) -> Outcome:
         now = self._clock()
         body = msgspec.json.encode(payload(notification, self.name))
-        timestamp = str(now // MICROSECONDS)
+        timestamp = str(now // MICROS_PER_SECOND)
         headers = {
             "Idempotency-Key": key,
             "X-Modelwatch-Timestamp": timestamp,
@@ -74,7 +75,7 @@ def payload(notification: Notification, receiver: str) -> dict[str, Any]:
     resolved = notification.event == "resolved"
     times = {
         "status": "resolved" if resolved else "firing",
-        "endsAt": iso_time(notification.ended_at or notification.occurred_at) if resolved else NOT_ENDED,
+        "endsAt": iso_of_micros(notification.ended_at or notification.occurred_at) if resolved else NOT_ENDED,
     }
     common = {"page_url": notification.page_url, "evidence_url": notification.evidence_url}
     alerts = [_entry(notification, member, {**own, **group}, common, times) for member in notification.members] or [
@@ -82,7 +83,7 @@ def payload(notification: Notification, receiver: str) -> dict[str, Any]:
             **times,
             "labels": {**own, **group, "severity": notification.severity},
             "annotations": {"summary": notification.title, "description": notification.summary, **common},
-            "startsAt": iso_time(notification.started_at),
+            "startsAt": iso_of_micros(notification.started_at),
             "generatorURL": notification.page_url,
             "fingerprint": notification.fingerprint[:FINGERPRINT_LENGTH],
         }
@@ -120,7 +121,7 @@ def _entry(
             "subject": finding.subject,
         },
         "annotations": {"summary": notification.title, "description": finding.detail, **annotations},
-        "startsAt": iso_time(finding.since * MICROSECONDS),
+        "startsAt": iso_of_micros(finding.since * MICROS_PER_SECOND),
         "generatorURL": notification.page_url,
         "fingerprint": hashlib.sha256(identity).hexdigest()[:FINGERPRINT_LENGTH],
     }

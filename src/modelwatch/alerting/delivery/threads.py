@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping
 from modelwatch.alerting.channels import Channel, Outcome
 from modelwatch.alerting.delivery.worker import (
     LEASE,
-    MICROSECONDS,
     ChannelWorker,
     Counts,
     DeliveryObserver,
@@ -28,6 +27,7 @@ from modelwatch.errors import LeaseLost, StoreUnavailable, UnknownResource
 from modelwatch.storage.alerts.outbox import bury_unknown, has_unknown
 from modelwatch.storage.engine.leases import acquire, release
 from modelwatch.storage.engine.store import Store
+from modelwatch.times import MICROS_PER_SECOND
 
 LEASE_SECONDS = 15.0
 CLOSE_SECONDS = 3.0
@@ -124,7 +124,7 @@ class Delivery:
 
     def _keep_lease(self) -> Counts:
         now = self._clock()
-        ttl = int(self._lease_seconds * MICROSECONDS)
+        ttl = int(self._lease_seconds * MICROS_PER_SECOND)
         fence = acquire(self._store, LEASE, self._lease.holder, now=self._store_clock(), ttl=ttl)
         self._lease.set(fence, now + ttl)
         return Counts() if fence is None else self._bury_unknown()

@@ -19,10 +19,10 @@ from modelwatch.storage.alerts.outbox import DEAD, Claim, active_notifications, 
 from modelwatch.storage.alerts.outbox import DELIVERED as IS_DELIVERED
 from modelwatch.storage.engine.leases import hold
 from modelwatch.storage.engine.store import Store
+from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY, SECONDS_PER_HOUR
 
 LEASE = "delivery"
 BATCH = 50
-MICROSECONDS = 1_000_000
 # Pauses in seconds while the store does not take an outcome; after them the send would be repeated.
 SETTLE_PAUSES = (0.1, 0.3, 1.0, 3.0)
 
@@ -83,8 +83,8 @@ class Pacing:
     claim: float = 60.0
     base: float = 2.0
     longest: float = 900.0
-    longest_retry_after: float = 3_600.0
-    give_up: float = 3 * 86_400.0
+    longest_retry_after: float = float(SECONDS_PER_HOUR)
+    give_up: float = 3.0 * SECONDS_PER_DAY
     fewest_attempts: int = 20
 
     def pause(self, attempt: int, retry_after: float | None, rng: random.Random) -> float:
@@ -181,7 +181,7 @@ class ChannelWorker:
             return None
         with self._store.write() as connection:
             hold(connection, LEASE, self._lease.holder, fence)
-            return claim(connection, key, now=now, until=now + int(self._pacing.claim * MICROSECONDS))
+            return claim(connection, key, now=now, until=now + int(self._pacing.claim * MICROS_PER_SECOND))
 
     def _send(self, claimed: Claim) -> Outcome | None:
         """Sends the row. None when the claim had lapsed: this process was paused, and another may be sending."""
@@ -208,10 +208,10 @@ class ChannelWorker:
         with self._store.write() as connection:
             if outcome.status == "delivered":
                 return Counts(delivered=finish(connection, claimed, IS_DELIVERED, now=now))
-            age = (now - claimed.created_at) / MICROSECONDS
+            age = (now - claimed.created_at) / MICROS_PER_SECOND
             if outcome.status == "retry" and not self._pacing.is_over(age, claimed.attempt):
                 pause = self._pacing.pause(claimed.attempt, outcome.retry_after, self._rng)
-                until = now + int(pause * MICROSECONDS)
+                until = now + int(pause * MICROS_PER_SECOND)
                 if outcome.retry_after is not None:
                     # The receiver asked for a pause of the channel, not of this alert.
                     self._paused_until = until
