@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.maintenance.backfill_profiles import carry_over
+from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from tests.chaos.load import MODEL, Taken
 from tests.support.doubles import Receiver
 from tests.support.events import ALWAYS, stored_and_counted
@@ -84,7 +84,7 @@ def examine(services: Sequence[str], store: Store, clients: Sequence[Taken], hoo
             if other.get(path) != found[path]
         ]
         problems += [f"{url} has {path} more" for path in sorted(set(other) - set(found))]
-    carry_over(store, MODEL, *ALWAYS)
+    backfill_profiles(store, MODEL, *ALWAYS)
     with store.read() as connection:
         stored = list(connection.execute(select(tables.prediction.c.prediction_id)).scalars())
         known = set(connection.execute(select(tables.label.c.prediction_id)).scalars())

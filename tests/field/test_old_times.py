@@ -18,7 +18,7 @@ from modelwatch.storage.counts.volumes import first_window, hourly_volumes
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.maintenance.backfill_profiles import carry_over, stale_days
+from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles, stale_days
 from modelwatch.storage.verdicts.verdicts import verdicts_of
 from tests.support.background import background, run_out
 from tests.support.events import NOON, Clock, event, open_ledger
@@ -120,7 +120,7 @@ def test_a_new_generation_counts_days_before_1970_again(store: Store) -> None:
     ledger = open_ledger(store)
     ledger.commit([event(f"{day}", timestamp=day * 86_400 * SECOND + HOUR * SECOND) for day in range(-3, 3)])
     set_reference(store, normal(100))
-    carry_over(store, "m", EARLIEST_TIME // SECOND, NOON // SECOND)
+    backfill_profiles(store, "m", EARLIEST_TIME // SECOND, NOON // SECOND)
     with store.read() as connection:
         assert not stale_days(connection, "m", 1, EARLIEST_TIME // SECOND, NOON // SECOND)
         counted = connection.execute(select(func.sum(tables.profile.c.predictions))).scalar_one()

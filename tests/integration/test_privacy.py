@@ -16,7 +16,7 @@ from sqlalchemy import select
 
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.maintenance.backfill_profiles import carry_over
+from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from tests.support.events import ALWAYS, stored_and_counted
 from tests.support.live_service import LiveService
 from tests.support.privacy import KEY, with_keys
@@ -224,7 +224,7 @@ def test_erasing_is_exact_over_kills(tmp_path: Path) -> None:
     assert len(done) == count // 2
     store = Store(f"sqlite:///{tmp_path / 'data' / 'modelwatch.db'}")
     with_keys(store, KEY)
-    carry_over(store, MODEL, *ALWAYS)
+    backfill_profiles(store, MODEL, *ALWAYS)
     with store.read() as connection:
         left = set(connection.execute(select(tables.prediction.c.prediction_id)).scalars())
         labelled = set(connection.execute(select(tables.label.c.prediction_id)).scalars())

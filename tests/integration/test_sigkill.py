@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.maintenance.backfill_profiles import carry_over
+from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from tests.support.events import ALWAYS, stored_and_counted
 from tests.support.live_service import LiveService
 
@@ -101,7 +101,7 @@ def test_every_acknowledged_prediction_counts_once_over_twenty_kills(tmp_path: P
         stored = list(connection.execute(select(tables.prediction.c.prediction_id)).scalars())
     assert len(stored) == len(set(stored))
     assert acknowledged <= set(stored)
-    carry_over(store, MODEL, *ALWAYS)
+    backfill_profiles(store, MODEL, *ALWAYS)
     rows, counted = stored_and_counted(store, MODEL)
     assert rows == counted == len(stored)
     store.close()

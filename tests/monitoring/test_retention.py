@@ -18,7 +18,7 @@ from modelwatch.storage.counts.rollup_levels import DAY, HOUR, Grain
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.maintenance.backfill_profiles import carry_over
+from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from modelwatch.storage.maintenance.compaction import fold, seal_writers
 from modelwatch.storage.maintenance.rollup import roll_up
 from modelwatch.storage.verdicts.verdicts import StoredVerdict, save_verdict
@@ -112,7 +112,7 @@ def test_nothing_is_rolled_up_while_a_new_layout_does_not_know_yet_how_late_labe
     set_layout(store, CLASSES)
     with store.read() as connection:
         assert retention(store).grain(connection, STREAM) is None
-    carry_over(store, "m", 0, START + 20 * DAY)
+    backfill_profiles(store, "m", 0, START + 20 * DAY)
     with store.read() as connection:
         assert retention(store).grain(connection, STREAM) == known
 

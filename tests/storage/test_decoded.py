@@ -8,7 +8,7 @@ from modelwatch.stats.counting.binning import numeric_binning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.storage.engine.decoded import OVERHEAD_BYTES, TIMES_LARGER, Decoded
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.maintenance.backfill_profiles import carry_over
+from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from modelwatch.storage.references import layouts
 from modelwatch.storage.references.layouts import Subject
 from modelwatch.storage.references.references import set_references
@@ -49,5 +49,5 @@ def test_references_set_again_and_again_stay_within_bounds(store: Store, monkeyp
         set_references(store, "m", None, {Subject("feature", "x"): profile}, source="t", now=NOON, new_id=new_id)
         ledger.commit([event(str(number), {"x": float(number)})])
     assert 1 <= len(known) < 30
-    carry_over(store, "m", *ALWAYS)
+    backfill_profiles(store, "m", *ALWAYS)
     assert stored_and_counted(store) == (30, 30)

@@ -18,7 +18,7 @@ from modelwatch.storage.counts.profiles import sum_windows
 from modelwatch.storage.engine.models import generation_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.ledger import Ledger
-from modelwatch.storage.maintenance.backfill_profiles import carry_over
+from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from modelwatch.storage.maintenance.compaction import fold, seal_writers
 from modelwatch.storage.maintenance.erasure import erase
 from modelwatch.storage.references.layouts import Subject, read_layouts
@@ -83,7 +83,7 @@ class World:
         return erase(self.store, "m", str(number), actor="t", now=NOON, new_id=new_id, **options).counts_left
 
     def counted(self) -> list[int]:
-        carry_over(self.store, "m", *ALWAYS)
+        backfill_profiles(self.store, "m", *ALWAYS)
         with self.store.read() as connection:
             layouts = read_layouts(connection, "m", generation_of(connection, "m") or 0)
             [sums] = sum_windows(connection, "m", layouts, "production", [ALWAYS])

@@ -24,7 +24,7 @@ from modelwatch.storage.counts.profiles import sum_windows
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import generation_of
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.maintenance.backfill_profiles import carry_over
+from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from modelwatch.storage.maintenance.compaction import fold, seal_writers
 from modelwatch.storage.maintenance.erasure import Erased, erase
 from modelwatch.storage.references.layouts import Subject, read_layouts
@@ -67,7 +67,7 @@ def set_reference(store: Store, step: float = 1.0) -> None:
 
 def profiles(store: Store) -> dict[str, tuple[int, list[int]]]:
     """By version, predictions and all counts of the present generation; versions without any are left out."""
-    carry_over(store, "m", *ALWAYS)
+    backfill_profiles(store, "m", *ALWAYS)
     with store.read() as connection:
         layouts = read_layouts(connection, "m", generation_of(connection, "m") or 0)
         [sums] = sum_windows(connection, "m", layouts, "production", [ALWAYS])
@@ -269,7 +269,7 @@ def test_erasing_while_others_store_label_fold_and_set_references_is_exact(store
             stop.set()
         for each in working:
             each.result()
-    carry_over(store, "m", *ALWAYS)
+    backfill_profiles(store, "m", *ALWAYS)
     with store.read() as connection:
         left = set(connection.execute(select(tables.prediction.c.prediction_id)).scalars())
     assert not left & set(gone)
@@ -347,7 +347,7 @@ def play(store: Store, steps: list[tuple[Any, ...]]) -> None:
         elif kind == "layout":
             set_layout(store, BINARY)
         elif kind == "carry":
-            carry_over(store, "m", *ALWAYS)
+            backfill_profiles(store, "m", *ALWAYS)
         else:
             for writer in seal_writers(store, NOON + 1):
                 fold(store, writer)

@@ -18,7 +18,7 @@ from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.repeats import duplicates_in
 from modelwatch.storage.maintenance.backfill_outcomes import stale_outcome_days
-from modelwatch.storage.maintenance.backfill_profiles import carry_over
+from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from modelwatch.storage.maintenance.compaction import fold, seal_writers
 from tests.support.events import ALWAYS, NOON, Clock, event, open_ledger
 from tests.support.labels import BINARY, CLASSES, joined, label, set_layout, summed_outcomes
@@ -225,9 +225,11 @@ def test_what_was_labelled_before_there_was_a_layout_is_counted_in_it(store: Sto
     set_layout(store, BINARY)
     with store.read() as connection:
         assert stale_outcome_days(connection, "m", 1, *ALWAYS) == [NOON // DAY]
-    assert carry_over(store, "m", *ALWAYS) == 2, "the profiles of the day, for the scores by call, and its outcomes"
+    assert backfill_profiles(store, "m", *ALWAYS) == 2, (
+        "the profiles of the day, for the predicted scores, and its outcomes"
+    )
     assert counted(store) == [[0, 0, 0], [0, 1, 0], [0, 0, 0]]
-    assert carry_over(store, "m", *ALWAYS) == 0
+    assert backfill_profiles(store, "m", *ALWAYS) == 0
 
 
 @pytest.mark.parametrize("carry_first", [True, False])
@@ -237,9 +239,9 @@ def test_a_correction_of_what_an_older_layout_has_counted(store: Store, carry_fi
     ledger.commit([event("a", probability=0.8, ground_truth="maybe"), event("b", probability=0.8, ground_truth="no")])
     set_layout(store, BINARY)
     if carry_first:
-        carry_over(store, "m", *ALWAYS)
+        backfill_profiles(store, "m", *ALWAYS)
     ledger.commit([], [label("a", "yes", timestamp=NOON + 1)])
-    carry_over(store, "m", *ALWAYS)
+    backfill_profiles(store, "m", *ALWAYS)
     assert counted(store) == [[0, 1, 0], [0, 1, 0], [0, 0, 0]]
 
 
@@ -257,7 +259,7 @@ def test_a_correction_while_a_day_is_counted_again_is_not_lost(store: Store, mon
         return turn(self)
 
     monkeypatch.setattr(Store, "write", write)
-    carry_over(store, "m", *ALWAYS)
+    backfill_profiles(store, "m", *ALWAYS)
     assert corrected
     assert counted(store) == [[0, 1, 0], [0, 1, 0], [0, 0, 0]]
 
@@ -339,13 +341,13 @@ def test_the_outcomes_equal_the_join_after_any_history(
             elif what == "layout":
                 set_layout(store, first, version=second)  # type: ignore[arg-type]
             elif what == "carry":
-                carry_over(store, "m", *ALWAYS)
+                backfill_profiles(store, "m", *ALWAYS)
             elif what == "rotate":
                 clock.advance(4_000)
             else:
                 for writer in seal_writers(store, clock() + 1):
                     fold(store, writer)
-        carry_over(store, "m", *ALWAYS)
+        backfill_profiles(store, "m", *ALWAYS)
         assert summed_outcomes(store) == joined(store, sent, told)
 
 

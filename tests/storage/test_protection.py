@@ -20,7 +20,7 @@ from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import StreamKey, generation_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.rows import first_events
-from modelwatch.storage.maintenance.backfill_profiles import carry_over
+from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from modelwatch.storage.references.layouts import Subject, read_layouts
 from modelwatch.storage.references.monitors import delete_monitor
 from modelwatch.storage.references.references import in_force
@@ -51,7 +51,7 @@ def set_reference(store: Store, numbers: Sequence[Scalar] = (), categories: Sequ
 
 def counts(store: Store, subject: Subject) -> list[int]:
     """What the profiles say of a subject."""
-    carry_over(store, "m", *ALWAYS)
+    backfill_profiles(store, "m", *ALWAYS)
     with store.read() as connection:
         layouts = read_layouts(connection, "m", generation_of(connection, "m") or 0)
         [sums] = sum_windows(connection, "m", layouts, "production", [ALWAYS])

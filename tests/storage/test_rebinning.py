@@ -15,7 +15,7 @@ from modelwatch.stats.counting.profile import Profile
 from modelwatch.storage.counts.profiles import sum_windows
 from modelwatch.storage.engine.models import generation_of
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.maintenance.backfill_profiles import carry_over, stale_days
+from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles, stale_days
 from modelwatch.storage.maintenance.compaction import fold, seal_writers
 from modelwatch.storage.references.layouts import Subject, read_layouts
 from modelwatch.storage.references.references import in_force, set_references
@@ -67,7 +67,7 @@ def test_what_came_before_a_reference_is_counted_in_its_bins(store: Store) -> No
     events = [event(f"{index}", {"x": float(index)}) for index in range(50)]
     open_ledger(store).commit(events)
     reference(store)
-    assert carry_over(store, "m", *ALWAYS) == 1
+    assert backfill_profiles(store, "m", *ALWAYS) == 1
     assert summed(store) == recounted(store, events)
     assert stored_and_counted(store) == (50, 50)
 
@@ -75,9 +75,9 @@ def test_what_came_before_a_reference_is_counted_in_its_bins(store: Store) -> No
 def test_carrying_over_again_changes_nothing(store: Store) -> None:
     open_ledger(store).commit([event("a")])
     reference(store)
-    carry_over(store, "m", *ALWAYS)
+    backfill_profiles(store, "m", *ALWAYS)
     before = summed(store)
-    assert carry_over(store, "m", *ALWAYS) == 0
+    assert backfill_profiles(store, "m", *ALWAYS) == 0
     assert summed(store) == before
 
 
@@ -90,7 +90,7 @@ def test_a_subject_whose_binning_stays_keeps_its_counts(store: Store) -> None:
     with store.write() as connection:
         connection.exec_driver_sql("UPDATE prediction SET features = '{}'")
     reference(store, subjects=(Y,))
-    carry_over(store, "m", *ALWAYS)
+    backfill_profiles(store, "m", *ALWAYS)
     assert summed(store)["1"][X] == kept
 
 
@@ -98,7 +98,7 @@ def test_only_the_days_asked_for_are_carried_over(store: Store) -> None:
     day = 86_400_000_000
     open_ledger(store).commit([event("a"), event("b", timestamp=NOON - 3 * day)])
     reference(store)
-    assert carry_over(store, "m", NOON // 1_000_000 - 86_400, NOON // 1_000_000 + 86_400) == 1
+    assert backfill_profiles(store, "m", NOON // 1_000_000 - 86_400, NOON // 1_000_000 + 86_400) == 1
     with store.read() as connection:
         assert stale_days(connection, "m", 1, *ALWAYS) == [(NOON - 3 * day) // day]
 
@@ -108,7 +108,7 @@ def test_a_version_with_a_reference_of_its_own_is_counted_in_it(store: Store) ->
     open_ledger(store).commit(events)
     reference(store)
     reference(store, version="2", step=100.0)
-    carry_over(store, "m", *ALWAYS)
+    backfill_profiles(store, "m", *ALWAYS)
     assert summed(store) == recounted(store, events)
     assert summed(store)["1"][X] != summed(store)["2"][X]
 
@@ -153,11 +153,11 @@ def test_profiles_equal_a_recount_of_the_rows_after_any_history(
             elif kind == "reference":
                 reference(store, subjects=rest[0], step=rest[1])  # type: ignore[arg-type]
             elif kind == "carry":
-                carry_over(store, "m", *ALWAYS)
+                backfill_profiles(store, "m", *ALWAYS)
             else:
                 for writer in seal_writers(store, NOON + 1):
                     fold(store, writer)
-        carry_over(store, "m", *ALWAYS)
+        backfill_profiles(store, "m", *ALWAYS)
         if events:
             assert summed(store) == recounted(store, list(events.values()))
             assert stored_and_counted(store) == (len(events), len(events))

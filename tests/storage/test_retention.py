@@ -23,7 +23,7 @@ from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.ledger import Ledger
 from modelwatch.storage.ledger.rows import in_sample
 from modelwatch.storage.ledger.slots import OutcomeSlot
-from modelwatch.storage.maintenance.backfill_profiles import carry_over
+from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from modelwatch.storage.maintenance.compaction import fold, seal_writers
 from modelwatch.storage.maintenance.erasure import erase
 from modelwatch.storage.maintenance.retention import expire_days, remove_predictions, remove_windows
@@ -163,8 +163,8 @@ def test_outcomes_whose_predictions_have_expired_keep_the_layout_that_they_have(
     ledger.commit([event("b", timestamp=at(31))], [label("b", timestamp=at(31))])
     expire(store, clock())
     set_layout(store, CLASSES)
-    assert carry_over(store, "m", *ALWAYS) > 0
-    assert carry_over(store, "m", *ALWAYS) == 0
+    assert backfill_profiles(store, "m", *ALWAYS) > 0
+    assert backfill_profiles(store, "m", *ALWAYS) == 0
     assert rows(store, "outcome") == 2
     with store.read() as connection:
         generations = connection.execute(select(tables.outcome.c.generation).distinct()).scalars().all()
@@ -398,7 +398,7 @@ def test_what_is_not_in_the_sample_is_left_out_of_the_cells_of_a_later_reference
     sampled(store, 0.25).commit(many(400))
     kept = len(with_features(store))
     set_references(store, "m", None, {X: numbers(80)}, source="t", now=NOON, new_id=numbered("s"))
-    carry_over(store, "m", *ALWAYS)
+    backfill_profiles(store, "m", *ALWAYS)
     assert stored_and_counted(store) == (400, 400)
     with store.read() as connection:
         layouts = read_layouts(connection, "m", generation_of(connection, "m") or 0)

@@ -33,7 +33,7 @@ from modelwatch.storage.engine.models import StreamKey, generation_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.ledger import Ledger
 from modelwatch.storage.ledger.repeats import duplicates_in
-from modelwatch.storage.maintenance.backfill_profiles import carry_over
+from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from modelwatch.storage.maintenance.compaction import fold, seal_writers
 from modelwatch.storage.maintenance.erasure import erase
 from modelwatch.storage.maintenance.rollup import roll_up
@@ -88,7 +88,7 @@ class History:
                 counts = OutcomeCounts.empty(layout)
                 set_references(self.store, "m", None, {}, outcomes=counts, source="t", now=self.clock(), new_id=_id)
             case ("carry",):
-                carry_over(self.store, "m", *EVER)
+                backfill_profiles(self.store, "m", *EVER)
             case ("erase", identity):
                 if self.known(identity):
                     erase(self.store, "m", identity, actor="t", now=self.clock(), new_id=_id)

@@ -29,7 +29,7 @@ from modelwatch.storage.counts.volumes import hourly_volumes
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.maintenance.backfill_profiles import carry_over
+from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from modelwatch.storage.maintenance.compaction import fold, seal_writers
 from modelwatch.storage.maintenance.erasure import erase
 from modelwatch.storage.references.monitors import delete_monitor, put_monitor
@@ -101,7 +101,7 @@ def test_a_feature_without_a_reference_has_no_segments_until_there_is_one(store:
     open_ledger(store).commit(events)
     assert not segmentation(store)
     set_values(store, country=COUNTRIES)
-    carry_over(store, "m", *ALWAYS)
+    backfill_profiles(store, "m", *ALWAYS)
     assert counted_by_segment(store) == counted_from(store, events)
     assert numbers(store) == {"": 1, "country=DE": 1}
 
@@ -115,7 +115,7 @@ def test_segments_that_are_named_later_are_counted_from_the_rows(store: Store) -
     before = generation(store)
     name_segments(store, "country")
     assert generation(store) == before + 1
-    carry_over(store, "m", *ALWAYS)
+    backfill_profiles(store, "m", *ALWAYS)
     assert counted_by_segment(store) == counted_from(store, events)
     assert labelled_by_segment(store) == labelled_from(store, events, [label("a"), label("b", "no")])
 
@@ -134,7 +134,7 @@ def test_segments_that_are_not_named_any_more_are_gone_and_nothing_else_is(store
     name_segments(store, "country")
     open_ledger(store).commit([event("a", {"country": "DE"}, probability=0.8, ground_truth="no")])
     delete_monitor(store, "m", actor="test", now=NOON, new_id=numbered("audit"))
-    carry_over(store, "m", *ALWAYS)
+    backfill_profiles(store, "m", *ALWAYS)
     assert list(counted_by_segment(store)) == [""]
     assert list(labelled_by_segment(store)) == [""]
     open_ledger(store, prefix="v").commit([], [label("a", "yes", timestamp=NOON + 1)])
@@ -152,7 +152,7 @@ def test_segments_whose_meaning_stays_keep_their_counts(store: Store) -> None:
         connection.exec_driver_sql("UPDATE prediction SET features = NULL")
     set_values(store, amount=AMOUNTS)
     name_segments(store, "country", "amount")
-    carry_over(store, "m", *ALWAYS)
+    backfill_profiles(store, "m", *ALWAYS)
     assert numbers(store) == {"": 1, "amount=(unknown)": 1, "country=DE": 1}
 
 
@@ -168,7 +168,7 @@ def test_a_label_finds_the_segments_of_a_prediction_without_its_features(store: 
     ledger.commit([], [label("a")])
     assert labelled_by_segment(store) == labelled_from(store, events, [label("a")])
     set_values(store, country=["FR", "IT"] * 5)
-    carry_over(store, "m", *ALWAYS)
+    backfill_profiles(store, "m", *ALWAYS)
     assert labelled_by_segment(store) == labelled_from(store, events, [label("a")])
 
 
@@ -187,7 +187,7 @@ def test_a_value_that_was_never_stored_is_unknown_and_not_missing(store: Store) 
     ledger = open_ledger(store)
     ledger.commit([event("a", {"country": "FR", "x": 1.0}, probability=0.8)], [label("a", "no")])
     name_segments(store, "country")
-    carry_over(store, "m", *ALWAYS)
+    backfill_profiles(store, "m", *ALWAYS)
     assert numbers(store) == {"": 1, "country=(unknown)": 1}
     ledger.commit([], [label("a", "yes", timestamp=NOON + 1)])
     found = labelled_by_segment(store)
@@ -359,7 +359,7 @@ def test_the_counts_of_segments_are_those_of_the_rows_after_any_history(
             elif what == "layout":
                 set_layout(store, first)  # type: ignore[arg-type]
             elif what == "carry":
-                carry_over(store, "m", *ALWAYS)
+                backfill_profiles(store, "m", *ALWAYS)
             elif what == "erase":
                 with contextlib.suppress(UnknownResource):
                     erase(store, "m", str(first), actor="test", now=NOON, new_id=lambda: uuid.uuid4().hex)
@@ -370,7 +370,7 @@ def test_the_counts_of_segments_are_those_of_the_rows_after_any_history(
             else:
                 for writer in seal_writers(store, clock() + 1):
                     fold(store, writer)
-        carry_over(store, "m", *ALWAYS)
+        backfill_profiles(store, "m", *ALWAYS)
         profiles, outcomes = counted_by_segment(store), labelled_by_segment(store)
         assert profiles == counted_from(store, sent.values())
         assert outcomes == labelled_from(store, sent.values(), told)

@@ -36,8 +36,8 @@ class NearestModels:
             self._found, self._since = {}, now
         key = (asked[:LONGEST_HINT], None if grant is None else grant.models)
         if key not in self._found:
-            own = (name for name in known_models(connection) if grant is None or grant.is_for(name))
-            like = [name for name in own if abs(len(name) - len(key[0])) <= MOST_LETTERS_APART]
+            visible = (name for name in known_models(connection) if grant is None or grant.is_for(name))
+            like = [name for name in visible if abs(len(name) - len(key[0])) <= MOST_LETTERS_APART]
             close = get_close_matches(key[0], like[:MOST_COMPARED], n=1)
             self._found[key] = close[0] if close else None
         return self._found[key]

@@ -88,9 +88,9 @@ def query_parameters(required: tuple[str, ...] = (), **descriptions: str) -> lis
 
 
 def _monitor_components() -> dict[str, Any]:
-    own = MonitorConfig.model_json_schema(by_alias=True, ref_template="#/components/schemas/{model}")
-    parts: dict[str, Any] = own.pop("$defs", {})
-    return {**parts, "MonitorConfig": own}
+    schema = MonitorConfig.model_json_schema(by_alias=True, ref_template="#/components/schemas/{model}")
+    parts: dict[str, Any] = schema.pop("$defs", {})
+    return {**parts, "MonitorConfig": schema}
 
 
 def _ref(kind: type) -> dict[str, str]:

@@ -131,8 +131,8 @@ def _in_words(entry: Mapping[str, Any]) -> str:
 
 def _answer(problem: Problem, headers: RawHeaders) -> tuple[int, RawHeaders, bytes]:
     content = _encode(problem)
-    own = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(content)).encode())]
-    return int(problem.status), own + headers, content
+    content_headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(content)).encode())]
+    return int(problem.status), content_headers + headers, content
 
 
 def _response(status: int, headers: RawHeaders, content: bytes) -> Response:

@@ -32,10 +32,10 @@ class SecurityHeaders:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                own = list(message.get("headers", ()))
-                said = {name.lower() for name, _ in own}
-                added = self._headers if b"etag" in said else (*self._headers, NOT_KEPT)
-                message["headers"] = own + [header for header in added if header[0] not in said]
+                given = list(message.get("headers", ()))
+                given_names = {name.lower() for name, _ in given}
+                added = self._headers if b"etag" in given_names else (*self._headers, NOT_KEPT)
+                message["headers"] = given + [header for header in added if header[0] not in given_names]
             await send(message)
 
         await self.app(scope, receive, send_with_headers)

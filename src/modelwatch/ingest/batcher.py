@@ -143,11 +143,11 @@ class Batcher:
 
     def _outcomes(self, jobs: list[Job]) -> Iterator[list[Outcome]]:
         """The outcomes of jobs, as soon as they are known. The store is tried for as long as their clients wait."""
-        pause, said = FIRST_PAUSE_SECONDS, NOT_STORED
+        pause, reason = FIRST_PAUSE_SECONDS, NOT_STORED
         while True:
             late, jobs = _sorted_out(jobs, time.monotonic())
             if late:
-                yield [(job, _unavailable(said)) for job in late]
+                yield [(job, _unavailable(reason)) for job in late]
             if not jobs:
                 return
             try:
@@ -155,10 +155,10 @@ class Batcher:
             except Exception as error:  # noqa: BLE001 - it becomes the answer of those whom it is about
                 if isinstance(error, SQLAlchemyError) and not is_about_values(error):
                     # Whether the last one was stored may be unknown.
-                    said = COULD_NOT
+                    reason = COULD_NOT
                     late, jobs = _sorted_out(jobs, math.inf if self._queue.closing else time.monotonic() + pause)
                     if late:
-                        yield [(job, _unavailable(said)) for job in late]
+                        yield [(job, _unavailable(reason)) for job in late]
                     if jobs:
                         log.warning("Commit failed, trying again in %.2f s: %s", pause, str(error).splitlines()[0])
                         time.sleep(pause)

@@ -76,13 +76,13 @@ def quiet_baseline_months(
     for month in range(scenario.months):
         rng = _rng(scenario, BASELINE_MONTHS, month)
         when = _baseline_schedule(scenario, rules, SECONDS_PER_30_DAYS, rng)
-        said = dict.fromkeys((rule.name for rule in others), 0)
+        alarms = dict.fromkeys((rule.name for rule in others), 0)
         for _ in range(measured):
             feature = Feature.drawn(scenario.reference, rng)
             shares = feature.fine_shares()
             for name, drifted in judged_by(others, feature, looks_at(shares, shares, when, rng)).items():
-                said[name] += int(drifted.sum())
-        yield {name: count * scenario.features / measured for name, count in said.items()}
+                alarms[name] += int(drifted.sum())
+        yield {name: count * scenario.features / measured for name, count in alarms.items()}
 
 
 def delays(scenario: Scenario, rules: DriftRules, shift: float) -> Iterator[float | None]:

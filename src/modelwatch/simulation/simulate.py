@@ -37,7 +37,7 @@ def simulate(scenario: Scenario, rules: DriftRules, done: Callable[[int], None] 
     months = list(counted(quiet_months(scenario, rules), scenario.features))
     other_months = list(counted(quiet_baseline_months(scenario, rules, others), scenario.features))
     shifts = [shift for shift in scenario.shifts if shift]
-    own = [delay_of(shift, list(counted(delays(scenario, rules, shift), 1))) for shift in shifts]
+    found_delays = [delay_of(shift, list(counted(delays(scenario, rules, shift), 1))) for shift in shifts]
     other_delays: dict[str, list[Delay]] = {rule.name: [] for rule in others}
     for shift in shifts:
         seen = list(counted(baseline_delays(scenario, rules, others, shift), 1))
@@ -67,7 +67,7 @@ def simulate(scenario: Scenario, rules: DriftRules, done: Callable[[int], None] 
             rate_of([month.findings for month in months]),
             rate_of([month.alerts for month in months]),
             months,
-            own,
+            found_delays,
         ),
         baselines={
             rule.name: baseline_result(

@@ -119,7 +119,7 @@ def _check_bytes(
 class Checker:
     """Turns typed bodies into events, or says everything that is wrong with them.
 
-    `nul` is whether the body may hold the character U+0000: it spares a search in every string of almost every body.
+    may_contain_nul: False when the body holds no U+0000, as almost all do; that spares a search in every string.
     """
 
     __slots__ = ("_longest_name", "_longest_value", "_max_features", "_new_id", "_skew")
@@ -131,14 +131,14 @@ class Checker:
         self._skew = limits.max_clock_skew_seconds * 1_000_000
         self._new_id = new_id
 
-    def event(self, body: PredictionBody, now: int, nul: bool) -> Prediction:
+    def event(self, body: PredictionBody, now: int, may_contain_nul: bool) -> Prediction:
         """The event of a body that arrived `now`. Raises InvalidInput that names every wrong field."""
         problems: list[FieldError] = []
         given = body.features
         if type(given) is list:
-            features = self._named(given, nul, problems)
+            features = self._named(given, may_contain_nul, problems)
         else:
-            features = self._mapped(given, nul, problems)  # type: ignore[arg-type]
+            features = self._mapped(given, may_contain_nul, problems)  # type: ignore[arg-type]
         moment = body.timestamp
         return self.checked(
             body.model_name,
@@ -152,14 +152,16 @@ class Checker:
             body.latency_ms,
             body.ground_truth,
             now,
-            nul,
+            may_contain_nul,
             problems,
         )
 
-    def label(self, body: GroundTruthBody, now: int, nul: bool) -> GroundTruth:
+    def label(self, body: GroundTruthBody, now: int, may_contain_nul: bool) -> GroundTruth:
         """The label of a body that arrived `now`. Raises InvalidInput that names every wrong field."""
         moment = None if body.timestamp is None else microseconds(body.timestamp)
-        return self.checked_label(body.model_name, body.prediction_id, body.ground_truth, moment, now, nul, [])
+        return self.checked_label(
+            body.model_name, body.prediction_id, body.ground_truth, moment, now, may_contain_nul, []
+        )
 
     def checked_label(
         self,
@@ -168,12 +170,12 @@ class Checker:
         truth: Scalar,
         timestamp: int | None,
         now: int,
-        nul: bool,
+        may_contain_nul: bool,
         problems: list[FieldError],
     ) -> GroundTruth:
         """The label of these fields; `problems` are those that are known already."""
         longest = self._longest_name
-        if nul or not 2 < len(model) <= longest or not 2 < len(prediction_id) <= longest:
+        if may_contain_nul or not 2 < len(model) <= longest or not 2 < len(prediction_id) <= longest:
             self.check_address("/model_name", model, problems)
             self.check_address("/prediction_id", prediction_id, problems)
         if BYTES_A_CHARACTER * (len(model) + len(prediction_id)) > STREAM_BYTES:
@@ -182,7 +184,7 @@ class Checker:
         if truth is None:
             problems.append(FieldError("/ground_truth", "Expected a value, got null: a label says what was true"))
         else:
-            truth = self.scalar(truth, "/ground_truth", nul, problems)
+            truth = self.scalar(truth, "/ground_truth", may_contain_nul, problems)
         if timestamp is None:
             timestamp = now
         elif not EARLIEST_TIME <= timestamp <= now + self._skew:
@@ -204,7 +206,7 @@ class Checker:
         latency: float | None,
         truth: Scalar,
         now: int,
-        nul: bool,
+        may_contain_nul: bool,
         problems: list[FieldError],
     ) -> Prediction:
         """The event of these fields, whose features have been checked into `problems` already."""
@@ -212,7 +214,7 @@ class Checker:
         if prediction_id is None:
             prediction_id = self._new_id()
         if (
-            nul
+            may_contain_nul
             or not 2 < len(model) <= longest
             or not 2 < len(version) <= longest
             or not 2 < len(environment) <= longest
@@ -234,13 +236,13 @@ class Checker:
         elif not EARLIEST_TIME <= timestamp <= now + self._skew:
             problems.append(self._time_problem(timestamp, now))
         if type(prediction) is not float:
-            prediction = self.scalar(prediction, "/prediction", nul, problems)  # type: ignore[assignment]
+            prediction = self.scalar(prediction, "/prediction", may_contain_nul, problems)  # type: ignore[assignment]
         if probability is not None and not (type(probability) is float and 0.0 <= probability <= 1.0):
-            probability = self._probability(probability, nul, problems)
+            probability = self._probability(probability, may_contain_nul, problems)
         if latency is not None and not 0.0 <= latency < math.inf:
             problems.append(FieldError("/latency_ms", "Expected a finite number, at least 0", excerpt(latency)))
         if truth is not None and type(truth) is not float:
-            truth = self.scalar(truth, "/ground_truth", nul, problems)
+            truth = self.scalar(truth, "/ground_truth", may_contain_nul, problems)
         if problems:
             raise InvalidInput("The prediction has fields that are not valid.", tuple(problems))
         return Prediction(
@@ -256,13 +258,13 @@ class Checker:
             truth,
         )
 
-    def scalar(self, value: Scalar, pointer: str, nul: bool, problems: list[FieldError]) -> Scalar:
+    def scalar(self, value: Scalar, pointer: str, may_contain_nul: bool, problems: list[FieldError]) -> Scalar:
         """The value as it is kept: long integers as floats. What can't be kept is named in `problems`."""
         if type(value) is str:
             if len(value) > self._longest_value:
                 message = f"Expected at most {self._longest_value} characters, got {len(value)}"
                 problems.append(FieldError(pointer, message, excerpt(value)))
-            elif nul and (wrong := character_problem(value)):
+            elif may_contain_nul and (wrong := character_problem(value)):
                 problems.append(FieldError(pointer, wrong, excerpt(value)))
         elif type(value) is int and not SMALLEST_INTEGER <= value <= LARGEST_INTEGER:
             try:
@@ -287,7 +289,7 @@ class Checker:
         problems.append(FieldError("/prediction_probability", message))
         return False
 
-    def _named(self, given: list[FeatureBody], nul: bool, problems: list[FieldError]) -> dict[str, Scalar]:
+    def _named(self, given: list[FeatureBody], may_contain_nul: bool, problems: list[FieldError]) -> dict[str, Scalar]:
         features: dict[str, Scalar] = {}
         if not self.check_feature_count(len(given), problems):
             return features
@@ -299,23 +301,23 @@ class Checker:
                 if feature.data_type == "categorical":
                     value = category_name(value)
             elif kind is str:
-                if nul or len(value) > longest_value:  # type: ignore[arg-type]
-                    self.scalar(value, pointer_to("features", index, "value"), nul, problems)
+                if may_contain_nul or len(value) > longest_value:  # type: ignore[arg-type]
+                    self.scalar(value, pointer_to("features", index, "value"), may_contain_nul, problems)
             elif value is not None:
                 categorical = kind is bool or feature.data_type == "categorical"
                 if not SMALLEST_INTEGER <= value <= LARGEST_INTEGER:  # type: ignore[operator]
-                    kept = self.scalar(value, pointer_to("features", index, "value"), nul, problems)
+                    kept = self.scalar(value, pointer_to("features", index, "value"), may_contain_nul, problems)
                     value = value if categorical else kept
                 if categorical:
                     value = category_name(value)
-            if nul or not 0 < len(name) <= longest:
+            if may_contain_nul or not 0 < len(name) <= longest:
                 self.check_name(pointer_to("features", index, "name"), name, problems)
             features[name] = value
         if len(features) != len(given):
             _name_repetitions(given, problems)
         return features
 
-    def _mapped(self, given: dict[str, Scalar], nul: bool, problems: list[FieldError]) -> dict[str, Scalar]:
+    def _mapped(self, given: dict[str, Scalar], may_contain_nul: bool, problems: list[FieldError]) -> dict[str, Scalar]:
         if not self.check_feature_count(len(given), problems):
             return given
         longest, longest_value = self._longest_name, self._longest_value
@@ -325,10 +327,10 @@ class Checker:
                 given[name] = "true" if value else "false"
             elif kind is int:
                 if not SMALLEST_INTEGER <= value <= LARGEST_INTEGER:  # type: ignore[operator]
-                    given[name] = self.scalar(value, pointer_to("features", name[:longest]), nul, problems)
-            elif kind is str and (nul or len(value) > longest_value):  # type: ignore[arg-type]
-                self.scalar(value, pointer_to("features", name[:longest]), nul, problems)
-            if nul or not 0 < len(name) <= longest:
+                    given[name] = self.scalar(value, pointer_to("features", name[:longest]), may_contain_nul, problems)
+            elif kind is str and (may_contain_nul or len(value) > longest_value):  # type: ignore[arg-type]
+                self.scalar(value, pointer_to("features", name[:longest]), may_contain_nul, problems)
+            if may_contain_nul or not 0 < len(name) <= longest:
                 self.check_name(pointer_to("features", name[:longest]), name, problems)
         return given
 
@@ -355,7 +357,7 @@ class Checker:
         return FieldError("/timestamp", message, given)
 
     def _probability(
-        self, given: float | dict[str, float], nul: bool, problems: list[FieldError]
+        self, given: float | dict[str, float], may_contain_nul: bool, problems: list[FieldError]
     ) -> float | dict[str, float]:
         """The probability as it is kept; what is wrong with it is noted."""
         if not isinstance(given, dict):
@@ -374,7 +376,7 @@ class Checker:
                 if given[name] == share:
                     pointer = pointer_to("prediction_probability", name[:longest])
                     problems.append(FieldError(pointer, "Expected a probability between 0 and 1", excerpt(share)))
-            if nul or not 0 < len(name) <= longest:
+            if may_contain_nul or not 0 < len(name) <= longest:
                 self.check_name(pointer_to("prediction_probability", name[:longest]), name, problems)
         return given
 

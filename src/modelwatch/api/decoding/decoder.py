@@ -97,7 +97,12 @@ class Decoder:
             named = defaults or {}
             check_defaults(named, self._limits)
             rows = UNNAMED_PREDICTIONS if "model_name" in named else PREDICTIONS
-            found = decode(body, rows, lambda row, nul: self._checker.event(filled(row, named), now, nul), max_rows)
+            found = decode(
+                body,
+                rows,
+                lambda row, may_contain_nul: self._checker.event(filled(row, named), now, may_contain_nul),
+                max_rows,
+            )
             return DecodedBatch(found.events, found.rejected)
         return decode_table(body, kind, self._checker, self._limits, now, defaults or {})
 
@@ -125,7 +130,12 @@ class Decoder:
             named = defaults or {}
             check_defaults(named, self._limits)
             rows = UNNAMED_GROUND_TRUTHS if "model_name" in named else GROUND_TRUTHS
-            found = decode(body, rows, lambda row, nul: self._checker.label(filled(row, named), now, nul), max_rows)
+            found = decode(
+                body,
+                rows,
+                lambda row, may_contain_nul: self._checker.label(filled(row, named), now, may_contain_nul),
+                max_rows,
+            )
             return DecodedLabels(found.events, found.rejected)
         return decode_labels(body, kind, self._checker, self._limits, now, defaults or {})
 

@@ -206,28 +206,28 @@ def too_many_rows(limit: int) -> BodyTooLarge:
 
 
 def _check_all(
-    rows: Iterable[Body], written: Iterable[bytes | msgspec.Raw], check: Check[Body, Event], nul: bool
+    rows: Iterable[Body], written: Iterable[bytes | msgspec.Raw], check: Check[Body, Event], may_contain_nul: bool
 ) -> Gathered[Event]:
     """written: the same rows, as they came."""
     collector: Collector[Event] = Collector()
     for index, (row, text) in enumerate(zip(rows, written, strict=True)):
         try:
             check_keys(text, row)
-            collector.take(check(row, nul))
+            collector.take(check(row, may_contain_nul))
         except InvalidInput as error:
             collector.reject(index, error)
     return collector.batch()
 
 
 def _decode_each(
-    given: Iterable[bytes | msgspec.Raw], rows: RowFormat[Body], check: Check[Body, Event], nul: bool
+    given: Iterable[bytes | msgspec.Raw], rows: RowFormat[Body], check: Check[Body, Event], may_contain_nul: bool
 ) -> Gathered[Event]:
     collector: Collector[Event] = Collector()
     for index, row in enumerate(given):
         try:
             typed = rows.read_row(row)
             check_keys(row, typed)
-            collector.take(check(typed, nul))
+            collector.take(check(typed, may_contain_nul))
         except InvalidInput as error:
             collector.reject(index, error)
         except DECODING_ERRORS as error:

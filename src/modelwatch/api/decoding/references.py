@@ -290,15 +290,15 @@ def _take_out_of_features(body: ReferenceBody, problems: list[FieldError]) -> No
 
 def _samples_beside(body: ReferenceBody, checker: Checker, problems: list[FieldError]) -> Iterable[ReferenceSample]:
     """The samples of the prediction and its score."""
-    said, given = body.prediction, body.prediction_probability
-    if said is not None:
-        kept = _kept(category_values(said), "/prediction", checker, problems)
+    predictions, given = body.prediction, body.prediction_probability
+    if predictions is not None:
+        kept = _kept(category_values(predictions), "/prediction", checker, problems)
         data_type = prediction_type(kept)
         problems.extend(_unusable(kept, data_type, "/prediction"))
         yield ReferenceSample("prediction", "", data_type, kept)
-    if given is not None and (said is None or len(said) == len(given)):
+    if given is not None and (predictions is None or len(predictions) == len(given)):
         by_class = any(isinstance(shares, dict) for shares in given)
-        yield ReferenceSample("score", "", "continuous", _scores_of(given, said, by_class, checker, problems))
+        yield ReferenceSample("score", "", "continuous", _scores_of(given, predictions, by_class, checker, problems))
     if body.latency_ms is not None:
         latencies = cast(list[Scalar], body.latency_ms)
         problems.extend(_unusable(latencies, "continuous", "/latency_ms"))

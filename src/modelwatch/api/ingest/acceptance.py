@@ -50,14 +50,18 @@ def accept_window(
     alerts.check_action(actor, note)
     taken = set_reference_from_window(store, window, actor=actor, note=note, now=now, new_id=new_id)
     with store.read() as connection:
-        own = _versions_of_their_own(connection, window.model)
+        version_references = _versions_of_their_own(connection, window.model)
     renewed = taken.subjects | ({OUTCOMES} if taken.labels else frozenset())
 
     def is_covered(kind: Kind, member: Member) -> bool:
         subject = subject_of(kind, member)
         if subject not in renewed:
             return False
-        return (member.version, subject) not in own if window.version is None else member.version == window.version
+        return (
+            (member.version, subject) not in version_references
+            if window.version is None
+            else member.version == window.version
+        )
 
     return Accepted(
         (taken,), tuple(alerts.accept(window.model, window.environment, is_covered, actor=actor, note=note))
@@ -137,9 +141,9 @@ def subject_of(kind: Kind, member: Member) -> Subject | None:
 
 def _versions_of_their_own(connection: Connection, model: str) -> set[tuple[str, Subject]]:
     """Versions with a reference of their own, and of what."""
-    own = {(each.version, each.subject) for each in in_force(connection, model)}
-    own |= {(each.version, OUTCOMES) for each in outcomes_in_force(connection, model)}
-    return {(version, subject) for version, subject in own if version is not None}
+    version_references = {(each.version, each.subject) for each in in_force(connection, model)}
+    version_references |= {(each.version, OUTCOMES) for each in outcomes_in_force(connection, model)}
+    return {(version, subject) for version, subject in version_references if version is not None}
 
 
 def _window_of(alert: Alert) -> tuple[int, int]:
@@ -154,7 +158,7 @@ def _window_of(alert: Alert) -> tuple[int, int]:
 
 def _versions_for(connection: Connection, alert: Alert, start: int) -> list[str | None]:
     about = {member.version for member in alert.members}
-    own = {version for version, _ in _versions_of_their_own(connection, alert.model)}
+    version_references = {version for version, _ in _versions_of_their_own(connection, alert.model)}
     others = [
         stream.version
         for stream in streams_of(connection, alert.model)
@@ -163,4 +167,4 @@ def _versions_for(connection: Connection, alert: Alert, start: int) -> list[str 
         and (last_window_end(connection, alert.model, alert.environment, stream.version) or 0) * MICROS_PER_SECOND
         > start
     ]
-    return [*sorted(about)] if others or about & own else [None]
+    return [*sorted(about)] if others or about & version_references else [None]

@@ -199,8 +199,8 @@ async def try_monitor(request: Request, model_name: Name) -> Response:
         def replayed(rules: DriftRules) -> list[Backtest]:
             return [backtest(state.store, rules, stream, now, start=start, end=end) for stream in streams]
 
-        said = replayed(proposed)
-        return BacktestReport(model_name, said, said if config is None else replayed(current))
+        proposed_result = replayed(proposed)
+        return BacktestReport(model_name, proposed_result, proposed_result if config is None else replayed(current))
 
     return json_answer(await asyncio.to_thread(work))
 

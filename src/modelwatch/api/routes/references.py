@@ -128,7 +128,7 @@ async def set_reference(request: Request) -> Response:
             references = all_references(connection, frame.model_name)
             outcomes = outcomes_in_force(connection, frame.model_name)
             rules = effective_rules(connection, state.rules, frame.model_name)
-            said = task_of_monitor(connection, frame.model_name)
+            stated = task_of_monitor(connection, frame.model_name)
         taken = [
             reference
             for reference in references
@@ -143,7 +143,7 @@ async def set_reference(request: Request) -> Response:
             [_report(reference) for reference in taken],
             None
             if frame.truths is None
-            else next((_labelled(each, said) for each in outcomes if each.version == frame.model_version), None),
+            else next((_labelled(each, stated) for each in outcomes if each.version == frame.model_version), None),
             warnings_about(taken, rules),
         )
 
@@ -199,7 +199,7 @@ def _report(reference: StoredReference) -> ReferenceReport:
     )
 
 
-def _labelled(found: StoredOutcomes, said: StatedTask) -> LabelledReport:
+def _labelled(found: StoredOutcomes, stated: StatedTask) -> LabelledReport:
     layout = found.layout
     return LabelledReport(
         id=found.id,
@@ -212,7 +212,7 @@ def _labelled(found: StoredOutcomes, said: StatedTask) -> LabelledReport:
         classes=list(layout.classes),
         positive_class=layout.positive,
         score_of=layout.score_of if layout.task == "binary" else None,
-        task_reason=task_reason(layout, said),
-        positive_class_reason=positive_class_reason(layout, said),
-        warnings=meaning_warnings(layout, said),
+        task_reason=task_reason(layout, stated),
+        positive_class_reason=positive_class_reason(layout, stated),
+        warnings=meaning_warnings(layout, stated),
     )

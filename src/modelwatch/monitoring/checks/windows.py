@@ -14,7 +14,7 @@ from modelwatch.storage.counts.rollup_levels import (
     HOURS_AFTER_SECONDS,
     Grain,
     rolled_windows,
-    widened,
+    widen_to_stored,
 )
 
 # How far back is looked where the look-backs hold too little.
@@ -80,7 +80,7 @@ def stored_whole(connection: Connection, query: StreamPart, windows: Sequence[Wi
         return ()
     start, end = min(each.start for each in windows), max(each.end for each in windows)
     rolled = rolled_windows(connection, query.model, query.environment, start, end, query.version)
-    return tuple(Window(*widened((each.start, each.end), rolled), each.lookback) for each in windows)
+    return tuple(Window(*widen_to_stored((each.start, each.end), rolled), each.lookback) for each in windows)
 
 
 def covering(start: int, end: int) -> Window:

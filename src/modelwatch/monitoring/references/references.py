@@ -34,7 +34,7 @@ from modelwatch.storage.counts.profiles import days_with_data, streams
 from modelwatch.storage.engine.protection import Protection, StoredPrediction
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.rows import first_events
-from modelwatch.storage.maintenance.backfill_profiles import carry_over
+from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from modelwatch.storage.references.layouts import Subject, subject_values
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.storage.references.references import (
@@ -100,7 +100,7 @@ def set_reference_frame(
     with store.read() as connection:
         ends = [stream.last_window_end for stream in streams(connection, frame.model_name)]
     if ends:
-        carry_over(store, frame.model_name, max(ends) - CARRY_OVER_AT_ONCE_SECONDS, max(ends))
+        backfill_profiles(store, frame.model_name, max(ends) - CARRY_OVER_AT_ONCE_SECONDS, max(ends))
     return generation
 
 

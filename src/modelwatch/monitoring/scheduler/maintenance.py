@@ -17,7 +17,7 @@ from modelwatch.monitoring.scheduler.runner import Lease
 from modelwatch.storage.counts.outcomes import give_up_labels, models_with_labels
 from modelwatch.storage.counts.profiles import generations
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.maintenance.backfill_profiles import carry_over
+from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from modelwatch.storage.maintenance.compaction import fold, seal_writers
 from modelwatch.storage.references.references import models_ready_for_reference
 from modelwatch.times import MICROS_PER_SECOND
@@ -102,6 +102,6 @@ class Housekeeping:
         for model in changed:
             if self._timer() > until:
                 return True
-            carry_over(self._store, model, EARLIEST_TIME // MICROS_PER_SECOND, now // MICROS_PER_SECOND + 86_400)
+            backfill_profiles(self._store, model, EARLIEST_TIME // MICROS_PER_SECOND, now // MICROS_PER_SECOND + 86_400)
             self._carried[model] = current[model]
         return False

@@ -20,7 +20,7 @@ from modelwatch.storage.engine.models import StreamKey, generation_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.slots import Slot
 from modelwatch.storage.maintenance.backfill_outcomes import stale_outcome_days
-from modelwatch.storage.maintenance.backfill_profiles import carry_over, stale_days
+from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles, stale_days
 from modelwatch.storage.references.layouts import Counts, ModelLayouts, Subject, read_layouts
 from modelwatch.storage.references.outcome_references import StoredOutcomes, outcomes_for, outcomes_in_force
 from modelwatch.storage.references.references import StoredReference, in_force
@@ -107,7 +107,7 @@ def gather_segments(store: Store, query: SegmentQuery, stream: StreamKey) -> Seg
                 parts = {} if query.baseline else reference_segments(connection, named, definitions)
                 now, earlier = stretches or (None, None)
                 return SegmentInputs(query, stream, layouts, now, earlier, outcomes, references, parts)
-        carry_over(store, stream.model, start, end)
+        backfill_profiles(store, stream.model, start, end)
 
 
 def _windows(

@@ -31,7 +31,7 @@ from modelwatch.stats.quality.rates import data_quality_score
 from modelwatch.stats.segments.segmentation import SegmentFeature
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.references.layouts import CALLS, Counts
+from modelwatch.storage.references.layouts import PREDICTED_SCORES, Counts
 from modelwatch.times import iso_of_seconds
 
 DRIFT_SHOWN = 10
@@ -99,7 +99,7 @@ def _without(inputs: SegmentInputs, metric: str | None, layout: OutcomeLayout) -
     scores = OutcomeCounts.empty(layout).scores
     if scores is None or metric not in (*worsening_metrics(scores), "ece") or inputs.now is None:
         return None
-    slot, place = inputs.now.profiles.get(""), inputs.layouts.of(inputs.stream.version).slices.get(CALLS)
+    slot, place = inputs.now.profiles.get(""), inputs.layouts.of(inputs.stream.version).slices.get(PREDICTED_SCORES)
     return None if slot is None or place is None else wrong_scores(layout, slot.counts[place])
 
 

@@ -17,7 +17,7 @@ from modelwatch.stats.performance.mergeable import Integers, MergeableCounts
 from modelwatch.stats.performance.scores import CELLS, cells_of
 
 
-class Call(NamedTuple):
+class ScoredPrediction(NamedTuple):
     """A prediction and its probability, of one class or by class."""
 
     prediction: Scalar
@@ -25,7 +25,7 @@ class Call(NamedTuple):
 
 
 @dataclass(frozen=True)
-class CallCells:
+class ScoreByPredictedClass:
     """The cells of `SCORE_EDGES`, one for scores that are missing, and one for maps of probabilities without the
     predicted class (with exact naming those are missing, too).
 
@@ -50,14 +50,14 @@ class CallCells:
         """Length of a count vector."""
         return self.scored + (1 if self.outcome.naming == "exact" else 2)
 
-    def count(self, values: Sequence[Call]) -> NDArray[np.int64]:
-        """The counts of these calls, shape (size,)."""
+    def count(self, values: Sequence[ScoredPrediction]) -> NDArray[np.int64]:
+        """Counts of these predictions, shape (size,)."""
         if self.outcome.task == "binary":
-            scores = np.array([self.outcome.positive_score(*call) for call in values], dtype=np.float64)
-            called = self.outcome.named([call.prediction for call in values])
-            positive = np.array([name == self.outcome.positive for name in called], dtype=bool)
+            scores = np.array([self.outcome.positive_score(*each) for each in values], dtype=np.float64)
+            predicted = self.outcome.named([each.prediction for each in values])
+            positive = np.array([name == self.outcome.positive for name in predicted], dtype=bool)
         else:
-            scores = np.array([self.outcome.confidence(*call) for call in values], dtype=np.float64)
+            scores = np.array([self.outcome.confidence(*each) for each in values], dtype=np.float64)
             positive = np.zeros(len(values), dtype=bool)
         usable = (scores >= 0.0) & (scores <= 1.0)
         places = cells_of(scores[usable]) + CELLS * positive[usable]
@@ -71,25 +71,26 @@ class CallCells:
 
 
 @dataclass(frozen=True, eq=False)
-class CallCounts(MergeableCounts[CallCells]):
-    """The counts of some calls.
+class ScoreByPredictedClassCounts(MergeableCounts[ScoreByPredictedClass]):
+    """Counts of scores by predicted class.
 
     >>> layout = OutcomeLayout("binary", ("no", "yes"), "yes", "predicted")
-    >>> cells = CallCells(layout)
-    >>> counts = CallCounts(cells, cells.count([Call("yes", 0.9), Call("no", 0.9), Call("no", None)]))
-    >>> int(counts.called_positive[244]), int(counts.called_negative.sum()), counts.unscored
+    >>> cells = ScoreByPredictedClass(layout)
+    >>> rows = [ScoredPrediction("yes", 0.9), ScoredPrediction("no", 0.9), ScoredPrediction("no", None)]
+    >>> counts = ScoreByPredictedClassCounts(cells, cells.count(rows))
+    >>> int(counts.predicted_positive[244]), int(counts.predicted_negative.sum()), counts.unscored
     (1, 1, 1)
     """
 
-    what: ClassVar[str] = "call counts"
+    what: ClassVar[str] = "counts of predicted scores"
 
     @property
-    def called_negative(self) -> Integers:
+    def predicted_negative(self) -> Integers:
         """Of two classes: scores of the predictions of the negative class, by cell."""
         return self.vector[:CELLS]
 
     @property
-    def called_positive(self) -> Integers:
+    def predicted_positive(self) -> Integers:
         """Of two classes: scores of the predictions of the positive class, by cell."""
         return self.vector[CELLS : 2 * CELLS]
 
@@ -100,10 +101,10 @@ class CallCounts(MergeableCounts[CallCells]):
 
     @property
     def unscored(self) -> int:
-        """Number of calls without a usable score."""
+        """Number of predictions without a usable score."""
         return int(self.vector[self.layout.scored :].sum())
 
     @property
     def nameless(self) -> int:
-        """Number of calls whose probabilities by class name no class of theirs."""
+        """Number of predictions whose probabilities by class leave out the predicted one."""
         return 0 if self.layout.outcome.naming == "exact" else int(self.vector[-1])

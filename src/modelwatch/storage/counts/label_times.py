@@ -20,8 +20,8 @@ from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.bulk import RowsById
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.ledger.contributions import COUNTED, Contributions, counted_of
-from modelwatch.storage.ledger.counting import outcomes_counted
+from modelwatch.storage.ledger.contributions import PREDICTION_COLUMNS, Contributions, LabelledPrediction
+from modelwatch.storage.ledger.counting import count_outcomes
 from modelwatch.storage.ledger.labels import expired_before
 from modelwatch.storage.ledger.rows import ROWS_PER_READ, decode_scalar
 from modelwatch.storage.references.layouts import Counts, ModelLayouts
@@ -49,7 +49,7 @@ def later_outcomes(
     by_label, by_prediction = _sizes(connection, stream, touched, (after, newest))
     read = _by_label if by_label <= by_prediction else _by_prediction
     for contributions in read(connection, store, stream, layouts, touched, (after, newest)):
-        for key, slot in outcomes_counted(contributions, 0).items():
+        for key, slot in count_outcomes(contributions, 0).items():
             for place, (start, end) in enumerate(spans):
                 if start <= key.window_start < end:
                     total = found[place]
@@ -86,7 +86,7 @@ def outcomes_by_arrival(
     while some := list(islice(rows, ROWS_PER_READ)):
         sides = (Contributions(stream.model, layouts), Contributions(stream.model, layouts))
         for row, is_late in some:
-            sides[is_late].add(counted_of(row), decode_scalar(row.value), row.first_ts, row.label_ts)
+            sides[is_late].add(LabelledPrediction.from_row(row), decode_scalar(row.value), row.first_ts, row.label_ts)
         early += layout.entries(sides[0].outcomes).total(layout.size)
         late += layout.entries(sides[1].outcomes).total(layout.size)
     return early, late
@@ -110,7 +110,7 @@ def _labelled_rows(
         conditions.append(label.c.first_ts <= known_by * MICROS_PER_SECOND)
     if one_of > 1:
         conditions.append((prediction.c.ts // (BASE_WINDOW_SECONDS * MICROS_PER_SECOND)) % one_of == 0)
-    columns = (*COUNTED, label.c.value, label.c.first_ts, label.c.ts.label("label_ts"))
+    columns = (*PREDICTION_COLUMNS, label.c.value, label.c.first_ts, label.c.ts.label("label_ts"))
     statement = select(*columns).join(label, _of_label()).where(*conditions)
     oldest = connection.execute(select(expired_before(stream.model))).scalar() or 0
     for start, end, moment in stretches:
@@ -190,7 +190,7 @@ def _by_label(
     """The pairs by their labels, some thousands at a time."""
     label = tables.label
     model, version, environment = stream
-    predictions = RowsById(store, tables.prediction, (*COUNTED, tables.prediction.c.day))
+    predictions = RowsById(store, tables.prediction, (*PREDICTION_COLUMNS, tables.prediction.c.day))
     oldest = connection.execute(select(expired_before(model))).scalar() or 0
     rows = connection.execute(
         select(label.c.prediction_id, label.c.value, label.c.first_ts, label.c.ts).where(
@@ -221,7 +221,7 @@ def _by_prediction(
         last = ""
         while True:
             rows = connection.execute(
-                select(*COUNTED, label.c.value, label.c.first_ts, label.c.ts.label("label_ts"))
+                select(*PREDICTION_COLUMNS, label.c.value, label.c.first_ts, label.c.ts.label("label_ts"))
                 .join(label, _of_label())
                 .where(
                     prediction.c.day == day,
@@ -241,13 +241,15 @@ def _by_prediction(
                 break
             contributions = Contributions(model, layouts)
             for row in rows:
-                contributions.add(counted_of(row), decode_scalar(row.value), row.first_ts, row.label_ts)
+                contributions.add(
+                    LabelledPrediction.from_row(row), decode_scalar(row.value), row.first_ts, row.label_ts
+                )
             yield contributions
             last = rows[-1].prediction_id
 
 
 def _add(contributions: Contributions, prediction: Any, label: Any) -> None:
-    contributions.add(counted_of(prediction), decode_scalar(label.value), label.first_ts, label.ts)
+    contributions.add(LabelledPrediction.from_row(prediction), decode_scalar(label.value), label.first_ts, label.ts)
 
 
 def _of_label() -> ColumnElement[bool]:

@@ -17,7 +17,7 @@ from modelwatch.storage.counts.rollup_levels import Grain
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.ledger.contributions import COUNTED, counted_of
+from modelwatch.storage.ledger.contributions import PREDICTION_COLUMNS, LabelledPrediction
 from modelwatch.storage.ledger.rows import decode_probability, decode_scalar
 from modelwatch.storage.references.layouts import Counts, ModelLayouts
 
@@ -157,11 +157,11 @@ def meanings_of_day(
     )
     return [
         (
-            decode_scalar(said),
+            decode_scalar(predicted),
             None if probability is None else decode_probability(probability),
             None if truth is None else decode_scalar(truth),
         )
-        for said, probability, truth in rows
+        for predicted, probability, truth in rows
     ]
 
 
@@ -201,7 +201,7 @@ def labelled_sample(connection: Connection, model: str, limit: int) -> list[Outc
     """Up to so many labelled predictions of a model, the first by their ids."""
     label, prediction = tables.label, tables.prediction
     rows = connection.execute(
-        select(*COUNTED, label.c.value, label.c.first_ts)
+        select(*PREDICTION_COLUMNS, label.c.value, label.c.first_ts)
         .select_from(label)
         .join(
             prediction,
@@ -213,7 +213,7 @@ def labelled_sample(connection: Connection, model: str, limit: int) -> list[Outc
     )
     sample = []
     for row in rows:
-        counted = counted_of(row)
+        counted = LabelledPrediction.from_row(row)
         sample.append(Outcome(counted.prediction, counted.probability, decode_scalar(row.value)))
     return sample
 
@@ -239,7 +239,7 @@ def give_up_labels(store: Store, arrived_before: int, limit: int) -> int:
         of_these = select(known.c.name).where(known.c.name.in_(sorted(by_model)))
         connection.execute(of_these.order_by(known.c.name).with_for_update()).all()
         for model in sorted(by_model):
-            gone = connection.execute(
+            deleted = connection.execute(
                 delete(label).where(
                     label.c.model == model,
                     label.c.prediction_id.in_(by_model[model]),
@@ -247,9 +247,9 @@ def give_up_labels(store: Store, arrived_before: int, limit: int) -> int:
                     label.c.arrived_at < arrived_before,
                 )
             ).rowcount
-            grown = known.c.orphaned_labels + gone
-            connection.execute(update(known).where(known.c.name == model).values(orphaned_labels=grown))
-            removed += gone
+            more = known.c.orphaned_labels + deleted
+            connection.execute(update(known).where(known.c.name == model).values(orphaned_labels=more))
+            removed += deleted
     return removed
 
 

@@ -1,4 +1,4 @@
-"""At which grain windows are stored: a span whose edge lies inside of a rolled-up window is widened to hold it.
+"""Levels at which windows are stored: a span whose edge lies inside a rolled-up window is widened to hold all of it.
 
 Counts of a rolled-up window can't be divided. So an answer is about the whole windows that the span touches, and says
 which span that is.
@@ -75,11 +75,13 @@ def rolled_windows(
     return sorted((row[0], row[1]) for row in connection.execute(union(*found)))
 
 
-def widened(span: Span, rolled: Collection[Span]) -> Span:
+def widen_to_stored(span: Span, rolled: Collection[Span]) -> Span:
     """The span with whole windows at its edges.
 
-    >>> widened((5_000, 9_000), [(3_600, 7_200), (7_200, 10_800)]), widened((3_600, 7_200), [(3_600, 7_200)])
-    ((3600, 10800), (3600, 7200))
+    >>> widen_to_stored((5_000, 9_000), [(3_600, 7_200), (7_200, 10_800)])
+    (3600, 10800)
+    >>> widen_to_stored((3_600, 7_200), [(3_600, 7_200)])
+    (3600, 7200)
     """
     start, end = span
     if start >= end:
@@ -100,6 +102,6 @@ def whole(boundaries: Sequence[int], rolled: Collection[Span]) -> list[int]:
     """
     if len(boundaries) < 2:
         return list(boundaries)
-    start, end = widened((boundaries[0], boundaries[-1]), rolled)
+    start, end = widen_to_stored((boundaries[0], boundaries[-1]), rolled)
     inner = [each for each in boundaries[1:-1] if not any(a < each < b for a, b in rolled)]
     return [start, *(each for each in inner if start < each < end), end]

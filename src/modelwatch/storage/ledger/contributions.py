@@ -15,8 +15,11 @@ from modelwatch.storage.ledger.slots import SlotKey, window_start
 from modelwatch.storage.references.layouts import ModelLayouts
 
 
-class Counted(NamedTuple):
-    """A prediction as far as its outcome is concerned. generation: in which it was stored. segments: that it is in."""
+class LabelledPrediction(NamedTuple):
+    """The columns of a prediction that its outcome needs. ts: microseconds. generation: in which it was stored.
+
+    segments: those that it is in.
+    """
 
     prediction_id: str
     version: str
@@ -27,8 +30,40 @@ class Counted(NamedTuple):
     probability: Probability
     segments: Segments = ()
 
+    @classmethod
+    def from_event(cls, event: Prediction, layouts: ModelLayouts) -> LabelledPrediction:
+        """The prediction of an event that is stored in these layouts."""
+        return cls(
+            event.prediction_id,
+            event.model_version,
+            event.environment,
+            event.timestamp,
+            layouts.generation,
+            event.prediction,
+            event.probability,
+            layouts.segmentation.of(event.features),
+        )
 
-COUNTED = tuple(
+    @classmethod
+    def from_row(cls, row: Any, layouts: ModelLayouts | None = None) -> LabelledPrediction:
+        """The prediction of a row with `PREDICTION_COLUMNS`.
+
+        layouts: those whose `segment_columns` it has too; None: its segments are left out.
+        """
+        identity, version, environment, ts, generation, predicted, probability = row[: len(PREDICTION_COLUMNS)]
+        return cls(
+            identity,
+            version,
+            environment,
+            ts,
+            generation,
+            decode_scalar(predicted),
+            None if probability is None else decode_probability(probability),
+            () if layouts is None or not layouts.segmentation else stored_segments(row, layouts),
+        )
+
+
+PREDICTION_COLUMNS = tuple(
     tables.prediction.c[name]
     for name in ("prediction_id", "version", "environment", "ts", "generation", "prediction", "probability")
 )
@@ -53,12 +88,12 @@ class Contributions:
         self.label_times: list[int] = []
         self.segments: list[Segments] = []
 
-    def add(self, prediction: Counted, truth: Scalar, first_ts: int, latest_ts: int, sign: int = 1) -> None:
+    def add(self, prediction: LabelledPrediction, truth: Scalar, first_ts: int, latest_ts: int, sign: int = 1) -> None:
         """Adds a prediction with this truth to its window (sign 1), or takes it back (-1).
 
         first_ts, latest_ts: when the truth became known first, and when the value that holds did; in microseconds.
         """
-        _, version, environment, ts, _, said, probability, segments = prediction
+        _, version, environment, ts, _, predicted, probability, segments = prediction
         window = (version, environment, window_start(ts))
         place = self._places.get(window)
         if place is None:
@@ -66,42 +101,10 @@ class Contributions:
             self.keys.append(SlotKey(self._model, self._of_model.outcome_generation, *window))
             self.layouts.append(self._of_model.of(version).outcome)
         self.places.append(place)
-        self.outcomes.add(said, probability, truth, (first_ts - ts) / 1_000_000 if first_ts > ts else 0.0)
+        self.outcomes.add(predicted, probability, truth, (first_ts - ts) / 1_000_000 if first_ts > ts else 0.0)
         self.signs.append(sign)
         self.label_times.append(latest_ts)
         self.segments.append(segments)
-
-
-def counted_event(event: Prediction, layouts: ModelLayouts) -> Counted:
-    """The prediction of an event that is stored in these layouts."""
-    return Counted(
-        event.prediction_id,
-        event.model_version,
-        event.environment,
-        event.timestamp,
-        layouts.generation,
-        event.prediction,
-        event.probability,
-        layouts.segmentation.of(event.features),
-    )
-
-
-def counted_of(row: Any, layouts: ModelLayouts | None = None) -> Counted:
-    """The prediction of a row with the columns of `COUNTED`.
-
-    layouts: those whose `segment_columns` it has too; None: its segments are left out.
-    """
-    identity, version, environment, ts, generation, said, probability = row[: len(COUNTED)]
-    return Counted(
-        identity,
-        version,
-        environment,
-        ts,
-        generation,
-        decode_scalar(said),
-        None if probability is None else decode_probability(probability),
-        () if layouts is None or not layouts.segmentation else stored_segments(row, layouts),
-    )
 
 
 def segment_columns(generation: int | BindParameter[int]) -> tuple[ColumnElement[Any], ...]:

@@ -31,7 +31,7 @@ class Increment:
     latest_ts: int
 
 
-def counted(
+def count_predictions(
     fresh: Sequence[Prediction], layouts: Mapping[str, ModelLayouts], protection: Protection
 ) -> list[Increment]:
     """What these predictions add."""
@@ -46,7 +46,7 @@ def counted(
     return increments
 
 
-def segments_counted(
+def count_segments(
     fresh: Sequence[Prediction],
     segments: Sequence[Segments],
     layouts: Mapping[str, ModelLayouts],
@@ -79,7 +79,7 @@ def window_of(event: Prediction, layouts: Mapping[str, ModelLayouts]) -> SlotKey
     )
 
 
-def outcomes_counted(contributions: Contributions, now: int) -> dict[SlotKey, OutcomeSlot]:
+def count_outcomes(contributions: Contributions, now: int) -> dict[SlotKey, OutcomeSlot]:
     """What labelled predictions add to each window, and take back."""
     slots: dict[SlotKey, OutcomeSlot] = {}
     places = np.array(contributions.places, dtype=np.intp)
@@ -127,12 +127,12 @@ def _segment_keys(
     return keys, np.array([numbers[pair] for pair in pairs], dtype=np.intp)
 
 
-def grown(before: Mapping[SlotKey, S], added: Mapping[SlotKey, S]) -> dict[SlotKey, S]:
+def add_to_slots(before: Mapping[SlotKey, S], added: Mapping[SlotKey, S]) -> dict[SlotKey, S]:
     """The slots after something was added to them."""
     return {key: before[key] + slot if key in before else slot for key, slot in added.items()}
 
 
-def slots_of(
+def to_slots(
     increments: Iterable[Increment], repeats: Mapping[SlotKey, Repeats], layouts: Mapping[str, ModelLayouts], now: int
 ) -> dict[SlotKey, Slot]:
     """The slots of what was counted. repeats: how many known predictions came again, by the window they count in."""

@@ -23,11 +23,9 @@ from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.bulk import RowsById, WholeRows
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.contributions import (
-    COUNTED,
+    PREDICTION_COLUMNS,
     Contributions,
-    Counted,
-    counted_event,
-    counted_of,
+    LabelledPrediction,
     segment_columns,
 )
 from modelwatch.storage.ledger.rows import day_of, decode_scalar, encode_scalar
@@ -37,7 +35,7 @@ from modelwatch.times import SECONDS_PER_DAY
 LabelStatus = Literal["accepted", "corrected", "duplicate", "waiting", "expired"]
 
 
-class Known(NamedTuple):
+class LabelState(NamedTuple):
     """What holds for an id. value: as JSON. waiting: whether no prediction of the id has come yet."""
 
     value: str
@@ -47,19 +45,19 @@ class Known(NamedTuple):
     generation: int
     waiting: bool
 
-    def counts_as(self, other: Known) -> bool:
+    def counts_as(self, other: LabelState) -> bool:
         """Whether both add the same to the counts."""
         return self.value == other.value and self.first_ts == other.first_ts
 
 
-KNOWN = tuple(
+LABEL_COLUMNS = tuple(
     tables.label.c[name]
     for name in ("prediction_id", "value", "ts", "first_ts", "arrived_at", "generation", "applied_at")
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
+class LabelResult:
     """What labels and fresh predictions of a transaction come to. statuses: of the labels, in their order.
 
     contributions: of each model.
@@ -73,16 +71,16 @@ class LabelStatements:
     """The statements that labels need, built once."""
 
     def __init__(self, store: Store) -> None:
-        self.known = RowsById(store, tables.label, KNOWN)
-        self._predictions = RowsById(store, tables.prediction, COUNTED)
+        self.states = RowsById(store, tables.label, LABEL_COLUMNS)
+        self._predictions = RowsById(store, tables.prediction, PREDICTION_COLUMNS)
         segments = segment_columns(bindparam("since"))
-        self._segmented = RowsById(store, tables.prediction, (*COUNTED, *segments))
+        self._segmented = RowsById(store, tables.prediction, (*PREDICTION_COLUMNS, *segments))
         self.save = WholeRows(store, tables.label)
 
     def predictions(
         self, connection: Connection, model: str, ids: Sequence[str], layouts: ModelLayouts
     ) -> Sequence[Any]:
-        """Rows for `counted_of`."""
+        """Rows for `LabelledPrediction.from_row`, of those ids that have one."""
         if not layouts.segmentation:
             return self._predictions.read(connection, model, ids)
         return self._segmented.read(connection, model, ids, since=layouts.segment_generation)
@@ -106,7 +104,7 @@ def apply_labels(
     labelled: frozenset[str],
     expired_before: Mapping[str, int],
     now: int,
-) -> Applied:
+) -> LabelResult:
     """Stores what the labels change and says what that, and the fresh predictions, add to the counts.
 
     given: the labels of this transaction. fresh: the predictions that it has just stored. labelled: the models that had
@@ -120,18 +118,18 @@ def apply_labels(
     for event in fresh:
         if event.model_name in labelled or event.model_name in places:
             stored.setdefault(event.model_name, []).append(event)
-    applied = Applied(["accepted"] * len(given), [])
+    result = LabelResult(["accepted"] * len(given), [])
     for model in sorted(places.keys() | stored.keys()):
-        mine = places.get(model, [])
-        of_model = _OfModel(connection, statements, model, layouts[model], expired_before[model], now)
-        statuses = of_model.apply([given[place] for place in mine], stored.get(model, []))
-        applied.contributions.append(of_model.contributions)
-        for place, status in zip(mine, statuses, strict=True):
-            applied.statuses[place] = status
-    return applied
+        of_this_model = places.get(model, [])
+        labels = _ModelLabels(connection, statements, model, layouts[model], expired_before[model], now)
+        statuses = labels.apply([given[place] for place in of_this_model], stored.get(model, []))
+        result.contributions.append(labels.contributions)
+        for place, status in zip(of_this_model, statuses, strict=True):
+            result.statuses[place] = status
+    return result
 
 
-class _OfModel:
+class _ModelLabels:
     """The labels of one model in one transaction."""
 
     def __init__(
@@ -154,7 +152,7 @@ class _OfModel:
     def apply(self, given: Sequence[GroundTruth], fresh: Sequence[Prediction]) -> list[LabelStatus]:
         """Stores what the labels change, notes what that adds to the counts, and says what became of each label."""
         ids = {label.prediction_id for label in given}.union(event.prediction_id for event in fresh)
-        before = self._known(list(ids))
+        before = self._read_states(list(ids))
         after, kinds = _merged(given, before, self._now)
         recounted = {
             identity
@@ -180,18 +178,18 @@ class _OfModel:
             for identity, kind in zip((label.prediction_id for label in given), kinds, strict=True)
         ]
 
-    def _known(self, ids: Sequence[str]) -> dict[str, Known]:
+    def _read_states(self, ids: Sequence[str]) -> dict[str, LabelState]:
         known = {}
-        for row in self._statements.known.read(self._connection, self._model, ids):
+        for row in self._statements.states.read(self._connection, self._model, ids):
             identity, value, ts, first_ts, arrived_at, generation, applied_at = row
-            known[identity] = Known(value, ts, first_ts, arrived_at, generation, applied_at is None)
+            known[identity] = LabelState(value, ts, first_ts, arrived_at, generation, applied_at is None)
         return known
 
     def _count(
         self,
         recounted: set[str],
-        before: Mapping[str, Known],
-        after: Mapping[str, Known],
+        before: Mapping[str, LabelState],
+        after: Mapping[str, LabelState],
         fresh: Sequence[Prediction],
     ) -> set[str]:
         """Notes what is to be added to the counts and taken back; returns the ids that have a prediction."""
@@ -200,7 +198,7 @@ class _OfModel:
         new = {(day_of(event.timestamp), event.prediction_id) for event in fresh}
         matched = set()
         for row in self._statements.predictions(self._connection, self._model, list(recounted), layouts):
-            prediction = counted_of(row, layouts)
+            prediction = LabelledPrediction.from_row(row, layouts)
             identity = prediction.prediction_id
             old, state = before.get(identity), after[identity]
             was_counted = old is not None and (day_of(prediction.ts), identity) not in new
@@ -212,14 +210,14 @@ class _OfModel:
             identity = event.prediction_id
             if identity in after and identity not in recounted:
                 state = after[identity]
-                prediction = counted_event(event, layouts)
+                prediction = LabelledPrediction.from_event(event, layouts)
                 contributions.add(prediction, decode_scalar(state.value), state.first_ts, state.ts)
                 matched.add(identity)
         stale.note_changes()
         return matched
 
     def _save(
-        self, before: Mapping[str, Known], after: Mapping[str, Known], recounted: set[str], matched: set[str]
+        self, before: Mapping[str, LabelState], after: Mapping[str, LabelState], recounted: set[str], matched: set[str]
     ) -> None:
         model, now, generation = self._model, self._now, self._layouts.generation
         rows = []
@@ -250,8 +248,8 @@ class _OfModel:
 
 
 def _merged(
-    given: Sequence[GroundTruth], before: Mapping[str, Known], now: int
-) -> tuple[dict[str, Known], list[LabelStatus]]:
+    given: Sequence[GroundTruth], before: Mapping[str, LabelState], now: int
+) -> tuple[dict[str, LabelState], list[LabelStatus]]:
     """What holds after these labels, and what each of them was."""
     after, kinds = dict(before), []
     for label in given:
@@ -259,7 +257,7 @@ def _merged(
         value, known = encode_scalar(label.value), after.get(identity)
         kind: LabelStatus = "accepted"
         if known is None:
-            after[identity] = Known(value, at, at, now, 0, True)
+            after[identity] = LabelState(value, at, at, now, 0, True)
         else:
             wins = (at, value) > (known.ts, known.value)
             kind = "corrected" if wins and value != known.value else "duplicate"
@@ -286,7 +284,7 @@ class _Stale:
         self._since = layouts.outcome_generation
         self._days: dict[int, bool] = {}
 
-    def holds(self, prediction: Counted, known: Known) -> bool:
+    def holds(self, prediction: LabelledPrediction, known: LabelState) -> bool:
         if max(prediction.generation, known.generation) >= self._since:
             return False
         day = day_of(prediction.ts)

@@ -21,7 +21,14 @@ from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.bulk import ManyRows, NewRows
 from modelwatch.storage.engine.models import Part, is_whole, parts_of, registration
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.ledger.counting import Increment, counted, grown, outcomes_counted, segments_counted, slots_of
+from modelwatch.storage.ledger.counting import (
+    Increment,
+    add_to_slots,
+    count_outcomes,
+    count_predictions,
+    count_segments,
+    to_slots,
+)
 from modelwatch.storage.ledger.labels import LabelStatements, LabelStatus, apply_labels, labels_within
 from modelwatch.storage.ledger.repeats import repeats_by_window, stored_of_repeats
 from modelwatch.storage.ledger.rows import NO_FEATURES, Segments, day_of, in_sample, to_row
@@ -211,37 +218,37 @@ class Ledger:
                 day_of(event.timestamp) < expired_before[event.model_name] or in_force.is_deleted(event)
                 for event in events
             ]
-            taken = [event for event, gone in zip(events, expired, strict=True) if not gone]
+            taken = [event for event, is_expired in zip(events, expired, strict=True) if not is_expired]
             given = [*labels, *labels_within(taken)]
             segments = [layouts[event.model_name].segmentation.of(event.features) for event in taken]
             returned = self._insert_rows(connection, taken, segments, in_force)
             accepted: list[bool | None] = []
             fresh: list[Prediction] = []
             repeated: list[Prediction] = []
-            of_fresh: list[Segments] = []
+            fresh_segments: list[Segments] = []
             for event, texts in zip(taken, segments, strict=True):
                 is_new = returned.pop(_identity(event), None) is not None
                 accepted.append(is_new)
                 (fresh if is_new else repeated).append(event)
                 if is_new:
-                    of_fresh.append(texts)
+                    fresh_segments.append(texts)
             now = self._clock()
-            increments = counted(fresh, layouts, self._store.protection)
+            increments = count_predictions(fresh, layouts, self._store.protection)
             self._register_streams(connection, increments)
             repeats = repeats_by_window(
                 connection, self._statements.repeated, repeated, layouts, self._store.protection
             )
-            added = slots_of(increments, repeats, layouts, now)
-            added |= segments_counted(fresh, of_fresh, layouts, self._store.protection, now)
-            after = grown(self._slots.get(connection, self._writer, added), added)
+            added = to_slots(increments, repeats, layouts, now)
+            added |= count_segments(fresh, fresh_segments, layouts, self._store.protection, now)
+            after = add_to_slots(self._slots.get(connection, self._writer, added), added)
             save(connection, self._statements.save_slots, self._writer, after)
             applied = apply_labels(
                 connection, self._statements.labels, given, fresh, layouts, in_force.labelled, expired_before, now
             )
             outcomes: dict[SlotKey, OutcomeSlot] = {}
             for contributions in applied.contributions:
-                outcomes |= outcomes_counted(contributions, now)
-            outcomes = grown(self._outcomes.get(connection, self._writer, outcomes), outcomes)
+                outcomes |= count_outcomes(contributions, now)
+            outcomes = add_to_slots(self._outcomes.get(connection, self._writer, outcomes), outcomes)
             save(connection, self._statements.save_outcomes, self._writer, outcomes)
             try:
                 connection.commit()
@@ -255,8 +262,8 @@ class Ledger:
         self._slots.put(after)
         self._outcomes.put(outcomes)
         self._streams.update(_stream(increment.key) for increment in increments)
-        of_taken = iter(accepted)
-        answered = [None if gone else next(of_taken) for gone in expired]
+        answers = iter(accepted)
+        answered = [None if is_expired else next(answers) for is_expired in expired]
         return Committed(answered, increments, applied.statuses[: len(labels)])
 
     def _forget_some(self) -> None:

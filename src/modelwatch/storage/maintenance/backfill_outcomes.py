@@ -15,8 +15,13 @@ from modelwatch.events import EARLIEST_DAY
 from modelwatch.storage.counts.profiles import Span
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.ledger.contributions import COUNTED, Contributions, counted_of, segment_columns
-from modelwatch.storage.ledger.counting import outcomes_counted
+from modelwatch.storage.ledger.contributions import (
+    PREDICTION_COLUMNS,
+    Contributions,
+    LabelledPrediction,
+    segment_columns,
+)
+from modelwatch.storage.ledger.counting import count_outcomes
 from modelwatch.storage.ledger.labels import expired_before
 from modelwatch.storage.ledger.rows import ROWS_PER_READ, decode_scalar
 from modelwatch.storage.ledger.slots import OUTCOMES, OutcomeSlot, SlotKey
@@ -45,7 +50,7 @@ def stale_outcome_days(connection: Connection, model: str, since: int, start: in
     return sorted({start // SECONDS_PER_DAY for start in rows}, reverse=True)
 
 
-def recount_outcomes(store: Store, model: str, start: int, end: int) -> int:
+def backfill_outcomes(store: Store, model: str, start: int, end: int) -> int:
     """Brings the outcomes of every window in [start, end) into the layout in force. Returns how many days it changed.
 
     Safe to run in several processes at once: a day is replaced by one transaction, by whoever comes first.
@@ -68,7 +73,7 @@ def _recount_day(store: Store, model: str, day: int) -> bool:
         since = layouts.outcome_generation
         slots: dict[SlotKey, OutcomeSlot] = {}
         for contributions in _pairs(connection, model, day, layouts):
-            for key, slot in outcomes_counted(contributions, 0).items():
+            for key, slot in count_outcomes(contributions, 0).items():
                 slots[key] = slots[key] + slot if key in slots else slot
         arrivals = _arrivals(connection, model, day, since)
     slots = {
@@ -134,7 +139,7 @@ def _pairs(connection: Connection, model: str, day: int, layouts: ModelLayouts) 
     while True:
         rows = connection.execute(
             select(
-                *COUNTED,
+                *PREDICTION_COLUMNS,
                 *columns,
                 label.c.value,
                 label.c.first_ts,
@@ -158,6 +163,8 @@ def _pairs(connection: Connection, model: str, day: int, layouts: ModelLayouts) 
             return
         contributions = Contributions(model, layouts)
         for row in rows:
-            contributions.add(counted_of(row, layouts), decode_scalar(row.value), row.first_ts, row.label_ts)
+            contributions.add(
+                LabelledPrediction.from_row(row, layouts), decode_scalar(row.value), row.first_ts, row.label_ts
+            )
         yield contributions
         last = rows[-1].prediction_id

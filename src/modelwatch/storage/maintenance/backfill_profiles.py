@@ -19,7 +19,7 @@ from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.privacy import KEEP_ALL
 from modelwatch.stats.counting.binning import CategoricalBinning
 from modelwatch.stats.counting.encoded_counts import decode_counts
-from modelwatch.stats.outcomes.predicted_scores import Call
+from modelwatch.stats.outcomes.predicted_scores import ScoredPrediction
 from modelwatch.stats.segments.segmentation import Segmentation, SegmentFeature
 from modelwatch.storage.counts.profiles import Span
 from modelwatch.storage.engine import tables
@@ -29,10 +29,10 @@ from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.pace import BaseWindow, base_windows
 from modelwatch.storage.ledger.rows import events_of_day
 from modelwatch.storage.ledger.slots import PROFILES, Slot, SlotKey, window_start, with_pace
-from modelwatch.storage.maintenance.backfill_outcomes import recount_outcomes
+from modelwatch.storage.maintenance.backfill_outcomes import backfill_outcomes
 from modelwatch.storage.maintenance.compaction import add_to_folded
 from modelwatch.storage.references.layouts import (
-    CALLS,
+    PREDICTED_SCORES,
     Counts,
     Layout,
     ModelLayouts,
@@ -62,7 +62,7 @@ def stale_days(connection: Connection, model: str, generation: int, start: int, 
     return sorted({start // SECONDS_PER_DAY for start in rows}, reverse=True)
 
 
-def carry_over(store: Store, model: str, start: int, end: int) -> int:
+def backfill_profiles(store: Store, model: str, start: int, end: int) -> int:
     """Brings every window in [start, end) into the model's present generation. Returns how many days it changed.
 
     Safe to run in several processes at once: a day is replaced by one transaction, by whoever comes first.
@@ -73,7 +73,7 @@ def carry_over(store: Store, model: str, start: int, end: int) -> int:
             generation = generation_of(connection, model)
             days = [] if generation is None else stale_days(connection, model, generation, start, end)
         if not days:
-            return changed + recount_outcomes(store, model, start, end)
+            return changed + backfill_outcomes(store, model, start, end)
         for day in days:
             changed += _carry_day(store, model, day)
 
@@ -283,8 +283,10 @@ def count_stored(layout: Layout, rows: Sequence[StoredPrediction], protection: P
             counts[layout.slices[subject]] = _feature(layout, subject, rows, protection)
         else:
             counts[layout.slices[subject]] = layout.binnings[subject].count(subject_values(subject, events))
-    if layout.calls is not None:
-        counts[layout.slices[CALLS]] = layout.calls.count([Call(each.prediction, each.probability) for each in events])
+    if layout.predicted_scores is not None:
+        counts[layout.slices[PREDICTED_SCORES]] = layout.predicted_scores.count(
+            [ScoredPrediction(each.prediction, each.probability) for each in events]
+        )
     return counts
 
 

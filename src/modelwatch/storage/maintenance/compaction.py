@@ -69,13 +69,13 @@ def _fold_some(connection: Connection, store: Store, writer: str) -> int | None:
 def _fold_kind(connection: Connection, store: Store, writer: str, kind: SlotTable[S]) -> int | None:
     """As `_fold_some`. A transaction waits for one model alone: two that hold one each could wait for each other."""
     table = kind.table
-    mine = (table.c.writer == writer, tables.UNFOLDED)
-    model = connection.execute(select(table.c.model).where(*mine).limit(1)).scalar()
+    of_writer = (table.c.writer == writer, tables.UNFOLDED)
+    model = connection.execute(select(table.c.model).where(*of_writer).limit(1)).scalar()
     if model is None:
         return None
     store.exclusive(connection, f"fold:{model}")
     # Read only now: who had the lock before may have carried these slots over into another generation.
-    of_model = select(table).where(*mine, table.c.model == model)
+    of_model = select(table).where(*of_writer, table.c.model == model)
     rows = connection.execute(of_model.limit(ROWS_PER_TRANSACTION)).all()
     slots = {key_of(row): kind.kind.of_row(row) for row in rows}
     add_to_folded(connection, store, slots, kind)

@@ -24,12 +24,17 @@ from modelwatch.storage.alerts.audit import AuditEntry, append_audit
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.protection import Protection, StoredPrediction
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.ledger.contributions import COUNTED, Contributions, counted_of, stored_segments
-from modelwatch.storage.ledger.counting import outcomes_counted
+from modelwatch.storage.ledger.contributions import (
+    PREDICTION_COLUMNS,
+    Contributions,
+    LabelledPrediction,
+    stored_segments,
+)
+from modelwatch.storage.ledger.counting import count_outcomes
 from modelwatch.storage.ledger.labels import has_stale_outcomes
 from modelwatch.storage.ledger.rows import decode_scalar, event_of
 from modelwatch.storage.ledger.slots import OUTCOMES, PROFILES, Slot, SlotKey, window_start
-from modelwatch.storage.maintenance.backfill_profiles import can_count, carry_over, count_stored, stale_days
+from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles, can_count, count_stored, stale_days
 from modelwatch.storage.maintenance.compaction import add_to_folded
 from modelwatch.storage.references.layouts import Layout, ModelLayouts, Subject, read_layouts
 from modelwatch.times import SECONDS_PER_DAY
@@ -68,7 +73,7 @@ def erase(
         with store.read() as connection:
             days = {row.day for row in _rows(connection, model, prediction_id, day)}
         for each in sorted(days):
-            carry_over(store, model, each * SECONDS_PER_DAY, (each + 1) * SECONDS_PER_DAY)
+            backfill_profiles(store, model, each * SECONDS_PER_DAY, (each + 1) * SECONDS_PER_DAY)
         with store.write() as connection, store.without_remnants(connection):
             erased = _erase(connection, store, model, prediction_id, day, leave_counts)
             if erased is not None:
@@ -115,16 +120,16 @@ def _erase(
             )
         left |= uncertain
         for segment in ("", *stored_segments(row, layouts)):
-            own = key._replace(segment=segment)
-            slots[own] = slots[own] + slot if own in slots else slot
+            segment_key = key._replace(segment=segment)
+            slots[segment_key] = slots[segment_key] + slot if segment_key in slots else slot
     add_to_folded(connection, store, slots, PROFILES)
     if label is not None:
         truth, taken = decode_scalar(label.value), Contributions(model, layouts)
         for row in chosen:
             # What was counted in an older layout, and can't be carried over since the day has expired, is in no answer.
             if row.day not in stale_outcomes or max(row.generation, label.generation) >= layouts.outcome_generation:
-                taken.add(counted_of(row, layouts), truth, label.first_ts, label.ts, -1)
-        counted = outcomes_counted(taken, label.arrived_at)
+                taken.add(LabelledPrediction.from_row(row, layouts), truth, label.first_ts, label.ts, -1)
+        counted = count_outcomes(taken, label.arrived_at)
         outcomes = {key: replace(slot, latest_ts=EARLIEST_TIME) for key, slot in counted.items()}
         add_to_folded(connection, store, outcomes, OUTCOMES)
     table = tables.prediction
@@ -138,9 +143,9 @@ def _erase(
 
 def _rows(connection: Connection, model: str, prediction_id: str, day: int | None) -> Sequence[Row[Any]]:
     table = tables.prediction
-    first = [column.name for column in COUNTED]
+    first = [column.name for column in PREDICTION_COLUMNS]
     rest = [column for column in table.c if column.name not in first]
-    query = select(*COUNTED, *rest).where(_of_id(model, prediction_id)).order_by(table.c.day)
+    query = select(*PREDICTION_COLUMNS, *rest).where(_of_id(model, prediction_id)).order_by(table.c.day)
     return connection.execute(query if day is None else query.where(table.c.day == day)).all()
 
 

@@ -170,24 +170,24 @@ def remove_incidents(store: Store, before: int, limit: int) -> int:
     outbox, step = tables.outbox, tables.alert_event
     with store.write() as connection:
         waiting = select(outbox.c.alert_id).where(outbox.c.alert_id.in_(ids), outbox.c.state == PENDING)
-        gone = (
+        removed = (
             connection.execute(
                 select(table.c.id).where(table.c.id.in_(ids), *over, table.c.id.not_in(waiting)).with_for_update()
             )
             .scalars()
             .all()
         )
-        connection.execute(delete(outbox).where(outbox.c.alert_id.in_(gone)))
-        connection.execute(delete(step).where(step.c.alert_id.in_(gone)))
-        connection.execute(delete(table).where(table.c.id.in_(gone)))
-    return len(gone)
+        connection.execute(delete(outbox).where(outbox.c.alert_id.in_(removed)))
+        connection.execute(delete(step).where(step.c.alert_id.in_(removed)))
+        connection.execute(delete(table).where(table.c.id.in_(removed)))
+    return len(removed)
 
 
 def remove_last_notices(store: Store, before: int, limit: int) -> int:
     """Removes up to `limit` deliveries of alerts that are gone with their model, once they ended before a time."""
     table, alert = tables.outbox, tables.alert
-    gone = ~exists().where(alert.c.id == table.c.alert_id)
-    return _remove(store, table, table.c.key, [table.c.finished_at < before, gone], limit)
+    without_alert = ~exists().where(alert.c.id == table.c.alert_id)
+    return _remove(store, table, table.c.key, [table.c.finished_at < before, without_alert], limit)
 
 
 def remove_silences(store: Store, before: int, limit: int) -> int:

@@ -19,7 +19,7 @@ from modelwatch.events import Prediction, Scalar
 from modelwatch.stats.counting.binning import Binning, decode_binning
 from modelwatch.stats.outcomes.classes import share_of
 from modelwatch.stats.outcomes.outcomes import NO_OUTCOMES, OutcomeLayout, decode_outcome_layout
-from modelwatch.stats.outcomes.predicted_scores import Call, CallCells
+from modelwatch.stats.outcomes.predicted_scores import ScoreByPredictedClass, ScoredPrediction
 from modelwatch.stats.segments.segmentation import NO_SEGMENTS, Segmentation, decode_segmentation
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.decoded import Decoded
@@ -43,7 +43,7 @@ class Subject:
 PREDICTION = Subject("prediction")
 SCORE = Subject("score")
 LATENCY = Subject("latency")
-CALLS = Subject("calls")
+PREDICTED_SCORES = Subject("calls")
 
 # The kind under which the reference table keeps the layout of the outcomes, and what the reference's own are.
 OUTCOME: Kind = "outcome"
@@ -92,16 +92,16 @@ class Layout:
     hashed: frozenset[Subject] = frozenset()
 
     @cached_property
-    def calls(self) -> CallCells | None:
+    def predicted_scores(self) -> ScoreByPredictedClass | None:
         """The cells of the scores by call; None for a model without known classes."""
-        return CallCells(self.outcome) if self.outcome.task in ("binary", "multiclass") else None
+        return ScoreByPredictedClass(self.outcome) if self.outcome.task in ("binary", "multiclass") else None
 
     @cached_property
     def cells(self) -> dict[Subject, Cells]:
         """What each subject is counted in, in the order of the counts; the calls come last."""
         ordered: dict[Subject, Cells] = {subject: self.binnings[subject] for subject in sorted(self.binnings)}
-        if self.calls is not None:
-            ordered[CALLS] = self.calls
+        if self.predicted_scores is not None:
+            ordered[PREDICTED_SCORES] = self.predicted_scores
         return ordered
 
     @cached_property
@@ -128,9 +128,9 @@ class Layout:
             if subject in self.hashed:
                 values = (protection or Protection()).hash_all(events[0].model_name, subject.name, values)
             counts[self.slices[subject]] = binning.count(values)
-        if self.calls is not None:
-            counts[self.slices[CALLS]] = self.calls.count(
-                [Call(event.prediction, event.probability) for event in events]
+        if self.predicted_scores is not None:
+            counts[self.slices[PREDICTED_SCORES]] = self.predicted_scores.count(
+                [ScoredPrediction(event.prediction, event.probability) for event in events]
             )
         return counts
 
@@ -138,7 +138,7 @@ class Layout:
         """The layout of these subjects alone."""
         wanted = frozenset(subjects)
         binnings = {subject: binning for subject, binning in self.binnings.items() if subject in wanted}
-        return Layout(binnings, self.outcome if CALLS in wanted else NO_OUTCOMES, self.hashed & wanted)
+        return Layout(binnings, self.outcome if PREDICTED_SCORES in wanted else NO_OUTCOMES, self.hashed & wanted)
 
 
 @dataclass(frozen=True)
@@ -235,13 +235,13 @@ def model_layouts(
     shared, common_outcome = binnings.get(None, {}), known.get(None, NO_OUTCOMES)
     versions = sorted({version for version in (*binnings, *known) if version is not None})
     common_hashed = frozenset(subject for version, subject in hashed if version is None)
-    own = {}
+    of_versions = {}
     for version in versions:
         of_its_own = binnings.get(version, {})
         own_hashed = frozenset(subject for subject in of_its_own if (version, subject) in hashed)
-        own[version] = Layout(
+        of_versions[version] = Layout(
             {**shared, **of_its_own},
             known.get(version, common_outcome),
             (common_hashed - of_its_own.keys()) | own_hashed,
         )
-    return ModelLayouts(generation, Layout(shared, common_outcome, common_hashed), own, outcome_generation)
+    return ModelLayouts(generation, Layout(shared, common_outcome, common_hashed), of_versions, outcome_generation)

@@ -127,8 +127,8 @@ def delete_monitor(
 def _note_storing(connection: Connection, store: Store, model: str, config: MonitorConfig, now: int) -> None:
     """Writes what is said about storing predictions beside the model's generation, where every commit reads it."""
     table = tables.model
-    said = config.privacy.model_dump_json(exclude_none=True)
-    values = {"privacy": None if said == "{}" else said, "sample_rate": config.sample_rate}
+    privacy = config.privacy.model_dump_json(exclude_none=True)
+    values = {"privacy": None if privacy == "{}" else privacy, "sample_rate": config.sample_rate}
     if any(value is not None for value in values.values()):
         connection.execute(registration(store), {"of": model, "at": now})
     connection.execute(update(table).where(table.c.name == model).values(**values))

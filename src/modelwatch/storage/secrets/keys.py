@@ -27,7 +27,7 @@ def check_keys(store: Store, keyring: Keyring) -> None:
     with store.read() as connection:
         missing = sorted(keys_in_use(connection) - set(keyring.ids))
         table = tables.model
-        said = connection.execute(
+        models = connection.execute(
             select(table.c.name, table.c.privacy).where(table.c.privacy.is_not(None)).order_by(table.c.name)
         ).all()
     if missing:
@@ -36,7 +36,7 @@ def check_keys(store: Store, keyring: Keyring) -> None:
             " Add it (after the key that is to write), or what is encrypted with it can't be read."
         )
     keyless = Protection()
-    asking = next((row.name for row in said if keyless.policy(row.privacy).needs_key), None)
+    asking = next((row.name for row in models if keyless.policy(row.privacy).needs_key), None)
     if asking is not None and not keyring:
         raise SettingsError(
             f"The monitor of {asking!r} hashes or encrypts features, and ENCRYPTION_KEY is not set."

@@ -73,8 +73,8 @@ class CsvShape:
             for index, column in enumerate(batch.schema):
                 if pa.types.is_string(column.type):
                     values = batch.column(index)
-                    gone = pc.is_in(values, empty if column.name in self.names else no_values)
-                    kept = pc.if_else(gone, pa.scalar(None, column.type), values)
+                    is_missing = pc.is_in(values, empty if column.name in self.names else no_values)
+                    kept = pc.if_else(is_missing, pa.scalar(None, column.type), values)
                     batch = batch.set_column(index, column.name, kept)
             yield batch
 
@@ -123,8 +123,12 @@ def shape_of(given: str | bytes, renamed: Mapping[str, str], reading: CsvReading
                     notes[name] = f"The column {name!r} is sent as text, because: {_first_line(error)}"
             else:
                 kinds = {column.name: column.type for column in schema}
-                said = (*_types_in_words(kinds), *notes.values(), *_texts_in_words(found, kinds, identities, reading))
-                return CsvShape(delimiter, kinds, rows, said, identities, reading.missing)
+                reading_notes = (
+                    *_types_in_words(kinds),
+                    *notes.values(),
+                    *_texts_in_words(found, kinds, identities, reading),
+                )
+                return CsvShape(delimiter, kinds, rows, reading_notes, identities, reading.missing)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise CsvError(_first_line(error)) from error
 

@@ -25,7 +25,7 @@ from modelwatch.storage.counts.profiles import count_streams, last_window_end, r
 from modelwatch.storage.engine.models import generation_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.slots import Slot
-from modelwatch.storage.maintenance.backfill_profiles import carry_over, stale_days
+from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles, stale_days
 from modelwatch.storage.references.layouts import ModelLayouts, State, Subject, read_layouts
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.storage.references.references import StoredReference, in_force, layouts_of, references_by_id
@@ -136,7 +136,7 @@ def gather(
             start, stop = _extent(windows)
             if not stale_days(connection, query.model, generation, start, stop):
                 return _read(connection, chosen, query, generation, mark, windows, beside, elapsed)
-        carry_over(store, query.model, start, stop)
+        backfill_profiles(store, query.model, start, stop)
 
 
 def effective_rules(connection: Connection, defaults: DriftRules, model: str) -> DriftRules:

@@ -8,7 +8,7 @@ import numpy as np
 
 from modelwatch.stats.outcomes.estimation import Calibration, Estimate, Refusal, calibrate, estimate, estimate_accuracy
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts
-from modelwatch.stats.outcomes.predicted_scores import CallCells, CallCounts
+from modelwatch.stats.outcomes.predicted_scores import ScoreByPredictedClass, ScoreByPredictedClassCounts
 from modelwatch.storage.references.layouts import Counts
 
 ASSUMPTION = (
@@ -26,7 +26,7 @@ SEED = 20_210_901
 ENOUGH_CALLS = 20
 
 
-def contradiction(calls: CallCounts) -> str | None:
+def contradiction(calls: ScoreByPredictedClassCounts) -> str | None:
     """Why the probabilities can't be those of the predicted class, although nobody said of which they are; else None.
 
     A classifier rarely predicts what it holds for less likely than not, not even with a threshold of its own.
@@ -34,7 +34,7 @@ def contradiction(calls: CallCounts) -> str | None:
     outcome = calls.layout.outcome
     if outcome.task != "binary" or outcome.score_of != "predicted":
         return None
-    negative = calls.called_negative
+    negative = calls.predicted_negative
     total = int(negative.sum())
     likely_positive = int(negative[len(negative) // 2 :].sum())
     if total >= ENOUGH_CALLS and 2 * likely_positive > total:
@@ -53,8 +53,8 @@ def expected_performance(reference: OutcomeCounts | None, calls: Counts | None) 
     layout = reference.layout
     if layout.task not in ("binary", "multiclass"):
         return Refusal(NOT_CLASSES)
-    cells = CallCells(layout)
-    counts = CallCounts.empty(cells) if calls is None else CallCounts(cells, calls)
+    cells = ScoreByPredictedClass(layout)
+    counts = ScoreByPredictedClassCounts.empty(cells) if calls is None else ScoreByPredictedClassCounts(cells, calls)
     refused = contradiction(counts)
     if refused is not None:
         return Refusal(refused)
@@ -63,7 +63,7 @@ def expected_performance(reference: OutcomeCounts | None, calls: Counts | None) 
     sides = [side.astype(np.int64).tobytes() for side in (scores.positives, scores.negatives)]
     calibration, rng = _calibration(*sides), np.random.default_rng(SEED)
     if layout.task == "binary":
-        return estimate(calibration, counts.called_positive, counts.called_negative, rng=rng)
+        return estimate(calibration, counts.predicted_positive, counts.predicted_negative, rng=rng)
     return estimate_accuracy(calibration, counts.top, rng=rng)
 
 

@@ -32,7 +32,7 @@ from modelwatch.storage.counts.rollup_levels import DAYS_AFTER_SECONDS, HOURS_AF
 from modelwatch.storage.engine.models import StreamKey, generation_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.backfill_outcomes import stale_outcome_days
-from modelwatch.storage.maintenance.backfill_profiles import carry_over, stale_days
+from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles, stale_days
 from modelwatch.storage.references.layouts import ModelLayouts, read_layouts
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.storage.references.outcome_references import (
@@ -122,7 +122,7 @@ def gather_performance(
                 return _read(
                     connection, store, rules, stream, layouts, moment, min(watermark, moment), elapsed, known_by
                 )
-        carry_over(store, stream.model, start, moment)
+        backfill_profiles(store, stream.model, start, moment)
 
 
 def _read(

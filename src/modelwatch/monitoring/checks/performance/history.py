@@ -26,7 +26,7 @@ from modelwatch.storage.counts.rollup_levels import rolled_windows, whole
 from modelwatch.storage.engine.models import StreamKey, generation_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.backfill_outcomes import stale_outcome_days
-from modelwatch.storage.maintenance.backfill_profiles import carry_over, stale_days
+from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles, stale_days
 from modelwatch.storage.references.layouts import ModelLayouts, read_layouts
 from modelwatch.storage.references.outcome_references import StoredOutcomes, outcomes_for, outcomes_in_force
 from modelwatch.times import iso_of_seconds
@@ -116,7 +116,7 @@ def _read(
                     outcomes_for(outcomes_in_force(connection, model, generation), version),
                     window_counts(connection, store, stream, layouts, [(window, False) for window in windows], as_of),
                 )
-        carry_over(store, model, first, last)
+        backfill_profiles(store, model, first, last)
 
 
 def _up(seconds: int) -> int:

@@ -25,7 +25,7 @@ from modelwatch.monitoring.checks.performance.reports import (
 from modelwatch.monitoring.checks.performance.window_counts import WindowCounts, counts_of
 from modelwatch.stats.outcomes.estimation import Refusal
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts, OutcomeLayout
-from modelwatch.stats.outcomes.predicted_scores import CallCells, CallCounts
+from modelwatch.stats.outcomes.predicted_scores import ScoreByPredictedClass, ScoreByPredictedClassCounts
 from modelwatch.stats.performance import (
     OTHER,
     ConfusionCounts,
@@ -66,7 +66,7 @@ def unnamed_of(layout: OutcomeLayout, found: WindowCounts) -> int:
     return (
         0
         if calls is None or layout.task not in ("binary", "multiclass")
-        else CallCounts(CallCells(layout), calls).nameless
+        else ScoreByPredictedClassCounts(ScoreByPredictedClass(layout), calls).nameless
     )
 
 
@@ -82,7 +82,7 @@ def wrong_scores(layout: OutcomeLayout, calls: Counts | None) -> str | None:
     """Why the scores of a window are not to be used; None when they are fine."""
     if calls is None or layout.task != "binary":
         return None
-    return contradiction(CallCounts(CallCells(layout), calls))
+    return contradiction(ScoreByPredictedClassCounts(ScoreByPredictedClass(layout), calls))
 
 
 def window_report(

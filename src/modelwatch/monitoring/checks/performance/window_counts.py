@@ -14,7 +14,7 @@ from modelwatch.storage.counts.outcomes import sum_outcomes
 from modelwatch.storage.counts.profiles import sum_windows
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.references.layouts import CALLS, Counts, ModelLayouts
+from modelwatch.storage.references.layouts import PREDICTED_SCORES, Counts, ModelLayouts
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def window_counts(
     model, version, environment = stream
     profiles = sum_windows(connection, model, layouts, environment, spans, version)
     outcomes = sum_outcomes(connection, model, layouts, environment, spans, version)
-    place = layouts.of(version).slices.get(CALLS)
+    place = layouts.of(version).slices.get(PREDICTED_SCORES)
     later: Sequence[Counts | None] = [None] * len(spans)
     if known_by is not None:
         later = later_outcomes(connection, store, stream, layouts, spans, known_by)

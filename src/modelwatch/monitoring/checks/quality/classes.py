@@ -17,14 +17,14 @@ from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.stats.drift.evidence import rate_increase_p_value
 from modelwatch.stats.outcomes.classes import class_key
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts, OutcomeLayout
-from modelwatch.stats.outcomes.predicted_scores import CallCells, CallCounts
+from modelwatch.stats.outcomes.predicted_scores import ScoreByPredictedClass, ScoreByPredictedClassCounts
 from modelwatch.stats.quality.rates import ROUNDING, rise_that_matters
 from modelwatch.storage.counts.label_times import later_outcomes
 from modelwatch.storage.counts.outcomes import meanings_of_day, sum_outcomes
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.slots import Slot
-from modelwatch.storage.references.layouts import CALLS, Counts, ModelLayouts, read_layouts
+from modelwatch.storage.references.layouts import PREDICTED_SCORES, Counts, ModelLayouts, read_layouts
 from modelwatch.storage.references.outcome_references import outcomes_for, outcomes_in_force
 from modelwatch.times import SECONDS_PER_DAY, iso_of_seconds
 
@@ -105,13 +105,13 @@ def gather_classes(
     """
     layouts = read_layouts(connection, stream.model, generation)
     of_version = layouts.of(stream.version)
-    layout, place = of_version.outcome, of_version.slices.get(CALLS)
+    layout, place = of_version.outcome, of_version.slices.get(PREDICTED_SCORES)
     if layout.task not in ("binary", "multiclass") or layout.naming == "exact":
         return ()
     start, end, lookback = window
     found = []
     if slot is not None and place is not None:
-        calls = CallCounts(CallCells(layout), slot.counts[place])
+        calls = ScoreByPredictedClassCounts(ScoreByPredictedClass(layout), slot.counts[place])
         unnamed, scored = calls.nameless, int(calls.vector.sum()) - calls.unscored
         names = _names(layout, _rows(connection, stream, end), "prediction_probability") if unnamed else ()
         found.append(ClassUse("prediction_probability", unnamed, unnamed + scored, 0, 0, names, start, end, lookback))
