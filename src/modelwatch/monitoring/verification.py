@@ -30,7 +30,15 @@ from modelwatch.storage.counts.profiles import predictions_of_generation
 from modelwatch.storage.engine.models import generation_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.slots import Slot
-from modelwatch.storage.verdicts.verdicts import DRIFT, PERFORMANCE, QUALITY, StoredVerdict, evidence_of, verdict_by_id
+from modelwatch.storage.verdicts.verdicts import (
+    DRIFT,
+    PERFORMANCE,
+    QUALITY,
+    StoredVerdict,
+    evidence_of,
+    nearest_full,
+    verdict_by_id,
+)
 from modelwatch.times import iso_of_seconds
 
 MOST_DIFFERENCES = 10
@@ -41,10 +49,12 @@ class Verification(msgspec.Struct, frozen=True):
 
     outcome: `reproduced` when the evidence is the one that was hashed, and gives the stored report to the bit;
     `other_rules` when it is, but rules of another version made the report and those of now don't come to the same;
-    `not_reproduced` when something was changed. reproduced: the same as true, null and false. problems: what does not
-    agree. differences: what the rules of now come to instead. references, counts: how many the evidence holds.
-    late_predictions: how many predictions the longest window has gained since; None when a newer reference has laid the
-    counts out anew, so that they can't be compared.
+    `not_reproduced` when something was changed; `summary_only` when the evaluation was quiet and a summary of it is all
+    that is kept, so that there is nothing to compute it from. reproduced: the same as true, null, false and null.
+    problems: what does not agree. differences: what the rules of now come to instead. references, counts: how many the
+    evidence holds. late_predictions: how many predictions the longest window has gained since; None when a newer
+    reference has laid the counts out anew, so that they can't be compared. nearest_full, nearest_full_window_end: of a
+    summary, the verdict of the same check with full evidence that is nearest in time.
     """
 
     verdict_id: str
@@ -59,11 +69,13 @@ class Verification(msgspec.Struct, frozen=True):
     references: int
     counts: int
     late_predictions: int | None
-    outcome: Literal["reproduced", "other_rules", "not_reproduced"]
+    outcome: Literal["reproduced", "other_rules", "not_reproduced", "summary_only"]
     evidence_intact: bool
     rules_version: int
     current_rules_version: int
     differences: list[str]
+    nearest_full: str | None = None
+    nearest_full_window_end: str | None = None
 
 
 def verify_verdict(store: Store, identity: str) -> Verification:
@@ -72,6 +84,8 @@ def verify_verdict(store: Store, identity: str) -> Verification:
         verdict, raw = verdict_by_id(connection, identity), evidence_of(connection, identity)
         if verdict is None or raw is None:
             raise UnknownResource(f"There is no verdict with the id {identity!r}.")
+        if not verdict.full:
+            return _summary_only(verdict, nearest_full(connection, verdict))
         found = inputs_hash(raw)
         problems = []
         if found != verdict.inputs_hash:
@@ -86,6 +100,16 @@ def verify_verdict(store: Store, identity: str) -> Verification:
     if verdict.rules_version == RULES_VERSION and disagreement:
         problems.append(disagreement[0] if again is None else "The report that comes out differs from the stored one.")
     return _verification(verdict, found == verdict.inputs_hash, problems, disagreement, again)
+
+
+def _summary_only(verdict: StoredVerdict, nearest: tuple[str, int] | None) -> Verification:
+    found = msgspec.structs.replace(
+        _verification(verdict, False, [], [], None), reproduced=None, outcome="summary_only"
+    )
+    if nearest is None:
+        return found
+    identity, end = nearest
+    return msgspec.structs.replace(found, nearest_full=identity, nearest_full_window_end=iso_of_seconds(end))
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,8 @@ class SubjectLine(msgspec.Struct):
 
 
 class VerdictLine(msgspec.Struct):
-    """One evaluation of one version in one environment."""
+    """One evaluation of one version in one environment. summary_only: of a quiet one its subjects are not kept, but for
+    one an hour."""
 
     verdict_id: str
     model_version: str
@@ -52,6 +53,7 @@ class VerdictLine(msgspec.Struct):
     drifted: list[str]
     alpha: float
     subjects: list[SubjectLine]
+    summary_only: bool = False
 
 
 class DriftHistory(msgspec.Struct):
@@ -73,7 +75,8 @@ class VerdictReport(msgspec.Struct):
     """A verdict as it was given, with its evidence: the counts, and the hash of all that it was computed from.
 
     report: what the check told, as it is told of the present: a drift check's answer, or a report of the performance or
-    of the quality. rules_version: of the rules that made it.
+    of the quality. rules_version: of the rules that made it. summary_only: whether a summary of the report is all
+    that is kept, without its lists, because the evaluation was quiet: full ones are kept once an hour.
     """
 
     verdict_id: str
@@ -87,6 +90,7 @@ class VerdictReport(msgspec.Struct):
     inputs_hash: str
     rules_version: int
     report: msgspec.Raw
+    summary_only: bool = False
 
 
 _decode = msgspec.json.Decoder(DriftReport).decode
@@ -128,7 +132,7 @@ async def drift_history(
     responses=answers({200: VerdictReport}, 404, 422, 503),
 )
 async def get_verdict(request: Request, verdict_id: Name) -> Response:
-    """The report as it was stored. It never changes."""
+    """The report as it was stored, or a summary of it."""
     state, grant = state_of(request), grant_of(request)
 
     def work() -> VerdictReport:
@@ -146,6 +150,7 @@ async def get_verdict(request: Request, verdict_id: Name) -> Response:
             inputs_hash=verdict.inputs_hash,
             rules_version=verdict.rules_version,
             report=msgspec.Raw(verdict.result),
+            summary_only=not verdict.full,
         )
 
     return json_answer(await asyncio.to_thread(work))
@@ -189,6 +194,7 @@ def _line(verdict: StoredVerdict) -> VerdictLine:
         drifted=report.summary.drifted,
         alpha=report.summary.alpha,
         subjects=[_subject(each) for each in report.drift_results],
+        summary_only=not verdict.full,
     )
 
 

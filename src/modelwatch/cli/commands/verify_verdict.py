@@ -25,7 +25,12 @@ from modelwatch.cli.base import (
 if TYPE_CHECKING:
     from modelwatch.config import Settings
 
-EXIT_CODES = {"reproduced": EXIT_OK, "not_reproduced": EXIT_FOUND, "other_rules": EXIT_OTHER_RULES}
+EXIT_CODES = {
+    "reproduced": EXIT_OK,
+    "not_reproduced": EXIT_FOUND,
+    "other_rules": EXIT_OTHER_RULES,
+    "summary_only": EXIT_OK,
+}
 
 
 def verify_verdict(
@@ -80,6 +85,12 @@ def _show(found: Mapping[str, Any]) -> None:
     print_out(
         f"  evidence   {found['counts']:,} counts and {found['references']} references, sha256 {found['inputs_hash']}"
     )
+    if found["outcome"] == "summary_only":
+        print_out("  a quiet evaluation, of which a summary is kept: there is no evidence to compute it from")
+        if found["nearest_full"]:
+            end = found["nearest_full_window_end"]
+            print_out(f"  nearest full evidence: {found['nearest_full']}, windows that end at {end}")
+        return
     if found["reproduced"]:
         print_out("  reproduced to the bit from the evidence")
     if found["outcome"] == "other_rules":

@@ -30,6 +30,7 @@ from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.schedule import Point, due_points, label_points, whole_windows
 from modelwatch.monitoring.scheduler.agenda import Agenda
 from modelwatch.monitoring.scheduler.runner import Lease
+from modelwatch.monitoring.scheduler.summaries import reduce_superseded
 from modelwatch.storage.counts.label_times import first_label_time, has_news
 from modelwatch.storage.counts.outcomes import first_labelled_window
 from modelwatch.storage.counts.profiles import windows_since
@@ -282,6 +283,7 @@ class Evaluator:
         with self._store.write() as connection:
             hold(connection, lease.name, lease.holder, lease.fence)
             for each in work.concluded:
+                reduce_superseded(connection, stream, each.verdict.check)
                 save_verdict(connection, each.verdict, each.evidence)
                 self._sink.apply(connection, each.assessment)
             for name in mended:

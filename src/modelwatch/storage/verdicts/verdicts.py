@@ -1,4 +1,7 @@
-"""The verdicts of past evaluations: what was concluded, and from what. A verdict is written once and never changes."""
+"""The verdicts of past evaluations: what was concluded, and from what.
+
+A verdict is written once, and what it says never changes; of a quiet one only a summary may be left.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import zlib
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, func, insert, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, insert, or_, select, tuple_, update
 
 from modelwatch.events import EARLIEST_TIME
 from modelwatch.storage.engine import tables
@@ -20,7 +23,10 @@ QUALITY = "quality"
 FIRST_RULES = 1
 
 # The evidence is large and seldom asked for.
-_COLUMNS = [column for column in tables.verdict.c if column is not tables.verdict.c.evidence]
+_COLUMNS = [
+    *(column for column in tables.verdict.c if column is not tables.verdict.c.evidence),
+    (func.length(tables.verdict.c.evidence) > 0).label("full"),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +35,8 @@ class StoredVerdict:
 
     check: what was checked, such as `drift`. window_end: seconds of event time. evaluated_at: microseconds. fence: of
     the lease under which it was written. inputs_hash: of the evidence, which `evidence_of` reads. conditions: what the
-    next evaluation goes on from. result: the report as JSON. rules_version: of the rules that made it.
+    next evaluation goes on from. result: the report as JSON. rules_version: of the rules that made it. full: whether
+    its evidence is kept, and the report as it was; else the report is a summary.
     """
 
     id: str
@@ -46,6 +53,7 @@ class StoredVerdict:
     conditions: bytes
     result: bytes
     rules_version: int = FIRST_RULES
+    full: bool = True
 
     @property
     def stream(self) -> StreamKey:
@@ -89,13 +97,7 @@ def newest_verdict(
     table = tables.verdict
     row = connection.execute(
         select(*_COLUMNS)
-        .where(
-            table.c.model == stream.model,
-            table.c.environment == stream.environment,
-            table.c.version == stream.version,
-            table.c.check_name == check,
-            *([] if until is None else [table.c.window_end <= until]),
-        )
+        .where(*_of_stream(stream, check), *([] if until is None else [table.c.window_end <= until]))
         .order_by(table.c.window_end.desc(), table.c.generation.desc())
         .limit(1)
     ).first()
@@ -117,8 +119,8 @@ def verdicts_of(
 ) -> list[StoredVerdict]:
     """A model's verdicts, newest first: those with start <= window end <= end.
 
-    step: only the last of each stream in each stretch of so many seconds. before: the (window end, id) of the last
-    verdict of the page before.
+    step: only the last of each stream in each stretch of so many seconds, of those that are whole if there are any.
+    before: the (window end, id) of the last verdict of the page before.
     """
     table = tables.verdict
     wanted = [table.c.model == model, table.c.check_name == check]
@@ -137,7 +139,9 @@ def verdicts_of(
         # SQL rounds a quotient towards zero: from a multiple of the step on that nothing is before.
         since = -EARLIEST_TIME // 1_000_000 // step * step + step
         stretch = (table.c.window_end + since) // step
-        last = select(*stream, func.max(table.c.window_end)).where(*wanted).group_by(*stream, stretch)
+        whole = func.max(case((func.length(table.c.evidence) > 0, table.c.window_end)))
+        ends = func.coalesce(whole, func.max(table.c.window_end))
+        last = select(*stream, ends).where(*wanted).group_by(*stream, stretch)
         query = query.where(tuple_(*stream, table.c.window_end).in_(last))
     if before is not None:
         last_end, last_id = before
@@ -186,8 +190,81 @@ def newest_ids(model: str | None, check: str) -> Select[Any]:
     return ids if model is None else ids.where(stream.c.model == model)
 
 
+@dataclass(frozen=True, slots=True)
+class VerdictTrace:
+    """A verdict without its report and evidence. window_end: seconds. full: whether these are kept as they were."""
+
+    id: str
+    window_end: int
+    generation: int
+    severity: str
+    conditions: bytes
+    full: bool
+
+
+def traces_of(connection: Connection, stream: StreamKey, check: str, limit: int) -> list[VerdictTrace]:
+    """The stream's last verdicts of a check, newest first."""
+    table = tables.verdict
+    rows = connection.execute(
+        select(
+            table.c.id,
+            table.c.window_end,
+            table.c.generation,
+            table.c.severity,
+            table.c.conditions,
+            func.length(table.c.evidence) > 0,
+        )
+        .where(*_of_stream(stream, check))
+        .order_by(table.c.window_end.desc(), table.c.generation.desc())
+        .limit(limit)
+    )
+    return [VerdictTrace(row[0], row[1], row[2], row[3], bytes(row[4]), bool(row[5])) for row in rows]
+
+
+def result_of(connection: Connection, identity: str) -> bytes | None:
+    """The report of the verdict with this id, as JSON."""
+    table = tables.verdict
+    found = connection.execute(select(table.c.result).where(table.c.id == identity)).scalar()
+    return None if found is None else zlib.decompress(found)
+
+
+def reduce_verdict(connection: Connection, identity: str, summary: bytes) -> None:
+    """Leaves this summary of the verdict's report, as JSON, and nothing of its evidence."""
+    table = tables.verdict
+    connection.execute(
+        update(table).where(table.c.id == identity).values(evidence=b"", result=zlib.compress(summary, 6))
+    )
+
+
+def nearest_full(connection: Connection, verdict: StoredVerdict) -> tuple[str, int] | None:
+    """The id and window end, in seconds, of the verdict of the same stream and check whose evidence is kept and whose
+    window ends nearest, the earlier of two; None when there is none."""
+    table = tables.verdict
+    full = [*_of_stream(verdict.stream, verdict.check), func.length(table.c.evidence) > 0]
+    found = []
+    for side, order in (
+        (table.c.window_end <= verdict.window_end, table.c.window_end.desc()),
+        (table.c.window_end > verdict.window_end, table.c.window_end),
+    ):
+        row = connection.execute(
+            select(table.c.id, table.c.window_end).where(*full, side).order_by(order).limit(1)
+        ).first()
+        found += [] if row is None else [(row.id, row.window_end)]
+    return min(found, key=lambda each: abs(each[1] - verdict.window_end), default=None)
+
+
+def _of_stream(stream: StreamKey, check: str) -> list[ColumnElement[bool]]:
+    table = tables.verdict
+    return [
+        table.c.model == stream.model,
+        table.c.environment == stream.environment,
+        table.c.version == stream.version,
+        table.c.check_name == check,
+    ]
+
+
 def evidence_of(connection: Connection, identity: str) -> bytes | None:
-    """What the verdict with this id was computed from."""
+    """What the verdict with this id was computed from; empty where only a summary of it is kept."""
     table = tables.verdict
     return connection.execute(select(table.c.evidence).where(table.c.id == identity)).scalar()
 
@@ -208,4 +285,5 @@ def _verdict(row: Row[Any]) -> StoredVerdict:
         conditions=row.conditions,
         result=zlib.decompress(row.result),
         rules_version=row.rules_version,
+        full=bool(row.full),
     )
