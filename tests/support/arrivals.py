@@ -14,11 +14,20 @@ from numpy.typing import NDArray
 
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.monitoring.checks.conditions import Condition, advance
-from modelwatch.monitoring.checks.quality.evidence import QualityEvidence, Sample, Volumes, WindowQuality, weeks_before
+from modelwatch.monitoring.checks.quality.evidence import (
+    WEEKS_LOOKED_AT,
+    QualityEvidence,
+    Sample,
+    Volumes,
+    WindowQuality,
+    weeks_before,
+)
 from modelwatch.monitoring.checks.quality.examining import examine_quality, quality_observations
+from modelwatch.monitoring.checks.quality.judging import HOURS_OF_WEEK, SPANS
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.checks.schedule import due_points
 from modelwatch.monitoring.scheduler.freshness import HISTORY_SECONDS, usual_of_arrivals
+from modelwatch.stats.quality.volume import LEAST_CHANGE, MIN_WEEKS
 
 HOUR, DAY, WEEK = 3_600, 86_400, 7 * 86_400
 START = 2_000 * WEEK
@@ -74,7 +83,7 @@ def wandering(rng: np.random.Generator, per_day: float, days: int) -> NDArray[np
 
 
 def gaps(rng: np.random.Generator, per_day: float, days: int) -> NDArray[np.float64]:
-    """Hours of some days on, some days off: a campaign, or an instrument that is moved."""
+    """Some days on, some days off, each as long as chance has it: a campaign, or an instrument that is moved."""
     on = np.zeros(days * 24, dtype=bool)
     at, state = 0, True
     while at < len(on):
@@ -82,6 +91,18 @@ def gaps(rng: np.random.Generator, per_day: float, days: int) -> NDArray[np.floa
         on[at : at + length] = state
         at, state = at + length, not state
     return np.where(on, per_day / 24.0 * 1.5, 0.0)
+
+
+def weekdays(rng: np.random.Generator, per_day: float, days: int) -> NDArray[np.float64]:
+    """The rhythm of five days, and nothing at weekends."""
+    rates = rhythm(rng, per_day, days) * np.where(np.arange(days * 24) // 24 % 7 >= 5, 0.0, 1.0)
+    return rates * (per_day / 24.0 / float(rates[:HOURS_OF_WEEK].mean()))
+
+
+def days_off(rng: np.random.Generator, per_day: float, days: int) -> NDArray[np.float64]:
+    """One day of seven, whichever, without anything."""
+    on = np.repeat(rng.random(days) > 1.0 / 7.0, 24)
+    return np.where(on, rhythm(rng, per_day, days) * 7.0 / 6.0, 0.0)
 
 
 def batches(rng: np.random.Generator, per_day: float, days: int) -> NDArray[np.float64]:
@@ -92,7 +113,8 @@ def batches(rng: np.random.Generator, per_day: float, days: int) -> NDArray[np.f
 
 
 KINDS: dict[str, Rates] = {
-    each.__name__: each for each in (constant, rhythm, bursty, moody, sessions, wandering, gaps, batches)
+    each.__name__: each
+    for each in (constant, rhythm, bursty, moody, sessions, wandering, weekdays, days_off, gaps, batches)
 }
 
 
@@ -112,16 +134,22 @@ class Lived:
 
 
 def volume_incidents(times: Times, rules: QualityRules = RULES) -> Lived:
-    """The volume incidents of a stream, by the code of the service."""
+    """The volume incidents of a stream, by the code of the service.
+
+    A look at which no span is far from usual is left out while nothing is open: it would find nothing.
+    """
     windows, numbers = np.unique(times // BASE_WINDOW_SECONDS, return_counts=True)
     ends = ((windows + 1) * BASE_WINDOW_SECONDS).tolist()
     by_hour = np.bincount((times - START) // HOUR).tolist()
     first = ends[0] - BASE_WINDOW_SECONDS
     conditions: list[Condition] = []
-    incidents: dict[str, list[int]] = {"1h": [], "24h": []}
+    incidents: dict[str, list[int]] = {name: [] for name, _ in SPANS}
+    unusual = _unusual(np.array(by_hour), first)
     points = 0
     for point in due_points(None, zip(ends, numbers.tolist(), strict=True), interval=HOUR, enough=ENOUGH):
         points += 1
+        if not conditions and not unusual[min((point.end - START) // HOUR, len(unusual) - 1)]:
+            continue
         before = {each.name for each in conditions if each.finding is not None}
         examination = examine_quality(_evidence(by_hour, first, point.end, point.elapsed, rules))
         seen = [each for each in quality_observations(examination) if each.kind == "volume"]
@@ -129,7 +157,28 @@ def volume_incidents(times: Times, rules: QualityRules = RULES) -> Lived:
         for each in conditions:
             if each.finding is not None and each.name not in before:
                 incidents[each.name.removeprefix("volume of ")].append(point.end)
+        conditions = [each for each in conditions if each.finding is not None]
     return Lived(incidents, points)
+
+
+def _unusual(by_hour: NDArray[np.int64], first: int) -> NDArray[np.bool_]:
+    """For each end of an hour since START, whether any span that ends there may be an incident: off by enough to
+    matter, and by 2.5 standard deviations of independent arrivals. None of these streams is more regular than that."""
+    sums, ends = np.concatenate(([0], np.cumsum(by_hour))), np.arange(len(by_hour) + 1)
+    weeks = np.clip((START + ends * HOUR - first) // WEEK - 1, 0, WEEKS_LOOKED_AT)
+    back = np.arange(WEEKS_LOOKED_AT + 1)
+    found = np.zeros(len(ends), dtype=np.bool_)
+    for _, hours in SPANS:
+        known, last = weeks, ends
+        if hours == HOURS_OF_WEEK:
+            known, last = weeks - (ends % 24 > 0), ends // 24 * 24
+        rows = last[:, None] - HOURS_OF_WEEK * back
+        spans = sums[np.maximum(rows, 0)] - sums[np.maximum(rows - hours, 0)]
+        usual = (spans[:, 1:] * (back[1:] <= known[:, None])).sum(axis=1) / np.maximum(known, 1)
+        off = np.abs(spans[:, 0] - usual)
+        matters = np.maximum(LEAST_CHANGE * usual, 2.5 * np.sqrt(usual))
+        found |= (known >= MIN_WEEKS) & (off > 0.0) & (off >= matters)
+    return found
 
 
 def _evidence(by_hour: list[int], first: int, end: int, elapsed: int, rules: QualityRules) -> QualityEvidence:

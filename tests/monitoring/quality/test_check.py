@@ -137,8 +137,8 @@ def test_few_values_that_show_nothing_are_not_judged_and_not_stable(store: Store
     assert {rule.severity for each in found.features for rule in each.rules} == {"insufficient_data"}
     assert (found.severity, found.unsound) == ("insufficient_data", [])
     unjudged, *others = found.not_judged
-    assert (unjudged.state, unjudged.count) == ("insufficient_data", 5)
-    assert unjudged.subjects == ["colour", "number", "sparse", "volume of 1h", "volume of 24h"]
+    assert (unjudged.state, unjudged.count) == ("insufficient_data", 6)
+    assert unjudged.subjects == ["colour", "number", "sparse", "volume of 1h", "volume of 24h", "volume of 7d"]
     assert unjudged.reason == "24 of at least 100 values: 76 more are needed."
     assert others == []
 
@@ -150,7 +150,7 @@ def test_few_values_show_a_feature_that_is_always_missing(store: Store) -> None:
     assert (found.severity, found.unsound) == ("alert", ["number"])
     [schema] = found.schema
     assert (schema.feature_name, schema.change, schema.severity) == ("number", "disappeared", "alert")
-    assert {state.state: state.count for state in found.not_judged} == {"insufficient_data": 4, "no_data": 3}
+    assert {state.state: state.count for state in found.not_judged} == {"insufficient_data": 5, "no_data": 3}
 
 
 def test_few_values_that_chance_could_explain_are_not_judged(store: Store) -> None:
@@ -163,7 +163,7 @@ def test_what_is_judged_speaks_and_what_is_not_stands_beside_it(store: Store) ->
     rows = [{**row(index), "sparse": row(index)["sparse"] if index < 10 else None} for index in range(110)]
     rules = QualityRules(1.0, 3_600, leave_out=("sparse",))
     found = report(store, rows, rules)
-    assert (found.severity, [each.count for each in found.not_judged]) == ("stable", [2])
+    assert (found.severity, [each.count for each in found.not_judged]) == ("stable", [3])
     all_rules = check_quality(store, RULES, QUALITY_RULES, STREAM, NOON + HOUR)
     assert all_rules.severity == "alert"
     assert "sparse: above_range" in all_rules.not_judged[0].subjects
@@ -291,6 +291,7 @@ def test_volume_needs_weeks_to_be_told(store: Store) -> None:
     assert [(each.span, each.severity) for each in found.volume] == [
         ("1h", "insufficient_data"),
         ("24h", "insufficient_data"),
+        ("7d", "insufficient_data"),
     ]
 
 

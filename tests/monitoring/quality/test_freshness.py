@@ -11,12 +11,15 @@ from modelwatch.storage.engine.store import Store
 from tests.support.background import Taken, new_id
 from tests.support.events import NOON, Clock, event, open_ledger
 
-MINUTE, HOUR = 60, 3_600
+MINUTE, HOUR, DAY = 60, 3_600, 86_400
+GAP = 2 * HOUR
+# Hours, by which two weeks of arrivals are known.
+SETTLED = 15 * 24
 RULES = QualityRules(1.0, 3_600)
 
 
 class Watch:
-    """A stream that gets a prediction every ten minutes, and the watch over it."""
+    """A stream that gets a prediction every two hours, and the watch over it."""
 
     def __init__(self, store: Store, rules: QualityRules = RULES) -> None:
         self.store, self.clock, self.taken, self.rules = store, Clock(NOON), Taken(), rules
@@ -28,8 +31,8 @@ class Watch:
         self.freshness = Freshness(self.store, lambda connection, model: self.rules, self.taken, new_id=new_id)
 
     def send(self, hours: float, *, version: str = "1", behind: int = 0) -> None:
-        for _ in range(int(hours * 6)):
-            self.clock.advance(10 * MINUTE)
+        for _ in range(int(hours * HOUR / GAP)):
+            self.clock.advance(GAP)
             self.sent += 1
             time = self.clock() - behind * 1_000_000
             self.ledger.commit([event(f"{self.sent}", version=version, timestamp=time)])
@@ -46,28 +49,28 @@ class Watch:
 
 def test_a_stream_that_falls_silent_is_one_incident_until_something_arrives(store: Store) -> None:
     watch = Watch(store)
-    watch.send(30)
+    watch.send(SETTLED)
     assert [each.findings for each in watch.look()] == [()]
-    watch.clock.advance(20 * MINUTE)
+    watch.clock.advance(2 * GAP)
     assert watch.look() == [], "twice the usual gap"
-    watch.clock.advance(15 * MINUTE)
+    watch.clock.advance(GAP)
     [told] = watch.look()
     [finding] = told.findings
     assert (finding.kind, finding.subject, finding.severity) == ("freshness", "predictions", "alert")
-    assert finding.score >= finding.threshold == 3 * 10 * MINUTE
-    assert "usually one arrives within 10 minutes" in finding.detail
+    assert finding.score >= finding.threshold == 3 * GAP
+    assert "usually one arrives within 2 hours" in finding.detail
     for _ in range(5):
         watch.clock.advance(50 * HOUR)
         assert watch.look() == [], "however long it lasts"
-    watch.send(0.2)
+    watch.send(2)
     assert [each.findings for each in watch.look()] == [()]
 
 
 def test_another_process_tells_the_same_of_a_silence(store: Store) -> None:
     watch = Watch(store)
-    watch.send(30)
+    watch.send(SETTLED)
     watch.look()
-    watch.clock.advance(2 * HOUR)
+    watch.clock.advance(4 * GAP)
     [first] = watch.look()
     watch.restart()
     [again] = watch.look()
@@ -95,9 +98,20 @@ def test_a_day_of_history_is_needed(store: Store) -> None:
     assert watch.look() == []
 
 
-def test_a_version_that_another_has_replaced_is_not_missed(store: Store) -> None:
+def test_who_has_not_seen_two_weeks_takes_days_off_for_no_silence(store: Store) -> None:
     watch = Watch(store)
     watch.send(30)
+    watch.look()
+    watch.clock.advance(6 * DAY)
+    assert watch.look() == []
+    watch.clock.advance(DAY)
+    [told] = watch.look()
+    assert told.findings[0].threshold == 7 * DAY
+
+
+def test_a_version_that_another_has_replaced_is_not_missed(store: Store) -> None:
+    watch = Watch(store)
+    watch.send(SETTLED)
     watch.look()
     watch.send(30, version="2")
     assert watch.look() == []
@@ -105,7 +119,7 @@ def test_a_version_that_another_has_replaced_is_not_missed(store: Store) -> None
 
 def test_a_monitor_may_say_how_long_silence_may_last_or_not_to_watch(store: Store) -> None:
     watch = Watch(store, QualityRules(1.0, 3_600, freshness=2 * HOUR))
-    watch.send(1)
+    watch.send(2)
     watch.look()
     watch.clock.advance(HOUR)
     assert watch.look() == []
@@ -125,4 +139,4 @@ def test_what_is_told_of_now(store: Store) -> None:
     watch.clock.advance(5 * MINUTE)
     with store.read() as connection:
         found = freshness_of(connection, "m", "production", RULES, watch.clock())
-    assert (found.silent, found.silent_seconds, found.usual_gap_seconds) == (False, 5 * MINUTE, 10 * MINUTE)
+    assert (found.silent, found.silent_seconds, found.usual_gap_seconds) == (False, 5 * MINUTE, GAP)

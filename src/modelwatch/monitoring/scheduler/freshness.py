@@ -27,8 +27,11 @@ from modelwatch.storage.engine.leases import hold
 from modelwatch.storage.engine.store import Store
 from modelwatch.times import MICROS_PER_SECOND, iso_of_seconds
 
-HISTORY_SECONDS = 28 * 86_400
+HISTORY_SECONDS = 56 * 86_400
 LEAST_HISTORY_SECONDS = 86_400
+# Who has not seen two weekends can't tell what days off are: until then a silence must last a week.
+SETTLED_SECONDS = 14 * 86_400
+UNSETTLED_SILENCE_SECONDS = 7 * 86_400
 # Windows are counted whole, so a shorter silence can't be told from none.
 SHORTEST_SECONDS = 3 * BASE_WINDOW_SECONDS
 # Predictions that arrive later than this are no live traffic.
@@ -86,12 +89,12 @@ def freshness_of(
 
 
 def usual_of(connection: Connection, model: str, environment: str, rules: QualityRules, now: int) -> Usual:
-    """What is usual, from the arrivals of the last four weeks."""
+    """What is usual, from the arrivals of the last eight weeks."""
     if not rules.enabled or rules.freshness is False:
         return Usual(None, None, "the monitor says not to watch it")
     arrivals = window_arrivals(connection, model, environment, now // MICROS_PER_SECOND - HISTORY_SECONDS)
     if not arrivals:
-        return Usual(None, None, "no prediction of the last four weeks has arrived")
+        return Usual(None, None, "no prediction of the last eight weeks has arrived")
     arrived, latest = arrivals[-1]
     if arrived - latest > LIVE_SECONDS * MICROS_PER_SECOND:
         return Usual(None, None, "the newest predictions are of an earlier time: a replay is no live traffic")
@@ -110,7 +113,8 @@ def usual_of_arrivals(times: NDArray[np.float64], now: float, rules: QualityRule
     found = freshness(now, float(times[-1]), gaps, chance=rules.silences * known / len(gaps))
     if found.usual_gap is None or found.limit is None:
         return Usual(None, None, found.reason)
-    return Usual(found.usual_gap, max(found.limit, SHORTEST_SECONDS), None)
+    settled = times[-1] - times[0] >= SETTLED_SECONDS
+    return Usual(found.usual_gap, max(found.limit, SHORTEST_SECONDS if settled else UNSETTLED_SILENCE_SECONDS), None)
 
 
 class Freshness:

@@ -312,7 +312,7 @@ def _duplicates(judged: RepeatsJudgement, threshold: float) -> DuplicatesReport:
 def _volume(judged: VolumeJudgement) -> VolumeReport:
     check = judged.check
     return VolumeReport(
-        "1h" if judged.span == "1h" else "24h",
+        judged.span,
         judged.severity,
         iso_of_seconds(judged.start),
         iso_of_seconds(judged.end),
@@ -345,7 +345,7 @@ def _observed_rate(examination: QualityExamination, judged: RateJudgement, refer
 
 
 def _observed_volume(examination: QualityExamination, judged: VolumeJudgement) -> Observation:
-    subject, known = f"volume of {judged.span}", (examination.evidence, examination.alpha)
+    subject, known = f"volume of {judged.span}", (examination.evidence, judged.alpha)
     if judged.severity in FIRING:
         finding = finding_of(*known, subject, "alert" if judged.severity == "alert" else "warning", judged)
         return Observation("volume", subject, "", "drifted", False, finding)

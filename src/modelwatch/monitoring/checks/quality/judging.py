@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final, Literal
 
 from modelwatch.monitoring.checks.quality.evidence import QualityEvidence, Volumes, WindowQuality
 from modelwatch.monitoring.checks.quality.reports import PRECEDENCE, Severity
@@ -21,9 +22,14 @@ from modelwatch.stats.quality.volume import LEAST_CHANGE, VolumeCheck, dispersio
 # From this share of unsound values on, a feature is not to be trusted at all.
 MOSTLY_UNSOUND = 0.5
 SEVERE_RISE = 2.0
+# The longest span finds what slow streams lack. It ends at midnight, and is one look a day.
+WEEK: Final = "7d"
+HOURS_OF_WEEK = 168
+SECONDS_PER_DAY = 86_400
 # A volume of half or less, or of twice or more, is an alert.
 HALVED, DOUBLED = 0.5, 1.0
-SPANS = (("1h", 1), ("24h", 24))
+Span = Literal["1h", "24h", "7d"]
+SPANS: tuple[tuple[Span, int], ...] = (("1h", 1), ("24h", 24), (WEEK, HOURS_OF_WEEK))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +50,15 @@ class RateJudgement:
 
 @dataclass(frozen=True, slots=True)
 class VolumeJudgement:
-    """A span beside the same span of earlier weeks. Times in seconds."""
+    """A span beside the same span of earlier weeks. Times in seconds. alpha: the chance of a false alarm that it
+    took."""
 
-    span: str
+    span: Span
     start: int
     end: int
     check: VolumeCheck
     severity: Severity
+    alpha: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,31 +162,43 @@ def judge_schema(evidence: QualityEvidence, alpha: float) -> list[tuple[SchemaCh
 
 
 def judge_volume(evidence: QualityEvidence, alpha: float) -> list[VolumeJudgement]:
-    """The last whole hour, and the last 24, beside the same hours of earlier weeks."""
+    """The last whole hour, the last 24, and the seven days to the last midnight, beside the same of earlier weeks.
+
+    alpha: of the first two, which are looked at again and again; the last are the same for a whole day, and have its.
+    """
     volumes, watermark = evidence.volumes, evidence.watermark
     if not evidence.rules.volume or watermark is None:
         return []
-    end = watermark // 3_600 * 3_600
+    last = watermark // 3_600 * 3_600
     judged = []
     for name, hours in SPANS:
-        check = _volume(volumes, hours)
+        end, level = last, alpha
+        if name == WEEK:
+            end = last // SECONDS_PER_DAY * SECONDS_PER_DAY
+            level = evidence.rules.alpha_a_day(subjects_of(evidence), evidence.streams)
+        check = _volume(volumes, hours, (last - end) // 3_600)
         severity: Severity = "insufficient_data"
         if check.p_value is not None:
-            unusual = check.large and check.p_value < alpha
+            unusual = check.large and check.p_value < level
             limits = volume_thresholds(check)
             severe = limits is not None and abs(check.current - (check.expected or 0.0)) >= limits[1]
             severity = "stable" if not unusual else "alert" if severe else "warning"
-        judged.append(VolumeJudgement(name, end - hours * 3_600, end, check, severity))
+        judged.append(VolumeJudgement(name, end - hours * 3_600, end, check, severity, level))
     return judged
 
 
-def _volume(volumes: Volumes | None, hours: int) -> VolumeCheck:
+def _volume(volumes: Volumes | None, hours: int, before: int = 0) -> VolumeCheck:
+    """The span of so many hours that ends `before` hours before the last one."""
     if volumes is None:
         return volume_check(0, [])
+    weeks = [*volumes.earlier, volumes.week]
+    if before:
+        flat = tuple(count for week in weeks for count in week)[HOURS_OF_WEEK - before : -before]
+        weeks = [flat[start : start + HOURS_OF_WEEK] for start in range(0, len(flat), HOURS_OF_WEEK)]
     return volume_check(
-        sum(volumes.week[-hours:]),
-        [sum(week[-hours:]) for week in volumes.earlier],
-        dispersion=dispersion_of_span(volumes.earlier, hours),
+        sum(weeks[-1][-hours:]),
+        [sum(week[-hours:]) for week in weeks[:-1]],
+        dispersion=dispersion_of_span(weeks[:-1], hours),
     )
 
 

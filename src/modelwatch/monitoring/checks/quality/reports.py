@@ -90,7 +90,7 @@ class VolumeReport(msgspec.Struct, frozen=True):
     """Predictions in a span beside those of the same span in earlier weeks; null where that can't be told.
     warning_threshold, alert_threshold: by how many predictions it must be off for one or the other."""
 
-    span: Literal["1h", "24h"]
+    span: Literal["1h", "24h", "7d"]
     severity: Severity
     start: str
     end: str
