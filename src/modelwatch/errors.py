@@ -193,7 +193,7 @@ class StoreUnavailable(ServiceError):
 
 
 class StoreReplaced(StoreUnavailable):
-    """Whether it took what was just written does not matter: nobody will find it there."""
+    """The open file is no longer that of the store: whatever it took, nobody will find it there."""
 
 
 class ProtectionUnavailable(ServiceError):
@@ -214,7 +214,7 @@ class StoreUnsuitable(ModelwatchError):
 
 
 class LeaseLost(ModelwatchError):
-    """What was done under the lease must not be kept: its new holder does it."""
+    """The lease has passed on: work done under it must not be kept, its new holder does it."""
 
 
 class StartupError(ModelwatchError):

@@ -49,7 +49,7 @@ class PredictionBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class GroundTruthBody(msgspec.Struct, forbid_unknown_fields=True):
-    """What was true about a prediction, as a model service sends it; `timestamp`: when that became known."""
+    """The label of a prediction, as a model service sends it; `timestamp`: when it became known."""
 
     model_name: str
     prediction_id: str
@@ -82,7 +82,7 @@ class ReferenceBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class DriftCheckBody(msgspec.Struct, forbid_unknown_fields=True):
-    """What to check: one model, a window or look-back, and optionally some features."""
+    """A drift check to run: one model, a window or look-back, and optionally some features."""
 
     model_name: str
     model_version: str | None = None
@@ -112,7 +112,7 @@ class Prediction(msgspec.Struct, frozen=True, gc=False):
 
 
 class GroundTruth(msgspec.Struct, frozen=True, gc=False):
-    """What was true about the predictions of this id. `timestamp`: when it became known, microseconds since 1970."""
+    """The label of the predictions with this id. `timestamp`: when it became known, microseconds since 1970."""
 
     model_name: str
     prediction_id: str

@@ -1,4 +1,4 @@
-"""What monitoring tells alerting: the findings of one evaluation, in words and numbers that a person can act on."""
+"""Findings of one evaluation, from monitoring to alerting, in words and numbers that a person can act on."""
 
 from __future__ import annotations
 

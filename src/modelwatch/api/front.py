@@ -1,4 +1,4 @@
-"""What stands in front of the service in its process: answers before the store is there, and once the end has begun."""
+"""Answers in front of the service: while the store is being opened, and during shutdown."""
 
 from __future__ import annotations
 

@@ -55,5 +55,5 @@ class NearestModels:
 
 
 def with_nearest(error: UnknownModel, nearest: str | None) -> str:
-    """What is said of a model that is unknown, with the one that may be meant."""
+    """The message for an unknown model, with the one that may be meant."""
     return error.detail if nearest is None else f"{error.detail} Did you mean {nearest!r}?"

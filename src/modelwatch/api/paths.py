@@ -28,7 +28,7 @@ class _Segment(Convertor[str]):
 
 
 class _Rest(_Segment):
-    """What is left of a path, slashes included."""
+    """The rest of a path, slashes included."""
 
     regex = ".+"
 

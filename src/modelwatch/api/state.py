@@ -1,4 +1,4 @@
-"""What the routes work with: one object, made at start, that holds the service's parts."""
+"""State of the routes: one object, made at start, that holds the service's parts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from modelwatch.storage.engine.store import Store
 
 
 class Metrics(Protocol):
-    """What the routes tell the exposition, and get from it."""
+    """Metrics that the routes count, and the exposition that they serve."""
 
     def rejected(self, reason: str) -> None: ...
 

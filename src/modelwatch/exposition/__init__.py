@@ -1,4 +1,4 @@
-"""What Prometheus sees: counters of this process, gauges of the store.
+"""Metrics for Prometheus: counters of this process, gauges of the store.
 
 Event counters belong to the process and are summed over processes and replicas. State gauges are read from the store
 at every scrape, so every replica serves the same ones.

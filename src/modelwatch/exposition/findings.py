@@ -32,7 +32,7 @@ class FindingFamilies:
 
 
 def finding_families(alerts: Iterable[StoredAlert], most: int) -> FindingFamilies:
-    """What is in force in these open alerts.
+    """Metric families of the findings in force in these open alerts.
 
     most: how many findings of a model are exported: the severe ones first, and of those the oldest, so that a new one
     never takes the place of one that a rule fires on.

@@ -21,7 +21,7 @@ MULTIPROCESS_DIR = "PROMETHEUS_MULTIPROC_DIR"
 
 
 class Exposition:
-    """What this process serves at /metrics, and the counters that it is told to count with.
+    """The metrics that this process serves at /metrics, with the counters that it increments.
 
     With several workers on a host, PROMETHEUS_MULTIPROC_DIR names a directory that they share and that was empty when
     the first one started. It must be set before prometheus_client is imported; raises SettingsError otherwise.
@@ -72,7 +72,7 @@ class Exposition:
 
 
 class _Info(Collector):
-    """What runs, and where its pages are. (The library's own Info does not work with several workers.)"""
+    """The build and the address of its pages. (The library's own Info does not work with several workers.)"""
 
     def __init__(self, version: str, url: str) -> None:
         self._version = version

@@ -122,7 +122,7 @@ class StateCollector(Collector):
         ]
 
     def _features_of_a_model(self, by_model: Mapping[str, Sequence[StreamScores]]) -> int:
-        """How many features of each model are exported, so that all together stay within bounds."""
+        """Number of features exported of each model, so that all together stay within bounds."""
         of_one_feature = sum(
             SERIES_A_FEATURE * min(len(streams), STREAMS_A_MODEL) + len(SEVERITIES) for streams in by_model.values()
         )
@@ -217,7 +217,7 @@ class _Families:
     def samples(
         self, stream: tuple[str, str, str], subject: SubjectScores
     ) -> list[tuple[GaugeMetricFamily, tuple[str, ...], float]]:
-        """What a subject adds to which family."""
+        """Samples that a subject adds to each family."""
         scores = self.scores.get(subject.kind)
         if scores is None:  # a kind that only a newer release knows
             return []
@@ -245,7 +245,7 @@ class _Families:
 
 
 def _series_of(subject: SubjectScores) -> int:
-    """How many samples `_Families.samples` has of a subject."""
+    """Number of samples that `_Families.samples` has of a subject."""
     if subject.kind not in KINDS:
         return 0
     return len(_by_method(subject)) + 2 + (subject.evidence is not None)

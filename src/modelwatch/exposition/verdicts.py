@@ -32,7 +32,7 @@ class Evidence(msgspec.Struct, frozen=True):
 
 
 class SubjectScores(msgspec.Struct, frozen=True):
-    """What is exposed of a subject: a part of `monitoring.reports.SubjectReport`."""
+    """Exposed fields of a subject: a part of `monitoring.reports.SubjectReport`."""
 
     feature_name: str
     kind: str
@@ -56,7 +56,7 @@ _decode = msgspec.json.Decoder(_Exposed).decode
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StreamScores:
-    """What is exposed of the newest verdict of a stream. window_end: seconds; evaluated_at: microseconds.
+    """Exposed fields of the newest verdict of a stream. window_end: seconds; evaluated_at: microseconds.
 
     left_out: how many series its subjects would have; they are not kept of versions that are not exposed.
     """

@@ -24,7 +24,7 @@ MAX_REFUSED_ROWS = 20
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Why the store did not take one event or label of a request, while it took others."""
+    """The reason why the store did not take one event or label of a request, while it took others."""
 
     message: str
 

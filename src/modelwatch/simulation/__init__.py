@@ -1,4 +1,4 @@
-"""What a configuration would do with some traffic, tried with random numbers before it is tried on people."""
+"""Simulation of a configuration with some traffic: false alarms and delays, before it alerts anybody."""
 
 from modelwatch.simulation.estimates import Delay, Rate
 from modelwatch.simulation.experiments import Scenario

@@ -57,7 +57,7 @@ def baselines(features: int) -> tuple[Baseline, ...]:
 
 
 def judged_by(rules: tuple[Baseline, ...], feature: Feature, looks: Integers) -> Mapping[str, Verdicts]:
-    """What each rule says at each evaluation, by its name.
+    """The result of each rule at each evaluation, by its name.
 
     looks: shape (evaluations, spans, fine cells), the counts of the feature over SPANS.
     """

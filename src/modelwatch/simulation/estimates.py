@@ -11,7 +11,7 @@ CONFIDENCE = 0.95
 
 
 class Rate(msgspec.Struct, frozen=True):
-    """How often something happens in a month. With a single month its uncertainty is not known: None."""
+    """The rate of an event per month. With a single month its uncertainty is not known: None."""
 
     mean: float
     standard_error: float | None
@@ -47,7 +47,7 @@ def rate_of(months: Sequence[float]) -> Rate:
 
 
 class Delay(msgspec.Struct, frozen=True):
-    """How long a shift of one feature goes unseen.
+    """The delay until a shift of one feature is detected.
 
     shift: in standard deviations of the feature. share_seen: of the repetitions, within the horizon. The hours are
     those within which half, and nine of ten, of the repetitions are seen; None when that is beyond the horizon.

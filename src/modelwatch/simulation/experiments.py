@@ -41,7 +41,7 @@ class Scenario:
 
 @dataclass(frozen=True, slots=True)
 class Month:
-    """What was said in a month in which nothing was wrong.
+    """The alarms of a month in which nothing was wrong.
 
     findings: pairs of a feature and an evaluation. alerts: runs of evaluations with a finding in force about any
     feature. looks: shape (evaluations, look-backs) of predictions is `when.values`.

@@ -51,6 +51,6 @@ def _shares(edges: Floats, shift: float) -> Floats:
 
 
 def looks_at(before: Floats, after: Floats, when: Schedule, rng: np.random.Generator) -> Integers:
-    """What each look finds, shape (evaluations, spans, cells), when cells have these shares before and after time 0."""
+    """Counts of each look, shape (evaluations, spans, cells), when cells have these shares before and after time 0."""
     shares = np.where(when.shifted[:, None], after, before)
     return when.looks(rng.multinomial(when.sizes, shares).astype(np.int64, copy=False))

@@ -1,4 +1,4 @@
-"""What a simulation says, as it is printed."""
+"""Results of a simulation, as they are printed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COUNTED = "(feature, evaluation) pairs at which the verdict says drift while not
 
 
 class LookBack(msgspec.Struct, frozen=True):
-    """What one look-back is good for with this traffic.
+    """The power of one look-back with this traffic.
 
     values: in the median window. share_decided: of windows that hold enough values for a verdict. min_detectable_psi:
     the smallest shift that the median window shows with probability 0.8; None when it holds too few.
@@ -31,7 +31,7 @@ class LookBack(msgspec.Struct, frozen=True):
 
 
 class RuleResult(msgspec.Struct, frozen=True):
-    """How the service's own rule does.
+    """The result of the service's own rule.
 
     false_alarms_per_model_month: findings, one for each feature and evaluation. alerts_per_model_month: what people
     would be told: runs of evaluations with a finding in force about any feature. alpha: of a look that may spend a
@@ -54,7 +54,7 @@ class RuleResult(msgspec.Struct, frozen=True):
 
 
 class BaselineResult(msgspec.Struct, frozen=True):
-    """How a rule with a fixed threshold does, looked at once an interval."""
+    """The result of a rule with a fixed threshold, evaluated once an interval."""
 
     title: str
     false_alarms_per_model_month: float
@@ -134,7 +134,7 @@ def baseline_result(title: str, findings: Rate, delays: list[Delay]) -> Baseline
 
 
 def _lookbacks(scenario: Scenario, rules: DriftRules, months: Sequence[Month]) -> Iterable[LookBack]:
-    """How many values make a verdict possible depends on alpha: here it is that of a whole interval."""
+    """Number of values make a verdict possible depends on alpha: here it is that of a whole interval."""
     alpha = rules.alpha(scenario.features)
     reference = _spread(scenario.reference)
     reach = samples_needed(reference, alpha)

@@ -23,7 +23,7 @@ Item = TypeVar("Item")
 
 
 def simulate(scenario: Scenario, rules: DriftRules, done: Callable[[int], None] = lambda steps: None) -> Simulation:
-    """What these rules do with this traffic, beside rules with a fixed threshold. The same seed gives the same result.
+    """Simulate these rules with this traffic, beside rules with a fixed threshold. The same seed gives the same result.
 
     done: called with the number of steps that have been made since the last call; `steps` says how many there are.
     """
@@ -79,6 +79,6 @@ def simulate(scenario: Scenario, rules: DriftRules, done: Callable[[int], None] 
 
 
 def steps(scenario: Scenario) -> int:
-    """How many steps a simulation takes."""
+    """Number of steps a simulation takes."""
     shifts = sum(1 for shift in scenario.shifts if shift)
     return 2 * scenario.months * scenario.features + 2 * shifts * scenario.repetitions

@@ -1,4 +1,4 @@
-"""When predictions come, when they are looked at, and how many each look finds."""
+"""Traffic: times of predictions and of evaluations, and the number of predictions that each look finds."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Traffic:
     history: int
 
     def until(self, times: Integers) -> Integers:
-        """How many predictions have come before these times: seconds, multiples of the base window."""
+        """Number of predictions have come before these times: seconds, multiples of the base window."""
         totals = np.concatenate(([0], np.cumsum(self.arrived)))
         return np.asarray(totals[times // BASE_WINDOW_SECONDS + self.history])
 
@@ -78,7 +78,7 @@ class Schedule:
 
     @property
     def values(self) -> Integers:
-        """How many predictions each look finds, shape (evaluations, spans)."""
+        """Number of predictions each look finds, shape (evaluations, spans)."""
         return self.looks(self.sizes[:, None])[:, :, 0]
 
 

@@ -25,7 +25,7 @@ MODEL, SUBJECT = "simulated", Subject("feature", "feature")
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """How a model with so many subjects is watched on a schedule."""
+    """The monitoring of a model with so many subjects on a schedule."""
 
     rules: DriftRules
     subjects: int
@@ -65,7 +65,7 @@ class Watch:
             done = at
 
     def examination(self, feature: Feature, found: Integers, at: int) -> Examination:
-        """What the evaluation with this number makes of the counts it found, shape (spans, cells)."""
+        """The result of the evaluation with this number on the counts it found, shape (spans, cells)."""
         rules, alpha, end = self.rules, float(self.alphas[at]), int(self.when.ends[at])
         thresholds = rules.thresholds(SUBJECT.kind, SUBJECT.name)
         allowed = tolerance(thresholds, None)

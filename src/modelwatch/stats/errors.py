@@ -1,4 +1,4 @@
-"""What the statistics raise. They know nothing of HTTP.
+"""Errors that the statistics raise. They know nothing of HTTP.
 
 StatsError (a ValueError)      a statistic was asked with arguments it is not defined for
 ├── EmptySample                a binning or a score was asked of no observations

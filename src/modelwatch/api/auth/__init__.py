@@ -1,1 +1,1 @@
-"""Who sends a request, and what they may do."""
+"""Authentication of requests, and authorization by scope and model."""

@@ -44,7 +44,7 @@ def _name_in(value: bytes) -> str:
 
 @lru_cache(maxsize=256)
 def _is_of_nobody(host: str) -> bool:
-    """Whether no site can have this name: an address, a name without dots, or one below localhost."""
+    """True when no site can have this name: an address, a name without dots, or one below localhost."""
     if "." not in host or host.endswith(".localhost"):
         return "/" not in host
     try:

@@ -1,4 +1,4 @@
-"""What each operation needs: a scope of the key, and whether a key that is only for some models will do."""
+"""Scopes that operations need, and whether a key that is only for some models will do."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ NEEDS: dict[str, Need] = {
 
 
 def need_of(operation: str) -> Need:
-    """What an operation needs."""
+    """The scope that an operation needs."""
     return NEEDS.get(operation, Need("admin", all_models=True))
 
 
@@ -100,6 +100,6 @@ GRANT = "modelwatch.grant"
 
 
 def grant_of(request: Request) -> Grant:
-    """What the sender of a request may do."""
+    """The grant of a request's sender."""
     grant: Grant = request.scope[GRANT]
     return grant

@@ -1,4 +1,4 @@
-"""What people send to act on alerts: who they are and why, and silences."""
+"""Bodies of actions on alerts (actor and note) and of silences."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Body = TypeVar("Body", bound=msgspec.Struct)
 
 
 class ActionBody(msgspec.Struct, forbid_unknown_fields=True):
-    """Who acknowledges or resolves an alert, and why."""
+    """The person who acknowledges or resolves an alert, and a note why."""
 
     actor: str | None = None
     note: str | None = None
 
 
 class ActorBody(msgspec.Struct, forbid_unknown_fields=True):
-    """Who does it."""
+    """The person who acts."""
 
     actor: str | None = None
 
@@ -43,7 +43,7 @@ class SilenceBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class FromWindowBody(msgspec.Struct, forbid_unknown_fields=True):
-    """Which stored predictions become the reference: from `start` to `end`, or `lookback` back from the newest data.
+    """The stored predictions that become the reference: from `start` to `end`, or `lookback` back from the newest data.
 
     model_version: only its predictions, and a reference of it alone. features: of these alone; without them, of
     everything that is stored. labels: also what performance is compared with.

@@ -1,4 +1,4 @@
-"""What a prediction must satisfy beyond its types: lengths, ranges, times and distinct names."""
+"""Checks of predictions and labels beyond their types: lengths, ranges, times and distinct names."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def microseconds(moment: datetime) -> int:
 
 
 def text_problem(text: str, longest: int) -> str | None:
-    """What is wrong with a name, or None."""
+    """The problem with a name, or None."""
     if not text:
         return "Expected at least one character"
     if len(text) > longest:
@@ -92,7 +92,7 @@ def text_problem(text: str, longest: int) -> str | None:
 
 
 def character_problem(text: str) -> str | None:
-    """What no database takes in a text, or None."""
+    """The problem with characters that no database takes in a text, or None."""
     if "\0" in text:
         return "Expected text without the character U+0000"
     try:
@@ -274,7 +274,7 @@ class Checker:
         return value
 
     def check_feature_count(self, count: int, problems: list[FieldError]) -> bool:
-        """Whether these are no more features than allowed; if they are, it is noted in `problems`."""
+        """True when these are no more features than allowed; otherwise that is noted in `problems`."""
         if count <= self._max_features:
             return True
         message = f"Expected at most {self._max_features} features, which is MAX_FEATURES, got {count}"
@@ -282,7 +282,7 @@ class Checker:
         return False
 
     def check_class_count(self, count: int, problems: list[FieldError]) -> bool:
-        """Whether these are no more classes than allowed; if they are, it is noted in `problems`."""
+        """True when these are no more classes than allowed; otherwise that is noted in `problems`."""
         if count <= self._max_features:
             return True
         message = f"Expected at most {self._max_features} classes, which is MAX_FEATURES, got {count}"

@@ -166,7 +166,7 @@ class Decoder:
         return table_frame(body, kind, self._checker, self._limits, beside)
 
     def drift_check(self, body: bytes) -> DriftCheckBody:
-        """What a drift check asks for. Look-back, compat, and the order of start and end are the route's to judge."""
+        """The query of a drift check. Look-back, compat, and the order of start and end are left to the route."""
         self._check_size(body)
         typed = _decoded(body, DriftCheckBody, self._read_drift_check)
         check_keys(body)
@@ -203,7 +203,7 @@ class Decoder:
 
 
 def media_type(content_type: str, body: bytes) -> str:
-    """What the body is to be read as: "json", "lines", "arrow", "parquet" or "csv". Raises UnsupportedContent."""
+    """The format of a body: "json", "lines", "arrow", "parquet" or "csv". Raises UnsupportedContent for another."""
     name = content_type.partition(";")[0].strip().lower()
     if name in JSON_TYPES or (name.startswith("application/") and name.endswith("+json")):
         return "json"

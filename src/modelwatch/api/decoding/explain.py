@@ -1,4 +1,4 @@
-"""Why a JSON body could not be decoded: the slow second look that names every wrong field.
+"""Errors of JSON bodies: a slow second pass that names every wrong field.
 
 msgspec stops at the first wrong value and does not name the keys of maps. When it has refused a body, the body is
 taken apart level by level instead, with every part still undecoded (`msgspec.Raw`), and each part is tried alone.

@@ -30,7 +30,7 @@ _AnyRow = _AnyObject | _AnyArray | bool | int | float | str | None
 
 
 class RowFormat(Generic[Body]):
-    """How rows of one kind are written: each as a `kind`, many as an array, or in an object under `name`."""
+    """The format of rows of one kind: each as a `kind`, many as an array, or in an object under `name`."""
 
     def __init__(self, name: str, kind: type[Body]) -> None:
         self.name = name
@@ -49,16 +49,16 @@ class RowFormat(Generic[Body]):
         return rows
 
     def count(self, body: bytes, wrapped: bool) -> int:
-        """How many rows there are, whatever is in them."""
+        """Number of rows, valid or not."""
         return len(getattr(self._count_wrapped(body), self.name) if wrapped else _count_list(body))
 
     def is_one(self, body: bytes) -> bool:
-        """Whether the object is a row itself, rather than around a list of rows."""
+        """True when the object is a row itself, rather than around a list of rows."""
         given = _read_names(body)
         return self.name not in given and not given.isdisjoint(self.kind.__struct_fields__)
 
     def is_many(self, body: bytes) -> bool:
-        """Whether the JSON is an object around a list of rows."""
+        """True when the JSON is an object around a list of rows."""
         return body.lstrip()[:1] == b"{" and _read_names(body) == {self.name}
 
     def split(self, body: bytes, wrapped: bool) -> list[msgspec.Raw]:
@@ -145,7 +145,7 @@ class Collector(Generic[Event]):
             )
 
     def batch(self) -> Gathered[Event]:
-        """What was gathered.
+        """The batch gathered so far.
 
         Raises InvalidInput when there are rows and none is valid, MalformedBody when none of them is JSON.
         """
@@ -196,7 +196,7 @@ def decode_lines(body: bytes, rows: RowFormat[Body], check: Check[Body, Event], 
 
 
 def may_hold_nul(body: bytes) -> bool:
-    """Whether a text in the JSON body may hold U+0000, which JSON only has as an escape."""
+    """True when a text in the JSON body may hold U+0000, which JSON only has as an escape."""
     return b"\\u0000" in body
 
 

@@ -35,7 +35,7 @@ SHARES_ALONE = "Probabilities by class need the prediction: give prediction too"
 
 
 class Beside(NamedTuple):
-    """What is said in the query, beside the body."""
+    """Values given in the query, beside the body."""
 
     model_name: str | None = None
     model_version: str | None = None
@@ -312,7 +312,7 @@ def _check_model(name: str, version: str | None, checker: Checker, problems: lis
 
 
 def _is_one_form(body: ReferenceBody, problems: list[FieldError]) -> bool:
-    """Whether the body has exactly one of its two forms, complete; notes what is wrong if it has not."""
+    """True when the body has exactly one of its two forms, complete; otherwise notes what is wrong."""
     before = len(problems)
     one = [name for name in ("feature_name", "values", "data_type") if getattr(body, name) is not None]
     if body.features is None:

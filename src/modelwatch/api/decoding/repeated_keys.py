@@ -51,7 +51,7 @@ def check_keys_of_lists(text: bytes) -> None:
 
 
 def keys_of(text: bytes) -> int:
-    """How many keys are written in a JSON text, those that are there again counted again."""
+    """Number of keys in a JSON text, repeated ones included."""
     return _spaced(text) if _is_spaced(text) else _plain(text)
 
 

@@ -121,7 +121,7 @@ def accept_alert(
 
 
 def subject_of(kind: Kind, member: Member) -> Subject | None:
-    """What the reference of a member is of; None when it has none."""
+    """The subject of a member's reference; None when it has none."""
     name = member.finding.subject
     match kind:
         case "feature_drift":

@@ -63,7 +63,7 @@ async def read_batch(
 
 
 def body_timeout(seconds: float) -> BodyTimeout:
-    """What is said of a body that did not come in time."""
+    """The error for a body that did not arrive in time."""
     return BodyTimeout(f"The body did not arrive within {seconds:g} seconds.")
 
 

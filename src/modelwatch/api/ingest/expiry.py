@@ -1,4 +1,4 @@
-"""What is said about predictions and labels of a batch that the store did not take."""
+"""Errors for predictions and labels of a batch that the store did not take."""
 
 from __future__ import annotations
 

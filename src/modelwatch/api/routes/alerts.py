@@ -98,7 +98,7 @@ async def get_alert(request: Request, alert_id: Name) -> Response:
     responses=answers({200: AlertLine}, 400, 404, 409, 413, 422, 503),
 )
 async def acknowledge(request: Request, alert_id: Name) -> Response:
-    """Who was told is told of it, and nobody is reminded any more. 409 when the alert is resolved."""
+    """Its receivers are notified once more, and reminders stop. 409 when the alert is resolved."""
     return await _act(request, alert_id, state_of(request).alerts.acknowledge)
 
 
@@ -110,7 +110,7 @@ async def acknowledge(request: Request, alert_id: Name) -> Response:
     responses=answers({200: AlertLine}, 400, 404, 409, 413, 422, 503),
 )
 async def resolve(request: Request, alert_id: Name) -> Response:
-    """What is found now does not reopen it, only what is new or worse. 409 when it is over already."""
+    """Accepts the current findings: the alert reopens only for new or worse ones. 409 when it is resolved already."""
     return await _act(request, alert_id, state_of(request).alerts.resolve)
 
 

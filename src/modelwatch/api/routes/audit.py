@@ -17,7 +17,7 @@ router = APIRouter(tags=["audit"])
 
 
 class AuditList(msgspec.Struct):
-    """Who did what, newest first. next_cursor: where the next page begins."""
+    """Entries of the audit trail, newest first. next_cursor: start of the next page."""
 
     entries: list[AuditLine]
     next_cursor: str | None
@@ -32,7 +32,7 @@ async def get_audit(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
-    """What people did to alerts, silences, deliveries and monitors. Entries are never changed."""
+    """Actions of people on alerts, silences, deliveries and monitors. Entries are never changed."""
     store = state_of(request).store
     before = None if cursor is None else position_of(cursor)
 

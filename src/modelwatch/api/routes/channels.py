@@ -41,7 +41,7 @@ class DeliveryList(msgspec.Struct):
     responses=answers({200: ChannelList}, 422, 503),
 )
 async def get_channels(request: Request) -> Response:
-    """Where each leads, without its secrets, what waits for it, and what became of its last delivery."""
+    """The target of each channel, without its secrets, its pending deliveries, and the result of its last one."""
     service = state_of(request)
 
     def work() -> ChannelList:

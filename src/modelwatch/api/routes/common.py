@@ -1,4 +1,4 @@
-"""What every route needs: the service's parts, and an answer in JSON."""
+"""Shared by all routes: the service's parts, and answers in JSON."""
 
 from __future__ import annotations
 

@@ -38,12 +38,12 @@ def _model() -> Part:
 
 
 def _version(model_version: Name) -> Part:
-    """What is stored of the version, in every environment, and the references of it alone."""
+    """Deletes all data of the version, in every environment, and the references of this version alone."""
     return Part(version=model_version)
 
 
 def _environment(environment: Name) -> Part:
-    """What is stored of the environment, of every version. References are not of an environment, so they stay."""
+    """Deletes all data of the environment, of every version. References belong to no environment, so they stay."""
     return Part(environment=environment)
 
 

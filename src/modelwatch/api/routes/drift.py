@@ -28,7 +28,7 @@ router = APIRouter(tags=["drift"])
 
 
 class DriftAnswer(msgspec.Struct):
-    """What a drift check says, and how far the model is.
+    """Results of a drift check, and the times up to which the model has data and is evaluated.
 
     data_until: when the newest prediction was. evaluated_until: the end of the newest window that was evaluated in the
     background, by which alerts go.

@@ -27,7 +27,7 @@ LeaveCounts = Annotated[
 
 
 class ErasureAnswer(msgspec.Struct):
-    """What was erased. counts_left: the features in whose counts a prediction remains."""
+    """The result of an erasure. counts_left: the features in whose counts a prediction remains."""
 
     status: str
     model_name: str

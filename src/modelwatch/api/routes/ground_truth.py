@@ -22,7 +22,7 @@ router = APIRouter(tags=["ground truth"])
 
 
 class LabelAnswer(msgspec.Struct):
-    """What became of the label: `accepted` when it counts with its prediction, `corrected` when it replaced another
+    """The status of the label: `accepted` when it counts with its prediction, `corrected` when it replaced another
     value, `duplicate` when nothing changed, `waiting` when its prediction has not come yet, `expired` when it is older
     than the predictions that are kept, and none of them has its id: it is not kept. reason: why it may wait for ever.
     """
@@ -33,7 +33,7 @@ class LabelAnswer(msgspec.Struct):
 
 
 class LabelsAnswer(msgspec.Struct):
-    """What became of the labels of a batch, and which rows were not taken and why.
+    """Counts of the labels of a batch by status, and the rejected rows with reasons.
 
     unknown_models: models of waiting labels, new or sent again, that have sent no prediction and have no reference or
     monitor. nearest_models: the known model that an unknown one may mean, of those where one is near.

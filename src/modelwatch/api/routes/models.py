@@ -41,7 +41,7 @@ class FailureReport(msgspec.Struct):
 
 
 class ProposalReport(msgspec.Struct):
-    """What its monitor should say, for the traffic that was seen: `drift.lookbacks`, `schedule.every`; and why."""
+    """The proposed `drift.lookbacks` and `schedule.every` of its monitor for the observed traffic; and why."""
 
     lookbacks: list[str]
     every: str
@@ -106,7 +106,7 @@ class _Stored(msgspec.Struct):
 
 @router.get("/models", summary="Models", operation_id="list_models", responses=answers({200: ModelList}, 422, 503))
 async def list_models(request: Request, limit: Limit = MOST_A_PAGE, cursor: Cursor = None) -> Response:
-    """What each model has sent, whether it has a reference, and its latest verdict. In pages, by name."""
+    """Each model's predictions, whether it has a reference, and its latest verdict. In pages, by name."""
     state, grant = state_of(request), grant_of(request)
     after = None if cursor is None else position_of(cursor)[1]
 
@@ -130,7 +130,7 @@ async def list_models(request: Request, limit: Limit = MOST_A_PAGE, cursor: Curs
     responses=answers({200: ModelReport}, 404, 422, 503),
 )
 async def get_model(request: Request, model_name: Name) -> Response:
-    """What the model has sent, whether it has a reference, and its latest verdict."""
+    """The model's predictions, whether it has a reference, and its latest verdict."""
     state = state_of(request)
 
     def work() -> ModelReport:
@@ -144,7 +144,7 @@ async def get_model(request: Request, model_name: Name) -> Response:
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
-    """What the answer about one model, or all, is made of."""
+    """Facts for the answer about one model, or all."""
 
     streams: Mapping[str, list[Stream]]
     latest: Mapping[StreamKey, StoredVerdict]

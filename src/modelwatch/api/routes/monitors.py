@@ -54,7 +54,7 @@ class MonitorList(msgspec.Struct):
 
 
 class Deleted(msgspec.Struct):
-    """Whether there was a monitor to remove."""
+    """`deleted` is false when there was no monitor to remove."""
 
     model_name: str
     deleted: bool
@@ -71,7 +71,7 @@ class BacktestBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class BacktestReport(msgspec.Struct):
-    """What the configuration would have said, and what the one in force would have."""
+    """Backtests of the configuration, and of the one in force."""
 
     model_name: str
     proposed: list[Backtest]
@@ -100,7 +100,7 @@ async def list_monitors(request: Request) -> Response:
     responses=answers({200: MonitorReport}, 404, 422, 503),
 )
 async def get_monitor(request: Request, model_name: Name) -> Response:
-    """What was set for it, and what counts in effect. As YAML when the client accepts `application/yaml`."""
+    """The configuration as set, and as in effect. As YAML when the client accepts `application/yaml`."""
     state = state_of(request)
 
     def work() -> MonitorReport:
@@ -180,7 +180,7 @@ async def remove_monitor(request: Request, model_name: Name) -> Response:
     responses=answers({200: BacktestReport}, 400, 404, 413, 415, 422, 503),
 )
 async def try_monitor(request: Request, model_name: Name) -> Response:
-    """How often it would have alerted, when, and about what. Nothing is stored and nobody is told."""
+    """Alerts that it would have raised: how many, when, and about what. Nothing is stored or sent."""
     state = state_of(request)
     body = _backtest_body(await _document(request, state))
 

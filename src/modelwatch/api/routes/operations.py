@@ -1,4 +1,4 @@
-"""What operators and their machines ask: is it alive, is it ready, which version, and its metrics."""
+"""Routes for operations: liveness, readiness, version and metrics."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STOPPED_SECONDS = 60
 
 
 class EvaluationState(msgspec.Struct):
-    """How the evaluations fare, whichever process makes them; none of it makes a process unready.
+    """Progress of the evaluations, whichever process makes them; none of it makes a process unready.
 
     status: `up to date`; `waiting` while streams are due; `failing` when some can't be evaluated (`GET /api/v1/models`
     says which); `stopped` when no process has looked at them for a minute. looked_at: when one did last. waiting: how

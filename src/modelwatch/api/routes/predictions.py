@@ -28,7 +28,7 @@ class PredictionAnswer(msgspec.Struct):
 
 
 class BatchAnswer(msgspec.Struct):
-    """How many rows were new, how many were stored before, and which rows were not taken and why."""
+    """Number of new rows, of rows stored before, and the rejected rows with reasons."""
 
     accepted: int
     duplicates: int

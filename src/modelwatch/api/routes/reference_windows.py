@@ -28,7 +28,7 @@ router = APIRouter(tags=["reference"])
 
 
 class FromWindowAnswer(msgspec.Struct):
-    """What became the reference. taken: how many of the window's predictions it is made of.
+    """The new reference. taken: number of the window's predictions that it is made of.
 
     left_out: features whose values are not stored; their references stay. alerts_ended: ids of the alerts that this
     ended.

@@ -45,7 +45,7 @@ class ReferenceReport(msgspec.Struct):
 
 
 class LabelledReport(msgspec.Struct):
-    """How outcomes are counted, and the labelled rows that performance is compared with.
+    """The outcome layout, and the labelled rows that performance is compared with.
 
     labels: 0 for a layout that the first labels have settled; then nothing is compared. score_of: what a
     prediction_probability that is one number is taken to be about. task_reason, positive_class_reason: what these rest

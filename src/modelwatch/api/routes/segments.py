@@ -39,7 +39,7 @@ class SegmentDefinition(msgspec.Struct):
 
 
 class SegmentsAnswer(msgspec.Struct):
-    """Where a model got worse, by version and environment.
+    """Segments in which a model got worse, by version and environment.
 
     data_until: when the newest prediction was. evaluated_until: the end of the newest window that was evaluated.
     """

@@ -1,4 +1,4 @@
-"""What a request asks about: some streams of a model, and a page of the verdicts on them."""
+"""Selection of a request: some streams of a model, and a page of the verdicts on them."""
 
 # No postponed annotations: the framework reads those of a class's constructor where they are.
 from dataclasses import dataclass
@@ -75,7 +75,7 @@ class Page:
 
     @property
     def position(self) -> tuple[int, str] | None:
-        """Where it begins; None for the start of the list. Raises InvalidInput for a cursor that is none of ours."""
+        """Start of the page; None for the start of the list. Raises InvalidInput for a cursor that is none of ours."""
         return None if self.cursor is None else position_of(self.cursor)
 
 

@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Naming:
-    """What the tests of a reference tell apart, named by a part of it that they do not count.
+    """Categories that the tests of a reference tell apart, named by a part of it that they do not count.
 
     named: its at most 100 most frequent names, each a cell; then come `other` and `unseen`. late: names that only the
     rest of the reference has: known to readers, `unseen` to the tests. complete: whether every name of the reference is
@@ -49,7 +49,7 @@ class Naming:
 
     @property
     def cells(self) -> int:
-        """How many cells the tests have."""
+        """Number of cells of the tests."""
         return len(self.named) + 1 + self.complete
 
 
@@ -192,7 +192,7 @@ def single_name(name: str) -> str:
 
 
 def with_single_names(known: Mapping[str, T]) -> dict[str, T]:
-    """What is known by name, by the names in single precision too where only one name has them.
+    """Mapping of names to places, with names in single precision added where only one name has them.
 
     >>> with_single_names({"0.30000000000000004": 1, "0.5": 2})
     {'0.30000000000000004': 1, '0.5': 2, '0.3': 1}
@@ -213,7 +213,7 @@ def category_names(values: Sequence[Scalar]) -> list[str | None]:
 
 
 def name_frequencies(sample: Sequence[Scalar]) -> Counter[str]:
-    """How often each name occurs; None, NaN, ±inf and what is no scalar are dropped.
+    """Frequency of each name; None, NaN, ±inf and what is no scalar are dropped.
 
     Raises EmptySample when nothing is left.
     """

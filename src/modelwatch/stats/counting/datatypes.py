@@ -1,4 +1,4 @@
-"""Which type a sample is of, where nobody said."""
+"""The data type of a sample, where none is stated."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_CLASS_IDS = 20
 
 
 def is_number(value: Scalar) -> TypeGuard[int | float]:
-    """Whether the value is a number; a boolean is not one here.
+    """True when the value is a number; a boolean is not one here.
 
     >>> is_number(1), is_number(True), is_number("1")
     (True, False, False)
@@ -22,7 +22,7 @@ def is_number(value: Scalar) -> TypeGuard[int | float]:
 
 
 def is_finite_number(value: Scalar) -> TypeGuard[int | float]:
-    """Whether the value is a number other than NaN and infinity.
+    """True when the value is a number other than NaN and infinity.
 
     >>> is_finite_number(10**400), is_finite_number(float("inf"))
     (True, False)

@@ -19,7 +19,7 @@ SMALL_BATCH = 256
 
 @dataclass(frozen=True, slots=True)
 class CellCounts:
-    """How many values fell where: `cells` has one entry more than there are edges; the rest is counted beside them."""
+    """Counts of values: `cells` has one entry more than there are edges; the rest is counted beside them."""
 
     cells: NDArray[np.int64]
     missing: int

@@ -14,7 +14,7 @@ from modelwatch.stats.errors import IncompatibleProfiles
 
 @dataclass(frozen=True, eq=False)
 class Profile:
-    """How the values of a sample fall into the cells of a binning.
+    """Counts of a sample's values in the cells of a binning.
 
     counts: shape (binning.size,), non-negative integers, read only: the fine cells, then what is counted beside them.
 

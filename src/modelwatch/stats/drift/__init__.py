@@ -1,1 +1,1 @@
-"""Whether two samples differ, by how much, and whether that is more than chance and habit explain."""
+"""Drift between two samples: its size, and whether it is more than chance and natural variation explain."""

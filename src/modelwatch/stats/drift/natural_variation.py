@@ -61,7 +61,7 @@ class Variation:
         return self._known[length]
 
     def odds_tolerance(self, length: int, cells: int) -> float | None:
-        """How many times the odds of the first `cells` cells grow or fall in 99 of 100 stretches, at most.
+        """The factor within which the odds of the first `cells` cells grow or fall in 99 of 100 stretches.
 
         As `tolerance`, beyond the chance that the odds of the cell have in each stretch.
         """

@@ -77,7 +77,7 @@ def odds_shift(reference: Counts, current: Counts, beyond: Beyond = as_it_is) ->
 
 @dataclass(frozen=True, slots=True)
 class CategoryOdds:
-    """How far the odds of one category have moved.
+    """The change of the odds of one category.
 
     ratio: how many times larger, or smaller, they are now; at least 1. cell: which category. p_value: that chance has
     moved it so far, or any other. error: of the logarithm of its odds in the current sample, as a standard deviation.

@@ -27,13 +27,13 @@ class Size(Protocol):
     """A loss or a shift as one sample shows it."""
 
     def is_below(self, limit: float) -> bool:
-        """Whether the size is smaller than `limit` for all that is plausible."""
+        """True when the size is smaller than `limit` for all that is plausible."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class RateSize:
-    """How much a rate has risen: hits of n values, beside the hits of a reference.
+    """The rise of a rate: hits of n values, beside the hits of a reference.
 
     reference_n 0: the reference rate is exactly `reference_rate`, without an error of its own.
     """
@@ -63,7 +63,7 @@ class RateSize:
 
 @dataclass(frozen=True, slots=True)
 class F1Size:
-    """How much F1 has fallen; jaccard: the same of 1 - TP / (TP + FP + FN), the rate that F1 falls with."""
+    """The fall of F1; jaccard: the rise of 1 - TP / (TP + FP + FN), the rate that F1 falls with."""
 
     jaccard: RateSize
 
@@ -80,7 +80,7 @@ class F1Size:
 
 @dataclass(frozen=True, slots=True)
 class MeanSize:
-    """How much a mean or another metric has grown; standard_error: of the growth, with the reference's own error."""
+    """The growth of a mean or another metric; standard_error: of the growth, with the reference's own error."""
 
     growth: float
     standard_error: float
@@ -125,13 +125,13 @@ class ShiftSize:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OddsSize:
-    """How many times the odds of the category that moved most have grown or fallen. Shape of both: (cells,)."""
+    """The largest factor by which the odds of a category have grown or fallen. Shape of both: (cells,)."""
 
     reference: NDArray[np.int64]
     current: NDArray[np.int64]
 
     def is_below(self, limit: float) -> bool:
-        """When each share is, by its exact tail, where its odds have neither grown nor fallen so many times.
+        """True when each share is, by its exact tail, where its odds have neither grown nor fallen so many times.
 
         >>> before, now = np.array([9_500, 500]), np.array([1_900, 100])
         >>> OddsSize(before, now).is_below(2.0), OddsSize(before, now // 20).is_below(2.0)

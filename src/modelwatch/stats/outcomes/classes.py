@@ -47,7 +47,7 @@ def class_name(value: Scalar) -> str | None:
 
 
 def class_key(value: Scalar) -> str | None:
-    """What the values of one class have in common, whatever else there is: equal numbers and booleans are equal.
+    """Key that the values of one class have in common, whatever else there is: equal numbers and booleans are equal.
 
     >>> [class_key(value) for value in (True, "TRUE", 1, "1.0", "yes", "b ")]
     ['1', '1', '1', '1', 'yes', 'b']
@@ -57,7 +57,7 @@ def class_key(value: Scalar) -> str | None:
 
 
 def _sense(key: str) -> str:
-    """What keys have in common that mean one class unless one side keeps them apart: the case, a boolean's sense, or
+    """Sense shared by keys that mean one class unless one side keeps them apart: the case, a boolean's sense, or
     the number in single precision."""
     folded = key.casefold()
     return SENSES.get(folded) or single_name(folded)
@@ -128,7 +128,7 @@ def share_of(shares: Mapping[str, float], value: Scalar) -> float | None:
 
 
 def count_classes(predictions: Sequence[Scalar], truths: Sequence[Scalar]) -> Counter[str]:
-    """How many values each class has, on both sides together, by its readable name: as predictions write it most often.
+    """Number of values of each class, on both sides together, by its readable name: as predictions write it most often.
 
     Spellings that only differ in their case, or in how a boolean is said, are one class where no side has two of them.
 

@@ -1,4 +1,4 @@
-"""How long labels take to come: a histogram of delays."""
+"""Delays of labels: a histogram."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class DelayLayout:
 
 @dataclass(frozen=True, eq=False)
 class DelayCounts(MergeableCounts[DelayLayout]):
-    """How many labels came after which delay.
+    """Counts of labels by their delay.
 
     >>> counts = DelayCounts.of(np.array([0.0, 60.0, 60.0, 86_400.0]))
     >>> counts.n, counts.quantile(0.5), counts.share_within(3_600)
@@ -75,7 +75,7 @@ def delay_cells(seconds: Floats | Integers) -> NDArray[np.intp]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DelayCurve:
-    """Which share of the labels has come after how long, of those that come at all.
+    """The share of labels that have come after a delay, of those that come at all.
 
     Young predictions can only have labels that came fast, so a plain histogram of delays knows the fast ones best. Here
     each cell is compared with the faster ones among predictions that are old enough for it alone.

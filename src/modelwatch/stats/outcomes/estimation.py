@@ -43,14 +43,14 @@ REASONS: dict[Metric, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why no estimate is given: an assumption of the method can't hold."""
+    """The reason why no estimate is given: an assumption of the method can't hold."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calibration:
-    """How often the label is positive (or the prediction right) in every score cell of a labelled reference.
+    """Share of positive labels (or right predictions) in every score cell of a labelled reference.
 
     probability: shape (cells,), in [0, 1]: what rises with the score (isotonic), less the optimism of that fit.
     draws: shape (draws, cells), the fit again to redrawn labels, which says how sure the reference is of it.
@@ -86,7 +86,7 @@ class ExpectedConfusion:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What is expected of a window without its labels.
+    """Expected performance of a window without its labels.
 
     n: scored predictions. uncovered: the share of them whose scores lie outside of those that the reference has labels
     for; there the nearest labelled cell speaks. confusion: None for an estimate of accuracy alone.
@@ -99,7 +99,7 @@ class Estimate:
 
 
 def score_counts(scores: Floats, *, cells: int = SCORE_CELLS) -> tuple[NDArray[np.int64], int]:
-    """How many scores fall into each of equal cells on [0, 1], and how many are outside or no number.
+    """Counts of scores in equal cells on [0, 1], and the number of those outside or not a number.
 
     Cells are closed on the left, the last one on both sides: 0.29 times 100 is a hair less than 29.
 

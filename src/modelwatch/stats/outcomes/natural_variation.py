@@ -45,7 +45,7 @@ def odds_of(name: str) -> str:
 
 
 class MetricVariation(msgspec.Struct, frozen=True):
-    """How a metric varies between stretches of a reference: the standard deviation beyond chance, of so many."""
+    """Variation of a metric between stretches of a reference: the standard deviation beyond chance, of so many."""
 
     deviation: float
     stretches: int
@@ -66,7 +66,7 @@ class NaturalVariation(msgspec.Struct, frozen=True):
         return self.lengths[str(length)].get(metric)
 
     def with_another_positive_class(self) -> NaturalVariation:
-        """What of it still holds when another class becomes the positive one."""
+        """The part that still holds when another class becomes the positive one."""
         kept = {
             length: {name: each for name, each in metrics.items() if name not in OF_ONE_CLASS}
             for length, metrics in self.lengths.items()

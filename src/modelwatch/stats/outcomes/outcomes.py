@@ -110,7 +110,7 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class OutcomeLayout:
-    """What is counted of an outcome.
+    """The counts kept of an outcome.
 
     task: None while nothing is known about the model's truth: then delays alone are counted.
     classes: in their order. positive: of two classes the one that precision, recall and scores are about.
@@ -132,12 +132,12 @@ class OutcomeLayout:
     positive_from: PositiveFrom = ""
 
     def counts_like(self, other: OutcomeLayout) -> bool:
-        """Whether the other counts everything in the same cells, whatever the two rest on."""
+        """True when the other counts everything in the same cells, whatever the two rest on."""
         return self == replace(other, task_from=self.task_from, positive_from=self.positive_from)
 
     @property
     def is_full(self) -> bool:
-        """Whether there may be more classes than are told apart."""
+        """True when there may be more classes than are told apart."""
         return len(self.classes) >= MAX_CLASSES
 
     @cached_property
@@ -189,7 +189,7 @@ class OutcomeLayout:
         return msgspec.json.encode({"format": number, **document}, order="sorted")
 
     def entries(self, outcomes: Outcomes | Sequence[Outcome]) -> Entries:
-        """What each outcome adds to the vector."""
+        """Increments of the vector by each outcome."""
         columns = outcomes if isinstance(outcomes, Outcomes) else Outcomes.of(outcomes)
         parts, probabilities = self.parts, columns.probabilities
         delays = delay_cells(np.array(columns.delays, dtype=np.float64))
@@ -312,7 +312,7 @@ class OutcomeCounts(MergeableCounts[OutcomeLayout]):
 
     @cached_property
     def delays(self) -> DelayCounts:
-        """How long the labels took."""
+        """Counts of the labels' delays."""
         return DelayCounts(DelayLayout(), self.vector[self.layout.parts["delays"].place])
 
     @cached_property

@@ -1,4 +1,4 @@
-"""What a model's predictions and labels mean, where nobody said it: the task, the positive class, and what a
+"""Inference of what a model's predictions and labels mean, where it is not stated: the task, the positive class, what a
 probability that is one number is about.
 
 Each answer comes with what it rests on, so that people can be told, and can say otherwise.
@@ -61,7 +61,7 @@ NEGATION = re.compile(r"(no|not|non|un|without)[\s_\-]*(?=.)", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class StatedTask:
-    """What was said about the task and the positive class of a model; None where nothing was."""
+    """The stated task and positive class of a model; None where not stated."""
 
     task: Task | None = None
     positive_class: Scalar = None
@@ -73,7 +73,7 @@ NOT_STATED = StatedTask()
 def infer_task(
     predictions: Sequence[Scalar], truths: Sequence[Scalar], probabilities: Sequence[Probability]
 ) -> tuple[Literal["classes", "regression"], TaskFrom]:
-    """Whether these predictions are of classes or of numbers, and what that rests on.
+    """The task of these predictions, of classes or of numbers, and what that rests on.
 
     Whole numbers are either. They are classes where there are few kinds, or a probability is sent with them, and
     numbers where there are very many. In between the wrong ones tell: those of numbers are near the label.
@@ -112,7 +112,7 @@ def infer_task(
 
 
 def nearness(pairs: Sequence[tuple[float, float]]) -> float:
-    """How far wrong predictions are from their label, as a share of how far they are from another row's: near 1 for the
+    """Distance of wrong predictions from their label, as a share of that from another row's label: near 1 for the
     ids of classes, less for numbers. NaN when none is wrong.
 
     >>> nearness([(1.0, 2.0), (9.0, 8.0)])
@@ -156,7 +156,7 @@ def infer_positive(
 
 
 def score_of(positive: str, about: str | None) -> ScoreOf:
-    """What scores are about, as a layout says it. about: as `scores_about` says."""
+    """The class that scores are about, as a layout writes it. about: as `scores_about` says."""
     if about in (None, ""):
         return "predicted"
     return "positive" if about == positive else "negative"

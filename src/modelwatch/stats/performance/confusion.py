@@ -50,7 +50,7 @@ class ConfusionLayout:
 
     @property
     def positive_index(self) -> int | None:
-        """Where the positive class stands; None for the multiclass means."""
+        """Index of the positive class; None for the multiclass means."""
         return None if self.positive is None else self.classes.index(self.positive)
 
 
@@ -77,7 +77,7 @@ class ConfusionCounts(MergeableCounts[ConfusionLayout]):
 
     @classmethod
     def entries(cls, layout: ConfusionLayout, prediction: Sequence[Scalar], truth: Sequence[Scalar]) -> Entries:
-        """What each pair adds to the counts of `of`."""
+        """Increments of the counts of `of` by each pair. Raises IncompatibleProfiles for sides of unequal length."""
         if len(prediction) != len(truth):
             raise IncompatibleProfiles(f"one truth a prediction is needed, got {len(prediction)} and {len(truth)}")
         other = len(layout.classes)

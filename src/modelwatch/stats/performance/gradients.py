@@ -9,7 +9,7 @@ from modelwatch.stats.performance.mergeable import Booleans, Floats
 
 
 def delta_variances(counts: ConfusionCounts, name: str, mask: Booleans) -> Floats:
-    """What the rows of every true class add to the variance of a metric of `MEANS`, shape (classes + 1,).
+    """Variance of a metric of `MEANS` from the rows of every true class, shape (classes + 1,).
 
     mask: the classes that the mean runs over; not used by the weighted means and by mcc.
     The counts get the prior of the bootstrap, which keeps a variance above 0 where a cell is empty by chance.

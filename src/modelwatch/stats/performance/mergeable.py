@@ -25,7 +25,7 @@ LIMB_BITS = 22
 
 
 class Layout(Protocol):
-    """What a count vector means; equal layouts give vectors that add."""
+    """The meaning of a count vector; equal layouts give vectors that add."""
 
     @property
     def size(self) -> int: ...

@@ -111,7 +111,7 @@ class RegressionCounts(MergeableCounts[RegressionLayout]):
 
     @classmethod
     def entries(cls, layout: RegressionLayout, prediction: Floats, truth: Floats) -> Entries:
-        """What each pair adds to the counts of `of`."""
+        """Increments of the counts of `of` by each pair. Raises IncompatibleProfiles for sides of unequal length."""
         predicted, true = np.asarray(prediction, dtype=np.float64), np.asarray(truth, dtype=np.float64)
         if predicted.shape != true.shape or predicted.ndim != 1:
             raise IncompatibleProfiles(f"one truth a prediction is needed, got {predicted.shape} and {true.shape}")

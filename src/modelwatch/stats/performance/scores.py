@@ -45,7 +45,7 @@ class ScoreLayout:
 
 @dataclass(frozen=True, eq=False)
 class ScoreCounts(MergeableCounts[ScoreLayout]):
-    """How the scores of the negative and of the positive rows fall into cells, and exact sums of their losses.
+    """Counts of the scores of the negative and of the positive rows in cells, and exact sums of their losses.
 
     Log-loss and Brier terms are sums in units of 2^-38, their squares of 2^-33 (Brier: 2^-38).
 
@@ -67,7 +67,7 @@ class ScoreCounts(MergeableCounts[ScoreLayout]):
 
     @classmethod
     def entries(cls, scores: Floats, positive: NDArray[np.bool_]) -> Entries:
-        """What each row adds to the counts of `of`."""
+        """Increments of the counts of `of` by each row. Raises IncompatibleProfiles for sides of unequal length."""
         given, labels = np.asarray(scores, dtype=np.float64), np.asarray(positive, dtype=np.bool_)
         if given.shape != labels.shape or given.ndim != 1:
             raise IncompatibleProfiles(f"one label a score is needed, got shapes {given.shape} and {labels.shape}")
@@ -146,7 +146,7 @@ class ClassScoreLayout:
 
 @dataclass(frozen=True, eq=False)
 class ClassScoreCounts(MergeableCounts[ClassScoreLayout]):
-    """How the probabilities of every class fall into cells, one class against the rest, and the exact sum of log loss.
+    """Counts of the probabilities of every class in cells, one class against the rest, and the exact sum of log loss.
 
     >>> layout = ClassScoreLayout(("a", "b", "c"))
     >>> counts = ClassScoreCounts.of(layout, np.array([[0.5, 0.3, 0.2]]), np.array([0]))
@@ -169,7 +169,7 @@ class ClassScoreCounts(MergeableCounts[ClassScoreLayout]):
 
     @classmethod
     def entries(cls, layout: ClassScoreLayout, probabilities: Floats, truth: NDArray[np.integer]) -> Entries:
-        """What each row adds to the counts of `of`."""
+        """Increments of the counts of `of` by each row. Raises IncompatibleProfiles for sides of unequal length."""
         given, codes = np.asarray(probabilities, dtype=np.float64), np.asarray(truth)
         classes = len(layout.classes)
         if given.shape != (len(codes), classes) or codes.dtype.kind not in "iu":

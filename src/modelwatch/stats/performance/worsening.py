@@ -83,7 +83,7 @@ def worsening_metrics(counts: PerformanceCounts) -> tuple[str, ...]:
 
 
 def worsening(metric: str, reference: PerformanceCounts, current: PerformanceCounts) -> Worsening:
-    """Whether a metric of the current sample is worse than that of the reference, and the chance of such a loss.
+    """Test of a metric of the current sample against the reference: its loss, and the chance of such a loss.
 
     Proportions, and F1 through the proportion TP / (TP + FP + FN) that it grows with: Fisher's exact test. Means over
     classes and mcc: delta method. AUC: DeLong. Means of losses and errors: Welch; rmse on the mean squares. pr_auc:

@@ -46,7 +46,7 @@ class CodeCount:
 
 
 def is_code_text(text: str) -> bool:
-    """Whether a text is a customary way to write that a value is missing.
+    """True when a text is a customary way to write that a value is missing.
 
     >>> [is_code_text(text) for text in ("N/A", " Unknown", "Nauru", "")]
     [True, True, False, True]
@@ -55,7 +55,7 @@ def is_code_text(text: str) -> bool:
 
 
 def is_code_number(value: float) -> bool:
-    """Whether a number is one that people write for a missing one: -1, a digit repeated, a large power of ten less 1.
+    """True when a number is one that people write for a missing one: -1, a digit repeated, a large power of ten less 1.
 
     >>> [is_code_number(value) for value in (-1.0, -9.0, -99.0, 999.0, 8888.0, -7.0, 42.0, 9.0, 123.0)]
     [True, True, True, True, True, False, False, False, False]

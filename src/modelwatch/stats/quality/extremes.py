@@ -36,7 +36,7 @@ class Extreme:
 
 
 def extremes(reference: Profile, values: NDArray[np.float64], n: int) -> tuple[Extreme, ...]:
-    """What of some values outside the reference's range is far outside, the farthest side first.
+    """The values, of those outside the reference's range, that are far outside; the farthest side first.
 
     values: shape (m,), all that are outside of the range among n valid ones. Empty for a categorical reference, and
     for sides on which the reference does not vary.

@@ -65,7 +65,7 @@ class RateCheck:
 
 @dataclass(frozen=True, slots=True)
 class DataQuality:
-    """How sound the values of a model's features are, in [0, 1]; None when there are no values.
+    """Quality of the values of a model's features, in [0, 1]; None when there are no values.
 
     score: 1 less the mean share of unsound values. dimensions: the same for the rules of one dimension each:
     completeness (missing), validity (wrong type), consistency (outside the reference's range or categories).
@@ -219,7 +219,7 @@ def unsound_counts(profile: Profile) -> dict[Rule, tuple[int, int]]:
 
 
 def reference_rates(reference: Profile, split: Split | None) -> dict[Rule, tuple[int, int]]:
-    """What `unsound_counts` of windows are compared with: the reference's own, and of unseen categories what to expect.
+    """Rates that `unsound_counts` of windows are compared with: the reference's own, and expected unseen categories.
 
     The reference has none of these by construction. Where new ones can't be judged, such as in a column of ids, the
     rule is left out.

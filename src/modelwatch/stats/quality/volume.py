@@ -37,7 +37,7 @@ SILENCE_FACTOR = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Dispersion:
-    """How much more than independent arrivals the counts of the same hours vary from week to week.
+    """Variance of the counts of the same hours from week to week, over that of independent arrivals.
 
     ratio: variance over mean; 1 for independent arrivals, below 1 only for what is plainly sent by schedule.
     growth: the part of the variance that grows with the square of the mean, as a share of that square: traffic whose
@@ -90,7 +90,7 @@ class VolumeCheck:
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """Whether a stream has gone silent; None where it can't be told, and then `reason` says why.
+    """The judgement whether a stream has gone silent; None where there is none, and then `reason` says why.
 
     usual_gap, limit, silent_for: in the unit of the times given. limit: a silence this long is no usual one.
     since: the last arrival when silent, else None. It stays the same however long the silence lasts: one incident.

@@ -1,4 +1,4 @@
-"""Where a change comes from: metrics and drift divided among the segments of a sample, exactly.
+"""Decomposition of a change: metrics and drift divided among the segments of a sample, exactly.
 
 Every metric that is a ratio of two sums over rows, or a mean of such ratios, divides: its change is the sum of what
 each segment contributes, because its share of the rows changed (*mix*) and because it got better or worse itself
@@ -40,7 +40,7 @@ class Ratio:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What a segment contributes to the change of a metric; mix and level add up to it.
+    """Contribution of a segment to the change of a metric; mix and level add up to it.
 
     mix: because its share of the rows changed, weighed by how far it is from the average. level: because its own value
     changed.
@@ -81,7 +81,7 @@ def ratios_of(metric: str, counts: OutcomeCounts) -> tuple[Ratio, ...] | None:
 def decomposed(
     before: Mapping[str, tuple[Ratio, ...]], after: Mapping[str, tuple[Ratio, ...]]
 ) -> dict[str, Part] | None:
-    """What each segment contributes to the change from `before` to `after`; None when the metric is undefined in one.
+    """Contribution of each segment to the change from `before` to `after`; None when the metric is undefined in one.
 
     The ratios of each segment, all of one length; their sums are those of all rows. The parts add up to the change of
     the mean ratio, exactly but for the last rounding. A segment that is on one side only has no level of its own on the
@@ -118,7 +118,7 @@ def decomposed(
 def psi_by_segment(
     reference: Mapping[str, Integers], current: Mapping[str, Integers], *, floor: float = PSI_FLOOR
 ) -> dict[str, Floats]:
-    """What each segment contributes to each cell's part of the population stability index, shape (cells,).
+    """Contribution of each segment to each cell's part of the population stability index, shape (cells,).
 
     reference, current: the counts of each segment over the same cells; their sums are those of all rows. The
     contributions of all segments and cells add up to `psi` of the sums. One is negative where a segment moves against

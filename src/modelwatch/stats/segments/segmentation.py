@@ -62,7 +62,7 @@ class SegmentFeature:
 
     @property
     def is_numeric(self) -> bool:
-        """Whether the segments are stretches of numbers."""
+        """True when the segments are stretches of numbers."""
         return self.cuts is not None
 
     @cached_property
@@ -72,7 +72,7 @@ class SegmentFeature:
 
     @cached_property
     def prefix(self) -> str:
-        """How the texts of this feature's segments begin; no other feature's begin so."""
+        """Prefix of the texts of this feature's segments, and of no other feature's."""
         return _IN_FEATURE.sub(_escaped, self.feature) + "="
 
     @cached_property

@@ -121,7 +121,7 @@ def _labelled_rows(
 
 
 def first_label_time(connection: Connection, stream: StreamKey) -> int | None:
-    """When the truth of any of the stream's predictions became known first, in microseconds; None without labels."""
+    """The time of the stream's first label, in microseconds; None without labels."""
     label, prediction = tables.label, tables.prediction
     return connection.execute(
         select(label.c.first_ts)
@@ -138,8 +138,8 @@ def first_label_time(connection: Connection, stream: StreamKey) -> int | None:
 
 
 def has_news(connection: Connection, stream: StreamKey, start: int, end: int, number: int) -> bool:
-    """Whether this number of the stream's predictions lie between two times, in seconds, or as many labels of its model
-    became known then."""
+    """True when this many of the stream's predictions lie between two times, in seconds, or as many labels of its model
+    became known between them."""
     label = tables.label
     span = (label.c.first_ts > start * MICROS_PER_SECOND, label.c.first_ts <= end * MICROS_PER_SECOND)
     labels = select(label.c.first_ts).where(label.c.model == stream.model, *span).offset(number - 1).limit(1)
@@ -173,7 +173,7 @@ def _touched(
 
 
 def _sizes(connection: Connection, stream: StreamKey, touched: Span, known: Span) -> tuple[int, int]:
-    """How many labels became known between two times, and how many predictions the stretch has."""
+    """Number of labels that became known between two times, and of predictions between them."""
     label, profile = tables.label, tables.profile
     labels = select(func.count()).where(
         label.c.model == stream.model, label.c.first_ts > known[0], label.c.first_ts <= known[1]

@@ -30,7 +30,7 @@ class NewestLabel:
     arrived_at: int
 
     def newest_of(self, other: NewestLabel | None) -> NewestLabel:
-        """What both know."""
+        """The newest times of both."""
         if other is None:
             return self
         return NewestLabel(max(self.latest_ts, other.latest_ts), max(self.arrived_at, other.arrived_at))
@@ -138,7 +138,7 @@ def first_labelled_window(connection: Connection, stream: StreamKey) -> int:
 def meanings_of_day(
     connection: Connection, stream: StreamKey, day: int, limit: int
 ) -> list[tuple[Scalar, Probability, Scalar]]:
-    """What up to so many predictions of a day say, how surely, and what was true; the first by their ids."""
+    """Predictions of a day, their probabilities and labels: up to `limit` of them, the first by their ids."""
     label, prediction = tables.label, tables.prediction
     rows = connection.execute(
         select(prediction.c.prediction, prediction.c.probability, label.c.value)

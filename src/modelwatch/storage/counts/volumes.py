@@ -142,6 +142,6 @@ def _shown(features: bytes, protected: bytes | None) -> dict[str, Scalar]:
 
 
 def has_taken_provisional(connection: Connection, model: str) -> bool:
-    """Whether the model's first predictions have been looked at for features without a reference."""
+    """True when the model's first predictions have been used as provisional references."""
     table = tables.model
     return bool(connection.execute(select(table.c.provisional_done).where(table.c.name == model)).scalar())

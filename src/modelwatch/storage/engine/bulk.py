@@ -173,7 +173,7 @@ class NewRows:
         self._texts: dict[tuple[str, ...], str] = {}
 
     def insert(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> Iterable[Row[Any]]:
-        """What was asked to be returned of exactly those rows that are new. All rows have the same columns."""
+        """Insert rows, return the requested columns of exactly those that are new. All rows have the same columns."""
         if not rows:
             return ()
         if not self._by_column:

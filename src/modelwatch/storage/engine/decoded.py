@@ -1,4 +1,4 @@
-"""What was decoded from stored bytes, kept for as long as it is in use and there is room."""
+"""A cache of objects decoded from stored bytes: kept for as long as they are in use and there is room."""
 
 from __future__ import annotations
 

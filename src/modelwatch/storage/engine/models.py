@@ -77,7 +77,7 @@ def _is_known() -> ColumnElement[bool]:
 
 
 class Part(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What of a model is deleted: None for every version, or every environment; both None: the model itself."""
+    """The part of a model to delete. None: every version, or every environment; both None: the model itself."""
 
     version: str | None = None
     environment: str | None = None
@@ -87,7 +87,7 @@ class Part(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.version is None and self.environment is None
 
     def covers(self, version: str, environment: str) -> bool:
-        """Whether this version in this environment is deleted."""
+        """True when this version in this environment is deleted."""
         return self.version in (None, version) and self.environment in (None, environment)
 
 
@@ -102,12 +102,12 @@ def written_parts(parts: Iterable[Part]) -> str:
 
 @lru_cache(maxsize=1_000)
 def parts_of(written: str) -> tuple[Part, ...]:
-    """What of a model is being deleted, by the column of its row."""
+    """The parts of a model that are being deleted, decoded from the column of its row."""
     return _decode(written)
 
 
 def is_whole(written: str | None) -> bool:
-    """Whether the model itself is being deleted, by the column of its row."""
+    """True when the model itself is being deleted, by the column of its row."""
     return written is not None and any(part.is_whole for part in parts_of(written))
 
 

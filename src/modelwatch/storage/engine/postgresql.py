@@ -35,7 +35,7 @@ class StoreOptions:
 
     @classmethod
     def of(cls, settings: Settings) -> StoreOptions:
-        """What the settings say."""
+        """The options from the settings."""
         return cls(
             pool_size=settings.database_pool_size,
             wait_seconds=settings.request_timeout_seconds,

@@ -1,4 +1,4 @@
-"""How feature values are written into rows, and read back, under the privacy policy of their model.
+"""Feature values on their way into rows and back, under the privacy policy of their model.
 
 A row says by which policy it was stored, so it is read rightly whatever the policy is now. A row without a policy holds
 every feature as it came; one whose `features` are null holds none.
@@ -32,7 +32,7 @@ _decode_value = msgspec.json.Decoder(Scalar).decode
 
 
 class Protected(msgspec.Struct, array_like=True, frozen=True):
-    """What a row holds beside its open features: the policy it was stored by, and the ciphertexts."""
+    """The policy that a row was stored by, and the ciphertexts beside its open features."""
 
     policy: str
     encrypted: dict[str, bytes] = {}
@@ -65,8 +65,8 @@ class StoredPrediction:
 
 
 class Protection:
-    """What a process protects values with. hasher: there is none without a key. default_store: for models that say
-    nothing about it."""
+    """The keys and policies that a process protects values with. hasher: None without a key. default_store: for models
+    whose monitor does not set it."""
 
     def __init__(
         self, keyring: Keyring | None = None, hasher: Hasher | None = None, default_store: Storing = "predictions"
@@ -79,7 +79,7 @@ class Protection:
 
     @property
     def can_hash(self) -> bool:
-        """Whether values can be hashed here."""
+        """True when values can be hashed here."""
         return self._hasher is not None
 
     def policy(self, written: str | None) -> Policy:
@@ -157,7 +157,8 @@ class Protection:
         return self.keyring.decrypt(sealed, f"{day} {model}", model, str(day), prediction_id, feature)
 
     def stored(self, event: Prediction, features: bytes | None, protected: bytes | None) -> StoredPrediction:
-        """What a row holds. event: of the row, without features. Raises ProtectionUnavailable when a key is not here.
+        """The stored prediction of a row. event: of the row, without features. Raises ProtectionUnavailable when a key
+        is not here.
 
         A ciphertext that was changed or moved here counts as not stored: one bad value must not end the watch.
         """
@@ -178,7 +179,7 @@ class Protection:
 
 
 def unpack(protected: bytes) -> Protected:
-    """What the column of a row holds."""
+    """Decode the column of a row."""
     return _unpack(protected)
 
 

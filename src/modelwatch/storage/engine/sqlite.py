@@ -102,7 +102,7 @@ class SqliteFile:
                 fcntl.flock(handle, fcntl.LOCK_UN)
 
     def connect(self, opened: Callable[[], Opened]) -> Opened:
-        """What `opened` returns, which opens the path. The first one fixes which file it is.
+        """Return the connection from `opened`, which opens the path. The first one fixes which file it is.
 
         Raises StoreReplaced when the path leads to another file, and StoreUnsuitable as `_refuse_foreign_log` does.
         """
@@ -201,7 +201,7 @@ class SqliteFile:
 
 
 def identity_of(path: Path) -> Identity | None:
-    """Which file a path leads to; None when there is none."""
+    """Device and inode of the file that a path leads to; None when there is none."""
     try:
         found = path.stat()
     except OSError:

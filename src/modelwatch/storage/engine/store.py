@@ -109,7 +109,7 @@ class Store:
 
     @contextmanager
     def without_remnants(self, connection: Connection) -> Iterator[None]:
-        """What is deleted inside is overwritten in the file, not only marked as free. PostgreSQL's vacuum does it."""
+        """Overwrite in the file what is deleted inside, instead of marking it as free. PostgreSQL's vacuum does it."""
         if not self.is_sqlite:
             yield
             return
@@ -179,7 +179,7 @@ LIMIT_EXCEEDED = "54"
 
 
 def is_about_values(error: BaseException) -> bool:
-    """Whether the values of the rows have brought it up; False for trouble with the store, which may pass."""
+    """True when the values of the rows have caused it; False for trouble with the store, which may pass."""
     if isinstance(error, DataError | IntegrityError):
         return True
     if isinstance(error, DBAPIError):

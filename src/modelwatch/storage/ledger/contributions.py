@@ -108,7 +108,7 @@ class Contributions:
 
 
 def segment_columns(generation: int | BindParameter[int]) -> tuple[ColumnElement[Any], ...]:
-    """What tells the segments of a stored prediction; the features only where the row was stored with others.
+    """Columns that tell the segments of a stored prediction; its features only where it was stored with other segments.
 
     generation: since which the segments are what they are.
     """

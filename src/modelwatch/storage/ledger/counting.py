@@ -1,4 +1,4 @@
-"""What the events of one commit add to which window."""
+"""Counts that the events of one commit add to each window."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Places = NDArray[np.intp]
 
 @dataclass(frozen=True, slots=True)
 class Increment:
-    """What one commit added to one window."""
+    """Counts that one commit added to one window. latest_ts: microseconds."""
 
     key: SlotKey
     layout: Layout
@@ -34,7 +34,7 @@ class Increment:
 def count_predictions(
     fresh: Sequence[Prediction], layouts: Mapping[str, ModelLayouts], protection: Protection
 ) -> list[Increment]:
-    """What these predictions add."""
+    """Counts of these predictions, by window."""
     groups: dict[SlotKey, list[Prediction]] = {}
     for event in fresh:
         groups.setdefault(window_of(event, layouts), []).append(event)
@@ -53,7 +53,7 @@ def count_segments(
     protection: Protection,
     now: int,
 ) -> dict[SlotKey, Slot]:
-    """What the predictions add to each of their segments."""
+    """Counts of these predictions in each of their segments. now: microseconds."""
     groups: dict[tuple[SlotKey, str], list[Prediction]] = {}
     for event, texts in zip(fresh, segments, strict=True):
         if texts:
@@ -80,7 +80,7 @@ def window_of(event: Prediction, layouts: Mapping[str, ModelLayouts]) -> SlotKey
 
 
 def count_outcomes(contributions: Contributions, now: int) -> dict[SlotKey, OutcomeSlot]:
-    """What labelled predictions add to each window, and take back."""
+    """Outcomes that labelled predictions add to each window, or take back. now: microseconds."""
     slots: dict[SlotKey, OutcomeSlot] = {}
     places = np.array(contributions.places, dtype=np.intp)
     signs = np.array(contributions.signs, dtype=np.int64)

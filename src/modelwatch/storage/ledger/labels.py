@@ -36,7 +36,7 @@ LabelStatus = Literal["accepted", "corrected", "duplicate", "waiting", "expired"
 
 
 class LabelState(NamedTuple):
-    """What holds for an id. value: as JSON. waiting: whether no prediction of the id has come yet."""
+    """The label in force for an id. value: as JSON. Times in microseconds. waiting: True without a prediction."""
 
     value: str
     ts: int
@@ -46,7 +46,7 @@ class LabelState(NamedTuple):
     waiting: bool
 
     def counts_as(self, other: LabelState) -> bool:
-        """Whether both add the same to the counts."""
+        """True when both add the same to the counts."""
         return self.value == other.value and self.first_ts == other.first_ts
 
 
@@ -58,7 +58,7 @@ LABEL_COLUMNS = tuple(
 
 @dataclass(frozen=True, slots=True)
 class LabelResult:
-    """What labels and fresh predictions of a transaction come to. statuses: of the labels, in their order.
+    """The effect of a transaction's labels and new predictions. statuses: of the labels, in their order.
 
     contributions: of each model.
     """
@@ -250,7 +250,7 @@ class _ModelLabels:
 def _merged(
     given: Sequence[GroundTruth], before: Mapping[str, LabelState], now: int
 ) -> tuple[dict[str, LabelState], list[LabelStatus]]:
-    """What holds after these labels, and what each of them was."""
+    """The labels in force after these, and the status of each of these."""
     after, kinds = dict(before), []
     for label in given:
         identity, at = label.prediction_id, label.timestamp
@@ -272,7 +272,7 @@ def _merged(
 
 
 class _Stale:
-    """Which pairs are still counted in an older generation, to be counted again by whoever carries their day over.
+    """Pairs that are still counted in an older generation, and that the backfill of their day will count again.
 
     Such a pair is counted anew from now on, and must not be by the other: the model's mark tells that one. Of a day
     that has expired nobody does, and what the older generation counted stays there.
@@ -306,7 +306,7 @@ def expired_before(model: str) -> ScalarSelect[int]:
 
 
 def has_stale_outcomes(connection: Connection, model: str, day: int, since: int) -> bool:
-    """Whether a day, since 1970, has outcomes of generations before `since`. Those of a day that has expired stay."""
+    """True when a day, since 1970, has outcomes of generations before `since`. Those of a day that has expired stay."""
     table = tables.outcome
     found = connection.execute(
         select(table.c.model)

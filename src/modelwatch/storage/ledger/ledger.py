@@ -57,8 +57,8 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class _InForce:
-    """What holds for the models of a commit until its end: layouts, privacy, how many features are kept, which have
-    labels, before which day, since 1970, their predictions have expired, and what of them is being deleted."""
+    """The state of a commit's models, held until its end: layouts, privacy, the share of predictions whose features are
+    kept, the models with labels, the day, since 1970, before which predictions have expired, parts to delete."""
 
     layouts: dict[str, ModelLayouts]
     policies: dict[str, Policy]
@@ -68,7 +68,7 @@ class _InForce:
     deleting: dict[str, tuple[Part, ...]]
 
     def is_deleted(self, event: Prediction) -> bool:
-        """Whether the event belongs to what is being deleted."""
+        """True when the event belongs to what is being deleted."""
         parts = self.deleting.get(event.model_name)
         return parts is not None and any(part.covers(event.model_version, event.environment) for part in parts)
 
@@ -288,7 +288,7 @@ class Ledger:
     def _in_force(
         self, connection: Connection, events: Sequence[Prediction], labels: Sequence[GroundTruth]
     ) -> _InForce:
-        """What is in force for the models of these events and labels.
+        """The state in force of the models of these events and labels.
 
         It is held until the commit: a reference is set before or after this transaction. With labels nobody else may
         store predictions or labels of these models meanwhile, or a label and its prediction could miss each other.
@@ -323,7 +323,7 @@ class Ledger:
         connection.execute(self._statements.register_models, [{"of": name, "at": now} for name in names])
 
     def _with_labels(self, connection: Connection, names: Sequence[str]) -> frozenset[str]:
-        """Which of these models may have labels. Asked once they are held: a statement that had to wait for that sees
+        """The models that may have labels. Read once they are held: a statement that had to wait for that sees
         the labels of before its wait, and would miss the first one of a model."""
         unlabelled = [name for name in names if name not in self._labelled]
         if unlabelled:

@@ -19,7 +19,7 @@ _COLUMNS = 5
 
 
 class BaseWindow(NamedTuple):
-    """What a base window had. window_start: seconds. latest_ts, arrived_at: of the newest, in microseconds."""
+    """Numbers of one base window. window_start: seconds. latest_ts, arrived_at: of the newest, in microseconds."""
 
     window_start: int
     predictions: int
@@ -58,7 +58,7 @@ def decode_pace(raw: bytes) -> list[BaseWindow]:
 
 
 def base_windows(row: Any) -> list[BaseWindow]:
-    """What a row of the profile table knows of base windows; nothing of those of a segment once they are rolled up."""
+    """Base windows that a row of the profile table holds; none of those of a segment once they are rolled up."""
     if row.pace is not None:
         return decode_pace(row.pace)
     if row.segment or row.window_len != BASE_WINDOW_SECONDS:

@@ -27,7 +27,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Repeats(NamedTuple):
-    """How many known predictions came again in a window, and how many of those with another content."""
+    """Number of known predictions that came again in a window, and of those with another content."""
 
     total: int = 0
     changed: int = 0
@@ -79,7 +79,7 @@ def repeats_by_window(
 
 
 def duplicates_in(connection: Connection, stream: StreamKey, start: int, end: int) -> Repeats:
-    """How many predictions of the stream's windows in [start, end) came again, each time counted."""
+    """Number of repeats of predictions in the stream's windows in [start, end); seconds."""
     table = tables.profile
     found = connection.execute(
         select(
@@ -97,7 +97,7 @@ def duplicates_in(connection: Connection, stream: StreamKey, start: int, end: in
 
 
 def _differs(event: Prediction, row: _Row, protection: Protection) -> bool:
-    """Whether the event says something else than the row, as far as the row knows."""
+    """True when the event differs from the row, as far as the row has the values."""
     if (event.model_version, event.environment) != (row.version, row.environment):
         return True
     if event.prediction != decode_scalar(row.prediction):

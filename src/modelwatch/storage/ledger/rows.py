@@ -159,7 +159,7 @@ def first_events(
 def count_events(
     connection: Connection, model: str, environment: str, version: str | None, start: int, end: int
 ) -> int:
-    """How many predictions are stored with a time in [start, end), in microseconds. version None: of all versions."""
+    """Number of predictions are stored with a time in [start, end), in microseconds. version None: of all versions."""
     of_window = _of_window(model, environment, version, start, end)
     return int(connection.execute(select(func.count()).where(*of_window)).scalar_one())
 
@@ -221,7 +221,7 @@ _ALL = 2**64
 
 
 def in_sample(model: str, prediction_id: str, rate: float) -> bool:
-    """Whether the features of a prediction are kept, of so large a share of all. The sample of a smaller rate is part
+    """True when the features of a prediction are kept, of so large a share of all. The sample of a smaller rate is part
     of that of a larger one.
 
     >>> [in_sample("fraud", "pred-1", rate) for rate in (0.0, 0.9, 1.0)]

@@ -27,7 +27,7 @@ KEYS_PER_QUERY = 500
 
 
 class SlotKey(NamedTuple):
-    """Which window of which stream, in which generation of the model's layouts; of which segment, "" for all."""
+    """A window of a stream in a generation of layouts, of a segment or "" for all. window_start: seconds."""
 
     model: str
     generation: int
@@ -80,7 +80,7 @@ class Slot:
         )
 
     def columns(self) -> dict[str, Any]:
-        """What the row of this slot holds beside its key."""
+        """Columns of this slot's row beside its key."""
         return {
             "predictions": self.predictions,
             "counts": encode_counts(self.counts, signed=True),
@@ -116,7 +116,7 @@ class OutcomeSlot:
         return cls(decode_sparse(row.counts), row.latest_ts, row.arrived_at)
 
     def columns(self) -> dict[str, Any]:
-        """What the row of this slot holds beside its key."""
+        """Columns of this slot's row beside its key."""
         return {"counts": encode_sparse(self.counts), "latest_ts": self.latest_ts, "arrived_at": self.arrived_at}
 
 
@@ -147,7 +147,7 @@ S = TypeVar("S", bound=_Kept)
 
 @dataclass(frozen=True, slots=True)
 class SlotTable(Generic[S]):
-    """Where slots of a kind are kept."""
+    """The table that slots of a kind are kept in."""
 
     table: Table
     kind: type[S]

@@ -80,7 +80,7 @@ def backfill_profiles(store: Store, model: str, start: int, end: int) -> int:
 
 @dataclass(frozen=True)
 class _Day:
-    """How a day is carried over.
+    """A day to backfill.
 
     recount: by version, the subjects of the new layout that some older profile has in other cells, or not at all.
     kept: the segment features that mean what they did; the counts of the others are made anew from the rows. rolled: by
@@ -237,7 +237,7 @@ class _Totals:
 
 
 def _carried(plan: _Day, parts: Mapping[_Window, Slot]) -> dict[SlotKey, Slot]:
-    """What stays of the older profiles, with the subjects that were counted again."""
+    """Counts that stay of the older profiles, with the subjects that were counted again."""
     slots: dict[SlotKey, Slot] = {}
     paces: defaultdict[SlotKey, list[BaseWindow]] = defaultdict(list)
     for row in plan.rows:
@@ -291,7 +291,7 @@ def count_stored(layout: Layout, rows: Sequence[StoredPrediction], protection: P
 
 
 def can_count(layout: Layout, subject: Subject, row: StoredPrediction) -> bool:
-    """Whether the row's value of a subject can be counted again in this layout."""
+    """True when the row's value of a subject can be counted again in this layout."""
     if subject.kind != "feature":
         return True
     form = row.form(subject.name)

@@ -57,7 +57,7 @@ def fold(store: Store, writer: str, go_on: Callable[[], bool] = lambda: True) ->
 
 
 def _fold_some(connection: Connection, store: Store, writer: str) -> int | None:
-    """How many slots of one model were folded; None when there are no more."""
+    """Number of slots of one model that were folded; None when there are no more."""
     table = tables.writer
     sealed = connection.execute(select(table.c.sealed).where(table.c.id == writer).with_for_update()).scalar()
     if not sealed:

@@ -45,7 +45,7 @@ MOST_TRIES = 20
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """What was erased. days: since 1970, of the rows. counts_left: features in whose counts a row remains."""
+    """The result of an erasure. days: since 1970, of the rows. counts_left: features in whose counts a row remains."""
 
     days: tuple[int, ...]
     labels: int
@@ -87,7 +87,7 @@ def erase(
 def _erase(
     connection: Connection, store: Store, model: str, prediction_id: str, day: int | None, leave_counts: bool
 ) -> Erased | None:
-    """What was erased; None when a day must be carried over first."""
+    """Erase, and return the result; None when a day must be backfilled first."""
     store.exclusive(connection, f"fold:{model}")
     known = tables.model
     state = connection.execute(
@@ -167,7 +167,7 @@ def _has_stale_profiles(connection: Connection, model: str, day: int, layouts: M
 def _profile_of(
     connection: Connection, protection: Protection, model: str, row: Row[Any], layouts: ModelLayouts
 ) -> tuple[SlotKey, Slot, set[str]]:
-    """What a row adds to which window, with a minus, and the features whose part of it is not known."""
+    """Counts to subtract from each window for a row, and the features whose part of it is not known."""
     layout = layouts.of(row.version)
     event = event_of(row)
     try:
@@ -193,7 +193,7 @@ def _profile_of(
 
 
 def _same_cells(subject: Subject, before: Layout, now: Layout) -> bool:
-    """Whether the row was counted in these cells when it came; in later ones, only what can be counted again is."""
+    """True when the row was counted in these cells when it came; in later ones, only what can be counted again is."""
     return subject in before.binnings and before.binnings[subject].id == now.binnings[subject].id
 
 

@@ -1,4 +1,4 @@
-"""What is kept how long: predictions expire day by day, and what was concluded from them later.
+"""Retention: predictions expire day by day, and what was concluded from them later.
 
 A day of a model expires once it is old and nothing of it has arrived for as long. The model's row says so first; from
 then on no prediction of that day is taken, so none that is forgotten can count again. Its rows are removed after that,

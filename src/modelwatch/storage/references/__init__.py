@@ -1,1 +1,1 @@
-"""What production is compared with: references, the layouts that count against them, monitors, segments."""
+"""References that production is compared with, the layouts that count against them, monitors, segments."""

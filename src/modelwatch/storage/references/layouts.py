@@ -34,7 +34,7 @@ Counts = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Subject:
-    """What is counted: a feature by its name, or the prediction, its score, its latency, or the scores by call."""
+    """A feature by its name, or the prediction, its score, its latency, or scores by predicted class."""
 
     kind: Kind
     name: str = ""
@@ -52,7 +52,7 @@ SEGMENTS: Kind = "segments"
 
 
 class Cells(Protocol):
-    """What a subject's values are counted in."""
+    """The cells that a subject's values are counted in."""
 
     @property
     def id(self) -> str: ...
@@ -98,7 +98,7 @@ class Layout:
 
     @cached_property
     def cells(self) -> dict[Subject, Cells]:
-        """What each subject is counted in, in the order of the counts; the calls come last."""
+        """The cells of each subject, in the order of the counts; scores by predicted class come last."""
         ordered: dict[Subject, Cells] = {subject: self.binnings[subject] for subject in sorted(self.binnings)}
         if self.predicted_scores is not None:
             ordered[PREDICTED_SCORES] = self.predicted_scores

@@ -56,7 +56,7 @@ def all_monitors(connection: Connection) -> list[StoredMonitor]:
 
 
 def privacy_of(connection: Connection, store: Store, model: str) -> Policy:
-    """What becomes of the features of a model, as its monitor or the service says."""
+    """The privacy policy of a model, as its monitor or the service says."""
     table = tables.model
     return store.protection.policy(connection.execute(select(table.c.privacy).where(table.c.name == model)).scalar())
 

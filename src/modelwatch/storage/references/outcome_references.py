@@ -1,4 +1,4 @@
-"""What labelled predictions are compared with: the outcome layout in force, and the outcomes of the reference."""
+"""References for labelled predictions: the outcome layout in force, and the outcomes of the reference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the segments of a model are: they follow from its monitor and its references, and change with a generation.
+"""Segments of a model: they follow from its monitor and its references, and change with a generation.
 
 A segmentation stands in the table of the references. Once there has been one, there always is one, without features
 when the monitor names none any more: the generation since which outcomes are divided as they are never falls.
@@ -72,12 +72,12 @@ def segmentation_with(
     version: str | None,
     fresh: Mapping[str, Profile],
 ) -> Segmentation:
-    """What the segments would be with these features' references set for a version, or for all (None)."""
+    """The segmentation with these features' references set for a version, or for all (None)."""
     return _made(wanted, _profiles(connection, model, wanted, (version, fresh)))
 
 
 def _segmentation(connection: Connection, model: str, wanted: Sequence[SegmentConfig]) -> Segmentation:
-    """What the references in force make of the segments that a monitor names; features without one are left out."""
+    """The segmentation by the references in force, of features that a monitor names; those without one are left out."""
     return _made(wanted, _profiles(connection, model, wanted)) if wanted else NO_SEGMENTS
 
 

@@ -52,7 +52,7 @@ def open_protection(
     now: int,
     random_bytes: Callable[[int], bytes],
 ) -> Protection:
-    """What values of this store are protected with. Notes the writing key, and makes the store's secret if need be.
+    """The protection of this store's values. Notes the writing key, and makes the store's secret if need be.
 
     Raises SettingsError as `check_keys` does.
     """
@@ -75,7 +75,7 @@ def open_protection(
 
 
 def keys_in_use(connection: Connection) -> frozenset[str]:
-    """What the keys are called that values in the store may be encrypted with: those that were noted at some start, and
+    """Ids of the keys that values in the store may be encrypted with: those that were noted at some start, and
     those of rows (a process may still write with a key that was retired)."""
     column = tables.prediction.c.key_id
     found = set(connection.execute(select(tables.encryption_key.c.id)).scalars())

@@ -56,7 +56,7 @@ def rotate(store: Store, observed: Callable[[int], None] = lambda rows: None) ->
 
 
 def _rewritten(store: Store, old: str) -> Iterator[tuple[int, int]]:
-    """How many rows each transaction has changed and values it has dropped, until none is under this key."""
+    """Numbers of rows changed and of values dropped, transaction by transaction, until none is under this key."""
     table, keyring = tables.prediction, store.protection.keyring
     change = (
         update(table)
@@ -85,7 +85,7 @@ def _rewritten(store: Store, old: str) -> Iterator[tuple[int, int]]:
 
 
 def _again(protection: Protection, before: bytes, row: tuple[str, int, str]) -> tuple[bytes, int]:
-    """What a row holds, encrypted with the writing key, and how many values of it did not decrypt and are dropped."""
+    """Values of the row under the writing key, and the number of those that did not decrypt and are dropped."""
     content = unpack(before)
     policy, sealed = policy_from(content.policy), {}
     for name, value in content.encrypted.items():

@@ -1,4 +1,4 @@
-"""How the evaluations fare: which streams can't be evaluated, and how many are due.
+"""Progress of the evaluations: the streams that can't be evaluated, and how many are due.
 
 Kept in the store, so that every process can tell.
 """
@@ -31,7 +31,7 @@ class EvaluationFailure:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationProgress:
-    """How many streams were due to be evaluated when they were last looked at, and since when the one that has waited
+    """Number of streams that were due at the last evaluation round, and since when the one that has waited
     longest. Times in microseconds."""
 
     looked_at: int
@@ -87,7 +87,7 @@ def clear_failure(connection: Connection, stream: StreamKey, check: str) -> None
 
 
 def evaluation_progress(connection: Connection) -> EvaluationProgress | None:
-    """How far the evaluations are; None when nothing was ever looked at."""
+    """The progress of the evaluations; None before the first."""
     table = tables.evaluation_progress
     row = connection.execute(select(table).where(table.c.name == PROGRESS)).one_or_none()
     return None if row is None else EvaluationProgress(row.looked_at, row.waiting, row.waiting_since)

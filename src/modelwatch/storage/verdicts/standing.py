@@ -23,12 +23,12 @@ class Standing:
 
 
 def standing_of(connection: Connection, model: str) -> Standing:
-    """How far a model is; nothing is known of one that was never heard of."""
+    """The times up to which a model has data and is evaluated; None in both for an unknown one."""
     return standings(connection, model).get(model, Standing())
 
 
 def overall_standing(connection: Connection, models: Collection[str] | None = None) -> Standing:
-    """How far the newest of these models is; of all if None."""
+    """The newest standing of these models; of all if None."""
     found = [each for name, each in standings(connection).items() if models is None or name in models]
     return Standing(
         max((each.data_until for each in found if each.data_until is not None), default=None),
@@ -37,7 +37,7 @@ def overall_standing(connection: Connection, models: Collection[str] | None = No
 
 
 def standings(connection: Connection, model: str | None = None) -> dict[str, Standing]:
-    """How far each model is; of one, or of all."""
+    """The standing of each model, by name; of one, or of all."""
     known, profile, verdict = tables.model, tables.profile, tables.verdict
     other = profile.alias()
     # By the ends of indexes, whatever the number of windows and verdicts.
@@ -62,7 +62,7 @@ def standings(connection: Connection, model: str | None = None) -> dict[str, Sta
 
 
 def latest_severities(connection: Connection, model: str | None = None) -> Counter[str | None]:
-    """How many streams have which severity in their newest verdict on drift; None: no verdict yet."""
+    """Number of streams by the severity of their newest verdict on drift; None: no verdict yet."""
     stream, verdict = tables.stream, tables.verdict
     ids = newest_ids(model, DRIFT)
     found: Counter[str | None] = Counter()

@@ -1,4 +1,4 @@
-"""How large the buffers of an Arrow IPC stream become: a compressed buffer of some bytes may claim any size.
+"""Bounds of an Arrow IPC stream's buffers: a compressed buffer of some bytes may claim any size.
 
 Arrow reserves what a buffer claims before it looks inside, so the claims are added up first, from the metadata of each
 message (a flatbuffer). Format: https://arrow.apache.org/docs/format/Columnar.html#encapsulated-message-format

@@ -1,4 +1,4 @@
-"""What a CSV file means: types of its columns that hold for all of it, and which of its texts are no values."""
+"""CSV files: types of columns that hold for the whole file, and the texts that stand for missing values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class CsvError(ValueError):
-    """What is wrong with a CSV file, or with what was asked of it, for people."""
+    """A CSV file, or its options, can't be read; the message is for people."""
 
 
 # They are names, whatever they look like: version 2.10 is not 2.1.
@@ -32,7 +32,7 @@ _SHOWN_TEXTS = 3
 
 @dataclass(frozen=True, slots=True)
 class CsvReading:
-    """How users want a CSV file to be read.
+    """Options for reading a CSV file.
 
     types: `categorical` or `continuous`, by column. missing: texts that are no values; an empty field never is one.
     """
@@ -54,7 +54,7 @@ class CsvReading:
 
 @dataclass(frozen=True, slots=True)
 class CsvShape:
-    """What is needed to read the file in one go. `notes` say what was decided about its columns."""
+    """The options to read the file in one pass. `notes` say what was decided about its columns."""
 
     delimiter: str
     types: Mapping[str, Any]
@@ -135,7 +135,7 @@ def shape_of(given: str | bytes, renamed: Mapping[str, str], reading: CsvReading
 
 @dataclass(slots=True)
 class _Texts:
-    """What the texts of a column are: whether some are numbers with a zero in front, and which stand for no value."""
+    """Properties of a column's texts: numbers with a leading zero, and texts that stand for missing values."""
 
     has_leading_zeros: bool = False
     example: str = ""
@@ -161,7 +161,7 @@ def _texts_of(given: str | bytes, delimiter: str, names: list[str], missing: tup
 
 
 def _types_in_words(kinds: Mapping[str, Any]) -> Iterator[str]:
-    """Which columns are read as what, a line each."""
+    """A line for each type, with the columns that are read as it."""
     import pyarrow as pa
 
     tests = {

@@ -31,7 +31,7 @@ ARROW_FILE_MAGIC = b"ARROW1"
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What a table may hold and must have."""
+    """Limits of a table, and the columns that it must have."""
 
     limits: Limits
     max_rows: int

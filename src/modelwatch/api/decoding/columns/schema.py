@@ -67,28 +67,28 @@ def _check_types(schema: pa.Schema, required: Iterable[str]) -> None:
 
 
 def is_text(kind: Any) -> bool:
-    """Whether a column type holds text, other than as a dictionary."""
+    """True when a column type holds text, other than as a dictionary."""
     import pyarrow as pa
 
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def is_dictionary(kind: Any) -> bool:
-    """Whether a column type is dictionary-encoded."""
+    """True when a column type is dictionary-encoded."""
     import pyarrow as pa
 
     return bool(pa.types.is_dictionary(kind))
 
 
 def is_number(kind: Any) -> bool:
-    """Whether a column type holds numbers."""
+    """True when a column type holds numbers."""
     import pyarrow as pa
 
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
 def is_scalar(kind: Any) -> bool:
-    """Whether a column type holds what a feature may be: numbers, booleans, text, or nothing but nulls."""
+    """True when a column type holds what a feature may be: numbers, booleans, text, or nothing but nulls."""
     import pyarrow as pa
 
     if is_dictionary(kind):
@@ -97,7 +97,7 @@ def is_scalar(kind: Any) -> bool:
 
 
 def is_categorical(kind: Any) -> bool:
-    """Whether the values of a column are categories by their type: text, booleans, dictionaries."""
+    """True when the values of a column are categories by their type: text, booleans, dictionaries."""
     import pyarrow as pa
 
     return is_text(kind) or is_dictionary(kind) or bool(pa.types.is_boolean(kind))

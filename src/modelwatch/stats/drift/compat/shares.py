@@ -38,7 +38,7 @@ def whylabs_kl(p: Floats, q: Floats) -> float:
 
 
 def whylabs_jensen_shannon(p: Floats, q: Floats) -> float:
-    """What WhyLabs calls divergence: the Jensen-Shannon distance in base e.
+    """Jensen-Shannon distance in base e, which WhyLabs calls divergence.
 
     >>> round(whylabs_jensen_shannon(np.array([0.0, 1.0]), np.array([1.0, 0.0])), 7)
     0.8325546

@@ -1,4 +1,4 @@
-"""How often each writer has committed, by which it knows a store that was set back."""
+"""The number of commits of each writer, by which it knows a store that was set back."""
 
 from __future__ import annotations
 

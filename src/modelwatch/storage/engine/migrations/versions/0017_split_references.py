@@ -1,4 +1,4 @@
-"""How categorical references are split for their tests. Those that are there are tested as a whole, as before."""
+"""The split of categorical references for their tests. Those that are there are tested as a whole, as before."""
 
 from __future__ import annotations
 
