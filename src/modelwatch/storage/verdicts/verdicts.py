@@ -264,7 +264,7 @@ def _of_stream(stream: StreamKey, check: str) -> list[ColumnElement[bool]]:
 
 
 def evidence_of(connection: Connection, identity: str) -> bytes | None:
-    """The evidence that the verdict with this id was computed from, encoded.; empty where only a summary of it is kept."""
+    """The evidence of the verdict with this id, encoded; empty where only a summary of it is kept."""
     table = tables.verdict
     return connection.execute(select(table.c.evidence).where(table.c.id == identity)).scalar()
 
