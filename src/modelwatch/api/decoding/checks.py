@@ -173,7 +173,10 @@ class Checker:
         may_contain_nul: bool,
         problems: list[FieldError],
     ) -> GroundTruth:
-        """The label of these fields; `problems` are those that are known already."""
+        """The label of these fields; `problems` are those that are known already.
+
+        Raises InvalidInput that names every wrong field.
+        """
         longest = self._longest_name
         if may_contain_nul or not 2 < len(model) <= longest or not 2 < len(prediction_id) <= longest:
             self.check_address("/model_name", model, problems)
@@ -209,7 +212,10 @@ class Checker:
         may_contain_nul: bool,
         problems: list[FieldError],
     ) -> Prediction:
-        """The event of these fields, whose features have been checked into `problems` already."""
+        """The event of these fields, whose features have been checked into `problems` already.
+
+        Raises InvalidInput that names every wrong field.
+        """
         longest = self._longest_name
         if prediction_id is None:
             prediction_id = self._new_id()

@@ -72,7 +72,7 @@ class Decoder:
         self._read_drift_check = msgspec.json.Decoder(DriftCheckBody).decode
 
     def prediction(self, body: bytes) -> Prediction:
-        """One prediction in JSON."""
+        """One prediction in JSON. Raises BodyTooLarge, MalformedBody, or InvalidInput that names every wrong field."""
         if len(body) > SMALL_BODY:
             self._check_texts(body)
         try:
@@ -107,7 +107,7 @@ class Decoder:
         return decode_table(body, kind, self._checker, self._limits, now, defaults or {})
 
     def ground_truth(self, body: bytes) -> GroundTruth:
-        """One label in JSON."""
+        """One label in JSON. Raises BodyTooLarge, MalformedBody, or InvalidInput that names every wrong field."""
         self._check_size(body)
         try:
             typed = self._read_ground_truth(body)
@@ -121,6 +121,7 @@ class Decoder:
         """Many labels: a JSON array or `{"ground_truths": [...]}`, NDJSON, an Arrow IPC stream, Parquet, CSV.
 
         defaults: `model_name` of the rows that name none. Else as `batch`.
+        Raises UnsupportedContent, BodyTooLarge, MalformedBody, or InvalidInput when no row is valid.
         """
         self._check_size(body)
         kind = media_type(content_type, body)
@@ -151,6 +152,7 @@ class Decoder:
         """The reference samples of a model: JSON, or a labelled frame in Arrow or Parquet with its model beside it.
 
         What is named beside a JSON body counts where the body names none.
+        Raises UnsupportedContent, BodyTooLarge, MalformedBody, or InvalidInput that names every wrong field.
         """
         beside = Beside(model_name, model_version, task, positive_class)
         self._check_size(body)
@@ -166,7 +168,10 @@ class Decoder:
         return table_frame(body, kind, self._checker, self._limits, beside)
 
     def drift_check(self, body: bytes) -> DriftCheckBody:
-        """The query of a drift check. Look-back, compat, and the order of start and end are left to the route."""
+        """The query of a drift check. Look-back, compat, and the order of start and end are left to the route.
+
+        Raises BodyTooLarge, MalformedBody, or InvalidInput that names every wrong field.
+        """
         self._check_size(body)
         typed = _decoded(body, DriftCheckBody, self._read_drift_check)
         check_keys(body)

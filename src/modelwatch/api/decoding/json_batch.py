@@ -169,7 +169,10 @@ Check = Callable[[Body, bool], Event]
 
 def decode_json(body: bytes, rows: RowFormat[Body], check: Check[Body, Event], max_rows: int) -> Gathered[Event]:
     """The batch of an array, or of an object around it. check: makes the event of a row; its second argument is
-    whether a text may hold U+0000."""
+    whether a text may hold U+0000.
+
+    Raises BodyTooLarge for too many rows, MalformedBody, or InvalidInput for a repeated key or without a valid row.
+    """
     wrapped = body.lstrip()[:1] == b"{"
     try:
         found = rows.read_object(body) if wrapped else rows.read_list(body)
@@ -185,7 +188,10 @@ def decode_json(body: bytes, rows: RowFormat[Body], check: Check[Body, Event], m
 
 
 def decode_lines(body: bytes, rows: RowFormat[Body], check: Check[Body, Event], max_rows: int) -> Gathered[Event]:
-    """The batch of one row a line; empty lines are no rows."""
+    """The batch of one row a line; empty lines are no rows.
+
+    Raises BodyTooLarge for too many rows, MalformedBody, or InvalidInput when none is valid.
+    """
     try:
         found = rows.read_lines(body)
     except DECODING_ERRORS:

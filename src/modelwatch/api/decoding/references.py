@@ -48,6 +48,7 @@ def json_frame(body: ReferenceBody, checker: Checker, limits: Limits, beside: Be
     beside the rows of several.
 
     A feature without a declared type is continuous when more than half of its values are numbers.
+    Raises InvalidInput that names every wrong field.
     """
     problems: list[FieldError] = []
     model_name, model_version = beside.model_name, beside.model_version
@@ -109,6 +110,7 @@ def table_frame(body: bytes, kind: str, checker: Checker, limits: Limits, beside
     of the row's own prediction), `latency_ms` that of the latency. `timestamp` says when each row was. `ground_truth`
     makes the reference a labelled one. `prediction_id`, `model_name`, `model_version` and `environment` may be there;
     no sample is made of them.
+    Raises MalformedBody for bytes that can't be read, InvalidInput that names every wrong column.
     """
     problems: list[FieldError] = []
     model_name, model_version = beside.model_name, beside.model_version

@@ -46,7 +46,7 @@ def microseconds_of(moment: datetime, pointer: str) -> int:
 
 
 def seconds_of(moment: datetime | None, pointer: str) -> int | None:
-    """The same in whole seconds; None for none."""
+    """The same in whole seconds; None for none. Raises InvalidInput as `microseconds_of` does."""
     return None if moment is None else microseconds_of(moment, pointer) // MICROS_PER_SECOND
 
 

@@ -66,6 +66,7 @@ class CategoricalBinning:
         `single_name` is: 0.1 as a float32 is 0.1, and 0.1 + 0.2 is 0.3. Names of the reference stay apart.
     id: hash of the content and of the codec version; profiles merge only when it is equal.
     size: length of a count vector: the fine cells, missing, invalid.
+    Raises MalformedProfile when a name is there twice.
 
     >>> binning = categorical_binning(["b", "a", "b", None])
     >>> binning.coarse_labels()
@@ -239,7 +240,7 @@ def categorical_binning(sample: Sequence[Scalar]) -> CategoricalBinning:
 
 
 def binning_of_names(frequency: Mapping[str, int], naming: Naming | None = None) -> CategoricalBinning:
-    """The cells of names that occur so often."""
+    """The cells of names that occur so often. Raises MalformedProfile when a name is there twice."""
     names = sorted(frequency, key=lambda name: (-frequency[name], name))
     return CategoricalBinning(tuple(names[:MAX_CATEGORIES]), frozenset(names[MAX_CATEGORIES:][:MAX_RARE]), naming)
 

@@ -17,6 +17,7 @@ class Profile:
     """Counts of a sample's values in the cells of a binning.
 
     counts: shape (binning.size,), non-negative integers, read only: the fine cells, then what is counted beside them.
+    Raises IncompatibleProfiles for counts of another shape, or negative ones.
 
     >>> from modelwatch.stats.counting.binning import categorical_binning
     >>> binning = categorical_binning(["a", "a", "b"])

@@ -241,6 +241,7 @@ def estimate_accuracy(
 
     calibration: of right and wrong predictions by top-class score. scores: shape (cells,), the window's. Only accuracy
     can be told from a top-class score: which class a wrong prediction belongs to, it doesn't say. Else as `estimate`.
+    Raises IncompatibleProfiles when the cells are not those of the calibration.
 
     >>> right = calibrate([50, 80, 95], [50, 20, 5], rng=np.random.default_rng(0))
     >>> round(estimate_accuracy(right, [100, 0, 100], rng=np.random.default_rng(1)).metrics["accuracy"].value, 1)

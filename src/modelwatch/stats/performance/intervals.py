@@ -68,6 +68,8 @@ def wilson(hits: int, n: int) -> tuple[float, float]:
 def proportion(hits: int, n: int, reason: str) -> Estimate:
     """The share of hits with Wilson's interval; undefined for `reason` when n is 0.
 
+    Raises StatsError when hits are not between 0 and n.
+
     >>> proportion(0, 10, "no rows").value, proportion(0, 0, "no rows").value
     (0.0, None)
     """

@@ -39,6 +39,7 @@ class MergeableCounts(Generic[L]):
     """A vector of counts and its layout; `+` merges two samples, `-` takes one out again, both exactly.
 
     vector: shape (layout.size,), non-negative 64-bit integers, read only.
+    Raises IncompatibleProfiles for a vector of another shape, or negative counts.
     """
 
     layout: L

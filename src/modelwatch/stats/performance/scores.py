@@ -124,7 +124,10 @@ class ScoreCounts(MergeableCounts[ScoreLayout]):
 
 @dataclass(frozen=True, slots=True)
 class ClassScoreLayout:
-    """Two histograms of 328 cells a class: its probability in rows of other classes, and in rows of this class."""
+    """Two histograms of 328 cells a class: its probability in rows of other classes, and in rows of this class.
+
+    Raises StatsError without two distinct classes.
+    """
 
     classes: tuple[str, ...]
 

@@ -153,7 +153,10 @@ def compare_rates(
     factor: float = FACTOR,
     least_factor_rise: float = LEAST_FACTOR_RISE,
 ) -> tuple[RateCheck, ...]:
-    """The same of counts that were taken from profiles earlier. Both sides have the same rules."""
+    """The same of counts that were taken from profiles earlier. Both sides have the same rules.
+
+    Raises StatsError when a side has more hits than observations.
+    """
     checks = []
     for rule, (reference_count, reference_n) in before.items():
         current_count, current_n = now[rule]

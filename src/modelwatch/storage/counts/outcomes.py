@@ -58,6 +58,7 @@ def sum_outcomes(
     """For each span [start, end) in seconds: the summed counts of every version that has labels in it.
 
     A vector is laid out by `layouts.of(version).outcome`. Only windows inside the span are added.
+    Raises MalformedProfile when stored counts are damaged.
     """
     table = tables.outcome
     conditions = [
@@ -265,6 +266,7 @@ def delays_by_window(
     """By window, [start, end) in seconds, the delays of a version's labels in the windows that start in a span.
 
     The windows are those of the grain, which is as coarse as any that they may be stored in.
+    Raises MalformedProfile when stored counts are damaged.
     """
     table = tables.outcome
     place = layouts.of(version).outcome.parts["delays"].place

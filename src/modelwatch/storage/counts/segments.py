@@ -17,7 +17,10 @@ from modelwatch.storage.references.layouts import Counts, ModelLayouts
 
 
 def segment_profiles(connection: Connection, stream: StreamKey, layouts: ModelLayouts, span: Span) -> dict[str, Slot]:
-    """By segment, "" for all, the summed slots of the stream's windows inside the span, in seconds."""
+    """By segment, "" for all, the summed slots of the stream's windows inside the span, in seconds.
+
+    Raises MalformedProfile when stored counts are damaged.
+    """
     sums: dict[str, Slot] = {}
     for row in _rows(connection, tables.profile, stream, layouts.generation, span):
         fresh = Slot(row.predictions, decode_counts(row.counts))
@@ -27,7 +30,10 @@ def segment_profiles(connection: Connection, stream: StreamKey, layouts: ModelLa
 
 
 def segment_outcomes(connection: Connection, stream: StreamKey, layouts: ModelLayouts, span: Span) -> dict[str, Counts]:
-    """By segment, "" for all, the summed outcome counts of the stream's windows inside the span, in seconds."""
+    """By segment, "" for all, the summed outcome counts of the stream's windows inside the span, in seconds.
+
+    Raises MalformedProfile when stored counts are damaged.
+    """
     sums: dict[str, Counts] = {}
     for row in _rows(connection, tables.outcome, stream, layouts.outcome_generation, span):
         counts = decode_sparse(row.counts)
@@ -42,7 +48,10 @@ def segment_outcomes(connection: Connection, stream: StreamKey, layouts: ModelLa
 def reference_segments(
     connection: Connection, references: Sequence[str], definitions: Sequence[str]
 ) -> dict[tuple[str, str], Counts]:
-    """The counts of references in the segments of definitions, where they are known: shape (segments · cells,)."""
+    """The counts of references in the segments of definitions, where they are known: shape (segments · cells,).
+
+    Raises MalformedProfile when stored counts are damaged.
+    """
     table = tables.reference_segment
     rows = connection.execute(
         select(table).where(table.c.reference.in_(references), table.c.definition.in_(definitions))

@@ -93,7 +93,10 @@ class SqliteFile:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Writers queue on a side lock: SQLite's own busy loop polls, and starves some."""
+        """Writers queue on a side lock: SQLite's own busy loop polls, and starves some.
+
+        Raises StoreUnavailable when the lock's file can't be opened.
+        """
         with self._write_lock, self._opened_lock() as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             try:

@@ -68,7 +68,7 @@ class Slot:
 
     @classmethod
     def of_row(cls, row: Any) -> Slot:
-        """The slot that a row of the table holds."""
+        """The slot that a row of the table holds. Raises MalformedProfile when its counts are damaged."""
         return cls(
             row.predictions,
             decode_counts(row.counts),
@@ -112,7 +112,7 @@ class OutcomeSlot:
 
     @classmethod
     def of_row(cls, row: Any) -> OutcomeSlot:
-        """The slot that a row of the table holds."""
+        """The slot that a row of the table holds. Raises MalformedProfile when its counts are damaged."""
         return cls(decode_sparse(row.counts), row.latest_ts, row.arrived_at)
 
     def columns(self) -> dict[str, Any]:

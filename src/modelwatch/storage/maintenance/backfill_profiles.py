@@ -66,6 +66,7 @@ def backfill_profiles(store: Store, model: str, start: int, end: int) -> int:
     """Brings every window in [start, end) into the model's present generation. Returns how many days it changed.
 
     Safe to run in several processes at once: a day is replaced by one transaction, by whoever comes first.
+    Raises MalformedProfile when stored counts are damaged.
     """
     changed = 0
     while True:

@@ -39,7 +39,10 @@ class StoredOutcomes:
 
 
 def outcomes_in_force(connection: Connection, model: str, generation: int | None = None) -> list[StoredOutcomes]:
-    """The outcome references of a model in force now, or in one of its generations; the common one first."""
+    """The outcome references of a model in force now, or in one of its generations; the common one first.
+
+    Raises MalformedProfile when stored counts are damaged.
+    """
     table = tables.reference
     condition: ColumnElement[bool] = table.c.to_generation.is_(None)
     if generation is not None:
@@ -52,7 +55,10 @@ def outcomes_in_force(connection: Connection, model: str, generation: int | None
 
 
 def outcomes_by_id(connection: Connection, ids: Sequence[str]) -> list[StoredOutcomes]:
-    """The outcome references with these ids, in their order; those that are not there any more are left out."""
+    """The outcome references with these ids, in their order; those that are not there any more are left out.
+
+    Raises MalformedProfile when stored counts are damaged.
+    """
     table = tables.reference
     rows = {row.id: row for row in connection.execute(select(table).where(table.c.id.in_(ids)))}
     return [_stored(rows[identity]) for identity in ids if identity in rows]

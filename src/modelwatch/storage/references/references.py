@@ -90,6 +90,7 @@ def set_references(
     for their layout alone. hashed: subjects whose categories have keyed hashes for names.
     by_segment: the reference's counts in each segment, of the outcomes under the subject `OUTCOMES`. labelled: the rows
     of the outcomes. natural: how their metrics vary over time. audit: what the trail says of it.
+    Raises MalformedProfile when a stored reference is damaged.
     """
     with store.write() as connection:
         hold_monitor(connection, store, model)
@@ -130,7 +131,10 @@ def set_provisional_references(
     now: int,
     new_id: Callable[[], str],
 ) -> bool:
-    """Puts provisional references in force for subjects that have none. False when another process has done it."""
+    """Puts provisional references in force for subjects that have none. False when another process has done it.
+
+    Raises MalformedProfile when a stored reference is damaged.
+    """
     with store.write() as connection:
         hold_monitor(connection, store, model)
         table = tables.model
@@ -278,7 +282,10 @@ def _retire(
 def retire_version(
     connection: Connection, store: Store, model: str, version: str, *, now: int, new_id: Callable[[], str]
 ) -> None:
-    """Retires all references of a version alone, in a new generation. The caller holds the model's monitor."""
+    """Retires all references of a version alone, in a new generation. The caller holds the model's monitor.
+
+    Raises MalformedProfile when a stored reference is damaged.
+    """
     table = tables.reference
     generation = next_generation(connection, store, model, now)
     connection.execute(

@@ -29,6 +29,7 @@ def settle_segments(
     """Puts in force what the segments are by the monitor and the references in force; nothing when it is so already.
 
     generation: begins the generation that they belong to, or says it. The caller holds the model's monitor.
+    Raises MalformedProfile when a stored reference is damaged.
     """
     segmentation = _segmentation(connection, model, wanted)
     table = tables.reference
@@ -72,7 +73,10 @@ def segmentation_with(
     version: str | None,
     fresh: Mapping[str, Profile],
 ) -> Segmentation:
-    """The segmentation with these features' references set for a version, or for all (None)."""
+    """The segmentation with these features' references set for a version, or for all (None).
+
+    Raises MalformedProfile when a stored reference is damaged.
+    """
     return _made(wanted, _profiles(connection, model, wanted, (version, fresh)))
 
 

@@ -115,7 +115,10 @@ class CompactReader:
         self.position = position
 
     def fields(self) -> Iterator[tuple[int, int]]:
-        """The number and type of each field of a struct; the value must be read or skipped before the next is taken."""
+        """The number and type of each field of a struct; the value must be read or skipped before the next is taken.
+
+        Raises CorruptThrift.
+        """
         field = 0
         while True:
             head = self._byte()
@@ -131,6 +134,7 @@ class CompactReader:
         """The integers of one type, of a struct and of the structs in it, by the numbers of their fields.
 
         A field of another type than its own is skipped by Parquet's readers, so its type matters here too.
+        Raises CorruptThrift.
         """
         if len(path) > MAX_DEPTH:
             raise CorruptThrift("too deep")
@@ -145,7 +149,7 @@ class CompactReader:
         return found
 
     def length_of_list(self) -> tuple[int, int]:
-        """The number of a list's items, and their type."""
+        """The number of a list's items, and their type. Raises CorruptThrift."""
         head = self._byte()
         length = self._varint() if head >> 4 == 15 else head >> 4
         if length > len(self._body) - self.position:
@@ -158,7 +162,7 @@ class CompactReader:
         return value >> 1 ^ -(value & 1)
 
     def skip(self, kind: int, depth: int = 0, *, in_list: bool = False) -> None:
-        """Goes behind a value."""
+        """Goes behind a value. Raises CorruptThrift."""
         if depth > MAX_DEPTH:
             raise CorruptThrift("too deep")
         if kind in (TRUE, FALSE):

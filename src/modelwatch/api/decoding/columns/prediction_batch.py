@@ -32,7 +32,10 @@ Problems = dict[int, list[FieldError]]
 def decode_table(
     body: bytes, kind: str, checker: Checker, limits: Limits, now: int, defaults: Mapping[str, str]
 ) -> DecodedBatch:
-    """The batch of an Arrow stream or a Parquet file. Pointers are names of columns."""
+    """The batch of an Arrow stream or a Parquet file. Pointers are names of columns.
+
+    Raises MalformedBody for bytes that can't be read, InvalidInput for missing columns or without a valid row.
+    """
     check_defaults(defaults, limits)
     required = ("prediction",) if "model_name" in defaults else ("model_name", "prediction")
     bounds = Bounds(limits, limits.max_batch_rows, limits.max_body_bytes // BYTES_PER_CELL, required)

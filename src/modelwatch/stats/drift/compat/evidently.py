@@ -25,6 +25,8 @@ SMALLEST_SCALE = 0.001
 def psi(reference: Sequence[Scalar], current: Sequence[Scalar], kind: Kind) -> float:
     """Population stability index with Evidently's cells and zero handling; drift from 0.1 on.
 
+    Raises EmptySample when a sample has no usable value.
+
     >>> round(psi([3, 2, 2], [1, 2, 3], "categorical"), 2)
     2.93
     """
@@ -34,6 +36,8 @@ def psi(reference: Sequence[Scalar], current: Sequence[Scalar], kind: Kind) -> f
 
 def kl_divergence(reference: Sequence[Scalar], current: Sequence[Scalar], kind: Kind) -> float:
     """Kullback-Leibler divergence of the reference from the current sample, in nats; drift from 0.1 on.
+
+    Raises EmptySample when a sample has no usable value.
 
     >>> round(kl_divergence(["a", "b"], ["a", "b", "b"], "categorical"), 4)
     0.0589
@@ -45,6 +49,8 @@ def kl_divergence(reference: Sequence[Scalar], current: Sequence[Scalar], kind: 
 def jensen_shannon(reference: Sequence[Scalar], current: Sequence[Scalar], kind: Kind) -> float:
     """Jensen-Shannon distance in base e, empty cells left empty; drift from 0.1 on.
 
+    Raises EmptySample when a sample has no usable value.
+
     >>> round(jensen_shannon(["a"], ["b"], "categorical"), 6)
     0.832555
     """
@@ -53,6 +59,8 @@ def jensen_shannon(reference: Sequence[Scalar], current: Sequence[Scalar], kind:
 
 def hellinger(reference: Sequence[Scalar], current: Sequence[Scalar], kind: Kind) -> float:
     """sqrt(1 - sum sqrt(p·q)); a numeric feature on Sturges edges of its distinct values. Drift from 0.1 on.
+
+    Raises EmptySample when a sample has no usable value.
 
     >>> hellinger(["a"], ["b"], "categorical")
     1.0
@@ -70,6 +78,8 @@ def hellinger(reference: Sequence[Scalar], current: Sequence[Scalar], kind: Kind
 def wasserstein(reference: Sequence[Scalar], current: Sequence[Scalar]) -> float:
     """First Wasserstein distance over max(standard deviation of the reference with ddof=0, 0.001); drift from 0.1 on.
 
+    Raises EmptySample when a sample has no usable value.
+
     >>> round(wasserstein([0.0, 2.0], [1.0, 3.0]), 6)
     1.0
     """
@@ -79,6 +89,8 @@ def wasserstein(reference: Sequence[Scalar], current: Sequence[Scalar]) -> float
 
 def ks_p_value(reference: Sequence[Scalar], current: Sequence[Scalar]) -> float:
     """p-value of scipy's two-sample Kolmogorov-Smirnov test with its own choice of method; drift up to 0.05.
+
+    Raises EmptySample when a sample has no usable value.
 
     >>> ks_p_value([1.0, 2.0], [1.0, 2.0])
     1.0
@@ -92,6 +104,7 @@ def chi_square_p_value(reference: Sequence[Scalar], current: Sequence[Scalar]) -
     """Goodness of fit of the current counts to the reference shares, as if those were the truth; drift below 0.05.
 
     A category that the reference does not have makes it 0.
+    Raises EmptySample when a sample has no usable value.
 
     >>> chi_square_p_value(["a", "b"], ["a", "c"])
     0.0
@@ -111,6 +124,8 @@ def chi_square_p_value_of_counts(reference: Counts, current: Counts) -> float:
 def g_test_p_value(reference: Sequence[Scalar], current: Sequence[Scalar]) -> float:
     """As `chi_square_p_value`, with the log-likelihood ratio in place of Pearson's statistic.
 
+    Raises EmptySample when a sample has no usable value.
+
     >>> g_test_p_value(["a", "b"], ["a", "b"])
     1.0
     """
@@ -119,6 +134,8 @@ def g_test_p_value(reference: Sequence[Scalar], current: Sequence[Scalar]) -> fl
 
 def z_test_p_value(reference: Sequence[Scalar], current: Sequence[Scalar]) -> float:
     """Two-sided p-value of the difference of two proportions, for a feature with at most two categories.
+
+    Raises EmptySample when a sample has no usable value.
 
     >>> z_test_p_value(["a", "b"], ["a", "b"])
     1.0

@@ -23,7 +23,7 @@ MANY_DISTINCT = 0.1
 
 
 def jensen_shannon(reference: Sequence[Scalar], current: Sequence[Scalar], kind: Kind) -> float:
-    """Jensen-Shannon distance in base 2.
+    """Jensen-Shannon distance in base 2. Raises EmptySample when a sample has no usable value.
 
     >>> jensen_shannon(["a"], ["b"], "categorical")
     1.0
@@ -32,7 +32,7 @@ def jensen_shannon(reference: Sequence[Scalar], current: Sequence[Scalar], kind:
 
 
 def hellinger(reference: Sequence[Scalar], current: Sequence[Scalar], kind: Kind) -> float:
-    """Hellinger distance.
+    """Hellinger distance. Raises EmptySample when a sample has no usable value.
 
     >>> hellinger(["a"], ["b"], "categorical")
     1.0
@@ -41,7 +41,7 @@ def hellinger(reference: Sequence[Scalar], current: Sequence[Scalar], kind: Kind
 
 
 def l_infinity(reference: Sequence[Scalar], current: Sequence[Scalar]) -> float:
-    """The largest difference of a category's share.
+    """The largest difference of a category's share. Raises EmptySample when a sample has no usable value.
 
     >>> l_infinity(["a", "b"], ["a", "a"])
     0.5
@@ -51,7 +51,7 @@ def l_infinity(reference: Sequence[Scalar], current: Sequence[Scalar]) -> float:
 
 
 def wasserstein(reference: Sequence[Scalar], current: Sequence[Scalar]) -> float:
-    """First Wasserstein distance in the unit of the feature.
+    """First Wasserstein distance in the unit of the feature. Raises EmptySample when a sample has no usable value.
 
     >>> wasserstein([0.0, 2.0], [1.0, 3.0])
     1.0
@@ -60,7 +60,7 @@ def wasserstein(reference: Sequence[Scalar], current: Sequence[Scalar]) -> float
 
 
 def ks_statistic(reference: Sequence[Scalar], current: Sequence[Scalar]) -> float:
-    """The two-sample Kolmogorov-Smirnov statistic.
+    """The two-sample Kolmogorov-Smirnov statistic. Raises EmptySample when a sample has no usable value.
 
     >>> ks_statistic([1.0, 2.0], [2.0, 3.0])
     0.5

@@ -50,6 +50,7 @@ def whylogs_ks_p_value(reference: Sequence[Scalar], current: Sequence[Scalar]) -
     """Kolmogorov-Smirnov on 100 quantiles of both samples, with the asymptotic p-value; drift below 0.05.
 
     whylogs takes the quantiles from sketches; they are exact here.
+    Raises EmptySample when a sample has no usable value.
 
     >>> whylogs_ks_p_value([1.0, 2.0], [1.0, 2.0])
     1.0
@@ -137,6 +138,8 @@ def mlrun_symmetric_kl(p: Floats, q: Floats) -> float:
 def frouros_psi(reference: Sequence[Scalar], current: Sequence[Scalar], cells: int = 10) -> float:
     """Population stability index on equal-width cells over both samples; an empty cell holds the smallest double.
 
+    Raises EmptySample when a sample has no usable value.
+
     >>> round(frouros_psi([0.0, 1.0], [0.0, 1.0]), 4)
     0.0
     """
@@ -146,7 +149,7 @@ def frouros_psi(reference: Sequence[Scalar], current: Sequence[Scalar], cells: i
 
 
 def frouros_hellinger(reference: Sequence[Scalar], current: Sequence[Scalar], cells: int = 10) -> float:
-    """Hellinger distance on equal-width cells over both samples.
+    """Hellinger distance on equal-width cells over both samples. Raises EmptySample when a sample has no usable value.
 
     >>> frouros_hellinger([0.0, 1.0], [0.0, 1.0])
     0.0
@@ -159,6 +162,7 @@ def naive_psi(reference: Sequence[Scalar], current: Sequence[Scalar], cells: int
 
     1e-10 is added to both shares inside the logarithm. Left-closed cells between the smallest and the largest
     reference value. Unseen values are not seen at all, which is why this is kept for comparison only.
+    Raises EmptySample when a sample has no usable value.
 
     >>> round(naive_psi(list(range(100)), list(range(1000, 1100))), 1)
     20.7
@@ -178,6 +182,8 @@ def naive_psi_of_shares(p: Floats, q: Floats) -> float:
 
 def naive_jensen_shannon(reference: Sequence[Scalar], current: Sequence[Scalar], cells: int = 10) -> float:
     """Jensen-Shannon distance in base e on the cells of `naive_psi`.
+
+    Raises EmptySample when a sample has no usable value.
 
     >>> naive_jensen_shannon(list(range(100)), list(range(100)))
     0.0
