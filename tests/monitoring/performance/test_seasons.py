@@ -200,6 +200,17 @@ def test_a_low_season_is_no_loss_where_the_reference_knows_the_seasons(store: St
     assert accuracy_now(store, fixed).severity == "alert"
 
 
+def test_where_alpha_comes_from_is_said(store: Store) -> None:
+    send_labelled(store, later(100), rows(600, 0.88, np.random.default_rng(5)), at=NOON)
+    set_seasonal_reference(store, times=False)
+    report = check_performance(store, PerformanceRules.of(DRIFT, 0.02), STREAM, later(100)())
+    origin = report.alpha_from
+    assert origin is not None
+    looks = origin.subjects * origin.streams * origin.lookbacks * 30 * 86_400 / origin.seconds
+    assert not origin.capped
+    assert report.alpha == pytest.approx(origin.false_alarm_budget * origin.share / looks)
+
+
 def test_a_loss_that_stands_out_of_the_seasons_is_found(store: Store) -> None:
     set_seasonal_reference(store, times=True)
     send_labelled(store, later(100), rows(600, 0.3, np.random.default_rng(5)), at=NOON)

@@ -286,6 +286,15 @@ def test_features_that_are_left_out_are_not_looked_at(store: Store) -> None:
 
 
 @pytest.mark.both_engines
+def test_where_alpha_comes_from_is_said(store: Store) -> None:
+    found = report(store, [row(index) for index in range(300)])
+    origin = found.alpha_from
+    assert origin is not None
+    looks = origin.subjects * origin.streams * origin.lookbacks * 30 * 86_400 / origin.seconds
+    assert found.alpha == pytest.approx(origin.false_alarm_budget * origin.share / looks)
+    assert not origin.capped
+
+
 def test_volume_needs_weeks_to_be_told(store: Store) -> None:
     found = report(store, [row(index) for index in range(300)])
     assert [(each.span, each.severity) for each in found.volume] == [

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
+import msgspec
+
 from modelwatch.config import Settings
 from modelwatch.config.monitor_defaults import ODDS_RATIO
 from modelwatch.config.monitors import MonitorConfig, settled_thresholds
@@ -175,3 +177,16 @@ def alpha_of_look(check: Check, budget: float, *, subjects: int, lookbacks: int,
     looks = max(subjects, 1)
     alpha = alpha_per_look(budget * share_of(check), looks, max(lookbacks, 1), SECONDS_PER_30_DAYS / max(seconds, 1))
     return min(alpha, LARGEST_ALPHA)
+
+
+class AlphaReport(msgspec.Struct, frozen=True):
+    """Where alpha comes from: the check's share of the budget that accrued in so many seconds, by all looks. capped:
+    whether that is more than any look may take, so that alpha is the largest that one may."""
+
+    false_alarm_budget: float
+    share: float
+    subjects: int
+    streams: int
+    lookbacks: int
+    seconds: int
+    capped: bool = False

@@ -20,7 +20,6 @@ from modelwatch.monitoring.checks.drift.judge import (
     tolerance,
 )
 from modelwatch.monitoring.checks.drift.report import (
-    AlphaReport,
     DriftReport,
     SubjectReport,
     Summary,
@@ -31,7 +30,7 @@ from modelwatch.monitoring.checks.drift.report import (
     window_scores,
 )
 from modelwatch.monitoring.checks.drift.subject_counts import same_binning
-from modelwatch.monitoring.checks.rules import LARGEST_ALPHA, DriftRules, Thresholds, share_of
+from modelwatch.monitoring.checks.rules import LARGEST_ALPHA, AlphaReport, DriftRules, Thresholds, share_of
 from modelwatch.monitoring.checks.unjudged import NAMES_SHOWN, not_judged
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.profile import Profile

@@ -18,7 +18,7 @@ from modelwatch.monitoring.checks.drift.judge import (
     js_severity,
     psi_severity,
 )
-from modelwatch.monitoring.checks.rules import Thresholds
+from modelwatch.monitoring.checks.rules import AlphaReport, Thresholds
 from modelwatch.monitoring.checks.unjudged import NotJudged
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.binning import CategoricalBinning
@@ -166,19 +166,6 @@ class SubjectReport(msgspec.Struct, frozen=True):
     reason: str | None
     reference_advice: str | None = None
     odds: OddsReport | None = None
-
-
-class AlphaReport(msgspec.Struct, frozen=True):
-    """Where alpha comes from: the check's share of the budget that accrued in so many seconds, by all looks. capped:
-    whether that is more than any look may take, so that alpha is the largest that one may."""
-
-    false_alarm_budget: float
-    share: float
-    subjects: int
-    streams: int
-    lookbacks: int
-    seconds: int
-    capped: bool = False
 
 
 class Summary(msgspec.Struct, frozen=True):

@@ -43,7 +43,9 @@ from modelwatch.monitoring.checks.performance.reporting import (
     wrong_scores,
 )
 from modelwatch.monitoring.checks.performance.reports import ArrivalsReport, PerformanceReport
+from modelwatch.monitoring.checks.performance.rules import MOST_ALPHA
 from modelwatch.monitoring.checks.performance.window_counts import WindowCounts, counts_of
+from modelwatch.monitoring.checks.rules import AlphaReport, share_of
 from modelwatch.monitoring.checks.unjudged import NotJudged, not_judged
 from modelwatch.stats.outcomes.natural_variation import MetricVariation, NaturalVariation
 from modelwatch.stats.outcomes.tasks import StatedTask
@@ -85,8 +87,8 @@ class Examined:
 @dataclass(frozen=True, slots=True)
 class PerformanceExamination:
     """All windows of an evaluation. alpha: the chance of a false alarm that each look took; nominal: that of a look
-    after a whole interval. subjects: how many metrics share the budget. early: the look at labels that are still
-    coming; None where there is none."""
+    after a whole interval. subjects, looks: how many metrics and look-backs share the budget. early: the look at labels
+    that are still coming; None where there is none."""
 
     inputs: PerformanceInputs
     alpha: float
@@ -94,6 +96,7 @@ class PerformanceExamination:
     subjects: int
     windows: tuple[Examined, ...]
     early: EarlyLook | None = None
+    looks: int = 1
 
     @property
     def matured(self) -> list[Examined]:
@@ -154,7 +157,7 @@ def examine_performance(inputs: PerformanceInputs) -> PerformanceExamination:
         }
         early = dataclasses.replace(early, judgements=judged)
     nominal = rules.alpha(subjects, evidence.streams, looks)
-    return PerformanceExamination(inputs, alpha, nominal, subjects, tuple(examined), early)
+    return PerformanceExamination(inputs, alpha, nominal, subjects, tuple(examined), early, looks)
 
 
 def _look_early(inputs: PerformanceInputs, watched: tuple[str, ...]) -> EarlyLook | None:
@@ -208,6 +211,15 @@ def performance_report(examination: PerformanceExamination) -> PerformanceReport
         reference_labels=0 if counts is None else counts.n,
         reference_state=None if reference is None else reference.state,
         alpha=examination.alpha,
+        alpha_from=AlphaReport(
+            false_alarm_budget=evidence.rules.budget,
+            share=share_of("performance"),
+            subjects=examination.subjects,
+            streams=max(evidence.streams, 1),
+            lookbacks=max(examination.looks, 1),
+            seconds=evidence.rules.accrued(evidence.elapsed),
+            capped=examination.alpha >= MOST_ALPHA,
+        ),
         arrivals=ArrivalsReport(
             labels=arrivals.labels,
             median_seconds=arrivals.median,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from modelwatch.monitoring.checks.performance.judging import Severity
+from modelwatch.monitoring.checks.rules import AlphaReport
 from modelwatch.monitoring.checks.unjudged import NotJudged
 
 
@@ -195,4 +196,5 @@ class PerformanceReport(msgspec.Struct, frozen=True):
     task_reason: str | None = None
     positive_class_reason: str | None = None
     warnings: list[str] = []
+    alpha_from: AlphaReport | None = None
     early: EarlyReport | msgspec.UnsetType = msgspec.UNSET

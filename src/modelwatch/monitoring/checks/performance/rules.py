@@ -107,13 +107,17 @@ class PerformanceRules:
         chosen = WATCHED[task] if self.metrics is None else self.metrics
         return tuple(dict.fromkeys((*chosen, *sorted(self.limits))))
 
+    def accrued(self, elapsed: int | None) -> int:
+        """The seconds whose budget a look may spend, as for drift."""
+        return self.check_interval if elapsed is None else min(elapsed, self.check_interval)
+
     def alpha(self, subjects: int, streams: int, lookbacks: int, elapsed: int | None = None) -> float:
         """The chance of a false alarm that one look at one metric may take.
 
         lookbacks: those with enough labels to decide anything; the others can raise no alarm. elapsed: seconds since
         the look before; the interval if None. Never more than MOST_ALPHA, however few looks share the budget.
         """
-        seconds = self.check_interval if elapsed is None else min(elapsed, self.check_interval)
+        seconds = self.accrued(elapsed)
         looked_at = max(subjects, 1) * max(streams, 1)
         share = alpha_of_look("performance", self.budget, subjects=looked_at, lookbacks=lookbacks, seconds=seconds)
         return min(share, MOST_ALPHA)

@@ -36,8 +36,9 @@ from modelwatch.monitoring.checks.quality.reports import (
     Severity,
     VolumeReport,
 )
-from modelwatch.monitoring.checks.quality.rules import QualityRules
+from modelwatch.monitoring.checks.quality.rules import SHARE_OF_SILENCE, QualityRules
 from modelwatch.monitoring.checks.quality.sizes import repeats_sizes, rise_sizes, schema_sizes, sentinel_sizes
+from modelwatch.monitoring.checks.rules import LARGEST_ALPHA, AlphaReport, share_of
 from modelwatch.monitoring.checks.unjudged import KNOWN_STATES, NotJudged, not_judged
 from modelwatch.stats.quality.extremes import Extreme
 from modelwatch.stats.quality.rates import (
@@ -151,6 +152,15 @@ def quality_report(examination: QualityExamination) -> QualityReport:
         volume=volume,
         duplicates=_duplicates(repeats, evidence.rules.duplicates),
         alpha=examination.alpha,
+        alpha_from=AlphaReport(
+            false_alarm_budget=evidence.rules.budget,
+            share=share_of("quality") * (1.0 - SHARE_OF_SILENCE),
+            subjects=subjects_of(evidence),
+            streams=max(evidence.streams, 1),
+            lookbacks=max(len(evidence.windows), 1),
+            seconds=evidence.rules.accrued(evidence.elapsed),
+            capped=examination.alpha >= LARGEST_ALPHA,
+        ),
         reason=None if evidence.reference else "No reference is set, so no share can be compared.",
         not_judged=_not_judged(examination, features, schema, volume),
         classes=class_reports(examination.classes),

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from modelwatch.monitoring.checks.rules import AlphaReport
 from modelwatch.monitoring.checks.unjudged import NotJudged
 
 Severity = Literal["stable", "warning", "alert", "insufficient_data", "no_reference", "no_data"]
@@ -159,3 +160,4 @@ class QualityReport(msgspec.Struct, frozen=True):
     reason: str | None
     not_judged: list[NotJudged] = []
     classes: list[ClassUseReport] = []
+    alpha_from: AlphaReport | None = None

@@ -84,10 +84,14 @@ class QualityRules:
         looked_at = max(subjects, 1) * max(streams, 1)
         return alpha_of_look("quality", budget, subjects=looked_at, lookbacks=1, seconds=86_400)
 
+    def accrued(self, elapsed: int | None) -> int:
+        """The seconds whose budget a look may spend, as for drift."""
+        return self.check_interval if elapsed is None else min(elapsed, self.check_interval)
+
     def alpha(self, subjects: int, streams: int, lookbacks: int, elapsed: int | None = None) -> float:
         """The chance of a false alarm that one look at one rate may take. elapsed: seconds since the look before; the
         interval if None."""
-        seconds = self.check_interval if elapsed is None else min(elapsed, self.check_interval)
+        seconds = self.accrued(elapsed)
         looked_at = max(subjects, 1) * max(streams, 1)
         budget = self.budget * (1.0 - SHARE_OF_SILENCE)
         return alpha_of_look("quality", budget, subjects=looked_at, lookbacks=lookbacks, seconds=seconds)
