@@ -191,7 +191,7 @@ def test_resolved_by_a_person_it_stays_so_until_something_is_new(desk: Desk) -> 
     desk.found({"amount": "warning"})
     desk.found({"amount": "warning"})
     assert desk.events() == ["firing", "resolved"]
-    assert "Declared resolved by ann: “expected”." in desk.sent()[-1].notice.summary
+    assert "Resolved by ann: “expected”." in desk.sent()[-1].notice.summary
     desk.found({"amount": "warning", "country": "warning"})
     assert desk.events() == ["firing", "resolved", "firing"]
     assert len(desk.sent()[-1].notice.members) == 2

@@ -80,7 +80,7 @@ def members_of(
 def still_dismissed(
     alert: Alert, assessment: Assessment, found: Mapping[str, Finding], factor: float
 ) -> tuple[Dismissed, ...]:
-    """What a person has resolved and has not got much worse since, with its newest numbers."""
+    """Dismissed findings that have not become much worse since, with their newest numbers."""
     kept = []
     for each in alert.dismissed:
         if each.member.version in assessment.departed and each.member.version != assessment.version:
@@ -105,7 +105,7 @@ def notified_members(alert: Alert) -> dict[MemberKey, Recovered]:
 
 
 def with_recovered(alert: Alert, members: Iterable[Member], until: int) -> tuple[Recovered, ...]:
-    """All that have been members of the incident and are none among these. until: when the last went, seconds."""
+    """Former members of the incident that are not among these. until: when the last recovered, seconds."""
     present = {member.key for member in members}
     gone = {each.key: each for each in alert.recovered}
     notified = max((each.sequence for each in alert.channels.values()), default=0)

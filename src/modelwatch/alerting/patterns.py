@@ -30,7 +30,7 @@ class Pattern(Protocol):
 
 @lru_cache(maxsize=4_096)
 def matches(pattern: str, text: str) -> bool:
-    """Whether the whole text matches; of a longer text, its first 512 characters are looked at.
+    """True when the whole text matches; of a longer text, its first 512 characters are looked at.
 
     A pattern that can't be read matches nothing: what an earlier release took must not stop the evaluation of alerts.
 

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class FindingFamilies:
-    """The families, and how many series of each model were left out."""
+    """Metric families, and the number of series of each model that were left out."""
 
     families: tuple[Metric, ...]
     dropped: Mapping[str, int]
@@ -61,7 +61,7 @@ def finding_families(alerts: Iterable[StoredAlert], most: int) -> FindingFamilie
 
 
 def subject_labels(finding: Finding) -> tuple[str, str]:
-    """The feature (or `prediction`, `accuracy`, …) that it is about, and the rule of data quality that is broken."""
+    """Feature (or `prediction`, `accuracy`, …) of a finding, and the rule of data quality that is broken."""
     if finding.kind != "data_quality":
         return finding.subject, ""
     feature, separator, rule = finding.subject.rpartition(": ")
@@ -69,7 +69,7 @@ def subject_labels(finding: Finding) -> tuple[str, str]:
 
 
 def _by_model(alerts: Iterable[StoredAlert]) -> dict[str, list[tuple[str, Member]]]:
-    """The members of each model's alerts, with their environment."""
+    """Members of alerts with their environment, by model."""
     found: dict[str, list[tuple[str, Member]]] = {}
     for stored in alerts:
         try:

@@ -40,7 +40,7 @@ class AlertList(msgspec.Struct):
 @router.get("/alerts", summary="Alerts", operation_id="list_alerts", responses=answers({200: AlertList}, 422, 503))
 async def get_alerts(
     request: Request,
-    state: Annotated[State | None, Query(description="Where the alert stands.")] = None,
+    state: Annotated[State | None, Query(description="State of the alert.")] = None,
     model: Text = None,
     environment: Text = None,
     kind: Kind | None = None,
@@ -98,7 +98,7 @@ async def get_alert(request: Request, alert_id: Name) -> Response:
     responses=answers({200: AlertLine}, 400, 404, 409, 413, 422, 503),
 )
 async def acknowledge(request: Request, alert_id: Name) -> Response:
-    """Its receivers are notified once more, and reminders stop. 409 when the alert is resolved."""
+    """Notifies the channels that were notified of the alert; reminders become rare. 409 when the alert is resolved."""
     return await _act(request, alert_id, state_of(request).alerts.acknowledge)
 
 

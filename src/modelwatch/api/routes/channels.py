@@ -59,7 +59,7 @@ async def get_channels(request: Request) -> Response:
     responses=answers({200: Trial}, 400, 404, 409, 413, 422, 503),
 )
 async def test_channel(request: Request, name: Name) -> Response:
-    """Sent now, once, past the outbox. 200 also when it was not delivered: see `outcome`. 409 while another runs."""
+    """Sent now, once, without the outbox. 200 also when it was not delivered: see `outcome`. 409 while another runs."""
     service = state_of(request)
     actor = await _actor(request)
     return json_answer(await asyncio.to_thread(service.deliveries.send_test, name, actor=actor))
@@ -73,13 +73,13 @@ async def test_channel(request: Request, name: Name) -> Response:
 )
 async def get_deliveries(
     request: Request,
-    state: Annotated[OutboxState | None, Query(description="`dead`: what was given up.")] = None,
+    state: Annotated[OutboxState | None, Query(description="`dead`: given up.")] = None,
     channel: Text = None,
     alert: Text = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
-    """Every notice for every channel, and what became of it."""
+    """Notifications for each channel, and their outcomes."""
     service = state_of(request)
     before = None if cursor is None else position_of(cursor)
 
@@ -99,7 +99,7 @@ async def get_deliveries(
     responses=answers({200: DeliveryLine}, 400, 404, 409, 413, 422, 503),
 )
 async def retry_delivery(request: Request, key: Name) -> Response:
-    """It is pending again, as if it had never been tried. 409 when it is not dead, or out of date."""
+    """Makes the delivery pending again, as if it had never been tried. 409 when it is not dead, or out of date."""
     service = state_of(request)
     actor = await _actor(request)
     return json_answer(await asyncio.to_thread(service.deliveries.retry, key, actor=actor))

@@ -33,11 +33,11 @@ class SilenceList(msgspec.Struct):
 )
 async def get_silences(
     request: Request,
-    state: Annotated[SilenceState | None, Query(description="Where the silence stands.")] = None,
+    state: Annotated[SilenceState | None, Query(description="State of the silence.")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
-    """Those that are to begin, those in force, and those that have ended."""
+    """Pending, active and expired silences."""
     service = state_of(request)
     before = None if cursor is None else position_of(cursor)
 
@@ -56,7 +56,7 @@ async def get_silences(
     responses=answers({200: SilenceLine}, 404, 422, 503),
 )
 async def get_silence(request: Request, silence_id: Name) -> Response:
-    """Also one that has ended."""
+    """One silence, also one that has expired."""
     service = state_of(request)
 
     def work() -> SilenceLine:
@@ -75,7 +75,7 @@ async def get_silence(request: Request, silence_id: Name) -> Response:
     responses=answers({201: SilenceLine}, 400, 413, 422, 503),
 )
 async def create_silence(request: Request) -> Response:
-    """While it is in force, nothing is told of alerts whose labels all its matchers fit, except that they are over."""
+    """While it is active, alerts whose labels all its matchers fit send no notifications, except their end."""
     service = state_of(request)
     raw = await read_body(request, service.settings.max_body_bytes, service.settings.request_timeout_seconds)
     body = decode_action(raw, SilenceBody)
@@ -95,7 +95,7 @@ async def create_silence(request: Request) -> Response:
     responses=answers({200: SilenceLine}, 404, 422, 503),
 )
 async def end_silence(request: Request, silence_id: Name, actor: Actor = None) -> Response:
-    """It is kept, as ended now. One that has ended already stays as it is."""
+    """Ends the silence now and keeps it. One that has ended already stays as it is."""
     service = state_of(request)
     who = grant_of(request).actor(actor, API)
 
