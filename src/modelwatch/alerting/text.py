@@ -54,16 +54,16 @@ def lookback(text: str) -> str:
     return re.sub(r"(?<=\d)(?=[a-z])", " ", text)
 
 
-def number(value: float) -> str:
-    """Number with three significant digits.
+def number(value: float, digits: int = 3) -> str:
+    """Number with so many significant digits.
 
     >>> number(0.31234), number(1234.5), number(2e-9), number(1.5e7)
     ('0.312', '1,230', '2e-9', '1.5e7')
     """
-    text = f"{value:.3g}"
+    text = f"{value:.{digits}g}"
     if "e" not in text:
         return text
     if 1_000 <= abs(value) < 1_000_000:
         return f"{float(text):,.0f}"
-    digits, _, exponent = text.partition("e")
-    return f"{digits}e{int(exponent)}"
+    mantissa, _, exponent = text.partition("e")
+    return f"{mantissa}e{int(exponent)}"

@@ -23,6 +23,7 @@ LONGEST_DETAIL = 240
 LONGEST_NOTE = 2_000
 # Below it a p-value is no longer told as a number: it rests on the tail of an approximation.
 LEAST_P = 1e-12
+P_DIGITS = 2
 
 KINDS: dict[Kind, str] = {
     "feature_drift": "Feature drift",
@@ -249,7 +250,7 @@ def _chance(p_value: float, alpha: float | None) -> str:
         often = "would rarely"
     else:
         often = "could"
-    limit = "" if alpha is None else f"; alert limit {number(alpha)}"
+    limit = "" if alpha is None else f"; alert limit {number(alpha, P_DIGITS)}"
     return f"Chance alone {often} produce this ({_p(p_value)}{limit})."
 
 
@@ -281,7 +282,7 @@ def _p(p_value: float) -> str:
     >>> _p(0.002), _p(0.0)
     ('p = 0.002', 'p < 1e-12')
     """
-    return f"p < {number(LEAST_P)}" if p_value < LEAST_P else f"p = {number(p_value)}"
+    return f"p < {number(LEAST_P)}" if p_value < LEAST_P else f"p = {number(p_value, P_DIGITS)}"
 
 
 def _times(count: int) -> str:
