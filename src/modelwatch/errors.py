@@ -1,20 +1,20 @@
 """The exception hierarchy. Each error knows the HTTP problem it becomes.
 
     ModelwatchError
-    ├── RequestError                what a client sent can't be taken
+    ├── RequestError                what a client sent can't be accepted
     │   ├── MalformedBody           400  the bytes are not what the content type says
     │   ├── Unauthenticated         401  no key, or none that is known
     │   ├── Forbidden               403  the key may not do this
     │   ├── CrossSite               403  a browser sent it for a page of another site
     │   ├── UnknownResource         404  no such model or feature
     │   ├── BodyTimeout             408  the body did not come in time; it may be sent again
-    │   ├── Conflict                409  what it asks for does not fit the state that the resource is in
+    │   ├── Conflict                409  the state of the resource does not allow it
     │   ├── BodyTooLarge            413  more bytes, rows or depth than the limits allow
     │   ├── UnsupportedContent      415  a content type or encoding that is not read here
-    │   ├── Misdirected             421  it is for another host, and who asks is not known
+    │   ├── Misdirected             421  it is for another host, and its sender is not known
     │   ├── InvalidInput            422  readable, but fields are wrong; names each of them
     │   └── TooManyRequests         429  more often than the key may ask; with Retry-After
-    ├── ServiceError                the service can't take it now; nothing was lost, try again
+    ├── ServiceError                temporarily unavailable; nothing was lost, try again
     │   ├── ProtectionUnavailable   503  a key for encryption or hashing is not here
     │   ├── QueueFull               503  with Retry-After
     │   ├── TooManyConnections      503  with Retry-After
@@ -82,13 +82,13 @@ class MalformedBody(RequestError):
 class Unauthenticated(RequestError):
     status = 401
     slug = "unauthenticated"
-    title = "A key is needed"
+    title = "API key required"
 
 
 class Forbidden(RequestError):
     status = 403
     slug = "forbidden"
-    title = "The key may not do this"
+    title = "Not allowed with this key"
 
 
 class CrossSite(RequestError):
@@ -106,7 +106,7 @@ class Misdirected(RequestError):
 class UnknownResource(RequestError):
     status = 404
     slug = "not-found"
-    title = "There is no such resource"
+    title = "Not found"
 
 
 class UnknownModel(UnknownResource):
@@ -126,7 +126,7 @@ class BodyTimeout(RequestError):
 class Conflict(RequestError):
     status = 409
     slug = "conflict"
-    title = "The resource is in a state that does not allow this"
+    title = "Conflict with the state of the resource"
 
 
 class BodyTooLarge(RequestError):
@@ -149,7 +149,7 @@ class InvalidInput(RequestError):
 
 class Expired(InvalidInput):
     slug = "expired"
-    title = "What is that old is not taken any more"
+    title = "Too old to be accepted"
 
 
 class TooManyRequests(RequestError):
@@ -157,7 +157,7 @@ class TooManyRequests(RequestError):
 
     status = 429
     slug = "too-many-requests"
-    title = "The key is used too often"
+    title = "Too many requests"
 
     def __init__(self, detail: str, retry_after: int) -> None:
         super().__init__(detail)
@@ -169,7 +169,7 @@ class ServiceError(ModelwatchError):
 
     status: ClassVar[int] = 503
     slug: ClassVar[str] = "unavailable"
-    title: ClassVar[str] = "The service can't take this now"
+    title: ClassVar[str] = "Temporarily unavailable"
 
     def __init__(self, detail: str, retry_after: int = 1) -> None:
         super().__init__(detail)
