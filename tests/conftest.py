@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -60,10 +61,16 @@ def sources() -> Sources:
     return Sources({"modelwatch": REPOSITORY / "src" / "modelwatch", "tests": REPOSITORY / "tests"})
 
 
+@pytest.fixture(scope="session")
+def measured() -> dict[tuple[str, str], Any]:
+    """What proofs have measured in this run, by name and digest."""
+    return {}
+
+
 @pytest.fixture
-def proofs(sources: Sources, request: pytest.FixtureRequest) -> Iterator[Proofs]:
+def proofs(sources: Sources, measured: dict[tuple[str, str], Any], request: pytest.FixtureRequest) -> Iterator[Proofs]:
     """Runs what a long proof measures when something that it uses has changed; otherwise it is read from the lock."""
-    found = Proofs(PROOFS, sources, REPOSITORY, Mode(os.environ.get("MODELWATCH_PROOFS", "")))
+    found = Proofs(PROOFS, sources, Mode(os.environ.get("MODELWATCH_PROOFS", "")), measured)
     yield found
     request.node.user_properties += [(RAN, name) for name in found.ran]
 

@@ -35,7 +35,6 @@ class BadInput:
 
     pointer: one of the pointers in the answer's `errors`; None when the answer names no field.
     says: a part of the detail or of a message.
-    judged_by_route: what only the route can refuse; the decoder takes the body.
     """
 
     name: str
@@ -47,7 +46,6 @@ class BadInput:
     encoding: str | None = None
     query: dict[str, str] = field(default_factory=dict)
     says: str = ""
-    judged_by_route: bool = False
     method: str = "POST"
 
     @property
@@ -527,7 +525,7 @@ def _references() -> list[BadInput]:
 def _checks() -> list[BadInput]:
     def bad(name: str, pointer: str | None, says: str = "", *, route: bool = False, **changes: Any) -> BadInput:
         body = _changed(GOOD_CHECK, changes)
-        return BadInput(name, DRIFT_CHECK, lambda: _json(body), 422, pointer, says=says, judged_by_route=route)
+        return BadInput(name, DRIFT_CHECK, lambda: _json(body), 422, pointer, says=says)
 
     day, next_day = "2025-01-01T00:00:00Z", "2025-01-02T00:00:00Z"
     return [

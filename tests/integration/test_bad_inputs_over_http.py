@@ -37,8 +37,13 @@ def test_a_malformed_request_is_refused_by_the_service(live: LiveService, before
     assert answer.headers["content-type"] == "application/problem+json"
     problem = answer.json()
     assert (problem["status"], bool(problem["title"]), bool(problem["detail"])) == (bad.status, True, True)
+    pointers = [error["pointer"] for error in problem.get("errors", [])]
     if bad.pointer is not None:
-        assert bad.pointer in [error["pointer"] for error in problem["errors"]], problem
+        assert bad.pointer in pointers, problem
+    elif bad.status != 422:
+        assert pointers == []
+    assert bad.says.lower() in answer.text.lower().replace("\\u0000", "\0"), problem
+    assert len(answer.content) < 64 * 1024
 
 
 def test_nothing_of_it_was_stored(live: LiveService) -> None:

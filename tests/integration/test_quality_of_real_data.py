@@ -48,7 +48,7 @@ def time_of(window: dict[str, str], end: str) -> datetime:
 
 @pytest.mark.timeout(180)
 def test_values_that_go_missing_are_told_from_the_sixth_window_on(store: Store, shared_data: DataSets) -> None:
-    scenario = load(shared_data, "carloan_dq_nannyml")
+    scenario = load(shared_data / "carloan_dq_nannyml")
     fill(store, scenario)
     peer = json.loads((shared_data / "carloan_nannyml" / "oracle_peer_nannyml.json").read_text())
     breaks = time_of(scenario.windows[5], "start")
@@ -71,7 +71,7 @@ def test_values_that_go_missing_are_told_from_the_sixth_window_on(store: Store, 
 
 @pytest.mark.timeout(120)
 def test_the_week_of_the_hurricane_has_less_than_is_usual(store: Store, shared_data: DataSets) -> None:
-    scenario = load(shared_data, "bike_regression")
+    scenario = load(shared_data / "bike_regression")
     fill(store, scenario)
     [week] = [each for each in scenario.windows if each["window"] == "w043"]
     assert week["n"] == 132

@@ -7,6 +7,7 @@ import json
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -20,7 +21,7 @@ from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.windows import covering
 from modelwatch.monitoring.references.references import set_reference_frame
 from modelwatch.storage.engine.store import Store
-from tests.support.data_sets import DataSets, read_part
+from tests.support.data_sets import read_part
 from tests.support.events import NOON, open_ledger
 
 ROWS_PER_COMMIT = 10_000
@@ -38,13 +39,12 @@ class Scenario:
     windows: list[dict[str, Any]]
 
 
-def load(shared_data: DataSets, name: str) -> Scenario:
+def load(folder: Path) -> Scenario:
     """The scenario with its tables in the columns of the wire; categories are text, labels are left out."""
-    folder = shared_data / name
     meta = json.loads((folder / "meta.json").read_text())
     tables = [_as_sent(read_part(folder, part), meta) for part in ("reference", "production")]
     windows = json.loads((folder / "oracle_drift.json").read_text())["windows"]
-    return Scenario(name, meta, tables[0], tables[1], windows)
+    return Scenario(folder.name, meta, tables[0], tables[1], windows)
 
 
 def _as_sent(table: pa.Table, meta: dict[str, Any]) -> pa.Table:
