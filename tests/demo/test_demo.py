@@ -61,7 +61,7 @@ def test_the_known_shift_is_found_and_everything_is_tidied_up(tmp_path: Path) ->
         "Firing: Feature drift in fraud_detection_demo",
         "transaction_amount: alert. PSI",
         "merchant_category: alert",
-        "How right the model was",
+        "Model performance",
         "of the time before the shift",
         "/docs",
         "/metrics",

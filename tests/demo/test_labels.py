@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from modelwatch.demo.labels import HEARD_OF, MEDIAN_HOURS, Label, Truths, labels_of
+from modelwatch.demo.labels import HEARD_OF, MEDIAN_HOURS, Label, PendingLabels, labels_of
 
 SIZE = 20_000
 
@@ -31,13 +31,13 @@ def test_labels_are_told_once_in_the_order_in_which_they_became_known() -> None:
         told.append(labels)
         return {"accepted": len(labels)}
 
-    truths = Truths(send, "m", str)
-    truths.add([Label(30.0, "c", "fraud"), Label(10.0, "a", "legitimate")])
-    truths.tell(5.0)
+    pending = PendingLabels(send, "m", str)
+    pending.add([Label(30.0, "c", "fraud"), Label(10.0, "a", "legitimate")])
+    pending.send_due(5.0)
     assert told == []
-    truths.tell(10.0)
-    truths.add([Label(20.0, "b", "fraud"), Label(40.0, "d", "fraud")])
-    truths.tell(30.0)
+    pending.send_due(10.0)
+    pending.add([Label(20.0, "b", "fraud"), Label(40.0, "d", "fraud")])
+    pending.send_due(30.0)
     assert [[each["prediction_id"] for each in some] for some in told] == [["a"], ["b", "c"]]
     assert told[1][0] == {"model_name": "m", "prediction_id": "b", "ground_truth": "fraud", "timestamp": "20.0"}
-    assert (truths.sent, truths.accepted) == (3, 3)
+    assert (pending.sent, pending.accepted) == (3, 3)

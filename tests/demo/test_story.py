@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from modelwatch.demo.report import as_data, moved_lines, performance_lines, quiet_lines, seen_line, window_lines
-from modelwatch.demo.story import EXPECTED, STREAM_SIZE, Findings, Look, Plan, Sent, what_went_wrong
+from modelwatch.demo.report import as_data, drift_lines, performance_lines, seen_line, stable_lines, window_lines
+from modelwatch.demo.story import EXPECTED, STREAM_SIZE, Findings, Look, Plan, Sent, problems_of_answers
 
 PLAN = Plan.ending(1_767_225_755.0, "2.1.0")
 SUBJECTS = (*sorted(EXPECTED), "country")
@@ -70,19 +70,19 @@ def test_the_plan_is_on_base_windows_and_has_the_shift_half_way() -> None:
 
 
 def test_exactly_the_known_shift_is_right() -> None:
-    assert what_went_wrong(SENT, good()) == []
+    assert problems_of_answers(SENT, good()) == []
 
 
 def test_a_lost_prediction_is_told() -> None:
-    assert any("30,000" in problem for problem in what_went_wrong(replace(SENT, accepted=STREAM_SIZE - 1), good()))
+    assert any("30,000" in problem for problem in problems_of_answers(replace(SENT, accepted=STREAM_SIZE - 1), good()))
 
 
 def test_a_lost_label_is_told() -> None:
-    [problem] = what_went_wrong(replace(SENT, labelled=LABELS - 1), good())
+    [problem] = problems_of_answers(replace(SENT, labelled=LABELS - 1), good())
     assert problem == "22,500 labels were sent, but 22,499 counted"
     findings = good()
     findings.performance[0]["labelled"] -= 1
-    [problem] = what_went_wrong(SENT, findings)
+    [problem] = problems_of_answers(SENT, findings)
     assert "the windows hold 22,499 labels" in problem
 
 
@@ -91,36 +91,36 @@ def test_drift_in_something_else_is_told(place: str) -> None:
     findings = good()
     look = findings.final if place == "final" else getattr(findings, place)[0]
     look.report["drift_results"][-1]["severity"] = "warning"
-    [problem] = what_went_wrong(SENT, findings)
+    [problem] = problems_of_answers(SENT, findings)
     assert "country, which is noise" in problem
 
 
 def test_drift_that_was_not_found_is_told() -> None:
     findings = good()
     findings.windows[-1].report["drift_results"][0]["severity"] = "stable"
-    [problem] = what_went_wrong(SENT, findings)
+    [problem] = problems_of_answers(SENT, findings)
     assert "no drift was found in merchant_category" in problem
 
 
 def test_no_verdict_is_not_the_same_as_stable() -> None:
     findings = good()
     findings.windows[0].report["drift_results"][-1]["severity"] = "insufficient_data"
-    [problem] = what_went_wrong(SENT, findings)
+    [problem] = problems_of_answers(SENT, findings)
     assert "country is insufficient_data" in problem
 
 
 def test_a_shift_that_nobody_saw_in_an_hour_is_told() -> None:
     findings = good()
     blind = replace(findings, seen=None)
-    assert any("had not seen it" in problem for problem in what_went_wrong(SENT, blind))
+    assert any("had not seen it" in problem for problem in problems_of_answers(SENT, blind))
 
 
 def test_the_report_says_what_moved_and_what_did_not() -> None:
     findings = good()
     text = "\n".join(
-        [*window_lines(findings), seen_line(PLAN, findings), *moved_lines(findings), *quiet_lines(findings)]
+        [*window_lines(findings), seen_line(PLAN, findings), *drift_lines(findings), *stable_lines(findings)]
     )
-    assert "quiet" in text
+    assert "no drift" in text
     assert "30 minutes after" in text
     assert "transaction_amount: alert. PSI 0.50 against a threshold of 0.25, p < 1e-50;" in text
     assert "the share of travel went from 10.0% to 28.0%" in text

@@ -80,17 +80,17 @@ class ServiceClient:
         return self._answer("GET", path, params=params)
 
     def wait_until_evaluated(
-        self, told: Callable[[], object], *, quiet_seconds: float = 0.0, longest_seconds: float = math.inf
+        self, on_poll: Callable[[], object], *, quiet_seconds: float = 0.0, longest_seconds: float = math.inf
     ) -> bool:
-        """Returns when the service has evaluated all that is due: whether it has, before so many seconds were over.
+        """Waits until the service has evaluated all that is due. Returns False when longest_seconds were over before.
 
         What counts is a look that came after this was called. quiet_seconds: for so long nothing more must have become
-        due. told: is called after each request. Raises Refused and Unreachable.
+        due. on_poll: is called after each request. Raises Refused and Unreachable.
         """
         began, first, quiet_since = self._clock(), None, None
         while True:
             state: dict[str, Any] = self.get(READY_PATH)["evaluation"]
-            told()
+            on_poll()
             now = self._clock()
             first = first or state
             if state["waiting"] or state["status"] == "stopped" or state["looked_at"] == first["looked_at"]:

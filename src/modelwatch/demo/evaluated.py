@@ -1,4 +1,4 @@
-"""What the evaluations of the service say of the demo's stream, once they have caught up with it."""
+"""The evaluations, alerts and page of the demo's stream, once the service has caught up with it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NEEDED_KINDS = frozenset(("feature_drift", "prediction_drift"))
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """What is stored and shown when nothing is due any more.
+    """Verdicts, alerts and page when nothing is due any more.
 
     caught_up: whether that was reached in time. until: seconds; None when nothing was evaluated. verdicts: window end
     in seconds and names of what drifted, oldest first. alerts: those that are firing, kind and title. page: the text of
@@ -52,19 +52,20 @@ class Evaluated:
         }
 
 
-def watch_evaluations(service: Service, plan: Plan, tell: Callable[[int], object]) -> Evaluated:
+def watch_evaluations(service: Service, plan: Plan, announce: Callable[[int], object]) -> Evaluated:
     """What is stored and shown when the service has evaluated all that is due, or after five minutes.
 
-    tell: takes the end of the newest evaluated window (seconds) whenever it has moved on by a quarter of the stream.
+    announce: takes the end of the newest evaluated window (seconds) each time it has moved on by a quarter of the
+    stream.
     """
-    step, told = (plan.end - plan.start) // 4, plan.start
+    step, announced = (plan.end - plan.start) // 4, plan.start
 
     def look() -> None:
-        nonlocal told
+        nonlocal announced
         until = evaluated_until(service, plan)
-        if until is not None and until >= told + step:
-            told += (until - told) // step * step
-            tell(until)
+        if until is not None and until >= announced + step:
+            announced += (until - announced) // step * step
+            announce(until)
 
     caught_up = service.wait_until_evaluated(look, longest_seconds=LONGEST_SECONDS)
     alerts = service.get(ALERTS_PATH, {"model": MODEL, "state": "firing"})["alerts"]
@@ -108,7 +109,7 @@ def problems_of(evaluated: Evaluated, plan: Plan) -> list[str]:
 
 
 def evaluated_lines(evaluated: Evaluated, plan: Plan) -> Iterator[str]:
-    """What was evaluated, when the shift was found, and what is firing."""
+    """Lines about the evaluations: how many, when the shift was found, and what is firing."""
     until, found = evaluated.until, evaluated.found_at(plan)
     last = "" if until is None else f", the last of data up to {clock_time(until)}"
     yield f"  {len(evaluated.verdicts)} evaluations{last}."

@@ -1,4 +1,4 @@
-"""When the truth of each payment becomes known, and telling the service as it does.
+"""The times at which the ground truth of payments becomes known, and sending it then.
 
 A fraud is noticed by the customer, the sooner the more it hurts; that a payment was in order is certain when nobody has
 complained for some hours. Of some payments nothing is ever heard.
@@ -40,8 +40,8 @@ def labels_of(
     return [Label(moment, identity, truth) for moment, identity, truth, heard in rows if heard]
 
 
-class Truths:
-    """Labels that wait for their time.
+class PendingLabels:
+    """Labels that are not known yet, until they are sent.
 
     send: posts labels in the form of the API and returns the service's answer.
     """
@@ -58,7 +58,7 @@ class Truths:
         """Keeps labels until they are due."""
         self._waiting = list(heapq.merge(self._waiting, sorted(labels)))
 
-    def tell(self, until: float) -> None:
+    def send_due(self, until: float) -> None:
         """Sends the labels that are known by then (seconds since 1970), in the order in which they became known."""
         due = list(itertools.takewhile(lambda label: label.known_at <= until, self._waiting))
         if not due:

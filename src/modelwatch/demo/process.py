@@ -39,7 +39,7 @@ def choose_port(host: str, wanted: int | None) -> int:
 
 
 def address(host: str, port: int) -> str:
-    """Where this machine finds a service that listens there."""
+    """The address by which this machine reaches a service that listens there."""
     reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
     return f"http://{f'[{reachable}]' if ':' in reachable else reachable}:{port}"
 
@@ -95,7 +95,7 @@ class ServiceProcess:
         """Returns when the process runs. Raises DemoFailed with the end of its log when it has ended."""
         if self._process is not None and self._process.poll() is not None:
             lines = self.log.read_text(errors="replace").splitlines()[-LOG_LINES:]
-            raise DemoFailed("The service has ended. Its last words:\n" + "\n".join(f"  {line}" for line in lines))
+            raise DemoFailed("The service has ended. The end of its log:\n" + "\n".join(f"  {line}" for line in lines))
 
     def _environment(self) -> dict[str, str]:
         settings = {name.upper() for name in Settings.model_fields}

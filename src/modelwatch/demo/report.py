@@ -21,14 +21,14 @@ def window_lines(findings: Findings) -> Iterator[str]:
     for look in findings.windows:
         by_severity = {severity: _names(look, severity) for severity in DRIFTED}
         found = "; ".join(f"{severity.upper()} {', '.join(names)}" for severity, names in by_severity.items() if names)
-        yield f"  {clock_time(look.start)} to {clock_time(look.end)}  {look.predictions:>6,}   {found or 'quiet'}"
+        yield f"  {clock_time(look.start)} to {clock_time(look.end)}  {look.predictions:>6,}   {found or 'no drift'}"
 
 
 def seen_line(plan: Plan, findings: Findings) -> str:
-    """How soon after its beginning the shift was seen."""
+    """The time from the beginning of the shift to its detection."""
     seen = findings.seen
     if seen is None:
-        return "  A look-back of one hour did not see it within the hour."
+        return "  A look-back of one hour did not detect it within the hour."
     minutes = (seen.end - plan.shift) // 60
     return (
         f"  {minutes} minutes after it began, by a look-back of one hour that held {seen.predictions:,} predictions,\n"
@@ -36,7 +36,7 @@ def seen_line(plan: Plan, findings: Findings) -> str:
     )
 
 
-def moved_lines(findings: Findings) -> Iterator[str]:
+def drift_lines(findings: Findings) -> Iterator[str]:
     """One paragraph for each subject that drifted in the last 24 hours."""
     for result in findings.final.report["drift_results"]:
         severity = result["severity"]
@@ -50,11 +50,11 @@ def moved_lines(findings: Findings) -> Iterator[str]:
             yield f"      {share} went from {top['reference']:.1%} to {top['current']:.1%}"
 
 
-def quiet_lines(findings: Findings) -> Iterator[str]:
-    """What did not drift, how far from it that was, and why a verdict is not noise."""
+def stable_lines(findings: Findings) -> Iterator[str]:
+    """Lines about subjects without drift: their largest score, and the bounds that a verdict needs."""
     summary = findings.final.report["summary"]
-    quiet = quiet_subjects(findings)
-    for name, (psi, p_value, looks) in quiet.items():
+    stable = stable_subjects(findings)
+    for name, (psi, p_value, looks) in stable.items():
         yield f"  {name:<22} {looks} looks: PSI at most {psi:.3f}, p at least {p_value:.2g}"
     threshold, alpha = Settings().psi_warning_threshold, summary["alpha"]
     subjects, lookbacks = summary["checked"], len(summary["lookbacks"])
@@ -64,17 +64,17 @@ def quiet_lines(findings: Findings) -> Iterator[str]:
     yield f"  {subjects} subjects, {lookbacks} look-backs and an evaluation every hour."
 
 
-def quiet_subjects(findings: Findings) -> dict[str, tuple[float, float, int]]:
+def stable_subjects(findings: Findings) -> dict[str, tuple[float, float, int]]:
     """Largest PSI, smallest p-value and number of looks, of each subject that must not drift."""
-    quiet: dict[str, tuple[float, float, int]] = {}
+    stable: dict[str, tuple[float, float, int]] = {}
     for look in (*findings.windows, *findings.sliding, findings.final):
         for result in look.report["drift_results"]:
             name = result["feature_name"]
             if name not in EXPECTED and result["psi"] is not None and result["evidence"] is not None:
-                psi, p_value, looks = quiet.get(name, (0.0, 1.0, 0))
+                psi, p_value, looks = stable.get(name, (0.0, 1.0, 0))
                 p_value = min(p_value, result["evidence"]["p_value"])
-                quiet[name] = (max(psi, result["psi"]["score"]), p_value, looks + 1)
-    return quiet
+                stable[name] = (max(psi, result["psi"]["score"]), p_value, looks + 1)
+    return stable
 
 
 def performance_lines(plan: Plan, findings: Findings) -> Iterator[str]:
@@ -123,7 +123,7 @@ def mean_rate(windows: Sequence[Mapping[str, Any]]) -> float:
 
 
 def where_lines(url: str) -> Iterator[str]:
-    """Where to look next."""
+    """Addresses of pages and routes of the service."""
     yield f"  Docs       {url}/docs"
     yield f"  Alerts     {url}/ui/alerts"
     yield f"  Metrics    {url}/metrics"

@@ -15,15 +15,15 @@ import numpy as np
 
 from modelwatch.demo.evaluated import evaluated_lines, problems_of, watch_evaluations
 from modelwatch.demo.generator import MODEL
-from modelwatch.demo.labels import Truths
+from modelwatch.demo.labels import PendingLabels
 from modelwatch.demo.process import DemoFailed, ServiceProcess, address, choose_port
 from modelwatch.demo.report import (
     as_data,
     clock_time,
-    moved_lines,
+    drift_lines,
     performance_lines,
-    quiet_lines,
     seen_line,
+    stable_lines,
     where_lines,
     window_lines,
 )
@@ -32,13 +32,13 @@ from modelwatch.demo.story import (
     SEED,
     Plan,
     Service,
-    look_at,
+    check_drift,
     next_version,
+    pending_labels,
+    problems_of_answers,
     send_live,
     send_stream,
     set_reference,
-    truths_for,
-    what_went_wrong,
 )
 
 __all__ = ["DemoFailed", "run_demo"]
@@ -68,7 +68,7 @@ def run_demo(
     connect: makes a client of the service at an address. write: prints a line. data_dir: where the service keeps its
     data; None: a temporary folder that is removed at the end. Raises DemoFailed, and what the client raises.
     """
-    say = (lambda _line: None) if as_json else write
+    show = (lambda _line: None) if as_json else write
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(_raised_signals())
@@ -79,20 +79,18 @@ def run_demo(
             process = stack.enter_context(ServiceProcess(host, choose_port(host, port), folder))
             url = address(process.host, process.port)
             kept = "removed at the end" if data_dir is None else "kept"
-            say(f"modelwatch demo: two days of card payments, scored by the model {MODEL}")
-            say(f"  The service runs at {url} (process {process.pid}); its data is in {process.data_dir} ({kept}).")
+            show(f"modelwatch demo: two days of card payments, scored by the model {MODEL}")
+            show(f"  The service runs at {url} (process {process.pid}); its data is in {process.data_dir} ({kept}).")
             service = stack.enter_context(connect(url))
             _wait_until_ready(process, service)
             rng = np.random.default_rng(SEED)
             plan = Plan.ending(time.time(), next_version(service))
-            truths = truths_for(service)
-            problems = _tell(service, plan, rng, truths, url, say, write if as_json else None, began)
+            pending = pending_labels(service)
+            problems = _run_story(service, plan, rng, pending, url, show, write if as_json else None, began)
             if not once:
-                say("")
-                say(
-                    "The service goes on, with five payments a second, and labels as they become known. Ctrl-C ends it."
-                )
-                _trickle(process, service, plan, rng, truths)
+                show("")
+                show("The service keeps running: five payments a second, labels as they become known. Ctrl-C ends it.")
+                _trickle(process, service, plan, rng, pending)
         except _Terminated:
             return TERMINATED
         except KeyboardInterrupt:
@@ -100,59 +98,61 @@ def run_demo(
         return 1 if problems else 0
 
 
-def _tell(
+def _run_story(
     service: Service,
     plan: Plan,
     rng: np.random.Generator,
-    truths: Truths,
+    pending: PendingLabels,
     url: str,
-    say: Callable[[str], object],
+    show: Callable[[str], object],
     write_json: Callable[[str], object] | None,
     began: float,
 ) -> list[str]:
-    """Sends, looks, reports. Returns what went wrong."""
+    """Sends the data, checks drift and reports. Returns the problems."""
     size = set_reference(service, plan, rng)
-    say("\nWhat was sent")
-    say(
+    show("\nData sent")
+    show(
         f"  The reference: {size:,} payments of the {REFERENCE_DAYS} days before: features, prediction, score,\n"
         "  latency, and which of them were frauds."
     )
-    sent = send_stream(service, plan, rng, truths, time.monotonic)
-    say(
+    sent = send_stream(service, plan, rng, pending, time.monotonic)
+    show(
         f"  The stream: {sent.accepted:,} payments from {clock_time(plan.start)} to {clock_time(plan.end)} UTC, sent in"
         f" {sent.seconds:.1f} s ({sent.accepted / sent.seconds:,.0f} a second),"
     )
-    say(f"  and in between the {sent.labels:,} labels that were known by then: hours after their payments, not of all.")
-    say(f"  The shift, {clock_time(plan.shift)}: amounts more than double, and people buy other things.")
-    say("  The model reads both, so its score and its predictions must follow. Everything else stays as it was.")
-    say("\nWhat the service is evaluating, window by window")
+    show(
+        f"  and in between the {sent.labels:,} labels that were known by then: hours after their payments, not of all."
+    )
+    show(f"  The shift, {clock_time(plan.shift)}: amounts more than double, and people buy other things.")
+    show("  The model reads both, so its score and its predictions must follow. Everything else stays as it was.")
+    show("\nEvaluation, window by window")
     evaluated = watch_evaluations(
         service,
         plan,
-        lambda until: say(f"  evaluated up to {clock_time(until)} UTC ({time.monotonic() - began:.0f} s)"),
+        lambda until: show(f"  evaluated up to {clock_time(until)} UTC ({time.monotonic() - began:.0f} s)"),
     )
-    findings = look_at(service, plan)
-    problems = [*what_went_wrong(sent, findings), *problems_of(evaluated, plan)]
+    findings = check_drift(service, plan)
+    problems = [*problems_of_answers(sent, findings), *problems_of(evaluated, plan)]
     for title, lines in (
-        ("What its evaluations found, and the page shows", evaluated_lines(evaluated, plan)),
-        ("What the service found, six hours at a time (UTC, predictions)", window_lines(findings)),
-        ("When it was seen", iter([seen_line(plan, findings)])),
-        ("What moved, in the last 24 hours against the reference", moved_lines(findings)),
-        ("What stayed quiet, and why this is not luck", quiet_lines(findings)),
-        ("How right the model was, by the labels so far", performance_lines(plan, findings)),
-        ("Where to look", where_lines(url)),
+        ("Result of the evaluations, as on the page", evaluated_lines(evaluated, plan)),
+        ("Drift checks of six hours each (UTC, predictions)", window_lines(findings)),
+        ("Time of detection", iter([seen_line(plan, findings)])),
+        ("Drift of the last 24 hours against the reference", drift_lines(findings)),
+        ("Features without drift", stable_lines(findings)),
+        ("Model performance, by the labels so far", performance_lines(plan, findings)),
+        ("Where to look next", where_lines(url)),
     ):
-        say(f"\n{title}")
+        show(f"\n{title}")
         for line in lines:
-            say(line)
+            show(line)
     seconds = time.monotonic() - began
-    say("")
+    show("")
     if problems:
-        say(f"Not as it should be ({seconds:.1f} s):")
+        show(f"Not as expected ({seconds:.1f} s):")
         for problem in problems:
-            say(f"  - {problem}")
+            show(f"  - {problem}")
     else:
-        say(f"Exactly the known shift was found, and nothing else. ({seconds:.1f} s)")
+        show(f"Exactly the known shift was found, and nothing else. ({seconds:.1f} s)")
     if write_json is not None:
         data = {
             "url": url,
@@ -176,7 +176,9 @@ def _wait_until_ready(process: ServiceProcess, service: Service) -> None:
     process.check_alive()
 
 
-def _trickle(process: ServiceProcess, service: Service, plan: Plan, rng: np.random.Generator, truths: Truths) -> None:
+def _trickle(
+    process: ServiceProcess, service: Service, plan: Plan, rng: np.random.Generator, pending: PendingLabels
+) -> None:
     """Sends payments of this moment, and labels, until Ctrl-C, which is how it is meant to end."""
     number = 0
     due = time.monotonic()
@@ -184,7 +186,7 @@ def _trickle(process: ServiceProcess, service: Service, plan: Plan, rng: np.rand
         while True:
             process.check_alive()
             number += 1
-            send_live(service, plan, rng, truths, number, time.time())
+            send_live(service, plan, rng, pending, number, time.time())
             due = max(due + LIVE_SECONDS, time.monotonic())
             time.sleep(max(0.0, due - time.monotonic()))
 

@@ -1,4 +1,4 @@
-"""What the demo sends and asks, and whether the answers are what they must be."""
+"""The demo's requests, and the problems of their answers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from modelwatch.demo.generator import FOLLOWING, FRAUD, MODEL, SHIFTED_FEATURES, Payments, event_times, payments
-from modelwatch.demo.labels import TRUTH_PATH, Truths, labels_of
+from modelwatch.demo.labels import TRUTH_PATH, PendingLabels, labels_of
 from modelwatch.times import SECONDS_PER_DAY
 
 EXPECTED = frozenset((*SHIFTED_FEATURES, *FOLLOWING))
@@ -52,7 +52,7 @@ class Service(Protocol):
     def get_text(self, path: str) -> str: ...
 
     def wait_until_evaluated(
-        self, told: Callable[[], object], *, quiet_seconds: float = ..., longest_seconds: float = ...
+        self, on_poll: Callable[[], object], *, quiet_seconds: float = ..., longest_seconds: float = ...
     ) -> bool: ...
 
     def post(
@@ -103,7 +103,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What the service took. labels: those that were known in time; labelled: of how many it said that they count."""
+    """Counts of what the service took. labels: those that were known in time; labelled: those that it counted."""
 
     accepted: int
     seconds: float
@@ -147,17 +147,19 @@ def set_reference(service: Service, plan: Plan, rng: np.random.Generator) -> int
     return len(sample)
 
 
-def truths_for(service: Service) -> Truths:
-    """What tells this service of labels."""
-    return Truths(lambda labels: service.post(TRUTH_PATH, msgspec.json.encode(labels), "application/json"), MODEL, iso)
+def pending_labels(service: Service) -> PendingLabels:
+    """The labels that are not known yet, for this service."""
+    return PendingLabels(
+        lambda labels: service.post(TRUTH_PATH, msgspec.json.encode(labels), "application/json"), MODEL, iso
+    )
 
 
 def send_stream(
-    service: Service, plan: Plan, rng: np.random.Generator, truths: Truths, clock: Callable[[], float]
+    service: Service, plan: Plan, rng: np.random.Generator, pending: PendingLabels, clock: Callable[[], float]
 ) -> Sent:
     """Sends the two days, in order, as a model service would; between the payments the labels that are known by then.
 
-    Those that are not known at the end stay with the truths.
+    Those that are not known at the end stay pending.
     """
     times = event_times(rng, plan.start, plan.end, STREAM_SIZE)
     sample = payments(rng, times, times >= plan.shift)
@@ -168,27 +170,29 @@ def send_stream(
         for some in np.split(np.arange(STREAM_SIZE), range(BATCH_ROWS, STREAM_SIZE, BATCH_ROWS))
     ]
     ends = [*times[BATCH_ROWS::BATCH_ROWS].tolist(), float(plan.end)]
-    truths.add(labels)
+    pending.add(labels)
     accepted = 0
     began = clock()
     for batch, end in zip(batches, ends, strict=True):
         accepted += service.post(BATCH_PATH, batch, "application/json")["accepted"]
-        truths.tell(end)
-    return Sent(accepted, clock() - began, truths.sent, truths.accepted)
+        pending.send_due(end)
+    return Sent(accepted, clock() - began, pending.sent, pending.accepted)
 
 
-def send_live(service: Service, plan: Plan, rng: np.random.Generator, truths: Truths, number: int, now: float) -> None:
+def send_live(
+    service: Service, plan: Plan, rng: np.random.Generator, pending: PendingLabels, number: int, now: float
+) -> None:
     """Sends one payment of this moment, from the shifted world, and the labels that have become known."""
     times = np.array([now])
     sample = payments(rng, times, np.ones(1, dtype=np.bool_))
     names = _names(plan, f"{plan.end}-live-{number}", now)
     service.post_json(PREDICTION_PATH, {**names, **sample.row(0)})
-    truths.add(labels_of(rng, [names["prediction_id"]], times, sample.truth.tolist()))
-    truths.tell(now)
+    pending.add(labels_of(rng, [names["prediction_id"]], times, sample.truth.tolist()))
+    pending.send_due(now)
 
 
-def look_at(service: Service, plan: Plan) -> Findings:
-    """Asks for drift window by window, then with a sliding hour after the shift, then as a user would: now."""
+def check_drift(service: Service, plan: Plan) -> Findings:
+    """Checks drift window by window, then with a sliding hour after the shift, then as a user would: now."""
     windows = [_look(service, plan, start, end) for start, end in plan.windows()]
     sliding: list[Look] = []
     seen = None
@@ -202,7 +206,7 @@ def look_at(service: Service, plan: Plan) -> Findings:
     return Findings(windows, sliding, seen, final, _performance(service, plan))
 
 
-def what_went_wrong(sent: Sent, findings: Findings) -> list[str]:
+def problems_of_answers(sent: Sent, findings: Findings) -> list[str]:
     """Everything that is not as it must be; empty when exactly the known shift was found."""
     problems = []
     if sent.accepted != STREAM_SIZE:

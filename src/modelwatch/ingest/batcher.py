@@ -139,7 +139,7 @@ class Batcher:
 
     def _finish(self, outcomes: list[Outcome]) -> None:
         self._queue.release([job for job, _ in outcomes])
-        _tell(outcomes)
+        _resolve(outcomes)
 
     def _outcomes(self, jobs: list[Job]) -> Iterator[list[Outcome]]:
         """The outcomes of jobs, as soon as they are known. The store is tried for as long as their clients wait."""
@@ -260,7 +260,7 @@ def _refused(job: Job, message: str) -> Answer:
     return Answer([Refused(message)] * len(job.events), [Refused(message)] * len(job.labels))
 
 
-def _tell(outcomes: list[Outcome]) -> None:
+def _resolve(outcomes: list[Outcome]) -> None:
     """Answers the requests, each in the event loop that it waits in."""
     by_loop: dict[asyncio.AbstractEventLoop, list[Outcome]] = {}
     for job, outcome in outcomes:

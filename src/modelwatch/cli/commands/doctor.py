@@ -220,20 +220,20 @@ def _traffic(store: Store, settings: Settings) -> Finding:
         configs = {each.model: each.config for each in all_monitors(connection)}
         present = streams(connection)
     defaults = DriftRules.of(settings)
-    told = []
+    proposals = []
     for stream in present:
         seconds = stream.last_window_end - stream.first_window
         per_day = rate_of(stream.predictions, stream.first_window, stream.last_window_end)
         proposal = proposal_for(rules_for(defaults, configs.get(stream.model)), per_day, seconds)
         if proposal is not None:
-            told.append(
+            proposals.append(
                 f"{stream.model} {stream.version} in {stream.environment}: {proposal.reason} Set drift.lookbacks to"
                 f" [{', '.join(proposal.lookbacks)}] and schedule.every to {proposal.every} in its monitor."
             )
-    if not told:
+    if not proposals:
         return Finding("traffic", "ok", "every model has enough for its look-backs" if present else "none yet")
-    more = f" {len(told) - TRAFFIC_SHOWN} more are like that." if len(told) > TRAFFIC_SHOWN else ""
-    return Finding("traffic", "warning", " ".join(told[:TRAFFIC_SHOWN]) + more)
+    more = f" {len(proposals) - TRAFFIC_SHOWN} more are like that." if len(proposals) > TRAFFIC_SHOWN else ""
+    return Finding("traffic", "warning", " ".join(proposals[:TRAFFIC_SHOWN]) + more)
 
 
 def _schema(present: str | None, newest: str) -> Finding:

@@ -274,7 +274,7 @@ def _duration(seconds: int) -> str:
 
 @contextlib.contextmanager
 def _progress_bar(total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on stderr, if that is a terminal; what it gives is told how many more steps are done."""
+    """A bar on stderr, if that is a terminal. What it gives takes the number of further steps that are done."""
     if not sys.stderr.isatty():
         yield lambda steps: None
         return

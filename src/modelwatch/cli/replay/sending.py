@@ -85,7 +85,7 @@ def send_all(
     tally: Tally,
     progress: Callable[[Rows], None],
 ) -> None:
-    """Sends everything and keeps the tally, which is right at any time. `progress` is told which rows were settled.
+    """Sends everything and keeps the tally, which is right at any time. progress: takes the rows that were settled.
 
     Raises Refused when the service can't take rows of this kind at all, and Unreachable.
     """
