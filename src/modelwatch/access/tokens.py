@@ -32,7 +32,7 @@ class NewToken(NamedTuple):
 
 
 def new_token(randomness: bytes) -> NewToken:
-    """A fresh key. randomness: 38 bytes from the system's source of secrets."""
+    """A fresh key. randomness: 38 bytes from the system's source of secrets. Raises ValueError for another number."""
     if len(randomness) != ID_BYTES + SECRET_BYTES:
         raise ValueError(f"expected {ID_BYTES + SECRET_BYTES} random bytes, got {len(randomness)}")
     key_id, secret = randomness[:ID_BYTES].hex(), randomness[ID_BYTES:].hex()
@@ -57,7 +57,10 @@ def hash_of(secret: str) -> str:
 
 
 def session_text(randomness: bytes) -> str:
-    """The value of a fresh cookie. randomness: 32 bytes from the system's source of secrets."""
+    """The value of a fresh cookie. randomness: 32 bytes from the system's source of secrets.
+
+    Raises ValueError for another number.
+    """
     if len(randomness) != SESSION_BYTES:
         raise ValueError(f"expected {SESSION_BYTES} random bytes, got {len(randomness)}")
     return randomness.hex()

@@ -115,7 +115,7 @@ def parse_http_url(value: object) -> str:
 
 
 def parse_http_urls(value: object) -> tuple[str, ...]:
-    """One to five of them, separated by commas, or a list."""
+    """One to five addresses of web services, separated by commas, or a list. Raises ValueError for anything else."""
     urls = tuple(parse_http_url(part) for part in _parts(value))
     if not 1 <= len(set(urls)) == len(urls) <= MAX_REPLICAS:
         raise ValueError(f"Expected 1 to {MAX_REPLICAS} different addresses, separated by commas")
@@ -123,7 +123,7 @@ def parse_http_urls(value: object) -> tuple[str, ...]:
 
 
 def parse_recipients(value: object) -> tuple[str, ...]:
-    """Mail addresses, separated by commas, or a list.
+    """Mail addresses, separated by commas, or a list. Raises ValueError that says what is expected.
 
     >>> parse_recipients("a@example.org, b@example.org")
     ('a@example.org', 'b@example.org')
@@ -137,7 +137,7 @@ def parse_recipients(value: object) -> tuple[str, ...]:
 
 
 def parse_sender(value: object) -> str:
-    """One mail address, with a name or without."""
+    """One mail address, with a name or without. Raises ValueError that says what is expected."""
     if not isinstance(value, str) or not value.isprintable() or _SENDER.fullmatch(value) is None:
         raise ValueError("Expected an address such as alerts@example.org, or with a name: Alerts <alerts@example.org>")
     return value
@@ -173,7 +173,10 @@ def parse_mail_server(value: str) -> MailServer:
 
 
 def parse_smtp_url(value: object) -> str:
-    """The address of a mail server, as it was given, once it is clear that `parse_mail_server` reads it."""
+    """The address of a mail server, as it was given, once it is clear that `parse_mail_server` reads it.
+
+    Raises ValueError that says what is expected.
+    """
     if not isinstance(value, str):
         raise ValueError("Expected an address such as smtp://mail.example.org:587")
     parse_mail_server(value)
@@ -181,7 +184,7 @@ def parse_smtp_url(value: object) -> str:
 
 
 def parse_key(value: object) -> str:
-    """A secret text without spaces and line ends."""
+    """A secret text without spaces and line ends. Raises ValueError that does not show it."""
     if not isinstance(value, str) or not value.isascii() or not value.isprintable() or " " in value or not value:
         raise ValueError("Expected letters, digits and signs, without spaces and line ends")
     return value
