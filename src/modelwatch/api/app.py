@@ -36,10 +36,10 @@ PREDICTIONS, GROUND_TRUTH = "/api/v1/predictions", "/api/v1/ground-truth"
 # Of a path that nothing is at, so many segments are looked at for a name with a slash.
 MOST_SEGMENTS = 12
 
-DESCRIPTION = """Send predictions, set a reference, ask for drift, see and silence alerts.
+DESCRIPTION = """Send predictions, set references, check drift, manage alerts and silences.
 
 Every acknowledged prediction counts exactly once; send the same id again after any error. Errors are
-`application/problem+json` (RFC 9457) and name the fields that are wrong.
+`application/problem+json` (RFC 9457) and name each invalid field.
 """
 
 
@@ -72,7 +72,7 @@ def build_app(
 
     app = FastAPI(
         title="modelwatch",
-        summary="Watches machine-learning models in production",
+        summary="Monitors machine-learning models in production",
         description=DESCRIPTION,
         version=state.version,
         docs_url=None,

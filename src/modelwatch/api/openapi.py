@@ -256,7 +256,7 @@ REFUSALS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_R
 def _say_what_is_needed(schema: dict[str, Any]) -> None:
     """Adds the scope that a key must have, and the answers to a request without it."""
     schema["components"]["securitySchemes"] = {
-        "key": {"type": "http", "scheme": "bearer", "description": "An API key, where the service asks for one."}
+        "key": {"type": "http", "scheme": "bearer", "description": "An API key, where the service requires one."}
     }
     for path in schema["paths"].values():
         for operation in path.values():

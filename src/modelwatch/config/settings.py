@@ -42,56 +42,58 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
     # Service
-    debug: bool = _setting(False, "Log in detail.", "true")
+    debug: bool = _setting(False, "Verbose logging.", "true")
     host: str = _setting(
         "127.0.0.1",
-        "Address to listen on; beyond this machine, keys are asked for unless API_KEYS_REQUIRED says not to.",
+        "Address to listen on; other than loopback, API keys are required unless API_KEYS_REQUIRED is false.",
         "0.0.0.0",  # noqa: S104
         min_length=1,
     )
     port: int = _setting(8000, "TCP port to listen on; 0 takes any free one.", "8080", ge=0, le=65_535)
     workers: int = _setting(1, "Processes that serve requests.", "4", ge=1, le=64)
-    log_format: Literal["text", "json"] = _setting("text", "Log lines for people, or one JSON object a line.", "json")
+    log_format: Literal["text", "json"] = _setting("text", "Log format: text, or one JSON object per line.", "json")
     request_timeout_seconds: float = _setting(
-        10.0, "Longest time a request waits for its commit before it is answered 503.", "30", gt=0, le=600
+        10.0, "Maximum time in seconds that a request waits for its commit; then 503.", "30", gt=0, le=600
     )
     shutdown_drain_seconds: float = _setting(
         1.0,
-        "How long it still takes requests after SIGTERM, but is not ready any more; 0: not at all.",
+        "Seconds after SIGTERM in which requests are still accepted, while readiness fails; 0: none.",
         "3",
         ge=0,
         le=60,
     )
     public_url: str = _setting(
         "",
-        "Address at which people reach the service, for links in notifications; http://HOST:PORT if empty.",
+        "Public address of the service, for links in notifications. Default: http://HOST:PORT.",
         "https://modelwatch.example.org",
     )
     lease_seconds: float = _setting(
-        15.0, "How long after its holder has died another process takes over the background work.", "5", ge=0.5, le=600
+        15.0,
+        "Seconds after which another process takes over the background jobs of one that died.",
+        "5",
+        ge=0.5,
+        le=600,
     )
 
     # Access
     api_keys_required: bool | None = _setting(
-        None, "Whether requests need a key; if not given: when HOST is an address that other machines reach.", "true"
+        None, "Require API keys. Default: when HOST is an address that other machines can reach.", "true"
     )
-    metrics_public: bool = _setting(False, "Let /metrics be read without a key.", "true")
+    metrics_public: bool = _setting(False, "Serve /metrics without an API key.", "true")
     rate_limit_per_second: float = _setting(
-        0.0, "Requests a second that each key may send to a process; 0: as many as it likes.", "100", ge=0, le=1e6
+        0.0, "Requests per second that each key may send to a process; 0: unlimited.", "100", ge=0, le=1e6
     )
     max_connections: int = _setting(
-        1000, "Clients that may be connected to a process; the others are answered 503.", "200", ge=1, le=1_000_000
+        1000, "Maximum number of clients connected to a process; others get 503.", "200", ge=1, le=1_000_000
     )
-    session_hours: int = _setting(12, "How long people stay signed in on the pages.", "2", ge=1, le=720)
+    session_hours: int = _setting(12, "Hours until a session on the pages ends.", "2", ge=1, le=720)
     tls_certfile: str = _setting(
         "", "File with the certificate chain (PEM) to serve HTTPS with.", "/etc/modelwatch/tls.crt"
     )
-    tls_keyfile: str = _setting("", "File with its private key (PEM).", "/etc/modelwatch/tls.key")
+    tls_keyfile: str = _setting("", "File with the private key of TLS_CERTFILE (PEM).", "/etc/modelwatch/tls.key")
 
     # Store
-    data_dir: Path = _setting(
-        Path("modelwatch-data"), "Folder for what the service keeps on disk.", "/var/lib/modelwatch"
-    )
+    data_dir: Path = _setting(Path("modelwatch-data"), "Folder for the data of the service.", "/var/lib/modelwatch")
     database_url: str = Field(
         default_factory=lambda values: f"sqlite:///{values['data_dir']}/modelwatch.db",
         description="The store: a SQLite file, or PostgreSQL 15 or newer.",
@@ -99,20 +101,24 @@ class Settings(BaseModel):
         repr=False,
     )
     database_pool_size: int = _setting(
-        8, "Connections to PostgreSQL that a worker holds at most; one of them is the writer's.", "20", ge=2, le=500
+        8, "Maximum number of PostgreSQL connections per worker; one of them is the writer's.", "20", ge=2, le=500
     )
     database_connect_timeout_seconds: int = _setting(
-        5, "Longest time that connecting to PostgreSQL may take.", "15", ge=2, le=300
+        5, "Maximum time in seconds for connecting to PostgreSQL.", "15", ge=2, le=300
     )
     database_statement_timeout_seconds: float = _setting(
-        60.0, "Longest time that PostgreSQL works on one statement; 0: no limit.", "300", ge=0, le=86_400
+        60.0, "Maximum time in seconds of one PostgreSQL statement; 0: no limit.", "300", ge=0, le=86_400
     )
     database_lock_timeout_seconds: float = _setting(
-        10.0, "Longest time that a statement waits for a lock of PostgreSQL; 0: no limit.", "30", ge=0, le=86_400
+        10.0,
+        "Maximum time in seconds that a statement waits for a PostgreSQL lock; 0: no limit.",
+        "30",
+        ge=0,
+        le=86_400,
     )
     database_idle_timeout_seconds: float = _setting(
         10.0,
-        "After how long PostgreSQL ends a transaction whose worker does nothing, and frees its locks; 0: never.",
+        "Seconds after which PostgreSQL ends an idle transaction and frees its locks; 0: never.",
         "30",
         ge=0,
         le=86_400,
@@ -121,7 +127,7 @@ class Settings(BaseModel):
     # Retention
     prediction_retention_days: int = _setting(
         30,
-        "Days that predictions and their labels are kept, from when the last of a day came.",
+        "Days that predictions and their labels are kept, counted from the last arrival of their day.",
         "90",
         ge=1,
         le=3_650,
@@ -142,35 +148,37 @@ class Settings(BaseModel):
     )
     privacy_store: Literal["predictions", "profiles"] = _setting(
         "predictions",
-        "What is stored of a model whose monitor does not say: predictions with their features, or without them.",
+        "Default for models whose monitor does not set it: store predictions with their features, or without.",
         "profiles",
     )
 
     # Drift
-    psi_warning_threshold: float = _setting(0.1, "PSI from which a shift is a warning.", "0.08", gt=0, le=100)
-    psi_alert_threshold: float = _setting(0.25, "PSI from which a shift is an alert.", "0.2", gt=0, le=100)
+    psi_warning_threshold: float = _setting(0.1, "PSI at or above which a shift is a warning.", "0.08", gt=0, le=100)
+    psi_alert_threshold: float = _setting(0.25, "PSI at or above which a shift is an alert.", "0.2", gt=0, le=100)
     natural_variation: bool = _setting(
-        True, "Tolerate what a reference with time stamps does itself over stretches as long as the window.", "false"
+        True,
+        "Tolerate the natural variation of a reference with time stamps over spans as long as the window.",
+        "false",
     )
     ks_test_alpha: float = _setting(
         0.05, "p-value below which `ks_test.is_significant` is true in a drift result.", "0.01", gt=0, lt=1
     )
     drift_check_interval: int = _setting(3600, "Seconds between two evaluations.", "900", ge=1, le=604_800)
     min_samples_for_drift: int = _setting(
-        100, "Observations that a window needs before it gets a verdict.", "500", ge=1, le=1_000_000_000
+        100, "Observations that a window needs for a verdict.", "500", ge=1, le=1_000_000_000
     )
     false_alarm_budget: float = _setting(
-        1.0, "False alarms that chance may cause per model in 30 days.", "0.1", gt=0, le=1000
+        1.0, "False alarms per model in 30 days that chance may cause.", "0.1", gt=0, le=1000
     )
     performance_tolerance: float = _setting(
-        0.02, "How far accuracy, F1 and the like may fall below the labelled reference.", "0.05", gt=0, lt=1
+        0.02, "Tolerated loss of accuracy, F1 and similar metrics against the labelled reference.", "0.05", gt=0, lt=1
     )
     lookbacks: Lookbacks = _setting(
         ("1h", "6h", "24h"), "Spans, back from the newest data, that are compared with the reference.", "1h,24h,7d"
     )
     evaluation_grace_seconds: int = _setting(
         60,
-        "How long, in event time, a window is kept open for late predictions before it is evaluated.",
+        "Seconds of event time that a window stays open for late predictions before it is evaluated.",
         "600",
         ge=0,
         le=86_400,
@@ -180,13 +188,13 @@ class Settings(BaseModel):
     )
 
     reference_data_window_days: int = _setting(
-        90, "How long a label waits for its prediction before it counts as orphaned.", "30", ge=1, le=3_650
+        90, "Days that a label waits for its prediction before it counts as orphaned.", "30", ge=1, le=3_650
     )
 
     # Ingest
     max_buffer_size: int = _setting(
         20_000,
-        "Predictions that may wait to be stored; requests beyond it are answered 503.",
+        "Predictions that may wait to be stored; requests beyond that get 503.",
         "5000",
         ge=1,
         le=10**7,
@@ -212,28 +220,28 @@ class Settings(BaseModel):
     max_name_length: int = _setting(512, "Characters in a name or an id.", "128", ge=1, le=10_000)
     max_value_length: int = _setting(4096, "Characters in a text value.", "256", ge=1, le=10**6)
     max_clock_skew_seconds: int = _setting(
-        300, "How far a time stamp may be ahead of the server's clock.", "60", ge=0, le=86_400
+        300, "Seconds that a time stamp may be ahead of the server's clock.", "60", ge=0, le=86_400
     )
 
     # Alerts
     slack_webhook_url: HttpUrl = _setting(
-        "", "Incoming webhook of Slack that is told of alerts.", "https://hooks.slack.com/services/T0/B0/x", repr=False
+        "", "Slack incoming webhook for alerts.", "https://hooks.slack.com/services/T0/B0/x", repr=False
     )
     pagerduty_integration_key: Key = _setting(
         "",
-        "Key of a PagerDuty Events API v2 integration that is told of alerts.",
+        "Integration key of PagerDuty Events API v2 for alerts.",
         "0123456789abcdef0123456789abcdef",
         repr=False,
     )
     pagerduty_url: HttpUrl = _setting(
-        PAGERDUTY_URL, "Where PagerDuty takes events.", "https://events.eu.pagerduty.com", repr=False
+        PAGERDUTY_URL, "Address of PagerDuty's Events API.", "https://events.eu.pagerduty.com", repr=False
     )
     alert_email: Recipients = _setting(
-        (), "Mail addresses that are told of alerts, separated by commas; needs SMTP_URL.", "ml@example.org"
+        (), "Mail addresses for alerts, separated by commas; needs SMTP_URL.", "ml@example.org"
     )
     alert_email_from: Sender = _setting(
         "",
-        "Sender of those mails; modelwatch at the first recipient's domain if empty.",
+        "Sender of those mails. Default: modelwatch at the first recipient's domain.",
         "Alerts <alerts@example.org>",
     )
     smtp_url: SmtpUrl = _setting(
@@ -243,25 +251,26 @@ class Settings(BaseModel):
         "smtp://user:password@mail.example.org:587?starttls=required",
         repr=False,
     )
-    alert_webhook_url: HttpUrl = _setting(
-        "", "Web service of your own that is told of alerts.", "https://example.org/alerts", repr=False
-    )
+    alert_webhook_url: HttpUrl = _setting("", "Webhook that receives alerts.", "https://example.org/alerts", repr=False)
     alert_webhook_secret: Key = _setting(
-        "", "Secret that signs what is sent to ALERT_WEBHOOK_URL.", "a-long-random-text", repr=False
+        "", "Secret that signs requests to ALERT_WEBHOOK_URL.", "a-long-random-text", repr=False
     )
     alertmanager_url: HttpUrls = _setting(
-        (), "Alertmanager, every replica of it, separated by commas.", "http://am-0:9093,http://am-1:9093", repr=False
+        (),
+        "Addresses of all Alertmanager replicas, separated by commas.",
+        "http://am-0:9093,http://am-1:9093",
+        repr=False,
     )
     alert_repeat_seconds: int = _setting(
         86_400,
-        "Seconds after which people are reminded of an alert that nobody has acknowledged; 0: never.",
+        "Seconds between reminders of an unacknowledged alert; 0: never.",
         "14400",
         ge=0,
         le=31_536_000,
     )
     alert_repeat_acknowledged_seconds: int = _setting(
         604_800,
-        "Seconds after which people are reminded of an open alert that somebody has acknowledged; 0: never.",
+        "Seconds between reminders of an acknowledged alert that is still open; 0: never.",
         "1209600",
         ge=0,
         le=31_536_000,

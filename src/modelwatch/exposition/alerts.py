@@ -62,7 +62,7 @@ def alert_families(
     )
     findings = CounterMetricFamily(
         "ml_drift_alerts_total",
-        "Findings that began, or rose to this severity, since the store was made; the same on every replica.",
+        "Findings that started, or rose to this severity, since the store was created; the same on every replica.",
         labels=("model_name", "feature_name", "severity"),
     )
     dropped: dict[str, int] = {}
@@ -79,7 +79,7 @@ def alert_families(
                 findings.add_metric((model, subject, severity), count)
             else:
                 dropped[model] = dropped.get(model, 0) + 1
-    silences = GaugeMetricFamily("ml_silences_active", "Silences in force.", value=facts.silences)
+    silences = GaugeMetricFamily("ml_silences_active", "Active silences.", value=facts.silences)
     return AlertFamilies((states, findings, *_outbox(facts.outbox, channels), silences), dropped)
 
 
@@ -101,12 +101,10 @@ def _most_found(counts: Mapping[FindingKey, int], most: int) -> set[str]:
 def _outbox(waiting: Mapping[tuple[str, OutboxState], int], channels: Iterable[str]) -> list[Metric]:
     pending = GaugeMetricFamily(
         "ml_outbox_pending",
-        "Notifications that wait to be delivered, including those that wait for the end of quiet hours.",
+        "Notifications pending delivery, including those that wait for the end of quiet hours.",
         labels=("channel",),
     )
-    dead = GaugeMetricFamily(
-        "ml_outbox_dead", "Notifications that were given up and not sent again.", labels=("channel",)
-    )
+    dead = GaugeMetricFamily("ml_outbox_dead", "Notifications that failed for good.", labels=("channel",))
     for channel in sorted({*channels, *(name for name, _ in waiting)}):
         pending.add_metric((channel,), waiting.get((channel, PENDING), 0))
         dead.add_metric((channel,), waiting.get((channel, DEAD), 0))

@@ -31,7 +31,7 @@ MetricT = TypeVar("MetricT", bound=MetricWrapperBase)
 
 
 class EventCounters:
-    """Implements what the batcher, the chores and the routes tell their observers.
+    """Implements the observers of the batcher, of maintenance and of the routes.
 
     Labels are names that were committed or have a reference. `max_features`: how many features of a model get counters
     of their own, first come first served; the others share those named `(other)`, so that sums stay right.
@@ -49,7 +49,7 @@ class EventCounters:
         self._duplicates = _Children(
             Counter(
                 "ml_duplicate_predictions_total",
-                "Predictions that were sent again and had been stored before.",
+                "Predictions sent again that were already stored.",
                 ("model_name",),
                 registry=registry,
             ),
@@ -58,7 +58,7 @@ class EventCounters:
         self._labels = _Children(
             Counter(
                 "ml_labels_total",
-                "Labels that were taken, by what became of them: accepted, corrected, duplicate, waiting, expired.",
+                "Labels received, by status: accepted, corrected, duplicate, waiting, expired.",
                 ("model_name", "status"),
                 registry=registry,
             ),
@@ -67,7 +67,7 @@ class EventCounters:
         self._latency = _Children(
             Histogram(
                 "ml_prediction_latency_seconds",
-                "Latency of the model as its service reported it.",
+                "Latency of the model as reported by its service.",
                 ("model_name", "model_version"),
                 registry=registry,
                 buckets=SECONDS_BUCKETS,
@@ -96,7 +96,7 @@ class EventCounters:
         self._rejected = _Children(
             Counter(
                 "ml_ingest_rejected_total",
-                "Requests, and rows of batches, that were not taken.",
+                "Rejected requests, and rejected rows of batches.",
                 ("reason",),
                 registry=registry,
             ),
@@ -105,7 +105,7 @@ class EventCounters:
         self._check_seconds = _Children(
             Summary(
                 "ml_drift_check_duration_seconds",
-                "Time that drift checks took, scheduled and asked for.",
+                "Duration of drift checks, scheduled and requested.",
                 ("model_name",),
                 registry=registry,
             ),
@@ -113,24 +113,24 @@ class EventCounters:
         )
         self._commit_seconds = Histogram(
             "ml_commit_seconds",
-            "Time that a batch of predictions took to become durable.",
+            "Duration of committing a batch of predictions.",
             registry=registry,
             buckets=SECONDS_BUCKETS,
         )
         self._queue_depth = Gauge(
             "ml_ingest_queue_depth",
-            "Predictions that wait to be stored.",
+            "Predictions waiting to be stored.",
             registry=registry,
             multiprocess_mode="livesum",
         )
         self._chores_failed = Counter(
             "modelwatch_chores_failed_total",
-            "Rounds of background work that failed and will be tried again.",
+            "Runs of background jobs that failed and will be retried.",
             registry=registry,
         )
 
     def labelled(self, labels: Sequence[GroundTruth], statuses: Sequence[LabelStatus]) -> None:
-        """Counts labels that are durable, by what became of each."""
+        """Counts durable labels by status."""
         pairs = collections.Counter((label.model_name, status) for label, status in zip(labels, statuses, strict=True))
         for (model, status), number in pairs.items():
             self._labels.of(model, status).inc(number)
@@ -155,19 +155,19 @@ class EventCounters:
                 self._duplicates.of(model).inc(count)
 
     def queue_depth(self, events: int) -> None:
-        """Takes down how many predictions wait to be stored."""
+        """Sets the number of predictions waiting to be stored."""
         self._queue_depth.set(events)
 
     def rejected(self, reason: str) -> None:
-        """Counts a request or a row that was not taken; the reason is the slug of its problem."""
+        """Counts a rejected request or row; the reason is the slug of its problem."""
         self._rejected.of(reason).inc()
 
     def evaluated(self, model: str, seconds: float) -> None:
-        """Takes down how long a drift check of a registered model took."""
+        """Observes the duration of a drift check of a registered model, in seconds."""
         self._check_seconds.of(model).observe(seconds)
 
     def chores_failed(self) -> None:
-        """Counts a round of background work that failed."""
+        """Counts a failed run of background jobs."""
         self._chores_failed.inc()
 
     def _count_special_cells(self, increment: Increment) -> None:

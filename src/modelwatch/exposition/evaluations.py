@@ -24,15 +24,15 @@ def evaluation_families(
     )
     for failure in failures[:FAILURES_SHOWN]:
         failing.add_metric((*failure.stream, failure.check), 1)
-    count = GaugeMetricFamily("modelwatch_failing_evaluations", "Checks of streams that end with an error.")
+    count = GaugeMetricFamily("modelwatch_failing_evaluations", "Checks of streams that fail with an error.")
     count.add_metric((), len(failures))
-    waiting = GaugeMetricFamily("modelwatch_waiting_evaluations", "Streams that are due to be evaluated.")
+    waiting = GaugeMetricFamily("modelwatch_waiting_evaluations", "Streams due for evaluation.")
     lag = GaugeMetricFamily(
-        "modelwatch_evaluation_lag_seconds", "For how long the stream that waits longest has been due; else 0."
+        "modelwatch_evaluation_lag_seconds", "Time for which the longest-waiting stream has been due; 0 without any."
     )
     looked = GaugeMetricFamily(
         "modelwatch_last_evaluation_round_timestamp_seconds",
-        "When a process last looked for what is due, kept every few seconds.",
+        "Time at which a process last looked for due streams, updated every few seconds.",
     )
     if progress is not None:
         waiting.add_metric((), progress.waiting)

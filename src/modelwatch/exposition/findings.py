@@ -39,13 +39,13 @@ def finding_families(alerts: Iterable[StoredAlert], most: int) -> FindingFamilie
     """
     severity = GaugeMetricFamily(
         "ml_finding_severity",
-        "A finding in force, of an alert that is not resolved: 2 alert, 1 warning.",
+        "Severity of a current finding of an unresolved alert: 2 alert, 1 warning.",
         labels=LABELS,
     )
     score = GaugeMetricFamily(
         "ml_finding_score",
-        "How large it is: the PSI or the odds ratio of a drift, the loss of a metric, the rise of a rate, the seconds"
-        " of a silence.",
+        "Size of the finding: the PSI or the odds ratio of a drift, the loss of a metric, the rise of a rate, the"
+        " seconds of a silence.",
         labels=LABELS,
     )
     dropped: dict[str, int] = {}

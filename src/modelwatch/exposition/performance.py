@@ -50,12 +50,12 @@ def _families() -> dict[str, GaugeMetricFamily]:
     }
     for name, text, labels in (
         ("ml_model_performance", f"A metric {at}.", metric),
-        ("ml_model_performance_lower", "Lower end of its 95 % interval.", metric),
-        ("ml_model_performance_upper", "Upper end of its 95 % interval.", metric),
-        ("ml_model_performance_severity", "Its verdict: 2 alert, 1 warning, 0 stable.", metric),
-        ("ml_model_labeled_ratio", "Labelled predictions of all in the window.", window),
+        ("ml_model_performance_lower", "Lower end of the metric's 95 % interval.", metric),
+        ("ml_model_performance_upper", "Upper end of the metric's 95 % interval.", metric),
+        ("ml_model_performance_severity", "Verdict on the metric: 2 alert, 1 warning, 0 stable.", metric),
+        ("ml_model_labeled_ratio", "Share of labelled predictions in the window.", window),
         ("ml_model_labeled_predictions", "Labelled predictions in the window.", window),
-        ("ml_model_label_lag_seconds", "How long most labels take; the windows end so far back.", STREAM),
+        ("ml_model_label_lag_seconds", "Delay of most labels; the windows end this far back.", STREAM),
     ):
         found[name] = GaugeMetricFamily(name, text, labels=labels)
     return found

@@ -55,11 +55,11 @@ class Exposition:
         self._served.register(StateCollector(store, max_features, clock, channels, check_interval, max_feature_series))
 
     def rejected(self, reason: str) -> None:
-        """Counts a request or a row that was not taken."""
+        """Counts a rejected request or row."""
         self.counters.rejected(reason)
 
     def checked(self, model: str, seconds: float) -> None:
-        """Takes down how long a drift check took that was asked for."""
+        """Observes the duration of a requested drift check, in seconds."""
         self.counters.evaluated(model, seconds)
 
     def render(self, accept: str | None) -> tuple[bytes, str]:
@@ -80,8 +80,8 @@ class _Info(Collector):
 
     def collect(self) -> Iterable[Metric]:
         return [
-            InfoMetricFamily("modelwatch_build", "The version that runs.", value={"version": self._version}),
-            InfoMetricFamily("modelwatch_service", "Where people reach the service.", value={"url": self._url}),
+            InfoMetricFamily("modelwatch_build", "Running version.", value={"version": self._version}),
+            InfoMetricFamily("modelwatch_service", "Address of the service's pages.", value={"url": self._url}),
         ]
 
 

@@ -29,11 +29,11 @@ def quality_families(verdicts: Sequence[StoredVerdict], streams_a_model: int) ->
         labels=(*STREAM, "quality_dimension"),
     )
     unsound = GaugeMetricFamily(
-        "ml_data_quality_unsound_features", "Features whose data are not as they should be.", labels=STREAM
+        "ml_data_quality_unsound_features", "Features with a data quality issue.", labels=STREAM
     )
     unjudged = GaugeMetricFamily(
         "ml_data_quality_not_judged_features",
-        "Features of which too little is known to call their data sound or unsound.",
+        "Features without enough data to judge their quality.",
         labels=STREAM,
     )
     for verdict in newest_streams(verdicts, streams_a_model):

@@ -177,26 +177,28 @@ class _Families:
     severity: GaugeMetricFamily = field(
         default_factory=lambda: _gauge(
             "ml_drift_severity",
-            "The verdict: 2 alert, 1 warning, 0 stable, -1 insufficient data, -2 no data, -3 no reference.",
+            "Severity of the verdict: 2 alert, 1 warning, 0 stable, -1 insufficient data, -2 no data, -3 no reference.",
             SUBJECT,
         )
     )
     n_samples: GaugeMetricFamily = field(
-        default_factory=lambda: _gauge("ml_drift_samples", "Valid values that the verdict looked at.", SUBJECT)
+        default_factory=lambda: _gauge("ml_drift_samples", "Valid values that the verdict is based on.", SUBJECT)
     )
     p_value: GaugeMetricFamily = field(
         default_factory=lambda: _gauge(
-            "ml_drift_p_value", "Chance of a difference this large without drift (chi-square homogeneity).", SUBJECT
+            "ml_drift_p_value",
+            "p-value: the chance of a difference this large without drift (chi-square homogeneity).",
+            SUBJECT,
         )
     )
     last_evaluation: GaugeMetricFamily = field(
         default_factory=lambda: _gauge(
-            "ml_last_evaluation_timestamp_seconds", "When the stream was last evaluated.", STREAM
+            "ml_last_evaluation_timestamp_seconds", "Time at which the stream was last evaluated.", STREAM
         )
     )
     interval: GaugeMetricFamily = field(
         default_factory=lambda: _gauge(
-            "ml_evaluation_interval_seconds", "Longest time between two evaluations while data come.", ("model_name",)
+            "ml_evaluation_interval_seconds", "Longest time between two evaluations while data arrive.", ("model_name",)
         )
     )
     reference_age: GaugeMetricFamily = field(

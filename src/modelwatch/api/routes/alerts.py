@@ -75,7 +75,7 @@ async def get_alerts(
 
 @router.get(
     "/alerts/{alert_id:segment}",
-    summary="One alert with its whole life",
+    summary="An alert with its history",
     operation_id="get_alert",
     responses=answers({200: AlertReport}, 404, 422, 503),
 )
@@ -92,7 +92,7 @@ async def get_alert(request: Request, alert_id: Name) -> Response:
 
 @router.post(
     "/alerts/{alert_id:segment}/acknowledge",
-    summary="Take an alert on",
+    summary="Acknowledge an alert",
     operation_id="acknowledge_alert",
     openapi_extra={"requestBody": ACTION_CONTENT},
     responses=answers({200: AlertLine}, 400, 404, 409, 413, 422, 503),
@@ -104,7 +104,7 @@ async def acknowledge(request: Request, alert_id: Name) -> Response:
 
 @router.post(
     "/alerts/{alert_id:segment}/resolve",
-    summary="Declare an alert over",
+    summary="Resolve an alert",
     operation_id="resolve_alert",
     openapi_extra={"requestBody": ACTION_CONTENT},
     responses=answers({200: AlertLine}, 400, 404, 409, 413, 422, 503),

@@ -23,7 +23,7 @@ class AuditList(msgspec.Struct):
     next_cursor: str | None
 
 
-@router.get("/audit", summary="Who did what", operation_id="list_audit", responses=answers({200: AuditList}, 422, 503))
+@router.get("/audit", summary="Audit trail", operation_id="list_audit", responses=answers({200: AuditList}, 422, 503))
 async def get_audit(
     request: Request,
     actor: Text = None,

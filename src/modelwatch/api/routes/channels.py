@@ -36,7 +36,7 @@ class DeliveryList(msgspec.Struct):
 
 @router.get(
     "/channels",
-    summary="Channels and how they do",
+    summary="Channels and their status",
     operation_id="list_channels",
     responses=answers({200: ChannelList}, 422, 503),
 )
@@ -73,7 +73,7 @@ async def test_channel(request: Request, name: Name) -> Response:
 )
 async def get_deliveries(
     request: Request,
-    state: Annotated[OutboxState | None, Query(description="`dead`: given up.")] = None,
+    state: Annotated[OutboxState | None, Query(description="`dead`: failed for good.")] = None,
     channel: Text = None,
     alert: Text = None,
     limit: Limit = 50,
@@ -93,7 +93,7 @@ async def get_deliveries(
 
 @router.post(
     "/deliveries/{key:segment}/retry",
-    summary="Send again what was given up",
+    summary="Retry a failed delivery",
     operation_id="retry_delivery",
     openapi_extra={"requestBody": ACTOR_CONTENT},
     responses=answers({200: DeliveryLine}, 400, 404, 409, 413, 422, 503),

@@ -84,7 +84,7 @@ _add_route("delete_environment", "/environments/{environment:segment}", "an envi
 
 @router.get(
     "/deletions/{deletion_id:segment}",
-    summary="How far a deletion is",
+    summary="Progress of a deletion",
     operation_id="get_deletion",
     responses=answers({200: DeletionReport}, 404, 422, 503),
 )

@@ -42,7 +42,7 @@ class DriftAnswer(msgspec.Struct):
 
 @router.post(
     "/drift/check",
-    summary="Compare what was received with the reference",
+    summary="Check drift",
     operation_id="check_drift",
     openapi_extra={"requestBody": DRIFT_CHECK_CONTENT},
     responses=answers({200: DriftAnswer}, 400, 404, 413, 422, 503),

@@ -19,10 +19,10 @@ router = APIRouter(tags=["predictions"])
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC).date()
 
-Day = Annotated[date | None, Query(description="Only the prediction of this UTC day; without it, of every day.")]
+Day = Annotated[date | None, Query(description="Only the prediction of this UTC day; default: of every day.")]
 LeaveCounts = Annotated[
     bool,
-    Query(description="Erase also where a feature's value is not stored, and leave what it added to the counts."),
+    Query(description="Erase the row even where a feature's value is not stored; its counts then remain."),
 ]
 
 

@@ -52,9 +52,9 @@ class LabelsAnswer(msgspec.Struct):
 LOG_GROUND_TRUTH = operation(
     tag="ground truth",
     operation_id="log_ground_truth",
-    summary="Say what was true about a prediction",
+    summary="Log the ground truth of one prediction",
     description=(
-        "Answered when the label is durable. It may come before its prediction, with it or long after, and again."
+        "Answered once the label is durable. It may come before its prediction, with it or long after, and repeatedly."
     ),
     request=JSON_LABEL,
     responses=answers({202: LabelAnswer}, 400, 413, 415, 422, 503),
@@ -64,7 +64,7 @@ LOG_GROUND_TRUTH = operation(
 @router.post(
     "/ground-truth/batch",
     status_code=202,
-    summary="Say what was true about many predictions",
+    summary="Log the ground truth of many predictions",
     operation_id="log_ground_truths",
     openapi_extra={
         "requestBody": LABELS_CONTENT,

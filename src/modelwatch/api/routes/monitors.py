@@ -174,7 +174,7 @@ async def remove_monitor(request: Request, model_name: Name) -> Response:
 
 @router.post(
     "/models/{model_name:segment}/monitor/backtest",
-    summary="Try a monitor on what is stored",
+    summary="Backtest a monitor on stored data",
     operation_id="backtest_monitor",
     openapi_extra={"requestBody": BACKTEST_CONTENT},
     responses=answers({200: BacktestReport}, 400, 404, 413, 415, 422, 503),

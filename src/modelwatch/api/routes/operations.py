@@ -115,7 +115,7 @@ def _evaluation(state: ServiceState) -> EvaluationState:
     return EvaluationState(status, looked_at, progress.waiting, round(waited, 3), failing)
 
 
-@router.get("/readyz", summary="Ready to serve", operation_id="ready", responses=answers({200: Health, 503: Health}))
+@router.get("/readyz", summary="Readiness", operation_id="ready", responses=answers({200: Health, 503: Health}))
 async def ready(request: Request) -> Response:
     """200 when the store answers and the writer runs, else 503."""
     return await _health(request)
@@ -129,7 +129,7 @@ async def health(request: Request) -> Response:
     return await _health(request)
 
 
-@router.get("/livez", summary="Alive", operation_id="alive", responses=answers({200: Alive}))
+@router.get("/livez", summary="Liveness", operation_id="alive", responses=answers({200: Alive}))
 async def alive() -> Response:
     """200 as long as the process answers; it does not look at the store, so a lost database restarts nothing."""
     return json_answer(Alive("alive"))

@@ -26,12 +26,13 @@ def _storable(text: str | None) -> str | None:
 
 Text = Annotated[str | None, Query(min_length=1, max_length=512), AfterValidator(_storable)]
 Name = Annotated[str, Path(max_length=1_024), AfterValidator(_storable)]
-Actor = Annotated[str | None, Query(description="Who does it.")]
-Moment = Annotated[datetime | None, Query(description="RFC 3339; UTC when it names no zone.")]
-Step = Annotated[str | None, Query(description="The length of a stretch, such as 6h.")]
-Limit = Annotated[int, Query(ge=1, le=MOST_A_PAGE, description="The most that one page has.")]
+Actor = Annotated[str | None, Query(description="The person who acts, for the audit trail.")]
+Moment = Annotated[datetime | None, Query(description="RFC 3339; UTC without a zone.")]
+Step = Annotated[str | None, Query(description="Interval of the history, such as 6h.")]
+Limit = Annotated[int, Query(ge=1, le=MOST_A_PAGE, description="Maximum number of entries in the page.")]
 Cursor = Annotated[
-    str | None, Query(min_length=1, max_length=4_096, description="next_cursor of the page before; none: the first.")
+    str | None,
+    Query(min_length=1, max_length=4_096, description="next_cursor of the previous page; without it, the first page."),
 ]
 
 

@@ -38,7 +38,7 @@ class PerformanceAnswer(msgspec.Struct):
 
 @router.get(
     "/models/{model_name:segment}/performance",
-    summary="How right a model is",
+    summary="Performance of a model",
     operation_id="get_performance",
     responses=answers({200: PerformanceAnswer}, 404, 422, 503),
 )

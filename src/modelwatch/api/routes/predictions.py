@@ -39,7 +39,7 @@ LOG_PREDICTION = operation(
     tag="predictions",
     operation_id="log_prediction",
     summary="Log one prediction",
-    description="Answered when the prediction is durable. Send the same id again after an error: it counts once.",
+    description="Answered once the prediction is durable. Send the same id again after an error: it counts once.",
     request=JSON_PREDICTION,
     responses=answers({202: PredictionAnswer}, 400, 413, 415, 422, 503),
 )

@@ -60,7 +60,7 @@ _decode = msgspec.json.Decoder(QualityReport).decode
 
 @router.get(
     "/models/{model_name:segment}/quality",
-    summary="How sound a model's data are",
+    summary="Data quality of a model",
     operation_id="get_quality",
     responses=answers({200: QualityAnswer}, 404, 422, 503),
 )

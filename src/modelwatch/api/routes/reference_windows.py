@@ -52,7 +52,7 @@ class FromWindowAnswer(msgspec.Struct):
 @router.post(
     "/models/{model_name:segment}/reference/from-window",
     status_code=201,
-    summary="Accept a window of what was received as the new normal",
+    summary="Set the reference from a window of stored predictions",
     operation_id="set_reference_from_window",
     openapi_extra={"requestBody": FROM_WINDOW_CONTENT},
     responses=answers({201: FromWindowAnswer}, 400, 404, 409, 413, 422, 503),

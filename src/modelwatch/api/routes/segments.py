@@ -27,7 +27,7 @@ router = APIRouter(tags=["segments"])
 MOST_STREAMS = 10
 REFUSED = "The segments can't be compared like this."
 
-Lookback = Annotated[str, Query(description="How far back from the newest data, such as 6h.")]
+Lookback = Annotated[str, Query(description="Look-back from the newest data, such as 6h.")]
 
 
 class SegmentDefinition(msgspec.Struct):
@@ -53,7 +53,7 @@ class SegmentsAnswer(msgspec.Struct):
 
 @router.get(
     "/models/{model_name:segment}/segments",
-    summary="Where a model got worse",
+    summary="Segments of a model",
     operation_id="get_segments",
     responses=answers({200: SegmentsAnswer}, 404, 422, 503),
 )

@@ -68,7 +68,7 @@ async def get_silence(request: Request, silence_id: Name) -> Response:
 
 @router.post(
     "/silences",
-    summary="Begin a silence",
+    summary="Create a silence",
     operation_id="create_silence",
     status_code=201,
     openapi_extra={"requestBody": SILENCE_CONTENT},

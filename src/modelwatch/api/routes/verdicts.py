@@ -98,7 +98,7 @@ _decode = msgspec.json.Decoder(DriftReport).decode
 
 @router.get(
     "/models/{model_name:segment}/drift",
-    summary="Verdicts on a model, now and before",
+    summary="Verdicts on a model, current and past",
     operation_id="get_drift_history",
     responses=answers({200: DriftHistory}, 404, 422, 503),
 )
@@ -158,7 +158,7 @@ async def get_verdict(request: Request, verdict_id: Name) -> Response:
 
 @router.get(
     "/verdicts/{verdict_id:segment}/verification",
-    summary="Compute a verdict again from its evidence",
+    summary="Verify a verdict from its evidence",
     operation_id="verify_verdict",
     responses=answers({200: Verification}, 404, 422, 503),
 )
