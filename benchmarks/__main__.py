@@ -1,8 +1,8 @@
 """The benchmarks: `make bench`, or python -m benchmarks [--json] [--quick] [NAME ...].
 
-A name (kernels, ingest, keys, labels, levels, postgres, replay, retention, segments, soak, starvation, volume) runs
-that one alone: `make bench ARGS=labels`. Without one, all run but those that take minutes: the simulations (levels of
-the drift test, volume), the wait beside many models (starvation), and the soak, which takes ten:
+A name (kernels, evaluation, ingest, keys, labels, levels, postgres, replay, retention, segments, soak, starvation,
+volume) runs that one alone: `make bench ARGS=labels`. Without one, all run but those that take minutes: the simulations
+(levels of the drift test, volume), the wait beside many models (starvation), and the soak, which takes ten:
 `make bench ARGS="soak --seconds 3600 --engine postgresql --workers 2"`.
 
 Ratios are taken side by side in the same run, from medians; each row's note says how far the repetitions spread. A
@@ -16,6 +16,7 @@ import sys
 from functools import partial
 
 from benchmarks import (
+    evaluation,
     ingest,
     kernels,
     keys,
@@ -33,6 +34,7 @@ from benchmarks.report import show
 
 BENCHMARKS = {
     "kernels": kernels.run,
+    "evaluation": evaluation.run,
     "ingest": ingest.run,
     "keys": keys.run,
     "labels": labels.run,

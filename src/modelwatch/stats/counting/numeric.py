@@ -303,7 +303,7 @@ def _standard_deviation(finite: NDArray[np.float64]) -> float:
         return float(np.std(finite / largest)) * largest
 
 
-@lru_cache(maxsize=1_024)
+@lru_cache(maxsize=4_096)
 def _labels(edges: bytes) -> tuple[str, ...]:
     """By the bytes of the edges: each evaluation asks for the same ones, and zeros of two signs have two names."""
     bounds = np.frombuffer(edges).tolist()

@@ -128,18 +128,32 @@ def psi_by_chance(reference: Counts, n: int, *, new_share: float = 0.0, floor: f
     return common + float((chances * (q - before) * np.log(q / before)).sum())
 
 
+def psi_of_many(pairs: Sequence[tuple[Profile, Profile]]) -> list[float]:
+    """`psi` of the coarse cells of many references and windows, none without values, in their order."""
+    found = [0.0] * len(pairs)
+    for places, contributions in _contributions_by_cells(pairs):
+        for place, score in zip(places, contributions.sum(axis=1).tolist(), strict=True):
+            found[place] = score
+    return found
+
+
 def psi_contributions_of_many(pairs: Sequence[tuple[Profile, Profile]]) -> list[Floats]:
-    """`psi_contributions` of the coarse cells of many references and windows, none without values, in their order:
-    those with as many cells at once."""
+    """`psi_contributions` of the coarse cells of many references and windows, none without values, in their order."""
     found: list[Floats] = [np.empty(0)] * len(pairs)
+    for places, contributions in _contributions_by_cells(pairs):
+        for place, row in zip(places, contributions, strict=True):
+            found[place] = row
+    return found
+
+
+def _contributions_by_cells(pairs: Sequence[tuple[Profile, Profile]]) -> Iterator[tuple[list[int], Floats]]:
+    """The places of the pairs with as many coarse cells, and what each cell of these adds: shape (pairs, cells)."""
     by_cells: dict[int, list[int]] = {}
     for place, (reference, _) in enumerate(pairs):
         by_cells.setdefault(reference.binning.n_coarse, []).append(place)
     for places in by_cells.values():
         shares = _shares_of_pairs([(pairs[place][0].coarse, pairs[place][1].coarse) for place in places])
-        for place, row in zip(places, _psi_contributions(*shares, PSI_FLOOR), strict=True):
-            found[place] = row
-    return found
+        yield places, _psi_contributions(*shares, PSI_FLOOR)
 
 
 def jensen_shannon(reference: Counts, current: Counts) -> JensenShannon:

@@ -26,7 +26,7 @@ from modelwatch.storage.engine.models import generation_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.slots import Slot
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles, stale_days
-from modelwatch.storage.references.layouts import ModelLayouts, State, Subject, read_layouts
+from modelwatch.storage.references.layouts import ModelLayouts, State, Subject
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.storage.references.references import StoredReference, in_force, layouts_of, references_by_id
 
@@ -193,7 +193,7 @@ def _read(
         sum_windows(
             connection,
             query.model,
-            read_layouts(connection, query.model, generation),
+            layouts_of(generation, references),
             query.environment,
             [(window.start, window.end) for window in windows],
             query.version,

@@ -20,7 +20,7 @@ from modelwatch.stats.drift.evidence import Counts
 from modelwatch.stats.drift.names import Split, is_ids, smallest_detectable_psi, window_needed, window_tests
 from modelwatch.stats.drift.natural_variation import DEVIATE
 from modelwatch.stats.drift.odds import Beyond, CategoryOdds, as_it_is, furthest_odds
-from modelwatch.stats.drift.scores import psi_contributions_of_many, psi_of_windows
+from modelwatch.stats.drift.scores import psi_of_many, psi_of_windows
 from modelwatch.stats.drift.tests import Homogeneity, homogeneity_p_values
 
 Severity = Literal["stable", "warning", "alert", "insufficient_data", "no_reference", "no_data"]
@@ -180,7 +180,7 @@ def judge_all(cases: Sequence[Case], alpha: float) -> list[list[Judgement]]:
     pairs = [
         (case.reference, case.windows[at][0]) for case, places in zip(cases, compared, strict=True) for at in places
     ]
-    scores = iter([float(each.sum()) for each in psi_contributions_of_many(pairs)])
+    scores = iter(psi_of_many(pairs))
     ids = [case.split is not None and is_ids(case.reference, case.split) for case in cases]
     tests = iter(
         window_tests(

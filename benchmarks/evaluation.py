@@ -1,0 +1,157 @@
+"""What an evaluation of a quiet stream takes of the processor: its reads, the judgement, and quality beside drift.
+
+The stream has 50 features and 834 windows in seven days, and is looked at over an hour, a day and a week. Beside the
+sum of the windows: each vector made and added. Beside the judgement: the same functions, asked for one subject and one
+look-back at a time. A wide model has 2,000 features.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.report import Row
+from modelwatch.config import Settings
+from modelwatch.events import Prediction, ReferenceFrame, ReferenceSample
+from modelwatch.monitoring.checks.drift.check import DriftCheck, inputs_at
+from modelwatch.monitoring.checks.drift.evaluation import examine, report_of
+from modelwatch.monitoring.checks.drift.evidence import Inputs
+from modelwatch.monitoring.checks.drift.judge import Case, judge, judge_all, tolerance
+from modelwatch.monitoring.checks.quality.check import QualityCheck
+from modelwatch.monitoring.checks.quality.rules import QualityRules
+from modelwatch.monitoring.checks.rules import DriftRules
+from modelwatch.monitoring.checks.schedule import Point
+from modelwatch.monitoring.references.references import set_reference_frame
+from modelwatch.stats.counting.encoded_counts import decode_counts, encode_counts, sum_counts
+from modelwatch.storage.engine.migrations import migrate
+from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.ledger import Ledger
+
+STREAM = StreamKey("m", "1", "production")
+RULES = dataclasses.replace(DriftRules.of(Settings()), lookbacks=("1h", "24h", "7d"))
+# The start of a base window.
+START = 1_750_000_200
+WEEK = 2_016
+MICROSECONDS = 1_000_000
+ROUNDS, QUICK_ROUNDS = 15, 5
+
+
+def run(*, quick: bool = False) -> list[Row]:
+    """Every part once for each round; the numbers are medians."""
+    rounds = QUICK_ROUNDS if quick else ROUNDS
+    return [*_of(50, 834, 10, rounds), *_of(2_000, 4, 100, max(3, rounds // 3))]
+
+
+def _of(features: int, windows: int, predictions: int, rounds: int) -> list[Row]:
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(f"sqlite:///{Path(folder) / 'modelwatch.db'}")
+        migrate(store)
+        _fill(store, features, windows, predictions)
+        point, now = Point(START + WEEK * 300, 3_600), (START + 30 * 86_400) * MICROSECONDS
+        drift, quality = DriftCheck(), QualityCheck(store, lambda connection, model: QualityRules.of(RULES))
+
+        def read() -> Inputs:
+            return inputs_at(store, RULES, STREAM, point, now)()
+
+        def both() -> None:
+            inputs = inputs_at(store, RULES, STREAM, point, now)
+            drift.conclude(STREAM, point, [], now, inputs)
+            quality.conclude(STREAM, point, [], now, inputs)
+
+        inputs = read()
+        name, note = f"{features:,} features", f"{windows} windows of {predictions}, processor time"
+        rows = [
+            _row(f"{name}: drift with its reads", rounds, lambda: report_of(examine(read())), note),
+            _row(f"{name}: of it, the reads", rounds, read, note),
+            _row(f"{name}: drift and quality", rounds, both, note),
+            _row(f"{name}: judged", rounds, *_judgements(inputs), note="beside one by one"),
+        ]
+        if features < 100:
+            rows.append(
+                _row(f"{name}: windows summed", rounds, *_sums(features, windows, predictions), note="beside each")
+            )
+        store.close()
+        return rows
+
+
+def _judgements(inputs: Inputs) -> tuple[Callable[[], object], Callable[[], object]]:
+    cases = []
+    for subject, reference in inputs.chosen.items():
+        thresholds = RULES.thresholds(subject.kind, subject.name)
+        allowed = tolerance(thresholds, None)
+        windows = tuple((profile, allowed) for profile in inputs.counts[subject].profiles)
+        cases.append(Case(reference.profile, reference.split, thresholds.min_samples, windows))
+
+    def one_by_one() -> object:
+        return [
+            judge(case.reference, current, allowed, 1e-5, case.min_samples, case.split)
+            for case in cases
+            for current, allowed in case.windows
+        ]
+
+    return lambda: judge_all(cases, 1e-5), one_by_one
+
+
+def _sums(features: int, windows: int, predictions: int) -> tuple[Callable[[], object], Callable[[], object]]:
+    rng = np.random.default_rng(1)
+    encoded = [
+        encode_counts(np.bincount(rng.integers(0, 204 * features, features * predictions), minlength=204 * features))
+        for _ in range(windows)
+    ]
+    return lambda: sum_counts(encoded), lambda: sum(map(decode_counts, encoded))
+
+
+def _row(name: str, rounds: int, work: Callable[[], object], other: object = None, note: str = "") -> Row:
+    """In milliseconds. other: what it is compared with, in the same rounds; or the note."""
+    baseline = other if callable(other) else None
+    note = other if isinstance(other, str) else note
+    ours, theirs = [], []
+    work()
+    for _ in range(rounds):
+        ours.append(_taken(work))
+        if baseline is not None:
+            theirs.append(_taken(baseline))
+    value, beside = statistics.median(ours), statistics.median(theirs) if theirs else None
+    note = f"{note}; {rounds} rounds, {min(ours):.1f}-{max(ours):.1f}"
+    return Row(name, value, "ms", beside, None if beside is None else beside / value, note)
+
+
+def _taken(work: Callable[[], object]) -> float:
+    began = time.process_time()
+    work()
+    return (time.process_time() - began) * 1_000
+
+
+def _fill(store: Store, features: int, windows: int, predictions: int) -> None:
+    rng = np.random.default_rng(0)
+    names = [f"f{index}" for index in range(features)]
+    ids = iter(range(1 << 40))
+    samples = [ReferenceSample("feature", name, "continuous", rng.normal(100, 25, 10_000).tolist()) for name in names]
+    set_reference_frame(
+        store, ReferenceFrame(STREAM.model, None, samples), now=START * MICROSECONDS, new_id=lambda: f"id{next(ids)}"
+    )
+    chosen = np.sort(rng.choice(WEEK, windows, replace=False))
+    chosen[-1] = WEEK - 1
+    ledger = Ledger(
+        store,
+        clock=lambda: START * MICROSECONDS,
+        new_id=lambda: f"w{next(ids)}",
+        host="benchmark",
+        rotation_seconds=1e9,
+    )
+
+    def prediction(window: int, row: list[float]) -> Prediction:
+        at = (START + 300 * window) * MICROSECONDS
+        return Prediction(*STREAM, f"p{next(ids)}", at, dict(zip(names, row, strict=True)), "yes")
+
+    for some in np.array_split(chosen, max(1, windows // 14)):
+        values = {window: rng.normal(100, 25, (predictions, features)).tolist() for window in some.tolist()}
+        ledger.commit([prediction(window, row) for window, rows in values.items() for row in rows])
+    ledger.close()
