@@ -238,7 +238,7 @@ class Broken:
         self.name, self.works = name, False
 
     def conclude(
-        self, stream: StreamKey, point: Point, conditions: Sequence[Condition], now: int, inputs: Callable[[], Inputs]
+        self, stream: StreamKey, point: Point, conditions: Sequence[Condition], drift: Callable[[], Inputs]
     ) -> Conclusion | None:
         if not self.works:
             raise ValueError("secret-value can't be reshaped")

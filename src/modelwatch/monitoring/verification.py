@@ -6,34 +6,19 @@ the verdict: then it is told what differs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 import msgspec
-from sqlalchemy import Connection
 
 from modelwatch.errors import UnknownResource
-from modelwatch.monitoring.checks.check import RULES_VERSION, encode_report
-from modelwatch.monitoring.checks.drift.evaluation import examine, report_of
-from modelwatch.monitoring.checks.drift.evidence import Inputs, decode_evidence, inputs_hash, inputs_of
-from modelwatch.monitoring.checks.performance.evidence import (
-    PerformanceInputs,
-    decode_performance,
-    outcome_reference_of,
-)
-from modelwatch.monitoring.checks.performance.examining import examine_performance, performance_report
-from modelwatch.monitoring.checks.performance.window_counts import counts_of
-from modelwatch.monitoring.checks.quality.evidence import decode_quality
-from modelwatch.monitoring.checks.quality.examining import examine_quality, quality_report
-from modelwatch.storage.counts.profiles import predictions_of_generation
-from modelwatch.storage.engine.models import generation_of
+from modelwatch.monitoring.checks.check import RULES_VERSION, AnyCheck, Extent
+from modelwatch.monitoring.checks.codec import inputs_hash
+from modelwatch.monitoring.checks.drift.check import DriftCheck
+from modelwatch.monitoring.checks.performance.check import PerformanceCheck
+from modelwatch.monitoring.checks.quality.check import QualityCheck
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.ledger.slots import Slot
 from modelwatch.storage.verdicts.verdicts import (
-    DRIFT,
-    PERFORMANCE,
-    QUALITY,
     StoredVerdict,
     evidence_of,
     nearest_full,
@@ -41,6 +26,9 @@ from modelwatch.storage.verdicts.verdicts import (
 )
 from modelwatch.times import iso_of_seconds
 
+CHECKS: dict[str, type[AnyCheck]] = {each.name: each for each in (DriftCheck, PerformanceCheck, QualityCheck)}
+# A report as JSON, and what it rests on.
+Recomputed = tuple[bytes, Extent]
 MOST_DIFFERENCES = 10
 
 
@@ -92,11 +80,11 @@ def verify_verdict(store: Store, identity: str) -> Verification:
             problems.append(f"The evidence has the hash {found}, not {verdict.inputs_hash}: it was changed.")
         again = None
         try:
-            again = RECOMPUTED[verdict.check](connection, raw)
+            again = CHECKS[verdict.check].recompute(connection, raw)
         except ValueError as error:
             disagreement = [f"The evidence can't be read: {error}."]
         else:
-            disagreement = [] if again.report == verdict.result else differences(verdict.result, again.report)
+            disagreement = [] if again[0] == verdict.result else differences(verdict.result, again[0])
     if verdict.rules_version == RULES_VERSION and disagreement:
         problems.append(disagreement[0] if again is None else "The report that comes out differs from the stored one.")
     return _verification(verdict, found == verdict.inputs_hash, problems, disagreement, again)
@@ -110,72 +98,6 @@ def _summary_only(verdict: StoredVerdict, nearest: tuple[str, int] | None) -> Ve
         return found
     identity, end = nearest
     return msgspec.structs.replace(found, nearest_full=identity, nearest_full_window_end=iso_of_seconds(end))
-
-
-@dataclass(frozen=True, slots=True)
-class _Again:
-    """What came out: the report as JSON, how many references and counts it rests on, and what came too late for it."""
-
-    report: bytes
-    references: int
-    counts: int
-    late: int | None
-
-
-def _drift_again(connection: Connection, raw: bytes) -> _Again:
-    evidence = decode_evidence(raw)
-    inputs = inputs_of(connection, evidence)
-    return _Again(
-        encode_report(report_of(examine(inputs))),
-        len(evidence.references),
-        sum(len(slot.counts) for sums in evidence.sums for slot in sums.values()),
-        _late_predictions(connection, inputs),
-    )
-
-
-def _performance_again(connection: Connection, raw: bytes) -> _Again:
-    evidence = decode_performance(raw)
-    inputs = PerformanceInputs(evidence, outcome_reference_of(connection, evidence))
-    counts = [counts_of(window.outcomes) for window in evidence.windows]
-    return _Again(
-        encode_report(performance_report(examine_performance(inputs))),
-        0 if inputs.reference is None else 1,
-        sum(len(vector) for vector in counts if vector is not None),
-        None,
-    )
-
-
-def _quality_again(connection: Connection, raw: bytes) -> _Again:
-    evidence = decode_quality(raw)
-    counts = sum(len(rules) for window in evidence.windows for rules in window.features.values())
-    return _Again(encode_report(quality_report(examine_quality(evidence))), len(evidence.reference_ids), counts, None)
-
-
-RECOMPUTED: dict[str, Callable[[Connection, bytes], _Again]] = {
-    DRIFT: _drift_again,
-    PERFORMANCE: _performance_again,
-    QUALITY: _quality_again,
-}
-
-
-def _late_predictions(connection: Connection, inputs: Inputs) -> int | None:
-    evidence = inputs.evidence
-    query = evidence.query
-    if generation_of(connection, query.model) != evidence.generation or not evidence.windows:
-        return None
-    longest = max(
-        range(len(evidence.windows)), key=lambda index: evidence.windows[index].end - evidence.windows[index].start
-    )
-    window = evidence.windows[longest]
-    now = predictions_of_generation(
-        connection, query.model, evidence.generation, query.environment, query.version, (window.start, window.end)
-    )
-    # Predictions that were erased or have expired since are missing here, and no late ones.
-    return max(0, now - _predictions(evidence.sums[longest]))
-
-
-def _predictions(sums: Mapping[str, Slot]) -> int:
-    return sum(slot.predictions for slot in sums.values())
 
 
 def differences(stored: bytes, found: bytes) -> list[str]:
@@ -218,7 +140,11 @@ def _values(document: object, place: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _verification(
-    verdict: StoredVerdict, intact: bool, problems: list[str], disagreement: list[str], again: _Again | None
+    verdict: StoredVerdict,
+    intact: bool,
+    problems: list[str],
+    disagreement: list[str],
+    again: Recomputed | None,
 ) -> Verification:
     others = not problems and bool(disagreement)
     return Verification(
@@ -231,9 +157,9 @@ def _verification(
         inputs_hash=verdict.inputs_hash,
         reproduced=None if others else not problems,
         problems=problems,
-        references=0 if again is None else again.references,
-        counts=0 if again is None else again.counts,
-        late_predictions=None if again is None else again.late,
+        references=0 if again is None else again[1].references,
+        counts=0 if again is None else again[1].counts,
+        late_predictions=None if again is None else again[1].late,
         outcome="not_reproduced" if problems else "other_rules" if others else "reproduced",
         evidence_intact=intact,
         rules_version=verdict.rules_version,

@@ -1,16 +1,18 @@
-"""What a check concludes of a stream at one point in time, whatever it looks at."""
+"""The skeleton of all checks: from what is read at one point in time to a verdict, and back from its evidence."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
+from sqlalchemy import Connection
 
 from modelwatch.findings import Kind
 from modelwatch.monitoring.checks.conditions import Condition
-from modelwatch.monitoring.checks.drift.evidence import Inputs
+from modelwatch.monitoring.checks.drift.evidence import Inputs as DriftInputs
 from modelwatch.monitoring.checks.schedule import Point
 from modelwatch.storage.engine.models import StreamKey
 
@@ -18,6 +20,11 @@ from modelwatch.storage.engine.models import StreamKey
 RULES_VERSION = 2
 
 encode_report = msgspec.json.Encoder().encode
+
+
+Inputs = TypeVar("Inputs")
+Examination = TypeVar("Examination")
+Report = TypeVar("Report", bound=msgspec.Struct)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +40,103 @@ class Conclusion:
     reach: int = 0
 
 
-class Check(Protocol):
-    """Something that is looked at again and again. name: that of its verdicts; kinds: of what it finds."""
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """What evidence rests on: how many references and counts; late: predictions that came too late for it, if known."""
 
-    @property
-    def name(self) -> str: ...
+    references: int
+    counts: int
+    late: int | None = None
 
-    @property
-    def kinds(self) -> tuple[Kind, ...]: ...
+
+class Check(ABC, Generic[Inputs, Examination, Report]):
+    """One skeleton for all checks of a stream at one point in time.
+
+    Inputs are read (`gather`), examined, reported, and what is wrong is carried to the next evaluation (`advance`). All
+    but the reading is a pure function of the inputs, which evidence keeps (`encode`), so `recompute` comes to the same
+    report from the stored bytes (`restore`).
+
+    name: that of its verdicts. kinds: of what it finds.
+    """
+
+    name: ClassVar[str]
+    kinds: ClassVar[tuple[Kind, ...]]
+
+    @abstractmethod
+    def gather(self, stream: StreamKey, point: Point, drift: Callable[[], DriftInputs]) -> Inputs | None:
+        """Reads what this check looks at; None where the rules of the model leave it out.
+
+        drift: reads what drift is judged by at this point, once for all checks that ask for it.
+        """
+
+    @staticmethod
+    @abstractmethod
+    def examine(inputs: Inputs, /) -> Examination:
+        """Judges everything that the rules watch."""
+
+    @staticmethod
+    @abstractmethod
+    def report(examination: Examination, /) -> Report:
+        """The examination as it is shown and kept."""
+
+    @staticmethod
+    @abstractmethod
+    def advance(previous: Sequence[Condition], examination: Examination, end: int) -> list[Condition]:
+        """The conditions after this examination. end: of its window, in seconds."""
+
+    @staticmethod
+    @abstractmethod
+    def encode(inputs: Inputs, /) -> bytes:
+        """The evidence: bytes that `restore` makes the same inputs of."""
+
+    @staticmethod
+    @abstractmethod
+    def restore(connection: Connection, evidence: bytes) -> Inputs:
+        """The inputs of evidence. Raises ValueError when it can't be read, UnknownResource when a reference is gone."""
+
+    @staticmethod
+    @abstractmethod
+    def extent(connection: Connection, inputs: Inputs) -> Extent:
+        """What the inputs rest on."""
+
+    @staticmethod
+    @abstractmethod
+    def generation(inputs: Inputs) -> int:
+        """The model's generation that they were counted in."""
+
+    @staticmethod
+    def reach(inputs: Inputs, end: int) -> int:
+        """How many seconds before `end` was looked; 0 where that is as the rules say."""
+        return 0
+
+    @staticmethod
+    @abstractmethod
+    def severity(report: Report) -> str:
+        """The worst that the report says."""
 
     def conclude(
-        self, stream: StreamKey, point: Point, conditions: Sequence[Condition], now: int, inputs: Callable[[], Inputs]
+        self, stream: StreamKey, point: Point, conditions: Sequence[Condition], drift: Callable[[], DriftInputs]
     ) -> Conclusion | None:
-        """What the stream shows at this point, after an evaluation with these conditions; None for nothing to say.
+        """What the stream shows at this point, after an evaluation with these conditions; None for nothing to say."""
+        inputs = self.gather(stream, point, drift)
+        if inputs is None:
+            return None
+        examination = self.examine(inputs)
+        report = self.report(examination)
+        return Conclusion(
+            generation=self.generation(inputs),
+            severity=self.severity(report),
+            evidence=self.encode(inputs),
+            report=encode_report(report),
+            conditions=self.advance(conditions, examination, point.end),
+            reach=self.reach(inputs, point.end),
+        )
 
-        inputs: reads what drift is judged by at this point, once for all checks that ask for it.
-        """
+    @classmethod
+    def recompute(cls, connection: Connection, evidence: bytes) -> tuple[bytes, Extent]:
+        """The report as JSON that kept evidence comes to, and what it rests on. Raises as `restore` does."""
+        inputs = cls.restore(connection, evidence)
+        return encode_report(cls.report(cls.examine(inputs))), cls.extent(connection, inputs)
+
+
+AnyCheck = Check[Any, Any, Any]

@@ -22,10 +22,10 @@ import modelwatch
 from modelwatch.config import BASE_WINDOW_SECONDS, parse_lookback
 from modelwatch.errors import LeaseLost, StoreUnavailable
 from modelwatch.findings import Assessment
-from modelwatch.monitoring.checks.check import RULES_VERSION, Check, Conclusion
+from modelwatch.monitoring.checks.check import RULES_VERSION, AnyCheck, Conclusion
+from modelwatch.monitoring.checks.codec import inputs_hash
 from modelwatch.monitoring.checks.conditions import Condition, findings_of
 from modelwatch.monitoring.checks.drift.check import DriftCheck, inputs_at
-from modelwatch.monitoring.checks.drift.evidence import inputs_hash
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.schedule import Point, due_points, label_points, whole_windows
 from modelwatch.monitoring.scheduler.agenda import Agenda
@@ -128,12 +128,12 @@ class Evaluator:
         timer: Callable[[], float],
         new_id: Callable[[], str],
         round_seconds: float,
-        beside_drift: Sequence[Check] = (),
-        label_check: Check | None = None,
+        beside_drift: Sequence[AnyCheck] = (),
+        label_check: AnyCheck | None = None,
     ) -> None:
         self._store = store
         self._defaults = defaults
-        self._checks: tuple[Check, ...] = (DriftCheck(), *beside_drift)
+        self._checks: tuple[AnyCheck, ...] = (DriftCheck(), *beside_drift)
         self._label_check = label_check
         self._sink = sink
         self._observer = observer
@@ -199,7 +199,7 @@ class Evaluator:
     def _attempt(
         self,
         stream: StreamKey,
-        checks: Sequence[Check],
+        checks: Sequence[AnyCheck],
         find: Callable[[StreamKey, int], _Due | None],
         lease: Lease,
         now: int,
@@ -242,7 +242,7 @@ class Evaluator:
         self._failures[stream, check] = failure
         return failure
 
-    def _conclude(self, due: _Due, checks: Sequence[Check], work: _Work, lease: Lease, now: int) -> None:
+    def _conclude(self, due: _Due, checks: Sequence[AnyCheck], work: _Work, lease: Lease, now: int) -> None:
         """Concludes what is due, point by point.
 
         What takes long is stored in parts: a lease that passes on before anything is stored would end all progress.
@@ -260,7 +260,7 @@ class Evaluator:
                 if check.name in work.failed:
                     continue
                 try:
-                    conclusion = check.conclude(due.stream, point, conditions[check.name], now, inputs)
+                    conclusion = check.conclude(due.stream, point, conditions[check.name], inputs)
                 except (StoreUnavailable, LeaseLost):
                     raise
                 except Exception as error:
@@ -349,7 +349,7 @@ class Evaluator:
         return _Due(stream, conditions, points, _longest(rules), more, settle)
 
     def _concluded(
-        self, due: _Due, point: Point, check: Check, conclusion: Conclusion, lease: Lease, now: int
+        self, due: _Due, point: Point, check: AnyCheck, conclusion: Conclusion, lease: Lease, now: int
     ) -> _Concluded:
         stream = due.stream
         verdict = StoredVerdict(

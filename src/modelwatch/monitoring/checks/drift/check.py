@@ -5,41 +5,88 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 
-from modelwatch.monitoring.checks.check import Conclusion, encode_report
+from sqlalchemy import Connection
+
+from modelwatch.monitoring.checks.check import Check, Extent
 from modelwatch.monitoring.checks.conditions import Condition
-from modelwatch.monitoring.checks.drift.evaluation import examine, report_of
-from modelwatch.monitoring.checks.drift.evidence import DriftQuery, Inputs, encode_evidence, gather
+from modelwatch.monitoring.checks.drift.evaluation import Examination, examine, report_of
+from modelwatch.monitoring.checks.drift.evidence import (
+    DriftQuery,
+    Inputs,
+    decode_evidence,
+    encode_evidence,
+    gather,
+    inputs_of,
+)
 from modelwatch.monitoring.checks.drift.observations import DRIFT_KINDS, advance_drift
+from modelwatch.monitoring.checks.drift.report import DriftReport
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.schedule import Point
-from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.counts.profiles import predictions_of_generation
+from modelwatch.storage.engine.models import StreamKey, generation_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import DRIFT
 
 
-class DriftCheck:
+class DriftCheck(Check[Inputs, Examination, DriftReport]):
     """Whether the data have moved."""
 
     name = DRIFT
     kinds = DRIFT_KINDS
+    examine = staticmethod(examine)
+    report = staticmethod(report_of)
 
-    def conclude(
-        self, stream: StreamKey, point: Point, conditions: Sequence[Condition], now: int, inputs: Callable[[], Inputs]
-    ) -> Conclusion:
-        found = inputs()
-        examination = examine(found)
-        report = report_of(examination)
-        return Conclusion(
-            generation=found.evidence.generation,
-            severity=report.summary.severity,
-            evidence=encode_evidence(found.evidence),
-            report=encode_report(report),
-            conditions=advance_drift(conditions, examination),
-            reach=point.end - min((window.start for window in found.evidence.windows), default=point.end),
-        )
+    def gather(self, stream: StreamKey, point: Point, drift: Callable[[], Inputs]) -> Inputs:
+        return drift()
+
+    @staticmethod
+    def advance(previous: Sequence[Condition], examination: Examination, end: int) -> list[Condition]:
+        return advance_drift(previous, examination)
+
+    @staticmethod
+    def encode(inputs: Inputs) -> bytes:
+        return encode_evidence(inputs.evidence)
+
+    @staticmethod
+    def restore(connection: Connection, evidence: bytes) -> Inputs:
+        return inputs_of(connection, decode_evidence(evidence))
+
+    @staticmethod
+    def extent(connection: Connection, inputs: Inputs) -> Extent:
+        evidence = inputs.evidence
+        counts = sum(len(slot.counts) for sums in evidence.sums for slot in sums.values())
+        return Extent(len(evidence.references), counts, _late_predictions(connection, inputs))
+
+    @staticmethod
+    def generation(inputs: Inputs) -> int:
+        return inputs.evidence.generation
+
+    @staticmethod
+    def reach(inputs: Inputs, end: int) -> int:
+        return end - min((window.start for window in inputs.evidence.windows), default=end)
+
+    @staticmethod
+    def severity(report: DriftReport) -> str:
+        return report.summary.severity
 
 
 def inputs_at(store: Store, defaults: DriftRules, stream: StreamKey, point: Point, now: int) -> Callable[[], Inputs]:
     """Reads what is judged at a point, when it is called first."""
     query = DriftQuery(stream.model, stream.environment, stream.version)
     return cache(partial(gather, store, defaults, query, now, end=point.end, elapsed=point.elapsed))
+
+
+def _late_predictions(connection: Connection, inputs: Inputs) -> int | None:
+    evidence = inputs.evidence
+    query = evidence.query
+    if generation_of(connection, query.model) != evidence.generation or not evidence.windows:
+        return None
+    longest = max(
+        range(len(evidence.windows)), key=lambda index: evidence.windows[index].end - evidence.windows[index].start
+    )
+    window = evidence.windows[longest]
+    now = predictions_of_generation(
+        connection, query.model, evidence.generation, query.environment, query.version, (window.start, window.end)
+    )
+    # Predictions that were erased or have expired since are missing here, and no late ones.
+    return max(0, now - sum(slot.predictions for slot in evidence.sums[longest].values()))

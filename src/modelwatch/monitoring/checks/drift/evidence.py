@@ -6,8 +6,6 @@ compute it again later, to the bit.
 
 from __future__ import annotations
 
-import hashlib
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,6 +15,7 @@ from sqlalchemy import Connection
 
 from modelwatch.config import parse_lookback
 from modelwatch.errors import UnknownModel
+from modelwatch.monitoring.checks.codec import pack, unpack
 from modelwatch.monitoring.checks.drift.subject_counts import SubjectCounts, counts_of_subjects, references_for
 from modelwatch.monitoring.checks.rules import DriftRules, rules_for
 from modelwatch.monitoring.checks.windows import Window, look_back, reaching_back, stored_whole, watermark
@@ -243,8 +242,7 @@ class _Document(msgspec.Struct):
     versions: tuple[str, ...] = ()
 
 
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(_Document)
+_decode = msgspec.msgpack.Decoder(_Document).decode
 
 
 def encode_evidence(evidence: Evidence) -> bytes:
@@ -266,17 +264,12 @@ def encode_evidence(evidence: Evidence) -> bytes:
         evidence.references,
         evidence.versions,
     )
-    return zlib.compress(_encoder.encode(document), 6)
+    return pack(document)
 
 
 def decode_evidence(raw: bytes) -> Evidence:
     """The evidence of its bytes. Raises ValueError when they are none, or of a format that this release can't read."""
-    try:
-        document = _decoder.decode(zlib.decompress(raw))
-    except (zlib.error, msgspec.MsgspecError) as error:
-        raise ValueError(f"these are not the bytes of evidence: {error}") from error
-    if document.format != FORMAT:
-        raise ValueError(f"the evidence is of format {document.format}; this release reads format {FORMAT}")
+    document = unpack(raw, _decode, FORMAT)
     return Evidence(
         query=document.query,
         rules=document.rules,
@@ -293,8 +286,3 @@ def decode_evidence(raw: bytes) -> Evidence:
         references=document.references,
         versions=document.versions,
     )
-
-
-def inputs_hash(raw: bytes) -> str:
-    """The fingerprint of evidence by its bytes."""
-    return hashlib.sha256(raw).hexdigest()

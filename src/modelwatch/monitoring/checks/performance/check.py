@@ -7,18 +7,26 @@ from collections.abc import Callable, Sequence
 from sqlalchemy import Connection
 
 from modelwatch.config import BASE_WINDOW_SECONDS
-from modelwatch.monitoring.checks.check import Conclusion, encode_report
+from modelwatch.monitoring.checks.check import Check, Extent
 from modelwatch.monitoring.checks.conditions import Condition, advance
 from modelwatch.monitoring.checks.drift.evidence import Inputs
-from modelwatch.monitoring.checks.performance.evidence import encode_performance, gather_performance
+from modelwatch.monitoring.checks.performance.evidence import (
+    PerformanceInputs,
+    decode_performance,
+    encode_performance,
+    gather_performance,
+    outcome_reference_of,
+)
 from modelwatch.monitoring.checks.performance.examining import (
     PERFORMANCE_KINDS,
+    PerformanceExamination,
     examine_performance,
     performance_observations,
     performance_report,
 )
 from modelwatch.monitoring.checks.performance.reports import PerformanceReport
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
+from modelwatch.monitoring.checks.performance.window_counts import counts_of
 from modelwatch.monitoring.checks.schedule import Point, whole_windows
 from modelwatch.storage.counts.outcomes import newest_label
 from modelwatch.storage.counts.profiles import newest_window
@@ -29,33 +37,51 @@ from modelwatch.storage.verdicts.verdicts import PERFORMANCE
 RulesOf = Callable[[Connection, str], PerformanceRules]
 
 
-class PerformanceCheck:
+class PerformanceCheck(Check[PerformanceInputs, PerformanceExamination, PerformanceReport]):
     """Whether the model is still right. rules_of: the rules of a model now."""
 
     name = PERFORMANCE
     kinds = PERFORMANCE_KINDS
+    examine = staticmethod(examine_performance)
+    report = staticmethod(performance_report)
 
     def __init__(self, store: Store, rules_of: RulesOf) -> None:
         self._store = store
         self._rules_of = rules_of
 
-    def conclude(
-        self, stream: StreamKey, point: Point, conditions: Sequence[Condition], now: int, inputs: Callable[[], Inputs]
-    ) -> Conclusion | None:
+    def gather(self, stream: StreamKey, point: Point, drift: Callable[[], Inputs]) -> PerformanceInputs | None:
         with self._store.read() as connection:
             rules = self._rules_of(connection, stream.model)
         if not rules.enabled:
             return None
-        found = gather_performance(self._store, rules, stream, point.end, elapsed=point.elapsed, as_known_then=True)
-        examination = examine_performance(found)
-        report = performance_report(examination)
-        return Conclusion(
-            generation=found.evidence.generation,
-            severity=report.severity,
-            evidence=encode_performance(found.evidence),
-            report=encode_report(report),
-            conditions=advance(conditions, performance_observations(examination), rules, point.end),
-        )
+        return gather_performance(self._store, rules, stream, point.end, elapsed=point.elapsed, as_known_then=True)
+
+    @staticmethod
+    def advance(previous: Sequence[Condition], examination: PerformanceExamination, end: int) -> list[Condition]:
+        observations = performance_observations(examination)
+        return advance(previous, observations, examination.inputs.evidence.rules, end)
+
+    @staticmethod
+    def encode(inputs: PerformanceInputs) -> bytes:
+        return encode_performance(inputs.evidence)
+
+    @staticmethod
+    def restore(connection: Connection, evidence: bytes) -> PerformanceInputs:
+        found = decode_performance(evidence)
+        return PerformanceInputs(found, outcome_reference_of(connection, found))
+
+    @staticmethod
+    def extent(connection: Connection, inputs: PerformanceInputs) -> Extent:
+        counts = [counts_of(window.outcomes) for window in inputs.evidence.windows]
+        return Extent(0 if inputs.reference is None else 1, sum(len(each) for each in counts if each is not None))
+
+    @staticmethod
+    def generation(inputs: PerformanceInputs) -> int:
+        return inputs.evidence.generation
+
+    @staticmethod
+    def severity(report: PerformanceReport) -> str:
+        return report.severity
 
 
 def check_performance(store: Store, rules: PerformanceRules, stream: StreamKey, now: int) -> PerformanceReport:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from modelwatch.config import BASE_WINDOW_SECONDS, parse_lookback
 from modelwatch.errors import UnknownModel, UnknownResource
+from modelwatch.monitoring.checks.codec import EvidenceCodec
 from modelwatch.monitoring.checks.performance.early_evidence import EarlyCounts, gather_early
 from modelwatch.monitoring.checks.performance.maturity import MATURITY, MOST_DAYS, Day, LabelArrivals, lag_of
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
@@ -308,29 +307,8 @@ def _finite(seconds: float) -> float | None:
     return seconds if np.isfinite(seconds) else None
 
 
-class _Document(msgspec.Struct):
-    format: int
-    evidence: PerformanceEvidence
-
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(_Document).decode
-
-
-def encode_performance(evidence: PerformanceEvidence) -> bytes:
-    """Bytes that `decode_performance` turns back into the same evidence."""
-    return zlib.compress(_encode(_Document(FORMAT, evidence)), 6)
-
-
-def decode_performance(raw: bytes) -> PerformanceEvidence:
-    """The evidence of its bytes. Raises ValueError when they are none, or of a format that this release can't read."""
-    try:
-        document = _decode(zlib.decompress(raw))
-    except (zlib.error, msgspec.MsgspecError) as error:
-        raise ValueError(f"these are not the bytes of evidence: {error}") from error
-    if document.format != FORMAT:
-        raise ValueError(f"the evidence is of format {document.format}; this release reads format {FORMAT}")
-    return document.evidence
+_codec = EvidenceCodec(PerformanceEvidence, FORMAT)
+encode_performance, decode_performance = _codec.encode, _codec.decode
 
 
 def outcome_reference_of(connection: Connection, evidence: PerformanceEvidence) -> StoredOutcomes | None:

@@ -6,12 +6,19 @@ from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection
 
-from modelwatch.monitoring.checks.check import Conclusion, encode_report
+from modelwatch.monitoring.checks.check import Check, Extent
 from modelwatch.monitoring.checks.conditions import Condition, advance
 from modelwatch.monitoring.checks.drift.evidence import Inputs
-from modelwatch.monitoring.checks.quality.evidence import encode_quality, gather_quality, quality_evidence
+from modelwatch.monitoring.checks.quality.evidence import (
+    QualityEvidence,
+    decode_quality,
+    encode_quality,
+    gather_quality,
+    quality_evidence,
+)
 from modelwatch.monitoring.checks.quality.examining import (
     QUALITY_KINDS,
+    QualityExamination,
     examine_quality,
     quality_observations,
     quality_report,
@@ -27,33 +34,44 @@ from modelwatch.storage.verdicts.verdicts import QUALITY
 RulesOf = Callable[[Connection, str], QualityRules]
 
 
-class QualityCheck:
+class QualityCheck(Check[QualityEvidence, QualityExamination, QualityReport]):
     """Whether the data are sound. rules_of: the rules of a model now."""
 
     name = QUALITY
     kinds = QUALITY_KINDS
+    examine = staticmethod(examine_quality)
+    report = staticmethod(quality_report)
+    encode = staticmethod(encode_quality)
 
     def __init__(self, store: Store, rules_of: RulesOf) -> None:
         self._store = store
         self._rules_of = rules_of
 
-    def conclude(
-        self, stream: StreamKey, point: Point, conditions: Sequence[Condition], now: int, inputs: Callable[[], Inputs]
-    ) -> Conclusion | None:
+    def gather(self, stream: StreamKey, point: Point, drift: Callable[[], Inputs]) -> QualityEvidence | None:
         with self._store.read() as connection:
             rules = self._rules_of(connection, stream.model)
-        if not rules.enabled:
-            return None
-        evidence = quality_evidence(self._store, inputs(), rules, known_by=point.end)
-        examination = examine_quality(evidence)
-        report = quality_report(examination)
-        return Conclusion(
-            generation=evidence.generation,
-            severity=report.severity,
-            evidence=encode_quality(evidence),
-            report=encode_report(report),
-            conditions=advance(conditions, quality_observations(examination), rules, point.end),
-        )
+        return quality_evidence(self._store, drift(), rules, known_by=point.end) if rules.enabled else None
+
+    @staticmethod
+    def advance(previous: Sequence[Condition], examination: QualityExamination, end: int) -> list[Condition]:
+        return advance(previous, quality_observations(examination), examination.evidence.rules, end)
+
+    @staticmethod
+    def restore(connection: Connection, evidence: bytes) -> QualityEvidence:
+        return decode_quality(evidence)
+
+    @staticmethod
+    def extent(connection: Connection, inputs: QualityEvidence) -> Extent:
+        counts = sum(len(rules) for window in inputs.windows for rules in window.features.values())
+        return Extent(len(inputs.reference_ids), counts)
+
+    @staticmethod
+    def generation(inputs: QualityEvidence) -> int:
+        return inputs.generation
+
+    @staticmethod
+    def severity(report: QualityReport) -> str:
+        return report.severity
 
 
 def check_quality(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
+from modelwatch.monitoring.checks.codec import EvidenceCodec
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery, Inputs, gather
 from modelwatch.monitoring.checks.quality.classes import ClassUse, gather_classes
 from modelwatch.monitoring.checks.quality.outside import Outside, search_outside
@@ -306,29 +306,8 @@ def _many(counts: Counts, total: int, *rules: Rule) -> bool:
     return _count(counts, *rules) > SENTINEL_SHARE * total
 
 
-class _Document(msgspec.Struct):
-    format: int
-    evidence: QualityEvidence
-
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(_Document).decode
-
-
-def encode_quality(evidence: QualityEvidence) -> bytes:
-    """Bytes that `decode_quality` turns back into the same evidence."""
-    return zlib.compress(_encode(_Document(FORMAT, evidence)), 6)
-
-
-def decode_quality(raw: bytes) -> QualityEvidence:
-    """The evidence of its bytes. Raises ValueError when they are none, or of a format that this release can't read."""
-    try:
-        document = _decode(zlib.decompress(raw))
-    except (zlib.error, msgspec.MsgspecError) as error:
-        raise ValueError(f"these are not the bytes of evidence: {error}") from error
-    if document.format != FORMAT:
-        raise ValueError(f"the evidence is of format {document.format}; this release reads format {FORMAT}")
-    return document.evidence
+_codec = EvidenceCodec(QualityEvidence, FORMAT)
+encode_quality, decode_quality = _codec.encode, _codec.decode
 
 
 def window_of(window: WindowQuality) -> Window:
