@@ -27,15 +27,15 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
 @pytest.mark.parametrize(
     ("method", "path", "pointer", "message"),
     [
-        ("GET", "models/m/drift?verison=2", "/verison", "No such parameter. Did you mean 'version'?"),
-        ("GET", "models?Limit=5", "/Limit", "No such parameter. Did you mean 'limit'?"),
-        ("GET", "models?page=2", "/page", "No such parameter. Known here: cursor, limit."),
-        ("GET", "models/m?x", "/x", "No such parameter. Known here: none."),
-        ("GET", "reference?model=m", "/model", "No such parameter. Did you mean 'model_name'?"),
-        ("POST", "predictions/batch?enviroment=prod", "/enviroment", "No such parameter. Did you mean 'environment'?"),
-        ("DELETE", "models/m/predictions/x?dya=2026-01-31", "/dya", "No such parameter. Did you mean 'day'?"),
+        ("GET", "models/m/drift?verison=2", "/verison", "Unknown parameter; did you mean 'version'?"),
+        ("GET", "models?Limit=5", "/Limit", "Unknown parameter; did you mean 'limit'?"),
+        ("GET", "models?page=2", "/page", "Unknown parameter; known here: cursor, limit."),
+        ("GET", "models/m?x", "/x", "Unknown parameter; known here: none."),
+        ("GET", "reference?model=m", "/model", "Unknown parameter; did you mean 'model_name'?"),
+        ("POST", "predictions/batch?enviroment=prod", "/enviroment", "Unknown parameter; did you mean 'environment'?"),
+        ("DELETE", "models/m/predictions/x?dya=2026-01-31", "/dya", "Unknown parameter; did you mean 'day'?"),
         ("GET", "models?limit=5&limit=6", "/limit", "Expected once"),
-        ("GET", "models?a%2Fb=1", "/a~1b", "No such parameter. Known here: cursor, limit."),
+        ("GET", "models?a%2Fb=1", "/a~1b", "Unknown parameter; known here: cursor, limit."),
     ],
 )
 def test_an_unknown_parameter_is_named_with_the_nearest(

@@ -44,7 +44,7 @@ def problems(decode: Callable[[], object]) -> list[tuple[str, str]]:
     ],
 )
 def test_a_prediction_with_a_key_twice_is_refused_and_the_key_named(body: bytes, pointer: str) -> None:
-    assert problems(lambda: decoder.prediction(body)) == [(pointer, "This key is there twice")]
+    assert problems(lambda: decoder.prediction(body)) == [(pointer, "Duplicate key")]
 
 
 @pytest.mark.parametrize("text", [r"a\":b", r"\" :", r"\\", r"\\\":", r"{\"x\":1,\"x\":1}", r"\u0022:", "a:b", ": :"])
@@ -63,19 +63,17 @@ def test_of_a_batch_only_the_row_with_a_key_twice_is_refused(form: str) -> None:
         array = b"[" + b",".join(rows) + b"]"
         found = decoder.batch(array if form == "array" else b'{"predictions":' + array + b"}", JSON)
     assert [event.prediction_id for event in found.events] == ["a", "c"]
-    assert [(each.index, each.pointer, each.message) for each in found.rejected] == [
-        (1, "/features", "This key is there twice")
-    ]
+    assert [(each.index, each.pointer, each.message) for each in found.rejected] == [(1, "/features", "Duplicate key")]
 
 
 def test_a_batch_that_is_there_twice_is_refused() -> None:
     body = b'{"predictions":[' + row(b"a") + b'],"predictions":[' + row(b"b") + b"]}"
-    assert problems(lambda: decoder.batch(body, JSON)) == [("/predictions", "This key is there twice")]
+    assert problems(lambda: decoder.batch(body, JSON)) == [("/predictions", "Duplicate key")]
 
 
 def test_labels_references_and_checks_with_a_key_twice_are_refused() -> None:
     label = b'{"model_name":"m","prediction_id":"a","ground_truth":1,"ground_truth":0}'
-    assert problems(lambda: decoder.ground_truth(label)) == [("/ground_truth", "This key is there twice")]
+    assert problems(lambda: decoder.ground_truth(label)) == [("/ground_truth", "Duplicate key")]
     found = decoder.ground_truths(b"[" + label + b"," + label.replace(b',"ground_truth":0', b"") + b"]", JSON)
     assert (len(found.labels), [each.index for each in found.rejected]) == (1, [0])
     for body, pointer in (
@@ -84,10 +82,10 @@ def test_labels_references_and_checks_with_a_key_twice_are_refused() -> None:
         (b'{"model_name":"m","feature_name":"x","values":[1],"values" : [2]}', "/values"),
     ):
         assert problems(lambda body=body: decoder.reference(body, JSON, None, None)) == [  # type: ignore[misc]
-            (pointer, "This key is there twice")
+            (pointer, "Duplicate key")
         ]
     assert problems(lambda: decoder.drift_check(b'{"model_name":"m","model_name":"n"}')) == [
-        ("/model_name", "This key is there twice")
+        ("/model_name", "Duplicate key")
     ]
 
 
@@ -122,4 +120,4 @@ def test_explicit_nulls_and_lists_of_features_are_no_repetitions() -> None:
 def test_what_is_done_to_alerts_and_references_is_said_once(
     body: bytes, kind: type[msgspec.Struct], pointer: str
 ) -> None:
-    assert problems(lambda: decode_action(body, kind)) == [(pointer, "This key is there twice")]
+    assert problems(lambda: decode_action(body, kind)) == [(pointer, "Duplicate key")]

@@ -50,11 +50,11 @@ def check_parameters(query: bytes, known: Collection[str]) -> None:
         if (times > 1 if name in known else not name.startswith(LET_THROUGH))
     )
     if problems:
-        raise InvalidInput("The request has query parameters that can't be taken.", problems)
+        raise InvalidInput("The request has invalid query parameters.", problems)
 
 
 def _nearest(name: str, known: Collection[str]) -> str:
     nearest = get_close_matches(name[:100].lower(), sorted(known), n=1, cutoff=0.6)
     if nearest:
-        return f"No such parameter. Did you mean {nearest[0]!r}?"
-    return f"No such parameter. Known here: {', '.join(sorted(known)) or 'none'}."
+        return f"Unknown parameter; did you mean {nearest[0]!r}?"
+    return f"Unknown parameter; known here: {', '.join(sorted(known)) or 'none'}."

@@ -164,7 +164,7 @@ def position_of(text: str) -> Position:
     at, _, identity = text.partition(".")
     if not at.isascii() or not at.isdigit() or len(at) > 18 or not identity.isprintable():
         problem = FieldError("/before", "Expected the value in the link of the page before", excerpt(text))
-        raise InvalidInput("The list can't be continued from there.", (problem,))
+        raise InvalidInput("The cursor is not valid.", (problem,))
     return int(at), identity
 
 

@@ -185,7 +185,7 @@ class Checker:
             _check_bytes("/model_name", ("model_name",), (model,), STREAM_BYTES, problems)
             _check_bytes("/prediction_id", ID_NAMES, (model, prediction_id), ID_BYTES, problems)
         if truth is None:
-            problems.append(FieldError("/ground_truth", "Expected a value, got null: a label says what was true"))
+            problems.append(FieldError("/ground_truth", "Expected a label, got null"))
         else:
             truth = self.scalar(truth, "/ground_truth", may_contain_nul, problems)
         if timestamp is None:

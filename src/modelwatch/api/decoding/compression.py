@@ -37,7 +37,7 @@ def decompress(body: bytes, content_encoding: str | None, limit: int) -> bytes:
         return _bounded(_gunzip(body), "gzip", limit)
     if encoding == "zstd":
         return _bounded(_unzstd(body), "zstd", limit)
-    raise UnsupportedContent(f"Content-Encoding {encoding[:80]!r} is not read here; use one of {', '.join(READABLE)}.")
+    raise UnsupportedContent(f"Content-Encoding {encoding[:80]!r} is not supported; use one of {', '.join(READABLE)}.")
 
 
 def _bounded(pieces: Iterator[bytes], encoding: str, limit: int) -> bytes:

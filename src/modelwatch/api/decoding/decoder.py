@@ -221,7 +221,7 @@ def media_type(content_type: str, body: bytes) -> str:
     if name in CSV_TYPES:
         return "csv"
     raise UnsupportedContent(
-        f"Content-Type {name[:80]!r} is not read here; send application/json, application/x-ndjson, text/csv,"
+        f"Content-Type {name[:80]!r} is not supported; send application/json, application/x-ndjson, text/csv,"
         " application/vnd.apache.arrow.stream or application/vnd.apache.parquet."
     )
 

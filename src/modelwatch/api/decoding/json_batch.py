@@ -182,8 +182,8 @@ def decode_json(body: bytes, rows: RowFormat[Body], check: Check[Body, Event], m
         raise too_many_rows(max_rows)
     written = rows.split(body, wrapped)
     if wrapped and keys_of(body) > 1 + sum(keys_of(bytes(row)) for row in written):
-        problem = FieldError(f"/{rows.name}", "This key is there twice")
-        raise InvalidInput("The object around the rows has a key twice.", (problem,))
+        problem = FieldError(f"/{rows.name}", "Duplicate key")
+        raise InvalidInput("The object around the rows has a duplicate key.", (problem,))
     return _check_all(found, written, check, may_hold_nul(body))
 
 

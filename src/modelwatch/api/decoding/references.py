@@ -70,7 +70,7 @@ def json_frame(body: ReferenceBody, checker: Checker, limits: Limits, beside: Be
             _check_rows(body, problems)
             for name in types.keys() - given.keys():
                 hint = nearest(name, list(given)[:MAX_PROBLEMS])
-                problems.append(FieldError(pointer_to("data_types", name[:80]), f"No such feature{hint}"))
+                problems.append(FieldError(pointer_to("data_types", name[:80]), f"Unknown feature{hint}"))
         if checker.check_feature_count(len(given), problems):
             for name, values in given.items():
                 one = body.features is None
@@ -147,7 +147,7 @@ def _said(
         if named is None:
             problems.append(FieldError("/task", f"Expected one of {', '.join(TASKS)}", excerpt(task)))
         elif not there[0]:
-            problems.append(FieldError("/task", "Says what prediction and ground_truth are: give prediction too"))
+            problems.append(FieldError("/task", "Needs prediction as well"))
     if positive is not None:
         positive = checker.scalar(positive, "/positive_class", True, problems)
         if not there[1]:

@@ -89,8 +89,8 @@ def _named(written: bytes) -> InvalidInput:
     tree = json.loads(written, object_pairs_hook=_Pairs, parse_int=str, parse_float=str)
     steps, key = next(_found(tree, ()), ((), ""))
     pointer = "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in (*steps, key))
-    problem = FieldError(pointer, "This key is there twice", excerpt(key))
-    return InvalidInput("An object has a key twice.", (problem,))
+    problem = FieldError(pointer, "Duplicate key", excerpt(key))
+    return InvalidInput("An object has a duplicate key.", (problem,))
 
 
 def _found(tree: Any, steps: _Steps) -> Iterator[tuple[_Steps, str]]:

@@ -23,7 +23,7 @@ def refusal(store: Store, event: Prediction) -> Expired | Conflict:
     if _is_deleted(store, event):
         return Conflict(f"{_DELETED}.")
     given = datetime.fromtimestamp(event.timestamp / 1_000_000, UTC).isoformat()
-    return Expired("The prediction is too old to be taken.", (FieldError("/timestamp", _EXPIRED, given),))
+    return Expired("The prediction is too old to be accepted.", (FieldError("/timestamp", _EXPIRED, given),))
 
 
 def rejections(

@@ -93,7 +93,7 @@ def to_query(body: DriftCheckBody) -> DriftQuery:
         else:
             window = covering(start, end)
     if errors:
-        raise InvalidInput("The drift check can't be done like this.", tuple(errors))
+        raise InvalidInput("The drift check is not valid.", tuple(errors))
     return DriftQuery(
         model=body.model_name,
         environment=body.environment or DEFAULT_ENVIRONMENT,

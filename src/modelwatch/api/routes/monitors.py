@@ -239,7 +239,7 @@ def _backtest_body(data: object) -> BacktestBody:
     except msgspec.ValidationError as error:
         text, _, path = str(error).partition(" - at `$")
         pointer = path.rstrip("`").replace(".", "/").replace("[", "/").replace("]", "")
-        raise InvalidInput("The backtest can't be done like this.", (FieldError(pointer, in_words(text)),)) from None
+        raise InvalidInput("The backtest is not valid.", (FieldError(pointer, in_words(text)),)) from None
 
 
 def _check(state: ServiceState, model: str, config: MonitorConfig, prefix: str = "") -> None:

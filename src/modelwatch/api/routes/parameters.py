@@ -59,7 +59,7 @@ def step_of(step: str | None) -> int | None:
         return parse_lookback(step)
     except ValueError as error:
         problem = FieldError("/step", str(error), excerpt(step))
-        raise InvalidInput("The history can't be cut like this.", (problem,)) from None
+        raise InvalidInput("The step of the history is not valid.", (problem,)) from None
 
 
 # Who does what is asked for over the API, when the request does not say.
@@ -86,5 +86,5 @@ def position_of(cursor: str) -> tuple[int, str]:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         return msgspec.json.decode(raw, type=tuple[_Number, _Name])
     except (binascii.Error, ValueError, msgspec.MsgspecError):
-        problem = FieldError("/cursor", "Expected the next_cursor of the page before", excerpt(cursor))
-        raise InvalidInput("The list can't be continued from there.", (problem,)) from None
+        problem = FieldError("/cursor", "Expected the next_cursor of the previous page", excerpt(cursor))
+        raise InvalidInput("The cursor is not valid.", (problem,)) from None

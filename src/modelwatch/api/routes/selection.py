@@ -43,7 +43,7 @@ class StreamSelection:
         found = [each for each in streams_of(connection, model) if self.has(each.version, each.environment)]
         if len(found) > most:
             problem = FieldError("/version", f"The model has {len(found)} versions and environments; say which")
-            raise InvalidInput(f"At most {most} are computed at once.", (problem,))
+            raise InvalidInput(f"At most {most} are computed in one request.", (problem,))
         return found
 
 

@@ -81,7 +81,7 @@ def erase(
         if erased is not None:
             store.empty_log()
             return erased
-    raise StoreUnavailable("References of the model are set all the time. Send the same again after a pause.")
+    raise StoreUnavailable("References of the model keep changing. Retry after a pause.")
 
 
 def _erase(

@@ -36,7 +36,7 @@ def decode_labels(
     table = read_table(body, kind, bounds)
     others = [name for name in table.schema.names if name not in LABEL_COLUMNS]
     if others:
-        message = f"A label has no such column; it has {', '.join(LABEL_COLUMNS)}"
+        message = f"Unknown column; a label has {', '.join(LABEL_COLUMNS)}"
         problems = tuple(FieldError(pointer_to(name[:80]), message) for name in others[:20])
         raise InvalidInput("The table has columns that are not valid.", problems)
     with arrow_errors(kind):

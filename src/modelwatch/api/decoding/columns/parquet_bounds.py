@@ -92,7 +92,7 @@ def _page(body: bytes, position: int) -> tuple[int, int]:
     if not (0 <= claim <= LARGEST_I32 and 0 <= stored <= LARGEST_I32):
         raise CorruptThrift("a page of an impossible size")
     if any(header.get(place) == DELTA_BYTE_ARRAY for place in ENCODINGS):
-        raise MalformedBody("The Parquet file has pages in the encoding DELTA_BYTE_ARRAY, which is not read here.")
+        raise MalformedBody("The Parquet file has pages in the encoding DELTA_BYTE_ARRAY, which is not supported.")
     return reader.position + stored, claim
 
 

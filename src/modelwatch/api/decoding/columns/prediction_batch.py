@@ -173,7 +173,7 @@ def probabilities(column: pa.ChunkedArray, problems: Problems) -> list[float | d
     for index, pairs in enumerate(given):
         shares = {name: float(share) for name, share in pairs or () if share is not None and share == share}
         if pairs is not None and len({name for name, _ in pairs}) != len(pairs):
-            wrong = FieldError("/prediction_probability", "A class is named twice")
+            wrong = FieldError("/prediction_probability", "Duplicate class")
             problems.setdefault(index, []).append(wrong)
         result.append(shares or None)
     return result

@@ -43,7 +43,7 @@ def _check_names(schema: pa.Schema, limits: Limits) -> None:
         if wrong := text_problem(name, limits.max_name_length):
             problems.append(FieldError(pointer, f"The name of a column: {wrong}", name[:80]))
         elif name in seen:
-            problems.append(FieldError(pointer, "There is an earlier column of this name"))
+            problems.append(FieldError(pointer, "Duplicate column name"))
         elif name == "features":
             problems.append(FieldError(pointer, "Expected a column for each feature, not one that holds them all"))
         elif name.startswith(PANDAS_INDEX):
@@ -61,7 +61,7 @@ def _check_types(schema: pa.Schema, required: Iterable[str]) -> None:
         if not _FITS.get(field.name, is_scalar)(field.type)
     ]
     names = set(schema.names)
-    problems += [FieldError(pointer_to(name), "There is no such column") for name in required if name not in names]
+    problems += [FieldError(pointer_to(name), "Column not found") for name in required if name not in names]
     if problems:
         raise InvalidInput("The table has columns that are not valid.", tuple(problems))
 
