@@ -1,4 +1,4 @@
-"""The address of a service: that of --url, else MODELWATCH_URL, else where a service of the same settings listens."""
+"""The address of a service: from --url, MODELWATCH_URL, or the settings, in this order."""
 
 from __future__ import annotations
 

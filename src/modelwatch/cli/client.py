@@ -1,4 +1,4 @@
-"""A running service, over HTTP: retries that count nothing twice, and errors in plain words."""
+"""The client of a running service: retries that count nothing twice, and errors in plain words."""
 
 from __future__ import annotations
 

@@ -60,9 +60,9 @@ from modelwatch.web import build_pages
 
 # The event loop must not wait the default 5 ms for a writer thread that is busy counting.
 SWITCH_INTERVAL_SECONDS = 0.0005
-# The lease is renewed and the other chores have their turn after each round of evaluations.
+# The lease is renewed and the other background jobs have their turn after each round of evaluations.
 LONGEST_ROUND_SECONDS = 4.0
-LONGEST_UPKEEP_SECONDS = 1.0
+LONGEST_MAINTENANCE_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -196,16 +196,16 @@ def build_service(settings: Settings) -> Application:
         rotation_seconds=settings.writer_rotation_seconds,
         label_seconds=settings.reference_data_window_days * SECONDS_PER_DAY,
         timer=time.perf_counter,
-        round_seconds=min(LONGEST_UPKEEP_SECONDS, settings.lease_seconds / 3),
+        round_seconds=min(LONGEST_MAINTENANCE_SECONDS, settings.lease_seconds / 3),
         folded=evaluator.look_anew,
     )
-    silence = Freshness(
+    freshness = Freshness(
         store,
         quality_rules,
         alerts,
         new_id=new_id,
         timer=time.perf_counter,
-        round_seconds=min(LONGEST_UPKEEP_SECONDS, settings.lease_seconds / 3),
+        round_seconds=min(LONGEST_MAINTENANCE_SECONDS, settings.lease_seconds / 3),
     )
     retention = Retention(
         store,
@@ -213,7 +213,7 @@ def build_service(settings: Settings) -> Application:
         rules,
         performance_rules,
         timer=time.perf_counter,
-        round_seconds=min(LONGEST_UPKEEP_SECONDS, settings.lease_seconds / 3),
+        round_seconds=min(LONGEST_MAINTENANCE_SECONDS, settings.lease_seconds / 3),
     )
 
     def end_alerts(deletion: Deletion) -> bool:
@@ -225,11 +225,11 @@ def build_service(settings: Settings) -> Application:
         end_alerts,
         timer=time.perf_counter,
         new_id=new_id,
-        round_seconds=min(LONGEST_UPKEEP_SECONDS, settings.lease_seconds / 3),
+        round_seconds=min(LONGEST_MAINTENANCE_SECONDS, settings.lease_seconds / 3),
     )
     chores = Chores(
         store,
-        (housekeeping, evaluator, silence, tick_alerts, deletions, retention),
+        (housekeeping, evaluator, freshness, tick_alerts, deletions, retention),
         exposition.counters,
         holder=holder,
         clock=microseconds_now,

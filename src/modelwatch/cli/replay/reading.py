@@ -1,4 +1,4 @@
-"""Files of predictions: Parquet, CSV and NDJSON, read in stretches so that the size of the file does not matter."""
+"""Files of predictions: Parquet, CSV and NDJSON, read in parts so that the size of the file does not matter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stretch of a file's rows, ready to be sent: as an Arrow batch or as lines of JSON."""
+"""Part of a file's rows, ready to be sent: as an Arrow batch or as lines of JSON."""
 
 from __future__ import annotations
 
