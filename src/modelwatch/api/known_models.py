@@ -43,7 +43,7 @@ class NearestModels:
         return self._found[key]
 
     def among(self, store: Store, models: Iterable[str], grant: Grant | None, now: int) -> dict[str, str | None]:
-        """Those of the models that nothing is known of but labels, with the nearest model of the first ten of them."""
+        """Models of which only labels are known, with the nearest model of the first ten of them."""
         found: dict[str, str | None] = {}
         with store.read() as connection:
             for model in dict.fromkeys(models):

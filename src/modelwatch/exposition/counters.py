@@ -222,7 +222,7 @@ class _Children(Generic[MetricT]):
 
 @dataclass(frozen=True, slots=True)
 class _SpecialCells:
-    """Places of a layout's counts that hold what is wrong with its features.
+    """Cells of a layout's counts for missing and invalid values of its features.
 
     meanings: for each place the feature and the rule it breaks; None when its value is missing.
     layout: the one that they are of; another one takes its place when a reference is set.

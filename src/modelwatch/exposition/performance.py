@@ -78,7 +78,7 @@ def _add(families: dict[str, GaugeMetricFamily], labels: tuple[str, ...], window
 
 
 def newest_streams(verdicts: Sequence[StoredVerdict], streams_a_model: int) -> Iterable[StoredVerdict]:
-    """Of each model the verdicts on so many streams, those with the newest data first."""
+    """Verdicts on so many streams of each model, those with the newest data first."""
     by_model: dict[str, list[StoredVerdict]] = {}
     for verdict in verdicts:
         by_model.setdefault(verdict.model, []).append(verdict)

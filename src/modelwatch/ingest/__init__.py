@@ -1,4 +1,4 @@
-"""From validated events to durable ones: group commit behind a bounded queue."""
+"""Ingest: validated events become durable, by group commit behind a bounded queue."""
 
 from modelwatch.ingest.batcher import Batcher, IngestObserver
 from modelwatch.ingest.queue import Refused

@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 
 class IngestObserver(Protocol):
-    """Is told what was committed: event counters live outside this layer."""
+    """Observer of commits: event counters live outside this layer."""
 
     def committed(self, events: Sequence[Prediction], outcome: Committed, seconds: float) -> None: ...
 
@@ -241,7 +241,7 @@ class Batcher:
 
 
 def _sorted_out(jobs: list[Job], moment: float) -> tuple[list[Job], list[Job]]:
-    """Those whose deadline is over at a moment, and the others. Whoever came first has the first deadline."""
+    """Jobs whose deadline has passed at a moment, and the others. The first to arrive has the first deadline."""
     place = bisect_right(jobs, moment, key=attrgetter("deadline"))
     return jobs[:place], jobs[place:]
 

@@ -82,7 +82,7 @@ class Job:
         return max(1, min(MAX_EVENTS_PER_COMMIT, MAX_BYTES_PER_COMMIT * self.count // max(self.size, 1)))
 
     def part(self, start: int, stop: int) -> Job:
-        """Some of its events or labels, as a job that is not in the queue."""
+        """Part of its events or labels, as a job that is not in the queue."""
         events, labels = self.events[start:stop], self.labels[start:stop]
         return replace(self, events=events, labels=labels, count=stop - start, models=1, known=Answer([], []))
 
@@ -164,7 +164,7 @@ class JobQueue:
             return jobs
 
     def put_back(self, job: Job) -> None:
-        """Lets a large job wait for its next turn behind all others. It kept its room."""
+        """Puts a large job behind all others, to wait for its next turn. It keeps its room."""
         with self._wake:
             self._jobs.append(job)
 

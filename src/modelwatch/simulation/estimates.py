@@ -1,4 +1,4 @@
-"""From what was counted to what is known: rates with their uncertainty, and quantiles of delays."""
+"""Estimates: rates with their uncertainty, and quantiles of delays."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def quiet_months(scenario: Scenario, rules: DriftRules) -> Iterator[Month]:
 def quiet_baseline_months(
     scenario: Scenario, rules: DriftRules, others: tuple[Baseline, ...]
 ) -> Iterator[Mapping[str, float]]:
-    """For each month, by the name of a baseline, pairs of a feature and an evaluation at which it says drift."""
+    """Number of (feature, evaluation) pairs with drift, month by month, by the name of a baseline."""
     evaluations = SECONDS_PER_30_DAYS // rules.check_interval
     measured = max(1, min(scenario.features, BASELINE_FEATURES, BASELINE_EVALUATIONS // max(evaluations, 1)))
     for month in range(scenario.months):
@@ -86,7 +86,7 @@ def quiet_baseline_months(
 
 
 def delays(scenario: Scenario, rules: DriftRules, shift: float) -> Iterator[float | None]:
-    """For each repetition the hours from the shift until the service has a finding; None: not within the horizon."""
+    """Hours from the shift until the service has a finding, by repetition; None: not within the horizon."""
     for repetition in range(scenario.repetitions):
         rng = _rng(scenario, RULE_SHIFTS, repetition)
         watch = Watch.on(_rule_schedule(scenario, rules, horizon(rules), rng), rules, scenario.features)
@@ -98,7 +98,7 @@ def delays(scenario: Scenario, rules: DriftRules, shift: float) -> Iterator[floa
 def baseline_delays(
     scenario: Scenario, rules: DriftRules, others: tuple[Baseline, ...], shift: float
 ) -> Iterator[Mapping[str, float | None]]:
-    """For each repetition, by the name of a baseline, the hours until it says drift."""
+    """Hours until a baseline detects drift, by repetition and the name of the baseline."""
     for repetition in range(scenario.repetitions):
         rng = _rng(scenario, BASELINE_SHIFTS, repetition)
         when = _baseline_schedule(scenario, rules, horizon(rules), rng)
@@ -111,7 +111,7 @@ def baseline_delays(
 
 
 def horizon(rules: DriftRules) -> int:
-    """For how many seconds a shift is watched: three times the longest look-back, and at least three days."""
+    """Seconds for which a shift is watched: three times the longest look-back, and at least three days."""
     return 3 * max(*SPANS, *(parse_lookback(name) for name in rules.lookbacks))
 
 

@@ -12,7 +12,7 @@ class StatsError(ValueError):
 
 
 class EmptySample(StatsError):
-    """There are no observations to work on."""
+    """No observations to work on."""
 
 
 class IncompatibleProfiles(StatsError):

@@ -1,4 +1,4 @@
-"""In front of everything: who sends this, and may they ask so often. What they may do is up to the route."""
+"""Gate in front of all routes: authentication and rate limits. Authorization is up to the route."""
 
 from __future__ import annotations
 

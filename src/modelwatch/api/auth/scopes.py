@@ -73,7 +73,7 @@ OPEN_OPERATIONS = frozenset({"alive", "ready", "health"})
 
 
 async def authorize(request: Request) -> None:
-    """Before a route: whether the key may do this, and on this model.
+    """Authorize a request before its route: the key's scope, and its models.
 
     Raises Forbidden, and UnknownResource for a model that the key is not for: whether there is one is not said.
     """

@@ -1,4 +1,4 @@
-"""From bodies to events: one object, made at start, that every request goes through."""
+"""Decoder from bodies to events: one object, made at start, that every request goes through."""
 
 from __future__ import annotations
 

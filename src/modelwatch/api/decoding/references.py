@@ -166,7 +166,7 @@ def _truths(table: pa.Table, checker: Checker, problems: list[FieldError]) -> li
 
 
 def _given_probabilities(table: pa.Table) -> list[float | dict[str, float] | None] | None:
-    """As they were given, each row's own; what is wrong with them is said of the sample of the score."""
+    """Probabilities as given, row by row; problems with them are reported for the sample of the score."""
     if "prediction_probability" not in table.schema.names or _is_empty(table.column("prediction_probability")):
         return None
     return clipped_all(probabilities(table.column("prediction_probability"), {}))

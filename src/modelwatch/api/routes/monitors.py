@@ -48,7 +48,7 @@ class MonitorReport(msgspec.Struct):
 
 
 class MonitorList(msgspec.Struct):
-    """Every monitor that is set, sorted by model."""
+    """All monitors, sorted by model."""
 
     monitors: list[MonitorReport]
 
@@ -154,7 +154,7 @@ async def set_monitor(request: Request, model_name: Name) -> Response:
     responses=answers({200: Deleted}, 409, 422, 503),
 )
 async def remove_monitor(request: Request, model_name: Name) -> Response:
-    """From then on the settings of the service count for it."""
+    """The settings of the service apply to the model from then on."""
     state = state_of(request)
     expected, actor = _expected_revision(request), grant_of(request).actor(None, API)
 

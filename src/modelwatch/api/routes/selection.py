@@ -39,7 +39,7 @@ class StreamSelection:
         return self.version in (None, version) and self.environment in (None, environment)
 
     def streams(self, connection: Connection, model: str, most: int = MOST_STREAMS) -> list[StreamKey]:
-        """Those of a model, sorted. Raises InvalidInput when there are more than are computed at once, `most`."""
+        """Streams of a model, sorted. Raises InvalidInput when there are more than are computed at once, `most`."""
         found = [each for each in streams_of(connection, model) if self.has(each.version, each.environment)]
         if len(found) > most:
             problem = FieldError("/version", f"The model has {len(found)} versions and environments; say which")

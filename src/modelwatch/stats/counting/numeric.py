@@ -146,7 +146,7 @@ class NumericBinning:
         return single(value) if self.version > 1 else value
 
     def last_at_or_below(self, edge: float) -> float:
-        """Up to which value, about, numbers count as at or below an edge: half a rounding further than it is."""
+        """Value, about, up to which numbers count as at or below an edge: half a rounding further than it is."""
         if self.version == 1 or abs(edge) >= LARGEST_SINGLE:
             return edge
         below = np.float32(edge)

@@ -1,4 +1,4 @@
-"""Is it over? Whether a sample shows, with confidence, that a loss or a shift is smaller than a limit.
+"""Recovery: evidence of a sample, with confidence, that a loss or a shift is smaller than a limit.
 
 That chance could explain a sample does not say that all is well: a few values can be explained by nearly everything.
 So each question here is about the largest size that is still plausible, and few values never answer it with yes.
@@ -68,7 +68,7 @@ class F1Size:
     jaccard: RateSize
 
     def is_below(self, limit: float) -> bool:
-        """As a rise of that rate.
+        """True as for a rise of that rate.
 
         >>> F1Size(RateSize(40, 400, 0.1, 5_000)).is_below(0.05), F1Size(RateSize(40, 400, 0.1, 5_000)).is_below(0.02)
         (True, False)

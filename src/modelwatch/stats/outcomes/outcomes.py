@@ -95,7 +95,7 @@ class Outcomes:
         self.delays.append(delay)
 
     def some(self, rows: Sequence[int]) -> Outcomes:
-        """Those of these rows."""
+        """Outcomes of these rows."""
         columns = (self.predictions, self.probabilities, self.truths, self.delays)
         return Outcomes(*([column[row] for row in rows] for column in columns))  # type: ignore[arg-type]
 
@@ -329,13 +329,13 @@ class OutcomeCounts(MergeableCounts[OutcomeLayout]):
 
     @cached_property
     def confidence(self) -> ScoreCounts | None:
-        """Of several classes: the probability of the predicted one, by whether it was right."""
+        """Several classes: probability of the predicted one, by whether it was right."""
         part = self.layout.parts.get("confidence")
         return None if part is None else ScoreCounts(ScoreLayout(), self.vector[part.place])
 
     @cached_property
     def class_scores(self) -> ClassScoreCounts | None:
-        """Of several classes: the probability of each, by whether it was the true one."""
+        """Several classes: probability of each, by whether it was the true one."""
         part = self.layout.parts.get("class_scores")
         if part is None:
             return None

@@ -86,17 +86,17 @@ class ScoreByPredictedClassCounts(MergeableCounts[ScoreByPredictedClass]):
 
     @property
     def predicted_negative(self) -> Integers:
-        """Of two classes: scores of the predictions of the negative class, by cell."""
+        """Two classes: scores of predictions of the negative class, shape (cells,)."""
         return self.vector[:CELLS]
 
     @property
     def predicted_positive(self) -> Integers:
-        """Of two classes: scores of the predictions of the positive class, by cell."""
+        """Two classes: scores of predictions of the positive class, shape (cells,)."""
         return self.vector[CELLS : 2 * CELLS]
 
     @property
     def top(self) -> Integers:
-        """Of more classes: the probability of the predicted class, by cell."""
+        """More classes: probabilities of the predicted class, shape (cells,)."""
         return self.vector[:CELLS]
 
     @property

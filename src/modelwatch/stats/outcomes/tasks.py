@@ -136,7 +136,7 @@ def infer_positive(
     truths: Sequence[Scalar],
     probabilities: Sequence[Probability],
 ) -> tuple[str, ScoreOf, PositiveFrom]:
-    """Of two classes the positive one, what scores that are one number are about, and what the first rests on.
+    """The positive one of two classes, the class that scores of one number are about, and the basis of the former.
 
     >>> infer_positive(("fraud", "legitimate"), [], [], [])
     ('fraud', 'predicted', 'name')

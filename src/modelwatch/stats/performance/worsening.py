@@ -1,4 +1,4 @@
-"""Has a metric become worse? The change against the reference, and how easily chance alone would show it.
+"""Worsening of a metric: its change against the reference, and the p-value of a change this large.
 
 Every p-value is one-sided: the probability, if nothing had changed, of a loss at least as large. It comes from an
 analytic tail, not from resampling, because alerts ask for levels far below what resamples can resolve.

@@ -172,7 +172,7 @@ def volume_check(
     min_weeks: int = MIN_WEEKS,
     least_change: float = LEAST_CHANGE,
 ) -> VolumeCheck:
-    """Is this span's volume unusual beside the same span of earlier weeks?
+    """Test whether this span's volume is unusual beside the same span of earlier weeks.
 
     current: arrivals in the span. earlier: shape (weeks,), arrivals in the same span of every earlier week, zeros too.
     dispersion: from all hours of those weeks (`dispersion_of`); without it, from `earlier` alone, and then only gross
@@ -234,7 +234,7 @@ def freshness(
     min_gaps: int = MIN_GAPS,
     chance: float | None = None,
 ) -> Freshness:
-    """Is the stream silent for longer than `factor` times its usual gap, and than chance makes a gap?
+    """Test whether the stream is silent for longer than `factor` times its usual gap, and than chance makes a gap.
 
     gaps: shape (gaps,), times between consecutive arrivals; with `counts` the upper edges of the cells of a histogram
         of them, and how many lie in each. The unit is that of `now` and `last_arrival`.

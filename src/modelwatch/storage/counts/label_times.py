@@ -36,7 +36,7 @@ def later_outcomes(
     spans: Sequence[Span],
     moment: int,
 ) -> list[Counts | None]:
-    """For each span [start, end), in seconds: what labels first known after a moment, in seconds, add to its counts.
+    """Counts by span [start, end), in seconds, that labels first known after a moment, in seconds, add to it.
 
     None where there are none. A label that was corrected counts from the time at which any value of it was known, with
     the value that holds now. Days whose predictions have expired are left out: their rows may be gone.

@@ -24,7 +24,7 @@ from modelwatch.storage.references.layouts import Counts, ModelLayouts
 
 @dataclass(frozen=True, slots=True)
 class NewestLabel:
-    """Of the labels that have been counted, the newest by its own time and by arrival, in microseconds."""
+    """Times of the newest counted label: its own, and its arrival, in microseconds."""
 
     latest_ts: int
     arrived_at: int
@@ -55,7 +55,7 @@ def sum_outcomes(
     version: str | None = None,
     segment: str = "",
 ) -> list[dict[str, Counts]]:
-    """For each span [start, end) in seconds: the summed counts of every version that has labels in it.
+    """Summed counts by span [start, end), in seconds, of every version that has labels in it.
 
     A vector is laid out by `layouts.of(version).outcome`. Only windows inside the span are added.
     Raises MalformedProfile when stored counts are damaged.
@@ -190,7 +190,7 @@ def models_with_labels(connection: Connection) -> list[str]:
 
 
 def label_values(connection: Connection, model: str) -> list[Scalar]:
-    """Every different truth of the model's predictions."""
+    """Distinct label values of the model."""
     table = tables.label
     rows = connection.execute(
         select(table.c.value).where(table.c.model == model, table.c.applied_at.is_not(None)).distinct()
@@ -199,7 +199,7 @@ def label_values(connection: Connection, model: str) -> list[Scalar]:
 
 
 def labelled_sample(connection: Connection, model: str, limit: int) -> list[Outcome]:
-    """Up to so many labelled predictions of a model, the first by their ids."""
+    """Sample of labelled predictions of a model: up to so many, the first by their ids."""
     label, prediction = tables.label, tables.prediction
     rows = connection.execute(
         select(*PREDICTION_COLUMNS, label.c.value, label.c.first_ts)

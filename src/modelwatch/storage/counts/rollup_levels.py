@@ -25,7 +25,7 @@ DAYS_AFTER_SECONDS = 14 * DAY
 
 @dataclass(frozen=True, slots=True)
 class Grain:
-    """Up to where windows are rolled up, in seconds: whole days before `days`, whole hours before `hours`."""
+    """Times up to which windows are rolled up, in seconds: whole days before `days`, whole hours before `hours`."""
 
     hours: int
     days: int

@@ -93,7 +93,7 @@ class RowsById:
 
 
 class RowsByModelAndId:
-    """As `RowsById`, of any number of models: a statement for each would take thousands of times as long."""
+    """Rows as of `RowsById`, of any number of models: a statement for each would take thousands of times as long."""
 
     def __init__(
         self, store: Store, table: Table, columns: Sequence[ColumnElement[Any]], *conditions: ColumnElement[bool]

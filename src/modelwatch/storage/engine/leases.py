@@ -1,4 +1,4 @@
-"""Leases: which process does the chores. A lease that is not renewed passes on after its time."""
+"""Leases: the one process that runs the background jobs. A lease that is not renewed passes on after its time."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class StoredPrediction:
     policy: Policy | None
 
     def form(self, feature: str) -> Form:
-        """In which form the row has a feature's value: none when it can't be counted again."""
+        """The form in which the row has a feature's value: none when it can't be counted again."""
         if self.policy is None:
             return "none"
         match self.policy.treatment(feature):

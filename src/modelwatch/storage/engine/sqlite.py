@@ -21,7 +21,7 @@ SQLITE_BUSY_SECONDS = 5
 
 
 def sqlite_engine(url: str, file: SqliteFile) -> Engine:
-    """Every commit is on disk, and readers never wait for a writer.
+    """The engine of a SQLite file: every commit is on disk, and readers never wait for a writer.
 
     file: of this url; no connection is made, or used, once its path leads elsewhere: StoreReplaced.
     """

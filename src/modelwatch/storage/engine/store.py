@@ -157,7 +157,7 @@ class Store:
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Lets the driver's "can't reach it" errors rise as StoreUnavailable."""
+    """Raises the driver's connection errors as StoreUnavailable."""
     try:
         yield
     except (OperationalError, InterfaceError, PoolTimeout) as error:

@@ -331,7 +331,7 @@ class Ledger:
         return frozenset(self._labelled.intersection(names))
 
     def _rate(self, row: Any) -> float:
-        """Of what share of a model's predictions the features are kept: of all, until its first reference is taken."""
+        """Share of a model's predictions whose features are kept: all, until its first reference is taken."""
         if not row.provisional_done:
             return 1.0
         rate: float = self._sample_rate if row.sample_rate is None else row.sample_rate

@@ -174,7 +174,7 @@ def events_between(
     protection: Protection,
     chosen: Callable[[str], bool],
 ) -> Iterator[StoredPrediction]:
-    """Those of the same predictions whose ids are chosen, day by day in the order of their ids."""
+    """Events of chosen ids, day by day in the order of their ids."""
     table = tables.prediction
     of_window = _of_window(model, environment, version, start, end)
     for day in (

@@ -1,4 +1,4 @@
-"""Counting outcomes again: what a new outcome layout means for the labelled predictions that came before it.
+"""Backfill of outcomes into a new outcome layout: the counts of earlier labelled predictions in it.
 
 Once a new layout is in force, every prediction or label that comes is counted in it. What had both before is counted
 again from the rows, a day in one transaction: a pair belongs to the later generation of its two rows. A label that
@@ -63,10 +63,10 @@ def backfill_outcomes(store: Store, model: str, start: int, end: int) -> int:
         if not days:
             return changed
         for day in days:
-            changed += _recount_day(store, model, day)
+            changed += _backfill_day(store, model, day)
 
 
-def _recount_day(store: Store, model: str, day: int) -> bool:
+def _backfill_day(store: Store, model: str, day: int) -> bool:
     with store.read() as connection:
         before = _state(connection, model)
         layouts = read_layouts(connection, model, before[0])
@@ -93,7 +93,7 @@ def _recount_day(store: Store, model: str, day: int) -> bool:
 
 
 def _state(connection: Connection, model: str, *, hold: bool = False) -> tuple[int, int, int]:
-    """Of a model what must not change while a day is counted again: the generation, the label changes, what expired.
+    """State of a model that must not change while a day is recounted: the generation, the label changes, what expired.
 
     hold: keep them until the transaction ends.
     """

@@ -1,4 +1,4 @@
-"""Carrying counts over into a new generation: what a new reference means for what was received before it.
+"""Backfill of profiles into a new generation: the counts of earlier predictions in the cells of a new reference.
 
 Once a new generation is in force nothing is written in an older one any more, so the older profiles and rows of a day
 are fixed, and any process may compute the day's new profiles from them. Subjects whose binning stayed keep their
@@ -76,7 +76,7 @@ def backfill_profiles(store: Store, model: str, start: int, end: int) -> int:
         if not days:
             return changed + backfill_outcomes(store, model, start, end)
         for day in days:
-            changed += _carry_day(store, model, day)
+            changed += _backfill_day(store, model, day)
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def _rolled(rows: Iterable[Row[Any]]) -> dict[tuple[str, str], frozenset[Span]]:
     return {stream: frozenset(spans) for stream, spans in found.items()}
 
 
-def _carry_day(store: Store, model: str, day: int) -> bool:
+def _backfill_day(store: Store, model: str, day: int) -> bool:
     with store.read() as connection:
         generation = generation_of(connection, model) or 0
         new = read_layouts(connection, model, generation)

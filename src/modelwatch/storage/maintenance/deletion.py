@@ -87,7 +87,7 @@ def request_deletion(
 
 
 def deletions_under_way(connection: Connection) -> list[Deletion]:
-    """Those that are not finished, the oldest first."""
+    """Unfinished deletions, the oldest first."""
     table = tables.deletion
     rows = connection.execute(
         select(table).where(table.c.finished_at.is_(None)).order_by(table.c.requested_at, table.c.id)
@@ -141,7 +141,7 @@ def alerts_ended(store: Store, deletion: Deletion) -> None:
 
 
 def _remove_predictions(store: Store, deletion: Deletion, limit: int) -> None:
-    """In the order of ids, each with the label of its id once no other prediction has that id."""
+    """Removes predictions in the order of ids, each with the label of its id once no other prediction has that id."""
     table, known = tables.prediction, tables.model
     some = (
         select(table.c.prediction_id, table.c.day)
@@ -170,7 +170,7 @@ def _remove_predictions(store: Store, deletion: Deletion, limit: int) -> None:
 
 
 def _remove_labels(store: Store, deletion: Deletion, limit: int) -> None:
-    """Those that are left, of predictions that had expired or never came. They name no version, so of a part none."""
+    """Removes the remaining labels, of predictions that had expired or never came. They name no version, so of a part none."""
     table, known = tables.label, tables.model
     with store.write() as connection, store.without_remnants(connection):
         connection.execute(select(known.c.name).where(known.c.name == deletion.model).with_for_update())
@@ -197,7 +197,7 @@ def _renew_writers(store: Store, deletion: Deletion) -> None:
 
 
 def _remove_rows(store: Store, deletion: Deletion, table: Table, limit: int) -> None:
-    """Rows of a table by their whole key. Nobody folds the slots of the model, or carries them over, meanwhile."""
+    """Rows of a table by their whole key. Nobody folds the slots of the model, or backfills them, meanwhile."""
     some = select(*table.primary_key.columns).where(*_of_part(table, deletion.model, deletion.part)).limit(limit)
     with store.write() as connection, store.without_remnants(connection):
         store.exclusive(connection, f"fold:{deletion.model}")
@@ -210,7 +210,7 @@ def _remove_rows(store: Store, deletion: Deletion, table: Table, limit: int) -> 
 
 
 def _remove_references(store: Store, deletion: Deletion, limit: int, now: int, new_id: Callable[[], str]) -> None:
-    """Those of the model or the version; an environment has none.
+    """Removes references of the model or the version; an environment has none.
 
     Where those of a version were in force, a generation begins in which it is counted in the common ones.
     """
@@ -291,7 +291,7 @@ def _unfinished(connection: Connection, model: str) -> list[Deletion]:
 
 
 def _mark(connection: Connection, model: str, parts: Sequence[Part]) -> None:
-    """Says in the model's row, which every commit reads, what of it is being deleted."""
+    """Marks in the model's row, which every commit reads, the parts that are being deleted."""
     table = tables.model
     written = written_parts(parts) if parts else None
     connection.execute(update(table).where(table.c.name == model).values(deleting=written))

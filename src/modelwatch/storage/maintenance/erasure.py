@@ -1,6 +1,6 @@
 """Erasing a prediction: its rows, its label, and what they added to the counts, in one transaction.
 
-The counts that hold a row follow from the row and the model's present generation, once its day has been carried over:
+The counts that hold a row follow from the row and the model's present generation, once its day has been backfilled:
 so that is done first. What is taken away is added to the common writer's slots with a minus, so no other writer's slot
 is touched; the sum over writers never is negative. It has the arrival of what it takes back, so that both are old at
 the same time (see retention.py). Nobody stores predictions, labels or references of the model meanwhile, and nobody
@@ -39,7 +39,7 @@ from modelwatch.storage.maintenance.compaction import add_to_folded
 from modelwatch.storage.references.layouts import Layout, ModelLayouts, Subject, read_layouts
 from modelwatch.times import SECONDS_PER_DAY
 
-# Each try is spoilt only by a reference that is set between carrying over and erasing.
+# Each try is spoilt only by a reference that is set between backfilling and erasing.
 MOST_TRIES = 20
 
 
@@ -126,7 +126,7 @@ def _erase(
     if label is not None:
         truth, taken = decode_scalar(label.value), Contributions(model, layouts)
         for row in chosen:
-            # What was counted in an older layout, and can't be carried over since the day has expired, is in no answer.
+            # What was counted in an older layout, and can't be backfilled since the day has expired, is in no answer.
             if row.day not in stale_outcomes or max(row.generation, label.generation) >= layouts.outcome_generation:
                 taken.add(LabelledPrediction.from_row(row, layouts), truth, label.first_ts, label.ts, -1)
         counted = count_outcomes(taken, label.arrived_at)

@@ -2,7 +2,7 @@
 
 Counts are moved, by adding them to the longer window and removing the shorter ones in one transaction, so each counts
 once whatever happens. Only slots of the common writer are moved: a late event makes a base window again, which readers
-add, and a later roll-up moves. Counts of an older generation stay as they are until their day has been carried over.
+add, and a later roll-up moves. Counts of an older generation stay as they are until their day has been backfilled.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _roll_some(store: Store, stream: StreamKey, kind: SlotTable[S], length: int,
             return 0
     with store.write() as connection:
         store.exclusive(connection, f"fold:{stream.model}")
-        # As a commit does: a new generation begins before or after this transaction, and carries over what it left.
+        # As a commit does: a new generation begins before or after this transaction, and backfills what it left.
         generation = _generation(connection, stream.model, kind, hold=True)
         rows = _due(connection, stream, kind, length, before, generation)
         add_to_folded(connection, store, _summed(kind, rows, length), kind, length)

@@ -215,7 +215,7 @@ def overview(connection: Connection, model: str | None = None) -> dict[str, list
 
 
 def oldest_reference_in_force(connection: Connection) -> dict[str, int]:
-    """For each model with references in force, when the oldest of them was set."""
+    """Time in microseconds, by model, at which its oldest reference in force was set."""
     table = tables.reference
     rows = connection.execute(
         select(table.c.model, func.min(table.c.created_at))

@@ -1,4 +1,4 @@
-"""Up to when there are data, and up to when they were evaluated: by model, and by stream."""
+"""Standing: the times up to which there are data and evaluations, by model and by stream."""
 
 from __future__ import annotations
 

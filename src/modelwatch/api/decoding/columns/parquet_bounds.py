@@ -162,7 +162,7 @@ class CompactReader:
         return value >> 1 ^ -(value & 1)
 
     def skip(self, kind: int, depth: int = 0, *, in_list: bool = False) -> None:
-        """Goes behind a value. Raises CorruptThrift."""
+        """Skips a value. Raises CorruptThrift."""
         if depth > MAX_DEPTH:
             raise CorruptThrift("too deep")
         if kind in (TRUE, FALSE):
