@@ -22,7 +22,7 @@ LET_THROUGH = "_"
 
 
 async def refuse_unknown_parameters(request: Request) -> None:
-    """Check the query parameters before a route of the API. Raises InvalidInput that names each parameter that the route does not have."""
+    """Check the query before a route of the API. Raises InvalidInput that names each parameter it does not have."""
     query: bytes = request.scope["query_string"]
     if query:
         check_parameters(query, parameters_of(request.scope["route"]))

@@ -87,7 +87,7 @@ class NewestVerdicts:
         self._series_of = series_of
 
     def read(self, connection: Connection) -> list[StreamScores]:
-        """Newest verdict of every evaluated stream, sorted; without those that another release wrote in another form."""
+        """Newest verdict of every evaluated stream, sorted; without those in another form of another release."""
         known, found = self._known, dict[str, StreamScores]()
         by_model: dict[str, list[str]] = {}
         for identity in latest_verdict_ids(connection):

@@ -46,7 +46,7 @@ def first_window(connection: Connection, stream: StreamKey) -> int | None:
 
 
 def window_arrivals(connection: Connection, model: str, environment: str, since: int) -> list[tuple[int, int]]:
-    """Arrivals by base window of an environment since then (seconds): when its newest prediction arrived, and the time of
+    """Arrivals by base window of an environment since then (seconds): of its newest prediction, and the time of
     its latest, both in microseconds; in the order of arrival."""
     table = tables.profile
     place = [table.c.model == model, table.c.environment == environment, table.c.segment == ""]

@@ -170,7 +170,7 @@ def _remove_predictions(store: Store, deletion: Deletion, limit: int) -> None:
 
 
 def _remove_labels(store: Store, deletion: Deletion, limit: int) -> None:
-    """Removes the remaining labels, of predictions that had expired or never came. They name no version, so of a part none."""
+    """Removes the labels left, of predictions that expired or never came. They name no version, so of a part none."""
     table, known = tables.label, tables.model
     with store.write() as connection, store.without_remnants(connection):
         connection.execute(select(known.c.name).where(known.c.name == deletion.model).with_for_update())
