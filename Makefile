@@ -48,7 +48,7 @@ e2e: $(VENV)/.dev ## two services, Prometheus and Alertmanager: alerts and dashb
 	$(BIN)/python -m pytest tests/e2e -q $(ARGS)
 
 proofs: $(VENV)/.dev ## run the long proofs of what has changed, and record their figures (ALL=1: run all and compare)
-	MODELWATCH_PROOFS=$(if $(filter-out 0 false no,$(ALL)),all,renew) $(BIN)/python -m pytest tests -q -m proof -n $(JOBS) $(ARGS)
+	MODELWATCH_PROOFS=$(if $(filter-out 0 false no,$(ALL)),all,renew) $(BIN)/python -m pytest tests -q -m proof -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.dev ## format, lint, types, layers, docstring examples
 	$(BIN)/ruff format --check .

@@ -43,7 +43,7 @@ class Module:
                     for part in ("body", "orelse", "finalbody"):
                         self.read(getattr(statement, part, []), package)
                 case ast.Assign() | ast.AnnAssign() | ast.AugAssign():
-                    names = [each.id for each in ast.walk(statement) if _is_stored(each)]
+                    names = [each.id for each in ast.walk(statement) if isinstance(each, ast.Name) and _is_stored(each)]
                     for name in names:
                         self.definitions.setdefault(name, []).append(statement)
                     if not names:
@@ -177,8 +177,8 @@ def _imports(statement: ast.Import | ast.ImportFrom, package: str) -> dict[str, 
     return {each.asname or each.name: (base, each.name) for each in statement.names}
 
 
-def _is_stored(node: ast.AST) -> bool:
-    return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+def _is_stored(name: ast.Name) -> bool:
+    return isinstance(name.ctx, ast.Store)
 
 
 def _chains(node: ast.AST) -> Iterator[list[str]]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -28,7 +29,7 @@ from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.layouts import read_layouts
 from modelwatch.storage.references.monitors import put_monitor
 from tests.support.background import Taken, background, run_out
-from tests.support.data_sets import DataSets, read_part
+from tests.support.data_sets import read_part
 from tests.support.events import NOON, Clock, numbered, open_ledger
 
 ROWS_PER_COMMIT = 2_000
@@ -93,10 +94,9 @@ def microseconds(moment: datetime) -> int:
     return round(moment.timestamp() * 1_000_000)
 
 
-def load(shared_data: DataSets, name: str) -> Labelled:
-    folder = shared_data / name
+def load(folder: Path) -> Labelled:
     return Labelled(
-        name,
+        folder.name,
         read_part(folder, "reference"),
         read_part(folder, "production"),
         json.loads((folder / "meta.json").read_text()),
