@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modelwatch.config.monitors import parse_monitor
 from modelwatch.monitoring.checks.performance.judging import LABELS, Judgement, Window, judge_labels, judge_metric
 from modelwatch.monitoring.checks.performance.reporting import metric_report
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
@@ -248,6 +249,18 @@ def test_the_odds_that_matter_are_configured() -> None:
     rules = PerformanceRules(1.0, 3_600, odds_ratio=3.0)
     window = Window.of(base_rate(1_100, 10_000), None)
     assert judge_labels(base_rate(1_000, 20_000), window, rules, ALPHA).severity == "stable"
+
+
+@pytest.mark.parametrize(
+    ("drift", "severity"),
+    [({}, "warning"), ({"psi_warning": 0.2}, "stable"), ({"psi_warning": 0.05, "psi_alert": 0.1}, "alert")],
+)
+def test_a_base_rate_is_judged_by_the_thresholds_of_the_monitor(drift: dict[str, float], severity: str) -> None:
+    """From 30 % to 46 %: a PSI of 0.11."""
+    rules = RULES.with_monitor(parse_monitor({"drift": drift}))
+    found = judge_labels(base_rate(3_000, 10_000), Window.of(base_rate(460, 1_000), None), rules, ALPHA)
+    assert found.severity == severity
+    assert [each.warning for each in found.measures if each.name == "PSI"] == [rules.psi_warning]
 
 
 @pytest.mark.parametrize("n", [24, 64, 71])

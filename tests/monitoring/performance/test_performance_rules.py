@@ -6,7 +6,7 @@ import pytest
 
 from modelwatch.config.monitors import parse_monitor
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
-from modelwatch.monitoring.checks.rules import DriftRules
+from modelwatch.monitoring.checks.rules import DriftRules, rules_for
 
 DRIFT = DriftRules(0.15, 0.3, 0.05, 50, 2.0, ("1h",), 1_800)
 RULES = PerformanceRules.of(DRIFT, 0.05)
@@ -48,6 +48,23 @@ def test_what_a_monitor_says_counts_and_the_rest_stays() -> None:
     assert (found.alarms_needed, found.alarms_among, found.resolve_after) == (2, 3, 5)
     assert (found.relative_tolerance, found.psi_warning) == (RULES.relative_tolerance, RULES.psi_warning)
     assert found.watched("binary") == ("accuracy", "f1")
+
+
+@pytest.mark.parametrize(
+    ("drift", "thresholds"),
+    [
+        ({"psi_warning": 0.2, "psi_alert": 0.5}, (0.2, 0.5)),
+        ({"psi_warning": 0.5}, (0.5, 0.5)),
+        ({"psi_alert": 0.1}, (0.1, 0.1)),
+    ],
+)
+def test_labels_drift_by_the_thresholds_of_the_monitor(
+    drift: dict[str, float], thresholds: tuple[float, float]
+) -> None:
+    found = RULES.with_monitor(parse_monitor({"drift": drift}))
+    assert (found.psi_warning, found.psi_alert) == thresholds
+    as_of_drift = rules_for(DRIFT, parse_monitor({"drift": drift}))
+    assert (as_of_drift.psi_warning, as_of_drift.psi_alert) == thresholds
 
 
 def test_what_is_watched_goes_by_the_task() -> None:

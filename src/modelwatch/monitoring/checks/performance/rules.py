@@ -8,7 +8,7 @@ from typing import Any
 
 from modelwatch.config.monitors import MonitorConfig
 from modelwatch.monitoring.checks.performance.maturity import MATURITY
-from modelwatch.monitoring.checks.rules import DriftRules, alpha_of_look
+from modelwatch.monitoring.checks.rules import DriftRules, alpha_of_look, settled_thresholds
 from modelwatch.stats.outcomes.tasks import Task
 
 LOOKBACKS = ("1h", "24h", "7d")
@@ -77,7 +77,8 @@ class PerformanceRules:
         """The rules of a model with this monitor: what it leaves open is as here."""
         if monitor is None:
             return self
-        own = monitor.performance
+        own, drift = monitor.performance, monitor.drift
+        warning, alert = settled_thresholds(drift.psi_warning, drift.psi_alert, self.psi_warning, self.psi_alert)
         given: dict[str, Any] = {
             "budget": monitor.budget,
             "check_interval": monitor.schedule.every,
@@ -88,11 +89,13 @@ class PerformanceRules:
             "lookbacks": own.lookbacks,
             "min_samples": own.min_samples,
             "label_drift": own.label_drift,
+            "psi_warning": warning,
+            "psi_alert": alert,
             "odds_ratio": own.odds_ratio,
             "maturity": own.maturity,
             "label_coverage": own.label_coverage,
             "early": own.early,
-            "natural_variation": None if monitor.drift.tolerance is None else monitor.drift.tolerance == "natural",
+            "natural_variation": None if drift.tolerance is None else drift.tolerance == "natural",
             "task": monitor.task,
             "positive_class": monitor.positive_class,
             "enabled": own.enabled,
