@@ -24,9 +24,10 @@ from modelwatch.storage.counts.rollup_levels import Grain
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
+from modelwatch.storage.maintenance.erasure import erase
 from modelwatch.storage.maintenance.rollup import roll_up
 from modelwatch.storage.verdicts.verdicts import PERFORMANCE, evidence_of, verdicts_of
-from tests.support.background import background, run_out
+from tests.support.background import background, new_id, run_out
 from tests.support.events import NOON, Clock, event, open_ledger
 from tests.support.labelled import outcomes, set_labelled_reference, watch_yes
 from tests.support.streams import HOUR, SECOND
@@ -175,10 +176,33 @@ def test_later_labels_are_the_same_by_their_times_and_by_their_predictions(
     def evidence() -> bytes:
         return encode_performance(gather_performance(store, RULES, STREAM, moment, as_known_then=True).evidence)
 
-    found = []
-    for sizes in ((0, 1), (1, 0)):
-        monkeypatch.setattr(label_times, "_sizes", lambda *_, sizes=sizes: sizes)
-        found.append(evidence())
+    def both_ways() -> list[bytes]:
+        found = []
+        for few in (1_000_000, 0):
+            monkeypatch.setattr(label_times, "FEW_LABELS", few)
+            found.append(evidence())
+        return found
+
+    found = both_ways()
+    assert found[0] == found[1]
+    # What is remembered of a window holds for as long as no label of it has changed.
+    made = {each.prediction_id: each.timestamp for each in predictions if each.model_version == STREAM.version}
+    late = [
+        label for label in labels if made.get(label.prediction_id, moment * SECOND) < moment * SECOND < label.timestamp
+    ]
+    assert len(late) > 20
+    flipped = {"yes": "no", "no": "yes"}
+    send(
+        store,
+        clock,
+        [],
+        [GroundTruth("m", each.prediction_id, flipped[str(each.value)], each.timestamp + SECOND) for each in late[:10]],
+    )
+    corrected = both_ways()
+    assert corrected[0] == corrected[1]
+    for label in late[-5:]:
+        erase(store, "m", label.prediction_id, actor="test", now=clock.now, new_id=new_id)
+    found = both_ways()
     assert found[0] == found[1]
     # Windows that were rolled up meanwhile are made of the same rows.
     while roll_up(store, STREAM, Grain.of(moment - 6 * 3_600, 0), most=1_000):

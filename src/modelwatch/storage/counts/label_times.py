@@ -2,7 +2,7 @@
 
 Counts of outcomes are kept by the window of the prediction, and hold every label that has come. To tell what they were
 at some moment, what later labels have added is taken out again, from the rows. While labels come in the order of their
-times there are few of these; in a replay that is evaluated afterwards the windows that are looked at bound them.
+times there are few of these; in a replay that is evaluated afterwards those of each window are read once.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import numpy as np
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, select
 
 from modelwatch.config import BASE_WINDOW_SECONDS
-from modelwatch.storage.counts.profiles import Span, of_stream, predictions_in
+from modelwatch.storage.counts.label_pairs import pairs_of_windows
+from modelwatch.storage.counts.profiles import Span, predictions_in
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.bulk import RowsById
 from modelwatch.storage.engine.models import StreamKey
@@ -26,6 +27,9 @@ from modelwatch.storage.ledger.labels import expired_before
 from modelwatch.storage.ledger.rows import ROWS_PER_READ, decode_scalar
 from modelwatch.storage.references.layouts import Counts, ModelLayouts
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY
+
+# Up to so many labels are looked up one by one.
+FEW_LABELS = 200
 
 
 def later_outcomes(
@@ -46,15 +50,42 @@ def later_outcomes(
     touched, newest = _touched(connection, stream, layouts, spans, after)
     if touched is None:
         return found
-    by_label, by_prediction = _sizes(connection, stream, touched, (after, newest))
-    read = _by_label if by_label <= by_prediction else _by_prediction
-    for contributions in read(connection, store, stream, layouts, touched, (after, newest)):
+    labels = select(func.count()).where(
+        tables.label.c.model == stream.model, tables.label.c.first_ts > after, tables.label.c.first_ts <= newest
+    )
+    if connection.execute(labels).scalar_one() > FEW_LABELS:
+        return _of_windows(connection, store, stream, layouts, spans, touched, after)
+    for contributions in _by_label(connection, store, stream, layouts, touched, (after, newest)):
         for key, slot in count_outcomes(contributions, 0).items():
-            for place, (start, end) in enumerate(spans):
-                if start <= key.window_start < end:
-                    total = found[place]
-                    found[place] = slot.counts.copy() if total is None else np.add(total, slot.counts, out=total)
+            _add_to_spans(found, spans, key.window_start, slot.counts)
     return found
+
+
+def _of_windows(
+    connection: Connection,
+    store: Store,
+    stream: StreamKey,
+    layouts: ModelLayouts,
+    spans: Sequence[Span],
+    touched: Span,
+    after: int,
+) -> list[Counts | None]:
+    """The same from the labelled predictions of whole windows, which are remembered."""
+    found: list[Counts | None] = [None] * len(spans)
+    size = layouts.of(stream.version).outcome.size
+    oldest = connection.execute(select(expired_before(stream.model))).scalar() or 0
+    for (start, _), pairs in pairs_of_windows(connection, store, stream, layouts, touched, after).items():
+        counts = pairs.after(after, size)
+        if counts is not None and start // SECONDS_PER_DAY >= oldest:
+            _add_to_spans(found, spans, start, counts)
+    return found
+
+
+def _add_to_spans(found: list[Counts | None], spans: Sequence[Span], window_start: int, counts: Counts) -> None:
+    for place, (start, end) in enumerate(spans):
+        if start <= window_start < end:
+            total = found[place]
+            found[place] = counts.copy() if total is None else np.add(total, counts, out=total)
 
 
 class Stretch(NamedTuple):
@@ -172,18 +203,6 @@ def _touched(
     return None if first is None else (first, last), newest or 0
 
 
-def _sizes(connection: Connection, stream: StreamKey, touched: Span, known: Span) -> tuple[int, int]:
-    """Number of labels that became known between two times, and of predictions between them."""
-    label, profile = tables.label, tables.profile
-    labels = select(func.count()).where(
-        label.c.model == stream.model, label.c.first_ts > known[0], label.c.first_ts <= known[1]
-    )
-    predictions = select(func.coalesce(func.sum(profile.c.predictions), 0)).where(
-        *of_stream(stream), profile.c.window_start >= touched[0], profile.c.window_start < touched[1]
-    )
-    return connection.execute(labels).scalar_one(), int(connection.execute(predictions).scalar_one())
-
-
 def _by_label(
     connection: Connection, store: Store, stream: StreamKey, layouts: ModelLayouts, touched: Span, known: Span
 ) -> Iterator[Contributions]:
@@ -208,44 +227,6 @@ def _by_label(
             if in_stretch and row.day >= oldest and (row.version, row.environment) == (version, environment):
                 _add(contributions, row, labels[row.prediction_id])
         yield contributions
-
-
-def _by_prediction(
-    connection: Connection, store: Store, stream: StreamKey, layouts: ModelLayouts, touched: Span, known: Span
-) -> Iterator[Contributions]:
-    """The pairs by their predictions, some thousands at a time."""
-    label, prediction = tables.label, tables.prediction
-    model, version, environment = stream
-    oldest = connection.execute(select(expired_before(model))).scalar() or 0
-    for day in range(max(touched[0] // SECONDS_PER_DAY, oldest), (touched[1] - 1) // SECONDS_PER_DAY + 1):
-        last = ""
-        while True:
-            rows = connection.execute(
-                select(*PREDICTION_COLUMNS, label.c.value, label.c.first_ts, label.c.ts.label("label_ts"))
-                .join(label, _of_label())
-                .where(
-                    prediction.c.day == day,
-                    prediction.c.model == model,
-                    prediction.c.prediction_id > last,
-                    prediction.c.version == version,
-                    prediction.c.environment == environment,
-                    prediction.c.ts >= touched[0] * MICROS_PER_SECOND,
-                    prediction.c.ts < touched[1] * MICROS_PER_SECOND,
-                    label.c.applied_at.is_not(None),
-                    label.c.first_ts > known[0],
-                )
-                .order_by(prediction.c.prediction_id)
-                .limit(ROWS_PER_READ)
-            ).all()
-            if not rows:
-                break
-            contributions = Contributions(model, layouts)
-            for row in rows:
-                contributions.add(
-                    LabelledPrediction.from_row(row), decode_scalar(row.value), row.first_ts, row.label_ts
-                )
-            yield contributions
-            last = rows[-1].prediction_id
 
 
 def _add(contributions: Contributions, prediction: Any, label: Any) -> None:
