@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
 
 from modelwatch.config import Settings
 from modelwatch.config.monitor_defaults import ODDS_RATIO
-from modelwatch.config.monitors import MonitorConfig, settled_thresholds
+from modelwatch.config.monitors import MonitorConfig, Persistence, settled_thresholds
 from modelwatch.stats.drift.evidence import alpha_per_look
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +42,20 @@ class Thresholds:
     odds_ratio: float = 0.0
 
 
+class AccruingBudget:
+    """Rules whose budget accrues evenly over event time: a look spends what has accrued since the one before it."""
+
+    __slots__ = ()
+    check_interval: int
+
+    def accrued(self, elapsed: int | None) -> int:
+        """The seconds whose budget a look may spend that comes `elapsed` seconds after the one before it; None: an
+        interval. What accrued over more than an interval is forfeited."""
+        return self.check_interval if elapsed is None else min(max(elapsed, 1), self.check_interval)
+
+
 @dataclass(frozen=True, slots=True)
-class DriftRules:
+class DriftRules(AccruingBudget):
     """What counts as drift for one model, and when it is looked at. Times in seconds.
 
     leave_out: names or shell patterns of features that are not looked at. kinds: what is watched beside the features.
@@ -94,14 +109,9 @@ class DriftRules:
         the previous evaluation, the interval if None; what accrued over more than an interval is forfeited.
         lookbacks: how many are looked at; those of the rules if None.
         """
-        accrued = self.accrued(elapsed)
-        looked_at = max(subjects, 1) * max(streams, 1)
         spans = len(self.lookbacks) if lookbacks is None else lookbacks
-        return alpha_of_look("drift", self.budget, subjects=looked_at, lookbacks=spans, seconds=accrued)
-
-    def accrued(self, elapsed: int | None) -> int:
-        """The seconds whose budget a look may spend that comes so long after the one before it; None: an interval."""
-        return self.check_interval if elapsed is None else min(max(elapsed, 1), self.check_interval)
+        seconds = self.accrued(elapsed)
+        return alpha_of_look("drift", self.budget, subjects=subjects, streams=streams, lookbacks=spans, seconds=seconds)
 
     def thresholds(self, kind: str, name: str) -> Thresholds:
         """What applies to one subject."""
@@ -140,14 +150,23 @@ def rules_for(defaults: DriftRules, monitor: MonitorConfig | None) -> DriftRules
         "leave_out": drift.leave_out,
         "kinds": tuple(kind for kind in defaults.kinds if kinds[kind] is not False),
     }
-    if drift.persistence is not None:
-        given |= {"alarms_needed": drift.persistence.alarms, "alarms_among": drift.persistence.of}
     if drift.features:
         given["features"] = {
             name: FeatureRules(own.psi_warning, own.psi_alert, own.min_samples, own.odds_ratio)
             for name, own in drift.features.items()
         }
-    return replace(defaults, **{name: value for name, value in given.items() if value is not None})
+    return overridden(defaults, given, drift.persistence)
+
+
+Rules = TypeVar("Rules", bound="DataclassInstance")
+
+
+def overridden(rules: Rules, given: Mapping[str, Any], persistence: Persistence | None) -> Rules:
+    """The rules with what a monitor gives. given: by field; None leaves a field as it is."""
+    values = {name: value for name, value in given.items() if value is not None}
+    if persistence is not None:
+        values |= {"alarms_needed": persistence.alarms, "alarms_among": persistence.of}
+    return replace(rules, **values)
 
 
 Check = Literal["drift", "performance", "quality"]
@@ -163,10 +182,12 @@ def share_of(check: Check) -> float:
     return SHARES[check]
 
 
-def alpha_of_look(check: Check, budget: float, *, subjects: int, lookbacks: int, seconds: int) -> float:
+def alpha_of_look(
+    check: Check, budget: float, *, subjects: int, lookbacks: int, seconds: int, streams: int = 1
+) -> float:
     """The chance of a false alarm that one look may take.
 
-    budget: false alarms per model and 30 days. subjects: of all streams of the model. seconds: how much time has passed
+    budget: false alarms per model and 30 days. subjects: of each stream of the model. seconds: how much time has passed
     since the look before, in which budget has accrued.
 
     >>> alpha_of_look("drift", 1.0, subjects=10, lookbacks=1, seconds=2_592_000)
@@ -174,7 +195,7 @@ def alpha_of_look(check: Check, budget: float, *, subjects: int, lookbacks: int,
     >>> f"{alpha_of_look('quality', 1.0, subjects=10, lookbacks=1, seconds=3_600):.2e}"
     '3.47e-05'
     """
-    looks = max(subjects, 1)
+    looks = max(subjects, 1) * max(streams, 1)
     alpha = alpha_per_look(budget * share_of(check), looks, max(lookbacks, 1), SECONDS_PER_30_DAYS / max(seconds, 1))
     return min(alpha, LARGEST_ALPHA)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
-from modelwatch.config.monitors import MonitorConfig
+from modelwatch.config.monitors import MonitorConfig, settled_thresholds
 from modelwatch.monitoring.checks.performance.maturity import MATURITY
-from modelwatch.monitoring.checks.rules import DriftRules, alpha_of_look, settled_thresholds
+from modelwatch.monitoring.checks.rules import AccruingBudget, DriftRules, alpha_of_look, overridden
 from modelwatch.stats.outcomes.tasks import Task
 
 LOOKBACKS = ("1h", "24h", "7d")
@@ -25,7 +25,7 @@ LOSSES = frozenset({"log_loss", "brier", "mae", "rmse", "mape", "mean_error"})
 
 
 @dataclass(frozen=True, slots=True)
-class PerformanceRules:
+class PerformanceRules(AccruingBudget):
     """When a loss of performance matters. Times in seconds.
 
     task, positive_class: what the monitor says about the labels.
@@ -101,18 +101,12 @@ class PerformanceRules:
             "enabled": own.enabled,
             "resolve_after": own.resolve_after,
         }
-        if own.persistence is not None:
-            given |= {"alarms_needed": own.persistence.alarms, "alarms_among": own.persistence.of}
-        return replace(self, **{name: value for name, value in given.items() if value is not None})
+        return overridden(self, given, own.persistence)
 
     def watched(self, task: Task) -> tuple[str, ...]:
         """The metrics that are watched in a task, those with a limit among them."""
         chosen = WATCHED[task] if self.metrics is None else self.metrics
         return tuple(dict.fromkeys((*chosen, *sorted(self.limits))))
-
-    def accrued(self, elapsed: int | None) -> int:
-        """The seconds whose budget a look may spend, as for drift."""
-        return self.check_interval if elapsed is None else min(elapsed, self.check_interval)
 
     def alpha(self, subjects: int, streams: int, lookbacks: int, elapsed: int | None = None) -> float:
         """The chance of a false alarm that one look at one metric may take.
@@ -121,6 +115,7 @@ class PerformanceRules:
         the look before; the interval if None. Never more than MOST_ALPHA, however few looks share the budget.
         """
         seconds = self.accrued(elapsed)
-        looked_at = max(subjects, 1) * max(streams, 1)
-        share = alpha_of_look("performance", self.budget, subjects=looked_at, lookbacks=lookbacks, seconds=seconds)
+        share = alpha_of_look(
+            "performance", self.budget, subjects=subjects, streams=streams, lookbacks=lookbacks, seconds=seconds
+        )
         return min(share, MOST_ALPHA)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
 from modelwatch.config.monitor_defaults import QUALITY_DUPLICATES, QUALITY_FACTOR, QUALITY_MIN_RISE
 from modelwatch.config.monitors import MonitorConfig
-from modelwatch.monitoring.checks.rules import DriftRules, alpha_of_look, share_of
+from modelwatch.monitoring.checks.rules import AccruingBudget, DriftRules, alpha_of_look, overridden, share_of
 
 # Of quality's part of the budget. The looks at rates and volumes share the rest.
 SHARE_OF_SILENCE = 0.08
 
 
 @dataclass(frozen=True, slots=True)
-class QualityRules:
+class QualityRules(AccruingBudget):
     """When data count as unsound. Times in seconds.
 
     min_rise, factor: a share of unsound values matters when it has risen by so much, or to so many times the
@@ -65,9 +65,7 @@ class QualityRules:
             "enabled": own.enabled,
             "resolve_after": own.resolve_after,
         }
-        if own.persistence is not None:
-            given |= {"alarms_needed": own.persistence.alarms, "alarms_among": own.persistence.of}
-        return replace(self, **{name: value for name, value in given.items() if value is not None})
+        return overridden(self, given, own.persistence)
 
     @property
     def silences(self) -> float:
@@ -81,17 +79,13 @@ class QualityRules:
     def alpha_a_day(self, subjects: int, streams: int) -> float:
         """The same of what is looked for in a whole day at once, however often within it."""
         budget = self.budget * (1.0 - SHARE_OF_SILENCE)
-        looked_at = max(subjects, 1) * max(streams, 1)
-        return alpha_of_look("quality", budget, subjects=looked_at, lookbacks=1, seconds=86_400)
-
-    def accrued(self, elapsed: int | None) -> int:
-        """The seconds whose budget a look may spend, as for drift."""
-        return self.check_interval if elapsed is None else min(elapsed, self.check_interval)
+        return alpha_of_look("quality", budget, subjects=subjects, streams=streams, lookbacks=1, seconds=86_400)
 
     def alpha(self, subjects: int, streams: int, lookbacks: int, elapsed: int | None = None) -> float:
         """The chance of a false alarm that one look at one rate may take. elapsed: seconds since the look before; the
         interval if None."""
         seconds = self.accrued(elapsed)
-        looked_at = max(subjects, 1) * max(streams, 1)
         budget = self.budget * (1.0 - SHARE_OF_SILENCE)
-        return alpha_of_look("quality", budget, subjects=looked_at, lookbacks=lookbacks, seconds=seconds)
+        return alpha_of_look(
+            "quality", budget, subjects=subjects, streams=streams, lookbacks=lookbacks, seconds=seconds
+        )
