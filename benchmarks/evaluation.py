@@ -62,8 +62,8 @@ def _of(features: int, windows: int, predictions: int, rounds: int) -> list[Row]
 
         def both() -> None:
             inputs = inputs_at(store, RULES, STREAM, point, now)
-            drift.conclude(STREAM, point, [], now, inputs)
-            quality.conclude(STREAM, point, [], now, inputs)
+            drift.conclude(STREAM, point, [], inputs)
+            quality.conclude(STREAM, point, [], inputs)
 
         inputs = read()
         name, note = f"{features:,} features", f"{windows} windows of {predictions}, processor time"

@@ -1,6 +1,7 @@
 """Profiles merge exactly, in any order and split; and their counts survive storage."""
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -155,3 +156,15 @@ def test_cut_compressed_counts_are_refused() -> None:
     for damaged in (raw[:-3], raw + b"x"):
         with pytest.raises(MalformedProfile):
             decode_counts(damaged)
+
+
+def test_the_sum_of_many_long_vectors_takes_the_memory_of_a_few() -> None:
+    size, number = 200_000, 60
+    encoded = [encode_counts(np.random.default_rng(7).integers(0, 50, size))] * number
+    tracemalloc.start()
+    total = sum_counts(encoded)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert total.tolist() == (number * decode_counts(encoded[0])).tolist()
+    # Not that of all of them inflated, at a byte a count: some, and sums at eight.
+    assert peak < number * size / 2 + 3 * 8 * size

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -94,20 +94,30 @@ def sum_counts(encoded: Sequence[bytes]) -> Integers:
     >>> sum_counts([encode_counts(np.array([0, 7, 255])), encode_counts(np.array([1, 0, 1]))]).tolist()
     [1, 7, 256]
     """
+    total: Integers | None = None
+    # By their headers; some at a time, for inflated those of a wide model take megabytes each.
     alike: dict[bytes, list[bytes]] = {}
+    waiting = 0
     for raw in map(bytes, encoded):
         head, body = _divided(raw)
         alike.setdefault(head, []).append(body)
-    if not alike:
+        waiting += len(body)
+        if waiting > MOST_SUMMED:
+            total = _added(total, alike)
+            alike, waiting = {}, 0
+    total = _added(total, alike)
+    if total is None:
         raise MalformedProfile("a sum needs at least one vector, got none")
-    sums = []
+    return total
+
+
+def _added(total: Integers | None, alike: Mapping[bytes, Sequence[bytes]]) -> Integers | None:
     for head, bodies in alike.items():
-        add = _sum_sparse if head[0] & FORM == SPARSE else _sum_dense
-        at_once = max(1, MOST_SUMMED * len(bodies) // (1 + sum(map(len, bodies))))
-        sums += [add(head, bodies[start : start + at_once]) for start in range(0, len(bodies), at_once)]
-    if len({len(each) for each in sums}) > 1:
-        raise MalformedProfile(f"vectors of one length are needed, got {sorted({len(each) for each in sums})}")
-    return sums[0] if len(sums) == 1 else np.sum(sums, axis=0)
+        part = (_sum_sparse if head[0] & FORM == SPARSE else _sum_dense)(head, bodies)
+        if total is not None and len(part) != len(total):
+            raise MalformedProfile(f"vectors of one length are needed, got {len(total)} and {len(part)}")
+        total = part if total is None else np.add(total, part, out=total)
+    return total
 
 
 def _sum_dense(head: bytes, bodies: Sequence[bytes]) -> Integers:

@@ -18,8 +18,8 @@ from modelwatch.storage.ledger.slots import Slot
 from modelwatch.storage.references.layouts import Counts, ModelLayouts
 from modelwatch.times import SECONDS_PER_DAY
 
-# Windows that are added at once: all of a week, and not more than fit in some memory of a wide model.
-ROWS_AT_ONCE = 500
+# Windows that are read at once: first so many, then as many as take so many bytes.
+FIRST_ROWS, MOST_ROWS, BYTES_AT_ONCE = 50, 2_000, 4 << 20
 
 Span = tuple[int, int]
 
@@ -88,17 +88,19 @@ def _window_counts(
             *condition
         )
     )
-    while some := rows.fetchmany(ROWS_AT_ONCE):
+    number, nowhere = FIRST_ROWS, bytes(len(spans))
+    while some := rows.fetchmany(number):
+        number = min(MOST_ROWS, 1 + BYTES_AT_ONCE * len(some) // (1 + sum(len(row[4]) for row in some)))
         first = np.array([row[0] for row in some], dtype=np.int64)
         last = first + np.array([row[1] for row in some], dtype=np.int64)
         inside = (first[:, None] >= starts) & (last[:, None] <= ends)
         parts: _Parts = {}
-        for row, spans_of in zip(some, inside, strict=True):
-            if spans_of.any():
-                key = (row[2], spans_of.tobytes())
-                predictions, encoded = parts.get(key, (0, []))
-                encoded.append(row[4])
-                parts[key] = (predictions + row[3], encoded)
+        of_rows: list[bytes] = np.ascontiguousarray(inside).view(f"V{len(spans)}").ravel().tolist()
+        for (_, _, name, predictions, encoded), spans_of in zip(some, of_rows, strict=True):
+            if spans_of != nowhere:
+                before, kept = parts.get((name, spans_of), (0, []))
+                kept.append(encoded)
+                parts[name, spans_of] = (before + predictions, kept)
         yield parts
 
 
