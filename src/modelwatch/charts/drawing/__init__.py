@@ -1,0 +1,1 @@
+"""Parts that every chart is made of: markup, texts and their widths, numbers, scales, labels, marks, tables."""

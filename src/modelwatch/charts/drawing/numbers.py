@@ -1,0 +1,141 @@
+"""Numbers, shares and times as texts: sensible digits, no-break spaces before units, UTC with the weekday."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Literal
+
+from modelwatch.times import EPOCH
+
+Format = Literal["number", "percent"]
+
+UNKNOWN = "–"
+SPACE = "\u00a0"
+MINUS = "−"
+# Decimals beyond these are noise of binary fractions.
+MOST_DECIMALS = 9
+# Whole numbers up to here are written out.
+MOST_WRITTEN = 1e6
+LARGEST_WITH_UNIT, LEAST_PLAIN = 1e15, 1e-4
+_UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+FIRST_SECOND, LAST_SECOND = -62_135_596_800.0, 253_402_300_799.0
+
+
+def number(value: float) -> str:
+    """Number with three digits that count; thousands with commas up to a million, then with a unit.
+
+    >>> number(0.68421), number(14974), number(1_934_000), number(-5.6), number(0)
+    ('0.684', '14,974', '1.93\\xa0M', '−5.6', '0')
+    >>> number(1.9e-05), number(3e20), number(float("nan"))
+    ('1.9\\xa0×\\xa010⁻⁵', '3\\xa0×\\xa010²⁰', '–')
+    """
+    if math.isnan(value):
+        return UNKNOWN
+    size = abs(value)
+    if math.isinf(value):
+        return _signed(value, "∞")
+    if size == 0:
+        return "0"
+    if size >= LARGEST_WITH_UNIT or size < LEAST_PLAIN:
+        mantissa, _, exponent = f"{size:.2e}".partition("e")
+        return _signed(value, f"{_trimmed(mantissa)}{SPACE}×{SPACE}10{str(int(exponent)).translate(_RAISED)}")
+    if size >= MOST_WRITTEN:
+        unit, letter = next(each for each in _UNITS if size >= each[0])
+        return _signed(value, f"{_trimmed(_digits(size / unit))}{SPACE}{letter}")
+    return _signed(value, f"{size:,.0f}" if size >= 1_000 else _trimmed(_digits(size)))
+
+
+def percent(share: float) -> str:
+    """Share as per cent, with three digits that count and at most two decimals; what rounds to nothing says so.
+
+    >>> percent(0.842193), percent(1), percent(0.0062), percent(0.00001), percent(0), percent(float("nan"))
+    ('84.2\\xa0%', '100\\xa0%', '0.62\\xa0%', '<\\xa00.01\\xa0%', '0\\xa0%', '–')
+    """
+    if math.isnan(share):
+        return UNKNOWN
+    size = abs(share) * 100
+    if math.isinf(share) or size >= MOST_WRITTEN:
+        return f"{number(share * 100)}{SPACE}%"
+    if 0 < size < 0.005:
+        return f"<{SPACE}0.01{SPACE}%" if share > 0 else f">{SPACE}{MINUS}0.01{SPACE}%"
+    decimals = 0 if size == 0 or size >= 99.95 else 1 if size >= 0.995 else 2
+    return _signed(share, f"{size:,.{decimals}f}{SPACE}%")
+
+
+def written_value(value: float, form: Format) -> str:
+    """Value as its axis is written.
+
+    >>> written_value(0.5, "percent"), written_value(0.5, "number")
+    ('50.0\\xa0%', '0.5')
+    """
+    return percent(value) if form == "percent" else number(value)
+
+
+def tick_texts(ticks: Sequence[float], form: Format = "number") -> list[str]:
+    """Texts of the ticks of one axis, all with the same decimals and unit.
+
+    >>> tick_texts([0, 0.25, 0.5]), tick_texts([0, 0.5, 1], "percent"), tick_texts([0, 20_000])
+    (['0', '0.25', '0.50'], ['0\\xa0%', '50\\xa0%', '100\\xa0%'], ['0', '20\\xa0k'])
+    """
+    if not ticks:
+        return []
+    factor, unit = (100.0, f"{SPACE}%") if form == "percent" else (1.0, "")
+    values = [tick * factor for tick in ticks]
+    largest = max(map(abs, values))
+    if largest >= LARGEST_WITH_UNIT or 0 < largest < LEAST_PLAIN:
+        return [number(value) + unit if value else f"0{unit}" for value in values]
+    if form == "number" and largest >= 10_000:
+        size, letter = next(each for each in _UNITS if largest >= each[0])
+        values, unit = [value / size for value in values], f"{SPACE}{letter}"
+    decimals = _decimals(values)
+    zero = f"0{unit}" if form == "percent" else "0"
+    return [_signed(value, f"{abs(value):,.{decimals}f}{unit}") if value else zero for value in values]
+
+
+def _decimals(values: Sequence[float]) -> int:
+    near = (
+        1e-9 * max(map(abs, values))
+        if len(values) < 2
+        else 1e-6 * min(abs(b - a) for a, b in itertools.pairwise(values))
+    )
+    for decimals in range(MOST_DECIMALS):
+        if all(abs(round(value, decimals) - value) <= near for value in values):
+            return decimals
+    return MOST_DECIMALS
+
+
+def _digits(size: float) -> str:
+    return f"{size:.{max(0, 2 - math.floor(math.log10(size)))}f}"
+
+
+def _trimmed(text: str) -> str:
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _signed(value: float, text: str) -> str:
+    return MINUS + text if value < 0 else text
+
+
+def moment(seconds: float) -> datetime:
+    """Time in UTC; what lies outside the years 1 to 9999 is moved to their edge.
+
+    >>> moment(0).isoformat()
+    '1970-01-01T00:00:00+00:00'
+    """
+    return EPOCH + timedelta(seconds=min(max(seconds, FIRST_SECOND), LAST_SECOND))
+
+
+def short_time(seconds: float) -> str:
+    """Time of a reading: weekday, day and minute, in UTC.
+
+    >>> short_time(1_795_900_500)
+    'Sat 28 Nov, 21:15'
+    """
+    if not math.isfinite(seconds):
+        return UNKNOWN
+    at = moment(seconds)
+    return f"{at:%a} {at.day} {at:%b}, {at:%H:%M}"

@@ -1,0 +1,359 @@
+"""Lines over time: a metric with its interval, thresholds, events and what is not final yet; quantiles as a fan."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from modelwatch.charts.drawing.labels import LINE, Spot
+from modelwatch.charts.drawing.marks import Severity, State
+from modelwatch.charts.drawing.numbers import Format, short_time, tick_texts, written_value
+from modelwatch.charts.drawing.plot import Area, Plot, gutter
+from modelwatch.charts.drawing.scales import Linear, Log, Scale, Time, Values, floats
+from modelwatch.charts.drawing.tables import iso, table
+from modelwatch.charts.drawing.text import clipped, isolated
+from modelwatch.charts.series import Role, Series, known_values, polyline, ribbon, thinned
+
+HEIGHT = 120.0
+# Rows of flags above a plot at most.
+MOST_FLAGS = 3
+LONGEST_LABEL = 240.0
+MOST_ROWS = 500
+# Of the plot that a name takes, about.
+NAME_PART = 0.25
+
+STROKES: dict[Role, str] = {
+    "now": "s-now",
+    "second": "s-second",
+    "estimate": "s-estimate",
+    "reference": "s-reference",
+    "quiet": "s-quiet",
+}
+_TEXTS: dict[Role, str] = {
+    "now": "t-now",
+    "second": "t-second",
+    "estimate": "t-estimate",
+    "reference": "t-quiet",
+    "quiet": "t-quiet",
+}
+_GROUNDS: dict[State, str] = {
+    "alert": "f-alert",
+    "warning": "f-warning",
+    "stable": "f-stable",
+    "unknown": "f-unknown",
+    "catching_up": "f-unknown",
+    "no_data": "f-unknown",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """Line across the plot: a threshold of a severity, or the reference's value."""
+
+    value: float
+    text: str
+    severity: Severity | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something at one time (seconds). kind "since" is when a finding began: one line in red."""
+
+    at: float
+    text: str
+    kind: Literal["since", "event"] = "event"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """State from one time to another (seconds), for the strip below a plot."""
+
+    start: float
+    end: float
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Dot with a text at one value of a series."""
+
+    at: float
+    value: float
+    text: str
+
+
+def line_chart(
+    title: str,
+    times: tuple[float, float],
+    series: Sequence[Series],
+    *,
+    levels: Sequence[Level] = (),
+    events: Sequence[Event] = (),
+    spans: Sequence[Span] = (),
+    notes: Sequence[Note] = (),
+    form: Format = "number",
+    scale: Scale | None = None,
+    height: float = HEIGHT,
+    left: int | None = None,
+    flags: bool = True,
+    axis: bool = True,
+    named: bool | None = None,
+) -> str:
+    """Series over one stretch of time, with intervals, thresholds, events and a strip of states.
+
+    times: start and end in seconds. scale: of the values; by default round and just large enough for all values and
+    levels. left: width of the gutter in pixels, the same for charts that stand below each other. flags, axis: texts
+    of events and of the time axis, which only the first and the last of such charts need. named: write each series'
+    name at its line; by default when there are several.
+
+    >>> psi = Series("psi", [0, 3600], [0.01, 0.4])
+    >>> markup = line_chart("PSI", (0, 7200), [psi], levels=[Level(0.25, "alert from 0.25", "alert")])
+    >>> "<title>PSI</title>" in markup and "alert from 0.25" in markup
+    True
+    """
+    x = Time.over(*times)
+    y = scale or Linear.over(
+        *known_values(series),
+        [each.value for each in levels],
+        zero=any(each.area for each in series),
+        most=max(2, min(6, int(height // 28))),
+        least=0.0 if form == "percent" and _within(series, 0.0, math.inf) else None,
+        top=1.0 if form == "percent" and _within(series, -math.inf, 1.0) else None,
+    )
+    plot = Plot(height, gutter(tick_texts(y.ticks, form)) if left is None else left)
+    area = Area(0, height)
+    strip = Area(height + 4, height + 12) if spans else Area(height, height)
+    plot.height = strip.bottom
+    _immature(plot, area, x, series)
+    draw_spans(plot, strip, x, spans)
+    plot.value_axis(area, y, form)
+    for each in series:
+        _curve(plot, area, x, y, each)
+    since = [each for each in events if each.kind == "since"]
+    for event in (*since, *(each for each in events if each.kind != "since")):
+        draw_event(plot, Area(0, strip.bottom), x, event, flags=flags)
+    plot.time_axis(Area(0, strip.bottom), x, texts=axis)
+    _notes(plot, area, x, y, notes)
+    for level in levels:
+        draw_level(plot, area, y, level)
+    if len(series) > 1 if named is None else named:
+        for each in series:
+            _name(plot, area, x, y, each)
+    if not any(np.isfinite(floats(each.values)).any() for each in series):
+        plot.label("no values in this range", Spot(0.5, area.y(0.5) + 4, "middle"), style="halo")
+    return plot.svg(title, _description(x, series, form), kind="line", start=x.low, end=x.high, low=y.low, high=y.high)
+
+
+def quantile_fan(
+    title: str,
+    times: tuple[float, float],
+    at: Values,
+    quantiles: Sequence[Values],
+    *,
+    reference: Sequence[float] | None = None,
+    step: float = 0.0,
+    logarithmic: bool = False,
+    events: Sequence[Event] = (),
+    height: float = HEIGHT,
+    left: int | None = None,
+    flags: bool = True,
+    axis: bool = True,
+) -> str:
+    """Five quantiles over time (5, 25, 50, 75, 95 %): two bands around the median; the reference's as a grey ground.
+
+    at: shape (n,), seconds. quantiles: five arrays of shape (n,), NaN where not known. reference: its five numbers.
+    Raises ValueError unless there are five.
+
+    >>> "median" in quantile_fan("Amounts", (0, 7200), [0, 3600], [[1, 1], [2, 2], [3, 3], [4, 4], [5, 6]])
+    True
+    """
+    if len(quantiles) != 5 or (reference is not None and len(reference) != 5):
+        raise ValueError("a fan has five quantiles: 5, 25, 50, 75 and 95 %")
+    known = [*quantiles, reference or ()]
+    y: Scale = Log.over(*known) if logarithmic else Linear.over(*known, most=max(2, min(6, int(height // 28))))
+    x = Time.over(*times)
+    plot = Plot(height, gutter(tick_texts(y.ticks)) if left is None else left)
+    area = Area(0, height)
+    if reference is not None:
+        low, lower, middle, upper, high = (area.y(y.at(each)) for each in reference)
+        for bottom, top, style in ((low, high, "f-reference-soft"), (lower, upper, "f-reference-half")):
+            if math.isfinite(bottom) and math.isfinite(top):
+                plot.rect(Area(top, bottom), 0, 1, style)
+        if math.isfinite(middle):
+            plot.horizontal(middle, "s-reference", over=True)
+    plot.value_axis(area, y)
+    plot.curve(area, ribbon(area, x, y, at, quantiles[0], quantiles[4], step), "f-fan-outer")
+    plot.curve(area, ribbon(area, x, y, at, quantiles[1], quantiles[3], step), "f-fan-inner")
+    median = Series("median", at, quantiles[2], step)
+    plot.curve(area, polyline(area, x, y, at, median.values, step), STROKES["now"])
+    for event in events:
+        draw_event(plot, area, x, event, flags=flags)
+    plot.time_axis(area, x, texts=axis)
+    for name, values in (("median", quantiles[2]), ("95 %", quantiles[4]), ("5 %", quantiles[0])):
+        _name(plot, area, x, y, Series(name, at, values, step, role="now" if name == "median" else "quiet"))
+    return plot.svg(
+        title, _description(x, [median], "number"), kind="fan", start=x.low, end=x.high, low=y.low, high=y.high
+    )
+
+
+def series_table(title: str, series: Sequence[Series], form: Format = "number") -> str:
+    """Table twin of series that share their times: a row a time, newest first, 500 rows at most.
+
+    >>> "2026-11-28T21:15:00Z" in series_table("PSI", [Series("psi", [1_795_900_500], [0.68])])
+    True
+    """
+    columns = ["time (UTC)"]
+    by_time: dict[float, dict[int, str]] = {}
+    for index, each in enumerate(series):
+        columns.append(each.name)
+        bounds = (each.low, each.high) if each.low is not None and each.high is not None else None
+        for row, (at, value) in enumerate(zip(floats(each.times).tolist(), floats(each.values).tolist(), strict=True)):
+            text = written_value(value, form)
+            if bounds is not None and math.isfinite(float(bounds[0][row])):
+                text += (
+                    f" ({written_value(float(bounds[0][row]), form)} to {written_value(float(bounds[1][row]), form)})"
+                )
+            by_time.setdefault(at, {})[index] = text
+    rows = [
+        [iso(at), *(by_time[at].get(index, "–") for index in range(len(series)))]
+        for at in sorted(by_time, reverse=True)[:MOST_ROWS]
+    ]
+    return table(title, columns, rows)
+
+
+def _curve(plot: Plot, area: Area, x: Time, y: Scale, series: Series) -> None:
+    times, values, mature = floats(series.times), floats(series.values), series.mature
+    if series.area:
+        base = np.full(len(values), y.low if isinstance(y, Log) else 0.0)
+        plot.curve(area, ribbon(area, x, y, times, base, values, series.step), "f-area")
+    if series.low is not None and series.high is not None:
+        low, high = (np.where(mature, floats(each), np.nan) for each in (series.low, series.high))
+        plot.curve(area, ribbon(area, x, y, times, low, high, series.step), "f-band")
+    plot.curve(area, polyline(area, x, y, times, np.where(mature, values, np.nan), series.step), STROKES[series.role])
+    if not mature.all():
+        # The dotted line goes on from the last value that is final.
+        first = int(np.flatnonzero(~mature)[0])
+        begin = first if series.step or not first else first - 1
+        plot.curve(
+            area, polyline(area, x, y, times[begin:], values[begin:], series.step), f"{STROKES[series.role]} dotted"
+        )
+
+
+def _immature(plot: Plot, area: Area, x: Time, series: Sequence[Series]) -> None:
+    since = min((each.immature for each in series if each.immature is not None), default=math.inf)
+    if since < x.high:
+        plot.rect(area, x.at(since), 1, "f-unknown", title="not final: labels are still to come")
+        plot.label(
+            "immature", Spot(x.at(since), area.bottom - 6, dx=4), Spot(1, area.bottom - 6, "end", -4), style="halo"
+        )
+
+
+def draw_spans(plot: Plot, strip: Area, x: Time, spans: Sequence[Span]) -> None:
+    if spans:
+        plot.rect(strip, 0, 1, "f-empty")
+    for span in spans:
+        if span.end > x.low and span.start < x.high:
+            title = f"{span.state.replace('_', ' ')}, {short_time(span.start)} to {short_time(span.end)} UTC"
+            plot.rect(strip, x.at(span.start), x.at(span.end), _GROUNDS[span.state], title=title)
+
+
+def draw_event(plot: Plot, area: Area, x: Time, event: Event, *, flags: bool) -> None:
+    """Line at the event, and its flag in the lowest row that has room."""
+    if not x.low <= event.at <= x.high:
+        return
+    at, since = x.at(event.at), event.kind == "since"
+    row = 0
+    if flags:
+        spots = [spot for row in range(MOST_FLAGS) for spot in _flag_spots(at, -6 - LINE * row)]
+        label = plot.label(
+            clipped(event.text, LONGEST_LABEL, bold=since),
+            *spots,
+            style="halo t-alert" if since else "halo",
+            bold=since,
+            title=_cut(event.text),
+        )
+        if label is not None:
+            row = round((-6 - label.spot.y) / LINE)
+            plot.need(above=LINE * (row + 1) + 6)
+    top = -4 - LINE * row if flags else area.top
+    plot.vertical(at, Area(top, area.bottom), "s-since" if since else "s-event", over=True)
+
+
+def _flag_spots(at: float, y: float) -> list[Spot]:
+    return [Spot(at, y, "start", 4), Spot(at, y, "end", -4)]
+
+
+def _cut(text: str) -> str | None:
+    return text if clipped(text, LONGEST_LABEL) != text else None
+
+
+def draw_level(plot: Plot, area: Area, y: Scale, level: Level) -> None:
+    at = y.at(level.value)
+    if not math.isfinite(at) or not y.low <= level.value <= y.high:
+        return
+    height = area.y(at)
+    plot.horizontal(height, f"s-{level.severity}" if level.severity else "s-reference", over=True)
+    above, below = height - 4, height + 12
+    spots = [Spot(0, above, dx=3), Spot(0, below, dx=3), Spot(1, above, "end", -3), Spot(1, below, "end", -3)]
+    inside = [each for each in spots if area.top + 9 <= each.y <= area.bottom - 3]
+    text = clipped(level.text, LONGEST_LABEL)
+    plot.label(text, *inside, style=f"halo t-{level.severity}" if level.severity else "halo", title=_cut(level.text))
+
+
+def _notes(plot: Plot, area: Area, x: Time, y: Scale, notes: Sequence[Note]) -> None:
+    for note in notes:
+        at, height = x.at(note.at), area.y(y.at(note.value))
+        if math.isfinite(at) and math.isfinite(height):
+            plot.dot(at, height, "d-now")
+            above = max(height - 7, area.top + 10)
+            spots = [Spot(at, above, "middle"), Spot(at, above, "end", -6), Spot(at, above, "start", 6)]
+            plot.label(clipped(note.text, LONGEST_LABEL), *spots, style="halo", bold=True)
+
+
+def _name(plot: Plot, area: Area, x: Time, y: Scale, series: Series) -> None:
+    """Name of a series above or below its line, near its end, where no other label is."""
+    at, level = thinned(series.times, series.values, 60)
+    seen = np.flatnonzero(np.isfinite(level) & (at >= x.low) & (at <= x.high))
+    if not seen.size:
+        return
+    places = x.all_at(at + series.step)
+    heights = np.array([area.y(each) for each in y.all_at(level)])
+    spots: list[Spot] = []
+    for index in seen[::-1].tolist():
+        place, left = float(places[index]), places[index] > 0.5
+        beside = seen[np.abs(places[seen] - place + (NAME_PART if left else -NAME_PART) / 2) <= NAME_PART / 2]
+        # Free of the line over the width that the name takes.
+        spots += [
+            Spot(place, float(baseline), "end" if left else "start", -4 if left else 4)
+            for baseline in (
+                heights[beside].min(initial=heights[index]) - 6,
+                heights[beside].max(initial=heights[index]) + 13,
+            )
+            if area.top + 9 <= baseline <= area.bottom - 3
+        ]
+    plot.label(
+        clipped(series.name, 160), *spots, style=f"halo {_TEXTS[series.role]}", bold=True, title=_cut(series.name)
+    )
+
+
+def _within(series: Sequence[Series], low: float, high: float) -> bool:
+    known = np.concatenate([*known_values(series), np.array([0.5])])
+    known = known[np.isfinite(known)]
+    return bool(known.min() >= low and known.max() <= high)
+
+
+def _description(x: Time, series: Sequence[Series], form: Format) -> str:
+    said = [f"{short_time(x.low)} to {short_time(x.high)} UTC."]
+    for each in series[:8]:
+        values = floats(each.values)
+        known = values[np.isfinite(values)]
+        if known.size:
+            low, high, last = (written_value(float(value), form) for value in (known.min(), known.max(), known[-1]))
+            said.append(f"{isolated(each.name[:120])}: {low} to {high}, last {last}.")
+        else:
+            said.append(f"{isolated(each.name[:120])}: no values.")
+    return " ".join(said)

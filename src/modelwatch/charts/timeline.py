@@ -1,0 +1,90 @@
+"""Time line of an alert: when it began, when it was found and what was done, over the state that it was in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from modelwatch.charts.drawing.labels import LINE, Spot
+from modelwatch.charts.drawing.marks import State
+from modelwatch.charts.drawing.numbers import short_time
+from modelwatch.charts.drawing.plot import Area, Plot
+from modelwatch.charts.drawing.scales import Time
+from modelwatch.charts.drawing.tables import iso, table
+from modelwatch.charts.drawing.text import clipped, isolated
+from modelwatch.charts.lines import Span, draw_spans
+
+ROWS = 4
+STRIP = 10.0
+LONGEST = 200.0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Step of an alert at a time (seconds): its name, what more is to say, and the state that it led to."""
+
+    at: float
+    text: str
+    detail: str = ""
+    state: State | None = None
+
+
+def timeline(title: str, times: tuple[float, float], steps: Sequence[Step], *, spans: Sequence[Span] = ()) -> str:
+    """Steps on a time axis, their texts in up to four rows so that none covers another; below them a strip of states.
+
+    >>> steps = [Step(600, "began"), Step(1800, "found", state="alert")]
+    >>> markup = timeline("Alert", (0, 7200), steps, spans=[Span(1800, 7200, "alert")])
+    >>> "began" in markup and markup.count("<circle")
+    2
+    """
+    x = Time.over(*times)
+    height = LINE * ROWS + 10
+    strip = Area(height, height + STRIP)
+    plot = Plot(strip.bottom, 8, 8)
+    known = [
+        each
+        for each in sorted(steps, key=lambda each: each.at)
+        if math.isfinite(each.at) and x.low <= each.at <= x.high
+    ]
+    draw_spans(plot, strip, x, spans)
+    if not spans:
+        plot.rect(strip, 0, 1, "f-empty")
+    # The first and the last step are what one looks for; what has no room is in the table.
+    for each in [*known[:1], *known[1:][-1:], *known[1:-1]]:
+        at = x.at(each.at)
+        style = {"alert": "d-alert", "warning": "d-warning"}.get(each.state or "", "d-ring")
+        spots = [spot for row in range(ROWS) for spot in _sides(at, height - 8 - LINE * row)]
+        text = clipped(each.text, LONGEST, bold=True)
+        said = f"{isolated(each.text)}, {short_time(each.at)} UTC" + (
+            f": {isolated(each.detail)}" if each.detail else ""
+        )
+        tone = f"halo t-{each.state}" if each.state in ("alert", "warning") else "halo"
+        label = plot.label(text, *spots, style=tone, bold=True, title=said)
+        plot.vertical(at, Area(strip.top - 4 if label is None else label.spot.y - 9, strip.bottom), "s-event")
+        plot.dot(at, strip.top + STRIP / 2, style, radius=4, title=said)
+    if not known:
+        plot.label("no steps in this range", Spot(0.5, height / 2, "middle"))
+    used = max((-label.spot.y for label in plot.labels.placed), default=-height + 8)
+    plot.above = used + LINE
+    plot.time_axis(Area(strip.bottom, strip.bottom), x)
+    said = " ".join(f"{isolated(each.text[:120])}, {short_time(each.at)} UTC." for each in known[:12])
+    return plot.svg(title, said, kind="timeline", start=x.low, end=x.high)
+
+
+def _sides(at: float, y: float) -> list[Spot]:
+    return [Spot(at, y, "start", 5), Spot(at, y, "end", -5)]
+
+
+def timeline_table(title: str, steps: Sequence[Step]) -> str:
+    """Table twin: a row a step, in the order of time.
+
+    >>> "1970-01-01T00:10:00Z" in timeline_table("Alert", [Step(600, "began")])
+    True
+    """
+    known = sorted((each for each in steps if math.isfinite(each.at)), key=lambda each: each.at)
+    return table(
+        title,
+        ["time (UTC)", "step", "detail"],
+        [[iso(each.at), isolated(each.text), isolated(each.detail)] for each in known],
+    )
