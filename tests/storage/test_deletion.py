@@ -299,7 +299,7 @@ def piece(store: Store, deletions: Deletions) -> None:
 CHILD = """
 import sys, time, uuid
 from modelwatch.monitoring.scheduler.runner import Lease
-from modelwatch.monitoring import deletions
+from modelwatch.monitoring.scheduler import deletions
 from modelwatch.storage.engine.store import Store
 deletions.MOST_ROWS_PER_TRANSACTION = deletions.ROWS_PER_TRANSACTION = 20
 store = Store(sys.argv[1])
