@@ -177,3 +177,16 @@ def test_small_charts_of_any_values(values: list[float], level: float) -> None:
         gauge(Metric("t", level, *(values[:2] if len(values) > 1 else ()), reference=known)),
     ):
         assert drawing(markup, 84).outside() == []
+
+
+def test_no_label_of_the_quadrant_covers_a_feature_that_drifts() -> None:
+    for wide in WIDTHS:
+        drawn = drawing(GALLERY["quadrant"], wide)
+        dots = [each for each in drawn.shapes if each.of == "circle" and each.right - each.left == pytest.approx(8)]
+        assert len(dots) == 3
+        assert not [(text.of, dot) for text in drawn.texts for dot in dots if text.overlaps(dot)]
+
+
+@pytest.mark.parametrize("name", ["income_monthly", "debt_ratio", "app_version"])
+def test_the_quadrant_names_what_drifts_also_where_there_is_little_room(name: str) -> None:
+    assert name in [text.of for text in drawing(GALLERY["quadrant"], 400).texts]

@@ -20,7 +20,7 @@ HEIGHT = 220.0
 UNIT = Linear(0.0, 1.0, (0.0, 0.25, 0.5, 0.75, 1.0))
 MOST_POINTS = 600
 # Between the outermost feature of the quadrant and its edge, as a factor.
-HEADROOM = 1.4
+HEADROOM = 2.0
 # Features without finding that the quadrant names.
 MOST_QUIET = 3
 _HOUR, _DAY = 3_600.0, 86_400.0
@@ -153,7 +153,7 @@ def delay_curve(
             when = float(np.interp(level, share, at))
             place, top = x.at(when / unit), area.y(y.at(level))
             plot.dot(place, top, "d-now", radius=3.5)
-            said = f"{text} in {number(when / unit)} {name[0] if name != 'min' else name}"
+            said = f"{text} in {number(round(when / unit, 1))} {name[0] if name != 'min' else name}"
             plot.label(said, Spot(place, top + 14, dx=6), Spot(place, top - 7, "end", -4), style="halo", bold=True)
     if not at.size:
         plot.label("no labels yet", Spot(0.5, area.y(0.5) + 4, "middle"), style="halo")
@@ -187,30 +187,29 @@ def quadrant(
     _each_tick(plot, area, y, "percent")
     plot.vertical(x.at(threshold), area, "s-warning")
     plot.horizontal(corner.bottom, "s-chance")
-    plot.label("look here first", Spot(1, area.top + 12, "end", -5), style="halo t-alert")
     names = sorted(known, key=lambda each: (each.state not in ("alert", "warning"), -each.drift * each.importance))
     for each in names[::-1]:
         style = {"alert": "d-alert", "warning": "d-warning"}.get(each.state, "d-quiet")
         said = f"{isolated(each.name)}: PSI {number(each.drift)}, importance {percent(each.importance)}"
-        plot.dot(
-            x.at(max(each.drift, x.low)),
-            area.y(y.at(max(each.importance, y.low))),
-            style,
-            radius=4 if style != "d-quiet" else 3,
-            title=said,
-        )
+        place, level = x.at(max(each.drift, x.low)), area.y(y.at(max(each.importance, y.low)))
+        plot.dot(place, level, style, radius=3 if style == "d-quiet" else 4, title=said)
+        if style != "d-quiet":
+            plot.labels.keep_clear(place, level)
+    corner_spots = [Spot(1, corner.bottom - 6, "end", -5), Spot(1, area.top + 12, "end", -5)]
+    plot.label("look here first", *corner_spots, style="halo t-alert")
     for each in names[: MOST_QUIET + sum(each.state in ("alert", "warning") for each in known)]:
         place, top = x.at(max(each.drift, x.low)), area.y(y.at(max(each.importance, y.low)))
         spots = [
             Spot(place, top + 4, "start", 8),
             Spot(place, top + 4, "end", -8),
-            Spot(place, top - 8, "middle"),
+            Spot(place, top - 10, "middle"),
+            Spot(place, top - 10, "end", 6),
+            Spot(place, top - 10, "start", -6),
             Spot(place, top + 16, "middle"),
         ]
         inside = [spot for spot in spots if area.top + 9 <= spot.y <= area.bottom - 2]
-        plot.label(
-            isolated(clipped(each.name, 140, bold=True)), *inside, style="halo", bold=each.state in ("alert", "warning")
-        )
+        name = isolated(clipped(each.name, 140, bold=True))
+        plot.label(name, *inside, style="halo", bold=each.state in ("alert", "warning"))
     if not known:
         plot.label("no importances are known", Spot(0.5, area.y(0.5) + 4, "middle"), style="halo")
     said = " ".join(

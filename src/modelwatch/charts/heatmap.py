@@ -15,10 +15,12 @@ from modelwatch.charts.drawing.markup import box
 from modelwatch.charts.drawing.numbers import short_time
 from modelwatch.charts.drawing.plot import UNITS, Area, Plot
 from modelwatch.charts.drawing.scales import Time
-from modelwatch.charts.drawing.text import isolated
+from modelwatch.charts.drawing.text import clipped, isolated
 from modelwatch.charts.lines import Event, draw_event
 
 ROW, GAP = 15.0, 3.0
+# Headings may go on over the plot.
+HEADING = 220.0
 NAMES, READINGS = 136, 88
 # Bounds of the PSI between the steps of one ramp: without finding, and of an alert.
 FOUND_NOTHING = (0.02, 0.05, 0.1)
@@ -93,10 +95,13 @@ def heatmap(
     for row in rows:
         if row.heading:
             top += ROW + 6
-            plot.aside(row.heading, top - 5, style="t-ink", bold=True)
+            plot.label(clipped(row.heading, HEADING, bold=True), Spot(0, top - 5, dx=2 - names), bold=True)
         for begin, end, style in _stretches(row.classes):
             left, right = (UNITS * x.at(first + each * step) for each in (begin, end))
-            if right > left:
+            if right > left and style == "hu":
+                # Outside of what is stretched: its hatching keeps its slope.
+                plot.rect(Area(top, top + ROW - GAP), left / UNITS, right / UNITS, style)
+            elif right > left:
                 drawn.setdefault(style, []).append(box(left, top, right, top + ROW - GAP))
         plot.aside(isolated(row.name), top + 10, style="t-ink")
         if row.reading:

@@ -13,9 +13,9 @@ from modelwatch.charts.drawing.labels import LINE, Spot
 from modelwatch.charts.drawing.marks import Severity, State
 from modelwatch.charts.drawing.numbers import Format, short_time, tick_texts, written_value
 from modelwatch.charts.drawing.plot import Area, Plot, gutter
-from modelwatch.charts.drawing.scales import Linear, Log, Scale, Time, Values, floats
+from modelwatch.charts.drawing.scales import Floats, Linear, Log, Scale, Time, Values, floats
 from modelwatch.charts.drawing.tables import iso, table
-from modelwatch.charts.drawing.text import clipped, isolated
+from modelwatch.charts.drawing.text import ASCENT, DESCENT, clipped, isolated
 from modelwatch.charts.series import Role, Series, known_values, polyline, ribbon, thinned
 
 HEIGHT = 120.0
@@ -142,7 +142,7 @@ def line_chart(
         draw_level(plot, area, y, level)
     if len(series) > 1 if named is None else named:
         for each in series:
-            _name(plot, area, x, y, each)
+            _name(plot, area, x, y, each, [other for other in series if other is not each])
     if not any(np.isfinite(floats(each.values)).any() for each in series):
         plot.label("no values in this range", Spot(0.5, area.y(0.5) + 4, "middle"), style="halo")
     return plot.svg(title, _description(x, series, form), kind="line", start=x.low, end=x.high, low=y.low, high=y.high)
@@ -314,21 +314,26 @@ def _notes(plot: Plot, area: Area, x: Time, y: Scale, notes: Sequence[Note]) -> 
             plot.label(clipped(note.text, LONGEST_LABEL), *spots, style="halo", bold=True)
 
 
-def _name(plot: Plot, area: Area, x: Time, y: Scale, series: Series) -> None:
-    """Name of a series above or below its line, near its end, where no other label is."""
+def _name(plot: Plot, area: Area, x: Time, y: Scale, series: Series, others: Sequence[Series] = ()) -> None:
+    """Name of a series above or below its line, near its end, where no other label is, nor another line if possible."""
     at, level = thinned(series.times, series.values, 60)
     seen = np.flatnonzero(np.isfinite(level) & (at >= x.low) & (at <= x.high))
     if not seen.size:
         return
     places = x.all_at(at + series.step)
     heights = np.array([area.y(each) for each in y.all_at(level)])
-    spots: list[Spot] = []
+    lines = [_heights(area, x, y, each) for each in others]
+    spots: list[tuple[bool, Spot]] = []
     for index in seen[::-1].tolist():
         place, left = float(places[index]), places[index] > 0.5
         beside = seen[np.abs(places[seen] - place + (NAME_PART if left else -NAME_PART) / 2) <= NAME_PART / 2]
         # Free of the line over the width that the name takes.
+        centre = place + (-NAME_PART if left else NAME_PART) / 2
         spots += [
-            Spot(place, float(baseline), "end" if left else "start", -4 if left else 4)
+            (
+                any(_crosses(line, centre, float(baseline)) for line in lines),
+                Spot(place, float(baseline), "end" if left else "start", -4 if left else 4),
+            )
             for baseline in (
                 heights[beside].min(initial=heights[index]) - 6,
                 heights[beside].max(initial=heights[index]) + 13,
@@ -336,8 +341,25 @@ def _name(plot: Plot, area: Area, x: Time, y: Scale, series: Series) -> None:
             if area.top + 9 <= baseline <= area.bottom - 3
         ]
     plot.label(
-        clipped(series.name, 160), *spots, style=f"halo {_TEXTS[series.role]}", bold=True, title=_cut(series.name)
+        clipped(series.name, 160),
+        *(spot for _, spot in sorted(spots, key=lambda each: each[0])),
+        style=f"halo {_TEXTS[series.role]}",
+        bold=True,
+        title=_cut(series.name),
     )
+
+
+def _heights(area: Area, x: Time, y: Scale, series: Series) -> tuple[Floats, Floats]:
+    """Places and heights of a line, without its gaps."""
+    at, level = thinned(series.times, series.values, 60)
+    known = np.isfinite(level)
+    return x.all_at(at[known]), area.bottom - area.height * y.all_at(level[known])
+
+
+def _crosses(line: tuple[Floats, Floats], centre: float, baseline: float) -> bool:
+    places, heights = line
+    near = np.abs(places - centre) <= NAME_PART / 2
+    return bool(np.any(near & (heights > baseline - ASCENT) & (heights < baseline + DESCENT)))
 
 
 def _within(series: Sequence[Series], low: float, high: float) -> bool:

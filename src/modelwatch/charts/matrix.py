@@ -18,6 +18,8 @@ MOST_CLASSES = 24
 # Share of a row from which on a cell is drawn darker.
 STEPS = (0.02, 0.1, 0.25, 0.5, 0.75)
 RIGHT = ("h0", "h0", "h1", "h1", "h2", "h2")
+# Above the names of the rows, where cells are too narrow for more than a number.
+CORNER = "% called"
 WRONG = ("f-paper", "c1w0", "c1w1", "c1w2", "c1w3", "c1w4")
 
 
@@ -45,7 +47,7 @@ def confusion_matrix(
     now, total = now[:shown, :shown], float(now.sum())
     row = ROW if shown <= 6 and before is not None else LOW_ROW + (8 if shown <= 6 else 0)
     names = [isolated(each) for each in classes[:shown]]
-    plot = Plot(row * max(shown, 1), gutter([f"was {name}" for name in names], most=112, bold=False))
+    plot = Plot(row * max(shown, 1), gutter([CORNER, *(f"was {name}" for name in names)], most=112))
     plot.need(above=22)
     rows = now.sum(axis=1)
     slots = [(column / shown, (column + 1) / shown) for column in range(shown)]
@@ -55,7 +57,7 @@ def confusion_matrix(
         [Spot((a + b) / 2, -7, "middle") for a, b in slots],
     )
     if shown > 3:
-        plot.aside("was ↓ called →", -7)
+        plot.aside(CORNER, -7)
     readings: list[tuple[str, Spot]] = []
     beneath: list[tuple[str, Spot]] = []
     for true, name in enumerate(names):
@@ -69,7 +71,7 @@ def confusion_matrix(
             said = f"was {name}, called {names[called]}: {number(count)}, {percent(share)} of its row"
             plot.rect(Area(top + 1, top + row - 1), start, end, f"{style} edge", title=said)
             middle = (start + end) / 2
-            whole = percent(count / total) if total > 0 else "–"
+            whole = _share(count, total, bare=shown > 3)
             readings.append(
                 (whole, Spot(middle, top + (row / 2 if before is not None and row == ROW else row / 2 + 4), "middle"))
             )
@@ -103,6 +105,12 @@ def confusion_table(title: str, classes: Sequence[str], counts: Sequence[Sequenc
         [f"was {isolated(name)}", *(number(float(each)) for each in now[index])] for index, name in enumerate(classes)
     ]
     return table(title, ["", *(f"called {isolated(name)}" for name in classes)], rows)
+
+
+def _share(count: float, total: float, *, bare: bool) -> str:
+    if total <= 0:
+        return "–"
+    return f"{100 * count / total:.1f}" if bare else percent(count / total)
 
 
 def _square(counts: Sequence[Sequence[float]], k: int, name: str) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:

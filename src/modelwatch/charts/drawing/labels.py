@@ -85,6 +85,11 @@ class Labels:
     left: float
     right: float
     placed: list[Label] = field(default_factory=list)
+    _dots: list[Label] = field(default_factory=list)
+
+    def keep_clear(self, x: float, y: float) -> None:
+        """Dot that no later label covers; its own label begins 8 pixels beside it or 10 above."""
+        self._dots.append(Label("", Spot(x, y + DESCENT), 0, None, -1.0, 1.0))
 
     def place(
         self,
@@ -133,7 +138,7 @@ class Labels:
         return found
 
     def _best(self, text: str, spots: Iterable[Spot], bold: bool) -> tuple[float, Spot] | None:
-        needed = [(self._least(spot, _extent(text, spot, bold), self.placed), spot) for spot in spots]
+        needed = [(self._least(spot, _extent(text, spot, bold), [*self.placed, *self._dots]), spot) for spot in spots]
         # Above this width a spot is no better for needing less: the first one is what the chart prefers.
         return min(needed, key=lambda each: max(each[0], NARROWEST), default=None)
 

@@ -10,31 +10,35 @@ FONT = 11.0
 ASCENT, DESCENT = 9.0, 3.0
 # DejaVu Sans, the widest font that a bare Linux falls back to, needs this much more than Arial.
 RESERVE = 1.16
-BOLD = 1.08
+BOLD = 1.13
 ELLIPSIS = "…"
 REPLACEMENT = "\ufffd"
 
-# Advance widths of Helvetica (and Arial) in thousandths of the size, from the published Adobe font metrics.
+# Advance widths in thousandths of the size: those of Helvetica and Arial (published Adobe font metrics), and more where
+# DejaVu Sans needs more than RESERVE.
 _ADVANCES: dict[str, int] = {
-    **dict.fromkeys("ijl'|\u2009\u200a", 222),
-    **dict.fromkeys("ft ,.:;/!I[]\\\u00a0\u202f·", 278),
-    **dict.fromkeys("r()-`°", 333),
-    **dict.fromkeys('ckvsxyzJ"*^', 500),
-    **dict.fromkeys("abdeghnopquL0123456789_$#?{}–", 556),
-    **dict.fromkeys("+<>=~×−≤≥±", 584),
+    **dict.fromkeys("ijl'\u2009\u200a", 240),
+    **dict.fromkeys("I ,.\u00a0\u202f·", 280),
+    **dict.fromkeys("f|:;/\\", 304),
+    **dict.fromkeys("t!r()[]-`", 350),
+    **dict.fromkeys('cksz*J"', 500),
+    **dict.fromkeys("vxy°", 512),
+    **dict.fromkeys("abdeghnopquL0123456789_$?{}–", 560),
     **dict.fromkeys("FTZ", 611),
-    **dict.fromkeys("ABEKPSVXY&", 667),
+    **dict.fromkeys("ABEKPSVXY&", 680),
     **dict.fromkeys("wCDHNRU", 722),
+    **dict.fromkeys("+<>=~^#×−≤≥±→↓", 724),
     **dict.fromkeys("GOQ", 778),
-    **dict.fromkeys("mM", 833),
-    **dict.fromkeys("W%", 944),
-    **dict.fromkeys("…—→@", 1_000),
-    **dict.fromkeys("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", 370),
+    **dict.fromkeys("mM", 842),
+    **dict.fromkeys("W%жшщюфЖШЩЮФЫω", 946),
+    **dict.fromkeys("…—@", 1_000),
+    **dict.fromkeys("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", 456),
 }
 _OTHER = 667
 _WIDE = 1_000
 # Indic and other scripts shape several code points to wide syllables, and their fonts differ most.
 _LETTER_OF_OTHER_SCRIPT = 900
+_SCRIPTS = {"LATIN": _OTHER, "GREEK": 740, "CYRILLIC": 800, "HEBREW": _OTHER, "ARABIC": 850}
 _ISOLATE, _POP = "\u2068", "\u2069"
 _TURNS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -105,14 +109,9 @@ def _advance(character: str) -> int:
     if base != character:
         return _ADVANCES.get(base, _OTHER)
     if character == REPLACEMENT or (not character.isascii() and unicodedata.category(character)[0] in "LMS"):
-        if _goes_left(character):
-            return _OTHER
-        return _OTHER if "GREEK" in _script(character) or "CYRILLIC" in _script(character) else _LETTER_OF_OTHER_SCRIPT
+        script = unicodedata.name(character, "").partition(" ")[0]
+        return _SCRIPTS.get(script, _LETTER_OF_OTHER_SCRIPT)
     return _OTHER
-
-
-def _script(character: str) -> str:
-    return unicodedata.name(character, "")
 
 
 def clipped(text: str, room: float, *, size: float = FONT, bold: bool = False) -> str:
