@@ -85,7 +85,7 @@ def test_the_same_members_with_new_numbers_are_no_news_but_are_kept() -> None:
     assert alert.data_until == at(1)
 
 
-def test_a_new_member_is_told_and_one_that_recovers_is_not() -> None:
+def test_a_new_member_is_sent_and_one_that_recovers_is_not() -> None:
     alert, change = after(opened(), assessment(1, {"amount": "warning", "country": "warning"}))
     assert event_of(change) == "updated"
     assert change is not None
@@ -96,7 +96,7 @@ def test_a_new_member_is_told_and_one_that_recovers_is_not() -> None:
     assert [each.key for each in alert.recovered] == [("1", "amount")]
 
 
-def test_a_rise_of_the_severity_is_told_and_a_fall_is_not() -> None:
+def test_a_rise_of_the_severity_is_sent_and_a_fall_is_not() -> None:
     alert, change = after(opened(), assessment(1, {"amount": "alert"}))
     assert (event_of(change), alert.severity) == ("escalated", "alert")
     alert, change = after(alert, assessment(2, {"amount": "warning"}))
@@ -284,7 +284,7 @@ def test_reopenings_outside_the_window_do_not_add_up() -> None:
     assert (alert.reopenings, alert.flapping) == (7, False)
 
 
-def test_who_was_told_of_as_a_member_before_is_no_news_while_it_flaps() -> None:
+def test_a_member_that_was_sent_before_is_no_news_while_it_flaps() -> None:
     alert = structs.replace(flap_until(6), channels={"chat": ChannelState("firing", 100)})
     added = alert.newest_member_step
     alert = after(alert, assessment(7)).alert
@@ -294,7 +294,7 @@ def test_who_was_told_of_as_a_member_before_is_no_news_while_it_flaps() -> None:
     assert (event_of(change), alert.newest_member_step) == ("updated", alert.sequence)
 
 
-def test_a_member_that_nobody_was_told_of_is_news_when_it_comes_back_while_it_flaps() -> None:
+def test_a_member_that_no_notification_has_named_is_news_when_it_comes_back_while_it_flaps() -> None:
     alert = structs.replace(flap_until(6), channels={"chat": ChannelState("firing", 2)})
     alert = after(alert, assessment(7)).alert
     alert = after(alert, assessment(8, {"amount": "warning"})).alert
@@ -356,14 +356,14 @@ def test_people_are_reminded_only_of_what_fires() -> None:
 
 class TestEscalation:
     def steps(self, *sizes: float, alert: Alert | None = None, **options: float) -> list[str | None]:
-        """What each of these sizes of one member is told as, in this order."""
+        """The event of each of these sizes of one member, in this order."""
         told = []
         for hour, size in enumerate(sizes):
             alert, change = after(alert, sized(hour, amount=size), **options)
             told.append(event_of(change))
         return told
 
-    def test_a_size_that_doubles_is_told_once_per_step(self) -> None:
+    def test_a_size_that_doubles_is_sent_once_per_step(self) -> None:
         assert self.steps(0.5, 0.9, 1.0, 1.0, 1.9, 2.0, 4.0) == [
             "firing", None, "escalated", None, None, "escalated", "escalated",
         ]  # fmt: skip
@@ -371,7 +371,7 @@ class TestEscalation:
     def test_a_sudden_jump_is_one_step(self) -> None:
         assert self.steps(0.5, 4.0, 5.0, 7.9, 8.0) == ["firing", "escalated", None, None, "escalated"]
 
-    def test_what_comes_and_goes_is_told_once(self) -> None:
+    def test_what_comes_and_goes_is_sent_once(self) -> None:
         assert self.steps(0.5, 1.1, 0.3, 1.2, 0.2, 2.1, 2.3) == [
             "firing", "escalated", None, None, None, None, "escalated",
         ]  # fmt: skip
@@ -398,7 +398,7 @@ class TestEscalation:
         assert change is None
         assert alert.members[0].size == Size("change of the volume", 40.0)
 
-    def test_a_step_tells_the_sizes_of_all_members(self) -> None:
+    def test_a_step_sends_the_sizes_of_all_members(self) -> None:
         alert = after(None, sized(0, a=0.2, b=0.2)).alert
         alert, change = after(alert, sized(1, a=0.4, b=0.39))
         assert event_of(change) == "escalated"
@@ -430,7 +430,7 @@ class TestEscalation:
         alert, change = after(alert, sized(2, a=1.0))
         assert event_of(change) == "escalated"
 
-    def test_a_flapping_alert_tells_no_size_again_that_it_has_told(self) -> None:
+    def test_a_flapping_alert_sends_no_size_again_that_it_has_sent(self) -> None:
         alert = structs.replace(flap_until(6), channels={"chat": ChannelState("firing", 100)})
         alert = after(alert, assessment(7)).alert
         assert isinstance(alert.recovered[0], Recovered)

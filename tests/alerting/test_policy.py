@@ -56,7 +56,7 @@ def test_what_touches_is_one_stretch() -> None:
     assert until(weekend, "2026-06-13 12:00") == micros("2026-06-15 00:00")
 
 
-def test_where_every_hour_is_quiet_a_notice_still_goes_out() -> None:
+def test_where_every_hour_is_quiet_a_notification_still_goes_out() -> None:
     always = QuietHours(time(0), time(0), "Europe/Berlin")
     now = micros("2026-06-12 23:00")
     assert quiet_until([always], "warning", now) == now + LONGEST_WAIT // timedelta(microseconds=1)

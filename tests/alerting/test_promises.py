@@ -1,4 +1,4 @@
-"""Whatever happens to alerts, in whatever order: nobody who should know is left out, and nobody is told twice."""
+"""Whatever happens to alerts, in whatever order: every channel gets what it should, and nothing twice."""
 
 from __future__ import annotations
 
@@ -228,7 +228,7 @@ class Alerts(RuleBasedStateMachine):
         assert max(rank(row.notice.severity) for row in rows) >= rank(alert.severity)
 
     def _stories(self) -> dict[tuple[str, str], list[Sent]]:
-        """What each channel is told of each incident, in order; without what was taken back."""
+        """What each channel is sent of each incident, in order; without what was taken back."""
         stories: dict[tuple[str, str], list[Sent]] = {}
         for row in sorted(self.desk.sent(), key=lambda row: row.sequence):
             stories.setdefault((row.alert_id, row.channel), []).append(row)
@@ -257,6 +257,6 @@ MAKES_SENSE = {
 
 
 @pytest.mark.timeout(300)
-def test_nobody_is_left_out_and_nobody_is_told_twice(template: Path) -> None:
+def test_no_channel_is_left_out_and_nothing_is_sent_twice(template: Path) -> None:
     machine = type("Alerts", (Alerts,), {"template": template})
     run_state_machine_as_test(machine, settings=settings(max_examples=60, stateful_step_count=30))

@@ -1,4 +1,4 @@
-"""The book of alerts on a real store: what is written down, and who is told."""
+"""The alert service on a real store: what is recorded, and which notifications are planned."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def pass_hours(desk: Desk, hours: float) -> None:
     desk.book.tick(desk.clock.now)
 
 
-def test_a_shift_is_told_once_and_so_is_its_end(desk: Desk) -> None:
+def test_a_shift_is_sent_once_and_so_is_its_end(desk: Desk) -> None:
     for found in ({"amount": "warning"}, {"amount": "warning"}, {}, {}):
         desk.found(found)
     assert desk.events() == desk.steps() == ["firing", "resolved"]
@@ -72,29 +72,29 @@ def test_each_kind_and_environment_has_an_alert_of_its_own(desk: Desk) -> None:
     assert len({alert.fingerprint for alert in desk.alerts()}) == 4
 
 
-def test_what_a_transaction_takes_back_was_never_told(desk: Desk) -> None:
+def test_what_a_transaction_takes_back_was_never_sent(desk: Desk) -> None:
     with desk.store.open_write() as connection:
         desk.book.apply(connection, assessment(0, {"amount": "warning"}))
     assert (desk.alerts(), desk.sent()) == ([], [])
 
 
-def test_the_notice_says_what_moved(desk: Desk) -> None:
+def test_the_notification_says_what_moved(desk: Desk) -> None:
     desk.policy = AlertPolicy(channels=("chat",), labels={"team": "risk", "model": "not this"})
     desk.found({"amount": "alert"})
     [sent] = desk.sent()
-    notice = sent.notice
-    assert notice.title == "Feature drift in fraud (production): amount"
-    assert notice.labels == {
+    notification = sent.notice
+    assert notification.title == "Feature drift in fraud (production): amount"
+    assert notification.labels == {
         "team": "risk",
         "model": "fraud",
         "environment": "production",
         "kind": "feature_drift",
         "severity": "alert",
     }
-    assert notice.page_url == f"https://modelwatch.example/ui/alerts/{sent.alert_id}"
-    assert notice.evidence_url == f"https://modelwatch.example/api/v1/alerts/{sent.alert_id}"
-    assert [member.verdict_id for member in notice.members] == ["1@0"]
-    assert (notice.actor, notice.ended_at, notice.recovered) == (None, None, ())
+    assert notification.page_url == f"https://modelwatch.example/ui/alerts/{sent.alert_id}"
+    assert notification.evidence_url == f"https://modelwatch.example/api/v1/alerts/{sent.alert_id}"
+    assert [member.verdict_id for member in notification.members] == ["1@0"]
+    assert (notification.actor, notification.ended_at, notification.recovered) == (None, None, ())
 
 
 def test_a_repeat_writes_nothing(desk: Desk) -> None:
@@ -129,7 +129,7 @@ def test_another_book_goes_on_where_this_one_stopped(desk: Desk) -> None:
 
 
 class TestAcknowledgement:
-    def test_is_told_where_the_alert_was_told_and_ends_the_reminders(self, desk: Desk) -> None:
+    def test_is_sent_where_the_alert_was_sent_and_ends_the_reminders(self, desk: Desk) -> None:
         desk.found({"amount": "warning"})
         desk.policy = replace(desk.policy, channels=("mail",))
         alert = desk.book.acknowledge(desk.alert().id, actor="ann", note="on it\r\nreally")
@@ -198,7 +198,7 @@ def test_resolved_by_a_person_it_stays_so_until_something_is_new(desk: Desk) -> 
 
 
 class TestSilence:
-    def test_what_fires_while_it_is_silenced_is_told_when_the_silence_ends(self, desk: Desk) -> None:
+    def test_what_fires_while_it_is_silenced_is_sent_when_the_silence_ends(self, desk: Desk) -> None:
         silence(desk, 3)
         desk.found({"amount": "warning"})
         assert (desk.alert().state, desk.events()) == ("silenced", [])
@@ -210,21 +210,21 @@ class TestSilence:
         assert desk.sent()[0].notice.summary.startswith("No longer silenced. amount (version 1): ")
         assert desk.steps() == ["firing", "silenced", "unsilenced"]
 
-    def test_what_is_over_before_the_silence_ends_is_never_told(self, desk: Desk) -> None:
+    def test_what_is_over_before_the_silence_ends_is_never_sent(self, desk: Desk) -> None:
         silence(desk, 3)
         desk.found({"amount": "warning"})
         desk.found({})
         pass_hours(desk, 5)
         assert (desk.alert().state, desk.sent(withheld=True)) == ("resolved", [])
 
-    def test_what_had_been_told_is_told_to_be_over(self, desk: Desk) -> None:
+    def test_the_end_of_what_had_been_sent_is_sent(self, desk: Desk) -> None:
         desk.found({"amount": "warning"})
         silence(desk, 5)
         assert desk.alert().state == "silenced"
         desk.found({})
         assert desk.events() == ["firing", "resolved"]
 
-    def test_what_had_been_told_is_not_told_again(self, desk: Desk) -> None:
+    def test_what_had_been_sent_is_not_sent_again(self, desk: Desk) -> None:
         desk.found({"amount": "warning"})
         silence(desk, 3)
         desk.found({"amount": "warning"})
@@ -235,7 +235,7 @@ class TestSilence:
         ("worse", "told"),
         [({"amount": "alert"}, "escalated"), ({"amount": "warning", "country": "warning"}, "updated")],
     )
-    def test_what_got_worse_meanwhile_is_told_once_when_it_ends(
+    def test_what_got_worse_meanwhile_is_sent_once_when_it_ends(
         self, desk: Desk, worse: dict[str, FindingSeverity], told: str
     ) -> None:
         desk.found({"amount": "warning"})
@@ -246,7 +246,7 @@ class TestSilence:
         pass_hours(desk, 1)
         assert desk.events() == ["firing", told]
 
-    def test_what_got_worse_and_better_again_is_not_told(self, desk: Desk) -> None:
+    def test_what_got_worse_and_better_again_is_not_sent(self, desk: Desk) -> None:
         desk.found({"amount": "warning"})
         silence(desk, 3)
         desk.found({"amount": "alert", "country": "warning"})
@@ -254,7 +254,7 @@ class TestSilence:
         pass_hours(desk, 5)
         assert desk.events() == ["firing"]
 
-    def test_ended_early_by_a_person_it_is_told_at_once(self, desk: Desk) -> None:
+    def test_ended_early_by_a_person_it_is_sent_at_once(self, desk: Desk) -> None:
         given = silence(desk, 100)
         desk.found({"amount": "warning"})
         desk.clock.advance(60)
@@ -276,7 +276,7 @@ class TestSilence:
         pass_hours(desk, 1)
         assert desk.alert().state == "silenced"
 
-    def test_does_not_match_after_an_escalation_and_it_is_told(self, desk: Desk) -> None:
+    def test_does_not_match_after_an_escalation_and_it_is_sent(self, desk: Desk) -> None:
         silence(desk, 10, Matcher("severity", "warning"))
         desk.found({"amount": "warning"})
         assert desk.alert().state == "silenced"
@@ -319,7 +319,7 @@ class TestEscalation:
         found = tuple(finding(name, score=score, window_end=T0 + hour * HOUR) for name, score in sizes.items())
         desk.take(structs.replace(assessment(hour), findings=found))
 
-    def test_each_doubling_is_told_once_on_every_channel(self, desk: Desk) -> None:
+    def test_each_doubling_is_sent_once_on_every_channel(self, desk: Desk) -> None:
         desk.policy = replace(desk.policy, channels=("chat", "mail"))
         for hour, size in enumerate([0.5, 0.9, 4.0, 1.0, 4.1, 8.5]):
             self.found(desk, hour, size)
@@ -327,7 +327,7 @@ class TestEscalation:
         assert (desk.events("chat"), desk.events("mail"), desk.steps()) == (told, told, told)
         assert "Much larger: amount (version 1), PSI 0.5 → 4." in desk.sent("chat")[1].notice.summary
 
-    def test_a_new_member_beside_a_large_one_is_told_too(self, desk: Desk) -> None:
+    def test_a_new_member_beside_a_large_one_is_sent_too(self, desk: Desk) -> None:
         self.found(desk, 0, 4.0)
         self.found(desk, 1, 4.0, country=0.11)
         assert desk.events() == ["firing", "updated"]
@@ -346,7 +346,7 @@ class TestEscalation:
         pass_hours(desk, 4)
         assert desk.events() == ["firing", "escalated"]
 
-    def test_what_has_shrunk_again_when_a_silence_ends_is_not_told(self, desk: Desk) -> None:
+    def test_what_has_shrunk_again_when_a_silence_ends_is_not_sent(self, desk: Desk) -> None:
         self.found(desk, 0, 0.5)
         silence(desk, 3)
         self.found(desk, 1, 4.0)
@@ -356,7 +356,7 @@ class TestEscalation:
 
 
 class TestReminders:
-    def test_come_after_each_stretch_in_which_nobody_was_told(self, desk: Desk) -> None:
+    def test_come_after_each_stretch_in_which_nothing_was_sent(self, desk: Desk) -> None:
         desk.found({"amount": "warning"})
         for _ in range(49):
             pass_hours(desk, 1)
@@ -425,7 +425,7 @@ class TestRouting:
         desk.found({"amount": "warning"})
         assert self.told(desk) == {"chat": ["firing"]}
 
-    def test_a_route_without_channels_tells_nobody(self, desk: Desk) -> None:
+    def test_a_route_without_channels_sends_nothing(self, desk: Desk) -> None:
         desk.policy = replace(self.policy(), routes=(Route(),))
         desk.found({"amount": "warning"})
         desk.found({})
@@ -448,7 +448,7 @@ class TestRouting:
             "pager": ["firing", "resolved"],
         }
 
-    def test_the_end_goes_where_the_alert_was_told_even_if_routing_changed_since(self, desk: Desk) -> None:
+    def test_the_end_goes_where_the_alert_was_sent_even_if_routing_changed_since(self, desk: Desk) -> None:
         desk.found({"amount": "warning"})
         desk.policy = replace(desk.policy, channels=("mail",))
         desk.found({})
@@ -460,7 +460,7 @@ class TestFlapping:
         for index in range(2 * times + 1):
             desk.found({} if index % 2 else {"amount": "warning"})
 
-    def test_is_told_once_and_then_its_end_when_it_has_been_quiet(self, desk: Desk) -> None:
+    def test_is_sent_once_and_then_its_end_when_it_has_been_quiet(self, desk: Desk) -> None:
         self.flap(desk, 10)
         desk.found({})
         assert desk.events() == ["firing", "resolved"] * 3 + ["updated"]
@@ -492,7 +492,7 @@ class TestFlapping:
         assert [sent.event for sent in desk.sent() if sent.alert_id == first.id][6:] == ["updated", "resolved"]
         assert [sent.event for sent in desk.sent() if sent.alert_id == second.id] == ["firing"]
 
-    def test_what_gets_worse_is_told_still(self, desk: Desk) -> None:
+    def test_what_gets_worse_is_sent_still(self, desk: Desk) -> None:
         self.flap(desk, 4)
         desk.found({"amount": "alert"})
         desk.found({"amount": "alert", "country": "warning"})
@@ -500,7 +500,7 @@ class TestFlapping:
         desk.found({"country": "alert"})
         assert desk.events()[6:] == ["updated", "escalated", "updated", "escalated"]
 
-    def test_a_silent_alert_that_flaps_is_told_when_the_silence_ends(self, desk: Desk) -> None:
+    def test_a_silent_alert_that_flaps_is_sent_when_the_silence_ends(self, desk: Desk) -> None:
         silence(desk, 12)
         self.flap(desk, 4)
         assert desk.events() == []
@@ -567,7 +567,7 @@ def at_once(*works: Callable[[], None]) -> None:
     assert errors == []
 
 
-def test_two_books_at_once_tell_everything_once(desk: Desk) -> None:
+def test_two_services_at_once_send_everything_once(desk: Desk) -> None:
     desk.policy = replace(desk.policy, repeat_seconds=HOUR)
     for index in range(5):
         desk.take(assessment(0, {"amount": "warning"}, model=f"model-{index}"))

@@ -99,7 +99,7 @@ def test_versions_and_environments_add_up(desk: Desk) -> None:
     assert findings(collect(desk)) == {("fraud", "amount", "warning"): 4}
 
 
-def test_findings_are_counted_once_whoever_asks_and_however_often_they_are_told(desk: Desk) -> None:
+def test_findings_are_counted_once_whoever_asks_and_however_often_they_are_applied(desk: Desk) -> None:
     once = assessment(0, {"amount": "warning"})
     desk.take(once, once)
     desk.another_book().tick(desk.clock.now)

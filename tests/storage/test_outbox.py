@@ -169,7 +169,7 @@ def test_a_dead_letter_that_was_overtaken_stays_dead(store: Store) -> None:
         assert not retry_dead(connection, "a1:1:x", now=NOON)
 
 
-def test_the_deliveries_of_an_alert_are_told_by_sequence(store: Store) -> None:
+def test_the_deliveries_of_an_alert_are_listed_by_sequence(store: Store) -> None:
     put(store, row("y", sequence=2), row("x", sequence=2), row("x", sequence=1), row("x", alert="a2"))
     ended(store, "a1:1:x")
     with store.read() as connection:
@@ -183,7 +183,7 @@ def test_the_deliveries_of_an_alert_are_told_by_sequence(store: Store) -> None:
     )
 
 
-def test_what_a_channel_believes_is_its_newest_delivered_notice_of_each_open_alert(store: Store) -> None:
+def test_what_a_channel_knows_is_its_newest_delivered_notification_of_each_open_alert(store: Store) -> None:
     open_alerts(store, ["a1", "a2"])
     open_alerts(store, ["over"], "resolved")
     for alert in ("a1", "over"):

@@ -1,4 +1,4 @@
-"""Assessments and books of alerts for tests, with time and identity under control."""
+"""Assessments and an alert service for tests, with time and identity under control."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def assessment(
 
 @dataclass
 class Sent:
-    """One row of the outbox, with its notice."""
+    """One row of the outbox, with its notification."""
 
     channel: str
     alert_id: str
@@ -89,7 +89,7 @@ class Sent:
 
 @dataclass
 class Desk:
-    """A book on a store, and what can be seen of it from outside. One policy for all models."""
+    """Alert service on a store, and what can be seen of it from outside. One policy for all models."""
 
     store: Store
     policy: AlertPolicy = field(default_factory=lambda: AlertPolicy(channels=("chat",)))
@@ -102,7 +102,7 @@ class Desk:
         self._hours = itertools.count()
 
     def another_book(self) -> AlertService:
-        """As another process, or the next one, would have it."""
+        """Service of another process, or of the next one."""
         return AlertService(
             self.store,
             policy=lambda _connection, _model: self.policy,
@@ -133,7 +133,7 @@ class Desk:
         return alert
 
     def sent(self, channel: str | None = None, *, withheld: bool = False) -> list[Sent]:
-        """What was or is to be told, in the order in which it was written."""
+        """What was or is to be sent, in the order in which it was written."""
         table = tables.outbox
         statement = select(table).order_by(table.c.created_at, table.c.alert_id, table.c.sequence, table.c.channel)
         with self.store.read() as connection:
@@ -153,7 +153,7 @@ class Desk:
         ]
 
     def events(self, channel: str = "chat") -> list[str]:
-        """The events that the channel is told, in order."""
+        """Events that the channel is sent, in order."""
         return [sent.event for sent in self.sent(channel)]
 
     def steps(self) -> list[str]:

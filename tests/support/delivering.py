@@ -1,4 +1,4 @@
-"""A Delivery with time and chance under control, and channels that do as they are told."""
+"""A Delivery with time and chance under control, and channels with a script."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from tests.support.events import Clock
 class RecordingChannel:
     """Channel that records what it is sent. `script`: outcomes or errors, one a send, and then DELIVERED."""
 
-    kind = "told"
+    kind = "recording"
 
     def __init__(self, name: str, *script: Outcome | Exception) -> None:
         self.name = name
         self.script = list(script)
         self.keys: list[str] = []
-        self.notices: list[Notification] = []
+        self.notifications: list[Notification] = []
         self.meanwhile: Callable[[], object] = lambda: None
 
-    def send(self, notice: Notification, key: str) -> Outcome:
+    def send(self, notification: Notification, key: str) -> Outcome:
         self.keys.append(key)
-        self.notices.append(notice)
+        self.notifications.append(notification)
         self.meanwhile()
         outcome = self.script.pop(0) if self.script else DELIVERED
         if isinstance(outcome, Exception):
@@ -40,7 +40,7 @@ class RecordingChannel:
 
 
 class Refreshed(RecordingChannel):
-    """One that is to be told again every minute; `refreshed` is what of, each time."""
+    """Channel that is refreshed every minute; `refreshed` is what of, each time."""
 
     kind = "refreshed"
     refresh_seconds = 60.0
@@ -50,8 +50,8 @@ class Refreshed(RecordingChannel):
         self.refresh_script = list(script)
         self.refreshed: list[list[str]] = []
 
-    def refresh(self, notices: Sequence[Notification]) -> Outcome:
-        self.refreshed.append([f"{notice.alert_id}:{notice.sequence}" for notice in notices])
+    def refresh(self, notifications: Sequence[Notification]) -> Outcome:
+        self.refreshed.append([f"{notification.alert_id}:{notification.sequence}" for notification in notifications])
         outcome = self.refresh_script.pop(0) if self.refresh_script else DELIVERED
         if isinstance(outcome, Exception):
             raise outcome

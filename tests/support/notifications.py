@@ -1,4 +1,4 @@
-"""Notices and outbox rows for tests."""
+"""Notifications and outbox rows for tests."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ NOTIFICATION = Notification(
 
 
 def notification(**changes: Any) -> Notification:
-    """A notice of an alert that fires, with changes."""
+    """Notification of an alert that fires, with changes."""
     return msgspec.structs.replace(NOTIFICATION, **changes)
 
 
 def row(channel: str, *, alert: str = "a1", sequence: int = 1, at: int = NOON, **changes: Any) -> OutboxRow:
-    """An outbox row that is due at once. `not_before` may be changed, and anything of the notice."""
+    """An outbox row that is due at once. `not_before` may be changed, and anything of the notification."""
     not_before = changes.pop("not_before", at)
     told = notification(**{"alert_id": alert, "sequence": sequence, "occurred_at": at, **changes})
     key = delivery_key(alert, sequence, channel)

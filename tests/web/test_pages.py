@@ -216,7 +216,7 @@ def test_the_life_of_an_alert_is_shown_newest_first_with_its_deliveries(app: App
     assert "on-call: waiting not before 2025-06-15 15:05 UTC, 3 attempts, no connection" in text
 
 
-def test_why_nobody_was_told_is_shown(app: App) -> None:
+def test_why_nothing_was_sent_is_shown(app: App) -> None:
     app.desk.policy = type(app.desk.policy)()
     assert "Not sent: no notification channel is configured." in visit(app, firing(app)).text
 

@@ -21,7 +21,7 @@ def channel(*urls: str) -> AlertmanagerChannel:
 
 
 def pushed(*told: Notification) -> list[dict[str, str]]:
-    """For each notice that is sent, the end of every alert that is pushed, by its severity and team."""
+    """For each notification that is sent, the end of every alert that is pushed, by its severity and team."""
     with Receiver() as receiver:
         sender = channel(receiver.url)
         for each in told:
@@ -82,7 +82,7 @@ def test_a_change_of_the_monitors_labels_ends_the_alert_under_those_before() -> 
     ]
 
 
-def test_what_another_process_has_told_is_known_from_a_refresh_or_assumed() -> None:
+def test_what_another_process_has_sent_is_known_from_a_refresh_or_assumed() -> None:
     with Receiver() as receiver:
         successor = channel(receiver.url)
         successor.refresh([notification(severity="warning")])
@@ -92,7 +92,7 @@ def test_what_another_process_has_told_is_known_from_a_refresh_or_assumed() -> N
 
 
 def test_what_is_not_open_any_more_is_forgotten_with_a_refresh() -> None:
-    """Another process has told of its end; were it told here, every label it may be known by would be ended."""
+    """Another process has sent its end; were it sent here, every label it may be known by would be ended."""
     with Receiver() as receiver:
         sender = channel(receiver.url)
         for event in ("resolved", "firing", "resolved"):
@@ -145,7 +145,7 @@ def test_labels_of_a_monitor_get_names_that_alertmanager_takes() -> None:
     }
 
 
-def test_a_refresh_tells_of_everything_that_is_open() -> None:
+def test_a_refresh_sends_everything_that_is_open() -> None:
     open_ones = [notification(alert_id=f"{index}", model=f"m{index}") for index in range(ALERTS_A_PUSH + 1)]
     with Receiver() as receiver:
         outcome = channel(receiver.url).refresh([*open_ones, notification(event="resolved", model="over")])
@@ -179,7 +179,7 @@ def test_what_one_push_is_refused_does_not_keep_back_the_next() -> None:
         (400, 400, "permanent"),
     ],
 )
-def test_every_replica_is_told_and_one_that_took_it_is_enough(first: int, second: int, status: str) -> None:
+def test_every_replica_is_pushed_to_and_one_that_took_it_is_enough(first: int, second: int, status: str) -> None:
     with Receiver(Reply(first)) as one, Receiver(Reply(second)) as two:
         outcome = channel(one.url, two.url).send(NOTIFICATION, "a1:1:am")
     assert (outcome.status, len(one.requests), len(two.requests)) == (status, 1, 1)

@@ -148,7 +148,7 @@ def test_an_encrypted_drip_is_left_after_the_total_time(
     assert outcome == Outcome("retry", "no answer within 0.5 s")
 
 
-def test_certificates_that_can_not_be_read_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_certificates_that_can_not_be_read_are_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     broken = tmp_path / "canary.pem"
     broken.write_text("no certificate")
     monkeypatch.setenv("SSL_CERT_FILE", str(broken))

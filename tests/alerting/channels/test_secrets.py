@@ -62,7 +62,7 @@ def try_all(store: Store, channels: dict[str, Channel], caplog: pytest.LogCaptur
 
 
 @pytest.mark.parametrize("reply", FAILURES, ids=lambda reply: f"{reply.act}-{reply.status}")
-def test_nothing_is_told_when_receivers_fail(store: Store, reply: Reply, caplog: pytest.LogCaptureFixture) -> None:
+def test_nothing_leaks_when_receivers_fail(store: Store, reply: Reply, caplog: pytest.LogCaptureFixture) -> None:
     receiver = MailReceiver()
     receiver.refuse["AUTH"] = f"535 5.7.8 {CANARY}"
     with (
@@ -77,7 +77,7 @@ def test_nothing_is_told_when_receivers_fail(store: Store, reply: Reply, caplog:
     assert CANARY not in text
 
 
-def test_nothing_is_told_when_nobody_is_there(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+def test_nothing_leaks_when_nobody_is_there(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     channels = build_channels(
         settings(f"http://127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"), clock=Clock(), environ={}
     )
@@ -86,7 +86,7 @@ def test_nothing_is_told_when_nobody_is_there(store: Store, caplog: pytest.LogCa
     assert CANARY not in text
 
 
-def test_nothing_is_told_when_a_channel_has_a_bug(
+def test_nothing_leaks_when_a_channel_has_a_bug(
     store: Store, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     channels = build_channels(settings("http://127.0.0.1:1", "127.0.0.1:1"), clock=Clock(), environ={})

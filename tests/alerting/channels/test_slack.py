@@ -51,7 +51,7 @@ def test_a_message_has_header_section_context_and_a_button() -> None:
     ]
 
 
-def test_each_change_is_told_in_its_own_words() -> None:
+def test_each_change_has_its_own_heading() -> None:
     heads = [blocks("header", event=each)[0]["text"]["text"].split(":")[0] for each in ("updated", "reminder")]
     assert heads == ["🔴 Updated", "🔴 Still firing"]
     [header] = blocks("header", event="resolved", state="resolved")

@@ -1,4 +1,4 @@
-"""A webhook gets what Alertmanager would send, the whole notice, and what it takes to trust and to deduplicate it."""
+"""A webhook gets what Alertmanager would send, the notification, and what it takes to trust and to deduplicate it."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_member_keeps_its_fingerprint_while_its_numbers_change() -> None:
     assert re.fullmatch("[0-9a-f]{16}", only)
 
 
-def test_the_end_is_told_with_its_time() -> None:
+def test_the_end_is_sent_with_its_time() -> None:
     body = payload(notification(event="resolved", state="resolved", ended_at=NOON + 1_000_000), "x")
     assert {body["status"], *(alert["status"] for alert in body["alerts"])} == {"resolved"}
     assert body["alerts"][0]["endsAt"] == "2025-06-15T15:05:01Z"
@@ -81,7 +81,7 @@ def test_an_alert_without_members_is_told_as_itself() -> None:
     assert payload(notification(page_url=""), "x")["externalURL"] == ""
 
 
-def test_the_whole_notice_comes_along() -> None:
+def test_the_whole_notification_comes_along() -> None:
     body = sent().json
     assert msgspec.convert(body["modelwatch"], Notification) == NOTIFICATION
 

@@ -34,7 +34,7 @@ def clock() -> Clock:
 
 
 class TestOrder:
-    def test_an_alert_is_told_in_order_whatever_the_order_of_the_rows(self, store: Store, clock: Clock) -> None:
+    def test_an_alert_is_sent_in_order_whatever_the_order_of_the_rows(self, store: Store, clock: Clock) -> None:
         put(store, *(row("x", sequence=sequence) for sequence in (3, 1, 2)), row("x", alert="a2"))
         channel = RecordingChannel("x")
         assert delivery(store, clock, channel).once() == Counts(delivered=4)
@@ -67,11 +67,11 @@ class TestOrder:
         sender.once()
         assert channel.keys == ["a1:1:x"]
 
-    def test_a_notice_arrives_as_it_was_written(self, store: Store, clock: Clock) -> None:
+    def test_a_notification_arrives_as_it_was_written(self, store: Store, clock: Clock) -> None:
         put(store, row("x", note="on it", actor="ann"))
         channel = RecordingChannel("x")
         delivery(store, clock, channel).once()
-        assert (channel.notices[0].note, channel.notices[0].actor) == ("on it", "ann")
+        assert (channel.notifications[0].note, channel.notifications[0].actor) == ("on it", "ann")
 
 
 class TestRetries:
@@ -107,7 +107,7 @@ class TestRetries:
         clock.advance(3_600)
         assert sender.once() == Counts(delivered=1)
 
-    def test_after_three_days_a_notice_is_given_up(
+    def test_after_three_days_a_notification_is_given_up(
         self, store: Store, clock: Clock, caplog: pytest.LogCaptureFixture
     ) -> None:
         put(store, row("x"))
@@ -205,7 +205,7 @@ class TestChannels:
         channel = RecordingChannel("x", LATER)
         sender = delivery(store, clock, channel)
         assert sender.send_test("x") == LATER
-        assert (channel.notices[0].event, states(store)) == ("test", {})
+        assert (channel.notifications[0].event, states(store)) == ("test", {})
         assert set(sender.channels) == {"x"}
 
     def test_a_test_of_an_unknown_channel_names_the_known_ones(self, store: Store, clock: Clock) -> None:
@@ -347,7 +347,7 @@ class TestLease:
 
 
 class TestRefresh:
-    def test_open_alerts_are_told_again_on_time(self, store: Store, clock: Clock) -> None:
+    def test_open_alerts_are_sent_again_on_time(self, store: Store, clock: Clock) -> None:
         open_alerts(store, ["a1", "a2"])
         put(store, row("am", sequence=1), row("am", sequence=2), row("am", alert="a2"))
         channel = Refreshed("am")
@@ -413,7 +413,7 @@ class TestThreads:
         sender.close()
         assert set(states(store).values()) == {"delivered"}
 
-    def test_a_notice_is_on_its_way_within_a_second(self, store: Store) -> None:
+    def test_a_notification_is_on_its_way_within_a_second(self, store: Store) -> None:
         clock = real_clock()
         channel = RecordingChannel("x")
         sender = delivery(store, clock, channel, timer=time.monotonic)
