@@ -1,8 +1,9 @@
 """The benchmarks: `make bench`, or python -m benchmarks [--json] [--quick] [NAME ...].
 
-A name (kernels, evaluation, ingest, keys, labels, levels, postgres, replay, retention, segments, soak, starvation,
-volume) runs that one alone: `make bench ARGS=labels`. Without one, all run but those that take minutes: the simulations
-(levels of the drift test, volume), the wait beside many models (starvation), and the soak, which takes ten:
+A name (kernels, evaluation, ingest, keys, labels, levels, nearly_ids, postgres, replay, retention, segments, soak,
+starvation, volume) runs that one alone: `make bench ARGS=labels`. Without one, all run but those that take minutes: the
+simulations (levels of the drift test, nearly_ids, volume), the wait beside many models (starvation), and the soak,
+which takes ten:
 `make bench ARGS="soak --seconds 3600 --engine postgresql --workers 2"`.
 
 Ratios are taken side by side in the same run, from medians; each row's note says how far the repetitions spread. A
@@ -22,6 +23,7 @@ from benchmarks import (
     keys,
     labels,
     levels,
+    nearly_ids,
     postgres,
     replay,
     retention,
@@ -44,15 +46,13 @@ BENCHMARKS = {
     "segments": segments.run,
 }
 
-LONG = ("levels", "soak", "starvation", "volume")
+LONG = ("levels", "nearly_ids", "soak", "starvation", "volume")
 
 
 def main() -> None:
     """Print one table."""
     parser = argparse.ArgumentParser(prog="make bench")
-    parser.add_argument(
-        "names", nargs="*", choices=[[], *BENCHMARKS, "levels", "soak", "starvation", "volume"], metavar="NAME"
-    )
+    parser.add_argument("names", nargs="*", choices=[[], *BENCHMARKS, *LONG], metavar="NAME")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--quick", action="store_true", help="shorter, and less sure")
     parser.add_argument("--seconds", type=float, help="length of the soak (default 600)")
@@ -60,7 +60,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1, help="processes of the soak's service")
     options = parser.parse_args()
     soaked = partial(soak.run, seconds=options.seconds, engine=options.engine, workers=options.workers)
-    known = {**BENCHMARKS, "levels": levels.run, "soak": soaked, "starvation": starvation.run, "volume": volume.run}
+    simulations = {"levels": levels.run, "nearly_ids": nearly_ids.run, "volume": volume.run}
+    known = {**BENCHMARKS, **simulations, "soak": soaked, "starvation": starvation.run}
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}", file=sys.stderr)
     rows = [row for name in options.names or BENCHMARKS for row in known[name](quick=options.quick)]
     show(rows, ["--json"] if options.json else [])

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.levels import NAMES, Names, alarms_about_names
+from benchmarks.nearly_ids import told_of_new_names
 from modelwatch.stats.counting.binning import categorical_binning, decode_binning, encode_binning, numeric_binning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.names import (
     MIN_NAMED_GROUP,
     decode_split,
     encode_split,
+    expected_by_once,
     expected_new,
     is_ids,
     split_reference,
@@ -50,6 +54,27 @@ def test_a_long_tail_alarms_no_more_often_than_it_may(case: Names) -> None:
     found = alarms_about_names(case, references=60, level=1e-2, rng=np.random.default_rng(3))
     assert found.drift <= 3
     assert found.unseen <= 3
+
+
+@pytest.mark.parametrize(
+    ("case", "references"),
+    [
+        (Names(500, 0.0, 300, 300), 10_000),
+        (Names(10_000, 1.0, 300, 300), 1_500),
+        (Names(4_550, 0.0, 3_000, 3_000), 1_500),
+    ],
+    ids=lambda value: value.name if isinstance(value, Names) else None,
+)
+def test_what_is_nearly_taken_for_ids_alarms_no_more_often_than_it_may(case: Names, references: int) -> None:
+    """Few of these references are judged: those that have too few names seen once by chance."""
+    told = told_of_new_names(case, references, level=1e-3, rng=np.random.default_rng(8))
+    assert 0.02 < told.judged < 0.2
+    assert told.alarms < 2e-3
+    assert told.found > (0.95 if case.reference >= 3_000 else 0.05)
+
+
+def test_what_is_far_from_ids_is_expected_to_have_what_good_and_turing_say() -> None:
+    assert expected_by_once(500, 200, 3_000).hits == math.ceil(500 * expected_by_once(500, 200, 3_000).n / 3_000) + 1
 
 
 @pytest.mark.parametrize(("reference", "n"), [(3_000, 1_000), (10_000, 1_000)])

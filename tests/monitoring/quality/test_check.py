@@ -6,12 +6,15 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from modelwatch.events import ReferenceFrame, ReferenceSample, Scalar
 from modelwatch.findings import Finding
+from modelwatch.monitoring.checks.conditions import Condition
 from modelwatch.monitoring.checks.quality.check import check_quality
-from modelwatch.monitoring.checks.quality.evidence import decode_quality
+from modelwatch.monitoring.checks.quality.evidence import decode_quality, gather_quality
+from modelwatch.monitoring.checks.quality.examining import appeared_in, examine_quality, quality_observations
 from modelwatch.monitoring.checks.quality.judging import rise_thresholds, volume_thresholds
 from modelwatch.monitoring.checks.quality.reports import QualityReport
 from modelwatch.monitoring.checks.quality.rules import QualityRules
@@ -21,7 +24,7 @@ from modelwatch.monitoring.verification import verify_verdict
 from modelwatch.stats.quality.volume import volume_check
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.verdicts.verdicts import QUALITY, evidence_of, latest_verdicts
+from modelwatch.storage.verdicts.verdicts import QUALITY, evidence_of, latest_verdicts, verdicts_of
 from tests.support.background import Taken, background, new_id, run_out
 from tests.support.events import NOON, Clock, event, open_ledger
 from tests.support.streams import HOUR, SECOND, finish
@@ -333,6 +336,52 @@ def test_what_is_found_persists_ends_and_can_be_computed_again(store: Store) -> 
     assert decode_quality(raw).stream == tuple(STREAM)
     again = verify_verdict(store, verdict.id)
     assert (again.reproduced, again.problems) == (True, [])
+
+
+def test_a_feature_that_was_new_and_is_in_no_row_any_more_ends_by_evidence(store: Store) -> None:
+    clock, taken = Clock(NOON + 100 * HOUR), Taken()
+    set_references(store)
+    send(store, clock, [row(index) for index in range(300)])
+    run_out(background(store, RULES, clock, provisional_size=200))
+    for hour in range(1, 13):
+        new: dict[str, Scalar] = {"shoe_size": 1.0} if hour < 3 else {}
+        send(store, clock, [{**row(index), **new} for index in range(200)], hour)
+    finish(clock)
+    run_out(background(store, RULES, clock, sink=taken, quality=QUALITY_RULES))
+    with store.read() as connection:
+        newest_last = verdicts_of(connection, "m", check=QUALITY, limit=100)[::-1]
+        kept = [evidence_of(connection, verdict.id) for verdict in newest_last]
+    found = [[each.subject for each in evaluation] for evaluation in findings(taken)]
+    assert found[:2] == [[], ["shoe_size: appeared"]]
+    ended = found.index([], 1)
+    assert not any(found[ended:])
+    changes = [
+        [(each.feature_name, each.change, each.severity, each.count, each.n) for each in report.schema]
+        for report in (msgspec.json.decode(verdict.result, type=QualityReport) for verdict in newest_last)
+    ]
+    assert changes[ended] == [("shoe_size", "appeared", "stable", 0, 1_000)]
+    assert changes[-1] == [], "nobody waits for it any more"
+    raw = kept[ended]
+    assert raw is not None
+    assert decode_quality(raw).sample.given["shoe_size"] == 0
+    for verdict in newest_last:
+        if verdict.full:
+            assert verify_verdict(store, verdict.id).problems == []
+
+
+def test_a_new_feature_that_is_left_out_is_not_told_any_more(store: Store) -> None:
+    clock = Clock(NOON + HOUR)
+    set_references(store)
+    send(store, clock, [{**row(index), "shoe_size": 1.0} for index in range(300)])
+    finish(clock)
+    run_out(background(store, RULES, clock))
+    open_findings = [Condition("data_quality", "shoe_size: appeared", "", "1", 0)]
+    assert appeared_in([*open_findings, Condition("data_quality", "number: missing", "", "1", 0)]) == ["shoe_size"]
+    for rules in (replace(QUALITY_RULES, leave_out=("shoe_*",)), replace(QUALITY_RULES, schema=False)):
+        evidence = gather_quality(store, RULES, rules, STREAM, clock())
+        names = {each.name for each in quality_observations(examine_quality(evidence))}
+        assert evidence.sample.given["shoe_size"] == 300
+        assert "shoe_size: appeared" not in names
 
 
 def test_bytes_that_are_no_evidence_are_refused() -> None:

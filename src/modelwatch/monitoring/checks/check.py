@@ -17,7 +17,7 @@ from modelwatch.monitoring.checks.schedule import Point
 from modelwatch.storage.engine.models import StreamKey
 
 # Kept with each verdict. It grows with each release whose rules may make another verdict of the same evidence.
-RULES_VERSION = 2
+RULES_VERSION = 3
 
 encode_report = msgspec.json.Encoder().encode
 
@@ -63,10 +63,13 @@ class Check(ABC, Generic[Inputs, Examination, Report]):
     kinds: ClassVar[tuple[Kind, ...]]
 
     @abstractmethod
-    def gather(self, stream: StreamKey, point: Point, drift: Callable[[], DriftInputs]) -> Inputs | None:
+    def gather(
+        self, stream: StreamKey, point: Point, previous: Sequence[Condition], drift: Callable[[], DriftInputs]
+    ) -> Inputs | None:
         """Reads what this check looks at; None where the rules of the model leave it out.
 
-        drift: reads what drift is judged by at this point, once for all checks that ask for it.
+        previous: the conditions before this evaluation. drift: reads what drift is judged by at this point, once for
+        all checks that ask for it.
         """
 
     @staticmethod
@@ -118,7 +121,7 @@ class Check(ABC, Generic[Inputs, Examination, Report]):
         self, stream: StreamKey, point: Point, conditions: Sequence[Condition], drift: Callable[[], DriftInputs]
     ) -> Conclusion | None:
         """What the stream shows at this point, after an evaluation with these conditions; None for nothing to say."""
-        inputs = self.gather(stream, point, drift)
+        inputs = self.gather(stream, point, conditions, drift)
         if inputs is None:
             return None
         examination = self.examine(inputs)

@@ -47,6 +47,8 @@ OMNIBUS_WEIGHT, CELL_WEIGHT, NEW_WEIGHT = 0.35, 0.35, 0.3
 LEAST_SEEN_ONCE = 10
 # With so large a share of values that were seen once, a column holds ids.
 IDS_SHARE = 0.5
+# Nearer to that share than so many standard errors, a column may well hold ids, and have more repeats by chance.
+NEARLY_IDS = 2.0
 # So many names are equally frequent because somebody made them so. With fewer it may be chance, and does no harm.
 LEAST_BALANCED = 30
 FORMAT, HEADER = 1, 3
@@ -111,10 +113,9 @@ def split_reference(sample: Sequence[Scalar]) -> tuple[CategoricalBinning, Split
 def expected_new(reference: Profile, split: Split | None) -> ExpectedNew | None:
     """How many values of names nobody had seen are to be expected; None where that can't be told.
 
-    By Good and Turing, new names hold the share of values that were seen once; Esty's variance of that says how many
-    values know it so well. With few names seen once, those that only the tested part of the reference has stand for
-    them. Without a split, and for a binning whose names were told by the user, the reference's own unseen values do.
-    Source: Good (1953); Esty (1983), A normal limit law for a nonparametric estimator of the coverage.
+    It is what names seen once tell (`expected_by_once`). With few of them, those that only the tested part of the
+    reference has stand for new ones. Without a split, and for a binning whose names were told by the user, the
+    reference's own unseen values do.
 
     >>> names = [str(number) for number in range(40)] * 5 + [f"once {number}" for number in range(20)]
     >>> binning, split = split_reference(names)
@@ -129,9 +130,26 @@ def expected_new(reference: Profile, split: Split | None) -> ExpectedNew | None:
     if split.once < LEAST_SEEN_ONCE:
         tested = split.tested(reference)
         return ExpectedNew(int(tested[-1]), int(tested.sum()))
-    share = split.once / reference.n
-    effective = math.floor(reference.n / (1.0 + 2.0 * split.twice / (split.once * (1.0 - share))))
-    hits = math.ceil(split.once * effective / reference.n) + 1
+    return expected_by_once(split.once, split.twice, reference.n)
+
+
+def expected_by_once(once: int, twice: int, n: int) -> ExpectedNew:
+    """How many values of new names are to be expected after n values with so many names seen once, and twice.
+
+    By Good and Turing, new names hold the share of values that were seen once; Esty's variance of that says how many
+    values know it so well. What is nearly taken for ids is expected to have a standard error more: of a column that
+    usually is taken for them, those samples alone are judged that have too few names seen once by chance.
+    Source: Good (1953); Esty (1983), A normal limit law for a nonparametric estimator of the coverage.
+
+    >>> expected_by_once(100, 40, 1_000), expected_by_once(140, 50, 300)
+    (ExpectedNew(hits=54, n=529), ExpectedNew(hits=66, n=128))
+    """
+    share = once / n
+    effective = math.floor(n / (1.0 + 2.0 * twice / (once * (1.0 - share))))
+    error = math.sqrt(once * (1.0 - share) + 2.0 * twice) / n
+    hits = math.ceil(once * effective / n) + 1
+    if share + NEARLY_IDS * error > IDS_SHARE:
+        hits = max(hits, math.ceil((share + error) * effective))
     return ExpectedNew(min(hits, effective), effective)
 
 

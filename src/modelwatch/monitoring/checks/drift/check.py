@@ -36,7 +36,9 @@ class DriftCheck(Check[Inputs, Examination, DriftReport]):
     examine = staticmethod(examine)
     report = staticmethod(report_of)
 
-    def gather(self, stream: StreamKey, point: Point, drift: Callable[[], Inputs]) -> Inputs:
+    def gather(
+        self, stream: StreamKey, point: Point, previous: Sequence[Condition], drift: Callable[[], Inputs]
+    ) -> Inputs:
         return drift()
 
     @staticmethod

@@ -49,7 +49,9 @@ class PerformanceCheck(Check[PerformanceInputs, PerformanceExamination, Performa
         self._store = store
         self._rules_of = rules_of
 
-    def gather(self, stream: StreamKey, point: Point, drift: Callable[[], Inputs]) -> PerformanceInputs | None:
+    def gather(
+        self, stream: StreamKey, point: Point, previous: Sequence[Condition], drift: Callable[[], Inputs]
+    ) -> PerformanceInputs | None:
         with self._store.read() as connection:
             rules = self._rules_of(connection, stream.model)
         if not rules.enabled:

@@ -19,6 +19,7 @@ from modelwatch.monitoring.checks.quality.evidence import (
 from modelwatch.monitoring.checks.quality.examining import (
     QUALITY_KINDS,
     QualityExamination,
+    appeared_in,
     examine_quality,
     quality_observations,
     quality_report,
@@ -47,10 +48,14 @@ class QualityCheck(Check[QualityEvidence, QualityExamination, QualityReport]):
         self._store = store
         self._rules_of = rules_of
 
-    def gather(self, stream: StreamKey, point: Point, drift: Callable[[], Inputs]) -> QualityEvidence | None:
+    def gather(
+        self, stream: StreamKey, point: Point, previous: Sequence[Condition], drift: Callable[[], Inputs]
+    ) -> QualityEvidence | None:
         with self._store.read() as connection:
             rules = self._rules_of(connection, stream.model)
-        return quality_evidence(self._store, drift(), rules, known_by=point.end) if rules.enabled else None
+        if not rules.enabled:
+            return None
+        return quality_evidence(self._store, drift(), rules, known_by=point.end, appeared=appeared_in(previous))
 
     @staticmethod
     def advance(previous: Sequence[Condition], examination: QualityExamination, end: int) -> list[Condition]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -76,7 +76,7 @@ class Volumes(msgspec.Struct, frozen=True):
 class Sample(msgspec.Struct, frozen=True):
     """What a bounded number of recent rows shows: how many give each feature, and values that stand out.
 
-    references: how many rows each referenced feature's reference has.
+    given: 0 of a feature that had appeared and is not there any more.
     """
 
     rows: int
@@ -130,8 +130,11 @@ def gather_quality(
     return quality_evidence(store, gather(store, defaults, query, now, end=end, elapsed=elapsed), rules, known_by=end)
 
 
-def quality_evidence(store: Store, inputs: Inputs, rules: QualityRules, *, known_by: int | None) -> QualityEvidence:
+def quality_evidence(
+    store: Store, inputs: Inputs, rules: QualityRules, *, known_by: int | None, appeared: Collection[str] = ()
+) -> QualityEvidence:
     """The same from what the drift of one version is judged by. known_by: seconds; labels of later times do not count.
+    appeared: features that were found to be new; they are counted also when no row has them any more.
 
     Raises ValueError for the inputs of all versions together.
     """
@@ -148,7 +151,7 @@ def quality_evidence(store: Store, inputs: Inputs, rules: QualityRules, *, known
         sample = Sample(0, {}, {})
         if watermark is not None and longest is not None:
             rows = recent_features(connection, stream, longest.end, ROWS_LOOKED_AT, longest.start)
-            sample = _sample(rows, chosen, longest)
+            sample = _sample(rows, chosen, longest, appeared)
         classes = _classes(connection, store, inputs, stream, rules.min_samples, known_by)
     outside = Outside({}, {})
     if longest is not None:
@@ -252,7 +255,10 @@ def volumes_of(by_hour: Mapping[int, int], last: int, weeks: int) -> Volumes:
 
 
 def _sample(
-    rows: Iterable[Mapping[str, object]], references: Mapping[str, StoredReference], longest: WindowQuality
+    rows: Iterable[Mapping[str, object]],
+    references: Mapping[str, StoredReference],
+    longest: WindowQuality,
+    appeared: Collection[str],
 ) -> Sample:
     """What the rows show. Values are kept of those features alone whose counts say that one of them may stand out."""
     suspects = {name: (each, longest.features[name]) for name, each in references.items()}
@@ -266,7 +272,7 @@ def _sample(
         alike[tuple([name for name, value in row.items() if value is not None])] += 1
         for name, known in values.items():
             known.append(row.get(name))
-    given: Counter[str] = Counter()
+    given = Counter(dict.fromkeys(appeared, 0))
     for names, times in alike.items():
         for name in names:
             given[name] += times

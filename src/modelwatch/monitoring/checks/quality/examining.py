@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from modelwatch.findings import FindingSeverity, Kind
+from modelwatch.monitoring.checks.conditions import Condition
 from modelwatch.monitoring.checks.observations import CALM_SHARE, Observation
 from modelwatch.monitoring.checks.quality.classes import ClassJudgement, class_reports, judge_classes
 from modelwatch.monitoring.checks.quality.evidence import QualityEvidence
@@ -53,6 +54,7 @@ from modelwatch.times import iso_of_seconds
 
 QUALITY_KINDS: tuple[Kind, ...] = ("data_quality", "volume")
 FIRING = ("warning", "alert")
+APPEARED = ": appeared"
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,8 +257,14 @@ def _observed_extreme(examination: QualityExamination, name: str) -> Observation
     return Observation("data_quality", subject, reference, state, counted=True)
 
 
+def appeared_in(conditions: Iterable[Condition]) -> list[str]:
+    """The features that these conditions know to be new."""
+    return sorted(each.name.removesuffix(APPEARED) for each in conditions if each.name.endswith(APPEARED))
+
+
 def _gone(examination: QualityExamination, named: set[str]) -> list[Observation]:
-    """Changes of the schema that are not seen (any more) are calm."""
+    """Changes of the schema that are not seen (any more) are calm; of what is not watched there is nothing to say."""
+    rules = examination.evidence.rules
     known = {*examination.evidence.reference, *examination.evidence.sample.given}
     ids = examination.evidence.reference_ids
     state: Literal["calm", "undecided"] = "calm" if examination.evidence.sample.rows else "undecided"
@@ -269,6 +277,7 @@ def _gone(examination: QualityExamination, named: set[str]) -> list[Observation]
             sizes=schema_sizes(examination.evidence, name, change),
         )
         for name in sorted(known)
+        if rules.schema and rules.watches(name)
         for change in ("appeared", "disappeared")
         if f"{name}: {change}" not in named
     ]

@@ -128,7 +128,8 @@ def volume_thresholds(check: VolumeCheck) -> tuple[float, float] | None:
 
 
 def judge_schema(evidence: QualityEvidence, alpha: float) -> list[tuple[SchemaChange, Severity]]:
-    """Features that have appeared or disappeared, and whether that is certain."""
+    """Features that have appeared or disappeared, and whether that is certain; those that had appeared and are in no
+    row any more."""
     rules, window = evidence.rules, longest(evidence.windows)
     if not rules.schema or window is None or not window.predictions:
         return []
@@ -151,6 +152,7 @@ def judge_schema(evidence: QualityEvidence, alpha: float) -> list[tuple[SchemaCh
             if name not in evidence.reference and rules.watches(name)
         }
         changes += schema_changes({}, new, reference_n=reference_n, current_n=evidence.sample.rows)
+        changes += [SchemaChange(name, "appeared", 0, 0, 1.0) for name, given in new.items() if not given]
     judged: list[tuple[SchemaChange, Severity]] = []
     for change in changes:
         enough = (window.predictions if change.change == "disappeared" else evidence.sample.rows) >= rules.min_samples
