@@ -187,6 +187,12 @@ def test_no_label_of_the_quadrant_covers_a_feature_that_drifts() -> None:
         assert not [(text.of, dot) for text in drawn.texts for dot in dots if text.overlaps(dot)]
 
 
+@pytest.mark.parametrize("size", [0.0, 1e-299, 1e-9, 1.0, 1e9, math.inf])
+def test_the_quadrant_of_tiny_and_huge_features_keeps_its_corner(size: float) -> None:
+    check(quadrant("t", [Driver("a", size, size, "alert"), Driver("b", 0.1, 0.2, "alert")]), 320, 1_600)
+    check(quadrant("t", [Driver("a", size, size, "alert")]), 320, 1_600)
+
+
 @pytest.mark.parametrize("name", ["income_monthly", "debt_ratio", "app_version"])
 def test_the_quadrant_names_what_drifts_also_where_there_is_little_room(name: str) -> None:
     assert name in [text.of for text in drawing(GALLERY["quadrant"], 400).texts]

@@ -21,6 +21,8 @@ UNIT = Linear(0.0, 1.0, (0.0, 0.25, 0.5, 0.75, 1.0))
 MOST_POINTS = 600
 # Between the outermost feature of the quadrant and its edge, as a factor.
 HEADROOM = 2.0
+# What is less stands at the edge of the quadrant.
+LEAST_DRIFT, LEAST_IMPORTANCE = 0.001, 0.0005
 # Features without finding that the quadrant names.
 MOST_QUIET = 3
 _HOUR, _DAY = 3_600.0, 86_400.0
@@ -172,14 +174,10 @@ def quadrant(
     True
     """
     known = [each for each in drivers if math.isfinite(each.importance) and math.isfinite(each.drift)]
-    x = Log.over(
-        [max(each.drift, 0.001) for each in known],
-        [threshold / 2, threshold * 4, HEADROOM * max((each.drift for each in known), default=threshold)],
-    )
-    y = Log.over(
-        [max(each.importance, 0.0005) for each in known],
-        [important / 2, important * 4, HEADROOM * max((each.importance for each in known), default=important)],
-    )
+    drifts = [max(each.drift, LEAST_DRIFT) for each in known]
+    importances = [max(each.importance, LEAST_IMPORTANCE) for each in known]
+    x = Log.over(drifts, [HEADROOM * each for each in drifts], [threshold / 2, threshold * 4])
+    y = Log.over(importances, [HEADROOM * each for each in importances], [important / 2, important * 4])
     plot = Plot(height, gutter(tick_texts(y.ticks, "percent")))
     area = Area(0, height)
     corner = Area(area.top, area.y(y.at(important)))

@@ -147,6 +147,8 @@ class Labels:
         plot = max(_over(-self.left - left, spot.x), _over(right - self.right, 1 - spot.x))
         gutters = self.left + self.right
         for other in others:
+            if abs(other.spot.y - spot.y) >= ASCENT + DESCENT:
+                continue
             apart = _apart(spot, extent, other.spot, (other.left, other.right))
             # Below the other's own width there is nothing to keep apart from.
             if apart + gutters > other.least:

@@ -43,7 +43,6 @@ _ISOLATE, _POP = "\u2068", "\u2069"
 _TURNS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
-@lru_cache(maxsize=4_096)
 def clean(text: str) -> str:
     """Text without what XML refuses, without line breaks, and without marks that turn the direction of what follows.
 
@@ -52,6 +51,12 @@ def clean(text: str) -> str:
     >>> clean("a\\x00b\\nc"), clean("x\\u202ey")
     ('a\ufffdb c', 'x\ufffdy')
     """
+    # Path data, too, pass here: long, and never in need of it.
+    return text if text.isascii() and text.isprintable() else _cleaned(text)
+
+
+@lru_cache(maxsize=4_096)
+def _cleaned(text: str) -> str:
     depth = 0
     kept: list[str] = []
     for character in text:
