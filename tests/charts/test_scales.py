@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelwatch.charts.drawing.numbers import moment, number, percent, tick_texts
-from modelwatch.charts.drawing.scales import Linear, Log, Time
+from modelwatch.charts.drawing.scales import Linear, Log, Time, floats
 
 values = st.lists(st.floats(allow_nan=True, allow_infinity=True), max_size=20)
 HOUR, DAY = 3_600.0, 86_400.0
@@ -34,7 +34,7 @@ def test_linear_ticks_are_multiples_of_a_round_step_and_enclose_the_values(
     mantissa = step / 10.0 ** math.floor(math.log10(step) + 1e-9)
     assert any(math.isclose(mantissa, each, rel_tol=1e-6) for each in (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8))
     assert all(is_round(tick, step) for tick in scale.ticks)
-    known = [min(max(value, -1e300), 1e300) for value in data if not math.isnan(value)]
+    known = [value for value in floats(data).tolist() if not math.isnan(value)]
     assert all(scale.low <= value <= scale.high for value in known)
     assert all(0 <= scale.at(value) <= 1 for value in known)
     if zero and known:
@@ -47,7 +47,7 @@ def test_logarithmic_ticks_are_one_or_three_times_a_power_of_ten(data: list[floa
     assert 2 <= len(scale.ticks) <= 7
     for tick in scale.ticks:
         assert round(tick / 10.0 ** math.floor(math.log10(tick) + 1e-9), 6) in (1, 3)
-    known = [min(value, 1e300) for value in data if value >= 1e-300]
+    known = [value for value in floats(data).tolist() if value > 0]
     assert all(scale.low <= value * 1.0000001 and value <= scale.high * 1.0000001 for value in known)
 
 
@@ -90,6 +90,12 @@ def test_texts_of_ticks_differ_and_are_short(data: list[float], form: str) -> No
     if max(map(abs, ticks)) < 1e13 * (ticks[1] - ticks[0]) / max(ticks[1] - ticks[0], 1):
         close = (ticks[1] - ticks[0]) / max(map(abs, ticks)) < 1e-3
         assert close or len(set(texts)) == len(texts)
+
+
+@pytest.mark.parametrize("value", [-2.2e-309, -5e-324, -1e-290, -1.1e-290, 1e-290])
+def test_what_is_almost_nothing_is_on_its_scale(value: float) -> None:
+    scale = Linear.over([value])
+    assert scale.low <= floats([value])[0] <= scale.high
 
 
 def test_constant_values_have_room_around_them() -> None:

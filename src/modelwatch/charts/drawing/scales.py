@@ -18,6 +18,7 @@ Values = Sequence[float] | Floats
 
 # Values beyond are drawn at the edge: their difference would not be a number any more.
 LARGEST = 1e300
+# What is closer to 0, or to another value, is the same.
 LEAST_SPAN = 1e-290
 # A span below this part of the values can't be told from rounding.
 LEAST_PART = 1e-9
@@ -29,13 +30,13 @@ _MONDAY = 4 * _DAY  # 1970-01-05
 
 
 def floats(values: Iterable[float]) -> Floats:
-    """Values as an array of shape (n,); what is infinite is moved to the largest number that is drawn.
+    """Values as an array of shape (n,), within what can be drawn: the infinite is the largest number, the least is 0.
 
-    >>> floats([1, float("nan"), float("inf")]).tolist()
-    [1.0, nan, 1e+300]
+    >>> floats([1, float("nan"), float("inf"), -5e-324]).tolist()
+    [1.0, nan, 1e+300, 0.0]
     """
     array = np.asarray(values if isinstance(values, np.ndarray) else list(values), dtype=np.float64)
-    return np.clip(array, -LARGEST, LARGEST)
+    return np.where(np.abs(array) <= LEAST_SPAN, 0.0, np.clip(array, -LARGEST, LARGEST))
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,7 @@ class Log:
     def over(cls, *values: Iterable[float], most: int = 6) -> Log:
         """Scale over all known values above 0; over 0.1 to 1 when there is none."""
         known = np.concatenate([floats(each) for each in values]) if values else floats([])
-        known = known[np.isfinite(known) & (known >= 1 / LARGEST)]
+        known = known[np.isfinite(known) & (known > 0)]
         low, high = (float(known.min()), float(known.max())) if known.size else (0.1, 1.0)
         if high <= low * 1.5:
             low, high = low / 2, high * 2
