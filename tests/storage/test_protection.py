@@ -247,7 +247,7 @@ class TestKeys:
             taken = select(table.c.protected).where(table.c.prediction_id == "1").scalar_subquery()
             connection.execute(update(table).where(table.c.prediction_id == "2").values(protected=taken))
         with store.read() as connection:
-            found = first_events(connection, "m", [DAY], 10, store.protection)
+            found = list(first_events(connection, "m", [DAY], 10, store.protection))
         assert [row.form("c") for row in found] == ["clear", "none"]
         assert [row.event.features.get("c") for row in found] == ["a", None]
         set_reference(store, (), ["a", "b"])

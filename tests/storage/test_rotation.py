@@ -41,7 +41,7 @@ def fill(store: Store, count: int) -> None:
 
 def values(store: Store) -> dict[str, object]:
     with store.read() as connection:
-        rows = first_events(connection, "m", [DAY], 100_000, store.protection)
+        rows = list(first_events(connection, "m", [DAY], 100_000, store.protection))
     return {row.event.prediction_id: row.event.features["iban"] for row in rows}
 
 
@@ -96,7 +96,7 @@ def test_a_value_that_does_not_decrypt_is_dropped_and_said(store: Store) -> None
     done = rotate(store)
     assert (done.rows, done.unreadable, len(done.retired)) == (3, 1, 1)
     with store.read() as connection:
-        rows = first_events(connection, "m", [DAY], 10, store.protection)
+        rows = list(first_events(connection, "m", [DAY], 10, store.protection))
     assert [row.form("iban") for row in rows] == ["clear", "clear", "none"]
 
 

@@ -327,3 +327,40 @@ def test_many_rows_where_one_belongs_are_told_where_to_go(form: bytes) -> None:
         [problem] = caught.value.errors
         assert problem.message.startswith("Expected an object, got ")
         assert problem.message.endswith(words)
+
+
+def wide_rows(rows: int, features: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "model_name": "wide",
+            "prediction_id": f"p-{row}",
+            "features": {f"feature_{number:04d}": float(row * number) for number in range(features)},
+            "prediction": "ok",
+        }
+        for row in range(rows)
+    ]
+
+
+def test_rows_of_a_wide_model_share_their_names() -> None:
+    rows = wide_rows(3, 300)
+    rows[2]["features"] = dict(reversed(rows[2]["features"].items()))
+    first, second, third = events(json.dumps(rows).encode(), JSON)
+    assert [dict(each.features) for each in (first, second, third)] == [row["features"] for row in rows]
+    assert all(map(lambda one, other: one is other, first.features, second.features))
+
+
+def test_large_rows_are_decoded_one_at_a_time_and_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = wide_rows(4, 300)
+    rows[1]["prediction"] = None
+    rows[2]["features"]["feature_0001"] = [1]
+    bodies = [json.dumps(each).encode() for each in (rows, {"predictions": rows})]
+    usual = [decoder.batch(body, JSON) for body in bodies]
+    monkeypatch.setattr("modelwatch.api.decoding.json_batch.LARGE_BODY", 0)
+    monkeypatch.setattr("modelwatch.api.decoding.json_batch.LARGE_ROW", 1)
+    assert [decoder.batch(body, JSON) for body in bodies] == usual
+    assert [each.index for each in usual[0].rejected] == [1, 2]
+    for broken in (bodies[1].replace(b'{"predictions"', b'{"predictions": [], "predictions"'), bodies[0][:-1]):
+        with pytest.raises(RequestError):
+            decoder.batch(broken, JSON)
+    with pytest.raises(RequestError, match="MAX_BATCH_ROWS"):
+        Decoder(Limits(max_batch_rows=3), lambda: NOW, lambda: "x").batch(json.dumps(wide_rows(4, 300)).encode(), JSON)

@@ -16,6 +16,7 @@ from modelwatch.api.decoding.json_batch import (
     PREDICTIONS,
     UNNAMED_GROUND_TRUTHS,
     UNNAMED_PREDICTIONS,
+    SharedNames,
     check_is_one,
     decode_json,
     decode_lines,
@@ -97,12 +98,13 @@ class Decoder:
             named = defaults or {}
             check_defaults(named, self._limits)
             rows = UNNAMED_PREDICTIONS if "model_name" in named else PREDICTIONS
-            found = decode(
-                body,
-                rows,
-                lambda row, may_contain_nul: self._checker.event(filled(row, named), now, may_contain_nul),
-                max_rows,
-            )
+            names = SharedNames()
+
+            def event(row: PredictionBody, may_contain_nul: bool) -> Prediction:
+                names.share(row)
+                return self._checker.event(filled(row, named), now, may_contain_nul)
+
+            found = decode(body, rows, event, max_rows)
             return DecodedBatch(found.events, found.rejected)
         return decode_table(body, kind, self._checker, self._limits, now, defaults or {})
 

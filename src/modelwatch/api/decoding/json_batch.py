@@ -14,6 +14,9 @@ from modelwatch.errors import BodyTooLarge, FieldError, InvalidInput, MalformedB
 from modelwatch.events import GroundTruthBody, PredictionBody, Rejection
 
 Body = TypeVar("Body", bound=msgspec.Struct)
+# Bytes of a body and of its rows in the mean from which on rows are decoded one at a time.
+LARGE_BODY = 4 * 1024 * 1024
+LARGE_ROW = 8 * 1024
 Event = TypeVar("Event")
 
 
@@ -119,6 +122,30 @@ def filled(row: Body, defaults: Mapping[str, str]) -> Body:
     return row
 
 
+class SharedNames:
+    """One text for each feature's name, for all rows of a batch.
+
+    The JSON decoder remembers some hundred names; of a wider model each row would have texts of its own, which take
+    twice the memory of the values.
+    """
+
+    MANY = 256
+
+    def __init__(self) -> None:
+        self._names: tuple[str, ...] = ()
+
+    def share(self, row: PredictionBody) -> None:
+        """Gives the row's features, where they are many and a map, the names of the row before if they are the same."""
+        features = row.features
+        if not isinstance(features, dict) or len(features) < self.MANY:
+            return
+        names = tuple(features)
+        if names == self._names:
+            row.features = dict(zip(self._names, features.values(), strict=True))
+        else:
+            self._names = names
+
+
 class Collector(Generic[Event]):
     """Gathers the events and rejections of one batch."""
 
@@ -175,15 +202,21 @@ def decode_json(body: bytes, rows: RowFormat[Body], check: Check[Body, Event], m
     """
     wrapped = body.lstrip()[:1] == b"{"
     try:
-        found = rows.read_object(body) if wrapped else rows.read_list(body)
+        # Of large rows one is decoded at a time: all of them, before their names are shared, take twice the memory.
+        wide = len(body) > LARGE_BODY and rows.count(body, wrapped) * LARGE_ROW < len(body)
+        found = None if wide else rows.read_object(body) if wrapped else rows.read_list(body)
     except DECODING_ERRORS as error:
         return _decode_each(_split(body, rows, wrapped, error, max_rows), rows, check, may_hold_nul(body))
-    if len(found) > max_rows:
+    if found is not None and len(found) > max_rows:
         raise too_many_rows(max_rows)
     written = rows.split(body, wrapped)
     if wrapped and keys_of(body) > 1 + sum(keys_of(bytes(row)) for row in written):
         problem = FieldError(f"/{rows.name}", "Duplicate key")
         raise InvalidInput("The object around the rows has a duplicate key.", (problem,))
+    if found is None:
+        if len(written) > max_rows:
+            raise too_many_rows(max_rows)
+        return _decode_each(written, rows, check, may_hold_nul(body))
     return _check_all(found, written, check, may_hold_nul(body))
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 
 import msgspec
 import numpy as np
 from msgspec.structs import replace
 
-from modelwatch.events import ReferenceFrame, ReferenceSample, SampleKind
+from modelwatch.events import Prediction, ReferenceFrame, ReferenceSample, SampleKind, Scalar
 from modelwatch.monitoring.checks.drift.judge import ids_reason
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.references.labelled import (
@@ -31,7 +31,7 @@ from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.stats.outcomes.tasks import NOT_STATED, StatedTask, Task
 from modelwatch.storage.alerts.audit import AuditEntry
 from modelwatch.storage.counts.profiles import days_with_data, streams
-from modelwatch.storage.engine.protection import Protection, StoredPrediction
+from modelwatch.storage.engine.protection import Form, Protection, StoredPrediction, form_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.rows import first_events
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
@@ -203,12 +203,13 @@ def take_provisional_reference(store: Store, model: str, size: int, *, now: int,
             return False
         covered = {reference.subject for reference in in_force(connection, model)}
         days = days_with_data(connection, model)
-        rows = first_events(connection, model, days, size, store.protection)
+        rows = SampledRows(first_events(connection, model, days, size, store.protection))
         task = task_of_monitor(connection, model).task
     found, stored_hashed = provisional_samples(model, rows, store.protection)
     samples = [of_task(sample, task) for sample in found if Subject(sample.kind, sample.name) not in covered]
-    in_rows = all(row.policy is KEEP_ALL for row in rows)
-    frame, hashed = _protected(store, ReferenceFrame(model, None, samples, in_rows=in_rows), stored_hashed)
+    frame = ReferenceFrame(model, None, samples, in_rows=rows.are_whole)
+    del rows, found  # they are large, and the frame has what is still needed
+    frame, hashed = _protected(store, frame, stored_hashed)
     profiles, splits = frozen(frame)
     by_segment = counts_by_segment(frame, profiles, rows_by_segment(store, frame, profiles))
     return set_provisional_references(
@@ -216,24 +217,61 @@ def take_provisional_reference(store: Store, model: str, size: int, *, now: int,
     )
 
 
+class SampledRows:
+    """Stored predictions as one list of values for each feature: a fourth of the memory of the predictions.
+
+    rows: read once, in their order. are_whole: True when each of them keeps all its features as they came.
+    """
+
+    def __init__(self, rows: Iterable[StoredPrediction]) -> None:
+        self.events: list[Prediction] = []
+        # Which policy each row was stored by, as the text of a row says it; None: none of its features is kept.
+        self._texts: list[str | None] = []
+        self._distinct: dict[str | None, Policy | None] = {}
+        self._columns: dict[str, list[Scalar]] = {}
+        for number, row in enumerate(rows):
+            for name, value in row.event.features.items():
+                column = self._columns.setdefault(name, [])
+                column.extend([None] * (number - len(column)))
+                column.append(value)
+            self.events.append(replace(row.event, features={}))
+            text = None if row.policy is None else row.policy.text
+            self._texts.append(text)
+            self._distinct[text] = row.policy
+        for column in self._columns.values():
+            column.extend([None] * (len(self.events) - len(column)))
+        self.are_whole = all(policy is KEEP_ALL for policy in self._distinct.values())
+
+    @property
+    def features(self) -> list[str]:
+        """The names of the features that any of the rows has, sorted."""
+        return sorted(self._columns)
+
+    def values(self, feature: str, form: Form) -> list[Scalar]:
+        """The feature's values in the rows that have it in this form, None where a row has none."""
+        column = self._columns[feature]
+        if self.are_whole:
+            return column if form == "clear" else []
+        forms = {text: form_of(policy, feature) for text, policy in self._distinct.items()}
+        return [value for value, text in zip(column, self._texts, strict=True) if forms[text] == form]
+
+
 def provisional_samples(
-    model: str, rows: Sequence[StoredPrediction], protection: Protection
+    model: str, rows: SampledRows, protection: Protection
 ) -> tuple[list[ReferenceSample], frozenset[Subject]]:
     """One sample for each subject that has a usable value in these rows; of a feature, where it is stored.
 
     Also which of them are hashes: those that some row has as a hash.
     """
-    names = sorted({name for row in rows for name in row.event.features})
-    wanted: list[tuple[SampleKind, str]] = [("feature", name) for name in names]
+    wanted: list[tuple[SampleKind, str]] = [("feature", name) for name in rows.features]
     wanted += [("prediction", ""), ("score", ""), ("latency", "")]
     samples, hashed = [], set()
     for kind, name in wanted:
         subject = Subject(kind, name)
-        clear = [row.event for row in rows if kind != "feature" or row.form(name) == "clear"]
-        hashes = [row.event for row in rows if kind == "feature" and row.form(name) == "hash"]
-        values = subject_values(subject, clear)
+        values = rows.values(name, "clear") if kind == "feature" else subject_values(subject, rows.events)
+        hashes = rows.values(name, "hash") if kind == "feature" else []
         if hashes:
-            values = protection.hash_all(model, name, values) + subject_values(subject, hashes)
+            values = protection.hash_all(model, name, values) + hashes
             hashed.add(subject)
         if any(is_finite_number(value) or isinstance(value, str | bool) for value in values):
             data_type = prediction_type(values) if kind == "prediction" else inferred_type(values)

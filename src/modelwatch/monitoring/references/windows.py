@@ -12,7 +12,7 @@ from modelwatch.config import parse_lookback
 from modelwatch.errors import Conflict, FieldError, InvalidInput, excerpt
 from modelwatch.events import ReferenceFrame, ReferenceSample
 from modelwatch.monitoring.references.labelled import task_of_reference, with_stated_task
-from modelwatch.monitoring.references.references import provisional_samples, set_reference_frame
+from modelwatch.monitoring.references.references import SampledRows, provisional_samples, set_reference_frame
 from modelwatch.privacy import KEEP_ALL
 from modelwatch.stats.counting.datatypes import is_finite_number
 from modelwatch.storage.alerts.audit import AuditEntry
@@ -92,7 +92,7 @@ def set_reference_from_window(
         }
         truths = truths_of(connection, window.model, [row.event.prediction_id for row in rows]) if window.labels else {}
         said = task_of_reference(connection, window.model, window.version)
-    found, hashed = provisional_samples(window.model, rows, store.protection)
+    found, hashed = provisional_samples(window.model, SampledRows(rows), store.protection)
     samples = {Subject(each.kind, each.name): _as_before(each, present) for each in found}
     left_out = _left_out(window, samples, present, rows)
     wanted = window.subjects

@@ -53,15 +53,20 @@ class StoredPrediction:
 
     def form(self, feature: str) -> Form:
         """The form in which the row has a feature's value: none when it can't be counted again."""
-        if self.policy is None:
+        return form_of(self.policy, feature)
+
+
+def form_of(policy: Policy | None, feature: str) -> Form:
+    """The form in which rows of a policy have a feature's value; policy None: of rows that keep no feature."""
+    if policy is None:
+        return "none"
+    match policy.treatment(feature):
+        case "drop":
             return "none"
-        match self.policy.treatment(feature):
-            case "drop":
-                return "none"
-            case "hash":
-                return "hash"
-            case _:
-                return "clear"
+        case "hash":
+            return "hash"
+        case _:
+            return "clear"
 
 
 class Protection:

@@ -17,6 +17,9 @@ from modelwatch.storage.engine.protection import Protection, StoredPrediction, d
 from modelwatch.times import MICROS_PER_DAY
 
 ROWS_PER_READ = 2_000
+# Decoded, the features of a row take about four times their bytes: rows of wide models are read some at a time.
+BYTES_PER_READ = 4 * 1024 * 1024
+FIRST_ROWS_PER_READ = 50
 IDS_PER_READ = 500
 
 Segments = tuple[str, ...]
@@ -121,39 +124,43 @@ def events_of_day(
     protection: Protection,
     segmentation: Segmentation,
 ) -> Iterator[list[tuple[StoredPrediction, Segments]]]:
-    """A day's events that were written in older generations and their segments, some thousands at a time."""
+    """A day's events that were written in older generations and their segments, some megabytes at a time."""
     table = tables.prediction
-    last = ""
+    older = (table.c.day == day, table.c.model == model, table.c.generation < before_generation)
+    for rows in _pages(connection, *older):
+        yield [(from_row(row, protection), segments_of(row, segmentation)) for row in rows]
+
+
+def _pages(connection: Connection, *conditions: ColumnElement[bool]) -> Iterator[Sequence[Row[Any]]]:
+    """Prediction rows that meet the conditions, in the order of their ids, some megabytes at a time."""
+    table = tables.prediction
+    last, size = "", FIRST_ROWS_PER_READ
     while True:
         rows = connection.execute(
-            select(table)
-            .where(
-                table.c.day == day,
-                table.c.model == model,
-                table.c.prediction_id > last,
-                table.c.generation < before_generation,
-            )
-            .order_by(table.c.prediction_id)
-            .limit(ROWS_PER_READ)
+            select(table).where(*conditions, table.c.prediction_id > last).order_by(table.c.prediction_id).limit(size)
         ).all()
         if not rows:
             return
-        yield [(from_row(row, protection), segments_of(row, segmentation)) for row in rows]
+        yield rows
         last = rows[-1].prediction_id
+        bytes_each = sum(len(row.features or b"") for row in rows) // len(rows) + 1
+        size = min(max(BYTES_PER_READ // bytes_each, FIRST_ROWS_PER_READ), ROWS_PER_READ)
 
 
 def first_events(
     connection: Connection, model: str, days: Sequence[int], limit: int, protection: Protection
-) -> list[StoredPrediction]:
-    """The model's first predictions in the order of their arrival. days: all on which it has any."""
+) -> Iterator[StoredPrediction]:
+    """The model's first predictions in the order of their arrival, read as they are asked for. days: all on which it
+    has any."""
     table = tables.prediction
     rows = connection.execute(
         select(table)
         .where(table.c.day.in_(days), table.c.model == model)
         .order_by(table.c.arrived_at, table.c.prediction_id)
         .limit(limit)
+        .execution_options(yield_per=FIRST_ROWS_PER_READ)
     )
-    return [from_row(row, protection) for row in rows]
+    yield from (from_row(row, protection) for row in rows)
 
 
 def count_events(
@@ -180,17 +187,7 @@ def events_between(
     for day in (
         connection.execute(select(table.c.day).where(*of_window).distinct().order_by(table.c.day)).scalars().all()
     ):
-        last = ""
-        while True:
-            rows = connection.execute(
-                select(table)
-                .where(table.c.day == day, *of_window, table.c.prediction_id > last)
-                .order_by(table.c.prediction_id)
-                .limit(ROWS_PER_READ)
-            ).all()
-            if not rows:
-                break
-            last = rows[-1].prediction_id
+        for rows in _pages(connection, table.c.day == day, *of_window):
             yield from (from_row(row, protection) for row in rows if chosen(row.prediction_id))
 
 

@@ -32,14 +32,14 @@ TOP_CELLS = 5
 TEST = "two samples: chi-square of grouped cells, and exact tails of single cells"
 
 
-class WindowReport(msgspec.Struct, frozen=True):
+class WindowReport(msgspec.Struct, frozen=True, gc=False):
     """A window of event time, half-open."""
 
     start: str
     end: str
 
 
-class PsiReport(msgspec.Struct, frozen=True):
+class PsiReport(msgspec.Struct, frozen=True, gc=False):
     """`by_chance` is the score that a window of this size has on average when nothing has changed."""
 
     score: float
@@ -47,7 +47,7 @@ class PsiReport(msgspec.Struct, frozen=True):
     by_chance: float | None = None
 
 
-class KsReport(msgspec.Struct, frozen=True):
+class KsReport(msgspec.Struct, frozen=True, gc=False):
     """`statistic` from the fine cells; the exact one lies between it and `upper_bound`."""
 
     statistic: float
@@ -56,13 +56,13 @@ class KsReport(msgspec.Struct, frozen=True):
     is_significant: bool
 
 
-class JensenShannonReport(msgspec.Struct, frozen=True):
+class JensenShannonReport(msgspec.Struct, frozen=True, gc=False):
     divergence: float
     distance: float
     severity: str
 
 
-class EvidenceReport(msgspec.Struct, frozen=True):
+class EvidenceReport(msgspec.Struct, frozen=True, gc=False):
     """How sure the verdict is: drift needs p_value < alpha beside a large score.
 
     `omnibus_p_value` is of all cells together, in groups: the larger one of Pearson's chi-square (`statistic`) and of
@@ -83,7 +83,7 @@ class EvidenceReport(msgspec.Struct, frozen=True):
     new_names_p_value: float | None = None
 
 
-class ToleranceReport(msgspec.Struct, frozen=True):
+class ToleranceReport(msgspec.Struct, frozen=True, gc=False):
     """The PSI from which a shift matters here; `natural_variation` is what the reference itself does over time."""
 
     psi_warning: float
@@ -91,7 +91,7 @@ class ToleranceReport(msgspec.Struct, frozen=True):
     natural_variation: float | None
 
 
-class OddsReport(msgspec.Struct, frozen=True):
+class OddsReport(msgspec.Struct, frozen=True, gc=False):
     """The category whose odds have moved furthest: how many times (`ratio`), the p-value that decides about it, from
     which ratio it would be a `warning` and an `alert`, and whether this decided the severity, rather than the PSI."""
 
@@ -103,7 +103,7 @@ class OddsReport(msgspec.Struct, frozen=True):
     decides: bool
 
 
-class CellReport(msgspec.Struct, frozen=True):
+class CellReport(msgspec.Struct, frozen=True, gc=False):
     """The shares of one cell, and what it adds to the PSI."""
 
     cell: str
@@ -112,7 +112,7 @@ class CellReport(msgspec.Struct, frozen=True):
     contribution: float
 
 
-class CellCounts(msgspec.Struct, frozen=True):
+class CellCounts(msgspec.Struct, frozen=True, gc=False):
     """The counts that the scores were computed from, and those beside the cells."""
 
     cells: list[str]
@@ -125,7 +125,7 @@ class CellCounts(msgspec.Struct, frozen=True):
     unseen: int
 
 
-class LookbackReport(msgspec.Struct, frozen=True):
+class LookbackReport(msgspec.Struct, frozen=True, gc=False):
     """What one of several look-backs said, and from which PSI on it would have: natural variation differs by length."""
 
     lookback: str
@@ -138,7 +138,7 @@ class LookbackReport(msgspec.Struct, frozen=True):
     odds_ratio: float | None = None
 
 
-class SubjectReport(msgspec.Struct, frozen=True):
+class SubjectReport(msgspec.Struct, frozen=True, gc=False):
     """The verdict on one subject of a model, with its evidence."""
 
     feature_name: str
