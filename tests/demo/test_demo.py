@@ -145,5 +145,5 @@ def test_a_service_that_ends_is_told_with_its_last_words(tmp_path: Path) -> None
     demo = start(tmp_path, "--once", "--data-dir", data, "--port", free_port())
     _, errors = demo.communicate(timeout=60)
     assert demo.returncode == 1
-    assert "last words" in errors
+    assert "The end of its log:" in errors
     assert "Traceback" not in errors

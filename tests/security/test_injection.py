@@ -63,8 +63,9 @@ def test_a_name_is_stored_and_found_as_it_is(client: httpx.Client, name: str) ->
     found = client.post("/api/v1/drift/check", json={"model_name": name, "environment": name}).json()
     assert [each["feature_name"] for each in found["drift_results"]] == [name]
     path = quote(name, safe="")
-    for kind in ("", "/drift", "/performance", "/quality", "/monitor"):
-        answer = client.get(f"/api/v1/models/{path}{kind}", params={"version": name, "environment": name})
+    named = {"version": name, "environment": name}
+    for kind, query in (("", {}), ("/drift", named), ("/performance", named), ("/quality", named), ("/monitor", {})):
+        answer = client.get(f"/api/v1/models/{path}{kind}", params=query)
         assert answer.status_code == 200, (kind, answer.text)
         assert "set-cookie" not in answer.headers
     for path in ("/metrics", "/ui/alerts?model=" + quote(name)):

@@ -39,10 +39,10 @@ def test_a_key_that_may_read_opens_the_pages_and_one_that_may_not_says_why(app: 
     _, writer = make_key(app.store, "ingest")
     _, some = make_key(app.store, "read", models=frozenset({"m"}))
     for key, status, said in (
-        ("nonsense", 401, "There is no such key"),
+        ("nonsense", 401, "This API key is unknown"),
         (writer, 403, "scope read"),
         (some, 403, "the key is only for some"),
-        ("", 401, "There is no such key"),
+        ("", 401, "This API key is unknown"),
     ):
         answer = sign_in(app, key)
         assert answer.status_code == status

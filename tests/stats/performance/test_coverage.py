@@ -14,8 +14,8 @@ from modelwatch.stats.performance import (
     RegressionLayout,
     ScoreCounts,
 )
-from modelwatch.stats.performance import confusion as confusion_metrics
-from modelwatch.stats.performance import regression as regression_metrics
+from modelwatch.stats.performance.confusion import confusion_metrics
+from modelwatch.stats.performance.regression import regression_metrics
 from modelwatch.stats.performance.score_metrics import roc_auc
 
 TRIALS = 1_000

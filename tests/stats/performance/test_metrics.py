@@ -23,8 +23,8 @@ from modelwatch.stats.performance import (
     score_metrics,
     wilson,
 )
-from modelwatch.stats.performance import confusion as confusion_metrics
-from modelwatch.stats.performance import regression as regression_metrics
+from modelwatch.stats.performance.confusion import confusion_metrics
+from modelwatch.stats.performance.regression import regression_metrics
 
 BINARY = ConfusionLayout(("no", "yes"), "yes")
 CLASSES = ConfusionLayout(("a", "b", "c"))

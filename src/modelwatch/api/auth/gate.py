@@ -77,7 +77,7 @@ class Gate:
         if token is not None:
             grant = self._keys.grant_of(token)
             if grant is None:
-                raise Unauthenticated("There is no such key, or it was revoked or has expired.")
+                raise Unauthenticated("This API key is unknown, revoked or expired.")
             return grant
         # A cookie comes by itself with whatever a browser sends: it is for the pages alone.
         grant = None
