@@ -9,12 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import pytest
 
-from modelwatch.server.certificates import LOOK_EVERY_SECONDS
+from modelwatch.server.certificates import LOOK_EVERY_SECONDS, RenewedCertificate
 from tests.conftest import REPOSITORY
 from tests.support.app import App
 from tests.support.live_service import LiveService
@@ -117,6 +118,43 @@ def test_predictions_are_taken_over_https_and_a_renewed_certificate_is_used(
     while serial(service) == before:
         assert time.monotonic() < deadline, "the renewed certificate is not used"
         time.sleep(0.2)
+
+
+def shown_by(server: ssl.SSLContext) -> bytes | None:
+    """The certificate that a client is shown in a handshake without a network."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    trusts_all = ssl.create_default_context()
+    trusts_all.check_hostname, trusts_all.verify_mode = False, ssl.CERT_NONE
+    ends = [
+        trusts_all.wrap_bio(to_client, to_server),
+        server.wrap_bio(to_server, to_client, server_side=True),
+    ]
+    for _ in range(4):
+        for end in ends:
+            with suppress(ssl.SSLWantReadError):
+                end.do_handshake()
+    return ends[0].getpeercert(binary_form=True)
+
+
+def test_files_that_do_not_fit_leave_the_certificate_that_is_in_use(tmp_path: Path) -> None:
+    path = make_certificate(tmp_path).path
+
+    def default() -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(path, path)
+        return context
+
+    renewed = RenewedCertificate((path, path), default)
+    first, content = shown_by(renewed.first), path.read_bytes()
+    make_certificate(tmp_path)
+    following = path.read_bytes()
+    begin = b"-----BEGIN CERTIFICATE"
+    path.write_bytes(content[: content.index(begin)] + following[following.index(begin) :])
+    renewed.look()
+    assert shown_by(renewed.first) == first
+    path.write_bytes(following)
+    renewed.look()
+    assert shown_by(renewed.first) not in (first, None)
 
 
 @pytest.mark.parametrize(

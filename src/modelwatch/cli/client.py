@@ -21,6 +21,8 @@ TRY_AGAIN = {408, 429, 502, 503, 504}
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 5.0
 SHOWN_ERRORS = 10
+# The look before the call, and one that was under way.
+LOOKS_UNDER_WAY = 2
 READY_PATH = "/readyz"
 POLL_SECONDS = 1.0
 
@@ -84,16 +86,18 @@ class ServiceClient:
     ) -> bool:
         """Waits until the service has evaluated all that is due. Returns False when longest_seconds were over before.
 
-        What counts is a look that came after this was called. quiet_seconds: for so long nothing more must have become
-        due. on_poll: is called after each request. Raises Refused and Unreachable.
+        What counts is a look that began after this was called: the second that is told of, since the first may have
+        been under way. quiet_seconds: for so long nothing more must have become due. on_poll: is called after each
+        request. Raises Refused and Unreachable.
         """
-        began, first, quiet_since = self._clock(), None, None
+        began, quiet_since = self._clock(), None
+        looks: set[str | None] = set()
         while True:
             state: dict[str, Any] = self.get(READY_PATH)["evaluation"]
             on_poll()
             now = self._clock()
-            first = first or state
-            if state["waiting"] or state["status"] == "stopped" or state["looked_at"] == first["looked_at"]:
+            looks.add(state["looked_at"])
+            if state["waiting"] or state["status"] == "stopped" or len(looks) <= LOOKS_UNDER_WAY:
                 quiet_since = None
             elif quiet_since is None:
                 quiet_since = now

@@ -39,31 +39,61 @@ def check_certificate(settings: Settings) -> None:
 
 
 def renewing_context(config: Config, default: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
-    """The context that uvicorn serves with: TLS 1.2 or newer; a certificate that was renewed is used from then on."""
-    context = default()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    """The context that uvicorn serves with: TLS 1.2 or newer; a certificate that was renewed is used from then on.
+
+    default: makes a context of the files as they are now.
+    """
     assert config.ssl_certfile is not None
     assert config.ssl_keyfile is not None
-    files = (Path(config.ssl_certfile), Path(config.ssl_keyfile))
-    threading.Thread(target=_renew, args=(context, files), name="certificates", daemon=True).start()
-    return context
+    certificate = RenewedCertificate((Path(config.ssl_certfile), Path(config.ssl_keyfile)), default)
+    threading.Thread(target=certificate.renew, name="certificates", daemon=True).start()
+    return certificate.first
 
 
-def _renew(context: ssl.SSLContext, files: tuple[Path, Path]) -> None:
-    known = _changed_at(files)
-    pause = threading.Event()
-    while not pause.wait(LOOK_EVERY_SECONDS):
-        found = _changed_at(files)
-        if found == known or None in found:
-            continue
+class RenewedCertificate:
+    """The certificate of new connections.
+
+    A context is never changed while it serves: certificate and key are read one after the other, and a handshake in
+    between, or after a key that does not fit, would fail. What was read anew is a context of its own, which each
+    handshake changes to.
+    """
+
+    def __init__(self, files: tuple[Path, Path], default: Callable[[], ssl.SSLContext]) -> None:
+        self._files = files
+        self._default = default
+        self._known = _changed_at(files)
+        self.first = self._current = self._read()
+        self.first.sni_callback = self._choose
+
+    def renew(self) -> None:
+        """Looks for renewed files for as long as the process lives."""
+        pause = threading.Event()
+        while not pause.wait(LOOK_EVERY_SECONDS):
+            self.look()
+
+    def look(self) -> None:
+        """Reads the files again if they have changed; what can't be used leaves everything as it is."""
+        found = _changed_at(self._files)
+        if found == self._known or None in found:
+            return
         try:
-            context.load_cert_chain(*files)
+            self._current = self._read()
         except (OSError, ssl.SSLError) as error:
             # Two files can't be replaced at one moment: the next look may find both.
-            log.warning("The certificate in %s was changed and can't be used yet: %s", files[0], error)
+            log.warning("The certificate in %s was changed and can't be used yet: %s", self._files[0], error)
         else:
-            known = found
-            log.info("The certificate in %s was read again", files[0])
+            self._known = found
+            log.info("The certificate in %s was read again", self._files[0])
+
+    def _read(self) -> ssl.SSLContext:
+        context = self._default()
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        return context
+
+    def _choose(self, connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+        """Called in each handshake, also where the client names no server."""
+        if self._current is not self.first:
+            connection.context = self._current
 
 
 def _changed_at(files: tuple[Path, Path]) -> list[int | None]:
