@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sqlite3
@@ -15,6 +16,7 @@ from sqlalchemy import insert, text
 
 from modelwatch.errors import StoreReplaced, StoreUnavailable, StoreUnsuitable
 from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.sqlite import SqliteFile
 from modelwatch.storage.engine.store import Store
 from tests.support.events import back_up, event, open_ledger, open_store, stored_and_counted
 from tests.support.live_service import REPOSITORY
@@ -183,3 +185,36 @@ def crashed(folder: Path) -> None:
         "os.kill(os.getpid(), 9)\n"
     )
     subprocess.run([sys.executable, "-c", script], check=False, cwd=REPOSITORY, env=os.environ)
+
+
+@pytest.mark.skipif(not hasattr(os, "O_PATH"), reason="this system can't hold a file by its path alone")
+def test_a_file_made_after_the_removed_one_is_not_taken_for_it_though_nothing_is_open(tmp_path: Path) -> None:
+    path = tmp_path / "modelwatch.db"
+    path.touch()
+    file = SqliteFile(path)
+    connection = file.connect(lambda: sqlite3.connect(path))
+    file.opened()
+    connection.close()
+    file.closed()
+    path.unlink()
+    for _ in range(20):
+        path.touch()
+        with pytest.raises(StoreReplaced):
+            file.check()
+        path.unlink()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open descriptors are counted in /proc")
+def test_stores_that_are_gone_hold_no_file(tmp_path: Path) -> None:
+    def held() -> list[str]:
+        links = list(Path("/proc/self/fd").iterdir())
+        return [str(link.readlink()) for link in links if link.is_symlink() and str(tmp_path) in str(link.readlink())]
+
+    store = open_store(tmp_path)
+    with store.read() as connection:
+        connection.execute(text("SELECT 1"))
+    assert held()
+    store.close()
+    del store, connection
+    gc.collect()
+    assert held() == []

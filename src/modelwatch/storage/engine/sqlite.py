@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import os
 import re
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -63,6 +65,7 @@ def sqlite_engine(url: str, file: SqliteFile) -> Engine:
 # The device and the number of a file on it: the same for as long as it is open anywhere.
 Identity = tuple[int, int]
 Opened = TypeVar("Opened")
+Unpin = Callable[[], object]
 
 RECORD = re.compile(r"file (\d+):(\d+) log (\d+):(\d+)\n")
 
@@ -84,6 +87,9 @@ class SqliteFile:
         # The log, while this process has connections: SQLite removes it with the last one of all processes. One that
         # was taken away is remembered beyond them: others may have it open, and nobody begins another one beside it.
         self._log: tuple[Path, Identity] | None = None
+        # While they are set, the numbers of file and log are not given to another file.
+        self._pin: Unpin | None = None
+        self._log_pin: Unpin | None = None
         self._log_lost = False
         self._connections = 0
         self._counting = threading.Lock()
@@ -119,7 +125,8 @@ class SqliteFile:
             after = identity_of(self._path)
             if after is None or before not in (None, after):
                 raise StoreReplaced(f"The store's file {self._path} was replaced while it was opened.")
-            self._identity = self._identity or after
+            if self._identity is None:
+                self._identity, self._pin = after, _pinned(self, self._path, after)
             return connection
 
     def check(self) -> None:
@@ -160,6 +167,7 @@ class SqliteFile:
             self._connections += 1
             if self._log is None and log_identity is not None:
                 self._log = log_path, log_identity
+                self._log_pin = _pinned(self, log_path, log_identity)
         if self._identity is None or log_identity is None:
             return
         text = "file {}:{} log {}:{}\n".format(*self._identity, *log_identity)
@@ -174,6 +182,9 @@ class SqliteFile:
             self._connections -= 1
             if not self._connections and not self._log_lost:
                 self._log = None
+                if self._log_pin is not None:
+                    self._log_pin()
+                    self._log_pin = None
 
     @property
     def _log_path(self) -> Path:
@@ -210,3 +221,24 @@ def identity_of(path: Path) -> Identity | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
+
+
+def _pinned(owner: SqliteFile, path: Path, expected: Identity) -> Unpin | None:
+    """Hold a file for as long as its owner lives, or until what is returned is called.
+
+    The number of a removed file that nobody holds may be given to the next one at its path, which would be taken for
+    it. A descriptor of a mere path is held, where there are such (Linux): closing any other would drop SQLite's locks.
+    """
+    flag = getattr(os, "O_PATH", None)
+    if flag is None:
+        return None
+    try:
+        descriptor = os.open(path, flag | os.O_CLOEXEC)
+    except OSError:
+        return None
+    unpin = weakref.finalize(owner, os.close, descriptor)
+    found = os.fstat(descriptor)
+    if (found.st_dev, found.st_ino) != expected:
+        unpin()
+        return None
+    return unpin
