@@ -105,5 +105,6 @@ def test_no_pattern_takes_long(pattern: str) -> None:
     assert time.process_time() - began < 5
 
 
-def test_a_kept_pattern_that_can_not_be_read_matches_nothing() -> None:
+def test_a_kept_pattern_that_can_not_be_read_matches_nothing_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     assert matches("(", "(") is False
+    assert "'(' of a silence matches nothing" in caplog.text

@@ -11,14 +11,13 @@ from scipy import stats
 from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.errors import IncompatibleProfiles, StatsError
+from modelwatch.stats.quality.codes import sentinel_sides, sentinels
 from modelwatch.stats.quality.rates import (
     RateCheck,
     compare_rates,
     data_quality_score,
     rate_checks,
     schema_changes,
-    sentinel_sides,
-    sentinels,
     unsound_counts,
     unsound_share,
 )

@@ -16,15 +16,13 @@ from modelwatch.errors import UnknownResource
 from modelwatch.events import GroundTruth, Prediction, Scalar
 from modelwatch.storage.counts.outcomes import sum_outcomes
 from modelwatch.storage.counts.profiles import (
-    count_streams,
     days_with_data,
     last_window_end,
-    newest_window,
     predictions_in,
-    streams,
     sum_windows,
     windows_since,
 )
+from modelwatch.storage.counts.streams import count_streams, newest_window, streams
 from modelwatch.storage.counts.volumes import hourly_volumes
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import StreamKey

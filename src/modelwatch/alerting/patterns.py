@@ -6,10 +6,13 @@ linear time, and so has no back references and no look-around.
 
 from __future__ import annotations
 
+import logging
 from functools import lru_cache
 from typing import Protocol, cast
 
 import re2
+
+log = logging.getLogger(__name__)
 
 LONGEST_PATTERN = 256
 LONGEST_VALUE = 512
@@ -32,14 +35,16 @@ class Pattern(Protocol):
 def matches(pattern: str, text: str) -> bool:
     """True when the whole text matches; of a longer text, its first 512 characters are looked at.
 
-    A pattern that can't be read matches nothing: what an earlier release took must not stop the evaluation of alerts.
+    A pattern that can't be read matches nothing, which is logged: what an earlier release took must not stop the
+    evaluation of alerts.
 
     >>> matches("fraud_.*|risk", "fraud_v2"), matches("raud", "fraud"), matches("[[:alpha:]]+", "abc")
     (True, False, True)
     """
     try:
         return compile_pattern(pattern).fullmatch(text[:LONGEST_VALUE]) is not None
-    except PatternError:
+    except PatternError as error:
+        log.warning("The pattern %r of a silence matches nothing, since it can't be read: %s", pattern, error)
         return False
 
 

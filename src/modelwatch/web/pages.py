@@ -24,7 +24,7 @@ from modelwatch.api.auth.scopes import grant_of
 from modelwatch.api.ingest.acceptance import accept_alert
 from modelwatch.config import Settings
 from modelwatch.errors import FieldError, InvalidInput, RequestError, ServiceError, UnknownResource
-from modelwatch.storage.counts.profiles import streams_of
+from modelwatch.storage.counts.streams import streams_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.deletion import deletions_under_way, request_deletion
 from modelwatch.storage.verdicts.evaluations import evaluation_failures, evaluation_progress

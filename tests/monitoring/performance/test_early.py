@@ -17,11 +17,8 @@ from modelwatch.monitoring.checks.performance.evidence import (
     encode_performance,
     gather_performance,
 )
-from modelwatch.monitoring.checks.performance.examining import (
-    examine_performance,
-    performance_observations,
-    performance_report,
-)
+from modelwatch.monitoring.checks.performance.examining import examine_performance, performance_report
+from modelwatch.monitoring.checks.performance.finding import performance_observations
 from modelwatch.monitoring.checks.performance.judging import Window
 from modelwatch.monitoring.checks.performance.maturity import LabelArrivals
 from modelwatch.monitoring.checks.performance.reports import PerformanceReport

@@ -17,7 +17,8 @@ from modelwatch.monitoring.checks.performance.evidence import (
     gather_performance,
     outcome_reference_of,
 )
-from modelwatch.monitoring.checks.performance.examining import examine_performance, performance_observations
+from modelwatch.monitoring.checks.performance.examining import examine_performance
+from modelwatch.monitoring.checks.performance.finding import performance_observations
 from modelwatch.monitoring.checks.performance.reports import PerformanceReport, WindowReport
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.rules import DriftRules

@@ -18,7 +18,7 @@ from modelwatch.api.state import ServiceState
 from modelwatch.monitoring.checks.rules import DriftRules, rules_for
 from modelwatch.monitoring.checks.unjudged import NotJudged
 from modelwatch.monitoring.scheduler.traffic import proposal_for, rate_of
-from modelwatch.storage.counts.profiles import streams
+from modelwatch.storage.counts.streams import streams
 from modelwatch.storage.engine.models import Stream, StreamKey, known_models, require_model
 from modelwatch.storage.references.layouts import Subject
 from modelwatch.storage.references.monitors import all_monitors

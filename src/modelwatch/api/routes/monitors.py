@@ -25,7 +25,7 @@ from modelwatch.errors import FieldError, InvalidInput, MalformedBody, UnknownRe
 from modelwatch.events import DEFAULT_ENVIRONMENT
 from modelwatch.monitoring.backtest import Backtest, backtest
 from modelwatch.monitoring.checks.rules import DriftRules, rules_for
-from modelwatch.storage.counts.profiles import streams_of
+from modelwatch.storage.counts.streams import streams_of
 from modelwatch.storage.engine.models import StreamKey, require_model
 from modelwatch.storage.references.monitors import StoredMonitor, all_monitors, delete_monitor, monitor_of, put_monitor
 from modelwatch.times import iso_of_seconds

@@ -19,7 +19,7 @@ from modelwatch.api.routes.parameters import (
     step_of,
 )
 from modelwatch.errors import FieldError, InvalidInput
-from modelwatch.storage.counts.profiles import streams_of
+from modelwatch.storage.counts.streams import streams_of
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.verdicts.verdicts import StoredVerdict, verdicts_of
 

@@ -213,7 +213,7 @@ def _traffic(store: Store, settings: Settings) -> Finding:
     """Compares the look-backs of each model with its traffic."""
     from modelwatch.monitoring.checks.rules import DriftRules, rules_for
     from modelwatch.monitoring.scheduler.traffic import proposal_for, rate_of
-    from modelwatch.storage.counts.profiles import streams
+    from modelwatch.storage.counts.streams import streams
     from modelwatch.storage.references.monitors import all_monitors
 
     with store.read() as connection:

@@ -21,7 +21,7 @@ from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.scheduler.evaluator import AssessmentSink
 from modelwatch.monitoring.scheduler.runner import Lease
 from modelwatch.stats.quality.volume import freshness
-from modelwatch.storage.counts.profiles import newest_windows
+from modelwatch.storage.counts.streams import newest_windows
 from modelwatch.storage.counts.volumes import window_arrivals
 from modelwatch.storage.engine.leases import hold
 from modelwatch.storage.engine.store import Store

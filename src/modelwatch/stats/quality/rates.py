@@ -4,21 +4,18 @@ Everything here is decided from counts that a profile carries beside its cells. 
 check says whether a change is large and how likely chance is; whoever knows the significance level decides.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from modelwatch.stats.counting.numeric import NumericBinning, Scalar
+from modelwatch.stats.counting.numeric import NumericBinning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.evidence import rate_increase_p_value
 from modelwatch.stats.drift.names import Split, expected_new
 from modelwatch.stats.errors import IncompatibleProfiles, StatsError
-from modelwatch.stats.quality.codes import codes_in_reference, is_code_text
 
 Rule = Literal["missing", "invalid_type", "below_range", "above_range", "unseen_category"]
 Dimension = Literal["completeness", "validity", "consistency"]
-Side = Literal["below", "above"]
 
 DIMENSION_OF: Mapping[Rule, Dimension] = {
     "missing": "completeness",
@@ -34,7 +31,6 @@ DIMENSIONS: tuple[Dimension, ...] = ("completeness", "validity", "consistency")
 LEAST_RISE = 0.05
 FACTOR = 3.0
 LEAST_FACTOR_RISE = 0.01
-SENTINEL_SHARE = 0.01
 # 0.15 - 0.10 is a hair less than 0.05.
 ROUNDING = 1e-12
 
@@ -88,25 +84,6 @@ class SchemaChange:
     reference_count: int
     current_count: int
     p_value: float
-
-
-@dataclass(frozen=True, slots=True)
-class Sentinel:
-    """One value that seems to stand for a missing one: outside the reference range, such as -200 or 0 K; a text that
-    the reference does not have; or (side `known`) a code that the reference has itself.
-
-    share: of the valid values. p_value: one-sided, that chance alone gives as many, against the reference's values on
-    that side of its range; of a known one against its own share there, reference_share of reference_n.
-    """
-
-    value: float | str
-    side: Literal["below", "above", "text", "known"]
-    count: int
-    share: float
-    p_value: float
-    reference_share: float = 0.0
-    reference_n: int = 0
-    n: int = 0
 
 
 def rate_checks(
@@ -314,115 +291,6 @@ def schema_changes(
             p_value = rate_increase_p_value(reference_n - before, reference_n, current_n, current_n)
             changes.append(SchemaChange(feature, "disappeared", before, now, p_value))
     return tuple(changes)
-
-
-def sentinel_sides(current: Profile, *, least_share: float = SENTINEL_SHARE) -> tuple[Side, ...]:
-    """The sides of the reference range that hold enough of a window for one value there to be a sentinel.
-
-    Counts alone can rule a sentinel out, never name it: a side with more than `least_share` of the valid values may
-    hold one value or a thousand. Only for these sides are the raw values needed, by `sentinels`.
-
-    >>> from modelwatch.stats.counting.binning import numeric_binning
-    >>> import numpy as np
-    >>> binning = numeric_binning(np.arange(10.0))
-    >>> sentinel_sides(Profile.of(binning, [-200.0] * 2 + [3.0] * 98 + [11.0]))
-    ('below',)
-    """
-    sides: tuple[tuple[Side, int], ...] = (("below", current.below), ("above", current.above))
-    return tuple(side for side, count in sides if count > least_share * current.n)
-
-
-def sentinels(
-    reference: Profile, current: Profile, values: Mapping[float, int], *, least_share: float = SENTINEL_SHARE
-) -> tuple[Sentinel, ...]:
-    """The values outside the reference range that hold more than `least_share` of the window, most frequent first.
-
-    values: how often each raw value occurs in the window; what is inside the range is ignored, and a list of the most
-        frequent values is enough. A profile does not keep them, so they come from the stored rows.
-    A sentinel that the reference already has is inside its range, hence no news. Empty for a categorical feature: there
-    a new value is an unseen category. Raises IncompatibleProfiles when the binnings differ, StatsError when the values
-    outside are more than the profile has counted there.
-
-    >>> from modelwatch.stats.counting.binning import numeric_binning
-    >>> import numpy as np
-    >>> binning = numeric_binning(np.arange(1_000.0))
-    >>> reference = Profile.of(binning, np.arange(1_000.0))
-    >>> current = Profile.of(binning, np.append(np.arange(95.0), [-200.0] * 4 + [-3.0]))
-    >>> (found,) = sentinels(reference, current, {-200.0: 4, 7.0: 1})
-    >>> found.value, found.side, found.count, found.share
-    (-200.0, 'below', 4, 0.04)
-    """
-    binning = current.binning
-    if reference.binning.id != binning.id:
-        raise IncompatibleProfiles(f"got binnings {reference.binning.id} and {binning.id}, expected the same")
-    if not isinstance(binning, NumericBinning):
-        return ()
-    outside: dict[Side, dict[float, int]] = {
-        "below": {value: count for value, count in values.items() if binning.counted_as(value) < binning.low},
-        "above": {value: count for value, count in values.items() if binning.counted_as(value) > binning.high},
-    }
-    expected: dict[Side, tuple[int, int]] = {
-        "below": (reference.below, current.below),
-        "above": (reference.above, current.above),
-    }
-    found = []
-    for side, counted in outside.items():
-        reference_count, current_count = expected[side]
-        if sum(counted.values()) > current_count or min(counted.values(), default=0) < 0:
-            raise StatsError(
-                f"{sum(counted.values())} values are {side} the reference range, the profile has counted "
-                f"{current_count}: give the values of the same window"
-            )
-        for value, count in counted.items():
-            if count > least_share * current.n:
-                p_value = rate_increase_p_value(reference_count, reference.n, count, current.n)
-                found.append(
-                    Sentinel(value, side, count, count / current.n, p_value, reference_n=reference.n, n=current.n)
-                )
-    return tuple(sorted(found, key=lambda each: (-each.count, each.value)))
-
-
-def known_codes(reference: Profile, current: Profile) -> tuple[Sentinel, ...]:
-    """The codes that the reference has itself, with their share then and now; none where a side has no values."""
-    return tuple(
-        Sentinel(
-            each.value,
-            "known",
-            each.current_count,
-            each.current_count / each.current_n,
-            each.p_value,
-            each.reference_count / each.reference_n,
-            each.reference_n,
-            each.current_n,
-        )
-        for each in codes_in_reference(reference, current)
-        if each.reference_n and each.current_n
-    )
-
-
-def new_text_codes(
-    reference: Profile, values: Sequence[Scalar], *, least_share: float = SENTINEL_SHARE
-) -> tuple[Sentinel, ...]:
-    """The texts among values that are written like a missing value and have no cell, most frequent first.
-
-    In a number every text is of the wrong type; in a category a known one has its cell.
-
-    >>> from modelwatch.stats.counting.binning import categorical_binning
-    >>> reference = Profile.of(categorical_binning(["a", "b"]), ["a", "b"] * 50)
-    >>> [(each.value, each.count, each.share) for each in new_text_codes(reference, ["a"] * 9 + ["Unknown"])]
-    [('Unknown', 1, 0.1)]
-    """
-    given = [value for value in values if value is not None]
-    found = []
-    for text, count in Counter(value for value in given if isinstance(value, str) and is_code_text(value)).items():
-        cells = Profile.of(reference.binning, [text])
-        if count > least_share * len(given) and (cells.unseen or cells.invalid):
-            known = reference.unseen if cells.unseen else reference.invalid
-            p_value = rate_increase_p_value(known, reference.n + reference.invalid, count, len(given))
-            found.append(
-                Sentinel(text, "text", count, count / len(given), p_value, reference_n=reference.n, n=len(given))
-            )
-    return tuple(sorted(found, key=lambda each: (-each.count, str(each.value))))
 
 
 def _mean_soundness(features: list[UnsoundCounts], dimension: Dimension | None) -> float | None:

@@ -10,7 +10,8 @@ from sqlalchemy import Connection, func, select
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.events import EARLIEST_TIME, Scalar
 from modelwatch.privacy import policy_from
-from modelwatch.storage.counts.profiles import first_base_window, of_stream, rolled_pace
+from modelwatch.storage.counts.profiles import of_stream, rolled_pace
+from modelwatch.storage.counts.streams import first_base_window
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.protection import decode_features, unpack

@@ -20,7 +20,8 @@ from modelwatch.monitoring.checks.drift.subject_counts import SubjectCounts, cou
 from modelwatch.monitoring.checks.rules import DriftRules, rules_for
 from modelwatch.monitoring.checks.windows import Window, look_back, reaching_back, stored_whole, watermark
 from modelwatch.stats.counting.encoded_counts import decode_counts, encode_counts
-from modelwatch.storage.counts.profiles import count_streams, last_window_end, received_in, streams_of, sum_windows
+from modelwatch.storage.counts.profiles import last_window_end, received_in, sum_windows
+from modelwatch.storage.counts.streams import count_streams, streams_of
 from modelwatch.storage.engine.models import generation_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.slots import Slot

@@ -21,15 +21,15 @@ from modelwatch.monitoring.checks.performance.examining import (
     PERFORMANCE_KINDS,
     PerformanceExamination,
     examine_performance,
-    performance_observations,
     performance_report,
 )
+from modelwatch.monitoring.checks.performance.finding import performance_observations
 from modelwatch.monitoring.checks.performance.reports import PerformanceReport
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.performance.window_counts import counts_of
 from modelwatch.monitoring.checks.schedule import Point, whole_windows
 from modelwatch.storage.counts.outcomes import newest_label
-from modelwatch.storage.counts.profiles import newest_window
+from modelwatch.storage.counts.streams import newest_window
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import PERFORMANCE

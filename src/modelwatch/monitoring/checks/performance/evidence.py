@@ -21,13 +21,9 @@ from modelwatch.stats.outcomes.delays import DELAY_EDGES, DelayCurve
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts, OutcomeLayout
 from modelwatch.stats.performance.mergeable import Integers
 from modelwatch.storage.counts.outcomes import delays_by_window, waiting_labels
-from modelwatch.storage.counts.profiles import (
-    count_streams,
-    last_window_end,
-    predictions_by_window,
-    predictions_in,
-)
+from modelwatch.storage.counts.profiles import last_window_end, predictions_by_window, predictions_in
 from modelwatch.storage.counts.rollup_levels import DAYS_AFTER_SECONDS, HOURS_AFTER_SECONDS, Grain
+from modelwatch.storage.counts.streams import count_streams
 from modelwatch.storage.engine.models import StreamKey, generation_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.backfill_outcomes import stale_outcome_days

@@ -7,25 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from msgspec import UNSET
-from msgspec.structs import replace
 
-from modelwatch.findings import Finding, Kind
-from modelwatch.monitoring.checks.drift.judge import ODDS, PSI
-from modelwatch.monitoring.checks.observations import CALM_SHARE, Observation
+from modelwatch.findings import Kind
 from modelwatch.monitoring.checks.performance.coverage import COVERAGE, judge_coverage
 from modelwatch.monitoring.checks.performance.early import EarlyLook, judge_early, look_early
 from modelwatch.monitoring.checks.performance.evidence import PerformanceInputs
 from modelwatch.monitoring.checks.performance.judging import (
     LABELS,
-    MEAN_SHIFT,
     PRECEDENCE,
     Judgement,
     Severity,
     Window,
     judge_labels,
     judge_metric,
-    loss_of,
-    shortfall_of,
 )
 from modelwatch.monitoring.checks.performance.meaning import (
     UNNAMED,
@@ -53,15 +47,6 @@ from modelwatch.times import SECONDS_PER_DAY, iso_of_seconds
 
 PERFORMANCE_KINDS: tuple[Kind, ...] = ("performance", "label_drift")
 FOUND = ("warning", "alert")
-# Titles of metrics that are not their name with spaces.
-TITLES = {
-    "f1": "F1",
-    "f1_macro": "Macro F1",
-    "roc_auc": "ROC AUC",
-    "mae": "MAE",
-    "rmse": "RMSE",
-    "mape": "MAPE",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,162 +233,18 @@ def _not_judged(examination: PerformanceExamination) -> list[NotJudged]:
     """The watched metrics and labels whose deciding window says nothing about them."""
     matured = examination.matured
     names = sorted({name for each in matured for name in each.judgements} - {COVERAGE})
-    judgements = [_spokesman(matured, name).judgements[name] for name in names]
+    judgements = [deciding_look(matured, name).judgements[name] for name in names]
     return not_judged((each.name, each.severity, each.reason) for each in judgements)
 
 
-def performance_observations(examination: PerformanceExamination) -> list[Observation]:
-    """What was seen of each metric, by the window that speaks for it: the worst, of equally bad ones the longest.
+def deciding_look(looks: Sequence[Examined], name: str) -> Examined:
+    """Look that decides on a metric: the worst; of equally bad ones the longest."""
 
-    What is found early is only told of where no matured window finds it: it is never calm, and ends nothing.
-    """
-    names = {name for each in examination.matured for name in each.judgements}
-    return [_observation(examination, name) for name in sorted(names)]
-
-
-def _observation(examination: PerformanceExamination, name: str) -> Observation:
-    kind = "label_drift" if name == LABELS else "performance"
-    reference = examination.inputs.evidence.reference or ""
-    looks = [each for each in examination.matured if name in each.judgements]
-    speaker = _spokesman(looks, name)
-    judgement = speaker.judgements[name]
-    until = speaker.found.window.end
-    if judgement.severity in FOUND:
-        begins = max(each.found.window.start for each in looks if each.judgements[name].severity in FOUND)
-        finding = _finding(examination, speaker, judgement, begins)
-        severe = _severe(examination, speaker, judgement, begins)
-        return Observation(kind, name, reference, "drifted", False, finding, severe, judged_until=until)
-    early = examination.early
-    if early is not None and name in early.judgements and early.judgements[name].severity in FOUND:
-        found, begins = early.judgements[name], early.found.window.start
-        finding, severe = _finding(examination, early, found, begins), _severe(examination, early, found, begins)
-        return Observation(kind, name, reference, "drifted", False, finding, severe)
-    if judgement.severity != "stable":
-        return Observation(kind, name, reference, "undecided")
-    held = next(
-        (
-            (each, reading)
-            for each in looks
-            for reading in each.judgements[name].readings
-            if _holds(reading, examination.nominal)
-        ),
-        None,
-    )
-    if held is None:
-        sizes = tuple(
-            dataclasses.replace(size, start=each.found.window.start)
-            for each in looks
-            for size in each.judgements[name].sizes
-        )
-        counted = name == COVERAGE
-        return Observation(kind, name, reference, "calm", sizes=sizes, counted=counted, judged_until=until)
-    holding, reading = held
-    begins = holding.found.window.start
-    finding, severe = _finding(examination, holding, reading, begins), _severe(examination, holding, reading, begins)
-    return Observation(kind, name, reference, "calm", True, finding, severe, judged_until=until)
-
-
-def _spokesman(looks: Sequence[Examined], name: str) -> Examined:
     def rank(each: Examined) -> tuple[int, int]:
         window = each.found.window
         return PRECEDENCE.index(each.judgements[name].severity), window.start - window.end
 
     return min(looks, key=rank)
-
-
-def _holds(judgement: Judgement, nominal: float) -> bool:
-    if judgement.loss is None or judgement.warning_threshold is None or judgement.p_value is None:
-        return False
-    return judgement.loss >= CALM_SHARE * judgement.warning_threshold and judgement.p_value < nominal
-
-
-def _severe(
-    examination: PerformanceExamination, look: Examined | EarlyLook, judgement: Judgement, begins: int
-) -> Finding | None:
-    """The finding as an alert, for as long as an alert is not clearly over."""
-    if judgement.severity == "alert":
-        return _finding(examination, look, judgement, begins)
-    for reading in judgement.readings:
-        limit = reading.alert_threshold
-        if reading.loss is not None and limit is not None and reading.loss >= CALM_SHARE * limit:
-            return replace(_finding(examination, look, reading, begins), severity="alert", threshold=limit)
-    return None
-
-
-def _finding(
-    examination: PerformanceExamination, look: Examined | EarlyLook, judgement: Judgement, begins: int
-) -> Finding:
-    """The finding by this judgement of a look. begins: of the shortest window that shows it, in seconds."""
-    name, evidence = judgement.name, examination.inputs.evidence
-    reference = examination.inputs.reference
-    window = look.found.window
-    labels = name == LABELS
-    return Finding(
-        kind="label_drift" if labels else "performance",
-        subject=name,
-        severity="alert" if judgement.severity == "alert" else "warning",
-        since=evidence.as_of,
-        score_name=_score_name(name, judgement, examination),
-        score=judgement.loss or 0.0,
-        threshold=judgement.threshold or 0.0,
-        p_value=judgement.p_value,
-        alpha=judgement.alpha,
-        sample_size=judgement.estimate.n if name == COVERAGE else look.window.counts.n,
-        reference_size=0 if reference is None else reference.counts.n,
-        window_start=window.start,
-        window_end=window.end,
-        lookback=window.lookback,
-        detail=_detail(name, judgement, look, examination),
-        warning_threshold=judgement.warning_threshold,
-        alert_threshold=judgement.alert_threshold,
-        bad_from=begins,
-        early=look.share if isinstance(look, EarlyLook) else None,
-    )
-
-
-def _score_name(name: str, judgement: Judgement, examination: PerformanceExamination) -> str:
-    if name == LABELS:
-        regression = examination.inputs.layout.task == "regression"
-        return MEAN_SHIFT if regression else ODDS if judgement.by_odds else PSI
-    if name == COVERAGE:
-        return "missing share of the usual labels"
-    return shortfall_of(name) if judgement.by_limit else loss_of(name)
-
-
-def _detail(name: str, judgement: Judgement, look: Examined | EarlyLook, examination: PerformanceExamination) -> str:
-    estimate = judgement.estimate
-    if name == LABELS:
-        return _what_moved(look, examination, judgement)
-    if name == COVERAGE:
-        usual, share = _percent(judgement.reference or 0.0), _percent(estimate.value or 0.0)
-        return f"{share} of {estimate.n:,} predictions have a label (usual at that age: {usual})"
-    title, value, before = TITLES.get(name) or name.replace("_", " ").capitalize(), estimate.value, judgement.reference
-    interval = ""
-    if estimate.low is not None and estimate.high is not None:
-        interval = f"; 95 % interval {_number(estimate.low)} to {_number(estimate.high)}"
-    if judgement.by_limit:
-        limit = _number(examination.inputs.evidence.rules.limits[name])
-        return f"{title} is {_number(value)}{interval}; the limit is {limit}"
-    change = f"{_number(before)} → {_number(value)}{interval}"
-    early = f"; early: on {100 * look.share:.0f} % of the usual labels" if isinstance(look, EarlyLook) else ""
-    if value is None or before is None:
-        return f"{title}: {change}{early}"
-    return f"{title} {'rose' if value > before else 'fell'} by {abs(value - before):.3g} ({change}){early}"
-
-
-def _what_moved(look: Examined | EarlyLook, examination: PerformanceExamination, judgement: Judgement) -> str:
-    reference = examination.inputs.reference
-    now = look.window.counts.confusion
-    before = None if reference is None else reference.counts.confusion
-    if before is None or now is None:
-        return f"Mean target: {_number(judgement.reference)} → {_number(judgement.estimate.value)}"
-    old, new = before.matrix.sum(axis=1), now.matrix.sum(axis=1)
-    shares = [(row / old.sum(), own / new.sum()) for row, own in zip(old.tolist(), new.tolist(), strict=True)]
-    place = judgement.cell
-    if place is None:
-        place = max(range(len(shares)), key=lambda index: abs(shares[index][1] - shares[index][0]))
-    name = (*before.layout.classes, "any other class")[place]
-    return f"{_percent(shares[place][1])} of labels are {name} (reference: {_percent(shares[place][0])})"
 
 
 def _strange(examination: PerformanceExamination) -> list[str]:
@@ -436,14 +277,6 @@ def _strange(examination: PerformanceExamination) -> list[str]:
         if wrong is not None:
             found.append(f"The metrics of scores can't be computed: {wrong}.")
     return found
-
-
-def _number(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.4g}"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
 
 
 def _why(examination: PerformanceExamination) -> str | None:

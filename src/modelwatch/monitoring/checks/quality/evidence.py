@@ -19,18 +19,16 @@ from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.binning import NumericBinning
 from modelwatch.stats.counting.datatypes import is_finite_number
 from modelwatch.stats.counting.profile import Profile
-from modelwatch.stats.quality.extremes import Extreme
-from modelwatch.stats.quality.rates import (
+from modelwatch.stats.quality.codes import (
     SENTINEL_SHARE,
-    Rule,
     Sentinel,
     known_codes,
     new_text_codes,
-    reference_rates,
     sentinel_sides,
     sentinels,
-    unsound_counts,
 )
+from modelwatch.stats.quality.extremes import Extreme
+from modelwatch.stats.quality.rates import Rule, reference_rates, unsound_counts
 from modelwatch.storage.counts.volumes import first_window, has_taken_provisional, hourly_volumes, recent_features
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store

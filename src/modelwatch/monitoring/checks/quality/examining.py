@@ -41,15 +41,9 @@ from modelwatch.monitoring.checks.quality.rules import SHARE_OF_SILENCE, Quality
 from modelwatch.monitoring.checks.quality.sizes import repeats_sizes, rise_sizes, schema_sizes, sentinel_sizes
 from modelwatch.monitoring.checks.rules import LARGEST_ALPHA, AlphaReport, share_of
 from modelwatch.monitoring.checks.unjudged import KNOWN_STATES, NotJudged, not_judged
+from modelwatch.stats.quality.codes import Sentinel
 from modelwatch.stats.quality.extremes import Extreme
-from modelwatch.stats.quality.rates import (
-    ROUNDING,
-    SchemaChange,
-    Sentinel,
-    rise_that_matters,
-    share_of_unsound,
-    soundness_of,
-)
+from modelwatch.stats.quality.rates import ROUNDING, SchemaChange, rise_that_matters, share_of_unsound, soundness_of
 from modelwatch.times import iso_of_seconds
 
 QUALITY_KINDS: tuple[Kind, ...] = ("data_quality", "volume")

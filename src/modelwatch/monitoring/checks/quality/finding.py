@@ -14,8 +14,9 @@ from modelwatch.monitoring.checks.quality.judging import (
     volume_thresholds,
 )
 from modelwatch.monitoring.checks.quality.rules import QualityRules
+from modelwatch.stats.quality.codes import SENTINEL_SHARE, Sentinel
 from modelwatch.stats.quality.extremes import LEAST_TIMES, Extreme
-from modelwatch.stats.quality.rates import SENTINEL_SHARE, Rule, SchemaChange, Sentinel
+from modelwatch.stats.quality.rates import Rule, SchemaChange
 from modelwatch.times import SECONDS_PER_DAY
 
 WORDS = {

@@ -13,7 +13,8 @@ from modelwatch.monitoring.checks.quality.finding import (
 )
 from modelwatch.monitoring.checks.quality.judging import longest, rise_thresholds
 from modelwatch.stats.drift.recovery import RateSize
-from modelwatch.stats.quality.rates import SENTINEL_SHARE, Rule
+from modelwatch.stats.quality.codes import SENTINEL_SHARE
+from modelwatch.stats.quality.rates import Rule
 
 # A feature that has gone is back when most rows have it again; how many miss it is a matter of its own.
 GONE_SHARE = 0.5

@@ -1,0 +1,159 @@
+"""Streams: which there are, and the newest windows that they have data in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Connection, FromClause, and_, func, select
+
+from modelwatch.storage.counts.profiles import of_stream
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.models import Stream, StreamKey
+from modelwatch.storage.ledger.pace import decode_pace
+from modelwatch.times import SECONDS_PER_DAY
+
+
+def streams(connection: Connection, model: str | None = None) -> list[Stream]:
+    """Every stream with data, sorted; of one model, or of all."""
+    table = tables.profile
+    query = (
+        select(
+            table.c.model,
+            table.c.version,
+            table.c.environment,
+            func.sum(table.c.predictions),
+            func.min(table.c.window_start),
+            func.max(table.c.window_start + table.c.window_len),
+            func.max(table.c.latest_ts),
+        )
+        .where(table.c.segment == "")
+        .group_by(table.c.model, table.c.version, table.c.environment)
+        .order_by(table.c.model, table.c.version, table.c.environment)
+    )
+    if model is not None:
+        query = query.where(table.c.model == model)
+    found = []
+    for row in connection.execute(query).all():
+        first = first_base_window(connection, StreamKey(*row[:3]), row[4])
+        found.append(Stream(row[0], row[1], row[2], int(row[3]), first, row[5], row[6]))
+    return found
+
+
+def first_base_window(connection: Connection, stream: StreamKey, stored: int) -> int:
+    """The start of the stream's first base window, in seconds. stored: of its first window, as it is stored."""
+    table = tables.profile
+    rows = connection.execute(
+        select(table.c.window_start, table.c.pace).where(
+            *of_stream(stream), table.c.window_start >= stored, table.c.window_start < stored + SECONDS_PER_DAY
+        )
+    )
+    return min(start if pace is None else decode_pace(pace)[0].window_start for start, pace in rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The newest base window of a stream: where it starts (seconds), its newest event and its newest arrival
+    (microseconds)."""
+
+    window_start: int
+    latest_ts: int
+    arrived_at: int
+
+    def newest_of(self, other: Newest | None) -> Newest:
+        """The newer of two windows; of the same one what both know."""
+        if other is None or other.window_start < self.window_start:
+            return self
+        if other.window_start > self.window_start:
+            return other
+        return Newest(self.window_start, max(self.latest_ts, other.latest_ts), max(self.arrived_at, other.arrived_at))
+
+
+def newest_windows(
+    connection: Connection, model: str | None = None, until: int | None = None
+) -> dict[StreamKey, Newest]:
+    """The newest window of every stream with data, as `newest_window` has it; of one model, or of all.
+
+    Some look-ups in an index for each stream. until: the latest start, in seconds.
+    """
+    stream, table = tables.stream, tables.profile
+    other = table.alias()
+
+    def of_this(profile: FromClause) -> list[ColumnElement[bool]]:
+        return [
+            profile.c.model == stream.c.model,
+            profile.c.environment == stream.c.environment,
+            profile.c.version == stream.c.version,
+            profile.c.segment == "",
+        ]
+
+    known = [*of_this(other), *([] if until is None else [other.c.window_start <= until])]
+    start = select(func.max(other.c.window_start)).where(*known).scalar_subquery()
+    key = (stream.c.model, stream.c.version, stream.c.environment)
+    query = (
+        select(*key, table.c.window_start, func.max(table.c.latest_ts), func.max(table.c.arrived_at))
+        .select_from(stream.join(table, and_(*of_this(table), table.c.window_start == start)))
+        .group_by(*key, table.c.window_start)
+    )
+    if model is not None:
+        query = query.where(stream.c.model == model)
+    return {StreamKey(*row[:3]): Newest(*row[3:]) for row in connection.execute(query)}
+
+
+def fresh_windows(connection: Connection) -> dict[StreamKey, Newest]:
+    """The newest windows of the streams that writers have counted whose slots were not folded yet."""
+    table = tables.profile
+    key = (table.c.model, table.c.version, table.c.environment)
+    rows = connection.execute(
+        select(*key, table.c.window_start, func.max(table.c.latest_ts), func.max(table.c.arrived_at))
+        .where(tables.UNFOLDED, table.c.segment == "")
+        .group_by(*key, table.c.window_start)
+    )
+    found: dict[StreamKey, Newest] = {}
+    for row in rows:
+        stream = StreamKey(*row[:3])
+        found[stream] = Newest(*row[3:]).newest_of(found.get(stream))
+    return found
+
+
+def all_streams(connection: Connection) -> list[StreamKey]:
+    """Every stream that was ever committed, sorted. Reads no profiles."""
+    table = tables.stream
+    key = (table.c.model, table.c.version, table.c.environment)
+    return [StreamKey(*row) for row in connection.execute(select(*key).order_by(*key))]
+
+
+def streams_of(connection: Connection, model: str) -> list[StreamKey]:
+    """Every stream of a model, sorted. Reads no profiles."""
+    table = tables.stream
+    key = (table.c.model, table.c.version, table.c.environment)
+    return [StreamKey(*row) for row in connection.execute(select(*key).where(table.c.model == model).order_by(*key))]
+
+
+def newest_window(connection: Connection, stream: StreamKey, until: int | None = None) -> Newest | None:
+    """The newest base window that the stream has data in; None without data. until: the latest start, in seconds."""
+    table = tables.profile
+    conditions = [*of_stream(stream), *([] if until is None else [table.c.window_start <= until])]
+    start = select(func.max(table.c.window_start)).where(*conditions).scalar_subquery()
+    row = connection.execute(
+        select(func.max(table.c.window_start), func.max(table.c.latest_ts), func.max(table.c.arrived_at)).where(
+            *conditions, table.c.window_start == start
+        )
+    ).one()
+    return None if row[0] is None else Newest(*row)
+
+
+def count_streams(connection: Connection, model: str, since: int, until: int) -> int:
+    """How many (version, environment) pairs of the model have data in windows that overlap [since, until)."""
+    table = tables.profile
+    found = (
+        select(table.c.version, table.c.environment)
+        .where(
+            table.c.model == model,
+            table.c.window_start > since - SECONDS_PER_DAY,
+            table.c.window_start + table.c.window_len > since,
+            table.c.window_start < until,
+        )
+        .distinct()
+        .subquery()
+    )
+    return connection.execute(select(func.count()).select_from(found)).scalar_one()
