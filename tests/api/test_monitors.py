@@ -46,6 +46,29 @@ def test_a_monitor_is_set_as_json_or_yaml_and_read_back(app: App) -> None:
     assert [each["model_name"] for each in app.get("monitors")["monitors"]] == ["m"]
 
 
+def test_what_it_says_about_the_model_is_in_the_models_answer(watched: App) -> None:
+    about = {
+        "owner": "risk-team",
+        "tags": ["payments"],
+        "task": "binary",
+        "positive_class": "fraud",
+        "importance": {"amount": 0.41, "age": 0},
+    }
+    before = watched.get("models/m")
+    assert {name: before[name] for name in about} == {
+        "owner": None,
+        "tags": [],
+        "task": None,
+        "positive_class": None,
+        "importance": {},
+    }
+    assert watched.request("PUT", PATH, json=about).status_code == 201
+    after = watched.get("models/m")
+    assert {name: after[name] for name in about} == about
+    [listed] = watched.get("models")["models"]
+    assert listed == after
+
+
 def test_only_the_revision_that_was_seen_is_changed(app: App) -> None:
     app.request("PUT", PATH, json={"budget": 1})
     assert app.request("PUT", PATH, json={"budget": 2}, headers={"if-match": '"1"'}).status_code == 200

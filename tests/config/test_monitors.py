@@ -21,6 +21,8 @@ from tests.support.monitors import CONFIGS, example, problems, quiet
 def test_the_documents_example_is_taken_as_it_says(repository: Path) -> None:
     config = parse_monitor(example(repository))
     assert (config.model, config.labels, config.budget) == ("fraud_detection_v2", {"team": "risk"}, 1.0)
+    assert (config.owner, config.tags) == ("risk-team", ("payments", "tier-1"))
+    assert config.importance == {"transaction_amount": 0.41, "merchant_category": 0.22}
     assert (config.schedule.every, config.schedule.on_new_data, config.schedule.grace) == (3_600, True, 60)
     assert config.drift.lookbacks == ("1h", "6h", "24h")
     assert config.drift.persistence is not None
@@ -110,7 +112,7 @@ def test_durations_come_back_as_they_were(number: int, unit: str) -> None:
         (
             {"zzz": {}},
             "/zzz",
-            "known here: alerts, budget, drift, labels, model, performance, positive_class, privacy, quality",
+            "known here: alerts, budget, drift, importance, labels, model, owner, performance, positive_class",
         ),
         ({"schedule": {"evry": "1h"}}, "/schedule/evry", "did you mean every?"),
         ({"drift": {"psi_warnin": 0.1}}, "/drift/psi_warnin", "did you mean psi_warning?"),
@@ -140,6 +142,21 @@ def test_durations_come_back_as_they_were(number: int, unit: str) -> None:
         ({"model": 7}, "/model", "Expected text; put it in quotes"),
         ({"model": "a\0b"}, "/model", "without NUL"),
         ({"positive_class": False}, "/positive_class", "put it in quotes"),
+        ({"owner": ["risk"]}, "/owner", "Expected text"),
+        ({"owner": ""}, "/owner", "not empty"),
+        ({"owner": 7}, "/owner", "put it in quotes"),
+        ({"tags": "payments"}, "/tags", "Expected a list"),
+        ({"tags": [7]}, "/tags/0", "put it in quotes"),
+        ({"tags": [""]}, "/tags/0", "not empty"),
+        ({"tags": ["x" * 65]}, "/tags/0", "at most 64 characters"),
+        ({"tags": [f"tag-{number}" for number in range(21)]}, "/tags", "at most 20"),
+        ({"tags": ["a", "b", "a"]}, "/tags", "Expected each tag once; 'a' is there 2 times"),
+        ({"importance": [0.1]}, "/importance", "Expected an object"),
+        ({"importance": {"amount": -0.1}}, "/importance/amount", "at least 0"),
+        ({"importance": {"amount": True}}, "/importance/amount", "Expected a number"),
+        ({"importance": {"amount": "0.1"}}, "/importance/amount", "Expected a number"),
+        ({"importance": {"amount": float("nan")}}, "/importance/amount", "finite number"),
+        ({"importance": {"": 0.1}}, "/importance/", "not empty"),
         ({"labels": []}, "/labels", "Expected an object"),
         ({"labels": {"a": 42}}, "/labels/a", "put it in quotes"),
         ({"labels": {"a": "x" * 513}}, "/labels/a", "at most 512 characters"),

@@ -27,9 +27,12 @@ def default_document(settings: Settings, channels: Iterable[str]) -> dict[str, A
     """Every key with the value that counts when a monitor does not give it. channels: those of the service."""
     repeat, rarely = settings.alert_repeat_seconds, settings.alert_repeat_acknowledged_seconds
     return {
+        "owner": None,
+        "tags": [],
         "labels": {},
         "task": None,
         "positive_class": None,
+        "importance": {},
         "budget": settings.false_alarm_budget,
         "sample_rate": settings.prediction_sample_rate,
         "segments": [],

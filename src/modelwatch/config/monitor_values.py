@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from modelwatch.config.durations import duration_text, parse_duration, parse_lookback
+from modelwatch.errors import excerpt
 from modelwatch.findings import Kind
 
 NEVER = "never"
@@ -25,6 +26,7 @@ IN_WORDS = {
 OWN_LABELS = frozenset({"model", "environment", "kind", "severity", "version", "subject", "alertname"})
 MOST_LOOKBACKS = 8
 MOST_IN_SEGMENT_NAME = 128
+MOST_TAGS, MOST_IN_TAG = 20, 64
 
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 _DAY, _WEEK = 86_400, 604_800
@@ -142,6 +144,13 @@ def _number(value: object) -> object:
     return value
 
 
+def _once_each(tags: tuple[str, ...]) -> tuple[str, ...]:
+    twice = next((tag for tag in tags if tags.count(tag) > 1), None)
+    if twice is not None:
+        raise ValueError(f"Expected each tag once; {excerpt(twice)!r} is there {tags.count(twice)} times")
+    return tags
+
+
 def _storable(text: str) -> str:
     if "\0" in text:
         raise ValueError("Expected text without NUL characters")
@@ -201,6 +210,9 @@ Whole = Annotated[int, Field(strict=True)]
 Samples = Annotated[Whole, Field(ge=1, le=1_000_000_000)]
 Truth = Annotated[bool, BeforeValidator(_truth)]
 Text = Annotated[str, Field(strict=True, min_length=1, max_length=512), AfterValidator(_storable)]
+Tag = Annotated[str, Field(strict=True, min_length=1, max_length=MOST_IN_TAG), AfterValidator(_storable)]
+Tags = Annotated[tuple[Tag, ...], Field(max_length=MOST_TAGS), AfterValidator(_once_each)]
+Importance = Annotated[float, Field(ge=0), BeforeValidator(_number)]
 # It is part of the keys of tables.
 SegmentName = Annotated[
     str, Field(strict=True, min_length=1, max_length=MOST_IN_SEGMENT_NAME), AfterValidator(_storable)

@@ -34,6 +34,7 @@ from modelwatch.config.monitor_values import (
     Factor,
     FactorOrNever,
     Grace,
+    Importance,
     Interval,
     Labels,
     Lookbacks,
@@ -48,6 +49,7 @@ from modelwatch.config.monitor_values import (
     ShareOrNone,
     ShareOrOff,
     Storing,
+    Tags,
     Text,
     Treatment,
     Truth,
@@ -282,9 +284,12 @@ class MonitorConfig(_Part):
     """
 
     model: Text | None = None
+    owner: Text | None = None
+    tags: Tags | None = None
     labels: Labels | None = None
     task: Task | None = None
     positive_class: Text | None = None
+    importance: Annotated[dict[Text, Importance], Field(max_length=10_000)] | None = None
     budget: Budget | None = None
     sample_rate: ShareOrNone | None = None
     schedule: ScheduleConfig = ScheduleConfig()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -15,6 +15,8 @@ from modelwatch.api.openapi import answers
 from modelwatch.api.routes.common import json_answer, state_of
 from modelwatch.api.routes.parameters import MOST_A_PAGE, Cursor, Limit, Name, cursor_of, position_of
 from modelwatch.api.state import ServiceState
+from modelwatch.config.monitors import MonitorConfig
+from modelwatch.events import Task
 from modelwatch.monitoring.checks.rules import DriftRules, rules_for
 from modelwatch.monitoring.checks.unjudged import NotJudged
 from modelwatch.monitoring.scheduler.traffic import proposal_for, rate_of
@@ -73,6 +75,8 @@ class ModelReport(msgspec.Struct):
     """A model, its streams, and the features that have a reference.
 
     data_until: when the newest prediction was. evaluated_until: the end of the newest window that was evaluated.
+    owner, tags, task, positive_class, importance: as its monitor says; null or empty where it does not. importance: by
+    feature, on a scale of its own, a larger number for one that matters more.
     """
 
     model_name: str
@@ -82,6 +86,11 @@ class ModelReport(msgspec.Struct):
     streams: list[StreamReport]
     data_until: str | None
     evaluated_until: str | None
+    owner: str | None
+    tags: list[str]
+    task: Task | None
+    positive_class: str | None
+    importance: dict[str, float]
 
 
 class ModelList(msgspec.Struct):
@@ -150,7 +159,8 @@ class _Facts:
     latest: Mapping[StreamKey, StoredVerdict]
     references: Mapping[str, Sequence[tuple[Subject, str]]]
     failures: Mapping[StreamKey, list[FailureReport]]
-    rules: Callable[[str], DriftRules]
+    configs: Mapping[str, MonitorConfig]
+    defaults: DriftRules
 
 
 def _facts(connection: Connection, state: ServiceState, model: str | None) -> _Facts:
@@ -163,12 +173,14 @@ def _facts(connection: Connection, state: ServiceState, model: str | None) -> _F
         {verdict.stream: verdict for verdict in latest_verdicts(connection, model)},
         overview(connection, model),
         _failures(connection, model),
-        lambda name: rules_for(state.rules, configs.get(name)),
+        configs,
+        state.rules,
     )
 
 
 def _model(name: str, facts: _Facts) -> ModelReport:
-    references, rules = facts.references.get(name, []), facts.rules(name)
+    references, config = facts.references.get(name, []), facts.configs.get(name, MonitorConfig())
+    rules = rules_for(facts.defaults, config)
     states = {state for _, state in references}
     found = [_stream(stream, facts, rules) for stream in facts.streams.get(name, [])]
     return ModelReport(
@@ -179,6 +191,11 @@ def _model(name: str, facts: _Facts) -> ModelReport:
         streams=found,
         data_until=max((each.data_until for each in found), default=None),
         evaluated_until=max((each.evaluated_until for each in found if each.evaluated_until is not None), default=None),
+        owner=config.owner,
+        tags=list(config.tags or ()),
+        task=config.task,
+        positive_class=config.positive_class,
+        importance=dict(config.importance or {}),
     )
 
 
