@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from modelwatch.findings import Finding
 from modelwatch.monitoring.checks.conditions import Condition, advance
 from modelwatch.monitoring.checks.observations import CALM_SHARE, Observation, SizeNow
-from modelwatch.monitoring.checks.performance.judging import SEVERE, loss_of
+from modelwatch.monitoring.checks.performance.judge import SEVERE, loss_of
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.stats.drift.evidence import rate_increase_p_value
 from modelwatch.stats.drift.recovery import RateSize

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from modelwatch.monitoring.checks.performance.early import judge_early, look_early
+from modelwatch.monitoring.checks.performance.early import evaluate_early, judge_early
 from modelwatch.monitoring.checks.performance.early_evidence import EarlyCounts
-from modelwatch.monitoring.checks.performance.judging import Window
+from modelwatch.monitoring.checks.performance.judge import Window
 from modelwatch.monitoring.checks.performance.maturity import LabelArrivals
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.performance.window_counts import WindowCounts
@@ -116,11 +116,11 @@ def simulate(scenario: Scenario, draws: int, seed: int = SEED) -> Result:
         counts = EarlyCounts(span, 0, 86_400, *(encode_sparse(side) for side in sides))
         # The intervals of the metrics decide nothing here, and take longest.
         seen = Window(now, {name: Estimate(1.0, n=now.n) for name in METRICS}, "young")
-        look = look_early(counts, seen, reference, RULES, METRICS, ARRIVALS)
-        if look.independence.reason is None and "accuracy" in look.independence.bounded:
+        early = evaluate_early(counts, seen, reference, RULES, METRICS, ARRIVALS)
+        if early.independence.reason is None and "accuracy" in early.independence.bounded:
             judged += 1
         for name in METRICS:
-            worse = judge_early(name, look, reference, RULES, alpha, None).severity != "immature"
+            worse = judge_early(name, early, reference, RULES, alpha, None).severity != "immature"
             found += worse
             accuracy += worse and name == "accuracy"
     return Result(draws, judged, found, draws * len(METRICS), accuracy)

@@ -20,7 +20,7 @@ from benchmarks.report import Row
 from modelwatch.config import Settings
 from modelwatch.events import Prediction, ReferenceFrame, ReferenceSample
 from modelwatch.monitoring.checks.drift.check import DriftCheck, inputs_at
-from modelwatch.monitoring.checks.drift.evaluation import examine, report_of
+from modelwatch.monitoring.checks.drift.evaluation import evaluate_drift, report_of
 from modelwatch.monitoring.checks.drift.evidence import Inputs
 from modelwatch.monitoring.checks.drift.judge import Case, judge, judge_all, tolerance
 from modelwatch.monitoring.checks.quality.check import QualityCheck
@@ -68,7 +68,7 @@ def _of(features: int, windows: int, predictions: int, rounds: int) -> list[Row]
         inputs = read()
         name, note = f"{features:,} features", f"{windows} windows of {predictions}, processor time"
         rows = [
-            _row(f"{name}: drift with its reads", rounds, lambda: report_of(examine(read())), note),
+            _row(f"{name}: drift with its reads", rounds, lambda: report_of(evaluate_drift(read())), note),
             _row(f"{name}: of it, the reads", rounds, read, note),
             _row(f"{name}: drift and quality", rounds, both, note),
             _row(f"{name}: judged", rounds, *_judgements(inputs), note="beside one by one"),

@@ -1,7 +1,7 @@
 """What expiry does beside ingest, and what a table of predictions in partitions by day would change on PostgreSQL.
 
-Removal: days that have expired are removed as the chore does it but without its rests, every prediction with its label,
-while others are taken. Beside it the rate at which the same predictions and labels were taken before.
+Removal: days that have expired are removed as the background job does it but without its rests, every prediction
+with its label, while others are taken. Beside it the rate at which the same predictions and labels were taken before.
 
 Partitions: the same rows in one table, as they are kept, and in a table with a partition for each day of a month. The
 ids of labels name no day, so they are looked up in every partition.
@@ -76,7 +76,7 @@ def _removal(engine: str, url: str, count: int) -> Row:
     clock[0] += 40 * DAY * MICROS_PER_SECOND
     quiet = _commits(ledger, rng, clock[0], lambda commits: commits == SMALL_COMMITS)
     rules = DriftRules.of(Settings())
-    chore = Retention(
+    job = Retention(
         store,
         Keep(predictions=30, metrics=365),
         rules,
@@ -87,7 +87,7 @@ def _removal(engine: str, url: str, count: int) -> Row:
 
     def remove() -> float:
         began = time.perf_counter()
-        while chore(Lease("benchmark", "benchmark", 1), clock[0]):
+        while job(Lease("benchmark", "benchmark", 1), clock[0]):
             pass
         return count / (time.perf_counter() - began)
 

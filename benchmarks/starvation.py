@@ -22,8 +22,8 @@ from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.references.references import set_reference_frame
 from modelwatch.monitoring.scheduler.evaluator import Evaluator
-from modelwatch.monitoring.scheduler.maintenance import Housekeeping
-from modelwatch.monitoring.scheduler.runner import Chores
+from modelwatch.monitoring.scheduler.maintenance import Maintenance
+from modelwatch.monitoring.scheduler.runner import BackgroundJobs
 from modelwatch.storage.engine.migrations import migrate
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.ledger import Ledger
@@ -43,7 +43,7 @@ class _Nothing:
 
     def evaluated(self, model: str, seconds: float) -> None: ...
 
-    def chores_failed(self) -> None:
+    def job_failed(self) -> None:
         raise AssertionError("an evaluation failed")
 
     def __getattr__(self, name: str) -> object:
@@ -58,7 +58,7 @@ def now() -> int:
     return time.time_ns() // 1_000
 
 
-def background(store: Store) -> Chores:
+def background(store: Store) -> BackgroundJobs:
     """The background work of a service with the default settings."""
     nothing = _Nothing()
     quality = QualityRules.of(RULES)
@@ -74,18 +74,18 @@ def background(store: Store) -> Chores:
         beside_drift=(QualityCheck(store, lambda connection, model: quality),),
         label_check=PerformanceCheck(store, lambda connection, model: performance),
     )
-    housekeeping = Housekeeping(
+    maintenance = Maintenance(
         store,
         new_id=new_id,
         provisional_size=SETTINGS.provisional_reference_size,
         rotation_seconds=SETTINGS.writer_rotation_seconds,
         timer=time.perf_counter,
         round_seconds=1.0,
-        folded=evaluator.look_anew,
+        folded=evaluator.reread,
     )
-    return Chores(
+    return BackgroundJobs(
         store,
-        (housekeeping, evaluator),
+        (maintenance, evaluator),
         nothing,
         holder="bench",
         clock=now,

@@ -12,7 +12,7 @@ from multiprocessing import get_context
 import numpy as np
 
 from benchmarks.report import Row
-from modelwatch.monitoring.checks.quality.judging import SPANS
+from modelwatch.monitoring.checks.quality.judge import SPANS
 from tests.support.arrivals import DAY, KINDS, RULES, START, Rates, drawn, silences, volume_incidents
 
 RATES = (1, 10, 100, 1_000)

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from modelwatch.events import Prediction
 from modelwatch.exposition import EventCounters, counters
 from modelwatch.ingest import IngestObserver
-from modelwatch.monitoring.scheduler.runner import ChoreObserver
+from modelwatch.monitoring.scheduler.runner import JobObserver
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.ledger import Ledger
 from tests.exposition.scraping import Scrape, scrape, set_reference
@@ -41,12 +41,12 @@ def features(amount: Any, merchant: Any = "grocery") -> dict[str, Any]:
     return {"amount": amount, "merchant": merchant}
 
 
-def test_the_counters_are_what_the_batcher_and_the_chores_observe_with() -> None:
+def test_the_counters_are_what_the_batcher_and_the_background_jobs_observe_with() -> None:
     """Checked by mypy; here, that no method is missing."""
     observer = EventCounters(CollectorRegistry())
     observes_ingest: IngestObserver = observer
-    observes_chores: ChoreObserver = observer
-    for protocol, given in ((IngestObserver, observes_ingest), (ChoreObserver, observes_chores)):
+    observes_jobs: JobObserver = observer
+    for protocol, given in ((IngestObserver, observes_ingest), (JobObserver, observes_jobs)):
         methods = [name for name in vars(protocol) if not name.startswith("_")]
         assert methods
         assert all(callable(getattr(given, name)) for name in methods)
@@ -221,7 +221,7 @@ def test_the_rest_of_the_service_is_counted(counting: Counting) -> None:
     observer.rejected("queue-full")
     observer.evaluated("m", 0.25)
     observer.evaluated("m", 0.5)
-    observer.chores_failed()
+    observer.job_failed()
     found = counting.scrape()
     assert found.values("ml_commit_seconds_bucket", "le")["0.005"] == 1
     assert found.value("ml_ingest_queue_depth") == 7

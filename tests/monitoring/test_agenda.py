@@ -13,7 +13,7 @@ from modelwatch.events import ReferenceFrame, ReferenceSample
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.references.references import set_reference_frame
 from modelwatch.monitoring.scheduler.evaluator import Evaluator
-from modelwatch.monitoring.scheduler.maintenance import Housekeeping
+from modelwatch.monitoring.scheduler.maintenance import Maintenance
 from modelwatch.monitoring.scheduler.runner import Lease
 from modelwatch.storage.engine.leases import acquire
 from modelwatch.storage.engine.store import Store
@@ -152,11 +152,11 @@ def test_what_arrives_between_rounds_is_found_also_when_it_was_folded_meanwhile(
         assert [verdict.version for verdict in latest_verdicts(connection, "m")] == ["1", "2"]
 
 
-def test_housekeeping_ends_after_its_share_of_time_and_goes_on_where_it_stopped(store: Store) -> None:
+def test_maintenance_ends_after_its_share_of_time_and_goes_on_where_it_stopped(store: Store) -> None:
     clock = Clock(NOON + HOUR)
     send(store, clock, {(f"m{number}", "1"): 20 for number in range(6)})
     ticks = itertools.count()
-    work = Housekeeping(
+    work = Maintenance(
         store,
         new_id=new_id,
         provisional_size=10,

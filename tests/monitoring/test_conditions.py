@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from modelwatch.monitoring.checks.conditions import Condition, findings_of
-from modelwatch.monitoring.checks.drift.evaluation import Examination, Examined, Look
+from modelwatch.monitoring.checks.drift.evaluation import DriftEvaluation, SubjectResult, WindowResult
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery, Evidence
 from modelwatch.monitoring.checks.drift.judge import judge, tolerance
 from modelwatch.monitoring.checks.drift.observations import advance_drift
@@ -37,20 +37,20 @@ def current(shift: float | None, n: int = 1_000) -> Profile:
     return Profile.of(BINNING, (np.quantile(SAMPLE, (np.arange(n) + 0.5) / n) + shift).tolist())
 
 
-def examination(
+def evaluation(
     shift: float | None, end: int, rules: DriftRules, reference: StoredReference = REFERENCE, n: int = 1_000
-) -> Examination:
+) -> DriftEvaluation:
     thresholds = rules.thresholds("feature", "x")
     allowed = tolerance(thresholds, None)
     window = Window(end - 3_600, end, "1h")
     alpha = rules.alpha(1)
     judgement = judge(reference.profile, current(shift, n), allowed, alpha, rules.min_samples)
-    look = Look(window, current(shift, n), allowed, judgement)
+    judged = WindowResult(window, current(shift, n), allowed, judgement)
     evidence = Evidence(
         DriftQuery("m", "production"), rules, 1, end, 1, (), None, (window,), (), ((reference.id, reference.state),)
     )
-    examined = Examined(reference.subject, reference, thresholds, rules.ks_alpha, (look,))
-    return Examination(evidence, alpha, 1, (examined,), (reference.subject,), ())
+    result = SubjectResult(reference.subject, reference, thresholds, rules.ks_alpha, (judged,))
+    return DriftEvaluation(evidence, alpha, 1, (result,), (reference.subject,), ())
 
 
 def run(
@@ -60,7 +60,7 @@ def run(
     after: list[list[Condition]] = []
     for index, shift in enumerate(shifts):
         n = sizes[index] if sizes else 1_000
-        seen = examination(shift, 3_600 * (index + 1), rules, n=n)
+        seen = evaluation(shift, 3_600 * (index + 1), rules, n=n)
         after.append(advance_drift(after[-1] if after else before, seen))
     return after
 
@@ -72,19 +72,19 @@ def in_force(shifts: list[float | None], rules: DriftRules = RULES) -> str:
 
 
 def test_the_shifts_of_these_tests_are_what_their_names_say() -> None:
-    def looked_at(shift: float) -> tuple[str, float]:
-        [examined] = examination(shift, 3_600, RULES).subjects
-        judgement = examined.looks[0].judgement
+    def judged_at(shift: float) -> tuple[str, float]:
+        [result] = evaluation(shift, 3_600, RULES).subjects
+        judgement = result.windows[0].judgement
         assert judgement.psi is not None
         return judgement.severity, judgement.psi
 
-    assert looked_at(CALM)[1] < 0.01
-    assert looked_at(BAND)[0] == "stable"
-    assert 0.08 <= looked_at(BAND)[1] < 0.1
-    assert looked_at(WARNING)[0] == "warning"
-    assert looked_at(NEARLY)[0] == "warning"
-    assert looked_at(NEARLY)[1] >= 0.2
-    assert looked_at(ALERT)[0] == "alert"
+    assert judged_at(CALM)[1] < 0.01
+    assert judged_at(BAND)[0] == "stable"
+    assert 0.08 <= judged_at(BAND)[1] < 0.1
+    assert judged_at(WARNING)[0] == "warning"
+    assert judged_at(NEARLY)[0] == "warning"
+    assert judged_at(NEARLY)[1] >= 0.2
+    assert judged_at(ALERT)[0] == "alert"
 
 
 def test_one_evaluation_is_enough_by_default_and_two_calm_ones_end_it() -> None:
@@ -208,10 +208,10 @@ def test_severity_falls_only_when_it_is_clearly_below() -> None:
 def test_another_reference_starts_afresh() -> None:
     [before] = run([ALERT])
     other = dataclasses.replace(REFERENCE, id="r2")
-    assert advance_drift(before, examination(CALM, 7_200, RULES, other)) == []
+    assert advance_drift(before, evaluation(CALM, 7_200, RULES, other)) == []
 
 
 def test_a_subject_that_is_not_watched_any_more_is_forgotten() -> None:
     [before] = run([ALERT])
-    nothing = dataclasses.replace(examination(CALM, 7_200, RULES), subjects=())
+    nothing = dataclasses.replace(evaluation(CALM, 7_200, RULES), subjects=())
     assert advance_drift(before, nothing) == []

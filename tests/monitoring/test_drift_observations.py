@@ -9,7 +9,7 @@ import pytest
 
 from modelwatch.findings import Finding
 from modelwatch.monitoring.checks.conditions import Condition, findings_of
-from modelwatch.monitoring.checks.drift.evaluation import Examination, Examined, Look, report_of
+from modelwatch.monitoring.checks.drift.evaluation import DriftEvaluation, SubjectResult, WindowResult, report_of
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery, Evidence
 from modelwatch.monitoring.checks.drift.judge import judge, tolerance
 from modelwatch.monitoring.checks.drift.observations import advance_drift
@@ -29,7 +29,7 @@ REFERENCE = StoredReference(
 )
 
 
-def examination(share: float, n: int, end: int, rules: DriftRules = RULES) -> Examination:
+def evaluation(share: float, n: int, end: int, rules: DriftRules = RULES) -> DriftEvaluation:
     """A window of n predictions of which this share is `yes`."""
     thresholds = rules.thresholds("prediction", "")
     rare = round(share * n)
@@ -38,10 +38,10 @@ def examination(share: float, n: int, end: int, rules: DriftRules = RULES) -> Ex
     judgement = judge(REFERENCE.profile, current, allowed, alpha, thresholds.min_samples)
     window = Window(end - 3_600, end, "1h")
     evidence = Evidence(DriftQuery("m", "e"), rules, 1, end, 1, (), None, (window,), (), (("r1", "active"),))
-    examined = Examined(
-        REFERENCE.subject, REFERENCE, thresholds, rules.ks_alpha, (Look(window, current, allowed, judgement),)
+    result = SubjectResult(
+        REFERENCE.subject, REFERENCE, thresholds, rules.ks_alpha, (WindowResult(window, current, allowed, judgement),)
     )
-    return Examination(evidence, alpha, 1, (examined,), (REFERENCE.subject,), ())
+    return DriftEvaluation(evidence, alpha, 1, (result,), (REFERENCE.subject,), ())
 
 
 def run(*windows: tuple[float, int]) -> list[Finding | None]:
@@ -49,7 +49,7 @@ def run(*windows: tuple[float, int]) -> list[Finding | None]:
     conditions: Sequence[Condition] = ()
     found = []
     for index, (share, n) in enumerate(windows):
-        conditions = advance_drift(conditions, examination(share, n, 3_600 * (index + 1)))
+        conditions = advance_drift(conditions, evaluation(share, n, 3_600 * (index + 1)))
         found.append(next(iter(findings_of(conditions)), None))
     return found
 
@@ -87,15 +87,15 @@ def test_an_alert_falls_to_a_warning_only_when_it_is_clearly_below() -> None:
 
 
 def test_the_report_says_what_the_odds_were_and_whether_they_decided() -> None:
-    rare = report_of(examination(0.11, 2_000, 3_600))
+    rare = report_of(evaluation(0.11, 2_000, 3_600))
     [result] = rare.drift_results
     assert rare.summary.severity == result.severity == "warning"
     assert result.odds is not None
     assert (result.odds.category, result.odds.decides) == ("yes", True)
     assert result.psi is not None
     assert result.psi.score < 0.1
-    [calm] = report_of(examination(0.05, 2_000, 3_600)).drift_results
+    [calm] = report_of(evaluation(0.05, 2_000, 3_600)).drift_results
     assert calm.odds is not None
     assert not calm.odds.decides
-    [off] = report_of(examination(0.11, 2_000, 3_600, dataclasses.replace(RULES, odds_ratio=0.0))).drift_results
+    [off] = report_of(evaluation(0.11, 2_000, 3_600, dataclasses.replace(RULES, odds_ratio=0.0))).drift_results
     assert (off.severity, off.odds) == ("stable", None)

@@ -302,7 +302,7 @@ class Usurped:
         self.clock.advance(60)
         assert acquire(self.store, "chores", "other", now=self.clock(), ttl=3_600 * SECOND) is not None
 
-    def chores_failed(self) -> None:
+    def job_failed(self) -> None:
         raise AssertionError("a lease that passed on is no failure")
 
 

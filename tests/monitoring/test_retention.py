@@ -1,4 +1,4 @@
-"""The chore that rolls up and removes, and how far it may go."""
+"""The background job that rolls up and removes, and how far it may go."""
 
 from __future__ import annotations
 
@@ -76,8 +76,8 @@ def lengths(store: Store) -> dict[int, int]:
 def test_windows_become_hours_after_two_days_and_days_after_fourteen(store: Store) -> None:
     clock = fill(store, 20)
     judged(store, START + 20 * DAY)
-    chore = retention(store)
-    while chore(LEASE, clock()):
+    job = retention(store)
+    while job(LEASE, clock()):
         pass
     assert lengths(store) == {DAY: 6, HOUR: 12 * 24, 300: 2 * 48}
 
@@ -133,13 +133,13 @@ def test_predictions_expire_and_later_what_was_concluded(store: Store) -> None:
     clock = fill(store, 3)
     judged(store, START + DAY)
     judged(store, START + 3 * DAY)
-    chore = retention(store, Keep(10, 40))
+    job = retention(store, Keep(10, 40))
     clock.advance(11 * DAY)
-    chore(LEASE, clock())
+    job(LEASE, clock())
     assert count(store, tables.prediction) == 0
     assert count(store, tables.verdict) == 2
     clock.advance(40 * DAY)
-    while chore(LEASE, clock()):
+    while job(LEASE, clock()):
         pass
     assert count(store, tables.profile) == 0
     # The newest stays: the next evaluation goes on from it.
@@ -156,7 +156,7 @@ def test_a_round_goes_on_where_the_last_one_stopped_so_that_each_model_has_its_t
     clock.advance(11 * DAY)
     # Each look at the time takes a second: a round is over after one step.
     ticks = itertools.count()
-    chore = Retention(
+    job = Retention(
         store,
         Keep(10, 40),
         RULES,
@@ -165,12 +165,12 @@ def test_a_round_goes_on_where_the_last_one_stopped_so_that_each_model_has_its_t
         round_seconds=1.5,
     )
     for _ in (*models, *models):
-        assert chore(LEASE, clock())
+        assert job(LEASE, clock())
     with store.read() as connection:
         table = tables.prediction
         left = connection.execute(select(table.c.model, func.count()).group_by(table.c.model)).all()
     assert sorted(map(tuple, left)) == [(model, 1) for model in models]
-    while chore(LEASE, clock()):
+    while job(LEASE, clock()):
         pass
     assert count(store, tables.prediction) == 0
 

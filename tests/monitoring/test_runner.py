@@ -1,4 +1,4 @@
-"""The chores of the lease holder, with an injected clock."""
+"""The background jobs of the lease holder, with an injected clock."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from modelwatch.errors import LeaseLost
 from modelwatch.events import ReferenceFrame, ReferenceSample
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.references.references import set_reference_frame
-from modelwatch.monitoring.scheduler.runner import Chores, Lease
+from modelwatch.monitoring.scheduler.runner import BackgroundJobs, Lease
 from modelwatch.storage.engine.leases import acquire, hold
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.compaction import seal_writers
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.both_engines
 
 
 class Nobody:
-    def chores_failed(self) -> None:
+    def job_failed(self) -> None:
         pass
 
 
@@ -35,9 +35,9 @@ def test_a_holder_that_was_paused_beyond_its_lease_leaves_the_rest_of_the_round_
         done.append("written")
         return False
 
-    chores = Chores(store, (pause, write), Nobody(), holder="a", clock=clock, timer=float, lease_seconds=15)
+    jobs = BackgroundJobs(store, (pause, write), Nobody(), holder="a", clock=clock, timer=float, lease_seconds=15)
     with pytest.raises(LeaseLost):
-        chores.once()
+        jobs.once()
     assert not done
     assert acquire(store, "chores", "b", now=clock(), ttl=1) is not None
 
@@ -50,7 +50,7 @@ def clock() -> Clock:
     return Clock()
 
 
-def chores(store: Store, clock: Clock, seen: Seen | None = None, holder: str = "me") -> Chores:
+def jobs(store: Store, clock: Clock, seen: Seen | None = None, holder: str = "me") -> BackgroundJobs:
     return background(store, RULES, clock, seen, holder=holder)
 
 
@@ -66,21 +66,21 @@ def test_the_first_predictions_become_the_reference_of_every_subject_without_one
     samples = [ReferenceSample("feature", "x", "continuous", [float(value) for value in range(100)])]
     set_reference_frame(store, ReferenceFrame("m", None, samples), now=NOON, new_id=new_id)
     fill(store, clock, 199)
-    chores(store, clock).once()
+    jobs(store, clock).once()
     with store.read() as connection:
         assert [each.subject.name for each in in_force(connection, "m")] == ["x"]
     fill(store, clock, 1, start=199)
-    chores(store, clock).once()
+    jobs(store, clock).once()
     with store.read() as connection:
         states = {each.subject.name or each.subject.kind: each.state for each in in_force(connection, "m")}
     assert states == {"x": "active", "kind": "provisional", "prediction": "provisional"}
 
 
 def test_a_holder_keeps_others_out_until_its_lease_ends(store: Store, clock: Clock) -> None:
-    assert chores(store, clock, holder="a").once()
-    assert not chores(store, clock, holder="b").once()
+    assert jobs(store, clock, holder="a").once()
+    assert not jobs(store, clock, holder="b").once()
     clock.advance(16)
-    assert chores(store, clock, holder="b").once()
+    assert jobs(store, clock, holder="b").once()
 
 
 def test_what_was_done_under_a_lease_that_passed_on_is_refused(store: Store, clock: Clock) -> None:
@@ -102,12 +102,12 @@ def test_a_lease_that_ended_but_was_not_taken_is_still_ours(store: Store, clock:
 
 def test_slots_of_sealed_writers_are_folded(store: Store, clock: Clock) -> None:
     fill(store, clock, 10)
-    chores(store, clock).once()
+    jobs(store, clock).once()
     assert seal_writers(store, 0) == []
     assert stored_and_counted(store) == (10, 10)
 
 
-def test_a_chore_that_fails_does_not_end_the_others(store: Store, clock: Clock) -> None:
+def test_a_job_that_fails_does_not_end_the_others(store: Store, clock: Clock) -> None:
     done = []
 
     def failing(lease: Lease, now: int) -> bool:
@@ -117,7 +117,7 @@ def test_a_chore_that_fails_does_not_end_the_others(store: Store, clock: Clock) 
         done.append(lease.fence)
         return False
 
-    loop = Chores(
+    loop = BackgroundJobs(
         store,
         (failing, working),
         Seen(),
@@ -143,7 +143,7 @@ def test_the_loop_survives_a_failure_and_says_so(store: Store, clock: Clock) -> 
         loop._stop.set()
         return False
 
-    loop = Chores(
+    loop = BackgroundJobs(
         store, (failing,), seen, holder="a", clock=clock, timer=lambda: 0.0, lease_seconds=15, tick_seconds=0.01
     )
     loop.start()

@@ -29,7 +29,7 @@ def one_by_one(watch: Watch, feature: Feature, looks: Integers) -> list[tuple[in
     found: list[tuple[int, bool]] = []
     conditions: list[Condition] = []
     for at in range(len(watch.when.ends)):
-        conditions = advance_drift(conditions, watch.examination(feature, looks[at], at))
+        conditions = advance_drift(conditions, watch.evaluation(feature, looks[at], at))
         found += [(at, not each.finding.holding) for each in conditions if each.finding is not None]
     return found
 

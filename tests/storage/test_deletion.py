@@ -61,7 +61,7 @@ def rows(store: Store, model: str = "m") -> dict[str, int]:
     return {name: count for name, count in counts.items() if count}
 
 
-def chore(store: Store, desk: Desk | None = None, seconds: float = 60.0) -> Deletions:
+def job(store: Store, desk: Desk | None = None, seconds: float = 60.0) -> Deletions:
     def end_alerts(deletion: Any) -> bool:
         part = deletion.part
         return desk is not None and desk.book.forget(
@@ -111,7 +111,7 @@ def test_nothing_of_a_model_is_left_and_nothing_of_others_is_touched(store: Stor
     before = rows(store, "other")
     assert set(before) >= {"prediction", "label", "profile", "outcome", "stream", "reference", "verdict", "monitor"}
     identity = ask(store)
-    assert not chore(store)(LEASE, NOON)
+    assert not job(store)(LEASE, NOON)
     assert rows(store) == {}
     assert rows(store, "other") == before
     with store.read() as connection:
@@ -138,7 +138,7 @@ def test_of_a_version_or_an_environment_the_rest_stays_as_it_was(
     fill(store)
     before = counted(store)
     ask(store, part)
-    chore(store)(LEASE, NOON)
+    job(store)(LEASE, NOON)
     assert counted(store) == {place: before[place] for place in left}
     with store.read() as connection:
         for table in (tables.prediction, tables.stream, tables.verdict, tables.outcome):
@@ -155,7 +155,7 @@ def test_the_references_of_a_version_alone_go_with_it(store: Store) -> None:
     fill(store)
     set_reference(store, version="1")
     ask(store, Part(version="1"))
-    chore(store)(LEASE, NOON)
+    job(store)(LEASE, NOON)
     with store.read() as connection:
         assert {each.version for each in in_force(connection, "m")} == {None}
     ledger = open_ledger(store, prefix="after")
@@ -172,7 +172,7 @@ def test_nothing_is_taken_meanwhile_and_everything_is_afterwards(store: Store) -
     label = GroundTruth("m", "late", "yes", NOON)
     found = ledger.commit([event("new"), event("also", version="2")], [label])
     assert (found.accepted, found.labels) == ([None, True], ["waiting"])
-    chore(store)(LEASE, NOON)
+    job(store)(LEASE, NOON)
     assert ledger.commit([old, event("new")]).accepted == [True, True]
     assert counted(store) == {("1", "production"): 2, ("2", "production"): 2}
 
@@ -185,7 +185,7 @@ def test_a_model_of_the_same_name_begins_anew_in_writers_that_knew_the_one_befor
     ask(store)
     refused = ledger.commit(events, [GroundTruth("m", "late", "yes", NOON)])
     assert (refused.accepted, refused.labels) == ([None] * 40, ["expired"])
-    chore(store)(LEASE, NOON)
+    job(store)(LEASE, NOON)
     assert rows(store) == {}
     again = ledger.commit(events, [GroundTruth("m", events[0].prediction_id, "yes", NOON)])
     assert (again.accepted, again.labels) == ([True] * 40, ["accepted"])
@@ -206,7 +206,7 @@ def test_a_label_that_comes_while_its_prediction_goes_leaves_no_count(store: Sto
     ask(store, Part(version="1"))
     ledger.commit([], labels[30:])
     assert summed_outcomes(store) == joined(store, events, labels)
-    chore(store)(LEASE, NOON)
+    job(store)(LEASE, NOON)
     assert summed_outcomes(store) == {}
     ledger.commit(events, labels[:20])
     assert summed_outcomes(store) == joined(store, events, labels[:20])
@@ -219,7 +219,7 @@ def test_asked_for_again_it_is_the_same_and_of_what_is_not_known_it_is_refused(s
     assert ask(store, Part(version="1")) == whole
     with pytest.raises(UnknownModel):
         ask(store, model="nobody")
-    chore(store)(LEASE, NOON)
+    job(store)(LEASE, NOON)
     with pytest.raises(UnknownModel):
         ask(store)
     fill(store)
@@ -235,7 +235,7 @@ class TestAlerts:
         desk.take(assessment(0, {"amount": "alert"}))
         desk.deliver()
         ask(store, model="fraud")
-        chore(store, desk)(LEASE, NOON)
+        job(store, desk)(LEASE, NOON)
         assert desk.alerts() == []
         [sent] = [sent for sent in desk.sent() if sent.event == "resolved"]
         assert sent.notice.summary.startswith("Resolved by ann: “The data of this alert was deleted.”.")
@@ -246,7 +246,7 @@ class TestAlerts:
         open_ledger(store).commit([*traffic(10, model="fraud"), *traffic(10, model="fraud", version="2")])
         desk.take(assessment(0, {"amount": "alert"}), assessment(0, {"amount": "warning"}, version="2"))
         ask(store, Part(version="1"), model="fraud")
-        chore(store, desk)(LEASE, NOON)
+        job(store, desk)(LEASE, NOON)
         alert = desk.alert()
         assert ([member.version for member in alert.members], alert.severity) == (["2"], "warning")
         assert alert.is_open
@@ -256,7 +256,7 @@ class TestAlerts:
         open_ledger(store).commit([*traffic(5, model="fraud"), *traffic(5, model="fraud", environment="staging")])
         desk.take(assessment(0, {"amount": "alert"}), assessment(0, {"amount": "alert"}, environment="staging"))
         ask(store, Part(environment="staging"), model="fraud")
-        chore(store, desk)(LEASE, NOON)
+        job(store, desk)(LEASE, NOON)
         assert [alert.environment for alert in desk.alerts()] == ["production"]
 
 
@@ -276,7 +276,7 @@ def test_it_goes_on_after_each_piece_and_counts_each_row_once(store: Store) -> N
     steps = []
     for _ in range(200):
         # As if killed after every piece: nothing is remembered but what is in the store.
-        piece(store, chore(store))
+        piece(store, job(store))
         with store.read() as connection:
             found = deletion_by_id(connection, identity)
         assert found is not None
@@ -303,11 +303,11 @@ from modelwatch.monitoring.scheduler import deletions
 from modelwatch.storage.engine.store import Store
 deletions.MOST_ROWS_PER_TRANSACTION = deletions.ROWS_PER_TRANSACTION = 20
 store = Store(sys.argv[1])
-chore = deletions.Deletions(
+job = deletions.Deletions(
     store, lambda deletion: False, timer=time.monotonic, new_id=lambda: uuid.uuid4().hex, round_seconds=60.0
 )
 print("begins", flush=True)
-while chore(Lease("chores", "child", 1), 1):
+while job(Lease("chores", "child", 1), 1):
     pass
 print("done", flush=True)
 """

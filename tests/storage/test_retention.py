@@ -47,7 +47,7 @@ def at(day: int, number: int = 0) -> int:
 
 
 def expire(store: Store, now: int, kept: int = 30, model: str = "m") -> tuple[int, ...]:
-    """Removes what has expired, as the chore does; returns the days."""
+    """Removes what has expired, as the background job does; returns the days."""
     day = now // MICROS_PER_SECOND // DAY - kept
     expired = expire_days(store, model, day=day, arrived_before=now - kept * DAY * MICROS_PER_SECOND)
     for each in expired.days:

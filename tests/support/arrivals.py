@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.monitoring.checks.conditions import Condition, advance
+from modelwatch.monitoring.checks.quality.evaluation import evaluate_quality, quality_observations
 from modelwatch.monitoring.checks.quality.evidence import (
     WEEKS_LOOKED_AT,
     QualityEvidence,
@@ -22,8 +23,7 @@ from modelwatch.monitoring.checks.quality.evidence import (
     WindowQuality,
     weeks_before,
 )
-from modelwatch.monitoring.checks.quality.examining import examine_quality, quality_observations
-from modelwatch.monitoring.checks.quality.judging import HOURS_OF_WEEK, SPANS
+from modelwatch.monitoring.checks.quality.judge import HOURS_OF_WEEK, SPANS
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.checks.schedule import due_points
 from modelwatch.monitoring.scheduler.freshness import HISTORY_SECONDS, usual_of_arrivals
@@ -151,8 +151,8 @@ def volume_incidents(times: Times, rules: QualityRules = RULES) -> Lived:
         if not conditions and not unusual[min((point.end - START) // HOUR, len(unusual) - 1)]:
             continue
         before = {each.name for each in conditions if each.finding is not None}
-        examination = examine_quality(_evidence(by_hour, first, point.end, point.elapsed, rules))
-        seen = [each for each in quality_observations(examination) if each.kind == "volume"]
+        evaluation = evaluate_quality(_evidence(by_hour, first, point.end, point.elapsed, rules))
+        seen = [each for each in quality_observations(evaluation) if each.kind == "volume"]
         conditions = advance(conditions, seen, rules, point.end)
         for each in conditions:
             if each.finding is not None and each.name not in before:

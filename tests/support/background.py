@@ -14,8 +14,8 @@ from modelwatch.monitoring.checks.quality.check import QualityCheck
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.scheduler.evaluator import AssessmentSink, Evaluator
-from modelwatch.monitoring.scheduler.maintenance import Housekeeping
-from modelwatch.monitoring.scheduler.runner import Chores
+from modelwatch.monitoring.scheduler.maintenance import Maintenance
+from modelwatch.monitoring.scheduler.runner import BackgroundJobs
 from modelwatch.storage.engine.store import Store
 
 
@@ -34,7 +34,7 @@ class Seen:
     def evaluated(self, model: str, seconds: float) -> None:
         self.models.append(model)
 
-    def chores_failed(self) -> None:
+    def job_failed(self) -> None:
         self.failures += 1
 
 
@@ -60,7 +60,7 @@ def background(
     lease_seconds: float = 15.0,
     performance: PerformanceRules | None = None,
     quality: QualityRules | None = None,
-) -> Chores:
+) -> BackgroundJobs:
     """Upkeep and evaluations under one lease, as a service does them. quality: None for none of these checks."""
     seen = seen or Seen()
     watched = performance or PerformanceRules.of(rules, 0.02)
@@ -75,16 +75,16 @@ def background(
         beside_drift=() if quality is None else (QualityCheck(store, lambda connection, model: quality),),
         label_check=PerformanceCheck(store, lambda connection, model: watched),
     )
-    housekeeping = Housekeeping(
+    maintenance = Maintenance(
         store,
         new_id=new_id,
         provisional_size=provisional_size,
         rotation_seconds=3_600,
-        folded=evaluator.look_anew,
+        folded=evaluator.reread,
     )
-    return Chores(
+    return BackgroundJobs(
         store,
-        (housekeeping, evaluator),
+        (maintenance, evaluator),
         seen,
         holder=holder,
         clock=clock,
@@ -94,7 +94,7 @@ def background(
     )
 
 
-def run_out(chores: Chores) -> None:
+def run_out(jobs: BackgroundJobs) -> None:
     """Rounds until nothing more is due."""
-    while chores.once() and chores.more:
+    while jobs.once() and jobs.more:
         pass

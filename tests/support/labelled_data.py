@@ -210,7 +210,7 @@ def watch(store: Store, data: Labelled, every: int, lookbacks: tuple[str, ...] =
     performance = replace(PerformanceRules.of(rules, 0.02), lookbacks=lookbacks)
     # Each time all has come that there is so far: nothing that is still under way is waited for.
     later = NOON * 2 + 2 * IDLE_SECONDS * 1_000_000
-    chores = background(store, rules, Clock(later), sink=taken, performance=performance)
+    jobs = background(store, rules, Clock(later), sink=taken, performance=performance)
     watched = Watched(data, [], {})
     moments = {seconds(moment): moment for moment in data.oracle["as_of"]}
     ends = [seconds(window["end"]) for window in data.oracle["windows"]]
@@ -222,7 +222,7 @@ def watch(store: Store, data: Labelled, every: int, lookbacks: tuple[str, ...] =
             windows = data.oracle["windows"]
             watched.counts[moment] = {window["window"]: replay.counts(window) for window in windows}
         if time in ends or time == EVER:
-            run_out(chores)
+            run_out(jobs)
             watched.told.append(_news(taken.assessments[seen:]))
             seen = len(taken.assessments)
     return watched

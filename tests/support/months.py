@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sqlalchemy import insert
 
 from modelwatch.config import BASE_WINDOW_SECONDS, Settings
-from modelwatch.monitoring.checks.drift.evaluation import examine, report_of
+from modelwatch.monitoring.checks.drift.evaluation import evaluate_drift, report_of
 from modelwatch.monitoring.checks.drift.evidence import Inputs, decode_evidence, inputs_of
 from modelwatch.monitoring.checks.drift.report import DriftReport
 from modelwatch.monitoring.checks.rules import DriftRules
@@ -138,7 +138,7 @@ def _findings_at(store: Store, verdict: StoredVerdict, budget: float) -> int:
         assert raw is not None
         inputs = inputs_of(connection, decode_evidence(raw))
     stricter = replace(inputs.evidence, rules=replace(inputs.evidence.rules, budget=budget))
-    return len(report_of(examine(Inputs(stricter, inputs.references))).summary.drifted)
+    return len(report_of(evaluate_drift(Inputs(stricter, inputs.references))).summary.drifted)
 
 
 def hours_until_seen(folder: str, seed: int, sigmas: float, repetitions: int) -> list[int | None]:

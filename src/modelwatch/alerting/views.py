@@ -121,7 +121,7 @@ class RecoveredLine(msgspec.Struct, frozen=True):
     until: str
 
 
-class ToldLine(msgspec.Struct, frozen=True):
+class PlannedLine(msgspec.Struct, frozen=True):
     """Notification of a step for a channel: the event, and when it is sent at the earliest."""
 
     channel: str
@@ -145,7 +145,7 @@ class StepLine(msgspec.Struct, frozen=True):
     severity: FindingSeverity
     title: str
     summary: str
-    told: tuple[ToldLine, ...]
+    told: tuple[PlannedLine, ...]
     withheld: tuple[str, ...]
     reason: str | None
 
@@ -219,7 +219,7 @@ class ChannelLine(msgspec.Struct, frozen=True):
     last_delivery: DeliveryLine | None
 
 
-class Trial(msgspec.Struct, frozen=True):
+class TestResult(msgspec.Struct, frozen=True):
     """Result of a test notification.
 
     outcome: `delivered`; `retry` when a later attempt may succeed, `permanent` when none will. detail: why it was not
@@ -377,7 +377,9 @@ def step_line(row: StoredAlertEvent) -> StepLine:
         severity=record.severity,
         title=record.title,
         summary=record.summary,
-        told=tuple(ToldLine(each.channel, each.event, iso_of_micros(each.not_before)) for each in record.notifications),
+        told=tuple(
+            PlannedLine(each.channel, each.event, iso_of_micros(each.not_before)) for each in record.notifications
+        ),
         withheld=record.recalled,
         reason=record.reason,
     )

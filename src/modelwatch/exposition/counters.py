@@ -123,7 +123,7 @@ class EventCounters:
             registry=registry,
             multiprocess_mode="livesum",
         )
-        self._chores_failed = Counter(
+        self._jobs_failed = Counter(
             "modelwatch_chores_failed_total",
             "Runs of background jobs that failed and will be retried.",
             registry=registry,
@@ -166,9 +166,9 @@ class EventCounters:
         """Observes the duration of a drift check of a registered model, in seconds."""
         self._check_seconds.of(model).observe(seconds)
 
-    def chores_failed(self) -> None:
+    def job_failed(self) -> None:
         """Counts a failed run of background jobs."""
-        self._chores_failed.inc()
+        self._jobs_failed.inc()
 
     def _count_special_cells(self, increment: Increment) -> None:
         cells = self._cells_of(increment)

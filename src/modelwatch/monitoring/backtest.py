@@ -10,7 +10,7 @@ from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.errors import InvalidInput, UnknownResource
 from modelwatch.findings import Finding
 from modelwatch.monitoring.checks.conditions import Condition
-from modelwatch.monitoring.checks.drift.evaluation import examine
+from modelwatch.monitoring.checks.drift.evaluation import evaluate_drift
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery, gather
 from modelwatch.monitoring.checks.drift.observations import advance_drift
 from modelwatch.monitoring.checks.rules import SECONDS_PER_30_DAYS, DriftRules
@@ -103,7 +103,7 @@ def backtest(
     alerts = 0
     for point in points:
         inputs = gather(store, rules, query, now, end=point.end, elapsed=point.elapsed, rules=rules)
-        conditions = advance_drift(conditions, examine(inputs))
+        conditions = advance_drift(conditions, evaluate_drift(inputs))
         findings = {(each.kind, each.subject): each for each in _in_force(conditions)}
         kinds = {kind for kind, _ in running}
         alerts += len({kind for kind, _ in findings} - kinds)

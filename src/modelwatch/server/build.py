@@ -43,9 +43,9 @@ from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.scheduler.deletions import Deletions
 from modelwatch.monitoring.scheduler.evaluator import Evaluator
 from modelwatch.monitoring.scheduler.freshness import Freshness
-from modelwatch.monitoring.scheduler.maintenance import Housekeeping
+from modelwatch.monitoring.scheduler.maintenance import Maintenance
 from modelwatch.monitoring.scheduler.retention import Keep, Retention
-from modelwatch.monitoring.scheduler.runner import Chores, Lease
+from modelwatch.monitoring.scheduler.runner import BackgroundJobs, Lease
 from modelwatch.server.limits import keep_large_blocks_apart, keep_trimmed, trim, use_few_arenas
 from modelwatch.server.startup import filed_monitors, microseconds_now, protect
 from modelwatch.storage.engine.leases import store_time
@@ -189,7 +189,7 @@ def build_service(settings: Settings) -> Application:
         beside_drift=(QualityCheck(store, quality_rules),),
         label_check=PerformanceCheck(store, performance_rules),
     )
-    housekeeping = Housekeeping(
+    maintenance = Maintenance(
         store,
         new_id=new_id,
         provisional_size=settings.provisional_reference_size,
@@ -197,7 +197,7 @@ def build_service(settings: Settings) -> Application:
         label_seconds=settings.reference_data_window_days * SECONDS_PER_DAY,
         timer=time.perf_counter,
         round_seconds=min(LONGEST_MAINTENANCE_SECONDS, settings.lease_seconds / 3),
-        folded=evaluator.look_anew,
+        folded=evaluator.reread,
     )
     freshness = Freshness(
         store,
@@ -227,9 +227,9 @@ def build_service(settings: Settings) -> Application:
         new_id=new_id,
         round_seconds=min(LONGEST_MAINTENANCE_SECONDS, settings.lease_seconds / 3),
     )
-    chores = Chores(
+    jobs = BackgroundJobs(
         store,
-        (housekeeping, evaluator, freshness, tick_alerts, deletions, retention),
+        (maintenance, evaluator, freshness, tick_alerts, deletions, retention),
         exposition.counters,
         holder=holder,
         clock=microseconds_now,
@@ -268,14 +268,14 @@ def build_service(settings: Settings) -> Application:
         gc.collect()
         gc.freeze()
         batcher.start()
-        chores.start()
+        jobs.start()
         delivery.start()
         trimming = asyncio.create_task(keep_trimmed())
         try:
             yield
         finally:
             trimming.cancel()
-            await asyncio.gather(*map(asyncio.to_thread, (chores.close, delivery.close, batcher.close)))
+            await asyncio.gather(*map(asyncio.to_thread, (jobs.close, delivery.close, batcher.close)))
             await asyncio.to_thread(_seal, ledger)
             store.close()
 

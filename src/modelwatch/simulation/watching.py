@@ -9,7 +9,7 @@ import numpy as np
 
 from modelwatch.config import parse_lookback
 from modelwatch.monitoring.checks.conditions import Condition
-from modelwatch.monitoring.checks.drift.evaluation import Examination, Examined, Look
+from modelwatch.monitoring.checks.drift.evaluation import DriftEvaluation, SubjectResult, WindowResult
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery, Evidence
 from modelwatch.monitoring.checks.drift.judge import Case, judge_all, may_drift, tolerance
 from modelwatch.monitoring.checks.drift.observations import advance_drift
@@ -57,14 +57,14 @@ class Watch:
             # Nothing to remember and nothing that may drift: such an evaluation changes nothing.
             at = max(candidate, done)
             while at < count and (at == candidate or conditions):
-                conditions = advance_drift(conditions, self.examination(feature, looks[at], at))
+                conditions = advance_drift(conditions, self.evaluation(feature, looks[at], at))
                 for finding in (each.finding for each in conditions):
                     if finding is not None:
                         yield at, not finding.holding
                 at += 1
             done = at
 
-    def examination(self, feature: Feature, found: Integers, at: int) -> Examination:
+    def evaluation(self, feature: Feature, found: Integers, at: int) -> DriftEvaluation:
         """The result of the evaluation with this number on the counts it found, shape (spans, cells)."""
         rules, alpha, end = self.rules, float(self.alphas[at]), int(self.when.ends[at])
         thresholds = rules.thresholds(SUBJECT.kind, SUBJECT.name)
@@ -72,7 +72,7 @@ class Watch:
         windows = tuple((feature.profile(coarse), allowed) for coarse in found)
         [judgements] = judge_all([Case(feature.reference, None, thresholds.min_samples, windows)], alpha)
         judged = [
-            Look(Window(end - parse_lookback(name), end, name), current, allowed, judgement)
+            WindowResult(Window(end - parse_lookback(name), end, name), current, allowed, judgement)
             for name, (current, _), judgement in zip(rules.lookbacks, windows, judgements, strict=True)
         ]
         evidence = Evidence(
@@ -83,10 +83,10 @@ class Watch:
             streams=1,
             environments=(),
             elapsed=int(self.when.elapsed[at]),
-            windows=tuple(look.window for look in judged),
+            windows=tuple(each.window for each in judged),
             sums=(),
             references=(),
         )
         reference = StoredReference("", MODEL, None, SUBJECT, feature.reference, None, 0, MODEL, "active")
-        examined = Examined(SUBJECT, reference, thresholds, rules.ks_alpha, tuple(judged))
-        return Examination(evidence, alpha, self.subjects, (examined,), (SUBJECT,), ())
+        result = SubjectResult(SUBJECT, reference, thresholds, rules.ks_alpha, tuple(judged))
+        return DriftEvaluation(evidence, alpha, self.subjects, (result,), (SUBJECT,), ())

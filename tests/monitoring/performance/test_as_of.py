@@ -15,7 +15,7 @@ from modelwatch.monitoring.checks.performance.evidence import (
     encode_performance,
     gather_performance,
 )
-from modelwatch.monitoring.checks.performance.reporting import window_of
+from modelwatch.monitoring.checks.performance.report import window_of
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.performance.window_counts import counts_of
 from modelwatch.monitoring.checks.rules import DriftRules

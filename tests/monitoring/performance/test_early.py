@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 
 from modelwatch.findings import Assessment, Finding
-from modelwatch.monitoring.checks.performance.early import EarlyLook, judge_early, look_early
+from modelwatch.monitoring.checks.performance.early import EarlyResult, evaluate_early, judge_early
 from modelwatch.monitoring.checks.performance.early_evidence import EarlyCounts
+from modelwatch.monitoring.checks.performance.evaluation import evaluate_performance, performance_report
 from modelwatch.monitoring.checks.performance.evidence import (
     PerformanceInputs,
     decode_performance,
     encode_performance,
     gather_performance,
 )
-from modelwatch.monitoring.checks.performance.examining import examine_performance, performance_report
-from modelwatch.monitoring.checks.performance.finding import performance_observations
-from modelwatch.monitoring.checks.performance.judging import Window
+from modelwatch.monitoring.checks.performance.judge import Window
 from modelwatch.monitoring.checks.performance.maturity import LabelArrivals
+from modelwatch.monitoring.checks.performance.observations import performance_observations
 from modelwatch.monitoring.checks.performance.reports import PerformanceReport
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.performance.window_counts import WindowCounts
@@ -63,14 +63,14 @@ def look(
     names: tuple[str, ...],
     arrivals: LabelArrivals = ARRIVALS,
     layout: OutcomeLayout | None = None,
-) -> tuple[EarlyLook, dict[str, str]]:
+) -> tuple[EarlyResult, dict[str, str]]:
     """The look at a window with these labels, and the severity of each metric."""
     if layout is None:
         layout = outcome_layout([row.prediction for row in reference], [row.truth for row in reference], (), "yes")
     whole, *sides = (OutcomeCounts.of(layout, rows) for rows in (reference, early, late, now))
     found = WindowCounts(Span(0, DAY_SECONDS, "24h"), False, 0, int(len(now) / 0.6), b"", b"")
     counts = EarlyCounts(found, 0, DAY_SECONDS, *(encode_sparse(side.vector) for side in sides[:2]))
-    seen = look_early(counts, Window.of(sides[2], "young"), whole, RULES, names, arrivals)
+    seen = evaluate_early(counts, Window.of(sides[2], "young"), whole, RULES, names, arrivals)
     return seen, {name: judge_early(name, seen, whole, RULES, 1e-4, None).severity for name in names}
 
 
@@ -94,7 +94,7 @@ def test_the_thresholds_that_are_shown_are_those_that_decide() -> None:
     severities = set()
     for flipped in (0.05, 0.09, 0.12, 0.15, 0.2):
         now = Window.of(OutcomeCounts.of(layout, outcomes(10_000, 3, flipped=flipped)), "young")
-        seen = look_early(EarlyCounts(found, 0, 1, *older), now, whole, RULES, SHARES, ARRIVALS)
+        seen = evaluate_early(EarlyCounts(found, 0, 1, *older), now, whole, RULES, SHARES, ARRIVALS)
         judged = judge_early("accuracy", seen, whole, RULES, 1e-4, None)
         assert (judged.warning_threshold, judged.alert_threshold) == pytest.approx((0.075, 0.125))
         assert judged.loss is not None
@@ -157,7 +157,7 @@ def test_the_errors_of_a_regression_are_judged_early_by_the_same_rule() -> None:
 
 
 def report_of(inputs: PerformanceInputs) -> PerformanceReport:
-    return performance_report(examine_performance(inputs))
+    return performance_report(evaluate_performance(inputs))
 
 
 def as_of(store: Store, day: int, rules: PerformanceRules = RULES) -> PerformanceInputs:
@@ -186,7 +186,7 @@ def test_a_loss_is_found_weeks_sooner_where_labels_take_a_month(store: Store) ->
     assert _waits(report)
     assert 0.5 < report.early.labelled_share < 0.75
     assert report.early.compared_early > report.early.compared_late > 1_000
-    found = {each.name: each for each in performance_observations(examine_performance(inputs))}["f1"]
+    found = {each.name: each for each in performance_observations(evaluate_performance(inputs))}["f1"]
     assert found.state == "drifted"
     assert found.finding is not None
     assert found.finding.early == report.early.labelled_share

@@ -10,7 +10,7 @@ import numpy as np
 from modelwatch.alerting.alert import Alert
 from modelwatch.config.monitors import parse_monitor
 from modelwatch.monitoring.checks.performance.check import check_performance
-from modelwatch.monitoring.checks.performance.examining import PERFORMANCE_KINDS
+from modelwatch.monitoring.checks.performance.evaluation import PERFORMANCE_KINDS
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.stats.outcomes.outcomes import Outcome

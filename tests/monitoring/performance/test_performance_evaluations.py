@@ -11,14 +11,14 @@ import pytest
 from modelwatch.errors import UnknownResource
 from modelwatch.findings import Assessment, Finding
 from modelwatch.monitoring.checks.performance.check import check_performance
+from modelwatch.monitoring.checks.performance.evaluation import evaluate_performance
 from modelwatch.monitoring.checks.performance.evidence import (
     decode_performance,
     encode_performance,
     gather_performance,
     outcome_reference_of,
 )
-from modelwatch.monitoring.checks.performance.examining import examine_performance
-from modelwatch.monitoring.checks.performance.finding import performance_observations
+from modelwatch.monitoring.checks.performance.observations import performance_observations
 from modelwatch.monitoring.checks.performance.reports import PerformanceReport, WindowReport
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.rules import DriftRules
@@ -432,7 +432,7 @@ def test_evidence_is_its_bytes_and_other_bytes_are_named(referenced: Store) -> N
     inputs = gather_performance(referenced, RULES, STREAM, None)
     raw = encode_performance(inputs.evidence)
     assert decode_performance(raw) == inputs.evidence
-    assert examine_performance(inputs).alpha == pytest.approx(0.25 / (8 * 2 * 720))
+    assert evaluate_performance(inputs).alpha == pytest.approx(0.25 / (8 * 2 * 720))
     with pytest.raises(ValueError, match="not the bytes of evidence"):
         decode_performance(b"nothing")
     with pytest.raises(ValueError, match="not the bytes of evidence"):
@@ -461,7 +461,7 @@ def test_what_calms_down_holds_until_it_is_clearly_over(referenced: Store) -> No
     for times in (0.4, 0.9, 1.1, 1.4):
         rules = replace(RULES, tolerance=times * loss, metrics=("accuracy",), label_drift=False, label_coverage=False)
         inputs = gather_performance(referenced, rules, STREAM, None)
-        [seen] = performance_observations(examine_performance(inputs))
+        [seen] = performance_observations(evaluate_performance(inputs))
         assert (seen.kind, seen.name) == ("performance", "accuracy")
         seen_at[times] = (seen.state, seen.holding)
         assert (seen.finding is not None) == (seen.state == "drifted" or seen.holding)

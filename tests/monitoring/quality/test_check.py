@@ -13,9 +13,9 @@ from modelwatch.events import ReferenceFrame, ReferenceSample, Scalar
 from modelwatch.findings import Finding
 from modelwatch.monitoring.checks.conditions import Condition
 from modelwatch.monitoring.checks.quality.check import check_quality
+from modelwatch.monitoring.checks.quality.evaluation import appeared_in, evaluate_quality, quality_observations
 from modelwatch.monitoring.checks.quality.evidence import decode_quality, gather_quality
-from modelwatch.monitoring.checks.quality.examining import appeared_in, examine_quality, quality_observations
-from modelwatch.monitoring.checks.quality.judging import rise_thresholds, volume_thresholds
+from modelwatch.monitoring.checks.quality.judge import rise_thresholds, volume_thresholds
 from modelwatch.monitoring.checks.quality.reports import QualityReport
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.checks.rules import DriftRules
@@ -379,7 +379,7 @@ def test_a_new_feature_that_is_left_out_is_not_told_any_more(store: Store) -> No
     assert appeared_in([*open_findings, Condition("data_quality", "number: missing", "", "1", 0)]) == ["shoe_size"]
     for rules in (replace(QUALITY_RULES, leave_out=("shoe_*",)), replace(QUALITY_RULES, schema=False)):
         evidence = gather_quality(store, RULES, rules, STREAM, clock())
-        names = {each.name for each in quality_observations(examine_quality(evidence))}
+        names = {each.name for each in quality_observations(evaluate_quality(evidence))}
         assert evidence.sample.given["shoe_size"] == 300
         assert "shoe_size: appeared" not in names
 

@@ -11,7 +11,7 @@ import msgspec
 from modelwatch.alerting.channels import Outcome
 from modelwatch.alerting.service import LONGEST_ACTOR
 from modelwatch.alerting.text import clean
-from modelwatch.alerting.views import DeliveryLine, Trial, delivery_line
+from modelwatch.alerting.views import DeliveryLine, TestResult, delivery_line
 from modelwatch.errors import Conflict, FieldError, InvalidInput, UnknownResource, excerpt
 from modelwatch.storage.alerts.audit import AuditEntry, append_audit
 from modelwatch.storage.alerts.outbox import DEAD, delivery_by_key, retry_dead
@@ -48,7 +48,7 @@ class DeliveryActions:
         self._new_id = new_id
         self._busy = threading.Lock()
 
-    def send_test(self, channel: str, *, actor: str) -> Trial:
+    def send_test(self, channel: str, *, actor: str) -> TestResult:
         """Sends a test notification now, and waits for its outcome.
 
         Raises UnknownResource, InvalidInput for the actor, and Conflict while another test is being sent: a receiver
@@ -66,7 +66,7 @@ class DeliveryActions:
             seconds = round(self._timer() - began, 3)
         finally:
             self._busy.release()
-        result = Trial(channel, outcome.status, outcome.reason, seconds)
+        result = TestResult(channel, outcome.status, outcome.reason, seconds)
         with self._store.write() as connection:
             detail = {"outcome": result.outcome, "detail": result.detail}
             append_audit(connection, self._entry(who, "channel.test", f"channel/{channel}", detail))

@@ -9,7 +9,7 @@ import msgspec
 from fastapi import APIRouter, Query, Request, Response
 
 from modelwatch.alerting.reading import list_channels, list_deliveries
-from modelwatch.alerting.views import ChannelLine, DeliveryLine, Trial
+from modelwatch.alerting.views import ChannelLine, DeliveryLine, TestResult
 from modelwatch.api.auth.scopes import grant_of
 from modelwatch.api.decoding.actions import ActorBody, decode_action
 from modelwatch.api.ingest.bodies import read_body
@@ -56,7 +56,7 @@ async def get_channels(request: Request) -> Response:
     summary="Send a test notification",
     operation_id="test_channel",
     openapi_extra={"requestBody": ACTOR_CONTENT},
-    responses=answers({200: Trial}, 400, 404, 409, 413, 422, 503),
+    responses=answers({200: TestResult}, 400, 404, 409, 413, 422, 503),
 )
 async def test_channel(request: Request, name: Name) -> Response:
     """Sent now, once, without the outbox. 200 also when it was not delivered: see `outcome`. 409 while another runs."""

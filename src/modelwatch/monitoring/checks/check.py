@@ -23,7 +23,7 @@ encode_report = msgspec.json.Encoder().encode
 
 
 Inputs = TypeVar("Inputs")
-Examination = TypeVar("Examination")
+Evaluation = TypeVar("Evaluation")
 Report = TypeVar("Report", bound=msgspec.Struct)
 
 
@@ -49,12 +49,12 @@ class Extent:
     late: int | None = None
 
 
-class Check(ABC, Generic[Inputs, Examination, Report]):
+class Check(ABC, Generic[Inputs, Evaluation, Report]):
     """One skeleton for all checks of a stream at one point in time.
 
-    Inputs are read (`gather`), examined, reported, and what is wrong is carried to the next evaluation (`advance`). All
-    but the reading is a pure function of the inputs, which evidence keeps (`encode`), so `recompute` comes to the same
-    report from the stored bytes (`restore`).
+    Inputs are read (`gather`), evaluated, reported, and what is wrong is carried to the next evaluation (`advance`).
+    All but the reading is a pure function of the inputs, which evidence keeps (`encode`), so `recompute` comes to the
+    same report from the stored bytes (`restore`).
 
     name: that of its verdicts. kinds: of what it finds.
     """
@@ -74,18 +74,18 @@ class Check(ABC, Generic[Inputs, Examination, Report]):
 
     @staticmethod
     @abstractmethod
-    def examine(inputs: Inputs, /) -> Examination:
+    def evaluate(inputs: Inputs, /) -> Evaluation:
         """Judges everything that the rules watch."""
 
     @staticmethod
     @abstractmethod
-    def report(examination: Examination, /) -> Report:
-        """The examination as it is shown and kept."""
+    def report(evaluation: Evaluation, /) -> Report:
+        """Report of an evaluation, as it is shown and kept."""
 
     @staticmethod
     @abstractmethod
-    def advance(previous: Sequence[Condition], examination: Examination, end: int) -> list[Condition]:
-        """The conditions after this examination. end: of its window, in seconds."""
+    def advance(previous: Sequence[Condition], evaluation: Evaluation, end: int) -> list[Condition]:
+        """Conditions after this evaluation. end: of its window, in seconds."""
 
     @staticmethod
     @abstractmethod
@@ -124,14 +124,14 @@ class Check(ABC, Generic[Inputs, Examination, Report]):
         inputs = self.gather(stream, point, conditions, drift)
         if inputs is None:
             return None
-        examination = self.examine(inputs)
-        report = self.report(examination)
+        evaluation = self.evaluate(inputs)
+        report = self.report(evaluation)
         return Conclusion(
             generation=self.generation(inputs),
             severity=self.severity(report),
             evidence=self.encode(inputs),
             report=encode_report(report),
-            conditions=self.advance(conditions, examination, point.end),
+            conditions=self.advance(conditions, evaluation, point.end),
             reach=self.reach(inputs, point.end),
         )
 
@@ -139,7 +139,7 @@ class Check(ABC, Generic[Inputs, Examination, Report]):
     def recompute(cls, connection: Connection, evidence: bytes) -> tuple[bytes, Extent]:
         """The report as JSON that kept evidence comes to, and what it rests on. Raises as `restore` does."""
         inputs = cls.restore(connection, evidence)
-        return encode_report(cls.report(cls.examine(inputs))), cls.extent(connection, inputs)
+        return encode_report(cls.report(cls.evaluate(inputs))), cls.extent(connection, inputs)
 
 
 AnyCheck = Check[Any, Any, Any]

@@ -66,7 +66,7 @@ def set_reference_frame(
     """Freezes binnings and counts of the samples, puts them in force and carries the last two days of profiles over.
 
     hashed: subjects whose values are hashes already. audit: an entry that is written with them.
-    Returns the model's new generation. Older windows are carried over when they are asked for, or as a chore.
+    Returns the model's new generation. Older windows are backfilled when a check needs them, or by maintenance.
     """
     with store.read() as connection:
         monitor = task_of_monitor(connection, frame.model_name)

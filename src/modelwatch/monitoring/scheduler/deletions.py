@@ -1,4 +1,4 @@
-"""The chore that deletes: models, versions and environments, piece by piece."""
+"""Background job that deletes models, versions and environments, piece by piece."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ class EvaluationObserver(Protocol):
 
     def evaluated(self, model: str, seconds: float) -> None: ...
 
-    def chores_failed(self) -> None: ...
+    def job_failed(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,7 @@ class Evaluator:
         self._failures: dict[tuple[StreamKey, str], EvaluationFailure] = {}
         self._kept: EvaluationProgress | None = None
 
-    def look_anew(self) -> None:
+    def reread(self) -> None:
         """At the next round everything is read from the store anew, also what seems not to have changed."""
         self._agenda.forget()
 
@@ -235,7 +235,7 @@ class Evaluator:
     def _failure(self, stream: StreamKey, check: str, error: Exception, now: int) -> EvaluationFailure:
         text = "The %s check of %s could not be made; the next try is in %d s"
         log.error(text, check, stream, RETRY_SECONDS, exc_info=error)
-        self._observer.chores_failed()
+        self._observer.job_failed()
         known = self._failures.get((stream, check))
         since, attempts = (now, 1) if known is None else (known.since, known.attempts + 1)
         failure = EvaluationFailure(stream, check, since, now, attempts, place_of(error))

@@ -1,8 +1,8 @@
-"""The upkeep of the lease holder: provisional references, how outcomes are laid out, carrying counts over, folding the
-slots of past writers, giving up labels whose prediction never came.
+"""Maintenance by the lease holder: provisional references, layouts of outcomes, backfills, folding the slots of past
+writers, giving up labels whose prediction never came.
 
-Each is safe when two processes do it at once; the lease only saves the double work. A round ends after its share of
-time, and the next one goes on where it stopped.
+Each is safe when two processes do it at once; the lease only saves the double work. A run ends after its share of
+time, and the next one continues where it stopped.
 """
 
 from __future__ import annotations
@@ -22,13 +22,15 @@ from modelwatch.storage.maintenance.compaction import fold, seal_writers
 from modelwatch.storage.references.references import models_ready_for_reference
 from modelwatch.times import MICROS_PER_SECOND
 
-LABELS_A_ROUND = 1_000
+LABELS_PER_RUN = 1_000
 
 
-class Housekeeping:
-    """provisional_size: predictions that make a provisional reference. rotation_seconds: a writer's longest life.
-    label_seconds: how long a label waits for its prediction. round_seconds: after so long the rest is left to the next
-    round. folded: called when what writers had counted was folded.
+class Maintenance:
+    """Background job: what keeps the store in order beside the evaluations.
+
+    provisional_size: predictions that make a provisional reference. rotation_seconds: longest life of a writer.
+    label_seconds: how long a label waits for its prediction. round_seconds: time of a run; what is left then is done by
+    the next one. folded: called after slots of writers were folded.
     """
 
     def __init__(
@@ -52,25 +54,25 @@ class Housekeeping:
         self._round_seconds = round_seconds
         self._folded = folded
         self._outcome_layouts = OutcomeLayouts(store, new_id=new_id)
-        self._carried: dict[str, int] = {}
+        self._backfilled: dict[str, int] = {}
         self._settled: deque[str] = deque()
 
     def __call__(self, lease: Lease, now: int) -> bool:
-        """One round. True when there is more to do at once."""
+        """One run. now: microseconds. True when there is more to do at once."""
         until = self._timer() + self._round_seconds
         more = self._take_provisional_references(now, until)
         self._settle_layouts(now, until)
-        more |= self._carry_over(now, until)
+        more |= self._backfill(now, until)
         rotation = self._rotation_seconds * MICROS_PER_SECOND
         for writer in seal_writers(self._store, now - 2 * rotation, opened_after=now + rotation):
-            # Whatever else there is to do, some of the oldest is folded in each round.
+            # Whatever else there is to do, some of the oldest is folded in each run.
             fold(self._store, writer, lambda: self._timer() <= until)
             self._folded()
             if self._timer() > until:
                 more = True
                 break
-        given_up = give_up_labels(self._store, now - self._label_seconds * MICROS_PER_SECOND, LABELS_A_ROUND)
-        return more or given_up == LABELS_A_ROUND
+        given_up = give_up_labels(self._store, now - self._label_seconds * MICROS_PER_SECOND, LABELS_PER_RUN)
+        return more or given_up == LABELS_PER_RUN
 
     def _take_provisional_references(self, now: int, until: float) -> bool:
         with self._store.read() as connection:
@@ -82,7 +84,7 @@ class Housekeeping:
         return False
 
     def _settle_layouts(self, now: int, until: float) -> None:
-        """Whose turn comes is settled at the next rounds: there is always something to look at again."""
+        """Settles the layouts of one model after the other; the next run continues with the model after the last."""
         with self._store.read() as connection:
             labelled = models_with_labels(connection)
         known = set(labelled)
@@ -94,14 +96,14 @@ class Housekeeping:
             self._outcome_layouts.settle(self._settled[0], now)
             self._settled.rotate(-1)
 
-    def _carry_over(self, now: int, until: float) -> bool:
+    def _backfill(self, now: int, until: float) -> bool:
         with self._store.read() as connection:
             current = generations(connection)
         # Nothing is older than the first generation.
-        changed = [model for model, generation in current.items() if self._carried.get(model, 0) != generation]
+        changed = [model for model, generation in current.items() if self._backfilled.get(model, 0) != generation]
         for model in changed:
             if self._timer() > until:
                 return True
             backfill_profiles(self._store, model, EARLIEST_TIME // MICROS_PER_SECOND, now // MICROS_PER_SECOND + 86_400)
-            self._carried[model] = current[model]
+            self._backfilled[model] = current[model]
         return False

@@ -1,4 +1,4 @@
-"""The upkeep of what the store keeps: old windows are rolled up, and what has been kept long enough is removed.
+"""Retention: old windows are rolled up, and what has been kept long enough is removed.
 
 A little at a time, in short transactions, so that predictions are taken meanwhile. Each step is safe when two processes
 do it at once; the lease only saves the double work.
@@ -42,7 +42,7 @@ from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY
 
 # How often each model and stream is looked at.
 LOOK_SECONDS = 900
-WINDOWS_A_ROUND = 1_500
+WINDOWS_PER_RUN = 1_500
 ROWS_PER_TRANSACTION = 200
 # Of predictions, more as long as it goes fast: they must go as fast as they may come.
 MOST_ROWS_PER_TRANSACTION = 5_000
@@ -111,7 +111,7 @@ class Retention:
     def _roll_up(self, stream: StreamKey) -> bool:
         with self._store.read() as connection:
             grain = self.grain(connection, stream)
-        return grain is not None and roll_up(self._store, stream, grain, most=WINDOWS_A_ROUND) >= WINDOWS_A_ROUND
+        return grain is not None and roll_up(self._store, stream, grain, most=WINDOWS_PER_RUN) >= WINDOWS_PER_RUN
 
     def grain(self, connection: Connection, stream: StreamKey) -> Grain | None:
         """Up to where the stream's windows may be rolled up: no evaluation to come looks at a part of one.

@@ -1,4 +1,4 @@
-"""The background work of the service: chores that one process at a time does, the holder of a lease in the store."""
+"""Background jobs of the service: one process at a time runs them, the holder of a lease in the store."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from modelwatch.storage.engine.leases import acquire, release
 from modelwatch.storage.engine.store import Store
 from modelwatch.times import MICROS_PER_SECOND
 
+# The name in the store: processes of earlier releases hold the lease by it.
 LEASE = "chores"
 TICK_SECONDS = 2.0
 CLOSE_SECONDS = 3.0
-# However long a round takes, the store has this many times as long for everything else, unless there is more to do.
+# However long a run takes, the store has this many times as long for everything else, unless there is more to do.
 IDLE_SHARE = 9.0
 LONGEST_BACKOFF = 16
 
@@ -25,37 +26,37 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to do the chores. fence: grows each time that the holder changes."""
+    """The right to run the background jobs. fence: grows each time that the holder changes."""
 
     name: str
     holder: str
     fence: int
 
 
-class Chore(Protocol):
+class BackgroundJob(Protocol):
     """One kind of background work."""
 
     def __call__(self, lease: Lease, now: int) -> bool:
         """Does what is due. True when there is more to do at once."""
 
 
-class ChoreObserver(Protocol):
-    """Is told when a chore has failed."""
+class JobObserver(Protocol):
+    """Counts failures of background jobs."""
 
-    def chores_failed(self) -> None: ...
+    def job_failed(self) -> None: ...
 
 
-class Chores:
-    """A thread that does the chores, one after the other and again and again, while it holds the lease.
+class BackgroundJobs:
+    """Thread that runs the background jobs in turn, again and again, while it holds the lease.
 
-    more: whether the last round left something to do at once.
+    more: True when the last run left something to do at once.
     """
 
     def __init__(
         self,
         store: Store,
-        chores: Sequence[Chore],
-        observer: ChoreObserver,
+        jobs: Sequence[BackgroundJob],
+        observer: JobObserver,
         *,
         holder: str,
         clock: Callable[[], int],
@@ -66,7 +67,7 @@ class Chores:
     ) -> None:
         """store_clock: what the lease goes by, since all processes share it; by default the clock."""
         self._store = store
-        self._chores = chores
+        self._jobs = jobs
         self._observer = observer
         self._holder = holder
         self._clock = clock
@@ -77,7 +78,7 @@ class Chores:
         self._tick = min(tick_seconds, lease_seconds / 3)
         self.more = False
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="modelwatch-chores", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="modelwatch-background", daemon=True)
 
     def start(self) -> None:
         now = self._clock()
@@ -85,7 +86,7 @@ class Chores:
         self._thread.start()
 
     def close(self) -> None:
-        """Ends the loop after the chore at hand and gives the lease back, within some seconds: what takes longer is
+        """Ends the loop after the current job and gives the lease back, within some seconds: what takes longer is
         left undone, and the lease ends by itself."""
         self._stop.set()
         self._thread.join(CLOSE_SECONDS)
@@ -95,7 +96,7 @@ class Chores:
         pause = self._tick
         while not self._stop.wait(pause):
             began = self._timer()
-            failures = 0 if self._round() else failures + 1
+            failures = 0 if self._run_once() else failures + 1
             took = self._timer() - began
             if failures:
                 pause = self._tick * min(2**failures, LONGEST_BACKOFF)
@@ -108,27 +109,28 @@ class Chores:
         except StoreUnavailable as error:
             log.warning("The lease could not be given back, it ends by itself: %s", error.detail)
 
-    def _round(self) -> bool:
-        """A round of all chores; False when something failed."""
+    def _run_once(self) -> bool:
+        """Runs all jobs once and logs failures; False when something failed."""
         try:
             self.once()
         except LeaseLost as error:
             log.warning("%s It does the background work now.", error)
         except StoreUnavailable as error:
-            log.warning("The chores wait for the store: %s", error.detail)
-            self._observer.chores_failed()
+            log.warning("Background jobs are waiting for the store: %s", error.detail)
+            self._observer.job_failed()
             return False
         except Exception:
-            # A bug must not end the thread: without it nothing would be evaluated, and nobody told.
-            log.exception("A chore failed and will be tried again")
-            self._observer.chores_failed()
+            # A bug must not end the thread: without it nothing would be evaluated, and no alert sent.
+            log.exception("A background job failed and will be retried")
+            self._observer.job_failed()
             return False
         return True
 
     def once(self) -> bool:
-        """One round of all chores. False when another process holds the lease.
+        """Runs all jobs once. False when another process holds the lease.
 
-        A bug in one chore must not end the others: the first error rises after all have had their turn.
+        A bug in one job must not end the others: the first error is raised after all have run. Raises LeaseLost when
+        the lease ended meanwhile, StoreUnavailable when the store can't be reached.
         """
         self.more = False
         now = self._clock()
@@ -139,14 +141,14 @@ class Chores:
             return False
         lease = Lease(LEASE, self._holder, fence)
         failed: Exception | None = None
-        for chore in self._chores:
+        for job in self._jobs:
             if self._clock() >= now + self._lease:
-                raise LeaseLost(f"The lease {LEASE!r} ended in the middle of a round.")
+                raise LeaseLost(f"The lease {LEASE!r} ended during a run.")
             try:
-                self.more |= chore(lease, now)
+                self.more |= job(lease, now)
             except (StoreUnavailable, LeaseLost):
                 raise
-            except Exception as error:  # noqa: BLE001 - it rises below
+            except Exception as error:  # noqa: BLE001 - raised below
                 failed = failed or error
         if failed is not None:
             raise failed
@@ -159,7 +161,7 @@ log = logging.getLogger(__name__)
 
 
 class ClockWatch:
-    """Compares, at each look, the clock with a timer that nobody sets."""
+    """Compares the clock with a timer that nobody sets, at each call of `look`."""
 
     def __init__(self, timer: Callable[[], float]) -> None:
         """timer: seconds since any moment."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from modelwatch.errors import FieldError, InvalidInput, excerpt
-from modelwatch.monitoring.checks.performance.reporting import finite, wrong_scores
+from modelwatch.monitoring.checks.performance.report import finite, wrong_scores
 from modelwatch.monitoring.checks.performance.rules import WATCHED, PerformanceRules
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.windows import Window

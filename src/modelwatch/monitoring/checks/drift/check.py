@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from modelwatch.monitoring.checks.check import Check, Extent
 from modelwatch.monitoring.checks.conditions import Condition
-from modelwatch.monitoring.checks.drift.evaluation import Examination, examine, report_of
+from modelwatch.monitoring.checks.drift.evaluation import DriftEvaluation, evaluate_drift, report_of
 from modelwatch.monitoring.checks.drift.evidence import (
     DriftQuery,
     Inputs,
@@ -28,12 +28,12 @@ from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import DRIFT
 
 
-class DriftCheck(Check[Inputs, Examination, DriftReport]):
+class DriftCheck(Check[Inputs, DriftEvaluation, DriftReport]):
     """Whether the data have moved."""
 
     name = DRIFT
     kinds = DRIFT_KINDS
-    examine = staticmethod(examine)
+    evaluate = staticmethod(evaluate_drift)
     report = staticmethod(report_of)
 
     def gather(
@@ -42,8 +42,8 @@ class DriftCheck(Check[Inputs, Examination, DriftReport]):
         return drift()
 
     @staticmethod
-    def advance(previous: Sequence[Condition], examination: Examination, end: int) -> list[Condition]:
-        return advance_drift(previous, examination)
+    def advance(previous: Sequence[Condition], evaluation: DriftEvaluation, end: int) -> list[Condition]:
+        return advance_drift(previous, evaluation)
 
     @staticmethod
     def encode(inputs: Inputs) -> bytes:

@@ -1,4 +1,4 @@
-"""Drift checks: from evidence to a report, by computation alone: who asks, and when, makes no difference."""
+"""Drift evaluation: a pure function from evidence to a report, whoever asks for it and whenever."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ from modelwatch.times import iso_of_seconds
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """One subject in one window: what was counted, what was allowed, and what it says."""
+class WindowResult:
+    """Result for one subject in one window. current: counts of the window. allowed: shift that is tolerated there."""
 
     window: Window
     current: Profile
@@ -53,36 +53,38 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Examined:
-    """One subject in all windows of an evaluation. thresholds: what was configured for it."""
+class SubjectResult:
+    """Results for one subject in all windows of an evaluation. thresholds: as configured for it."""
 
     subject: Subject
     reference: StoredReference
     thresholds: Thresholds
     ks_alpha: float
-    looks: tuple[Look, ...]
+    windows: tuple[WindowResult, ...]
 
     @property
-    def spokesman(self) -> Look | None:
-        """The worst window speaks for the subject; of equally bad ones the longest, which knows most."""
+    def deciding_window(self) -> WindowResult | None:
+        """Window that decides for the subject: the worst; of equally bad ones the longest, which knows most. None when
+        no window was evaluated."""
         return min(
-            self.looks,
-            key=lambda look: (PRECEDENCE.index(look.judgement.severity), look.window.start - look.window.end),
+            self.windows,
+            key=lambda each: (PRECEDENCE.index(each.judgement.severity), each.window.start - each.window.end),
             default=None,
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Examination:
-    """All subjects of an evaluation, and the chance of a false alarm that each look took.
+class DriftEvaluation:
+    """Results for all subjects of an evaluation.
 
-    looked_at: how many subjects share the budget. wanted: what was asked for.
+    alpha: chance of a false alarm that each window of a subject may take. watched: number of subjects that share the
+    budget. wanted: subjects of the query.
     """
 
     evidence: Evidence
     alpha: float
-    looked_at: int
-    subjects: tuple[Examined, ...]
+    watched: int
+    subjects: tuple[SubjectResult, ...]
     wanted: tuple[Subject, ...]
     versions_left_out: tuple[str, ...]
 
@@ -91,33 +93,33 @@ def check_drift(store: Store, defaults: DriftRules, query: DriftQuery, now: int)
     """Compares the windows of a query with the references in force, from committed counts.
 
     defaults: the rules of a model without a monitor.
-    Raises UnknownResource for a model that was never heard of and InvalidInput for features that it does not have.
+    Raises UnknownResource for an unknown model, InvalidInput for features that it does not have.
     """
-    return report_of(examine(gather(store, defaults, query, now)))
+    return report_of(evaluate_drift(gather(store, defaults, query, now)))
 
 
-def examine(inputs: Inputs) -> Examination:
+def evaluate_drift(inputs: Inputs) -> DriftEvaluation:
     """Judges every subject that the query asks for. Raises InvalidInput for features without a reference."""
     evidence, query, rules = inputs.evidence, inputs.evidence.query, inputs.evidence.rules
     chosen = inputs.chosen
     wanted = _wanted(chosen, query.features, rules)
-    looked_at = sum(rules.watches(subject.kind, subject.name) for subject in chosen)
-    alpha = rules.alpha(looked_at, evidence.streams, evidence.elapsed, lookbacks=evidence.lookbacks)
-    subjects = _examined(inputs, [subject for subject in wanted if subject in chosen], alpha)
+    watched = sum(rules.watches(subject.kind, subject.name) for subject in chosen)
+    alpha = rules.alpha(watched, evidence.streams, evidence.elapsed, lookbacks=evidence.lookbacks)
+    subjects = _results(inputs, [subject for subject in wanted if subject in chosen], alpha)
     left_out = _versions_left_out(evidence, inputs.layouts, chosen)
-    return Examination(evidence, alpha, looked_at, subjects, tuple(wanted), tuple(left_out))
+    return DriftEvaluation(evidence, alpha, watched, subjects, tuple(wanted), tuple(left_out))
 
 
-def report_of(examination: Examination) -> DriftReport:
-    """The examination as it is shown and kept."""
-    evidence = examination.evidence
+def report_of(evaluation: DriftEvaluation) -> DriftReport:
+    """Report of an evaluation, as it is shown and kept."""
+    evidence = evaluation.evidence
     query, rules = evidence.query, evidence.rules
-    examined = {each.subject for each in examination.subjects}
-    why = _why(examination)
-    scores = _scores(examination.subjects)
-    results = [_subject_report(each, scores.get(each.subject), query.compat, why) for each in examination.subjects]
+    evaluated = {each.subject for each in evaluation.subjects}
+    why = _why(evaluation)
+    scores = _scores(evaluation.subjects)
+    results = [_subject_report(each, scores.get(each.subject), query.compat, why) for each in evaluation.subjects]
     results += [
-        unreferenced_report(subject.name, subject.kind) for subject in examination.wanted if subject not in examined
+        unreferenced_report(subject.name, subject.kind) for subject in evaluation.wanted if subject not in evaluated
     ]
     results = _with_adjusted_p_values(results)
     drifted = [result.feature_name for result in results if result.severity in ("warning", "alert")]
@@ -135,19 +137,19 @@ def report_of(examination: Examination) -> DriftReport:
             watermark=None if evidence.watermark is None else iso_of_seconds(evidence.watermark),
             predictions=max((sum(slot.predictions for slot in sums.values()) for sums in evidence.sums), default=0),
             provisional=bool(provisional),
-            alpha=examination.alpha,
+            alpha=evaluation.alpha,
             alpha_from=AlphaReport(
                 false_alarm_budget=rules.budget,
                 share=share_of("drift"),
-                subjects=examination.looked_at,
+                subjects=evaluation.watched,
                 streams=max(evidence.streams, 1),
                 lookbacks=evidence.lookbacks,
                 seconds=rules.accrued(evidence.elapsed),
-                capped=examination.alpha >= LARGEST_ALPHA,
+                capped=evaluation.alpha >= LARGEST_ALPHA,
             ),
             false_alarm_budget=rules.budget,
             lookbacks=[window.lookback for window in evidence.windows if window.lookback is not None],
-            versions_left_out=list(examination.versions_left_out),
+            versions_left_out=list(evaluation.versions_left_out),
             reason=why,
             not_judged=not_judged((result.feature_name, result.severity, result.reason) for result in results),
             provisional_subjects=provisional,
@@ -156,7 +158,7 @@ def report_of(examination: Examination) -> DriftReport:
 
 
 def severity_of(results: Sequence[SubjectReport]) -> Severity:
-    """The worst of several subjects."""
+    """Worst severity of several subjects."""
     return min((result.severity for result in results), key=PRECEDENCE.index, default="no_reference")
 
 
@@ -190,8 +192,8 @@ def _versions_left_out(
     ]
 
 
-def _examined(inputs: Inputs, subjects: Sequence[Subject], alpha: float) -> tuple[Examined, ...]:
-    evidence, rules, asked = inputs.evidence, inputs.evidence.rules, inputs.evidence.query.min_samples
+def _results(inputs: Inputs, subjects: Sequence[Subject], alpha: float) -> tuple[SubjectResult, ...]:
+    evidence, rules, fixed = inputs.evidence, inputs.evidence.rules, inputs.evidence.query.min_samples
     thresholds = [rules.thresholds(subject.kind, subject.name) for subject in subjects]
     cases = []
     for subject, configured in zip(subjects, thresholds, strict=True):
@@ -200,16 +202,16 @@ def _examined(inputs: Inputs, subjects: Sequence[Subject], alpha: float) -> tupl
             (current, _allowed(configured, reference, window, current, rules))
             for window, current in zip(evidence.windows, inputs.counts[subject].profiles, strict=True)
         )
-        min_samples = configured.min_samples if asked is None else asked
+        min_samples = configured.min_samples if fixed is None else fixed
         cases.append(Case(reference.profile, reference.split, min_samples, windows))
     return tuple(
-        Examined(
+        SubjectResult(
             subject,
             inputs.chosen[subject],
             configured,
             rules.ks_alpha,
             tuple(
-                Look(window, current, allowed, _with_what_is_left_out(judgement, current, received))
+                WindowResult(window, current, allowed, _with_what_is_left_out(judgement, current, received))
                 for window, (current, allowed), judgement, received in zip(
                     evidence.windows, case.windows, judgements, inputs.counts[subject].received, strict=True
                 )
@@ -243,20 +245,22 @@ def _allowed(
     return tolerance(configured, variation.tolerance(length), variation.chance_at(current.n), odds)
 
 
-def _scores(subjects: Sequence[Examined]) -> dict[Subject, WindowScores]:
-    """The scores of each subject in the window that speaks for it, where it was compared."""
-    spoken = [
-        (each, look) for each in subjects if (look := each.spokesman) is not None and look.judgement.psi is not None
+def _scores(subjects: Sequence[SubjectResult]) -> dict[Subject, WindowScores]:
+    """Scores of each subject in its deciding window, where it was compared."""
+    compared = [
+        (each, window)
+        for each in subjects
+        if (window := each.deciding_window) is not None and window.judgement.psi is not None
     ]
-    found = window_scores([(each.reference, look.current) for each, look in spoken])
-    return {each.subject: scores for (each, _), scores in zip(spoken, found, strict=True)}
+    found = window_scores([(each.reference, window.current) for each, window in compared])
+    return {each.subject: scores for (each, _), scores in zip(compared, found, strict=True)}
 
 
 def _subject_report(
-    examined: Examined, scores: WindowScores | None, compat: str | None, why: str | None
+    result: SubjectResult, scores: WindowScores | None, compat: str | None, why: str | None
 ) -> SubjectReport:
-    spokesman, reference, subject = examined.spokesman, examined.reference, examined.subject
-    if spokesman is None:
+    deciding, reference, subject = result.deciding_window, result.reference, result.subject
+    if deciding is None:
         return msgspec.structs.replace(
             unreferenced_report(subject.name or subject.kind, subject.kind),
             severity="no_data",
@@ -265,21 +269,21 @@ def _subject_report(
             reference_state=reference.state,
             reason=why,
         )
-    other = None if compat is None else compat_scores(compat, reference.profile, spokesman.current)
+    other = None if compat is None else compat_scores(compat, reference.profile, deciding.current)
     report = subject_report(
         reference,
-        spokesman.window,
-        spokesman.current,
-        spokesman.judgement,
-        spokesman.allowed,
-        examined.thresholds,
-        examined.ks_alpha,
+        deciding.window,
+        deciding.current,
+        deciding.judgement,
+        deciding.allowed,
+        result.thresholds,
+        result.ks_alpha,
         scores,
         other,
     )
-    if len(examined.looks) == 1:
+    if len(result.windows) == 1:
         return report
-    lines = [lookback_report(look.window, look.current, look.judgement, look.allowed) for look in examined.looks]
+    lines = [lookback_report(each.window, each.current, each.judgement, each.allowed) for each in result.windows]
     return msgspec.structs.replace(report, lookbacks=lines)
 
 
@@ -297,8 +301,8 @@ def _with_adjusted_p_values(results: list[SubjectReport]) -> list[SubjectReport]
     ]
 
 
-def _why(examination: Examination) -> str | None:
-    evidence = examination.evidence
+def _why(evaluation: DriftEvaluation) -> str | None:
+    evidence = evaluation.evidence
     if evidence.watermark is None:
         return _why_no_data(evidence)
     if not evidence.references:

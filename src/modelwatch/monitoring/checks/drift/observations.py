@@ -1,4 +1,4 @@
-"""What a drift evaluation saw of each subject, and in words what moved."""
+"""Observations of a drift evaluation, one for each subject, and the sentence on what moved."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from modelwatch.findings import Finding, Kind
 from modelwatch.monitoring.checks.conditions import Condition, advance
-from modelwatch.monitoring.checks.drift.evaluation import Examination, Examined, Look
+from modelwatch.monitoring.checks.drift.evaluation import DriftEvaluation, SubjectResult, WindowResult
 from modelwatch.monitoring.checks.drift.judge import ODDS, PSI, Measure, odds_cells
 from modelwatch.monitoring.checks.observations import CALM_SHARE, Observation, SizeNow
 from modelwatch.stats.counting.binning import NumericBinning
@@ -31,99 +31,105 @@ KINDS: dict[str, Kind] = {
 DRIFT_KINDS: tuple[Kind, ...] = ("feature_drift", "prediction_drift", "latency_drift")
 
 
-def advance_drift(previous: Sequence[Condition], examination: Examination) -> list[Condition]:
-    """The conditions after this examination."""
-    end = examination.evidence.watermark or 0
-    return advance(previous, drift_observations(examination), examination.evidence.rules, end)
+def advance_drift(previous: Sequence[Condition], evaluation: DriftEvaluation) -> list[Condition]:
+    """Conditions after this evaluation."""
+    end = evaluation.evidence.watermark or 0
+    return advance(previous, drift_observations(evaluation), evaluation.evidence.rules, end)
 
 
-def drift_observations(examination: Examination) -> list[Observation]:
-    """What was seen of each subject."""
-    # Calm is judged by what an interval may spend: a look in between may spend too little to see what is still there.
-    evidence = examination.evidence
-    nominal = evidence.rules.alpha(examination.looked_at, evidence.streams, lookbacks=evidence.lookbacks)
-    end = examination.evidence.watermark or 0
-    return [_observation(examined, nominal, end) for examined in examination.subjects]
+def drift_observations(evaluation: DriftEvaluation) -> list[Observation]:
+    """One observation for each subject of the evaluation."""
+    # Calm is judged by what an interval may spend: an evaluation in between may spend too little to see what is left.
+    evidence = evaluation.evidence
+    nominal = evidence.rules.alpha(evaluation.watched, evidence.streams, lookbacks=evidence.lookbacks)
+    end = evaluation.evidence.watermark or 0
+    return [_observation(result, nominal, end) for result in evaluation.subjects]
 
 
-def _observation(examined: Examined, nominal: float, end: int) -> Observation:
-    subject, reference = examined.subject, examined.reference.id
-    look = examined.spokesman
-    if look is None or look.judgement.severity in UNDECIDED:
+def _observation(result: SubjectResult, nominal: float, end: int) -> Observation:
+    subject, reference = result.subject, result.reference.id
+    window = result.deciding_window
+    if window is None or window.judgement.severity in UNDECIDED:
         return Observation(subject.kind, subject.name, reference, "undecided")
-    if look.judgement.severity in DRIFTED:
-        begins = max(each.window.start for each in examined.looks if each.judgement.severity in DRIFTED)
-        decided = look.judgement.deciding
+    if window.judgement.severity in DRIFTED:
+        begins = max(each.window.start for each in result.windows if each.judgement.severity in DRIFTED)
+        decided = window.judgement.deciding
         assert decided is not None, "a window that drifted was measured"
-        finding, severe = _finding(examined, look, decided, end, begins), _severe(examined, look, end, begins)
+        finding, severe = _finding(result, window, decided, end, begins), _severe(result, window, end, begins)
         return Observation(subject.kind, subject.name, reference, "drifted", False, finding, severe, judged_until=end)
-    held = next(((each, measure) for each in examined.looks for measure in _holding(each, nominal)), None)
+    held = next(((each, measure) for each in result.windows for measure in _holding(each, nominal)), None)
     if held is None:
-        sizes = _sizes(examined)
+        sizes = _sizes(result)
         return Observation(subject.kind, subject.name, reference, "calm", sizes=sizes, judged_until=end)
     holding, measure = held
     begins = holding.window.start
-    finding, severe = _finding(examined, holding, measure, end, begins), _severe(examined, holding, end, begins)
+    finding, severe = _finding(result, holding, measure, end, begins), _severe(result, holding, end, begins)
     return Observation(subject.kind, subject.name, reference, "calm", True, finding, severe, judged_until=end)
 
 
-def _holding(look: Look, nominal: float) -> list[Measure]:
+def _holding(window: WindowResult, nominal: float) -> list[Measure]:
     """The measures that are still near enough to what matters, and no chance."""
-    measures = look.judgement.measures
+    measures = window.judgement.measures
     return [each for each in measures if each.size >= CALM_SHARE * each.warning and each.p_value < nominal]
 
 
-def _sizes(examined: Examined) -> tuple[SizeNow, ...]:
-    reference = examined.reference.profile.coarse
+def _sizes(result: SubjectResult) -> tuple[SizeNow, ...]:
+    reference = result.reference.profile.coarse
     sizes = [
-        SizeNow(PSI, look.allowed.psi_warning, ShiftSize(reference, look.current.coarse, look.judgement.psi), start)
-        for look in examined.looks
-        if look.judgement.psi is not None
-        for start in (look.window.start,)
+        SizeNow(
+            PSI,
+            window.allowed.psi_warning,
+            ShiftSize(reference, window.current.coarse, window.judgement.psi),
+            window.window.start,
+        )
+        for window in result.windows
+        if window.judgement.psi is not None
     ]
-    return (*sizes, *(size for look in examined.looks for size in _sizes_of_odds(examined, look)))
+    return (*sizes, *(size for window in result.windows for size in _sizes_of_odds(result, window)))
 
 
-def _sizes_of_odds(examined: Examined, look: Look) -> list[SizeNow]:
-    """How far the odds of each category may have moved: of a rare one few values say nothing, which is no reason to
-    hold what was found of another."""
-    profile = examined.reference.profile
-    measure = next((each for each in look.judgement.measures if each.name == ODDS), None)
+def _sizes_of_odds(result: SubjectResult, window: WindowResult) -> list[SizeNow]:
+    """Possible sizes of the shift of each category's odds.
+
+    Few values of a rare category say nothing about it, which is no reason to hold the finding about another.
+    """
+    profile = result.reference.profile
+    measure = next((each for each in window.judgement.measures if each.name == ODDS), None)
     if measure is None:
         return []
-    cells = odds_cells(profile, examined.reference.split)
-    before, now = profile.coarse[:cells], look.current.coarse[:cells]
+    cells = odds_cells(profile, result.reference.split)
+    before, now = profile.coarse[:cells], window.current.coarse[:cells]
     labels = profile.binning.coarse_labels()
     return [
         SizeNow(
             ODDS, measure.warning, OddsSize(_against_the_rest(before, cell), _against_the_rest(now, cell)), start, name
         )
-        for start in (look.window.start,)
+        for start in (window.window.start,)
         for cell, name in enumerate(labels[:cells])
     ]
 
 
 def _against_the_rest(counts: Counts, cell: int) -> Counts:
-    own = counts[cell]
-    return np.array([counts.sum() - own, own], dtype=np.int64)
+    count = counts[cell]
+    return np.array([counts.sum() - count, count], dtype=np.int64)
 
 
-def _severe(examined: Examined, look: Look, end: int, begins: int) -> Finding | None:
-    measures = look.judgement.measures
+def _severe(result: SubjectResult, window: WindowResult, end: int, begins: int) -> Finding | None:
+    measures = window.judgement.measures
     near = next((each for each in measures if each.size >= CALM_SHARE * each.alert), None)
     if near is None:
         return None
-    return replace(_finding(examined, look, near, end, begins), severity="alert", threshold=near.alert)
+    return replace(_finding(result, window, near, end, begins), severity="alert", threshold=near.alert)
 
 
-def _finding(examined: Examined, look: Look, measure: Measure, end: int, begins: int) -> Finding:
-    """The finding by this measure of a look. begins: of the shortest window that shows it, in seconds."""
-    judgement, reference = look.judgement, examined.reference
+def _finding(result: SubjectResult, window: WindowResult, measure: Measure, end: int, begins: int) -> Finding:
+    """Finding by this measure of a window. begins: start of the shortest window that shows it, in seconds."""
+    judgement, reference = window.judgement, result.reference
     severe = measure.size >= measure.alert
     labels = reference.profile.binning.coarse_labels()
     return Finding(
-        kind=KINDS[examined.subject.kind],
-        subject=examined.subject.name or examined.subject.kind,
+        kind=KINDS[result.subject.kind],
+        subject=result.subject.name or result.subject.kind,
         severity="alert" if severe else "warning",
         since=end,
         score_name=measure.name,
@@ -131,12 +137,12 @@ def _finding(examined: Examined, look: Look, measure: Measure, end: int, begins:
         threshold=measure.alert if severe else measure.warning,
         p_value=measure.p_value,
         alpha=judgement.alpha,
-        sample_size=look.current.n,
+        sample_size=window.current.n,
         reference_size=reference.profile.n,
-        window_start=look.window.start,
-        window_end=look.window.end,
-        lookback=look.window.lookback,
-        detail=what_moved(reference.profile, look.current, measure.cell),
+        window_start=window.window.start,
+        window_end=window.window.end,
+        lookback=window.window.lookback,
+        detail=what_moved(reference.profile, window.current, measure.cell),
         warning_threshold=measure.warning,
         alert_threshold=measure.alert,
         bad_from=begins,

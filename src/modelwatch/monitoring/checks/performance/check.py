@@ -10,6 +10,12 @@ from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.monitoring.checks.check import Check, Extent
 from modelwatch.monitoring.checks.conditions import Condition, advance
 from modelwatch.monitoring.checks.drift.evidence import Inputs
+from modelwatch.monitoring.checks.performance.evaluation import (
+    PERFORMANCE_KINDS,
+    PerformanceEvaluation,
+    evaluate_performance,
+    performance_report,
+)
 from modelwatch.monitoring.checks.performance.evidence import (
     PerformanceInputs,
     decode_performance,
@@ -17,13 +23,7 @@ from modelwatch.monitoring.checks.performance.evidence import (
     gather_performance,
     outcome_reference_of,
 )
-from modelwatch.monitoring.checks.performance.examining import (
-    PERFORMANCE_KINDS,
-    PerformanceExamination,
-    examine_performance,
-    performance_report,
-)
-from modelwatch.monitoring.checks.performance.finding import performance_observations
+from modelwatch.monitoring.checks.performance.observations import performance_observations
 from modelwatch.monitoring.checks.performance.reports import PerformanceReport
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.performance.window_counts import counts_of
@@ -37,12 +37,12 @@ from modelwatch.storage.verdicts.verdicts import PERFORMANCE
 RulesOf = Callable[[Connection, str], PerformanceRules]
 
 
-class PerformanceCheck(Check[PerformanceInputs, PerformanceExamination, PerformanceReport]):
+class PerformanceCheck(Check[PerformanceInputs, PerformanceEvaluation, PerformanceReport]):
     """Whether the model is still right. rules_of: the rules of a model now."""
 
     name = PERFORMANCE
     kinds = PERFORMANCE_KINDS
-    examine = staticmethod(examine_performance)
+    evaluate = staticmethod(evaluate_performance)
     report = staticmethod(performance_report)
 
     def __init__(self, store: Store, rules_of: RulesOf) -> None:
@@ -59,9 +59,9 @@ class PerformanceCheck(Check[PerformanceInputs, PerformanceExamination, Performa
         return gather_performance(self._store, rules, stream, point.end, elapsed=point.elapsed, as_known_then=True)
 
     @staticmethod
-    def advance(previous: Sequence[Condition], examination: PerformanceExamination, end: int) -> list[Condition]:
-        observations = performance_observations(examination)
-        return advance(previous, observations, examination.inputs.evidence.rules, end)
+    def advance(previous: Sequence[Condition], evaluation: PerformanceEvaluation, end: int) -> list[Condition]:
+        observations = performance_observations(evaluation)
+        return advance(previous, observations, evaluation.inputs.evidence.rules, end)
 
     @staticmethod
     def encode(inputs: PerformanceInputs) -> bytes:
@@ -92,4 +92,4 @@ def check_performance(store: Store, rules: PerformanceRules, stream: StreamKey, 
         newest, label = newest_window(connection, stream), newest_label(connection, stream)
     ends = [] if newest is None else [newest.window_start + BASE_WINDOW_SECONDS]
     ends += [] if label is None else [whole_windows(min(label.latest_ts, now))]
-    return performance_report(examine_performance(gather_performance(store, rules, stream, max(ends, default=None))))
+    return performance_report(evaluate_performance(gather_performance(store, rules, stream, max(ends, default=None))))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from modelwatch.monitoring.checks.performance.evidence import PerformanceEvidence
-from modelwatch.monitoring.checks.performance.judging import Judgement, undecided
+from modelwatch.monitoring.checks.performance.judge import Judgement, undecided
 from modelwatch.monitoring.checks.performance.maturity import Day, LabelArrivals
 from modelwatch.monitoring.checks.performance.window_counts import WindowCounts
 from modelwatch.stats.drift.evidence import rate_increase_p_value

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from modelwatch.monitoring.checks.performance.early_evidence import EarlyCounts
-from modelwatch.monitoring.checks.performance.judging import (
+from modelwatch.monitoring.checks.performance.judge import (
     PRECEDENCE,
     SEVERE,
     Judgement,
@@ -42,7 +42,7 @@ from modelwatch.stats.performance import (
 from modelwatch.stats.performance.mergeable import Sums
 from modelwatch.stats.performance.worsening import Part, tail
 
-# A window is looked at early when so much of the labels that will come should have come.
+# A window is judged early when this share of the labels that will come should have come.
 EARLY_SHARE = 0.5
 # Early labels differ from later ones when chance gives a difference as large so rarely.
 DEPENDENT = 0.01
@@ -52,7 +52,7 @@ MARGIN = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Independence:
-    """Whether older labels said the same early and late.
+    """Comparison of older labels that came early with those that came late.
 
     early, late: their numbers. p_value: of the test that they do; None where it was not made. reason: why nothing can
     be judged early; None where something can. bounded: the metrics whose bias is known to be small.
@@ -66,8 +66,8 @@ class Independence:
 
 
 @dataclass(frozen=True, slots=True)
-class EarlyLook:
-    """The window that is looked at early. share: of its usual labels, so many are in. reason: why nothing is judged;
+class EarlyResult:
+    """Result for the window that is judged early. share: of its usual labels, in [0, 1]. reason: why nothing is judged;
     None when something is. judgements: by metric."""
 
     found: WindowCounts
@@ -80,26 +80,26 @@ class EarlyLook:
 
     @property
     def severity(self) -> Severity | None:
-        """The worst that was found; None when nothing was, which says nothing."""
+        """Worst severity found; None when nothing was, which says nothing about the model."""
         found = [each.severity for each in self.judgements.values() if each.severity in ("warning", "alert")]
         return min(found, key=PRECEDENCE.index, default=None)
 
 
-def look_early(
+def evaluate_early(
     counts: EarlyCounts,
     window: Window,
     reference: OutcomeCounts,
     rules: PerformanceRules,
     names: tuple[str, ...],
     arrivals: LabelArrivals,
-) -> EarlyLook:
-    """The early window and whether it is judged, before it is: a look that is made takes part in the budget."""
+) -> EarlyResult:
+    """Early window, and whether it will be judged: one that is takes its part of the budget."""
     found = counts.found
     independent = independence(counts, window.counts.layout, reference, rules, names, arrivals.too_new)
     n = window.counts.n
     few = None if n >= rules.min_samples else f"{n} of at least {rules.min_samples} labelled predictions."
     reason = early_immaturity(arrivals, found, n) or few or independent.reason
-    return EarlyLook(found, window, usual_share(arrivals, found, n), counts, independent, reason)
+    return EarlyResult(found, window, usual_share(arrivals, found, n), counts, independent, reason)
 
 
 def early_immaturity(arrivals: LabelArrivals, found: WindowCounts, labelled: int) -> str | None:
@@ -127,7 +127,7 @@ def independence(
     names: tuple[str, ...],
     too_new: str | None,
 ) -> Independence:
-    """What the older windows say of the labels that come first. too_new: why it can't be told yet."""
+    """Comparison of early with late labels in the older windows. too_new: why it can't be made yet."""
     if too_new is not None:
         return Independence(0, 0, None, too_new)
     early, late = _counts(layout, counts.early), _counts(layout, counts.late)
@@ -148,7 +148,7 @@ def independence(
 
 def judge_early(
     name: str,
-    look: EarlyLook,
+    early: EarlyResult,
     reference: OutcomeCounts,
     rules: PerformanceRules,
     alpha: float,
@@ -158,11 +158,11 @@ def judge_early(
 
     The thresholds are those of the matured windows and the margin; the p-value is that of a loss beyond the margin.
     """
-    window = look.window
+    window = early.window
     estimate = window.metrics.get(name, Estimate(None, reason="the task has no such metric"))
-    if look.reason is not None:
-        return undecided(name, "immature", estimate, alpha, look.reason)
-    if name not in look.independence.bounded:
+    if early.reason is not None:
+        return undecided(name, "immature", estimate, alpha, early.reason)
+    if name not in early.independence.bounded:
         reason = "How much the labels that come early mislead about this metric is not known closely enough."
         return undecided(name, "immature", estimate, alpha, reason)
     whole = dataclasses.replace(rules, limits={})
@@ -222,7 +222,7 @@ def _two_sided(one: Sums, other: Sums) -> float:
 def _is_bounded(
     name: str, early: OutcomeCounts, late: OutcomeCounts, reference: OutcomeCounts, rules: PerformanceRules
 ) -> bool:
-    """Whether the labels that come early show the metric worse than all of them by less than the margin."""
+    """True when early labels show the metric worse than all labels do by less than the margin."""
     for before, now, whole in zip(late.families(), early.families(), reference.families(), strict=True):
         if name not in worsening_metrics(before):
             continue

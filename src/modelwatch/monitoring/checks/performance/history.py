@@ -16,7 +16,7 @@ from modelwatch.monitoring.checks.performance.evidence import (
     maturity_of,
 )
 from modelwatch.monitoring.checks.performance.maturity import LabelArrivals
-from modelwatch.monitoring.checks.performance.reporting import estimate_report, window_of, window_report
+from modelwatch.monitoring.checks.performance.report import estimate_report, window_of, window_report
 from modelwatch.monitoring.checks.performance.reports import WindowReport
 from modelwatch.monitoring.checks.performance.window_counts import WindowCounts, window_counts
 from modelwatch.monitoring.checks.windows import Window

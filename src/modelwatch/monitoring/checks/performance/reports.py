@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from modelwatch.monitoring.checks.performance.judging import Severity
+from modelwatch.monitoring.checks.performance.judge import Severity
 from modelwatch.monitoring.checks.rules import AlphaReport
 from modelwatch.monitoring.checks.unjudged import NotJudged
 

@@ -9,20 +9,20 @@ from sqlalchemy import Connection
 from modelwatch.monitoring.checks.check import Check, Extent
 from modelwatch.monitoring.checks.conditions import Condition, advance
 from modelwatch.monitoring.checks.drift.evidence import Inputs
+from modelwatch.monitoring.checks.quality.evaluation import (
+    QUALITY_KINDS,
+    QualityEvaluation,
+    appeared_in,
+    evaluate_quality,
+    quality_observations,
+    quality_report,
+)
 from modelwatch.monitoring.checks.quality.evidence import (
     QualityEvidence,
     decode_quality,
     encode_quality,
     gather_quality,
     quality_evidence,
-)
-from modelwatch.monitoring.checks.quality.examining import (
-    QUALITY_KINDS,
-    QualityExamination,
-    appeared_in,
-    examine_quality,
-    quality_observations,
-    quality_report,
 )
 from modelwatch.monitoring.checks.quality.reports import QualityReport
 from modelwatch.monitoring.checks.quality.rules import QualityRules
@@ -35,12 +35,12 @@ from modelwatch.storage.verdicts.verdicts import QUALITY
 RulesOf = Callable[[Connection, str], QualityRules]
 
 
-class QualityCheck(Check[QualityEvidence, QualityExamination, QualityReport]):
+class QualityCheck(Check[QualityEvidence, QualityEvaluation, QualityReport]):
     """Whether the data are sound. rules_of: the rules of a model now."""
 
     name = QUALITY
     kinds = QUALITY_KINDS
-    examine = staticmethod(examine_quality)
+    evaluate = staticmethod(evaluate_quality)
     report = staticmethod(quality_report)
     encode = staticmethod(encode_quality)
 
@@ -58,8 +58,8 @@ class QualityCheck(Check[QualityEvidence, QualityExamination, QualityReport]):
         return quality_evidence(self._store, drift(), rules, known_by=point.end, appeared=appeared_in(previous))
 
     @staticmethod
-    def advance(previous: Sequence[Condition], examination: QualityExamination, end: int) -> list[Condition]:
-        return advance(previous, quality_observations(examination), examination.evidence.rules, end)
+    def advance(previous: Sequence[Condition], evaluation: QualityEvaluation, end: int) -> list[Condition]:
+        return advance(previous, quality_observations(evaluation), evaluation.evidence.rules, end)
 
     @staticmethod
     def restore(connection: Connection, evidence: bytes) -> QualityEvidence:
@@ -83,4 +83,4 @@ def check_quality(
     store: Store, defaults: DriftRules, rules: QualityRules, stream: StreamKey, now: int
 ) -> QualityReport:
     """The stream's data quality now. Raises UnknownResource for a model that was never heard of."""
-    return quality_report(examine_quality(gather_quality(store, defaults, rules, stream, now)))
+    return quality_report(evaluate_quality(gather_quality(store, defaults, rules, stream, now)))

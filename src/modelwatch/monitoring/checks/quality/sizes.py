@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from modelwatch.monitoring.checks.observations import SizeNow
 from modelwatch.monitoring.checks.quality.evidence import QualityEvidence
-from modelwatch.monitoring.checks.quality.finding import (
+from modelwatch.monitoring.checks.quality.findings import (
     SHARE_OF_A_CODE,
     SHARE_OF_ONE_VALUE,
     SHARE_OF_REPEATS,
     SHARE_OF_ROWS,
     rise_of,
 )
-from modelwatch.monitoring.checks.quality.judging import longest, rise_thresholds
+from modelwatch.monitoring.checks.quality.judge import longest, rise_thresholds
 from modelwatch.stats.drift.recovery import RateSize
 from modelwatch.stats.quality.codes import SENTINEL_SHARE
 from modelwatch.stats.quality.rates import Rule

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from modelwatch.monitoring.checks.performance.coverage import COVERAGE
-from modelwatch.monitoring.checks.performance.early import EarlyLook
+from modelwatch.monitoring.checks.performance.early import EarlyResult
 from modelwatch.monitoring.checks.performance.estimates import ASSUMPTION, contradiction, expected_performance
-from modelwatch.monitoring.checks.performance.judging import LABELS, Judgement, Severity, Window, metrics_of
+from modelwatch.monitoring.checks.performance.judge import LABELS, Judgement, Severity, Window, metrics_of
 from modelwatch.monitoring.checks.performance.maturity import LabelArrivals, immaturity
 from modelwatch.monitoring.checks.performance.meaning import UNNAMED, strange_labels, without_common_class
 from modelwatch.monitoring.checks.performance.reports import (
@@ -125,21 +125,21 @@ def window_report(
 
 
 def early_report(
-    look: EarlyLook, arrivals: LabelArrivals, reference: OutcomeCounts | None, *, decides: bool
+    early: EarlyResult, arrivals: LabelArrivals, reference: OutcomeCounts | None, *, decides: bool
 ) -> EarlyReport:
-    """What is shown of the look at labels that are still coming."""
-    counts = look.counts
+    """Report of the early window, whose labels are still coming. decides: it makes the severity of the stream."""
+    counts = early.counts
     compared = counts.start < counts.end
     return EarlyReport(
-        window=window_report(look.found, look.window, arrivals, look.judgements, look.severity, reference),
-        labelled_share=look.share,
+        window=window_report(early.found, early.window, arrivals, early.judgements, early.severity, reference),
+        labelled_share=early.share,
         decides=decides,
-        reason=look.reason,
-        compared_early=look.independence.early,
-        compared_late=look.independence.late,
+        reason=early.reason,
+        compared_early=early.independence.early,
+        compared_late=early.independence.late,
         compared_start=iso_of_seconds(counts.start) if compared else None,
         compared_end=iso_of_seconds(counts.end) if compared else None,
-        p_value=look.independence.p_value,
+        p_value=early.independence.p_value,
     )
 
 

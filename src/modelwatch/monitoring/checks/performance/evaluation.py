@@ -1,4 +1,5 @@
-"""From evidence to an examination: every watched metric in every matured window, and what to remember of it."""
+"""Performance evaluation: a pure function from evidence to judgements of every watched metric in every matured window,
+and to the report."""
 
 from __future__ import annotations
 
@@ -10,9 +11,9 @@ from msgspec import UNSET
 
 from modelwatch.findings import Kind
 from modelwatch.monitoring.checks.performance.coverage import COVERAGE, judge_coverage
-from modelwatch.monitoring.checks.performance.early import EarlyLook, judge_early, look_early
+from modelwatch.monitoring.checks.performance.early import EarlyResult, evaluate_early, judge_early
 from modelwatch.monitoring.checks.performance.evidence import PerformanceInputs
-from modelwatch.monitoring.checks.performance.judging import (
+from modelwatch.monitoring.checks.performance.judge import (
     LABELS,
     PRECEDENCE,
     Judgement,
@@ -29,7 +30,7 @@ from modelwatch.monitoring.checks.performance.meaning import (
     task_reason,
     without_common_class,
 )
-from modelwatch.monitoring.checks.performance.reporting import (
+from modelwatch.monitoring.checks.performance.report import (
     early_report,
     unnamed_of,
     window_of,
@@ -50,8 +51,8 @@ FOUND = ("warning", "alert")
 
 
 @dataclass(frozen=True, slots=True)
-class Examined:
-    """One window of an evaluation. judgements: by metric, of a matured window."""
+class WindowResult:
+    """Result for one window. judgements: by metric; empty for a window that has not matured."""
 
     found: WindowCounts
     window: Window
@@ -59,7 +60,7 @@ class Examined:
 
     @property
     def severity(self) -> Severity | None:
-        """The worst of the metrics; None for a window that is not judged."""
+        """Worst severity of the metrics; None for a window that is not judged."""
         if not self.found.matured:
             return None
         # That labels come says nothing of what they say.
@@ -70,26 +71,29 @@ class Examined:
 
 
 @dataclass(frozen=True, slots=True)
-class PerformanceExamination:
-    """All windows of an evaluation. alpha: the chance of a false alarm that each look took; nominal: that of a look
-    after a whole interval. subjects, looks: how many metrics and look-backs share the budget. early: the look at labels
-    that are still coming; None where there is none."""
+class PerformanceEvaluation:
+    """Results for all windows of an evaluation.
+
+    alpha: chance of a false alarm that each metric in each window may take; nominal: that after a whole interval.
+    subjects, lookbacks: numbers of metrics and look-backs that share the budget. early: result for the window whose
+    labels are still coming; None where there is none.
+    """
 
     inputs: PerformanceInputs
     alpha: float
     nominal: float
     subjects: int
-    windows: tuple[Examined, ...]
-    early: EarlyLook | None = None
-    looks: int = 1
+    windows: tuple[WindowResult, ...]
+    early: EarlyResult | None = None
+    lookbacks: int = 1
 
     @property
-    def matured(self) -> list[Examined]:
+    def matured(self) -> list[WindowResult]:
         """The windows that are judged."""
         return [each for each in self.windows if each.found.matured]
 
 
-def examine_performance(inputs: PerformanceInputs) -> PerformanceExamination:
+def evaluate_performance(inputs: PerformanceInputs) -> PerformanceEvaluation:
     """Judges every watched metric in every matured window."""
     evidence, layout = inputs.evidence, inputs.layout
     rules = evidence.rules
@@ -105,13 +109,13 @@ def examine_performance(inputs: PerformanceInputs) -> PerformanceExamination:
     enough = sum(n >= rules.min_samples for n in labelled)
     # Where a look-back holds enough labels, those of shorter ones with few vary as single days do.
     deciding = enough or len(labelled)
-    early = _look_early(inputs, watched)
-    looks = deciding + (early is not None and early.reason is None)
-    alpha = rules.alpha(subjects, evidence.streams, looks, evidence.elapsed)
+    early = _evaluate_early(inputs, watched)
+    lookbacks = deciding + (early is not None and early.reason is None)
+    alpha = rules.alpha(subjects, evidence.streams, lookbacks, evidence.elapsed)
     lengths = [found.window.end - found.window.start for found in evidence.windows if found.matured]
     # Hours differ in their labels as no two days do.
     shortest = min(SECONDS_PER_DAY, max(lengths, default=0))
-    examined = []
+    results = []
     for found, window in zip(evidence.windows, windows, strict=True):
         judgements: dict[str, Judgement] = {}
         if found.matured:
@@ -134,45 +138,45 @@ def examine_performance(inputs: PerformanceInputs) -> PerformanceExamination:
                 )
             if rules.label_coverage and found.window.end - found.window.start >= shortest:
                 judgements[COVERAGE] = judge_coverage(evidence, found, window.counts.n, alpha)
-        examined.append(Examined(found, window, judgements))
+        results.append(WindowResult(found, window, judgements))
     if early is not None and reference is not None:
         judged = {
             name: judge_early(name, early, reference, rules, alpha, _natural(name, inputs, early.found))
             for name in watched
         }
         early = dataclasses.replace(early, judgements=judged)
-    nominal = rules.alpha(subjects, evidence.streams, looks)
-    return PerformanceExamination(inputs, alpha, nominal, subjects, tuple(examined), early, looks)
+    nominal = rules.alpha(subjects, evidence.streams, lookbacks)
+    return PerformanceEvaluation(inputs, alpha, nominal, subjects, tuple(results), early, lookbacks)
 
 
-def _look_early(inputs: PerformanceInputs, watched: tuple[str, ...]) -> EarlyLook | None:
+def _evaluate_early(inputs: PerformanceInputs, watched: tuple[str, ...]) -> EarlyResult | None:
     evidence = inputs.evidence
     if evidence.early is None or inputs.reference is None or not inputs.reference.counts.n:
         return None
     reference = inputs.reference.counts
     window = window_of(evidence.early.found, inputs.layout, evidence.arrivals, reference)
-    return look_early(evidence.early, window, reference, evidence.rules, watched, evidence.arrivals)
+    return evaluate_early(evidence.early, window, reference, evidence.rules, watched, evidence.arrivals)
 
 
 def _natural(name: str, inputs: PerformanceInputs, found: WindowCounts) -> MetricVariation | None:
-    """How the metric varies between stretches of the reference that are as long as the window."""
+    """Variation of the metric between stretches of the reference that are as long as the window."""
     natural = _natural_of(inputs)
     return None if natural is None else natural.of(name, found.window.end - found.window.start)
 
 
 def _natural_of(inputs: PerformanceInputs) -> NaturalVariation | None:
-    """How the reference varies over time, where that counts."""
+    """Variation of the reference over time; None where the rules ignore it."""
     if inputs.reference is None or not inputs.evidence.rules.natural_variation:
         return None
     return inputs.reference.natural
 
 
-def performance_report(examination: PerformanceExamination) -> PerformanceReport:
-    """The examination as it is shown and kept."""
-    inputs, evidence, layout = examination.inputs, examination.inputs.evidence, examination.inputs.layout
+def performance_report(evaluation: PerformanceEvaluation) -> PerformanceReport:
+    """Report of an evaluation, as it is shown and kept."""
+    inputs, evidence, layout = evaluation.inputs, evaluation.inputs.evidence, evaluation.inputs.layout
     reference, arrivals = inputs.reference, evidence.arrivals
     counts = None if reference is None else reference.counts
-    matured, early = examination.matured, examination.early
+    matured, early = evaluation.matured, evaluation.early
     judged = [*(each.judgements for each in matured), *(() if early is None else (early.judgements,))]
     worst = {name for each in judged for name, judgement in each.items() if judgement.severity in FOUND}
     mature: Severity = min((each.severity or "no_data" for each in matured), key=PRECEDENCE.index, default="no_data")
@@ -180,7 +184,7 @@ def performance_report(examination: PerformanceExamination) -> PerformanceReport
     if early is not None and early.severity is not None:
         severity = min(mature, early.severity, key=PRECEDENCE.index)
     model, version, environment = evidence.stream
-    said = StatedTask(evidence.rules.task, evidence.rules.positive_class)
+    stated = StatedTask(evidence.rules.task, evidence.rules.positive_class)
     return PerformanceReport(
         model_name=model,
         model_version=version,
@@ -195,15 +199,15 @@ def performance_report(examination: PerformanceExamination) -> PerformanceReport
         reference_id=evidence.reference,
         reference_labels=0 if counts is None else counts.n,
         reference_state=None if reference is None else reference.state,
-        alpha=examination.alpha,
+        alpha=evaluation.alpha,
         alpha_from=AlphaReport(
             false_alarm_budget=evidence.rules.budget,
             share=share_of("performance"),
-            subjects=examination.subjects,
+            subjects=evaluation.subjects,
             streams=max(evidence.streams, 1),
-            lookbacks=max(examination.looks, 1),
+            lookbacks=max(evaluation.lookbacks, 1),
             seconds=evidence.rules.accrued(evidence.elapsed),
-            capped=examination.alpha >= MOST_ALPHA,
+            capped=evaluation.alpha >= MOST_ALPHA,
         ),
         arrivals=ArrivalsReport(
             labels=arrivals.labels,
@@ -218,41 +222,41 @@ def performance_report(examination: PerformanceExamination) -> PerformanceReport
         ),
         windows=[
             window_report(each.found, each.window, arrivals, each.judgements, each.severity, counts)
-            for each in examination.windows
+            for each in evaluation.windows
         ],
-        reason=_why(examination),
-        not_judged=_not_judged(examination),
-        task_reason=task_reason(layout, said),
-        positive_class_reason=positive_class_reason(layout, said),
-        warnings=[*meaning_warnings(layout, said), *_strange(examination)],
+        reason=_why(evaluation),
+        not_judged=_not_judged(evaluation),
+        task_reason=task_reason(layout, stated),
+        positive_class_reason=positive_class_reason(layout, stated),
+        warnings=[*meaning_warnings(layout, stated), *_warnings(evaluation)],
         early=UNSET if early is None else early_report(early, arrivals, counts, decides=severity != mature),
     )
 
 
-def _not_judged(examination: PerformanceExamination) -> list[NotJudged]:
+def _not_judged(evaluation: PerformanceEvaluation) -> list[NotJudged]:
     """The watched metrics and labels whose deciding window says nothing about them."""
-    matured = examination.matured
+    matured = evaluation.matured
     names = sorted({name for each in matured for name in each.judgements} - {COVERAGE})
-    judgements = [deciding_look(matured, name).judgements[name] for name in names]
+    judgements = [deciding_window(matured, name).judgements[name] for name in names]
     return not_judged((each.name, each.severity, each.reason) for each in judgements)
 
 
-def deciding_look(looks: Sequence[Examined], name: str) -> Examined:
-    """Look that decides on a metric: the worst; of equally bad ones the longest."""
+def deciding_window(windows: Sequence[WindowResult], name: str) -> WindowResult:
+    """Window that decides on a metric: the worst; of equally bad ones the longest. windows: at least one."""
 
-    def rank(each: Examined) -> tuple[int, int]:
+    def rank(each: WindowResult) -> tuple[int, int]:
         window = each.found.window
         return PRECEDENCE.index(each.judgements[name].severity), window.start - window.end
 
-    return min(looks, key=rank)
+    return min(windows, key=rank)
 
 
-def _strange(examination: PerformanceExamination) -> list[str]:
-    """What the longest windows have of labels and scores that mean nothing."""
-    inputs = examination.inputs
+def _warnings(evaluation: PerformanceEvaluation) -> list[str]:
+    """Warnings about labels and scores of the longest windows that mean nothing."""
+    inputs = evaluation.inputs
     reference = None if inputs.reference is None else inputs.reference.counts
     found = []
-    longest = sorted(examination.windows, key=lambda each: each.found.window.start - each.found.window.end)[:2]
+    longest = sorted(evaluation.windows, key=lambda each: each.found.window.start - each.found.window.end)[:2]
     labelled = max(longest, key=lambda each: each.window.counts.n, default=None)
     if labelled is not None:
         strange = strange_labels(labelled.window.counts, reference)
@@ -279,13 +283,13 @@ def _strange(examination: PerformanceExamination) -> list[str]:
     return found
 
 
-def _why(examination: PerformanceExamination) -> str | None:
-    evidence, layout = examination.inputs.evidence, examination.inputs.layout
+def _why(evaluation: PerformanceEvaluation) -> str | None:
+    evidence, layout = evaluation.inputs.evidence, evaluation.inputs.layout
     if not evidence.arrivals.labels and not any(window.outcomes for window in evidence.windows):
         return "No labels have come for this model's predictions: POST them to /api/v1/ground-truth."
     if layout.task is None:
         return "Too few labels to tell what the model predicts; 20 are needed, of two classes, or of numbers."
-    if examination.inputs.reference is not None and not examination.inputs.reference.counts.n:
+    if evaluation.inputs.reference is not None and not evaluation.inputs.reference.counts.n:
         return (
             "The reference has no labels, so nothing is compared: set one with the columns prediction and ground_truth,"
             " or limits in the model's monitor."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from modelwatch.findings import Finding, FindingSeverity, Kind
 from modelwatch.monitoring.checks.quality.classes import ClassJudgement, detail_of, thresholds_of
 from modelwatch.monitoring.checks.quality.evidence import QualityEvidence
-from modelwatch.monitoring.checks.quality.judging import (
+from modelwatch.monitoring.checks.quality.judge import (
     RateJudgement,
     RepeatsJudgement,
     VolumeJudgement,

@@ -1,4 +1,4 @@
-"""From evidence to a report, and to what is remembered of it."""
+"""Quality evaluation: a pure function from evidence to judgements, the report and the observations."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from modelwatch.monitoring.checks.conditions import Condition
 from modelwatch.monitoring.checks.observations import CALM_SHARE, Observation
 from modelwatch.monitoring.checks.quality.classes import ClassJudgement, class_reports, judge_classes
 from modelwatch.monitoring.checks.quality.evidence import QualityEvidence
-from modelwatch.monitoring.checks.quality.finding import finding_of
-from modelwatch.monitoring.checks.quality.judging import (
+from modelwatch.monitoring.checks.quality.findings import finding_of
+from modelwatch.monitoring.checks.quality.judge import (
     RateJudgement,
     RepeatsJudgement,
     VolumeJudgement,
@@ -52,8 +52,8 @@ APPEARED = ": appeared"
 
 
 @dataclass(frozen=True, slots=True)
-class QualityExamination:
-    """Everything that an evaluation says. alpha: the chance of a false alarm that each look took."""
+class QualityEvaluation:
+    """Judgements of an evaluation. alpha: chance of a false alarm that each subject in each window may take."""
 
     evidence: QualityEvidence
     alpha: float
@@ -93,12 +93,12 @@ def _has_risen(code: Sentinel, rules: QualityRules) -> bool:
     return code.share - code.reference_share >= matters - ROUNDING
 
 
-def examine_quality(evidence: QualityEvidence) -> QualityExamination:
+def evaluate_quality(evidence: QualityEvidence) -> QualityEvaluation:
     """Judges every rate, the schema, the volume and the repeats."""
     alpha = evidence.rules.alpha(
         subjects_of(evidence), evidence.streams, max(len(evidence.windows), 1), evidence.elapsed
     )
-    return QualityExamination(
+    return QualityEvaluation(
         evidence,
         alpha,
         judge_rates(evidence, alpha),
@@ -109,13 +109,13 @@ def examine_quality(evidence: QualityEvidence) -> QualityExamination:
     )
 
 
-def quality_report(examination: QualityExamination) -> QualityReport:
-    """The examination as it is shown and kept."""
-    evidence = examination.evidence
+def quality_report(evaluation: QualityEvaluation) -> QualityReport:
+    """Report of an evaluation, as it is shown and kept."""
+    evidence = evaluation.evidence
     window = longest(evidence.windows)
     soundness = soundness_of([] if window is None else window.features.values())
-    features = [_feature(examination, name) for name in sorted(examination.rates)]
-    repeats = examination.duplicates
+    features = [_feature(evaluation, name) for name in sorted(evaluation.rates)]
+    repeats = evaluation.duplicates
     schema = [
         SchemaReport(
             change.feature,
@@ -126,15 +126,15 @@ def quality_report(examination: QualityExamination) -> QualityReport:
             evidence.sample.rows if change.change == "appeared" or window is None else window.predictions,
             change.p_value,
         )
-        for change, how in examination.schema
+        for change, how in evaluation.schema
     ]
-    volume = [_volume(each) for each in examination.volume]
+    volume = [_volume(each) for each in evaluation.volume]
     model, version, environment = evidence.stream
     return QualityReport(
         model_name=model,
         model_version=version,
         environment=environment,
-        severity=_worst([each.severity for each in features], [*schema, *volume, repeats, *examination.classes]),
+        severity=_worst([each.severity for each in features], [*schema, *volume, repeats, *evaluation.classes]),
         watermark=None if evidence.watermark is None else iso_of_seconds(evidence.watermark),
         predictions=0 if window is None else window.predictions,
         score=soundness.score,
@@ -147,7 +147,7 @@ def quality_report(examination: QualityExamination) -> QualityReport:
         schema=schema,
         volume=volume,
         duplicates=_duplicates(repeats, evidence.rules.duplicates),
-        alpha=examination.alpha,
+        alpha=evaluation.alpha,
         alpha_from=AlphaReport(
             false_alarm_budget=evidence.rules.budget,
             share=share_of("quality") * (1.0 - SHARE_OF_SILENCE),
@@ -155,11 +155,11 @@ def quality_report(examination: QualityExamination) -> QualityReport:
             streams=max(evidence.streams, 1),
             lookbacks=max(len(evidence.windows), 1),
             seconds=evidence.rules.accrued(evidence.elapsed),
-            capped=examination.alpha >= LARGEST_ALPHA,
+            capped=evaluation.alpha >= LARGEST_ALPHA,
         ),
         reason=None if evidence.reference else "No reference is set, so no share can be compared.",
-        not_judged=_not_judged(examination, features, schema, volume),
-        classes=class_reports(examination.classes),
+        not_judged=_not_judged(evaluation, features, schema, volume),
+        classes=class_reports(evaluation.classes),
     )
 
 
@@ -172,7 +172,7 @@ def _worst(
 
 
 def _not_judged(
-    examination: QualityExamination,
+    evaluation: QualityEvaluation,
     features: Sequence[FeatureQuality],
     schema: Sequence[SchemaReport],
     volume: Sequence[VolumeReport],
@@ -184,7 +184,7 @@ def _not_judged(
         else:
             why = next((rule.reason for rule in feature.rules if rule.severity == feature.severity), None)
             found.append((feature.feature_name, feature.severity, why))
-        unknown = examination.evidence.outside_unknown.get(feature.feature_name)
+        unknown = evaluation.evidence.outside_unknown.get(feature.feature_name)
         if unknown is not None:
             found.append((f"{feature.feature_name}: extreme", "no_data", unknown))
     found += [(f"{each.feature_name}: {each.change}", each.severity, None) for each in schema]
@@ -192,42 +192,42 @@ def _not_judged(
     return not_judged(found)
 
 
-def quality_observations(examination: QualityExamination) -> list[Observation]:
-    """What was seen of each rate, change and volume."""
-    evidence = examination.evidence
-    ids, known = evidence.reference_ids, (evidence, examination.alpha)
-    until = {f"volume of {each.span}": each.end for each in examination.volume}
+def quality_observations(evaluation: QualityEvaluation) -> list[Observation]:
+    """One observation for each rate, change of the schema and volume."""
+    evidence = evaluation.evidence
+    ids, known = evidence.reference_ids, (evidence, evaluation.alpha)
+    until = {f"volume of {each.span}": each.end for each in evaluation.volume}
     found = [
-        _observed_rate(examination, judged, ids[name])
-        for name, judgements in sorted(examination.rates.items())
+        _observed_rate(evaluation, judged, ids[name])
+        for name, judgements in sorted(evaluation.rates.items())
         for judged in judgements
     ]
-    for name in sorted(examination.rates):
-        news = [each for each, severity in examination.sentinels(name) if severity in FIRING]
+    for name in sorted(evaluation.rates):
+        news = [each for each, severity in evaluation.sentinels(name) if severity in FIRING]
         if news:
             finding = finding_of(*known, f"{name}: sentinel", "warning", news[0])
             found.append(Observation("data_quality", f"{name}: sentinel", ids[name], "drifted", False, finding))
         else:
             sizes = sentinel_sizes(evidence, name)
             found.append(Observation("data_quality", f"{name}: sentinel", ids[name], "calm", sizes=sizes))
-        found.append(_observed_extreme(examination, name))
-    for change, severity in examination.schema:
+        found.append(_observed_extreme(evaluation, name))
+    for change, severity in evaluation.schema:
         subject = f"{change.feature}: {change.change}"
         if severity in FIRING:
             finding = finding_of(*known, subject, "alert" if severity == "alert" else "warning", change)
             found.append(Observation("data_quality", subject, ids.get(change.feature, ""), "drifted", False, finding))
         elif severity != "stable":
             found.append(Observation("data_quality", subject, ids.get(change.feature, ""), "undecided"))
-    found += _gone(examination, {each.name for each in found})
-    found += [_observed_volume(examination, each) for each in examination.volume]
-    repeats = examination.duplicates
+    found += _unchanged(evaluation, {each.name for each in found})
+    found += [_observed_volume(evaluation, each) for each in evaluation.volume]
+    repeats = evaluation.duplicates
     if repeats.severity == "warning":
         finding = finding_of(*known, "duplicates", "warning", repeats)
         found.append(Observation("data_quality", "duplicates", "", "drifted", False, finding))
     else:
         state: Literal["calm", "undecided"] = "calm" if repeats.severity == "stable" else "undecided"
         found.append(Observation("data_quality", "duplicates", "", state, sizes=repeats_sizes(evidence)))
-    for judged in examination.classes:
+    for judged in evaluation.classes:
         if judged.severity in FIRING:
             severity_now: FindingSeverity = "alert" if judged.severity == "alert" else "warning"
             finding = finding_of(*known, judged.subject, severity_now, judged)
@@ -239,13 +239,13 @@ def quality_observations(examination: QualityExamination) -> list[Observation]:
     return [replace(each, judged_until=until.get(each.name, evidence.watermark)) for each in found]
 
 
-def _observed_extreme(examination: QualityExamination, name: str) -> Observation:
+def _observed_extreme(evaluation: QualityEvaluation, name: str) -> Observation:
     """A day that has had one is a finding until it has passed: it is told once, and counted, not inferred."""
-    evidence, subject = examination.evidence, f"{name}: extreme"
+    evidence, subject = evaluation.evidence, f"{name}: extreme"
     reference = evidence.reference_ids[name]
-    far = examination.extremes(name)
+    far = evaluation.extremes(name)
     if far:
-        finding = finding_of(evidence, examination.alpha_a_day, subject, "warning", far[0])
+        finding = finding_of(evidence, evaluation.alpha_a_day, subject, "warning", far[0])
         return Observation("data_quality", subject, reference, "drifted", False, finding)
     state: Literal["calm", "undecided"] = "undecided" if name in evidence.outside_unknown else "calm"
     return Observation("data_quality", subject, reference, state, counted=True)
@@ -256,19 +256,19 @@ def appeared_in(conditions: Iterable[Condition]) -> list[str]:
     return sorted(each.name.removesuffix(APPEARED) for each in conditions if each.name.endswith(APPEARED))
 
 
-def _gone(examination: QualityExamination, named: set[str]) -> list[Observation]:
+def _unchanged(evaluation: QualityEvaluation, named: set[str]) -> list[Observation]:
     """Changes of the schema that are not seen (any more) are calm; of what is not watched there is nothing to say."""
-    rules = examination.evidence.rules
-    known = {*examination.evidence.reference, *examination.evidence.sample.given}
-    ids = examination.evidence.reference_ids
-    state: Literal["calm", "undecided"] = "calm" if examination.evidence.sample.rows else "undecided"
+    rules = evaluation.evidence.rules
+    known = {*evaluation.evidence.reference, *evaluation.evidence.sample.given}
+    ids = evaluation.evidence.reference_ids
+    state: Literal["calm", "undecided"] = "calm" if evaluation.evidence.sample.rows else "undecided"
     return [
         Observation(
             "data_quality",
             f"{name}: {change}",
             ids.get(name, ""),
             state,
-            sizes=schema_sizes(examination.evidence, name, change),
+            sizes=schema_sizes(evaluation.evidence, name, change),
         )
         for name in sorted(known)
         if rules.schema and rules.watches(name)
@@ -277,13 +277,13 @@ def _gone(examination: QualityExamination, named: set[str]) -> list[Observation]
     ]
 
 
-def _feature(examination: QualityExamination, name: str) -> FeatureQuality:
-    judgements = examination.rates[name]
-    window = longest(examination.evidence.windows)
-    sentinels = examination.sentinels(name)
+def _feature(evaluation: QualityEvaluation, name: str) -> FeatureQuality:
+    judgements = evaluation.rates[name]
+    window = longest(evaluation.evidence.windows)
+    sentinels = evaluation.sentinels(name)
     severities: list[Severity] = [each.severity for each in judgements]
     severities += [severity for _, severity in sentinels if severity in FIRING]
-    far = examination.extremes(name)
+    far = evaluation.extremes(name)
     if far:
         severities.append("warning")
     return FeatureQuality(
@@ -303,7 +303,7 @@ def _feature(examination: QualityExamination, name: str) -> FeatureQuality:
                 each.check.change,
                 each.check.p_value if each.check.current_n else None,
                 each.reason,
-                *rise_thresholds(each.check.reference_rate or 0.0, examination.evidence.rules),
+                *rise_thresholds(each.check.reference_rate or 0.0, evaluation.evidence.rules),
             )
             for each in judgements
         ],
@@ -340,9 +340,9 @@ def _volume(judged: VolumeJudgement) -> VolumeReport:
     )
 
 
-def _observed_rate(examination: QualityExamination, judged: RateJudgement, reference: str) -> Observation:
-    check, known = judged.check, (examination.evidence, examination.alpha)
-    warning, alert = rise_thresholds(check.reference_rate or 0.0, examination.evidence.rules)
+def _observed_rate(evaluation: QualityEvaluation, judged: RateJudgement, reference: str) -> Observation:
+    check, known = judged.check, (evaluation.evidence, evaluation.alpha)
+    warning, alert = rise_thresholds(check.reference_rate or 0.0, evaluation.evidence.rules)
     subject = f"{judged.feature}: {check.rule}"
     if judged.severity in FIRING:
         finding = finding_of(*known, subject, "alert" if judged.severity == "alert" else "warning", judged)
@@ -351,14 +351,14 @@ def _observed_rate(examination: QualityExamination, judged: RateJudgement, refer
         return Observation("data_quality", subject, reference, "drifted", False, finding, still)
     if judged.severity != "stable":
         return Observation("data_quality", subject, reference, "undecided")
-    holds = (check.change or 0.0) >= CALM_SHARE * warning and check.p_value < examination.alpha
+    holds = (check.change or 0.0) >= CALM_SHARE * warning and check.p_value < evaluation.alpha
     held = finding_of(*known, subject, "warning", judged) if holds else None
-    sizes = rise_sizes(examination.evidence, judged.feature, check.rule)
+    sizes = rise_sizes(evaluation.evidence, judged.feature, check.rule)
     return Observation("data_quality", subject, reference, "calm", holds, held, sizes=sizes)
 
 
-def _observed_volume(examination: QualityExamination, judged: VolumeJudgement) -> Observation:
-    subject, known = f"volume of {judged.span}", (examination.evidence, judged.alpha)
+def _observed_volume(evaluation: QualityEvaluation, judged: VolumeJudgement) -> Observation:
+    subject, known = f"volume of {judged.span}", (evaluation.evidence, judged.alpha)
     if judged.severity in FIRING:
         finding = finding_of(*known, subject, "alert" if judged.severity == "alert" else "warning", judged)
         return Observation("volume", subject, "", "drifted", False, finding)

@@ -1,4 +1,4 @@
-"""Findings on performance: what an examination leaves to be remembered, and what it says to people."""
+"""Observations of a performance evaluation, one for each metric, and the sentences of their findings."""
 
 from __future__ import annotations
 
@@ -10,9 +10,14 @@ from modelwatch.findings import Finding
 from modelwatch.monitoring.checks.drift.judge import ODDS, PSI
 from modelwatch.monitoring.checks.observations import CALM_SHARE, Observation
 from modelwatch.monitoring.checks.performance.coverage import COVERAGE
-from modelwatch.monitoring.checks.performance.early import EarlyLook
-from modelwatch.monitoring.checks.performance.examining import FOUND, Examined, PerformanceExamination, deciding_look
-from modelwatch.monitoring.checks.performance.judging import (
+from modelwatch.monitoring.checks.performance.early import EarlyResult
+from modelwatch.monitoring.checks.performance.evaluation import (
+    FOUND,
+    PerformanceEvaluation,
+    WindowResult,
+    deciding_window,
+)
+from modelwatch.monitoring.checks.performance.judge import (
     LABELS,
     MEAN_SHIFT,
     Judgement,
@@ -31,54 +36,54 @@ TITLES = {
 }
 
 
-def performance_observations(examination: PerformanceExamination) -> list[Observation]:
+def performance_observations(evaluation: PerformanceEvaluation) -> list[Observation]:
     """What was seen of each metric, by the window that speaks for it: the worst, of equally bad ones the longest.
 
     What is found early is only told of where no matured window finds it: it is never calm, and ends nothing.
     """
-    names = {name for each in examination.matured for name in each.judgements}
-    return [_observation(examination, name) for name in sorted(names)]
+    names = {name for each in evaluation.matured for name in each.judgements}
+    return [_observation(evaluation, name) for name in sorted(names)]
 
 
-def _observation(examination: PerformanceExamination, name: str) -> Observation:
+def _observation(evaluation: PerformanceEvaluation, name: str) -> Observation:
     kind = "label_drift" if name == LABELS else "performance"
-    reference = examination.inputs.evidence.reference or ""
-    looks = [each for each in examination.matured if name in each.judgements]
-    speaker = deciding_look(looks, name)
-    judgement = speaker.judgements[name]
-    until = speaker.found.window.end
+    reference = evaluation.inputs.evidence.reference or ""
+    windows = [each for each in evaluation.matured if name in each.judgements]
+    deciding = deciding_window(windows, name)
+    judgement = deciding.judgements[name]
+    until = deciding.found.window.end
     if judgement.severity in FOUND:
-        begins = max(each.found.window.start for each in looks if each.judgements[name].severity in FOUND)
-        finding = _finding(examination, speaker, judgement, begins)
-        severe = _severe(examination, speaker, judgement, begins)
+        begins = max(each.found.window.start for each in windows if each.judgements[name].severity in FOUND)
+        finding = _finding(evaluation, deciding, judgement, begins)
+        severe = _severe(evaluation, deciding, judgement, begins)
         return Observation(kind, name, reference, "drifted", False, finding, severe, judged_until=until)
-    early = examination.early
+    early = evaluation.early
     if early is not None and name in early.judgements and early.judgements[name].severity in FOUND:
         found, begins = early.judgements[name], early.found.window.start
-        finding, severe = _finding(examination, early, found, begins), _severe(examination, early, found, begins)
+        finding, severe = _finding(evaluation, early, found, begins), _severe(evaluation, early, found, begins)
         return Observation(kind, name, reference, "drifted", False, finding, severe)
     if judgement.severity != "stable":
         return Observation(kind, name, reference, "undecided")
     held = next(
         (
             (each, reading)
-            for each in looks
+            for each in windows
             for reading in each.judgements[name].readings
-            if _holds(reading, examination.nominal)
+            if _holds(reading, evaluation.nominal)
         ),
         None,
     )
     if held is None:
         sizes = tuple(
             dataclasses.replace(size, start=each.found.window.start)
-            for each in looks
+            for each in windows
             for size in each.judgements[name].sizes
         )
         counted = name == COVERAGE
         return Observation(kind, name, reference, "calm", sizes=sizes, counted=counted, judged_until=until)
     holding, reading = held
     begins = holding.found.window.start
-    finding, severe = _finding(examination, holding, reading, begins), _severe(examination, holding, reading, begins)
+    finding, severe = _finding(evaluation, holding, reading, begins), _severe(evaluation, holding, reading, begins)
     return Observation(kind, name, reference, "calm", True, finding, severe, judged_until=until)
 
 
@@ -89,62 +94,64 @@ def _holds(judgement: Judgement, nominal: float) -> bool:
 
 
 def _severe(
-    examination: PerformanceExamination, look: Examined | EarlyLook, judgement: Judgement, begins: int
+    evaluation: PerformanceEvaluation, result: WindowResult | EarlyResult, judgement: Judgement, begins: int
 ) -> Finding | None:
     """The finding as an alert, for as long as an alert is not clearly over."""
     if judgement.severity == "alert":
-        return _finding(examination, look, judgement, begins)
+        return _finding(evaluation, result, judgement, begins)
     for reading in judgement.readings:
         limit = reading.alert_threshold
         if reading.loss is not None and limit is not None and reading.loss >= CALM_SHARE * limit:
-            return replace(_finding(examination, look, reading, begins), severity="alert", threshold=limit)
+            return replace(_finding(evaluation, result, reading, begins), severity="alert", threshold=limit)
     return None
 
 
 def _finding(
-    examination: PerformanceExamination, look: Examined | EarlyLook, judgement: Judgement, begins: int
+    evaluation: PerformanceEvaluation, result: WindowResult | EarlyResult, judgement: Judgement, begins: int
 ) -> Finding:
-    """The finding by this judgement of a look. begins: of the shortest window that shows it, in seconds."""
-    name, evidence = judgement.name, examination.inputs.evidence
-    reference = examination.inputs.reference
-    window = look.found.window
+    """Finding by this judgement of a window. begins: of the shortest window that shows it, in seconds."""
+    name, evidence = judgement.name, evaluation.inputs.evidence
+    reference = evaluation.inputs.reference
+    window = result.found.window
     labels = name == LABELS
     return Finding(
         kind="label_drift" if labels else "performance",
         subject=name,
         severity="alert" if judgement.severity == "alert" else "warning",
         since=evidence.as_of,
-        score_name=_score_name(name, judgement, examination),
+        score_name=_score_name(name, judgement, evaluation),
         score=judgement.loss or 0.0,
         threshold=judgement.threshold or 0.0,
         p_value=judgement.p_value,
         alpha=judgement.alpha,
-        sample_size=judgement.estimate.n if name == COVERAGE else look.window.counts.n,
+        sample_size=judgement.estimate.n if name == COVERAGE else result.window.counts.n,
         reference_size=0 if reference is None else reference.counts.n,
         window_start=window.start,
         window_end=window.end,
         lookback=window.lookback,
-        detail=_detail(name, judgement, look, examination),
+        detail=_detail(name, judgement, result, evaluation),
         warning_threshold=judgement.warning_threshold,
         alert_threshold=judgement.alert_threshold,
         bad_from=begins,
-        early=look.share if isinstance(look, EarlyLook) else None,
+        early=result.share if isinstance(result, EarlyResult) else None,
     )
 
 
-def _score_name(name: str, judgement: Judgement, examination: PerformanceExamination) -> str:
+def _score_name(name: str, judgement: Judgement, evaluation: PerformanceEvaluation) -> str:
     if name == LABELS:
-        regression = examination.inputs.layout.task == "regression"
+        regression = evaluation.inputs.layout.task == "regression"
         return MEAN_SHIFT if regression else ODDS if judgement.by_odds else PSI
     if name == COVERAGE:
         return "missing share of the usual labels"
     return shortfall_of(name) if judgement.by_limit else loss_of(name)
 
 
-def _detail(name: str, judgement: Judgement, look: Examined | EarlyLook, examination: PerformanceExamination) -> str:
+def _detail(
+    name: str, judgement: Judgement, result: WindowResult | EarlyResult, evaluation: PerformanceEvaluation
+) -> str:
     estimate = judgement.estimate
     if name == LABELS:
-        return _what_moved(look, examination, judgement)
+        return _what_moved(result, evaluation, judgement)
     if name == COVERAGE:
         usual, share = _percent(judgement.reference or 0.0), _percent(estimate.value or 0.0)
         return f"{share} of {estimate.n:,} predictions have a label (usual at that age: {usual})"
@@ -153,23 +160,23 @@ def _detail(name: str, judgement: Judgement, look: Examined | EarlyLook, examina
     if estimate.low is not None and estimate.high is not None:
         interval = f"; 95 % interval {_number(estimate.low)} to {_number(estimate.high)}"
     if judgement.by_limit:
-        limit = _number(examination.inputs.evidence.rules.limits[name])
+        limit = _number(evaluation.inputs.evidence.rules.limits[name])
         return f"{title} is {_number(value)}{interval}; the limit is {limit}"
     change = f"{_number(before)} → {_number(value)}{interval}"
-    early = f"; early: on {100 * look.share:.0f} % of the usual labels" if isinstance(look, EarlyLook) else ""
+    early = f"; early: on {100 * result.share:.0f} % of the usual labels" if isinstance(result, EarlyResult) else ""
     if value is None or before is None:
         return f"{title}: {change}{early}"
     return f"{title} {'rose' if value > before else 'fell'} by {abs(value - before):.3g} ({change}){early}"
 
 
-def _what_moved(look: Examined | EarlyLook, examination: PerformanceExamination, judgement: Judgement) -> str:
-    reference = examination.inputs.reference
-    now = look.window.counts.confusion
+def _what_moved(result: WindowResult | EarlyResult, evaluation: PerformanceEvaluation, judgement: Judgement) -> str:
+    reference = evaluation.inputs.reference
+    now = result.window.counts.confusion
     before = None if reference is None else reference.counts.confusion
     if before is None or now is None:
         return f"Mean target: {_number(judgement.reference)} → {_number(judgement.estimate.value)}"
     old, new = before.matrix.sum(axis=1), now.matrix.sum(axis=1)
-    shares = [(row / old.sum(), own / new.sum()) for row, own in zip(old.tolist(), new.tolist(), strict=True)]
+    shares = [(row / old.sum(), count / new.sum()) for row, count in zip(old.tolist(), new.tolist(), strict=True)]
     place = judgement.cell
     if place is None:
         place = max(range(len(shares)), key=lambda index: abs(shares[index][1] - shares[index][0]))
