@@ -121,9 +121,15 @@ def test_an_address_that_no_encoding_would_help_gets_no_such_hint(app: App, path
     assert "%2F" not in app.problem("GET", path, 404)["detail"]
 
 
-@pytest.mark.parametrize(("path", "way"), [("/", "docs"), ("/ui", "ui/alerts"), ("/ui/", "alerts")])
+@pytest.mark.parametrize(("path", "way"), [("/", "docs"), ("/ui", "ui/models"), ("/ui/", "models")])
 def test_redirects_are_relative(app: App, path: str, way: str) -> None:
     assert app.request("GET", path).headers["location"] == way
+
+
+def test_a_browser_is_led_to_the_models_and_a_client_to_the_api(app: App) -> None:
+    browser = app.request("GET", "/", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+    assert browser.headers["location"] == "ui/models"
+    assert app.request("GET", "/", headers={"Accept": "*/*"}).headers["location"] == "docs"
 
 
 def test_the_path_of_the_public_address_is_taken_off(tmp_path: Path) -> None:

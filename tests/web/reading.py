@@ -30,6 +30,7 @@ class Page(HTMLParser):
         self.attributes: set[str] = set()
         self._open: list[str] = []
         self._words: list[str] = []
+        self._inside: list[str] = []
         self._href = ""
         self._button: tuple[str, str | None] | None = None
         self.feed(text)
@@ -49,6 +50,7 @@ class Page(HTMLParser):
             self._open.append(tag)
         if tag == "a":
             self._href = given["href"] or ""
+            self._inside = []
         elif tag == "form":
             self.forms.append(Form(given["method"] or "", given["action"] or ""))
         elif tag in ("input", "select"):
@@ -60,13 +62,18 @@ class Page(HTMLParser):
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self._open.pop()
 
     def handle_endtag(self, tag: str) -> None:
         if tag not in VOID:
             assert self._open.pop() == tag
+        if tag == "a":
+            self.links[" ".join(" ".join(self._inside).split())] = self._href
 
     def handle_data(self, data: str) -> None:
         self._words.append(data)
+        self._inside.append(data)
         if self._open and self._open[-1] == "a":
             self.links[data.strip()] = self._href
         elif self._open and self._open[-1] == "button" and self._button is not None:

@@ -50,7 +50,7 @@ def visit(app: App, path: str, status: int = 200) -> Page:
 def check_headers(answer: httpx.Response) -> None:
     policy = answer.headers["content-security-policy"]
     assert "default-src 'none'" in policy
-    assert "script-src" not in policy
+    assert "script-src 'self';" in policy
     assert "unsafe" not in policy
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["cache-control"] == "no-store"
@@ -403,7 +403,7 @@ def test_an_empty_list_says_what_is_known_of_the_streams_and_up_to_when(app: App
 
 
 def test_resolved_alerts_are_paged(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("modelwatch.web.pages.RESOLVED_A_PAGE", 2)
+    monkeypatch.setattr("modelwatch.web.alerts_pages.RESOLVED_A_PAGE", 2)
     for index in range(3):
         app.desk.clock.advance(1)
         app.desk.take(assessment(0, {"amount": "warning"}, model=f"m{index}"), assessment(1, model=f"m{index}"))
@@ -425,7 +425,7 @@ def test_a_wrong_address_of_a_list_is_refused(app: App, query: str) -> None:
 def test_the_start_leads_to_the_list(app: App) -> None:
     for path in ("/ui", "/ui/"):
         answer = app.request("GET", path, follow_redirects=True)
-        assert str(answer.url) == BASE + "/ui/alerts"
+        assert str(answer.url) == BASE + "/ui/models"
 
 
 def test_without_the_store_a_page_says_to_come_again(app: App, monkeypatch: pytest.MonkeyPatch) -> None:

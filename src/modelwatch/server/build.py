@@ -280,8 +280,7 @@ def build_service(settings: Settings) -> Application:
             store.close()
 
     keys = KnownKeys(store, microseconds_now)
-    pages = build_pages(store, alerts, keys, settings, clock=microseconds_now, new_id=new_id, version=version)
-    return build_app(state, lifespan, pages, keys)
+    return build_app(state, lifespan, build_pages(state, keys), keys)
 
 
 def _seal(ledger: Ledger) -> None:

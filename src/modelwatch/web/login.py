@@ -16,7 +16,8 @@ from modelwatch.api.ingest.bodies import body_timeout
 from modelwatch.config import Settings
 from modelwatch.errors import BodyTooLarge, Forbidden, MalformedBody, Unauthenticated, UnsupportedContent
 from modelwatch.times import SECONDS_PER_HOUR
-from modelwatch.web.rendering import HEADERS, Renderer
+from modelwatch.web.rendering import HEADERS
+from modelwatch.web.site import require_pages, site_of
 
 FORM_TYPE = "application/x-www-form-urlencoded"
 LARGEST_FORM = 64 * 1024
@@ -52,14 +53,13 @@ async def read_form(request: Request, seconds: float) -> dict[str, str]:
 class Login:
     """Page to sign in, and what its forms do."""
 
-    def __init__(self, keys: KnownKeys, settings: Settings, renderer: Renderer) -> None:
+    def __init__(self, keys: KnownKeys, settings: Settings) -> None:
         self._keys = keys
         self._settings = settings
-        self._render = renderer.page
 
-    async def show(self, _request: Request) -> Response:
+    async def show(self, request: Request) -> Response:
         """Form to sign in."""
-        return self._page(200, None)
+        return _page(request, 200, None)
 
     async def enter(self, request: Request) -> Response:
         """Starts a session with the key of the form, in place of the one that there may be."""
@@ -67,10 +67,10 @@ class Login:
         try:
             grant = await self._grant(form.get("key", ""))
         except (Unauthenticated, Forbidden) as error:
-            return self._page(error.status, error.detail)
+            return _page(request, error.status, error.detail)
         await self._end(request)
         seconds = self._settings.session_hours * SECONDS_PER_HOUR
-        answer = Response(status_code=303, headers={**HEADERS, "Location": "alerts"})
+        answer = Response(status_code=303, headers={**HEADERS, "Location": "models"})
         answer.set_cookie(
             SESSION_COOKIE,
             await asyncio.to_thread(self._keys.begin_session, grant, seconds, os.urandom(SESSION_BYTES)),
@@ -103,11 +103,6 @@ class Login:
         require_pages(grant)
         return grant
 
-    def _page(self, status: int, problem: str | None) -> Response:
-        return self._render("login.html", root="../", status=status, problem=problem)
 
-
-def require_pages(grant: Grant) -> None:
-    """Raises Forbidden unless the pages may be read with it."""
-    grant.require("read")
-    grant.require_all_models()
+def _page(request: Request, status: int, problem: str | None) -> Response:
+    return site_of(request).say(request, "login.html", status=status, problem=problem)

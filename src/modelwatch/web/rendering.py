@@ -1,6 +1,6 @@
 """Rendering of pages: templates, their filters for names, numbers and times, and the headers of every page.
 
-Nothing is loaded from elsewhere, nothing runs, nobody frames it.
+Nothing is loaded from elsewhere, one script of ours runs, nobody frames it.
 """
 
 from __future__ import annotations
@@ -11,13 +11,18 @@ from datetime import datetime, timedelta
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
 from modelwatch.alerting.text import clipped, number, span
 from modelwatch.alerting.wording import KINDS
-from modelwatch.times import EPOCH, MICROS_PER_SECOND, minute_of_micros
+from modelwatch.charts.drawing.marks import STATES, State, definitions, mark
+from modelwatch.charts.drawing.numbers import short_time
+from modelwatch.times import EPOCH, MICROS_PER_DAY, MICROS_PER_SECOND, minute_of_micros
 
 LONGEST_NAME = 120
+# So many days back, a weekday says which day it was.
+NEAR_DAYS = 6
 LONGEST_TEXT = 2_000
 SMALL_CHANCE = 1e-3
 LEAST_CHANCE = 1e-300
@@ -38,8 +43,8 @@ STEPS = {
 DELIVERIES = {"pending": "waiting", "delivered": "delivered", "dead": "given up", "withheld": "taken back"}
 HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none';"
-        " frame-ancestors 'none'"
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:;"
+        " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     # With `no-referrer`, browsers would not say which page a form was sent from.
@@ -59,7 +64,7 @@ class Renderer:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.globals["version"] = version
+        self._templates.globals |= {"version": version, "mark": _mark, "definitions": _definitions, "STATES": STATES}
         self._templates.filters |= {
             "name": name,
             "text": text,
@@ -83,17 +88,43 @@ class Renderer:
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """Moment for people, for machines, and how long ago it was; ago is empty for what is to come."""
+    """Moment for people, for machines, and how long ago it was; ago is empty for what is to come.
+
+    day: with its weekday, to the minute. short: the same without the date, of the last six days. All are in UTC.
+    """
 
     text: str
     iso: str
     ago: str
+    day: str
+    short: str
+
+
+def drawn(markup: str) -> Markup:
+    """Markup that one of the charts' functions has drawn, for a template."""
+    return Markup(markup)
+
+
+def _mark(state: State) -> Markup:
+    return drawn(mark(state))
+
+
+def _definitions() -> Markup:
+    return drawn(definitions())
 
 
 def when(iso: str, now: int) -> When:
     """Moment of an RFC 3339 text. now: microseconds."""
     at = microseconds(iso)
-    return When(minute_of_micros(at), iso, f"{span((now - at) // MICROS_PER_SECOND)} ago" if at <= now else "")
+    day = short_time(at // MICROS_PER_SECOND)
+    is_near = 0 <= now - at < NEAR_DAYS * MICROS_PER_DAY
+    return When(
+        minute_of_micros(at),
+        iso,
+        f"{span((now - at) // MICROS_PER_SECOND)} ago" if at <= now else "",
+        day,
+        f"{day[:3]} {day[-5:]}" if is_near else day,
+    )
 
 
 def microseconds(iso: str) -> int:

@@ -19,7 +19,9 @@ from modelwatch.errors import RequestError, ServiceError, TooManyRequests, Unaut
 PAGES = "/ui"
 LOGIN, LOGOUT = "/ui/login", "/ui/logout"
 # What says nothing about models: whether the process lives, and the documentation of the API.
-OPEN = frozenset({"/", "/livez", "/readyz", "/health", "/docs", "/docs/start.js", "/openapi.json", LOGIN, LOGOUT})
+OPEN = frozenset(
+    {"/", "/livez", "/readyz", "/health", "/docs", "/docs/start.js", "/docs/style.css", "/openapi.json", LOGIN, LOGOUT}
+)
 OPEN_FOLDERS = ("/docs/assets/", "/ui/assets/")
 METRICS = "/metrics"
 BEARER = b"bearer "

@@ -1,0 +1,24 @@
+"""Modules whose `ROUTES` are the pages: a new page is one more line here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from starlette.routing import Route
+
+from modelwatch.web import alerts_pages, models_page, overview_page
+
+
+class PageModule(Protocol):
+    """Module of pages."""
+
+    @property
+    def ROUTES(self) -> Sequence[Route]: ...  # noqa: N802
+
+
+MODULES: tuple[PageModule, ...] = (
+    alerts_pages,
+    models_page,
+    overview_page,
+)

@@ -1,0 +1,114 @@
+"""Selection: what of a model a page shows, as its address says it, so that a link is the view."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from modelwatch.errors import FieldError, InvalidInput, excerpt
+from modelwatch.times import EPOCH, SECONDS_PER_DAY, SECONDS_PER_HOUR, iso_of_seconds
+
+RANGES = {
+    "6h": 6 * SECONDS_PER_HOUR,
+    "24h": 24 * SECONDS_PER_HOUR,
+    "48h": 48 * SECONDS_PER_HOUR,
+    "7d": 7 * SECONDS_PER_DAY,
+    "30d": 30 * SECONDS_PER_DAY,
+}
+DEFAULT_RANGE = "48h"
+LONGEST_NAME = 512
+SHORTEST_STRETCH = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What an address selects. None: not said.
+
+    start, end: seconds, of event time. range: a name of RANGES, in place of these. segment: a feature and the text of
+    its segment. sort: as the page has it.
+    """
+
+    version: str | None = None
+    environment: str | None = None
+    start: int | None = None
+    end: int | None = None
+    range: str | None = None
+    segment: tuple[str, str] | None = None
+    sort: str | None = None
+
+    def stretch(self, newest: int) -> tuple[int, int]:
+        """Start and end in seconds. newest: the end of the data, where the stretch ends unless the address says."""
+        seconds = RANGES[self.range or DEFAULT_RANGE]
+        if self.start is not None:
+            end = self.end if self.end is not None else max(newest, self.start + SHORTEST_STRETCH)
+            return self.start, end
+        end = newest if self.end is None else self.end
+        return end - seconds, end
+
+    def query(self, **changes: Any) -> str:
+        """The query of the address that selects the same but for these: `?…`, or nothing.
+
+        >>> Selection(version="2 b", range="7d").query(range="24h")
+        '?version=2%20b&range=24h'
+        """
+        wanted = {each: getattr(self, each) for each in self.__slots__} | changes
+        fields = {
+            "version": wanted["version"],
+            "environment": wanted["environment"],
+            "from": None if wanted["start"] is None else iso_of_seconds(wanted["start"]),
+            "to": None if wanted["end"] is None else iso_of_seconds(wanted["end"]),
+            "range": wanted["range"],
+            "segment": None if wanted["segment"] is None else "=".join(wanted["segment"]),
+            "sort": wanted["sort"],
+        }
+        given = {name: value for name, value in fields.items() if value is not None}
+        return f"?{urlencode(given, quote_via=quote)}" if given else ""
+
+
+def selection_of(query: Mapping[str, str]) -> Selection:
+    """Selection of an address's query; what is empty is not said. Raises InvalidInput naming the parameter."""
+    start, end = _moment(query, "from"), _moment(query, "to")
+    if start is not None and end is not None and end - start < SHORTEST_STRETCH:
+        raise _invalid("to", f"Expected a time at least {SHORTEST_STRETCH // 60} minutes after `from`", query["to"])
+    chosen = _text(query, "range")
+    if chosen is not None and chosen not in RANGES:
+        raise _invalid("range", f"Expected one of {', '.join(RANGES)}", chosen)
+    segment = _text(query, "segment")
+    if segment is not None and "=" not in segment:
+        raise _invalid("segment", "Expected a feature, = and the text of its segment", segment)
+    feature, _, text = (segment or "").partition("=")
+    return Selection(
+        version=_text(query, "version"),
+        environment=_text(query, "environment"),
+        start=start,
+        end=end,
+        range=chosen,
+        segment=None if segment is None else (feature, text),
+        sort=_text(query, "sort"),
+    )
+
+
+def _text(query: Mapping[str, str], name: str) -> str | None:
+    text = query.get(name) or None
+    if text is not None and (len(text) > LONGEST_NAME or "\0" in text):
+        raise _invalid(name, f"Expected at most {LONGEST_NAME} characters, none of them NUL", text)
+    return text
+
+
+def _moment(query: Mapping[str, str], name: str) -> int | None:
+    text = _text(query, name)
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+        aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+        return (aware - EPOCH) // timedelta(seconds=1)
+    except (ValueError, OverflowError):
+        raise _invalid(name, "Expected a time such as 2026-11-28T20:45:00Z", text) from None
+
+
+def _invalid(name: str, message: str, given: str) -> InvalidInput:
+    return InvalidInput("The address selects nothing.", (FieldError(f"/{name}", message, excerpt(given)),))

@@ -1,0 +1,70 @@
+"""The list of models, and the frame of the pages about one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.exposition.scraping import set_reference, traffic
+from tests.support.app import App
+from tests.support.assessments import assessment
+from tests.support.events import open_ledger
+from tests.web.test_pages import HOSTILE, visit
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[App]:
+    app = App(tmp_path, channels=("ml-team",))
+    yield app
+    app.close()
+
+
+def test_the_worst_model_comes_first_with_its_state_in_words(app: App) -> None:
+    ledger = open_ledger(app.store)
+    ledger.commit(traffic(20, model="calm", environment="test"))
+    ledger.commit(traffic(20, model="fraud"))
+    app.desk.take(assessment(0, {"amount": "alert"}))
+    page = visit(app, "/ui/models")
+    assert page.text.index("fraud") < page.text.index("calm")
+    assert "alert 1 alert" in page.text
+    assert page.links["calm"] == "models/calm"
+
+
+def test_a_service_without_data_says_so(app: App) -> None:
+    assert "No predictions have been received yet." in visit(app, "/ui/models").text
+
+
+def test_a_page_about_a_model_shows_its_newest_stream_unless_the_address_says_another(app: App) -> None:
+    ledger = open_ledger(app.store)
+    ledger.commit(traffic(20, version="2"))
+    ledger.commit(traffic(20, version="1"))
+    assert visit(app, "/ui/models/m").links["2"] == "?version=2"
+    page = visit(app, "/ui/models/m?version=2&range=7d")
+    assert page.links["1"] == "?version=1&range=7d"
+    assert page.links["24 h"] == "?version=2&range=24h"
+
+
+def test_what_a_model_has_never_sent_is_not_found(app: App) -> None:
+    open_ledger(app.store).commit(traffic(20))
+    visit(app, "/ui/models/nobody", 404)
+    assert 'has sent nothing as 3 in test' in visit(app, "/ui/models/m?version=3&environment=test", 404).text
+    visit(app, "/ui/models/m?range=5y", 422)
+
+
+def test_a_model_before_its_first_prediction_has_a_page(app: App) -> None:
+    set_reference(app.store)
+    assert "no data" in visit(app, "/ui/models/m").text
+
+
+def test_names_made_of_markup_are_text(app: App) -> None:
+    open_ledger(app.store).commit(traffic(20, model="<b>&amp;"))
+    for path in ("/ui/models", "/ui/models/%3Cb%3E%26amp%3B"):
+        assert "<b>&amp;" in visit(app, path).text
+    assert HOSTILE not in visit(app, "/ui/models").text
+
+
+def test_that_nobody_is_told_of_alerts_is_said_on_each_page(app: App) -> None:
+    # The channel of this fixture is one of the alerts alone: the service itself has none.
+    assert "No channel is set up: nobody is told of alerts." in visit(app, "/ui/models").text
