@@ -49,7 +49,7 @@ def test_a_page_about_a_model_shows_its_newest_stream_unless_the_address_says_an
 def test_what_a_model_has_never_sent_is_not_found(app: App) -> None:
     open_ledger(app.store).commit(traffic(20))
     visit(app, "/ui/models/nobody", 404)
-    assert 'has sent nothing as 3 in test' in visit(app, "/ui/models/m?version=3&environment=test", 404).text
+    assert "has sent nothing as 3 in test" in visit(app, "/ui/models/m?version=3&environment=test", 404).text
     visit(app, "/ui/models/m?range=5y", 422)
 
 
