@@ -6,11 +6,14 @@ import pytest
 
 from modelwatch.errors import InvalidInput
 from modelwatch.monitoring.checks.performance.history import PerformanceHistory, performance_history
+from modelwatch.monitoring.checks.performance.rules import PerformanceRules
+from modelwatch.monitoring.references.outcome_layouts import OutcomeLayouts
 from modelwatch.storage.counts.rollup_levels import Grain
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.compaction import fold, seal_writers
 from modelwatch.storage.maintenance.rollup import roll_up
+from tests.support.background import new_id
 from tests.support.events import NOON
 from tests.support.labelled import later, outcomes, send_labelled, set_labelled_reference, watch_yes
 from tests.support.streams import HOUR, SECOND
@@ -34,7 +37,32 @@ def told(store: Store) -> Store:
 def history(
     store: Store, *, start: int | None, end: int | None, step: int | None, most: int = 500
 ) -> PerformanceHistory:
-    return performance_history(store, STREAM, start, end, step, most)
+    rules = PerformanceRules(budget=1.0, check_interval=3_600, tolerance=0.03)
+    return performance_history(store, STREAM, start, end, step, most, rules=rules)
+
+
+def test_each_stretch_has_the_reference_the_thresholds_and_its_confusion_matrix(told: Store) -> None:
+    found = history(told, start=START, end=START + 4 * 3_600, step=3_600)
+    for each in found.windows:
+        accuracy, unwatched = each.metrics["accuracy"], each.metrics["mcc"]
+        assert accuracy.reference is not None
+        assert accuracy.value is not None
+        assert accuracy.change == pytest.approx(accuracy.value - accuracy.reference)
+        assert (accuracy.warning_threshold, accuracy.alert_threshold) == (0.03, 0.06)
+        assert unwatched.reference is not None
+        assert (unwatched.warning_threshold, unwatched.alert_threshold) == (None, None)
+        assert each.confusion is not None
+        assert sum(map(sum, each.confusion.matrix)) == each.labelled
+    assert found.windows[1].metrics["accuracy"].change < -0.2  # type: ignore[operator]
+
+
+def test_without_labels_of_a_reference_there_is_nothing_beside(store: Store) -> None:
+    send_labelled(store, later(100), outcomes(300, 1), at=NOON, label_after=SECOND)
+    OutcomeLayouts(store, new_id=new_id).settle("m", NOON)
+    [window] = history(store, start=START, end=START + 3_600, step=3_600).windows
+    accuracy = window.metrics["accuracy"]
+    assert accuracy.value is not None
+    assert (accuracy.reference, accuracy.change, accuracy.warning_threshold) == (None, None, None)
 
 
 def test_one_entry_a_stretch_with_metrics_and_estimate(told: Store) -> None:
@@ -55,7 +83,7 @@ def test_one_entry_a_stretch_with_metrics_and_estimate(told: Store) -> None:
         assert expected is not None
         # What is estimated does not see that the truth has changed.
         assert expected == pytest.approx(0.88, abs=0.06)
-        assert (each.confusion, each.per_class, each.severity) == (None, None, None)
+        assert (each.calibration, each.per_class, each.severity) == (None, None, None)
 
 
 def test_what_was_rolled_up_before_a_reference_counts_in_its_layout(store: Store) -> None:

@@ -31,6 +31,7 @@ NEEDS: dict[str, Need] = {
     "get_model": Need("read"),
     "get_drift_history": Need("read"),
     "get_performance": Need("read"),
+    "get_performance_stretch": Need("read"),
     "get_quality": Need("read"),
     "get_segments": Need("read"),
     "get_verdict": Need("read"),

@@ -30,6 +30,7 @@ from modelwatch.stats.performance import (
     OTHER,
     ConfusionCounts,
     Estimate,
+    ScoreCounts,
     calibration_curve,
     class_metrics,
     performance,
@@ -44,7 +45,7 @@ def window_of(
 ) -> Window:
     """The window with its metrics; those of scores only where the scores mean what the layout says, and those of
     classes only where predictions and labels have any in common. reference: what it is compared with."""
-    counts, known = _measured(layout, found.outcomes)
+    counts, known = measured(layout, found.outcomes)
     metrics = dict(known)
     wrong = wrong_scores(layout, counts_of(found.calls))
     apart = without_common_class(counts, reference)
@@ -71,8 +72,11 @@ def unnamed_of(layout: OutcomeLayout, found: WindowCounts) -> int:
 
 
 @lru_cache(maxsize=64)
-def _measured(layout: OutcomeLayout, outcomes: bytes) -> tuple[OutcomeCounts, Mapping[str, Estimate]]:
-    """The counts of a window and its metrics: several windows, and those of the next evaluation, hold the same rows."""
+def measured(layout: OutcomeLayout, outcomes: bytes) -> tuple[OutcomeCounts, Mapping[str, Estimate]]:
+    """The counts of a window, from their sparse bytes, and its metrics.
+
+    Several windows, and those of the next evaluation, hold the same rows.
+    """
     vector = counts_of(outcomes)
     counts = OutcomeCounts.empty(layout) if vector is None else OutcomeCounts(layout, vector)
     return counts, metrics_of(counts)
@@ -115,9 +119,9 @@ def window_report(
         metrics=metrics,
         label_drift=None if labels is None else metric_report(labels.estimate, labels),
         label_coverage=None if came is None else metric_report(came.estimate, came),
-        confusion=None if confusion is None or not details else _confusion(confusion),
-        per_class=None if confusion is None or not details else _classes(confusion),
-        calibration=None if scores is None or not scores.n else _calibration(counts),
+        confusion=None if confusion is None or not details else confusion_report(confusion),
+        per_class=None if confusion is None or not details else class_reports(confusion),
+        calibration=None if scores is None or not scores.n else calibration_report(scores),
         estimate=estimate_report(reference, found) if details else None,
         unknown_labels=strange_labels(counts, reference).n,
         unnamed_probabilities=unnamed_of(counts.layout, found),
@@ -194,11 +198,13 @@ def finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _confusion(counts: ConfusionCounts) -> ConfusionReport:
+def confusion_report(counts: ConfusionCounts) -> ConfusionReport:
+    """The confusion matrix as it is shown."""
     return ConfusionReport([*counts.layout.classes, OTHER], counts.matrix.tolist())
 
 
-def _classes(counts: ConfusionCounts) -> list[ClassReport]:
+def class_reports(counts: ConfusionCounts) -> list[ClassReport]:
+    """Each class against the rest."""
     return [
         ClassReport(
             each.name,
@@ -213,9 +219,9 @@ def _classes(counts: ConfusionCounts) -> list[ClassReport]:
     ]
 
 
-def _calibration(counts: OutcomeCounts) -> list[CalibrationReport]:
-    assert counts.scores is not None
+def calibration_report(scores: ScoreCounts) -> list[CalibrationReport]:
+    """The calibration of scores, bin by bin."""
     return [
         CalibrationReport(part.low, part.high, part.n, part.score, part.observed, part.observed_low, part.observed_high)
-        for part in calibration_curve(counts.scores)
+        for part in calibration_curve(scores)
     ]

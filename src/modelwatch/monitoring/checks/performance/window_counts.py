@@ -40,15 +40,17 @@ def window_counts(
     windows: Sequence[tuple[Window, bool]],
     as_of: int,
     known_by: int | None = None,
+    segment: str = "",
 ) -> tuple[WindowCounts, ...]:
     """The counts of each window; the flag says whether it is a matured one.
 
-    known_by: seconds; of the labels that were known by then. None: of all.
+    known_by: seconds; of the labels that were known by then. None: of all. segment: of the predictions of a segment,
+    all labels of which count; empty for all predictions.
     """
     spans = [(window.start, window.end) for window, _ in windows]
     model, version, environment = stream
-    profiles = sum_windows(connection, model, layouts, environment, spans, version)
-    outcomes = sum_outcomes(connection, model, layouts, environment, spans, version)
+    profiles = sum_windows(connection, model, layouts, environment, spans, version, segment)
+    outcomes = sum_outcomes(connection, model, layouts, environment, spans, version, segment)
     place = layouts.of(version).slices.get(PREDICTED_SCORES)
     later: Sequence[Counts | None] = [None] * len(spans)
     if known_by is not None:
