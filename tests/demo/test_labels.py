@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from modelwatch.demo.labels import HEARD_OF, MEDIAN_HOURS, Label, PendingLabels, labels_of
+from modelwatch.demo.labels import KNOWN_SHARE, MEDIAN_HOURS, Label, PendingLabels, labels_of
 
 SIZE = 20_000
 
@@ -16,7 +16,7 @@ def test_most_payments_are_heard_of_hours_later_and_frauds_sooner() -> None:
     truths = ["fraud" if index % 10 == 0 else "legitimate" for index in range(SIZE)]
     ids = [str(index) for index in range(SIZE)]
     labels = labels_of(np.random.default_rng(1), ids, times, truths)
-    for truth, share in HEARD_OF.items():
+    for truth, share in KNOWN_SHARE.items():
         hours = [(each.known_at - times[int(each.prediction_id)]) / 3_600 for each in labels if each.truth == truth]
         assert abs(len(hours) / truths.count(truth) - share) < 0.02
         assert abs(np.median(hours) - MEDIAN_HOURS[truth]) < 0.2

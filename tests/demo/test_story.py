@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from modelwatch.demo.report import as_data, drift_lines, performance_lines, seen_line, stable_lines, window_lines
-from modelwatch.demo.story import EXPECTED, STREAM_SIZE, Findings, Look, Plan, Sent, problems_of_answers
+from modelwatch.demo.story import EXPECTED, STREAM_SIZE, Findings, Plan, Sent, WindowCheck, problems_of_answers
 
 PLAN = Plan.ending(1_767_225_755.0, "2.1.0")
 SUBJECTS = (*sorted(EXPECTED), "country")
@@ -35,11 +35,13 @@ def report(drifted: frozenset[str] | set[str], predictions: int) -> dict[str, An
 
 def good() -> Findings:
     windows = [
-        Look(start, end, start >= PLAN.shift, report(EXPECTED if start >= PLAN.shift else set(), STREAM_SIZE // 8))
+        WindowCheck(
+            start, end, start >= PLAN.shift, report(EXPECTED if start >= PLAN.shift else set(), STREAM_SIZE // 8)
+        )
         for start, end in PLAN.windows()
     ]
-    seen = Look(PLAN.shift - 1_800, PLAN.shift + 1_800, False, report(EXPECTED, 900))
-    final = Look(PLAN.shift, PLAN.end, True, report(EXPECTED, 15_000))
+    seen = WindowCheck(PLAN.shift - 1_800, PLAN.shift + 1_800, False, report(EXPECTED, 900))
+    final = WindowCheck(PLAN.shift, PLAN.end, True, report(EXPECTED, 15_000))
     performance = [labelled(start, end, 0.9 if start < PLAN.shift else 0.8) for start, end in PLAN.windows()]
     performance[-1] |= {"labelled": LABELS - 7 * 3_000, "coverage": 0.4, "immature": "labels are still to come"}
     performance[-1]["metrics"] = {"accuracy": {"value": None, "reason": "unknown"}}
@@ -89,8 +91,8 @@ def test_a_lost_label_is_told() -> None:
 @pytest.mark.parametrize("place", ["windows", "sliding", "final"])
 def test_drift_in_something_else_is_told(place: str) -> None:
     findings = good()
-    look = findings.final if place == "final" else getattr(findings, place)[0]
-    look.report["drift_results"][-1]["severity"] = "warning"
+    check = findings.final if place == "final" else getattr(findings, place)[0]
+    check.report["drift_results"][-1]["severity"] = "warning"
     [problem] = problems_of_answers(SENT, findings)
     assert "country, which is noise" in problem
 

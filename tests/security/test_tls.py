@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from modelwatch.server.certificates import LOOK_EVERY_SECONDS, RenewedCertificate
+from modelwatch.server.certificates import CHECK_EVERY_SECONDS, RenewedCertificate
 from tests.conftest import REPOSITORY
 from tests.support.app import App
 from tests.support.live_service import LiveService
@@ -114,7 +114,7 @@ def test_predictions_are_taken_over_https_and_a_renewed_certificate_is_used(
     assert (asked.returncode, "healthy" in asked.stdout) == (0, True), asked.stderr
     before = serial(service)
     make_certificate(tmp_path)
-    deadline = time.monotonic() + LOOK_EVERY_SECONDS + 15
+    deadline = time.monotonic() + CHECK_EVERY_SECONDS + 15
     while serial(service) == before:
         assert time.monotonic() < deadline, "the renewed certificate is not used"
         time.sleep(0.2)

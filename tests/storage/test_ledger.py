@@ -193,7 +193,7 @@ def test_a_slot_that_left_memory_is_read_back(store: Store) -> None:
 
 
 def test_slots_of_which_too_many_left_memory_are_read_back(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slots_module, "MAX_GONE", 1)
+    monkeypatch.setattr(slots_module, "MAX_EVICTED", 1)
     ledger = open_ledger(store)
     ledger._slots = SlotCache(PROFILES, max_bytes=0)
     for name in ("a", "b", "c"):

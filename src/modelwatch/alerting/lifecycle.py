@@ -218,8 +218,8 @@ def _update_open(
     step = alert.sequence + 1
     # What came and went before is not new while the alert is flapping.
     known = notified_members(alert) | before if alert.flapping else before
-    own = with_escalations(members_of(assessment, found, known, step), factor=escalation_factor, step=step)
-    members = worst_first([*rest.values(), *own])
+    current = with_escalations(members_of(assessment, found, known, step), factor=escalation_factor, step=step)
+    members = worst_first([*rest.values(), *current])
     added = tuple(member.key for member in members if member.key not in before)
     after = _with_members(alert, members, assessment.window_end, step)
     risen = rank(after.severity) > rank(alert.severity)
@@ -260,8 +260,8 @@ def _update_resolved(
     flapping = alert.flapping or is_flapping(reopened, flap)
     known = notified_members(alert) if alert.flapping else {}
     others = [member for key, member in kept.items() if key[0] != assessment.version]
-    own = with_escalations(members_of(assessment, found, known, step), factor=escalation_factor, step=step)
-    members = worst_first([*others, *own])
+    current = with_escalations(members_of(assessment, found, known, step), factor=escalation_factor, step=step)
+    members = worst_first([*others, *current])
     after = replace(
         alert,
         state="firing",

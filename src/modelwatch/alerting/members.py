@@ -107,14 +107,14 @@ def notified_members(alert: Alert) -> dict[MemberKey, Recovered]:
 def with_recovered(alert: Alert, members: Iterable[Member], until: int) -> tuple[Recovered, ...]:
     """Former members of the incident that are not among these. until: when the last recovered, seconds."""
     present = {member.key for member in members}
-    gone = {each.key: each for each in alert.recovered}
+    recovered = {each.key: each for each in alert.recovered}
     notified = max((each.sequence for each in alert.channels.values()), default=0)
     for member in alert.members if alert.is_open else ():
         finding, added = member.finding, member.added_step if member.added_step <= notified else 0
-        gone[member.key] = Recovered(
+        recovered[member.key] = Recovered(
             member.version, finding.subject, finding.severity, finding.since, until, added, member.size
         )
-    return tuple(each for key, each in sorted(gone.items()) if key not in present)
+    return tuple(each for key, each in sorted(recovered.items()) if key not in present)
 
 
 def size_of(finding: Finding) -> Size:

@@ -167,8 +167,8 @@ def _why_not(alert: Alert, change: Change, policy: AlertPolicy, recalled: bool) 
     if change.event in ENDS or change.event == "acknowledged":
         if alert.flapping and not alert.is_open:
             return "flapping; the end is sent once the alert has stayed resolved"
-        unheard = "no channel had been notified of the alert"
-        return f"{unheard}; the notification that waited was taken back" if recalled else unheard
+        reason = "no channel had been notified of the alert"
+        return f"{reason}; the notification that waited was taken back" if recalled else reason
     if alert.silenced_by:
         return "silenced"
     if not channels_for(policy, alert):

@@ -357,10 +357,14 @@ def member_report(member: Member) -> MemberReport:
     )
 
 
-def recovered_line(gone: Recovered) -> RecoveredLine:
+def recovered_line(recovered: Recovered) -> RecoveredLine:
     """View of a former member."""
     return RecoveredLine(
-        gone.version, gone.subject, gone.severity, iso_of_seconds(gone.since), iso_of_seconds(gone.until)
+        recovered.version,
+        recovered.subject,
+        recovered.severity,
+        iso_of_seconds(recovered.since),
+        iso_of_seconds(recovered.until),
     )
 
 

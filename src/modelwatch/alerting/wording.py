@@ -81,10 +81,10 @@ def notification_of(alert: Alert, change: Change, event: Event, policy: AlertPol
     )
 
 
-def labels_of(alert: Alert, own: Mapping[str, str]) -> dict[str, str]:
+def labels_of(alert: Alert, monitor_labels: Mapping[str, str]) -> dict[str, str]:
     """Labels of an alert: its own, and the monitor's under names that are not taken."""
     return {
-        **own,
+        **monitor_labels,
         "model": alert.model,
         "environment": alert.environment,
         "kind": alert.kind,

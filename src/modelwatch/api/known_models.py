@@ -30,11 +30,11 @@ class NearestModels:
         self._found: dict[tuple[str, frozenset[str] | None], str | None] = {}
         self._since = 0
 
-    def nearest(self, connection: Connection, asked: str, grant: Grant | None, now: int) -> str | None:
-        """The model that is most like `asked`, among those that the grant is for. now: microseconds."""
+    def nearest(self, connection: Connection, model: str, grant: Grant | None, now: int) -> str | None:
+        """The model that is most like `model`, among those that the grant is for. now: microseconds."""
         if len(self._found) >= REMEMBERED or not self._since <= now < self._since + REMEMBERED_MICROSECONDS:
             self._found, self._since = {}, now
-        key = (asked[:LONGEST_HINT], None if grant is None else grant.models)
+        key = (model[:LONGEST_HINT], None if grant is None else grant.models)
         if key not in self._found:
             visible = (name for name in known_models(connection) if grant is None or grant.is_for(name))
             like = [name for name in visible if abs(len(name) - len(key[0])) <= MOST_LETTERS_APART]

@@ -31,8 +31,8 @@ async def refuse_unknown_parameters(request: Request) -> None:
 def parameters_of(route: APIRoute) -> frozenset[str]:
     """The query parameters of a route: those in its signature, and those that it reads by itself."""
     read = (route.openapi_extra or {}).get("parameters", ())
-    own = [each for part in _with_dependencies(route.dependant) for each in part.query_params]
-    return frozenset([each.alias for each in own] + [each["name"] for each in read if each["in"] == "query"])
+    declared = [each for part in _with_dependencies(route.dependant) for each in part.query_params]
+    return frozenset([each.alias for each in declared] + [each["name"] for each in read if each["in"] == "query"])
 
 
 def _with_dependencies(dependant: Dependant) -> Iterator[Dependant]:

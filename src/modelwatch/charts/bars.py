@@ -97,12 +97,12 @@ def bar_chart(
     seen_any = np.any(known, axis=0) if known else np.zeros(0, dtype=np.bool_)
     if not seen_any.any():
         plot.label("no values in this range", Spot(0.5, area.y(0.5) + 4, "middle"), style="halo")
-    said = f"{short_time(x.low)} to {short_time(x.high)} UTC."
+    description = f"{short_time(x.low)} to {short_time(x.high)} UTC."
     if seen_any.any():
         shown = total[seen_any]
         write = percent if form == "percent" else number
-        said += f" {write(float(shown.min()))} to {write(float(shown.max()))}, last {write(float(shown[-1]))}."
-    return plot.svg(title, said, kind="bars", start=x.low, end=x.high, low=y.low, high=y.high)
+        description += f" {write(float(shown.min()))} to {write(float(shown.max()))}, last {write(float(shown[-1]))}."
+    return plot.svg(title, description, kind="bars", start=x.low, end=x.high, low=y.low, high=y.high)
 
 
 def _columns(at: Floats, values: list[Floats], step: float) -> tuple[Floats, float, list[Floats]]:
@@ -201,7 +201,7 @@ def share_chart(
         text = f"{isolated(clipped(name, room - 48, bold=changed))} {percent(last)}"
         tries = [Spot(1, min(max(wanted + 4 + shift, 9), height), dx=8) for shift in (0, -5, 5, -LINE + 4, LINE - 4)]
         plot.label(text, *tries, bold=changed, title=name if clipped(name, room - 48, bold=changed) != name else None)
-    said = f"{short_time(x.low)} to {short_time(x.high)} UTC. " + ", ".join(
+    description = f"{short_time(x.low)} to {short_time(x.high)} UTC. " + ", ".join(
         f"{isolated(name[:120])} {percent(last)}" for _, name, last, _ in readings[:12]
     )
-    return plot.svg(title, said, kind="shares", start=x.low, end=x.high, low=0.0, high=1.0)
+    return plot.svg(title, description, kind="shares", start=x.low, end=x.high, low=0.0, high=1.0)

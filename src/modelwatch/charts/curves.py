@@ -106,8 +106,8 @@ def calibration_curve(title: str, points: Sequence[CalibrationPoint], *, height:
             if math.isfinite(low) and math.isfinite(high):
                 plot.whisker(x, area.y(low), area.y(high), "s-now")
             interval = f"{percent(each.low)} to {percent(each.high)}"
-            said = f"score {number(each.score)}: {percent(each.share)} positive ({interval})"
-            plot.dot(x, area.y(share), "d-now", radius=3, title=said)
+            tooltip = f"score {number(each.score)}: {percent(each.share)} positive ({interval})"
+            plot.dot(x, area.y(share), "d-now", radius=3, title=tooltip)
     known = [each for each in points if math.isfinite(each.score) and math.isfinite(each.share)]
     if known:
         lean = float(np.mean([each.share - each.score for each in known]))
@@ -122,14 +122,14 @@ def calibration_curve(title: str, points: Sequence[CalibrationPoint], *, height:
             )
     else:
         plot.label("no scores with labels yet", Spot(0.5, area.y(0.5) + 16, "middle"), style="halo")
-    said = " ".join(f"Score {number(each.score)}: {percent(each.share)}." for each in known[:12])
-    return _finished(plot, area, UNIT, "score", title, said, "calibration")
+    description = " ".join(f"Score {number(each.score)}: {percent(each.share)}." for each in known[:12])
+    return _finished(plot, area, UNIT, "score", title, description, "calibration")
 
 
 def delay_curve(
     title: str, delays: Values, shares: Values, *, marks: Sequence[tuple[float, str]] = (), height: float = 120.0
 ) -> str:
-    """How long labels take: share that has come, over the time since the prediction.
+    """Delay of labels: share that has arrived, over the time since the prediction.
 
     delays: seconds, ascending, shape (n,). shares: of all that come, shape (n,). marks: share and text of dots on
     the curve.
@@ -155,8 +155,8 @@ def delay_curve(
             when = float(np.interp(level, share, at))
             place, top = x.at(when / unit), area.y(y.at(level))
             plot.dot(place, top, "d-now", radius=3.5)
-            said = f"{text} in {number(round(when / unit, 1))} {name[0] if name != 'min' else name}"
-            plot.label(said, Spot(place, top + 14, dx=6), Spot(place, top - 7, "end", -4), style="halo", bold=True)
+            caption = f"{text} in {number(round(when / unit, 1))} {name[0] if name != 'min' else name}"
+            plot.label(caption, Spot(place, top + 14, dx=6), Spot(place, top - 7, "end", -4), style="halo", bold=True)
     if not at.size:
         plot.label("no labels yet", Spot(0.5, area.y(0.5) + 4, "middle"), style="halo")
     return _finished(plot, area, x, f"{name} after the prediction", title, "", "delay")
@@ -188,9 +188,9 @@ def quadrant(
     names = sorted(known, key=lambda each: (each.state not in ("alert", "warning"), -each.drift * each.importance))
     for each in names[::-1]:
         style = {"alert": "d-alert", "warning": "d-warning"}.get(each.state, "d-quiet")
-        said = f"{isolated(each.name)}: PSI {number(each.drift)}, importance {percent(each.importance)}"
+        tooltip = f"{isolated(each.name)}: PSI {number(each.drift)}, importance {percent(each.importance)}"
         place, level = x.at(max(each.drift, x.low)), area.y(y.at(max(each.importance, y.low)))
-        plot.dot(place, level, style, radius=3 if style == "d-quiet" else 4, title=said)
+        plot.dot(place, level, style, radius=3 if style == "d-quiet" else 4, title=tooltip)
         if style != "d-quiet":
             plot.labels.keep_clear(place, level)
     corner_spots = [Spot(1, corner.bottom - 6, "end", -5), Spot(1, area.top + 12, "end", -5)]
@@ -210,11 +210,11 @@ def quadrant(
         plot.label(name, *inside, style="halo", bold=each.state in ("alert", "warning"))
     if not known:
         plot.label("no importances are known", Spot(0.5, area.y(0.5) + 4, "middle"), style="halo")
-    said = " ".join(
+    description = " ".join(
         f"{isolated(each.name[:120])}: PSI {number(each.drift)}, {percent(each.importance)} of importance."
         for each in names[:8]
     )
-    return _finished(plot, area, x, "PSI", title, said, "quadrant")
+    return _finished(plot, area, x, "PSI", title, description, "quadrant")
 
 
 def _unit_chart(
@@ -257,8 +257,8 @@ def _unit_chart(
         plot.label(clipped(each.name, 200, bold=True), *inside, style=style, bold=True)
     if not drawn:
         plot.label("no scores with labels yet", Spot(0.5, area.y(0.5) - 10, "middle"), style="halo")
-    said = "; ".join(f"{isolated(each.name[:120])}: {len(each.x)} points" for each in curves)
-    return _finished(plot, area, UNIT, below, title, said, kind)
+    description = "; ".join(f"{isolated(each.name[:120])}: {len(each.x)} points" for each in curves)
+    return _finished(plot, area, UNIT, below, title, description, kind)
 
 
 def _unit_plot(height: float) -> tuple[Plot, Area]:
@@ -282,9 +282,9 @@ def _stroke(area: Area, x: Scale, y: Scale, at: Floats, values: Floats) -> str:
     return path(zip((UNITS * x.all_at(at)).tolist(), (area.height * (1 - y.all_at(values))).tolist(), strict=True))
 
 
-def _finished(plot: Plot, area: Area, x: Scale, below: str, title: str, said: str, kind: str) -> str:
+def _finished(plot: Plot, area: Area, x: Scale, below: str, title: str, description: str, kind: str) -> str:
     plot.value_axis_below(area, x, unit=below)
-    return plot.svg(title, said, kind=kind)
+    return plot.svg(title, description, kind=kind)
 
 
 def _to_the_last(scale: Linear, last: float) -> Linear:

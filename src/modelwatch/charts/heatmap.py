@@ -115,10 +115,10 @@ def heatmap(
     for event in events:
         draw_event(plot, area, x, event, flags=flags)
     plot.time_axis(area, x, texts=axis)
-    said = f"{len(rows)} rows, {short_time(x.low)} to {short_time(x.high)} UTC." + "".join(
+    description = f"{len(rows)} rows, {short_time(x.low)} to {short_time(x.high)} UTC." + "".join(
         f" {isolated(row.name[:120])}: {row.reading or 'no reading'}." for row in rows[:8]
     )
-    return plot.svg(title, said, kind="heatmap", start=x.low, end=x.high)
+    return plot.svg(title, description, kind="heatmap", start=x.low, end=x.high)
 
 
 def _stretches(classes: Sequence[str | None]) -> list[tuple[int, int, str]]:

@@ -69,13 +69,13 @@ def histogram(
     names = cell_names(inner, extra)
     for index in range(cells):
         start, end = float(slots[index]), float(slots[index + 1])
-        said = f"{names[index]}: reference {percent(float(before[index]))}, now {percent(float(now[index]))}"
+        tooltip = f"{names[index]}: reference {percent(float(before[index]))}, now {percent(float(now[index]))}"
         for level, part, style in ((heights[0], REFERENCE_PART, "f-reference-soft"), (heights[1], NOW_PART, "f-now")):
             fraction = y.at(float(level[index]))
             if math.isfinite(fraction):
                 inset = (end - start) * (1 - part) / 2
                 top = area.y(fraction)
-                plot.rect(Area(top, area.bottom), start + inset, end - inset, style, title=said)
+                plot.rect(Area(top, area.bottom), start + inset, end - inset, style, title=tooltip)
                 if style == "f-reference-soft":
                     plot.horizontal(top, "s-reference", start=start + inset, end=end - inset)
     plot.horizontal(area.bottom, "axis")
@@ -92,11 +92,11 @@ def histogram(
     plot.need(below=bottom + 4 - height)
     known = np.flatnonzero(np.isfinite(before) & np.isfinite(now))
     most = max(known.tolist(), key=lambda index: abs(float(now[index] - before[index])), default=None)
-    said = f"{cells} cells."
+    description = f"{cells} cells."
     if most is not None:
         was, is_now = percent(float(before[most])), percent(float(now[most]))
-        said += f" Most changed: {names[most]}, {was} in the reference, {is_now} now."
-    return plot.svg(title, said, kind="histogram")
+        description += f" Most changed: {names[most]}, {was} in the reference, {is_now} now."
+    return plot.svg(title, description, kind="histogram")
 
 
 def cell_names(edges: Values, extra: Sequence[str] = ()) -> list[str]:

@@ -369,13 +369,13 @@ def _within(series: Sequence[Series], low: float, high: float) -> bool:
 
 
 def _description(x: Time, series: Sequence[Series], form: Format) -> str:
-    said = [f"{short_time(x.low)} to {short_time(x.high)} UTC."]
+    description = [f"{short_time(x.low)} to {short_time(x.high)} UTC."]
     for each in series[:8]:
         values = floats(each.values)
         known = values[np.isfinite(values)]
         if known.size:
             low, high, last = (written_value(float(value), form) for value in (known.min(), known.max(), known[-1]))
-            said.append(f"{isolated(each.name[:120])}: {low} to {high}, last {last}.")
+            description.append(f"{isolated(each.name[:120])}: {low} to {high}, last {last}.")
         else:
-            said.append(f"{isolated(each.name[:120])}: no values.")
-    return " ".join(said)
+            description.append(f"{isolated(each.name[:120])}: no values.")
+    return " ".join(description)

@@ -68,8 +68,8 @@ def confusion_matrix(
             share = count / float(rows[true]) if rows[true] > 0 else 0.0
             step = sum(share >= bound for bound in STEPS)
             style = (RIGHT if true == called else WRONG)[step]
-            said = f"was {name}, called {names[called]}: {number(count)}, {percent(share)} of its row"
-            plot.rect(Area(top + 1, top + row - 1), start, end, f"{style} edge", title=said)
+            tooltip = f"was {name}, called {names[called]}: {number(count)}, {percent(share)} of its row"
+            plot.rect(Area(top + 1, top + row - 1), start, end, f"{style} edge", title=tooltip)
             middle = (start + end) / 2
             whole = _share(count, total, bare=shown > 3)
             readings.append(

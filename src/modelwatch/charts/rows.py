@@ -65,11 +65,11 @@ def categories(title: str, rows: Sequence[Category]) -> str:
     plot.vertical(0, Area(0, plot.height), "axis")
     if not shown:
         plot.label("no categories", Spot(0.5, ROW / 2 + 4, "middle"))
-    said = f"{len(rows)} categories." + "".join(
+    description = f"{len(rows)} categories." + "".join(
         f" {isolated(each.name[:120])}: {percent(each.reference)} in the reference, {percent(each.current)} now."
         for each in shown[:8]
     )
-    return plot.svg(title, said, kind="categories")
+    return plot.svg(title, description, kind="categories")
 
 
 def categories_table(title: str, rows: Sequence[Category]) -> str:
@@ -124,10 +124,10 @@ def waterfall(
         plot.rect(Area(top + 7, top + 19), low, high, style, title=title_text)
         if not last and index + 1 < len(shown):
             plot.vertical(x.at(end), Area(top + 19, top + ROW + 7), "axis")
-    said = f"{readings[-1]} {total}." + "".join(
+    description = f"{readings[-1]} {total}." + "".join(
         f" {isolated(name[:120])}: {reading}." for name, reading in zip(names[:-1][:8], readings, strict=False)
     )
-    return plot.svg(title, said, kind="waterfall")
+    return plot.svg(title, description, kind="waterfall")
 
 
 def _moved(row: Category) -> bool:

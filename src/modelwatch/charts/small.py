@@ -149,7 +149,7 @@ class Metric:
 
 
 def gauge(metric: Metric, *, height: float = 16.0) -> str:
-    """Where a metric stands: its value as a dot on its interval, beside the reference's tick and the threshold's.
+    """Gauge of a metric: its value as a dot on its interval, with ticks for the reference and the threshold.
 
     >>> markup = gauge(Metric("accuracy", 0.842, 0.833, 0.85, reference=0.898, threshold=0.858, form="percent"))
     >>> "84.2" in markup and markup.count("<line")
@@ -200,12 +200,12 @@ def tile(metric: Metric) -> str:
         class_="name",
     )
     value = element("strong", written(written_value(metric.value, metric.form)))
-    said = [_interval(metric)] if math.isfinite(metric.low) and math.isfinite(metric.high) else []
+    details = [_interval(metric)] if math.isfinite(metric.low) and math.isfinite(metric.high) else []
     if metric.reference is not None and math.isfinite(metric.reference):
-        said.append(f"reference {written_value(metric.reference, metric.form)}")
+        details.append(f"reference {written_value(metric.reference, metric.form)}")
     return element(
         "div",
-        head + value + element("span", written(", ".join(said)) or "\u200b", class_="interval") + gauge(metric),
+        head + value + element("span", written(", ".join(details)) or "\u200b", class_="interval") + gauge(metric),
         class_="chart-tile",
     )
 

@@ -56,20 +56,20 @@ def timeline(title: str, times: tuple[float, float], steps: Sequence[Step], *, s
         style = {"alert": "d-alert", "warning": "d-warning"}.get(each.state or "", "d-ring")
         spots = [spot for row in range(ROWS) for spot in _sides(at, height - 8 - LINE * row)]
         text = clipped(each.text, LONGEST, bold=True)
-        said = f"{isolated(each.text)}, {short_time(each.at)} UTC" + (
+        tooltip = f"{isolated(each.text)}, {short_time(each.at)} UTC" + (
             f": {isolated(each.detail)}" if each.detail else ""
         )
         tone = f"halo t-{each.state}" if each.state in ("alert", "warning") else "halo"
-        label = plot.label(text, *spots, style=tone, bold=True, title=said)
+        label = plot.label(text, *spots, style=tone, bold=True, title=tooltip)
         plot.vertical(at, Area(strip.top - 4 if label is None else label.spot.y - 9, strip.bottom), "s-event")
-        plot.dot(at, strip.top + STRIP / 2, style, radius=4, title=said)
+        plot.dot(at, strip.top + STRIP / 2, style, radius=4, title=tooltip)
     if not known:
         plot.label("no steps in this range", Spot(0.5, height / 2, "middle"))
     used = max((-label.spot.y for label in plot.labels.placed), default=-height + 8)
     plot.above = used + LINE
     plot.time_axis(Area(strip.bottom, strip.bottom), x)
-    said = " ".join(f"{isolated(each.text[:120])}, {short_time(each.at)} UTC." for each in known[:12])
-    return plot.svg(title, said, kind="timeline", start=x.low, end=x.high)
+    description = " ".join(f"{isolated(each.text[:120])}, {short_time(each.at)} UTC." for each in known[:12])
+    return plot.svg(title, description, kind="timeline", start=x.low, end=x.high)
 
 
 def _sides(at: float, y: float) -> list[Spot]:

@@ -43,8 +43,8 @@ def _json(text: str) -> object:
         raise MalformedBody("The document has half of a character: one of \\ud800 to \\udfff alone.") from None
     except ValueError as error:
         # Python's own words for a number that is too long speak of Python.
-        said = "a number has too many digits" if "int_max_str_digits" in str(error) else error
-        raise MalformedBody(f"The document is not JSON: {said}.") from None
+        problem = "a number has too many digits" if "int_max_str_digits" in str(error) else error
+        raise MalformedBody(f"The document is not JSON: {problem}.") from None
     return data
 
 

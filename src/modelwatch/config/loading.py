@@ -230,7 +230,7 @@ def _validated(reading: _Reading) -> Settings | None:
             contradiction = detail.get("ctx", {}).get("error")
             if isinstance(contradiction, Contradiction):
                 reading.problems.extend(
-                    _agreement_problem(agreement.says, agreement.fields, given)
+                    _agreement_problem(agreement.text, agreement.fields, given)
                     for agreement in contradiction.broken
                     if not wrong.intersection(agreement.fields)
                 )
@@ -247,8 +247,8 @@ def _field_problem(name: str, message: str, source: str, value: object) -> str:
     return f"{name.upper()} in {source}: {message[0].lower()}{message[1:]}{shown}"
 
 
-def _agreement_problem(says: str, fields: tuple[str, ...], given: Mapping[str, tuple[str, Any]]) -> str:
-    return f"{says} ({', '.join(_where_it_stands(name, given) for name in fields)})"
+def _agreement_problem(text: str, fields: tuple[str, ...], given: Mapping[str, tuple[str, Any]]) -> str:
+    return f"{text} ({', '.join(_where_it_stands(name, given) for name in fields)})"
 
 
 def _where_it_stands(name: str, given: Mapping[str, tuple[str, Any]]) -> str:

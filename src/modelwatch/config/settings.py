@@ -352,7 +352,7 @@ class Agreement:
     """Something that several settings must satisfy together."""
 
     fields: tuple[str, ...]
-    says: str
+    text: str
     holds: Callable[[Settings], bool]
 
 
@@ -360,7 +360,7 @@ class Contradiction(ValueError):
     """Settings that are fine one by one, but not together."""
 
     def __init__(self, broken: tuple[Agreement, ...]) -> None:
-        super().__init__("; ".join(agreement.says for agreement in broken))
+        super().__init__("; ".join(agreement.text for agreement in broken))
         self.broken = broken
 
 

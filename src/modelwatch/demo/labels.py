@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 TRUTH_PATH = "/api/v1/ground-truth/batch"
-HEARD_OF = {"fraud": 0.97, "legitimate": 0.90}
+KNOWN_SHARE = {"fraud": 0.97, "legitimate": 0.90}
 MEDIAN_HOURS = {"fraud": 1.5, "legitimate": 4.0}
 SPREAD = 0.5
 
@@ -31,13 +31,13 @@ class Label(NamedTuple):
 def labels_of(
     rng: np.random.Generator, ids: Sequence[str], times: NDArray[np.float64], truths: Sequence[str]
 ) -> list[Label]:
-    """The labels of payments made at these times; of those that are never heard of there is none."""
-    heard_of = np.array([HEARD_OF[truth] for truth in truths])
+    """The labels of payments made at these times; none of those whose truth never becomes known."""
+    known_shares = np.array([KNOWN_SHARE[truth] for truth in truths])
     hours = np.array([MEDIAN_HOURS[truth] for truth in truths]) * rng.lognormal(0.0, SPREAD, len(ids))
     known_at = times + hours * 3_600
-    certain = rng.random(len(ids)) < heard_of
+    certain = rng.random(len(ids)) < known_shares
     rows = zip(known_at.tolist(), ids, truths, certain.tolist(), strict=True)
-    return [Label(moment, identity, truth) for moment, identity, truth, heard in rows if heard]
+    return [Label(moment, identity, truth) for moment, identity, truth, known in rows if known]
 
 
 class PendingLabels:

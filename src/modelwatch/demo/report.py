@@ -9,7 +9,7 @@ from typing import Any
 
 from modelwatch.config import Settings
 from modelwatch.demo.generator import MODEL
-from modelwatch.demo.story import DRIFTED, EXPECTED, Findings, Look, Plan, Sent
+from modelwatch.demo.story import DRIFTED, EXPECTED, Findings, Plan, Sent, WindowCheck
 from modelwatch.times import iso_of_seconds
 
 _RANGE = re.compile(r"\((.+), (.+)\]")
@@ -18,10 +18,10 @@ TINY_P = 1e-50
 
 def window_lines(findings: Findings) -> Iterator[str]:
     """One line for each window: when, how many predictions, and what drifted."""
-    for look in findings.windows:
-        by_severity = {severity: _names(look, severity) for severity in DRIFTED}
+    for check in findings.windows:
+        by_severity = {severity: _names(check, severity) for severity in DRIFTED}
         found = "; ".join(f"{severity.upper()} {', '.join(names)}" for severity, names in by_severity.items() if names)
-        yield f"  {clock_time(look.start)} to {clock_time(look.end)}  {look.predictions:>6,}   {found or 'no drift'}"
+        yield f"  {clock_time(check.start)} to {clock_time(check.end)}  {check.predictions:>6,}   {found or 'no drift'}"
 
 
 def seen_line(plan: Plan, findings: Findings) -> str:
@@ -54,8 +54,8 @@ def stable_lines(findings: Findings) -> Iterator[str]:
     """Lines about subjects without drift: their largest score, and the bounds that a verdict needs."""
     summary = findings.final.report["summary"]
     stable = stable_subjects(findings)
-    for name, (psi, p_value, looks) in stable.items():
-        yield f"  {name:<22} {looks} looks: PSI at most {psi:.3f}, p at least {p_value:.2g}"
+    for name, (psi, p_value, checks) in stable.items():
+        yield f"  {name:<22} {checks} checks: PSI at most {psi:.3f}, p at least {p_value:.2g}"
     threshold, alpha = Settings().psi_warning_threshold, summary["alpha"]
     subjects, lookbacks = summary["checked"], len(summary["lookbacks"])
     budget = f"{summary['false_alarm_budget']:g} false alarm a model in 30 days"
@@ -65,15 +65,15 @@ def stable_lines(findings: Findings) -> Iterator[str]:
 
 
 def stable_subjects(findings: Findings) -> dict[str, tuple[float, float, int]]:
-    """Largest PSI, smallest p-value and number of looks, of each subject that must not drift."""
+    """Largest PSI, smallest p-value and number of checks, of each subject that must not drift."""
     stable: dict[str, tuple[float, float, int]] = {}
-    for look in (*findings.windows, *findings.sliding, findings.final):
-        for result in look.report["drift_results"]:
+    for check in (*findings.windows, *findings.sliding, findings.final):
+        for result in check.report["drift_results"]:
             name = result["feature_name"]
             if name not in EXPECTED and result["psi"] is not None and result["evidence"] is not None:
-                psi, p_value, looks = stable.get(name, (0.0, 1.0, 0))
+                psi, p_value, checks = stable.get(name, (0.0, 1.0, 0))
                 p_value = min(p_value, result["evidence"]["p_value"])
-                stable[name] = (max(psi, result["psi"]["score"]), p_value, looks + 1)
+                stable[name] = (max(psi, result["psi"]["score"]), p_value, checks + 1)
     return stable
 
 
@@ -144,12 +144,12 @@ def as_data(plan: Plan, sent: Sent, findings: Findings) -> dict[str, Any]:
         "seen_at": None if findings.seen is None else iso_of_seconds(findings.seen.end),
         "windows": [
             {
-                "start": iso_of_seconds(look.start),
-                "end": iso_of_seconds(look.end),
-                "predictions": look.predictions,
-                "drifted": sorted(look.drifted),
+                "start": iso_of_seconds(check.start),
+                "end": iso_of_seconds(check.end),
+                "predictions": check.predictions,
+                "drifted": sorted(check.drifted),
             }
-            for look in findings.windows
+            for check in findings.windows
         ],
         "expected": sorted(EXPECTED),
         "labels": sent.labels,
@@ -201,5 +201,5 @@ def clock_time(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%a %d %b %H:%M")
 
 
-def _names(look: Look, severity: str) -> list[str]:
-    return [result["feature_name"] for result in look.report["drift_results"] if result["severity"] == severity]
+def _names(check: WindowCheck, severity: str) -> list[str]:
+    return [result["feature_name"] for result in check.report["drift_results"] if result["severity"] == severity]

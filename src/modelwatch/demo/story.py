@@ -84,7 +84,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class WindowCheck:
     """One drift check: its window, whether it lies after the shift, and the service's report."""
 
     start: int
@@ -113,15 +113,15 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """The looks at successive windows, those at a sliding hour until the shift was seen, and the last one.
+    """Drift checks of successive windows, those of a sliding hour until the shift was seen, and the last one.
 
-    performance: what the service says of the same windows by their labels.
+    performance: the service's performance report of each window, by its labels.
     """
 
-    windows: list[Look]
-    sliding: list[Look]
-    seen: Look | None
-    final: Look
+    windows: list[WindowCheck]
+    sliding: list[WindowCheck]
+    seen: WindowCheck | None
+    final: WindowCheck
     performance: list[dict[str, Any]]
 
 
@@ -134,9 +134,9 @@ def next_version(service: Service) -> str:
 
 def set_reference(service: Service, plan: Plan, rng: np.random.Generator) -> int:
     """Sends the weeks before, with what was true, as the reference. Returns the number of payments in it."""
-    # Two days are evaluated in seconds; as many predictions live would be looked at more often.
+    # Two days are evaluated in seconds; as many predictions live would be evaluated more often.
     schedule = {"every": EVALUATED_EVERY, "on_new_data": False}
-    # Frauds are heard of sooner than payments in order: nine of ten labels would hold too many of them.
+    # Frauds become known sooner than good payments: nine of ten labels would hold too many of them.
     performance = {"maturity": 0.99}
     service.put_json(MONITOR_PATH, {"positive_class": FRAUD, "schedule": schedule, "performance": performance})
     start = plan.start - REFERENCE_DAYS * SECONDS_PER_DAY
@@ -193,16 +193,16 @@ def send_live(
 
 def check_drift(service: Service, plan: Plan) -> Findings:
     """Checks drift window by window, then with a sliding hour after the shift, then as a user would: now."""
-    windows = [_look(service, plan, start, end) for start, end in plan.windows()]
-    sliding: list[Look] = []
+    windows = [_check(service, plan, start, end) for start, end in plan.windows()]
+    sliding: list[WindowCheck] = []
     seen = None
     for end in range(plan.shift + BASE_WINDOW_SECONDS, plan.shift + 3_600 + 1, BASE_WINDOW_SECONDS):
-        sliding.append(_look(service, plan, end - 3_600, end))
+        sliding.append(_check(service, plan, end - 3_600, end))
         if sliding[-1].drifted >= set(SHIFTED_FEATURES):
             seen = sliding[-1]
             break
     report = service.post_json(DRIFT_PATH, {"model_name": MODEL, "model_version": plan.version})
-    final = Look(plan.end - SECONDS_PER_DAY, plan.end, True, report)
+    final = WindowCheck(plan.end - SECONDS_PER_DAY, plan.end, True, report)
     return Findings(windows, sliding, seen, final, _performance(service, plan))
 
 
@@ -211,7 +211,7 @@ def problems_of_answers(sent: Sent, findings: Findings) -> list[str]:
     problems = []
     if sent.accepted != STREAM_SIZE:
         problems.append(f"{STREAM_SIZE:,} predictions were sent, but {sent.accepted:,} counted")
-    counted = sum(look.predictions for look in findings.windows)
+    counted = sum(check.predictions for check in findings.windows)
     if counted != STREAM_SIZE:
         problems.append(f"the windows hold {counted:,} predictions instead of {STREAM_SIZE:,}")
     if sent.labelled != sent.labels:
@@ -219,17 +219,17 @@ def problems_of_answers(sent: Sent, findings: Findings) -> list[str]:
     joined = sum(window["labelled"] for window in findings.performance)
     if joined != sent.labels:
         problems.append(f"the windows hold {joined:,} labels instead of {sent.labels:,}")
-    for look in (*findings.windows, findings.final):
-        expected = EXPECTED if look.shifted else frozenset()
-        problems += [f"{_span(look)}: no drift was found in {name}" for name in sorted(expected - look.drifted)]
-        problems += [f"{_span(look)}: drift in {name}, which is noise" for name in sorted(look.drifted - expected)]
+    for check in (*findings.windows, findings.final):
+        expected = EXPECTED if check.shifted else frozenset()
+        problems += [f"{_span(check)}: no drift was found in {name}" for name in sorted(expected - check.drifted)]
+        problems += [f"{_span(check)}: drift in {name}, which is noise" for name in sorted(check.drifted - expected)]
         problems += [
-            f"{_span(look)}: {result['feature_name']} is {result['severity']}: {result['reason']}"
-            for result in look.report["drift_results"]
+            f"{_span(check)}: {result['feature_name']} is {result['severity']}: {result['reason']}"
+            for result in check.report["drift_results"]
             if result["severity"] not in (*DRIFTED, "stable")
         ]
-    for look in findings.sliding:
-        problems += [f"{_span(look)}: drift in {name}, which is noise" for name in sorted(look.drifted - EXPECTED)]
+    for check in findings.sliding:
+        problems += [f"{_span(check)}: drift in {name}, which is noise" for name in sorted(check.drifted - EXPECTED)]
     if findings.seen is None:
         problems.append("an hour after the shift, a look-back of one hour had not seen it")
     return problems
@@ -271,9 +271,9 @@ def _names(plan: Plan, identity: str, time: float) -> dict[str, Any]:
     }
 
 
-def _look(service: Service, plan: Plan, start: int, end: int) -> Look:
+def _check(service: Service, plan: Plan, start: int, end: int) -> WindowCheck:
     query = {"model_name": MODEL, "model_version": plan.version, "start": iso(start), "end": iso(end)}
-    return Look(start, end, start >= plan.shift, service.post_json(DRIFT_PATH, query))
+    return WindowCheck(start, end, start >= plan.shift, service.post_json(DRIFT_PATH, query))
 
 
 def _performance(service: Service, plan: Plan) -> list[dict[str, Any]]:
@@ -283,5 +283,5 @@ def _performance(service: Service, plan: Plan) -> list[dict[str, Any]]:
     return windows
 
 
-def _span(look: Look) -> str:
-    return f"{iso(look.start)[:16]}Z to {iso(look.end)[:16]}Z"
+def _span(check: WindowCheck) -> str:
+    return f"{iso(check.start)[:16]}Z to {iso(check.end)[:16]}Z"

@@ -30,12 +30,12 @@ def evaluation_families(
     lag = GaugeMetricFamily(
         "modelwatch_evaluation_lag_seconds", "Time for which the longest-waiting stream has been due; 0 without any."
     )
-    looked = GaugeMetricFamily(
+    last_run = GaugeMetricFamily(
         "modelwatch_last_evaluation_round_timestamp_seconds",
         "Time at which a process last looked for due streams, updated every few seconds.",
     )
     if progress is not None:
         waiting.add_metric((), progress.waiting)
         lag.add_metric((), 0.0 if progress.since is None else max(now - progress.since, 0) / MICROS_PER_SECOND)
-        looked.add_metric((), progress.looked_at / MICROS_PER_SECOND)
-    return [failing, count, waiting, lag, looked]
+        last_run.add_metric((), progress.looked_at / MICROS_PER_SECOND)
+    return [failing, count, waiting, lag, last_run]

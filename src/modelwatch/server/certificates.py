@@ -16,7 +16,7 @@ from modelwatch.errors import StartupError
 if TYPE_CHECKING:
     from uvicorn.config import Config
 
-LOOK_EVERY_SECONDS = 10.0
+CHECK_EVERY_SECONDS = 10.0
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class RenewedCertificate:
     def renew(self) -> None:
         """Looks for renewed files for as long as the process lives."""
         pause = threading.Event()
-        while not pause.wait(LOOK_EVERY_SECONDS):
+        while not pause.wait(CHECK_EVERY_SECONDS):
             self.look()
 
     def look(self) -> None:

@@ -108,11 +108,11 @@ def _rank(outcome: Outcome) -> int:
 
 def labels_of(notification: Notification) -> dict[str, str]:
     """Labels that identify the alert in Alertmanager: the same while only its numbers and its state change."""
-    own = {
+    monitor_labels = {
         _label_name(name): value for name, value in notification.labels.items() if name not in {"", "model"} and value
     }
     return {
-        **own,
+        **monitor_labels,
         "alertname": alert_name(notification),
         "model_name": notification.model,
         "environment": notification.environment,

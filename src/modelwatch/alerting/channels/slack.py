@@ -94,7 +94,7 @@ def message(notification: Notification) -> dict[str, Any]:
 
 
 def _fields(notification: Notification) -> list[dict[str, Any]]:
-    own = [f"{name}={value}" for name, value in notification.labels.items() if name not in STANDARD_LABELS]
+    monitor_labels = [f"{name}={value}" for name, value in notification.labels.items() if name not in STANDARD_LABELS]
     fields = {
         "Model": notification.model,
         "Environment": notification.environment,
@@ -102,7 +102,7 @@ def _fields(notification: Notification) -> list[dict[str, Any]]:
         "State": notification.state,
         **named_times(notification),
         "Recovered": ", ".join(notification.recovered),
-        "Labels": ", ".join(own),
+        "Labels": ", ".join(monitor_labels),
     }
     return [_mrkdwn(f"*{name}*\n{_fit(one_line(text), FIELD)}") for name, text in fields.items() if text]
 

@@ -71,17 +71,21 @@ def payload(notification: Notification, receiver: str) -> dict[str, Any]:
         "environment": notification.environment,
         "kind": notification.kind,
     }
-    own = {name: value for name, value in notification.labels.items() if name not in {"model", "severity", *group}}
+    monitor_labels = {
+        name: value for name, value in notification.labels.items() if name not in {"model", "severity", *group}
+    }
     resolved = notification.event == "resolved"
     times = {
         "status": "resolved" if resolved else "firing",
         "endsAt": iso_of_micros(notification.ended_at or notification.occurred_at) if resolved else NOT_ENDED,
     }
     common = {"page_url": notification.page_url, "evidence_url": notification.evidence_url}
-    alerts = [_entry(notification, member, {**own, **group}, common, times) for member in notification.members] or [
+    alerts = [
+        _entry(notification, member, {**monitor_labels, **group}, common, times) for member in notification.members
+    ] or [
         {
             **times,
-            "labels": {**own, **group, "severity": notification.severity},
+            "labels": {**monitor_labels, **group, "severity": notification.severity},
             "annotations": {"summary": notification.title, "description": notification.summary, **common},
             "startsAt": iso_of_micros(notification.started_at),
             "generatorURL": notification.page_url,

@@ -98,8 +98,8 @@ class Pacing:
         True
         """
         ceiling = min(self.longest, self.base * 2 ** min(attempt - 1, 30))
-        asked = 0.0 if retry_after is None else min(retry_after, self.longest_retry_after)
-        return max(asked, rng.uniform(0.0, ceiling))
+        requested = 0.0 if retry_after is None else min(retry_after, self.longest_retry_after)
+        return max(requested, rng.uniform(0.0, ceiling))
 
     def is_over(self, age: float, attempts: int) -> bool:
         """True when a notification of this age (seconds) that has failed so often is given up."""

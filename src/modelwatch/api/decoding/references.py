@@ -83,7 +83,7 @@ def json_frame(body: ReferenceBody, checker: Checker, limits: Limits, beside: Be
         samples.extend(_samples_beside(body, checker, problems))
     if body.ground_truth is not None:
         _kept(body.ground_truth, "/ground_truth", checker, problems)
-    task, positive = _said(
+    task, positive = _stated_task(
         beside.task if body.task is None else body.task,
         beside.positive_class if body.positive_class is None else body.positive_class,
         (body.prediction is not None, body.ground_truth is not None),
@@ -129,7 +129,7 @@ def table_frame(body: bytes, kind: str, checker: Checker, limits: Limits, beside
         truths = _truths(table, checker, problems)
         given = _given_probabilities(table)
     there = ("prediction" in table.schema.names, "ground_truth" in table.schema.names)
-    task, positive = _said(beside.task, beside.positive_class, there, checker, problems)
+    task, positive = _stated_task(beside.task, beside.positive_class, there, checker, problems)
     if not samples:
         problems.append(FieldError("", "Expected at least one column with a feature, a prediction or a score"))
     if problems:
@@ -137,10 +137,10 @@ def table_frame(body: bytes, kind: str, checker: Checker, limits: Limits, beside
     return ReferenceFrame(model_name, model_version, samples, timestamps, truths, given, True, task, positive)
 
 
-def _said(
+def _stated_task(
     task: str | None, positive: Scalar, there: tuple[bool, bool], checker: Checker, problems: list[FieldError]
 ) -> tuple[Task | None, Scalar]:
-    """The task and the positive class as they were said. there: whether the frame has predictions, and labels."""
+    """Task and positive class as stated. there: whether the frame has predictions, and labels."""
     named: Task | None = None
     if task is not None:
         named = TASKS.get(task)

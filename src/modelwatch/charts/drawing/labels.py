@@ -124,12 +124,12 @@ class Labels:
         levels = levels or [0] * len(texts)
         found: list[Label | None] = [None] * len(texts)
         before = list(self.placed)
-        own: list[int] = []
+        shared: list[int] = []
         extents = [_extent(text, spot, bold) for text, spot in zip(texts, spots, strict=True)]
         for level in sorted(set(levels)):
             members = [index for index, each in enumerate(levels) if each == level]
-            own.extend(members)
-            together = _all_apart([spots[index] for index in own], [extents[index] for index in own])
+            shared.extend(members)
+            together = _all_apart([spots[index] for index in shared], [extents[index] for index in shared])
             for index in members:
                 alone = self._least(spots[index], extents[index], before)
                 least = max(alone, together + self.left + self.right if math.isfinite(together) else together)

@@ -22,7 +22,7 @@ HATCHING = "mw-hatch"
 
 
 def definitions() -> str:
-    """What all charts of a page refer to, once a page: the hatching of what is not judged.
+    """Shared SVG definitions, once for each page: the hatching of what is not judged.
 
     >>> definitions().count('id="mw-hatch"')
     1

@@ -223,7 +223,7 @@ class Time:
         return [found[at] for at in sorted(found)]
 
     def contexts(self) -> list[tuple[float, str]]:
-        """Where a day, month or year begins, and the start of the scale when none begins there, with its name."""
+        """Starts of days, months or years with their names, and the start of the scale when none begins there."""
         plan = self._plan()
         begins = list(plan.context(self.low, self.high))
         named = [(at, plan.context_text(moment(at))) for at in begins]

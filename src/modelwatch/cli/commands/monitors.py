@@ -156,11 +156,11 @@ def _show(proposed: Mapping[str, Any], in_force: Mapping[str, Any]) -> None:
         print_out(f"{stream}: no data in this span")
         return
     print_out(f"{stream}, {proposed['start']} to {proposed['end']}")
-    for title, said in (("this file", proposed), ("in force", in_force)):
-        rate = said["alerts_per_30_days"]
+    for title, result in (("this file", proposed), ("in force", in_force)):
+        rate = result["alerts_per_30_days"]
         print_out(
-            f"  {title:<10} {_count(said['alerts'], 'alert')} in {_count(said['evaluations'], 'evaluation')}"
-            f" ({rate:.3g} in 30 days), {_count(len(said['episodes']), 'finding')}"
+            f"  {title:<10} {_count(result['alerts'], 'alert')} in {_count(result['evaluations'], 'evaluation')}"
+            f" ({rate:.3g} in 30 days), {_count(len(result['episodes']), 'finding')}"
         )
     for episode in proposed["episodes"][:MOST_EPISODES]:
         until = episode["end"] or "the end"

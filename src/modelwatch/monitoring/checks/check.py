@@ -29,8 +29,8 @@ Report = TypeVar("Report", bound=msgspec.Struct)
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """What becomes a verdict. evidence: everything that the report was computed from; report: as JSON. conditions: what
-    is carried to the next evaluation. reach: how many seconds back was looked; 0 where that is as the rules say."""
+    """Content of a verdict. evidence: everything that the report was computed from; report: JSON. conditions: carried
+    to the next evaluation. reach: seconds between the start of the data and its end; 0 where the rules alone decide."""
 
     generation: int
     severity: str
@@ -42,7 +42,8 @@ class Conclusion:
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """What evidence rests on: how many references and counts; late: predictions that came too late for it, if known."""
+    """Size of evidence: numbers of references and counts. late: predictions that came too late for it; None if
+    unknown."""
 
     references: int
     counts: int
@@ -100,7 +101,7 @@ class Check(ABC, Generic[Inputs, Evaluation, Report]):
     @staticmethod
     @abstractmethod
     def extent(connection: Connection, inputs: Inputs) -> Extent:
-        """What the inputs rest on."""
+        """Numbers of references and counts in the inputs."""
 
     @staticmethod
     @abstractmethod
@@ -109,18 +110,19 @@ class Check(ABC, Generic[Inputs, Evaluation, Report]):
 
     @staticmethod
     def reach(inputs: Inputs, end: int) -> int:
-        """How many seconds before `end` was looked; 0 where that is as the rules say."""
+        """Seconds between the start of the data and `end`; 0 where the rules alone decide."""
         return 0
 
     @staticmethod
     @abstractmethod
     def severity(report: Report) -> str:
-        """The worst that the report says."""
+        """Worst severity in the report."""
 
     def conclude(
         self, stream: StreamKey, point: Point, conditions: Sequence[Condition], drift: Callable[[], DriftInputs]
     ) -> Conclusion | None:
-        """What the stream shows at this point, after an evaluation with these conditions; None for nothing to say."""
+        """Evaluates the stream at this point, after an evaluation with these conditions. None when the check is
+        disabled."""
         inputs = self.gather(stream, point, conditions, drift)
         if inputs is None:
             return None

@@ -11,7 +11,7 @@ import msgspec
 
 
 class Document(Protocol):
-    """What is written: it knows its format."""
+    """Stored form of evidence, with the number of its format."""
 
     @property
     def format(self) -> int: ...

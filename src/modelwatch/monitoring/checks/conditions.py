@@ -30,7 +30,7 @@ class Persistence(Protocol):
 
 
 class Condition(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Where one subject stands after an evaluation.
+    """State of one subject after an evaluation.
 
     reference: the id of the reference that it was compared with; a new one starts afresh. recent: the last evaluations
     that came to a decision, newest last: `1` drifted, `0` not. since: window end of the

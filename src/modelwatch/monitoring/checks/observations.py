@@ -1,4 +1,4 @@
-"""What an evaluation saw of one subject, whatever was checked: what the conditions are advanced by."""
+"""Observation of one subject by an evaluation, the same for all checks: it advances the subject's condition."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ WORST_SHARE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class SizeNow:
-    """How large the score of this name is by one look-back. tolerance: the size from which it matters there. start: of
-    its window, in seconds; None where the newest values were taken, however old. category: the one that it is of; None
-    when it is of all."""
+    """Size of the named score by one look-back. tolerance: the size from which it matters there. start: of its window,
+    in seconds; None where the newest values were taken, however old. category: the one that it is of; None when it is
+    of all."""
 
     score_name: str
     tolerance: float
@@ -27,7 +27,7 @@ class SizeNow:
     category: str | None = None
 
     def is_of(self, finding: Finding) -> bool:
-        """Whether the finding's score is this one."""
+        """True when the finding's score is this one."""
         return self.score_name == finding.score_name and self.category in (None, finding.category)
 
 
@@ -55,8 +55,8 @@ class Observation:
     judged_until: int | None = None
 
     def shows_end_of(self, finding: Finding, found_until: int) -> bool:
-        """Whether a look-back shows that the score is, for all that is plausible, below what still is the finding:
-        the size that matters, or half of its worst.
+        """True when a look-back shows that the score has plausibly fallen below what still counts as the finding: the
+        size that matters, or half of its worst.
 
         found_until: the end of the data that it was found in first. A look-back that reaches back before that shows
         how it was before, too: a sound week hides a bad hour.

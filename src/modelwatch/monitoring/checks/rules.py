@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FeatureRules:
-    """What differs for one feature; None: as for the others."""
+    """Rules of one feature; None: as for the others."""
 
     psi_warning: float | None = None
     psi_alert: float | None = None
@@ -56,7 +56,7 @@ class AccruingBudget:
 
 @dataclass(frozen=True, slots=True)
 class DriftRules(AccruingBudget):
-    """What counts as drift for one model, and when it is looked at. Times in seconds.
+    """Rules of the drift check for one model, and its schedule. Times in seconds.
 
     leave_out: names or shell patterns of features that are not looked at. kinds: what is watched beside the features.
     odds_ratio: of the prediction, as in `Thresholds`. alarms_needed, alarms_among: so many of the last so many
@@ -114,15 +114,15 @@ class DriftRules(AccruingBudget):
         return alpha_of_look("drift", self.budget, subjects=subjects, streams=streams, lookbacks=spans, seconds=seconds)
 
     def thresholds(self, kind: str, name: str) -> Thresholds:
-        """What applies to one subject."""
-        own = self.features.get(name, FeatureRules()) if kind == "feature" else FeatureRules()
-        odds_ratio = self.odds_ratio if kind == "prediction" else own.odds_ratio or 0.0
-        warning, alert = settled_thresholds(own.psi_warning, own.psi_alert, self.psi_warning, self.psi_alert)
-        min_samples = self.min_samples if own.min_samples is None else own.min_samples
+        """Thresholds of one subject."""
+        feature = self.features.get(name, FeatureRules()) if kind == "feature" else FeatureRules()
+        odds_ratio = self.odds_ratio if kind == "prediction" else feature.odds_ratio or 0.0
+        warning, alert = settled_thresholds(feature.psi_warning, feature.psi_alert, self.psi_warning, self.psi_alert)
+        min_samples = self.min_samples if feature.min_samples is None else feature.min_samples
         return Thresholds(warning, alert, min_samples, odds_ratio)
 
     def watches(self, kind: str, name: str) -> bool:
-        """Whether the subject is looked at."""
+        """True when the subject is watched."""
         if kind != "feature":
             return kind in self.kinds
         return not any(fnmatchcase(name, pattern) for pattern in self.leave_out)
@@ -152,8 +152,8 @@ def rules_for(defaults: DriftRules, monitor: MonitorConfig | None) -> DriftRules
     }
     if drift.features:
         given["features"] = {
-            name: FeatureRules(own.psi_warning, own.psi_alert, own.min_samples, own.odds_ratio)
-            for name, own in drift.features.items()
+            name: FeatureRules(feature.psi_warning, feature.psi_alert, feature.min_samples, feature.odds_ratio)
+            for name, feature in drift.features.items()
         }
     return overridden(defaults, given, drift.persistence)
 
@@ -201,8 +201,8 @@ def alpha_of_look(
 
 
 class AlphaReport(msgspec.Struct, frozen=True):
-    """Where alpha comes from: the check's share of the budget that accrued in so many seconds, by all looks. capped:
-    whether that is more than any look may take, so that alpha is the largest that one may."""
+    """Origin of alpha: the check's share of the budget that accrued in so many seconds, divided among all looks.
+    capped: true when that is more than any look may take, so that alpha is the largest that one may."""
 
     false_alarm_budget: float
     share: float

@@ -1,4 +1,5 @@
-"""When a stream is evaluated: a pure function of its own windows, so that a replay is looked at as live traffic was.
+"""Schedule of a stream's evaluations: a pure function of its own windows, so that a replay is evaluated as live traffic
+was.
 
 An evaluation stands at the end of a base window with data. It is due when the interval has passed since the one before
 it, or earlier when enough new predictions have come; the first one at once, so that there is a state to show. A window

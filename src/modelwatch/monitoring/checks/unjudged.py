@@ -1,4 +1,4 @@
-"""What a report says nothing about, beside the worst of what it knows: what is not judged is not stable."""
+"""Subjects that a report does not judge, listed beside its severity: what is not judged is not stable."""
 
 from __future__ import annotations
 

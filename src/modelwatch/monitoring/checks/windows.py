@@ -31,7 +31,7 @@ class Window:
 
 
 class StreamPart(Protocol):
-    """What is looked at: a model in an environment, and one of its versions or all."""
+    """Part of the traffic: a model in an environment, and one of its versions or all."""
 
     @property
     def model(self) -> str: ...

@@ -32,29 +32,29 @@ MAX_UNLABELLED = 1_000
 
 
 def task_of_monitor(connection: Connection, model: str) -> StatedTask:
-    """What the model's monitor says."""
+    """Task and positive class as the model's monitor states them."""
     monitor = monitor_of(connection, model)
     return NOT_STATED if monitor is None else StatedTask(monitor.config.task, monitor.config.positive_class)
 
 
 def task_of_reference(connection: Connection, model: str, version: str | None) -> StatedTask:
-    """What was said with the labelled reference in force."""
+    """Task and positive class as stated with the labelled reference in force."""
     found = outcomes_for(outcomes_in_force(connection, model), version)
     rows = None if found is None else labelled_rows_of(connection, found.id)
     return NOT_STATED if rows is None else StatedTask(rows.task, rows.positive_class)
 
 
-def with_stated_task(frame: ReferenceFrame, said: StatedTask) -> ReferenceFrame:
-    """The frame as if this had been said with it; the frame as it is where its labels can't be that."""
-    told = replace(frame, task=said.task, positive_class=said.positive_class)
-    rows = labelled_rows(told, {})
+def with_stated_task(frame: ReferenceFrame, stated: StatedTask) -> ReferenceFrame:
+    """The frame as if this had been stated with it; the frame as it is where its labels can't be that."""
+    changed = replace(frame, task=stated.task, positive_class=stated.positive_class)
+    rows = labelled_rows(changed, {})
     if rows is None:
         return frame
     try:
-        check_said(rows, counted(rows, NOT_STATED))
+        check_stated_task(rows, counted(rows, NOT_STATED))
     except InvalidInput:
         return frame
-    return told
+    return changed
 
 
 def labelled_rows(frame: ReferenceFrame, segments: Mapping[str, tuple[int, list[int]]]) -> LabelledRows | None:
@@ -62,22 +62,22 @@ def labelled_rows(frame: ReferenceFrame, segments: Mapping[str, tuple[int, list[
 
     segments: by definition, how many segments there are and that of each row of the frame.
     """
-    said = next((sample.values for sample in frame.samples if sample.kind == "prediction"), None)
-    if frame.truths is None or said is None:
+    predictions = next((sample.values for sample in frame.samples if sample.kind == "prediction"), None)
+    if frame.truths is None or predictions is None:
         return None
-    given = frame.probabilities or [None] * len(said)
+    given = frame.probabilities or [None] * len(predictions)
     chosen = [
         row
-        for row, (prediction, truth) in enumerate(zip(said, frame.truths, strict=True))
+        for row, (prediction, truth) in enumerate(zip(predictions, frame.truths, strict=True))
         if prediction is not None and truth is not None
     ]
     labelled = set(chosen)
-    others = {(type(value), value): value for row, value in enumerate(said) if row not in labelled}
+    others = {(type(value), value): value for row, value in enumerate(predictions) if row not in labelled}
     unlabelled: list[Scalar] = [value for value in others.values() if value is not None]
     return LabelledRows(
         frame.task,
         frame.positive_class,
-        [said[row] for row in chosen],
+        [predictions[row] for row in chosen],
         [given[row] for row in chosen],
         [frame.truths[row] for row in chosen],
         unlabelled[:MAX_UNLABELLED],
@@ -94,8 +94,8 @@ def _seconds(times: Sequence[int | None]) -> list[int | None]:
 
 
 def counted(rows: LabelledRows, monitor: StatedTask) -> OutcomeCounts | None:
-    """What the rows come to; None when they don't tell the task. What the monitor says counts before what was said
-    with the rows."""
+    """Outcome counts of the rows; None when they don't tell the task. The monitor's statement takes precedence over
+    that of the rows."""
     layout = outcome_layout(
         rows.predictions,
         rows.truths,
@@ -121,7 +121,8 @@ def counted_by_segment(rows: LabelledRows, counts: OutcomeCounts) -> dict[str, d
 
 
 def natural_of(rows: LabelledRows | None, outcomes: OutcomeCounts | None) -> NaturalVariation | None:
-    """How the metrics vary over the time of the rows; None where that is not known. outcomes: the rows' counts."""
+    """Natural variation of the metrics over the time of the rows; None where that is not known. outcomes: the rows'
+    counts."""
     if rows is None or outcomes is None or not rows.times or not rows.truths:
         return None
     return natural_variation(outcomes.layout, outcomes_of_rows(rows), rows.times, np.random.default_rng(0))
@@ -132,7 +133,7 @@ def outcomes_of_rows(rows: LabelledRows) -> list[Outcome]:
     return [Outcome(*row) for row in zip(rows.predictions, rows.probabilities, rows.truths, strict=True)]
 
 
-def check_said(rows: LabelledRows, outcomes: OutcomeCounts | None) -> None:
+def check_stated_task(rows: LabelledRows, outcomes: OutcomeCounts | None) -> None:
     """Refuses a task or a positive class that the rows of a reference can't have. Raises InvalidInput."""
     problems: list[FieldError] = []
     layout = None if outcomes is None else outcomes.layout

@@ -1,4 +1,4 @@
-"""How the outcomes of a model are laid out when no labelled reference says it: from the first labels on.
+"""Layout of a model's outcomes when no labelled reference gives it: from the first labels on.
 
 Such a layout is provisional: it grows with classes that come later, follows the monitor's positive class, and gives way
 to a labelled reference. It has no counts of its own, so nothing is compared with it.
@@ -43,7 +43,7 @@ class OutcomeLayouts:
     def __init__(self, store: Store, *, new_id: Callable[[], str]) -> None:
         self._store = store
         self._new_id = new_id
-        self._looked_at: dict[str, int] = {}
+        self._checked_at: dict[str, int] = {}
         # By model, what was said when its references were found to be laid out by it.
         self._fitting: dict[str, tuple[StatedTask, tuple[str, ...]]] = {}
 
@@ -51,12 +51,12 @@ class OutcomeLayouts:
         """Puts a layout in force that fits what is known now. True when it did. now: microseconds."""
         with self._store.read() as connection:
             references = outcomes_in_force(connection, model)
-            said = task_of_monitor(connection, model)
-            state = said, tuple(each.id for each in references)
-            told_before = self._fitting.get(model)
-            if told_before != state:
+            stated = task_of_monitor(connection, model)
+            state = stated, tuple(each.id for each in references)
+            known_before = self._fitting.get(model)
+            if known_before != state:
                 for found in references:
-                    relaid = _relaid(connection, found, said) if found.state == "active" else None
+                    relaid = _relaid(connection, found, stated) if found.state == "active" else None
                     if relaid is not None:
                         return self._put(found, *relaid, now)
             common = outcomes_for(references, None)
@@ -64,12 +64,12 @@ class OutcomeLayouts:
             if (common is not None and common.state == "active") or (common is None and references):
                 self._fitting[model] = state
                 return False
-            if of_numbers and said.task in (None, "regression"):
+            if of_numbers and stated.task in (None, "regression"):
                 return False
-            changed = told_before is not None and told_before[0] != said
+            changed = known_before is not None and known_before[0] != stated
             if not changed and not self._is_due(model, common, now):
                 return False
-            self._looked_at[model] = now
+            self._checked_at[model] = now
             self._fitting[model] = state
             sample = labelled_sample(connection, model, SAMPLE_SIZE)
             if len(sample) < ENOUGH_LABELS:
@@ -81,8 +81,8 @@ class OutcomeLayouts:
             [outcome.prediction for outcome in sample],
             [outcome.truth for outcome in sample],
             [outcome.probability for outcome in sample],
-            said.positive_class,
-            said.task,
+            stated.positive_class,
+            stated.task,
             more_predictions=known,
             more_truths=[*truths, *known],
         )
@@ -121,7 +121,7 @@ class OutcomeLayouts:
         return True
 
     def _is_due(self, model: str, common: StoredOutcomes | None, now: int) -> bool:
-        last = self._looked_at.get(model)
+        last = self._checked_at.get(model)
         if last is None or last > now:
             return True
         age = 0 if common is None else now - common.created_at
@@ -129,14 +129,14 @@ class OutcomeLayouts:
 
 
 def _natural(found: StoredOutcomes, counts: OutcomeCounts, rows: LabelledRows | None) -> NaturalVariation | None:
-    """How the metrics vary over time in the new layout, or as much of it as is still true."""
+    """Natural variation of the metrics in the new layout, or as much of it as is still true."""
     if rows is not None and rows.truths:
         return natural_of(rows, counts)
     return None if found.natural is None else found.natural.with_another_positive_class()
 
 
 def _relaid(
-    connection: Connection, found: StoredOutcomes, said: StatedTask
+    connection: Connection, found: StoredOutcomes, stated: StatedTask
 ) -> tuple[OutcomeCounts, LabelledRows | None] | None:
     """The labelled reference as what is said now lays it out, with its rows; None when it is laid out so.
 
@@ -144,9 +144,9 @@ def _relaid(
     """
     rows = labelled_rows_of(connection, found.id)
     if rows is not None and rows.truths:
-        counts = counted(rows, said)
+        counts = counted(rows, stated)
         return None if counts is None or counts.layout.counts_like(found.layout) else (counts, rows)
-    layout = _with_positive(found.layout, said.positive_class)
+    layout = _with_positive(found.layout, stated.positive_class)
     return None if layout == found.layout else (renamed(found.counts, layout), rows)
 
 

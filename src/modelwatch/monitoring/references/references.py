@@ -13,7 +13,7 @@ from modelwatch.events import Prediction, ReferenceFrame, ReferenceSample, Sampl
 from modelwatch.monitoring.checks.drift.judge import ids_reason
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.references.labelled import (
-    check_said,
+    check_stated_task,
     counted,
     counted_by_segment,
     labelled_rows,
@@ -115,10 +115,10 @@ def _protected(
     """
     with store.read() as connection:
         monitor = monitor_of(connection, frame.model_name)
-    said = None if monitor is None else monitor.config.privacy
-    if said is None or not store.protection.can_hash:
+    privacy = None if monitor is None else monitor.config.privacy
+    if privacy is None or not store.protection.can_hash:
         return frame, hashed
-    policy = Policy(said.default or "keep", dict(said.features or {}))
+    policy = Policy(privacy.default or "keep", dict(privacy.features or {}))
     protected = {
         Subject(sample.kind, sample.name)
         for sample in frame.samples
@@ -134,14 +134,14 @@ def _protected(
 
 
 def labelled_outcomes(frame: ReferenceFrame, monitor: StatedTask = NOT_STATED) -> OutcomeCounts | None:
-    """What the frame's labelled rows come to; None when it has no labels, or labels that tell no task.
+    """Outcome counts of the frame's labelled rows; None when it has no labels, or labels that tell no task.
 
     Raises InvalidInput when the rows can't have the task or the positive class that was said with them.
     """
     rows = labelled_rows(frame, {})
     if rows is None:
         return None
-    check_said(rows, counted(rows, NOT_STATED))
+    check_stated_task(rows, counted(rows, NOT_STATED))
     return counted(rows, monitor)
 
 
@@ -183,7 +183,7 @@ def frozen(frame: ReferenceFrame) -> tuple[dict[Subject, Profile], dict[Subject,
 
 
 def _is_declared(sample: ReferenceSample, classes: Collection[str]) -> bool:
-    """Whether nobody chose the names by looking at the sample: booleans, and few classes that probabilities name."""
+    """True when the names don't come from the sample: booleans, and few classes that probabilities name."""
     if {type(value) for value in sample.values if value is not None} == {bool}:
         return True
     return sample.kind == "prediction" and 0 < len(classes) <= MOST_DECLARED
@@ -281,14 +281,14 @@ def provisional_samples(
 
 
 class ReferenceWarning(msgspec.Struct, frozen=True):
-    """What a reference is taken with, but not without a word. feature_name: as in the answers to drift checks."""
+    """Warning about a reference that was accepted. feature_name: as in the answers to drift checks."""
 
     feature_name: str
     message: str
 
 
 def warnings_about(references: Iterable[StoredReference], rules: DriftRules) -> list[ReferenceWarning]:
-    """What makes these references poor ones: too few values for a verdict, or values that are none of their type."""
+    """Warnings about weak references: too few values for a verdict, or values that don't match their type."""
     found = []
     for reference in references:
         subject, profile = reference.subject, reference.profile

@@ -34,7 +34,7 @@ NAMED = 10
 
 @dataclass(frozen=True, slots=True)
 class WindowOfReference:
-    """Which predictions become the reference, and of what.
+    """Selection of predictions that become the reference, and its subjects.
 
     version: only its predictions, and a reference of it alone. start, end: event time in microseconds; or lookback,
     back from the newest data. subjects: None for everything that is stored. labels: also what performance is compared
@@ -53,7 +53,8 @@ class WindowOfReference:
 
 @dataclass(frozen=True, slots=True)
 class TakenWindow:
-    """What became the reference. subjects: of which. left_out: features whose values are not stored. labels: how many.
+    """Predictions that became the reference. subjects: those with a reference now. left_out: features whose values are
+    not stored. labels: number of them.
 
     start, end: microseconds. predictions: in the window; taken: of how many of them the reference is.
     """
@@ -91,7 +92,7 @@ def set_reference_from_window(
             reference.subject: reference.profile.binning.kind for reference in in_force(connection, window.model)
         }
         truths = truths_of(connection, window.model, [row.event.prediction_id for row in rows]) if window.labels else {}
-        said = task_of_reference(connection, window.model, window.version)
+        stated = task_of_reference(connection, window.model, window.version)
     found, hashed = provisional_samples(window.model, SampledRows(rows), store.protection)
     samples = {Subject(each.kind, each.name): _as_before(each, present) for each in found}
     left_out = _left_out(window, samples, present, rows)
@@ -114,7 +115,7 @@ def set_reference_from_window(
         in_rows=_in_rows(rows),
     )
     # What was said about the labels before still holds.
-    frame = with_stated_task(frame, said)
+    frame = with_stated_task(frame, stated)
     taken = TakenWindow(start, end, there, len(rows), frozenset(chosen), left_out, len(truths))
     set_reference_frame(
         store,
@@ -152,7 +153,7 @@ def _sample(
 
 
 def _in_rows(rows: Sequence[StoredPrediction]) -> bool:
-    """Whether every row has all of its features, so that the values at one place of the samples belong together."""
+    """True when every row has all features, so that the values at one place of the samples belong together."""
     return all(row.policy is KEEP_ALL for row in rows)
 
 
@@ -176,9 +177,10 @@ def _left_out(
     known = {subject.name for subject in present if subject.kind == "feature"}
     missing = sorted(name for name in known if Subject("feature", name) not in samples)
     if window.subjects is not None:
-        asked = sorted((each.name or each.kind) for each in window.subjects if each not in samples)
+        unavailable = sorted((each.name or each.kind) for each in window.subjects if each not in samples)
         problems = tuple(
-            FieldError("/features", f"{_why_missing(name, rows)}: {excerpt(name)}", excerpt(name)) for name in asked
+            FieldError("/features", f"{_why_missing(name, rows)}: {excerpt(name)}", excerpt(name))
+            for name in unavailable
         )
         if problems:
             raise InvalidInput("The window can't become the reference.", problems[:NAMED])

@@ -395,8 +395,10 @@ def place_of(error: Exception) -> str:
     'ValueError'
     """
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if Path(frame.filename).is_relative_to(PACKAGE)]
-    where = f" at {Path(own[-1].filename).relative_to(PACKAGE.parent)}:{own[-1].lineno}" if own else ""
+    in_package = [frame for frame in frames if Path(frame.filename).is_relative_to(PACKAGE)]
+    where = (
+        f" at {Path(in_package[-1].filename).relative_to(PACKAGE.parent)}:{in_package[-1].lineno}" if in_package else ""
+    )
     return f"{type(error).__name__}{where}"
 
 

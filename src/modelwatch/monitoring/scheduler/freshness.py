@@ -37,7 +37,7 @@ SHORTEST_SECONDS = 3 * BASE_WINDOW_SECONDS
 # Predictions that arrive later than this are no live traffic.
 LIVE_SECONDS = 3_600
 REFRESH_SECONDS = 3_600
-LOOK_EVERY_SECONDS = 15
+CHECK_EVERY_SECONDS = 15
 FRESHNESS_KINDS: tuple[Kind, ...] = ("freshness",)
 # Silence belongs to no version.
 ANY_VERSION = "all"
@@ -142,13 +142,13 @@ class Freshness:
         self._timer = timer
         self._round_seconds = round_seconds
         self._last = ("", "")
-        self._looked_at = 0
+        self._checked_at = 0
 
     def __call__(self, lease: Lease, now: int) -> bool:
         """One look, if it is time for one. There is never more to do at once."""
-        if 0 <= now - self._looked_at < LOOK_EVERY_SECONDS * MICROS_PER_SECOND:
+        if 0 <= now - self._checked_at < CHECK_EVERY_SECONDS * MICROS_PER_SECOND:
             return False
-        self._looked_at = now
+        self._checked_at = now
         until = self._timer() + self._round_seconds
         changed = []
         with self._store.read() as connection:

@@ -1,4 +1,4 @@
-"""Where did it get worse? Metrics, drift and data quality by segment, and what each contributes to the change."""
+"""Segments: metrics, drift and data quality by segment, and what each contributes to a change."""
 
 from modelwatch.monitoring.segments.evidence import SegmentQuery
 from modelwatch.monitoring.segments.report import segment_report

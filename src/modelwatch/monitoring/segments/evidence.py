@@ -28,8 +28,9 @@ from modelwatch.storage.references.references import StoredReference, in_force
 
 @dataclass(frozen=True, slots=True)
 class SegmentQuery:
-    """What is asked. metric: None for the first that is watched. baseline: start and end in seconds of what to compare
-    with; None for the reference, and the stretch before where that knows no segments."""
+    """Query of a segment report. metric: None for the first that is watched. baseline: start and end in seconds of
+    the stretch to compare with; None for the reference, and for the stretch before where the reference knows no
+    segments."""
 
     metric: str | None = None
     lookback: str = "24h"
@@ -38,7 +39,7 @@ class SegmentQuery:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """What is known of a stretch of event time, by segment: predictions, and outcomes in the stretch of their own."""
+    """Counts of a stretch of event time, by segment: predictions, and outcomes in a stretch of their own."""
 
     window: Window
     labelled: Window
@@ -48,7 +49,7 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class SegmentInputs:
-    """What a report is computed from.
+    """Inputs that a segment report is computed from.
 
     now, earlier: None without data. parts: by reference and definition, the reference's counts in the segments.
     """
@@ -64,7 +65,7 @@ class SegmentInputs:
 
     @property
     def segmentation(self) -> Segmentation:
-        """What the segments are."""
+        """Segmentation of the model."""
         return self.layouts.segmentation
 
 

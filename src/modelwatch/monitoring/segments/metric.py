@@ -53,7 +53,7 @@ def compare(
 
 
 def loss_of(metric: str, change: float, now: float) -> float:
-    """How much worse a change makes the metric; negative when better. now: the metric of all rows."""
+    """Loss that a change makes in the metric; negative when it improves. now: the metric of all rows."""
     if metric == "mean_error":
         return change if now >= 0.0 else -change
     return change if metric in LOSSES or metric == "ece" else -change

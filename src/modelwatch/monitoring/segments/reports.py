@@ -1,4 +1,4 @@
-"""How segments are shown."""
+"""Segment reports, as they are shown."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class SpanReport(msgspec.Struct, frozen=True):
 
 
 class BaselineReport(msgspec.Struct, frozen=True):
-    """What the segments are compared with: the reference's own, or those of an earlier stretch of event time.
+    """Baseline of the segments: those of the reference, or of an earlier stretch of event time.
 
     n: how many rows it has; 0 when there is nothing to compare with.
     """
@@ -37,7 +37,7 @@ class ValueReport(msgspec.Struct, frozen=True):
 
 
 class Contribution(msgspec.Struct, frozen=True):
-    """What a segment contributes to the change of a metric: mix and level add up to the total, and the totals of all
+    """Contribution of a segment to the change of a metric: mix and level add up to the total, and the totals of all
     segments of a feature to the change of the metric.
 
     mix: because its share of the rows changed. level: because its own value changed.
@@ -49,7 +49,7 @@ class Contribution(msgspec.Struct, frozen=True):
 
 
 class FeatureDrift(msgspec.Struct, frozen=True):
-    """What a segment contributes to the PSI of a feature."""
+    """Contribution of a segment to the PSI of a feature."""
 
     feature_name: str
     contribution: float

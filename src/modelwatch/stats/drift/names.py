@@ -191,10 +191,10 @@ def window_test(reference: Profile, current: Profile, split: Split | None = None
     return found
 
 
-def window_tests(asked: Sequence[tuple[Profile, Split | None, Sequence[Profile]]]) -> list[list[Homogeneity]]:
+def window_tests(cases: Sequence[tuple[Profile, Split | None, Sequence[Profile]]]) -> list[list[Homogeneity]]:
     """`window_test` of many references, how each was split, and windows of each; none without valid values."""
     tests = []
-    for reference, split, windows in asked:
+    for reference, split, windows in cases:
         r = reference.tested if split is None else split.tested(reference)
         groups = Groups.of(r) if split is None else _groups(r, split)
         shape = (len(windows), len(r))
@@ -202,7 +202,7 @@ def window_tests(asked: Sequence[tuple[Profile, Split | None, Sequence[Profile]]
             Comparison(r, np.array([current.tested for current in windows], dtype=np.int64).reshape(shape), groups)
         )
     found = []
-    for (reference, split, windows), parts in zip(asked, parts_of_tests(tests), strict=True):
+    for (reference, split, windows), parts in zip(cases, parts_of_tests(tests), strict=True):
         if split is None:
             weights = drift_tests.OMNIBUS_WEIGHT, drift_tests.CELL_WEIGHT
             found.append([parts.together(place, *weights) for place in range(len(windows))])

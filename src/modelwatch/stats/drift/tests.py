@@ -349,9 +349,9 @@ def _unusual(
 
 
 @lru_cache(maxsize=4_096)
-def _groups(counts: bytes, own: bytes | None, least: float) -> Groups:
+def _groups(counts: bytes, given_sizes: bytes | None, least: float) -> Groups:
     reference = np.frombuffer(counts, dtype=np.int64).astype(np.float64)
-    sizes: list[float] = (reference if own is None else np.frombuffer(own)).tolist()
+    sizes: list[float] = (reference if given_sizes is None else np.frombuffer(given_sizes)).tolist()
     starts = list(range(len(sizes)))
     merged, held, smallest = [np.array(starts, dtype=np.intp)], [np.array(sizes)], [min(sizes)]
     while len(sizes) > 1:

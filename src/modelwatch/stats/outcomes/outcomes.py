@@ -202,21 +202,25 @@ class OutcomeLayout:
             errors = RegressionCounts.entries(self.regression, predicted, truth)
             found.append(errors.moved(parts["regression"].place.start))
         if "confusion" in parts:
-            said, was = self.named(columns.predictions), self.named(columns.truths)
-            pairs = ConfusionCounts.entries(self.confusion, said, was)
+            predicted_names, true_names = self.named(columns.predictions), self.named(columns.truths)
+            pairs = ConfusionCounts.entries(self.confusion, predicted_names, true_names)
             found.append(pairs.moved(parts["confusion"].place.start))
             if "scores" in parts:
-                scores = self._positive_scores(said, probabilities)
-                positive = np.array([name == self.positive for name in was], dtype=np.bool_)
+                scores = self._positive_scores(predicted_names, probabilities)
+                positive = np.array([name == self.positive for name in true_names], dtype=np.bool_)
                 found.append(ScoreCounts.entries(scores, positive).moved(parts["scores"].place.start))
             if "confidence" in parts:
-                scores = np.array([self.confidence(*each) for each in zip(said, probabilities, strict=True)])
-                right = np.array([true == name for true, name in zip(was, said, strict=True)], dtype=np.bool_)
+                scores = np.array([self.confidence(*each) for each in zip(predicted_names, probabilities, strict=True)])
+                right = np.array(
+                    [true == name for true, name in zip(true_names, predicted_names, strict=True)], dtype=np.bool_
+                )
                 found.append(ScoreCounts.entries(scores, right).moved(parts["confidence"].place.start))
             if "class_scores" in parts:
                 layout = ClassScoreLayout(self.classes)
-                given = np.array([self._class_probabilities(*each) for each in zip(said, probabilities, strict=True)])
-                codes = layout.codes(was)
+                given = np.array(
+                    [self._class_probabilities(*each) for each in zip(predicted_names, probabilities, strict=True)]
+                )
+                codes = layout.codes(true_names)
                 entries = ClassScoreCounts.entries(layout, given.reshape(len(columns), len(self.classes)), codes)
                 found.append(entries.moved(parts["class_scores"].place.start))
         return Entries.joined(found)
@@ -439,8 +443,8 @@ def _binary(
         return OutcomeLayout("binary", classes, positive, about, task_from=task_from, positive_from=rests_on)
     # Scores are about the class that was said, unless the rows clearly show that they are about the predicted one.
     shown = scores_about(classes, predictions, truths, probabilities)
-    said = score_of(stated, "" if shown == "" else stated)
-    return OutcomeLayout("binary", classes, stated, said, task_from=task_from, positive_from="stated")
+    about = score_of(stated, "" if shown == "" else stated)
+    return OutcomeLayout("binary", classes, stated, about, task_from=task_from, positive_from="stated")
 
 
 class _Document(msgspec.Struct):

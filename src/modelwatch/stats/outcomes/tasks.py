@@ -103,7 +103,7 @@ def infer_task(
         return "regression", "values"
     rows = zip(map(number_of, predictions), true, strict=False)
     pairs = [pair for pair in rows if math.isfinite(pair[0]) and math.isfinite(pair[1])]
-    wrong = sum(said != label for said, label in pairs)
+    wrong = sum(prediction != label for prediction, label in pairs)
     if wrong >= ENOUGH_WRONG:
         return ("regression" if nearness(pairs) < NEARER else "classes"), "labels"
     if kinds <= MAX_CLASS_IDS:
@@ -118,16 +118,16 @@ def nearness(pairs: Sequence[tuple[float, float]]) -> float:
     >>> nearness([(1.0, 2.0), (9.0, 8.0)])
     0.25
     """
-    said, true = np.array(pairs, dtype=np.float64).reshape(-1, 2).T
-    wrong = said != true
+    predicted, true = np.array(pairs, dtype=np.float64).reshape(-1, 2).T
+    wrong = predicted != true
     if not wrong.any():
         return math.nan
     values, counts = np.unique(true, return_counts=True)
-    far = np.abs(said[wrong, None] - values[None, :])
+    far = np.abs(predicted[wrong, None] - values[None, :])
     # Another label than the prediction, as often as it occurs: at least the row's own is one.
     weights = counts * (far > 0.0)
     usual = ((far * weights).sum(axis=1) / weights.sum(axis=1)).mean()
-    return float(np.abs(said - true)[wrong].mean() / usual)
+    return float(np.abs(predicted - true)[wrong].mean() / usual)
 
 
 def infer_positive(
@@ -180,15 +180,15 @@ def scores_about(
     """
     names = class_names(classes)
     rows = [
-        (names.of(said) == classes[0], names.of(true) == classes[0], share)
-        for said, true, share in zip(predictions, truths, probabilities, strict=False)
-        if isinstance(share, float | int) and names.of(said) in classes and names.of(true) in classes
+        (names.of(predicted) == classes[0], names.of(true) == classes[0], share)
+        for predicted, true, share in zip(predictions, truths, probabilities, strict=False)
+        if isinstance(share, float | int) and names.of(predicted) in classes and names.of(true) in classes
     ]
     if len(rows) < ENOUGH_SCORED:
         return None
-    said, true = (np.array([row[column] for row in rows], dtype=bool) for column in (0, 1))
+    predicted, true = (np.array([row[column] for row in rows], dtype=bool) for column in (0, 1))
     share = np.array([row[2] for row in rows], dtype=np.float64)
-    of_first = {classes[0]: share, classes[1]: 1.0 - share, "": np.where(said, share, 1.0 - share)}
+    of_first = {classes[0]: share, classes[1]: 1.0 - share, "": np.where(predicted, share, 1.0 - share)}
     likelihood = {}
     for about, first in of_first.items():
         of_truth = np.where(true, first, 1.0 - first).clip(LEAST_PROBABILITY, 1.0)
@@ -199,13 +199,13 @@ def scores_about(
 
 def _by_name(classes: tuple[str, str]) -> str | None:
     """The class whose name says that something is so, where the other's does not."""
-    first, second = (_says(name, other) for name, other in (classes, classes[::-1]))
+    first, second = (_sense_of(name, other) for name, other in (classes, classes[::-1]))
     if first == second:
         return None
     return classes[0] if first > second else classes[1]
 
 
-def _says(name: str, other: str) -> int:
+def _sense_of(name: str, other: str) -> int:
     """1 for a name of what is looked for, -1 for one of its absence, else 0. other: the name of the other class."""
     word = (class_key(name) or "").casefold()
     if re.fullmatch(r"-?[0-9.]+", word):

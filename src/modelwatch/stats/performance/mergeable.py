@@ -189,7 +189,9 @@ def effective_df(parts: Sequence[tuple[float, int]]) -> float:
     16.0
     """
     variances = [variance / n for variance, n in parts]
-    return sum(variances) ** 2 / sum(own**2 / max(1, n - 1) for own, (_, n) in zip(variances, parts, strict=True))
+    return sum(variances) ** 2 / sum(
+        variance**2 / max(1, n - 1) for variance, (_, n) in zip(variances, parts, strict=True)
+    )
 
 
 def slices(lengths: Sequence[int]) -> tuple[slice, ...]:

@@ -235,10 +235,10 @@ def calibration_curve(counts: ScoreCounts) -> tuple[CalibrationBin, ...]:
     of_cell = np.minimum((middles * CALIBRATION_BINS).astype(np.intp), CALIBRATION_BINS - 1)
     curve = []
     for place in range(CALIBRATION_BINS):
-        own = of_cell == place
-        n = int(rows[own].sum())
-        observed = proportion(int(counts.positives[own].sum()), n, "the bin is empty")
-        score = float(rows[own] @ middles[own]) / n if n else None
+        in_bin = of_cell == place
+        n = int(rows[in_bin].sum())
+        observed = proportion(int(counts.positives[in_bin].sum()), n, "the bin is empty")
+        score = float(rows[in_bin] @ middles[in_bin]) / n if n else None
         low, high = place / CALIBRATION_BINS, (place + 1) / CALIBRATION_BINS
         curve.append(CalibrationBin(low, high, n, score, observed.value, observed.low, observed.high))
     return tuple(curve)

@@ -183,9 +183,9 @@ class ClassScoreCounts(MergeableCounts[ClassScoreLayout]):
         usable = ((given >= 0.0) & (given <= 1.0)).all(axis=1)
         valid, unscored = np.flatnonzero(usable), np.flatnonzero(~usable)
         probability, true = given[valid], codes[valid]
-        own = true[:, None] == np.arange(classes)
-        place = (2 * np.arange(classes) + own) * CELLS + cells_of(probability)
-        of_truth = np.where(own, probability, 0.0).sum(axis=1)
+        is_true = true[:, None] == np.arange(classes)
+        place = (2 * np.arange(classes) + is_true) * CELLS + cells_of(probability)
+        of_truth = np.where(is_true, probability, 0.0).sum(axis=1)
         loss = -np.log(np.clip(of_truth, CLIP, 1.0 - CLIP))
         beside = 2 * CELLS * classes
         limbs = (LOSS.limbs_of(loss), LOSS_SQUARED.limbs_of(np.square(loss)))

@@ -156,9 +156,9 @@ def _share(metric: str, reference: ConfusionCounts, current: ConfusionCounts) ->
 def _hits(metric: str, counts: ConfusionCounts) -> tuple[float | None, int, int]:
     """The value of a metric, and the proportion that it grows with: successes and trials, each of them one row."""
     matrix, n, place = counts.matrix, counts.n, counts.layout.positive_index
-    own = slice(0, -1) if place is None else slice(place, place + 1)
-    hits = int(np.trace(matrix[own, own]))
-    support, predicted = int(matrix[own].sum()), int(matrix[:, own].sum())
+    known = slice(0, -1) if place is None else slice(place, place + 1)
+    hits = int(np.trace(matrix[known, known]))
+    support, predicted = int(matrix[known].sum()), int(matrix[:, known].sum())
     if metric.startswith("f1"):
         # A wrong row is counted twice by the micro mean, which therefore is tested as the share of right rows.
         trials = support + predicted - hits if place is not None else n
@@ -189,8 +189,8 @@ def _mean_of_classes(metric: str, reference: ConfusionCounts, current: Confusion
     parts: list[Part] = []
     floor = np.zeros(classes + 1)
     for counts, side in zip((reference, current), sides, strict=True):
-        rows, own = np.maximum(side.truth, 1.0), delta_variances(counts, metric, mask)
-        floor = np.where(side.truth > 0.0, np.maximum(floor, own * rows), own)
+        rows, variances = np.maximum(side.truth, 1.0), delta_variances(counts, metric, mask)
+        floor = np.where(side.truth > 0.0, np.maximum(floor, variances * rows), variances)
         parts += [Part(variance, int(n)) for variance, n in zip(floor.tolist(), rows.tolist(), strict=True)]
     loss = before - after
     return _judged(before, after, loss, tail(loss, parts), size=_mean_size(loss, parts))

@@ -199,11 +199,11 @@ def volume_check(
         return VolumeCheck(current, k, None, None, None, None, None, False, reason)
     total = int(sum(earlier))
     expected = total / k
-    own = dispersion or dispersion_of([[count] for count in earlier]) or Dispersion(1.0, 0.0, 0.0, k - 1, k)
+    spread = dispersion or dispersion_of([[count] for count in earlier]) or Dispersion(1.0, 0.0, 0.0, k - 1, k)
 
     # Half an arrival (half a burst) more than were seen, as in Jeffreys' prior: a mean of 0 is never certain.
-    mean = (total + 0.5 * max(1.0, own.at(expected))) / k
-    ratio, df = own.at(mean), own.df_at(mean)
+    mean = (total + 0.5 * max(1.0, spread.at(expected))) / k
+    ratio, df = spread.at(mean), spread.df_at(mean)
 
     def tail(count: int, upper: bool) -> float:
         return _tail(count, mean, ratio, k, df, upper=upper)

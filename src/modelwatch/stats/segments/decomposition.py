@@ -186,12 +186,12 @@ def _of_confusion(metric: str, counts: ConfusionCounts) -> tuple[Ratio, ...] | N
         if metric not in below:
             return None
         return (Ratio(Fraction(sum(hits) * (2 if metric == "f1_micro" else 1)), sum(below[metric])),)
-    hit, said, was = hits[positive], predicted[positive], truth[positive]
+    hit, called, actual = hits[positive], predicted[positive], truth[positive]
     binary = {
-        "precision": (hit, said),
-        "recall": (hit, was),
-        "f1": (2 * hit, said + was),
-        "specificity": (counts.n - said - was + hit, counts.n - was),
+        "precision": (hit, called),
+        "recall": (hit, actual),
+        "f1": (2 * hit, called + actual),
+        "specificity": (counts.n - called - actual + hit, counts.n - actual),
     }
     return _ratios(*([number] for number in binary[metric])) if metric in binary else None
 

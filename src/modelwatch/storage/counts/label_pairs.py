@@ -164,9 +164,9 @@ def _read(
         place = bisect_right(starts, row.ts // MICROS_PER_SECOND) - 1
         if place < 0 or row.ts >= ordered[place][1] * MICROS_PER_SECOND:
             continue
-        said = LabelledPrediction.from_row(row)
+        labelled = LabelledPrediction.from_row(row)
         delay = (row.first_ts - row.ts) / MICROS_PER_SECOND if row.first_ts > row.ts else 0.0
-        outcomes.add(said.prediction, said.probability, decode_scalar(row.value), delay)
+        outcomes.add(labelled.prediction, labelled.probability, decode_scalar(row.value), delay)
         known_at.append(row.first_ts)
         of_window.append(place)
     entries = layouts.of(stream.version).outcome.entries(outcomes)

@@ -22,7 +22,7 @@ from modelwatch.storage.references.layouts import Counts
 
 MAX_CACHED_BYTES = 64 * 1024 * 1024
 SLOT_OVERHEAD_BYTES = 512
-MAX_GONE = 100_000
+MAX_EVICTED = 100_000
 KEYS_PER_QUERY = 500
 
 
@@ -210,14 +210,14 @@ class SlotCache(Generic[S]):
         self._slots: OrderedDict[SlotKey, S] = OrderedDict()
         self._bytes = 0
         self._max_bytes = max_bytes
-        # By their hashes; None: too many of them, any may have gone.
-        self._gone: set[int] | None = set()
+        # By their hashes; None: too many of them, any may have been evicted.
+        self._evicted: set[int] | None = set()
 
     def clear(self) -> None:
         """Begins with a writer that has written nothing."""
         self._slots.clear()
         self._bytes = 0
-        self._gone = set()
+        self._evicted = set()
 
     def get(self, connection: Connection, writer: str, keys: Iterable[SlotKey]) -> dict[SlotKey, S]:
         """The slots of these keys; a key without a slot yet is left out."""
@@ -227,7 +227,7 @@ class SlotCache(Generic[S]):
             slot = self._slots.get(key)
             if slot is not None:
                 found[key] = slot
-            elif self._gone is None or hash(key) in self._gone:
+            elif self._evicted is None or hash(key) in self._evicted:
                 missing.append(key)
         found.update(self._kept_in.read(connection, writer, missing))
         return found
@@ -243,10 +243,10 @@ class SlotCache(Generic[S]):
         while self._bytes > self._max_bytes and self._slots:
             key, oldest = self._slots.popitem(last=False)
             self._bytes -= oldest.counts.nbytes + SLOT_OVERHEAD_BYTES
-            if self._gone is not None:
-                self._gone.add(hash(key))
-                if len(self._gone) > MAX_GONE:
-                    self._gone = None
+            if self._evicted is not None:
+                self._evicted.add(hash(key))
+                if len(self._evicted) > MAX_EVICTED:
+                    self._evicted = None
 
 
 def save(

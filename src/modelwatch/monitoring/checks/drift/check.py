@@ -29,7 +29,7 @@ from modelwatch.storage.verdicts.verdicts import DRIFT
 
 
 class DriftCheck(Check[Inputs, DriftEvaluation, DriftReport]):
-    """Whether the data have moved."""
+    """Drift check: compares the data of a stream with the references."""
 
     name = DRIFT
     kinds = DRIFT_KINDS

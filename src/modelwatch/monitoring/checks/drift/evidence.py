@@ -35,7 +35,8 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class DriftQuery:
-    """What to check. `window` None: the rules' look-backs, or the one named in `lookback`, back from the watermark."""
+    """Query of a drift check. `window` None: the rules' look-backs, or the one named in `lookback`, back from the
+    watermark."""
 
     model: str
     environment: str
@@ -49,7 +50,7 @@ class DriftQuery:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What was asked, by which rules, and the counts that the answer is made of.
+    """Query, rules, and the counts that the report is computed from.
 
     watermark: the end of the newest window that was looked at; None without data. streams: how many versions and
     environments share the model's budget. environments: where what was asked for has data, when this environment has
@@ -96,7 +97,7 @@ class Inputs:
 
     @cached_property
     def counts(self) -> dict[Subject, SubjectCounts]:
-        """What each subject with a reference shows in each window."""
+        """Counts of each subject with a reference, in each window."""
         return counts_of_subjects(self.evidence.sums, self.layouts, self.chosen)
 
 
@@ -220,11 +221,12 @@ def _read(
 
 
 def _elsewhere(connection: Connection, query: DriftQuery) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Where the version, or else the model, has data, and of which versions the environment has some; sorted."""
+    """Environments in which the version (without any: the model) has data, and versions with data in the environment;
+    sorted."""
     streams = streams_of(connection, query.model)
-    own = {stream.environment for stream in streams if query.version in (None, stream.version)}
+    with_version = {stream.environment for stream in streams if query.version in (None, stream.version)}
     here = {stream.version for stream in streams if stream.environment == query.environment}
-    environments = own or {stream.environment for stream in streams} - {query.environment}
+    environments = with_version or {stream.environment for stream in streams} - {query.environment}
     return tuple(sorted(environments)), tuple(sorted(here))
 
 

@@ -36,7 +36,7 @@ PSI, ODDS = "PSI", "odds ratio"
 
 
 class Configured(Protocol):
-    """How large a shift must be to matter, as configured. odds_ratio: 0 where the odds are not looked at."""
+    """Configured size from which a shift matters. odds_ratio: 0 where odds are not judged."""
 
     @property
     def psi_warning(self) -> float: ...
@@ -69,7 +69,7 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What one window of one subject says. Fields are None where they are not defined; `reason` says why.
+    """Judgement of one window of one subject. Undefined fields are None; `reason` says why.
 
     measures: the scores that decide, the PSI first; none where nothing was judged.
     """
@@ -95,7 +95,7 @@ def deciding_measure(measures: Sequence[Measure], alpha: float) -> Measure | Non
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """How large a shift must be to matter.
+    """Size from which a shift matters.
 
     natural: what the reference itself does in stretches as long, chance left out, if known. by_reference: whether that
     is why `psi_warning` is what it is. odds_ratio: how many times the odds of a category must have moved to matter, as
@@ -210,8 +210,8 @@ def judge_all(cases: Sequence[Case], alpha: float) -> list[list[Judgement]]:
 def may_drift(
     reference: Counts, windows: NDArray[np.int64], alphas: NDArray[np.float64], psi_warning: float, min_samples: int
 ) -> NDArray[np.bool_]:
-    """Which of many windows of a numeric subject `judge_all` may say drift of: those that hold enough values, are
-    shifted enough, and are beyond chance; shape (windows,).
+    """Mask of the windows of a numeric subject in which `judge_all` may find drift, shape (windows,): those that hold
+    enough values, are shifted enough, and are beyond chance.
 
     reference: shape (cells,). windows: shape (windows, cells). alphas: shape (windows,), each window's own chance of a
     false alarm.

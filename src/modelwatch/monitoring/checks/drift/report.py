@@ -63,7 +63,7 @@ class JensenShannonReport(msgspec.Struct, frozen=True, gc=False):
 
 
 class EvidenceReport(msgspec.Struct, frozen=True, gc=False):
-    """How sure the verdict is: drift needs p_value < alpha beside a large score.
+    """Statistical evidence for the verdict: drift needs p_value < alpha as well as a large score.
 
     `omnibus_p_value` is of all cells together, in groups: the larger one of Pearson's chi-square (`statistic`) and of
     the `likelihood_ratio`, with `degrees_of_freedom`. `cell_p_value` is of the most unusual cell, exact. `p_value` is
@@ -126,7 +126,7 @@ class CellCounts(msgspec.Struct, frozen=True, gc=False):
 
 
 class LookbackReport(msgspec.Struct, frozen=True, gc=False):
-    """What one of several look-backs said, and from which PSI on it would have: natural variation differs by length."""
+    """Result of one of several look-backs, with its own PSI thresholds: natural variation depends on the length."""
 
     lookback: str
     severity: str
@@ -347,7 +347,7 @@ def unreferenced_report(name: str, kind: str) -> SubjectReport:
 
 
 def lookback_report(window: Window, current: Profile, judgement: Judgement, allowed: Tolerance) -> LookbackReport:
-    """What one window of several says, in one line."""
+    """Result of one of several windows, in one line."""
     odds = _measured_odds(judgement)
     return LookbackReport(
         window.lookback or "",

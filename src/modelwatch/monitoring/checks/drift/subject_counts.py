@@ -31,16 +31,16 @@ def references_for(references: Sequence[StoredReference], version: str | None) -
     """
     chosen: dict[Subject, StoredReference] = {}
     for reference in references:
-        own = reference.version is not None and reference.version == version
+        exact = reference.version is not None and reference.version == version
         common = reference.version is None
         fallback = version is None and reference.subject not in chosen
-        if own or (common and (version is None or reference.subject not in chosen)) or fallback:
+        if exact or (common and (version is None or reference.subject not in chosen)) or fallback:
             chosen[reference.subject] = reference
     return chosen
 
 
 def same_binning(layouts: ModelLayouts, version: str, subject: Subject, reference: StoredReference) -> bool:
-    """Whether the version counts the subject in the cells of this reference."""
+    """True when the version counts the subject in the cells of this reference."""
     binning = layouts.of(version).binnings.get(subject)
     return binning is not None and binning.id == reference.profile.binning.id
 

@@ -1,1 +1,1 @@
-"""Whether a model is still right: labelled counts judged against the reference, with intervals and coverage."""
+"""Performance check: labelled counts judged against the reference, with intervals and coverage."""

@@ -38,7 +38,8 @@ RulesOf = Callable[[Connection, str], PerformanceRules]
 
 
 class PerformanceCheck(Check[PerformanceInputs, PerformanceEvaluation, PerformanceReport]):
-    """Whether the model is still right. rules_of: the rules of a model now."""
+    """Performance check: compares metrics of labelled predictions with the reference. rules_of: current rules of a
+    model."""
 
     name = PERFORMANCE
     kinds = PERFORMANCE_KINDS

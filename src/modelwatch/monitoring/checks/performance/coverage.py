@@ -1,4 +1,4 @@
-"""Whether labels still come: the share of predictions that get one, beside that of the best of the earlier weeks."""
+"""Label coverage: the share of predictions that get a label, compared with the best of the earlier weeks."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ class _Usual:
 
 
 def judge_coverage(evidence: PerformanceEvidence, found: WindowCounts, labelled: int, alpha: float) -> Judgement:
-    """Whether a window has the labels that are usual at its age. labelled: how many of its predictions have one.
+    """Judges whether a window has the labels that are usual at its age. labelled: number of its predictions with a
+    label.
 
     The loss is the part of the usual labels that is missing; the reference is the share that is usual.
     """

@@ -1,4 +1,4 @@
-"""What an early verdict is made from: a window of which half the labels are in, and older ones as they were at its age.
+"""Evidence for an early verdict: a window with half of its labels, and older ones as they were at the same age.
 
 Of the older windows most labels have come since. So they show whether the labels that are in first say the same as
 those that come later.
@@ -118,7 +118,7 @@ def _chosen(
 
 
 def _older(days: Sequence[Day], last: int, length: int) -> tuple[int, int]:
-    """How many windows of this length that end at a day's end are looked at, and about how many predictions they have.
+    """Number of older windows of this length to compare with, each ending with a day, and roughly their predictions.
 
     >>> _older([(day * 86_400, 9_000, 0) for day in range(30)], 30 * 86_400, 86_400)
     (3, 27000)
@@ -130,5 +130,5 @@ def _older(days: Sequence[Day], last: int, length: int) -> tuple[int, int]:
     number = predictions = 0
     while last - length * (number + 1) >= first and predictions < OLDER_PREDICTIONS:
         number += 1
-        predictions = sum(own for start, own in known if start + SECONDS_PER_DAY > last - length * number)
+        predictions = sum(count for start, count in known if start + SECONDS_PER_DAY > last - length * number)
     return number, predictions

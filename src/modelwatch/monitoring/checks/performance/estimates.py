@@ -70,6 +70,6 @@ def expected_performance(reference: OutcomeCounts | None, calls: Counts | None) 
 # Each holds a megabyte of draws.
 @lru_cache(maxsize=32)
 def _calibration(positives: bytes, negatives: bytes) -> Calibration | Refusal:
-    """What the scores of a reference say, by its counts: it takes longer than anything that is done with it."""
+    """Calibration of a reference's scores, cached by its counts: computing it takes longer than every use of it."""
     sides = [np.frombuffer(side, dtype=np.int64) for side in (positives, negatives)]
     return calibrate(*sides, rng=np.random.default_rng(SEED))

@@ -45,7 +45,7 @@ DELAY_SPAN_SECONDS = 400 * SECONDS_PER_DAY
 
 @dataclass(frozen=True, slots=True)
 class PerformanceEvidence:
-    """What was asked, by which rules, and the counts that the answer is made of.
+    """Stream, rules, and the counts that the report is computed from.
 
     as_of: the end, in seconds, of what predictions and labels speak of. watermark: the end of the newest window with
     predictions. elapsed: seconds of budget that the look may spend; None: those of an interval. reference: the id of
@@ -80,7 +80,7 @@ class PerformanceInputs:
 
     @property
     def layout(self) -> OutcomeLayout:
-        """What the counts are laid out by."""
+        """Layout of the counts."""
         return OutcomeLayout() if self.reference is None else self.reference.layout
 
 
@@ -197,14 +197,14 @@ def delays_since(as_of: int) -> int:
 def maturity_of(connection: Connection, model: str) -> float:
     """The share of a model's labels that is waited for, as its monitor says."""
     monitor = monitor_of(connection, model)
-    said = None if monitor is None else monitor.config.performance.maturity
-    return MATURITY if said is None else said
+    configured = None if monitor is None else monitor.config.performance.maturity
+    return MATURITY if configured is None else configured
 
 
 def arrivals_as_of(
     connection: Connection, stream: StreamKey, layouts: ModelLayouts, as_of: int, maturity: float = MATURITY
 ) -> LabelArrivals:
-    """How the stream's labels come, from the predictions of the last months. maturity: the share to wait for."""
+    """Arrivals of the stream's labels, learned from the predictions of the last months. maturity: share to wait for."""
     return _arrivals(connection, stream, _labels_by_window(connection, stream, layouts, as_of), as_of, maturity)
 
 
@@ -291,7 +291,7 @@ def _days(connection: Connection, stream: StreamKey, came: _Came, end: int) -> t
 
 
 def _steps(shares: Sequence[Sequence[float]]) -> tuple[tuple[float, float], ...]:
-    """Where the share grows."""
+    """Delays at which the share grows."""
     steps: list[tuple[float, float]] = []
     for seconds, share in shares:
         if not steps or share > steps[-1][1]:

@@ -159,7 +159,7 @@ def _with_reference(metric: MetricReport, beside: _Beside | None) -> MetricRepor
 def _read(
     store: Store, stream: StreamKey, boundaries: Sequence[int], newest: int, segment: str
 ) -> tuple[ModelLayouts, LabelArrivals, StoredOutcomes | None, Sequence[WindowCounts]]:
-    """What the stretches between boundaries are told from, in one generation. newest: the end of the newest data."""
+    """Counts of the stretches between boundaries, in one generation. newest: end of the newest data, seconds."""
     model, version, environment = stream
     while True:
         with store.read() as connection:

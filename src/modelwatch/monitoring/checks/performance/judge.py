@@ -229,7 +229,7 @@ def judge_labels(
     natural: NaturalVariation | None = None,
     length: int = 0,
 ) -> Judgement:
-    """Whether the truth itself has moved: the shares of the classes, or the mean of the targets.
+    """Judges whether the labels themselves have shifted: the shares of the classes, or the mean of the targets.
 
     few_decide: as for `judge_metric`. too_new: why it is not known yet which labels are typical, if it is not.
     natural: how the labels of the reference vary over time, if that counts. length: of the window, in seconds.
@@ -291,7 +291,7 @@ def _judged_shares(
     *,
     exactly: bool,
 ) -> Judgement:
-    """Whether the shares of the classes have moved, by their PSI or by the odds of one of them.
+    """Judges whether the shares of the classes have shifted, by their PSI or by the odds of one of them.
 
     natural: how the odds of each class vary in the reference. exactly: by the exact test alone, which few labels need.
     """
@@ -363,7 +363,7 @@ def _nothing(name: str, estimate: Estimate, window: Window, alpha: float) -> Jud
 
 
 def _too_few(name: str, estimate: Estimate, window: Window, rules: PerformanceRules, alpha: float) -> Judgement | None:
-    """What is said of a window with too few labels to call it stable; a loss that an exact test shows is one."""
+    """Judgement of a window with too few labels to be called stable; a loss that an exact test shows still counts."""
     n = window.counts.n
     if n < rules.min_samples:
         reason = f"{n} of at least {rules.min_samples} labelled predictions: {rules.min_samples - n} more are needed."
@@ -391,7 +391,7 @@ def _compared(name: str, reference: OutcomeCounts, current: OutcomeCounts) -> Wo
 
 
 def _beyond_limit(name: str, estimate: Estimate, limit: float | None) -> float | None:
-    """How far the interval's near end is beyond the limit; None when it is not wholly beyond."""
+    """Distance of the interval's near end beyond the limit; None when the interval is not wholly beyond it."""
     if limit is None or estimate.value is None or estimate.low is None or estimate.high is None:
         return None
     if name in LOSSES:
@@ -401,7 +401,7 @@ def _beyond_limit(name: str, estimate: Estimate, limit: float | None) -> float |
 
 
 def _shortfall(name: str, estimate: Estimate, limit: float | None) -> tuple[SizeNow, ...]:
-    """How far the metric may be beyond the limit, by its interval."""
+    """Distance by which the metric may be beyond the limit, by its interval."""
     if limit is None or estimate.value is None or estimate.low is None or estimate.high is None:
         return ()
     beyond = abs(estimate.value) - limit if name in LOSSES else limit - estimate.value

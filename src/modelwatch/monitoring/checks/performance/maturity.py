@@ -1,4 +1,4 @@
-"""Whether the labels of a window have come: they are late, and a window without them says nothing about the model."""
+"""Maturity of windows: labels are late, and a window without them says nothing about the model."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Day = tuple[int, int, int]
 
 
 class LabelArrivals(msgspec.Struct, frozen=True):
-    """How the labels of a stream come, as far as it can be told at some moment.
+    """Arrivals of a stream's labels, as far as they are known at some moment.
 
     labels: how many this rests on. median, p90, p99: seconds after the prediction; None beyond a year, or without
     labels. lag: seconds after which most of the labels that come at all have come, in whole base windows. coverage: the
@@ -63,7 +63,7 @@ class LabelArrivals(msgspec.Struct, frozen=True):
 
 
 def lag_of(delay: float) -> int:
-    """How far evaluations stay behind, in whole base windows, for labels that mostly come within this delay.
+    """Seconds, in whole base windows, by which evaluations lag behind for labels that mostly arrive within this delay.
 
     >>> lag_of(0.0), lag_of(64.0), lag_of(301.0), lag_of(math.inf) // 86_400
     (0, 300, 600, 366)

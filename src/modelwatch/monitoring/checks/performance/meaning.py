@@ -1,4 +1,4 @@
-"""What the labels and scores of a model are taken to mean, in words: its task, its positive class, what is strange."""
+"""Interpretation of a model's labels and scores, in sentences: its task, its positive class, unexpected labels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NO_COMMON_CLASS = (
 
 
 def task_reason(layout: OutcomeLayout, monitor: StatedTask) -> str | None:
-    """What the task rests on, and what to do if it is wrong; None without a task."""
+    """Reason for the task, and what to do if it is wrong; None without a task."""
     if layout.task is None:
         return None
     if monitor.task == layout.task:
@@ -43,7 +43,7 @@ def task_reason(layout: OutcomeLayout, monitor: StatedTask) -> str | None:
 
 
 def positive_class_reason(layout: OutcomeLayout, monitor: StatedTask) -> str | None:
-    """What the positive class rests on, and what to do if it is wrong; None where there is none."""
+    """Reason for the positive class, and what to do if it is wrong; None where there is none."""
     if layout.task != "binary":
         return None
     if monitor.positive_class is not None and layout.names.of(monitor.positive_class) == layout.positive:
@@ -61,7 +61,7 @@ def positive_class_reason(layout: OutcomeLayout, monitor: StatedTask) -> str | N
 
 
 def meaning_warnings(layout: OutcomeLayout, monitor: StatedTask) -> list[str]:
-    """Where what is taken may well be wrong, or is not what was said."""
+    """Warnings where the interpretation may well be wrong, or differs from what was stated."""
     found = []
     if layout.task is not None and monitor.task not in (None, layout.task):
         found.append(
@@ -140,11 +140,11 @@ def without_common_class(counts: OutcomeCounts, reference: OutcomeCounts | None)
     if confusion.n < ENOUGH_LABELS or confusion.correct or ((truth > 0) & (predicted > 0)).any():
         return None
     classes = counts.layout.classes
-    said, was = (
+    predicted_names, true_names = (
         ", ".join(repr(name) for name, n in zip(classes, side.tolist(), strict=True) if n)
         for side in (predicted, truth)
     )
-    return NO_COMMON_CLASS.format(predicted=said, labelled=was)
+    return NO_COMMON_CLASS.format(predicted=predicted_names, labelled=true_names)
 
 
 def _listed(layout: OutcomeLayout) -> str:

@@ -37,7 +37,7 @@ TITLES = {
 
 
 def performance_observations(evaluation: PerformanceEvaluation) -> list[Observation]:
-    """What was seen of each metric, by the window that speaks for it: the worst, of equally bad ones the longest.
+    """One observation for each metric, by its deciding window.
 
     What is found early is only told of where no matured window finds it: it is never calm, and ends nothing.
     """

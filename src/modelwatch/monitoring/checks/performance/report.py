@@ -62,7 +62,7 @@ def window_of(
 
 
 def unnamed_of(layout: OutcomeLayout, found: WindowCounts) -> int:
-    """How many predictions of a window came with probabilities by class that don't name what was predicted."""
+    """Number of predictions of a window whose probabilities by class don't name the predicted class."""
     calls = counts_of(found.calls)
     return (
         0
@@ -99,7 +99,7 @@ def window_report(
     *,
     details: bool = True,
 ) -> WindowReport:
-    """What is shown of a window. details: the tables and the estimate too."""
+    """Report of a window. details: with the tables and the estimate."""
     counts = window.counts
     metrics = {name: metric_report(estimate, judgements.get(name)) for name, estimate in window.metrics.items()}
     labels, came = judgements.get(LABELS), judgements.get(COVERAGE)
@@ -182,7 +182,7 @@ def metric_report(estimate: Estimate, judgement: Judgement | None) -> MetricRepo
 
 
 def estimate_report(reference: OutcomeCounts | None, found: WindowCounts) -> EstimateReport:
-    """What the scores of a window lead one to expect."""
+    """Metrics to be expected by the scores of a window."""
     expected = expected_performance(reference, counts_of(found.calls))
     if isinstance(expected, Refusal):
         return EstimateReport(ASSUMPTION, found.predictions, {}, expected.reason)

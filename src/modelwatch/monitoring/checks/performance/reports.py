@@ -1,4 +1,4 @@
-"""How a model's performance is shown and kept."""
+"""Performance reports, as they are shown and kept."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class CalibrationReport(msgspec.Struct, frozen=True):
 
 
 class EstimatedValue(msgspec.Struct, frozen=True):
-    """What is expected of a metric before the labels come, with the 95 % interval of the realised value."""
+    """Expected value of a metric before the labels arrive, with the 95 % interval of the realised value."""
 
     value: float | None
     low: float | None
@@ -148,7 +148,7 @@ class EarlyReport(msgspec.Struct, frozen=True):
 
 
 class ArrivalsReport(msgspec.Struct, frozen=True):
-    """How the labels come: delays in seconds after the prediction; the share of predictions that get one in the end.
+    """Arrivals of labels: delays in seconds after the prediction; share of predictions that get one in the end.
 
     lag_seconds: how far judgements stay behind. waiting: labels without a prediction yet; orphaned: those given up.
     expired: labels that came for a day whose predictions had expired.

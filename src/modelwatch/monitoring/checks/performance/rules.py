@@ -26,7 +26,7 @@ LOSSES = frozenset({"log_loss", "brier", "mae", "rmse", "mape", "mean_error"})
 
 @dataclass(frozen=True, slots=True)
 class PerformanceRules(AccruingBudget):
-    """When a loss of performance matters. Times in seconds.
+    """Rules of the performance check for one model. Times in seconds.
 
     task, positive_class: what the monitor says about the labels.
     metrics: what is watched; None: what is usual for the task. tolerance: the loss that matters, of shares and areas;
@@ -77,31 +77,31 @@ class PerformanceRules(AccruingBudget):
         """The rules of a model with this monitor: what it leaves open is as here."""
         if monitor is None:
             return self
-        own, drift = monitor.performance, monitor.drift
+        configured, drift = monitor.performance, monitor.drift
         warning, alert = settled_thresholds(drift.psi_warning, drift.psi_alert, self.psi_warning, self.psi_alert)
         given: dict[str, Any] = {
             "budget": monitor.budget,
             "check_interval": monitor.schedule.every,
-            "tolerance": own.tolerance,
-            "relative_tolerance": own.relative_tolerance,
-            "metrics": own.metrics,
-            "limits": own.limits,
-            "lookbacks": own.lookbacks,
-            "min_samples": own.min_samples,
-            "label_drift": own.label_drift,
+            "tolerance": configured.tolerance,
+            "relative_tolerance": configured.relative_tolerance,
+            "metrics": configured.metrics,
+            "limits": configured.limits,
+            "lookbacks": configured.lookbacks,
+            "min_samples": configured.min_samples,
+            "label_drift": configured.label_drift,
             "psi_warning": warning,
             "psi_alert": alert,
-            "odds_ratio": own.odds_ratio,
-            "maturity": own.maturity,
-            "label_coverage": own.label_coverage,
-            "early": own.early,
+            "odds_ratio": configured.odds_ratio,
+            "maturity": configured.maturity,
+            "label_coverage": configured.label_coverage,
+            "early": configured.early,
             "natural_variation": None if drift.tolerance is None else drift.tolerance == "natural",
             "task": monitor.task,
             "positive_class": monitor.positive_class,
-            "enabled": own.enabled,
-            "resolve_after": own.resolve_after,
+            "enabled": configured.enabled,
+            "resolve_after": configured.resolve_after,
         }
-        return overridden(self, given, own.persistence)
+        return overridden(self, given, configured.persistence)
 
     def watched(self, task: Task) -> tuple[str, ...]:
         """The metrics that are watched in a task, those with a limit among them."""

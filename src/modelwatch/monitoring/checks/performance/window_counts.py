@@ -1,4 +1,4 @@
-"""What is known of a window of predictions and their labels, all of it or what was known by some moment."""
+"""Counts of a window of predictions and their labels: all, or those known by some moment."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from modelwatch.storage.references.layouts import PREDICTED_SCORES, Counts, Mode
 
 @dataclass(frozen=True, slots=True)
 class WindowCounts:
-    """What is known of one window. outcomes, calls: counts as sparse bytes, empty without any.
+    """Counts of one window. outcomes, calls: counts as sparse bytes, empty without any.
 
     matured: whether it is one whose labels should have come; age: seconds from its end to the moment of the report.
     """

@@ -1,1 +1,1 @@
-"""Whether the data that a model gets are sound: missing and wrong values, the schema, repeats, volume."""
+"""Quality check: missing and wrong values, the schema, duplicates, volume."""

@@ -36,7 +36,8 @@ RulesOf = Callable[[Connection, str], QualityRules]
 
 
 class QualityCheck(Check[QualityEvidence, QualityEvaluation, QualityReport]):
-    """Whether the data are sound. rules_of: the rules of a model now."""
+    """Quality check: compares rates of bad values, schema and volume with the reference. rules_of: current rules of a
+    model."""
 
     name = QUALITY
     kinds = QUALITY_KINDS

@@ -40,7 +40,7 @@ What = Literal["ground_truth", "prediction_probability"]
 
 
 class ClassUse(msgspec.Struct, frozen=True):
-    """How many labels of a stretch, or predictions with probabilities by class, mean no class: count of n.
+    """Labels of a stretch, or predictions with probabilities by class, that match no class: `count` of `n`.
 
     reference_count, reference_n: the same of the labelled reference; 0 without one. names: the most frequent of some
     rows. start, end: of the stretch, in seconds.
@@ -68,13 +68,13 @@ class ClassUse(msgspec.Struct, frozen=True):
 
     @property
     def rise(self) -> float:
-        """How far the share is above that of the reference."""
+        """Difference between the share and that of the reference."""
         return (self.share or 0.0) - self.reference_share
 
 
 @dataclass(frozen=True, slots=True)
 class ClassJudgement:
-    """Whether that matters. p_value: that chance alone gives a rise like this; None without a reference."""
+    """Judgement of such a share. p_value: that chance alone gives a rise like this; None without a reference."""
 
     use: ClassUse
     severity: Severity
@@ -83,7 +83,7 @@ class ClassJudgement:
 
     @property
     def subject(self) -> str:
-        """What a finding about it is about."""
+        """Subject of a finding about it."""
         return f"{self.use.what}: {RULE}"
 
 
@@ -98,7 +98,7 @@ def gather_classes(
     enough: int,
     known_by: int | None,
 ) -> tuple[ClassUse, ...]:
-    """What is judged of a classifier; empty for other models.
+    """Class uses to judge, for a classifier; empty for other models.
 
     window, slot: start, end and name of the longest look-back, and what the stream has in it. enough: so many labels
     are looked for. known_by: seconds; labels of later times do not count.
@@ -189,7 +189,7 @@ def thresholds_of(use: ClassUse, rules: QualityRules) -> tuple[float, float]:
 
 
 def detail_of(use: ClassUse) -> str:
-    """What was found, in a sentence."""
+    """Sentence on the finding."""
     share = f"{100.0 * (use.share or 0.0):.1f} %"
     names = f" ({', '.join(map(repr, use.names))})" if use.names else ""
     if use.what == "ground_truth":

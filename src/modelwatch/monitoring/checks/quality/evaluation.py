@@ -76,7 +76,7 @@ class QualityEvaluation:
         return [*news, *((each, "stable") for each in known if each not in more)]
 
     def extremes(self, feature: str) -> list[Extreme]:
-        """What of the last day is far outside of the reference, beyond chance: of each side the farthest value."""
+        """Values of the last day far outside of the reference, beyond chance: the farthest of each side."""
         rules, evidence = self.evidence.rules, self.evidence
         if not rules.sentinels or not rules.watches(feature):
             return []

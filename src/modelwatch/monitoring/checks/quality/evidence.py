@@ -72,7 +72,7 @@ class Volumes(msgspec.Struct, frozen=True):
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """What a bounded number of recent rows shows: how many give each feature, and values that stand out.
+    """Facts from a bounded number of recent rows: how many give each feature, and values that stand out.
 
     given: 0 of a feature that had appeared and is not there any more.
     """
@@ -83,7 +83,7 @@ class Sample(msgspec.Struct, frozen=True):
 
 
 class QualityEvidence(msgspec.Struct, frozen=True):
-    """What was asked, by which rules, and the counts that the answer is made of.
+    """Stream, rules, and the counts that the report is computed from.
 
     reference: by feature, the same counts of the reference, and its id; elapsed: seconds of budget that the look may
     spend, those of an interval if None. complete: whether every feature that the model has sent has a reference, so
@@ -178,7 +178,7 @@ def quality_evidence(
 def _classes(
     connection: Connection, store: Store, inputs: Inputs, stream: StreamKey, enough: int, known_by: int | None
 ) -> tuple[ClassUse, ...]:
-    """What of labels and probabilities means no class, by the longest look-back."""
+    """Labels and probabilities that match no class, in the longest look-back."""
     evidence = inputs.evidence
     windows = zip(evidence.windows, evidence.sums, strict=True)
     window, sums = max(windows, key=lambda each: each[0].end - each[0].start, default=(None, None))
@@ -238,7 +238,7 @@ def _volumes(connection: Connection, stream: StreamKey, end: int) -> Volumes | N
 
 
 def weeks_before(last: int, first: int) -> int:
-    """How many weeks are looked at beside the one that ends at `last`, of a stream that began at `first`."""
+    """Number of weeks to compare with the one that ends at `last`, of a stream that began at `first`."""
     return min(WEEKS_LOOKED_AT, (last - first) // SECONDS_PER_WEEK - 1)
 
 
@@ -258,7 +258,7 @@ def _sample(
     longest: WindowQuality,
     appeared: Collection[str],
 ) -> Sample:
-    """What the rows show. Values are kept of those features alone whose counts say that one of them may stand out."""
+    """Facts from the rows. Values are kept only of features whose counts say that one value may stand out."""
     suspects = {name: (each, longest.features[name]) for name, each in references.items()}
     suspects = {name: each for name, each in suspects.items() if _may_stand_out(each[1])}
     values: dict[str, list[Any]] = {name: [] for name in suspects}
@@ -279,13 +279,13 @@ def _sample(
 
 
 def _may_stand_out(counts: Counts) -> bool:
-    """Whether so many values have no cell that one of them may stand for missing ones."""
+    """True when so many values have no cell that one of them may stand for missing ones."""
     total = counts["missing"][1]
     return _many(counts, total, *RANGE) or _many(counts, total, "invalid_type", "unseen_category")
 
 
 def _count(counts: Counts, *rules: Rule) -> int:
-    """How many values break one of these rules."""
+    """Number of values that break one of these rules."""
     return sum(counts[rule][0] for rule in rules if rule in counts)
 
 
@@ -306,7 +306,7 @@ def _standing_out(reference: StoredReference, counts: Counts, values: Sequence[A
 
 
 def _many(counts: Counts, total: int, *rules: Rule) -> bool:
-    """Whether these rules are broken often enough for one value to be a sentinel."""
+    """True when these rules are broken often enough for one value to be a sentinel."""
     return _count(counts, *rules) > SENTINEL_SHARE * total
 
 

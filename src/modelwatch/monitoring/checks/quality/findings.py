@@ -39,7 +39,7 @@ Cause = RateJudgement | VolumeJudgement | SchemaChange | Sentinel | Extreme | Re
 
 
 class _Measured:
-    """What a finding says beside whom it is about."""
+    """Measurements of a finding: all of it but the subject."""
 
     def __init__(
         self,

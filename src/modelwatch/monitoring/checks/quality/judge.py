@@ -63,7 +63,7 @@ class VolumeJudgement:
 
 @dataclass(frozen=True, slots=True)
 class RepeatsJudgement:
-    """What was sent again: all of it, what of it had another content than the first time, and all that was sent."""
+    """Judgement of repeats: all of them, those that differ from the first time, and everything that was sent."""
 
     severity: Severity
     repeats: int
@@ -72,7 +72,7 @@ class RepeatsJudgement:
 
 
 def subjects_of(evidence: QualityEvidence) -> int:
-    """How many rates, extreme values and volumes share the budget."""
+    """Number of rates, extreme values and volumes that share the budget."""
     watched = [counts for name, counts in evidence.reference.items() if evidence.rules.watches(name)]
     rates = sum(len(counts) + ("above_range" in counts) for counts in watched)
     classes = sum(use.reference_n > 0 for use in evidence.classes)
@@ -205,7 +205,7 @@ def _volume(volumes: Volumes | None, hours: int, before: int = 0) -> VolumeCheck
 
 
 def judge_duplicates(evidence: QualityEvidence) -> RepeatsJudgement:
-    """Whether too much is sent again with another content. Exact repeats are how retries work, and no fault."""
+    """Judges whether too much is sent again with other content. Exact repeats are how retries work, and no fault."""
     window, rules = longest(evidence.windows), evidence.rules
     if window is None or not window.predictions:
         return RepeatsJudgement("no_data", 0, 0, 0)

@@ -37,8 +37,8 @@ class Outside:
 def search_outside(
     store: Store, inputs: Inputs, stream: StreamKey, suspects: Sequence[StoredReference], window: tuple[int, int]
 ) -> Outside:
-    """What the last day of a window, [start, end) in seconds, has outside. suspects: the references of features that
-    have values outside in this window."""
+    """Values outside of the reference in the last day of a window, [start, end) in seconds. suspects: the references of
+    features that have values outside in this window."""
     span = (max(window[0], window[1] - SECONDS_PER_DAY), window[1])
     layout = inputs.layouts.of(stream.version)
     searched = [each for each in suspects if _is_counted(layout, each)]
@@ -78,7 +78,7 @@ def search_outside(
 
 
 def _is_counted(layout: Layout, reference: StoredReference) -> bool:
-    """Whether the version counts the feature in the cells of this reference, in order."""
+    """True when the version counts the feature in the cells of this reference, in order."""
     binning = layout.binnings.get(reference.subject)
     return isinstance(binning, NumericBinning) and binning.id == reference.profile.binning.id
 

@@ -1,4 +1,4 @@
-"""How a model's data quality is shown and kept."""
+"""Quality reports, as they are shown and kept."""
 
 from __future__ import annotations
 

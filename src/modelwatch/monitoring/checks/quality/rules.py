@@ -16,7 +16,7 @@ SHARE_OF_SILENCE = 0.08
 
 @dataclass(frozen=True, slots=True)
 class QualityRules(AccruingBudget):
-    """When data count as unsound. Times in seconds.
+    """Rules of the quality check for one model. Times in seconds.
 
     min_rise, factor: a share of unsound values matters when it has risen by so much, or to so many times the
     reference's. min_samples: from so many values on a rate may be called stable. duplicates: the share of changed
@@ -49,31 +49,32 @@ class QualityRules(AccruingBudget):
         """The rules of a model with this monitor: what it leaves open is as here."""
         if monitor is None:
             return self
-        own = monitor.quality
+        configured = monitor.quality
         given: dict[str, Any] = {
             "budget": monitor.budget,
             "check_interval": monitor.schedule.every,
-            "min_rise": own.min_rise,
-            "factor": own.factor,
-            "min_samples": own.min_samples,
-            "leave_out": own.leave_out,
-            "sentinels": own.sentinels,
-            "schema": own.schema_,
-            "duplicates": own.duplicates,
-            "volume": own.volume,
-            "freshness": own.freshness,
-            "enabled": own.enabled,
-            "resolve_after": own.resolve_after,
+            "min_rise": configured.min_rise,
+            "factor": configured.factor,
+            "min_samples": configured.min_samples,
+            "leave_out": configured.leave_out,
+            "sentinels": configured.sentinels,
+            "schema": configured.schema_,
+            "duplicates": configured.duplicates,
+            "volume": configured.volume,
+            "freshness": configured.freshness,
+            "enabled": configured.enabled,
+            "resolve_after": configured.resolve_after,
         }
-        return overridden(self, given, own.persistence)
+        return overridden(self, given, configured.persistence)
 
     @property
     def silences(self) -> float:
-        """How many times in 30 days chance may make a gap that is told as silence: a part of quality's budget."""
+        """Number of gaps in 30 days that chance may make and that are reported as silence: a part of quality's
+        budget."""
         return self.budget * share_of("quality") * SHARE_OF_SILENCE
 
     def watches(self, feature: str) -> bool:
-        """Whether the feature is looked at."""
+        """True when the feature is watched."""
         return not any(fnmatchcase(feature, pattern) for pattern in self.leave_out)
 
     def alpha_a_day(self, subjects: int, streams: int) -> float:

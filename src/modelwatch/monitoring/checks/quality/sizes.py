@@ -1,4 +1,4 @@
-"""How large what is unsound may still be: what it takes to call a finding about the quality of data over."""
+"""Plausible sizes of quality issues: they must be small before a finding is over."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from modelwatch.stats.quality.codes import SENTINEL_SHARE
 from modelwatch.stats.quality.rates import Rule
 
 # A feature that has gone is back when most rows have it again; how many miss it is a matter of its own.
-GONE_SHARE = 0.5
+DISAPPEARED_SHARE = 0.5
 # What a value breaks that no cell of the reference has.
 OUTSIDE: tuple[Rule, ...] = ("below_range", "above_range", "unseen_category", "invalid_type")
 
 
 def rise_sizes(evidence: QualityEvidence, feature: str, rule: Rule) -> tuple[SizeNow, ...]:
-    """How far a rate may have risen, by each look-back."""
+    """Possible rise of a rate, by each look-back."""
     hits, n = evidence.reference[feature][rule]
     if not n:
         return ()
@@ -35,8 +35,8 @@ def rise_sizes(evidence: QualityEvidence, feature: str, rule: Rule) -> tuple[Siz
 
 
 def sentinel_sizes(evidence: QualityEvidence, feature: str) -> tuple[SizeNow, ...]:
-    """How large the share of one value that the reference does not have may be: at most that of all that it does not
-    have. Of each code that it has, its share."""
+    """Possible share of one value that the reference does not have: at most that of all such values. For each code that
+    it has, its share."""
     found = []
     for window in evidence.windows:
         counts = window.features[feature]
@@ -53,7 +53,7 @@ def schema_sizes(evidence: QualityEvidence, feature: str, change: str) -> tuple[
     """Of a feature that had gone the share of the rows without it, of one that was new the share of those with it."""
     if change == "disappeared":
         return tuple(
-            SizeNow(SHARE_OF_ROWS, GONE_SHARE, RateSize(*window.features[feature]["missing"], 0.0), window.start)
+            SizeNow(SHARE_OF_ROWS, DISAPPEARED_SHARE, RateSize(*window.features[feature]["missing"], 0.0), window.start)
             for window in evidence.windows
             if feature in window.features
         )
