@@ -1,4 +1,4 @@
-"""When open alerts end: how often wrongly, while what is wrong goes on, and how long after it is over.
+"""Ends of open alerts: how often wrongly, while the fault goes on, and how long after it is over.
 
 Hourly evaluations by the service's own tests, sizes and conditions, at its default look-backs. `before` is the rule
 that ends a finding as soon as chance could explain all look-backs. Everything follows from the seed.

@@ -1,4 +1,4 @@
-"""How often early verdicts are wrong, and how often they find a loss, by how the delay of labels depends on the labels.
+"""Early verdicts: how often they are wrong, and how often they find a loss, by how the delay depends on the label.
 
 Each draw has a reference, older windows as they were early and what came later, and a window that is looked at early,
 all from the same model: whatever is found is a false alarm. The last scenarios have a window that is truly worse. The

@@ -1,4 +1,4 @@
-"""How fast values are counted and a drift check is computed, beside numpy, scipy and the naive way, in one run.
+"""Speed of counting values and of a drift check, beside numpy, scipy and the naive way, in one run.
 
 python -m benchmarks.kernels [--json] [--quick]
 """

@@ -1,4 +1,4 @@
-"""How often the drift test alarms though nothing has changed, far out in the tail, by importance sampling.
+"""Level of the drift test far out in the tail: how often it alarms though nothing has changed, by importance sampling.
 
 `make bench ARGS=levels`; the names take a quarter of an hour, the rest some minutes. docs/statistics.md has the table.
 
@@ -139,7 +139,7 @@ class Names:
 
     @property
     def name(self) -> str:
-        """What is shown of it."""
+        """Name in the report."""
         how = f"Zipf {self.exponent:g}" if self.exponent else "uniform"
         return f"{how} over {self.kinds} names, {self.reference} against {self.window}"
 

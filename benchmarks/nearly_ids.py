@@ -59,7 +59,7 @@ def run(*, quick: bool = False) -> Iterator[Row]:
 
 
 def told_of_new_names(case: Names, references: int, level: float, rng: np.random.Generator) -> Judged:
-    """What windows show of those of so many references that are not taken for ids."""
+    """Findings of windows against those of so many references that are not taken for ids."""
     once, twice, missed = _references(case, references, rng)
     kept = (once < IDS_SHARE * case.reference) & (once >= LEAST_SEEN_ONCE)
     if not kept.any():

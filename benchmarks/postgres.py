@@ -37,7 +37,7 @@ PROCESSES = (1, 4)
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one process did: predictions, and the seconds of each commit."""
+    """Result of one process: predictions, and the seconds of each commit."""
 
     predictions: int
     commits: list[float]

@@ -1,4 +1,4 @@
-"""What expiry does beside ingest, and what a table of predictions in partitions by day would change on PostgreSQL.
+"""Expiry beside ingest, and the effect of partitioning the table of predictions by day on PostgreSQL.
 
 Removal: days that have expired are removed as the background job does it but without its rests, every prediction
 with its label, while others are taken. Beside it the rate at which the same predictions and labels were taken before.

@@ -47,7 +47,7 @@ CREATE TABLE profile (window_start BIGINT NOT NULL, writer TEXT NOT NULL, subjec
 
 
 class Database(Protocol):
-    """What the benchmark needs of a store."""
+    """Operations that the benchmark needs of a store."""
 
     blob: str
     mark: str

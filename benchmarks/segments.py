@@ -1,4 +1,4 @@
-"""What segments cost: commits with three segment features beside commits without, on SQLite.
+"""Cost of segments: commits with three segment features beside commits without, on SQLite.
 
 Straight into the ledger, so that the write path alone is measured: 12 features (10 numeric, one with 20 categories, one
 with 4), batches of 100 and of 2,000 predictions in windows of 5 minutes. Times are those of the processor: a commit

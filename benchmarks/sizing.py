@@ -1,4 +1,4 @@
-"""What one process needs at a steady rate: CPU, memory, disk.
+"""Needs of one process at a steady rate: CPU, memory, disk.
 
 `python -m benchmarks.sizing [--database-url URL] [--seconds N]`, for docs/deployment.md. Not part of `make bench`, for
 each rate is held for a while. The sender paces itself and tells the rate that it reached; what counts is the time of
@@ -37,7 +37,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True)
 class Load:
-    """What a process had used: seconds of CPU, bytes of memory now and at most."""
+    """Usage of a process: seconds of CPU, bytes of memory now and at most."""
 
     cpu: float
     memory: int

@@ -1,4 +1,4 @@
-"""How long a model that drifts waits for its verdict beside very many small models, or very many versions of one."""
+"""Time until a drifting model has its verdict, beside very many small models, or very many versions of one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often volume and silence are told of when nothing is wrong, over two years of slow streams, and what they find.
+"""Volume and silence: false alarms over two years of slow streams, and changes that are found.
 
 The streams are those of `tests/support/arrivals.py`; each is judged by the service's own code, at the points at which
 it would be evaluated, for a model that has no other data-quality subjects: with features the looks get a smaller part

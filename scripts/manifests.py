@@ -25,7 +25,8 @@ HEAD = """\
 
 
 def copies() -> dict[Path, Path]:
-    """What the chart must hold itself, because a package holds nothing from outside its folder: copy -> source."""
+    """Files of which the chart needs a copy, because a package holds nothing from outside its folder: copy ->
+    source."""
     dashboards = sorted((REPOSITORY / "dashboards").glob("*.json"))
     return {
         CHART / "files" / "modelwatch.rules.yaml": REPOSITORY / "rules" / "modelwatch.rules.yaml",

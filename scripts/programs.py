@@ -62,7 +62,7 @@ PROGRAMS = (HELM3, HELM4, KUBECTL)
 
 
 def cache_folder() -> Path:
-    """Where programs are kept."""
+    """Folder in which programs are kept."""
     named = os.environ.get("MODELWATCH_TOOLS")
     return (
         Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "modelwatch-tools"

@@ -1,4 +1,4 @@
-"""Whether a service's memory stays flat: `make bench ARGS=soak`, by default for ten minutes.
+"""Soak test: a service's memory must stay flat. `make bench ARGS=soak`, by default for ten minutes.
 
 A real service under the steady mixture of mixture.py, on SQLite or (`--engine postgresql`) PostgreSQL. What each of its
 processes holds is read all the time. Some of that is for a moment: while a reference is set, or until a writer rotates.
@@ -38,7 +38,7 @@ FINE = 60.0
 
 @dataclass
 class Series:
-    """What one process held: seconds since the start, and its memory then."""
+    """Memory of one process over time: seconds since the start, and bytes."""
 
     seconds: list[float] = field(default_factory=list)
     memory: list[Memory] = field(default_factory=list)
@@ -132,7 +132,7 @@ def _row(engine: str, name: str, series: Series, length: float) -> Row:
 
 
 def verdict(line: Trend) -> str:
-    """Whether it grows.
+    """Verdict on the growth of memory.
 
     >>> verdict(Trend(2.0, 5.0, 1.0)), verdict(Trend(20.0, 5.0, 1.0)), verdict(Trend(20.0, 50.0, 9.0))
     ('flat', 'GROWS', 'too noisy to say, let it run longer')

@@ -1,4 +1,4 @@
-"""What processes hold in memory, read from /proc, and whether that grows."""
+"""Memory of processes, read from /proc, and a test whether it grows."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def trend(seconds: list[float], sizes: list[int]) -> Trend:
 
 
 def _inflation(left: np.ndarray) -> float:
-    """How many times larger the error is than of independent samples, by what remains from one to the next (AR 1)."""
+    """Factor by which the error is larger than of independent samples, by what remains from one to the next (AR 1)."""
     power = float(left @ left)
     if power == 0.0:
         return 1.0

@@ -95,11 +95,11 @@ class Mixture:
 
     @property
     def streams(self) -> int:
-        """How many versions there have been so far."""
+        """Number of versions so far."""
         return sum(min(versions, MOST_VERSIONS) for versions in self._versions.values())
 
     def problems(self) -> list[str]:
-        """What was answered in a way that a service at this rate never should."""
+        """Answers that a service at this rate should never give."""
         return [f"{count} x {status} to {what}" for (what, status), count in self.answers.items() if status >= 500]
 
     def _repeat(self, name: str, period: float) -> None:
@@ -213,7 +213,7 @@ class Mixture:
         self._versions[rng.choice(LIVE)] += 1
 
     def _tend(self, client: httpx.Client, rng: random.Random) -> None:
-        """What people do with alerts."""
+        """Acts on alerts as operators do."""
         found = self._ask(client, "GET alerts", "GET", "/api/v1/alerts").json()
         for alert in found.get("alerts", [])[:3]:
             name = alert["alert_id"]

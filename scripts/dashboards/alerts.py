@@ -10,7 +10,7 @@ from scripts.dashboards.parts import Panel, filled, legend_below, lines, link, q
 
 
 def alerts() -> list[Panel]:
-    """What was open, what began, what is wrong now."""
+    """Panels on alerts: open ones, new ones, current findings."""
     history = filled(
         statetimeline.Panel(),
         "Alerts",

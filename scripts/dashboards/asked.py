@@ -1,4 +1,4 @@
-"""What the panels about one model ask for, and the words and colours of what they show."""
+"""Queries of the panels about one model, and the words and colours of their values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What panels, variables and links have in common."""
+"""Common parts of panels, variables and links."""
 
 from __future__ import annotations
 
@@ -98,12 +98,12 @@ def legend_below() -> common_builder.VizLegendOptions:
 
 
 def source_variable() -> dashboard_builder.DatasourceVariable:
-    """Which Prometheus is asked."""
+    """Variable that selects the Prometheus data source."""
     return dashboard_builder.DatasourceVariable("datasource").label("Prometheus").type("prometheus")
 
 
 def url_variable() -> dashboard_builder.QueryVariable:
-    """Where the service's own pages are; hidden, for links."""
+    """Variable with the address of the service's own pages; hidden, for links."""
     return variable("url", "Service", "label_values(modelwatch_service_info, url)").hide(
         dashboard.VariableHide.HIDE_VARIABLE
     )

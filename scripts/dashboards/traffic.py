@@ -7,7 +7,7 @@ from scripts.dashboards.parts import Panel, lines, query
 
 
 def traffic() -> list[Panel]:
-    """How many predictions, and how long they take."""
+    """Panels on traffic: number of predictions, and their latency."""
     volume = lines(
         "Predictions",
         "Stored predictions a second, over all replicas.",
@@ -35,7 +35,7 @@ def traffic() -> list[Panel]:
 
 
 def quality() -> list[Panel]:
-    """What is missing or breaks a rule."""
+    """Panels on data quality: missing values and values that break a rule."""
     score = lines(
         "Data quality score",
         "1 less the mean share of unsound values: overall, and by what is wrong.",

@@ -62,5 +62,5 @@ class App:
 
 
 def pointers(problem: Any) -> list[str]:
-    """What the errors of a problem point at."""
+    """JSON pointers of a problem's errors."""
     return [error["pointer"] for error in problem["errors"]]

@@ -127,7 +127,7 @@ def drawn(rng: np.random.Generator, rates: NDArray[np.float64]) -> Times:
 
 @dataclass(frozen=True, slots=True)
 class Lived:
-    """What was told of a stream: when incidents of each span began, in seconds, and how often it was looked at."""
+    """Incidents of a stream: when those of each span began, in seconds, and the number of evaluations."""
 
     incidents: dict[str, list[int]]
     points: int
@@ -201,7 +201,7 @@ def _evidence(by_hour: list[int], first: int, end: int, elapsed: int, rules: Qua
 
 
 def _volumes(by_hour: list[int], last: int, weeks: int) -> Volumes:
-    """What the store would say of the weeks before this hour since START."""
+    """Volumes that the store would give for the weeks before this hour since START."""
     hours = [*by_hour, *[0] * (last - len(by_hour))]
     rows = [tuple(hours[last - (week + 1) * 168 : last - week * 168]) for week in range(weeks, -1, -1)]
     return Volumes(tuple(rows[:-1]), rows[-1])

@@ -59,7 +59,7 @@ def assessment(
     departed: tuple[str, ...] = (),
     verdict_id: str | None = None,
 ) -> Assessment:
-    """What was found `at` so many hours after T0: subjects of feature drift and their severities."""
+    """Assessment `at` so many hours after T0: subjects of feature drift and their severities."""
     end = T0 + at * HOUR
     return Assessment(
         model=model,
@@ -133,7 +133,7 @@ class Desk:
         return alert
 
     def sent(self, channel: str | None = None, *, withheld: bool = False) -> list[Sent]:
-        """What was or is to be sent, in the order in which it was written."""
+        """Notifications in the outbox, in the order in which they were written."""
         table = tables.outbox
         statement = select(table).order_by(table.c.created_at, table.c.alert_id, table.c.sequence, table.c.channel)
         with self.store.read() as connection:

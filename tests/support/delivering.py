@@ -103,7 +103,7 @@ def delivery(store: Store, clock: Clock, *channels: Channel, **options: Any) -> 
 
 
 def deliver_until_killed(store_url: str, webhook_url: str, holder: str) -> None:
-    """What a process runs that is to be killed: delivers to a webhook `hook`, in a hurry."""
+    """Delivers to a webhook `hook`, in a hurry, until the process is killed."""
     sender = Delivery(
         Store(store_url),
         {"hook": WebhookChannel("hook", webhook_url, clock=now)},

@@ -36,7 +36,7 @@ def eventually(holds: Callable[[], object], what: str = "what was waited for", s
 
 @dataclass(frozen=True)
 class Reply:
-    """What a receiver does with one request.
+    """Reply of a receiver to one request.
 
     act: `answer`; `reset` the connection; `hang` until the receiver is closed; `drip` the answer's head byte by byte.
     """
@@ -154,7 +154,7 @@ class Mail:
 
 
 class MailReceiver:
-    """What aiosmtpd calls. `refuse` maps a recipient, `DATA` or `AUTH` to the answer that refuses it."""
+    """Handler that aiosmtpd calls. `refuse` maps a recipient, `DATA` or `AUTH` to the answer that refuses it."""
 
     def __init__(self) -> None:
         self.mails: list[Mail] = []

@@ -101,7 +101,7 @@ def open_ledger(store: Store, clock: Callable[[], int] | None = None, prefix: st
 
 
 def stored_and_counted(store: Store, model: str = "m", environment: str = "production") -> tuple[int, int]:
-    """How many predictions are stored as rows, and how many the profiles of the present generation say."""
+    """Number of predictions stored as rows, and the number in the profiles of the present generation."""
     with store.read() as connection:
         generation = generation_of(connection, model)
         if generation is None:

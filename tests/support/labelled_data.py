@@ -179,7 +179,7 @@ class Replay:
 
 
 def shown(store: Store, data: Labelled, window: str) -> WindowReport | None:
-    """What the history says of a window; None when it has no predictions."""
+    """Entry of the history for a window; None when it has no predictions."""
     [found] = [each for each in data.oracle["windows"] if each["window"] == window]
     start, end = data.span(found)
     history = performance_history(store, StreamKey(data.name, "1", "production"), start, end, end - start)

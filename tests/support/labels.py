@@ -59,7 +59,8 @@ def summed_outcomes(store: Store, model: str = "m", environment: str = "producti
 def joined(
     store: Store, predictions: Iterable[Prediction], labels: Iterable[GroundTruth], model: str = "m"
 ) -> dict[str, list[int]]:
-    """What `summed_outcomes` must say: of the first prediction of each identity and the label that holds for its id."""
+    """Expected result of `summed_outcomes`: of the first prediction of each identity and the label that holds for its
+    id."""
     layouts: dict[str | None, OutcomeLayout] = {}
     with store.read() as connection:
         for reference in outcomes_in_force(connection, model):

@@ -141,5 +141,5 @@ class LiveService:
         return int(line.split()[1]) * 1024
 
     def output(self) -> str:
-        """What the service has printed."""
+        """Output of the service."""
         return self.log.read_text(errors="replace")

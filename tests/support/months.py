@@ -81,7 +81,7 @@ def _counted(reference: Profile, values: NDArray[np.float64]) -> NDArray[np.int6
 
 @dataclass(frozen=True)
 class Month:
-    """What was said about a month without drift.
+    """Verdicts on a month without drift.
 
     findings: (evaluation, feature) pairs at which a feature was in warning or alert. strict: those that a tenth of the
     budget would have left. naive: (hour, feature) pairs at which the PSI of the last hour was above 0.1.
@@ -132,7 +132,7 @@ def _summed(store: Store, verdicts: list[StoredVerdict], taken: Taken) -> Month:
 
 
 def _findings_at(store: Store, verdict: StoredVerdict, budget: float) -> int:
-    """How many features would drift if the same evidence were judged under another budget."""
+    """Number of features that would drift if the same evidence were judged under another budget."""
     with store.read() as connection:
         raw = evidence_of(connection, verdict.id)
         assert raw is not None

@@ -24,7 +24,7 @@ KEY = key(1)
 
 
 def secret_bytes(size: int) -> bytes:
-    """What stands for random bytes where a store's secret is made."""
+    """Fixed bytes in place of random ones where a store's secret is made."""
     return bytes(range(size))
 
 

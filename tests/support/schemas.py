@@ -12,7 +12,7 @@ SCHEMAS = Path(__file__).resolve().parents[1] / "data" / "schemas"
 
 
 def problems(schema: str, document: Any) -> list[str]:
-    """What is wrong with a document by one of the schemas in `tests/data/schemas`, with the place of each problem."""
+    """Violations of one of the schemas in `tests/data/schemas` by a document, with the place of each."""
     text = (SCHEMAS / schema).read_text()
     # Flags in the middle of a pattern are Go's.
     validator = Draft7Validator(json.loads(text.replace("^(?i)(abort|warn)?$", "^(?i:abort|warn)?$")))

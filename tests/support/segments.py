@@ -68,7 +68,7 @@ def labelled_by_segment(store: Store, stream: StreamKey = STREAM) -> dict[str, l
 
 
 def counted_from(store: Store, events: Iterable[Prediction]) -> dict[str, tuple[int, list[int]]]:
-    """What `counted_by_segment` must say of these predictions."""
+    """Expected result of `counted_by_segment` for these predictions."""
     layouts = layouts_now(store)
     groups: defaultdict[str, list[Prediction]] = defaultdict(list)
     for event in events:
@@ -79,7 +79,7 @@ def counted_from(store: Store, events: Iterable[Prediction]) -> dict[str, tuple[
 
 
 def labelled_from(store: Store, events: Iterable[Prediction], labels: Iterable[GroundTruth]) -> dict[str, list[int]]:
-    """What `labelled_by_segment` must say of these predictions, each given once, and labels."""
+    """Expected result of `labelled_by_segment` for these predictions, each given once, and labels."""
     layouts = layouts_now(store)
     known: defaultdict[str, list[GroundTruth]] = defaultdict(list)
     for label in labels:

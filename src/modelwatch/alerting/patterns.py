@@ -28,7 +28,7 @@ class Pattern(Protocol):
     """A compiled pattern."""
 
     def fullmatch(self, text: str) -> object | None:
-        """What matches the whole text; None where it does not match."""
+        """Match of the whole text; None where the pattern does not match it."""
 
 
 @lru_cache(maxsize=4_096)

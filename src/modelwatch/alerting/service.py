@@ -106,8 +106,8 @@ class AlertService:
     def tick(self, now: int) -> None:
         """Records what is due by now, in microseconds: begun and ended silences, reminders, ends of flapping alerts.
 
-        Any process may do it at any time, and several at once. An error with one alert does not keep the others; the
-        first such error is raised in the end.
+        Any process may do it at any time, and several at once. An error with one alert does not hold up the others.
+        Raises the first such error in the end.
         """
         with self._store.read() as connection:
             silences = _silences(connection, now)

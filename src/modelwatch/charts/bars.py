@@ -57,7 +57,7 @@ def bar_chart(
     """Bars over time, stacked when there are several parts, from 0 on; NaN is no bar.
 
     at: where bars begin, in seconds, shape (n,), ascending; each is `step` seconds wide. usual: lowest and highest
-    that are usual.
+    usual values, shape (n,). Raises ValueError when a stack has another length than `at`.
 
     >>> markup = bar_chart("Predictions", (0, 7200), [0, 3600], [Stack("predictions", [120, 80])], 3600)
     >>> "<title>Predictions</title>" in markup and "80 to 120, last 80" in markup
@@ -163,7 +163,8 @@ def share_chart(
 ) -> str:
     """Shares of categories over time, stacked in their order from below, and coloured by how their last share changed.
 
-    shares: name and values of shape (n,), NaN where there was no data. reference: share of each category.
+    shares: name and values of shape (n,), NaN where there was no data. reference: share of each category. Raises
+    ValueError when it has another length than `shares`.
 
     >>> shares = [("a", [0.5, 0.9]), ("b", [0.5, 0.1])]
     >>> markup = share_chart("Shares", (0, 7200), [0, 3600], shares, 3600, reference=[0.5, 0.5])

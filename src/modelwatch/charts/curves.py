@@ -131,8 +131,8 @@ def delay_curve(
 ) -> str:
     """Delay of labels: share that has arrived, over the time since the prediction.
 
-    delays: seconds, ascending, shape (n,). shares: of all that come, shape (n,). marks: share and text of dots on
-    the curve.
+    delays: seconds, ascending, shape (n,). shares: of all that come, shape (n,). marks: share and text of dots on the
+    curve. Raises ValueError when delays and shares differ in number.
 
     >>> markup = delay_curve("Delay", [0, 3600, 7200], [0.0, 0.5, 1.0], marks=[(0.5, "half")])
     >>> "half in 1 h" in markup and "hours" in markup

@@ -72,7 +72,8 @@ def spark_bars(
     highest: float | None = None,
     height: float = HEIGHT,
 ) -> str:
-    """Bars at even distances from 0 on, each in its class; NaN is hatched when all are, and no bar otherwise.
+    """Bars at even distances from 0 on, each in its class; NaN is hatched when all are, and no bar otherwise. values:
+    shape (n,). Raises ValueError when the number of styles is another.
 
     >>> spark_bars("PSI", [0.1, 0.3], styles=["f-reference", "f-alert"], threshold=0.25).count("<path")
     2
@@ -106,7 +107,8 @@ def spark_bars(
 def histogram_pair(
     title: str, reference: Values, current: Values, *, moved: bool = False, height: float = HEIGHT
 ) -> str:
-    """Small histogram: the reference as grey ground, now in blue (grey when it has not moved).
+    """Small histogram: the reference as grey ground, now in blue (grey when it has not moved). reference, current:
+    shares, shape (cells,). Raises ValueError when they differ in length.
 
     >>> histogram_pair("amount", [0.5, 0.5], [0.2, 0.8], moved=True).count("f-now")
     1

@@ -43,8 +43,8 @@ def normal_url(text: str) -> str:
 def own_address() -> str:
     """The address of a service that is started here with the same settings.
 
-    A mistake in other settings is for the service to tell, as long as the environment has the PORT. Else what is wrong
-    may be the address itself, and port 8000 another service: raises CliError.
+    A mistake in other settings is left to the service to report, as long as the environment has the PORT. Raises
+    CliError otherwise: the mistake may be in the address itself, and port 8000 be another service.
     """
     from modelwatch.config import load_settings
     from modelwatch.errors import SettingsError

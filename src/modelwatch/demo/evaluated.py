@@ -53,7 +53,7 @@ class Evaluated:
 
 
 def watch_evaluations(service: Service, plan: Plan, announce: Callable[[int], object]) -> Evaluated:
-    """What is stored and shown when the service has evaluated all that is due, or after five minutes.
+    """Verdicts and alerts once the service has evaluated all that is due, or after five minutes.
 
     announce: takes the end of the newest evaluated window (seconds) each time it has moved on by a quarter of the
     stream.

@@ -1,1 +1,1 @@
-"""What the counts mean: references, windows, checks, verdicts, and the evaluations that keep them current."""
+"""Monitoring: references, windows, checks, verdicts, and the evaluations that keep them current."""

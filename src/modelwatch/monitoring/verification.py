@@ -33,7 +33,7 @@ MOST_DIFFERENCES = 10
 
 
 class Verification(msgspec.Struct, frozen=True):
-    """What came out when a verdict was computed again.
+    """Result of computing a verdict again.
 
     outcome: `reproduced` when the evidence is the one that was hashed, and gives the stored report to the bit;
     `other_rules` when it is, but rules of another version made the report and those of now don't come to the same;
@@ -101,7 +101,7 @@ def _summary_only(verdict: StoredVerdict, nearest: tuple[str, int] | None) -> Ve
 
 
 def differences(stored: bytes, found: bytes) -> list[str]:
-    """What differs between two reports, one line a place: those that both speak of, then how many only one has.
+    """Differences between two reports, one line for each place: those in both, then the number that only one has.
 
     >>> differences(b'{"summary": {"severity": "alert", "old": 1}}', b'{"summary": {"severity": "stable"}}')
     ['summary.severity: "alert" then, "stable" now', '1 value is in the report of then only']

@@ -40,7 +40,8 @@ def check_keys(text: bytes | msgspec.Raw, row: msgspec.Struct | None = None) -> 
 
 
 def check_keys_of_lists(text: bytes) -> None:
-    """The same of a large object and the objects in it, without decoding what is in their lists."""
+    """Checks a large object and the objects in it, without decoding their lists. Raises InvalidInput like
+    `check_keys`."""
     for place in (msgspec.Raw(text), *_members(text).values()):
         written = bytes(place)
         if not written.startswith(b"{"):

@@ -1,1 +1,1 @@
-"""When what is evaluated, by which process, and the maintenance that runs beside it."""
+"""Scheduler: the evaluations, the process that makes them, and the maintenance beside them."""

@@ -1,4 +1,4 @@
-"""Which streams may have something to evaluate: read from the store in bulk, by what has changed since the last time.
+"""Agenda: streams that may be due for evaluation, read from the store in bulk, by what has changed since the last time.
 
 Those that have waited longest come first, and no model has a second turn before every other has had its first.
 """
@@ -35,8 +35,8 @@ Refused = Callable[[StreamKey, bool], bool]
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a stream stands: the rules and the generation of its model, and up to when its windows are closed and its
-    labels speak (seconds; None without labels). data, labels: what changes when there may be something to evaluate."""
+    """State of a stream: the rules and the generation of its model, and until when its windows are closed and its
+    labels mature (seconds; None without labels). data, labels: what changes when there may be something to evaluate."""
 
     rules: DriftRules
     generation: int
@@ -99,7 +99,7 @@ class Agenda:
         self._revisions, self._places = revisions, {}
 
     def standing(self, stream: StreamKey, now: int) -> Standing | None:
-        """Where a stream stands; None when it has no data, or its model is gone. now: microseconds."""
+        """State of a stream; None when it has no data, or its model was deleted. now: microseconds."""
         newest, generation = self._newest.get(stream), self._generations.get(stream.model)
         if newest is None or generation is None:
             return None
@@ -128,7 +128,7 @@ class Agenda:
         return list(in_turn(found, self._referenced))
 
     def is_open(self, stream: StreamKey, now: int, refused: Refused) -> bool:
-        """Whether there may be something to evaluate of the stream."""
+        """True when the stream may be due for evaluation."""
         standing = self.standing(stream, now)
         if standing is None:
             return False

@@ -100,7 +100,7 @@ class _Concluded:
 
 @dataclass(slots=True)
 class _Work:
-    """What became of what was due: verdicts in their order, the checks that succeeded, and those that failed.
+    """Result of the evaluations that were due: verdicts in their order, checks that succeeded, and those that failed.
 
     more: whether there may be more to do.
     """
@@ -168,7 +168,7 @@ class Evaluator:
         return bool(left)
 
     def _refused(self, now: int, stream: StreamKey, labels: bool) -> bool:
-        """Whether its last evaluation has just failed."""
+        """True when its last evaluation has just failed."""
         check = self._label_check if labels else self._checks[0]
         return check is not None and self._tried_lately(stream, check.name, now)
 
@@ -292,7 +292,8 @@ class Evaluator:
                 save_failure(connection, self._store, failure)
 
     def _due_for_labels(self, stream: StreamKey, now: int) -> _Due | None:
-        """What has become due by labels: they come after their predictions, so they have a schedule of their own."""
+        """Evaluations that are due by labels: these come after their predictions, so they have a schedule of their
+        own."""
         standing, check = self._agenda.standing(stream, now), self._label_check
         if check is None or standing is None or standing.as_of is None or standing.labels is None:
             return None

@@ -44,7 +44,8 @@ ANY_VERSION = "all"
 
 
 class FreshnessReport(msgspec.Struct, frozen=True):
-    """Whether anything has arrived lately in an environment; null where it can't be told, and `reason` says why.
+    """Freshness of an environment: whether anything has arrived lately; null where that is unknown, and `reason` says
+    why.
 
     silent_seconds: since the last arrival; usual_gap_seconds, limit_seconds: the longest usual gap, and the silence
     from which on it is told.
@@ -61,7 +62,8 @@ class FreshnessReport(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Usual:
-    """What is usual in an environment: the gap, in seconds, and the silence that is none; or why that is not known."""
+    """Usual traffic of an environment: the usual gap and the longest that is no silence, in seconds; or why these are
+    unknown."""
 
     gap: float | None
     limit: float | None
@@ -71,7 +73,7 @@ class Usual:
 def freshness_of(
     connection: Connection, model: str, environment: str, rules: QualityRules, now: int
 ) -> FreshnessReport:
-    """Whether an environment of a model is silent now (microseconds)."""
+    """Freshness of an environment of a model. now: microseconds."""
     usual = usual_of(connection, model, environment, rules, now)
     arrivals = window_arrivals(connection, model, environment, now // MICROS_PER_SECOND - HISTORY_SECONDS)
     last = arrivals[-1][0] if arrivals else None
@@ -89,7 +91,7 @@ def freshness_of(
 
 
 def usual_of(connection: Connection, model: str, environment: str, rules: QualityRules, now: int) -> Usual:
-    """What is usual, from the arrivals of the last eight weeks."""
+    """Usual traffic, learned from the arrivals of the last eight weeks."""
     if not rules.enabled or rules.freshness is False:
         return Usual(None, None, "the monitor says not to watch it")
     arrivals = window_arrivals(connection, model, environment, now // MICROS_PER_SECOND - HISTORY_SECONDS)
@@ -105,7 +107,7 @@ def usual_of(connection: Connection, model: str, environment: str, rules: Qualit
 
 
 def usual_of_arrivals(times: NDArray[np.float64], now: float, rules: QualityRules) -> Usual:
-    """What is usual by the arrivals of windows, ascending, in seconds: shape (windows,), at least one."""
+    """Usual traffic by the arrival times of windows, ascending, in seconds: shape (windows,), at least one."""
     if times[-1] - times[0] < LEAST_HISTORY_SECONDS:
         return Usual(None, None, "less than a day of arrivals is known")
     gaps = np.diff(times)
@@ -176,7 +178,8 @@ class Freshness:
         return False
 
     def _assessed(self, connection: Connection, place: tuple[str, str], arrived: int, now: int) -> Assessment | None:
-        """What is to be told; None when nothing has changed since this process told it last. arrived: the newest."""
+        """Assessment to apply; None when nothing has changed since this process applied the last. arrived: the newest
+        arrival."""
         model, environment = place
         usual = self._usual_of(connection, place, now)
         if usual.limit is None:

@@ -51,7 +51,7 @@ QUICK_SECONDS, SLOW_SECONDS = 0.025, 0.1
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """How long things are kept, in days."""
+    """Retention times, in days."""
 
     predictions: int
     metrics: int

@@ -1,4 +1,4 @@
-"""What is kept of a quiet evaluation once it is not the newest any more: a summary, and full evidence once an hour.
+"""Summaries of quiet evaluations that are no longer the newest; full evidence is kept once an hour.
 
 The newest verdict of a stream is always whole, and so is each with something to remember, each whose state differs from
 that of the one before, and one in each hour.
@@ -42,7 +42,7 @@ def reduce_superseded(connection: Connection, stream: StreamKey, check: str) -> 
 
 
 def keeps_evidence(traces: Sequence[VerdictTrace]) -> bool:
-    """Whether the first of these verdicts of one check, newest first, is kept whole when another follows it.
+    """True when the first of these verdicts of one check, newest first, is kept whole when another follows it.
 
     >>> quiet = [VerdictTrace(str(end), end, 1, "stable", b"[]", end == 0) for end in (600, 300, 0)]
     >>> keeps_evidence(quiet), keeps_evidence(quiet[-1:])

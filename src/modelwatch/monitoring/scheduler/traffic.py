@@ -1,4 +1,4 @@
-"""Which look-backs and which schedule fit the traffic that was seen."""
+"""Proposals of look-backs and a schedule that fit the observed traffic."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NEW_SHARE = 1 / 8
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What a monitor should say about a stream: its look-backs, and how often it is evaluated; and why."""
+    """Proposal for the monitor of a stream: look-backs, interval of evaluations, and the reason."""
 
     lookbacks: tuple[str, ...]
     every: str
@@ -35,8 +35,8 @@ def rate_of(predictions: int, first: int, last: int) -> float:
 
 
 def proposal_for(rules: DriftRules, per_day: float, seconds: int) -> Proposal | None:
-    """What fits a stream better than its rules do; None where they fit, or where less than the longest look-back (or a
-    day) has been seen. seconds: for how long there are data.
+    """Proposal that fits a stream better than its rules do; None where they fit, or where there are data of less than
+    the longest look-back (or a day). seconds: the time for which there are data.
 
     >>> rules = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h", "6h", "24h"), 3_600)
     >>> found = proposal_for(rules, per_day=20.0, seconds=30 * 86_400)
@@ -63,7 +63,7 @@ def proposal_for(rules: DriftRules, per_day: float, seconds: int) -> Proposal | 
 
 
 def _amount(number: float) -> str:
-    """How many there are on average, with the digits that matter.
+    """Average number, with the digits that matter.
 
     >>> _amount(12_345.6), _amount(20.0), _amount(0.466), _amount(6.47e-05)
     ('12,346', '20', '0.47', 'fewer than 0.01')

@@ -56,7 +56,7 @@ FORMAT, HEADER = 1, 3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
-    """How a categorical reference was split, and how often its names occur.
+    """Split of a categorical reference, and how often its names occur.
 
     naming: the counts of the part that named the cells, over the cells of the tests; shape (test cells,). once, twice:
     how many names the whole reference has once, and twice.
@@ -73,7 +73,7 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class ExpectedNew:
-    """What names nobody had seen are compared with: `hits` of `n` reference values that stand for new ones."""
+    """Expectation for unseen names: `hits` of `n` reference values that stand for new ones."""
 
     hits: int
     n: int
@@ -111,7 +111,7 @@ def split_reference(sample: Sequence[Scalar]) -> tuple[CategoricalBinning, Split
 
 
 def expected_new(reference: Profile, split: Split | None) -> ExpectedNew | None:
-    """How many values of names nobody had seen are to be expected; None where that can't be told.
+    """Expected number of values with unseen names; None where it is unknown.
 
     It is what names seen once tell (`expected_by_once`). With few of them, those that only the tested part of the
     reference has stand for new ones. Without a split, and for a binning whose names were told by the user, the
@@ -134,7 +134,7 @@ def expected_new(reference: Profile, split: Split | None) -> ExpectedNew | None:
 
 
 def expected_by_once(once: int, twice: int, n: int) -> ExpectedNew:
-    """How many values of new names are to be expected after n values with so many names seen once, and twice.
+    """Expected number of values with new names after n values with so many names seen once, and twice.
 
     By Good and Turing, new names hold the share of values that were seen once; Esty's variance of that says how many
     values know it so well. What is nearly taken for ids is expected to have a standard error more: of a column that
@@ -154,12 +154,13 @@ def expected_by_once(once: int, twice: int, n: int) -> ExpectedNew:
 
 
 def is_ids(reference: Profile, split: Split | None) -> bool:
-    """Whether at least half of the reference's values occur in it once: ids, of which new ones are no news."""
+    """True when at least half of the reference's values occur in it once: ids, of which new ones are no news."""
     return split is not None and reference.n > 0 and split.once >= IDS_SHARE * reference.n
 
 
 def times_each(reference: Profile) -> int | None:
-    """How often each name of the reference occurs, where at least 30 do so equally often, and more than once.
+    """Number of times that each name of the reference occurs, where at least 30 occur equally often, and more than
+    once.
 
     >>> from modelwatch.stats.counting.categorical import categorical_binning
     >>> names = [str(number) for number in range(40)] * 3

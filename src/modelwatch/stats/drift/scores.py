@@ -263,7 +263,8 @@ def drift_scores(reference: Profile, current: Profile) -> DriftScores:
 
 
 def drift_scores_of_many(pairs: Sequence[tuple[Profile, Profile]]) -> list[DriftScores]:
-    """`drift_scores` of many pairs of reference and window, in their order: those with as many cells at once."""
+    """`drift_scores` of many pairs of reference and window, in their order; pairs with as many cells are computed at
+    once. Raises IncompatibleProfiles when a pair counts different cells."""
     found = [_NO_SCORES] * len(pairs)
     coarse: dict[int, list[int]] = {}
     fine: dict[int, list[int]] = {}

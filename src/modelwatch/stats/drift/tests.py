@@ -79,7 +79,7 @@ def homogeneity(reference: Counts, current: Counts, *, screen: float = SCREEN) -
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Comparison:
-    """What is tested: windows against one reference, over the same cells.
+    """Windows to test against one reference, over the same cells.
 
     reference: shape (cells,). windows: shape (windows, cells), none of them empty. groups: of the reference.
     """
@@ -213,7 +213,7 @@ def _cell_p_value(r: NDArray[np.int64], c: NDArray[np.int64], unusual: NDArray[n
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Groups:
-    """How the cells of a reference are merged: the more the smaller the window.
+    """Grouping of a reference's cells for the test: the smaller the window, the more are merged.
 
     total: reference values. least: how large each group is at least. merged: by stage, where each group of neighbouring
     cells begins; from all cells to one group. sums: by stage, the reference values in each group. smallest: by stage,
@@ -333,7 +333,7 @@ def samples_needed(reference: Counts, alpha: float) -> int | None:
 def _unusual(
     r: NDArray[np.int64], windows: NDArray[np.int64], n: NDArray[np.int64], screen: float
 ) -> NDArray[np.bool_]:
-    """Which cells of which windows are at least `screen` standard deviations from what is expected; shape as windows.
+    """Mask of the cells that are at least `screen` standard deviations from what is expected; shape as windows.
 
     r: of one reference, shape (cells,), or of one for each window, shape (windows, cells).
     """
@@ -399,7 +399,7 @@ def _samples_needed(reference: tuple[int, ...], alpha: float) -> int | None:
 
 @lru_cache(maxsize=4_096)
 def _noncentrality(df: int, alpha: float, power: float) -> float:
-    """How far off chi-square must be to be beyond its `alpha` point with probability `power`. Found by iteration."""
+    """Noncentrality with which chi-square is beyond its `alpha` point with probability `power`. Found by iteration."""
     special = _special()
     return float(special.chndtrinc(special.chdtri(df, alpha), df, 1.0 - power))
 

@@ -39,7 +39,7 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WindowPairs:
-    """What the labelled predictions of a window add to its counts.
+    """Additions of a window's labelled predictions to its counts.
 
     known_at: shape (pairs,), when each label became known first, in microseconds, ascending. rows, places, amounts:
     shape (entries,), of which pair, at which place of the counts, and how much.
@@ -51,7 +51,7 @@ class WindowPairs:
     amounts: Integers
 
     def after(self, moment: int, size: int) -> Counts | None:
-        """What labels first known after a moment, in microseconds, add, shape (size,); None where there are none."""
+        """Additions of labels first known after a moment (microseconds), shape (size,); None where there are none."""
         first = int(self.known_at.searchsorted(moment, side="right"))
         if first == len(self.known_at):
             return None

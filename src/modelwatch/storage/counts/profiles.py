@@ -166,12 +166,12 @@ def windows_since(
 
 
 def predictions_in(connection: Connection, stream: StreamKey, start: int, end: int) -> int:
-    """How many predictions the stream has in base windows that start in [start, end), in seconds."""
+    """Number of predictions of the stream in base windows that start in [start, end), seconds."""
     return _predictions(connection, of_stream(stream), start, end)
 
 
 def received_in(connection: Connection, model: str, environment: str, version: str | None, span: Span) -> int:
-    """How many predictions a version, or all, has in the windows of a span, as they are stored."""
+    """Number of predictions of a version, or of all, in the windows of a span, as they are stored."""
     table = tables.profile
     conditions = [
         table.c.model == model,
@@ -201,7 +201,7 @@ def predictions_by_window(connection: Connection, stream: StreamKey, start: int,
 def predictions_of_generation(
     connection: Connection, model: str, generation: int, environment: str, version: str | None, span: Span
 ) -> int:
-    """How many predictions a version, or all, has in the base windows of a span that belong to a generation."""
+    """Number of predictions of a version, or of all, in the base windows of a span that belong to a generation."""
     table = tables.profile
     conditions = [
         table.c.model == model,
@@ -229,7 +229,7 @@ def _predictions(connection: Connection, conditions: Sequence[ColumnElement[bool
 def rolled_pace(
     connection: Connection, conditions: Sequence[ColumnElement[bool]], start: int, end: int | None
 ) -> Iterator[BaseWindow]:
-    """What the rolled-up profiles that meet the conditions know of base windows that start in [start, end)."""
+    """Base windows that start in [start, end), as far as the rolled-up profiles that meet the conditions know them."""
     table = tables.profile
     overlapping = [table.c.window_start > start - SECONDS_PER_DAY, table.c.pace.is_not(None)]
     if end is not None:

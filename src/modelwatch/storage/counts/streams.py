@@ -143,7 +143,7 @@ def newest_window(connection: Connection, stream: StreamKey, until: int | None =
 
 
 def count_streams(connection: Connection, model: str, since: int, until: int) -> int:
-    """How many (version, environment) pairs of the model have data in windows that overlap [since, until)."""
+    """Number of (version, environment) pairs of the model with data in windows that overlap [since, until), seconds."""
     table = tables.profile
     found = (
         select(table.c.version, table.c.environment)

@@ -110,7 +110,8 @@ def is_being_deleted(connection: Connection, model: str, version: str, environme
 def delete_some(store: Store, deletion: Deletion, limit: int, *, now: int, new_id: Callable[[], str]) -> bool:
     """Removes up to about `limit` rows of what the deletion is at, and notes how far it is. False when it has ended.
 
-    The step `alerts` is not done here: alerting ends them, and `alerts_ended` goes on from there.
+    The step `alerts` is not done here: alerting ends them, and `alerts_ended` continues from there. Raises
+    AssertionError for that step.
     """
     match deletion.step:
         case "predictions":

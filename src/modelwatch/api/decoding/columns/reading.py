@@ -76,7 +76,7 @@ def read_table(body: bytes, kind: str, bounds: Bounds) -> pa.Table:
 
 @contextmanager
 def arrow_errors(kind: str) -> Iterator[None]:
-    """Turns whatever pyarrow raises about a body into MalformedBody."""
+    """Raises MalformedBody in place of whatever pyarrow raises about a body."""
     import pyarrow as pa
 
     try:
