@@ -6,6 +6,8 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from modelwatch.stats.drift.patterns import ShiftPattern
+
 # Worst last, so that `max` by this order is the severity of a group.
 SEVERITIES = ("warning", "alert")
 
@@ -49,8 +51,9 @@ class Finding(msgspec.Struct, frozen=True):
     that did when it was found, to the newest one that did. judged_until: the end of the newest data that were judged.
     uncertain_since: the first of the evaluations in a row that did not find it, nor show that it is over; None when the
     last one found it. doubt: why it is uncertain. early: the share of the usual labels that it rests on, while the
-    others are still coming; None where most have come, and of what needs no labels. What earlier releases stored has
-    none of these.
+    others are still coming; None where most have come, and of what needs no labels. began: when it began, an estimate
+    made once, when it was found; None where it is not known. pattern: what would explain the shift; None where nothing
+    known does, and of what is no shift. What earlier releases stored has none of these.
     """
 
     kind: Kind
@@ -80,6 +83,8 @@ class Finding(msgspec.Struct, frozen=True):
     doubt: Doubt | None = None
     category: str | None = None
     early: float | None = None
+    began: int | None = None
+    pattern: ShiftPattern | None = None
 
     @property
     def times(self) -> Times:

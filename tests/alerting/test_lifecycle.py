@@ -511,3 +511,25 @@ def test_every_step_says_something_new(words: list[tuple[str, int, dict[str, Fin
 
 def _fields(what: Assessment) -> dict[str, object]:
     return {name: getattr(what, name) for name in what.__struct_fields__}
+
+
+def test_it_began_when_the_first_of_its_members_did() -> None:
+    first = structs.replace(assessment(4), findings=(finding("amount", began=T0 + 3 * HOUR, window_end=T0 + 4 * HOUR),))
+    alert = after(None, first).alert
+    assert alert.began == (T0 + 3 * HOUR) * 1_000_000
+    both = (*first.findings, finding("country", "alert", began=T0 + HOUR, window_end=T0 + 5 * HOUR))
+    alert = after(alert, structs.replace(assessment(5), findings=both)).alert
+    assert alert.began == (T0 + HOUR) * 1_000_000
+    # What has recovered had begun then all the same.
+    alert = after(alert, structs.replace(assessment(6), findings=first.findings)).alert
+    assert alert.began == (T0 + HOUR) * 1_000_000
+    assert opened().began is None
+
+
+def test_a_step_has_the_time_of_the_data_that_it_was_taken_by() -> None:
+    alert, fired = after(None, assessment(3, {"amount": "warning"}))
+    alert, escalated = after(alert, assessment(5, {"amount": "alert"}))
+    alert, acknowledged = acknowledge(alert, actor="ann", note=None, now=at(90))
+    alert, over = after(alert, assessment(7))
+    times = [None if change is None else change.event_time for change in (fired, escalated, acknowledged, over)]
+    assert times == [T0 + 3 * HOUR, T0 + 5 * HOUR, None, T0 + 7 * HOUR]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
@@ -12,8 +13,9 @@ from modelwatch.alerting.alert import Alert, Change
 from modelwatch.alerting.lifecycle import acknowledge, resolve
 from modelwatch.alerting.notification import Event, Notification
 from modelwatch.alerting.policy import AlertPolicy
-from modelwatch.alerting.wording import notification_of
+from modelwatch.alerting.wording import current_summary, notification_of
 from modelwatch.findings import Finding
+from modelwatch.stats.drift.patterns import ShiftPattern
 from tests.alerting.test_lifecycle import after, at, flap_until, opened, sized
 from tests.support.assessments import HOUR, T0, assessment, finding
 
@@ -28,6 +30,25 @@ def notification(alert: Alert, change: Change | None, event: Event | None = None
 def of_findings(*findings: Finding, version: str = "1") -> Notification:
     what = structs.replace(assessment(0, version=version), findings=findings)
     return notification(*after(None, what))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "says"),
+    [
+        (ShiftPattern("one_factor", factor=0.4536), "All values by one factor, about 0.454: another unit or currency"),
+        (ShiftPattern("one_category", cell="electronics"), "One category alone has moved, electronics:"),
+        (ShiftPattern("new_categories"), "categories that the reference does not have"),
+        (ShiftPattern("missing"), "More values are missing"),
+        (ShiftPattern("larger"), "Values are larger over the whole range."),
+        (ShiftPattern("smaller"), "Values are smaller over the whole range."),
+    ],
+)
+def test_a_summary_says_what_would_explain_the_shift_and_when_it_began(pattern: ShiftPattern, says: str) -> None:
+    what = structs.replace(assessment(0), findings=(finding("amount", pattern=pattern, began=T0 - 900),))
+    alert, _ = after(None, what)
+    summary = current_summary(alert)
+    assert says in summary
+    assert "It seems to have begun at 2025-06-15 14:50 UTC." in summary
 
 
 def test_one_member_is_described_at_length() -> None:

@@ -148,7 +148,8 @@ class Alert(
     severity rose to what it is, and at which the alert began to flap. reopened: event times (seconds) of reopenings
     within the flap window. last_assessments: by version. channels: what each channel knows.
     Times in microseconds: opened_at, updated_at (of the last step), resolved_at, assessed_at, notified_at (when the
-    last notification was or will be sent) by the wall clock; started_at, ended_at, data_until in event time.
+    last notification was or will be sent) by the wall clock; started_at, ended_at, data_until in event time. began: the
+    earliest of the estimates of when a member began, in event time; None while there is none.
     """
 
     id: str
@@ -181,6 +182,7 @@ class Alert(
     dismissed: tuple[Dismissed, ...] = ()
     last_assessments: dict[str, LastAssessment] = {}
     channels: dict[str, ChannelState] = {}
+    began: int | None = None
 
     @property
     def is_open(self) -> bool:
@@ -216,7 +218,8 @@ class Alert(
 
 
 class Change(msgspec.Struct, frozen=True):
-    """Step in the life of an alert. added: the members that it brought. at: microseconds by the wall clock."""
+    """Step in the life of an alert. added: the members that it brought. at: microseconds by the wall clock. event_time:
+    seconds, the end of the window whose evaluation took it; None where a person or the clock did."""
 
     sequence: int
     event: Step
@@ -224,6 +227,7 @@ class Change(msgspec.Struct, frozen=True):
     actor: str = SERVICE
     note: str | None = None
     added: tuple[MemberKey, ...] = ()
+    event_time: int | None = None
 
 
 class PlannedNotification(msgspec.Struct, frozen=True):
@@ -238,6 +242,7 @@ class StepRecord(msgspec.Struct, frozen=True, rename={"notifications": "told", "
     """Record of a step: the alert's state and severity then, its text, and the notifications.
 
     recalled: channels of deferred notifications that were taken back, once for each. reason: why nothing was sent.
+    event_time: as of the change; None also in what earlier releases stored.
     """
 
     state: State
@@ -248,6 +253,7 @@ class StepRecord(msgspec.Struct, frozen=True, rename={"notifications": "told", "
     notifications: tuple[PlannedNotification, ...]
     recalled: tuple[str, ...]
     reason: str | None
+    event_time: int | None = None
 
 
 _encode = msgspec.json.Encoder().encode

@@ -172,7 +172,7 @@ def end_flapping(alert: Alert, *, flap: FlapRule, now: int, window_end: int | No
     if not quiet:
         return Transition(alert, None)
     after = replace(alert, flapping=False, reopened=())
-    return _with_step(after, Change(alert.sequence + 1, "calmed", now))
+    return _with_step(after, Change(alert.sequence + 1, "calmed", now, event_time=window_end))
 
 
 def _open(
@@ -201,11 +201,13 @@ def _open(
         updated_at=now,
         assessed_at=now,
         started_at=_first_seen(ordered),
+        began=_began(ordered),
         data_until=assessment.window_end * MICROS_PER_SECOND if previous is None else previous.data_until,
         severity_step=1,
         last_assessments=record_assessment({}, assessment) if previous is None else previous.last_assessments,
     )
-    return _with_step(alert, Change(1, "firing", now, added=tuple(member.key for member in ordered)))
+    added = tuple(member.key for member in ordered)
+    return _with_step(alert, Change(1, "firing", now, added=added, event_time=assessment.window_end))
 
 
 def _update_open(
@@ -214,7 +216,8 @@ def _update_open(
     before = {member.key: member for member in alert.members}
     rest = members_of_other_versions(alert, assessment)
     if not rest and not found:
-        return _with_step(_end(alert, assessment.window_end, now), Change(alert.sequence + 1, "resolved", now))
+        change = Change(alert.sequence + 1, "resolved", now, event_time=assessment.window_end)
+        return _with_step(_end(alert, assessment.window_end, now), change)
     step = alert.sequence + 1
     # What came and went before is not new while the alert is flapping.
     known = notified_members(alert) | before if alert.flapping else before
@@ -227,10 +230,10 @@ def _update_open(
         after = replace(after, members=with_notified_sizes(after.members))
         if risen:
             after = replace(after, acknowledgement=None)
-        return _with_step(after, Change(step, "escalated", now, added=added))
+        return _with_step(after, Change(step, "escalated", now, added=added, event_time=assessment.window_end))
     if not added:
         return Transition(after, None)
-    return _with_step(after, Change(step, "updated", now, added=added))
+    return _with_step(after, Change(step, "updated", now, added=added, event_time=assessment.window_end))
 
 
 def _update_resolved(
@@ -275,7 +278,8 @@ def _update_resolved(
         flapping_step=step if flapping and not alert.flapping else alert.flapping_step,
     )
     after = replace(_with_members(after, members, assessment.window_end, step), severity_step=step)
-    return _with_step(after, Change(step, "firing", now, added=tuple(member.key for member in members)))
+    added = tuple(member.key for member in members)
+    return _with_step(after, Change(step, "firing", now, added=added, event_time=assessment.window_end))
 
 
 def _with_members(alert: Alert, members: tuple[Member, ...], until: int, step: int) -> Alert:
@@ -293,6 +297,7 @@ def _with_members(alert: Alert, members: tuple[Member, ...], until: int, step: i
         severity_step=risen,
         recovered=with_recovered(alert, members, until),
         started_at=min(alert.started_at, _first_seen(members)),
+        began=_began(members, alert.began),
     )
 
 
@@ -331,6 +336,13 @@ def _end_not_sent(alert: Alert, now: int) -> bool:
     return alert.flapping or any(
         each.deferred is not None and each.deferred.until > now for each in alert.channels.values()
     )
+
+
+def _began(members: Iterable[Member], before: int | None = None) -> int | None:
+    """The earliest estimate, in microseconds. before: that so far."""
+    known = [member.finding.began for member in members]
+    times = [began * MICROS_PER_SECOND for began in known if began is not None]
+    return min(times if before is None else [*times, before], default=None)
 
 
 def _first_seen(members: Iterable[Member]) -> int:

@@ -24,9 +24,9 @@ class Notification(msgspec.Struct, frozen=True):
 
     alert_id: the incident; fingerprint: the same for every incident of this (model, environment, kind). sequence: the
     position of this change in the alert's life. Times are microseconds since 1970 UTC: started_at, ended_at and
-    data_until in event time, occurred_at by the wall clock; bad_from, bad_until, detected_at, judged_until and
-    uncertain_since in event time, too, as of a finding. title: one line; summary: a few sentences that say what
-    moved, by how much, since when, against what and how sure. labels: model, environment, kind, severity and the
+    data_until in event time, occurred_at by the wall clock; bad_from, bad_until, detected_at, judged_until,
+    uncertain_since and began in event time, too, as of a finding. title: one line; summary: a few sentences that say
+    what moved, by how much, since when, against what and how sure. labels: model, environment, kind, severity and the
     monitor's own labels. page_url: the page for people; evidence_url: the same for programs. Empty when unknown.
     """
 
@@ -57,6 +57,7 @@ class Notification(msgspec.Struct, frozen=True):
     detected_at: int | None = None
     judged_until: int | None = None
     uncertain_since: int | None = None
+    began: int | None = None
 
 
 def sample_notification(now: int) -> Notification:

@@ -108,4 +108,5 @@ def _step(alert: Alert, change: Change, plan: NotificationPlan, policy: AlertPol
         notifications=plan.notifications,
         recalled=plan.recalled,
         reason=plan.reason,
+        event_time=change.event_time,
     )

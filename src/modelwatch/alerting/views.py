@@ -15,6 +15,7 @@ from modelwatch.alerting.alert import SERVICE, Acknowledgement, Alert, Member, R
 from modelwatch.alerting.silences import Matcher, Silence
 from modelwatch.alerting.wording import current_summary, title_of
 from modelwatch.findings import Doubt, FindingSeverity, Kind
+from modelwatch.stats.drift.patterns import ShiftPattern
 from modelwatch.storage.alerts.alerts import StoredAlertEvent
 from modelwatch.storage.alerts.audit import AuditEntry
 from modelwatch.storage.alerts.outbox import DeliveryRecord, OutboxState
@@ -39,9 +40,9 @@ class AlertLine(msgspec.Struct, frozen=True):
     """One alert in a list. Times are RFC 3339; resolved_by: a person.
 
     Event time: started_at (the first evaluation that saw it), detected_at (that made it a finding), ended_at, and
-    bad_from, bad_until (the predictions that show it), judged_until (the newest data judged). uncertain_since: since
-    when no evaluation finds any member, while none shows that it is over. silent_since: since when the model sends
-    nothing.
+    bad_from, bad_until (the predictions that show it), judged_until (the newest data judged), began (an estimate of
+    when it began, made when it was found; null where the stored windows do not tell). uncertain_since: since when no
+    evaluation finds any member, while none shows that it is over. silent_since: since when the model sends nothing.
     """
 
     alert_id: str
@@ -70,6 +71,7 @@ class AlertLine(msgspec.Struct, frozen=True):
     judged_until: str
     uncertain_since: str | None = None
     silent_since: str | None = None
+    began: str | None = None
 
 
 class MemberReport(msgspec.Struct, frozen=True):
@@ -77,7 +79,9 @@ class MemberReport(msgspec.Struct, frozen=True):
 
     since: event time of the first evaluation of the present run that saw it. holding: the score has come down, but has
     not been calm for long enough. early: the share of the usual labels that it rests on, while the others are still
-    coming; null where most have come, and of what needs no labels.
+    coming; null where most have come, and of what needs no labels. began: as of the alert. pattern: what
+    would explain a shift (`missing`, `new_categories`, `one_category`, `one_factor`, `larger`, `smaller`); null where
+    nothing of this does, and of what is no shift of a distribution.
     """
 
     model_version: str
@@ -109,6 +113,8 @@ class MemberReport(msgspec.Struct, frozen=True):
     uncertain_since: str | None
     doubt: Doubt | None
     early: float | None
+    began: str | None
+    pattern: ShiftPattern | None
 
 
 class RecoveredLine(msgspec.Struct, frozen=True):
@@ -133,7 +139,8 @@ class StepLine(msgspec.Struct, frozen=True):
     """One step: what happened, the alert then, and its notifications.
 
     actor: None when nobody did it by hand. told: the notifications. withheld: channels of notifications that waited and
-    were taken back. reason: why nothing was sent.
+    were taken back. reason: why nothing was sent. at: by the clock of the service; event_time: the end of the window
+    whose evaluation took the step, None where a person or the clock did.
     """
 
     sequence: int
@@ -148,6 +155,7 @@ class StepLine(msgspec.Struct, frozen=True):
     told: tuple[PlannedLine, ...]
     withheld: tuple[str, ...]
     reason: str | None
+    event_time: str | None
 
 
 class DeliveryLine(msgspec.Struct, frozen=True):
@@ -273,6 +281,7 @@ def alert_line(alert: Alert, silent_since: int | None = None) -> AlertLine:
         judged_until=iso_of_seconds(times.judged_until),
         uncertain_since=None if alert.uncertain_since is None else iso_of_seconds(alert.uncertain_since),
         silent_since=_iso(silent_since),
+        began=_iso(alert.began),
     )
 
 
@@ -354,6 +363,8 @@ def member_report(member: Member) -> MemberReport:
         uncertain_since=None if finding.uncertain_since is None else iso_of_seconds(finding.uncertain_since),
         doubt=finding.doubt,
         early=finding.early,
+        began=None if finding.began is None else iso_of_seconds(finding.began),
+        pattern=finding.pattern,
     )
 
 
@@ -386,6 +397,7 @@ def step_line(row: StoredAlertEvent) -> StepLine:
         ),
         withheld=record.recalled,
         reason=record.reason,
+        event_time=None if record.event_time is None else iso_of_seconds(record.event_time),
     )
 
 

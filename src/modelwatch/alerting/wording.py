@@ -11,6 +11,7 @@ from modelwatch.alerting.notification import Event, Notification, NotificationMe
 from modelwatch.alerting.policy import AlertPolicy
 from modelwatch.alerting.text import clipped, lookback, number, span
 from modelwatch.findings import Doubt, Finding, Kind
+from modelwatch.stats.drift.patterns import ShiftPattern
 from modelwatch.times import MICROS_PER_SECOND, minute_of_micros
 
 NAMED = 10
@@ -78,6 +79,7 @@ def notification_of(alert: Alert, change: Change, event: Event, policy: AlertPol
         detected_at=times.detected_at * MICROS_PER_SECOND,
         judged_until=times.judged_until * MICROS_PER_SECOND,
         uncertain_since=None if doubt is None else doubt * MICROS_PER_SECOND,
+        began=alert.began,
     )
 
 
@@ -190,16 +192,41 @@ def _at_length(member: Member) -> Iterable[str]:
     if finding.kind == "freshness":
         yield f"{_score(finding)}, since {_time(finding.since)}."
         return
+    if finding.pattern is not None:
+        yield pattern_text(finding.pattern)
     yield f"{_capital(_score(finding))}."
     # Where labels come late, the bad data are older than the evaluation that shows them.
     bad_from, bad_until, detected_at, judged_until = map(_time, finding.times)
     yield f"Bad data from {bad_from} to {bad_until}, detected at {detected_at}; data evaluated up to {judged_until}."
+    if finding.began is not None:
+        yield f"It seems to have begun at {_time(finding.began)}."
     doubt = doubt_of(finding)
     if doubt:
         yield doubt
     yield _sample(finding)
     if finding.p_value is not None:
         yield _chance(finding.p_value, finding.alpha)
+
+
+def pattern_text(pattern: ShiftPattern) -> str:
+    """What would explain a shift, in one sentence.
+
+    >>> pattern_text(ShiftPattern("one_factor", factor=2.543))
+    'All values by one factor, about 2.54: another unit or currency would do that.'
+    """
+    match pattern.kind:
+        case "one_factor":
+            factor = number(pattern.factor or 1.0)
+            return f"All values by one factor, about {factor}: another unit or currency would do that."
+        case "one_category":
+            cell = clipped(pattern.cell or "", LONGEST_NAME)
+            return f"One category alone has moved, {cell}: among themselves the others are as before."
+        case "new_categories":
+            return "Most of it is categories that the reference does not have: new ones, or another spelling."
+        case "missing":
+            return "More values are missing, and that by more than the others have moved."
+        case "larger" | "smaller":
+            return f"Values are {pattern.kind} over the whole range."
 
 
 def _sample(finding: Finding) -> str:

@@ -30,6 +30,7 @@ ALERT_NAMES: dict[Kind, str] = {
 TEST_NAME = "ModelwatchTest"
 # Names of the times for people, by their annotation.
 TIMES = {
+    "began": "Began about",
     "since": "Since",
     "data_until": "Data up to",
     "ended": "Ended",
@@ -61,7 +62,8 @@ def times_of(notification: Notification) -> dict[str, str]:
     doubted = notification.uncertain_since
     doubt = {} if doubted is None else {"not_certain_since": minute_of_micros(doubted)}
     judged = last if notification.ended_at is not None else {"newest_data_judged": judged_until}
-    return {"bad_data": f"{bad_from} to {bad_until}", "detected_at": detected_at, **judged, **doubt}
+    began = {} if notification.began is None else {"began": minute_of_micros(notification.began)}
+    return {**began, "bad_data": f"{bad_from} to {bad_until}", "detected_at": detected_at, **judged, **doubt}
 
 
 def named_times(notification: Notification) -> dict[str, str]:

@@ -11,8 +11,9 @@ import msgspec
 from sqlalchemy import Connection
 
 from modelwatch.findings import Kind
-from modelwatch.monitoring.checks.conditions import Condition
+from modelwatch.monitoring.checks.conditions import Condition, newly_found, with_onsets
 from modelwatch.monitoring.checks.drift.evidence import Inputs as DriftInputs
+from modelwatch.monitoring.checks.onsets import Onsets
 from modelwatch.monitoring.checks.schedule import Point
 from modelwatch.storage.engine.models import StreamKey
 
@@ -118,6 +119,11 @@ class Check(ABC, Generic[Inputs, Evaluation, Report]):
     def severity(report: Report) -> str:
         """Worst severity in the report."""
 
+    def onsets(self, stream: StreamKey, inputs: Inputs, found: Sequence[Condition], end: int) -> Onsets:
+        """When what was found just now began, in seconds, by kind and name: an estimate from the windows before `end`.
+        Without what nothing can be said of."""
+        return {}
+
     def conclude(
         self, stream: StreamKey, point: Point, conditions: Sequence[Condition], drift: Callable[[], DriftInputs]
     ) -> Conclusion | None:
@@ -128,12 +134,16 @@ class Check(ABC, Generic[Inputs, Evaluation, Report]):
             return None
         evaluation = self.evaluate(inputs)
         report = self.report(evaluation)
+        after = self.advance(conditions, evaluation, point.end)
+        found = newly_found(conditions, after)
+        if found:
+            after = with_onsets(after, self.onsets(stream, inputs, found, point.end))
         return Conclusion(
             generation=self.generation(inputs),
             severity=self.severity(report),
             evidence=self.encode(inputs),
             report=encode_report(report),
-            conditions=self.advance(conditions, evaluation, point.end),
+            conditions=after,
             reach=self.reach(inputs, point.end),
         )
 

@@ -6,7 +6,7 @@ What is carried from evaluation to evaluation is kept with each verdict, so that
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -65,6 +65,22 @@ def advance(
 def findings_of(conditions: Iterable[Condition]) -> tuple[Finding, ...]:
     """The findings in force."""
     return tuple(condition.finding for condition in conditions if condition.finding is not None)
+
+
+def newly_found(previous: Iterable[Condition], now: Iterable[Condition]) -> list[Condition]:
+    """Those of the conditions whose finding was not in force before."""
+    known = {(each.kind, each.name, each.reference) for each in previous if each.finding is not None}
+    return [each for each in now if each.finding is not None and (each.kind, each.name, each.reference) not in known]
+
+
+def with_onsets(conditions: Iterable[Condition], began: Mapping[tuple[str, str], int]) -> list[Condition]:
+    """The conditions, with what is known of when their findings began. began: seconds, by kind and name."""
+    return [
+        replace(each, finding=replace(each.finding, began=began[each.kind, each.name]))
+        if each.finding is not None and (each.kind, each.name) in began
+        else each
+        for each in conditions
+    ]
 
 
 def _advance(before: Condition | None, seen: Observation, rules: Persistence, end: int) -> Condition:
@@ -141,4 +157,5 @@ def _measured(seen: Observation, since: int, before: Finding | None, end: int) -
         bad_from=bad_from,
         bad_until=now.window_end,
         judged_until=now.window_end if seen.judged_until is None else seen.judged_until,
+        began=None if before is None else before.began,
     )

@@ -133,7 +133,7 @@ class Evaluator:
     ) -> None:
         self._store = store
         self._defaults = defaults
-        self._checks: tuple[AnyCheck, ...] = (DriftCheck(), *beside_drift)
+        self._checks: tuple[AnyCheck, ...] = (DriftCheck(store), *beside_drift)
         self._label_check = label_check
         self._sink = sink
         self._observer = observer

@@ -87,6 +87,30 @@ def sum_outcomes(
     return [{name: total for name, total in totals.items() if total.any()} for totals in sums]
 
 
+def outcomes_by_window(
+    connection: Connection, stream: StreamKey, layouts: ModelLayouts, span: Span
+) -> dict[int, Counts]:
+    """By start in seconds, oldest first, the counts of the stream's windows inside the span [start, end) as they are
+    stored. Raises MalformedProfile when stored counts are damaged."""
+    table = tables.outcome
+    rows = connection.execute(
+        select(table.c.window_start, table.c.counts).where(
+            table.c.model == stream.model,
+            table.c.environment == stream.environment,
+            table.c.version == stream.version,
+            table.c.segment == "",
+            table.c.window_start >= span[0],
+            table.c.window_start + table.c.window_len <= span[1],
+            table.c.generation == layouts.outcome_generation,
+        )
+    )
+    found: dict[int, Counts] = {}
+    for start, raw in rows:
+        counts = decode_sparse(raw)
+        found[start] = found[start] + counts if start in found else counts
+    return {start: found[start] for start in sorted(found)}
+
+
 def newest_label(connection: Connection, stream: StreamKey) -> NewestLabel | None:
     """The newest of the stream's labels; None when it has none."""
     table = tables.outcome

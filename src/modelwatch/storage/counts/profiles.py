@@ -140,6 +140,28 @@ def cells_by_window(
     return windows, total
 
 
+def counts_by_window(
+    connection: Connection, stream: StreamKey, generation: int, span: Span, cells: NDArray[np.intp]
+) -> tuple[list[int], Counts]:
+    """The starts in seconds, oldest first, of the stream's windows inside the span [start, end) as they are stored, and
+    their counts in these cells, shape (windows, cells). Raises MalformedProfile when counts can't be read."""
+    table = tables.profile
+    rows = connection.execute(
+        select(table.c.window_start, table.c.counts).where(
+            *of_stream(stream),
+            table.c.window_start >= span[0],
+            table.c.window_start + table.c.window_len <= span[1],
+            table.c.generation == generation,
+        )
+    )
+    found: dict[int, Counts] = {}
+    for start, encoded in rows:
+        counts = decode_counts(encoded)[cells]
+        found[start] = found[start] + counts if start in found else counts
+    starts = sorted(found)
+    return starts, np.stack([found[start] for start in starts]) if starts else np.zeros((0, len(cells)), dtype=np.int64)
+
+
 def windows_since(
     connection: Connection, stream: StreamKey, start: int | None, end: int, limit: int
 ) -> list[tuple[int, int]]:

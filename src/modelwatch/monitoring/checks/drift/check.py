@@ -19,7 +19,9 @@ from modelwatch.monitoring.checks.drift.evidence import (
     inputs_of,
 )
 from modelwatch.monitoring.checks.drift.observations import DRIFT_KINDS, advance_drift
+from modelwatch.monitoring.checks.drift.onsets import drift_onsets
 from modelwatch.monitoring.checks.drift.report import DriftReport
+from modelwatch.monitoring.checks.onsets import Onsets
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.schedule import Point
 from modelwatch.storage.counts.profiles import predictions_of_generation
@@ -36,6 +38,9 @@ class DriftCheck(Check[Inputs, DriftEvaluation, DriftReport]):
     evaluate = staticmethod(evaluate_drift)
     report = staticmethod(report_of)
 
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
     def gather(
         self, stream: StreamKey, point: Point, previous: Sequence[Condition], drift: Callable[[], Inputs]
     ) -> Inputs:
@@ -44,6 +49,10 @@ class DriftCheck(Check[Inputs, DriftEvaluation, DriftReport]):
     @staticmethod
     def advance(previous: Sequence[Condition], evaluation: DriftEvaluation, end: int) -> list[Condition]:
         return advance_drift(previous, evaluation)
+
+    def onsets(self, stream: StreamKey, inputs: Inputs, found: Sequence[Condition], end: int) -> Onsets:
+        with self._store.read() as connection:
+            return drift_onsets(connection, stream, inputs, found, end)
 
     @staticmethod
     def encode(inputs: Inputs) -> bytes:

@@ -14,6 +14,7 @@ from modelwatch.monitoring.checks.drift.judge import ODDS, PSI, Measure, odds_ce
 from modelwatch.monitoring.checks.observations import CALM_SHARE, Observation, SizeNow
 from modelwatch.stats.counting.binning import NumericBinning
 from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.drift.patterns import shift_pattern
 from modelwatch.stats.drift.recovery import OddsSize, ShiftSize
 from modelwatch.stats.drift.scores import psi_contributions
 from modelwatch.storage.references.layouts import Counts
@@ -147,6 +148,7 @@ def _finding(result: SubjectResult, window: WindowResult, measure: Measure, end:
         alert_threshold=measure.alert,
         bad_from=begins,
         category=None if measure.cell is None else labels[measure.cell],
+        pattern=shift_pattern(reference.profile, window.current),
     )
 
 

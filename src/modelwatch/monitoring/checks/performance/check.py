@@ -10,6 +10,7 @@ from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.monitoring.checks.check import Check, Extent
 from modelwatch.monitoring.checks.conditions import Condition, advance
 from modelwatch.monitoring.checks.drift.evidence import Inputs
+from modelwatch.monitoring.checks.onsets import Onsets
 from modelwatch.monitoring.checks.performance.evaluation import (
     PERFORMANCE_KINDS,
     PerformanceEvaluation,
@@ -24,6 +25,7 @@ from modelwatch.monitoring.checks.performance.evidence import (
     outcome_reference_of,
 )
 from modelwatch.monitoring.checks.performance.observations import performance_observations
+from modelwatch.monitoring.checks.performance.onsets import performance_onsets
 from modelwatch.monitoring.checks.performance.reports import PerformanceReport
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.performance.window_counts import counts_of
@@ -63,6 +65,10 @@ class PerformanceCheck(Check[PerformanceInputs, PerformanceEvaluation, Performan
     def advance(previous: Sequence[Condition], evaluation: PerformanceEvaluation, end: int) -> list[Condition]:
         observations = performance_observations(evaluation)
         return advance(previous, observations, evaluation.inputs.evidence.rules, end)
+
+    def onsets(self, stream: StreamKey, inputs: PerformanceInputs, found: Sequence[Condition], end: int) -> Onsets:
+        with self._store.read() as connection:
+            return performance_onsets(connection, stream, inputs, found)
 
     @staticmethod
     def encode(inputs: PerformanceInputs) -> bytes:

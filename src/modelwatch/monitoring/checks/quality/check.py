@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from modelwatch.monitoring.checks.check import Check, Extent
 from modelwatch.monitoring.checks.conditions import Condition, advance
 from modelwatch.monitoring.checks.drift.evidence import Inputs
+from modelwatch.monitoring.checks.onsets import Onsets
 from modelwatch.monitoring.checks.quality.evaluation import (
     QUALITY_KINDS,
     QualityEvaluation,
@@ -24,6 +25,7 @@ from modelwatch.monitoring.checks.quality.evidence import (
     gather_quality,
     quality_evidence,
 )
+from modelwatch.monitoring.checks.quality.onsets import quality_onsets
 from modelwatch.monitoring.checks.quality.reports import QualityReport
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.checks.rules import DriftRules
@@ -61,6 +63,10 @@ class QualityCheck(Check[QualityEvidence, QualityEvaluation, QualityReport]):
     @staticmethod
     def advance(previous: Sequence[Condition], evaluation: QualityEvaluation, end: int) -> list[Condition]:
         return advance(previous, quality_observations(evaluation), evaluation.evidence.rules, end)
+
+    def onsets(self, stream: StreamKey, inputs: QualityEvidence, found: Sequence[Condition], end: int) -> Onsets:
+        with self._store.read() as connection:
+            return quality_onsets(connection, stream, inputs, found, end)
 
     @staticmethod
     def restore(connection: Connection, evidence: bytes) -> QualityEvidence:

@@ -1,0 +1,38 @@
+"""When a drift began."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from sqlalchemy import Connection
+
+from modelwatch.monitoring.checks.conditions import Condition
+from modelwatch.monitoring.checks.drift.evidence import Inputs
+from modelwatch.monitoring.checks.onsets import Onsets, profiles_by_window, span_before
+from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.references.layouts import Subject
+
+
+def drift_onsets(
+    connection: Connection, stream: StreamKey, inputs: Inputs, found: Sequence[Condition], end: int
+) -> Onsets:
+    """When each of these findings began, in seconds; without those of which it can't be told."""
+    evidence = inputs.evidence
+    subjects = {subject.kind: subject for subject in inputs.chosen if subject.kind != "feature"}
+    wanted = {
+        (each.kind, each.name): subjects.get(each.kind, Subject("feature", each.name))  # type: ignore[call-overload]
+        for each in found
+    }
+    span = span_before(end, min((window.start for window in evidence.windows), default=end))
+    timeline, profiles = profiles_by_window(connection, stream, evidence.generation, span, wanted.values())
+    known: dict[tuple[str, str], int] = {}
+    for key, subject in wanted.items():
+        reference = inputs.chosen.get(subject)
+        windows = profiles.get(subject)
+        if reference is None or not windows or windows[0].binning.id != reference.profile.binning.id:
+            continue
+        began = timeline.began(reference.profile.coarse, np.stack([window.coarse for window in windows]))
+        if began is not None:
+            known[key] = began
+    return known

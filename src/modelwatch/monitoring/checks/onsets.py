@@ -1,0 +1,70 @@
+"""When findings began: estimates from the windows that are stored, beside the verdicts, which do not rest on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sqlalchemy import Connection
+
+from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.drift.onset import onset
+from modelwatch.storage.counts.profiles import counts_by_window, last_window_end
+from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.references.layouts import Subject, read_layouts
+
+# What was found in the longest look-back may have begun before it.
+TIMES_AS_LONG = 2
+
+Onsets = Mapping[tuple[str, str], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """The stored windows of a span: their starts in seconds, oldest first. is_whole: whether there is nothing older."""
+
+    starts: list[int]
+    is_whole: bool
+
+    def began(self, reference: ArrayLike, windows: ArrayLike) -> int | None:
+        """When the counts of the windows, shape (windows, cells), left those of the reference, in seconds.
+
+        None where nothing tells, and where it was so from the first window on although there are older ones.
+        """
+        place = onset(reference, windows) if self.starts else None
+        if place is None or (place == 0 and not self.is_whole):
+            return None
+        return self.starts[place]
+
+
+def timeline_of(connection: Connection, stream: StreamKey, starts: list[int]) -> Timeline:
+    """The timeline of windows with these starts, in seconds, oldest first."""
+    model, version, environment = stream
+    older = last_window_end(connection, model, environment, version, before=starts[0]) if starts else None
+    return Timeline(starts, older is None)
+
+
+def profiles_by_window(
+    connection: Connection, stream: StreamKey, generation: int, span: tuple[int, int], subjects: Iterable[Subject]
+) -> tuple[Timeline, dict[Subject, list[Profile]]]:
+    """The stored windows of a span [start, end) in seconds, and each subject's profile in every one of them; subjects
+    that the stream does not count are left out. Raises MalformedProfile when counts can't be read."""
+    layout = read_layouts(connection, stream.model, generation).of(stream.version)
+    counted = [subject for subject in dict.fromkeys(subjects) if subject in layout.binnings]
+    if not counted:
+        return Timeline([], True), {}
+    places = [layout.slices[subject] for subject in counted]
+    cells = np.concatenate([np.arange(place.start, place.stop) for place in places])
+    starts, counts = counts_by_window(connection, stream, generation, span, cells)
+    ends = np.cumsum([place.stop - place.start for place in places])[:-1]
+    return timeline_of(connection, stream, starts), {
+        subject: [Profile(layout.binnings[subject], row) for row in part]
+        for subject, part in zip(counted, np.split(counts, ends, axis=1), strict=True)
+    }
+
+
+def span_before(end: int, start: int) -> tuple[int, int]:
+    """The span in which an onset is looked for, where the longest look-back is [start, end) in seconds."""
+    return end - TIMES_AS_LONG * (end - start), end

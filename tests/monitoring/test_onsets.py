@@ -1,0 +1,105 @@
+"""When findings began: estimated when they are found, from the stored windows, and kept as they go on."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from modelwatch.findings import Finding
+from modelwatch.monitoring.checks.conditions import Condition
+from modelwatch.monitoring.checks.quality.rules import QualityRules
+from modelwatch.monitoring.checks.rules import DriftRules
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.verdicts.verdicts import DRIFT, PERFORMANCE, QUALITY, verdicts_of
+from tests.support.background import background, run_out
+from tests.support.events import NOON, Clock
+from tests.support.labelled import outcomes, send_labelled, set_labelled_reference, watch_yes
+from tests.support.streams import HOUR, MINUTE, SECOND, finish, normal, send, send_hours, set_reference
+
+pytestmark = pytest.mark.both_engines
+
+RULES = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h", "6h", "24h"), 3_600, on_new_data=False)
+NOON_S = NOON // SECOND
+
+
+def found(store: Store, check: str) -> list[list[Finding]]:
+    """The findings in force after each evaluation, oldest first."""
+    with store.read() as connection:
+        verdicts = verdicts_of(connection, "m", check=check, limit=1_000)[::-1]
+    conditions = [msgspec.json.decode(each.conditions, type=list[Condition]) for each in verdicts]
+    return [[each.finding for each in of_one if each.finding is not None] for of_one in conditions]
+
+
+def began(store: Store, check: str, subject: str) -> list[int | None]:
+    """In minutes after noon, by evaluation that has it."""
+    times = [each.began for of_one in found(store, check) for each in of_one if each.subject == subject]
+    return [None if time is None else (time - NOON_S) // 60 for time in times]
+
+
+def test_a_drift_began_with_the_first_window_of_what_is_different(store: Store) -> None:
+    clock = Clock(NOON + 200 * HOUR)
+    set_reference(store, normal(5_000, seed=99))
+    send_hours(store, clock, 30, shift_from=20)
+    # Half of the hour in which it begins is as before, and it is found at its end.
+    send(store, clock, normal(400, seed=5), at=NOON + 19 * HOUR + 10 * MINUTE)
+    finish(clock)
+    run_out(background(store, RULES, clock))
+    known = began(store, DRIFT, "x")
+    assert known == [20 * 60] * len(known)
+    assert len(known) >= 9
+
+
+def test_a_small_drift_that_is_found_late_began_before_it_was_found(store: Store) -> None:
+    clock = Clock(NOON + 200 * HOUR)
+    set_reference(store, normal(20_000, seed=99))
+    for hour in range(40):
+        send(store, clock, normal(100, 0.45 if hour >= 25 else 0.0, seed=hour), at=NOON + hour * HOUR)
+    finish(clock)
+    run_out(background(store, RULES, clock))
+    [first, *_] = [each for of_one in found(store, DRIFT) for each in of_one]
+    assert first.detected_at is not None
+    assert first.began is not None
+    assert first.began < first.detected_at
+    assert abs(first.began - (NOON_S + 25 * 3_600)) <= 2 * 3_600
+
+
+@pytest.mark.parametrize(("hours", "minutes"), [(30, 0), (60, None)])
+def test_where_everything_known_is_different_it_began_with_the_stream_or_nobody_knows(
+    store: Store, hours: int, minutes: int | None
+) -> None:
+    clock = Clock(NOON + 300 * HOUR)
+    loop = background(store, RULES, clock, provisional_size=1_000_000)
+    send_hours(store, clock, hours)
+    finish(clock)
+    run_out(loop)
+    set_reference(store, normal(5_000, 1.5, seed=99))
+    run_out(loop)
+    assert began(store, DRIFT, "x") == [minutes]
+
+
+def test_missing_values_began_with_the_first_of_them(store: Store) -> None:
+    clock = Clock(NOON + 200 * HOUR)
+    set_reference(store, normal(5_000, seed=99))
+    for hour in range(12):
+        values = normal(200, seed=hour)
+        gaps = values if hour < 8 else [value if index % 3 else None for index, value in enumerate(values)]
+        send(store, clock, gaps, at=NOON + hour * HOUR)
+    finish(clock)
+    run_out(background(store, RULES, clock, quality=QualityRules.of(RULES)))
+    known = began(store, QUALITY, "x: missing")
+    assert known
+    assert set(known) == {8 * 60}
+
+
+def test_a_loss_of_accuracy_began_when_predictions_began_to_be_wrong(store: Store) -> None:
+    clock = Clock(NOON + 200 * HOUR)
+    watch_yes(store)
+    set_labelled_reference(store, outcomes(20_000, seed=9))
+    for hour in range(20):
+        rows = outcomes(150, seed=hour, flipped=0.35 if hour >= 14 else 0.0)
+        send_labelled(store, clock, rows, at=NOON + hour * HOUR, label_after=10 * MINUTE)
+    finish(clock)
+    run_out(background(store, RULES, clock))
+    known = began(store, PERFORMANCE, "accuracy")
+    assert known
+    assert set(known) == {14 * 60}

@@ -1,0 +1,71 @@
+"""When a shift began: the place is found, chance names none, and empty windows are not it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from modelwatch.stats.drift.onset import onset
+from modelwatch.stats.errors import IncompatibleProfiles
+
+BEFORE = np.array([0.1] * 10)
+AFTER = np.array([0.015, 0.03, 0.038, 0.052, 0.065, 0.074, 0.102, 0.127, 0.167, 0.33])
+
+
+def drawn(shares: np.ndarray, windows: int, size: int, rng: np.random.Generator) -> np.ndarray:
+    return rng.multinomial(size, shares / shares.sum(), size=windows)
+
+
+@pytest.mark.parametrize(("size", "off_by"), [(50, 1), (10, 3)])
+def test_the_window_with_which_the_shares_change_is_found(size: int, off_by: int) -> None:
+    found = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        reference = rng.multinomial(10_000, BEFORE)
+        windows = np.concatenate([drawn(BEFORE, 60, size, rng), drawn(AFTER, 20, size, rng)])
+        place = onset(reference, windows)
+        assert place is not None
+        found.append(abs(place - 60))
+    assert max(found) <= off_by
+    assert float(np.median(found)) == 0.0
+
+
+def test_a_small_shift_of_few_cells_is_placed_near_where_it_began() -> None:
+    off = []
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        windows = np.concatenate([rng.binomial(100, 0.02, 100), rng.binomial(100, 0.08, 20)])
+        place = onset([200, 9_800], np.stack([windows, 100 - windows], axis=1))
+        assert place is not None
+        off.append(abs(place - 100))
+    assert float(np.median(off)) <= 1.0
+    assert max(off) <= 5
+
+
+def test_chance_alone_has_no_onset() -> None:
+    named = 0
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        named += onset(rng.multinomial(2_000, BEFORE), drawn(BEFORE, 50, 20, rng)) is not None
+    assert named <= 2
+
+
+def test_what_was_so_from_the_start_began_with_the_first_window() -> None:
+    rng = np.random.default_rng(1)
+    assert onset(rng.multinomial(10_000, BEFORE), drawn(AFTER, 30, 40, rng)) == 0
+
+
+def test_it_began_with_the_first_window_that_has_data_of_it() -> None:
+    sound, silent, bad = [50, 50], [0, 0], [5, 95]
+    assert onset([500, 500], [sound, sound, silent, silent, bad, silent, bad]) == 4
+
+
+@pytest.mark.parametrize("windows", [np.zeros((0, 2)), np.zeros((4, 2)), [[30, 0], [40, 0]]])
+def test_nothing_is_said_without_data_or_with_one_cell_alone(windows: object) -> None:
+    assert onset([500, 0], windows) is None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("reference", "windows"), [([1, 2], [[1, 2, 3]]), ([[1, 2]], [[1, 2]]), ([1, 2], [1, 2])])
+def test_other_cells_are_refused(reference: object, windows: object) -> None:
+    with pytest.raises(IncompatibleProfiles, match="over the cells of the reference"):
+        onset(reference, windows)  # type: ignore[arg-type]
