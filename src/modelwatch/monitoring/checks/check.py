@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from modelwatch.findings import Kind
 from modelwatch.monitoring.checks.conditions import Condition, newly_found, with_onsets
 from modelwatch.monitoring.checks.drift.evidence import Inputs as DriftInputs
+from modelwatch.monitoring.checks.headline import Headline
 from modelwatch.monitoring.checks.onsets import Onsets
 from modelwatch.monitoring.checks.schedule import Point
 from modelwatch.storage.engine.models import StreamKey
@@ -31,13 +32,15 @@ Report = TypeVar("Report", bound=msgspec.Struct)
 @dataclass(frozen=True, slots=True)
 class Conclusion:
     """Content of a verdict. evidence: everything that the report was computed from; report: JSON. conditions: carried
-    to the next evaluation. reach: seconds between the start of the data and its end; 0 where the rules alone decide."""
+    to the next evaluation. reach: seconds between the start of the data and its end; 0 where the rules alone decide.
+    headline: few numbers of the report."""
 
     generation: int
     severity: str
     evidence: bytes
     report: bytes
     conditions: list[Condition]
+    headline: Headline
     reach: int = 0
 
 
@@ -124,6 +127,11 @@ class Check(ABC, Generic[Inputs, Evaluation, Report]):
         Without what nothing can be said of."""
         return {}
 
+    @staticmethod
+    @abstractmethod
+    def headline(evaluation: Evaluation, report: Report) -> Headline:
+        """Few numbers of an evaluation and its report, for lists."""
+
     def conclude(
         self, stream: StreamKey, point: Point, conditions: Sequence[Condition], drift: Callable[[], DriftInputs]
     ) -> Conclusion | None:
@@ -144,6 +152,7 @@ class Check(ABC, Generic[Inputs, Evaluation, Report]):
             evidence=self.encode(inputs),
             report=encode_report(report),
             conditions=after,
+            headline=self.headline(evaluation, report),
             reach=self.reach(inputs, point.end),
         )
 

@@ -26,6 +26,7 @@ from modelwatch.monitoring.checks.check import RULES_VERSION, AnyCheck, Conclusi
 from modelwatch.monitoring.checks.codec import inputs_hash
 from modelwatch.monitoring.checks.conditions import Condition, findings_of
 from modelwatch.monitoring.checks.drift.check import DriftCheck, inputs_at
+from modelwatch.monitoring.checks.headline import encode_headline
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.schedule import Point, due_points, label_points, whole_windows
 from modelwatch.monitoring.scheduler.agenda import Agenda
@@ -45,7 +46,7 @@ from modelwatch.storage.verdicts.evaluations import (
     save_failure,
     save_progress,
 )
-from modelwatch.storage.verdicts.verdicts import DRIFT, StoredVerdict, newest_verdict, save_verdict
+from modelwatch.storage.verdicts.verdicts import DRIFT, StoredHeadline, StoredVerdict, newest_verdict, save_verdict
 from modelwatch.times import MICROS_PER_SECOND
 
 POINTS_A_TRANSACTION = 20
@@ -95,6 +96,7 @@ class _Due:
 class _Concluded:
     verdict: StoredVerdict
     evidence: bytes
+    headline: StoredHeadline
     assessment: Assessment
 
 
@@ -284,7 +286,7 @@ class Evaluator:
             hold(connection, lease.name, lease.holder, lease.fence)
             for each in work.concluded:
                 reduce_superseded(connection, stream, each.verdict.check)
-                save_verdict(connection, each.verdict, each.evidence)
+                save_verdict(connection, each.verdict, each.evidence, each.headline)
                 self._sink.apply(connection, each.assessment)
             for name in mended:
                 clear_failure(connection, stream, name)
@@ -383,7 +385,9 @@ class Evaluator:
             check=check.name,
             last_data=departed,
         )
-        return _Concluded(verdict, conclusion.evidence, assessment)
+        numbers = conclusion.headline
+        headline = StoredHeadline(numbers.value, numbers.rate, encode_headline(numbers))
+        return _Concluded(verdict, conclusion.evidence, headline, assessment)
 
 
 def place_of(error: Exception) -> str:

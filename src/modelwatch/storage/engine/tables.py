@@ -251,6 +251,10 @@ verdict = Table(
     Column("result", LargeBinary, nullable=False),
     # Those that a verdict was made by. Verdicts of releases that did not say so are of the first.
     Column("rules_version", Integer, nullable=False, server_default=text("1")),
+    # Few numbers of the report, for lists and what they show over time; null in verdicts of releases that kept none.
+    Column("value", Float),
+    Column("rate", Float),
+    Column("headline", LargeBinary),
     Index(
         "verdict_once",
         "model",
@@ -262,6 +266,18 @@ verdict = Table(
         unique=True,
     ),
     Index("verdict_by_time", "model", "check_name", "window_end"),
+    # Has all that is shown over time: the rows hold long reports.
+    Index(
+        "verdict_values",
+        "model",
+        "environment",
+        "version",
+        "check_name",
+        "window_end",
+        "severity",
+        "value",
+        "rate",
+    ),
 )
 
 # Checks of streams that end with an error, for as long as they do. since, tried_at: the first and the newest attempt.

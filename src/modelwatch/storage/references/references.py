@@ -225,6 +225,18 @@ def oldest_reference_in_force(connection: Connection) -> dict[str, int]:
     return {row[0]: row[1] for row in rows}
 
 
+def newest_references(connection: Connection, models: Collection[str]) -> dict[str, tuple[str, int]]:
+    """Of each of these models with a reference in force, whether any of it is its own (`active`) or all `provisional`,
+    and the time in microseconds at which the newest part was set."""
+    table = tables.reference
+    rows = connection.execute(
+        select(table.c.model, func.min(table.c.state), func.max(table.c.created_at))
+        .where(table.c.model.in_(models), table.c.to_generation.is_(None), table.c.kind != SEGMENTS)
+        .group_by(table.c.model)
+    )
+    return {row[0]: (row[1], row[2]) for row in rows}
+
+
 def models_with_reference(connection: Connection) -> frozenset[str]:
     """The models that have a reference in force."""
     table = tables.reference

@@ -22,9 +22,10 @@ QUALITY = "quality"
 # The version of the rules that made the verdicts of releases that kept none.
 FIRST_RULES = 1
 
-# The evidence is large and seldom asked for.
+# The evidence is large and seldom asked for; see headlines.py for the others.
+_APART = ("evidence", "value", "rate", "headline")
 _COLUMNS = [
-    *(column for column in tables.verdict.c if column is not tables.verdict.c.evidence),
+    *(column for column in tables.verdict.c if column.name not in _APART),
     (func.length(tables.verdict.c.evidence) > 0).label("full"),
 ]
 
@@ -60,7 +61,18 @@ class StoredVerdict:
         return StreamKey(self.model, self.version, self.environment)
 
 
-def save_verdict(connection: Connection, verdict: StoredVerdict, evidence: bytes) -> None:
+@dataclass(frozen=True, slots=True)
+class StoredHeadline:
+    """Few numbers of a verdict. value, rate: of the time series of lists. content: more of them, encoded."""
+
+    value: float | None
+    rate: float | None
+    content: bytes
+
+
+def save_verdict(
+    connection: Connection, verdict: StoredVerdict, evidence: bytes, headline: StoredHeadline | None = None
+) -> None:
     """Adds a verdict with its evidence.
 
     There is one for each stream, check, window end and generation; for a second one the driver raises IntegrityError.
@@ -83,6 +95,9 @@ def save_verdict(connection: Connection, verdict: StoredVerdict, evidence: bytes
             "conditions": verdict.conditions,
             "result": zlib.compress(verdict.result, 6),
             "rules_version": verdict.rules_version,
+            "value": None if headline is None else headline.value,
+            "rate": None if headline is None else headline.rate,
+            "headline": None if headline is None else headline.content,
         },
     )
 

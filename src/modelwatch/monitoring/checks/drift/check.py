@@ -18,9 +18,11 @@ from modelwatch.monitoring.checks.drift.evidence import (
     gather,
     inputs_of,
 )
+from modelwatch.monitoring.checks.drift.headline import drift_headline
 from modelwatch.monitoring.checks.drift.observations import DRIFT_KINDS, advance_drift
 from modelwatch.monitoring.checks.drift.onsets import drift_onsets
 from modelwatch.monitoring.checks.drift.report import DriftReport
+from modelwatch.monitoring.checks.headline import Headline
 from modelwatch.monitoring.checks.onsets import Onsets
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.schedule import Point
@@ -79,6 +81,10 @@ class DriftCheck(Check[Inputs, DriftEvaluation, DriftReport]):
     @staticmethod
     def severity(report: DriftReport) -> str:
         return report.summary.severity
+
+    @staticmethod
+    def headline(evaluation: DriftEvaluation, report: DriftReport) -> Headline:
+        return drift_headline(evaluation, report)
 
 
 def inputs_at(store: Store, defaults: DriftRules, stream: StreamKey, point: Point, now: int) -> Callable[[], Inputs]:

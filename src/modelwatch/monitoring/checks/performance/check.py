@@ -10,6 +10,7 @@ from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.monitoring.checks.check import Check, Extent
 from modelwatch.monitoring.checks.conditions import Condition, advance
 from modelwatch.monitoring.checks.drift.evidence import Inputs
+from modelwatch.monitoring.checks.headline import Headline
 from modelwatch.monitoring.checks.onsets import Onsets
 from modelwatch.monitoring.checks.performance.evaluation import (
     PERFORMANCE_KINDS,
@@ -24,6 +25,7 @@ from modelwatch.monitoring.checks.performance.evidence import (
     gather_performance,
     outcome_reference_of,
 )
+from modelwatch.monitoring.checks.performance.headline import performance_headline
 from modelwatch.monitoring.checks.performance.observations import performance_observations
 from modelwatch.monitoring.checks.performance.onsets import performance_onsets
 from modelwatch.monitoring.checks.performance.reports import PerformanceReport
@@ -91,6 +93,10 @@ class PerformanceCheck(Check[PerformanceInputs, PerformanceEvaluation, Performan
     @staticmethod
     def severity(report: PerformanceReport) -> str:
         return report.severity
+
+    @staticmethod
+    def headline(evaluation: PerformanceEvaluation, report: PerformanceReport) -> Headline:
+        return performance_headline(report)
 
 
 def check_performance(store: Store, rules: PerformanceRules, stream: StreamKey, now: int) -> PerformanceReport:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from modelwatch.monitoring.checks.check import Check, Extent
 from modelwatch.monitoring.checks.conditions import Condition, advance
 from modelwatch.monitoring.checks.drift.evidence import Inputs
+from modelwatch.monitoring.checks.headline import Headline, first_names
 from modelwatch.monitoring.checks.onsets import Onsets
 from modelwatch.monitoring.checks.quality.evaluation import (
     QUALITY_KINDS,
@@ -84,6 +85,19 @@ class QualityCheck(Check[QualityEvidence, QualityEvaluation, QualityReport]):
     @staticmethod
     def severity(report: QualityReport) -> str:
         return report.severity
+
+    @staticmethod
+    def headline(evaluation: QualityEvaluation, report: QualityReport) -> Headline:
+        found = [each.feature_name for each in report.features if each.severity in ("warning", "alert")]
+        return Headline(
+            value=None if report.score is None else 1 - report.score,
+            subject="unsound",
+            found=len(found),
+            names=first_names(report.unsound or found),
+            checked=len(report.features),
+            predictions=report.predictions,
+            reason=report.reason,
+        )
 
 
 def check_quality(

@@ -1,0 +1,51 @@
+"""Headline of a verdict on drift."""
+
+from __future__ import annotations
+
+from modelwatch.monitoring.checks.drift.evaluation import DriftEvaluation
+from modelwatch.monitoring.checks.drift.report import DriftReport
+from modelwatch.monitoring.checks.headline import Headline, first_names
+from modelwatch.times import SECONDS_PER_DAY, SECONDS_PER_HOUR
+
+
+def drift_headline(evaluation: DriftEvaluation, report: DriftReport) -> Headline:
+    """The largest PSI in the look-back of a day, or the longest below that, so that it can be compared over time."""
+    evidence, summary = evaluation.evidence, report.summary
+    windows = evidence.windows
+    lengths = [window.end - window.start for window in windows]
+    if not windows:
+        return Headline(checked=summary.checked, reason=summary.reason)
+    # A look-back that reaches further because the usual ones hold too little is none of those that are compared.
+    usual = [index for index, window in enumerate(windows) if window.lookback in evidence.rules.lookbacks] or [0]
+    within = [index for index in usual if lengths[index] <= SECONDS_PER_DAY]
+    shown = max(within, key=lengths.__getitem__) if within else min(usual, key=lengths.__getitem__)
+    shortest = min(range(len(windows)), key=lengths.__getitem__)
+    received = [sum(slot.predictions for slot in sums.values()) for sums in evidence.sums]
+    worst = max(
+        (
+            (psi, each)
+            for each in evaluation.subjects
+            if len(each.windows) > shown and (psi := each.windows[shown].judgement.psi) is not None
+        ),
+        key=lambda pair: pair[0],
+        default=None,
+    )
+    found = sorted(
+        (each for each in report.drift_results if each.severity in ("warning", "alert")),
+        key=lambda each: (each.severity != "alert", -(each.psi.score if each.psi is not None else 0.0)),
+    )
+    allowed = None if worst is None else worst[1].windows[shown].allowed
+    return Headline(
+        value=None if worst is None else worst[0],
+        subject=None if worst is None else worst[1].subject.name or worst[1].subject.kind,
+        warning=None if allowed is None else allowed.psi_warning,
+        alert=None if allowed is None else allowed.psi_alert,
+        n=0 if worst is None else worst[1].windows[shown].current.n,
+        found=len(found),
+        names=first_names(each.feature_name for each in found),
+        checked=summary.checked,
+        seconds=lengths[shown],
+        predictions=received[shown],
+        rate=received[shortest] / lengths[shortest] * SECONDS_PER_HOUR,
+        reason=summary.reason,
+    )
