@@ -49,7 +49,8 @@ def test_that_of_drift_has_the_largest_psi_and_what_it_rests_on(evaluated: Store
 
 def test_that_of_quality_has_the_share_of_unsound_values(evaluated: Store) -> None:
     found = headline(evaluated, QUALITY)
-    assert found.value == 0
+    # One of the 400 amounts lies outside of the reference, and no merchant does.
+    assert found.value == pytest.approx(1 / 800)
     assert found.predictions == 400
 
 
