@@ -21,6 +21,7 @@ from modelwatch.api.routes import (
     reference_windows,
     references,
     segments,
+    series,
     silences,
     verdicts,
 )
@@ -36,6 +37,7 @@ for _module in (
     performance,
     quality,
     segments,
+    series,
     models,
     deletions,
     verdicts,

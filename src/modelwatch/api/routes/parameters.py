@@ -51,14 +51,14 @@ def seconds_of(moment: datetime | None, pointer: str) -> int | None:
     return None if moment is None else microseconds_of(moment, pointer) // MICROS_PER_SECOND
 
 
-def step_of(step: str | None) -> int | None:
+def step_of(step: str | None, pointer: str = "/step") -> int | None:
     """The seconds of a stretch; None for none. Raises InvalidInput when it is no length."""
     if step is None:
         return None
     try:
         return parse_lookback(step)
     except ValueError as error:
-        problem = FieldError("/step", str(error), excerpt(step))
+        problem = FieldError(pointer, str(error), excerpt(step))
         raise InvalidInput("The step of the history is not valid.", (problem,)) from None
 
 

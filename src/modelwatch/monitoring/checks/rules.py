@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
 
-from modelwatch.config import Settings
+from modelwatch.config import Settings, parse_lookback
 from modelwatch.config.monitor_defaults import ODDS_RATIO
 from modelwatch.config.monitors import MonitorConfig, Persistence, settled_thresholds
 from modelwatch.stats.drift.evidence import alpha_per_look
@@ -98,6 +98,11 @@ class DriftRules(AccruingBudget):
             grace=settings.evaluation_grace_seconds,
             odds_ratio=ODDS_RATIO,
         )
+
+    @property
+    def longest(self) -> int:
+        """Length of the longest look-back, in seconds."""
+        return max(parse_lookback(lookback) for lookback in self.lookbacks)
 
     def alpha(
         self, subjects: int, streams: int = 1, elapsed: int | None = None, *, lookbacks: int | None = None

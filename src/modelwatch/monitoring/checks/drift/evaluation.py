@@ -29,7 +29,7 @@ from modelwatch.monitoring.checks.drift.report import (
     unreferenced_report,
     window_scores,
 )
-from modelwatch.monitoring.checks.drift.subject_counts import same_binning
+from modelwatch.monitoring.checks.drift.subject_counts import SubjectCounts, same_binning
 from modelwatch.monitoring.checks.rules import LARGEST_ALPHA, AlphaReport, DriftRules, Thresholds, share_of
 from modelwatch.monitoring.checks.unjudged import NAMES_SHOWN, not_judged
 from modelwatch.monitoring.checks.windows import Window
@@ -105,7 +105,14 @@ def evaluate_drift(inputs: Inputs) -> DriftEvaluation:
     wanted = _wanted(chosen, query.features, rules)
     watched = sum(rules.watches(subject.kind, subject.name) for subject in chosen)
     alpha = rules.alpha(watched, evidence.streams, evidence.elapsed, lookbacks=evidence.lookbacks)
-    subjects = _results(inputs, [subject for subject in wanted if subject in chosen], alpha)
+    subjects = results_of(
+        evidence.windows,
+        {subject: chosen[subject] for subject in wanted if subject in chosen},
+        inputs.counts,
+        rules,
+        alpha,
+        query.min_samples,
+    )
     left_out = _versions_left_out(evidence, inputs.layouts, chosen)
     return DriftEvaluation(evidence, alpha, watched, subjects, tuple(wanted), tuple(left_out))
 
@@ -192,33 +199,43 @@ def _versions_left_out(
     ]
 
 
-def _results(inputs: Inputs, subjects: Sequence[Subject], alpha: float) -> tuple[SubjectResult, ...]:
-    evidence, rules, fixed = inputs.evidence, inputs.evidence.rules, inputs.evidence.query.min_samples
-    thresholds = [rules.thresholds(subject.kind, subject.name) for subject in subjects]
+def results_of(
+    windows: Sequence[Window],
+    chosen: Mapping[Subject, StoredReference],
+    counts: Mapping[Subject, SubjectCounts],
+    rules: DriftRules,
+    alpha: float,
+    min_samples: int | None = None,
+) -> tuple[SubjectResult, ...]:
+    """Results of the subjects of these references in each window, in their order.
+
+    counts: of at least these subjects, in each window. alpha: chance of a false alarm that each window of a subject may
+    take. min_samples: number of values that a window must hold; None: as the rules say.
+    """
+    configured = [rules.thresholds(subject.kind, subject.name) for subject in chosen]
     cases = []
-    for subject, configured in zip(subjects, thresholds, strict=True):
-        reference = inputs.chosen[subject]
-        windows = tuple(
-            (current, _allowed(configured, reference, window, current, rules))
-            for window, current in zip(evidence.windows, inputs.counts[subject].profiles, strict=True)
+    for (subject, reference), thresholds in zip(chosen.items(), configured, strict=True):
+        pairs = tuple(
+            (current, _allowed(thresholds, reference, window, current, rules))
+            for window, current in zip(windows, counts[subject].profiles, strict=True)
         )
-        min_samples = configured.min_samples if fixed is None else fixed
-        cases.append(Case(reference.profile, reference.split, min_samples, windows))
+        least = thresholds.min_samples if min_samples is None else min_samples
+        cases.append(Case(reference.profile, reference.split, least, pairs))
     return tuple(
         SubjectResult(
             subject,
-            inputs.chosen[subject],
-            configured,
+            reference,
+            thresholds,
             rules.ks_alpha,
             tuple(
                 WindowResult(window, current, allowed, _with_what_is_left_out(judgement, current, received))
                 for window, (current, allowed), judgement, received in zip(
-                    evidence.windows, case.windows, judgements, inputs.counts[subject].received, strict=True
+                    windows, case.windows, judgements, counts[subject].received, strict=True
                 )
             ),
         )
-        for subject, configured, case, judgements in zip(
-            subjects, thresholds, cases, judge_all(cases, alpha), strict=True
+        for (subject, reference), thresholds, case, judgements in zip(
+            chosen.items(), configured, cases, judge_all(cases, alpha), strict=True
         )
     )
 

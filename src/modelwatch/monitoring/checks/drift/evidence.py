@@ -13,7 +13,6 @@ from functools import cached_property
 import msgspec
 from sqlalchemy import Connection
 
-from modelwatch.config import parse_lookback
 from modelwatch.errors import UnknownModel
 from modelwatch.monitoring.checks.codec import pack, unpack
 from modelwatch.monitoring.checks.drift.subject_counts import SubjectCounts, counts_of_subjects, references_for
@@ -189,7 +188,6 @@ def _read(
     """beside: the span in which other streams that have data share the budget, or the longest look-back."""
     references = in_force(connection, query.model, generation)
     start, stop = beside
-    longest = max(parse_lookback(lookback) for lookback in rules.lookbacks)
     sums = (
         sum_windows(
             connection,
@@ -209,7 +207,7 @@ def _read(
         generation=generation,
         watermark=mark,
         # Those with data in the window, or in the longest look-back.
-        streams=count_streams(connection, query.model, min(start, stop - longest), stop),
+        streams=count_streams(connection, query.model, min(start, stop - rules.longest), stop),
         environments=environments,
         elapsed=elapsed,
         windows=windows,

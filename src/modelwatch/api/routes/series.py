@@ -1,0 +1,144 @@
+"""GET /models/{model}/series and /models/{model}/drift/series, and the same as CSV."""
+
+# No postponed annotations: the framework reads those of a class's constructor where they are.
+import asyncio
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from modelwatch.api.openapi import CSV, Responses, answers
+from modelwatch.api.routes.common import json_answer, state_of
+from modelwatch.api.routes.parameters import Moment, Name, Text, seconds_of, step_of
+from modelwatch.errors import FieldError, InvalidInput
+from modelwatch.events import DEFAULT_ENVIRONMENT
+from modelwatch.storage.references.layouts import Subject
+from modelwatch.views.drift_series import DriftSeries, drift_series
+from modelwatch.views.series_tables import drift_csv, subject_csv
+from modelwatch.views.stretch import REFUSED, Asked
+from modelwatch.views.subject_series import SubjectSeries, subject_series
+
+router = APIRouter(tags=["series"])
+
+SubjectKind = Literal["feature", "prediction", "score", "latency"]
+SeriesStep = Annotated[str | None, Query(description="From one step to the next, such as 30m; default: by the length.")]
+SeriesWindow = Annotated[
+    str | None, Query(description="How far back each step looks from its end, in whole steps; default: one.")
+]
+Segment = Annotated[str | None, Query(min_length=1, max_length=1_024, description="A segment, such as `country=DE`.")]
+
+
+@dataclass(frozen=True)
+class AskedStretch:
+    """The stretch of a request. `start` and `end` are 48 hours up to the newest data if they are left out."""
+
+    version: Text = None
+    environment: Text = None
+    start: Moment = None
+    end: Moment = None
+    step: SeriesStep = None
+    window: SeriesWindow = None
+
+    def of(self, model: str, segment: str | None = None) -> Asked:
+        """What is asked of a model. Raises InvalidInput for a time or a length that is none."""
+        return Asked(
+            model,
+            self.environment or DEFAULT_ENVIRONMENT,
+            self.version,
+            seconds_of(self.start, "/start"),
+            seconds_of(self.end, "/end"),
+            step_of(self.step),
+            segment or "",
+            step_of(self.window, "/window"),
+        )
+
+
+Stretched = Annotated[AskedStretch, Depends()]
+
+
+@dataclass(frozen=True)
+class AskedSubject:
+    """The subject of a request: a feature by its name, or what has none."""
+
+    feature: Text = None
+    kind: Annotated[SubjectKind, Query(description="Of what; a feature is named by `feature`.")] = "feature"
+
+    @property
+    def subject(self) -> Subject:
+        """The subject. Raises InvalidInput where a feature is named that is none, or not named."""
+        if (self.kind == "feature") != (self.feature is not None):
+            why = (
+                "Name a feature, or another kind than feature" if self.feature is None else "Only a feature has a name"
+            )
+            raise InvalidInput(REFUSED, (FieldError("/feature", why, self.feature),))
+        return Subject(self.kind, self.feature or "")
+
+
+OfSubject = Annotated[AskedSubject, Depends()]
+CSV_ANSWER: Responses = {
+    200: {"description": "One row a step", "content": {CSV: {"schema": {"type": "string"}}}},
+    **answers({}, 404, 422, 503),
+}
+
+
+@router.get(
+    "/models/{model_name:segment}/series",
+    summary="One subject over time",
+    operation_id="get_series",
+    responses=answers({200: SubjectSeries}, 404, 422, 503),
+)
+async def get_series(
+    request: Request, model_name: Name, asked: OfSubject, stretch: Stretched, segment: Segment = None
+) -> Response:
+    """PSI, counts by cell, rates and quantiles of a feature, the prediction, its score or its latency, step by step."""
+    return json_answer(await _subject(request, stretch.of(model_name, segment), asked.subject))
+
+
+@router.get(
+    "/models/{model_name:segment}/series.csv",
+    summary="One subject over time, as CSV",
+    operation_id="get_series_csv",
+    responses=CSV_ANSWER,
+)
+async def get_series_csv(
+    request: Request, model_name: Name, asked: OfSubject, stretch: Stretched, segment: Segment = None
+) -> Response:
+    """The same as a table: one row a step, with its quantiles and the counts of its cells."""
+    return csv_answer(subject_csv(await _subject(request, stretch.of(model_name, segment), asked.subject)))
+
+
+@router.get(
+    "/models/{model_name:segment}/drift/series",
+    summary="All subjects over time, in short",
+    operation_id="get_drift_series",
+    responses=answers({200: DriftSeries}, 404, 422, 503),
+)
+async def get_drift_series(request: Request, model_name: Name, stretch: Stretched) -> Response:
+    """The PSI and the severity of every watched subject, step by step: what a heat map shows."""
+    return json_answer(await _drift(request, stretch.of(model_name)))
+
+
+@router.get(
+    "/models/{model_name:segment}/drift/series.csv",
+    summary="All subjects over time, as CSV",
+    operation_id="get_drift_series_csv",
+    responses=CSV_ANSWER,
+)
+async def get_drift_series_csv(request: Request, model_name: Name, stretch: Stretched) -> Response:
+    """The same as a table: one row a step, with the PSI and the severity of each subject."""
+    return csv_answer(drift_csv(await _drift(request, stretch.of(model_name))))
+
+
+async def _subject(request: Request, asked: Asked, subject: Subject) -> SubjectSeries:
+    state = state_of(request)
+    return await asyncio.to_thread(subject_series, state.store, state.rules, asked, subject, state.clock())
+
+
+async def _drift(request: Request, asked: Asked) -> DriftSeries:
+    state = state_of(request)
+    return await asyncio.to_thread(drift_series, state.store, state.rules, asked, state.clock())
+
+
+def csv_answer(text: str) -> Response:
+    """A table as a download."""
+    return Response(text, media_type=CSV, headers={"Content-Disposition": 'attachment; filename="series.csv"'})
