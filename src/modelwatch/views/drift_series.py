@@ -22,7 +22,7 @@ MOST_JUDGED = 60_000
 
 
 class DriftStep(msgspec.Struct, frozen=True, gc=False):
-    """One step, and what it results back over: [start, end)."""
+    """One step, and what it looks back over: [start, end)."""
 
     start: str
     end: str
@@ -44,7 +44,7 @@ class DriftLine(msgspec.Struct, frozen=True, gc=False):
 class DriftSeries(msgspec.Struct, frozen=True):
     """The drift of all watched subjects over time: features first, then the prediction, its score and its latency.
 
-    step_seconds: from one step to the next. window_seconds: how far back each results from its end. alpha: the chance of
+    step_seconds: from one step to the next. window_seconds: how far back each looks from its end. alpha: the chance of
     a false alarm that each severity takes.
     """
 
@@ -88,7 +88,7 @@ def _series(divided: Divided, defaults: DriftRules) -> DriftSeries:
         windows = [Window(*span) for span, _ in block]
         counts = counts_of_subjects([sums for _, sums in block], divided.layouts, references)
         for each in results_of(windows, references, counts, rules, alpha):
-            scores[each.subject] += [each.judgement.psi for each in each.results]
+            scores[each.subject] += [of_window.judgement.psi for of_window in each.windows]
             severities[each.subject] += [of_window.judgement.severity for of_window in each.windows]
         steps += [
             DriftStep(iso_of_seconds(start), iso_of_seconds(end), sum(slot.predictions for slot in sums.values()))

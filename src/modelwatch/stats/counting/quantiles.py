@@ -24,6 +24,7 @@ def quantiles_of_counts(
     counted apart. NaN where a quantile lies beyond, and where a sample has no values.
     Raises IncompatibleProfiles for counts of another shape and StatsError for shares that are none.
 
+    >>> from modelwatch.stats.counting.numeric import numeric_binning
     >>> binning = numeric_binning(np.arange(1.0, 1001.0))
     >>> counts = np.stack([binning.count(np.arange(1.0, 1001.0)), binning.count([2000.0] * 3 + [10.0] * 7)])
     >>> quantiles_of_counts(binning, counts, (0.5, 0.9)).round().tolist()
