@@ -96,5 +96,13 @@ def test_too_many_steps_of_too_many_subjects_are_refused(filled: App) -> None:
     assert "at once" in problem["errors"][0]["message"]
 
 
+def test_the_volume_of_each_hour_says_why_nothing_is_usual(filled: App) -> None:
+    found = filled.get("models/m/volume", step="1h", end="2025-06-15T15:05:00Z")
+    assert sum(step["predictions"] for step in found["steps"]) == 600
+    assert found["steps"][0]["usual"] is None
+    assert found["reason"]
+    assert pointers(filled.problem("GET", "models/m/volume", 422, params={"step": "1s"})) == ["/step"]
+
+
 def test_an_unknown_model_is_not_found(app: App) -> None:
     assert app.problem("GET", "models/nobody/series", 404, params={"kind": "score"})["status"] == 404

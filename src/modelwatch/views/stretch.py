@@ -5,15 +5,15 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeVar
 
 from sqlalchemy import Connection
 
 from modelwatch.config import BASE_WINDOW_SECONDS
-from modelwatch.errors import FieldError, InvalidInput, excerpt
+from modelwatch.errors import FieldError, InvalidInput
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.windows import watermark
-from modelwatch.stats.segments.segmentation import Segmentation
 from modelwatch.storage.counts.profiles import last_window_end
 from modelwatch.storage.counts.rollup_levels import rolled_windows, whole
 from modelwatch.storage.counts.streams import count_streams
@@ -22,6 +22,7 @@ from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.backfill_outcomes import stale_outcome_days
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles, stale_days
 from modelwatch.storage.references.layouts import ModelLayouts, Subject, read_layouts
+from modelwatch.views.segment import segment_feature_of
 
 MOST_STEPS = 1_500
 # A step is one of these unless it is given: the shortest that gives no more than so many.
@@ -76,26 +77,37 @@ class Divided:
         return max(bisect_right(self.boundaries, min(self.boundaries[step], whole_end - self.window)) - 1, 0)
 
     @property
+    def spans(self) -> list[tuple[int, int]]:
+        """The steps that are shown, [start, end) in seconds."""
+        return list(pairwise(self.boundaries[self.shown :]))
+
+    def step_at(self, moment: int) -> int:
+        """Place, among the steps that are shown, of the one that a moment of the stretch is in."""
+        return bisect_right(self.boundaries, moment) - 1 - self.shown
+
+    @property
     def span(self) -> tuple[int, int] | None:
         """The stretch that is shown, [start, end) in seconds; None without data."""
         return (self.boundaries[self.shown], self.boundaries[-1]) if self.boundaries else None
 
 
-def read_divided(store: Store, asked: Asked, now: int, read: Callable[[Divided], T]) -> T:
+def read_divided(store: Store, asked: Asked, now: int, read: Callable[[Divided], T], *, counted: bool = True) -> T:
     """What `read` makes of the steps of a stretch, all of them counted in the model's present cells.
 
-    now: microseconds. Raises UnknownModel for a model that was never heard of, and InvalidInput that names each field
-    of the stretch that can't be had.
+    now: microseconds. counted: False where numbers of predictions are enough, which no cells change.
+    Raises UnknownModel for an unknown model, and InvalidInput that names each field of the stretch that can't be had.
     """
     while True:
         with store.read() as connection:
             generation = require_model(connection, asked.model)
             layouts = read_layouts(connection, asked.model, generation)
-            check_segment(layouts.segmentation, asked.segment)
+            if asked.segment:
+                segment_feature_of(layouts.segmentation, asked.segment)
             divided = _divided(connection, asked, generation, layouts, now)
             first, last = (divided.boundaries[0], divided.boundaries[-1]) if divided.boundaries else (0, 0)
-            if not stale_days(connection, asked.model, generation, first, last) and not stale_outcome_days(
-                connection, asked.model, layouts.outcome_generation, first, last
+            if not counted or not (
+                stale_days(connection, asked.model, generation, first, last)
+                or stale_outcome_days(connection, asked.model, layouts.outcome_generation, first, last)
             ):
                 return read(divided)
         backfill_profiles(store, asked.model, first, last)
@@ -108,15 +120,6 @@ def _divided(connection: Connection, asked: Asked, generation: int, layouts: Mod
     boundaries = () if stretch is None else _boundaries(connection, asked, start - window + step, end, step)
     shown = max(bisect_right(boundaries, start) - 1, 0)
     return Divided(asked, connection, generation, layouts, boundaries, step, window, shown)
-
-
-def check_segment(segmentation: Segmentation, segment: str) -> None:
-    """Raises InvalidInput when the model has no such segment, with those that it has."""
-    known = [text for feature in segmentation.features for text in feature.texts]
-    if segment and segment not in known:
-        some = ", ".join(known[:10]) + (f" and {len(known) - 10} more" if len(known) > 10 else "")
-        why = f"Expected one of {some}" if known else "The monitor of this model names no segment features"
-        raise InvalidInput(REFUSED, (FieldError("/segment", why, excerpt(segment)),))
 
 
 def usual_step(length: int) -> int:

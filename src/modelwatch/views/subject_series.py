@@ -25,6 +25,7 @@ from modelwatch.storage.references.layouts import Subject
 from modelwatch.storage.references.references import StoredReference, in_force
 from modelwatch.times import iso_of_micros, iso_of_seconds
 from modelwatch.views.look_backs import blocks_of_windows
+from modelwatch.views.segment import segment_feature_of
 from modelwatch.views.stretch import REFUSED, Asked, Divided, alpha_of_steps, read_divided
 
 ComparedWith = Literal["reference", "reference_segment"]
@@ -176,9 +177,9 @@ def empty_series(divided: Divided, kind: str, name: str = "") -> SubjectSeries:
 def _compared(divided: Divided, reference: StoredReference) -> tuple[Profile, ComparedWith]:
     """What the steps are compared with: of a segment, the part of the reference in it where that is known."""
     segment = divided.asked.segment
-    feature = next((each for each in divided.layouts.segmentation.features if segment in each.texts), None)
-    if feature is None:
+    if not segment:
         return reference.profile, "reference"
+    feature = segment_feature_of(divided.layouts.segmentation, segment)
     known = reference_segments(divided.connection, [reference.id], [feature.id]).get((reference.id, feature.id))
     if known is None:
         return reference.profile, "reference"

@@ -1,4 +1,4 @@
-"""GET /models/{model}/series and /models/{model}/drift/series, and the same as CSV."""
+"""GET /models/{model}/series, /models/{model}/drift/series (both also as CSV) and /models/{model}/volume."""
 
 # No postponed annotations: the framework reads those of a class's constructor where they are.
 import asyncio
@@ -17,6 +17,7 @@ from modelwatch.views.drift_series import DriftSeries, drift_series
 from modelwatch.views.series_tables import drift_csv, subject_csv
 from modelwatch.views.stretch import REFUSED, Asked
 from modelwatch.views.subject_series import SubjectSeries, subject_series
+from modelwatch.views.volume_series import VolumeSeries, volume_series
 
 router = APIRouter(tags=["series"])
 
@@ -127,6 +128,28 @@ async def get_drift_series(request: Request, model_name: Name, stretch: Stretche
 async def get_drift_series_csv(request: Request, model_name: Name, stretch: Stretched) -> Response:
     """The same as a table: one row a step, with the PSI and the severity of each subject."""
     return csv_answer(drift_csv(await _drift(request, stretch.of(model_name))))
+
+
+@router.get(
+    "/models/{model_name:segment}/volume",
+    summary="Volume over time",
+    operation_id="get_volume",
+    responses=answers({200: VolumeSeries}, 404, 422, 503),
+)
+async def get_volume(
+    request: Request,
+    model_name: Name,
+    version: Text = None,
+    environment: Text = None,
+    start: Moment = None,
+    end: Moment = None,
+    step: SeriesStep = None,
+) -> Response:
+    """Predictions step by step, with what is usual at that hour: the mean of the same hours of earlier weeks, and the
+    range in which 99 of 100 usual ones lie."""
+    state = state_of(request)
+    asked = AskedStretch(version, environment, start, end, step).of(model_name)
+    return json_answer(await asyncio.to_thread(volume_series, state.store, asked, state.clock()))
 
 
 async def _subject(request: Request, asked: Asked, subject: Subject) -> SubjectSeries:

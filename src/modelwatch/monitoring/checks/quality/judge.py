@@ -178,7 +178,7 @@ def judge_volume(evidence: QualityEvidence, alpha: float) -> list[VolumeJudgemen
         if name == WEEK:
             end = last // SECONDS_PER_DAY * SECONDS_PER_DAY
             level = evidence.rules.alpha_a_day(subjects_of(evidence), evidence.streams)
-        check = _volume(volumes, hours, (last - end) // 3_600)
+        check = volume_of_hours(volumes, hours, (last - end) // 3_600)
         severity: Severity = "insufficient_data"
         if check.p_value is not None:
             unusual = check.large and check.p_value < level
@@ -189,7 +189,7 @@ def judge_volume(evidence: QualityEvidence, alpha: float) -> list[VolumeJudgemen
     return judged
 
 
-def _volume(volumes: Volumes | None, hours: int, before: int = 0) -> VolumeCheck:
+def volume_of_hours(volumes: Volumes | None, hours: int, before: int = 0) -> VolumeCheck:
     """The span of so many hours that ends `before` hours before the last one."""
     if volumes is None:
         return volume_check(0, [])
