@@ -17,7 +17,7 @@ from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.stats.performance import Estimate
 from modelwatch.stats.performance.curves import ThresholdCurve, threshold_curve
 from modelwatch.stats.performance.differences import Difference
-from modelwatch.stats.performance.score_metrics import roc_auc
+from modelwatch.stats.performance.score_metrics import mean_score, roc_auc
 
 
 class MetricValue(msgspec.Struct, frozen=True):
@@ -62,7 +62,8 @@ class ScoreCurves(msgspec.Struct, frozen=True):
 
 class OutcomesView(msgspec.Struct, frozen=True):
     """What labelled predictions tell. labelled: how many they are. confusion, per_class: of classes; calibration,
-    curves: of scores; null or empty where there are none."""
+    curves: of scores; null or empty where there are none. mean_score, positive_share: of two classes, the mean score
+    (from the middles of cells) and the share that is positive: equal where the scores are right on average."""
 
     labelled: int
     metrics: dict[str, MetricValue]
@@ -70,6 +71,8 @@ class OutcomesView(msgspec.Struct, frozen=True):
     per_class: list[ClassReport] | None
     calibration: list[CalibrationReport] | None
     curves: list[ScoreCurves]
+    mean_score: float | None = None
+    positive_share: float | None = None
 
 
 def outcomes_view(
@@ -85,6 +88,8 @@ def outcomes_view(
         per_class=None if confusion is None else class_reports(confusion),
         calibration=None if scores is None or not scores.n else calibration_report(scores),
         curves=[] if wrong_scores is not None else _curves(counts),
+        mean_score=None if scores is None else mean_score(scores),
+        positive_share=None if scores is None or not scores.n else float(scores.positives.sum()) / scores.n,
     )
 
 

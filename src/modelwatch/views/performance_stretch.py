@@ -74,11 +74,12 @@ class StretchPart(msgspec.Struct, frozen=True):
 class PerformanceStretch(msgspec.Struct, frozen=True):
     """A stretch of one version in one environment, in whole windows.
 
-    segment: null for all predictions. matured: the part whose labels should have come; null where there is none.
-    outcomes: what the labels of that part say, all that have come by now. immature: why even that part is not to be
-    judged; else null. reference: what its labelled rows say, those of the segment where one is asked for; null without.
-    changes: by metric, of the matured part less the reference. levels: by watched metric. estimate: what the scores of
-    the whole stretch lead one to expect without labels. reason: why there are no outcomes.
+    segment: null for all predictions. matured: the part whose labels should have come; null where there is none;
+    to_come: what is after that. outcomes: what the labels of the matured part say, all that have come by now. immature:
+    why even that part is not to be judged; else null. reference: what its labelled rows say, those of the segment where
+    one is asked for; null without. changes: by metric, of the matured part less the reference. levels: by watched
+    metric. estimate: what the scores of the whole stretch lead one to expect without labels. reason: why there are no
+    outcomes.
     """
 
     model_version: str
@@ -100,6 +101,7 @@ class PerformanceStretch(msgspec.Struct, frozen=True):
     estimate: EstimateReport | None
     label_delay: LabelDelay | None
     reason: str | None
+    to_come: StretchPart | None = None
 
 
 def performance_stretch(store: Store, rules: PerformanceRules, query: StretchQuery) -> PerformanceStretch:
@@ -131,6 +133,7 @@ def stretch_view(found: LabelledStretch, rules: PerformanceRules) -> Performance
         found.found.predictions,
         *_labelled(found.found.predictions, found.labelled),
     )
+    matured = _matured(found)
     return PerformanceStretch(
         model_version=query.stream.version,
         environment=query.stream.environment,
@@ -140,7 +143,7 @@ def stretch_view(found: LabelledStretch, rules: PerformanceRules) -> Performance
         positive_class=layout.positive,
         score_of=layout.score_of if layout.task == "binary" else None,
         asked=whole,
-        matured=_matured(found),
+        matured=matured,
         outcomes=outcomes,
         immature=None if measured is None else measured.immature,
         reference_id=None if found.reference is None else found.reference.id,
@@ -151,6 +154,7 @@ def stretch_view(found: LabelledStretch, rules: PerformanceRules) -> Performance
         estimate=estimate_report(None if found.reference is None else found.reference.counts, found.found),
         label_delay=label_delay(found.arrivals),
         reason=None if outcomes is not None else NOTHING_MATURED if found.matured is None else NO_LABELS,
+        to_come=_to_come(whole, matured),
     )
 
 
@@ -198,6 +202,15 @@ def _matured(found: LabelledStretch) -> StretchPart | None:
         found.matured.predictions,
         *_labelled(found.matured.predictions, found.measured.counts.n),
     )
+
+
+def _to_come(whole: StretchPart, matured: StretchPart | None) -> StretchPart | None:
+    if matured is None:
+        return whole
+    if matured.end >= whole.end:
+        return None
+    predictions = whole.predictions - matured.predictions
+    return StretchPart(matured.end, whole.end, predictions, *_labelled(predictions, whole.labelled - matured.labelled))
 
 
 def _labelled(predictions: int, labelled: int) -> tuple[int, float | None]:

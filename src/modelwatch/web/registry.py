@@ -7,7 +7,7 @@ from typing import Protocol
 
 from starlette.routing import Route
 
-from modelwatch.web import alerts_pages, models_page, overview_page
+from modelwatch.web import alerts_pages, models_page, overview_page, performance_page
 
 
 class PageModule(Protocol):
@@ -21,4 +21,5 @@ MODULES: tuple[PageModule, ...] = (
     alerts_pages,
     models_page,
     overview_page,
+    performance_page,
 )

@@ -68,17 +68,41 @@ class Site:
         tab: the last part of the tab's address, "" for the overview. Raises UnknownModel, and UnknownResource for a
         version or an environment that has sent nothing.
         """
-        selection, model = selection_of(request.query_params), identity_of(request, "model_name")
 
         def work() -> Response:
             with self.state.store.read() as connection:
-                alerts = open_alerts(connection)
-                of_model = model_frame(connection, model, selection, tab, self.paths, alerts, self.state.clock())
-                frame = self._frame(request, alerts, "" if twin is None else twin(of_model))
+                of_model, frame = self._about_model(connection, request, tab, twin)
                 page = make(connection, of_model)
             return self.renderer.page(template, root=frame.root, frame=frame, of_model=of_model, page=page)
 
         return await asyncio.to_thread(work)
+
+    async def show_model_views(
+        self,
+        request: Request,
+        template: str,
+        tab: str,
+        make: Callable[[ModelFrame], object],
+        *,
+        twin: Callable[[ModelFrame], str] | None = None,
+    ) -> Response:
+        """The same of what is made of views that read the store by themselves, so that none waits for another."""
+
+        def work() -> Response:
+            with self.state.store.read() as connection:
+                of_model, frame = self._about_model(connection, request, tab, twin)
+            page = make(of_model)
+            return self.renderer.page(template, root=frame.root, frame=frame, of_model=of_model, page=page)
+
+        return await asyncio.to_thread(work)
+
+    def _about_model(
+        self, connection: Connection, request: Request, tab: str, twin: Callable[[ModelFrame], str] | None
+    ) -> tuple[ModelFrame, Frame]:
+        selection, model = selection_of(request.query_params), identity_of(request, "model_name")
+        alerts = open_alerts(connection)
+        of_model = model_frame(connection, model, selection, tab, self.paths, alerts, self.state.clock())
+        return of_model, self._frame(request, alerts, "" if twin is None else twin(of_model))
 
     def say(
         self,

@@ -227,11 +227,19 @@ def average_precision(cells: Floats) -> Floats:
     return total
 
 
+def mean_score(counts: ScoreCounts) -> float | None:
+    """The mean score, from the middles of the cells, so known to half a cell; None without scores.
+
+    >>> round(mean_score(ScoreCounts.of(np.array([0.2, 0.4]), np.array([True, False]))), 2)
+    0.3
+    """
+    rows = counts.positives + counts.negatives
+    return float(rows @ _middles()) / counts.n if counts.n else None
+
+
 def calibration_curve(counts: ScoreCounts) -> tuple[CalibrationBin, ...]:
     """Ten equal bins of the score: mean score against the observed share of positives."""
-    rows = counts.positives + counts.negatives
-    bounds = np.concatenate(([0.0], SCORE_EDGES, [1.0]))
-    middles = (bounds[:-1] + bounds[1:]) / 2.0
+    rows, middles = counts.positives + counts.negatives, _middles()
     of_cell = np.minimum((middles * CALIBRATION_BINS).astype(np.intp), CALIBRATION_BINS - 1)
     curve = []
     for place in range(CALIBRATION_BINS):
@@ -242,6 +250,12 @@ def calibration_curve(counts: ScoreCounts) -> tuple[CalibrationBin, ...]:
         low, high = place / CALIBRATION_BINS, (place + 1) / CALIBRATION_BINS
         curve.append(CalibrationBin(low, high, n, score, observed.value, observed.low, observed.high))
     return tuple(curve)
+
+
+def _middles() -> Floats:
+    bounds = np.concatenate(([0.0], SCORE_EDGES, [1.0]))
+    middles: Floats = (bounds[:-1] + bounds[1:]) / 2.0
+    return middles
 
 
 def calibration_error(counts: ScoreCounts) -> Estimate:

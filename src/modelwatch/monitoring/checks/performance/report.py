@@ -23,6 +23,7 @@ from modelwatch.monitoring.checks.performance.reports import (
     WindowReport,
 )
 from modelwatch.monitoring.checks.performance.window_counts import WindowCounts, counts_of
+from modelwatch.stats.outcomes.estimation import Estimate as Expected
 from modelwatch.stats.outcomes.estimation import Refusal
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts, OutcomeLayout
 from modelwatch.stats.outcomes.predicted_scores import ScoreByPredictedClass, ScoreByPredictedClassCounts
@@ -183,7 +184,7 @@ def metric_report(estimate: Estimate, judgement: Judgement | None) -> MetricRepo
 
 def estimate_report(reference: OutcomeCounts | None, found: WindowCounts) -> EstimateReport:
     """Metrics to be expected by the scores of a window."""
-    expected = expected_performance(reference, counts_of(found.calls))
+    expected = _expected(reference, found.calls)
     if isinstance(expected, Refusal):
         return EstimateReport(ASSUMPTION, found.predictions, {}, expected.reason)
     metrics: dict[str, EstimatedValue] = {
@@ -191,6 +192,12 @@ def estimate_report(reference: OutcomeCounts | None, found: WindowCounts) -> Est
         for name, metric in expected.metrics.items()
     }
     return EstimateReport(ASSUMPTION, expected.n, metrics)
+
+
+@lru_cache(maxsize=128)
+def _expected(reference: OutcomeCounts | None, calls: bytes) -> Expected | Refusal:
+    """Of the same calls, the same: a page shows dozens of windows again and again."""
+    return expected_performance(reference, counts_of(calls))
 
 
 def finite(value: float | None) -> float | None:
