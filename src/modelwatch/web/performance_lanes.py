@@ -22,10 +22,12 @@ from modelwatch.views.performance_stretch import LabelDelay, MetricLevels, Perfo
 from modelwatch.web.metric_words import form_of, metric_interval, metric_name, metric_remark, metric_value
 from modelwatch.web.rendering import drawn, microseconds
 
-HEIGHT, FIRST_HEIGHT, LABELS_HEIGHT = 84.0, 160.0, 34.0
+HEIGHT, FIRST_HEIGHT, LABELS_HEIGHT = 96.0, 180.0, 34.0
 # Wide enough for the ticks of every metric.
 LEFT = gutter(["100.00 %"])
 MOST_LANES = 6
+# How far beyond the mature values and the thresholds, of their range, an immature value is drawn.
+REACH = 1.0
 # A range is divided into so many stretches at most.
 MOST_STRETCHES = 30
 STEPS = (300, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200, 86_400, 604_800)
@@ -94,11 +96,12 @@ class PerformanceLanes:
     def _metric(self, name: str, *, is_first: bool) -> Lane:
         form, names = form_of(name), self.names
         found = [each.metrics.get(name) for each in self.history.windows]
+        levels = _levels(name, self.stretch.levels.get(name), all_of_them=is_first)
         series = [
             Series(
                 metric_name(name),
                 self._starts,
-                [_number(None if each is None else each.value) for each in found],
+                self._within_reach(found, [each.value for each in levels]),
                 self.history.step_seconds,
                 low=[_number(None if each is None else each.low) for each in found],
                 high=[_number(None if each is None else each.high) for each in found],
@@ -114,7 +117,7 @@ class PerformanceLanes:
             f"{metric_name(name)} over time",
             self.times,
             series,
-            levels=_levels(name, self.stretch.levels.get(name), all_of_them=is_first),
+            levels=levels,
             events=self.events,
             form=form,
             height=FIRST_HEIGHT if is_first else HEIGHT,
@@ -134,6 +137,21 @@ class PerformanceLanes:
             "" if reference is None else f"reference {metric_value(name, reference)}",
             "alert" if name in self.worst else None,
         )
+
+    def _within_reach(self, found: Sequence[MetricReport | None], levels: Sequence[float]) -> list[float]:
+        """The values; of the immature ones those that leave the others room: few labels, mostly of one class, say
+        anything."""
+        values = [_number(None if each is None else each.value) for each in found]
+        mature = [window.immature is None for window in self.history.windows]
+        known = [each for each, is_mature in zip(values, mature, strict=True) if is_mature and math.isfinite(each)]
+        if not known:
+            return values
+        low, high = min(*known, *levels, math.inf), max(*known, *levels, -math.inf)
+        reach = REACH * (high - low)
+        return [
+            each if is_mature or low - reach <= each <= high + reach else math.nan
+            for each, is_mature in zip(values, mature, strict=True)
+        ]
 
     def _estimate(self, name: str, window: WindowReport) -> float:
         found = None if window.estimate is None else window.estimate.metrics.get(name)

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 
+from modelwatch.alerting.text import lookback
 from modelwatch.api.state import ServiceState
 from modelwatch.charts.curves import (
     CalibrationPoint,
@@ -34,7 +35,7 @@ from modelwatch.views.performance_stretch import LabelDelay, PerformanceStretch,
 from modelwatch.web.metric_words import metric_change, metric_interval, metric_name, metric_value
 from modelwatch.web.model_frame import ModelFrame
 from modelwatch.web.performance_lanes import PerformanceLanes, hours, step_for
-from modelwatch.web.performance_verdict import COVERAGE, LABELS, STATES, PerformanceVerdict
+from modelwatch.web.performance_verdict import COVERAGE, LABELS, STATES, PerformanceVerdict, onset_of
 from modelwatch.web.rendering import drawn, microseconds, when
 from modelwatch.web.site import page, root_of, segment_of, site_of
 
@@ -93,7 +94,8 @@ class PerformancePage:
         window = None if self.judged is None else self.judged.window
         if window is None:
             return self.span
-        return f"{window.lookback or ''} to {when(window.end, self.of_model.now).short}".strip()
+        length = "" if window.lookback is None else f"{lookback(window.lookback)} "
+        return f"{length}to {when(window.end, self.of_model.now).short}"
 
     @property
     def metrics(self) -> list[MetricRow]:
@@ -277,7 +279,8 @@ def delay_chart(delay: LabelDelay | None) -> Markup:
     ] or delay.curve
     seconds, shares = [each.seconds for each in kept], [each.share for each in kept]
     if seconds[0] > 0:
-        seconds, shares = [0.0, *seconds], [0.0, *shares]
+        # Delays are known by cell, four an octave: none is shorter than the first one's.
+        seconds, shares = [0.0, seconds[0] / 2**0.25, *seconds], [0.0, 0.0, *shares]
     marks = [(0.5, "half"), (0.9, "90 %")]
     return drawn(delay_curve("How long labels take", seconds, shares, marks=marks))
 
@@ -319,7 +322,7 @@ def read_page(state: ServiceState, of_model: ModelFrame, root: str) -> Performan
         judged = judged_performance(connection, stream, of_model.end)
     rules = state.performance.with_monitor(None if monitor is None else monitor.config)
     segment = "" if of_model.selection.segment is None else "=".join(of_model.selection.segment)
-    found = [each.bad_from for each in of_model.alerts if each.kind in ("performance", "label_drift")]
+    found = [onset_of(each) for each in of_model.alerts if each.kind in ("performance", "label_drift")]
     began = min((microseconds(each) // MICROS_PER_SECOND for each in found), default=None)
     since = of_model.start if began is None or began >= of_model.end else began
     stretch = performance_stretch(state.store, rules, StretchQuery(stream, since, of_model.end, segment))

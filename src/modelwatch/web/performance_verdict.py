@@ -44,7 +44,7 @@ class PerformanceVerdict:
     def alerts(self) -> list[AlertLine]:
         """The open alerts about performance and labels, the worst first."""
         found = [each for each in self.of_model.alerts if each.kind in ("performance", "label_drift")]
-        return sorted(found, key=lambda each: (each.severity != "alert", each.bad_from))
+        return sorted(found, key=lambda each: (each.severity != "alert", onset_of(each)))
 
     @property
     def state(self) -> State:
@@ -56,7 +56,7 @@ class PerformanceVerdict:
     @property
     def began(self) -> When | None:
         """Since when predictions are worse; None while nothing is found."""
-        first = min((each.bad_from for each in self.alerts), default=None)
+        first = min(map(onset_of, self.alerts), default=None)
         return None if first is None else when(first, self.of_model.now)
 
     @property
@@ -248,6 +248,11 @@ class PerformanceVerdict:
         ways += [link("Alert", f"{self.root}ui/alerts/{segment_of(each.alert_id)}") for each in self.alerts[:1]]
         lines.append(joined(ways, " · "))
         return Answer("What to do", lines)
+
+
+def onset_of(alert: AlertLine) -> str:
+    """When what an alert is about began, as an RFC 3339 text: the estimate, else the first predictions that show it."""
+    return alert.began or alert.bad_from
 
 
 def _listed(names: Sequence[str]) -> str:
