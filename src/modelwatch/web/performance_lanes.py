@@ -186,7 +186,7 @@ def hours(seconds: float) -> str:
     """A time in the unit that fits it.
 
     >>> hours(300), hours(28_800), hours(259_200)
-    ('5 min', '8 h', '3 d')
+    ('5\\xa0min', '8\\xa0h', '3\\xa0d')
     """
     for size, unit in ((2 * 86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds >= size:
