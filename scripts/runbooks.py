@@ -1,7 +1,8 @@
-"""Writes the page /ui/runbooks from docs/runbooks.md: `make rules`."""
+"""Writes the page /ui/runbooks, and the steps of each section as data, from docs/runbooks.md: `make rules`."""
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from markdown_it import MarkdownIt
 REPOSITORY = Path(__file__).resolve().parents[1]
 SOURCE = REPOSITORY / "docs" / "runbooks.md"
 TARGET = REPOSITORY / "src" / "modelwatch" / "web" / "templates" / "runbooks.html"
+STEPS = REPOSITORY / "src" / "modelwatch" / "alerting" / "runbook_steps.json"
 
 HEAD = """\
 {% extends "base.html" %}
@@ -32,5 +34,23 @@ def runbooks_page(text: str) -> str:
     return HEAD + html + FOOT
 
 
+def runbook_steps(text: str) -> dict[str, list[str]]:
+    """The steps of each section that has some, by its anchor, as plain text."""
+    found: dict[str, list[str]] = {}
+    for section in text.split("\n## ")[1:]:
+        title, _, body = section.partition("\n")
+        steps = re.findall(r"^\d+\. (.*(?:\n   .*)*)", body, flags=re.MULTILINE)
+        if steps:
+            found[title.strip().lower()] = [_plain(step) for step in steps]
+    return found
+
+
+def _plain(markdown: str) -> str:
+    """Markdown without its marks, in one line."""
+    without_links = re.sub(r"\[(.*?)\]\(.*?\)", r"\1", markdown)
+    return " ".join(re.sub(r"[`*]", "", without_links).split())
+
+
 if __name__ == "__main__":
+    STEPS.write_text(json.dumps(runbook_steps(SOURCE.read_text()), indent=1, ensure_ascii=False) + "\n")
     TARGET.write_text(runbooks_page(SOURCE.read_text()))

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import msgspec
 
 from modelwatch.alerting.alert import SERVICE, Acknowledgement, Alert, Member, Recovered, State, Step, step_from_row
+from modelwatch.alerting.runbook import Runbook, runbook_for
 from modelwatch.alerting.silences import Matcher, Silence
 from modelwatch.alerting.wording import current_summary, title_of
 from modelwatch.findings import Doubt, FindingSeverity, Kind
@@ -189,7 +190,7 @@ class AlertReport(msgspec.Struct, frozen=True):
     """One alert: its members with their numbers, its life step by step, and the outcome of each notification.
 
     summary: how it stands, in words, with the numbers of the newest evaluation. recovered: former members.
-    still_found: findings that are still there although a person has resolved the alert.
+    still_found: findings that are still there although a person has resolved the alert. runbook: what to do.
     """
 
     alert: AlertLine
@@ -201,6 +202,7 @@ class AlertReport(msgspec.Struct, frozen=True):
     events: tuple[StepLine, ...]
     deliveries: tuple[DeliveryLine, ...]
     links: AlertLinks
+    runbook: Runbook
 
 
 class SilenceLine(msgspec.Struct, frozen=True):
@@ -326,6 +328,7 @@ def alert_report(
             page=f"/ui/alerts/{name}",
             verdicts=f"/api/v1/models/{quote(alert.model, safe='')}/drift",
         ),
+        runbook=runbook_for(alert.kind, alert.severity, alert.members[0].finding.subject, alert.model),
     )
 
 

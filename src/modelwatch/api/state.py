@@ -18,6 +18,7 @@ from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.storage.engine.store import Store
+from modelwatch.views.service import Process, ProcessCounts
 
 
 class Metrics(Protocol):
@@ -26,6 +27,8 @@ class Metrics(Protocol):
     def rejected(self, reason: str) -> None: ...
 
     def checked(self, model: str, seconds: float) -> None: ...
+
+    def counted(self) -> ProcessCounts: ...
 
     def render(self, accept: str | None) -> tuple[bytes, str]: ...
 
@@ -50,7 +53,13 @@ class ServiceState:
     trim_memory: Callable[[], Awaitable[None]]
     version: str
     schema_version: str
+    started_at: int
     nearest: NearestModels = field(default_factory=NearestModels)
+
+    @property
+    def process(self) -> Process:
+        """This process, and what it has counted."""
+        return Process(self.version, self.schema_version, self.started_at, self.metrics.counted())
 
     @property
     def channel_names(self) -> frozenset[str]:

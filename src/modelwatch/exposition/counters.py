@@ -18,6 +18,7 @@ from modelwatch.storage.ledger.counting import Increment
 from modelwatch.storage.ledger.labels import LabelStatus
 from modelwatch.storage.ledger.ledger import Committed
 from modelwatch.storage.references.layouts import Layout
+from modelwatch.views.service import ProcessCounts
 
 SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -39,6 +40,8 @@ class EventCounters:
 
     def __init__(self, registry: CollectorRegistry, max_features: int = 100) -> None:
         self._max_features = max_features
+        self._accepted, self._waiting = 0, 0
+        self._refused: collections.Counter[str] = collections.Counter()
         self._features: dict[str, set[str]] = {}
         self._special_cells: dict[tuple[str, str], _SpecialCells] = {}
         stream = ("model_name", "model_version", "environment")
@@ -144,6 +147,7 @@ class EventCounters:
             self._predictions.of(model, version, environment).inc(increment.predictions)
             self._count_special_cells(increment)
             new += increment.predictions
+        self._accepted += new
         for event, accepted in zip(events, outcome.accepted, strict=True):
             if accepted and event.latency_ms is not None:
                 self._latency.of(event.model_name, event.model_version).observe(event.latency_ms / 1_000)
@@ -157,10 +161,16 @@ class EventCounters:
     def queue_depth(self, events: int) -> None:
         """Sets the number of predictions waiting to be stored."""
         self._queue_depth.set(events)
+        self._waiting = events
 
     def rejected(self, reason: str) -> None:
         """Counts a rejected request or row; the reason is the slug of its problem."""
         self._rejected.of(reason).inc()
+        self._refused[reason] += 1
+
+    def counted(self) -> ProcessCounts:
+        """What this process has counted since it started."""
+        return ProcessCounts(self._accepted, dict(self._refused), self._waiting)
 
     def evaluated(self, model: str, seconds: float) -> None:
         """Observes the duration of a drift check of a registered model, in seconds."""

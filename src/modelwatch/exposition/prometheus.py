@@ -16,6 +16,7 @@ from modelwatch.exposition.counters import EventCounters
 from modelwatch.exposition.notifications import NotificationCounters
 from modelwatch.exposition.state import StateCollector
 from modelwatch.storage.engine.store import Store
+from modelwatch.views.service import ProcessCounts
 
 MULTIPROCESS_DIR = "PROMETHEUS_MULTIPROC_DIR"
 
@@ -61,6 +62,10 @@ class Exposition:
     def checked(self, model: str, seconds: float) -> None:
         """Observes the duration of a requested drift check, in seconds."""
         self.counters.evaluated(model, seconds)
+
+    def counted(self) -> ProcessCounts:
+        """What this process has counted since it started, for people."""
+        return self.counters.counted()
 
     def render(self, accept: str | None) -> tuple[bytes, str]:
         """Body and content type of a scrape, in the format that the Accept header asks for."""

@@ -251,6 +251,7 @@ def build_service(settings: Settings) -> Application:
         trim_memory=trim,
         version=version,
         schema_version=schema,
+        started_at=microseconds_now(),
         alerts=alerts,
         deliveries=DeliveryActions(
             store, delivery, tuple(channels), clock=microseconds_now, timer=time.perf_counter, new_id=new_id

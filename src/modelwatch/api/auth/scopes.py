@@ -34,6 +34,8 @@ NEEDS: dict[str, Need] = {
     "get_performance_stretch": Need("read"),
     "get_quality": Need("read"),
     "get_segments": Need("read"),
+    "list_model_events": Need("read"),
+    "list_unwatched": Need("read"),
     "get_verdict": Need("read"),
     "verify_verdict": Need("read"),
     "list_monitors": Need("read"),
@@ -60,6 +62,7 @@ NEEDS: dict[str, Need] = {
     "delete_environment": Need("admin"),
     "get_deletion": Need("read"),
     "metrics": Need("read", all_models=True),
+    "get_service": Need("read", all_models=True),
     "version": Need("read"),
 }
 

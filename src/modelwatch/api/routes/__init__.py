@@ -12,6 +12,7 @@ from modelwatch.api.routes import (
     drift,
     erasure,
     ground_truth,
+    model_events,
     models,
     monitors,
     operations,
@@ -22,6 +23,7 @@ from modelwatch.api.routes import (
     references,
     segments,
     series,
+    service,
     silences,
     verdicts,
 )
@@ -39,6 +41,7 @@ for _module in (
     segments,
     series,
     models,
+    model_events,
     deletions,
     verdicts,
     monitors,
@@ -46,6 +49,7 @@ for _module in (
     silences,
     channels,
     audit,
+    service,
 ):
     api.include_router(_module.router)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import shutil
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 from fastapi import APIRouter, Request, Response
@@ -14,32 +13,13 @@ from modelwatch.api.openapi import METRICS_CONTENT, answers
 from modelwatch.api.routes.common import json_answer, state_of
 from modelwatch.api.state import ServiceState
 from modelwatch.errors import StoreUnavailable
-from modelwatch.storage.verdicts.evaluations import evaluation_failures, evaluation_progress
-from modelwatch.times import MICROS_PER_SECOND, iso_of_seconds
+from modelwatch.views.service import EvaluationState, evaluation_state
 
 router = APIRouter(tags=["operations"])
 
 SERVICE_NAME = "modelwatch"
 # A commit needs pages and the log before them; below this it may fail at any moment.
 LEAST_FREE_BYTES = 2_000_000
-# Progress is kept every few seconds, by whichever process evaluates.
-STOPPED_SECONDS = 60
-
-
-class EvaluationState(msgspec.Struct):
-    """Progress of the evaluations, whichever process makes them; none of it makes a process unready.
-
-    status: `up to date`; `waiting` while streams are due; `failing` when some can't be evaluated (`GET /api/v1/models`
-    says which); `stopped` when no process has looked at them for a minute. looked_at: when one did last. waiting: how
-    many were due then, the first of them for `waiting_seconds` by now. failing: how many have a check that ends with
-    an error.
-    """
-
-    status: Literal["up to date", "waiting", "failing", "stopped"]
-    looked_at: str | None
-    waiting: int
-    waiting_seconds: float
-    failing: int
 
 
 class Health(msgspec.Struct):
@@ -101,18 +81,7 @@ def _short_of_disk(database_url: str) -> str | None:
 def _evaluation(state: ServiceState) -> EvaluationState:
     """Raises StoreUnavailable when the store does not answer."""
     with state.store.read() as connection:
-        progress, failures = evaluation_progress(connection), evaluation_failures(connection)
-    now = state.clock()
-    failing = len({each.stream for each in failures})
-    if progress is None:
-        return EvaluationState("failing" if failing else "up to date", None, 0, 0.0, failing)
-    waited = 0.0 if progress.since is None else max(now - progress.since, 0) / MICROS_PER_SECOND
-    if now - progress.looked_at > STOPPED_SECONDS * MICROS_PER_SECOND:
-        status: Literal["up to date", "waiting", "failing", "stopped"] = "stopped"
-    else:
-        status = "failing" if failing else "waiting" if progress.waiting else "up to date"
-    looked_at = iso_of_seconds(progress.looked_at // MICROS_PER_SECOND)
-    return EvaluationState(status, looked_at, progress.waiting, round(waited, 3), failing)
+        return evaluation_state(connection, state.clock())
 
 
 @router.get("/readyz", summary="Readiness", operation_id="ready", responses=answers({200: Health, 503: Health}))

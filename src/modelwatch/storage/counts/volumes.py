@@ -40,6 +40,15 @@ def hourly_volumes(connection: Connection, stream: StreamKey, start: int, end: i
     return dict(volumes)
 
 
+def predictions_since(connection: Connection, start: int) -> int:
+    """How many predictions of all models are in base windows that start at or after then, in seconds."""
+    table = tables.profile
+    total = select(func.coalesce(func.sum(table.c.predictions), 0)).where(
+        table.c.window_start >= start, table.c.segment == "", table.c.window_len == BASE_WINDOW_SECONDS
+    )
+    return int(connection.execute(total).scalar_one())
+
+
 def first_window(connection: Connection, stream: StreamKey) -> int | None:
     """The start of the stream's first base window, in seconds."""
     stored = connection.execute(select(func.min(tables.profile.c.window_start)).where(*of_stream(stream))).scalar()

@@ -45,6 +45,9 @@ BySegment = Mapping[str, Mapping[Subject, Counts]]
 OUTCOMES = Subject(OUTCOME)
 OF_SUBJECTS = tables.reference.c.kind.not_in((OUTCOME, SEGMENTS))
 
+# The source of a provisional reference.
+FIRST_PREDICTIONS = "first predictions"
+
 
 @dataclass(frozen=True, slots=True)
 class StoredReference:
@@ -151,7 +154,7 @@ def set_provisional_references(
                 "model": model,
                 "version": None,
                 "created_at": now,
-                "source": "first predictions",
+                "source": FIRST_PREDICTIONS,
                 "state": "provisional",
                 "from_generation": generation,
             }
@@ -212,6 +215,27 @@ def overview(connection: Connection, model: str | None = None) -> dict[str, list
     for row in connection.execute(query):
         found.setdefault(row.model, []).append((Subject(row.kind, row.name), row.state))
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceSet:
+    """What was set at once: when (microseconds), for which version (None: all), and of how many subjects. source: such
+    as `api`."""
+
+    created_at: int
+    version: str | None
+    subjects: int
+    source: str
+
+
+def reference_sets(connection: Connection, model: str) -> list[ReferenceSet]:
+    """Every setting of references of a model, those that were replaced too, newest first."""
+    table = tables.reference
+    key = (table.c.created_at, table.c.version, table.c.source)
+    rows = connection.execute(
+        select(*key, func.count()).where(table.c.model == model, OF_SUBJECTS).group_by(*key).order_by(key[0].desc())
+    )
+    return [ReferenceSet(row.created_at, row.version, row[3], row.source) for row in rows]
 
 
 def oldest_reference_in_force(connection: Connection) -> dict[str, int]:

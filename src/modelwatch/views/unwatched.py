@@ -1,0 +1,127 @@
+"""What of a stream is not watched, and why: what the newest verdicts say nothing about, and what is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
+from sqlalchemy import Connection
+
+from modelwatch.config import BASE_WINDOW_SECONDS
+from modelwatch.monitoring.checks.quality.rules import QualityRules
+from modelwatch.monitoring.checks.rules import DriftRules
+from modelwatch.monitoring.checks.unjudged import KNOWN_STATES, NotJudged
+from modelwatch.monitoring.scheduler.freshness import usual_of
+from modelwatch.storage.counts.streams import newest_window
+from modelwatch.storage.counts.volumes import recent_features
+from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.references.layouts import Subject
+from modelwatch.storage.references.references import overview
+from modelwatch.storage.verdicts.verdicts import DRIFT, PERFORMANCE, QUALITY, newest_verdict
+
+# Rows of the newest window that are looked at for features that nothing is compared with.
+ROWS_LOOKED_AT = 50
+REASONS = {
+    "no_reference": "No reference is set, so there is nothing to compare it with.",
+    "left_out": "The monitor leaves it out.",
+    "insufficient_data": "There is too little data for a verdict.",
+    "no_data": "There are no usable values.",
+    "immature": "Most labels have not come yet.",
+    "not_evaluated": "Nothing has been evaluated yet.",
+    "unknown": "What is usual is not known yet.",
+}
+
+WhyNot = Literal["no_reference", "left_out", "insufficient_data", "no_data", "immature", "not_evaluated", "unknown"]
+
+
+class Unwatched(msgspec.Struct, frozen=True):
+    """Something that no verdict is about. check: `drift`, `performance`, `quality` or `freshness`. subject: a feature,
+    `prediction`, `score`, `latency`, a metric, or what the check calls it; `more` others of the same state are not
+    named. state: why, in one word; reason: in a sentence."""
+
+    check: str
+    subject: str
+    state: WhyNot
+    reason: str
+    more: int = 0
+
+
+class _Subject(msgspec.Struct):
+    feature_name: str
+    severity: str
+    reason: str | None = None
+
+
+class _Drift(msgspec.Struct):
+    drift_results: list[_Subject] = []
+
+
+class _Other(msgspec.Struct):
+    not_judged: list[NotJudged] = []
+
+
+_decode_drift = msgspec.json.Decoder(_Drift).decode
+_decode_other = msgspec.json.Decoder(_Other).decode
+
+
+def unwatched(
+    connection: Connection, stream: StreamKey, rules: DriftRules, quality: QualityRules, now: int
+) -> list[Unwatched]:
+    """What of a stream is not watched by its newest verdicts; nothing of a stream that has sent nothing.
+
+    rules, quality: those of the model. now: microseconds.
+    """
+    newest = newest_window(connection, stream)
+    if newest is None:
+        return []
+    return [
+        *_of_drift(connection, stream, rules, newest.window_start + BASE_WINDOW_SECONDS),
+        *_of(connection, stream, PERFORMANCE),
+        *_of(connection, stream, QUALITY),
+        *_silence(connection, stream, quality, now),
+    ]
+
+
+def _of_drift(connection: Connection, stream: StreamKey, rules: DriftRules, end: int) -> Iterator[Unwatched]:
+    referenced = {subject for subject, _ in overview(connection, stream.model).get(stream.model, ())}
+    verdict = newest_verdict(connection, stream, DRIFT)
+    if verdict is None:
+        yield Unwatched("drift", "all", "not_evaluated", REASONS["not_evaluated"])
+    else:
+        for each in _decode_drift(verdict.result).drift_results:
+            if each.severity not in KNOWN_STATES:
+                yield _line("drift", each.feature_name, each.severity, each.reason)
+    sent: dict[str, None] = {}
+    for row in recent_features(connection, stream, end, ROWS_LOOKED_AT):
+        sent |= dict.fromkeys(name for name, value in row.items() if value is not None)
+    for name in sorted(sent):
+        if Subject("feature", name) not in referenced:
+            yield _line("drift", name, "no_reference", None)
+    for subject in sorted(referenced):
+        if not rules.watches(subject.kind, subject.name):
+            yield _line("drift", subject.name or subject.kind, "left_out", None)
+
+
+def _of(connection: Connection, stream: StreamKey, check: str) -> Iterator[Unwatched]:
+    verdict = newest_verdict(connection, stream, check)
+    if verdict is None:
+        return
+    for group in _decode_other(verdict.result).not_judged:
+        for place, name in enumerate(group.subjects):
+            # The reason is that of the first.
+            more = group.count - len(group.subjects) if place == len(group.subjects) - 1 else 0
+            yield _line(check, name, group.state, group.reason if place == 0 else None, more)
+
+
+def _silence(connection: Connection, stream: StreamKey, rules: QualityRules, now: int) -> Iterator[Unwatched]:
+    usual = usual_of(connection, stream.model, stream.environment, rules, now)
+    if usual.limit is None:
+        state: WhyNot = "left_out" if not rules.enabled or rules.freshness is False else "unknown"
+        why = f"A silence can't be told: {usual.reason}." if usual.reason else REASONS[state]
+        yield Unwatched("freshness", "silence", state, why)
+
+
+def _line(check: str, subject: str, state: str, reason: str | None, more: int = 0) -> Unwatched:
+    known: WhyNot = state if state in REASONS else "no_data"  # type: ignore[assignment]
+    return Unwatched(check, subject, known, reason or REASONS[known], more)
