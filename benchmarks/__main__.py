@@ -1,9 +1,9 @@
 """The benchmarks: `make bench`, or python -m benchmarks [--json] [--quick] [NAME ...].
 
-A name (kernels, evaluation, ingest, keys, labels, levels, nearly_ids, postgres, replay, retention, segments, soak,
-starvation, volume) runs that one alone: `make bench ARGS=labels`. Without one, all run but those that take minutes: the
-simulations (levels of the drift test, nearly_ids, volume), the wait beside many models (starvation), and the soak,
-which takes ten:
+A name (catching_up, kernels, evaluation, ingest, keys, labels, levels, nearly_ids, postgres, replay, retention,
+segments, soak, starvation, volume) runs that one alone: `make bench ARGS=labels`. Without one, all run but those that
+take minutes: the simulations (levels of the drift test, nearly_ids, volume), the wait beside many models (starvation),
+and the soak, which takes ten:
 `make bench ARGS="soak --seconds 3600 --engine postgresql --workers 2"`.
 
 Ratios are taken side by side in the same run, from medians; each row's note says how far the repetitions spread. A
@@ -17,6 +17,7 @@ import sys
 from functools import partial
 
 from benchmarks import (
+    catching_up,
     evaluation,
     ingest,
     kernels,
@@ -35,6 +36,7 @@ from benchmarks import (
 from benchmarks.report import show
 
 BENCHMARKS = {
+    "catching_up": catching_up.run,
     "kernels": kernels.run,
     "evaluation": evaluation.run,
     "ingest": ingest.run,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -12,12 +13,14 @@ from modelwatch.monitoring.checks.drift.report import DriftReport
 from modelwatch.monitoring.checks.quality.reports import QualityReport
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.checks.rules import DriftRules
+from modelwatch.monitoring.scheduler import due
 from modelwatch.monitoring.scheduler.summaries import KEPT_EVERY, keeps_evidence, summary_of
-from modelwatch.monitoring.verification import verify_verdict
+from modelwatch.monitoring.verification import CHECKS, verify_verdict
 from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.migrations import migrate
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import DRIFT, QUALITY, StoredVerdict, VerdictTrace, verdicts_of
-from tests.support.background import background, run_out
+from tests.support.background import assert_brief, background, run_out
 from tests.support.events import NOON, Clock
 from tests.support.streams import MINUTE, finish, normal, send, set_reference
 
@@ -30,6 +33,10 @@ WINDOWS, SHIFTED = 36, 30
 @pytest.fixture
 def verdicts(store: Store) -> dict[str, list[StoredVerdict]]:
     """By check, the verdicts of three hours of busy traffic that shifts at the end, oldest first."""
+    return evaluated(store)
+
+
+def evaluated(store: Store) -> dict[str, list[StoredVerdict]]:
     clock = Clock(NOON + 1_000 * MINUTE)
     set_reference(store, normal(5_000, seed=99))
     for window in range(WINDOWS):
@@ -92,6 +99,34 @@ def test_each_verdict_is_verified_or_leads_to_the_nearest_with_evidence(
             assert verification.nearest_full is not None
             nearest = full[verification.nearest_full]
             assert abs(nearest - verdict.window_end) == min(abs(end - verdict.window_end) for end in full.values())
+
+
+def test_what_is_evaluated_together_keeps_what_is_kept_one_by_one(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = evaluated(store)
+    monkeypatch.setattr(due, "POINTS_A_TRANSACTION", 1)
+    other = Store(f"sqlite:///{tmp_path / 'one by one.db'}")
+    migrate(other)
+    one_by_one = evaluated(other)
+    for check, found in together.items():
+        assert [kept(each) for each in found] == [kept(each) for each in one_by_one[check]], check
+    other.close()
+
+
+def kept(verdict: StoredVerdict) -> tuple[object, ...]:
+    """But for the names of references, which are in conditions and whole reports."""
+    summary = None if verdict.full else verdict.result
+    return (verdict.window_end, verdict.severity, verdict.full, len(verdict.conditions), summary)
+
+
+def test_a_brief_report_is_a_report_without_its_long_lists(
+    store: Store, verdicts: dict[str, list[StoredVerdict]]
+) -> None:
+    for check, found in verdicts.items():
+        for verdict in found:
+            if verdict.full:
+                assert_brief(store, CHECKS[check], verdict)
 
 
 def trace(end: int, *, severity: str = "stable", conditions: bytes = b"[]", full: bool = True) -> VerdictTrace:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import event
 
 from modelwatch.events import GroundTruth, Prediction
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts
-from modelwatch.storage.counts.label_times import Stretch, outcomes_by_arrival
+from modelwatch.storage.counts.label_times import Stretch, has_news, later_outcomes, outcomes_by_arrival
 from modelwatch.storage.engine.models import StreamKey, generation_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.layouts import read_layouts
@@ -84,3 +86,28 @@ def test_a_corrected_label_is_late_by_its_correction(store: Store) -> None:
     ledger.close()
     early = by_hand(zip(predictions[10:], labels[10:], strict=True))
     assert counted(store, [stretch]) == (early, by_hand(zip(predictions[:10], corrected, strict=True)))
+
+
+def test_labels_of_a_time_are_found_by_the_index_of_times(store: Store) -> None:
+    """Without it SQLite reads every label of the model at each evaluation, however many it has."""
+    watch_yes(store)
+    set_labelled_reference(store, outcomes(500, 99))
+    send_days(store, like_any_other(2.0), days=3, a_day=60)
+    plans: list[str] = []
+
+    def explain(_connection: object, cursor: Any, statement: str, values: Any, _context: object, _many: bool) -> None:
+        if "first_ts" in statement:
+            again = cursor.connection.cursor().execute(f"EXPLAIN QUERY PLAN {statement}", values)
+            plans.extend(row[3] for row in again if "label" in row[3])
+
+    event.listen(store.engine, "before_cursor_execute", explain)
+    moment = FIRST + DAY_SECONDS
+    with store.read() as connection:
+        layouts = read_layouts(connection, "m", generation_of(connection, "m") or 0)
+        assert has_news(connection, STREAM, FIRST, moment, 5)
+        assert not has_news(connection, STREAM, FIRST - 2 * DAY_SECONDS, FIRST - DAY_SECONDS, 5)
+        [later] = later_outcomes(connection, store, STREAM, layouts, [(FIRST, FIRST + 3 * DAY_SECONDS)], moment)
+    event.remove(store.engine, "before_cursor_execute", explain)
+    assert later is not None
+    assert len(plans) >= 3
+    assert all("label_by_time (first_ts>? AND first_ts<?)" in plan for plan in plans)

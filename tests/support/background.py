@@ -8,6 +8,7 @@ from collections.abc import Callable
 from sqlalchemy import Connection
 
 from modelwatch.findings import Assessment
+from modelwatch.monitoring.checks.check import AnyCheck, encode_report
 from modelwatch.monitoring.checks.performance.check import PerformanceCheck
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.quality.check import QualityCheck
@@ -16,7 +17,9 @@ from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.scheduler.evaluator import AssessmentSink, Evaluator
 from modelwatch.monitoring.scheduler.maintenance import Maintenance
 from modelwatch.monitoring.scheduler.runner import BackgroundJobs
+from modelwatch.monitoring.scheduler.summaries import summary_of
 from modelwatch.storage.engine.store import Store
+from modelwatch.storage.verdicts.verdicts import StoredVerdict, evidence_of
 
 
 def new_id() -> str:
@@ -98,3 +101,12 @@ def run_out(jobs: BackgroundJobs) -> None:
     """Rounds until nothing more is due."""
     while jobs.once() and jobs.more:
         pass
+
+
+def assert_brief(store: Store, check: type[AnyCheck], verdict: StoredVerdict) -> None:
+    """A summary of the brief report says what one of the whole report does."""
+    with store.read() as connection:
+        evidence = evidence_of(connection, verdict.id)
+        assert evidence
+        evaluation = check.evaluate(check.restore(connection, evidence))
+    assert summary_of(encode_report(check.brief(evaluation))) == summary_of(verdict.result)

@@ -10,7 +10,7 @@ import pytest
 
 from modelwatch.errors import UnknownResource
 from modelwatch.findings import Assessment, Finding
-from modelwatch.monitoring.checks.performance.check import check_performance
+from modelwatch.monitoring.checks.performance.check import PerformanceCheck, check_performance
 from modelwatch.monitoring.checks.performance.evaluation import evaluate_performance
 from modelwatch.monitoring.checks.performance.evidence import (
     decode_performance,
@@ -29,7 +29,7 @@ from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.retention import expire_days, remove_predictions
 from modelwatch.storage.verdicts.verdicts import PERFORMANCE, StoredVerdict, verdicts_of
-from tests.support.background import Taken, background, run_out
+from tests.support.background import Taken, assert_brief, background, run_out
 from tests.support.events import NOON, Clock, event, open_ledger
 from tests.support.labelled import later, outcomes, send_labelled, set_labelled_reference, watch_yes
 from tests.support.labels import label
@@ -119,6 +119,7 @@ def test_every_verdict_comes_out_again_to_the_bit(referenced: Store) -> None:
     found = verdicts(referenced)
     assert found[-1].severity == "alert"
     for verdict in found:
+        assert_brief(referenced, PerformanceCheck, verdict)
         again = verify_verdict(referenced, verdict.id)
         assert (again.reproduced, again.problems, again.references) == (True, [], 1)
 

@@ -31,14 +31,15 @@ Report = TypeVar("Report", bound=msgspec.Struct)
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """Content of a verdict. evidence: everything that the report was computed from; report: JSON. conditions: carried
-    to the next evaluation. reach: seconds between the start of the data and its end; 0 where the rules alone decide.
-    headline: few numbers of the report."""
+    """Content of a verdict. evidence: everything that the report is computed from. brief: the report without its
+    longest lists, as JSON; report: makes all of it. conditions: carried to the next evaluation. reach: seconds between
+    the start of the data and its end; 0 where the rules alone decide. headline: few numbers of the report."""
 
     generation: int
     severity: str
     evidence: bytes
-    report: bytes
+    brief: bytes
+    report: Callable[[], bytes]
     conditions: list[Condition]
     headline: Headline
     reach: int = 0
@@ -89,6 +90,11 @@ class Check(ABC, Generic[Inputs, Evaluation, Report]):
 
     @staticmethod
     @abstractmethod
+    def brief(evaluation: Evaluation, /) -> Report:
+        """Report without its longest lists: as much as a summary and a headline are made of."""
+
+    @staticmethod
+    @abstractmethod
     def advance(previous: Sequence[Condition], evaluation: Evaluation, end: int) -> list[Condition]:
         """Conditions after this evaluation. end: of its window, in seconds."""
 
@@ -129,8 +135,8 @@ class Check(ABC, Generic[Inputs, Evaluation, Report]):
 
     @staticmethod
     @abstractmethod
-    def headline(evaluation: Evaluation, report: Report) -> Headline:
-        """Few numbers of an evaluation and its report, for lists."""
+    def headline(evaluation: Evaluation, brief: Report) -> Headline:
+        """Few numbers of an evaluation and its brief report, for lists."""
 
     def conclude(
         self, stream: StreamKey, point: Point, conditions: Sequence[Condition], drift: Callable[[], DriftInputs]
@@ -141,18 +147,23 @@ class Check(ABC, Generic[Inputs, Evaluation, Report]):
         if inputs is None:
             return None
         evaluation = self.evaluate(inputs)
-        report = self.report(evaluation)
+        brief = self.brief(evaluation)
+
+        def report() -> bytes:
+            return encode_report(brief if self.brief is self.report else self.report(evaluation))
+
         after = self.advance(conditions, evaluation, point.end)
         found = newly_found(conditions, after)
         if found:
             after = with_onsets(after, self.onsets(stream, inputs, found, point.end))
         return Conclusion(
             generation=self.generation(inputs),
-            severity=self.severity(report),
+            severity=self.severity(brief),
             evidence=self.encode(inputs),
-            report=encode_report(report),
+            brief=encode_report(brief),
+            report=report,
             conditions=after,
-            headline=self.headline(evaluation, report),
+            headline=self.headline(evaluation, brief),
             reach=self.reach(inputs, point.end),
         )
 

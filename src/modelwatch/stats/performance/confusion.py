@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar, Self
 
 import numpy as np
@@ -217,7 +218,7 @@ def confusion_metrics(counts: ConfusionCounts, *, seed: int = BOOTSTRAP_SEED) ->
             "specificity": row.specificity,
             "f1": row.f1,
         }
-    return found | means | _micro(counts)
+    return {**found, **means, **_micro(counts)}
 
 
 def class_metrics(counts: ConfusionCounts, *, seed: int = BOOTSTRAP_SEED) -> tuple[ClassMetrics, ...]:
@@ -247,8 +248,17 @@ def prior_of(counts: ConfusionCounts) -> Floats:
     return prior
 
 
-def _resample(counts: ConfusionCounts, seed: int) -> tuple[dict[str, Estimate], tuple[Estimate, ...]]:
+def _resample(counts: ConfusionCounts, seed: int) -> tuple[Mapping[str, Estimate], tuple[Estimate, ...]]:
     """The means over classes and Matthews' correlation by name, and the F1 of every class."""
+    return _resampled(counts.layout, counts.vector.tobytes(), seed)
+
+
+# The metrics of a matrix and those of its classes rest on the same resamples.
+@lru_cache(maxsize=16)
+def _resampled(
+    layout: ConfusionLayout, vector: bytes, seed: int
+) -> tuple[Mapping[str, Estimate], tuple[Estimate, ...]]:
+    counts = ConfusionCounts(layout, np.frombuffer(vector, dtype=np.int64))
     classes, n = len(counts.layout.classes), counts.n
     margins = Margins.of(counts.vector, classes)
     supported = margins.truth[:-1] > 0.0

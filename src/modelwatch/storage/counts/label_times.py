@@ -50,10 +50,7 @@ def later_outcomes(
     touched, newest = _touched(connection, stream, layouts, spans, after)
     if touched is None:
         return found
-    labels = select(func.count()).where(
-        tables.label.c.model == stream.model, tables.label.c.first_ts > after, tables.label.c.first_ts <= newest
-    )
-    if connection.execute(labels).scalar_one() > FEW_LABELS:
+    if _has_labels(connection, stream.model, (after, newest), FEW_LABELS + 1):
         return _of_windows(connection, store, stream, layouts, spans, touched, after)
     for contributions in _by_label(connection, store, stream, layouts, touched, (after, newest)):
         for key, slot in count_outcomes(contributions, 0).items():
@@ -171,12 +168,23 @@ def first_label_time(connection: Connection, stream: StreamKey) -> int | None:
 def has_news(connection: Connection, stream: StreamKey, start: int, end: int, number: int) -> bool:
     """True when this many of the stream's predictions lie between two times, in seconds, or as many labels of its model
     became known between them."""
-    label = tables.label
-    span = (label.c.first_ts > start * MICROS_PER_SECOND, label.c.first_ts <= end * MICROS_PER_SECOND)
-    labels = select(label.c.first_ts).where(label.c.model == stream.model, *span).offset(number - 1).limit(1)
-    if connection.execute(labels).first() is not None:
+    if _has_labels(connection, stream.model, (start * MICROS_PER_SECOND, end * MICROS_PER_SECOND), number):
         return True
     return predictions_in(connection, stream, start, end) >= number
+
+
+def _has_labels(connection: Connection, model: str, known: Span, number: int) -> bool:
+    """True when this many labels of a model became known after the first of two times and by the second, in
+    microseconds."""
+    labels = select(tables.label.c.first_ts).where(*_known(model, known)).offset(number - 1).limit(1)
+    return connection.execute(labels).first() is not None
+
+
+def _known(model: str, known: Span) -> tuple[ColumnElement[bool], ...]:
+    """Conditions for the labels of a model that became known in a span of microseconds, without its start."""
+    label = tables.label
+    # By the index of times: SQLite would rather read every label of the model, since its name is given exactly.
+    return label.c.model.concat("") == model, label.c.first_ts > known[0], label.c.first_ts <= known[1]
 
 
 def _touched(
@@ -213,10 +221,7 @@ def _by_label(
     oldest = connection.execute(select(expired_before(model))).scalar() or 0
     rows = connection.execute(
         select(label.c.prediction_id, label.c.value, label.c.first_ts, label.c.ts).where(
-            label.c.model == model,
-            label.c.first_ts > known[0],
-            label.c.first_ts <= known[1],
-            label.c.applied_at.is_not(None),
+            *_known(model, known), label.c.applied_at.is_not(None)
         )
     )
     for some in rows.partitions(ROWS_PER_READ):

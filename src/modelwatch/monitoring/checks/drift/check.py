@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from modelwatch.monitoring.checks.check import Check, Extent
 from modelwatch.monitoring.checks.conditions import Condition
-from modelwatch.monitoring.checks.drift.evaluation import DriftEvaluation, evaluate_drift, report_of
+from modelwatch.monitoring.checks.drift.evaluation import DriftEvaluation, brief_report_of, evaluate_drift, report_of
 from modelwatch.monitoring.checks.drift.evidence import (
     DriftQuery,
     Inputs,
@@ -39,6 +39,7 @@ class DriftCheck(Check[Inputs, DriftEvaluation, DriftReport]):
     kinds = DRIFT_KINDS
     evaluate = staticmethod(evaluate_drift)
     report = staticmethod(report_of)
+    brief = staticmethod(brief_report_of)
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import msgspec
 
@@ -20,6 +21,7 @@ from modelwatch.monitoring.checks.drift.judge import (
     tolerance,
 )
 from modelwatch.monitoring.checks.drift.report import (
+    NO_REFERENCE,
     DriftReport,
     SubjectReport,
     Summary,
@@ -119,28 +121,34 @@ def evaluate_drift(inputs: Inputs) -> DriftEvaluation:
 
 def report_of(evaluation: DriftEvaluation) -> DriftReport:
     """Report of an evaluation, as it is shown and kept."""
-    evidence = evaluation.evidence
-    query, rules = evidence.query, evidence.rules
+    query = evaluation.evidence.query
     evaluated = {each.subject for each in evaluation.subjects}
-    why = _why(evaluation)
-    scores = _scores(evaluation.subjects)
+    why, scores = _why(evaluation), _scores(evaluation.subjects)
     results = [_subject_report(each, scores.get(each.subject), query.compat, why) for each in evaluation.subjects]
     results += [
         unreferenced_report(subject.name, subject.kind) for subject in evaluation.wanted if subject not in evaluated
     ]
-    results = _with_adjusted_p_values(results)
-    drifted = [result.feature_name for result in results if result.severity in ("warning", "alert")]
-    provisional = [result.feature_name for result in results if result.reference_state == "provisional"]
+    return msgspec.structs.replace(brief_report_of(evaluation), drift_results=_with_adjusted_p_values(results))
+
+
+def brief_report_of(evaluation: DriftEvaluation) -> DriftReport:
+    """Report without its subjects: the summary alone."""
+    evidence = evaluation.evidence
+    query, rules = evidence.query, evidence.rules
+    why = _why(evaluation)
+    lines = _lines(evaluation, why)
+    drifted = [each.name for each in lines if each.severity in ("warning", "alert")]
+    provisional = [each.name for each in lines if each.reference_state == "provisional"]
     return DriftReport(
-        drift_results=results,
+        drift_results=[],
         summary=Summary(
             model_name=query.model,
             model_version=query.version,
             environment=query.environment,
-            severity=severity_of(results),
-            checked=len(results),
+            severity=min((each.severity for each in lines), key=PRECEDENCE.index, default="no_reference"),
+            checked=len(lines),
             drifted=drifted,
-            drifted_share=len(drifted) / len(results) if results else 0.0,
+            drifted_share=len(drifted) / len(lines) if lines else 0.0,
             watermark=None if evidence.watermark is None else iso_of_seconds(evidence.watermark),
             predictions=max((sum(slot.predictions for slot in sums.values()) for sums in evidence.sums), default=0),
             provisional=bool(provisional),
@@ -158,15 +166,32 @@ def report_of(evaluation: DriftEvaluation) -> DriftReport:
             lookbacks=[window.lookback for window in evidence.windows if window.lookback is not None],
             versions_left_out=list(evaluation.versions_left_out),
             reason=why,
-            not_judged=not_judged((result.feature_name, result.severity, result.reason) for result in results),
+            not_judged=not_judged((each.name, each.severity, each.reason) for each in lines),
             provisional_subjects=provisional,
         ),
     )
 
 
-def severity_of(results: Sequence[SubjectReport]) -> Severity:
-    """Worst severity of several subjects."""
-    return min((result.severity for result in results), key=PRECEDENCE.index, default="no_reference")
+class _Line(NamedTuple):
+    """Subject in the summary."""
+
+    name: str
+    severity: Severity
+    reason: str | None
+    reference_state: str | None
+
+
+def _lines(evaluation: DriftEvaluation, why: str | None) -> list[_Line]:
+    """Subjects of the query, those without a reference last. why: reason where there are no data."""
+    lines = []
+    for each in evaluation.subjects:
+        deciding = each.deciding_window
+        severity: Severity = "no_data" if deciding is None else deciding.judgement.severity
+        reason = why if deciding is None else deciding.judgement.reason
+        lines.append(_Line(each.subject.name or each.subject.kind, severity, reason, each.reference.state))
+    evaluated = {each.subject for each in evaluation.subjects}
+    unreferenced = (subject for subject in evaluation.wanted if subject not in evaluated)
+    return [*lines, *(_Line(subject.name, "no_reference", NO_REFERENCE, None) for subject in unreferenced)]
 
 
 def _wanted(

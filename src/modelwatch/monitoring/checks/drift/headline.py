@@ -31,8 +31,10 @@ def drift_headline(evaluation: DriftEvaluation, report: DriftReport) -> Headline
         default=None,
     )
     found = sorted(
-        (each for each in report.drift_results if each.severity in ("warning", "alert")),
-        key=lambda each: (each.severity != "alert", -(each.psi.score if each.psi is not None else 0.0)),
+        (severity != "alert", -(deciding.judgement.psi or 0.0), each.subject.name or each.subject.kind)
+        for each in evaluation.subjects
+        if (deciding := each.deciding_window) is not None
+        and (severity := deciding.judgement.severity) in ("warning", "alert")
     )
     allowed = None if worst is None else worst[1].windows[shown].allowed
     return Headline(
@@ -42,7 +44,7 @@ def drift_headline(evaluation: DriftEvaluation, report: DriftReport) -> Headline
         alert=None if allowed is None else allowed.psi_alert,
         n=0 if worst is None else worst[1].windows[shown].current.n,
         found=len(found),
-        names=first_names(each.feature_name for each in found),
+        names=first_names(name for _, _, name in found),
         checked=summary.checked,
         seconds=lengths[shown],
         predictions=received[shown],

@@ -28,6 +28,7 @@ from modelwatch.stats.drift.scores import DriftScores, drift_scores_of_many, psi
 from modelwatch.storage.references.references import StoredReference
 from modelwatch.times import iso_of_seconds
 
+NO_REFERENCE = "No reference is set: POST one to /api/v1/reference."
 TOP_CELLS = 5
 TEST = "two samples: chi-square of grouped cells, and exact tails of single cells"
 
@@ -342,7 +343,7 @@ def unreferenced_report(name: str, kind: str) -> SubjectReport:
         counts=None,
         lookbacks=[],
         compat=None,
-        reason="No reference is set: POST one to /api/v1/reference.",
+        reason=NO_REFERENCE,
     )
 
 

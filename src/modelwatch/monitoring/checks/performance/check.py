@@ -15,6 +15,7 @@ from modelwatch.monitoring.checks.onsets import Onsets
 from modelwatch.monitoring.checks.performance.evaluation import (
     PERFORMANCE_KINDS,
     PerformanceEvaluation,
+    brief_performance_report,
     evaluate_performance,
     performance_report,
 )
@@ -49,6 +50,7 @@ class PerformanceCheck(Check[PerformanceInputs, PerformanceEvaluation, Performan
     kinds = PERFORMANCE_KINDS
     evaluate = staticmethod(evaluate_performance)
     report = staticmethod(performance_report)
+    brief = staticmethod(brief_performance_report)
 
     def __init__(self, store: Store, rules_of: RulesOf) -> None:
         self._store = store

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from modelwatch.stats.outcomes.estimation import Calibration, Estimate, Refusal, calibrate, estimate, estimate_accuracy
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts
@@ -22,6 +23,8 @@ NOT_OF_PREDICTED = (
     " class: set positive_class in the model's monitor"
 )
 SEED = 20_210_901
+
+Integers = NDArray[np.int64]
 # With fewer calls it may be chance on which side of one half they lie.
 ENOUGH_CALLS = 20
 
@@ -60,11 +63,28 @@ def expected_performance(reference: OutcomeCounts | None, calls: Counts | None) 
         return Refusal(refused)
     scores = reference.scores if layout.task == "binary" else reference.confidence
     assert scores is not None, "classifiers have scores or confidences"
-    sides = [side.astype(np.int64).tobytes() for side in (scores.positives, scores.negatives)]
-    calibration, rng = _calibration(*sides), np.random.default_rng(SEED)
+    sides = _frozen(scores.positives, scores.negatives)
     if layout.task == "binary":
-        return estimate(calibration, counts.predicted_positive, counts.predicted_negative, rng=rng)
-    return estimate_accuracy(calibration, counts.top, rng=rng)
+        return _estimate(sides, _frozen(counts.predicted_positive, counts.predicted_negative))
+    return _estimate(sides, _frozen(counts.top))
+
+
+def _frozen(*sides: Integers) -> tuple[bytes, ...]:
+    return tuple(side.astype(np.int64).tobytes() for side in sides)
+
+
+@lru_cache(maxsize=256)
+def _estimate(reference: tuple[bytes, ...], window: tuple[bytes, ...]) -> Estimate | Refusal:
+    """Metrics expected from the scores of a window: several windows, and those of later evaluations, hold the same.
+
+    reference: scores of right and of wrong. window: scores of those predicted positive and negative; of the predicted
+    class alone where there are more than two.
+    """
+    calibration, rng = _calibration(*reference), np.random.default_rng(SEED)
+    sides = [np.frombuffer(side, dtype=np.int64) for side in window]
+    return (
+        estimate(calibration, *sides, rng=rng) if len(sides) == 2 else estimate_accuracy(calibration, *sides, rng=rng)
+    )
 
 
 # Each holds a megabyte of draws.

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from modelwatch.findings import Kind
 from modelwatch.monitoring.checks.performance.coverage import COVERAGE, judge_coverage
@@ -37,7 +38,7 @@ from modelwatch.monitoring.checks.performance.report import (
     window_report,
     wrong_scores,
 )
-from modelwatch.monitoring.checks.performance.reports import ArrivalsReport, PerformanceReport
+from modelwatch.monitoring.checks.performance.reports import ArrivalsReport, PerformanceReport, WindowReport
 from modelwatch.monitoring.checks.performance.rules import MOST_ALPHA
 from modelwatch.monitoring.checks.performance.window_counts import WindowCounts, counts_of
 from modelwatch.monitoring.checks.rules import AlphaReport, share_of
@@ -173,6 +174,20 @@ def _natural_of(inputs: PerformanceInputs) -> NaturalVariation | None:
 
 def performance_report(evaluation: PerformanceEvaluation) -> PerformanceReport:
     """Report of an evaluation, as it is shown and kept."""
+    return replace(brief_performance_report(evaluation), windows=_window_reports(evaluation, details=True))
+
+
+def _window_reports(evaluation: PerformanceEvaluation, *, details: bool) -> list[WindowReport]:
+    reference, arrivals = evaluation.inputs.reference, evaluation.inputs.evidence.arrivals
+    counts = None if reference is None else reference.counts
+    return [
+        window_report(each.found, each.window, arrivals, each.judgements, each.severity, counts, details=details)
+        for each in evaluation.windows
+    ]
+
+
+def brief_performance_report(evaluation: PerformanceEvaluation) -> PerformanceReport:
+    """Report without the tables and estimates of its windows, which take longer than everything else."""
     inputs, evidence, layout = evaluation.inputs, evaluation.inputs.evidence, evaluation.inputs.layout
     reference, arrivals = inputs.reference, evidence.arrivals
     counts = None if reference is None else reference.counts
@@ -220,10 +235,7 @@ def performance_report(evaluation: PerformanceEvaluation) -> PerformanceReport:
             orphaned=evidence.orphaned,
             expired=evidence.expired,
         ),
-        windows=[
-            window_report(each.found, each.window, arrivals, each.judgements, each.severity, counts)
-            for each in evaluation.windows
-        ],
+        windows=_window_reports(evaluation, details=False),
         reason=_why(evaluation),
         not_judged=_not_judged(evaluation),
         task_reason=task_reason(layout, stated),

@@ -46,6 +46,8 @@ class QualityCheck(Check[QualityEvidence, QualityEvaluation, QualityReport]):
     kinds = QUALITY_KINDS
     evaluate = staticmethod(evaluate_quality)
     report = staticmethod(quality_report)
+    # It is quickly made.
+    brief = report
     encode = staticmethod(encode_quality)
 
     def __init__(self, store: Store, rules_of: RulesOf) -> None:

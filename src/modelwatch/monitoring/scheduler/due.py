@@ -1,0 +1,133 @@
+"""Evaluations that are due of a stream: the next window ends, and what the evaluations before them have left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+
+import msgspec
+from sqlalchemy import Connection
+
+from modelwatch.config import BASE_WINDOW_SECONDS, parse_lookback
+from modelwatch.monitoring.checks.check import AnyCheck
+from modelwatch.monitoring.checks.conditions import Condition
+from modelwatch.monitoring.checks.rules import DriftRules
+from modelwatch.monitoring.checks.schedule import Point, due_points, label_points, whole_windows
+from modelwatch.monitoring.scheduler.agenda import Agenda
+from modelwatch.monitoring.scheduler.summaries import LOOKED_AT
+from modelwatch.storage.counts.label_times import first_label_time, has_news
+from modelwatch.storage.counts.outcomes import first_labelled_window
+from modelwatch.storage.counts.profiles import windows_since
+from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.verdicts.verdicts import StoredVerdict, VerdictTrace, newest_verdict, traces_of
+from modelwatch.times import MICROS_PER_SECOND
+
+POINTS_A_TRANSACTION = 20
+
+_decode_conditions = msgspec.json.Decoder(list[Condition]).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Stream with something to evaluate: where it stands, and the next evaluations.
+
+    conditions: by check, after the evaluation before. traces: by check, the last verdicts, newest first. longest:
+    seconds of the longest look-back. more: whether there may be others after these. settle: to be called when they are
+    stored and there are none.
+    """
+
+    stream: StreamKey
+    conditions: dict[str, list[Condition]]
+    traces: dict[str, list[VerdictTrace]]
+    points: list[Point]
+    longest: int
+    more: bool
+    settle: Callable[[], None]
+
+
+def due_for_data(store: Store, agenda: Agenda, checks: Sequence[AnyCheck], stream: StreamKey, now: int) -> Due | None:
+    """Evaluations that are due by the windows that are closed; None without any. The first check sets the pace. now: in
+    microseconds."""
+    standing = agenda.standing(stream, now)
+    if standing is None:
+        return None
+    rules, settle = standing.rules, partial(agenda.settle, stream, standing.data)
+    with store.read() as connection:
+        newest = _newest_verdicts(connection, stream, checks, now)
+        previous = newest[checks[0].name]
+        since = None if previous is None else previous.window_end
+        limit = rules.check_interval // BASE_WINDOW_SECONDS + 1_000
+        windows = windows_since(connection, stream, since, standing.closed, limit)
+        enough = rules.min_samples if rules.on_new_data else None
+        due = due_points(since, windows, interval=rules.check_interval, enough=enough)
+        points = list(islice(due, POINTS_A_TRANSACTION))
+        if not points and previous is not None and previous.generation != standing.generation:
+            # A new reference is looked at once, with an account of its own.
+            end = max(previous.window_end, windows[-1][0] if windows else previous.window_end)
+            points = [Point(end, rules.check_interval)]
+        if not points:
+            if len(windows) < limit:
+                settle()
+            return None
+        traces = _traces(connection, stream, checks)
+    more = len(points) == POINTS_A_TRANSACTION or len(windows) == limit
+    return Due(stream, _conditions(newest), traces, points, _longest(rules), more, settle)
+
+
+def due_for_labels(store: Store, agenda: Agenda, checks: Sequence[AnyCheck], stream: StreamKey, now: int) -> Due | None:
+    """Evaluations that are due by labels: these come after their predictions, so they have a schedule of their own. As
+    for data."""
+    standing = agenda.standing(stream, now)
+    if standing is None or standing.as_of is None or standing.labels is None:
+        return None
+    interval = standing.rules.check_interval
+    settle = partial(agenda.settle_labels, stream, standing.labels)
+    with store.read() as connection:
+        newest = _newest_verdicts(connection, stream, checks, now)
+        previous = newest[checks[0].name]
+        since = None if previous is None else previous.window_end
+        first = _first_end(connection, stream) if previous is None else 0
+
+        def enough(start: int, end: int) -> bool:
+            return has_news(connection, stream, start, end, standing.rules.min_samples)
+
+        found = label_points(since, first, standing.as_of, interval, enough)
+        points = list(islice(found, POINTS_A_TRANSACTION))
+        if not points and previous is not None and previous.generation != standing.generation:
+            points = [Point(previous.window_end, interval)]
+        if not points:
+            settle()
+            return None
+        traces = _traces(connection, stream, checks)
+    more = len(points) == POINTS_A_TRANSACTION
+    return Due(stream, _conditions(newest), traces, points, _longest(standing.rules), more, settle)
+
+
+def _newest_verdicts(
+    connection: Connection, stream: StreamKey, checks: Sequence[AnyCheck], now: int
+) -> dict[str, StoredVerdict | None]:
+    until = now // MICROS_PER_SECOND
+    return {check.name: newest_verdict(connection, stream, check.name, until=until) for check in checks}
+
+
+def _traces(connection: Connection, stream: StreamKey, checks: Sequence[AnyCheck]) -> dict[str, list[VerdictTrace]]:
+    return {check.name: traces_of(connection, stream, check.name, LOOKED_AT) for check in checks}
+
+
+def _conditions(newest: dict[str, StoredVerdict | None]) -> dict[str, list[Condition]]:
+    return {name: [] if verdict is None else _decode_conditions(verdict.conditions) for name, verdict in newest.items()}
+
+
+def _first_end(connection: Connection, stream: StreamKey) -> int:
+    """End of the base window in which the stream's first label became known, in seconds."""
+    first = first_label_time(connection, stream)
+    # The counts are kept for longer than the rows.
+    start = first_labelled_window(connection, stream) if first is None else whole_windows(first)
+    return start + BASE_WINDOW_SECONDS
+
+
+def _longest(rules: DriftRules) -> int:
+    return max(parse_lookback(lookback) for lookback in rules.lookbacks)
