@@ -28,12 +28,16 @@ def test_the_worst_model_comes_first_with_its_state_in_words(app: App) -> None:
     app.desk.take(assessment(0, {"amount": "alert"}))
     page = visit(app, "/ui/models")
     assert page.text.index("fraud") < page.text.index("calm")
-    assert "alert 1 alert" in page.text
-    assert page.links["calm"] == "models/calm"
+    assert "alert since" in page.text
+    assert "1 feature drifts: amount." in page.text
+    assert page.links["calm"] == "models/calm?environment=test"
 
 
-def test_a_service_without_data_says_so(app: App) -> None:
-    assert "No predictions have been received yet." in visit(app, "/ui/models").text
+def test_a_service_without_data_shows_how_to_send_the_first_prediction(app: App) -> None:
+    page = visit(app, "/ui/models")
+    assert "No predictions yet" in page.text
+    assert "curl http://watch:8000/api/v1/predictions" in page.text
+    assert "YOUR_KEY" not in page.text
 
 
 def test_a_page_about_a_model_shows_its_newest_stream_unless_the_address_says_another(app: App) -> None:
@@ -68,3 +72,25 @@ def test_names_made_of_markup_are_text(app: App) -> None:
 def test_that_nobody_is_told_of_alerts_is_said_on_each_page(app: App) -> None:
     # The channel of this fixture is one of the alerts alone: the service itself has none.
     assert "No channel is set up: nobody is told of alerts." in visit(app, "/ui/models").text
+
+
+@pytest.mark.parametrize("query", ["state=calm", "sort=age", "range=1y", "look=cards", "offset=-1", "search=%00"])
+def test_a_wrong_address_of_the_list_is_refused(app: App, query: str) -> None:
+    visit(app, f"/ui/models?{query}", 422)
+
+
+def test_the_list_is_searched_filtered_and_paged_by_its_address(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("modelwatch.web.models_page.LINES_A_PAGE", 2)
+    ledger = open_ledger(app.store)
+    for name in ("a", "b", "c"):
+        ledger.commit(traffic(2, model=name, environment=f"in-{name}", version=name))
+    first = visit(app, "/ui/models?sort=name")
+    assert "3 lines" in first.text
+    assert first.links["More"] == "?sort=name&offset=2"
+    second = visit(app, "/ui/models?sort=name&offset=2")
+    assert second.links["c"] == "models/c?environment=in-c"
+    assert "a" not in second.links
+    narrowed = visit(app, "/ui/models?environment=in-b&look=tiles")
+    assert "1 line, one" in narrowed.text
+    assert narrowed.links["All models"] == "?look=tiles"
+    assert "No model matches." in visit(app, "/ui/models?search=zebra").text

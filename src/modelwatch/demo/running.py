@@ -16,6 +16,7 @@ import numpy as np
 from modelwatch.demo.evaluated import evaluated_lines, problems_of, watch_evaluations
 from modelwatch.demo.generator import MODEL
 from modelwatch.demo.labels import PendingLabels
+from modelwatch.demo.others import send_others
 from modelwatch.demo.process import DemoFailed, ServiceProcess, address, choose_port
 from modelwatch.demo.report import (
     as_data,
@@ -125,6 +126,8 @@ def _run_story(
     )
     show(f"  The shift, {clock_time(plan.shift)}: amounts more than double, and people buy other things.")
     show("  The model reads both, so its score and its predictions must follow. Everything else stays as it was.")
+    others = send_others(service, plan, rng)
+    show(f"  Beside it a day of {others} small models: healthy, drifting, without a reference, silent, without labels.")
     show("\nEvaluation, window by window")
     evaluated = watch_evaluations(
         service,

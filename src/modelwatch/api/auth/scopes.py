@@ -28,6 +28,7 @@ NEEDS: dict[str, Need] = {
     "get_reference": Need("read"),
     "check_drift": Need("read"),
     "list_models": Need("read"),
+    "get_overview": Need("read"),
     "get_model": Need("read"),
     "get_drift_history": Need("read"),
     "get_performance": Need("read"),

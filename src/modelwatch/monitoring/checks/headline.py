@@ -15,9 +15,10 @@ class Headline(msgspec.Struct, frozen=True, omit_defaults=True):
     value: what is shown over time: of drift the largest PSI of a look-back that is the same at every evaluation, of
     performance the main metric, of data quality the share of unsound values. subject: whose it is. low, high: its 95 %
     interval; reference: its value there; warning, alert: from which value it would be one or the other. n: what it
-    rests on. found: how many are not stable, and names: the worst of them. checked: of how many. seconds: length of the
-    window, and predictions: in it; rate: predictions an hour in the shortest one. coverage: share of the predictions
-    that have a label. end: of the window of performance, in seconds. reason: why nothing is judged. None: not known.
+    rests on. found: how many are not stable, and names: the worst of them. checked: of how many, features: how many of
+    these are features. seconds: length of the window, and predictions: in it; rate: predictions an hour in the
+    shortest one. coverage: share of the predictions that have a label. end: of the window of performance, in seconds.
+    reason: why nothing is judged. None: not known.
     """
 
     value: float | None = None
@@ -31,6 +32,7 @@ class Headline(msgspec.Struct, frozen=True, omit_defaults=True):
     found: int = 0
     names: tuple[str, ...] = ()
     checked: int = 0
+    features: int = 0
     seconds: int = 0
     predictions: int = 0
     rate: float | None = None

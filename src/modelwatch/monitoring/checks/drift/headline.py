@@ -12,9 +12,10 @@ def drift_headline(evaluation: DriftEvaluation, report: DriftReport) -> Headline
     """The largest PSI in the look-back of a day, or the longest below that, so that it can be compared over time."""
     evidence, summary = evaluation.evidence, report.summary
     windows = evidence.windows
+    features = sum(each.kind == "feature" for each in report.drift_results)
     lengths = [window.end - window.start for window in windows]
     if not windows:
-        return Headline(checked=summary.checked, reason=summary.reason)
+        return Headline(checked=summary.checked, features=features, reason=summary.reason)
     # A look-back that reaches further because the usual ones hold too little is none of those that are compared.
     usual = [index for index, window in enumerate(windows) if window.lookback in evidence.rules.lookbacks] or [0]
     within = [index for index in usual if lengths[index] <= SECONDS_PER_DAY]
@@ -46,6 +47,7 @@ def drift_headline(evaluation: DriftEvaluation, report: DriftReport) -> Headline
         found=len(found),
         names=first_names(name for _, _, name in found),
         checked=summary.checked,
+        features=features,
         seconds=lengths[shown],
         predictions=received[shown],
         rate=received[shortest] / lengths[shortest] * SECONDS_PER_HOUR,
