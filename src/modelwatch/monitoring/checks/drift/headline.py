@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from modelwatch.monitoring.checks.drift.evaluation import DriftEvaluation
+from modelwatch.monitoring.checks.drift.observations import UNDECIDED
 from modelwatch.monitoring.checks.drift.report import DriftReport
 from modelwatch.monitoring.checks.headline import Headline, first_names
 from modelwatch.times import SECONDS_PER_DAY, SECONDS_PER_HOUR
@@ -12,7 +13,7 @@ def drift_headline(evaluation: DriftEvaluation, report: DriftReport) -> Headline
     """The largest PSI in the look-back of a day, or the longest below that, so that it can be compared over time."""
     evidence, summary = evaluation.evidence, report.summary
     windows = evidence.windows
-    features = sum(each.kind == "feature" for each in report.drift_results)
+    features = sum(subject.kind == "feature" for subject in evaluation.wanted)
     lengths = [window.end - window.start for window in windows]
     if not windows:
         return Headline(checked=summary.checked, features=features, reason=summary.reason)
@@ -22,11 +23,14 @@ def drift_headline(evaluation: DriftEvaluation, report: DriftReport) -> Headline
     shown = max(within, key=lengths.__getitem__) if within else min(usual, key=lengths.__getitem__)
     shortest = min(range(len(windows)), key=lengths.__getitem__)
     received = [sum(slot.predictions for slot in sums.values()) for sums in evidence.sums]
+    # Of few values the PSI is large by chance alone: what was not judged is not shown.
     worst = max(
         (
-            (psi, each)
+            (judgement.psi, each)
             for each in evaluation.subjects
-            if len(each.windows) > shown and (psi := each.windows[shown].judgement.psi) is not None
+            if len(each.windows) > shown
+            and (judgement := each.windows[shown].judgement).psi is not None
+            and judgement.severity not in UNDECIDED
         ),
         key=lambda pair: pair[0],
         default=None,
