@@ -14,7 +14,7 @@ def alerts() -> list[Panel]:
     history = filled(
         statetimeline.Panel(),
         "Alerts",
-        "What was open, and how bad. A gap means that nothing was.",
+        "Open alerts by severity. A gap means that none were open.",
         [query(f"max by (kind) (ml_finding_severity{{{FOUND}}})", "{{kind}}")],
         unit="none",
         width=16,
@@ -22,7 +22,7 @@ def alerts() -> list[Panel]:
     )
     begun = lines(
         "New findings",
-        "Findings that began, or got worse, by severity.",
+        "Findings that started or got worse, by severity.",
         [
             query(
                 "sum by (severity) (max by (feature_name, severity)"
@@ -37,7 +37,7 @@ def alerts() -> list[Panel]:
     by = "kind, feature_name, rule, model_version, environment"
     now = filled(
         table.Panel(),
-        "What is wrong now",
+        "Current findings",
         "Findings of open alerts. The score is a PSI for drift, the loss of a metric, the rise of a rate.",
         [
             query(f"max by ({by}) (ml_finding_severity{{{FOUND}}})", ref="A", now=True, table=True),

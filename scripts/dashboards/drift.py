@@ -29,7 +29,7 @@ def drift() -> list[Panel]:
     )
     others = lines(
         "Drift of prediction, score and latency (PSI)",
-        "The model's output, its score, and how long it takes, each compared with its reference.",
+        "The model's output, its score and its latency, each compared with its reference.",
         [
             query(
                 f'max by (environment) (ml_{subject}_drift_score{{{STREAM}, drift_method="psi"}})',
@@ -71,7 +71,7 @@ def drift() -> list[Panel]:
     verdicts = filled(
         statushistory.Panel(),
         "Verdicts on features",
-        "Alert and warning: large enough, and too large for chance. Grey is not fine: nothing can be said.",
+        "Alert and warning: large enough, and too large for chance. Grey: not judged.",
         [query(f'max by (feature_name) (ml_drift_severity{{kind="feature", {feature}}})', "{{feature_name}}")],
         unit="none",
         width=24,
@@ -92,8 +92,8 @@ def drift() -> list[Panel]:
         nothing="No reference, or not enough data",
     )
     samples = lines(
-        "Values that the verdicts stand on",
-        "Valid values in the look-back. With few, only large shifts can be seen.",
+        "Sample sizes of the verdicts",
+        "Valid values in the look-back. With few, only large shifts can be detected.",
         [query(f'max by (feature_name) (ml_drift_samples{{kind="feature", {feature}}})', "{{feature_name}}")],
         "short",
         nothing="Not evaluated yet",

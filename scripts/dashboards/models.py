@@ -45,7 +45,7 @@ def models_dashboard() -> dashboard.Dashboard:
             link(
                 "Alerts of this model",
                 ALERTS_PAGE,
-                "What is wrong, with all numbers",
+                "All open findings, with their numbers",
             )
         )
         .link(link("Runbooks", "${url:raw}/ui/runbooks", "What to do about an alert"))
@@ -119,7 +119,7 @@ def _at_a_glance() -> list[Panel]:
     return [
         number(
             "Findings",
-            "What is wrong now: findings of open alerts, of every kind.",
+            "Findings of open alerts, of every kind.",
             f"count(max by (model_version, environment, kind, feature_name, rule) (ml_finding_severity{{{FOUND}}}))"
             f' or on () 0 * max(ml_last_evaluation_timestamp_seconds{{model_name="$model"}})',
             "none",
@@ -129,7 +129,7 @@ def _at_a_glance() -> list[Panel]:
         ).data_links([link("Alerts of this model", ALERTS_PAGE, "")]),
         number(
             "Largest drift",
-            "The largest PSI of a feature. Large alone is no finding: chance may explain it.",
+            "The largest PSI of a feature. Size alone is no finding: chance may explain it.",
             f'max(ml_feature_drift_score{{{STREAM}, drift_method="psi"}})',
             "none",
             "No reference, or not enough data",
@@ -137,14 +137,14 @@ def _at_a_glance() -> list[Panel]:
         ).decimals(2),
         number(
             "$metric",
-            "The chosen metric over the newest window of the chosen length whose labels should have come.",
+            "The chosen metric over the newest matured window of the chosen length.",
             f"max(ml_model_performance{{{OF_METRIC}}})",
             "none",
             "No labels yet",
         ).decimals(3),
         number(
             "Labelled",
-            "Labelled predictions of all in that window.",
+            "Share of the predictions in that window that have labels.",
             f'max(ml_model_labeled_ratio{{{STREAM}, metric_window="$window"}})',
             "percentunit",
             "No labels yet",
@@ -153,7 +153,7 @@ def _at_a_glance() -> list[Panel]:
             (0.9, GREEN),
         ),
         number(
-            "Predictions in all",
+            "Predictions in total",
             "Predictions stored in the time range, each counted once.",
             f"sum(increase(ml_predictions_total{{{STREAM}}}[$__range]))",
             "short",
@@ -161,7 +161,7 @@ def _at_a_glance() -> list[Panel]:
         ),
         number(
             "Newest verdict",
-            "How long ago the model was evaluated.",
+            "Time since the model was evaluated.",
             f"time() - max(ml_last_evaluation_timestamp_seconds{{{STREAM}}})",
             "s",
             "Not evaluated yet",
@@ -175,8 +175,8 @@ def _at_a_glance() -> list[Panel]:
 def _health() -> list[Panel]:
     return [
         number(
-            "Processes that read the store",
-            "Processes of modelwatch that are scraped and reach their store.",
+            "Processes that reach the store",
+            "Scraped processes of modelwatch that reach their store.",
             "sum(ml_monitoring_service_health)",
             "none",
             "No process is scraped",
@@ -184,14 +184,14 @@ def _health() -> list[Panel]:
             (1, GREEN),
         ),
         number(
-            "Refused input",
-            "Requests and rows a second that were not taken, of all models.",
+            "Rejected input",
+            "Requests and rows per second that were rejected, of all models.",
             "sum(rate(ml_ingest_rejected_total[$__rate_interval]))",
             "cps",
-            "Nothing was refused",
+            "Nothing was rejected",
         ),
         number(
-            "Series left out",
+            "Omitted series",
             "Series of this model beyond METRICS_MAX_FEATURES and the newest versions.",
             'max(ml_series_dropped_total{model_name="$model"})',
             "none",
@@ -206,17 +206,17 @@ def _health() -> list[Panel]:
         ),
         number(
             "Silences",
-            "Silences in force, of all models.",
+            "Active silences, of all models.",
             "max(ml_silences_active)",
             "none",
             "No process is scraped",
         ),
         number(
             "Notifications given up",
-            "Notifications that a channel did not take, and that are not sent again.",
+            "Notifications that could not be delivered to a channel and are not retried.",
             "sum(max by (channel) (ml_outbox_dead))",
             "none",
-            "No channel is set up",
+            "No channel is configured",
             (None, GREEN),
             (1, RED),
         ),

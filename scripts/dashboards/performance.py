@@ -14,8 +14,8 @@ def performance() -> list[Panel]:
     by = "model_version, environment"
     metric = lines(
         "$metric over $window, with its 95 % interval",
-        "Over the newest window of this length whose labels should have come, so it ends before now. The dashed lines"
-        " are the ends of the interval: what chance alone may do.",
+        "Over the newest matured window of this length, so it ends before now. The dashed lines"
+        " are the ends of the interval: the range that chance explains.",
         [
             query(f"max by ({by}) (ml_model_performance{{{OF_METRIC}}})", "{{model_version}} {{environment}}"),
             query(
@@ -51,7 +51,7 @@ def performance() -> list[Panel]:
     )
     coverage = lines(
         "Label coverage",
-        "Labelled predictions of all in a window. Where it is low, the metric is about few.",
+        "Share of the predictions in a window that have labels. When it is low, the metric covers few predictions.",
         [
             query(
                 f"max by ({by}, metric_window) (ml_model_labeled_ratio{{{STREAM}}})",
@@ -63,7 +63,7 @@ def performance() -> list[Panel]:
     )
     lag = lines(
         "Label lag",
-        "How long most labels take. The windows of the metrics end so far back.",
+        "Delay within which most labels arrive. The windows of the metrics end that far back.",
         [query(f"max by ({by}) (ml_model_label_lag_seconds{{{STREAM}}})", "{{model_version}} {{environment}}")],
         "s",
         nothing="No labels yet",

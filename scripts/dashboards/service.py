@@ -54,7 +54,7 @@ def service_dashboard() -> dashboard.Dashboard:
         )
         .annotation(
             annotation(
-                "Store not reached",
+                "Store unreachable",
                 f"ml_monitoring_service_health{{{OF}}} == 0",
                 "{{instance}} does not reach the store",
                 "instance",
@@ -79,7 +79,7 @@ def _health() -> list[Panel]:
     by_version = filled(
         table.Panel(),
         "Versions",
-        "Which version each process runs.",
+        "Version of each process.",
         [query(f"max by (instance, version) (modelwatch_build_info{{{OF}}})", now=True, table=True)],
         unit="none",
         width=12,
@@ -89,16 +89,16 @@ def _health() -> list[Panel]:
         dashboard.DataTransformerConfig(id_val="organize", options={"excludeByName": {"Time": True, "Value": True}})
     )
     reached = lines(
-        "Store reached",
-        "1 while a process reads the store, 0 while it can't.",
+        "Store reachable",
+        "1 while a process can read the store, 0 while it can't.",
         [query(f"min by (instance) (ml_monitoring_service_health{{{OF}}})", "{{instance}}")],
         "none",
         nothing=NOT_SCRAPED,
     )
     return [
         number(
-            "Processes that read the store",
-            "Processes that are scraped and reach their store.",
+            "Processes that reach the store",
+            "Scraped processes that reach their store.",
             f"sum(ml_monitoring_service_health{{{OF}}})",
             "none",
             NOT_SCRAPED,
@@ -106,15 +106,15 @@ def _health() -> list[Panel]:
             (1, GREEN),
         ),
         number(
-            "Oldest newest verdict",
-            "Of the model that was evaluated longest ago. A model without traffic is not evaluated.",
+            "Longest time since a verdict",
+            "Age of the newest verdict of the model evaluated longest ago. A model without traffic is not evaluated.",
             f"time() - min(max by (model_name) (ml_last_evaluation_timestamp_seconds{{{OF}}}))",
             "s",
-            "Nothing was evaluated yet",
+            "Nothing evaluated yet",
         ),
         number(
             "Open alerts",
-            "Alerts of models that are not resolved.",
+            "Unresolved alerts about models.",
             f"count(max by (model_name, environment, kind) (ml_alert_state{{{OF}}})) or vector(0)",
             "none",
             NOT_SCRAPED,
@@ -131,7 +131,7 @@ def _ingest() -> list[Panel]:
     return [
         lines(
             "Predictions",
-            "Stored predictions a second, by process.",
+            "Stored predictions per second, by process.",
             [
                 query(
                     f"sum by (instance) (rate(ml_predictions_total{{{OF}}}[$__rate_interval]))",
@@ -142,8 +142,8 @@ def _ingest() -> list[Panel]:
             nothing="No predictions in this time range",
         ),
         lines(
-            "Refused and turned away",
-            "Requests and rows a second that were not taken, by reason.",
+            "Rejected requests and rows",
+            "Requests and rows per second that were rejected, by reason.",
             [
                 query(
                     f"sum by (reason) (rate(ml_ingest_rejected_total{{{OF}}}[$__rate_interval]))",
@@ -154,8 +154,8 @@ def _ingest() -> list[Panel]:
             nothing="Everything was taken",
         ),
         lines(
-            "Time of a commit",
-            "How long a batch takes to become durable. Requests wait for it.",
+            "Commit duration",
+            "Time until a batch is durable. Requests wait for it.",
             [
                 query(f"histogram_quantile({share}, {commit})", name, ref=ref)
                 for ref, share, name in (("A", 0.5, "median"), ("B", 0.95, "95 %"), ("C", 0.99, "99 %"))
@@ -165,14 +165,14 @@ def _ingest() -> list[Panel]:
         ),
         lines(
             "Queue",
-            "Predictions that wait to be stored. At MAX_BUFFER_SIZE the next ones are turned away.",
+            "Predictions waiting to be stored. At MAX_BUFFER_SIZE further ones are rejected.",
             [query(f"sum by (instance) (ml_ingest_queue_depth{{{OF}}})", "{{instance}}")],
             "short",
             nothing=NOT_SCRAPED,
         ),
         lines(
             "Repeats",
-            "Predictions a second that were sent again. They count once.",
+            "Repeated predictions per second. They count once.",
             [
                 query(
                     f"sum by (model_name) (rate(ml_duplicate_predictions_total{{{OF}}}[$__rate_interval]))",
@@ -184,7 +184,7 @@ def _ingest() -> list[Panel]:
         ),
         lines(
             "Labels",
-            "Labels a second, by what became of them.",
+            "Labels per second, by outcome.",
             [query(f"sum by (status) (rate(ml_labels_total{{{OF}}}[$__rate_interval]))", "{{status}}")],
             "cps",
             nothing="No labels in this time range",
@@ -198,7 +198,7 @@ def _evaluation() -> list[Panel]:
     return [
         lines(
             "Time since the newest verdict",
-            "The ten models that were evaluated longest ago.",
+            "The ten models evaluated longest ago.",
             [
                 query(
                     f"topk(10, time() - max by (model_name) (ml_last_evaluation_timestamp_seconds{{{OF}}}))",
@@ -207,11 +207,11 @@ def _evaluation() -> list[Panel]:
             ],
             "s",
             width=8,
-            nothing="Nothing was evaluated yet",
+            nothing="Nothing evaluated yet",
         ),
         lines(
-            "Time of a check",
-            "The mean over scheduled checks and those that were asked for.",
+            "Check duration",
+            "Mean over scheduled and requested checks.",
             [
                 query(
                     f"sum(rate({seconds})) / sum(rate({checks}))",
@@ -223,8 +223,8 @@ def _evaluation() -> list[Panel]:
             nothing="Nothing was checked",
         ),
         lines(
-            "Failed rounds",
-            "Rounds of background work that failed and are tried again.",
+            "Failed background jobs",
+            "Runs of background jobs that failed and are retried.",
             [
                 query(
                     f"sum by (instance) (increase(modelwatch_chores_failed_total{{{OF}}}[$__rate_interval]))",
@@ -242,8 +242,8 @@ def _notifications() -> list[Panel]:
     sending = f"sum by (le, channel) (rate(ml_notification_seconds_bucket{{{OF}}}[$__rate_interval]))"
     return [
         lines(
-            "Attempts to deliver",
-            "By channel and outcome. `dead` is a notification that was given up.",
+            "Delivery attempts",
+            "By channel and outcome. `dead`: a notification that was given up.",
             [
                 query(
                     f"sum by (channel, outcome) (increase(ml_notifications_total{{{OF}}}[$__rate_interval]))",
@@ -252,22 +252,22 @@ def _notifications() -> list[Panel]:
             ],
             "short",
             width=8,
-            nothing="No channel is set up",
+            nothing="No channel is configured",
         ),
         lines(
-            "Notifications that wait, and that were given up",
-            "What waits may wait for the end of quiet hours.",
+            "Pending and dead notifications",
+            "Pending notifications may be waiting for the end of quiet hours.",
             [
                 query(f"max by (channel) (ml_outbox_pending{{{OF}}})", "{{channel}} waits"),
                 query(f"max by (channel) (ml_outbox_dead{{{OF}}})", "{{channel}} given up", ref="B"),
             ],
             "short",
             width=8,
-            nothing="No channel is set up",
+            nothing="No channel is configured",
         ),
         lines(
-            "Time of a delivery (95 %)",
-            "Of deliveries that succeeded.",
+            "Delivery duration (95 %)",
+            "Successful deliveries.",
             [query(f"histogram_quantile(0.95, {sending})", "{{channel}}")],
             "s",
             width=8,
@@ -279,20 +279,20 @@ def _notifications() -> list[Panel]:
 def _processes() -> list[Panel]:
     return [
         lines(
-            "Time of a scrape",
-            "How long Prometheus waits for /metrics. Its timeout is 10 s unless you set another.",
+            "Scrape duration",
+            "Time that Prometheus waits for /metrics. Its default timeout is 10 s.",
             [query(f"max by (instance) (scrape_duration_seconds{{{OF}}})", "{{instance}}")],
             "s",
             width=6,
             nothing=NOT_SCRAPED,
         ),
         lines(
-            "Series that are left out",
-            "Of the ten models with the most: features beyond METRICS_MAX_FEATURES, and old versions.",
+            "Omitted series",
+            "The ten models with the most: features beyond METRICS_MAX_FEATURES, and old versions.",
             [query(f"topk(10, max by (model_name) (ml_series_dropped_total{{{OF}}}))", "{{model_name}}")],
             "short",
             width=6,
-            nothing="Nothing was evaluated yet",
+            nothing="Nothing evaluated yet",
         ),
         lines(
             "Memory",
@@ -304,7 +304,7 @@ def _processes() -> list[Panel]:
         ),
         lines(
             "Processor",
-            "Processor seconds a second: 1 is a whole core. With WORKERS above 1 it is not exported.",
+            "Processor seconds per second: 1 is a whole core. With WORKERS above 1 it is not exported.",
             [
                 query(
                     f"sum by (instance) (rate(process_cpu_seconds_total{{{OF}}}[$__rate_interval]))",

@@ -10,7 +10,7 @@ def traffic() -> list[Panel]:
     """Panels on traffic: number of predictions, and their latency."""
     volume = lines(
         "Predictions",
-        "Stored predictions a second, over all replicas.",
+        "Stored predictions per second, over all replicas.",
         [
             query(
                 f"sum by (model_version, environment) (rate(ml_predictions_total{{{STREAM}}}[$__rate_interval]))",
@@ -23,7 +23,7 @@ def traffic() -> list[Panel]:
     rates = f"sum by (le) (rate(ml_prediction_latency_seconds_bucket{{{VERSION}}}[$__rate_interval]))"
     latency = lines(
         "Latency of the model",
-        "As its service reports it, in all environments. Longer than 10 s is shown as 10 s.",
+        "As reported by the model service, in all environments. Longer than 10 s is shown as 10 s.",
         [
             query(f"histogram_quantile({share}, {rates})", name, ref=ref)
             for ref, share, name in (("A", 0.5, "median"), ("B", 0.95, "95 %"), ("C", 0.99, "99 %"))
@@ -38,7 +38,7 @@ def quality() -> list[Panel]:
     """Panels on data quality: missing values and values that break a rule."""
     score = lines(
         "Data quality score",
-        "1 less the mean share of unsound values: overall, and by what is wrong.",
+        "1 minus the mean share of values with an issue: overall, and by kind of issue.",
         [
             query(
                 f"min by (quality_dimension) (ml_data_quality_score{{{STREAM}}})",
@@ -49,8 +49,8 @@ def quality() -> list[Panel]:
         nothing="Not evaluated yet",
     )
     unsound = lines(
-        "Unsound features",
-        "Features whose data are not as they should be.",
+        "Features with quality issues",
+        "Number of features with data quality issues.",
         [
             query(
                 f"max by (model_version, environment) (ml_data_quality_unsound_features{{{STREAM}}})",
@@ -63,7 +63,7 @@ def quality() -> list[Panel]:
     feature = 'model_name="$model", feature_name=~"$feature"'
     missing = lines(
         "Missing values",
-        "Missing values a second by feature, in all versions and environments.",
+        "Missing values per second by feature, in all versions and environments.",
         [
             query(
                 f"sum by (feature_name) (rate(ml_missing_features_total{{{feature}}}[$__rate_interval]))",
@@ -75,7 +75,7 @@ def quality() -> list[Panel]:
     )
     invalid = lines(
         "Values that break a rule",
-        "Wrong types, values outside of the reference's range, and categories that it does not have.",
+        "Wrong types, values outside of the reference's range, and categories that are not in it.",
         [
             query(
                 "sum by (feature_name, validation_rule)"

@@ -37,7 +37,7 @@ AMOUNT = {
 # The unit of a name that is kept is a day.
 KNOWN_LINTS = {'ml_reference_data_age_days use base unit "seconds" instead of "days"'}
 # Right to be empty while the store is reached.
-EMPTY_WHEN_HEALTHY = {"annotation Store not reached"}
+EMPTY_WHEN_HEALTHY = {"annotation Store unreachable"}
 
 [MODELS] = [path for path in DASHBOARDS if path.stem == "model-monitoring"]
 
