@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from httpx._transports import default as httpx_transports
 from hypothesis import HealthCheck, settings
 
 from modelwatch.storage.engine.store import Store
@@ -33,6 +37,21 @@ SHARED_DATA = REPOSITORY / ".." / "shared" / "data"
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", parent=settings.get_profile("default"), derandomize=True)
 settings.load_profile("ci" if "CI" in os.environ else "default")
+
+
+@functools.cache
+def _usual_tls() -> ssl.SSLContext:
+    return httpx.create_ssl_context()
+
+
+def _shared_tls(verify: Any = True, cert: Any = None, trust_env: bool = True) -> ssl.SSLContext:
+    if verify is True and cert is None and not {"SSL_CERT_FILE", "SSL_CERT_DIR"} & os.environ.keys():
+        return _usual_tls()
+    return httpx.create_ssl_context(verify, cert, trust_env)
+
+
+# To read the certificates of all authorities takes longer than a request, and `httpx.get` does it each time.
+httpx_transports.create_ssl_context = _shared_tls
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from modelwatch.demo.story import EXPECTED
+from modelwatch.demo.story import EXPECTED, STREAM_SIZE
 from tests.support.live_service import free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -47,15 +47,20 @@ def listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def test_the_known_shift_is_found_and_everything_is_tidied_up(tmp_path: Path) -> None:
-    """The settings of the place where it is called have nothing to do with it."""
-    (tmp_path / ".env").write_text("WORKERS=none\n")
-    port = free_port()
-    demo = start(tmp_path, "--once", "--port", port, DATABASE_URL="postgresql://localhost:9/production")
-    output, errors = demo.communicate(timeout=390)
-    assert (demo.returncode, errors) == (0, ""), output
-    assert "Exactly the known shift was found, and nothing else." in output
+def read_report(demo: subprocess.Popen[str]) -> str:
+    """What it shows until it goes on with live traffic."""
+    assert demo.stdout is not None
+    report = []
+    for line in demo.stdout:
+        report.append(line)
+        if "Ctrl-C ends it" in line:
+            break
+    return "".join(report)
+
+
+def check_report(report: str) -> None:
     for part in (
+        "Exactly the known shift was found, and nothing else.",
         "evaluated up to",
         "The shift was found by the one up to",
         "Firing: Feature drift in fraud_detection_demo",
@@ -66,53 +71,65 @@ def test_the_known_shift_is_found_and_everything_is_tidied_up(tmp_path: Path) ->
         "/docs",
         "/metrics",
         "/api/v1/drift/check",
+        "Ctrl-C ends it",
     ):
-        assert part in output
-    assert list((tmp_path / "tmp").iterdir()) == []
-    assert not listens(port)
+        assert part in report
 
 
-def test_data_can_be_kept_and_a_second_demo_stands_beside_the_first(tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    versions = []
-    for _ in range(2):
-        demo = start(tmp_path, "--once", "--json", "--data-dir", data, "--port", free_port())
-        output, errors = demo.communicate(timeout=390)
-        assert (demo.returncode, errors) == (0, ""), output
-        result: dict[str, Any] = json.loads(output)
-        assert result["problems"] == []
-        assert result["found_at"] is not None
-        assert result["evaluated_until"] >= result["found_at"]
-        assert any(title.startswith("Feature drift") for title in result["alerts"])
-        assert [window["drifted"] for window in result["windows"]] == [[]] * 4 + [sorted(EXPECTED)] * 4
-        assert 20_000 < result["labels"] == sum(window["labelled"] for window in result["performance"])
-        accuracy = [window["accuracy"]["value"] for window in result["performance"]]
-        assert min(accuracy[:4]) > max(accuracy[4:7])
-        versions.append(result["model_version"])
-    assert len(set(versions)) == 2
-    assert (data / "modelwatch.db").exists()
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 0)])
-def test_it_goes_on_with_live_traffic_until_it_is_stopped(tmp_path: Path, number: int, code: int) -> None:
-    port = free_port()
-    demo = start(tmp_path, "--port", port)
-    assert demo.stdout is not None
-    report = []
-    for line in demo.stdout:
-        report.append(line)
-        if "Ctrl-C ends it" in line:
-            break
+def await_live_traffic(port: int, before: int) -> list[str]:
+    """Returns once some payments have come since the demo's story was over: the versions that are stored by then."""
     url = f"http://127.0.0.1:{port}/api/v1/models/fraud_detection_demo"
     deadline = time.monotonic() + 30
-    while httpx.get(url).json()["predictions"] < 30_003:
+    while (model := httpx.get(url).json())["predictions"] < before + 3:
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    demo.send_signal(number)
-    demo.communicate(timeout=30)
-    assert demo.returncode == code, "".join(report)
+    return [stream["model_version"] for stream in model["streams"]]
+
+
+def test_the_known_shift_is_found_live_traffic_follows_and_everything_is_tidied_up(tmp_path: Path) -> None:
+    """The settings of the place where it is called have nothing to do with it."""
+    (tmp_path / ".env").write_text("WORKERS=none\n")
+    port = free_port()
+    demo = start(tmp_path, "--port", port, DATABASE_URL="postgresql://localhost:9/production")
+    report = read_report(demo)
+    await_live_traffic(port, STREAM_SIZE)
+    demo.send_signal(signal.SIGINT)
+    _, errors = demo.communicate(timeout=30)
+    assert (demo.returncode, errors) == (0, ""), report
+    check_report(report)
     assert list((tmp_path / "tmp").iterdir()) == []
     assert not listens(port)
+
+
+def test_data_can_be_kept_and_a_second_demo_stands_beside_the_first_until_it_is_terminated(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    first = start(tmp_path, "--once", "--json", "--data-dir", data, "--port", free_port())
+    output, errors = first.communicate(timeout=390)
+    assert (first.returncode, errors) == (0, ""), output
+    check_result(json.loads(output))
+    assert (data / "modelwatch.db").exists()
+    port = free_port()
+    second = start(tmp_path, "--data-dir", data, "--port", port)
+    report = read_report(second)
+    versions = await_live_traffic(port, 2 * STREAM_SIZE)
+    second.terminate()
+    _, errors = second.communicate(timeout=30)
+    assert (second.returncode, errors) == (143, ""), report
+    check_report(report)
+    assert len(set(versions)) == 2
+    assert list((tmp_path / "tmp").iterdir()) == []
+    assert not listens(port)
+
+
+def check_result(result: dict[str, Any]) -> None:
+    assert result["problems"] == []
+    assert result["found_at"] is not None
+    assert result["evaluated_until"] >= result["found_at"]
+    assert any(title.startswith("Feature drift") for title in result["alerts"])
+    assert [window["drifted"] for window in result["windows"]] == [[]] * 4 + [sorted(EXPECTED)] * 4
+    assert 20_000 < result["labels"] == sum(window["labelled"] for window in result["performance"])
+    accuracy = [window["accuracy"]["value"] for window in result["performance"]]
+    assert min(accuracy[:4]) > max(accuracy[4:7])
 
 
 def test_a_signal_while_it_starts_leaves_nothing_behind(tmp_path: Path) -> None:

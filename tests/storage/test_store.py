@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from sqlalchemy import insert, inspect, text
+from sqlalchemy.engine.interfaces import ReflectedColumn, ReflectedIndex
 from sqlalchemy.exc import IntegrityError
 
 from modelwatch.stats.counting.binning import numeric_binning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.leases import acquire, release, store_time
-from modelwatch.storage.engine.migrations import migrate, newest_version, schema_version
+from modelwatch.storage.engine.migrations import migrate, newest_version, schema_version, upgrade
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.layouts import Subject
 from modelwatch.storage.references.references import (
@@ -23,6 +29,7 @@ from modelwatch.storage.references.references import (
     set_references,
 )
 from tests.support.events import NOON, event, numbered, open_ledger
+from tests.support.postgres import Cluster
 
 pytestmark = pytest.mark.both_engines
 
@@ -70,19 +77,62 @@ def test_migrating_twice_is_the_same_as_once(store: Store) -> None:
     assert migrate(store) == newest_version() == schema_version(store)
 
 
-def test_the_migrations_make_exactly_the_tables_of_the_code(store: Store) -> None:
-    inspector = inspect(store.engine)
-    made = {
-        name: {column["name"]: column for column in inspector.get_columns(name)} for name in inspector.get_table_names()
+@pytest.fixture
+def empty_store(engine: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Store]:
+    """A store without tables."""
+    with ExitStack() as stack:
+        if engine == "sqlite":
+            url = f"sqlite:///{tmp_path / 'empty.db'}"
+        else:
+            server: Cluster = request.getfixturevalue("postgres")
+            url = stack.enter_context(server.database(migrated=False))
+        yield stack.enter_context(closing(Store(url)))
+
+
+def test_an_empty_store_gets_what_the_migrations_make_one_after_the_other(store: Store, empty_store: Store) -> None:
+    with empty_store.write() as connection:
+        assert upgrade(connection) == newest_version() == schema_version(store)
+    made = schema_of(empty_store)
+    assert schema_of(store) == made
+    assert set(made) == {*tables.metadata.tables, "alembic_version"}
+
+
+def test_tables_of_others_are_left_alone(empty_store: Store) -> None:
+    with empty_store.write() as connection:
+        connection.execute(text("CREATE TABLE theirs (id INTEGER)"))
+    assert migrate(empty_store) == newest_version() == schema_version(empty_store)
+    assert set(inspect(empty_store.engine).get_table_names()) == {*tables.metadata.tables, "alembic_version", "theirs"}
+
+
+def schema_of(store: Store) -> dict[str, Any]:
+    """Everything about the tables: columns in their order with types and defaults, keys and indexes."""
+    found = inspect(store.engine)
+    return {
+        name: (
+            [{**column, "type": str(column["type"]), "default": default_of(column)} for column in columns],
+            found.get_pk_constraint(name),
+            sorted(str({**index, "dialect_options": conditions(index)}) for index in found.get_indexes(name)),
+            found.get_unique_constraints(name),
+            found.get_foreign_keys(name),
+            found.get_check_constraints(name),
+        )
+        for name in found.get_table_names()
+        for columns in [found.get_columns(name)]
     }
-    del made["alembic_version"]
-    assert set(made) == set(tables.metadata.tables)
-    for name, table in tables.metadata.tables.items():
-        assert list(made[name]) == [column.name for column in table.columns]
-        assert inspector.get_pk_constraint(name)["constrained_columns"] == [c.name for c in table.primary_key.columns]
-        assert {index["name"] for index in inspector.get_indexes(name)} == {index.name for index in table.indexes}
-        for column in table.columns:
-            assert made[name][column.name]["nullable"] == column.nullable, f"{name}.{column.name}"
+
+
+def conditions(index: ReflectedIndex) -> dict[str, str]:
+    """The options of an index, such as the rows that it is of, as texts."""
+    return {name: str(option) for name, option in index.get("dialect_options", {}).items()}
+
+
+def default_of(column: ReflectedColumn) -> str | None:
+    """A default as a value: that of a number may stand in quotes or brackets, and false be 0."""
+    default = column["default"]
+    if default is None:
+        return None
+    value = re.sub("::\\w+$", "", default).strip("()").strip("'")
+    return {"false": "0"}.get(value, value)
 
 
 def test_a_read_sees_one_snapshot(store: Store) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -49,6 +50,8 @@ class ServiceClient:
         key = os.environ.get(KEY_VARIABLE)
         self._http = httpx.Client(
             base_url=self.url,
+            # Without TLS nobody is trusted by a certificate, and to read those of all authorities takes a while.
+            verify=self.url.lower().startswith("https:") or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
             timeout=60.0,
             trust_env=uses_proxy(self.url),
             transport=transport,

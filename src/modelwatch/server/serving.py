@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import logging.config
 import os
@@ -86,6 +87,9 @@ def _run(settings: Settings, port: int, configuration: dict[str, Any]) -> bool:
         ssl_keyfile=settings.tls_keyfile or None,
         ssl_context_factory=renewing_context if settings.tls_certfile else None,
     )
+    # What was loaded stays, in pages that all workers share: the collector need never look through it.
+    gc.freeze()
+    gc.enable()
     try:
         if front is None:
             return supervise(config)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import gc
 import multiprocessing
 import os
 import signal
@@ -28,9 +27,6 @@ PARENT_DEATH_SIGNAL = 1
 def supervise(config: uvicorn.Config) -> bool:
     """Runs the workers until they are told to stop. Returns whether all of them could start."""
     if FORKS:
-        # What is loaded stays in pages that all share: the collector of a worker would write to each of them.
-        gc.collect()
-        gc.freeze()
         multiprocess.get_subprocess = _forked  # type: ignore[attr-defined, assignment]
     supervisor = Multiprocess(config, sockets=[config.bind_socket()])
     supervisor.run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import Annotated
 
@@ -34,6 +35,8 @@ def serve(
 
     Every option is a setting, whose name stands beside it; docs/settings.md has them all.
     """
+    # Nothing of what is loaded now is garbage, and to look for it takes a tenth of the time; it is on again in `serve`.
+    gc.disable()
     from modelwatch.server.serving import serve
 
     overrides = {
