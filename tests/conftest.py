@@ -57,15 +57,17 @@ httpx_transports.create_ssl_context = _shared_tls
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begins with the tests that may take longest: with several workers none of them is what all others wait for."""
-    items.sort(key=_longest_allowed, reverse=True)
+    items.sort(key=_longest_first, reverse=True)
     for item in items:
         if "proofs" in getattr(item, "fixturenames", ()):
             item.add_marker("proof")
 
 
-def _longest_allowed(item: pytest.Item) -> float:
+def _longest_first(item: pytest.Item) -> tuple[float, bool]:
+    """How long it may take at most, where it says so, and whether it starts services of its own."""
     marker = item.get_closest_marker("timeout")
-    return 0.0 if marker is None else float(marker.args[0])
+    live = isinstance(item, pytest.Function) and (hasattr(item.module, "LiveService") or "service" in item.fixturenames)
+    return 0.0 if marker is None else float(marker.args[0]), live
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ from tests.support.live_service import free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(600)
 
 
 def start(tmp_path: Path, *words: object, **environment: str) -> subprocess.Popen[str]:
@@ -104,7 +104,7 @@ def test_the_known_shift_is_found_live_traffic_follows_and_everything_is_tidied_
 def test_data_can_be_kept_and_a_second_demo_stands_beside_the_first_until_it_is_terminated(tmp_path: Path) -> None:
     data = tmp_path / "data"
     first = start(tmp_path, "--once", "--json", "--data-dir", data, "--port", free_port())
-    output, errors = first.communicate(timeout=390)
+    output, errors = first.communicate(timeout=300)
     assert (first.returncode, errors) == (0, ""), output
     check_result(json.loads(output))
     assert (data / "modelwatch.db").exists()
