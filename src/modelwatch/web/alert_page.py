@@ -5,26 +5,128 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from markupsafe import Markup
+
 from modelwatch.alerting.text import lookback, span
-from modelwatch.alerting.views import AlertReport, DeliveryLine, MemberReport, SilenceLine, StepLine
+from modelwatch.alerting.views import AlertLine, AlertReport, DeliveryLine, MemberReport, SilenceLine, StepLine
 from modelwatch.alerting.wording import doubt_text
 from modelwatch.api.ingest.acceptance import WITHOUT_REFERENCE
+from modelwatch.charts.drawing.marks import State
+from modelwatch.charts.rows import categories, categories_table
 from modelwatch.times import MICROS_PER_SECOND, iso_of_micros
-from modelwatch.web.cells import Cell, Cells
-from modelwatch.web.rendering import When, count, measure, microseconds, name, when
+from modelwatch.web.alert_chart import AlertChart
+from modelwatch.web.alert_verdict import alert_verdict
+from modelwatch.web.cells import Cells
+from modelwatch.web.model_frame import TAB_OF_KIND
+from modelwatch.web.rendering import When, count, drawn, measure, microseconds, name, when
+from modelwatch.web.site import segment_of
+from modelwatch.web.verdict import Verdict
 
 MEMBERS_SHOWN = 100
+# Cards beside each other; the others are in the table of the numbers.
+CARDS_SHOWN = 6
+CELLS_SHOWN = 40
+SUBJECT_PAGES = {"prediction": "prediction", "score": "score", "latency": "latency"}
 OWN_LABELS = frozenset({"model", "environment", "kind", "severity"})
 
 
 @dataclass(frozen=True, slots=True)
+class Card:
+    """Card of a finding: its state, the way to its page (empty without one), the chart of its cells with their table,
+    and how many cells are not drawn."""
+
+    member: MemberReport
+    state: State
+    way: str
+    chart: Markup | None
+    table: Markup
+    hidden: int
+    below: str
+
+
+@dataclass(frozen=True, slots=True)
 class AlertPage:
-    """Page of an alert. silences: those that cover it. cells: by verdict. now: microseconds."""
+    """Page of an alert. silences: those that cover it. cells: by verdict. now: microseconds. chart: over time. others:
+    alerts of the same model and environment that are open. paths: of all pages. grafana: address of a dashboard."""
 
     report: AlertReport
     silences: Sequence[SilenceLine]
     cells: Cells
     now: int
+    chart: AlertChart | None = None
+    others: Sequence[AlertLine] = ()
+    paths: frozenset[str] = frozenset()
+    grafana: str = ""
+
+    @property
+    def state(self) -> State:
+        """State by which the alert is marked."""
+        return self.report.alert.severity if self.is_open else "stable"
+
+    @property
+    def verdict(self) -> Verdict:
+        return alert_verdict(self.report, self.now)
+
+    @property
+    def model_way(self) -> str:
+        """Way from the service's root to the page of the model."""
+        return f"ui/models/{segment_of(self.report.alert.model_name)}"
+
+    @property
+    def tab_way(self) -> str:
+        """Way to the model's page on this kind of finding; empty while there is none."""
+        tab = TAB_OF_KIND[self.report.alert.kind]
+        return f"{self.model_way}/{tab}" if f"/models/{{model_name:segment}}/{tab}" in self.paths else ""
+
+    @property
+    def runbook(self) -> list[str]:
+        """Steps of the runbook, without the one that leads to this page."""
+        return [step for step in self.report.runbook.steps if not step.startswith("Open the page of the alert")]
+
+    @property
+    def further(self) -> list[tuple[str, str]]:
+        """Names and ways of the pages of the model on which more is to be seen."""
+        tabs = (("Drift", "drift"), ("Performance", "performance"), ("Quality", "quality"), ("Segments", "segments"))
+        return [
+            (text, f"{self.model_way}/{tab}")
+            for text, tab in tabs
+            if f"/models/{{model_name:segment}}/{tab}" in self.paths
+        ]
+
+    @property
+    def cards(self) -> list[Card]:
+        """Cards of the worst findings."""
+        return [self._card(member) for member in self.findings[:CARDS_SHOWN]]
+
+    def _card(self, member: MemberReport) -> Card:
+        shares = self.cells.get((member.verdict_id, self.report.alert.kind, member.subject))
+        rows = () if shares is None else shares.rows
+        title = f"{name(member.subject)}: shares of the reference and now"
+        facts = [
+            f"{self.lookback(member)} to {self.when(member.window_end).short}",
+            f"n\u00a0{count(member.sample_size)}",
+            f"N\u00a0{count(member.reference_size)}" if member.reference_size else "",
+        ]
+        return Card(
+            member,
+            member.severity if self.is_open else "stable",
+            self._subject_way(member),
+            drawn(categories(title, rows[:CELLS_SHOWN])) if rows else None,
+            drawn(categories_table(title, rows)) if rows else Markup(),
+            max(len(rows) - CELLS_SHOWN, 0),
+            " · ".join(fact for fact in facts if fact),
+        )
+
+    def _subject_way(self, member: MemberReport) -> str:
+        kind, feature = self.report.alert.kind, member.subject
+        if kind == "data_quality":
+            feature = member.subject.rpartition(": ")[0]
+        if kind in ("feature_drift", "data_quality"):
+            has_page, last = any("/features/" in path for path in self.paths), f"features/{segment_of(feature)}"
+        else:
+            last = SUBJECT_PAGES.get(member.subject, "")
+            has_page = f"/models/{{model_name:segment}}/{last}" in self.paths
+        return f"{self.model_way}/{last}" if has_page and feature and last else self.tab_way
 
     @property
     def is_open(self) -> bool:
@@ -114,13 +216,15 @@ class AlertPage:
         since = None if member.uncertain_since is None else microseconds(member.uncertain_since)
         return doubt_text(since, member.doubt, is_holding=member.holding)
 
-    def verdict(self, member: MemberReport) -> str:
+    def mark_of(self, step: StepLine) -> State:
+        """State that a step is marked with: what it led to, or the ring of an end, or what people did."""
+        if step.event in ("resolved", "accepted", "calmed"):
+            return "stable"
+        return "unknown" if step.actor is not None else step.severity
+
+    def verdict_way(self, member: MemberReport) -> str:
         """Path of a member's verdict from the service's root; empty where the clock decides, without a verdict."""
         return "" if self.report.alert.kind == "freshness" else member.verdict.removeprefix("/")
-
-    def moved(self, member: MemberReport) -> tuple[Cell, ...]:
-        """The cells that moved most of a member."""
-        return self.cells.get((member.verdict_id, self.report.alert.kind, member.subject), ())
 
     def progress(self, delivery: DeliveryLine) -> str:
         """Times, attempts and last error of a delivery."""

@@ -19,9 +19,17 @@ from modelwatch.storage.maintenance.deletion import deletions_under_way, request
 from modelwatch.storage.verdicts.evaluations import evaluation_failures, evaluation_progress
 from modelwatch.storage.verdicts.standing import latest_severities, overall_standing
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY, SECONDS_PER_HOUR
+from modelwatch.web.alert_chart import alert_chart
 from modelwatch.web.alert_page import AlertPage
 from modelwatch.web.cells import cells_of
-from modelwatch.web.list_page import ListPage, chosen_part, chosen_tab, position_of
+from modelwatch.web.list_page import (
+    ListPage,
+    chosen_kind,
+    chosen_part,
+    chosen_severity,
+    chosen_tab,
+    position_of,
+)
 from modelwatch.web.login import read_form
 from modelwatch.web.site import Site, action, actor_of, identity_of, page, seen_other, segment_of, site_of
 
@@ -52,7 +60,7 @@ async def alert(request: Request) -> Response:
     return await site.show(
         request,
         "alert.html",
-        lambda connection: _alert_page(connection, alert_id, site.state.clock()),
+        lambda connection: _alert_page(connection, site, alert_id),
         twin=f"api/v1/alerts/{segment_of(alert_id)}",
     )
 
@@ -144,6 +152,7 @@ async def _sent(request: Request) -> tuple[Site, dict[str, str], str]:
 def _list_page(connection: Connection, query: dict[str, str], now: int) -> ListPage:
     tab = chosen_tab(query.get("state", "open"))
     model = query.get("model") or None
+    kind, severity = chosen_kind(query.get("kind", "")), chosen_severity(query.get("severity", ""))
     before = position_of(query["before"]) if "before" in query else None
     if model is not None and "\0" in model:
         raise InvalidInput("There is no such list of alerts.", (FieldError("/model", "Expected a model's name"),))
@@ -151,11 +160,24 @@ def _list_page(connection: Connection, query: dict[str, str], now: int) -> ListP
     under_way = [] if model is None else deletions_under_way(connection)
     resolved: Page[AlertLine] = Page((), None)
     if tab == "resolved":
-        resolved = list_alerts(connection, state="resolved", model=model, before=before, limit=RESOLVED_A_PAGE)
+        resolved = list_alerts(
+            connection,
+            state="resolved",
+            model=model,
+            kind=kind,
+            severity=severity,
+            before=before,
+            limit=RESOLVED_A_PAGE,
+        )
+    everything = open_alerts(connection)
     return ListPage(
         tab=tab,
         model=model,
-        open_alerts=[each for each in open_alerts(connection) if model in (None, each.model_name)],
+        open_alerts=[
+            each
+            for each in everything
+            if model in (None, each.model_name) and kind in (None, each.kind) and severity in (None, each.severity)
+        ],
         resolved=resolved.lines,
         following=resolved.following,
         failures=evaluation_failures(connection, model),
@@ -165,15 +187,29 @@ def _list_page(connection: Connection, query: dict[str, str], now: int) -> ListP
         now=now,
         streams=[] if model is None else streams_of(connection, model),
         deleting=[each.part for each in under_way if each.model == model],
+        kind=kind,
+        severity=severity,
+        models=sorted({each.model_name for each in everything} | ({model} if model is not None else set())),
     )
 
 
-def _alert_page(connection: Connection, alert_id: str, now: int) -> AlertPage:
-    report = read_alert(connection, alert_id)
+def _alert_page(connection: Connection, site: Site, alert_id: str) -> AlertPage:
+    report, now = read_alert(connection, alert_id), site.state.clock()
     ids = report.alert.silenced_by[:SILENCES_SHOWN]
-    silences = [read_silence(connection, silence_id, now=now) for silence_id in ids]
-    cells = cells_of(connection, [*report.members, *report.still_found])
-    return AlertPage(report, silences, cells, now)
+    of_model = report.alert.model_name, report.alert.environment
+    return AlertPage(
+        report,
+        [read_silence(connection, silence_id, now=now) for silence_id in ids],
+        cells_of(connection, [*report.members, *report.still_found]),
+        now,
+        alert_chart(site.state, report),
+        [
+            each
+            for each in open_alerts(connection)
+            if (each.model_name, each.environment) == of_model and each.alert_id != alert_id
+        ],
+        site.paths,
+    )
 
 
 def _silence(site: Site, alert_id: str, form: dict[str, str], actor: str) -> None:

@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 from urllib.parse import urlencode
 
 from modelwatch.alerting.alert import rank
 from modelwatch.alerting.reading import Position
 from modelwatch.alerting.views import AlertLine
+from modelwatch.alerting.wording import KINDS
 from modelwatch.errors import FieldError, InvalidInput, excerpt
+from modelwatch.findings import FindingSeverity, Kind
 from modelwatch.storage.engine.models import Part, StreamKey
 from modelwatch.storage.verdicts.evaluations import EvaluationFailure
 from modelwatch.storage.verdicts.standing import Standing
 from modelwatch.times import MICROS_PER_SECOND, iso_of_micros
 from modelwatch.web.rendering import When, count, name, when
 
+Choice = TypeVar("Choice")
 Tab = Literal["open", "firing", "acknowledged", "silenced", "resolved"]
 FAILURES_SHOWN = 5
 # So many parts of a model are offered for deletion; the API and the command take every one.
@@ -37,10 +40,10 @@ WITHOUT_ALERT: dict[str | None, str] = {
 class ListPage:
     """List of alerts of a tab.
 
-    model: the only one whose alerts are listed. open_alerts: all of them, oldest first. resolved: those of one page;
-    following: where the next one begins. standing, severities, waiting: how far the data and evaluations are, the
-    newest verdicts of the streams, and how many streams are due. streams, deleting: of the model, and the parts of it
-    that are being deleted. now: microseconds.
+    model, kind, severity: of the only alerts that are listed. models: those that can be chosen. open_alerts: all of
+    these, oldest first. resolved: those of one page; following: where the next one begins. standing, severities,
+    waiting: how far the data and evaluations are, the newest verdicts of the streams, and how many streams are due.
+    streams, deleting: of the model, and the parts of it that are being deleted. now: microseconds.
     """
 
     tab: Tab
@@ -55,6 +58,9 @@ class ListPage:
     now: int
     streams: Sequence[StreamKey] = ()
     deleting: Sequence[Part] = ()
+    kind: Kind | None = None
+    severity: FindingSeverity | None = None
+    models: Sequence[str] = ()
 
     @property
     def alerts(self) -> list[AlertLine]:
@@ -69,6 +75,15 @@ class ListPage:
         """Each tab with its address and its number of alerts, empty where that is not counted."""
         numbers = {each: sum(alert.state == each or each == "open" for alert in self.open_alerts) for each in TABS}
         return [(each, self._address(each), "" if each == "resolved" else count(numbers[each])) for each in TABS]
+
+    @property
+    def kinds(self) -> list[tuple[str, str]]:
+        """Kinds that can be chosen, with their names."""
+        return [(kind, KINDS[kind]) for kind in get_args(Kind)]
+
+    @property
+    def is_narrowed(self) -> bool:
+        return (self.model, self.kind, self.severity) != (None, None, None)
 
     @property
     def older(self) -> str:
@@ -134,7 +149,10 @@ class ListPage:
         return None if seconds is None else self.when(seconds * MICROS_PER_SECOND)
 
     def _address(self, tab: Tab, **more: str) -> str:
-        return "?" + urlencode({"state": tab, **({} if self.model is None else {"model": self.model}), **more})
+        chosen = {"model": self.model, "kind": self.kind, "severity": self.severity}
+        return "?" + urlencode(
+            {"state": tab, **{key: each for key, each in chosen.items() if each is not None}, **more}
+        )
 
 
 def chosen_tab(state: str) -> Tab:
@@ -143,6 +161,28 @@ def chosen_tab(state: str) -> Tab:
         if tab == state:
             return tab
     problem = FieldError("/state", f"Expected one of {', '.join(TABS)}", excerpt(state))
+    raise InvalidInput("There is no such list of alerts.", (problem,))
+
+
+def chosen_kind(text: str) -> Kind | None:
+    """Kind of an address; None for all. Raises InvalidInput."""
+    kinds: tuple[Kind, ...] = get_args(Kind)
+    return _one_of(text, kinds, "kind")
+
+
+def chosen_severity(text: str) -> FindingSeverity | None:
+    """Severity of an address; None for all. Raises InvalidInput."""
+    severities: tuple[FindingSeverity, ...] = get_args(FindingSeverity)
+    return _one_of(text, severities, "severity")
+
+
+def _one_of(text: str, known: Sequence[Choice], name: str) -> Choice | None:
+    if not text:
+        return None
+    for each in known:
+        if each == text:
+            return each
+    problem = FieldError(f"/{name}", f"Expected one of {', '.join(map(str, known))}", excerpt(text))
     raise InvalidInput("There is no such list of alerts.", (problem,))
 
 
