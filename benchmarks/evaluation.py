@@ -1,8 +1,8 @@
-"""Processor time of evaluating a quiet stream: its reads, the judgement, and quality beside drift.
+"""What an evaluation of a quiet stream takes of the processor: its reads, the judgement, and quality beside drift.
 
-The stream has 50 features and 834 windows in seven days, and is looked at over an hour, a day and a week. Beside the
-sum of the windows: each vector made and added. Beside the judgement: the same functions, asked for one subject and one
-look-back at a time. A wide model has 2,000 features.
+The stream has 50 features and 834 windows in seven days, and is looked at over an hour, a day and a week; then over
+seven look-backs. Beside the sum of the windows: each vector made and added. Beside the judgement: the same functions,
+asked for one subject and one look-back at a time. A wide model has 2,000 features.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from modelwatch.storage.ledger.ledger import Ledger
 
 STREAM = StreamKey("m", "1", "production")
 RULES = dataclasses.replace(DriftRules.of(Settings()), lookbacks=("1h", "24h", "7d"))
+SEVEN = dataclasses.replace(RULES, lookbacks=("1h", "3h", "6h", "12h", "24h", "3d", "7d"))
 # The start of a base window.
 START = 1_750_000_200
 WEEK = 2_016
@@ -57,8 +58,8 @@ def _of(features: int, windows: int, predictions: int, rounds: int) -> list[Row]
         point, now = Point(START + WEEK * 300, 3_600), (START + 30 * 86_400) * MICROSECONDS
         drift, quality = DriftCheck(), QualityCheck(store, lambda connection, model: QualityRules.of(RULES))
 
-        def read() -> Inputs:
-            return inputs_at(store, RULES, STREAM, point, now)()
+        def read(rules: DriftRules = RULES) -> Inputs:
+            return inputs_at(store, rules, STREAM, point, now)()
 
         def both() -> None:
             inputs = inputs_at(store, RULES, STREAM, point, now)
@@ -74,9 +75,12 @@ def _of(features: int, windows: int, predictions: int, rounds: int) -> list[Row]
             _row(f"{name}: judged", rounds, *_judgements(inputs), note="beside one by one"),
         ]
         if features < 100:
-            rows.append(
-                _row(f"{name}: windows summed", rounds, *_sums(features, windows, predictions), note="beside each")
-            )
+            seven = f"{name}, 7 look-backs"
+            rows += [
+                _row(f"{name}: windows summed", rounds, *_sums(features, windows, predictions), note="beside each"),
+                _row(f"{seven}: drift with its reads", rounds, lambda: report_of(evaluate_drift(read(SEVEN))), note),
+                _row(f"{seven}: judged", rounds, *_judgements(read(SEVEN)), note="beside one by one"),
+            ]
         store.close()
         return rows
 

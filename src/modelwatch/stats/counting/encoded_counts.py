@@ -21,6 +21,8 @@ COMPRESSED = 0x80
 WORTH_COMPRESSING = 1024
 # Of the sparse form: first byte, width code of the gaps, length of the vector.
 SPARSE_HEADER = 6
+# First bytes of the sparse form that is not compressed.
+PLAIN_SPARSE = frozenset(bytes((SPARSE | width << WIDTH_SHIFT,)) for width in range(len(WIDTHS)))
 # Bytes of vectors that are summed at once: more would not be faster, only larger.
 MOST_SUMMED = 1 << 20
 # Bytes of counts whose sums a double holds exactly.
@@ -99,7 +101,7 @@ def sum_counts(encoded: Sequence[bytes]) -> Integers:
     alike: dict[bytes, list[bytes]] = {}
     waiting = 0
     for raw in map(bytes, encoded):
-        head, body = _divided(raw)
+        head, body = (raw[:SPARSE_HEADER], raw[SPARSE_HEADER:]) if raw[:1] in PLAIN_SPARSE else _divided(raw)
         alike.setdefault(head, []).append(body)
         waiting += len(body)
         if waiting > MOST_SUMMED:
@@ -139,14 +141,19 @@ def _sum_sparse(head: bytes, bodies: Sequence[bytes]) -> Integers:
     numbers = np.array([len(body) for body in bodies])
     if (numbers % entry.itemsize).any():
         raise MalformedProfile(f"expected whole entries of {entry.itemsize} bytes in a sparse count vector")
-    numbers //= entry.itemsize
+    numbers = numbers[numbers > 0] // entry.itemsize
     entries = np.frombuffer(b"".join(bodies), dtype=entry)
-    # The place of each entry in its own vector: by the gaps of all, less what the vectors before have come to.
-    ends = np.concatenate(([0], np.cumsum(numbers)))
-    reached = np.concatenate(([0], np.cumsum(entries["gap"] + np.int64(1))))
-    places = reached[1:] - 1 - np.repeat(reached[ends[:-1]], numbers)
-    if len(places) and int(places.max()) >= size:
+    if not len(entries):
+        return np.zeros(size, dtype=np.int64)
+    # The place of each entry in its own vector: by the steps between them, back to its start at the next vector.
+    places = entries["gap"] + np.int64(1)
+    starts = np.concatenate(([0], np.cumsum(numbers[:-1])))
+    reached = np.add.reduceat(places, starts)
+    if int(reached.max()) > size:
         raise MalformedProfile(f"the entries of a sparse count vector reach beyond its {size} cells")
+    places[0] -= 1
+    places[starts[1:]] -= reached[:-1]
+    np.cumsum(places, out=places)
     counts = _checked(entries["count"])
     # Doubles hold every sum of small counts exactly.
     if counts.dtype.itemsize <= SMALL_ITEM:

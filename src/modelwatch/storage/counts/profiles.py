@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, select
 
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.stats.counting.encoded_counts import decode_counts, sum_counts
@@ -39,11 +40,12 @@ def sum_windows(
     in however many spans it lies. Raises MalformedProfile when counts can't be read.
     """
     totals: dict[tuple[str, bytes], tuple[int, Counts]] = {}
-    for parts in _window_counts(connection, model, layouts, environment, spans, version, segment):
-        for (name, spans_of), (predictions, encoded) in parts.items():
-            before, counts = totals.get((name, spans_of), (0, None))
-            added = sum_counts(encoded)
-            totals[name, spans_of] = (before + predictions, added if counts is None else counts + added)
+    for name, spans_of, predictions, encoded in _window_counts(
+        connection, model, layouts, environment, spans, version, segment
+    ):
+        before, counts = totals.get((name, spans_of), (0, None))
+        added = sum_counts(encoded)
+        totals[name, spans_of] = (before + predictions, added if counts is None else counts + added)
     sums: list[dict[str, Slot]] = [{} for _ in spans]
     for (name, spans_of), (predictions, counts) in totals.items():
         for place in np.flatnonzero(np.frombuffer(spans_of, dtype=np.bool_)).tolist():
@@ -57,9 +59,6 @@ def sum_windows(
     return sums
 
 
-_Parts = dict[tuple[str, bytes], tuple[int, list[bytes]]]
-
-
 def _window_counts(
     connection: Connection,
     model: str,
@@ -68,40 +67,51 @@ def _window_counts(
     spans: Sequence[Span],
     version: str | None,
     segment: str,
-) -> Iterator[_Parts]:
-    """The stored windows of a stream, a number of rows at a time: by version, and by which of the spans they lie in
-    (one byte each), how many predictions they have together, and their encoded counts."""
-    table = tables.profile
+) -> Iterator[tuple[str, bytes, int, list[bytes]]]:
+    """Stored windows of a stream, a number of rows at a time: for each version, and for each set of the spans that some
+    of its windows lie in (one byte each), how many predictions these have together, and their encoded counts."""
     starts, ends = (np.array(edges, dtype=np.int64) for edges in zip(*spans, strict=True))
-    condition = [
-        table.c.model == model,
-        table.c.window_start >= int(starts.min()),
-        table.c.window_start < int(ends.max()),
-        table.c.environment == environment,
-        table.c.segment == segment,
-        table.c.generation == layouts.generation,
-    ]
+    where = {
+        "of_model": model,
+        "first": int(starts.min()),
+        "end": int(ends.max()),
+        "of_environment": environment,
+        "of_segment": segment,
+        "of_generation": layouts.generation,
+    }
     if version is not None:
-        condition.append(table.c.version == version)
-    rows = connection.execute(
-        select(table.c.window_start, table.c.window_len, table.c.version, table.c.predictions, table.c.counts).where(
-            *condition
-        )
-    )
+        where["of_version"] = version
+    rows = connection.execute(_windows_between(version is not None), where)
     number, nowhere = FIRST_ROWS, bytes(len(spans))
     while some := rows.fetchmany(number):
-        number = min(MOST_ROWS, 1 + BYTES_AT_ONCE * len(some) // (1 + sum(len(row[4]) for row in some)))
-        first = np.array([row[0] for row in some], dtype=np.int64)
-        last = first + np.array([row[1] for row in some], dtype=np.int64)
-        inside = (first[:, None] >= starts) & (last[:, None] <= ends)
-        parts: _Parts = {}
-        of_rows: list[bytes] = np.ascontiguousarray(inside).view(f"V{len(spans)}").ravel().tolist()
-        for (_, _, name, predictions, encoded), spans_of in zip(some, of_rows, strict=True):
-            if spans_of != nowhere:
-                before, kept = parts.get((name, spans_of), (0, []))
-                kept.append(encoded)
-                parts[name, spans_of] = (before + predictions, kept)
-        yield parts
+        first, length, names, predictions, encoded = zip(*some, strict=True)
+        number = min(MOST_ROWS, 1 + BYTES_AT_ONCE * len(some) // (1 + sum(map(len, encoded))))
+        begins = np.array(first, dtype=np.int64)
+        inside = (begins[:, None] >= starts) & ((begins + np.array(length, dtype=np.int64))[:, None] <= ends)
+        patterns, of_rows = np.unique(np.ascontiguousarray(inside).view(f"V{len(spans)}").ravel(), return_inverse=True)
+        for name in set(names):
+            own = np.array([each == name for each in names])
+            for place, pattern in enumerate(patterns.tolist()):
+                chosen = np.flatnonzero(own & (of_rows == place)).tolist()
+                if chosen and pattern != nowhere:
+                    yield name, pattern, sum(predictions[at] for at in chosen), [encoded[at] for at in chosen]
+
+
+@cache
+def _windows_between(of_one_version: bool) -> Select[int, int, str, int, bytes]:
+    """Statement for the windows that start in a span: of one version, or of all."""
+    table = tables.profile
+    query = select(
+        table.c.window_start, table.c.window_len, table.c.version, table.c.predictions, table.c.counts
+    ).where(
+        table.c.model == bindparam("of_model"),
+        table.c.window_start >= bindparam("first"),
+        table.c.window_start < bindparam("end"),
+        table.c.environment == bindparam("of_environment"),
+        table.c.segment == bindparam("of_segment"),
+        table.c.generation == bindparam("of_generation"),
+    )
+    return query.where(table.c.version == bindparam("of_version")) if of_one_version else query
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,19 +204,25 @@ def predictions_in(connection: Connection, stream: StreamKey, start: int, end: i
 
 def received_in(connection: Connection, model: str, environment: str, version: str | None, span: Span) -> int:
     """Number of predictions of a version, or of all, in the windows of a span, as they are stored."""
-    table = tables.profile
-    conditions = [
-        table.c.model == model,
-        table.c.environment == environment,
-        table.c.segment == "",
-        table.c.window_start >= span[0],
-        table.c.window_start < span[1],
-        table.c.window_start + table.c.window_len <= span[1],
-    ]
+    where = {"of_model": model, "of_environment": environment, "first": span[0], "end": span[1]}
     if version is not None:
-        conditions.append(table.c.version == version)
-    total = select(func.coalesce(func.sum(table.c.predictions), 0)).where(*conditions)
-    return int(connection.execute(total).scalar_one())
+        where["of_version"] = version
+    return int(connection.execute(_received(version is not None), where).scalar_one())
+
+
+@cache
+def _received(of_one_version: bool) -> Select[int]:
+    """Statement for the number of predictions in a span: of one version, or of all."""
+    table = tables.profile
+    query = select(func.coalesce(func.sum(table.c.predictions), 0)).where(
+        table.c.model == bindparam("of_model"),
+        table.c.environment == bindparam("of_environment"),
+        table.c.segment == "",
+        table.c.window_start >= bindparam("first"),
+        table.c.window_start < bindparam("end"),
+        table.c.window_start + table.c.window_len <= bindparam("end"),
+    )
+    return query.where(table.c.version == bindparam("of_version")) if of_one_version else query
 
 
 def predictions_by_window(connection: Connection, stream: StreamKey, start: int, end: int) -> list[tuple[int, int]]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
-from sqlalchemy import ColumnElement, Connection, FromClause, and_, func, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, bindparam, func, select
 
 from modelwatch.storage.counts.profiles import of_stream
 from modelwatch.storage.engine import tables
@@ -144,16 +145,22 @@ def newest_window(connection: Connection, stream: StreamKey, until: int | None =
 
 def count_streams(connection: Connection, model: str, since: int, until: int) -> int:
     """Number of (version, environment) pairs of the model with data in windows that overlap [since, until), seconds."""
+    where = {"of_model": model, "after": since - SECONDS_PER_DAY, "since": since, "until": until}
+    return connection.execute(_streams_with_data(), where).scalar_one()
+
+
+@cache
+def _streams_with_data() -> Select[int]:
     table = tables.profile
     found = (
         select(table.c.version, table.c.environment)
         .where(
-            table.c.model == model,
-            table.c.window_start > since - SECONDS_PER_DAY,
-            table.c.window_start + table.c.window_len > since,
-            table.c.window_start < until,
+            table.c.model == bindparam("of_model"),
+            table.c.window_start > bindparam("after"),
+            table.c.window_start + table.c.window_len > bindparam("since"),
+            table.c.window_start < bindparam("until"),
         )
         .distinct()
         .subquery()
     )
-    return connection.execute(select(func.count()).select_from(found)).scalar_one()
+    return select(func.count()).select_from(found)

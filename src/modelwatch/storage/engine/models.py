@@ -44,10 +44,12 @@ class Stream:
         return StreamKey(self.model, self.version, self.environment)
 
 
+_GENERATION = select(tables.model.c.generation).where(tables.model.c.name == bindparam("of_model"))
+
+
 def generation_of(connection: Connection, model: str) -> int | None:
     """The model's generation, or None when there is no such model."""
-    table = tables.model
-    return connection.execute(select(table.c.generation).where(table.c.name == model)).scalar()
+    return connection.execute(_GENERATION, {"of_model": model}).scalar()
 
 
 def require_model(connection: Connection, model: str) -> int:

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, delete, select
 
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.privacy import KEEP_ALL
@@ -48,18 +49,21 @@ _RowId = tuple[str, str, str, int, int, int, str]
 
 def stale_days(connection: Connection, model: str, generation: int, start: int, end: int) -> list[int]:
     """The days with windows in [start, end) that still have profiles of an older generation, newest first."""
-    table = tables.profile
-    rows = connection.execute(
-        select(table.c.window_start)
-        .where(
-            table.c.model == model,
-            table.c.window_start >= start,
-            table.c.window_start < end,
-            table.c.generation < generation,
-        )
-        .distinct()
-    ).scalars()
+    where = {"of_model": model, "start": start, "end": end, "in_force": generation}
+    rows = connection.execute(_stale_windows(), where).scalars()
     return sorted({start // SECONDS_PER_DAY for start in rows}, reverse=True)
+
+
+@cache
+def _stale_windows() -> Select[int]:
+    table = tables.profile
+    query = select(table.c.window_start).where(
+        table.c.model == bindparam("of_model"),
+        table.c.window_start >= bindparam("start"),
+        table.c.window_start < bindparam("end"),
+        table.c.generation < bindparam("in_force"),
+    )
+    return query.distinct()
 
 
 def backfill_profiles(store: Store, model: str, start: int, end: int) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, select, update
 
 from modelwatch.config.monitors import MonitorConfig, canonical_json, parse_monitor
 from modelwatch.errors import Conflict
@@ -19,6 +19,7 @@ from modelwatch.storage.engine.models import next_generation, registration
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.segments import settle_segments
 
+_MONITOR = select(tables.monitor).where(tables.monitor.c.model == bindparam("of_model"))
 DELETE = "monitor.delete"
 _known: Decoded[MonitorConfig] = Decoded(16 * 1024 * 1024)
 
@@ -46,7 +47,7 @@ def monitor_revisions(connection: Connection) -> dict[str, int]:
 
 def monitor_of(connection: Connection, model: str) -> StoredMonitor | None:
     """The monitor of a model, if it has one."""
-    row = connection.execute(select(tables.monitor).where(tables.monitor.c.model == model)).first()
+    row = connection.execute(_MONITOR, {"of_model": model}).first()
     return None if row is None else _monitor(row)
 
 

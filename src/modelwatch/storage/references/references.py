@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, delete, func, insert, or_, select, update
 
 from modelwatch.errors import UnknownResource
 from modelwatch.stats.counting.binning import Binning, encode_binning
@@ -167,15 +168,24 @@ def set_provisional_references(
 
 def in_force(connection: Connection, model: str, generation: int | None = None) -> list[StoredReference]:
     """The references of a model that are in force now, or that were in one of its generations."""
+    where: dict[str, str | int] = {"of_model": model}
+    if generation is not None:
+        where["then"] = generation
+    rows = connection.execute(_in_force(generation is not None), where).all()
+    return sorted((_reference(row) for row in rows), key=lambda item: (item.subject, item.version or ""))
+
+
+@cache
+def _in_force(in_a_generation: bool) -> Select[Any]:
+    """Statement for the references in force now, or in one generation."""
     table = tables.reference
     condition: ColumnElement[bool] = table.c.to_generation.is_(None)
-    if generation is not None:
+    if in_a_generation:
         condition = and_(
-            table.c.from_generation <= generation,
-            or_(table.c.to_generation.is_(None), table.c.to_generation > generation),
+            table.c.from_generation <= bindparam("then"),
+            or_(table.c.to_generation.is_(None), table.c.to_generation > bindparam("then")),
         )
-    rows = connection.execute(select(table).where(table.c.model == model, OF_SUBJECTS, condition)).all()
-    return sorted((_reference(row) for row in rows), key=lambda item: (item.subject, item.version or ""))
+    return select(table).where(table.c.model == bindparam("of_model"), OF_SUBJECTS, condition)
 
 
 def layouts_of(generation: int, references: Sequence[StoredReference]) -> ModelLayouts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import msgspec
@@ -56,23 +56,25 @@ class WindowResult:
 
 @dataclass(frozen=True, slots=True)
 class SubjectResult:
-    """Results for one subject in all windows of an evaluation. thresholds: as configured for it."""
+    """Results for one subject in all windows of an evaluation. thresholds: as configured for it.
+
+    deciding_window: the worst; of equally bad ones the longest, which knows most. None when no window was evaluated.
+    """
 
     subject: Subject
     reference: StoredReference
     thresholds: Thresholds
     ks_alpha: float
     windows: tuple[WindowResult, ...]
+    deciding_window: WindowResult | None = field(init=False)
 
-    @property
-    def deciding_window(self) -> WindowResult | None:
-        """Window that decides for the subject: the worst; of equally bad ones the longest, which knows most. None when
-        no window was evaluated."""
-        return min(
+    def __post_init__(self) -> None:
+        deciding = min(
             self.windows,
             key=lambda each: (PRECEDENCE.index(each.judgement.severity), each.window.start - each.window.end),
             default=None,
         )
+        object.__setattr__(self, "deciding_window", deciding)
 
 
 @dataclass(frozen=True, slots=True)
