@@ -15,7 +15,7 @@ from modelwatch.charts.drawing.plot import UNITS, Area, Plot, gutter
 from modelwatch.charts.drawing.scales import Floats, Linear, Time, Values, floats
 from modelwatch.charts.drawing.text import clipped, isolated
 from modelwatch.charts.lines import Event, Level, draw_event, draw_level
-from modelwatch.charts.series import ribbon
+from modelwatch.charts.series import Series, readable, ribbon
 
 HEIGHT = 72.0
 # Of a bar's step, what lies between it and the next.
@@ -102,7 +102,18 @@ def bar_chart(
         shown = total[seen_any]
         write = percent if form == "percent" else number
         description += f" {write(float(shown.min()))} to {write(float(shown.max()))}, last {write(float(shown[-1]))}."
-    return plot.svg(title, description, kind="bars", start=x.low, end=x.high, low=y.low, high=y.high)
+    shown_series = [Series(each.name, at, each.values, step) for each in stacks]
+    return plot.svg(
+        title,
+        description,
+        kind="bars",
+        start=x.low,
+        end=x.high,
+        low=y.low,
+        high=y.high,
+        form=form,
+        series=readable(shown_series),
+    )
 
 
 def _columns(at: Floats, values: list[Floats], step: float) -> tuple[Floats, float, list[Floats]]:

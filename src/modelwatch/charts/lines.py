@@ -16,7 +16,7 @@ from modelwatch.charts.drawing.plot import Area, Plot, gutter
 from modelwatch.charts.drawing.scales import Floats, Linear, Log, Scale, Time, Values, floats
 from modelwatch.charts.drawing.tables import iso, table
 from modelwatch.charts.drawing.text import ASCENT, DESCENT, clipped, isolated
-from modelwatch.charts.series import Role, Series, known_values, polyline, ribbon, thinned
+from modelwatch.charts.series import Role, Series, known_values, polyline, readable, ribbon, thinned
 
 HEIGHT = 120.0
 # Rows of flags above a plot at most.
@@ -145,7 +145,17 @@ def line_chart(
             _name(plot, area, x, y, each, [other for other in series if other is not each])
     if not any(np.isfinite(floats(each.values)).any() for each in series):
         plot.label("no values in this range", Spot(0.5, area.y(0.5) + 4, "middle"), style="halo")
-    return plot.svg(title, _description(x, series, form), kind="line", start=x.low, end=x.high, low=y.low, high=y.high)
+    return plot.svg(
+        title,
+        _description(x, series, form),
+        kind="line",
+        start=x.low,
+        end=x.high,
+        low=y.low,
+        high=y.high,
+        form=form,
+        series=readable(series),
+    )
 
 
 def quantile_fan(
@@ -196,7 +206,14 @@ def quantile_fan(
     for name, values in (("median", quantiles[2]), ("95 %", quantiles[4]), ("5 %", quantiles[0])):
         _name(plot, area, x, y, Series(name, at, values, step, role="now" if name == "median" else "quiet"))
     return plot.svg(
-        title, _description(x, [median], "number"), kind="fan", start=x.low, end=x.high, low=y.low, high=y.high
+        title,
+        _description(x, [median], "number"),
+        kind="fan",
+        start=x.low,
+        end=x.high,
+        low=y.low,
+        high=y.high,
+        series=readable([median]),
     )
 
 

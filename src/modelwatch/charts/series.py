@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -15,6 +17,8 @@ from modelwatch.charts.drawing.scales import Floats, Scale, Time, Values, floats
 
 # Points of a series that leave the server at most: the lowest and the highest of each column.
 MOST_POINTS = 1_500
+# More than a pointer can tell apart, and a page should hold.
+MOST_READABLE = 600
 # Times further apart than this many steps have a gap between them.
 LONGEST_STEP = 1.5
 
@@ -159,3 +163,18 @@ def known_values(series: Sequence[Series]) -> list[Floats]:
         mature = each.mature
         found += [np.where(mature, floats(bound), np.nan) for bound in (each.low, each.high) if bound is not None]
     return found
+
+
+def readable(series: Sequence[Series]) -> str:
+    """The values of series as JSON, for a script that shows them at a time: name, step, times, and values with four
+    digits, null where not known.
+
+    >>> readable([Series("psi", [0, 60], [0.123456, float("nan")], step=60)])
+    '[{"name":"psi","step":60.0,"at":[0.0,60.0],"values":[0.1235,null]}]'
+    """
+    found = []
+    for each in series:
+        times, values = thinned(each.times, each.values, MOST_READABLE)
+        known = [float(f"{value:.4g}") if math.isfinite(value) else None for value in values.tolist()]
+        found.append({"name": each.name, "step": float(each.step), "at": times.tolist(), "values": known})
+    return json.dumps(found, ensure_ascii=False, separators=(",", ":"))

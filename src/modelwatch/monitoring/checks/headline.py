@@ -12,7 +12,7 @@ NAMED = 3
 class Headline(msgspec.Struct, frozen=True, omit_defaults=True):
     """Few numbers of a report.
 
-    value: what is shown over time: of drift the largest PSI of a look-back that is the same at every evaluation, of
+    value: what is shown over time: of drift the largest PSI, each in its deciding window, of
     performance the main metric, of data quality the share of unsound values. subject: whose it is. low, high: its 95 %
     interval; reference: its value there; warning, alert: from which value it would be one or the other. n: what it
     rests on. found: how many are not stable, and names: the worst of them. checked: of how many, features: how many of

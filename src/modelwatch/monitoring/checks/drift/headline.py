@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from modelwatch.monitoring.checks.drift.evaluation import DriftEvaluation
+from modelwatch.monitoring.checks.drift.judge import PRECEDENCE
 from modelwatch.monitoring.checks.drift.observations import UNDECIDED
 from modelwatch.monitoring.checks.drift.report import DriftReport
 from modelwatch.monitoring.checks.headline import Headline, first_names
@@ -10,7 +11,7 @@ from modelwatch.times import SECONDS_PER_DAY, SECONDS_PER_HOUR
 
 
 def drift_headline(evaluation: DriftEvaluation, report: DriftReport) -> Headline:
-    """The largest PSI in the look-back of a day, or the longest below that, so that it can be compared over time."""
+    """The largest PSI of what is found, else of what was judged, each in its deciding window; predictions of a day."""
     evidence, summary = evaluation.evidence, report.summary
     windows = evidence.windows
     features = sum(subject.kind == "feature" for subject in evaluation.wanted)
@@ -23,31 +24,29 @@ def drift_headline(evaluation: DriftEvaluation, report: DriftReport) -> Headline
     shown = max(within, key=lengths.__getitem__) if within else min(usual, key=lengths.__getitem__)
     shortest = min(range(len(windows)), key=lengths.__getitem__)
     received = [sum(slot.predictions for slot in sums.values()) for sums in evidence.sums]
+    decided = [(each, deciding) for each in evaluation.subjects if (deciding := each.deciding_window) is not None]
     # Of few values the PSI is large by chance alone: what was not judged is not shown.
-    worst = max(
-        (
-            (judgement.psi, each)
-            for each in evaluation.subjects
-            if len(each.windows) > shown
-            and (judgement := each.windows[shown].judgement).psi is not None
-            and judgement.severity not in UNDECIDED
-        ),
-        key=lambda pair: pair[0],
+    judged = [
+        (each, deciding)
+        for each, deciding in decided
+        if deciding.judgement.psi is not None and deciding.judgement.severity not in UNDECIDED
+    ]
+    worst = min(
+        judged,
+        key=lambda pair: (PRECEDENCE.index(pair[1].judgement.severity), -(pair[1].judgement.psi or 0.0)),
         default=None,
     )
     found = sorted(
         (severity != "alert", -(deciding.judgement.psi or 0.0), each.subject.name or each.subject.kind)
-        for each in evaluation.subjects
-        if (deciding := each.deciding_window) is not None
-        and (severity := deciding.judgement.severity) in ("warning", "alert")
+        for each, deciding in decided
+        if (severity := deciding.judgement.severity) in ("warning", "alert")
     )
-    allowed = None if worst is None else worst[1].windows[shown].allowed
     return Headline(
-        value=None if worst is None else worst[0],
-        subject=None if worst is None else worst[1].subject.name or worst[1].subject.kind,
-        warning=None if allowed is None else allowed.psi_warning,
-        alert=None if allowed is None else allowed.psi_alert,
-        n=0 if worst is None else worst[1].windows[shown].current.n,
+        value=None if worst is None else worst[1].judgement.psi,
+        subject=None if worst is None else worst[0].subject.name or worst[0].subject.kind,
+        warning=None if worst is None else worst[1].allowed.psi_warning,
+        alert=None if worst is None else worst[1].allowed.psi_alert,
+        n=0 if worst is None else worst[1].current.n,
         found=len(found),
         names=first_names(name for _, _, name in found),
         checked=summary.checked,
