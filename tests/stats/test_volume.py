@@ -183,7 +183,7 @@ def test_equal_counts_of_a_few_weeks_are_no_schedule() -> None:
     assert (few.ratio, many.ratio) == (1.0, 0.0)
 
 
-@pytest.mark.parametrize("weeks", [np.zeros((0, 3), dtype=np.int64), [[1, 2]], [[0, 0], [0, 0]], [[], []]])
+@pytest.mark.parametrize("weeks", [[], np.zeros((0, 3), dtype=np.int64), [[1, 2]], [[0, 0], [0, 0]], [[], []]])
 def test_nothing_is_known_of_the_dispersion_without_two_weeks_of_arrivals(weeks: Any) -> None:
     assert dispersion_of(weeks) is None
 

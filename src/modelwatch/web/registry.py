@@ -7,7 +7,7 @@ from typing import Protocol
 
 from starlette.routing import Route
 
-from modelwatch.web import alerts_pages, models_page, overview_page, performance_page
+from modelwatch.web import alerts_pages, models_page, overview_page, performance_page, quality_page
 
 
 class PageModule(Protocol):
@@ -22,4 +22,5 @@ MODULES: tuple[PageModule, ...] = (
     models_page,
     overview_page,
     performance_page,
+    quality_page,
 )

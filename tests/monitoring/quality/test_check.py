@@ -14,8 +14,8 @@ from modelwatch.findings import Finding
 from modelwatch.monitoring.checks.conditions import Condition
 from modelwatch.monitoring.checks.quality.check import check_quality
 from modelwatch.monitoring.checks.quality.evaluation import appeared_in, evaluate_quality, quality_observations
-from modelwatch.monitoring.checks.quality.evidence import decode_quality, gather_quality
-from modelwatch.monitoring.checks.quality.judge import rise_thresholds, volume_thresholds
+from modelwatch.monitoring.checks.quality.evidence import Volumes, decode_quality, gather_quality
+from modelwatch.monitoring.checks.quality.judge import rise_thresholds, volume_of_hours, volume_thresholds
 from modelwatch.monitoring.checks.quality.reports import QualityReport
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.checks.rules import DriftRules
@@ -305,6 +305,14 @@ def test_volume_needs_weeks_to_be_told(store: Store) -> None:
         ("24h", "insufficient_data"),
         ("7d", "insufficient_data"),
     ]
+
+
+@pytest.mark.parametrize("before", [0, 5, 23])
+def test_a_stream_of_two_weeks_has_too_few_weeks_at_every_hour(before: int) -> None:
+    """The seven days to the last midnight lie `before` hours back, and then one week is all that is whole."""
+    found = volume_of_hours(Volumes(((3,) * 168,), (3,) * 168), 168, before)
+    assert (found.current, found.expected) == (3 * 168, None)
+    assert found.reason is not None
 
 
 def findings(taken: Taken) -> list[list[Finding]]:

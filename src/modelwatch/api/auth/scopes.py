@@ -34,6 +34,7 @@ NEEDS: dict[str, Need] = {
     "get_performance": Need("read"),
     "get_performance_stretch": Need("read"),
     "get_quality": Need("read"),
+    "get_quality_series": Need("read"),
     "get_segments": Need("read"),
     "list_model_events": Need("read"),
     "list_unwatched": Need("read"),

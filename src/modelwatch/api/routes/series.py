@@ -1,4 +1,4 @@
-"""GET /models/{model}/series, /models/{model}/drift/series (both also as CSV) and /models/{model}/volume."""
+"""GET /models/{model}/series, /drift/series (both also as CSV), /quality/series and /volume of a model."""
 
 # No postponed annotations: the framework reads those of a class's constructor where they are.
 import asyncio
@@ -14,6 +14,7 @@ from modelwatch.errors import FieldError, InvalidInput
 from modelwatch.events import DEFAULT_ENVIRONMENT
 from modelwatch.storage.references.layouts import Subject
 from modelwatch.views.drift_series import DriftSeries, drift_series
+from modelwatch.views.quality_series import QualitySeries, quality_series
 from modelwatch.views.series_tables import drift_csv, subject_csv
 from modelwatch.views.stretch import REFUSED, Asked
 from modelwatch.views.subject_series import SubjectSeries, subject_series
@@ -128,6 +129,20 @@ async def get_drift_series(request: Request, model_name: Name, stretch: Stretche
 async def get_drift_series_csv(request: Request, model_name: Name, stretch: Stretched) -> Response:
     """The same as a table: one row a step, with the PSI and the severity of each subject."""
     return csv_answer(drift_csv(await _drift(request, stretch.of(model_name))))
+
+
+@router.get(
+    "/models/{model_name:segment}/quality/series",
+    summary="Data quality over time",
+    operation_id="get_quality_series",
+    responses=answers({200: QualitySeries}, 404, 422, 503),
+)
+async def get_quality_series(
+    request: Request, model_name: Name, stretch: Stretched, segment: Segment = None
+) -> Response:
+    """How often each rule of each feature is broken, step by step, beside the reference; repeats; and the score."""
+    state, asked = state_of(request), stretch.of(model_name, segment)
+    return json_answer(await asyncio.to_thread(lambda: quality_series(state.store, asked, state.clock())))
 
 
 @router.get(

@@ -118,6 +118,8 @@ def dispersion_of(weeks: Sequence[Sequence[int]] | NDArray[np.int64]) -> Dispers
     (4, 8.2, 0.16, 16.6, 8.2)
     """
     counts = np.asarray(weeks, dtype=np.float64)
+    if not len(counts):
+        return None
     if counts.ndim != 2 or (counts.size and counts.min() < 0):
         raise StatsError(f"counts of weeks by hours are needed, none negative, got shape {counts.shape}")
     k = len(counts)

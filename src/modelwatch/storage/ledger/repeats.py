@@ -96,6 +96,28 @@ def duplicates_in(connection: Connection, stream: StreamKey, start: int, end: in
     return Repeats(int(found[0]), int(found[1]))
 
 
+def stored_repeats(
+    connection: Connection, model: str, environment: str, version: str | None, start: int, end: int
+) -> dict[int, Repeats]:
+    """Number of repeats by start of the windows that start in [start, end), of a version or of all; seconds."""
+    table = tables.profile
+    conditions = [
+        table.c.model == model,
+        table.c.environment == environment,
+        table.c.segment == "",
+        table.c.window_start >= start,
+        table.c.window_start < end,
+    ]
+    if version is not None:
+        conditions.append(table.c.version == version)
+    rows = connection.execute(
+        select(table.c.window_start, func.sum(table.c.duplicates), func.sum(table.c.changed_duplicates))
+        .where(*conditions)
+        .group_by(table.c.window_start)
+    )
+    return {row[0]: Repeats(int(row[1] or 0), int(row[2] or 0)) for row in rows}
+
+
 def _differs(event: Prediction, row: _Row, protection: Protection) -> bool:
     """True when the event differs from the row, as far as the row has the values."""
     if (event.model_version, event.environment) != (row.version, row.environment):
