@@ -11,7 +11,7 @@ import numpy as np
 from modelwatch.charts.drawing.labels import LINE, Spot
 from modelwatch.charts.drawing.markup import box
 from modelwatch.charts.drawing.numbers import Format, number, percent, short_time, tick_texts
-from modelwatch.charts.drawing.plot import UNITS, Area, Plot, gutter
+from modelwatch.charts.drawing.plot import RIGHT, UNITS, Area, Plot, gutter
 from modelwatch.charts.drawing.scales import Floats, Linear, Time, Values, floats
 from modelwatch.charts.drawing.text import clipped, isolated
 from modelwatch.charts.lines import Event, Level, draw_event, draw_level
@@ -51,13 +51,14 @@ def bar_chart(
     form: Format = "number",
     height: float = HEIGHT,
     left: int | None = None,
+    right: int = RIGHT,
     flags: bool = True,
     axis: bool = True,
 ) -> str:
     """Bars over time, stacked when there are several parts, from 0 on; NaN is no bar.
 
     at: where bars begin, in seconds, shape (n,), ascending; each is `step` seconds wide. usual: lowest and highest
-    usual values, shape (n,). Raises ValueError when a stack has another length than `at`.
+    usual values, shape (n,). left, right: widths of the gutters in pixels. Raises ValueError when a stack has another length than `at`.
 
     >>> markup = bar_chart("Predictions", (0, 7200), [0, 3600], [Stack("predictions", [120, 80])], 3600)
     >>> "<title>Predictions</title>" in markup and "80 to 120, last 80" in markup
@@ -78,7 +79,7 @@ def bar_chart(
         most=max(2, min(5, int(height // 26))),
         least=0.0,
     )
-    plot = Plot(height, gutter(tick_texts(y.ticks, form)) if left is None else left)
+    plot = Plot(height, gutter(tick_texts(y.ticks, form)) if left is None else left, right)
     area = Area(0, height)
     plot.value_axis(area, y, form)
     base = np.zeros(len(starts))

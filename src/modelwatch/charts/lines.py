@@ -12,7 +12,7 @@ import numpy as np
 from modelwatch.charts.drawing.labels import LINE, Spot
 from modelwatch.charts.drawing.marks import Severity, State
 from modelwatch.charts.drawing.numbers import Format, short_time, tick_texts, written_value
-from modelwatch.charts.drawing.plot import Area, Plot, gutter
+from modelwatch.charts.drawing.plot import RIGHT, Area, Plot, gutter
 from modelwatch.charts.drawing.scales import Floats, Linear, Log, Scale, Time, Values, floats
 from modelwatch.charts.drawing.tables import iso, table
 from modelwatch.charts.drawing.text import ASCENT, DESCENT, clipped, isolated
@@ -99,6 +99,7 @@ def line_chart(
     scale: Scale | None = None,
     height: float = HEIGHT,
     left: int | None = None,
+    right: int = RIGHT,
     flags: bool = True,
     axis: bool = True,
     named: bool | None = None,
@@ -106,7 +107,7 @@ def line_chart(
     """Series over one stretch of time, with intervals, thresholds, events and a strip of states.
 
     times: start and end in seconds. scale: of the values; by default round and just large enough for all values and
-    levels. left: width of the gutter in pixels, the same for charts that stand below each other. flags, axis: texts
+    levels. left, right: widths of the gutters in pixels, the same for charts that stand below each other. flags, axis: texts
     of events and of the time axis, which only the first and the last of such charts need. named: write each series'
     name at its line; by default when there are several.
 
@@ -124,7 +125,7 @@ def line_chart(
         least=0.0 if form == "percent" and _within(series, 0.0, math.inf) else None,
         top=1.0 if form == "percent" and _within(series, -math.inf, 1.0) else None,
     )
-    plot = Plot(height, gutter(tick_texts(y.ticks, form)) if left is None else left)
+    plot = Plot(height, gutter(tick_texts(y.ticks, form)) if left is None else left, right)
     area = Area(0, height)
     strip = Area(height + 4, height + 12) if spans else Area(height, height)
     plot.height = strip.bottom

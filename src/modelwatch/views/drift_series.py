@@ -15,7 +15,7 @@ from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.references import in_force
 from modelwatch.times import iso_of_seconds
 from modelwatch.views.look_backs import blocks_of_windows
-from modelwatch.views.stretch import REFUSED, Asked, Divided, alpha_of_steps, read_divided
+from modelwatch.views.stretch import REFUSED, Asked, Divided, alpha_of_steps, found_since, read_divided
 
 # Steps times subjects: each is judged.
 MOST_JUDGED = 60_000
@@ -31,7 +31,7 @@ class DriftStep(msgspec.Struct, frozen=True, gc=False):
 
 class DriftLine(msgspec.Struct, frozen=True, gc=False):
     """One subject: its PSI and its severity in each step. psi_warning, psi_alert: as configured; natural variation of
-    the reference may ask for more."""
+    the reference may ask for more. found_since: start of the first of the newest steps with a finding, if any."""
 
     feature_name: str
     kind: str
@@ -39,6 +39,7 @@ class DriftLine(msgspec.Struct, frozen=True, gc=False):
     psi_alert: float
     psi: list[float | None]
     severity: list[Severity]
+    found_since: str | None
 
 
 class DriftSeries(msgspec.Struct, frozen=True):
@@ -105,6 +106,7 @@ def _series(divided: Divided, defaults: DriftRules) -> DriftSeries:
                 thresholds.psi_alert,
                 scores[subject],
                 severities[subject],
+                found_since([each.start for each in steps], severities[subject]),
             )
         )
     span = divided.span

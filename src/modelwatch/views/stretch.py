@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeVar
@@ -178,3 +178,19 @@ def _boundaries(connection: Connection, asked: Asked, start: int, end: int, step
     start, end = start // step * step, -(-end // BASE_WINDOW_SECONDS) * BASE_WINDOW_SECONDS
     rolled = rolled_windows(connection, asked.model, asked.environment, start, end, asked.version)
     return tuple(whole([*range(start, end, step), end], rolled))
+
+
+def found_since(starts: Sequence[str], severities: Sequence[str | None]) -> str | None:
+    """Start of the present run of steps with a finding; None when the newest judged step has none. Steps that nothing
+    can be said about don't end a run.
+
+    >>> found_since(["1", "2", "3", "4", "5"], ["alert", "stable", "warning", "no_data", "alert"])
+    '3'
+    """
+    since = None
+    for start, severity in zip(reversed(starts), reversed(severities), strict=True):
+        if severity == "stable":
+            break
+        if severity in ("warning", "alert"):
+            since = start
+    return since

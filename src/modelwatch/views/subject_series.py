@@ -26,7 +26,7 @@ from modelwatch.storage.references.references import StoredReference, in_force
 from modelwatch.times import iso_of_micros, iso_of_seconds
 from modelwatch.views.look_backs import blocks_of_windows
 from modelwatch.views.segment import segment_feature_of
-from modelwatch.views.stretch import REFUSED, Asked, Divided, alpha_of_steps, read_divided
+from modelwatch.views.stretch import REFUSED, Asked, Divided, alpha_of_steps, found_since, read_divided
 
 ComparedWith = Literal["reference", "reference_segment"]
 NO_REFERENCE = "No reference is set: POST one to /api/v1/reference."
@@ -93,7 +93,8 @@ class SubjectSeries(msgspec.Struct, frozen=True):
     step_seconds: from one step to the next; steps are longer where windows were rolled up, and the last one may be
     shorter. window_seconds: how far back each looks from its end, the step itself unless more was asked for.
     quantile_shares: which quantiles there are. alpha: the chance of a false alarm that a step's severity takes.
-    compared_with: the reference, or what of it was in the segment. reason: why there is no reference.
+    compared_with: the reference, or what of it was in the segment. reason: why there is no reference. found_since:
+    where the newest steps have a finding, the start of the first of them.
     """
 
     model_name: str
@@ -113,6 +114,7 @@ class SubjectSeries(msgspec.Struct, frozen=True):
     reference: SeriesReference | None
     steps: list[SeriesStep]
     reason: str | None
+    found_since: str | None = None
 
 
 def subject_series(store: Store, defaults: DriftRules, asked: Asked, subject: Subject, now: int) -> SubjectSeries:
@@ -139,14 +141,16 @@ def _series(divided: Divided, defaults: DriftRules, subject: Subject) -> Subject
     alpha = alpha_of_steps(divided, rules, chosen)
     kind = reference.profile.binning.kind
     compared, compared_with = _compared(divided, reference)
+    steps = _steps(divided, rules, alpha, reference, compared)
     return replace(
         series,
+        found_since=found_since([each.start for each in steps], [each.severity for each in steps]),
         feature_type=kind,
         alpha=None if asked.segment else alpha,
         quantile_shares=list(QUANTILES) if kind == "continuous" else [],
         compared_with=compared_with,
         reference=_reference(reference, compared),
-        steps=_steps(divided, rules, alpha, reference, compared),
+        steps=steps,
     )
 
 
@@ -203,12 +207,12 @@ def _reference(reference: StoredReference, compared: Profile) -> SeriesReference
         shares=(compared.coarse / max(compared.n, 1)).tolist(),
         low=binning.low if isinstance(binning, NumericBinning) else None,
         high=binning.high if isinstance(binning, NumericBinning) else None,
-        quantiles=_quantiles([compared])[0] if numeric else [],
+        quantiles=quantiles_of([compared])[0] if numeric else [],
     )
 
 
-def _quantiles(profiles: Sequence[Profile]) -> list[list[float | None]]:
-    """The quantiles of profiles over one binning; none of categories."""
+def quantiles_of(profiles: Sequence[Profile]) -> list[list[float | None]]:
+    """The `QUANTILES` of profiles over one binning, None where one is not known; of categories there are none."""
     binning = profiles[0].binning
     if not isinstance(binning, NumericBinning):
         return [[] for _ in profiles]
@@ -232,7 +236,7 @@ def _steps(
         else:
             [of_subject] = results_of(windows, {subject: reference}, counts, rules, alpha)
             results, scores = of_subject.windows, [each.judgement.psi for each in of_subject.windows]
-        parts = zip(windows, received, profiles, results, scores, _quantiles(profiles), strict=True)
+        parts = zip(windows, received, profiles, results, scores, quantiles_of(profiles), strict=True)
         found += [_step(*of_step) for of_step in parts]
     return found
 

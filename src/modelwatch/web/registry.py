@@ -7,7 +7,14 @@ from typing import Protocol
 
 from starlette.routing import Route
 
-from modelwatch.web import alerts_pages, models_page, overview_page, performance_page, quality_page
+from modelwatch.web import (
+    alerts_pages,
+    models_page,
+    overview_page,
+    performance_page,
+    quality_page,
+    subject_page,
+)
 
 
 class PageModule(Protocol):
@@ -23,4 +30,5 @@ MODULES: tuple[PageModule, ...] = (
     overview_page,
     performance_page,
     quality_page,
+    subject_page,
 )

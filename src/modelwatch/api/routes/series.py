@@ -3,20 +3,25 @@
 # No postponed annotations: the framework reads those of a class's constructor where they are.
 import asyncio
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from modelwatch.api.openapi import CSV, Responses, answers
 from modelwatch.api.routes.common import json_answer, state_of
-from modelwatch.api.routes.parameters import Moment, Name, Text, seconds_of, step_of
+from modelwatch.api.routes.parameters import Moment, Name, Text, microseconds_of, seconds_of, step_of
 from modelwatch.errors import FieldError, InvalidInput
 from modelwatch.events import DEFAULT_ENVIRONMENT
+from modelwatch.monitoring.checks.drift.evidence import DriftQuery
+from modelwatch.monitoring.checks.windows import Window, covering
+from modelwatch.storage.engine.models import require_model
 from modelwatch.storage.references.layouts import Subject
 from modelwatch.views.drift_series import DriftSeries, drift_series
 from modelwatch.views.quality_series import QualitySeries, quality_series
 from modelwatch.views.series_tables import drift_csv, subject_csv
 from modelwatch.views.stretch import REFUSED, Asked
+from modelwatch.views.subject_comparison import SubjectComparison, subject_comparison
 from modelwatch.views.subject_series import SubjectSeries, subject_series
 from modelwatch.views.volume_series import VolumeSeries, volume_series
 
@@ -165,6 +170,53 @@ async def get_volume(
     state = state_of(request)
     asked = AskedStretch(version, environment, start, end, step).of(model_name)
     return json_answer(await asyncio.to_thread(volume_series, state.store, asked, state.clock()))
+
+
+@router.get(
+    "/models/{model_name:segment}/comparison",
+    summary="One subject now, or two windows of it",
+    operation_id="compare_subject",
+    responses=answers({200: SubjectComparison}, 404, 422, 503),
+)
+async def compare_subject(
+    request: Request,
+    model_name: Name,
+    asked: OfSubject,
+    version: Text = None,
+    environment: Text = None,
+    start: Moment = None,
+    end: Moment = None,
+    baseline_start: Moment = None,
+    baseline_end: Moment = None,
+) -> Response:
+    """The drift check of one subject with all of its cells: shares, quantiles, and what each cell adds to the PSI.
+
+    Of the newest data, or of the window from start to end; compared with the reference, or with another window."""
+    state = state_of(request)
+    query = DriftQuery(
+        model_name, environment or DEFAULT_ENVIRONMENT, version, window=window_of(start, end, ("/start", "/end"))
+    )
+    baseline = window_of(baseline_start, baseline_end, ("/baseline_start", "/baseline_end"))
+
+    def work() -> SubjectComparison:
+        with state.store.read() as connection:
+            require_model(connection, model_name)
+        return subject_comparison(state.store, state.rules, query, asked.subject, state.clock(), baseline=baseline)
+
+    return json_answer(await asyncio.to_thread(work))
+
+
+def window_of(start: datetime | None, end: datetime | None, pointers: tuple[str, str]) -> Window | None:
+    """The base windows from start to end; None for none. Raises InvalidInput unless both are given, or neither."""
+    if start is None and end is None:
+        return None
+    if start is None or end is None:
+        missing = pointers[0] if start is None else pointers[1]
+        raise InvalidInput(REFUSED, (FieldError(missing, "Both ends of a window are given, or none"),))
+    first, last = microseconds_of(start, pointers[0]), microseconds_of(end, pointers[1])
+    if first >= last:
+        raise InvalidInput(REFUSED, (FieldError(pointers[1], "Expected a time after its start"),))
+    return covering(first, last)
 
 
 async def _subject(request: Request, asked: Asked, subject: Subject) -> SubjectSeries:

@@ -19,6 +19,8 @@ STEP, WIDEST_GUTTER = 8, 160
 TICK_ROOM = 8.0
 # Room above the first and below the last line of a plot for half a tick's text.
 EDGE = 8.0
+# Width of the right gutter of a chart that has nothing in it, in pixels.
+RIGHT = 8
 
 
 def gutter(texts: Sequence[str], *, most: int = 88, bold: bool = False) -> int:
@@ -78,7 +80,7 @@ class Plot:
 
     height: float
     left: int = 48
-    right: int = 8
+    right: int = RIGHT
     above: float = EDGE
     below: float = EDGE
     labels: Labels = field(init=False)

@@ -31,7 +31,7 @@ from modelwatch.monitoring.checks.drift.report import (
     unreferenced_report,
     window_scores,
 )
-from modelwatch.monitoring.checks.drift.subject_counts import SubjectCounts, same_binning
+from modelwatch.monitoring.checks.drift.subject_counts import SubjectCounts, counts_of_subjects, same_binning
 from modelwatch.monitoring.checks.rules import LARGEST_ALPHA, AlphaReport, DriftRules, Thresholds, share_of
 from modelwatch.monitoring.checks.unjudged import NAMES_SHOWN, not_judged
 from modelwatch.monitoring.checks.windows import Window
@@ -102,17 +102,21 @@ def check_drift(store: Store, defaults: DriftRules, query: DriftQuery, now: int)
     return report_of(evaluate_drift(gather(store, defaults, query, now)))
 
 
-def evaluate_drift(inputs: Inputs) -> DriftEvaluation:
-    """Judges every subject that the query asks for. Raises InvalidInput for features without a reference."""
+def evaluate_drift(inputs: Inputs, subject: Subject | None = None) -> DriftEvaluation:
+    """Judges every subject that the query asks for, or one alone, as it is judged among all.
+
+    Raises InvalidInput for features without a reference.
+    """
     evidence, query, rules = inputs.evidence, inputs.evidence.query, inputs.evidence.rules
     chosen = inputs.chosen
-    wanted = _wanted(chosen, query.features, rules)
+    wanted = _wanted(chosen, query.features, rules) if subject is None else [subject]
+    references = {each: chosen[each] for each in wanted if each in chosen}
     watched = sum(rules.watches(subject.kind, subject.name) for subject in chosen)
     alpha = rules.alpha(watched, evidence.streams, evidence.elapsed, lookbacks=evidence.lookbacks)
     subjects = results_of(
         evidence.windows,
-        {subject: chosen[subject] for subject in wanted if subject in chosen},
-        inputs.counts,
+        references,
+        inputs.counts if subject is None else counts_of_subjects(evidence.sums, inputs.layouts, references),
         rules,
         alpha,
         query.min_samples,

@@ -1,0 +1,379 @@
+"""Page of one subject of a model: a feature, the prediction, its score or its latency."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from urllib.parse import parse_qsl, urlencode
+
+from markupsafe import Markup
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import Response
+
+from modelwatch.alerting.text import lookback
+from modelwatch.api.state import ServiceState
+from modelwatch.charts.drawing.marks import State
+from modelwatch.charts.drawing.numbers import number
+from modelwatch.charts.histogram import histogram, histogram_table
+from modelwatch.charts.lines import Event
+from modelwatch.charts.rows import Category, categories, categories_table
+from modelwatch.errors import FieldError, InvalidInput, excerpt
+from modelwatch.monitoring.checks.drift.evidence import DriftQuery
+from modelwatch.monitoring.checks.windows import Window
+from modelwatch.storage.references.layouts import Kind, Subject
+from modelwatch.times import MICROS_PER_SECOND, iso_of_seconds
+from modelwatch.views.open_findings import KINDS, OpenFinding, open_findings
+from modelwatch.views.stretch import Asked
+from modelwatch.views.subject_comparison import SubjectComparison, subject_comparison
+from modelwatch.views.subject_series import SubjectSeries, subject_series
+from modelwatch.web.model_frame import ModelFrame
+from modelwatch.web.rendering import When, chance, drawn, microseconds, when
+from modelwatch.web.site import Endpoint, page, root_of, segment_of, site_of
+from modelwatch.web.subject_lanes import SubjectLanes
+from modelwatch.web.subject_verdict import SubjectVerdict
+from modelwatch.web.verdict import Verdict
+
+NAMES: dict[str, str] = {"prediction": "Prediction", "score": "Score", "latency": "Latency"}
+MOST_BARS = 30
+MOST_BESIDE = 8
+# Findings that began so close to this one moved with it, in microseconds.
+TOGETHER = 3_600 * MICROS_PER_SECOND
+NOT_VALID = "The windows can't be compared."
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Another subject that moved at the same time: its name, the way to its page, its score and state."""
+
+    name: str
+    address: str
+    score: str
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedWindows:
+    """What the form asks for, as it has them: the window, and the one that it is compared with. Empty: not asked."""
+
+    window_from: str = ""
+    window_to: str = ""
+    baseline_from: str = ""
+    baseline_to: str = ""
+
+    @property
+    def is_given(self) -> bool:
+        """True when anything is asked for."""
+        return any((self.window_from, self.window_to, self.baseline_from, self.baseline_to))
+
+    def windows(self) -> tuple[Window, Window]:
+        """The window, and what it is compared with. Raises InvalidInput naming each field that is no time."""
+        return (
+            _window("window_from", self.window_from, "window_to", self.window_to),
+            _window("baseline_from", self.baseline_from, "baseline_to", self.baseline_to),
+        )
+
+
+@dataclass(frozen=True)
+class SubjectPage:
+    """A subject, its series over the stretch, and what it is compared with now. asked: by the form."""
+
+    of_model: ModelFrame
+    subject: Subject
+    series: SubjectSeries
+    compared: SubjectComparison
+    between: SubjectComparison | None
+    asked: ComparedWindows
+    findings: Sequence[OpenFinding]
+    root: str
+
+    @property
+    def name(self) -> str:
+        """Name of the subject."""
+        return self.subject.name or NAMES[self.subject.kind]
+
+    @property
+    def finding(self) -> OpenFinding | None:
+        """The finding in force about the subject."""
+        kind, known = KINDS[self.subject.kind], self.subject.name or self.subject.kind
+        return next((each for each in self.findings if (each.kind, each.finding.subject) == (kind, known)), None)
+
+    @property
+    def told(self) -> SubjectVerdict:
+        """What the verdict is told from."""
+        since = self.series.found_since
+        onset = None if since is None else when(since, self.of_model.now)
+        return SubjectVerdict(self.of_model, self.compared, self.finding, onset, self.root)
+
+    @property
+    def verdict(self) -> Verdict:
+        """The block at the top."""
+        return self.told.verdict
+
+    @property
+    def state(self) -> State:
+        """State of the subject."""
+        return self.told.state
+
+    @property
+    def lanes(self) -> SubjectLanes:
+        """The subject over time."""
+        began = self.told.began
+        events = []
+        if began is not None:
+            text = f"began {began.short}" if self.finding is not None else f"since {began.short}"
+            events = [Event(microseconds(began.iso) // MICROS_PER_SECOND, text, "since")]
+        return SubjectLanes(self.series, (self.of_model.start, self.of_model.end), events)
+
+    @property
+    def histogram(self) -> Markup:
+        """The cells of the reference against those of now, with their parts in the PSI; then as a table."""
+        return _drawn_comparison(self.name, self.compared)
+
+    @property
+    def of_windows(self) -> Markup:
+        """The cells of the two windows of the form."""
+        return Markup("") if self.between is None else _drawn_comparison(self.name, self.between)
+
+    @property
+    def now_words(self) -> str:
+        """Name of what is compared with the reference."""
+        return _span_words(self.compared, self.of_model.now)
+
+    @property
+    def cells_words(self) -> str:
+        """What the cells are."""
+        if self.compared.edges:
+            return f"{len(self.compared.cells)} cells, as frozen with the reference"
+        return f"{len(_used(self.compared)):,} categories"
+
+    @property
+    def windows_words(self) -> str:
+        """Names of the two windows of the form."""
+        if self.between is None or self.between.before is None or self.between.after is None:
+            return ""
+        sides = (self.between.before, self.between.after)
+        return " against ".join(
+            f"{when(each.start or '', self.of_model.now).day} to {when(each.end or '', self.of_model.now).day}"
+            for each in (sides[1], sides[0])
+        )
+
+    @property
+    def numbers(self) -> list[tuple[str, str, bool]]:
+        """Scores and counts of the check: name, value, whether it is bad."""
+        report, before, after = self.compared.report, self.compared.before, self.compared.after
+        found: list[tuple[str, str, bool]] = []
+        bad = report.severity in ("warning", "alert")
+        if report.psi is not None:
+            found.append(("PSI", number(report.psi.score), bad))
+        if report.odds is not None:
+            found.append(("Odds of " + report.odds.category, f"{number(report.odds.ratio)} times", report.odds.decides))
+        if report.ks_test is not None:
+            found.append(("Kolmogorov–Smirnov", number(report.ks_test.statistic), False))
+        if report.jensen_shannon is not None:
+            found.append(("Jensen–Shannon", number(report.jensen_shannon.distance), False))
+        if report.total_variation is not None:
+            found.append(("Total variation", number(report.total_variation), False))
+        if report.wasserstein is not None:
+            found.append(("Wasserstein", f"{number(report.wasserstein)} sd", False))
+        if before is not None and after is not None:
+            if after.quantiles and after.quantiles[2] is not None and before.quantiles[2] is not None:
+                found.append(("Median", f"{number(after.quantiles[2])} was {number(before.quantiles[2])}", False))
+            found.append(("Values", f"{after.n:,}", False))
+            found.append(("Reference", f"{before.n:,}", False))
+            found.append(("Missing, invalid", f"{after.missing:,}, {after.invalid:,}", False))
+            beyond = after.below_range + after.above_range
+            found.append(
+                ("Out of range", f"{beyond:,}", False)
+                if self.compared.edges
+                else ("Unseen", f"{after.unseen:,}", False)
+            )
+        return found
+
+    @property
+    def why(self) -> list[tuple[str, str]]:
+        """What the verdict rests on."""
+        report = self.compared.report
+        found: list[tuple[str, str]] = []
+        evidence = report.evidence
+        if evidence is not None:
+            degrees = evidence.degrees_of_freedom
+            found += [
+                ("Test", f"chi-square, {degrees} degrees" if degrees else "exact, of single cells"),
+                ("Statistic", number(evidence.statistic)),
+                ("p", chance(evidence.p_value)),
+                ("α, the limit", chance(evidence.alpha)),
+            ]
+            if evidence.min_detectable_psi is not None:
+                found.append(("Smallest PSI seen", number(evidence.min_detectable_psi)))
+        tolerance = report.tolerance
+        if tolerance is not None:
+            natural = tolerance.natural_variation
+            found.append(("Natural variation", "none known" if natural is None else f"PSI {number(natural)}"))
+            found.append(("Warning, alert from", f"{number(tolerance.psi_warning)}, {number(tolerance.psi_alert)}"))
+        if report.reference_state is not None:
+            found.append(("Reference", "provisional" if report.reference_state == "provisional" else "own, active"))
+        if report.reason:
+            found.append(("Note", report.reason))
+        return found
+
+    @property
+    def moved_with_it(self) -> list[Beside]:
+        """Other subjects with findings that began within an hour of this one's."""
+        own = self.finding
+        if own is None:
+            return []
+        began = microseconds(own.finding.began or own.finding.since)
+        found = []
+        for each in self.findings:
+            if each is own or each.kind not in KINDS.values():
+                continue
+            if abs(microseconds(each.finding.began or each.finding.since) - began) <= TOGETHER:
+                address = subject_address(self.of_model, each.finding.subject, each.kind)
+                found.append(Beside(each.finding.subject, address, number(each.finding.score), each.finding.severity))
+        return found[:MOST_BESIDE]
+
+    @property
+    def kept(self) -> list[tuple[str, str]]:
+        """What the form keeps of the address."""
+        return parse_qsl(self.of_model.selection.query().removeprefix("?"))
+
+    @property
+    def csv(self) -> str:
+        """Way from the root to the series as CSV."""
+        return series_address(self.of_model, self.subject, "series.csv")
+
+    @property
+    def began(self) -> When | None:
+        """Since when it is so."""
+        return self.told.began
+
+
+def subject_address(of_model: ModelFrame, subject: str, kind: str) -> str:
+    """Way from the root to the page of a subject. kind: of its finding."""
+    last = subject if kind != "feature_drift" else f"features/{segment_of(subject)}"
+    return f"{of_model.below}/{last}{of_model.selection.query(sort=None)}"
+
+
+def series_address(of_model: ModelFrame, subject: Subject, last: str) -> str:
+    """Way from the root to the series of a subject in the API."""
+    stream, segment = of_model.stream, of_model.selection.segment
+    fields = {
+        "feature": subject.name or None,
+        "kind": None if subject.kind == "feature" else subject.kind,
+        "version": None if stream is None else stream.version,
+        "environment": None if stream is None else stream.environment,
+        "start": iso_of_seconds(of_model.start),
+        "end": iso_of_seconds(of_model.end),
+        "segment": None if segment is None else "=".join(segment),
+    }
+    query = urlencode({name: value for name, value in fields.items() if value is not None})
+    return f"api/v1/models/{segment_of(of_model.model)}/{last}?{query}"
+
+
+def read_subject(
+    state: ServiceState,
+    connection: Connection,
+    of_model: ModelFrame,
+    subject: Subject,
+    asked: ComparedWindows,
+    root: str,
+) -> SubjectPage | None:
+    """What the page shows; None where the model has sent nothing yet."""
+    stream, segment = of_model.stream, of_model.selection.segment
+    if stream is None or of_model.newest is None:
+        return None
+    now = state.clock()
+    stretch = Asked(
+        stream.model,
+        stream.environment,
+        stream.version,
+        of_model.start,
+        of_model.end,
+        segment="" if segment is None else "=".join(segment),
+    )
+    query = DriftQuery(stream.model, stream.environment, stream.version)
+    series = subject_series(state.store, state.rules, stretch, subject, now)
+    compared = subject_comparison(state.store, state.rules, query, subject, now, end=of_model.end)
+    between = None
+    if asked.is_given:
+        window, baseline = asked.windows()
+        own = replace(query, window=window)
+        between = subject_comparison(state.store, state.rules, own, subject, now, baseline=baseline)
+    return SubjectPage(of_model, subject, series, compared, between, asked, open_findings(connection, stream), root)
+
+
+def _window(since: str, first: str, until: str, last: str) -> Window:
+    start, end = _moment(since, first), _moment(until, last)
+    if start >= end:
+        raise InvalidInput(NOT_VALID, (FieldError(f"/{until}", "Expected a time after its start", excerpt(last)),))
+    return Window(start - start % 300, end + -end % 300)
+
+
+def _moment(field: str, text: str) -> int:
+    try:
+        at = datetime.fromisoformat(text)
+        return int((at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp())
+    except (ValueError, OverflowError):
+        problem = FieldError(f"/{field}", "Expected a time such as 2026-11-28T20:45", excerpt(text))
+        raise InvalidInput(NOT_VALID, (problem,)) from None
+
+
+def _span_words(compared: SubjectComparison, now: int) -> str:
+    report = compared.report
+    if report.lookback is not None:
+        return f"the last {lookback(report.lookback)}"
+    if report.window is None:
+        return "now"
+    return f"{when(report.window.start, now).day} to {when(report.window.end, now).day}"
+
+
+def _drawn_comparison(title: str, compared: SubjectComparison) -> Markup:
+    before, after = compared.before, compared.after
+    if before is None or after is None or not after.n:
+        return Markup("")
+    parts = compared.contributions or None
+    if compared.edges or len(compared.cells) == 1:
+        return drawn(
+            histogram(title, compared.edges, before.shares, after.shares, parts=parts)
+            + histogram_table(title, compared.edges, before.shares, after.shares)
+        )
+    shown = _used(compared)
+    rows = [Category(compared.cells[cell], before.shares[cell], after.shares[cell]) for cell in shown]
+    largest = sorted(rows, key=lambda each: -max(each.reference, each.current))[:MOST_BARS]
+    return drawn(categories(title, largest) + categories_table(title, rows))
+
+
+def _used(compared: SubjectComparison) -> list[int]:
+    """The cells that hold anything."""
+    sides = [each.counts for each in (compared.before, compared.after) if each is not None]
+    return [cell for cell in range(len(compared.cells)) if any(counts[cell] for counts in sides)]
+
+
+def _endpoint(kind: Kind) -> Endpoint:
+    async def show(request: Request) -> Response:
+        site, named = site_of(request), str(request.path_params.get("feature", ""))
+        subject = Subject(kind, named)
+        asked = ComparedWindows(**{each: request.query_params.get(each, "") for each in ComparedWindows.__slots__})
+
+        def make(connection: Connection, of_model: ModelFrame) -> SubjectPage | None:
+            return read_subject(site.state, connection, of_model, subject, asked, root_of(request))
+
+        return await site.show_model(
+            request,
+            "subject.html",
+            "drift",
+            make,
+            twin=lambda of_model: series_address(of_model, subject, "series"),
+        )
+
+    return show
+
+
+ROUTES = (
+    page("/models/{model_name:segment}/features/{feature:segment}", _endpoint("feature")),
+    page("/models/{model_name:segment}/prediction", _endpoint("prediction")),
+    page("/models/{model_name:segment}/score", _endpoint("score")),
+    page("/models/{model_name:segment}/latency", _endpoint("latency")),
+)
