@@ -96,6 +96,29 @@ def test_too_many_steps_of_too_many_subjects_are_refused(filled: App) -> None:
     assert "at once" in problem["errors"][0]["message"]
 
 
+def test_a_subject_is_compared_with_its_reference_or_with_another_window(filled: App) -> None:
+    now = filled.get("models/m/comparison", feature="amount")
+    assert sum(now["contributions"]) == pytest.approx(now["psi"])
+    assert now["psi"] == pytest.approx(now["report"]["psi"]["score"])
+    assert (now["before"]["start"], now["before"]["n"], now["after"]["n"]) == (None, 2_000, 600)
+    assert now["before"]["quantiles"][2] == pytest.approx(np.median(SAMPLE), rel=0.01)
+    windows = {
+        "start": "2025-06-15T12:00:00Z",
+        "end": "2025-06-15T15:00:00Z",
+        "baseline_start": "2025-06-15T09:00:00Z",
+        "baseline_end": "2025-06-15T12:00:00Z",
+    }
+    found = filled.get("models/m/comparison", feature="amount", **windows)
+    assert (found["before"]["start"], found["before"]["n"]) == (windows["baseline_start"], 294)
+    assert found["after"]["n"] + found["before"]["n"] <= 600
+    assert found["psi"] != pytest.approx(found["report"]["psi"]["score"])
+    for wrong in ("start", "end", "baseline_start", "baseline_end"):
+        query = {"feature": "amount", **{name: each for name, each in windows.items() if name != wrong}}
+        assert pointers(filled.problem("GET", "models/m/comparison", 422, params=query)) == [f"/{wrong}"]
+    query = {"feature": "amount", "start": windows["end"], "end": windows["start"]}
+    assert pointers(filled.problem("GET", "models/m/comparison", 422, params=query)) == ["/end"]
+
+
 def test_the_volume_of_each_hour_says_why_nothing_is_usual(filled: App) -> None:
     found = filled.get("models/m/volume", step="1h", end="2025-06-15T15:05:00Z")
     assert sum(step["predictions"] for step in found["steps"]) == 600

@@ -58,7 +58,8 @@ def bar_chart(
     """Bars over time, stacked when there are several parts, from 0 on; NaN is no bar.
 
     at: where bars begin, in seconds, shape (n,), ascending; each is `step` seconds wide. usual: lowest and highest
-    usual values, shape (n,). left, right: widths of the gutters in pixels. Raises ValueError when a stack has another length than `at`.
+    usual values, shape (n,). left, right: widths of the gutters in pixels. Raises ValueError when a stack has another
+    length than `at`.
 
     >>> markup = bar_chart("Predictions", (0, 7200), [0, 3600], [Stack("predictions", [120, 80])], 3600)
     >>> "<title>Predictions</title>" in markup and "80 to 120, last 80" in markup

@@ -107,9 +107,9 @@ def line_chart(
     """Series over one stretch of time, with intervals, thresholds, events and a strip of states.
 
     times: start and end in seconds. scale: of the values; by default round and just large enough for all values and
-    levels. left, right: widths of the gutters in pixels, the same for charts that stand below each other. flags, axis: texts
-    of events and of the time axis, which only the first and the last of such charts need. named: write each series'
-    name at its line; by default when there are several.
+    levels. left, right: widths of the gutters in pixels, the same for charts that stand below each other. flags, axis:
+    texts of events and of the time axis, which only the first and the last of such charts need. named: write each
+    series' name at its line; by default when there are several.
 
     >>> psi = Series("psi", [0, 3600], [0.01, 0.4])
     >>> markup = line_chart("PSI", (0, 7200), [psi], levels=[Level(0.25, "alert from 0.25", "alert")])

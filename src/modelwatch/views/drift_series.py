@@ -12,10 +12,11 @@ from modelwatch.monitoring.checks.drift.subject_counts import counts_of_subjects
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.storage.engine.store import Store
+from modelwatch.storage.references.layouts import Counts
 from modelwatch.storage.references.references import in_force
 from modelwatch.times import iso_of_seconds
 from modelwatch.views.look_backs import blocks_of_windows
-from modelwatch.views.stretch import REFUSED, Asked, Divided, alpha_of_steps, found_since, read_divided
+from modelwatch.views.stretch import REFUSED, Asked, Divided, alpha_of_steps, began, read_divided
 
 # Steps times subjects: each is judged.
 MOST_JUDGED = 60_000
@@ -31,7 +32,7 @@ class DriftStep(msgspec.Struct, frozen=True, gc=False):
 
 class DriftLine(msgspec.Struct, frozen=True, gc=False):
     """One subject: its PSI and its severity in each step. psi_warning, psi_alert: as configured; natural variation of
-    the reference may ask for more. found_since: start of the first of the newest steps with a finding, if any."""
+    the reference may ask for more. began: an estimate of when the finding of the newest steps did."""
 
     feature_name: str
     kind: str
@@ -39,7 +40,7 @@ class DriftLine(msgspec.Struct, frozen=True, gc=False):
     psi_alert: float
     psi: list[float | None]
     severity: list[Severity]
-    found_since: str | None
+    began: str | None
 
 
 class DriftSeries(msgspec.Struct, frozen=True):
@@ -84,18 +85,20 @@ def _series(divided: Divided, defaults: DriftRules) -> DriftSeries:
     _check_size(divided, len(watched))
     steps: list[DriftStep] = []
     scores: dict[object, list[float | None]] = {subject: [] for subject in watched}
+    counted: dict[object, list[Counts]] = {subject: [] for subject in watched}
     severities: dict[object, list[Severity]] = {subject: [] for subject in watched}
     for block in blocks_of_windows(divided):
         windows = [Window(*span) for span, _ in block]
         counts = counts_of_subjects([sums for _, sums in block], divided.layouts, references)
         for each in results_of(windows, references, counts, rules, alpha):
             scores[each.subject] += [of_window.judgement.psi for of_window in each.windows]
+            counted[each.subject] += [of_window.current.coarse for of_window in each.windows]
             severities[each.subject] += [of_window.judgement.severity for of_window in each.windows]
         steps += [
             DriftStep(iso_of_seconds(start), iso_of_seconds(end), sum(slot.predictions for slot in sums.values()))
             for (start, end), sums in block
         ]
-    lines = []
+    lines, starts = [], [each.start for each in steps]
     for subject in watched:
         thresholds = rules.thresholds(subject.kind, subject.name)
         lines.append(
@@ -106,7 +109,7 @@ def _series(divided: Divided, defaults: DriftRules) -> DriftSeries:
                 thresholds.psi_alert,
                 scores[subject],
                 severities[subject],
-                found_since([each.start for each in steps], severities[subject]),
+                began(references[subject].profile.coarse, counted[subject], starts, severities[subject]),
             )
         )
     span = divided.span

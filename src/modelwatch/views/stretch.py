@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeVar
 
+import numpy as np
 from sqlalchemy import Connection
 
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.errors import FieldError, InvalidInput
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.windows import watermark
+from modelwatch.stats.drift.onset import onset
 from modelwatch.storage.counts.profiles import last_window_end
 from modelwatch.storage.counts.rollup_levels import rolled_windows, whole
 from modelwatch.storage.counts.streams import count_streams
@@ -21,15 +24,18 @@ from modelwatch.storage.engine.models import require_model
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.backfill_outcomes import stale_outcome_days
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles, stale_days
-from modelwatch.storage.references.layouts import ModelLayouts, Subject, read_layouts
+from modelwatch.storage.references.layouts import Counts, ModelLayouts, Subject, read_layouts
 from modelwatch.views.segment import segment_feature_of
 
 MOST_STEPS = 1_500
 # A step is one of these unless it is given: the shortest that gives no more than so many.
 STEPS = (300, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200, 86_400, 604_800)
 USUAL_STEPS = 120
+# One step that is as the reference by chance ends nothing.
+NEWEST = 3
 USUAL_LENGTH = 48 * 3_600
 LONGEST_WINDOW = 30 * 86_400
+LONGEST_USUAL_WINDOW = 86_400
 REFUSED = "The series can't be had like this."
 
 T = TypeVar("T")
@@ -180,17 +186,30 @@ def _boundaries(connection: Connection, asked: Asked, start: int, end: int, step
     return tuple(whole([*range(start, end, step), end], rolled))
 
 
-def found_since(starts: Sequence[str], severities: Sequence[str | None]) -> str | None:
-    """Start of the present run of steps with a finding; None when the newest judged step has none. Steps that nothing
-    can be said about don't end a run.
+def began(
+    reference: Counts, counts: Sequence[Counts], starts: Sequence[str], severities: Sequence[str | None]
+) -> str | None:
+    """Start of the step with which it began that a subject is not as its reference: an estimate from all steps. None
+    where none of the newest judged steps has a finding, or nothing stands out.
 
-    >>> found_since(["1", "2", "3", "4", "5"], ["alert", "stable", "warning", "no_data", "alert"])
-    '3'
+    reference: shape (cells,). counts: of each step over the same cells.
     """
-    since = None
-    for start, severity in zip(reversed(starts), reversed(severities), strict=True):
-        if severity == "stable":
-            break
-        if severity in ("warning", "alert"):
-            since = start
-    return since
+    judged = [each for each in severities if each in ("stable", "warning", "alert")]
+    if not any(each != "stable" for each in judged[-NEWEST:]):
+        return None
+    place = onset(reference, np.stack(counts))
+    return None if place is None else starts[place]
+
+
+def window_for(predictions: Sequence[int], step: int, least: int) -> int:
+    """How far back a step looks, in seconds, so that most hold at least half as many again as `least`: itself where
+    that is enough, else whole steps, up to a day. predictions: of each step.
+
+    >>> window_for([40, 0, 60], 1_800, 100), window_for([400], 1_800, 100), window_for([], 1_800, 100)
+    (5400, 1800, 1800)
+    """
+    some = [each for each in predictions if each]
+    typical = float(np.median(some)) if some else float(least)
+    if typical >= least:
+        return step
+    return max(step, min(math.ceil(1.5 * least / typical), LONGEST_USUAL_WINDOW // step) * step)

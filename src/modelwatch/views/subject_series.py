@@ -26,7 +26,7 @@ from modelwatch.storage.references.references import StoredReference, in_force
 from modelwatch.times import iso_of_micros, iso_of_seconds
 from modelwatch.views.look_backs import blocks_of_windows
 from modelwatch.views.segment import segment_feature_of
-from modelwatch.views.stretch import REFUSED, Asked, Divided, alpha_of_steps, found_since, read_divided
+from modelwatch.views.stretch import REFUSED, Asked, Divided, alpha_of_steps, began, read_divided
 
 ComparedWith = Literal["reference", "reference_segment"]
 NO_REFERENCE = "No reference is set: POST one to /api/v1/reference."
@@ -93,8 +93,8 @@ class SubjectSeries(msgspec.Struct, frozen=True):
     step_seconds: from one step to the next; steps are longer where windows were rolled up, and the last one may be
     shorter. window_seconds: how far back each looks from its end, the step itself unless more was asked for.
     quantile_shares: which quantiles there are. alpha: the chance of a false alarm that a step's severity takes.
-    compared_with: the reference, or what of it was in the segment. reason: why there is no reference. found_since:
-    where the newest steps have a finding, the start of the first of them.
+    compared_with: the reference, or what of it was in the segment. reason: why there is no reference. began: an
+    estimate of when it began that the newest steps have a finding.
     """
 
     model_name: str
@@ -114,24 +114,26 @@ class SubjectSeries(msgspec.Struct, frozen=True):
     reference: SeriesReference | None
     steps: list[SeriesStep]
     reason: str | None
-    found_since: str | None = None
+    began: str | None = None
 
 
-def subject_series(store: Store, defaults: DriftRules, asked: Asked, subject: Subject, now: int) -> SubjectSeries:
+def subject_series(
+    store: Store, defaults: DriftRules, asked: Asked, subject: Subject, now: int, *, known: bool = True
+) -> SubjectSeries:
     """The series of a feature, the prediction, its score or its latency, from committed counts.
 
-    defaults: the rules of a model without a monitor. now: microseconds.
-    Raises UnknownModel for a model that was never heard of, and InvalidInput for a stretch, segment or feature that
-    can't be had.
+    defaults: the rules of a model without a monitor. now: microseconds. known: False for a feature that may have no
+    reference while others have. Raises UnknownModel for an unknown model, and InvalidInput for a stretch, segment or
+    feature that can't be had.
     """
-    return read_divided(store, asked, now, lambda divided: _series(divided, defaults, subject))
+    return read_divided(store, asked, now, lambda divided: _series(divided, defaults, subject, known=known))
 
 
-def _series(divided: Divided, defaults: DriftRules, subject: Subject) -> SubjectSeries:
+def _series(divided: Divided, defaults: DriftRules, subject: Subject, *, known: bool) -> SubjectSeries:
     asked = divided.asked
     chosen = references_for(in_force(divided.connection, asked.model, divided.generation), asked.version)
     reference = chosen.get(subject)
-    if reference is None and chosen and subject.kind == "feature":
+    if reference is None and known and chosen and subject.kind == "feature":
         why = f"The model has no reference for a feature named {excerpt(subject.name)!r}"
         raise InvalidInput(REFUSED, (FieldError("/feature", why, excerpt(subject.name)),))
     series = empty_series(divided, subject.kind, subject.name)
@@ -144,7 +146,12 @@ def _series(divided: Divided, defaults: DriftRules, subject: Subject) -> Subject
     steps = _steps(divided, rules, alpha, reference, compared)
     return replace(
         series,
-        found_since=found_since([each.start for each in steps], [each.severity for each in steps]),
+        began=began(
+            compared.coarse,
+            [np.array(each.counts, dtype=np.int64) for each in steps],
+            [each.start for each in steps],
+            [each.severity for each in steps],
+        ),
         feature_type=kind,
         alpha=None if asked.segment else alpha,
         quantile_shares=list(QUANTILES) if kind == "continuous" else [],

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from modelwatch.alerting.text import lookback
+from modelwatch.alerting.text import lookback, span
 from modelwatch.api.state import ServiceState
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import number
@@ -25,7 +25,7 @@ from modelwatch.monitoring.checks.windows import Window
 from modelwatch.storage.references.layouts import Kind, Subject
 from modelwatch.times import MICROS_PER_SECOND, iso_of_seconds
 from modelwatch.views.open_findings import KINDS, OpenFinding, open_findings
-from modelwatch.views.stretch import Asked
+from modelwatch.views.stretch import Asked, window_for
 from modelwatch.views.subject_comparison import SubjectComparison, subject_comparison
 from modelwatch.views.subject_series import SubjectSeries, subject_series
 from modelwatch.web.model_frame import ModelFrame
@@ -102,7 +102,7 @@ class SubjectPage:
     @property
     def told(self) -> SubjectVerdict:
         """What the verdict is told from."""
-        since = self.series.found_since
+        since = self.series.began
         onset = None if since is None else when(since, self.of_model.now)
         return SubjectVerdict(self.of_model, self.compared, self.finding, onset, self.root)
 
@@ -125,6 +125,13 @@ class SubjectPage:
             text = f"began {began.short}" if self.finding is not None else f"since {began.short}"
             events = [Event(microseconds(began.iso) // MICROS_PER_SECOND, text, "since")]
         return SubjectLanes(self.series, (self.of_model.start, self.of_model.end), events)
+
+    @property
+    def steps_words(self) -> str:
+        """What the steps are."""
+        step, window = self.series.step_seconds, self.series.window_seconds
+        further = f", each looks back {span(window)}" if window > step else ""
+        return f"steps of {span(step)}{further}"
 
     @property
     def histogram(self) -> Markup:
@@ -235,6 +242,12 @@ class SubjectPage:
         return found[:MOST_BESIDE]
 
     @property
+    def address(self) -> str:
+        """Way from the root to the page."""
+        own = f"features/{segment_of(self.subject.name)}" if self.subject.name else self.subject.kind
+        return f"{self.of_model.below}/{own}"
+
+    @property
     def kept(self) -> list[tuple[str, str]]:
         """What the form keeps of the address."""
         return parse_qsl(self.of_model.selection.query().removeprefix("?"))
@@ -294,12 +307,16 @@ def read_subject(
         segment="" if segment is None else "=".join(segment),
     )
     query = DriftQuery(stream.model, stream.environment, stream.version)
-    series = subject_series(state.store, state.rules, stretch, subject, now)
+    series = subject_series(state.store, state.rules, stretch, subject, now, known=False)
+    window = window_for([each.n for each in series.steps], series.step_seconds, state.rules.min_samples)
+    if window > series.step_seconds:
+        stretch = replace(stretch, step=series.step_seconds, window=window)
+        series = subject_series(state.store, state.rules, stretch, subject, now, known=False)
     compared = subject_comparison(state.store, state.rules, query, subject, now, end=of_model.end)
     between = None
     if asked.is_given:
-        window, baseline = asked.windows()
-        own = replace(query, window=window)
+        compared_window, baseline = asked.windows()
+        own = replace(query, window=compared_window)
         between = subject_comparison(state.store, state.rules, own, subject, now, baseline=baseline)
     return SubjectPage(of_model, subject, series, compared, between, asked, open_findings(connection, stream), root)
 
