@@ -109,7 +109,7 @@ def test_a_subject_is_compared_with_its_reference_or_with_another_window(filled:
         "baseline_end": "2025-06-15T12:00:00Z",
     }
     found = filled.get("models/m/comparison", feature="amount", **windows)
-    assert (found["before"]["start"], found["before"]["n"]) == (windows["baseline_start"], 294)
+    assert (found["before"]["start"], found["before"]["n"]) == (windows["baseline_start"], 292)
     assert found["after"]["n"] + found["before"]["n"] <= 600
     assert found["psi"] != pytest.approx(found["report"]["psi"]["score"])
     for wrong in ("start", "end", "baseline_start", "baseline_end"):
