@@ -1,0 +1,305 @@
+"""What becomes of logged rows: retries, refusals, limits, and exact counts."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+
+import pytest
+from modelwatch_client import ApiError, Client, Unreachable
+from servers import Told, free_port, until
+
+
+def client_of(server, **settings):
+    return Client(getattr(server, "url", server), model_name="m", **{"flush_interval": 0.02, **settings})
+
+
+def balanced(stats):
+    """Whether each row is somewhere."""
+    return stats.logged + stats.recovered == stats.sent + stats.rejected + stats.dropped + stats.queued
+
+
+def test_a_row_arrives_as_it_was_logged(told):
+    with client_of(told, model_version="2", api_key="secret") as client:
+        identity = client.log({"amount": 1.5, "country": "DE"}, "yes", prediction_probability=0.9, latency_ms=3)
+        client.log_ground_truth(identity, "no")
+    (row,) = told.rows
+    assert row.pop("timestamp").endswith("Z")
+    assert row == {
+        "prediction_id": identity,
+        "features": {"amount": 1.5, "country": "DE"},
+        "prediction": "yes",
+        "prediction_probability": 0.9,
+        "latency_ms": 3,
+    }
+    assert told.outcomes == [{"prediction_id": identity, "ground_truth": "no"}]
+    path, query, headers = told.requests[0]
+    assert (path, query) == ("/api/v1/predictions/batch", "model_name=m&model_version=2")
+    assert headers["Authorization"] == "Bearer secret"
+
+
+def test_many_rows_share_a_request(told):
+    with client_of(told, flush_interval=5) as client:
+        for number in range(2_500):
+            client.log({"a": number}, 1)
+    assert [row["features"]["a"] for row in told.rows] == list(range(2_500))
+    assert len(told.requests) == 3
+
+
+def test_a_request_stays_below_its_bytes(told):
+    with client_of(told, batch_bytes=1_000) as client:
+        for number in range(50):
+            client.log({"a": "x" * 100}, number)
+        client.log({"a": "x" * 5_000}, 50)
+    assert len(told.rows) == 51
+    assert len(told.requests) >= 10
+
+
+def test_what_the_caller_changes_later_is_not_sent(told):
+    features = {"a": 1}
+    with client_of(told) as client:
+        client.log(features, 1)
+        features["a"] = 2
+    assert told.rows[0]["features"] == {"a": 1}
+
+
+def test_retry_after_is_obeyed_and_nothing_counts_twice(told):
+    told.answers = [(429, {"Retry-After": "0.4"}, b"{}"), (503, {"Retry-After": "0.2"}, b"{}")]
+    with client_of(told) as client:
+        began = time.monotonic()
+        client.log({"a": 1}, 1)
+        assert client.flush(10)
+        assert time.monotonic() - began >= 0.6
+        assert (client.stats.sent, client.stats.retries) == (1, 2)
+    assert len({row["prediction_id"] for row in told.rows}) == 1
+
+
+def test_a_server_that_is_away_gets_everything_once_it_is_back(told):
+    port = free_port()
+    client = client_of(f"http://127.0.0.1:{port}")
+    for number in range(10):
+        client.log({"a": number}, 1)
+    assert not client.flush(0.3)
+    assert client.stats.queued == 10
+    assert "can't be reached" in client.stats.last_error
+    back = Told(port)
+    assert client.flush(10)
+    assert len(back.rows) == 10
+    client.close()
+    back.close()
+
+
+def test_an_answer_that_was_lost_is_asked_for_again_with_the_same_ids(told):
+    def take_and_fail(lines):
+        told.known.update(line["prediction_id"] for line in lines)
+        return (502, {}, b"")
+
+    told.answers = [take_and_fail]
+    with client_of(told) as client:
+        client.log({"a": 1}, 1)
+    assert (client.stats.sent, client.stats.duplicates) == (1, 1)
+
+
+def test_refused_rows_are_counted_with_their_reason_and_not_sent_again(told, caplog):
+    answer = {"accepted": 1, "duplicates": 0, "rejected": [{"index": 1, "pointer": "/1/features/a", "message": "no"}]}
+    told.answers = [(202, {}, json.dumps(answer).encode())]
+    with caplog.at_level(logging.WARNING), client_of(told, flush_interval=5) as client:
+        client.log({"a": 1}, 1)
+        client.log({"a": 2}, 1)
+        client.flush()
+        assert (client.stats.sent, client.stats.rejected) == (1, 1)
+        assert client.stats.last_error == "/1/features/a: no"
+    assert len(told.requests) == 1
+    assert "1 rejected" in caplog.text
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
+def test_a_refused_request_is_not_sent_again(told, status):
+    told.answers = [(status, {}, b'{"detail": "The key is not valid."}')]
+    with client_of(told) as client:
+        client.log({"a": 1}, 1)
+        client.flush()
+        assert (client.stats.rejected, client.stats.queued) == (1, 0)
+        assert "The key is not valid." in client.stats.last_error
+
+
+def test_a_body_that_is_too_large_is_halved(told):
+    told.always = lambda lines: (413, {}, b"{}") if len(lines) > 3 else None
+    with client_of(told, flush_interval=5) as client:
+        for number in range(20):
+            client.log({"a": number}, 1)
+    assert sorted(row["features"]["a"] for row in told.rows) == list(range(20))
+
+
+def test_a_row_at_which_the_service_fails_is_found_and_the_others_are_sent(told):
+    told.always = lambda lines: (500, {}, b"{}") if any(line["features"]["a"] == 3 for line in lines) else None
+    with client_of(told, flush_interval=5) as client:
+        for number in range(8):
+            client.log({"a": number}, 1)
+        assert client.flush(60)
+        assert (client.stats.sent, client.stats.rejected) == (7, 1)
+
+
+def test_another_server_at_the_address_is_not_taken_for_the_service(told):
+    told.always = (200, {}, b"<html>Welcome</html>")
+    with client_of(told) as client:
+        client.log({"a": 1}, 1)
+        assert not client.flush(0.5)
+        assert "is this its address?" in client.stats.last_error
+        client.close(0)
+
+
+@pytest.mark.parametrize("when_full", ["drop_oldest", "drop_newest"])
+def test_a_full_queue_drops_and_counts(told, when_full, caplog):
+    told.hang.set()
+    with caplog.at_level(logging.WARNING):
+        client = client_of(told, max_queue=100, batch_rows=10, when_full=when_full)
+        for number in range(1_000):
+            client.log({"a": number}, 1)
+        stats = client.stats
+        assert (stats.logged, stats.dropped, stats.queued) == (1_000, 900, 100)
+        client.close(0)
+    stats = client.stats
+    assert (stats.dropped, stats.queued) == (1_000, 0)
+    assert balanced(stats)
+    assert sum("dropped" in record.message for record in caplog.records) == 1
+
+
+def test_blocking_waits_for_room_and_no_longer(told):
+    told.hang.set()
+    client = client_of(told, max_queue=5, when_full="block", block_seconds=0.2)
+    for _ in range(5):
+        client.log({}, 1)
+    began = time.monotonic()
+    client.log({}, 1)
+    assert 0.15 < time.monotonic() - began < 2
+    assert client.stats.dropped == 1
+    client.close(0)
+
+
+def test_what_is_logged_after_the_end_is_counted_as_dropped(told):
+    client = client_of(told)
+    client.log({}, 1)
+    client.close(5)
+    client.log({}, 1)
+    assert (client.stats.sent, client.stats.dropped, client.stats.queued) == (1, 1, 0)
+
+
+def test_logging_never_raises(told, caplog):
+    class Hostile(dict):
+        def keys(self):
+            raise RuntimeError("no")
+
+        def items(self):
+            raise RuntimeError("no")
+
+    with caplog.at_level(logging.WARNING), client_of(told) as client:
+        for features in ([1, 2], 5, None, object(), Hostile(a=1)):
+            client.log(features, 1)
+        client.log({"a": 1}, object())
+        client.log({"a": 1}, 1, timestamp=object())
+        client.log_ground_truth("p", {})
+        client.log_batch(5)
+        client.log({"a": 1}, 1)
+        assert client.flush(10)
+        assert client.stats.sent == 2
+        assert client.stats.rejected == 8
+        assert balanced(client.stats)
+
+
+def test_threads_together(told):
+    with client_of(told, max_queue=100_000) as client:
+        workers = [threading.Thread(target=lambda: [client.log({"a": 1}, 1) for _ in range(500)]) for _ in range(8)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+    assert len({row["prediction_id"] for row in told.rows}) == 4_000
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"model_name": ""}, "model_name"),
+        ({"when_full": "explode"}, "when_full is 'explode': expected one of drop_oldest, drop_newest, block"),
+        ({"max_queue": 0}, "max_queue"),
+        ({"batch_rows": 20_000}, "batch_rows is 20000: expected at most 10,000"),
+        ({"timeout": float("nan")}, "timeout"),
+        ({"fsync": "yes"}, "fsync"),
+        ({"url": "localhost:8000"}, "url is 'localhost:8000'"),
+    ],
+)
+def test_settings_that_can_not_be_are_refused_by_name(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Client(**{"url": "http://localhost", "model_name": "m", **settings})
+
+
+def test_the_address_comes_from_the_environment(monkeypatch):
+    for name in ("MODELWATCH_URL", "HOST", "PORT"):
+        monkeypatch.delenv(name, raising=False)
+    assert Client(model_name="m").url == "http://127.0.0.1:8000"
+    monkeypatch.setenv("HOST", "0.0.0.0")
+    monkeypatch.setenv("PORT", "9000")
+    assert Client(model_name="m").url == "http://127.0.0.1:9000"
+    monkeypatch.setenv("MODELWATCH_URL", "https://watch.example/")
+    assert Client(model_name="m").url == "https://watch.example"
+
+
+def test_questions_say_where_nobody_answers():
+    url = f"http://127.0.0.1:{free_port()}"
+    with pytest.raises(Unreachable, match=url):
+        Client(url, model_name="m").check_drift()
+
+
+def test_questions_say_why_they_are_refused(told):
+    told.always = (404, {}, b'{"detail": "There is no model m."}')
+    with pytest.raises(ApiError, match="There is no model m") as refused:
+        client_of(told).check_drift()
+    assert refused.value.status == 404
+
+
+def test_a_frame_is_logged_row_by_row(told):
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(
+        {"a": [1, 2], "b": ["x", None], "y": ["no", "yes"], "p": [0.1, float("nan")], "id": ["i", "j"]}
+    )
+    with client_of(told) as client:
+        assert client.log_batch(frame, prediction="y", score="p", prediction_id="id") == ["i", "j"]
+    first, second = told.rows
+    assert first["features"] == {"a": 1, "b": "x"}
+    assert (first["prediction"], first["prediction_probability"]) == ("no", 0.1)
+    assert second["features"] == {"a": 2, "b": None}
+    assert "prediction_probability" not in second
+
+
+def test_a_frame_larger_than_the_queue_waits_for_it(told):
+    with client_of(told, max_queue=100, batch_rows=50) as client:
+        assert len(client.log_batch({"a": list(range(2_000)), "prediction": [1] * 2_000})) == 2_000
+    assert (client.stats.sent, client.stats.dropped) == (2_000, 0)
+
+
+def test_a_frame_without_predictions_is_named(told):
+    with client_of(told) as client:
+        assert client.log_batch({"a": [1]}) == []
+        assert "no column 'prediction'" in client.stats.last_error
+
+
+def test_a_warning_of_a_kind_comes_once_a_minute(told, caplog):
+    with caplog.at_level(logging.WARNING), client_of(told) as client:
+        for _ in range(20):
+            client.log({"a": [1]}, 1)
+    assert sum("The feature 'a'" in record.message for record in caplog.records) == 1
+
+
+def test_flush_returns_soon_without_anything_to_do(told):
+    client = client_of(told)
+    began = time.monotonic()
+    assert client.flush()
+    client.log({}, 1)
+    assert client.flush()
+    assert client.flush()
+    assert time.monotonic() - began < 5
+    client.close()
+    until(lambda: not client._thread.is_alive())
