@@ -42,7 +42,7 @@ serve: $(VENV)/.runtime ## the service, with the settings of the environment, .e
 	$(BIN)/python -m modelwatch serve $(ARGS)
 
 test: $(VENV)/.dev ## all tests (ARGS="-k drift": some of them)
-	$(BIN)/python -m pytest tests -q -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest tests clients/python/tests -q -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 e2e: $(VENV)/.dev ## two services, Prometheus and Alertmanager: alerts and dashboards end to end
 	$(BIN)/python -m pytest tests/e2e -q $(ARGS)
@@ -54,8 +54,9 @@ check: $(VENV)/.dev ## format, lint, types, layers, docstring examples
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict src
+	$(BIN)/mypy --config-file clients/python/pyproject.toml clients/python/src
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest --doctest-modules src/modelwatch --ignore-glob '*/migrations/*' -q -p no:cacheprovider
+	$(BIN)/python -m pytest --doctest-modules src/modelwatch clients/python/src --ignore-glob '*/migrations/*' -q -p no:cacheprovider
 
 chaos: $(VENV)/.dev ## kill, pause and cut off services and their store under load (ARGS="--seconds 600 --engine sqlite")
 	$(BIN)/python -m tests.chaos $(ARGS)

@@ -6,7 +6,7 @@ import importlib.util
 import sys
 
 import pytest
-from servers import SOURCE, Service, Told
+from client_servers import SOURCE, Service, Told
 
 if importlib.util.find_spec("modelwatch_client") is None:
     sys.path.insert(0, str(SOURCE))

@@ -8,8 +8,8 @@ import threading
 import time
 
 import pytest
+from client_servers import Told, free_port, until
 from modelwatch_client import ApiError, Client, Unreachable
-from servers import Told, free_port, until
 
 
 def client_of(server, **settings):

@@ -39,7 +39,7 @@ def test_from_a_reference_to_a_verdict_and_labels(service):
         assert client.request("GET", "/version")["version"]
         with pytest.raises(ApiError) as refused:
             client.check_drift(features=["amuont"])
-        assert "amount" in str(refused.value)
+        assert "amuont" in str(refused.value)
 
 
 def test_a_reference_from_a_frame(service):

@@ -11,8 +11,8 @@ import threading
 import time
 
 import pytest
+from client_servers import SOURCE, free_port, run_script, until
 from modelwatch_client import Client
-from servers import SOURCE, free_port, run_script, until
 
 
 def client_of(url, folder, **settings):

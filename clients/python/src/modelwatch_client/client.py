@@ -199,7 +199,7 @@ class Client:
         seconds = self._exit_seconds if timeout is None else timeout
         self._state.close(seconds)
         thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
+        if thread is not None and thread.ident is not None and thread is not threading.current_thread():
             thread.join(seconds + 0.2)
         if self._asking is not None:
             self._asking.close()
@@ -303,11 +303,14 @@ class Client:
 
     def _start(self) -> None:
         with _starting:
-            if self._thread is None and not self._state.is_closed:
-                _at_exit()
-                sender = Sender(self._queue, self._connect, self._timeout)
-                self._thread = threading.Thread(target=sender.run, name="modelwatch-client", daemon=True)
-                self._thread.start()
+            if self._thread is not None or self._state.is_closed:
+                return
+            _at_exit()
+            sender = Sender(self._queue, self._connect, self._timeout)
+            self._thread = threading.Thread(target=sender.run, name="modelwatch-client", daemon=True)
+        # Not under the lock: under gevent others run while a thread starts, and a lock that is older than gevent's
+        # patches would stop them all.
+        self._thread.start()
 
     def _log_rows(self, frame: Any, named: Sequence[str], features: Sequence[str] | None, wait: float) -> List[str]:
         """See `log_batch`. named: the columns that are not features, as `rows_of` takes them."""
