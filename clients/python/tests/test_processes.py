@@ -188,7 +188,7 @@ async def asgi(scope, receive, send):
 
 
 def end(process):
-    """Ends a server in order. With gevent a worker of gunicorn can miss the first signal, with or without the client."""
+    """Ends a server in order. With gevent a worker of gunicorn can miss the first signal, also without the client."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         process.send_signal(signal.SIGTERM)
