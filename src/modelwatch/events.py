@@ -154,17 +154,3 @@ class Rejection(msgspec.Struct, frozen=True):
     index: int
     pointer: str
     message: str
-
-
-class DecodedLabels(msgspec.Struct, frozen=True):
-    """The good rows of a batch of labels, and the bad ones by name."""
-
-    labels: list[GroundTruth]
-    rejected: list[Rejection]
-
-
-class DecodedBatch(msgspec.Struct, frozen=True):
-    """The good rows of a batch as events, and the bad ones by name."""
-
-    events: list[Prediction]
-    rejected: list[Rejection]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
 from prometheus_client.metrics import MetricWrapperBase
 
+from modelwatch.batches import PredictionBatch
 from modelwatch.events import GroundTruth, Prediction
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.storage.ledger.counting import Increment
@@ -140,6 +141,7 @@ class EventCounters:
 
     def committed(self, events: Sequence[Prediction], outcome: Committed, seconds: float) -> None:
         """Counts a commit: only events that were new count as predictions."""
+        batch = PredictionBatch.of(events)
         self._commit_seconds.observe(seconds)
         new = 0
         for increment in outcome.increments:
@@ -148,12 +150,18 @@ class EventCounters:
             self._count_special_cells(increment)
             new += increment.predictions
         self._accepted += new
-        for event, accepted in zip(events, outcome.accepted, strict=True):
-            if accepted and event.latency_ms is not None:
-                self._latency.of(event.model_name, event.model_version).observe(event.latency_ms / 1_000)
-        if new < len(events):
+        if any(latency is not None for latency in batch.latencies):
+            for place, latency, accepted in zip(
+                batch.stream_of.tolist(), batch.latencies, outcome.accepted, strict=True
+            ):
+                if accepted and latency is not None:
+                    stream = batch.streams[place]
+                    self._latency.of(stream.model, stream.version).observe(latency / 1_000)
+        if new < len(batch):
             repeated = collections.Counter(
-                event.model_name for event, accepted in zip(events, outcome.accepted, strict=True) if accepted is False
+                model
+                for model, accepted in zip(batch.model_names(), outcome.accepted, strict=True)
+                if accepted is False
             )
             for model, count in repeated.items():
                 self._duplicates.of(model).inc(count)

@@ -19,9 +19,10 @@ from typing import Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from modelwatch.batches import PredictionBatch, joined
 from modelwatch.errors import InvalidInput, ProtectionUnavailable, StoreUnavailable
 from modelwatch.events import GroundTruth, Prediction
-from modelwatch.ingest.queue import AGAIN, Answer, Job, JobQueue, Refused
+from modelwatch.ingest.queue import AGAIN, Answer, Job, JobQueue, Refused, model_names
 from modelwatch.storage.engine.store import is_about_values
 from modelwatch.storage.ledger.labels import LabelStatus
 from modelwatch.storage.ledger.ledger import Committed, Ledger
@@ -42,7 +43,7 @@ log = logging.getLogger(__name__)
 class IngestObserver(Protocol):
     """Observer of commits: event counters live outside this layer."""
 
-    def committed(self, events: Sequence[Prediction], outcome: Committed, seconds: float) -> None: ...
+    def committed(self, events: PredictionBatch, outcome: Committed, seconds: float) -> None: ...
 
     def labelled(self, labels: Sequence[GroundTruth], statuses: Sequence[LabelStatus]) -> None: ...
 
@@ -101,7 +102,7 @@ class Batcher:
     async def _submitted(self, events: Sequence[Prediction], labels: Sequence[GroundTruth], size: int) -> Answer:
         loop = asyncio.get_running_loop()
         rows = events or labels
-        models = 1 if len(rows) == 1 else len({each.model_name for each in rows})
+        models = 1 if len(rows) == 1 else len(set(model_names(rows)))
         deadline = time.monotonic() + self._give_up
         job = Job(events, labels, len(rows), models, size, deadline, loop.create_future(), loop)
         self._queue.put(job)
@@ -226,7 +227,7 @@ class Batcher:
 
     def _together(self, jobs: list[Job]) -> list[Outcome]:
         """Stores what jobs bring in one transaction. Raises what the ledger raises."""
-        events = [event for job in jobs for event in job.events]
+        events = joined(job.events for job in jobs)
         labels = [label for job in jobs for label in job.labels]
         started = time.perf_counter()
         committed = self._ledger.commit(events, labels)

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+from modelwatch.batches import PredictionBatch
 from modelwatch.errors import QueueFull, StoreUnavailable
 from modelwatch.events import GroundTruth, Prediction
 from modelwatch.storage.ledger.labels import LabelStatus
@@ -88,15 +89,20 @@ class Job:
 
     def next_part(self) -> Job:
         """The part for one commit, of those whose outcome is not known yet."""
-        rows = self.events or self.labels
         start = self.known.count
-        stop = min(start + self.rows_per_commit, len(rows))
-        models: set[str] = set()
-        for place in range(start, stop):
-            models.add(rows[place].model_name)
-            if len(models) > MAX_MODELS_PER_COMMIT:
-                return self.part(start, place)
+        stop = min(start + self.rows_per_commit, self.count)
+        if self.models > MAX_MODELS_PER_COMMIT:
+            models: set[str] = set()
+            for place, model in enumerate(model_names(self.events or self.labels)[start:stop], start):
+                models.add(model)
+                if len(models) > MAX_MODELS_PER_COMMIT:
+                    return self.part(start, place)
         return self.part(start, stop)
+
+
+def model_names(rows: Sequence[Prediction] | Sequence[GroundTruth]) -> Sequence[str]:
+    """The model of each row."""
+    return rows.model_names() if isinstance(rows, PredictionBatch) else [row.model_name for row in rows]
 
 
 class JobQueue:

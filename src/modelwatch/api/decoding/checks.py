@@ -38,6 +38,9 @@ ID_BYTES = 2_560
 # UTF-8 takes at most so many bytes for a character.
 BYTES_A_CHARACTER = 4
 
+FLOATS = frozenset((float, type(None)))
+FLOATS_AND_TEXTS = FLOATS | {str}
+
 # Segments of a path that are no names (RFC 3986, 5.2.4).
 DOTS = frozenset({".", ".."})
 # Sums and float32 leave a probability so far beside [0, 1].
@@ -219,18 +222,13 @@ class Checker:
         longest = self._longest_name
         if prediction_id is None:
             prediction_id = self._new_id()
-        if (
-            may_contain_nul
-            or not 2 < len(model) <= longest
-            or not 2 < len(version) <= longest
-            or not 2 < len(environment) <= longest
-            or not 2 < len(prediction_id) <= longest
-        ):
+        if may_contain_nul or not 2 < len(model) <= longest:
             self.check_address("/model_name", model, problems)
-            if version is not DEFAULT_VERSION:
-                self.check_address("/model_version", version, problems)
-            if environment is not DEFAULT_ENVIRONMENT:
-                self.check_address("/environment", environment, problems)
+        if version is not DEFAULT_VERSION and (may_contain_nul or not 2 < len(version) <= longest):
+            self.check_address("/model_version", version, problems)
+        if environment is not DEFAULT_ENVIRONMENT and (may_contain_nul or not 2 < len(environment) <= longest):
+            self.check_address("/environment", environment, problems)
+        if may_contain_nul or not 2 < len(prediction_id) <= longest:
             self.check_address("/prediction_id", prediction_id, problems)
         if BYTES_A_CHARACTER * (len(model) + len(version) + len(environment) + len(prediction_id)) > STREAM_BYTES:
             _check_bytes("/model_name", STREAM_NAMES, (model, version, environment), STREAM_BYTES, problems)
@@ -263,6 +261,42 @@ class Checker:
             latency,
             truth,
         )
+
+    def plain_rows(
+        self, streams: Sequence[tuple[str | None, str, str]], now: int
+    ) -> Callable[[int, str | None, int | None, float | dict[str, float] | None, float | None], bool]:
+        """A function of a row's stream (its place in `streams`), id, time, probability and latency. True when `checked`
+        would leave all of these as they are; of other rows it has to be asked."""
+        rooms = [self._room_for_id(stream) for stream in streams]
+        latest = now + self._skew
+
+        def is_plain(
+            stream: int,
+            identity: str | None,
+            moment: int | None,
+            probability: float | dict[str, float] | None,
+            latency: float | None,
+        ) -> bool:
+            return (
+                identity is not None
+                and 2 < len(identity) <= rooms[stream]
+                and "\0" not in identity
+                and moment is not None
+                and EARLIEST_TIME <= moment <= latest
+                and (probability is None or (type(probability) is float and 0.0 <= probability <= 1.0))
+                and (latency is None or 0.0 <= latency < math.inf)
+            )
+
+        return is_plain
+
+    def _room_for_id(self, stream: Sequence[str | None]) -> int:
+        """Number of characters that an id of the stream may have without a closer look; 0 when the names need one."""
+        room = STREAM_BYTES // BYTES_A_CHARACTER
+        for name in stream:
+            if name is None or name in DOTS or text_problem(name, self._longest_name):
+                return 0
+            room -= len(name)
+        return min(self._longest_name, room)
 
     def scalar(self, value: Scalar, pointer: str, may_contain_nul: bool, problems: list[FieldError]) -> Scalar:
         """The value as it is kept: long integers as floats. What can't be kept is named in `problems`."""
@@ -327,6 +361,14 @@ class Checker:
         if not self.check_feature_count(len(given), problems):
             return given
         longest, longest_value = self._longest_name, self._longest_value
+        # Most rows have short names and nothing but numbers: then there is nothing to look at one by one.
+        if (
+            not may_contain_nul
+            and FLOATS.issuperset(map(type, given.values()))
+            and min(map(len, given), default=1) > 0
+            and max(map(len, given), default=1) <= longest
+        ):
+            return given
         for name, value in given.items():
             kind = type(value)
             if kind is bool:

@@ -26,11 +26,10 @@ from modelwatch.api.decoding.json_batch import (
 from modelwatch.api.decoding.limits import Limits
 from modelwatch.api.decoding.references import Beside, json_frame, table_frame
 from modelwatch.api.decoding.repeated_keys import check_keys, check_keys_of_lists
+from modelwatch.batches import DecodedBatch, DecodedLabels, PredictionBatch
 from modelwatch.errors import BodyTooLarge, FieldError, InvalidInput, UnsupportedContent
 from modelwatch.events import (
     EARLIEST_TIME,
-    DecodedBatch,
-    DecodedLabels,
     DriftCheckBody,
     GroundTruth,
     GroundTruthBody,
@@ -105,7 +104,7 @@ class Decoder:
                 return self._checker.event(filled(row, named), now, may_contain_nul)
 
             found = decode(body, rows, event, max_rows)
-            return DecodedBatch(found.events, found.rejected)
+            return DecodedBatch(PredictionBatch.of(found.events), found.rejected)
         return decode_table(body, kind, self._checker, self._limits, now, defaults or {})
 
     def ground_truth(self, body: bytes) -> GroundTruth:

@@ -14,7 +14,8 @@ from modelwatch.api.ingest.expiry import rejections
 from modelwatch.api.ingest.hot_posts import MAY_WAIT
 from modelwatch.api.openapi import JSON_LABEL, LABELS_CONTENT, answers, operation, query_parameters
 from modelwatch.api.routes.common import json_answer, require_writing, state_of
-from modelwatch.events import DecodedLabels, Rejection
+from modelwatch.batches import DecodedLabels
+from modelwatch.events import Rejection
 from modelwatch.ingest import Refused
 from modelwatch.storage.ledger.labels import LabelStatus
 

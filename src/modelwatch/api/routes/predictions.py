@@ -12,7 +12,8 @@ from modelwatch.api.ingest.bodies import read_batch
 from modelwatch.api.ingest.expiry import deleted_among, rejections
 from modelwatch.api.openapi import BATCH_CONTENT, JSON_PREDICTION, answers, operation, query_parameters
 from modelwatch.api.routes.common import json_answer, require_writing, state_of
-from modelwatch.events import DecodedBatch, Rejection
+from modelwatch.batches import DecodedBatch
+from modelwatch.events import Rejection
 
 router = APIRouter(tags=["predictions"])
 
@@ -67,7 +68,7 @@ async def log_predictions(request: Request) -> Response:
     batch, size = await read_batch(
         request, state.settings, state.decoder.batch, ("model_name", "model_version", "environment")
     )
-    require_writing(grant_of(request), (event.model_name for event in batch.events))
+    require_writing(grant_of(request), batch.events.models)
     accepted = await state.batcher.submit(batch.events, size) if batch.events else []
     for _ in batch.rejected:
         state.metrics.rejected("invalid-input")

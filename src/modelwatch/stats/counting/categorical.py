@@ -7,13 +7,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from math import isfinite, isnan
-from typing import Literal, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeGuard, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from modelwatch.stats.counting.kernel import CellPlaces
 from modelwatch.stats.counting.numeric import Scalar, single
 from modelwatch.stats.errors import EmptySample, MalformedProfile
+
+if TYPE_CHECKING:
+    from modelwatch.stats.counting.columns import Column
 
 # 1: without naming, and a number that is written in another precision is another category.
 CODEC_VERSION = 2
@@ -144,6 +148,14 @@ class CategoricalBinning:
             else:
                 vector[missing if _is_missing(value) else invalid] += multiplicity
         return np.array(vector, dtype=np.int64)
+
+    def cells(self, column: "Column") -> CellPlaces:
+        """The cell of each value of a column in a count vector; values count as in `count`."""
+        codes, values = column.distinct()
+        names = [category_name(value) if _is_countable(value) else None for value in values]
+        cells = [self.size - 1 if name is None else self.cell(name) for name in names]
+        # What is missing has the code -1: the last one.
+        return CellPlaces(np.array([*cells, self.size - 2], dtype=np.intp)[codes], self.size)
 
     def cell(self, name: str) -> int:
         """The fine cell in which a name counts; that of unseen names when it is none of the reference."""

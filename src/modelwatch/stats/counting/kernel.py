@@ -7,14 +7,28 @@ whatever the edges).
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+Places = NDArray[np.intp]
+
 CHUNK = 16_384
 FEW_EDGES = 16
+# Counted beside the cells: missing, invalid, below, above.
+BESIDE_CELLS = 4
 SMALL_BATCH = 256
+# Entries that are added up at once: more would not be faster, only larger.
+MOST_ENTRIES = 1 << 20
+MOST_SMALL = 1 << 16
+
+_NO_PLACES: Places = np.empty(0, dtype=np.intp)
+
+
+def _no_places() -> Places:
+    return _NO_PLACES
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +40,72 @@ class CellCounts:
     invalid: int
     below: int
     above: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CellPlaces:
+    """The cell of each value in a count vector of `size` cells.
+
+    places: shape (values,). below, above: which values count in those two cells of a numeric binning as well.
+    """
+
+    places: Places
+    size: int
+    below: Places = field(default_factory=_no_places)
+    above: Places = field(default_factory=_no_places)
+
+
+class CountsByGroup:
+    """Counts of rows by their group, filled subject by subject.
+
+    groups: of each row, from 0 on; number: of groups; size: of each vector of counts.
+
+    >>> counts = CountsByGroup(np.array([0, 1, 1]), 2, 4)
+    >>> counts.add(1, CellPlaces(np.array([0, 2, 2]), 3))
+    >>> [vector.tolist() for vector in counts.totals()]
+    [[0, 1, 0, 0], [0, 0, 0, 2]]
+    """
+
+    def __init__(self, groups: Places, number: int, size: int) -> None:
+        # Small numbers are sorted several times faster.
+        self._groups = groups.astype(np.uint16) if number < MOST_SMALL else groups
+        self._number, self._size = number, size
+        self._all_rows = np.arange(len(groups))
+        self._rows: list[Places] = []
+        self._cells: list[Places] = []
+        self._totals: list[NDArray[np.int64]] | None = None
+
+    def add(self, start: int, cells: CellPlaces) -> None:
+        """Counts the values of a subject, one of each row, whose cells begin at `start`."""
+        self._rows.append(self._all_rows)
+        self._cells.append(cells.places + start)
+        for rows, place in ((cells.below, cells.size - 2), (cells.above, cells.size - 1)):
+            if len(rows):
+                self._rows.append(rows)
+                self._cells.append(np.full(len(rows), start + place))
+        if len(self._cells) * len(self._all_rows) > MOST_ENTRIES:
+            self._add_up()
+
+    def totals(self) -> list[NDArray[np.int64]]:
+        """The counts of each group, shape (size,)."""
+        self._add_up()
+        if self._totals is None:
+            return [np.zeros(self._size, dtype=np.int64) for _ in range(self._number)]
+        return self._totals
+
+    def _add_up(self) -> None:
+        if not self._cells:
+            return
+        cells = np.concatenate(self._cells)
+        ends = [0, len(cells)]
+        if self._number > 1:
+            groups = self._groups[np.concatenate(self._rows)]
+            cells = cells[np.argsort(groups, kind="stable")]
+            ends = [0, *np.cumsum(np.bincount(groups, minlength=self._number)).tolist()]
+        counts = [np.bincount(cells[start:end], minlength=self._size) for start, end in pairwise(ends)]
+        known = self._totals
+        self._totals = counts if known is None else [sum_ + more for sum_, more in zip(known, counts, strict=True)]
+        self._rows, self._cells = [], []
 
 
 def count_cells(values: NDArray[np.float64], edges: NDArray[np.float64], low: float, high: float) -> CellCounts:
@@ -79,12 +159,23 @@ def _by_sorting(values: NDArray[np.float64], queries: NDArray[np.float64]) -> ND
 
 
 def _by_search(values: NDArray[np.float64], edges: NDArray[np.float64], low: float, high: float) -> CellCounts:
-    finite = values[np.isfinite(values)]
-    missing = int(np.count_nonzero(np.isnan(values)))
-    return CellCounts(
-        cells=np.bincount(edges.searchsorted(finite, side="left"), minlength=len(edges) + 1),
-        missing=missing,
-        invalid=len(values) - len(finite) - missing,
-        below=int(np.count_nonzero(finite < low)),
-        above=int(np.count_nonzero(finite > high)),
-    )
+    found = search_cells(values, edges, low, high)
+    counts = np.bincount(found.places, minlength=found.size)
+    missing, invalid = counts[-BESIDE_CELLS:-2].tolist()
+    return CellCounts(counts[:-BESIDE_CELLS], missing, invalid, len(found.below), len(found.above))
+
+
+def search_cells(values: NDArray[np.float64], edges: NDArray[np.float64], low: float, high: float) -> CellPlaces:
+    """The cell of each value by binary search; arguments as of `count_cells`. Beside the cells come four more: missing,
+    invalid, below, above.
+
+    >>> search_cells(np.array([1.0, 2.5, np.nan, -np.inf]), np.array([2.0]), 1.5, 3.0)
+    CellPlaces(places=array([0, 1, 2, 3]), size=6, below=array([0]), above=array([], dtype=int64))
+    """
+    places = edges.searchsorted(values, side="left")
+    [outside] = np.nonzero(~np.isfinite(values))
+    below, above = values < low, values > high
+    if len(outside):
+        places[outside] = len(edges) + 1 + ~np.isnan(values[outside])
+        below[outside] = above[outside] = False
+    return CellPlaces(places, len(edges) + 1 + BESIDE_CELLS, below.nonzero()[0], above.nonzero()[0])

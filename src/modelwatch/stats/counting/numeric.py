@@ -5,6 +5,8 @@ Jensen-Shannon and the chi-square test. A value that holds at least 1/200 of the
 of its own; without atoms a constant reference would put every smaller value into the same cell as the constant.
 """
 
+from __future__ import annotations
+
 import struct
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -13,13 +15,16 @@ from functools import lru_cache
 from hashlib import sha256
 from itertools import pairwise
 from math import isfinite, isnan
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from modelwatch.stats.counting.kernel import count_cells
+from modelwatch.stats.counting.kernel import BESIDE_CELLS, CellPlaces, count_cells, search_cells
 from modelwatch.stats.errors import EmptySample, MalformedProfile
+
+if TYPE_CHECKING:
+    from modelwatch.stats.counting.columns import Column
 
 Scalar = bool | int | float | str | None
 
@@ -28,7 +33,6 @@ COARSE_STEP = 20
 HEAVY_SHARE = 10
 # Up to this many values a loop over Python scalars is faster than building an array.
 SCALAR_BATCH = 30
-BESIDE_CELLS = 4
 NUMERIC_HEADER = struct.Struct("<3sBdddI")
 NUMERIC_MAGIC = b"MWN"
 # 1: values as they are. 2: values rounded to single precision.
@@ -154,25 +158,38 @@ class NumericBinning:
             below = np.nextafter(below, np.float32(-np.inf))
         return (float(below) + float(np.nextafter(below, np.float32(np.inf)))) / 2.0
 
+    def cells(self, column: Column) -> CellPlaces:
+        """The cell of each value of a column in a count vector; values count as in `count`."""
+        if len(column) <= SCALAR_BATCH:
+            return self._cells_of_few(column.scalars())
+        numbers = column.numbers()
+        return search_cells(rounded(numbers) if self.version > 1 else numbers, self.edges, self.low, self.high)
+
     def _count_scalars(self, values: Sequence[Scalar]) -> NDArray[np.int64]:
-        vector = [0] * self.size
+        cells = self._cells_of_few(values)
+        vector = np.bincount(cells.places, minlength=self.size)
+        vector[-2:] += (len(cells.below), len(cells.above))
+        return vector
+
+    def _cells_of_few(self, values: Sequence[Scalar]) -> CellPlaces:
+        places: list[int] = []
+        below: list[int] = []
+        above: list[int] = []
         edges, low, high = self._edge_list, self.low, self.high
-        missing, invalid, below, above = range(self.size - BESIDE_CELLS, self.size)
+        missing = self.n_fine
         for value in values:
-            if value is None:
-                vector[missing] += 1
-                continue
-            number = as_float(value)
+            number = None if value is None else as_float(value)
             if number is None or not isfinite(number):
-                vector[missing if number is not None and isnan(number) else invalid] += 1
+                places.append(missing + (value is not None and (number is None or not isnan(number))))
                 continue
             number = self.counted_as(number)
-            vector[bisect_left(edges, number)] += 1
             if number < low:
-                vector[below] += 1
+                below.append(len(places))
             elif number > high:
-                vector[above] += 1
-        return np.array(vector, dtype=np.int64)
+                above.append(len(places))
+            places.append(bisect_left(edges, number))
+        of_places, of_below, of_above = (np.array(each, dtype=np.intp) for each in (places, below, above))
+        return CellPlaces(of_places, self.size, of_below, of_above)
 
 
 def rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from modelwatch.stats.counting.numeric import BESIDE_CELLS, NumericBinning
+from modelwatch.stats.counting.kernel import BESIDE_CELLS
+from modelwatch.stats.counting.numeric import NumericBinning
 from modelwatch.stats.errors import IncompatibleProfiles, StatsError
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)

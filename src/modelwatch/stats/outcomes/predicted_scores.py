@@ -52,6 +52,10 @@ class ScoreByPredictedClass:
 
     def count(self, values: Sequence[ScoredPrediction]) -> NDArray[np.int64]:
         """Counts of these predictions, shape (size,)."""
+        return np.bincount(self.places(values), minlength=self.size)
+
+    def places(self, values: Sequence[ScoredPrediction]) -> NDArray[np.intp]:
+        """The cell of each of these predictions, shape (predictions,)."""
         if self.outcome.task == "binary":
             scores = np.array([self.outcome.positive_score(*each) for each in values], dtype=np.float64)
             predicted = self.outcome.named([each.prediction for each in values])
@@ -60,14 +64,14 @@ class ScoreByPredictedClass:
             scores = np.array([self.outcome.confidence(*each) for each in values], dtype=np.float64)
             positive = np.zeros(len(values), dtype=bool)
         usable = (scores >= 0.0) & (scores <= 1.0)
-        places = cells_of(scores[usable]) + CELLS * positive[usable]
-        counts = np.bincount(places, minlength=self.size)
-        nameless = 0
+        places = np.full(len(values), self.scored, dtype=np.intp)
+        places[usable] = cells_of(scores[usable]) + CELLS * positive[usable]
         if self.outcome.naming != "exact":
-            nameless = sum(isinstance(values[place].probability, Mapping) for place in np.flatnonzero(~usable).tolist())
-            counts[-1] = nameless
-        counts[self.scored] = len(values) - int(usable.sum()) - nameless
-        return counts.astype(np.int64)
+            nameless = [
+                place for place in np.flatnonzero(~usable).tolist() if isinstance(values[place].probability, Mapping)
+            ]
+            places[nameless] = self.size - 1
+        return places
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,6 +21,7 @@ import numpy as np
 
 from modelwatch.stats.counting.binning import CategoricalBinning, NumericBinning, Scalar, category_name
 from modelwatch.stats.counting.categorical import single_name, with_single_names
+from modelwatch.stats.counting.columns import Column
 from modelwatch.stats.counting.numeric import as_float, shortest_distinct
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.errors import MalformedProfile
@@ -107,6 +108,18 @@ class SegmentFeature:
         name = value if isinstance(value, str) else category_name(value) or ""
         found = self._by_category.get(name)
         return self._by_category.get(single_name(name), self.texts[_OTHER]) if found is None else found
+
+    def texts_of(self, column: Column) -> list[str]:
+        """The segment of each value of the feature.
+
+        >>> from modelwatch.stats.counting.columns import column_of
+        >>> SegmentFeature("country", ("DE",)).texts_of(column_of(["DE", None]))
+        ['country=DE', 'country=(missing)']
+        """
+        codes, values = column.distinct()
+        # What is missing has the code -1: the last one.
+        texts = [*map(self.text_of, values), self.text_of(None)]
+        return [texts[code] for code in codes.tolist()]
 
     def carried(self, texts: Sequence[str]) -> str:
         """The segment of a value that is not known, by the segments of its prediction in an earlier definition.

@@ -6,7 +6,8 @@ whose columns need no conversion: text, integers and bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -29,6 +30,9 @@ from sqlalchemy import (
 from sqlalchemy.sql import Executable
 
 from modelwatch.storage.engine.store import Store
+
+# Of one statement of SQLite: its limit of parameters is 32,766.
+MOST_ROWS, MOST_PARAMETERS = 1_000, 32_000
 
 _encode = msgspec.json.Encoder().encode
 
@@ -161,35 +165,46 @@ class NewRows:
     """An INSERT of rows whose key is not there yet.
 
     PostgreSQL gets a column at a time, as arrays in binary form: one statement for any number of rows, which it reads
-    several times faster than a list of VALUES.
+    several times faster than a list of VALUES. SQLite gets that list, some rows at a time.
     """
 
     def __init__(self, store: Store, table: Table, returned: Sequence[str]) -> None:
         self._table = table
         self._store = store
-        self._statement = store.insert(table).on_conflict_do_nothing().returning(*(table.c[name] for name in returned))
         self._ending = f"ON CONFLICT DO NOTHING RETURNING {', '.join(returned)}"
-        self._by_column = not store.is_sqlite
         self._texts: dict[tuple[str, ...], str] = {}
 
-    def insert(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> Iterable[Row[Any]]:
-        """Insert rows, return the requested columns of exactly those that are new. All rows have the same columns."""
-        if not rows:
+    def insert(self, connection: Connection, columns: Mapping[str, Sequence[Any]]) -> Sequence[Row[Any]]:
+        """Insert rows, return the requested columns of exactly those that are new. columns: a value for each row."""
+        names = tuple(columns)
+        number = len(columns[names[0]])
+        if not number:
             return ()
-        if not self._by_column:
-            return connection.execute(self._statement, rows).all()
-        names = tuple(rows[0])
+        if self._store.is_sqlite:
+            rows = list(zip(*columns.values(), strict=True))
+            most = min(MOST_ROWS, MOST_PARAMETERS // len(names))
+            some = (rows[start : start + most] for start in range(0, number, most))
+            return [row for each in some for row in self._insert_values(connection, names, each)]
         text = self._texts.get(names) or self._texts.setdefault(
             names, _unnested(self._table, names, self._store, self._ending)
         )
-        return connection.exec_driver_sql(text, {name: self._column(name, rows) for name in names}).all()
+        return connection.exec_driver_sql(
+            text, {name: self._of_type(name, values) for name, values in columns.items()}
+        ).all()
 
-    def _column(self, name: str, rows: Sequence[dict[str, Any]]) -> list[Any]:
-        values = [row[name] for row in rows]
+    def _insert_values(
+        self, connection: Connection, names: Sequence[str], rows: Sequence[tuple[Any, ...]]
+    ) -> Sequence[Row[Any]]:
+        of_row = f"({', '.join('?' * len(names))})"
+        into = f"INSERT INTO {self._table.name} ({', '.join(names)}) VALUES "  # noqa: S608
+        text = f"{into}{', '.join([of_row] * len(rows))} {self._ending}"
+        return connection.exec_driver_sql(text, tuple(chain.from_iterable(rows))).all()
+
+    def _of_type(self, name: str, values: Sequence[Any]) -> list[Any]:
         if isinstance(self._table.c[name].type, Float):
             # The driver takes no whole numbers among others in one array.
             return [None if value is None else float(value) for value in values]
-        return values
+        return list(values)
 
 
 def _unnested(table: Table, names: Sequence[str], store: Store, ending: str) -> str:

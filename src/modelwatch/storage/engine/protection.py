@@ -7,10 +7,10 @@ every feature as it came; one whose `features` are null holds none.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -123,35 +123,32 @@ class Protection:
         late = frozenset(str(name) for name in self.hash_all(model, feature, sorted(naming.late)))
         return Naming(named, late, naming.complete)
 
-    def columns(self, event: Prediction, policy: Policy) -> dict[str, Any]:
-        """The columns of a row that hold the event's features. Of a row that keeps all, the null ones are left out.
+    def columns(
+        self, model: str, day: int, prediction_id: str, features: Mapping[str, Scalar], policy: Policy
+    ) -> tuple[bytes | None, bytes | None, str | None]:
+        """The columns `features`, `protected` and `key_id` of a row with these features. day: since 1970.
 
         Raises ProtectionUnavailable without a needed key.
         """
         if policy.keeps_all:
-            return {"features": _encode(event.features)}
+            return _encode(features), None, None
         if policy == NOTHING:
-            return {"features": None, "protected": _pack(Protected(policy.text)), "key_id": None}
+            return None, _pack(Protected(policy.text)), None
         if policy.needs_key and not self.keyring:
             raise ProtectionUnavailable(
-                f"The monitor of {event.model_name!r} hashes or encrypts features, but this process has no"
-                " ENCRYPTION_KEY."
+                f"The monitor of {model!r} hashes or encrypts features, but this process has no ENCRYPTION_KEY."
             )
         clear: dict[str, Scalar] = {}
         encrypted: dict[str, bytes] = {}
-        for name, value in event.features.items():
+        for name, value in features.items():
             match policy.treatment(name):
                 case "keep":
                     clear[name] = value
                 case "hash":
-                    [clear[name]] = self.hash_all(event.model_name, name, [value])
+                    [clear[name]] = self.hash_all(model, name, [value])
                 case "encrypt":
-                    encrypted[name] = self.seal(_encode(value), *_row_of(event), name)
-        return {
-            "features": _encode(clear),
-            "protected": _pack(Protected(policy.text, encrypted)),
-            "key_id": self.keyring.writing_id if encrypted else None,
-        }
+                    encrypted[name] = self.seal(_encode(value), model, day, prediction_id, name)
+        return _encode(clear), _pack(Protected(policy.text, encrypted)), self.keyring.writing_id if encrypted else None
 
     def seal(self, value: bytes, model: str, day: int, prediction_id: str, feature: str) -> bytes:
         """The ciphertext of a feature's value, as JSON, in this row. Raises ProtectionUnavailable without a key."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import BindParameter, ColumnElement, case
 
-from modelwatch.events import Prediction, Scalar
+from modelwatch.batches import PredictionBatch
+from modelwatch.events import Scalar
 from modelwatch.stats.outcomes.outcomes import OutcomeLayout, Outcomes
 from modelwatch.stats.outcomes.tasks import Probability
 from modelwatch.storage.engine import tables
@@ -31,20 +33,6 @@ class LabelledPrediction(NamedTuple):
     segments: Segments = ()
 
     @classmethod
-    def from_event(cls, event: Prediction, layouts: ModelLayouts) -> LabelledPrediction:
-        """The prediction of an event that is stored in these layouts."""
-        return cls(
-            event.prediction_id,
-            event.model_version,
-            event.environment,
-            event.timestamp,
-            layouts.generation,
-            event.prediction,
-            event.probability,
-            layouts.segmentation.of(event.features),
-        )
-
-    @classmethod
     def from_row(cls, row: Any, layouts: ModelLayouts | None = None) -> LabelledPrediction:
         """The prediction of a row with `PREDICTION_COLUMNS`.
 
@@ -61,6 +49,29 @@ class LabelledPrediction(NamedTuple):
             None if probability is None else decode_probability(probability),
             () if layouts is None or not layouts.segmentation else stored_segments(row, layouts),
         )
+
+
+def labelled_predictions(
+    batch: PredictionBatch, segments: Sequence[Segments], model: str, generation: int
+) -> list[LabelledPrediction]:
+    """A model's predictions in a batch that is stored in this generation. segments: of each row of the batch."""
+    rows = batch.rows_of(model)
+    part = batch.take(rows)
+    streams, times = part.stream_of.tolist(), part.times.tolist()
+    columns = zip(part.ids, streams, times, part.predictions, part.probabilities, rows.tolist(), strict=True)
+    return [
+        LabelledPrediction(
+            identity,
+            part.streams[stream].version,
+            part.streams[stream].environment,
+            ts,
+            generation,
+            predicted,
+            probability,
+            segments[row],
+        )
+        for identity, stream, ts, predicted, probability, row in columns
+    ]
 
 
 PREDICTION_COLUMNS = tuple(

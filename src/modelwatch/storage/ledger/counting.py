@@ -6,18 +6,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from modelwatch.events import EARLIEST_TIME, Prediction
+from modelwatch.batches import PredictionBatch
+from modelwatch.events import EARLIEST_TIME
+from modelwatch.stats.counting.kernel import Places
 from modelwatch.stats.outcomes.outcomes import OutcomeLayout
 from modelwatch.storage.engine.protection import Protection
 from modelwatch.storage.ledger.contributions import Contributions
 from modelwatch.storage.ledger.repeats import Repeats
 from modelwatch.storage.ledger.rows import Segments
-from modelwatch.storage.ledger.slots import OutcomeSlot, S, Slot, SlotKey, window_start
+from modelwatch.storage.ledger.slots import OutcomeSlot, S, Slot, SlotKey, window_starts
 from modelwatch.storage.references.layouts import Counts, Layout, ModelLayouts
-
-Places = NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,51 +31,74 @@ class Increment:
 
 
 def count_predictions(
-    fresh: Sequence[Prediction], layouts: Mapping[str, ModelLayouts], protection: Protection
+    fresh: PredictionBatch, layouts: Mapping[str, ModelLayouts], protection: Protection
 ) -> list[Increment]:
     """Counts of these predictions, by window."""
-    groups: dict[SlotKey, list[Prediction]] = {}
-    for event in fresh:
-        groups.setdefault(window_of(event, layouts), []).append(event)
-    increments = []
-    for key, events in groups.items():
-        layout = layouts[key.model].of(key.version)
-        latest = max(event.timestamp for event in events)
-        increments.append(Increment(key, layout, len(events), layout.count(events, protection), latest))
+    increments: list[Increment] = []
+    for model in fresh.models:
+        batch = fresh.take(fresh.rows_of(model))
+        windows = _Windows(batch, layouts[model].generation)
+        increments += _counted(batch, windows.keys, windows.of_rows, layouts[model], protection)
     return increments
 
 
 def count_segments(
-    fresh: Sequence[Prediction],
+    fresh: PredictionBatch,
     segments: Sequence[Segments],
     layouts: Mapping[str, ModelLayouts],
     protection: Protection,
     now: int,
 ) -> dict[SlotKey, Slot]:
     """Counts of these predictions in each of their segments. now: microseconds."""
-    groups: dict[tuple[SlotKey, str], list[Prediction]] = {}
-    for event, texts in zip(fresh, segments, strict=True):
-        if texts:
-            window = window_of(event, layouts)
-            for text in texts:
-                groups.setdefault((window, text), []).append(event)
-    slots = {}
-    for (window, text), events in groups.items():
-        latest = max(event.timestamp for event in events)
-        counts = layouts[window.model].of(window.version).count(events, protection)
-        slots[window._replace(segment=text)] = Slot(len(events), counts, latest, now)
+    slots: dict[SlotKey, Slot] = {}
+    for model in fresh.models:
+        rows = fresh.rows_of(model)
+        if not layouts[model].segmentation:
+            continue
+        batch = fresh.take(rows)
+        windows = _Windows(batch, layouts[model].generation)
+        for texts in zip(*(segments[row] for row in rows.tolist()), strict=True):
+            numbers: dict[tuple[int, str], int] = {}
+            pairs = zip(windows.of_rows.tolist(), texts, strict=True)
+            groups = np.array([numbers.setdefault(pair, len(numbers)) for pair in pairs], dtype=np.intp)
+            keys = [windows.keys[window]._replace(segment=text) for window, text in numbers]
+            for each in _counted(batch, keys, groups, layouts[model], protection):
+                slots[each.key] = Slot(each.predictions, each.counts, each.latest_ts, now)
     return slots
 
 
-def window_of(event: Prediction, layouts: Mapping[str, ModelLayouts]) -> SlotKey:
-    """The window that a prediction counts in."""
-    return SlotKey(
-        event.model_name,
-        layouts[event.model_name].generation,
-        event.model_version,
-        event.environment,
-        window_start(event.timestamp),
-    )
+class _Windows:
+    """The windows that a model's predictions count in. of_rows: of each row the place in `keys`."""
+
+    def __init__(self, batch: PredictionBatch, generation: int) -> None:
+        starts, window_of = np.unique(window_starts(batch.times), return_inverse=True)
+        pairs, self.of_rows = np.unique(batch.stream_of * len(starts) + window_of, return_inverse=True)
+        self.keys = []
+        for pair in pairs.tolist():
+            stream, start = divmod(pair, len(starts))
+            model, version, environment = batch.streams[stream]
+            self.keys.append(SlotKey(model, generation, version, environment, int(starts[start])))
+
+
+def _counted(
+    batch: PredictionBatch, keys: Sequence[SlotKey], groups: Places, layouts: ModelLayouts, protection: Protection
+) -> list[Increment]:
+    """Counts of a model's predictions by their group. keys: of the groups."""
+    of_version = [layouts.of(key.version) for key in keys]
+    increments = []
+    for layout in {id(layout): layout for layout in of_version}.values():
+        chosen = [group for group, each in enumerate(of_version) if each is layout]
+        numbers = np.full(len(keys), len(chosen), dtype=np.intp)
+        numbers[chosen] = np.arange(len(chosen))
+        rows = np.flatnonzero(numbers[groups] < len(chosen))
+        some, of_rows = batch.take(rows), numbers[groups[rows]]
+        counts = layout.count_groups(some, of_rows, len(chosen), protection)
+        latest = np.full(len(chosen), EARLIEST_TIME)
+        np.maximum.at(latest, of_rows, some.times)
+        numbers_of = np.bincount(of_rows, minlength=len(chosen))
+        for group, *of_group in zip(chosen, numbers_of.tolist(), counts, latest.tolist(), strict=True):
+            increments.append(Increment(keys[group], layout, *of_group))
+    return increments
 
 
 def count_outcomes(contributions: Contributions, now: int) -> dict[SlotKey, OutcomeSlot]:

@@ -11,14 +11,15 @@ The caller keeps other transactions that touch the model's predictions or labels
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Connection, ScalarSelect, bindparam, select, update
 
-from modelwatch.events import GroundTruth, Prediction
+from modelwatch.batches import PredictionBatch
+from modelwatch.events import GroundTruth
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.bulk import RowsById, WholeRows
 from modelwatch.storage.engine.store import Store
@@ -86,12 +87,14 @@ class LabelStatements:
         return self._segmented.read(connection, model, ids, since=layouts.segment_generation)
 
 
-def labels_within(events: Iterable[Prediction]) -> list[GroundTruth]:
+def labels_within(batch: PredictionBatch) -> list[GroundTruth]:
     """The labels that came inside of predictions, known since the prediction itself."""
     return [
-        GroundTruth(event.model_name, event.prediction_id, event.ground_truth, event.timestamp)
-        for event in events
-        if event.ground_truth is not None
+        GroundTruth(batch.streams[stream].model, identity, truth, time)
+        for stream, identity, truth, time in zip(
+            batch.stream_of.tolist(), batch.ids, batch.truths, batch.times.tolist(), strict=True
+        )
+        if truth is not None
     ]
 
 
@@ -99,30 +102,25 @@ def apply_labels(
     connection: Connection,
     statements: LabelStatements,
     given: Sequence[GroundTruth],
-    fresh: Sequence[Prediction],
+    fresh: Mapping[str, Sequence[LabelledPrediction]],
     layouts: Mapping[str, ModelLayouts],
-    labelled: frozenset[str],
     expired_before: Mapping[str, int],
     now: int,
 ) -> LabelResult:
     """Stores what the labels change and says what that, and the fresh predictions, add to the counts.
 
-    given: the labels of this transaction. fresh: the predictions that it has just stored. labelled: the models that had
-    labels before it. expired_before: by model, the day before which its predictions have expired; an older label that
-    has no prediction is not kept.
+    given: the labels of this transaction. fresh: the predictions that it has just stored, by model, of those that have
+    labels. expired_before: by model, the day before which its predictions have expired; an older label that has no
+    prediction is not kept.
     """
     places: dict[str, list[int]] = {}
     for place, label in enumerate(given):
         places.setdefault(label.model_name, []).append(place)
-    stored: dict[str, list[Prediction]] = {}
-    for event in fresh:
-        if event.model_name in labelled or event.model_name in places:
-            stored.setdefault(event.model_name, []).append(event)
     result = LabelResult(["accepted"] * len(given), [])
-    for model in sorted(places.keys() | stored.keys()):
+    for model in sorted(places.keys() | fresh.keys()):
         of_this_model = places.get(model, [])
         labels = _ModelLabels(connection, statements, model, layouts[model], expired_before[model], now)
-        statuses = labels.apply([given[place] for place in of_this_model], stored.get(model, []))
+        statuses = labels.apply([given[place] for place in of_this_model], fresh.get(model, []))
         result.contributions.append(labels.contributions)
         for place, status in zip(of_this_model, statuses, strict=True):
             result.statuses[place] = status
@@ -149,9 +147,9 @@ class _ModelLabels:
         self._now = now
         self.contributions = Contributions(model, layouts)
 
-    def apply(self, given: Sequence[GroundTruth], fresh: Sequence[Prediction]) -> list[LabelStatus]:
+    def apply(self, given: Sequence[GroundTruth], fresh: Sequence[LabelledPrediction]) -> list[LabelStatus]:
         """Stores what the labels change, notes what that adds to the counts, and says what became of each label."""
-        ids = {label.prediction_id for label in given}.union(event.prediction_id for event in fresh)
+        ids = {label.prediction_id for label in given}.union(prediction.prediction_id for prediction in fresh)
         before = self._read_states(list(ids))
         after, kinds = _merged(given, before, self._now)
         recounted = {
@@ -190,12 +188,12 @@ class _ModelLabels:
         recounted: set[str],
         before: Mapping[str, LabelState],
         after: Mapping[str, LabelState],
-        fresh: Sequence[Prediction],
+        fresh: Sequence[LabelledPrediction],
     ) -> set[str]:
         """Notes what is to be added to the counts and taken back; returns the ids that have a prediction."""
         layouts, contributions = self._layouts, self.contributions
         stale = _Stale(self._connection, self._model, layouts)
-        new = {(day_of(event.timestamp), event.prediction_id) for event in fresh}
+        new = {(day_of(prediction.ts), prediction.prediction_id) for prediction in fresh}
         matched = set()
         for row in self._statements.predictions(self._connection, self._model, list(recounted), layouts):
             prediction = LabelledPrediction.from_row(row, layouts)
@@ -206,11 +204,10 @@ class _ModelLabels:
                 contributions.add(prediction, decode_scalar(old.value), old.first_ts, old.ts, -1)
             contributions.add(prediction, decode_scalar(state.value), state.first_ts, state.ts)
             matched.add(identity)
-        for event in fresh:
-            identity = event.prediction_id
+        for prediction in fresh:
+            identity = prediction.prediction_id
             if identity in after and identity not in recounted:
                 state = after[identity]
-                prediction = LabelledPrediction.from_event(event, layouts)
                 contributions.add(prediction, decode_scalar(state.value), state.first_ts, state.ts)
                 matched.add(identity)
         stale.note_changes()

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection, bindparam, exists, insert, select, update
 from sqlalchemy.exc import DBAPIError
 
+from modelwatch.batches import PredictionBatch, StreamName
 from modelwatch.errors import StoreReplaced
 from modelwatch.events import GroundTruth, Prediction
 from modelwatch.privacy import Policy
@@ -21,6 +25,7 @@ from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.bulk import ManyRows, NewRows
 from modelwatch.storage.engine.models import Part, is_whole, parts_of, registration
 from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.contributions import labelled_predictions
 from modelwatch.storage.ledger.counting import (
     Increment,
     add_to_slots,
@@ -31,9 +36,16 @@ from modelwatch.storage.ledger.counting import (
 )
 from modelwatch.storage.ledger.labels import LabelStatements, LabelStatus, apply_labels, labels_within
 from modelwatch.storage.ledger.repeats import repeats_by_window, stored_of_repeats
-from modelwatch.storage.ledger.rows import NO_FEATURES, Segments, day_of, in_sample, to_row
+from modelwatch.storage.ledger.rows import (
+    FEATURE_COLUMNS,
+    Segments,
+    feature_columns,
+    head_columns,
+    segments_of_batch,
+)
 from modelwatch.storage.ledger.slots import OUTCOMES, PROFILES, OutcomeSlot, SlotCache, SlotKey, save
 from modelwatch.storage.references.layouts import NO_LAYOUTS, ModelLayouts, read_layouts
+from modelwatch.times import MICROS_PER_DAY
 
 MAX_UNKNOWN_OUTCOMES = 5
 # What a writer knows of models and streams before it forgets all of it.
@@ -67,10 +79,11 @@ class _InForce:
     expired_before: dict[str, int]
     deleting: dict[str, tuple[Part, ...]]
 
-    def is_deleted(self, event: Prediction) -> bool:
-        """True when the event belongs to what is being deleted."""
-        parts = self.deleting.get(event.model_name)
-        return parts is not None and any(part.covers(event.model_version, event.environment) for part in parts)
+    def first_day(self, stream: StreamName) -> int:
+        """The first day, since 1970, of which predictions of a stream are taken; none of one that is being deleted."""
+        parts = self.deleting.get(stream.model, ())
+        is_deleted = any(part.covers(stream.version, stream.environment) for part in parts)
+        return NEVER_TAKEN if is_deleted else self.expired_before[stream.model]
 
 
 class _NotOurs(Exception):
@@ -172,10 +185,11 @@ class Ledger:
         # A clock that went back must not make its life longer.
         if not self._writer or not 0 <= self._clock() - self._opened_at < self._rotation:
             self._change_writer()
+        batch = PredictionBatch.of(events)
         tries = 0
         while True:
             try:
-                return self._attempt(events, labels)
+                return self._attempt(batch, labels)
             except _NotOurs:
                 self._change_writer()
             except StoreReplaced:
@@ -208,30 +222,19 @@ class Ledger:
         self._layouts.clear()
         self._streams.clear()
 
-    def _attempt(self, events: Sequence[Prediction], labels: Sequence[GroundTruth]) -> Committed:
+    def _attempt(self, batch: PredictionBatch, labels: Sequence[GroundTruth]) -> Committed:
         with self._store.open_write() as connection:
             self._claim_writer(connection)
-            given = [*labels, *labels_within(events)]
-            in_force = self._in_force(connection, events, given)
-            layouts, expired_before = in_force.layouts, in_force.expired_before
-            expired = [
-                day_of(event.timestamp) < expired_before[event.model_name] or in_force.is_deleted(event)
-                for event in events
-            ]
-            taken = [event for event, is_expired in zip(events, expired, strict=True) if not is_expired]
+            in_force = self._in_force(connection, batch, [*labels, *labels_within(batch)])
+            layouts = in_force.layouts
+            first_days = np.array([in_force.first_day(stream) for stream in batch.streams], dtype=np.int64)
+            not_expired = np.flatnonzero(batch.times // MICROS_PER_DAY >= first_days[batch.stream_of])
+            taken = batch.take(not_expired)
             given = [*labels, *labels_within(taken)]
-            segments = [layouts[event.model_name].segmentation.of(event.features) for event in taken]
-            returned = self._insert_rows(connection, taken, segments, in_force)
-            accepted: list[bool | None] = []
-            fresh: list[Prediction] = []
-            repeated: list[Prediction] = []
-            fresh_segments: list[Segments] = []
-            for event, texts in zip(taken, segments, strict=True):
-                is_new = returned.pop(_identity(event), None) is not None
-                accepted.append(is_new)
-                (fresh if is_new else repeated).append(event)
-                if is_new:
-                    fresh_segments.append(texts)
+            segments = segments_of_batch(taken, {model: layouts[model].segmentation for model in taken.models})
+            is_new = self._insert_rows(connection, taken, segments, in_force)
+            fresh, repeated = taken.take(np.flatnonzero(is_new)), taken.take(np.flatnonzero(~is_new))
+            fresh_segments = list(compress(segments, is_new.tolist()))
             now = self._clock()
             increments = count_predictions(fresh, layouts, self._store.protection)
             self._register_streams(connection, increments)
@@ -242,8 +245,14 @@ class Ledger:
             added |= count_segments(fresh, fresh_segments, layouts, self._store.protection, now)
             after = add_to_slots(self._slots.get(connection, self._writer, added), added)
             save(connection, self._statements.save_slots, self._writer, after)
+            labelled = in_force.labelled.union(label.model_name for label in given)
+            joinable = {
+                model: labelled_predictions(fresh, fresh_segments, model, layouts[model].generation)
+                for model in fresh.models
+                if model in labelled
+            }
             applied = apply_labels(
-                connection, self._statements.labels, given, fresh, layouts, in_force.labelled, expired_before, now
+                connection, self._statements.labels, given, joinable, layouts, in_force.expired_before, now
             )
             outcomes: dict[SlotKey, OutcomeSlot] = {}
             for contributions in applied.contributions:
@@ -262,9 +271,10 @@ class Ledger:
         self._slots.put(after)
         self._outcomes.put(outcomes)
         self._streams.update(_stream(increment.key) for increment in increments)
-        answers = iter(accepted)
-        answered = [None if is_expired else next(answers) for is_expired in expired]
-        return Committed(answered, increments, applied.statuses[: len(labels)])
+        accepted: list[bool | None] = [None] * len(batch)
+        for place, new in zip(not_expired.tolist(), is_new.tolist(), strict=True):
+            accepted[place] = new
+        return Committed(accepted, increments, applied.statuses[: len(labels)])
 
     def _forget_some(self) -> None:
         """Keeps what is known within bounds, however many names clients think of: it is read again when needed."""
@@ -285,15 +295,13 @@ class Ledger:
             {"id": self._writer, "host": self._host, "opened_at": self._opened_at, "sealed": False, "commits": 1},
         )
 
-    def _in_force(
-        self, connection: Connection, events: Sequence[Prediction], labels: Sequence[GroundTruth]
-    ) -> _InForce:
-        """The state in force of the models of these events and labels.
+    def _in_force(self, connection: Connection, batch: PredictionBatch, labels: Sequence[GroundTruth]) -> _InForce:
+        """The state in force of the models of this batch and these labels.
 
         It is held until the commit: a reference is set before or after this transaction. With labels nobody else may
         store predictions or labels of these models meanwhile, or a label and its prediction could miss each other.
         """
-        names = sorted({*(event.model_name for event in events), *(label.model_name for label in labels)})
+        names = sorted({*batch.models, *(label.model_name for label in labels)})
         unknown = [name for name in names if name not in self._layouts]
         if unknown:
             self._register(connection, unknown)
@@ -340,31 +348,34 @@ class Ledger:
     def _insert_rows(
         self,
         connection: Connection,
-        events: Sequence[Prediction],
+        batch: PredictionBatch,
         segments: Sequence[Segments],
         in_force: _InForce,
-    ) -> dict[tuple[int, str, str], bool]:
-        """Inserts what is not there yet and returns the identities of exactly those rows."""
-        if not events:
-            return {}
-        now = self._clock()
-        protection = self._store.protection
-        rows = []
-        for event, texts in zip(events, segments, strict=True):
-            model = event.model_name
-            row = to_row(event, in_force.layouts[model].generation, now, protection, in_force.policies[model], texts)
-            if not in_sample(model, event.prediction_id, in_force.rates[model]):
-                row |= NO_FEATURES
-            rows.append(row)
-        rows.sort(key=lambda row: (row["day"], row["model"], row["prediction_id"]))
-        # Rows without protected features have fewer columns: nulls in their place would cost each of them.
-        open_rows = [row for row in rows if "protected" not in row]
-        protected_rows = [row for row in rows if "protected" in row]
-        inserted: dict[tuple[int, str, str], bool] = {}
-        for some in (open_rows, protected_rows):
-            for new in self._statements.insert_predictions.insert(connection, some):
-                inserted[new.day, new.model, new.prediction_id] = True
-        return inserted
+    ) -> NDArray[np.bool_]:
+        """Inserts what is not there yet; returns of each row whether it is new."""
+        generations = {model: layouts.generation for model, layouts in in_force.layouts.items()}
+        head = head_columns(batch, generations, segments, self._clock())
+        features = feature_columns(batch, in_force.policies, in_force.rates, self._store.protection)
+        keys = list(zip(head["day"], head["model"], head["prediction_id"], strict=True))
+        order = sorted(range(len(keys)), key=keys.__getitem__)
+        # Rows whose features are as they came have fewer columns: nulls in their place would cost each of them.
+        is_plain = [written is not None and protected is None for written, protected, _ in features]
+        inserted: set[tuple[int, str, str]] = set()
+        for plain in (True, False):
+            rows = [row for row in order if is_plain[row] is plain]
+            columns = {name: [values[row] for row in rows] for name, values in head.items()}
+            for place, name in enumerate(FEATURE_COLUMNS[:1] if plain else FEATURE_COLUMNS):
+                columns[name] = [features[row][place] for row in rows]
+            inserted.update(map(tuple, self._statements.insert_predictions.insert(connection, columns)))
+        if len(inserted) == len(keys):
+            return np.ones(len(keys), dtype=np.bool_)
+        is_new = np.zeros(len(keys), dtype=np.bool_)
+        for row, key in enumerate(keys):
+            if key in inserted:
+                # Of those that are there twice, the first.
+                inserted.discard(key)
+                is_new[row] = True
+        return is_new
 
     def _register_streams(self, connection: Connection, increments: Sequence[Increment]) -> None:
         unknown = sorted({_stream(increment.key) for increment in increments} - self._streams)
@@ -377,10 +388,6 @@ class Ledger:
                     for model, version, environment in unknown
                 ],
             )
-
-
-def _identity(event: Prediction) -> tuple[int, str, str]:
-    return (day_of(event.timestamp), event.model_name, event.prediction_id)
 
 
 def _stream(key: SlotKey) -> tuple[str, str, str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, func, select
 
+from modelwatch.batches import PredictionBatch
 from modelwatch.events import Prediction, Scalar
 from modelwatch.privacy import KEEP_ALL, Policy, policy_from
 from modelwatch.stats.segments.segmentation import Segmentation
@@ -24,8 +25,9 @@ IDS_PER_READ = 500
 
 Segments = tuple[str, ...]
 
-# The columns of a row that keeps none of its features, since it is not in the sample.
-NO_FEATURES: dict[str, Any] = {"features": None, "protected": None, "key_id": None}
+FEATURE_COLUMNS = ("features", "protected", "key_id")
+# Of a row that keeps none of its features, since it is not in the sample.
+NO_FEATURES = (None, None, None)
 
 _encode = msgspec.json.Encoder().encode
 decode_scalar = msgspec.json.Decoder(bool | int | float | str).decode
@@ -42,35 +44,77 @@ def day_of(timestamp: int) -> int:
     return timestamp // MICROS_PER_DAY
 
 
-def to_row(
-    event: Prediction,
-    generation: int,
-    now: int,
-    protection: Protection,
-    policy: Policy = KEEP_ALL,
-    segments: Segments = (),
-) -> dict[str, Any]:
-    """The row of an event that arrived now and counts in these segments.
+def key_columns(batch: PredictionBatch) -> tuple[list[int], list[str], list[str]]:
+    """The primary keys of the rows of a batch: days since 1970, models, ids."""
+    days: list[int] = (batch.times // MICROS_PER_DAY).tolist()
+    return days, batch.model_names(), batch.ids
+
+
+def head_columns(
+    batch: PredictionBatch, generations: Mapping[str, int], segments: Sequence[Segments], now: int
+) -> dict[str, list[Any]]:
+    """The columns of the rows of a batch, but for their features. generations: by model. segments: of each row. now:
+    when they arrived, microseconds."""
+    days, models, ids = key_columns(batch)
+    streams = batch.stream_of.tolist()
+    return {
+        "day": days,
+        "model": models,
+        "prediction_id": ids,
+        "version": [batch.streams[stream].version for stream in streams],
+        "environment": [batch.streams[stream].environment for stream in streams],
+        "ts": batch.times.tolist(),
+        "arrived_at": [now] * len(ids),
+        "generation": [generations[model] for model in models],
+        "latency_ms": batch.latencies,
+        "prediction": _encoded(batch.predictions),
+        "probability": [None if each is None else _encode(each).decode() for each in batch.probabilities],
+        "segments": [_encode(texts).decode() if texts else None for texts in segments],
+    }
+
+
+def _encoded(values: Sequence[Scalar]) -> list[str]:
+    """The values as they are kept."""
+    if set(map(type, values)) == {str}:
+        # Classes: few of them, again and again.
+        written = {value: encode_scalar(value) for value in set(values)}
+        return [written[value] for value in values]
+    return [encode_scalar(value) for value in values]
+
+
+def feature_columns(
+    batch: PredictionBatch, policies: Mapping[str, Policy], rates: Mapping[str, float], protection: Protection
+) -> list[tuple[bytes | None, bytes | None, str | None]]:
+    """The columns `features`, `protected` and `key_id` of each row of a batch. By model, policies and the share of its
+    rows that keep their features.
 
     Raises ProtectionUnavailable when a needed key is missing.
     """
-    probability = event.probability
-    row = {
-        "day": event.timestamp // MICROS_PER_DAY,
-        "model": event.model_name,
-        "prediction_id": event.prediction_id,
-        "version": event.model_version,
-        "environment": event.environment,
-        "ts": event.timestamp,
-        "arrived_at": now,
-        "generation": generation,
-        "latency_ms": event.latency_ms,
-        "prediction": _encode(event.prediction).decode(),
-        "probability": None if probability is None else _encode(probability).decode(),
-        "segments": _encode(segments).decode() if segments else None,
-    }
-    row.update(protection.columns(event, policy))
-    return row
+    days, models, ids = key_columns(batch)
+    maps = batch.feature_maps()
+    if all(policies[model].keeps_all and rates[model] >= 1.0 for model in batch.models):
+        return [(_encode(features), None, None) for features in maps]
+    columns = []
+    for day, model, identity, features in zip(days, models, ids, maps, strict=True):
+        policy, is_kept = policies[model], in_sample(model, identity, rates[model])
+        # A missing key is told whether the row is in the sample or not.
+        found = protection.columns(model, day, identity, features, policy) if is_kept or policy.needs_key else None
+        columns.append(found if found is not None and is_kept else NO_FEATURES)
+    return columns
+
+
+def segments_of_batch(batch: PredictionBatch, segmentations: Mapping[str, Segmentation]) -> list[Segments]:
+    """The segments of each prediction. segmentations: by model."""
+    segments: list[Segments] = [()] * len(batch)
+    for model in batch.models:
+        if not segmentations[model]:
+            continue
+        rows = batch.rows_of(model)
+        part = batch.take(rows)
+        texts = [each.texts_of(part.feature(each.feature)) for each in segmentations[model].features]
+        for row, of_row in zip(rows.tolist(), zip(*texts, strict=True), strict=True):
+            segments[row] = of_row
+    return segments
 
 
 def encode_scalar(value: Scalar) -> str:

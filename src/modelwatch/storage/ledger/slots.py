@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection, Table, select, tuple_
 
 from modelwatch.config import BASE_WINDOW_SECONDS
@@ -19,6 +21,7 @@ from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.bulk import ManyRows
 from modelwatch.storage.ledger.pace import BaseWindow, encode_pace, merged_pace
 from modelwatch.storage.references.layouts import Counts
+from modelwatch.times import MICROS_PER_SECOND
 
 MAX_CACHED_BYTES = 64 * 1024 * 1024
 SLOT_OVERHEAD_BYTES = 512
@@ -127,6 +130,12 @@ def window_start(timestamp: int) -> int:
     1700000100
     """
     seconds = timestamp // 1_000_000
+    return seconds - seconds % BASE_WINDOW_SECONDS
+
+
+def window_starts(timestamps: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The `window_start` of each event time, shape as given."""
+    seconds = timestamps // MICROS_PER_SECOND
     return seconds - seconds % BASE_WINDOW_SECONDS
 
 

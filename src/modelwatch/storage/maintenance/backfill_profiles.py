@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, delete, select
 
+from modelwatch.batches import PredictionBatch
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.privacy import KEEP_ALL
 from modelwatch.stats.counting.binning import CategoricalBinning
@@ -279,7 +280,7 @@ def _carried(plan: _Day, parts: Mapping[_Window, Slot]) -> dict[SlotKey, Slot]:
 
 def count_stored(layout: Layout, rows: Sequence[StoredPrediction], protection: Protection) -> Counts:
     """The counts of all subjects over rows of one model, as one vector. Raises ProtectionUnavailable without a key."""
-    events = [row.event for row in rows]
+    events = PredictionBatch.of([row.event for row in rows])
     if not layout.hashed and all(row.policy is KEEP_ALL for row in rows):
         return layout.count(events)
     counts = np.zeros(layout.size, dtype=np.int64)
@@ -290,7 +291,7 @@ def count_stored(layout: Layout, rows: Sequence[StoredPrediction], protection: P
             counts[layout.slices[subject]] = layout.binnings[subject].count(subject_values(subject, events))
     if layout.predicted_scores is not None:
         counts[layout.slices[PREDICTED_SCORES]] = layout.predicted_scores.count(
-            [ScoredPrediction(each.prediction, each.probability) for each in events]
+            list(map(ScoredPrediction, events.predictions, events.probabilities))
         )
     return counts
 

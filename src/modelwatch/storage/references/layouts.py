@@ -6,7 +6,7 @@ reference table says for (model, generation, version), so it is stored nowhere e
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, Protocol
@@ -15,8 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, or_, select
 
+from modelwatch.batches import PredictionBatch
 from modelwatch.events import Prediction, Scalar
 from modelwatch.stats.counting.binning import Binning, decode_binning
+from modelwatch.stats.counting.columns import Column, column_of
+from modelwatch.stats.counting.kernel import CellPlaces, CountsByGroup, Places
 from modelwatch.stats.outcomes.classes import share_of
 from modelwatch.stats.outcomes.outcomes import NO_OUTCOMES, OutcomeLayout, decode_outcome_layout
 from modelwatch.stats.outcomes.predicted_scores import ScoreByPredictedClass, ScoredPrediction
@@ -61,23 +64,26 @@ class Cells(Protocol):
     def size(self) -> int: ...
 
 
-def subject_values(subject: Subject, events: Iterable[Prediction]) -> list[Scalar]:
-    """The subject's value in each event, None where the event has none."""
+def subject_column(subject: Subject, batch: PredictionBatch) -> Column:
+    """The subject's value in each prediction, missing where it has none."""
     if subject.kind == "feature":
-        name = subject.name
-        return [event.features.get(name) for event in events]
+        return batch.feature(subject.name)
+    return column_of(subject_values(subject, batch))
+
+
+def subject_values(subject: Subject, events: Sequence[Prediction]) -> list[Scalar]:
+    """The subject's value in each event, None where the event has none."""
+    batch = PredictionBatch.of(events)
+    if subject.kind == "feature":
+        return batch.feature(subject.name).scalars()
     if subject.kind == "prediction":
-        return [event.prediction for event in events]
+        return batch.predictions
     if subject.kind == "latency":
-        return [event.latency_ms for event in events]
-    return [score_of(event) for event in events]
-
-
-def score_of(event: Prediction) -> float | None:
-    """The probability as one number; of a map of classes, the one of the predicted class."""
-    if isinstance(event.probability, dict):
-        return share_of(event.probability, event.prediction)
-    return event.probability
+        return list(batch.latencies)
+    return [
+        share_of(probability, prediction) if isinstance(probability, dict) else probability
+        for prediction, probability in zip(batch.predictions, batch.probabilities, strict=True)
+    ]
 
 
 @dataclass(frozen=True)
@@ -117,22 +123,34 @@ class Layout:
     def size(self) -> int:
         return sum(cells.size for cells in self.cells.values())
 
-    def count(self, events: list[Prediction], protection: Protection | None = None) -> Counts:
-        """The counts of all subjects over these events, as one vector.
-
-        protection: what values are hashed with. Raises ProtectionUnavailable when there is a need and no key.
-        """
-        counts = np.zeros(self.size, dtype=np.int64)
-        for subject, binning in self.binnings.items():
-            values = subject_values(subject, events)
-            if subject in self.hashed:
-                values = (protection or Protection()).hash_all(events[0].model_name, subject.name, values)
-            counts[self.slices[subject]] = binning.count(values)
-        if self.predicted_scores is not None:
-            counts[self.slices[PREDICTED_SCORES]] = self.predicted_scores.count(
-                [ScoredPrediction(event.prediction, event.probability) for event in events]
-            )
+    def count(self, events: Sequence[Prediction], protection: Protection | None = None) -> Counts:
+        """The counts of all subjects over these events, as one vector. Else as `count_groups`."""
+        [counts] = self.count_groups(PredictionBatch.of(events), np.zeros(len(events), dtype=np.intp), 1, protection)
         return counts
+
+    def count_groups(
+        self, batch: PredictionBatch, groups: Places, number: int, protection: Protection | None = None
+    ) -> list[Counts]:
+        """The counts of all subjects over predictions of one model: a vector for each group.
+
+        groups: of each prediction, from 0 on. number: of groups. protection: what values are hashed with.
+        Raises ProtectionUnavailable when there is a need and no key.
+        """
+        counts = CountsByGroup(groups, number, self.size)
+        for subject, binning in self.binnings.items():
+            column = subject_column(subject, batch)
+            if subject in self.hashed:
+                codes, values = column.distinct()
+                hashes = (protection or Protection()).hash_all(batch.models[0], subject.name, values)
+                # What is missing has the code -1: the last one.
+                hashes.append(None)
+                column = column_of([hashes[code] for code in codes.tolist()])
+            counts.add(self.slices[subject].start, binning.cells(column))
+        if self.predicted_scores is not None:
+            scored = list(map(ScoredPrediction, batch.predictions, batch.probabilities))
+            places = self.predicted_scores.places(scored)
+            counts.add(self.slices[PREDICTED_SCORES].start, CellPlaces(places, self.predicted_scores.size))
+        return counts.totals()
 
     def part(self, subjects: Iterable[Subject]) -> Layout:
         """The layout of these subjects alone."""

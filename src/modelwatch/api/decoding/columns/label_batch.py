@@ -16,8 +16,9 @@ from modelwatch.api.decoding.columns.prediction_batch import (
 from modelwatch.api.decoding.columns.reading import Bounds, arrow_errors, read_table, scalars
 from modelwatch.api.decoding.json_batch import Collector
 from modelwatch.api.decoding.limits import Limits
+from modelwatch.batches import DecodedLabels
 from modelwatch.errors import FieldError, InvalidInput
-from modelwatch.events import DecodedLabels, GroundTruth
+from modelwatch.events import GroundTruth
 
 LABEL_COLUMNS = ("model_name", "prediction_id", "ground_truth", "timestamp")
 

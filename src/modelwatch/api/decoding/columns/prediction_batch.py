@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
+import numpy as np
 
 from modelwatch.api.decoding.checks import NOT_FINITE, Checker, microseconds, pointer_to, text_problem
-from modelwatch.api.decoding.columns.reading import Bounds, arrow_errors, category_values, read_table, scalars
+from modelwatch.api.decoding.columns.reading import Bounds, arrow_errors, feature_column, read_table, scalars
 from modelwatch.api.decoding.columns.schema import KNOWN_COLUMNS, is_number
 from modelwatch.api.decoding.json_batch import Collector
 from modelwatch.api.decoding.limits import Limits
+from modelwatch.batches import DecodedBatch, PredictionBatch, StreamName
 from modelwatch.errors import FieldError, InvalidInput, excerpt
-from modelwatch.events import DEFAULT_ENVIRONMENT, DEFAULT_VERSION, DecodedBatch, Prediction, Scalar
+from modelwatch.events import DEFAULT_ENVIRONMENT, DEFAULT_VERSION, Scalar
+from modelwatch.stats.counting.columns import Column, FloatColumn, TextColumn
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,7 +44,7 @@ def decode_table(
     bounds = Bounds(limits, limits.max_batch_rows, limits.max_body_bytes // BYTES_PER_CELL, required)
     table = read_table(body, kind, bounds)
     with arrow_errors(kind):
-        return _events(table, checker, now, {**DEFAULT_COLUMNS, **defaults})
+        return _decoded(table, checker, now, {**DEFAULT_COLUMNS, **defaults})
 
 
 def check_defaults(defaults: Mapping[str, str], limits: Limits) -> None:
@@ -56,15 +59,12 @@ def check_defaults(defaults: Mapping[str, str], limits: Limits) -> None:
         raise InvalidInput("The parameters of the request are not valid.", tuple(problems))
 
 
-def _events(table: pa.Table, checker: Checker, now: int, defaults: Mapping[str, str | None]) -> DecodedBatch:
+def _decoded(table: pa.Table, checker: Checker, now: int, defaults: Mapping[str, str | None]) -> DecodedBatch:
     size = table.num_rows
     problems: Problems = {}
-    features = [name for name in table.schema.names if name not in KNOWN_COLUMNS]
-    values = [
-        checked_values(category_values(scalars(table.column(name))), pointer_to(name), checker, problems)
-        for name in features
-    ]
-    rows: Iterator[tuple[Scalar, ...]] = zip(*values, strict=True) if values else iter([()] * size)
+    features = {name: feature_column(table.column(name)) for name in table.schema.names if name not in KNOWN_COLUMNS}
+    for name, values in features.items():
+        _note_values(values, pointer_to(name), checker, problems)
 
     def column(name: str, read: Callable[[pa.ChunkedArray], list[Any]] = scalars) -> list[Any]:
         present = name in table.schema.names
@@ -74,23 +74,25 @@ def _events(table: pa.Table, checker: Checker, now: int, defaults: Mapping[str, 
         given, default = column(name), defaults.get(name)
         return [default if value is None else value for value in given]
 
-    known = zip(
-        name_column("model_name"),
-        name_column("model_version"),
-        name_column("environment"),
-        column("prediction_id", ids),
-        column("timestamp", lambda given: times(given, problems)),
-        checked_values(column("prediction"), "/prediction", checker, problems),
-        column("prediction_probability", lambda given: probabilities(given, problems)),
-        column("latency_ms"),
-        checked_values(column("ground_truth"), "/ground_truth", checker, problems),
-        strict=True,
-    )
-    collector: Collector[Prediction] = Collector()
-    for index, (row, fields) in enumerate(zip(rows, known, strict=True)):
-        model, version, environment, prediction_id, timestamp, prediction, probability, latency, truth = fields
+    streams: dict[tuple[str | None, str, str], int] = {}
+    of_rows = zip(*map(name_column, DEFAULT_COLUMNS), strict=True)
+    stream_of = [streams.setdefault(stream, len(streams)) for stream in of_rows]
+    identities = column("prediction_id", ids)
+    moments = column("timestamp", lambda given: times(given, problems))
+    predictions = checked_values(column("prediction"), "/prediction", checker, problems)
+    shares = column("prediction_probability", lambda given: probabilities(given, problems))
+    latencies = [None if value is None else float(value) for value in column("latency_ms")]
+    truths = checked_values(column("ground_truth"), "/ground_truth", checker, problems)
+
+    known, collector = list(streams), Collector[int]()
+    is_plain = checker.plain_rows(known, now)
+    for index, fields in enumerate(zip(stream_of, identities, moments, shares, latencies, strict=True)):
+        if is_plain(*fields) and predictions[index] is not None and index not in problems:
+            collector.take(index)
+            continue
+        model, version, environment = known[stream_of[index]]
         wrong = problems.get(index, [])
-        for pointer, value in (("/model_name", model), ("/prediction", prediction)):
+        for pointer, value in (("/model_name", model), ("/prediction", predictions[index])):
             if value is None:
                 wrong.append(FieldError(pointer, "Required, got null"))
         try:
@@ -98,13 +100,13 @@ def _events(table: pa.Table, checker: Checker, now: int, defaults: Mapping[str, 
                 "?" if model is None else model,
                 version,
                 environment,
-                prediction_id,
-                timestamp,
-                dict(zip(features, row, strict=True)),
-                prediction,
-                probability,
-                None if latency is None else float(latency),
-                truth,
+                identities[index],
+                moments[index],
+                {},
+                predictions[index],  # type: ignore[arg-type]
+                shares[index],
+                latencies[index],
+                truths[index],
                 now,
                 True,
                 wrong,
@@ -112,9 +114,44 @@ def _events(table: pa.Table, checker: Checker, now: int, defaults: Mapping[str, 
         except InvalidInput as error:
             collector.reject(index, error)
         else:
-            collector.take(event)
+            identities[index], moments[index], shares[index] = event.prediction_id, event.timestamp, event.probability
+            collector.take(index)
     found = collector.batch()
-    return DecodedBatch(found.events, found.rejected)
+    bad = {each.index for each in found.rejected}
+    batch = PredictionBatch(
+        # None is in bad rows alone.
+        tuple(StreamName(model or "", version, environment) for model, version, environment in known),
+        np.array(stream_of, dtype=np.intp),
+        identities,
+        # Of bad rows, which are left out, there may be none, or one that is too large.
+        np.array([0 if index in bad else moment for index, moment in enumerate(moments)], dtype=np.int64),
+        predictions,
+        shares,
+        latencies,
+        truths,
+        (features,),
+        np.zeros(size, dtype=np.intp),
+        np.arange(size),
+    )
+    return DecodedBatch(batch.take(np.array(found.events, dtype=np.intp)), found.rejected)
+
+
+def _note_values(column: Column, pointer: str, checker: Checker, problems: Problems) -> None:
+    """Notes by their row numbers of a feature that are not finite and texts that can't be kept."""
+    match column:
+        case FloatColumn():
+            for index in np.flatnonzero(np.isinf(column.values)).tolist():
+                _note(index, [FieldError(pointer, NOT_FINITE, excerpt(float(column.values[index])))], problems)
+        case TextColumn():
+            wrong: dict[int, list[FieldError]] = {}
+            for code, name in enumerate(column.names):
+                found: list[FieldError] = []
+                checker.scalar(name, pointer, True, found)
+                if found:
+                    wrong[code] = found
+            if wrong:
+                for index in np.flatnonzero(np.isin(column.codes, list(wrong))).tolist():
+                    _note(index, wrong[int(column.codes[index])], problems)
 
 
 def checked_values(values: list[Scalar], pointer: str, checker: Checker, problems: Problems) -> list[Scalar]:
@@ -127,10 +164,14 @@ def checked_values(values: list[Scalar], pointer: str, checker: Checker, problem
         elif type(value) is str:
             checker.scalar(value, pointer, True, wrong)
         if wrong:
-            known = problems.setdefault(index, [])
-            if len(known) < PROBLEMS_PER_ROW:
-                known.extend(wrong)
+            _note(index, wrong, problems)
     return values
+
+
+def _note(index: int, wrong: Sequence[FieldError], problems: Problems) -> None:
+    known = problems.setdefault(index, [])
+    if len(known) < PROBLEMS_PER_ROW:
+        known.extend(wrong)
 
 
 def ids(column: pa.ChunkedArray) -> list[str | None]:

@@ -22,6 +22,7 @@ from modelwatch.api.decoding.limits import Limits
 from modelwatch.errors import BodyTooLarge, FieldError, InvalidInput, MalformedBody
 from modelwatch.events import Scalar
 from modelwatch.stats.counting.binning import category_name
+from modelwatch.stats.counting.columns import MISSING, Column, FloatColumn, IntegerColumn, TextColumn, missing_column
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -183,6 +184,35 @@ def _text_bytes(column: pa.ChunkedArray) -> int:
         elif is_text(texts.type):
             size += pc.sum(pc.abs(pc.binary_length(texts))).as_py() or 0
     return size
+
+
+def feature_column(column: pa.ChunkedArray) -> Column:
+    """The values of a column for which `is_scalar` holds. Those of dictionaries, and booleans, are text."""
+    import pyarrow as pa
+
+    kind = column.type
+    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return FloatColumn(column.cast(pa.float64()).to_numpy())
+    if pa.types.is_integer(kind):
+        missing = column.is_null().to_numpy() if column.null_count else None
+        return IntegerColumn(column.fill_null(pa.scalar(0).cast(kind)).to_numpy(), missing)
+    if pa.types.is_boolean(kind):
+        codes = column.cast(pa.int8()).fill_null(MISSING).to_numpy().astype(np.intp)
+        return TextColumn(codes, ("false", "true"))
+    if pa.types.is_null(kind):
+        return missing_column(len(column))
+    if not is_dictionary(kind):
+        # A dictionary of views of strings can't be made.
+        column = (column.cast(pa.large_string()) if pa.types.is_string_view(kind) else column).dictionary_encode()
+    names: dict[str, int] = {}
+    parts = [np.empty(0, dtype=np.intp)]
+    for chunk in column.chunks:
+        own = map(category_name, scalars(pa.chunked_array([chunk.dictionary])))
+        codes = [MISSING if name is None else names.setdefault(name, len(names)) for name in own]
+        # The last one is that of nulls.
+        places = chunk.indices.cast(pa.int64()).fill_null(-1).to_numpy()
+        parts.append(np.array([*codes, MISSING], dtype=np.intp)[places])
+    return TextColumn(np.concatenate(parts), tuple(names))
 
 
 def scalars(column: pa.ChunkedArray) -> list[Scalar]:

@@ -1,0 +1,233 @@
+"""Columns of values as arrays: what a batch of rows holds of one subject.
+
+A column gives back exactly the values that it was made of; NaN and null are missing, and come back as None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
+from math import inf, nan
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelwatch.stats.counting.kernel import Places
+from modelwatch.stats.counting.numeric import SCALAR_BATCH, Scalar, as_float
+
+Floats = NDArray[np.float64]
+
+MISSING = -1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FloatColumn:
+    """Floats; NaN is missing. values: shape (length,)."""
+
+    values: Floats
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def take(self, places: Places) -> FloatColumn:
+        """The values at these places."""
+        return FloatColumn(self.values[places])
+
+    def scalars(self) -> list[Scalar]:
+        """The values; None where one is missing."""
+        return _with_gaps(self.values, np.isnan(self.values))
+
+    def numbers(self) -> Floats:
+        """The values, NaN where one is missing and ±inf where it is no number."""
+        return self.values
+
+    def distinct(self) -> tuple[Places, list[Scalar]]:
+        """Of each value the place in a list of distinct ones, MISSING where it is missing; and that list."""
+        return _distinct(self.values, np.isnan(self.values))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IntegerColumn:
+    """Whole numbers, signed or unsigned, of at most 64 bits. missing: where there is none; None: nowhere."""
+
+    values: NDArray[Any]
+    missing: NDArray[np.bool_] | None = None
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def take(self, places: Places) -> IntegerColumn:
+        """The values at these places."""
+        return IntegerColumn(self.values[places], None if self.missing is None else self.missing[places])
+
+    def scalars(self) -> list[Scalar]:
+        """The values; None where one is missing."""
+        return _with_gaps(self.values, self.missing)
+
+    def numbers(self) -> Floats:
+        """The values as the nearest floats, NaN where one is missing."""
+        floats = self.values.astype(np.float64)
+        if self.missing is not None:
+            floats[self.missing] = nan
+        return floats
+
+    def distinct(self) -> tuple[Places, list[Scalar]]:
+        """Of each value the place in a list of distinct ones, MISSING where it is missing; and that list."""
+        return _distinct(self.values, self.missing)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TextColumn:
+    """Texts. codes: of each value the place in `names`, MISSING where it is missing. Some names may have no value."""
+
+    codes: Places
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def take(self, places: Places) -> TextColumn:
+        """The values at these places."""
+        return TextColumn(self.codes[places], self.names)
+
+    def scalars(self) -> list[Scalar]:
+        """The values; None where one is missing."""
+        # The last one is that of MISSING, as lists count from their end.
+        texts = (*self.names, None)
+        return [texts[code] for code in self.codes.tolist()]
+
+    def numbers(self) -> Floats:
+        """No value is a number: inf, and NaN where one is missing."""
+        return np.where(self.codes == MISSING, nan, inf)
+
+    def distinct(self) -> tuple[Places, list[Scalar]]:
+        """Of each value the place in a list of distinct ones, MISSING where it is missing; and that list."""
+        if len(self.names) <= len(self.codes):
+            return self.codes, list(self.names)
+        used, places = np.unique(np.append(self.codes, MISSING), return_inverse=True)
+        return places[:-1] - 1, [self.names[code] for code in used[1:].tolist()]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MixedColumn:
+    """Values of several types, or a few of any."""
+
+    values: Sequence[Scalar]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def take(self, places: Places) -> MixedColumn:
+        """The values at these places."""
+        return MixedColumn([self.values[place] for place in places.tolist()])
+
+    def scalars(self) -> list[Scalar]:
+        """The values; None where one is missing."""
+        return [None if value is None or value != value else value for value in self.values]
+
+    def numbers(self) -> Floats:
+        """The values as floats, NaN where one is missing and ±inf where it is no number."""
+        return np.array([number_of(value) for value in self.values], dtype=np.float64)
+
+    def distinct(self) -> tuple[Places, list[Scalar]]:
+        """Of each value the place in a list of distinct ones, MISSING where it is missing; and that list."""
+        # True and 1 are equal to a dictionary but not to us.
+        known: dict[tuple[type, Scalar], int] = {}
+        codes = [
+            MISSING if value is None or value != value else known.setdefault((type(value), value), len(known))
+            for value in self.values
+        ]
+        return np.array(codes, dtype=np.intp), [value for _, value in known]
+
+
+Column = FloatColumn | IntegerColumn | TextColumn | MixedColumn
+
+
+def column_of(values: Sequence[Scalar]) -> Column:
+    """The column of these values.
+
+    >>> column_of(["a", None]).scalars(), column_of([1.5, True, 2]).scalars()
+    (['a', None], [1.5, True, 2])
+    >>> type(column_of([0.5, None] * 20)).__name__, type(column_of([1, None] * 20)).__name__
+    ('FloatColumn', 'IntegerColumn')
+    """
+    if len(values) <= SCALAR_BATCH:
+        return MixedColumn(values)
+    kinds = set(map(type, values))
+    gaps = type(None) in kinds
+    kinds.discard(type(None))
+    if kinds <= {float}:
+        return FloatColumn(np.array(values, dtype=np.float64))
+    if kinds == {str}:
+        # Comes first, so that the texts are numbered from 0 on and what is missing has -1.
+        numbers = dict(zip(dict.fromkeys((None, *values)), count(MISSING), strict=False))
+        codes = np.array(list(map(numbers.__getitem__, values)), dtype=np.intp)
+        return TextColumn(codes, tuple(numbers)[1:])  # type: ignore[arg-type]
+    if kinds == {int}:
+        missing = np.array([value is None for value in values]) if gaps else None
+        whole = [value or 0 for value in values] if gaps else values
+        try:
+            return IntegerColumn(np.array(whole, dtype=np.int64), missing)
+        except OverflowError:
+            return MixedColumn(values)
+    return MixedColumn(values)
+
+
+def missing_column(length: int) -> Column:
+    """A column in which every value is missing."""
+    return FloatColumn(np.full(length, nan))
+
+
+def scattered(parts: Sequence[tuple[Places, Column]], length: int) -> Column:
+    """The column with the values of each part at its places; missing where no part has any.
+
+    >>> first, second = (np.array([2]), column_of([7.5])), (np.array([0]), column_of(["x"]))
+    >>> scattered([first, second], 3).scalars()
+    ['x', None, 7.5]
+    """
+    if length > SCALAR_BATCH:
+        if all(isinstance(column, FloatColumn) for _, column in parts):
+            floats = np.full(length, nan)
+            for places, column in parts:
+                floats[places] = column.numbers()
+            return FloatColumn(floats)
+        if all(isinstance(column, TextColumn) for _, column in parts):
+            known: dict[Scalar, int] = {}
+            codes = np.full(length, MISSING, dtype=np.intp)
+            for places, column in parts:
+                own, names = column.distinct()
+                own_codes = np.array([*(known.setdefault(name, len(known)) for name in names), MISSING], dtype=np.intp)
+                codes[places] = own_codes[own]
+            return TextColumn(codes, tuple(known))  # type: ignore[arg-type]
+    values: list[Scalar] = [None] * length
+    for places, column in parts:
+        for place, value in zip(places.tolist(), column.scalars(), strict=True):
+            values[place] = value
+    return column_of(values)
+
+
+def number_of(value: object) -> float:
+    """The value as a float; NaN when it is missing, inf when it is no number."""
+    if value is None:
+        return nan
+    number = as_float(value)
+    return inf if number is None else number
+
+
+def _with_gaps(values: NDArray[Any], missing: NDArray[np.bool_] | None) -> list[Scalar]:
+    result: list[Scalar] = values.tolist()
+    if missing is not None:
+        for place in np.flatnonzero(missing).tolist():
+            result[place] = None
+    return result
+
+
+def _distinct(values: NDArray[Any], missing: NDArray[np.bool_] | None) -> tuple[Places, list[Scalar]]:
+    if missing is None or not missing.any():
+        found, codes = np.unique(values, return_inverse=True)
+        return codes, found.tolist()
+    codes = np.full(len(values), MISSING, dtype=np.intp)
+    found, codes[~missing] = np.unique(values[~missing], return_inverse=True)
+    return codes, found.tolist()
