@@ -69,7 +69,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveService]:
     with socket.socket() as probe:
         # Whoever listens there already would answer for the service, and be sent the examples.
         free = probe.connect_ex(("127.0.0.1", USUAL_PORT)) != 0
-    live = LiveService(tmp_path_factory.mktemp("service"), port=USUAL_PORT if free else None)
+    live = LiveService(tmp_path_factory.mktemp("service"), port=USUAL_PORT if free else None, interpreter=True)
     live.start()
     yield live
     live.stop()

@@ -167,6 +167,7 @@ def put_the_clock_ahead(folder: Path) -> list[str]:
     path = f"{CLOCK}:{REPOSITORY / 'src'}"
     live = LiveService(
         folder,
+        interpreter=True,
         PYTHONPATH=path,
         CHAOS_CLOCK_FILE=str(ahead),
         LEASE_SECONDS="2",

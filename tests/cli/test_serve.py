@@ -55,7 +55,7 @@ def test_a_folder_that_cannot_be_made_is_exit_code_2(run_process: RunCli, tmp_pa
 
 
 def test_it_says_where_it_listens(tmp_path: Path) -> None:
-    with LiveService(tmp_path) as live:
+    with LiveService(tmp_path, interpreter=True) as live:
         assert httpx.get(f"{live.url}/docs").status_code == 200
         assert live.stop() == 0
     output = live.output()
@@ -66,14 +66,14 @@ def test_it_says_where_it_listens(tmp_path: Path) -> None:
 
 
 def test_requests_are_logged_in_debug_mode(tmp_path: Path) -> None:
-    with LiveService(tmp_path, DEBUG="true") as live:
+    with LiveService(tmp_path, interpreter=True, DEBUG="true") as live:
         httpx.get(f"{live.url}/docs")
         live.stop()
     assert "GET /docs" in live.output()
 
 
 def test_the_log_can_be_json(tmp_path: Path) -> None:
-    with LiveService(tmp_path, LOG_FORMAT="json", DEBUG="true") as live:
+    with LiveService(tmp_path, interpreter=True, LOG_FORMAT="json", DEBUG="true") as live:
         httpx.get(f"{live.url}/docs")
         live.stop()
     entries = [json.loads(line) for line in live.output().splitlines()]
@@ -86,7 +86,7 @@ def test_several_workers_count_together_and_leave_nothing_behind(tmp_path: Path)
     left = tmp_path / "prometheus-killed"
     left.mkdir()
     (left / "counter_1.db").write_bytes(b"\0")
-    with LiveService(tmp_path, WORKERS="3") as live:
+    with LiveService(tmp_path, interpreter=True, WORKERS="3") as live:
         for number in range(30):
             # A connection each, so that several workers get some.
             batch = predictions(10, model="many", prefix=f"w{number}")
@@ -122,17 +122,17 @@ def test_migrating_is_done_once_and_can_be_repeated(
 
 
 def test_the_start_names_the_pages_and_that_no_channel_is_configured(tmp_path: Path) -> None:
-    with LiveService(tmp_path / "without") as live:
+    with LiveService(tmp_path / "without", interpreter=True) as live:
         live.stop()
     assert f"localhost:{live.port}/ui/alerts" in live.output()
     assert "No notification channel is configured" in live.output()
-    with LiveService(tmp_path / "with", ALERT_WEBHOOK_URL="http://127.0.0.1:9/x") as live:
+    with LiveService(tmp_path / "with", interpreter=True, ALERT_WEBHOOK_URL="http://127.0.0.1:9/x") as live:
         live.stop()
     assert "No notification channel" not in live.output()
 
 
 def test_the_start_names_the_public_address_first(tmp_path: Path) -> None:
-    with LiveService(tmp_path, PUBLIC_URL="https://ml.example.org/watch/") as live:
+    with LiveService(tmp_path, interpreter=True, PUBLIC_URL="https://ml.example.org/watch/") as live:
         lines = [line.split() for line in live.output().splitlines()]
     named = [line[1] for line in lines if len(line) == 2 and "://" in line[1]]
     assert named[0] == "https://ml.example.org/watch/ui/alerts"
@@ -144,7 +144,7 @@ def test_the_start_names_the_public_address_first(tmp_path: Path) -> None:
 def test_the_folder_of_another_programs_metrics_is_left_alone(tmp_path: Path) -> None:
     folder = tmp_path / "theirs"
     folder.mkdir()
-    with LiveService(tmp_path / "data", PROMETHEUS_MULTIPROC_DIR=str(folder)) as live:
+    with LiveService(tmp_path / "data", interpreter=True, PROMETHEUS_MULTIPROC_DIR=str(folder)) as live:
         assert "ml_predictions_total" in httpx.get(f"{live.url}/metrics").text
         live.stop()
     assert list(folder.iterdir()) == []
@@ -152,7 +152,7 @@ def test_the_folder_of_another_programs_metrics_is_left_alone(tmp_path: Path) ->
 
 
 def test_the_log_of_requests_has_no_ids_of_predictions(tmp_path: Path) -> None:
-    with LiveService(tmp_path, DEBUG="true") as live:
+    with LiveService(tmp_path, interpreter=True, DEBUG="true") as live:
         httpx.delete(f"{live.url}/api/v1/models/m/predictions/patient-4711?leave_counts=true")
         live.stop()
     assert "DELETE /api/v1/models/m/predictions/…?leave_counts=true" in live.output()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import random
 import signal
 import time
@@ -13,19 +12,16 @@ from pathlib import Path
 import pytest
 
 from modelwatch.storage.engine.store import Store
-from tests.conftest import REPOSITORY
 from tests.support.delivering import deliver_until_killed
 from tests.support.doubles import Receiver, Reply, eventually
 from tests.support.events import open_store
+from tests.support.forking import forked
 from tests.support.notifications import outbox, put, row, states
 
 KILLS = 20
 ALERTS = 20
 CHANGES = 20
 MOST_BETWEEN_KILLS = 10
-# Forked from a process that has imported everything and runs no threads: there in no time.
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["tests.support.delivering"])
 # Every kind of failure now and then, and mostly success.
 REPLIES = (
     [Reply(200)] * 14
@@ -35,17 +31,11 @@ REPLIES = (
 
 
 def start(store: Store, url: str, holder: str) -> BaseProcess:
-    child = PROCESSES.Process(target=deliver_until_killed, args=(str(store.url), url, holder), daemon=True)
-    child.start()
-    return child
+    return forked(deliver_until_killed, str(store.url), url, holder)
 
 
 @pytest.mark.timeout(180)
-def test_every_notice_arrives_once_and_in_order_over_twenty_kills(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # The process that is forked from imports by the environment, not by this process's path.
-    monkeypatch.setenv("PYTHONPATH", f"{REPOSITORY / 'src'}:{REPOSITORY}")
+def test_every_notice_arrives_once_and_in_order_over_twenty_kills(tmp_path: Path) -> None:
     rng = random.Random(20)
     store = open_store(tmp_path)
     rows = [row("hook", alert=f"a{alert}", sequence=step) for step in range(1, CHANGES + 1) for alert in range(ALERTS)]

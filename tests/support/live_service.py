@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import socket
@@ -13,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 
 import httpx
+
+from tests.support.forking import Forked
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
@@ -28,14 +29,19 @@ def free_port() -> int:
 
 
 class LiveService:
-    """Starts `python -m modelwatch` when entered, and stops its whole process group when left."""
+    """Starts `modelwatch serve` when entered, and stops its whole process group when left.
 
-    def __init__(self, data_dir: Path, port: int | None = None, **settings: str) -> None:
+    It is forked from a process that has loaded its code. interpreter: whether it is started as users do instead, for
+    tests that are about its start, and with another path of Python.
+    """
+
+    def __init__(self, data_dir: Path, port: int | None = None, *, interpreter: bool = False, **settings: str) -> None:
         self.data_dir = data_dir
         self.port = free_port() if port is None else port
         self.settings = settings
         self.log = data_dir / "service.log"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._interpreter = interpreter
+        self._process: subprocess.Popen[bytes] | Forked | None = None
 
     @property
     def url(self) -> str:
@@ -61,8 +67,17 @@ class LiveService:
             "SHUTDOWN_DRAIN_SECONDS": "0",
             **self.settings,
         }
+        started = self._interpreted if self._interpreter else self._forked
+        self._process = started(environment)
+        if wait:
+            self.wait_until_ready()
+
+    def _forked(self, environment: dict[str, str]) -> Forked:
+        return Forked(self.data_dir, environment, self.log)
+
+    def _interpreted(self, environment: dict[str, str]) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
+            return subprocess.Popen(
                 [sys.executable, "-m", "modelwatch"],
                 cwd=self.data_dir,
                 env=environment,
@@ -71,8 +86,6 @@ class LiveService:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
-        if wait:
-            self.wait_until_ready()
 
     def wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_SECONDS
@@ -90,8 +103,7 @@ class LiveService:
     def kill(self) -> None:
         """SIGKILL to every process of the service at once."""
         if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+            self.signal_all(signal.SIGKILL)
             self._process.wait()
             self._process = None
 
@@ -100,7 +112,7 @@ class LiveService:
         if self._process is None:
             return None
         process = self._process
-        process.terminate()
+        process.send_signal(signal.SIGTERM)
         try:
             code: int | None = process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
@@ -126,7 +138,11 @@ class LiveService:
     def signal_all(self, number: signal.Signals) -> None:
         """Sends a signal to every process of the service."""
         assert self._process is not None
-        os.killpg(self._process.pid, number)
+        try:
+            os.killpg(self._process.pid, number)
+        except ProcessLookupError:
+            # It has ended, or has no group of its own yet.
+            self._process.send_signal(number)
 
     @property
     def pid(self) -> int | None:
