@@ -13,6 +13,7 @@ from modelwatch.web import (
     overview_page,
     performance_page,
     quality_page,
+    segments_page,
     subject_page,
 )
 
@@ -30,5 +31,6 @@ MODULES: tuple[PageModule, ...] = (
     overview_page,
     performance_page,
     quality_page,
+    segments_page,
     subject_page,
 )

@@ -65,14 +65,15 @@ async def get_segments(
     lookback: Lookback = "24h",
     baseline_start: Moment = None,
     baseline_end: Moment = None,
+    end: Moment = None,
 ) -> Response:
     """Metrics, drift and data quality by segment, with what each contributes to the change, from committed counts.
 
     Compared with the labelled reference where its segments are known, else with the stretch before, or with the one
-    from baseline_start to baseline_end."""
+    from baseline_start to baseline_end. end: where the look-back ends, by default at the newest data."""
     state = state_of(request)
     since, until = seconds_of(baseline_start, "/baseline_start"), seconds_of(baseline_end, "/baseline_end")
-    query = SegmentQuery(metric, _length(lookback), _baseline(since, until))
+    query = SegmentQuery(metric, _length(lookback), _baseline(since, until), seconds_of(end, "/end"))
 
     def work() -> SegmentsAnswer:
         with state.store.read() as connection:

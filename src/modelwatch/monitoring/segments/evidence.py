@@ -30,11 +30,14 @@ from modelwatch.storage.references.references import StoredReference, in_force
 class SegmentQuery:
     """Query of a segment report. metric: None for the first that is watched. baseline: start and end in seconds of
     the stretch to compare with; None for the reference, and for the stretch before where the reference knows no
-    segments."""
+    segments.
+    end: seconds, to look back from; None for the newest data.
+    """
 
     metric: str | None = None
     lookback: str = "24h"
     baseline: tuple[int, int] | None = None
+    end: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +80,12 @@ def gather_segments(store: Store, query: SegmentQuery, stream: StreamKey) -> Seg
             if generation is None:
                 raise UnknownModel(stream.model)
             layouts = read_layouts(connection, stream.model, generation)
-            mark = last_window_end(connection, stream.model, stream.environment, stream.version)
+            newest = last_window_end(connection, stream.model, stream.environment, stream.version)
+            mark = _mark(connection, query, stream)
             windows, looked_at = [], []
-            if mark is not None:
+            if mark is not None and newest is not None:
                 label = newest_label(connection, stream)
-                as_of = max(mark, 0 if label is None else label.latest_ts // 1_000_000)
+                as_of = max(newest, 0 if label is None else label.latest_ts // 1_000_000)
                 lag = arrivals_as_of(connection, stream, layouts, as_of, maturity_of(connection, stream.model)).lag
                 windows = _windows(connection, query, stream, mark, min(mark, _whole(as_of - lag)))
                 looked_at = [Window(delays_since(as_of), as_of), *(each for pair in windows for each in pair)]
@@ -109,6 +113,15 @@ def gather_segments(store: Store, query: SegmentQuery, stream: StreamKey) -> Seg
                 now, earlier = stretches or (None, None)
                 return SegmentInputs(query, stream, layouts, now, earlier, outcomes, references, parts)
         backfill_profiles(store, stream.model, start, end)
+
+
+def _mark(connection: Connection, query: SegmentQuery, stream: StreamKey) -> int | None:
+    """Where to look back from, in seconds: the end of the newest window with data, by the end that was asked for."""
+    model, version, environment = stream
+    mark = last_window_end(connection, model, environment, version, before=query.end)
+    if mark is None or query.end is None:
+        return mark
+    return min(mark, -(-query.end // BASE_WINDOW_SECONDS) * BASE_WINDOW_SECONDS)
 
 
 def _windows(
