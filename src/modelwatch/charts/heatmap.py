@@ -71,10 +71,12 @@ def heatmap(
     readings: int = READINGS,
     flags: bool = True,
     axis: bool = True,
+    margin: float | None = None,
 ) -> str:
     """Rows of classes over time. Columns begin at `start` (by default the first of `times`), each `step` seconds wide.
 
-    names, readings: width of both gutters in pixels, a multiple of 8. Raises ValueError for a class that the style
+    names, readings: width of both gutters in pixels, a multiple of 8. margin: pixels above and below, for
+    rows that stand close. Raises ValueError for a class that the style
     sheet has not.
 
     >>> markup = heatmap("Drift", (0, 14400), [HeatRow("amount", ["h0", "ha", "ha", None], "0.68")], step=3600)
@@ -89,6 +91,8 @@ def heatmap(
     headings = sum(bool(row.heading) for row in rows)
     height = ROW * max(len(rows), 1) + (ROW + 6) * headings
     plot = Plot(height, names, readings)
+    if margin is not None:
+        plot.above = plot.below = margin
     area = Area(0, height)
     drawn: dict[str, list[str]] = {}
     top = 0.0

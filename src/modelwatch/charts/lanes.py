@@ -11,7 +11,10 @@ from modelwatch.charts.drawing.markup import element, written
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """Lane: its chart, drawn with one `left` for all lanes, its name with the unit, its value now with a remark."""
+    """Lane: its chart, drawn with one `left` for all lanes, its name with the unit, its value now with a remark.
+
+    way: address that the name leads to. close: no line and little room between this lane and the one before.
+    """
 
     name: str
     chart: str
@@ -19,6 +22,8 @@ class Lane:
     reading: str = ""
     remark: str = ""
     state: State | None = None
+    way: str = ""
+    close: bool = False
 
 
 def lanes(rows: Sequence[Lane]) -> str:
@@ -32,15 +37,16 @@ def lanes(rows: Sequence[Lane]) -> str:
 
 
 def _lane(row: Lane) -> str:
-    name = element("b", written(row.name), dir="auto") + _small(row.unit)
+    word = element("a", written(row.name), href=row.way) if row.way else written(row.name)
+    name = (element("b", word, dir="auto") if row.name else "") + _small(row.unit)
     tone = f"t-{row.state}" if row.state in ("alert", "warning") else None
     reading = (element("b", written(row.reading), class_=tone) if row.reading else "") + _small(row.remark)
     return element(
         "div",
-        element("div", name, class_="name")
+        element("div", name or "\u200b", class_="name")
         + element("div", reading or "\u200b", class_="reading")
         + element("div", row.chart or "\u200b", class_="plot"),
-        class_="lane",
+        class_="lane close" if row.close else "lane",
     )
 
 

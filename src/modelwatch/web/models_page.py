@@ -23,7 +23,7 @@ from modelwatch.views.model_state import ModelState
 from modelwatch.views.models_list import RANGES, ModelLine, ModelsOverview, Wanted, models_overview
 from modelwatch.views.words import metric_text, metric_title
 from modelwatch.web.frame import Entry
-from modelwatch.web.rendering import When, drawn, microseconds, when
+from modelwatch.web.rendering import When, about, drawn, microseconds, when
 from modelwatch.web.site import page, segment_of, site_of
 
 LINES_A_PAGE = 50
@@ -132,8 +132,8 @@ class ModelsPage:
 
         Less than five minutes are now: windows are as long.
         """
-        seconds = max(self.now - microseconds(iso), 0) // MICROS_PER_SECOND
-        return "now" if seconds < 5 * 60 else span(seconds).split(" ", 2)[0] + "\u00a0" + span(seconds).split(" ", 3)[1]
+        micros = max(self.now - microseconds(iso), 0)
+        return "now" if micros < 5 * 60 * MICROS_PER_SECOND else about(micros)
 
     def below(self, line: ModelLine) -> str:
         """Way from this page to the model's overview."""

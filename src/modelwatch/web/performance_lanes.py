@@ -22,7 +22,7 @@ from modelwatch.views.performance_stretch import LabelDelay, MetricLevels, Perfo
 from modelwatch.web.metric_words import form_of, metric_interval, metric_name, metric_remark, metric_value
 from modelwatch.web.rendering import drawn, microseconds
 
-HEIGHT, FIRST_HEIGHT, LABELS_HEIGHT = 96.0, 180.0, 34.0
+HEIGHT, FIRST_HEIGHT, MAIN_HEIGHT, LABELS_HEIGHT = 96.0, 180.0, 120.0, 34.0
 # Wide enough for the ticks of every metric.
 LEFT = gutter(["100.00 %"])
 MOST_LANES = 6
@@ -65,6 +65,14 @@ class PerformanceLanes:
         rows[1:1] = [self._labels(axis=len(rows) == 1)] if rows else []
         return drawn(lanes(rows))
 
+    def main(self, wanted: str | None = None) -> list[Lane]:
+        """The lanes of one metric and of its labels. wanted: which; the first where that has no lane of its own."""
+        names = self.names
+        if not names:
+            return []
+        chosen = wanted if wanted in names else names[0]
+        return [self._metric(chosen, is_first=True, alone=True), self._labels(axis=False)]
+
     @property
     def numbers(self) -> Markup:
         """The lanes as a table, newest first."""
@@ -93,7 +101,7 @@ class PerformanceLanes:
             since = None if window.immature is None else start if since is None else since
         return since
 
-    def _metric(self, name: str, *, is_first: bool) -> Lane:
+    def _metric(self, name: str, *, is_first: bool, alone: bool = False) -> Lane:
         form, names = form_of(name), self.names
         found = [each.metrics.get(name) for each in self.history.windows]
         levels = _levels(name, self.stretch.levels.get(name), all_of_them=is_first)
@@ -120,10 +128,10 @@ class PerformanceLanes:
             levels=levels,
             events=self.events,
             form=form,
-            height=FIRST_HEIGHT if is_first else HEIGHT,
+            height=(MAIN_HEIGHT if alone else FIRST_HEIGHT) if is_first else HEIGHT,
             left=LEFT,
-            flags=is_first,
-            axis=name == names[-1] and not (is_first and len(names) == 1),
+            flags=is_first and not alone,
+            axis=name == names[-1] and not alone and not (is_first and len(names) == 1),
             named=False,
         )
         outcomes, known = self.stretch.outcomes, self.stretch.levels.get(name)

@@ -127,6 +127,15 @@ def when(iso: str, now: int) -> When:
     )
 
 
+def about(micros: int) -> str:
+    """Length of time in its largest unit.
+
+    >>> about(1_378_000_000), about(93_780_000_000)
+    ('22\\xa0min', '1\\xa0d')
+    """
+    return "\u00a0".join(span(micros // MICROS_PER_SECOND).split(" ")[:2])
+
+
 def microseconds(iso: str) -> int:
     """Microseconds since 1970 of an RFC 3339 text."""
     return (datetime.fromisoformat(iso) - EPOCH) // timedelta(microseconds=1)
