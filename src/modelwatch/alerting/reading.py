@@ -9,7 +9,12 @@ from typing import Generic, TypeVar
 from sqlalchemy import Connection
 
 from modelwatch.alerting.alert import Alert, State, alert_from_row
-from modelwatch.alerting.silences import silence_from_row
+from modelwatch.alerting.silences import (
+    SilenceRequest,
+    matchable_labels,
+    silence_from_request,
+    silence_from_row,
+)
 from modelwatch.alerting.views import (
     AlertLine,
     AlertReport,
@@ -41,10 +46,13 @@ from modelwatch.storage.alerts.outbox import (
     backlog,
     deliveries_of,
     deliveries_page,
+    latest_errors,
     latest_finished,
+    latest_successes,
 )
 from modelwatch.storage.alerts.silences import SilenceState, silence_by_id, silences_page
 from modelwatch.storage.references.monitors import monitor_of
+from modelwatch.times import iso_of_micros
 
 Row = TypeVar("Row")
 Line = TypeVar("Line")
@@ -144,6 +152,15 @@ def list_silences(
     )
 
 
+def covered_alerts(connection: Connection, request: SilenceRequest, *, now: int) -> tuple[AlertLine, ...]:
+    """Open alerts that a silence would cover, oldest first. now: microseconds. Raises InvalidInput for a wrong one."""
+    silence = silence_from_request(request, identity="", actor="", now=now)
+    alerts = [alert for alert in map(alert_from_row, unfinished_alerts(connection)) if alert.is_open]
+    own = {model: _own_labels(connection, model) for model in {alert.model for alert in alerts}}
+    silent = _silent_since(alerts)
+    return tuple(_line(alert, silent) for alert in alerts if silence.fits(matchable_labels(alert, own[alert.model])))
+
+
 def read_silence(connection: Connection, silence_id: str, *, now: int) -> SilenceLine:
     """One silence. now: microseconds. Raises UnknownResource."""
     row = silence_by_id(connection, silence_id)
@@ -155,6 +172,7 @@ def read_silence(connection: Connection, silence_id: str, *, now: int) -> Silenc
 def list_channels(connection: Connection, channels: Iterable[ChannelFacts]) -> tuple[ChannelLine, ...]:
     """The channels, by name, with what waits for each and its last delivery."""
     waiting, latest = backlog(connection), latest_finished(connection)
+    successes, errors = latest_successes(connection), latest_errors(connection)
     return tuple(
         ChannelLine(
             name=channel.name,
@@ -163,6 +181,9 @@ def list_channels(connection: Connection, channels: Iterable[ChannelFacts]) -> t
             pending=waiting.get((channel.name, PENDING), 0),
             dead=waiting.get((channel.name, DEAD), 0),
             last_delivery=delivery_line(latest[channel.name]) if channel.name in latest else None,
+            last_success=iso_of_micros(successes[channel.name]) if channel.name in successes else None,
+            last_error=errors[channel.name].last_error if channel.name in errors else None,
+            last_error_at=iso_of_micros(errors[channel.name].created_at) if channel.name in errors else None,
         )
         for channel in sorted(channels, key=lambda channel: channel.name)
     )

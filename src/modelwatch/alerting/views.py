@@ -219,7 +219,11 @@ class SilenceLine(msgspec.Struct, frozen=True):
 
 
 class ChannelLine(msgspec.Struct, frozen=True):
-    """One channel. target: where it leads, without secrets. last_delivery: the one delivered or given up last."""
+    """One channel. target: where it leads, without secrets. last_delivery: the one delivered or given up last.
+
+    last_success: when it took a notification last. last_error, last_error_at: of the newest notification that had an
+    error, and when that was written; it may have been delivered since.
+    """
 
     name: str
     kind: str
@@ -227,6 +231,9 @@ class ChannelLine(msgspec.Struct, frozen=True):
     pending: int
     dead: int
     last_delivery: DeliveryLine | None
+    last_success: str | None = None
+    last_error: str | None = None
+    last_error_at: str | None = None
 
 
 class TestResult(msgspec.Struct, frozen=True):

@@ -125,11 +125,7 @@ class ListPage:
     @property
     def parts(self) -> list[tuple[str, str]]:
         """Value and label of each part of the model that can be deleted: its environments and versions."""
-        environments = sorted({stream.environment for stream in self.streams})
-        versions = sorted({stream.version for stream in self.streams})
-        return [(f"environment:{each}", f"environment {name(each)}") for each in environments] + [
-            (f"version:{each}", f"version {name(each)}") for each in versions
-        ]
+        return part_choices(self.streams)
 
     @property
     def parts_shown(self) -> list[tuple[str, str]]:
@@ -139,7 +135,7 @@ class ListPage:
     @property
     def under_way(self) -> list[str]:
         """Names of the parts of the model that are being deleted."""
-        return [_part_name(part) for part in self.deleting]
+        return [part_name(part) for part in self.deleting]
 
     def when(self, at: str | int) -> When:
         """Moment of an RFC 3339 text, or of microseconds to the second."""
@@ -153,6 +149,15 @@ class ListPage:
         return "?" + urlencode(
             {"state": tab, **{key: each for key, each in chosen.items() if each is not None}, **more}
         )
+
+
+def part_choices(streams: Sequence[StreamKey]) -> list[tuple[str, str]]:
+    """Value and label of each part of a model that can be deleted: its environments and versions."""
+    environments = sorted({stream.environment for stream in streams})
+    versions = sorted({stream.version for stream in streams})
+    return [(f"environment:{each}", f"environment {name(each)}") for each in environments] + [
+        (f"version:{each}", f"version {name(each)}") for each in versions
+    ]
 
 
 def chosen_tab(state: str) -> Tab:
@@ -208,7 +213,8 @@ def position_of(text: str) -> Position:
     return int(at), identity
 
 
-def _part_name(part: Part) -> str:
+def part_name(part: Part) -> str:
+    """Name of a part, as a sentence begins with it."""
     if part.version is not None:
         return f"Version {name(part.version)}"
     return "The model" if part.environment is None else f"Environment {name(part.environment)}"

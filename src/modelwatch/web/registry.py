@@ -9,11 +9,16 @@ from starlette.routing import Route
 
 from modelwatch.web import (
     alerts_pages,
+    channels_page,
+    keys_page,
     models_page,
+    monitor_page,
     overview_page,
     performance_page,
     quality_page,
     segments_page,
+    service_page,
+    silences_page,
     subject_page,
 )
 
@@ -27,6 +32,11 @@ class PageModule(Protocol):
 
 MODULES: tuple[PageModule, ...] = (
     alerts_pages,
+    silences_page,
+    channels_page,
+    service_page,
+    keys_page,
+    monitor_page,
     models_page,
     overview_page,
     performance_page,

@@ -128,7 +128,7 @@ async def set_monitor(request: Request, model_name: Name) -> Response:
 
     def work() -> tuple[MonitorReport, bool]:
         config = parse_monitor(data)
-        _check(state, model_name, config)
+        check_monitor(state, model_name, config)
         with state.store.read() as connection:
             is_new = monitor_of(connection, model_name) is None
         stored = put_monitor(
@@ -187,7 +187,7 @@ async def try_monitor(request: Request, model_name: Name) -> Response:
     def work() -> BacktestReport:
         config = None if body.monitor is None else parse_monitor(body.monitor, "/monitor")
         if config is not None:
-            _check(state, model_name, config, "/monitor")
+            check_monitor(state, model_name, config, "/monitor")
         with state.store.read() as connection:
             monitor = monitor_of(connection, model_name)
             require_model(connection, model_name)
@@ -242,7 +242,8 @@ def _backtest_body(data: object) -> BacktestBody:
         raise InvalidInput("The backtest is not valid.", (FieldError(pointer, in_words(text)),)) from None
 
 
-def _check(state: ServiceState, model: str, config: MonitorConfig, prefix: str = "") -> None:
+def check_monitor(state: ServiceState, model: str, config: MonitorConfig, prefix: str = "") -> None:
+    """Raises InvalidInput for what the model or this service can't have, MalformedBody for a name that no model has."""
     problems = []
     if config.model is not None and config.model != model:
         problems.append(

@@ -68,6 +68,27 @@ class TakenWindow:
     labels: int
 
 
+@dataclass(frozen=True, slots=True)
+class WindowThere:
+    """What a window holds. start, end: microseconds. predictions: how many are stored. version: of these alone."""
+
+    start: int
+    end: int
+    predictions: int
+    version: str | None
+
+
+def window_there(store: Store, window: WindowOfReference) -> WindowThere:
+    """What would become the reference. Raises UnknownModel, InvalidInput and Conflict for a window without data."""
+    with store.read() as connection:
+        require_model(connection, window.model)
+        start, end = _span(connection, window)
+        there = count_events(connection, window.model, window.environment, window.version, start, end)
+    if not there:
+        raise Conflict(f"No prediction of {_place(window)} is stored from {_iso(start)} to {_iso(end)}.")
+    return WindowThere(start, end, there, window.version)
+
+
 def set_reference_from_window(
     store: Store, window: WindowOfReference, *, actor: str, note: str | None, now: int, new_id: Callable[[], str]
 ) -> TakenWindow:

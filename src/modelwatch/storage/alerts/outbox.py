@@ -222,6 +222,22 @@ def delivery_by_key(connection: Connection, key: str) -> DeliveryRecord | None:
     return None if row is None else _record(row)
 
 
+def latest_errors(connection: Connection) -> dict[str, DeliveryRecord]:
+    """The newest delivery of each channel that had an error, whatever became of it then."""
+    place = func.row_number().over(
+        partition_by=_table.c.channel, order_by=(_table.c.created_at.desc(), _table.c.key.desc())
+    )
+    ranked = select(*_SHOWN, place.label("place")).where(_table.c.last_error.is_not(None)).subquery()
+    columns = [column for column in ranked.columns if column.name != "place"]
+    return {row.channel: _record(row) for row in connection.execute(select(*columns).where(ranked.c.place == 1))}
+
+
+def latest_successes(connection: Connection) -> dict[str, int]:
+    """When each channel took a notification last, in microseconds."""
+    query = select(_table.c.channel, func.max(_table.c.finished_at)).where(_table.c.state == DELIVERED)
+    return {row[0]: row[1] for row in connection.execute(query.group_by(_table.c.channel)) if row[1] is not None}
+
+
 def latest_finished(connection: Connection) -> dict[str, DeliveryRecord]:
     """The delivery of each channel that was ended last, delivered or given up."""
     place = func.row_number().over(
