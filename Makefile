@@ -12,8 +12,8 @@ ONCE ?=
 ALL ?=
 DATA_DIR ?=
 ARGS ?=
-# How many tests at once: one for each processor.
-JOBS ?= auto
+# How many tests at once: half as many again as there are processors, since many wait for a service or for a time.
+JOBS ?= $(shell n=$$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN); echo $$((n + (n + 1) / 2)))
 
 export PYTHONPATH := $(CURDIR)/src
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
