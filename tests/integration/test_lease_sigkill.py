@@ -22,7 +22,7 @@ from modelwatch.times import iso_of_seconds
 from tests.support.live_service import LiveService
 
 KILLS = 20
-WINDOWS = 1_600
+WINDOWS = 800
 A_WINDOW = 6
 START = 1_750_000_000 // 300 * 300
 MODEL = "watched"
