@@ -54,7 +54,7 @@ def test_what_is_over_by_then_is_never_sent_and_the_life_of_the_alert_says_so(de
         "resolved",
         (),
         ("chat",),
-        "no channel had been notified of the alert; the notification that waited was taken back",
+        "no channel had been notified of the alert; the pending notification was recalled",
     )
 
 

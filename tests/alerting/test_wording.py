@@ -35,8 +35,11 @@ def of_findings(*findings: Finding, version: str = "1") -> Notification:
 @pytest.mark.parametrize(
     ("pattern", "says"),
     [
-        (ShiftPattern("one_factor", factor=0.4536), "All values by one factor, about 0.454: another unit or currency"),
-        (ShiftPattern("one_category", cell="electronics"), "One category alone has moved, electronics:"),
+        (
+            ShiftPattern("one_factor", factor=0.4536),
+            "All values have changed by one factor, about 0.454: another unit or currency",
+        ),
+        (ShiftPattern("one_category", cell="electronics"), "Only one category has shifted, electronics:"),
         (ShiftPattern("new_categories"), "categories that the reference does not have"),
         (ShiftPattern("missing"), "More values are missing"),
         (ShiftPattern("larger"), "Values are larger over the whole range."),

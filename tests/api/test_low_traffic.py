@@ -49,7 +49,7 @@ def test_a_model_with_little_traffic_is_proposed_what_fits_it(
     assert app.request("PUT", "/api/v1/models/m/monitor", json=body).status_code in (200, 201)
     assert app.get("models/m")["streams"][0]["proposal"] is None
     [found] = [each for each in doctor.examine() if each.check == "traffic"]
-    assert (found.status, found.detail) == ("ok", "every model has enough for its look-backs")
+    assert (found.status, found.detail) == ("ok", "every model has enough predictions for its look-backs")
 
 
 def test_one_prediction_in_many_years_is_told_in_words(app: App) -> None:

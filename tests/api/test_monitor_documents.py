@@ -66,7 +66,7 @@ def test_errors_say_what_to_do(app: App) -> None:
         (b"a: 1\na: 2\n", "application/yaml", "line 2: 'a' is given twice"),
         (b"a: !!bool x\n", "application/yaml", "the tag '!!bool'"),
         (b"drift: {min_samples: 0x" + b"f" * 9_000 + b"}", "text/yaml", "too many digits"),
-        (b'{"labels": {"a": "\\ud800"}}', "application/json", "half of a character"),
+        (b'{"labels": {"a": "\\ud800"}}', "application/json", "lone surrogate"),
         (b"budget: 1", "application/json", "not JSON"),
         (b"", "application/json", "not JSON"),
         (b"\xff", "application/x-yaml", "not UTF-8"),

@@ -88,7 +88,10 @@ def test_a_model_without_labels_says_what_to_do(app: App) -> None:
     open_ledger(app.store).commit([event("a")])
     [current] = app.get("models/m/performance")["current"]
     assert (current["severity"], current["task"]) == ("no_data", None)
-    assert current["reason"] == "No labels have come for this model's predictions: POST them to /api/v1/ground-truth."
+    assert (
+        current["reason"]
+        == "No labels have been received for this model's predictions: POST them to /api/v1/ground-truth."
+    )
 
 
 def test_what_can_not_be_asked_is_named(labelled: App) -> None:

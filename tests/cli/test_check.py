@@ -93,7 +93,7 @@ def test_what_could_not_be_judged_has_an_exit_code_of_its_own(
         assert says in " ".join(done.stdout.split())
         assert "No predictions have been received" not in done.stdout
         assert "drifted" not in done.stdout
-        assert "Nothing could be judged: this is no verdict." in done.stdout
+        assert "Nothing could be judged, so there is no verdict." in done.stdout
     assert run_cli(*asked).returncode == 0
     report = json.loads(run_cli(*asked, "--json").stdout)
     assert {each["reason"] for each in report["drift_results"]} == {report["summary"]["reason"]}

@@ -118,7 +118,7 @@ def test_channels_are_named_and_examples_among_them(monkeypatch: pytest.MonkeyPa
     assert (findings()["channels"].status, findings()["channels"].detail) == ("ok", "pagerduty")
     monkeypatch.setenv("SLACK_WEBHOOK_URL", "https://hooks.slack.com/services/YOUR/WEBHOOK/URL")
     assert findings()["channels"].status == "warning"
-    assert findings()["channels"].detail == "url of slack looks like an example that was not filled in"
+    assert findings()["channels"].detail == "url of slack looks like an unmodified example"
 
 
 def test_a_channels_file_that_can_not_be_used_is_told(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:

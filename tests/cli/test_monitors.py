@@ -91,7 +91,7 @@ def test_what_was_done_before_a_refusal_is_told_too(filled: LiveService, tmp_pat
 
 def test_what_is_shown_can_be_applied_again(filled: LiveService, tmp_path: Path, run_cli: RunCli) -> None:
     shown = run_cli("monitors", "get", MODEL, "--url", filled.url)
-    assert shown.stdout.startswith(f"# The monitor of {MODEL} (not set; these are the defaults), with every default")
+    assert shown.stdout.startswith(f"# The monitor of {MODEL} (no monitor; these are the defaults), with every default")
     path = write(tmp_path, shown.stdout)
     assert run_cli("monitors", "validate", path).returncode == 0
     assert f"{MODEL}: would be created" in run_cli("monitors", "apply", path, "--url", filled.url, "--dry-run").stdout

@@ -41,7 +41,7 @@ def test_a_verdict_is_reproduced_from_the_store(verdict: tuple[str, str], run_cl
     url, identity = verdict
     done = run_cli("verify-verdict", identity, DATABASE_URL=url)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "reproduced to the bit" in done.stdout
+    assert "reproduced bit by bit" in done.stdout
     done = run_cli("verify-verdict", identity, "--database-url", url, "--json")
     assert json.loads(done.stdout)["reproduced"] is True
 
@@ -77,7 +77,7 @@ def test_a_service_does_it_too(verdict: tuple[str, str], tmp_path: Path, run_cli
     with LiveService(tmp_path / "service", DATABASE_URL=url) as service:
         done = run_cli("verify-verdict", identity, "--url", service.url)
         assert done.returncode == 0, done.stderr
-        assert "reproduced to the bit" in done.stdout
+        assert "reproduced bit by bit" in done.stdout
         unknown = run_cli("verify-verdict", "nothing", "--url", service.url)
         assert unknown.returncode == 2
         assert "nothing" in unknown.stderr

@@ -125,7 +125,7 @@ class TestSettings:
         assert str(raised.value).splitlines()[1:] == [
             "  - ALERT_EMAIL needs a mail server in SMTP_URL"
             " (ALERT_EMAIL is a@example.org in the environment, SMTP_URL is not set)",
-            "  - ALERT_WEBHOOK_SECRET signs nothing without ALERT_WEBHOOK_URL"
+            "  - ALERT_WEBHOOK_SECRET needs ALERT_WEBHOOK_URL"
             " (ALERT_WEBHOOK_SECRET is set in the environment, ALERT_WEBHOOK_URL is not set)",
         ]
 
@@ -211,8 +211,8 @@ class TestFile:
         ) == [
             "Bad_Name: expected a name of lower-case letters, digits and hyphens, at most 63",
             "7: expected a name of lower-case letters, digits and hyphens, at most 63",
-            "a: expected a type out of slack, pagerduty, email, webhook, alertmanager: did you mean slack?",
-            "b: expected a type out of slack, pagerduty, email, webhook, alertmanager",
+            "a: expected one of the types slack, pagerduty, email, webhook, alertmanager: did you mean slack?",
+            "b: expected one of the types slack, pagerduty, email, webhook, alertmanager",
             "c: expected `type` and the keys of that type",
             "d: unknown key 'urll': did you mean url?",
             "d.url: field required",

@@ -242,12 +242,12 @@ class TestWhoeverReachesIt:
         assert load({"HOST": "0.0.0.0"}).keys_required is True
         open_to_all = load({"HOST": "0.0.0.0", "API_KEYS_REQUIRED": "false"})
         assert open_to_all.keys_required is False
-        assert any("whoever reaches the service" in warning for warning in open_to_all.warnings)
+        assert any("everyone who can reach the service" in warning for warning in open_to_all.warnings)
 
     @pytest.mark.usefixtures("folder")
     def test_a_certificate_needs_its_key(self) -> None:
         (problem,) = problems({"TLS_CERTFILE": "a.pem"})
-        assert "TLS_CERTFILE and TLS_KEYFILE are given together" in problem
+        assert "TLS_CERTFILE and TLS_KEYFILE must be set together" in problem
         settings = load({"TLS_CERTFILE": "a.pem", "TLS_KEYFILE": "b.pem", "HOST": "0.0.0.0"})
         assert settings.warnings == ()
         assert settings.reached_at == "https://0.0.0.0:8000"

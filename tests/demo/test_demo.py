@@ -67,7 +67,7 @@ def check_report(report: str) -> None:
         "transaction_amount: alert. PSI",
         "merchant_category: alert",
         "Model performance",
-        "of the time before the shift",
+        "of the cases before the shift",
         "/docs",
         "/metrics",
         "/api/v1/drift/check",

@@ -40,7 +40,7 @@ def test_the_shift_in_verdicts_alerts_and_page_is_right() -> None:
         ({"verdicts": []}, "nothing was evaluated"),
         ({"verdicts": [(PLAN.shift - HOUR, EXPECTED), *GOOD.verdicts]}, "which is noise"),
         ({"verdicts": [(PLAN.end, frozenset({"country"}))]}, "found drift in country, which is noise"),
-        ({"verdicts": [(PLAN.end, frozenset())]}, "no evaluation found all that was shifted"),
+        ({"verdicts": [(PLAN.end, frozenset())]}, "no evaluation found all shifted features"),
         ({"alerts": ALERTS[:1]}, "no alert of prediction_drift is firing"),
         ({"alerts": [*ALERTS, ("data_quality", "Feature drift in m: a")]}, "firing that is noise"),
         ({"page": "Data up to now, evaluated up to now"}, "the page does not show: Feature drift in m: a"),

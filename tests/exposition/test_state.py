@@ -198,7 +198,7 @@ def test_without_the_store_there_are_no_gauges_but_the_health(
         found = collect(store, clock)
     assert dict(found.samples) == {"ml_monitoring_service_health": [({"service_name": "modelwatch"}, 0)]}
     assert found.types.keys() == {"ml_monitoring_service_health"}
-    assert "state gauges are left out" in caplog.text
+    assert "state gauges are omitted" in caplog.text
     (tmp_path / "away").rename(tmp_path / "store")
     assert generate(store, clock) == before
 

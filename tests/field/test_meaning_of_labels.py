@@ -68,7 +68,8 @@ def test_fraud_is_the_positive_class_of_a_fraud_model_whichever_class_the_scores
     labelled = upload(app, fraud())["labelled"]
     assert (labelled["task"], labelled["positive_class"], labelled["score_of"]) == ("binary", "fraud", "negative")
     assert labelled["positive_class_reason"] == (
-        "Its name says so. If it is the other class, set positive_class in the model's monitor or with the reference."
+        "Its name indicates it. If it is the other class, set positive_class in the model's monitor or with the"
+        " reference."
     )
     assert "about the other class than 'fraud'" in labelled["warnings"][0]
     rows = fraud(600)
@@ -96,7 +97,7 @@ def test_thirty_ids_of_classes_are_classes_and_counts_are_numbers(app: App) -> N
 
 def test_task_and_positive_class_can_be_said_with_a_reference(app: App) -> None:
     found = upload(app, counts(), task="multiclass")
-    assert (found["labelled"]["task"], found["labelled"]["task_reason"]) == ("multiclass", "Said with the reference.")
+    assert (found["labelled"]["task"], found["labelled"]["task_reason"]) == ("multiclass", "Set with the reference.")
     assert found["references"][0]["feature_type"] == "categorical"
     labelled = upload(app, fraud(), positive_class="legitimate")["labelled"]
     assert (labelled["positive_class"], labelled["score_of"]) == ("legitimate", "positive")
@@ -179,7 +180,7 @@ def test_what_was_said_with_a_reference_holds_for_the_window_that_replaces_it(ap
     app.post("models/m/reference/from-window", {"lookback": "1h", "labels": True}, status=201)
     [labelled] = app.get("reference", model_name="m")["labelled"]
     assert (labelled["labels"], labelled["positive_class"]) == (600, "legitimate")
-    assert labelled["positive_class_reason"] == "Said with the reference."
+    assert labelled["positive_class_reason"] == "Set with the reference."
 
 
 def test_what_a_monitor_says_and_labels_do_not_have_is_a_warning(app: App) -> None:
@@ -201,7 +202,7 @@ def test_labels_in_other_words_than_predictions_are_said_and_give_no_figures(app
     window = report["windows"][0]
     assert (window["unknown_labels"], window["labelled"]) == (200, 200)
     assert window["metrics"]["accuracy"]["value"] is None
-    assert "no label is of a class that is predicted" in window["metrics"]["accuracy"]["reason"]
+    assert "predictions and labels have no class in common" in window["metrics"]["accuracy"]["reason"]
     assert any("200 of 200 labels" in warning for warning in report["warnings"])
 
 

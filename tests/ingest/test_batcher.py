@@ -168,7 +168,7 @@ def test_a_store_that_is_away_for_a_moment_is_waited_for(batcher: Batcher, gate:
 def test_a_store_that_stays_away_is_said_to_be(hasty: Batcher, gate: Gate, store: Store) -> None:
     gate.open.set()
     gate.errors = [locked() for _ in range(50)]
-    with pytest.raises(StoreUnavailable, match="could not take them in time"):
+    with pytest.raises(StoreUnavailable, match="did not accept them in time"):
         asyncio.run(hasty.submit([event("a")], 100))
     gate.errors.clear()
     assert asyncio.run(hasty.submit([event("a")], 100)) == [True]

@@ -74,7 +74,7 @@ def test_the_service_waits_for_a_store_that_starts_later(server: Cluster, tmp_pa
         assert live.stop() == 0
     finally:
         live.stop()
-    assert "waits for its store" in live.output()
+    assert "waiting for its store" in live.output()
     assert "Traceback" not in live.output()
 
 

@@ -70,7 +70,7 @@ def test_evidence_that_was_changed_is_found_out(store: Store, verdicts: list[Sto
 def test_a_report_that_was_changed_is_found_out(store: Store, verdicts: list[StoredVerdict]) -> None:
     target = verdicts[-1]
     _overwrite(store, target.id, result=zlib.compress(target.result.replace(b'"alert"', b'"stable"')))
-    assert verify_verdict(store, target.id).problems == ["The report that comes out differs from the stored one."]
+    assert verify_verdict(store, target.id).problems == ["The recomputed report differs from the stored one."]
 
 
 def test_a_verdict_by_earlier_rules_is_intact_and_says_what_those_of_now_come_to(

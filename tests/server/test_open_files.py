@@ -41,4 +41,4 @@ def test_a_limit_that_is_too_low_is_said() -> None:
     allowed, said = limit(300, 1_000, 5_000)
     assert allowed == 1_000
     assert "MAX_CONNECTIONS is 5000" in said
-    assert f"needs {HARD_FACTOR * 5_000 + OTHERS} open files, and it may have 1000" in said
+    assert f"needs {HARD_FACTOR * 5_000 + OTHERS} open files, but it may have only 1000" in said

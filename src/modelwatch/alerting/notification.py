@@ -74,7 +74,7 @@ def sample_notification(now: int) -> Notification:
         kind="feature_drift",
         labels={},
         title="modelwatch can reach this channel",
-        summary="This is a test notification that somebody asked for. Nothing has drifted; there is nothing to do.",
+        summary="This is a test notification. Nothing has drifted, and nothing needs to be done.",
         members=(),
         recovered=(),
         started_at=now,

@@ -168,7 +168,7 @@ def _why_not(alert: Alert, change: Change, policy: AlertPolicy, recalled: bool) 
         if alert.flapping and not alert.is_open:
             return "flapping; the end is sent once the alert has stayed resolved"
         reason = "no channel had been notified of the alert"
-        return f"{reason}; the notification that waited was taken back" if recalled else reason
+        return f"{reason}; the pending notification was recalled" if recalled else reason
     if alert.silenced_by:
         return "silenced"
     if not channels_for(policy, alert):

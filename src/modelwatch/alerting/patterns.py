@@ -44,7 +44,7 @@ def matches(pattern: str, text: str) -> bool:
     try:
         return compile_pattern(pattern).fullmatch(text[:LONGEST_VALUE]) is not None
     except PatternError as error:
-        log.warning("The pattern %r of a silence matches nothing, since it can't be read: %s", pattern, error)
+        log.warning("The pattern %r of a silence matches nothing, since it is not valid: %s", pattern, error)
         return False
 
 

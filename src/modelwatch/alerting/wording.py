@@ -212,19 +212,21 @@ def pattern_text(pattern: ShiftPattern) -> str:
     """What would explain a shift, in one sentence.
 
     >>> pattern_text(ShiftPattern("one_factor", factor=2.543))
-    'All values by one factor, about 2.54: another unit or currency would do that.'
+    'All values have changed by one factor, about 2.54, as with another unit or currency.'
     """
     match pattern.kind:
         case "one_factor":
             factor = number(pattern.factor or 1.0)
-            return f"All values by one factor, about {factor}: another unit or currency would do that."
+            return f"All values have changed by one factor, about {factor}, as with another unit or currency."
         case "one_category":
             cell = clipped(pattern.cell or "", LONGEST_NAME)
-            return f"One category alone has moved, {cell}: among themselves the others are as before."
+            return f"Only one category has shifted, {cell}; the proportions of the others are unchanged."
         case "new_categories":
-            return "Most of it is categories that the reference does not have: new ones, or another spelling."
+            return (
+                "Most of the shift comes from categories that are not in the reference: new ones, or another spelling."
+            )
         case "missing":
-            return "More values are missing, and that by more than the others have moved."
+            return "More values are missing, by more than the others have shifted."
         case "larger" | "smaller":
             return f"Values are {pattern.kind} over the whole range."
 

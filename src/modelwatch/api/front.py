@@ -87,7 +87,7 @@ class Front:
     async def _wait(self, parts: AsyncExitStack) -> None:
         pause = FIRST_PAUSE_SECONDS
         while True:
-            log.warning("The service waits for its store, next try in %.2f s: %s", pause, self._unready)
+            log.warning("The service is waiting for its store, next attempt in %.2f s: %s", pause, self._unready)
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
             try:
@@ -99,7 +99,7 @@ class Front:
                 signal.raise_signal(signal.SIGTERM)
                 return
             else:
-                log.info("The store is there, the service begins")
+                log.info("The store is available, the service starts")
                 return
 
     def _note(self, error: Exception) -> None:

@@ -107,7 +107,7 @@ def framework_problem(error: Exception) -> Response:
 def _as_problem(error: HTTPException) -> Problem:
     phrase = HTTPStatus(error.status_code).phrase
     slug = phrase.lower().replace(" ", "-").replace("'", "")
-    detail = error.detail if error.detail != phrase else f"{phrase}: see /docs for what there is."
+    detail = error.detail if error.detail != phrase else f"{phrase}: see /docs for the routes."
     return Problem(TYPE_PREFIX + slug, phrase, error.status_code, detail)
 
 

@@ -54,7 +54,7 @@ def own_address() -> str:
     except SettingsError as error:
         port = os.environ.get("PORT", "").strip()
         if not (port.isascii() and port.isdigit()):
-            raise CliError(f"{error}\nFix that, or say which service is meant: --url or {URL_VARIABLE}.") from error
+            raise CliError(f"{error}\nFix that, or name the service: --url or {URL_VARIABLE}.") from error
         return _url("http", os.environ.get("HOST", "").strip() or "localhost", int(port))
 
 

@@ -30,7 +30,7 @@ from modelwatch.errors import StartupError, StoreUnreachable
 # Help texts keep their lines; tracebacks stay Python's own.
 app = typer.Typer(
     name="modelwatch",
-    help="Watches machine-learning models in production: has the data moved, is the model still right?",
+    help="Monitors machine-learning models in production: drift, performance, data quality.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -61,7 +61,7 @@ Url = Annotated[
         "--url",
         help="Address of the service.",
         envvar=URL_VARIABLE,
-        show_default="by HOST and PORT, else http://localhost:8000",
+        show_default="by HOST and PORT, or http://localhost:8000",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

@@ -155,7 +155,7 @@ class ServiceClient:
                 reason = in_plain_words(response.status_code, problem_of(response), self.url)
                 wait = max(pause, retry_after(response))
             if self._clock() + wait > deadline:
-                raise Unreachable(f"{reason}\nGave up after {self._patience:g} s of trying.")
+                raise Unreachable(f"{reason}\nGave up after {self._patience:g} s of retries.")
             self._sleep(wait)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
@@ -164,7 +164,7 @@ class ServiceClient:
             try:
                 return response.json()
             except ValueError:
-                raise Unreachable(f"What answers at {self.url} is not modelwatch: it did not send JSON.") from None
+                raise Unreachable(f"The server at {self.url} is not modelwatch: its answer is not JSON.") from None
         problem = problem_of(response)
         raise Refused(in_plain_words(response.status_code, problem, self.url), response.status_code, problem)
 

@@ -20,7 +20,7 @@ ColumnMapOption = Annotated[
     typer.Option(
         "--column-map",
         metavar="OLD=NEW",
-        help="What a column of the file is called here; OLD= leaves it out. Repeat it.",
+        help="Rename a column of the file, or omit it (OLD=). Repeatable.",
     ),
 ]
 ColumnTypeOption = Annotated[
@@ -28,7 +28,7 @@ ColumnTypeOption = Annotated[
     typer.Option(
         "--type",
         metavar="COLUMN=TYPE",
-        help="Take a column as categorical or continuous, such as zip=categorical. Repeat it.",
+        help="Type of a column: categorical or continuous, such as zip=categorical. Repeatable.",
     ),
 ]
 MissingOption = Annotated[
@@ -36,7 +36,7 @@ MissingOption = Annotated[
     typer.Option(
         "--missing-values",
         metavar="A,B",
-        help="What stands for no value in a CSV file, beside an empty field. Default: NA, NaN, null and their like.",
+        help="Missing values in a CSV file, in addition to empty fields. Default: NA, NaN, null and the like.",
     ),
 ]
 FormatOption = Annotated[str, typer.Option("--format", help="auto, parquet, csv or ndjson.")]
@@ -59,7 +59,7 @@ class ColumnMap:
         for pair in pairs:
             old, separator, new = pair.rpartition("=")
             if not separator or not old:
-                raise CliError(f"--column-map {pair!r}: expected OLD=NEW, or OLD= to leave the column out")
+                raise CliError(f"--column-map {pair!r}: expected OLD=NEW, or OLD= to omit the column")
             if old in names:
                 raise CliError(f"--column-map names the column {old!r} twice")
             names[old] = new
@@ -86,9 +86,7 @@ class ColumnMap:
         new = [self.new(old) for old in columns if self.new(old)]
         for name in new:
             if new.count(name) > 1:
-                raise CliError(
-                    f"Two columns would be called {name!r}; --column-map OLD=NEW renames one, OLD= leaves it out"
-                )
+                raise CliError(f"Two columns would be named {name!r}; --column-map OLD=NEW renames one, OLD= omits it")
 
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The batch with new names, without the columns that are left out."""
@@ -158,5 +156,5 @@ def with_hint(trouble: CliError) -> CliError:
     """The error, and how to rename or leave out columns if the service refused some."""
     errors = trouble.problem.get("errors") if isinstance(trouble, Refused) else None
     if errors:
-        trouble.message += "\nA column is renamed with --column-map OLD=NEW, and left out with --column-map OLD="
+        trouble.message += "\n--column-map OLD=NEW renames a column, --column-map OLD= omits it"
     return trouble

@@ -61,7 +61,7 @@ def parse_database_url(url: str) -> str:
         path = rest.partition("?")[0]
         if path in {"", "/"} or ":memory:" in path or "mode=memory" in rest:
             raise ValueError(
-                "A store in memory would be another one in every worker and forget acknowledged predictions."
+                "Each worker would have its own store in memory, and acknowledged predictions would be lost."
                 " Expected a file: sqlite:///path/to/file.db"
             )
         if not path.startswith("/"):
@@ -76,7 +76,7 @@ def parse_database_url(url: str) -> str:
         # The rest of such a password would be taken for the host, and every error would name it.
         names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
         if parts.netloc.count("@") > 1 or any("@" in each for each in (parts.path, *names)):
-            raise ValueError("Expected %40 for each @ but the one before the host, and %2F for / in a password")
+            raise ValueError("Expected %40 for each @ except the one before the host, and %2F for / in a password")
     return f"{scheme}://{rest}"
 
 
@@ -164,7 +164,7 @@ def parse_mail_server(value: str) -> MailServer:
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     starttls = options.pop("starttls", "offered")
     if options or starttls not in get_args(StartTls) or (parts.scheme == "smtps" and parts.query):
-        raise ValueError("Expected no option but starttls=offered, required or never, and none after smtps://")
+        raise ValueError("Expected no other option than starttls=offered, required or never, and none after smtps://")
     user = unquote(parts.username) if parts.username else None
     password = unquote(parts.password) if parts.password else None
     tls = parts.scheme == "smtps"

@@ -178,7 +178,7 @@ def _config(
     kind = entry.get("type")
     if not isinstance(kind, str) or kind not in TYPES:
         known = ", ".join(TYPES)
-        problems.append(f"{name}: expected a type out of {known}{_nearest(kind, TYPES)}")
+        problems.append(f"{name}: expected one of the types {known}{_nearest(kind, TYPES)}")
         return None
     before = len(problems)
     values = {key: _substituted(value, f"{name}.{key}", environ, problems) for key, value in entry.items()}

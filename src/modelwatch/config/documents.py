@@ -25,7 +25,7 @@ def decode_document(raw: bytes, form: Format) -> object:
     {'every': '1h'}
     """
     if len(raw) > MAX_BYTES:
-        raise BodyTooLarge(f"The document has {len(raw)} bytes; {MAX_BYTES} is the most.")
+        raise BodyTooLarge(f"The document has {len(raw)} bytes; at most {MAX_BYTES} are allowed.")
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -40,7 +40,7 @@ def _json(text: str) -> object:
     except RecursionError:
         raise MalformedBody("The document is nested too deeply.") from None
     except UnicodeEncodeError:
-        raise MalformedBody("The document has half of a character: one of \\ud800 to \\udfff alone.") from None
+        raise MalformedBody("The document has a lone surrogate, one of \\ud800 to \\udfff.") from None
     except ValueError as error:
         # Python's own words for a number that is too long speak of Python.
         problem = "a number has too many digits" if "int_max_str_digits" in str(error) else error
@@ -58,7 +58,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_constant(name: str) -> object:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def _yaml(text: str) -> object:

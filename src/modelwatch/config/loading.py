@@ -102,13 +102,13 @@ def load_settings(
     warnings = []
     if not settings.is_local and not settings.keys_required:
         warnings.append(
-            f"HOST is {settings.host} and API_KEYS_REQUIRED is false: whoever reaches the service can send predictions,"
-            " set references and read everything"
+            f"HOST is {settings.host} and API_KEYS_REQUIRED is false: everyone who can reach the service can send"
+            " predictions, set references and read everything"
         )
     if not settings.is_local and not settings.tls_certfile:
         warnings.append(
-            f"HOST is {settings.host} and there is no TLS_CERTFILE: keys and data are sent in clear unless a proxy in"
-            " front speaks TLS"
+            f"HOST is {settings.host} and there is no TLS_CERTFILE: keys and data are sent in the clear, unless a"
+            " proxy in front provides TLS"
         )
     settings._warnings = tuple(warnings)
     return settings
@@ -206,7 +206,7 @@ def _from_yaml(path: Path, problems: list[str]) -> dict[str, Any]:
         problems.append(f"{path} must hold NAME: value pairs")
         return {}
     nested = [key for key, value in content.items() if isinstance(value, dict)]
-    problems.extend(f"{key.upper()} in {path} holds names of its own; settings are flat" for key in nested)
+    problems.extend(f"{key.upper()} in {path} is a mapping; settings are flat" for key in nested)
     return {key: value for key, value in content.items() if key not in nested}
 
 

@@ -82,7 +82,7 @@ def _read(path: Path) -> Iterator[FiledMonitor | FileProblem]:
         return
     if isinstance(data, Mapping) and "monitors" in data:
         for unknown in sorted(set(map(str, data)) - {"monitors"}):
-            yield FileProblem(path, f"/{unknown}", "Beside a list of monitors there is nothing else")
+            yield FileProblem(path, f"/{unknown}", "Expected nothing beside the list of monitors")
         listed = data["monitors"]
         if not isinstance(listed, list):
             yield FileProblem(path, "/monitors", "Expected a list of monitors")

@@ -159,7 +159,7 @@ def _storable(text: str) -> str:
 
 def _free_label(name: str) -> str:
     if name in OWN_LABELS:
-        raise ValueError("Every alert has this label of its own; choose another name")
+        raise ValueError("Reserved: every alert has this label; choose another name")
     return name
 
 

@@ -272,7 +272,7 @@ class PrivacyConfig(_Part):
 
 def needs_a_key(treatment: str) -> str:
     """The message about a treatment that needs a key where there is none."""
-    return f"{treatment!r} needs a key, and ENCRYPTION_KEY is not set; `modelwatch encryption-key new` makes one"
+    return f"{treatment!r} needs a key, and ENCRYPTION_KEY is not set; `modelwatch encryption-key new` generates one"
 
 
 class MonitorConfig(_Part):

@@ -367,7 +367,7 @@ class Contradiction(ValueError):
 AGREEMENTS = (
     Agreement(
         ("tls_certfile", "tls_keyfile"),
-        "TLS_CERTFILE and TLS_KEYFILE are given together",
+        "TLS_CERTFILE and TLS_KEYFILE must be set together",
         lambda settings: bool(settings.tls_certfile) == bool(settings.tls_keyfile),
     ),
     Agreement(
@@ -387,7 +387,7 @@ AGREEMENTS = (
     ),
     Agreement(
         ("alert_webhook_secret", "alert_webhook_url"),
-        "ALERT_WEBHOOK_SECRET signs nothing without ALERT_WEBHOOK_URL",
+        "ALERT_WEBHOOK_SECRET needs ALERT_WEBHOOK_URL",
         lambda settings: not settings.alert_webhook_secret or bool(settings.alert_webhook_url),
     ),
 )

@@ -97,7 +97,7 @@ def problems_of(evaluated: Evaluated, plan: Plan) -> list[str]:
             f"the evaluation up to {clock_time(end)} found drift in {name}, which is noise" for name in unexpected
         ]
     if evaluated.found_at(plan) is None:
-        problems.append("no evaluation found all that was shifted")
+        problems.append("no evaluation found all shifted features")
     kinds = {kind for kind, _ in evaluated.alerts}
     problems += [f"no alert of {kind} is firing" for kind in sorted(NEEDED_KINDS - kinds)]
     problems += [f"an alert is firing that is noise: {title}" for kind, title in evaluated.alerts if kind not in KINDS]

@@ -85,7 +85,7 @@ def performance_lines(plan: Plan, findings: Findings) -> Iterator[str]:
         rates = ", ".join(f"{name} {rate_text(window['metrics'].get(name))}" for name in ("accuracy", "precision"))
         yield f"  {clock_time(int(start))} to {clock_time(int(end))}  {window['coverage']:>4.0%} labelled   {rates}"
     if any(window["immature"] for window in findings.performance):
-        yield "  Where few labels have come yet, they are mostly those of frauds: nothing is judged by them."
+        yield "  Windows with few labels so far are not judged: the first labels are mostly frauds."
     before, after = (
         [
             each
@@ -96,8 +96,8 @@ def performance_lines(plan: Plan, findings: Findings) -> Iterator[str]:
     )
     if before and after:
         was, became = mean_rate(before), mean_rate(after)
-        yield f"  The model was right {was:.1%} of the time before the shift, {became:.1%} after it:"
-        yield "  everything costs more and is no more often fraud for that, but the model takes it for fraud."
+        yield f"  The model was right in {was:.1%} of the cases before the shift, and {became:.1%} after it:"
+        yield "  payments are larger, but not more often fraud, and the model takes them for fraud."
 
 
 def rate_text(metric: Mapping[str, Any] | None) -> str:

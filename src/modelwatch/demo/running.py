@@ -121,13 +121,14 @@ def _run_story(
         f"  The stream: {sent.accepted:,} payments from {clock_time(plan.start)} to {clock_time(plan.end)} UTC, sent in"
         f" {sent.seconds:.1f} s ({sent.accepted / sent.seconds:,.0f} a second),"
     )
-    show(
-        f"  and in between the {sent.labels:,} labels that were known by then: hours after their payments, not of all."
-    )
+    show(f"  and in between {sent.labels:,} labels, as they became known: hours after their payments, and not for all.")
     show(f"  The shift, {clock_time(plan.shift)}: amounts more than double, and people buy other things.")
-    show("  The model reads both, so its score and its predictions must follow. Everything else stays as it was.")
+    show("  The model uses both, so its score and its predictions must shift too. Everything else stays the same.")
     others = send_others(service, plan, rng)
-    show(f"  Beside it a day of {others} small models: healthy, drifting, without a reference, silent, without labels.")
+    show(
+        f"  In addition, a day of {others} small models: healthy, drifting, without a reference, silent, without"
+        " labels."
+    )
     show("\nEvaluation, window by window")
     evaluated = watch_evaluations(
         service,

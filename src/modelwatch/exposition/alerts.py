@@ -57,7 +57,7 @@ def alert_families(
     """
     states = GaugeMetricFamily(
         "ml_alert_state",
-        "1 for every alert that is not resolved, in the state that it is in: firing, acknowledged or silenced.",
+        "1 for every unresolved alert, by state: firing, acknowledged or silenced.",
         labels=("model_name", "environment", "kind", "severity", "state"),
     )
     findings = CounterMetricFamily(

@@ -32,7 +32,7 @@ def evaluation_families(
     )
     last_run = GaugeMetricFamily(
         "modelwatch_last_evaluation_round_timestamp_seconds",
-        "Time at which a process last looked for due streams, updated every few seconds.",
+        "Time at which a process last checked for due streams, updated every few seconds.",
     )
     if progress is not None:
         waiting.add_metric((), progress.waiting)

@@ -19,7 +19,7 @@ class NotificationCounters:
     def __init__(self, registry: CollectorRegistry, channels: Iterable[str]) -> None:
         self._attempts = Counter(
             "ml_notifications_total",
-            "Attempts to deliver: delivered, retry (it failed and may work later), permanent (it failed for good);"
+            "Delivery attempts: delivered, retry (failed, may work later), permanent (failed for good);"
             " and, beside its attempts, each notification that was given up: dead.",
             ("channel", "outcome"),
             registry=registry,

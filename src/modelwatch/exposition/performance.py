@@ -43,7 +43,7 @@ def performance_families(verdicts: Sequence[StoredVerdict], streams_a_model: int
 
 def _families() -> dict[str, GaugeMetricFamily]:
     window, metric = (*STREAM, "metric_window"), (*STREAM, "metric_window", "metric")
-    at = "over the newest window of this length whose labels should have come"
+    at = "over the newest matured window of this length"
     found = {
         name: GaugeMetricFamily(name, f"{metrics[0].capitalize()} {at}.", labels=window)
         for name, metrics in KEPT.items()

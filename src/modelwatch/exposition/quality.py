@@ -24,7 +24,8 @@ def quality_families(verdicts: Sequence[StoredVerdict], streams_a_model: int) ->
     """The families of a scrape. streams_a_model: how many streams of a model are exported, the newest first."""
     score = GaugeMetricFamily(
         "ml_data_quality_score",
-        "1 less the mean share of unsound values: overall, and of missing (completeness), wrongly typed (validity) and"
+        "1 minus the mean share of values with an issue: overall, and of missing (completeness), wrongly typed"
+        " (validity) and"
         " out-of-reference (consistency) ones.",
         labels=(*STREAM, "quality_dimension"),
     )

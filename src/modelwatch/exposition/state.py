@@ -90,7 +90,7 @@ class StateCollector(Collector):
                 failures, progress = evaluation_failures(connection), evaluation_progress(connection)
                 intervals = {each.model: each.config.schedule.every for each in all_monitors(connection)}
         except StoreUnavailable as error:
-            log.warning("The state gauges are left out of a scrape: %s", error.detail)
+            log.warning("The state gauges are omitted from a scrape: %s", error.detail)
             return [_health(0)]
         by_model: dict[str, list[StreamScores]] = {}
         for stream in streams:
@@ -210,7 +210,7 @@ class _Families:
     dropped: UnknownMetricFamily = field(
         default_factory=lambda: UnknownMetricFamily(
             "ml_series_dropped_total",
-            "Series left out of this answer now: features beyond METRICS_MAX_FEATURES, versions beyond the newest"
+            "Series omitted from this answer: features beyond METRICS_MAX_FEATURES, versions beyond the newest"
             f" {STREAMS_A_MODEL}, alerts beyond the worst {ALERTS_A_MODEL}, findings beyond as many as features.",
             labels=("model_name",),
         )

@@ -30,9 +30,9 @@ from modelwatch.storage.ledger.ledger import Committed, Ledger
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 1.0
 RETRY_AFTER_SECONDS = 5
-NOT_STORED = f"The store could not take them in time, and they were not stored. {AGAIN}"
-COULD_NOT = f"The store could not take them in time. {AGAIN}"
-NOT_TRIED = "Not tried, since the store has refused many others of this request. Send it without them."
+NOT_STORED = f"The store did not accept them in time, and they were not stored. {AGAIN}"
+COULD_NOT = f"The store did not accept them in time. {AGAIN}"
+NOT_TRIED = "Not attempted, since the store has refused many others of this request. Send this one without them."
 PERHAPS_STORED = f"The store has not answered in time: they may be stored or not. Sent again, they count once. {AGAIN}"
 
 Outcome = tuple[Job, Answer | Exception]
@@ -161,7 +161,7 @@ class Batcher:
                     if late:
                         yield [(job, _unavailable(reason)) for job in late]
                     if jobs:
-                        log.warning("Commit failed, trying again in %.2f s: %s", pause, str(error).splitlines()[0])
+                        log.warning("Commit failed, retry in %.2f s: %s", pause, str(error).splitlines()[0])
                         time.sleep(pause)
                         pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
                 elif isinstance(error, StoreUnavailable):

@@ -193,11 +193,12 @@ class JobQueue:
             return
         if self._events + events > self._max_events:
             raise QueueFull(
-                f"{self._events} predictions and labels wait to be stored, and MAX_BUFFER_SIZE is {self._max_events}."
+                f"{self._events} predictions and labels are waiting to be stored, and MAX_BUFFER_SIZE is"
+                f" {self._max_events}."
                 f" {AGAIN}"
             )
         if self._bytes + size > self._max_bytes:
             raise QueueFull(
-                f"{self._bytes} bytes of predictions and labels wait to be stored, and MAX_BUFFER_BYTES is"
+                f"{self._bytes} bytes of predictions and labels are waiting to be stored, and MAX_BUFFER_BYTES is"
                 f" {self._max_bytes}. {AGAIN}"
             )

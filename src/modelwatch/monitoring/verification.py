@@ -86,7 +86,7 @@ def verify_verdict(store: Store, identity: str) -> Verification:
         else:
             disagreement = [] if again[0] == verdict.result else differences(verdict.result, again[0])
     if verdict.rules_version == RULES_VERSION and disagreement:
-        problems.append(disagreement[0] if again is None else "The report that comes out differs from the stored one.")
+        problems.append(disagreement[0] if again is None else "The recomputed report differs from the stored one.")
     return _verification(verdict, found == verdict.inputs_hash, problems, disagreement, again)
 
 

@@ -64,10 +64,10 @@ class Keyring:
         """
         header, nonce, body = sealed[:_HEADER], sealed[_HEADER : _HEADER + NONCE_BYTES], sealed[_HEADER + NONCE_BYTES :]
         if len(nonce) < NONCE_BYTES or header[0] != VERSION:
-            raise TamperedValue("A stored value is no ciphertext of this service.")
+            raise TamperedValue("A stored value is not a ciphertext of this service.")
         if header[1:] not in self._keys:
             raise ProtectionUnavailable(
-                f"A stored value is encrypted with the key {key_of(sealed)}, which is not here."
+                f"A stored value is encrypted with the key {key_of(sealed)}, which this process does not have."
             )
         try:
             return self._cipher(header[1:], scope).decrypt(nonce, body, _bound(header, place))

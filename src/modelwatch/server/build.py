@@ -288,4 +288,4 @@ def _seal(ledger: Ledger) -> None:
     try:
         ledger.close()
     except StoreUnavailable as error:
-        log.warning("The writer could not be sealed, that is done by others later: %s", error.detail)
+        log.warning("The writer could not be sealed, another process will do it later: %s", error.detail)

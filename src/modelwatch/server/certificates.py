@@ -27,7 +27,7 @@ def check_certificate(settings: Settings) -> None:
         return
     for name, path in (("TLS_CERTFILE", settings.tls_certfile), ("TLS_KEYFILE", settings.tls_keyfile)):
         if not Path(path).is_file():
-            raise StartupError(f"{name} names {path}, and there is no such file.")
+            raise StartupError(f"{name} names {path}, but there is no such file.")
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.tls_certfile, settings.tls_keyfile, str)
     except (OSError, ssl.SSLError) as error:
@@ -80,10 +80,10 @@ class RenewedCertificate:
             self._current = self._read()
         except (OSError, ssl.SSLError) as error:
             # Two files can't be replaced at one moment: the next look may find both.
-            log.warning("The certificate in %s was changed and can't be used yet: %s", self._files[0], error)
+            log.warning("The certificate in %s has changed and can't be used yet: %s", self._files[0], error)
         else:
             self._known = found
-            log.info("The certificate in %s was read again", self._files[0])
+            log.info("The certificate in %s was reloaded", self._files[0])
 
     def _read(self) -> ssl.SSLContext:
         context = self._default()

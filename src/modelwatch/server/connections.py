@@ -202,7 +202,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 async def _overloaded(_scope: Scope, _receive: Receive, send: Send) -> None:
-    status, headers, content = problem_body(TooManyConnections("More clients are connected than are served at once."))
+    status, headers, content = problem_body(TooManyConnections("Too many clients are connected."))
     headers += [*DEFAULTS, (b"connection", b"close")]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": content})

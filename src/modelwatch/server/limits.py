@@ -84,7 +84,7 @@ def allow_open_files(most_connections: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (possible, hard))
     if possible < needed:
         log.warning(
-            "MAX_CONNECTIONS is %d, for which a process needs %d open files, and it may have %d. Allow more"
+            "MAX_CONNECTIONS is %d, for which a process needs %d open files, but it may have only %d. Allow more"
             " (ulimit -Hn, LimitNOFILE), or set MAX_CONNECTIONS lower.",
             most_connections,
             needed,

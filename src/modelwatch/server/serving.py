@@ -29,7 +29,7 @@ GRACEFUL_SECONDS = 6
 KEEP_ALIVE_SECONDS = 75
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 MULTIPROCESS_PREFIX = "prometheus-"
-NO_CHANNEL = "No notification channel is configured: alerts are shown on the pages alone (docs/channels.md)."
+NO_CHANNEL = "No notification channel is configured: alerts are only shown on the pages (docs/channels.md)."
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +134,7 @@ def _multiprocess_folder(settings: Settings) -> Iterator[None]:
     Raises StartupError when it can't be made.
     """
     if (given := os.environ.pop(MULTIPROCESS_VARIABLE, None)) is not None:
-        log.warning("%s=%s is not used: modelwatch makes a folder of its own", MULTIPROCESS_VARIABLE, given)
+        log.warning("%s=%s is ignored: modelwatch creates its own folder", MULTIPROCESS_VARIABLE, given)
     if settings.workers == 1:
         yield
         return

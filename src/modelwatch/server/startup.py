@@ -107,8 +107,8 @@ def migrate_store(settings: Settings) -> str:
             return migrate(store)
     except OSError as error:
         raise StartupError(
-            f"The store {settings.safe_database_url} can't be made: {error.strerror}: {error.filename}."
-            " DATA_DIR or DATABASE_URL must name a place that can be written."
+            f"The store {settings.safe_database_url} can't be created: {error.strerror}: {error.filename}."
+            " DATA_DIR or DATABASE_URL must name a writable place."
         ) from error
 
 
@@ -127,12 +127,13 @@ def prepare_store(settings: Settings) -> str:
         if settings.database_url.startswith("sqlite:"):
             raise
         log.warning(
-            "The store %s is not there yet; the service waits for it. %s", settings.safe_database_url, error.detail
+            "The store %s is not available yet; the service waits for it. %s", settings.safe_database_url, error.detail
         )
         return "not known yet"
     if locked_out:
         log.warning(
-            "Requests need an API key, and there is none yet. Make one with: modelwatch keys create NAME --scope admin"
+            "Requests need an API key, and there is none yet. Create one with: modelwatch keys create NAME --scope"
+            " admin"
         )
     return f"schema {schema}"
 
@@ -149,6 +150,6 @@ def free_port(host: str, port: int) -> int:
         raise StartupError(f"HOST {host!r} is not an address of this machine: {error.strerror}") from error
     except OSError as error:
         raise StartupError(
-            f"Port {port} of {host} can't be listened on: {(error.strerror or str(error)).lower()}."
+            f"Port {port} of {host} can't be used: {(error.strerror or str(error)).lower()}."
             " Choose another with --port or PORT (0 takes any free one)."
         ) from error

@@ -33,7 +33,7 @@ def test_a_receiver_that_is_slow_in_any_way_is_left_after_the_total_time(act: st
 def test_a_reset_connection_is_tried_again() -> None:
     outcome = posted(Reply(act="reset"))
     assert isinstance(outcome, Outcome)
-    assert (outcome.status, outcome.reason) == ("retry", "the exchange broke off (ReadError)")
+    assert (outcome.status, outcome.reason) == ("retry", "the connection broke (ReadError)")
 
 
 def test_nobody_listening_is_tried_again() -> None:
@@ -58,7 +58,7 @@ def test_redirects_are_not_followed() -> None:
         answer = Poster(Clock()).post(receiver.url, b"{}", {})
     outcome = judge(answer)
     assert (outcome.status, other.requests) == ("permanent", [])
-    assert outcome.reason == "HTTP 307: redirects are not followed, configure the address that it leads to"
+    assert outcome.reason == "HTTP 307: redirects are not followed, configure the final address"
 
 
 def test_no_more_of_an_answer_is_read_than_is_needed() -> None:

@@ -199,7 +199,7 @@ class TestChannels:
         assert delivery(store, clock, RecordingChannel("x"), observer=observer).once() == Counts(delivered=1, dead=2)
         assert outbox(store)["a1:1:gone"].last_error == "no channel named gone"
         assert observer.events == [("dead", "gone"), ("dead", "gone"), ("delivered", "x")]
-        assert caplog.messages == ["Given up: 2 notifications, because there is no channel named gone"]
+        assert caplog.messages == ["Given up: 2 notifications, because no channel is named gone"]
 
     def test_a_test_is_sent_once_and_leaves_no_row(self, store: Store, clock: Clock) -> None:
         channel = RecordingChannel("x", LATER)
@@ -439,7 +439,7 @@ class TestThreads:
         began = time.monotonic()
         sender.close()
         assert time.monotonic() - began < 5
-        assert "Still sending at the end: modelwatch-delivery-slow" in caplog.text
+        assert "Still sending at shutdown: modelwatch-delivery-slow" in caplog.text
         assert acquire(store, "delivery", "another", now=clock(), ttl=1) is not None
         hanging.let_go.set()
         eventually(lambda: states(store)["a1:1:slow"] == "delivered", "the late success being kept")
@@ -473,7 +473,7 @@ class TestThreads:
         away.clear()
         eventually(lambda: channel.keys == ["a1:1:x"])
         sender.close()
-        assert caplog.messages.count("Delivery (x) waits for the store: gone for a moment") == 1
+        assert caplog.messages.count("Delivery (x) is waiting for the store: gone for a moment") == 1
 
     def test_what_became_of_a_delivery_is_written_down_once_the_store_is_back(
         self, store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
@@ -554,4 +554,4 @@ class TestThreads:
 
         monkeypatch.setattr(store, "write", writing)
         sender.close()
-        assert caplog.messages == ["The lease could not be given back, it ends by itself: away"]
+        assert caplog.messages == ["The lease could not be released, it ends by itself: away"]

@@ -111,7 +111,7 @@ def test_nothing_is_judged_early_where_the_delay_depends_on_the_labels() -> None
     later = [row for index, row in enumerate(rows) if row.truth == "no" and not index % 2]
     for early, late in ((sooner, later), (later, sooner)):
         seen, found = look(outcomes(5_000, 0), early, late, worse, names=SHARES)
-        assert "depends on what they say" in (seen.reason or "")
+        assert "depends on the label" in (seen.reason or "")
         assert set(found.values()) == {"immature"}
     wrong = [row for index, row in enumerate(rows) if row.truth != row.prediction or index % 5]
     right = [row for index, row in enumerate(rows) if row.truth == row.prediction and not index % 5]
@@ -121,16 +121,16 @@ def test_nothing_is_judged_early_where_the_delay_depends_on_the_labels() -> None
 def test_nothing_is_judged_early_by_too_few_older_labels_or_too_few_of_its_own() -> None:
     reference, worse = outcomes(5_000, 0), outcomes(1_000, 3, flipped=0.3)
     seen, found = look(reference, outcomes(300, 1), outcomes(200, 2), worse, names=SHARES)
-    assert seen.reason == "Too few older labels to tell how much those that come early mislead."
+    assert seen.reason == "Too few older labels to bound the bias of early ones."
     assert set(found.values()) == {"immature"}
-    assert "too few to tell" in (look(reference, outcomes(300, 1), [], worse, names=SHARES)[0].reason or "")
+    assert "too few to test" in (look(reference, outcomes(300, 1), [], worse, names=SHARES)[0].reason or "")
     older = outcomes(5_000, 1), outcomes(3_000, 2)
     few = look(reference, *older, worse[:50], names=SHARES)[0]
     assert few.reason == "50 of at least 60 labelled predictions."
     slow = replace_arrivals(((0.0, 0.3), (300.0, 0.9)))
     assert "about 30 % of the labels" in (look(reference, *older, worse, names=SHARES, arrivals=slow)[0].reason or "")
     new = replace_arrivals(ARRIVALS.shares, history=600)
-    assert "which are typical is known after" in (
+    assert "the typical delay is known after" in (
         look(reference, *older, worse, names=SHARES, arrivals=new)[0].reason or ""
     )
 
@@ -152,7 +152,7 @@ def test_the_errors_of_a_regression_are_judged_early_by_the_same_rule() -> None:
         (numbers(6_000, 1, bias=0.2), numbers(4_000, 2, bias=-0.3)),
     ):
         seen, found = look(reference, early, late, numbers(1_000, 3, error=2.0), names=names)
-        assert "depends on what they say" in (seen.reason or "")
+        assert "depends on the label" in (seen.reason or "")
         assert set(found.values()) == {"immature"}
 
 
@@ -229,7 +229,7 @@ def test_a_label_that_is_corrected_is_as_late_as_its_correction(store: Store) ->
     ledger.close()
     report = report_of(as_of(store, 55))
     assert report.early
-    assert "depends on what they say" in (report.early.reason or "")
+    assert "depends on the label" in (report.early.reason or "")
     assert not report.early.decides
 
 

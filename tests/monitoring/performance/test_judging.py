@@ -72,7 +72,7 @@ def test_a_loss_that_chance_explains_is_none_and_says_so() -> None:
     found = judge("accuracy", REFERENCE, right(102, 120))
     assert found.severity == "stable"
     assert found.reason is not None
-    assert found.reason.startswith("Worse by 0.05, but as much by chance")
+    assert found.reason.startswith("Worse by 0.05, but explained by chance")
 
 
 def test_a_real_loss_below_the_tolerance_is_none_and_says_so() -> None:

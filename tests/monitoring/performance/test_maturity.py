@@ -27,7 +27,7 @@ def test_the_share_that_has_come_by_an_age(seconds: float, share: float) -> None
 
 def test_a_window_is_immature_while_less_than_nine_tenths_of_its_labels_should_have_come() -> None:
     assert immaturity(DAILY, 86_399, 1_000, 500) == (
-        "about 50 % of the labels that will come have come: most come within 1 d"
+        "about 50 % of the eventual labels have arrived: most arrive within 1 d"
     )
     assert immaturity(DAILY, 86_400, 1_000, 500) is None
 
@@ -36,7 +36,7 @@ def test_a_window_is_immature_while_less_than_nine_tenths_of_its_labels_should_h
 def test_or_when_far_fewer_have_come_than_older_predictions_lead_one_to_expect(labelled: int, mature: bool) -> None:
     found = immaturity(DAILY, 86_400, 1_000, labelled)
     assert (found is None) == mature
-    assert mature or found == f"{labelled} labels have come of about 475 that are usual by now"
+    assert mature or found == f"{labelled} labels have arrived of about 475 that are usual by now"
 
 
 def test_where_no_prediction_is_old_enough_to_tell_the_age_alone_decides() -> None:

@@ -379,7 +379,7 @@ def test_a_model_that_nobody_heard_of_and_one_without_labels(store: Store) -> No
     report = now(store, Clock())
     assert (report.severity, report.task, report.arrivals.labels) == ("no_data", None, 0)
     assert report.reason is not None
-    assert report.reason.startswith("No labels have come")
+    assert report.reason.startswith("No labels have been received")
     assert evaluate(store, later(1)) == []
 
 

@@ -87,7 +87,7 @@ def test_a_replay_that_ends_is_no_silence(store: Store) -> None:
         found = freshness_of(connection, "m", "production", RULES, watch.clock())
     assert (found.silent, found.reason) == (
         None,
-        "the newest predictions are of an earlier time: a replay is no live traffic",
+        "the newest predictions are of an earlier time: a replay, not live traffic",
     )
 
 
@@ -127,7 +127,7 @@ def test_a_monitor_may_say_how_long_silence_may_last_or_not_to_watch(store: Stor
     assert len(watch.look()) == 1
     with store.read() as connection:
         off = freshness_of(connection, "m", "production", QualityRules(1.0, 3_600, freshness=False), watch.clock())
-    assert (off.silent, off.reason) == (None, "the monitor says not to watch it")
+    assert (off.silent, off.reason) == (None, "the monitor disables it")
 
 
 def test_what_is_told_of_now(store: Store) -> None:

@@ -138,7 +138,7 @@ def _outcome(error: Exception) -> Outcome:
         case _ if isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError):
             return Outcome("retry", "no answer in time")
         case smtplib.SMTPException() if not isinstance(error, smtplib.SMTPServerDisconnected):
-            return Outcome("permanent", f"the mail server does not support what is needed ({type(error).__name__})")
+            return Outcome("permanent", f"the mail server lacks a required feature ({type(error).__name__})")
         case _:
             return Outcome("retry", f"no connection ({type(error).__name__})")
 

@@ -117,7 +117,7 @@ def judge(answer: Answer | Outcome) -> Outcome:
     if answer.status in PASSING or answer.status >= 500:
         return Outcome("retry", reason, answer.retry_after)
     if 300 <= answer.status < 400:
-        reason += ": redirects are not followed, configure the address that it leads to"
+        reason += ": redirects are not followed, configure the final address"
     return Outcome("permanent", reason)
 
 
@@ -133,7 +133,7 @@ def _why(error: httpx.HTTPError) -> str:
         case httpx.ConnectError():
             return "no connection"
         case _:
-            return f"the exchange broke off ({type(error).__name__})"
+            return f"the connection broke ({type(error).__name__})"
 
 
 def _authorization(url: str) -> dict[str, str]:

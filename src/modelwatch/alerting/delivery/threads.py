@@ -101,12 +101,12 @@ class Delivery:
             thread.join(max(0.0, deadline - self._timer()))
         hanging = [thread.name for thread in self._threads if thread.is_alive()]
         if hanging:
-            log.warning("Still sending at the end: %s; it will be repeated if it does not succeed", ", ".join(hanging))
+            log.warning("Still sending at shutdown: %s; it will be retried unless it succeeds", ", ".join(hanging))
         if self._lease.fence is not None:
             try:
                 release(self._store, LEASE, self._lease.holder)
             except StoreUnavailable as error:
-                log.warning("The lease could not be given back, it ends by itself: %s", error.detail)
+                log.warning("The lease could not be released, it ends by itself: %s", error.detail)
 
     def once(self) -> Counts:
         """Delivers all that is due now, channel by channel, in this thread. Nothing while another process delivers."""
@@ -138,7 +138,7 @@ class Delivery:
         for name in buried:
             self._observer.dead(name)
         for name in sorted(set(buried)):
-            log.error("Given up: %d notifications, because there is no channel named %s", buried.count(name), name)
+            log.error("Given up: %d notifications, because no channel is named %s", buried.count(name), name)
         return Counts(dead=len(buried))
 
     def _begin(self, name: str, work: Callable[[], object], pause: float) -> None:
@@ -160,7 +160,7 @@ class Delivery:
             except StoreUnavailable as error:
                 failures += 1
                 if failures == 1:
-                    log.warning("Delivery (%s) waits for the store: %s", name, error.detail)
+                    log.warning("Delivery (%s) is waiting for the store: %s", name, error.detail)
             except Exception as error:  # noqa: BLE001  a bug must not end deliveries: it is logged and tried again
                 failures += 1
                 if failures == 1:

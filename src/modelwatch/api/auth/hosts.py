@@ -28,7 +28,7 @@ def check_host(scope: Scope, names: Collection[str]) -> None:
             host = _name_in(value)
             if host not in names and not _is_of_nobody(host):
                 raise Misdirected(
-                    f"The request is for the host {host[:80]!r}, and the service is reached as localhost. If this is"
+                    f"The request is for the host {host[:80]!r}, but the service is known as localhost. If this is"
                     " its name, set PUBLIC_URL to the address that people use."
                 )
 

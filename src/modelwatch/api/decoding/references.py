@@ -30,7 +30,7 @@ SAMPLED = ("prediction", "prediction_probability", "latency_ms")
 # What they hold, where they are given among the features.
 BESIDE_FIELDS = {name: get_type_hints(ReferenceBody)[name] for name in BESIDE_FEATURES}
 TASKS: dict[str, Task] = {"binary": "binary", "multiclass": "multiclass", "regression": "regression"}
-TRUTH_ALONE = "The truth is compared with the prediction: give prediction too"
+TRUTH_ALONE = "Labels are compared with predictions: give prediction too"
 SHARES_ALONE = "Probabilities by class need the prediction: give prediction too"
 
 
@@ -115,7 +115,7 @@ def table_frame(body: bytes, kind: str, checker: Checker, limits: Limits, beside
     problems: list[FieldError] = []
     model_name, model_version = beside.model_name, beside.model_version
     if model_name is None:
-        raise InvalidInput("Say which model.", (FieldError("/model_name", "Required in the query"),))
+        raise InvalidInput("The model is missing.", (FieldError("/model_name", "Required in the query"),))
     _check_model(model_name, model_version, checker, problems)
     cells = limits.max_body_bytes // BYTES_PER_CELL
     table = read_table(body, kind, Bounds(limits, max_rows=cells, max_cells=cells))
@@ -151,7 +151,7 @@ def _stated_task(
     if positive is not None:
         positive = checker.scalar(positive, "/positive_class", True, problems)
         if not there[1]:
-            message = "Says which of the labels is the positive one: give prediction and ground_truth too"
+            message = "Names one of the labels as the positive class: give prediction and ground_truth too"
             problems.append(FieldError("/positive_class", message))
     return named, positive
 
@@ -281,7 +281,7 @@ def _take_out_of_features(body: ReferenceBody, problems: list[FieldError]) -> No
         if body.data_types is not None:
             body.data_types.pop(name, None)
         if getattr(body, name) is not None:
-            problems.append(FieldError(place, f"Given twice: {name} stands beside the features already"))
+            problems.append(FieldError(place, f"Given twice: {name} is already given beside the features"))
             continue
         try:
             setattr(body, name, msgspec.convert(values, field))

@@ -95,7 +95,7 @@ def accept_alert(
             raise Conflict("The alert is resolved already.")
         subjects = {subject_of(alert.kind, member) for member in alert.members}
         if alert.kind in WITHOUT_REFERENCE or None in subjects:
-            raise Conflict("Alerts of this kind have no reference that could be replaced. Resolve the alert instead.")
+            raise Conflict("Alerts of this kind have no reference to replace. Resolve the alert instead.")
         start, end = _window_of(alert)
         versions = _versions_for(connection, alert, start)
     windows: list[TakenWindow] = []

@@ -11,11 +11,11 @@ from modelwatch.ingest import Refused
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.deletion import is_being_deleted
 
-_EXPIRED = (
-    "The model's predictions of that day have expired (PREDICTION_RETENTION_DAYS): one that was sent before could count"
-    " again"
+_EXPIRED = "The model's predictions of that day have expired (PREDICTION_RETENTION_DAYS): a repeat could count twice"
+_DELETED = (
+    "It belongs to a model, a version or an environment that is being deleted: send it again when the deletion has"
+    " ended"
 )
-_DELETED = "It belongs to a model, a version or an environment that is being deleted: send it again when that has ended"
 
 
 def refusal(store: Store, event: Prediction) -> Expired | Conflict:

@@ -84,7 +84,7 @@ def to_query(body: DriftCheckBody) -> DriftQuery:
         errors.append(FieldError("/features", "Name at least one feature, or leave it out for all"))
     if (body.start is None) != (body.end is None):
         missing = "/end" if body.end is None else "/start"
-        errors.append(FieldError(missing, "start and end are given together"))
+        errors.append(FieldError(missing, "start and end must be given together"))
     window = None
     if body.start is not None and body.end is not None:
         start, end = microseconds_of(body.start, "/start"), microseconds_of(body.end, "/end")

@@ -69,7 +69,7 @@ LOG_GROUND_TRUTH = operation(
     operation_id="log_ground_truths",
     openapi_extra={
         "requestBody": LABELS_CONTENT,
-        "parameters": query_parameters(model_name="Model of the rows that name none."),
+        "parameters": query_parameters(model_name="Model of rows without one."),
     },
     responses=answers({202: LabelsAnswer}, 400, 413, 415, 422, 503),
 )

@@ -54,9 +54,9 @@ LOG_PREDICTION = operation(
     openapi_extra={
         "requestBody": BATCH_CONTENT,
         "parameters": query_parameters(
-            model_name="Model of the rows that name none.",
-            model_version="Version of the rows that name none.",
-            environment="Environment of the rows that name none.",
+            model_name="Model of rows without one.",
+            model_version="Version of rows without one.",
+            environment="Environment of rows without one.",
         ),
     },
     responses=answers({202: BatchAnswer}, 400, 413, 415, 422, 503),

@@ -120,7 +120,7 @@ def to_window(model: str, body: FromWindowBody) -> WindowOfReference:
     elif body.start is None and body.end is None:
         errors.append(FieldError("/lookback", "Give a look-back, such as 7d, or start and end"))
     elif body.start is None or body.end is None:
-        errors.append(FieldError("/end" if body.end is None else "/start", "start and end are given together"))
+        errors.append(FieldError("/end" if body.end is None else "/start", "start and end must be given together"))
     start = None if body.start is None else microseconds_of(body.start, "/start")
     end = None if body.end is None else microseconds_of(body.end, "/end")
     if start is not None and end is not None and start >= end:

@@ -163,7 +163,7 @@ async def get_reference(request: Request) -> Response:
     model = request.query_params.get("model_name")
     if not model or "\0" in model:
         wrong = "Expected text without NUL characters" if model else "Required in the query"
-        raise InvalidInput("Say which model.", (FieldError("/model_name", wrong),))
+        raise InvalidInput("The model is missing.", (FieldError("/model_name", wrong),))
 
     require_reading(grant_of(request), model)
 

@@ -117,7 +117,7 @@ def _baseline(start: int | None, end: int | None) -> tuple[int, int] | None:
         return None
     if start is None or end is None:
         missing = "/baseline_start" if start is None else "/baseline_end"
-        raise InvalidInput(REFUSED, (FieldError(missing, "baseline_start and baseline_end are given together"),))
+        raise InvalidInput(REFUSED, (FieldError(missing, "baseline_start and baseline_end must be given together"),))
     if end <= start:
         raise InvalidInput(REFUSED, (FieldError("/baseline_end", "Expected a time after baseline_start"),))
     return start // BASE_WINDOW_SECONDS * BASE_WINDOW_SECONDS, -(-end // BASE_WINDOW_SECONDS) * BASE_WINDOW_SECONDS

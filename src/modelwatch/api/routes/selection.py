@@ -42,7 +42,7 @@ class StreamSelection:
         """Streams of a model, sorted. Raises InvalidInput when there are more than are computed at once, `most`."""
         found = [each for each in streams_of(connection, model) if self.has(each.version, each.environment)]
         if len(found) > most:
-            problem = FieldError("/version", f"The model has {len(found)} versions and environments; say which")
+            problem = FieldError("/version", f"The model has {len(found)} versions and environments; select some")
             raise InvalidInput(f"At most {most} are computed in one request.", (problem,))
         return found
 

@@ -31,21 +31,23 @@ COLOURS = {"alert": "bold red", "warning": "yellow", "stable": "green"}
 
 
 def check(
-    model: Annotated[str, typer.Argument(help="The model to check.")],
+    model: Annotated[str, typer.Argument(help="Model to check.")],
     url: Url = DEFAULT_URL,
-    version: Annotated[str | None, typer.Option(help="One version. Default: all that share the reference.")] = None,
+    version: Annotated[str | None, typer.Option(help="Version. Default: all that share the reference.")] = None,
     environment: Annotated[str | None, typer.Option(help="Default: production.")] = None,
-    feature: Annotated[list[str] | None, typer.Option(help="Only this feature. Repeat it for more.")] = None,
-    lookback: Annotated[str | None, typer.Option(help="Such as 6h. Default: those of the service's LOOKBACKS.")] = None,
+    feature: Annotated[list[str] | None, typer.Option(help="Only this feature. Repeatable.")] = None,
+    lookback: Annotated[
+        str | None, typer.Option(help="Look-back, such as 6h. Default: LOOKBACKS of the service.")
+    ] = None,
     start: Annotated[str | None, typer.Option(help="Start of the window, such as 2026-01-31T12:00:00Z.")] = None,
     end: Annotated[str | None, typer.Option(help="End of the window.")] = None,
     min_samples: Annotated[int | None, typer.Option(help="Values that a verdict needs.", min=1)] = None,
-    compat: Annotated[str | None, typer.Option(help="Also the scores as this other tool defines them.")] = None,
+    compat: Annotated[str | None, typer.Option(help="Add scores by the definitions of another tool.")] = None,
     fail_on: Annotated[
         list[str] | None,
         typer.Option(
             metavar="warning|alert|no-verdict",
-            help="Exit code 1 on a warning (or worse) or an alert, 4 on anything without a verdict. Repeat it.",
+            help="Exit code 1 on a warning (or worse) or an alert, 4 if anything is not judged. Repeatable.",
         ),
     ] = None,
     as_json: AsJson = False,
@@ -118,12 +120,12 @@ def _show(report: Mapping[str, Any]) -> None:
     screen().print(table)
     judged = sum(result["severity"] in JUDGED for result in report["drift_results"])
     if not judged:
-        print_out("Nothing could be judged: this is no verdict.")
+        print_out("Nothing could be judged, so there is no verdict.")
         return
     some = "" if judged == summary["checked"] else f" {summary['checked'] - judged} could not be judged."
     print_out(
         f"{len(summary['drifted'])} of {judged} drifted.{some} A verdict needs p below {summary['alpha']:.2g}:"
-        f" {summary['false_alarm_budget']:g} false alarms a model in 30 days.{_provisional(report)}"
+        f" {summary['false_alarm_budget']:g} false alarms per model in 30 days.{_provisional(report)}"
     )
 
 

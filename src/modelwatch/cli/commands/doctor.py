@@ -84,10 +84,10 @@ def examine() -> Iterator[Finding]:
 def _folder(folder: Path) -> Iterator[Finding]:
     present = _nearest(folder)
     if not os.access(present, os.W_OK | os.X_OK):
-        yield Finding("data directory", "failed", f"{present} can't be written; set DATA_DIR to a place that can")
+        yield Finding("data directory", "failed", f"{present} is not writable; set DATA_DIR to a writable folder")
         return
-    made = "" if present == folder else "; it is made when the service starts"
-    yield Finding("data directory", "ok", f"{folder.absolute()} can be written{made}")
+    made = "" if present == folder else "; the service creates it"
+    yield Finding("data directory", "ok", f"{folder.absolute()} is writable{made}")
     free = shutil.disk_usage(present).free
     status: Status = "failed" if free < NO_DISK_BYTES else "warning" if free < LITTLE_DISK_BYTES else "ok"
     yield Finding("free disk", status, f"{free / GIGABYTE:,.1f} GB")
@@ -106,9 +106,9 @@ def _fsync(path: Path) -> Finding:
             os.fsync(file.fileno())
             times.append((time.perf_counter() - began) * 1_000)
     median = statistics.median(times)
-    detail = f"{median:.2f} ms in the middle, {max(times):.2f} ms at worst"
+    detail = f"{median:.2f} ms median, {max(times):.2f} ms maximum"
     if median > SLOW_FSYNC_MS:
-        return Finding("fsync", "warning", f"{detail}; each commit waits that long, so use a faster disk")
+        return Finding("fsync", "warning", f"{detail}; each commit takes that long, so use a faster disk")
     return Finding("fsync", "ok", detail)
 
 
@@ -141,8 +141,8 @@ def _store(settings: Settings) -> Iterator[Finding]:
         yield Finding("SQLite", "failed" if old else "ok", f"{version}{'; 3.35 or newer is needed' if old else ''}")
         database = Path(settings.database_url.removeprefix("sqlite:///").partition("?")[0])
         if not database.exists():
-            yield Finding("store", "ok", f"{url} is made when the service starts")
-            yield Finding("schema", "skipped", f"{newest_version()} will be made")
+            yield Finding("store", "ok", f"{url} is created when the service starts")
+            yield Finding("schema", "skipped", f"{newest_version()} will be created")
             return
     try:
         store = Store(settings.database_url)
@@ -184,14 +184,12 @@ def _store_clock(store: Store) -> Finding:
     apart = (store_time(store, now) - now) / MICROS_PER_SECOND
     ahead = (newest_time(store) - now) / MICROS_PER_SECOND
     if abs(apart) > CLOCKS_APART_SECONDS:
-        detail = f"{apart:+.0f} s from this machine's to that of the store's server; set one of them"
+        detail = f"{apart:+.0f} s between the clocks of this machine and of the store's server; set one of them"
         return Finding("store's clock", "failed", detail)
     if ahead > CLOCKS_APART_SECONDS:
-        detail = (
-            f"the newest of what is stored is {ahead:.0f} s in the future: a clock was ahead, or this one is behind"
-        )
+        detail = f"the newest stored time is {ahead:.0f} s in the future: a clock was ahead, or this one is behind"
         return Finding("store's clock", "warning", detail)
-    return Finding("store's clock", "ok", "nothing in the store is from the future")
+    return Finding("store's clock", "ok", "the store holds no times in the future")
 
 
 def _keys(store: Store, settings: Settings) -> Finding:
@@ -205,7 +203,7 @@ def _keys(store: Store, settings: Settings) -> Finding:
         return Finding("keys", "failed", str(error))
     number = len(settings.encryption_key)
     return Finding(
-        "keys", "ok", f"{number} in ENCRYPTION_KEY, and all that the store needs" if number else "none needed"
+        "keys", "ok", f"{number} in ENCRYPTION_KEY, including all that the store needs" if number else "none needed"
     )
 
 
@@ -231,8 +229,10 @@ def _traffic(store: Store, settings: Settings) -> Finding:
                 f" [{', '.join(proposal.lookbacks)}] and schedule.every to {proposal.every} in its monitor."
             )
     if not proposals:
-        return Finding("traffic", "ok", "every model has enough for its look-backs" if present else "none yet")
-    more = f" {len(proposals) - TRAFFIC_SHOWN} more are like that." if len(proposals) > TRAFFIC_SHOWN else ""
+        return Finding(
+            "traffic", "ok", "every model has enough predictions for its look-backs" if present else "none yet"
+        )
+    more = f" {len(proposals) - TRAFFIC_SHOWN} more have the same problem." if len(proposals) > TRAFFIC_SHOWN else ""
     return Finding("traffic", "warning", " ".join(proposals[:TRAFFIC_SHOWN]) + more)
 
 
@@ -240,9 +240,7 @@ def _schema(present: str | None, newest: str) -> Finding:
     if present == newest:
         return Finding("schema", "ok", newest)
     if present is None or present < newest:
-        wanted = (
-            f"{present or 'none'}, {newest} is needed: `modelwatch migrate`, or the next start, brings it up to date"
-        )
+        wanted = f"{present or 'none'}, {newest} is needed: `modelwatch migrate`, or the next start, updates it"
         return Finding("schema", "warning", wanted)
     return Finding("schema", "failed", f"{present} was made by a newer modelwatch; this one knows {newest}")
 
@@ -258,12 +256,14 @@ def _channels(settings: Settings) -> Iterator[Finding]:
         yield Finding("channels", "failed", str(error))
         return
     if not configs:
-        yield Finding("channels", "warning", "none is configured: alerts are on the pages alone (docs/channels.md)")
+        yield Finding(
+            "channels", "warning", "none is configured: alerts are only shown on the pages (docs/channels.md)"
+        )
         return
     yield Finding("channels", "ok", ", ".join(configs))
     for name, config in configs.items():
         if keys := placeholders_of(config):
-            detail = f"{', '.join(keys)} of {name} looks like an example that was not filled in"
+            detail = f"{', '.join(keys)} of {name} looks like an unmodified example"
             yield Finding("channels", "warning", detail)
 
 

@@ -21,12 +21,12 @@ from modelwatch.cli.base import (
 
 
 def erase(
-    model: Annotated[str, typer.Argument(help="The model that the prediction is of.")],
-    prediction_id: Annotated[str, typer.Argument(help="The id of the prediction.")],
+    model: Annotated[str, typer.Argument(help="Model of the prediction.")],
+    prediction_id: Annotated[str, typer.Argument(help="Id of the prediction.")],
     url: Url = DEFAULT_URL,
-    day: Annotated[str | None, typer.Option(help="Only that of this UTC day, such as 2026-01-31.")] = None,
+    day: Annotated[str | None, typer.Option(help="Only the prediction of this UTC day, such as 2026-01-31.")] = None,
     leave_counts: Annotated[
-        bool, typer.Option("--leave-counts", help="Also where a feature's value is not stored: leave its counts.")
+        bool, typer.Option("--leave-counts", help="Erase even where a feature's value is not stored; its counts stay.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:

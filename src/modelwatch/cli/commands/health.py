@@ -11,10 +11,8 @@ from modelwatch.cli.base import EXIT_FOUND, AsJson, Unreachable, print_json, pri
 
 
 def health(
-    url: Annotated[
-        str | None, typer.Option(help="Address of the service. Default: that of the service with these settings.")
-    ] = None,
-    live: Annotated[bool, typer.Option("--live", help="Only whether it is alive, not whether it can work.")] = False,
+    url: Annotated[str | None, typer.Option(help="Address of the service. Default: by these settings.")] = None,
+    live: Annotated[bool, typer.Option("--live", help="Only check that it is alive, not that it is ready.")] = False,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for the answer.", min=0.1, max=600)] = 4.0,
     as_json: AsJson = False,
 ) -> None:
@@ -33,9 +31,9 @@ def health(
     except httpx.HTTPError as error:
         raise Unreachable(f"No service answers at {address}: {str(error) or type(error).__name__}") from error
     except ValueError as error:
-        raise Unreachable(f"What answers at {address} is not modelwatch: it did not send JSON.") from error
+        raise Unreachable(f"The server at {address} is not modelwatch: its answer is not JSON.") from error
     if not isinstance(answer, dict) or not isinstance(answer.get("status"), str):
-        raise Unreachable(f"What answers at {address} is not modelwatch: it did not send its status.")
+        raise Unreachable(f"The server at {address} is not modelwatch: its answer has no status.")
     if as_json:
         print_json(answer)
     else:

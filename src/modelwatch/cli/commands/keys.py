@@ -31,27 +31,23 @@ LONGEST_NAME = 100
 ACTOR = "modelwatch keys"
 
 
-keys = typer.Typer(help="API keys: who may send, read and change.", no_args_is_help=True)
-encryption_key = typer.Typer(help="The keys that features are encrypted and hashed with.", no_args_is_help=True)
+keys = typer.Typer(help="API keys: permissions to send, read and change.", no_args_is_help=True)
+encryption_key = typer.Typer(help="Keys to encrypt and hash features.", no_args_is_help=True)
 
 
 @keys.command()
 def create(
-    name: Annotated[str, typer.Argument(help="What the key is for; the audit trail names it.")],
-    scope: Annotated[
-        list[str], typer.Option("--scope", help="ingest, read, or admin, which may do everything. Repeat it.")
-    ],
+    name: Annotated[str, typer.Argument(help="Name of the key, as in the audit trail.")],
+    scope: Annotated[list[str], typer.Option("--scope", help="ingest, read, or admin (all permissions). Repeatable.")],
     model: Annotated[
-        list[str] | None, typer.Option("--model", help="The only model that it is for. Repeat it.")
+        list[str] | None, typer.Option("--model", help="Restrict the key to this model. Repeatable.")
     ] = None,
-    expires: Annotated[
-        str | None, typer.Option(help="How long it is valid, such as 90d. Default: without end.")
-    ] = None,
+    expires: Annotated[str | None, typer.Option(help="Validity, such as 90d. Default: unlimited.")] = None,
     requests_per_second: Annotated[
-        float | None, typer.Option(min=0.01, help="Its own limit, instead of RATE_LIMIT_PER_SECOND.")
+        float | None, typer.Option(min=0.01, help="Limit of the key, instead of RATE_LIMIT_PER_SECOND.")
     ] = None,
     max_body_bytes: Annotated[
-        int | None, typer.Option(min=1_024, help="Its own limit, where smaller than MAX_BODY_BYTES.")
+        int | None, typer.Option(min=1_024, help="Limit of the key, if smaller than MAX_BODY_BYTES.")
     ] = None,
     database_url: DatabaseUrl = None,
     as_json: AsJson = False,
@@ -79,7 +75,7 @@ def create(
         print_json({"key": token.text, **_report(key)})
     else:
         print_out(token.text)
-        print_err(f"This is key {key.id}, {key.name}. It is not shown again: only a hash of it is stored.")
+        print_err(f"This is key {key.id}, {key.name}. It is shown only once: the store has only its hash.")
 
 
 @keys.command("list")
@@ -94,7 +90,7 @@ def list_keys(database_url: DatabaseUrl = None, as_json: AsJson = False) -> None
         print_json({"keys": [_report(key) for key in found]})
         return
     if not found:
-        print_out("There are no keys. Make one with: modelwatch keys create NAME --scope admin")
+        print_out("There are no keys. Create one with: modelwatch keys create NAME --scope admin")
         return
     print_out(f"{'id':12}  {'name':24}  {'scopes':18}  {'state':8}  {'last used':20}  models")
     now = time.time_ns() // 1_000
@@ -119,7 +115,7 @@ def revoke(
     with migrated_store(settings_with({"database_url": database_url})) as store:
         done = revoke_key(store, key_id, now=time.time_ns() // 1_000, actor=ACTOR, new_id=_new_id)
     if not done:
-        raise CliError(f"There is no key {key_id!r} in force; `modelwatch keys list` has them.", EXIT_FOUND)
+        raise CliError(f"There is no key {key_id!r} in force; `modelwatch keys list` lists them.", EXIT_FOUND)
     if as_json:
         print_json({"id": key_id, "revoked": True})
     else:
@@ -174,14 +170,15 @@ def rotate(database_url: DatabaseUrl = None, as_json: AsJson = False) -> None:
             }
         )
     else:
-        print_out(f"{done.rows:,} rows are encrypted anew, with the key {writing}")
+        print_out(f"{done.rows:,} rows were re-encrypted with the key {writing}")
         for identity in done.retired:
-            print_out(f"  nothing needs the key {identity} any more: take it out of ENCRYPTION_KEY")
+            print_out(f"  the key {identity} is no longer needed: remove it from ENCRYPTION_KEY")
     if done.unreadable:
-        print_err(f"{done.unreadable:,} values did not decrypt, because they were changed, and are dropped.")
+        print_err(f"{done.unreadable:,} values could not be decrypted because they were changed, and were dropped.")
     for identity in kept:
         print_err(
-            f"The key {identity} still encrypts: a process has it first in ENCRYPTION_KEY. Rotate again once none has."
+            f"The key {identity} is still used to encrypt: a process has it first in ENCRYPTION_KEY. Change that,"
+            " then rotate again."
         )
     if kept:
         raise typer.Exit(EXIT_FOUND)

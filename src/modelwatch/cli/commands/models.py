@@ -41,7 +41,7 @@ def list_models(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
         print_json({"models": found})
         return
     if not found:
-        print_out("No model has sent anything.")
+        print_out("No model has sent predictions.")
         return
     from rich.table import Table
     from rich.text import Text
@@ -60,12 +60,12 @@ def list_models(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
 
 @models.command("delete")
 def delete_model(
-    model: Annotated[str, typer.Argument(help="The model to delete.")],
+    model: Annotated[str, typer.Argument(help="Model to delete.")],
     url: Url = DEFAULT_URL,
-    version: Annotated[str | None, typer.Option(help="Only this version of it.")] = None,
-    environment: Annotated[str | None, typer.Option(help="Only this environment of it.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Yes, remove it for good.")] = False,
-    no_wait: Annotated[bool, typer.Option("--no-wait", help="Don't wait until all of it is gone.")] = False,
+    version: Annotated[str | None, typer.Option(help="Only this version.")] = None,
+    environment: Annotated[str | None, typer.Option(help="Only this environment.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Confirm the deletion.")] = False,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Don't wait for the end of the deletion.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Delete a model, or a version or an environment of it, with everything that is stored of it.
@@ -73,11 +73,11 @@ def delete_model(
     Exit code 1 if there is nothing of that name.
     """
     if version is not None and environment is not None:
-        raise CliError("Give --version or --environment, not both: each is deleted by itself.")
+        raise CliError("Give --version or --environment, not both: they are deleted separately.")
     what = model if version is None else f"version {version} of {model}"
     what = what if environment is None else f"environment {environment} of {model}"
     if not yes:
-        raise CliError(f"This removes {what} with everything that is stored of it, for good. Say so with --yes.")
+        raise CliError(f"This removes {what} with all its data, permanently. Confirm with --yes.")
     path = f"{MODELS_PATH}/{quote(model, safe='')}"
     if version is not None:
         path += f"/versions/{quote(version, safe='')}"
@@ -98,7 +98,7 @@ def delete_model(
     if as_json:
         print_json(found)
     elif found["status"] == "deleting":
-        print_out(f"{what} is being deleted: GET /api/v1/deletions/{found['deletion_id']} says how far it is.")
+        print_out(f"{what} is being deleted: GET /api/v1/deletions/{found['deletion_id']} shows the progress.")
     else:
         print_out(f"{what} is deleted: {found['predictions']:,} predictions and {found['removed']:,} other rows.")
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 MOST_EPISODES = 20
 
 
-monitors = typer.Typer(help="Configurations of single models.", no_args_is_help=True)
+monitors = typer.Typer(help="Monitors: configurations of single models.", no_args_is_help=True)
 
 Files = Annotated[list[Path], typer.Argument(help="YAML or JSON files, or folders of them.")]
 
@@ -82,7 +82,7 @@ def apply(
                 try:
                     service.put_json(_path(monitor.model), wanted)
                 except Refused as refusal:
-                    refused = f"{monitor.path}, the monitor of {monitor.model}, was not taken.\n{refusal.message}"
+                    refused = f"{monitor.path}, the monitor of {monitor.model}, was refused.\n{refusal.message}"
                     break
             changes.append({"model_name": monitor.model, "file": str(monitor.path), "change": change})
     # What was done before a refusal is said too.
@@ -108,7 +108,7 @@ def get(
     if as_json:
         print_json(found)
         return
-    where = "not set; these are the defaults" if found["revision"] == 0 else f"revision {found['revision']}"
+    where = "no monitor; these are the defaults" if found["revision"] == 0 else f"revision {found['revision']}"
     print_out(f"# The monitor of {model} ({where}), with every default filled in")
     print_out(yaml.safe_dump({"model": model} | found["effective"], sort_keys=False, allow_unicode=True).rstrip())
 
@@ -123,12 +123,12 @@ def schema() -> None:
 
 @monitors.command()
 def backtest(
-    file: Annotated[Path, typer.Argument(help="YAML or JSON with the monitors to try.")],
+    file: Annotated[Path, typer.Argument(help="YAML or JSON file with the monitors to test.")],
     url: Url = DEFAULT_URL,
-    version: Annotated[str | None, typer.Option(help="One version of the model. Default: all.")] = None,
+    version: Annotated[str | None, typer.Option(help="Version of the model. Default: all.")] = None,
     environment: Annotated[str | None, typer.Option(help="Default: production.")] = None,
-    start: Annotated[str | None, typer.Option(help="Windows from here on, such as 2026-01-31T12:00:00Z.")] = None,
-    end: Annotated[str | None, typer.Option(help="Windows up to here.")] = None,
+    start: Annotated[str | None, typer.Option(help="Start of the data, such as 2026-01-31T12:00:00Z.")] = None,
+    end: Annotated[str | None, typer.Option(help="End of the data.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Try monitors on what a service has stored: how often, when and about what they would have alerted."""

@@ -26,20 +26,18 @@ if TYPE_CHECKING:
 REFERENCE_PATH = "/api/v1/reference"
 
 
-reference = typer.Typer(help="What drift is measured against.", no_args_is_help=True)
+reference = typer.Typer(help="References: what drift is measured against.", no_args_is_help=True)
 
 
 @reference.command()
 def upload(
-    file: Annotated[Path, typer.Argument(help="The sample as Parquet or CSV; one column for each feature.")],
-    model: Annotated[str, typer.Option(help="The model that it is for.")],
+    file: Annotated[Path, typer.Argument(help="Parquet or CSV file with one column for each feature.")],
+    model: Annotated[str, typer.Option(help="Model of the reference.")],
     url: Url = DEFAULT_URL,
     version: Annotated[str | None, typer.Option(help="Only for this version of the model.")] = None,
-    task: Annotated[
-        str | None, typer.Option(help="What the labels are: binary, multiclass or regression. Default: inferred.")
-    ] = None,
+    task: Annotated[str | None, typer.Option(help="Task: binary, multiclass or regression. Default: inferred.")] = None,
     positive_class: Annotated[
-        str | None, typer.Option(help="Of two classes the one that precision and scores are about. Default: inferred.")
+        str | None, typer.Option(help="Positive class of a binary task. Default: inferred.")
     ] = None,
     format_name: FormatOption = "auto",
     column_map: ColumnMapOption = None,
@@ -84,16 +82,18 @@ def upload(
 
 @reference.command()
 def from_window(
-    model: Annotated[str, typer.Option(help="The model that it is for.")],
+    model: Annotated[str, typer.Option(help="Model of the reference.")],
     url: Url = DEFAULT_URL,
-    lookback: Annotated[str | None, typer.Option(help="Back from the newest data, such as 7d.")] = None,
+    lookback: Annotated[str | None, typer.Option(help="Look-back from the newest data, such as 7d.")] = None,
     start: Annotated[str | None, typer.Option(help="Start of the window, such as 2026-01-31T12:00:00Z.")] = None,
     end: Annotated[str | None, typer.Option(help="End of the window.")] = None,
-    version: Annotated[str | None, typer.Option(help="Its predictions alone, for this version of the model.")] = None,
+    version: Annotated[
+        str | None, typer.Option(help="Only this version: its predictions become its own reference.")
+    ] = None,
     environment: Annotated[str | None, typer.Option(help="Default: production.")] = None,
-    feature: Annotated[list[str] | None, typer.Option(help="Only this feature. Repeat it for more.")] = None,
-    labels: Annotated[bool, typer.Option("--labels", help="Also what performance is compared with.")] = False,
-    note: Annotated[str | None, typer.Option(help="Why, for the audit trail and the alerts that it ends.")] = None,
+    feature: Annotated[list[str] | None, typer.Option(help="Only this feature. Repeatable.")] = None,
+    labels: Annotated[bool, typer.Option("--labels", help="Also use it as the reference of performance.")] = False,
+    note: Annotated[str | None, typer.Option(help="Reason, for the audit trail and the alerts that it ends.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Accept what was received as the new normal: a window of stored predictions becomes the reference."""
@@ -121,7 +121,7 @@ def from_window(
     if answer["labels"]:
         print_out(f"  ground_truth: {answer['labels']:,} labels")
     if answer["left_out"]:
-        print_out(f"  not stored, so left as they were: {', '.join(answer['left_out'])}")
+        print_out(f"  not stored, so unchanged: {', '.join(answer['left_out'])}")
     for alert_id in answer["alerts_ended"]:
         print_out(f"  ended as accepted: alert {alert_id}")
 

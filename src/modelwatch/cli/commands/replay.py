@@ -43,28 +43,28 @@ if TYPE_CHECKING:
 
 
 def replay(
-    file: Annotated[Path, typer.Argument(help="Predictions as Parquet, CSV or NDJSON; one row each.")],
+    file: Annotated[Path, typer.Argument(help="Parquet, CSV or NDJSON file with one prediction per row.")],
     url: Url = DEFAULT_URL,
-    model: Annotated[str | None, typer.Option(help="Model of the rows that name none.")] = None,
-    version: Annotated[str | None, typer.Option(help="Version of the rows that name none.")] = None,
-    environment: Annotated[str | None, typer.Option(help="Environment of the rows that name none.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model of rows without one.")] = None,
+    version: Annotated[str | None, typer.Option(help="Version of rows without one.")] = None,
+    environment: Annotated[str | None, typer.Option(help="Environment of rows without one.")] = None,
     format_name: FormatOption = "auto",
     column_map: ColumnMapOption = None,
     timestamp: Annotated[
-        str | None, typer.Option(help="Time of the rows that have none, or `now`. Default: the time of the file.")
+        str | None, typer.Option(help="Time of rows without a timestamp, or `now`. Default: the time of the file.")
     ] = None,
     label_column: Annotated[
         str | None, typer.Option(help="Column with the ground truth. Default: `ground_truth`, if there is one.")
     ] = None,
     label_time_column: Annotated[
         str | None,
-        typer.Option(help="Column with the time when that became known. Default: `ground_truth_timestamp`."),
+        typer.Option(help="Column with the time at which it became known. Default: `ground_truth_timestamp`."),
     ] = None,
-    speed: Annotated[str, typer.Option(help="How many times as fast as it happened, such as 60, or max.")] = "max",
-    batch_size: Annotated[int, typer.Option(help="Rows in one request.", min=1, max=1_000_000)] = 5_000,
+    speed: Annotated[str, typer.Option(help="Speed as a multiple of real time, such as 60, or max.")] = "max",
+    batch_size: Annotated[int, typer.Option(help="Rows per request.", min=1, max=1_000_000)] = 5_000,
     column_type: ColumnTypeOption = None,
     missing_values: MissingOption = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Return when all of it has been evaluated.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until everything has been evaluated.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Send the predictions of a file to a service, and what was true about them.
@@ -217,7 +217,7 @@ def _summarise(rows: int, tally: Tally, seconds: float, interrupted: bool, evalu
     state = "Interrupted after" if interrupted else "Sent"
     print_out(f"{state} {tally.sent:,} of {rows:,} rows in {seconds:.1f} s ({_rate(tally, seconds):,.0f} a second)")
     _print_number("accepted", tally.accepted)
-    _print_number("duplicates", tally.duplicates, "stored before, not counted again")
+    _print_number("duplicates", tally.duplicates, "already stored, not counted again")
     _print_rejections(tally)
     if tally.labels.sent:
         _summarise_labels(tally.labels)
@@ -225,17 +225,17 @@ def _summarise(rows: int, tally: Tally, seconds: float, interrupted: bool, evalu
         until = "nothing" if evaluated.until is None else f"up to {evaluated.until}"
         print_out(f"Data up to {evaluated.data_until}; evaluated so far: {until}")
     if interrupted:
-        print_out("The same command sends the rest; what was stored already is not counted again.")
+        print_out("Run the same command again to send the rest; stored rows are not counted again.")
 
 
 def _summarise_labels(labels: LabelTally) -> None:
     print_out(f"and {labels.sent:,} labels, each at its time")
     _print_number("accepted", labels.accepted)
     if labels.corrected:
-        _print_number("corrected", labels.corrected, "another value held before")
+        _print_number("corrected", labels.corrected, "replaced another value")
     _print_number("duplicates", labels.duplicates, "nothing changed")
     if labels.waiting:
-        _print_number("waiting", labels.waiting, "there is no prediction of that id yet")
+        _print_number("waiting", labels.waiting, "no prediction with that id yet")
     _print_rejections(labels)
 
 

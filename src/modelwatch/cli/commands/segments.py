@@ -30,16 +30,18 @@ COLUMNS = (
 
 
 def segments(
-    model: Annotated[str, typer.Argument(help="The model to examine.")],
+    model: Annotated[str, typer.Argument(help="Model.")],
     url: Url = DEFAULT_URL,
     metric: Annotated[
-        str | None, typer.Option(help="Such as accuracy, log_loss or mae. Default: the one that is monitored.")
+        str | None, typer.Option(help="Metric, such as accuracy, log_loss or mae. Default: the first monitored one.")
     ] = None,
-    lookback: Annotated[str | None, typer.Option(help="Back from the newest data, such as 6h. Default: 24h.")] = None,
-    version: Annotated[str | None, typer.Option(help="One version. Default: all.")] = None,
-    environment: Annotated[str | None, typer.Option(help="One environment. Default: all.")] = None,
-    baseline_start: Annotated[str | None, typer.Option(help="Start of a window to compare with.")] = None,
-    baseline_end: Annotated[str | None, typer.Option(help="End of a window to compare with.")] = None,
+    lookback: Annotated[
+        str | None, typer.Option(help="Look-back from the newest data, such as 6h. Default: 24h.")
+    ] = None,
+    version: Annotated[str | None, typer.Option(help="Version. Default: all.")] = None,
+    environment: Annotated[str | None, typer.Option(help="Environment. Default: all.")] = None,
+    baseline_start: Annotated[str | None, typer.Option(help="Start of the window to compare with.")] = None,
+    baseline_end: Annotated[str | None, typer.Option(help="End of the window to compare with.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask a service where a model got worse, by the segments of its monitor."""

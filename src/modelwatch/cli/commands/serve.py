@@ -22,12 +22,13 @@ from modelwatch.cli.base import (
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.  [HOST]")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.  [PORT]")] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes that serve.  [WORKERS]")] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Folder for what is kept on disk.  [DATA_DIR]")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that serve requests.  [WORKERS]")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder for the data.  [DATA_DIR]")] = None,
     database_url: Annotated[
-        str | None, typer.Option(help="The store; with a password rather by [DATABASE_URL], since others see options.")
+        str | None,
+        typer.Option(help="The store. Put a password into [DATABASE_URL] instead, since other users can see options."),
     ] = None,
-    debug: Annotated[bool | None, typer.Option("--debug/--no-debug", help="Log in detail.  [DEBUG]")] = None,
+    debug: Annotated[bool | None, typer.Option("--debug/--no-debug", help="Verbose logging.  [DEBUG]")] = None,
     log_format: Annotated[str | None, typer.Option(help="text or json.  [LOG_FORMAT]")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --log-format json.")] = False,
 ) -> None:
@@ -66,7 +67,7 @@ def migrate(database_url: DatabaseUrl = None, as_json: AsJson = False) -> None:
 
 def demo(
     once: Annotated[
-        bool, typer.Option("--once", help="End after the report; exit code 0 if it is as expected.")
+        bool, typer.Option("--once", help="Exit after the report; exit code 0 if it is as expected.")
     ] = False,
     data_dir: Annotated[
         Path | None, typer.Option(help="Keep the data here. Default: a temporary folder, removed at the end.")

@@ -33,9 +33,9 @@ OPTIONS = {
 
 
 def simulate(
-    features: Annotated[int, typer.Option(help="Features (subjects) that are watched.", min=1, max=10_000)] = 50,
+    features: Annotated[int, typer.Option(help="Number of watched features (subjects).", min=1, max=10_000)] = 50,
     rate: Annotated[
-        str, typer.Option(help="Predictions, such as 100/h, 5/min, 2000/d, or a number an hour.")
+        str, typer.Option(help="Rate of predictions, such as 100/h, 5/min, 2000/d, or a number per hour.")
     ] = "100/h",
     reference_size: Annotated[
         int, typer.Option("--reference", help="Values in the reference.", min=1, max=10_000_000)
@@ -43,26 +43,28 @@ def simulate(
     months: Annotated[int, typer.Option(help="Months of 30 days in which nothing is wrong.", min=1, max=10_000)] = 24,
     shift: Annotated[
         list[float] | None,
-        typer.Option(help="Shift of one feature in standard deviations; 0: none. Repeat it.  [0.5 and 1]"),
+        typer.Option(help="Shift of one feature in standard deviations; 0: none. Repeatable.  [0.5 and 1]"),
     ] = None,
-    repetitions: Annotated[int, typer.Option(help="How often each shift is tried.", min=1, max=1_000_000)] = 1_000,
+    repetitions: Annotated[int, typer.Option(help="Number of trials of each shift.", min=1, max=1_000_000)] = 1_000,
     budget: Annotated[str | None, typer.Option(help="False alarms per model in 30 days.  [FALSE_ALARM_BUDGET]")] = None,
-    lookbacks: Annotated[str | None, typer.Option(help="Such as 1h,6h,24h.  [LOOKBACKS]")] = None,
-    interval: Annotated[str | None, typer.Option(help="Between evaluations.  [DRIFT_CHECK_INTERVAL]")] = None,
+    lookbacks: Annotated[str | None, typer.Option(help="Look-backs, such as 1h,6h,24h.  [LOOKBACKS]")] = None,
+    interval: Annotated[str | None, typer.Option(help="Time between evaluations.  [DRIFT_CHECK_INTERVAL]")] = None,
     min_samples: Annotated[
         str | None, typer.Option(help="Values that a verdict needs.  [MIN_SAMPLES_FOR_DRIFT]")
     ] = None,
     psi_warning: Annotated[
-        str | None, typer.Option(help="PSI from which a shift matters.  [PSI_WARNING_THRESHOLD]")
+        str | None, typer.Option(help="PSI from which a shift is a warning.  [PSI_WARNING_THRESHOLD]")
     ] = None,
-    psi_alert: Annotated[str | None, typer.Option(help="PSI from which it is an alert.  [PSI_ALERT_THRESHOLD]")] = None,
+    psi_alert: Annotated[
+        str | None, typer.Option(help="PSI from which a shift is an alert.  [PSI_ALERT_THRESHOLD]")
+    ] = None,
     persistence: Annotated[
         str | None, typer.Option(metavar="K/M", help="K of the last M evaluations must say drift, such as 2/3.  [1/1]")
     ] = None,
     on_new_data: Annotated[
-        bool, typer.Option(help="Also evaluate when that many new predictions have come before the interval is over.")
+        bool, typer.Option(help="Also evaluate early, once that many new predictions have arrived.")
     ] = True,
-    arrivals: Annotated[str, typer.Option(help="How predictions come: even or poisson.")] = "even",
+    arrivals: Annotated[str, typer.Option(help="Arrivals of predictions: even or poisson.")] = "even",
     seed: Annotated[int, typer.Option(help="The same seed gives the same result.", min=0)] = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -246,7 +248,7 @@ def in_words(result: Simulation) -> str:
     return (
         f"Expect {_number(rule.false_alarms_per_model_month)} false alarms a month for a model (budget"
         f" {result.budget:g}{surely}); PSI > 0.1 on the last hour raises {_number(naive)}."
-        + (f" A shift of one feature is seen, in the median: {shifts}." if shifts else "")
+        + (f" A shift of one feature is detected, in the median: {shifts}." if shifts else "")
     )
 
 

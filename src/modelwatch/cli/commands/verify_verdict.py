@@ -34,9 +34,9 @@ EXIT_CODES = {
 
 
 def verify_verdict(
-    verdict: Annotated[str, typer.Argument(help="The id of the verdict.")],
+    verdict: Annotated[str, typer.Argument(help="Id of the verdict.")],
     url: Annotated[
-        str | None, typer.Option(help="A service that verifies it. Default: this process does, with the store.")
+        str | None, typer.Option(help="Service that verifies it. Default: this process, with the store.")
     ] = None,
     database_url: DatabaseUrl = None,
     as_json: AsJson = False,
@@ -86,16 +86,17 @@ def _show(found: Mapping[str, Any]) -> None:
         f"  evidence   {found['counts']:,} counts and {found['references']} references, sha256 {found['inputs_hash']}"
     )
     if found["outcome"] == "summary_only":
-        print_out("  a quiet evaluation, of which a summary is kept: there is no evidence to compute it from")
+        print_out("  a quiet evaluation, kept as a summary: there is no evidence to compute it from")
         if found["nearest_full"]:
             end = found["nearest_full_window_end"]
             print_out(f"  nearest full evidence: {found['nearest_full']}, windows that end at {end}")
         return
     if found["reproduced"]:
-        print_out("  reproduced to the bit from the evidence")
+        print_out("  reproduced bit by bit from the evidence")
     if found["outcome"] == "other_rules":
         print_out(
-            f"  evidence intact; made by version {found['rules_version']} of the rules, and this release has version"
+            f"  evidence intact; it was made by version {found['rules_version']} of the rules, and this release has"
+            " version"
             f" {found['current_rules_version']}, which comes to:"
         )
         for difference in found["differences"]:
@@ -104,4 +105,4 @@ def _show(found: Mapping[str, Any]) -> None:
         print_out(f"  NOT REPRODUCED: {problem}")
     late = found["late_predictions"]
     if late:
-        print_out(f"  {late:,} predictions arrived in its longest window since; the verdict rests on those before")
+        print_out(f"  {late:,} predictions arrived in its longest window since; the verdict does not include them")

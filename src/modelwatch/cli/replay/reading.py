@@ -102,7 +102,7 @@ def format_of(path: Path, asked_for: str) -> Format:
         return "parquet"
     if start[:1] == b"{":
         return "ndjson"
-    raise CliError(f"The format of {path} is not known: name it with --format parquet, csv or ndjson")
+    raise CliError(f"The format of {path} is unknown: name it with --format parquet, csv or ndjson")
 
 
 def _fingerprint(path: Path) -> str:

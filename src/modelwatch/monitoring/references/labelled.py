@@ -151,9 +151,9 @@ def check_stated_task(rows: LabelledRows, outcomes: OutcomeCounts | None) -> Non
     positive = rows.positive_class
     if positive is not None and not problems:
         if layout is None or layout.task != "binary":
-            what = "nothing that tells a task" if layout is None else f"a {layout.task} task"
+            what = "an unknown task" if layout is None else f"a {layout.task} task"
             problems.append(FieldError("/positive_class", f"Goes with two classes; the labels are of {what}"))
         elif class_names(layout.classes).of(positive) is None:
             problems.append(FieldError("/positive_class", f"No such class; there are {listed}", excerpt(positive)))
     if problems:
-        raise InvalidInput("What is said about the labels is not valid.", tuple(problems))
+        raise InvalidInput("The task or the positive class does not match the labels.", tuple(problems))

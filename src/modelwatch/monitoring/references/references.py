@@ -298,7 +298,7 @@ def warnings_about(references: Iterable[StoredReference], rules: DriftRules) -> 
             values = "1 value" if profile.n == 1 else f"{profile.n:,} values"
             message = (
                 f"Only {values}, and {enough:,} are wanted for a verdict: a share of {100 * SHOWN_SHARE:.0f} % is known"
-                f" to within {points:.0f} points only, so that small shifts can't be told from chance."
+                f" to within {points:.0f} points only, so that small shifts can't be distinguished from chance."
             )
             found.append(ReferenceWarning(subject.name or subject.kind, message))
         if reference.split is not None and is_ids(profile, reference.split):
@@ -306,8 +306,9 @@ def warnings_about(references: Iterable[StoredReference], rules: DriftRules) -> 
         times = times_each(profile)
         if times is not None:
             message = (
-                f"Each of its {profile.n // times:,} names occurs exactly {times:,} times. Such a reference is no"
-                " random sample of what a model receives: windows differ from it by more than chance. Give one that is."
+                f"Each of its {profile.n // times:,} names occurs exactly {times:,} times. Such a reference is not a"
+                " random sample of the model's data: windows differ from it by more than chance. Use a random"
+                " sample."
             )
             found.append(ReferenceWarning(subject.name or subject.kind, message))
         if profile.invalid:

@@ -208,7 +208,7 @@ def _left_out(
         return ()
     if missing and not any(subject.kind == "feature" for subject in samples):
         message = (
-            "No feature's values are stored with these predictions (privacy, or a sample rate of 0), so that they can't"
+            "No feature's values are stored with these predictions (privacy, or a sample rate of 0), so they can't"
             " become a reference; upload one"
         )
         raise InvalidInput("The window can't become the reference.", (FieldError("/features", message),))

@@ -41,7 +41,7 @@ class Failures:
 
     def note(self, stream: StreamKey, check: str, error: Exception, now: int) -> EvaluationFailure:
         """Failure that is to be stored of an error. now: of the try, in microseconds."""
-        text = "The %s check of %s could not be made; the next try is in %d s"
+        text = "The %s check of %s failed; the next attempt is in %d s"
         log.error(text, check, stream, RETRY_SECONDS, exc_info=error)
         known = self._known.get((stream, check))
         since, attempts = (now, 1) if known is None else (known.since, known.attempts + 1)

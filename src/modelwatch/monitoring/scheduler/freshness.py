@@ -93,13 +93,13 @@ def freshness_of(
 def usual_of(connection: Connection, model: str, environment: str, rules: QualityRules, now: int) -> Usual:
     """Usual traffic, learned from the arrivals of the last eight weeks."""
     if not rules.enabled or rules.freshness is False:
-        return Usual(None, None, "the monitor says not to watch it")
+        return Usual(None, None, "the monitor disables it")
     arrivals = window_arrivals(connection, model, environment, now // MICROS_PER_SECOND - HISTORY_SECONDS)
     if not arrivals:
         return Usual(None, None, "no prediction of the last eight weeks has arrived")
     arrived, latest = arrivals[-1]
     if arrived - latest > LIVE_SECONDS * MICROS_PER_SECOND:
-        return Usual(None, None, "the newest predictions are of an earlier time: a replay is no live traffic")
+        return Usual(None, None, "the newest predictions are of an earlier time: a replay, not live traffic")
     if rules.freshness is not True:
         return Usual(None, float(rules.freshness), None)
     times = np.array([each for each, _ in arrivals], dtype=np.float64) / MICROS_PER_SECOND

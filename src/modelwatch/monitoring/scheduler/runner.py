@@ -107,14 +107,14 @@ class BackgroundJobs:
         try:
             release(self._store, LEASE, self._holder)
         except StoreUnavailable as error:
-            log.warning("The lease could not be given back, it ends by itself: %s", error.detail)
+            log.warning("The lease could not be released, it ends by itself: %s", error.detail)
 
     def _run_once(self) -> bool:
         """Runs all jobs once and logs failures; False when something failed."""
         try:
             self.once()
         except LeaseLost as error:
-            log.warning("%s It does the background work now.", error)
+            log.warning("%s That process runs the background jobs now.", error)
         except StoreUnavailable as error:
             log.warning("Background jobs are waiting for the store: %s", error.detail)
             self._observer.job_failed()

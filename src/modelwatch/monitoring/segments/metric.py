@@ -90,7 +90,7 @@ def _divided(
     for side in (before, now):
         ratios = {segment: ratios_of(metric, counts) for segment, counts in side.items()}
         if any(each is None for each in ratios.values()):
-            return None, f"{metric} is no ratio of sums over rows, so its change can't be divided among segments"
+            return None, f"{metric} is not a ratio of sums over rows, so its change can't be divided among segments"
         sides.append({segment: each for segment, each in ratios.items() if each is not None})
     parts = decomposed(*sides)
     return parts, None if parts is not None else f"the classes that {metric} runs over are not the same before and now"

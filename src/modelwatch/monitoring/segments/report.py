@@ -95,7 +95,7 @@ def _metric(query: SegmentQuery, rules: PerformanceRules, layout: OutcomeLayout)
 def _without(inputs: SegmentInputs, metric: str | None, layout: OutcomeLayout) -> str | None:
     """Why the metric can't be told; None when it can."""
     if metric is None:
-        return "Too few labels to tell what the model predicts; drift and data quality alone are compared."
+        return "Too few labels to infer the task of the model; only drift and data quality are compared."
     scores = OutcomeCounts.empty(layout).scores
     if scores is None or metric not in (*worsening_metrics(scores), "ece") or inputs.now is None:
         return None

@@ -173,7 +173,7 @@ def calibrate(
     if not labels:
         return Refusal(NO_LABELS)
     if not n_hits or not n_misses:
-        return Refusal(f"all {labels} labels of the reference are of one class: nothing tells the classes apart")
+        return Refusal(f"all {labels} labels of the reference are of one class: the classes can't be distinguished")
     if labels < min_labels or min(n_hits, n_misses) < MIN_OF_CLASS:
         return Refusal(
             f"the reference has {labels} labels with a score, {min(n_hits, n_misses)} of the rarer class: "

@@ -97,7 +97,7 @@ class MergeableCounts(Generic[L]):
         self._check_same_layout(other)
         left = self.vector - other.vector
         if left.min() < 0:
-            raise IncompatibleProfiles(f"{self.what} can only be subtracted from such that contain them")
+            raise IncompatibleProfiles(f"{self.what} can only be subtracted from counts that contain them")
         return type(self)(self.layout, left)
 
     def __eq__(self, other: object) -> bool:
@@ -113,7 +113,7 @@ class MergeableCounts(Generic[L]):
 
     def _check_same_layout(self, other: object) -> None:
         if not isinstance(other, type(self)) or self.layout != other.layout:
-            raise IncompatibleProfiles(f"{self.what} merge only with such of the same layout")
+            raise IncompatibleProfiles(f"{self.what} merge only with counts of the same layout")
 
 
 @dataclass(frozen=True, slots=True)

@@ -265,7 +265,7 @@ def freshness(
         return Freshness(None, None, silent_for, None, None, reason)
     usual = usual_gap(lengths, weights)
     if usual <= 0.0:
-        reason = "all that ever arrived came at once, so no gap is usual"
+        reason = "everything arrived at once, so there is no usual gap"
         return Freshness(None, None, silent_for, None, None, reason)
     limit = factor * usual if chance is None else max(factor * usual, chance_gap(lengths, weights, chance))
     silent = silent_for is not None and silent_for >= limit

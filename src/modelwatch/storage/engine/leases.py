@@ -30,7 +30,7 @@ def acquire(store: Store, name: str, holder: str, *, now: int, ttl: int) -> int 
             if row.expires_at <= now + ttl + SLACK:
                 return None
             seconds = (row.expires_at - now) // MICROS_PER_SECOND
-            log.warning("The lease %r is taken over: it ends in %d s by a clock that was ahead.", name, seconds)
+            log.warning("Taking over the lease %r: it would end in %d s, by a clock that was ahead.", name, seconds)
         fence: int = row.fence + (row.holder != holder)
         connection.execute(
             update(table).where(table.c.name == name).values(holder=holder, fence=fence, expires_at=now + ttl)

@@ -175,7 +175,9 @@ class Protection:
             try:
                 values[name] = _decode_value(self.unseal(sealed, *_row_of(event), name))
             except TamperedValue:
-                log.warning("A stored value of the feature %r of %r does not decrypt: left out", name, event.model_name)
+                log.warning(
+                    "A stored value of the feature %r of %r does not decrypt and is ignored", name, event.model_name
+                )
                 policy = policy.dropping(name)
         return StoredPrediction(msgspec.structs.replace(event, features=values), policy)
 

@@ -139,7 +139,7 @@ class SqliteFile:
             self._log_lost = identity_of(expected[0]) != expected[1]
             self._check(*expected, "write-ahead log")
         if self._lost:
-            log.warning("The store's file %s is in its place again: the service goes on with it.", self._path)
+            log.warning("The store's file %s is back in place: the service continues with it.", self._path)
         self._lost = False
 
     def _check(self, path: Path, expected: Identity, name: str) -> None:
@@ -149,14 +149,14 @@ class SqliteFile:
         what = "is gone" if present is None else "was replaced by another one"
         if not self._lost:
             log.error(
-                "The store's %s %s %s while it is in use. Nothing is stored until it is back in its place,"
-                " or the service is started again with the file that is there then.",
+                "The store's %s %s %s while it is in use. Nothing is stored until it is back in place, or the"
+                " service is restarted with the file that is there then.",
                 name,
                 path,
                 what,
             )
         self._lost = True
-        raise StoreReplaced(f"The store's {name} {what}: put it back, or start the service again.")
+        raise StoreReplaced(f"The store's {name} {what}: put it back, or restart the service.")
 
     def opened(self) -> None:
         """Takes note of a new connection, which has the log open by now, and writes down, in the lock file, which file
@@ -202,9 +202,9 @@ class SqliteFile:
             device, number, log_device, log_number = map(int, found.groups())
             if (log_device, log_number) == identity_of(log_path) and (device, number) != present:
                 raise StoreUnsuitable(
-                    f"{self._path} was replaced, but {log_path.name} beside it is still the log of the file before."
-                    f" When a back-up was put in its place: stop every process that uses it, remove {log_path.name} and"
-                    f" {self._path.name}-shm, and start again. Otherwise put the former file back."
+                    f"{self._path} was replaced, but {log_path.name} beside it is still the log of the previous file."
+                    f" If a backup was put in its place: stop every process that uses it, remove {log_path.name} and"
+                    f" {self._path.name}-shm, and start again. Otherwise put the previous file back."
                 )
 
     def _opened_lock(self) -> TextIO:

@@ -115,8 +115,8 @@ def _erase(
         if uncertain and not leave_counts:
             named = ", ".join(sorted(uncertain)[:10])
             raise Conflict(
-                f"The values of {named} are not stored with the prediction, so what they added to the counts can't be"
-                " taken back. With leave_counts=true everything else is erased, and those counts stay as they are."
+                f"The values of {named} are not stored with the prediction, so their part of the counts can't be"
+                " removed. With leave_counts=true everything else is erased, and those counts stay."
             )
         left |= uncertain
         for segment in ("", *stored_segments(row, layouts)):

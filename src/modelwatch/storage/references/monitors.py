@@ -169,7 +169,7 @@ def _target(model: str) -> str:
 def _check_revision(model: str, before: StoredMonitor | None, expected: int | None) -> None:
     found = 0 if before is None else before.revision
     if expected is not None and expected != found:
-        raise Conflict(f"The monitor of {model!r} has revision {found}, not {expected}: somebody else has changed it.")
+        raise Conflict(f"The monitor of {model!r} has revision {found}, not {expected}: it has been changed since.")
 
 
 def _audit(

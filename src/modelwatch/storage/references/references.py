@@ -202,7 +202,7 @@ def references_by_id(connection: Connection, ids: Sequence[str]) -> list[StoredR
     rows = {row.id: row for row in connection.execute(select(table).where(table.c.id.in_(ids)))}
     missing = [identity for identity in ids if identity not in rows]
     if missing:
-        raise UnknownResource(f"{len(missing)} references are not in the store any more, the first is {missing[0]!r}.")
+        raise UnknownResource(f"{len(missing)} references are no longer in the store, the first is {missing[0]!r}.")
     return [_reference(rows[identity]) for identity in ids]
 
 

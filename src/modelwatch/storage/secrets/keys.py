@@ -33,14 +33,14 @@ def check_keys(store: Store, keyring: Keyring) -> None:
     if missing:
         raise SettingsError(
             f"The store holds values that are encrypted with {_named(missing)}, which ENCRYPTION_KEY does not have."
-            " Add it (after the key that is to write), or what is encrypted with it can't be read."
+            " Add it (after the key that encrypts), or values encrypted with it can't be read."
         )
     keyless = Protection()
     asking = next((row.name for row in models if keyless.policy(row.privacy).needs_key), None)
     if asking is not None and not keyring:
         raise SettingsError(
             f"The monitor of {asking!r} hashes or encrypts features, and ENCRYPTION_KEY is not set."
-            " `modelwatch encryption-key new` makes a key."
+            " `modelwatch encryption-key new` generates one."
         )
 
 

@@ -276,7 +276,7 @@ def _with_what_is_left_out(judgement: Judgement, current: Profile, received: int
     left_out = received - current.total
     if left_out <= 0:
         return judgement
-    why = f"{left_out} of {received} predictions can't be compared: their values of it are not stored"
+    why = f"{left_out} of {received} predictions can't be compared: their values are not stored"
     if not current.total:
         return replace(judgement, reason=f"{why}. Those received since the reference was set can be.")
     return replace(judgement, reason=f"{judgement.reason} {why}." if judgement.reason else f"{why}.")

@@ -302,17 +302,20 @@ def ids_reason(reference: Profile, split: Split) -> str:
     """Why a column of ids is not judged."""
     percent = 100.0 * split.once / reference.n
     return (
-        f"Not judged: {percent:.0f} % of the reference's values occur in it once. That is a column of ids, in which new"
-        " values are no news."
+        f"Not judged: {percent:.0f} % of the reference's values occur only once. This is a column of ids, in which"
+        " new values are expected."
     )
 
 
 def _out_of_reach(needed: int | None, n: int) -> str | None:
     if needed is None:
-        return "The reference is too small: no number of predictions could tell a shift from chance at this budget."
+        return (
+            "The reference is too small: no number of predictions could distinguish a shift from chance at this budget."
+        )
     if needed > n:
         return (
-            f"With {n} values not even the largest shift could be told from chance at this false-alarm budget:"
+            f"With {n} values, even the largest shift could not be distinguished from chance at this false-alarm"
+            " budget:"
             f" {needed - n} more are needed."
         )
     return None
@@ -323,7 +326,7 @@ def why_stable(measures: Sequence[Measure], allowed: Tolerance, alpha: float) ->
     PSI first."""
     psi = measures[0]
     if psi.size >= psi.warning:
-        return f"PSI is above the threshold, but as large by chance with p = {psi.p_value:.2g} (needs {alpha:.2g})."
+        return f"PSI is above the threshold, but explained by chance: p = {psi.p_value:.2g} (needs {alpha:.2g})."
     if psi.p_value < alpha:
         why = ", which the reference itself reaches" if allowed.by_reference else ""
         size = f"smaller than the PSI threshold {psi.warning:.3g}{why}"

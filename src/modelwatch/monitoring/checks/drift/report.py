@@ -306,8 +306,8 @@ def _advice(reference: StoredReference) -> str | None:
     binning = reference.profile.binning
     if isinstance(binning, CategoricalBinning) and binning.version < CATEGORICAL_VERSION:
         return (
-            "This reference was stored by an earlier release, in cells that take rare and new categories for drift too"
-            " often. Upload it again and its verdicts get better."
+            "This reference was stored by an earlier release, in cells that report rare and new categories as drift"
+            " too often. Upload it again for better verdicts."
         )
     return None
 

@@ -108,7 +108,7 @@ def early_immaturity(arrivals: LabelArrivals, found: WindowCounts, labelled: int
     >>> from modelwatch.monitoring.checks.windows import Window
     >>> arrivals = LabelArrivals(100, 3_600.0, 7_200.0, 9_000.0, 7_200, 1.0, ((0.0, 0.1), (3_600.0, 0.5)))
     >>> early_immaturity(arrivals, WindowCounts(Window(0, 300), False, 3_600, 1_000, b"", b""), 200)
-    '200 labels have come of about 500 that are usual by now'
+    '200 labels have arrived of about 500 that are usual by now'
     """
     return immaturity(replace(arrivals, needed=EARLY_SHARE), found.age, found.predictions, labelled)
 
@@ -133,16 +133,16 @@ def independence(
     early, late = _counts(layout, counts.early), _counts(layout, counts.late)
     if min(early.n, late.n) < rules.min_samples:
         reason = (
-            f"Of older predictions {early.n:,} labels came as early as now, and {late.n:,} later: too few to tell"
+            f"Of older predictions, {early.n:,} labels arrived as early as these, and {late.n:,} later: too few to test"
             " whether they differ."
         )
         return Independence(early.n, late.n, None, reason)
     p_value = _same(early, late)
     if p_value < DEPENDENT:
-        reason = f"How late labels are depends on what they say: the early ones differ (p = {p_value:.2g})."
+        reason = f"The delay of labels depends on the label: early ones differ (p = {p_value:.2g})."
         return Independence(early.n, late.n, p_value, reason)
     bounded = frozenset(name for name in names if _is_bounded(name, early, late, reference, rules))
-    too_few = "Too few older labels to tell how much those that come early mislead."
+    too_few = "Too few older labels to bound the bias of early ones."
     return Independence(early.n, late.n, p_value, None if bounded else too_few, bounded)
 
 
@@ -163,7 +163,7 @@ def judge_early(
     if early.reason is not None:
         return undecided(name, "immature", estimate, alpha, early.reason)
     if name not in early.independence.bounded:
-        reason = "How much the labels that come early mislead about this metric is not known closely enough."
+        reason = "The bias of early labels in this metric is not known closely enough."
         return undecided(name, "immature", estimate, alpha, reason)
     whole = dataclasses.replace(rules, limits={})
     half = dataclasses.replace(window, immature=None)
@@ -183,7 +183,7 @@ def judge_early(
         warning_threshold=warning,
         alert_threshold=alert,
         p_value=beyond,
-        reason=None if worse else "Not worse by the labels that are in; whether it is the later ones will tell.",
+        reason=None if worse else "Not worse by the labels so far; later labels will decide.",
         sizes=(),
     )
 

@@ -298,9 +298,9 @@ def _warnings(evaluation: PerformanceEvaluation) -> list[str]:
 def _why(evaluation: PerformanceEvaluation) -> str | None:
     evidence, layout = evaluation.inputs.evidence, evaluation.inputs.layout
     if not evidence.arrivals.labels and not any(window.outcomes for window in evidence.windows):
-        return "No labels have come for this model's predictions: POST them to /api/v1/ground-truth."
+        return "No labels have been received for this model's predictions: POST them to /api/v1/ground-truth."
     if layout.task is None:
-        return "Too few labels to tell what the model predicts; 20 are needed, of two classes, or of numbers."
+        return "Too few labels to infer the task of the model; 20 are needed, of two classes, or of numbers."
     if evaluation.inputs.reference is not None and not evaluation.inputs.reference.counts.n:
         return (
             "The reference has no labels, so nothing is compared: set one with the columns prediction and ground_truth,"

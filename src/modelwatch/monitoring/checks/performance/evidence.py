@@ -313,5 +313,5 @@ def outcome_reference_of(connection: Connection, evidence: PerformanceEvidence) 
         return None
     found = outcomes_by_id(connection, [evidence.reference])
     if not found:
-        raise UnknownResource(f"The reference {evidence.reference!r} is not in the store any more.")
+        raise UnknownResource(f"The reference {evidence.reference!r} is no longer in the store.")
     return found[0]

@@ -343,7 +343,7 @@ def _why_no_drift(measures: Sequence[Measure], allowed: Tolerance, alpha: float,
     if varies is None or large is None:
         return why_stable(measures, allowed, alpha)
     return (
-        f"The {large.name} is above the threshold, but as large by chance and the reference's own variation,"
+        f"The {large.name} is above the threshold, but explained by chance and the reference's own variation,"
         f" {varies:.3g} of the logarithm of the odds, with p = {large.p_value:.2g} (needs {alpha:.2g})."
     )
 
@@ -428,7 +428,7 @@ def _why_stable(compared: Worsening, threshold: float, alpha: float, natural: Me
     if compared.loss >= threshold:
         chance = f"p = {compared.p_value:.2g} (needs {alpha:.2g})"
         swings = "" if natural is None else f" and the reference's own variation, {natural.deviation:.3g},"
-        return f"Worse by {compared.loss:.3g}, but as much by chance{swings} with {chance}."
+        return f"Worse by {compared.loss:.3g}, but explained by chance{swings} with {chance}."
     if compared.p_value < alpha:
         return f"A real loss (p = {compared.p_value:.2g}), but smaller than the tolerance of {threshold:.3g}."
     return compared.reason

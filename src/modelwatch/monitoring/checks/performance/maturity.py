@@ -50,7 +50,7 @@ class LabelArrivals(msgspec.Struct, frozen=True):
         wanted = TYPICAL_AFTER_LAGS * self.lag
         if not 0 < self.history < wanted:
             return None
-        return f"labels have come for {_time(self.history)}; which are typical is known after {_time(wanted)}"
+        return f"labels have been arriving for {_time(self.history)}; the typical delay is known after {_time(wanted)}"
 
     def share_within(self, seconds: float) -> float:
         """The share of the labels that comes within this time; 1 without labels."""
@@ -77,23 +77,23 @@ def immaturity(arrivals: LabelArrivals, age: float, predictions: int, labelled: 
 
     >>> arrivals = LabelArrivals(100, 60.0, 3_600.0, 7_200.0, 3_600, 0.5, ((0.0, 0.1), (3_600.0, 0.95)))
     >>> immaturity(arrivals, 60.0, 1_000, 50)
-    'about 10 % of the labels that will come have come: most come within 1 h'
+    'about 10 % of the eventual labels have arrived: most arrive within 1 h'
     >>> immaturity(arrivals, 7_200.0, 1_000, 100)
-    '100 labels have come of about 475 that are usual by now'
+    '100 labels have arrived of about 475 that are usual by now'
     >>> immaturity(arrivals, 7_200.0, 1_000, 470) is None
     True
     """
     share = arrivals.share_within(age)
     if share < arrivals.needed:
         return (
-            f"about {share:.0%} of the labels that will come have come: most come within {_time(arrivals.lag)}".replace(
+            f"about {share:.0%} of the eventual labels have arrived: most arrive within {_time(arrivals.lag)}".replace(
                 "%", " %"
             )
         )
     if arrivals.coverage is not None:
         expected = predictions * arrivals.coverage * share
         if labelled < ARRIVED_SHARE * expected:
-            return f"{labelled} labels have come of about {expected:.0f} that are usual by now"
+            return f"{labelled} labels have arrived of about {expected:.0f} that are usual by now"
     return None
 
 

@@ -11,12 +11,10 @@ TASK = "set task in the model's monitor or with the reference"
 POSITIVE = "set positive_class in the model's monitor or with the reference"
 # With fewer labels of one window it may be chance that none is of a class that was predicted.
 ENOUGH_LABELS = 20
-UNNAMED = (
-    "the keys of prediction_probability name no class that is predicted: send the classes as they are in prediction"
-)
+UNNAMED = "the keys of prediction_probability do not include the predicted class: use the same names as in prediction"
 NO_COMMON_CLASS = (
-    "no label is of a class that is predicted: {predicted} are predicted, {labelled} are labels; send both in the same"
-    " words"
+    "predictions and labels have no class in common: {predicted} are predicted, {labelled} are labels; use the same"
+    " names for both"
 )
 
 
@@ -28,15 +26,15 @@ def task_reason(layout: OutcomeLayout, monitor: StatedTask) -> str | None:
         return "Set in the model's monitor."
     numbers = layout.task == "regression"
     return {
-        "": "Settled by an earlier release.",
-        "stated": "Said with the reference.",
-        "values": "The predictions are numbers that are no ids of classes."
+        "": "Determined by an earlier release.",
+        "stated": "Set with the reference.",
+        "values": "The predictions are numbers, and not ids of classes."
         if numbers
         else "The predictions are texts or booleans.",
         "few": f"The predictions are few different whole numbers, so they are ids of classes. If not, {TASK}.",
         "probabilities": f"The predictions are whole numbers with probabilities, so ids of classes. If not, {TASK}.",
         "labels": "The predictions are whole numbers, and the labels of wrong ones "
-        + ("lie near them, as amounts do." if numbers else "lie anywhere, as those of ids of classes do.")
+        + ("are near them, as with amounts." if numbers else "are spread evenly, as with ids of classes.")
         + f" If they are {'ids of classes' if numbers else 'amounts'}, {TASK}.",
         "likelihoods": "The predictions are numbers between 0 and 1, taken for amounts.",
     }[layout.task_from]
@@ -50,13 +48,13 @@ def positive_class_reason(layout: OutcomeLayout, monitor: StatedTask) -> str | N
         return "Set in the model's monitor."
     otherwise = f" If it is the other class, {POSITIVE}."
     return {
-        "": "Settled by an earlier release: as the monitor said then, else the last of the two in their order."
+        "": "Determined by an earlier release: by the monitor, or the last of the two in alphabetical order."
         + otherwise,
-        "stated": "Said with the reference.",
-        "name": "Its name says so." + otherwise,
+        "stated": "Set with the reference.",
+        "name": "Its name indicates it." + otherwise,
         "scores": "In the labelled rows prediction_probability agrees with this class." + otherwise,
         "rarer": "It is the rarer class of the labels." + otherwise,
-        "order": "Nothing tells it, so it is the last of the two in their order." + otherwise,
+        "order": "Nothing indicates it, so it is the last of the two in alphabetical order." + otherwise,
     }[layout.positive_from]
 
 
@@ -87,18 +85,18 @@ def meaning_warnings(layout: OutcomeLayout, monitor: StatedTask) -> list[str]:
         found.append(f"The positive_class of the monitor, {monitor.positive_class!r}, is {what}.")
     elif layout.positive_from == "order":
         found.append(
-            f"Nothing tells the positive class: {layout.positive!r} is taken, the last in the order of the names."
+            f"Nothing indicates the positive class: {layout.positive!r} is used, the last in alphabetical order."
             f" Precision, recall and F1 are about it; {POSITIVE}."
         )
     if layout.positive_from == "stated" and layout.score_of == "predicted":
         found.append(
-            "The labelled rows show that prediction_probability is about the class that was predicted, not about the"
-            " positive class, and it is taken so."
+            "The labelled rows show that prediction_probability is about the predicted class, not the positive"
+            " class, and it is used accordingly."
         )
     if layout.score_of == "negative":
         found.append(
-            f"The labelled rows show that prediction_probability is about the other class than {layout.positive!r}, and"
-            f" it is taken so. If that is wrong, {POSITIVE}."
+            f"The labelled rows show that prediction_probability is about the other class than {layout.positive!r},"
+            f" and it is used accordingly. If that is wrong, {POSITIVE}."
         )
     return found
 

@@ -24,7 +24,7 @@ WORDS = {
     "invalid_type": "of the wrong type",
     "below_range": "below the reference's range",
     "above_range": "above the reference's range",
-    "unseen_category": "of a category that the reference does not have",
+    "unseen_category": "of a category that is not in the reference",
 }
 
 RISE_OF_UNKNOWN = "rise of unknown classes"

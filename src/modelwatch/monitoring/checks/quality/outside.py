@@ -73,7 +73,7 @@ def search_outside(
         if there > MOST_ROWS_SEARCHED:
             unknown[name] = f"The {outside:,} {where} are among {there:,} rows: too many to look for extreme ones."
         elif len(known) < outside:
-            unknown[name] = f"{outside - len(known):,} of {outside:,} {where} are not stored as they came."
+            unknown[name] = f"{outside - len(known):,} of {outside:,} {where} are not stored as received."
     return Outside(found, unknown)
 
 
