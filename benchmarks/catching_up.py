@@ -1,4 +1,4 @@
-"""What the evaluations of 48 hours of history take: those of the demo's model, with its reference, shift and labels.
+"""Time to evaluate 48 hours of history: the demo's model, with its reference, shift and labels.
 
 The store is filled as if the demo had sent its two days before anything was evaluated. Then all that is due is
 evaluated in one process, with alerts and their notifications.

@@ -1,4 +1,4 @@
-"""What an evaluation of a quiet stream takes of the processor: its reads, the judgement, and quality beside drift.
+"""Processor time of evaluating a quiet stream: its reads, the judgement, and quality beside drift.
 
 The stream has 50 features and 834 windows in seven days, and is looked at over an hour, a day and a week; then over
 seven look-backs. Beside the sum of the windows: each vector made and added. Beside the judgement: the same functions,

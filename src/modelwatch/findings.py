@@ -100,11 +100,11 @@ class Finding(msgspec.Struct, frozen=True):
 class Assessment(msgspec.Struct, frozen=True):
     """Everything that is wrong with one stream (model, version, environment) as of one evaluation.
 
-    kinds: the kinds that this evaluation speaks of; a kind that is named here and has no finding is fine.
-    window_end: event time in seconds. evaluated_at: wall clock in microseconds.
-    departed: versions of the model in this environment that have had no data for longer than the longest look-back
-    while this one had: nothing more can be told of what was found about them. last_data: of these, the end of their
-    newest data, in seconds. check: which of the checks speaks; each has its own verdicts.
+    kinds: the kinds that this evaluation covers; a kind that is named here and has no finding is fine. window_end:
+    event time in seconds. evaluated_at: wall clock in microseconds. departed: versions of the model in this environment
+    that have had no data for longer than the longest look-back while this one had: their earlier findings can no longer
+    be judged. last_data: of these, the end of their newest data, in seconds. check: name of the check; each has its own
+    verdicts.
     """
 
     model: str

@@ -37,10 +37,10 @@ def of_findings(*findings: Finding, version: str = "1") -> Notification:
     [
         (
             ShiftPattern("one_factor", factor=0.4536),
-            "All values have changed by one factor, about 0.454: another unit or currency",
+            "All values have changed by one factor, about 0.454, as with another unit or currency",
         ),
-        (ShiftPattern("one_category", cell="electronics"), "Only one category has shifted, electronics:"),
-        (ShiftPattern("new_categories"), "categories that the reference does not have"),
+        (ShiftPattern("one_category", cell="electronics"), "Only one category has shifted, electronics;"),
+        (ShiftPattern("new_categories"), "categories that are not in the reference"),
         (ShiftPattern("missing"), "More values are missing"),
         (ShiftPattern("larger"), "Values are larger over the whole range."),
         (ShiftPattern("smaller"), "Values are smaller over the whole range."),

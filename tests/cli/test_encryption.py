@@ -60,7 +60,7 @@ def test_rotating_says_which_key_can_go(run_cli: RunCli, tmp_path: Path) -> None
     done = run_cli("encryption-key", "rotate", ENCRYPTION_KEY=f"{key(2)},{key(1)}")
     assert done.returncode == 0, done.stderr
     assert "2 rows were re-encrypted" in done.stdout
-    assert f"the key {old} any more" in done.stdout
+    assert f"the key {old} is no longer needed" in done.stdout
     again = run_cli("encryption-key", "rotate", "--json", ENCRYPTION_KEY=key(2))
     assert json.loads(again.stdout)["rows"] == 0
     refused = run_cli("encryption-key", "rotate")

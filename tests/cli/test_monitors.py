@@ -70,7 +70,7 @@ def test_what_the_service_refuses_is_told(filled: LiveService, tmp_path: Path, r
     path = write(tmp_path, "model: applied\nalerts: {channels: [pager]}\n")
     done = run_cli("monitors", "apply", path, "--url", filled.url)
     assert done.returncode == 2
-    assert f"{path}, the monitor of applied, was not taken" in done.stderr
+    assert f"{path}, the monitor of applied, was refused" in done.stderr
     assert "/alerts/channels/0: No channel has this name" in done.stderr
     assert run_cli("monitors", "get", "nobody", "--url", filled.url).returncode == 2
     wrong = write(tmp_path, "model: x\nbudget: no\n")

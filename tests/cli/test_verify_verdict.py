@@ -67,7 +67,7 @@ def test_one_by_earlier_rules_is_exit_code_5_and_says_what_is_different(
     store.close()
     done = run_cli("verify-verdict", identity, DATABASE_URL=url)
     assert (done.returncode, done.stderr) == (5, "")
-    assert "evidence intact; made by version 1 of the rules" in done.stdout
+    assert "evidence intact; it was made by version 1 of the rules" in done.stdout
     assert "in the report of now only" in done.stdout
     assert "NOT REPRODUCED" not in done.stdout
 

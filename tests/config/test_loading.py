@@ -282,7 +282,7 @@ class TestDatabaseUrl:
     @pytest.mark.parametrize("workers", ["1", "4"])
     def test_a_store_in_memory_is_refused_with_the_reason(self, url: str, workers: str) -> None:
         (problem,) = problems({"DATABASE_URL": url, "WORKERS": workers})
-        assert "forget acknowledged predictions" in problem
+        assert "acknowledged predictions would be lost" in problem
 
     @pytest.mark.parametrize(
         "url",

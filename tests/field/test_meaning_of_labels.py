@@ -228,5 +228,5 @@ def test_probabilities_whose_keys_are_no_class_are_counted_and_said(app: App, cl
     window = report["windows"][0]
     assert window["unnamed_probabilities"] == 300
     assert window["metrics"]["log_loss"]["value"] is None
-    assert "name no class" in window["metrics"]["log_loss"]["reason"]
+    assert "do not include the predicted class" in window["metrics"]["log_loss"]["reason"]
     assert any("300 of 300 predictions" in warning for warning in report["warnings"])

@@ -1,7 +1,7 @@
 """API keys and sessions as text. Only hashes are stored: who can read the store, or a back-up, can't make one of them.
 
-A key is `mw_<id>_<secret>`: the id finds it, the secret proves it. A session of somebody who has given a key on a page
-is a random text in a cookie.
+A key is `mw_<id>_<secret>`: the id finds it, the secret proves it. A session, started with a key on a page, is a random
+text in a cookie.
 """
 
 from __future__ import annotations

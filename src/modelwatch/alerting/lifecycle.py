@@ -62,8 +62,8 @@ def assess(
 ) -> Transition | None:
     """The newest incident of a model, environment and kind after an assessment. now: microseconds.
 
-    It is another incident, with an id of its own, when the one before was over long enough. None: there was no
-    incident, and there is none.
+    It is another incident, with its own id, when the previous one was over long enough. None: there was no incident,
+    and there is none.
     """
     found = findings_by_subject(assessment, kind)
     if alert is None:
@@ -145,8 +145,8 @@ def match_silences(alert: Alert, silences: Iterable[str], *, now: int) -> Transi
 def remind(alert: Alert, *, now: int, repeat_seconds: int, acknowledged_seconds: int = 0) -> Transition:
     """Reminder of an open alert that is not silenced, when it is time for one. now: microseconds.
 
-    repeat_seconds: pause since the last notification when nobody has acknowledged it. acknowledged_seconds: when
-    somebody has, also since then. 0: never.
+    repeat_seconds: pause since the last notification of an unacknowledged alert. acknowledged_seconds: of an
+    acknowledged one. 0: never.
     """
     if not alert.is_open or alert.silenced_by:
         return Transition(alert, None)

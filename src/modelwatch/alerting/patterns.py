@@ -33,7 +33,7 @@ class Pattern(Protocol):
 
 @lru_cache(maxsize=4_096)
 def matches(pattern: str, text: str) -> bool:
-    """True when the whole text matches; of a longer text, its first 512 characters are looked at.
+    """True when the whole text matches; of a longer text, only its first 512 characters are matched.
 
     A pattern that can't be read matches nothing, which is logged: what an earlier release took must not stop the
     evaluation of alerts.

@@ -102,8 +102,8 @@ class AlertPolicy:
     """Policy by which a model's alerts are notified.
 
     labels: the monitor's own. channels: where alerts go that fit no route. repeat_seconds: pause before a reminder of
-    what nobody has acknowledged, repeat_acknowledged_seconds: of what somebody has; 0: never.
-    escalation_factor: how much larger a member must get to be notified again; 0: never.
+    an unacknowledged alert, repeat_acknowledged_seconds: of an acknowledged one; 0: never. escalation_factor: how much
+    larger a member must get to be notified again; 0: never.
     """
 
     labels: Mapping[str, str] = field(default_factory=dict)

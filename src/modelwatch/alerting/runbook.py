@@ -1,4 +1,4 @@
-"""What to do about an alert, step by step: the runbooks' steps as data."""
+"""Steps to take for each alert: the runbooks' steps as data."""
 
 from __future__ import annotations
 

@@ -42,8 +42,8 @@ class AlertLine(msgspec.Struct, frozen=True):
 
     Event time: started_at (the first evaluation that saw it), detected_at (that made it a finding), ended_at, and
     bad_from, bad_until (the predictions that show it), judged_until (the newest data judged), began (an estimate of
-    when it began, made when it was found; null where the stored windows do not tell). uncertain_since: since when no
-    evaluation finds any member, while none shows that it is over. silent_since: since when the model sends nothing.
+    when it began, made when it was found; null where the stored windows don't show it). uncertain_since: since when no
+    evaluation finds any member, and none shows that it is over. silent_since: since when the model sends nothing.
     """
 
     alert_id: str
@@ -139,7 +139,7 @@ class PlannedLine(msgspec.Struct, frozen=True):
 class StepLine(msgspec.Struct, frozen=True):
     """One step: what happened, the alert then, and its notifications.
 
-    actor: None when nobody did it by hand. told: the notifications. withheld: channels of notifications that waited and
+    actor: None unless a person did it. told: the notifications. withheld: channels of notifications that waited and
     were taken back. reason: why nothing was sent. at: by the clock of the service; event_time: the end of the window
     whose evaluation took the step, None where a person or the clock did.
     """
@@ -189,8 +189,8 @@ class AlertLinks(msgspec.Struct, frozen=True):
 class AlertReport(msgspec.Struct, frozen=True):
     """One alert: its members with their numbers, its life step by step, and the outcome of each notification.
 
-    summary: how it stands, in words, with the numbers of the newest evaluation. recovered: former members.
-    still_found: findings that are still there although a person has resolved the alert. runbook: what to do.
+    summary: its state in sentences, with the numbers of the newest evaluation. recovered: former members. still_found:
+    findings still present although a person has resolved the alert. runbook: what to do.
     """
 
     alert: AlertLine

@@ -209,7 +209,7 @@ def _at_length(member: Member) -> Iterable[str]:
 
 
 def pattern_text(pattern: ShiftPattern) -> str:
-    """What would explain a shift, in one sentence.
+    """Sentence on what would explain a shift.
 
     >>> pattern_text(ShiftPattern("one_factor", factor=2.543))
     'All values have changed by one factor, about 2.54, as with another unit or currency.'

@@ -62,7 +62,7 @@ class Problem(msgspec.Struct, omit_defaults=True):
 def problem_body(error: Exception) -> tuple[int, RawHeaders, bytes]:
     """Status, headers and body for a raw ASGI answer.
 
-    An error that is none of ours is a 500 that says nothing about its cause.
+    An unexpected error is a 500 without its cause.
     """
     headers: RawHeaders = []
     if isinstance(error, RequestError):

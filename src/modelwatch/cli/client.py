@@ -67,7 +67,7 @@ class ServiceClient:
         self._http.close()
 
     def check_reachable(self) -> None:
-        """Returns when a service answers at all. Raises Unreachable at once when nobody listens there."""
+        """Returns when a service answers at all. Raises Unreachable at once when nothing listens there."""
         try:
             self._http.get("/livez", timeout=10.0)
         except httpx.TransportError as error:
@@ -111,7 +111,7 @@ class ServiceClient:
             self._sleep(POLL_SECONDS)
 
     def get_text(self, path: str) -> str:
-        """The text of a page. Raises Unreachable when nobody sends it."""
+        """The text of a page. Raises Unreachable when there is no answer."""
         try:
             response = self._http.get(path)
         except httpx.TransportError as error:

@@ -1,4 +1,4 @@
-"""Settings: what the service is told from outside, and where it is told.
+"""Settings: settings and monitors, and their sources.
 
 `load_settings` reads the environment, `.env` and `modelwatch.yaml`; `Settings` is what the rest of the service sees.
 """

@@ -31,7 +31,7 @@ def _setting(default: Any, description: str, example: str, **bounds: Any) -> Any
 
 
 class Settings(BaseModel):
-    """Everything the service is told from outside. Frozen; made by `load_settings`, or directly in tests.
+    """All settings of the service. Frozen; made by `load_settings`, or directly in tests.
 
     Raises pydantic's ValidationError (`load_settings` turns it into a SettingsError).
 

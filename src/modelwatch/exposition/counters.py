@@ -177,7 +177,7 @@ class EventCounters:
         self._refused[reason] += 1
 
     def counted(self) -> ProcessCounts:
-        """What this process has counted since it started."""
+        """Counts of this process since it started."""
         return ProcessCounts(self._accepted, dict(self._refused), self._waiting)
 
     def evaluated(self, model: str, seconds: float) -> None:

@@ -64,7 +64,7 @@ class Exposition:
         self.counters.evaluated(model, seconds)
 
     def counted(self) -> ProcessCounts:
-        """What this process has counted since it started, for people."""
+        """Counts of this process since it started, for the API and the pages."""
         return self.counters.counted()
 
     def render(self, accept: str | None) -> tuple[bytes, str]:

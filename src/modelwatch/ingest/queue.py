@@ -109,7 +109,7 @@ class JobQueue:
     """Jobs in their order. What was taken keeps its room until it is released. Safe to use from several threads."""
 
     def __init__(self, max_events: int, max_bytes: int, depth: Callable[[int], None]) -> None:
-        """depth: is told how many events and labels wait or are being stored."""
+        """depth: called with the number of events and labels that wait or are being stored."""
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._depth = depth
@@ -137,7 +137,7 @@ class JobQueue:
                 self._wake.notify()
 
     def withdraw(self, job: Job) -> bool:
-        """Takes back a job that nobody has taken; False when somebody has."""
+        """Withdraws a job that was not taken yet; False when it was."""
         with self._wake:
             try:
                 # Those that expire are the ones that came first: it stands at the front.

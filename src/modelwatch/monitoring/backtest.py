@@ -44,8 +44,8 @@ class Episode(msgspec.Struct, frozen=True):
 class Backtest(msgspec.Struct, frozen=True):
     """Result of a backtest: the findings that a configuration would have had on one stream.
 
-    alerts: incidents, as people would have been told of them: a kind with at least one finding in force. Per 30 days
-    they are counted over the time that was replayed.
+    alerts: incidents that would have been notified: a kind with at least one finding in force. Per 30 days they are
+    counted over the time that was replayed.
     """
 
     model_name: str

@@ -1,7 +1,7 @@
 """Computing a verdict again from the evidence that was kept with it: the same bytes must come out.
 
-That holds for the rules that made it. Rules of another version may come to something else, which says nothing against
-the verdict: then it is told what differs.
+That holds for the rules that made it. Rules of another version may give another result, which does not invalidate the
+verdict: then the differences are listed.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class Verification(msgspec.Struct, frozen=True):
     """Result of computing a verdict again.
 
     outcome: `reproduced` when the evidence is the one that was hashed, and gives the stored report to the bit;
-    `other_rules` when it is, but rules of another version made the report and those of now don't come to the same;
+    `other_rules` when it is, but rules of another version made the report and the current ones give another;
     `not_reproduced` when something was changed; `summary_only` when the evaluation was quiet and a summary of it is all
     that is kept, so that there is nothing to compute it from. reproduced: the same as true, null, false and null.
-    problems: what does not agree. differences: what the rules of now come to instead. references, counts: how many the
-    evidence holds. late_predictions: how many predictions the longest window has gained since; None when a newer
+    problems: what does not agree. differences: the result of the current rules instead. references, counts: how many
+    the evidence holds. late_predictions: how many predictions the longest window has gained since; None when a newer
     reference has laid the counts out anew, so that they can't be compared. nearest_full, nearest_full_window_end: of a
     summary, the verdict of the same check with full evidence that is nearest in time.
     """

@@ -60,9 +60,9 @@ NOTHING = Policy("drop")
 
 
 def policy_of(config: PrivacyConfig | None, default_store: Storing) -> Policy:
-    """The policy that a monitor asks for. default_store: of the service, for models that say nothing about it.
+    """The policy that a monitor asks for. default_store: of the service, for models without their own.
 
-    In profiles mode rows hold no feature, whatever is said about single ones.
+    In profiles mode rows hold no feature, regardless of single ones.
 
     >>> policy_of(None, "profiles").text
     '["drop",{}]'

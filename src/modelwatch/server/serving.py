@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 def serve(settings: Settings, overrides: Mapping[str, Any], announce: Callable[[str], object]) -> bool:
-    """Serves until it is told to stop. Returns whether it started and ended as it should.
+    """Serves until it is stopped. Returns whether it started and ended as it should.
 
     overrides: the settings that options gave, by name; None: not given. announce: takes the lines for people that say
     where it listens. Raises StartupError, StoreUnreachable and SettingsError when it can't start.
@@ -151,7 +151,7 @@ def _multiprocess_folder(settings: Settings) -> Iterator[None]:
 
 
 def _held_folder(data_dir: Path) -> tuple[Path, IO[str]]:
-    """A fresh folder and its lock; those that nobody holds are removed."""
+    """A fresh folder and its lock; unused ones are removed."""
     data_dir.mkdir(parents=True, exist_ok=True)
     with _locked(data_dir / f"{MULTIPROCESS_PREFIX}folders.lock", wait=True):
         for old in data_dir.glob(f"{MULTIPROCESS_PREFIX}*/"):

@@ -25,7 +25,7 @@ PARENT_DEATH_SIGNAL = 1
 
 
 def supervise(config: uvicorn.Config) -> bool:
-    """Runs the workers until they are told to stop. Returns whether all of them could start."""
+    """Runs the workers until they are stopped. Returns whether all of them could start."""
     if FORKS:
         multiprocess.get_subprocess = _forked  # type: ignore[attr-defined, assignment]
     supervisor = Multiprocess(config, sockets=[config.bind_socket()])
@@ -56,7 +56,7 @@ class _Fork(ForkProcess):
 
 
 def _stop_with_the_supervisor() -> None:
-    """Stops this worker when the supervisor is killed: nobody else would, and it would keep the port for itself."""
+    """Stops this worker when the supervisor is killed: nothing else would, and it would keep the port."""
     ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGTERM, 0, 0, 0)
     supervisor = multiprocessing.parent_process()
     if supervisor is None or os.getppid() != supervisor.pid:

@@ -1,4 +1,4 @@
-"""Simulation of a configuration with some traffic: false alarms and delays, before it alerts anybody."""
+"""Simulation of a configuration with some traffic: false alarms and delays, before it alerts."""
 
 from modelwatch.simulation.estimates import Delay, Rate
 from modelwatch.simulation.experiments import Scenario

@@ -76,5 +76,5 @@ def delay_of(shift: float, hours: Sequence[float | None]) -> Delay:
 
 
 def _round(value: float) -> float:
-    """More digits than anybody can believe, and few enough to read."""
+    """More digits than are meaningful, and few enough to read."""
     return round(value, 4)

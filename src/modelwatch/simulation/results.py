@@ -33,9 +33,9 @@ class LookBack(msgspec.Struct, frozen=True):
 class RuleResult(msgspec.Struct, frozen=True):
     """The result of the service's own rule.
 
-    false_alarms_per_model_month: findings, one for each feature and evaluation. alerts_per_model_month: what people
-    would be told: runs of evaluations with a finding in force about any feature. alpha: of a look that may spend a
-    whole interval's share of the budget; early looks have less. The delays at the top are those of the first shift.
+    false_alarms_per_model_month: findings, one for each feature and evaluation. alerts_per_model_month: alerts: runs of
+    evaluations with a finding in force about any feature. alpha: of a look that may spend a whole interval's share of
+    the budget; early looks have less. The delays at the top are those of the first shift.
     """
 
     false_alarms_per_model_month: float

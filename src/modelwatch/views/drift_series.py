@@ -66,8 +66,8 @@ def drift_series(store: Store, defaults: DriftRules, asked: Asked, now: int) -> 
     """The PSI and the severity of every watched subject with a reference, step by step, from committed counts.
 
     Each severity is that of a drift check of what the step results back over. defaults: the rules of a model without a
-    monitor. now: microseconds. Raises UnknownModel for a model that was never heard of, and InvalidInput for a stretch
-    that can't be had.
+    monitor. now: microseconds. Raises UnknownModel for an unknown model, and InvalidInput for a stretch that can't be
+    had.
     """
     return read_divided(store, asked, now, lambda divided: _series(divided, defaults))
 

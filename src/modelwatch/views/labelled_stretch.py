@@ -36,7 +36,7 @@ REFUSED = "The stretch can't be looked at like this."
 
 @dataclass(frozen=True, slots=True)
 class StretchQuery:
-    """What is asked: [start, end) in seconds, and a segment; empty for all predictions.
+    """Query: [start, end) in seconds, and a segment; empty for all predictions.
 
     end: the newest data if None. start: if None, a day before the end of what has matured by then.
     """
@@ -49,7 +49,7 @@ class StretchQuery:
 
 @dataclass(frozen=True, slots=True)
 class LabelledStretch:
-    """What is known of a stretch, and of the reference.
+    """Counts of a stretch, and of the reference.
 
     window: all of it, in whole stored windows. found: its counts. matured: those of the part whose labels should have
     come; None where no part has. measured: its labels and metrics. reference: None without any; known: its labelled
@@ -70,7 +70,7 @@ class LabelledStretch:
 
     @property
     def labelled(self) -> int:
-        """How many predictions of the whole stretch have a label by now."""
+        """Number of predictions of the whole stretch that have a label by now."""
         vector = counts_of(self.found.outcomes)
         return 0 if vector is None else OutcomeCounts(self.layout, vector).n
 
@@ -81,10 +81,10 @@ class LabelledStretch:
 
 
 def read_stretch(store: Store, query: StretchQuery) -> LabelledStretch | None:
-    """What a stretch is told from, in one snapshot; None for a stream without data.
+    """Counts of a stretch, read in one snapshot; None for a stream without data.
 
-    Raises UnknownModel for a model that was never heard of, InvalidInput for a segment that it has not, or for an end
-    that is not after the start.
+    Raises UnknownModel for an unknown model, InvalidInput for a segment that it has not, or for an end that is not
+    after the start.
     """
     if query.start is not None and query.end is not None and query.end <= query.start:
         problem = FieldError("/end", f"It is not after the start, {iso_of_seconds(query.start)}")

@@ -1,4 +1,4 @@
-"""What each step of a stretch looks back over, in one pass over the stored windows."""
+"""Look-backs of the steps of a stretch, summed in one pass over the stored windows."""
 
 from __future__ import annotations
 

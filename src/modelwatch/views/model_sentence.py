@@ -30,7 +30,8 @@ def _size(member: Member) -> float:
 
 
 def drift_clause(members: Sequence[Member], features: int) -> str:
-    """What has moved: how many of so many features, and which of the prediction, its score and latency with them."""
+    """Clause on the drift: the number of features that drifted, of how many, and which of the prediction, its score and
+    latency."""
     moved = list(dict.fromkeys(each.finding.subject for each in members if each.finding.kind == "feature_drift"))
     subjects = dict.fromkeys(each.finding.subject for each in members if each.finding.kind != "feature_drift")
     others = [OWN_SUBJECTS.get(each, each) for each in subjects]

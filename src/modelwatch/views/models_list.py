@@ -140,8 +140,8 @@ class ModelsOverview(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which lines: those whose model, owner or tags contain `search`, in these states; None: any. `sort`: worst first
-    or by name. range: a name of RANGES."""
+    """Filter of the lines: those whose model, owner or tags contain `search`, in these states; None: any. `sort`: worst
+    first or by name. range: a name of RANGES."""
 
     search: str | None = None
     state: ModelState | None = None
@@ -154,7 +154,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """What is known of every line before any report is read. stream: None before the first prediction."""
+    """Facts of every line before any report is read. stream: None before the first prediction."""
 
     model: str
     stream: StreamKey | None

@@ -33,7 +33,7 @@ class MetricValue(msgspec.Struct, frozen=True):
 
 
 class MetricChange(msgspec.Struct, frozen=True):
-    """A metric of one side less that of the other, with its 95 % interval; null where that can't be told, and `reason`
+    """A metric of one side less that of the other, with its 95 % interval; null where that is unknown, and `reason`
     says why. certain: the interval does not hold 0."""
 
     value: float | None
@@ -61,9 +61,9 @@ class ScoreCurves(msgspec.Struct, frozen=True):
 
 
 class OutcomesView(msgspec.Struct, frozen=True):
-    """What labelled predictions tell. labelled: how many they are. confusion, per_class: of classes; calibration,
-    curves: of scores; null or empty where there are none. mean_score, positive_share: of two classes, the mean score
-    (from the middles of cells) and the share that is positive: equal where the scores are right on average."""
+    """Results of labelled predictions. labelled: number of them. confusion, per_class: of classes; calibration, curves:
+    of scores; null or empty where there are none. mean_score, positive_share: of two classes, the mean score (from the
+    middles of cells) and the share that is positive: equal where the scores are right on average."""
 
     labelled: int
     metrics: dict[str, MetricValue]

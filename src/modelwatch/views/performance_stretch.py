@@ -1,4 +1,4 @@
-"""How right a model was in a stretch that somebody names: its matured part, beside the reference."""
+"""Performance of a model in a given stretch: its matured part, compared with the reference."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class DelayPoint(msgspec.Struct, frozen=True):
 
 
 class LabelDelay(msgspec.Struct, frozen=True):
-    """How long labels take, as far as it can be told by now. lag_seconds: how far what has matured stays behind.
+    """Delay of labels, as far as it is known by now. lag_seconds: lag of the matured part.
 
     coverage: the share of predictions that get a label in the end. curve: ascending; it begins where the first came.
     """
@@ -105,17 +105,17 @@ class PerformanceStretch(msgspec.Struct, frozen=True):
 
 
 def performance_stretch(store: Store, rules: PerformanceRules, query: StretchQuery) -> PerformanceStretch:
-    """How right a stream was in a stretch. rules: those of its model.
+    """Performance of a stream in a stretch. rules: those of its model.
 
-    Raises UnknownModel for a model that was never heard of, InvalidInput for a segment that it has not, or for an end
-    that is not after the start.
+    Raises UnknownModel for an unknown model, InvalidInput for a segment that it has not, or for an end that is not
+    after the start.
     """
     found = read_stretch(store, query)
     return _without_data(query) if found is None else stretch_view(found, rules)
 
 
 def stretch_view(found: LabelledStretch, rules: PerformanceRules) -> PerformanceStretch:
-    """What was read of a stretch, as it is shown."""
+    """View of what was read of a stretch."""
     layout, query, measured = found.layout, found.query, found.measured
     outcomes = None
     if measured is not None and measured.counts.n:

@@ -24,8 +24,8 @@ EvaluationStatus = Literal["up to date", "waiting", "failing", "stopped"]
 
 @dataclass(frozen=True, slots=True)
 class ProcessCounts:
-    """What a process has counted since it started: predictions that it stored, and what it refused, by reason; and the
-    predictions that wait in its queue now."""
+    """Counts of a process since it started: stored predictions, and refusals by reason; and the predictions that wait
+    in its queue now."""
 
     accepted: int = 0
     refused: Mapping[str, int] = field(default_factory=dict)
@@ -43,9 +43,9 @@ class Process:
 
 
 class IngestReport(msgspec.Struct, frozen=True):
-    """What comes in. predictions_last_hour: of all processes, by the time stamps of the predictions. accepted, refused:
-    of the process that answers, since it started; refused by the reason that its answers give. waiting: predictions in
-    its queue, of at most `most_waiting`."""
+    """Ingest of predictions. predictions_last_hour: of all processes, by the time stamps of the predictions. accepted,
+    refused: of the process that answers, since it started; refused by the reason that its answers give. waiting:
+    predictions in its queue, of at most `most_waiting`."""
 
     predictions_last_hour: int
     accepted: int
@@ -89,7 +89,7 @@ class StoreReport(msgspec.Struct, frozen=True):
 
 
 class LeaseReport(msgspec.Struct, frozen=True):
-    """What one process does for all of them, which, and until when unless it goes on; null while none does."""
+    """Lease of work that one process does for all: its holder, and its end unless renewed; null while there is none."""
 
     name: str
     holder: str | None
@@ -117,7 +117,7 @@ class ServiceReport(msgspec.Struct, frozen=True):
 
 
 def evaluation_state(connection: Connection, now: int) -> EvaluationState:
-    """How far evaluations are, whichever process makes them. now: microseconds."""
+    """Progress of the evaluations, whichever process makes them. now: microseconds."""
     progress, failures = evaluation_progress(connection), evaluation_failures(connection)
     failing = len({each.stream for each in failures})
     if progress is None:

@@ -98,7 +98,7 @@ class Divided:
 
 
 def read_divided(store: Store, asked: Asked, now: int, read: Callable[[Divided], T], *, counted: bool = True) -> T:
-    """What `read` makes of the steps of a stretch, all of them counted in the model's present cells.
+    """Result of `read` for the steps of a stretch, all of them counted in the model's present cells.
 
     now: microseconds. counted: False where numbers of predictions are enough, which no cells change.
     Raises UnknownModel for an unknown model, and InvalidInput that names each field of the stretch that can't be had.

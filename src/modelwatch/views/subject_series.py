@@ -33,7 +33,7 @@ NO_REFERENCE = "No reference is set: POST one to /api/v1/reference."
 
 
 class SeriesReference(msgspec.Struct, frozen=True):
-    """What the steps are compared with.
+    """Reference that the steps are compared with.
 
     cells: names of the cells, in order. edges: between the cells of numbers, one fewer than cells; none of categories.
     counts, shares: by cell. low, high: the smallest and the largest value; null of categories. quantiles: as of a step.
@@ -186,7 +186,8 @@ def empty_series(divided: Divided, kind: str, name: str = "") -> SubjectSeries:
 
 
 def _compared(divided: Divided, reference: StoredReference) -> tuple[Profile, ComparedWith]:
-    """What the steps are compared with: of a segment, the part of the reference in it where that is known."""
+    """Reference that the steps are compared with; for a segment, the part of the reference in it where that is
+    known."""
     segment = divided.asked.segment
     if not segment:
         return reference.profile, "reference"

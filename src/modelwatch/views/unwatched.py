@@ -1,4 +1,5 @@
-"""What of a stream is not watched, and why: what the newest verdicts say nothing about, and what is left out."""
+"""Subjects of a stream that are not watched, with the reasons: those that the newest verdicts do not judge, and those
+left out."""
 
 from __future__ import annotations
 
@@ -68,7 +69,7 @@ _decode_other = msgspec.json.Decoder(_Other).decode
 def unwatched(
     connection: Connection, stream: StreamKey, rules: DriftRules, quality: QualityRules, now: int
 ) -> list[Unwatched]:
-    """What of a stream is not watched by its newest verdicts; nothing of a stream that has sent nothing.
+    """Subjects of a stream that its newest verdicts do not watch; none for a stream that has sent nothing.
 
     rules, quality: those of the model. now: microseconds.
     """

@@ -55,7 +55,7 @@ class AlertChart:
 
 @dataclass(frozen=True, slots=True)
 class _Drawn:
-    """What is drawn: series and levels, as numbers or shares, and in words."""
+    """Drawing: series and levels, as numbers or shares, and in words."""
 
     series: Sequence[Series]
     levels: Sequence[Level]

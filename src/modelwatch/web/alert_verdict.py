@@ -121,7 +121,7 @@ def _what_to_do(report: AlertReport, *, is_open: bool) -> Sequence[str]:
 
 
 def _told(report: AlertReport) -> str:
-    """Who was told of it last."""
+    """Text on the last notification."""
     for step in reversed(report.events):
         if step.told:
             return "Told: " + ", ".join(each.channel for each in step.told) + "."

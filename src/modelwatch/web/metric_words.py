@@ -1,4 +1,4 @@
-"""How a metric is called and written: shares as per cent and their changes as points, all else as numbers."""
+"""Names and formats of metrics: shares as per cent and their changes as points, others as numbers."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def metric_name(name: str) -> str:
 
 
 def metric_remark(name: str, positive: str | None = None) -> str:
-    """What a metric is about, in few words. positive: the positive class.
+    """Short explanation of a metric. positive: the positive class.
 
     >>> metric_remark("precision", "fraud"), metric_remark("precision"), metric_remark("mcc")
     ('of those called fraud', 'of those called positive', '')
@@ -97,7 +97,7 @@ def in_sentence(name: str) -> str:
 
 
 def form_of(name: str) -> Format:
-    """Whether a metric is a share.
+    """Format of a metric: a share or a number.
 
     >>> form_of("accuracy"), form_of("roc_auc")
     ('percent', 'number')

@@ -47,7 +47,7 @@ RANGE_NAMES = {"6h": "6 h", "24h": "24 h", "48h": "48 h", "7d": "7 d", "30d": "3
 
 @dataclass(frozen=True, slots=True)
 class ModelFrame:
-    """What of a model a page shows.
+    """Frame of a page about a model.
 
     streams: all of the model. stream: the one that is shown; None before its first prediction. start, end: seconds of
     event time, aligned to base windows. newest: of its data. alerts: those open for the model in its environment. tab:

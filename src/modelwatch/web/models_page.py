@@ -128,7 +128,7 @@ class ModelsPage:
         return when(iso, self.now)
 
     def ago(self, iso: str) -> str:
-        """How long ago a moment was, in its largest unit.
+        """Time since a moment, in its largest unit.
 
         Less than five minutes are now: windows are as long.
         """

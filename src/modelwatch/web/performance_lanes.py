@@ -184,7 +184,7 @@ class PerformanceLanes:
 
 
 def coverage_words(delay: LabelDelay | None) -> tuple[str, str]:
-    """How many predictions get a label, and within which time most of them come."""
+    """Text on the share of predictions that get a label, and the time within which most of them arrive."""
     if delay is None or delay.coverage is None:
         return "", "no labels yet" if delay is None or not delay.labels else ""
     return percent(delay.coverage), f"most within {hours(delay.lag_seconds)}"

@@ -68,7 +68,7 @@ class PerformancePage:
 
     @property
     def about(self) -> str:
-        """What the charts over time are of."""
+        """Subject of the charts over time."""
         parts = [f"{hours(self.lanes.history.step_seconds)} steps with 95 % intervals"]
         if self.stretch.task == "binary":
             parts.append(f"positive class: {self.stretch.positive_class}")
@@ -118,7 +118,7 @@ class PerformancePage:
 
     @property
     def other_metrics(self) -> list[MetricRow]:
-        """What is not watched."""
+        """Metrics that are not watched."""
         outcomes = self.stretch.outcomes
         names = () if outcomes is None else outcomes.metrics
         return self._of_stretch([name for name in names if name not in self.stretch.levels])
@@ -142,7 +142,7 @@ class PerformancePage:
 
     @property
     def not_judged(self) -> list[tuple[str, str]]:
-        """What is not judged, and why."""
+        """Subjects that are not judged, with the reasons."""
         found: list[tuple[str, str]] = []
         coming, delay = self.stretch.to_come, self.stretch.label_delay
         if coming is not None and coming.predictions and delay is not None and delay.labels:
@@ -265,7 +265,7 @@ class PerformancePage:
 
     @property
     def delay(self) -> Markup:
-        """How long labels take; empty without labels."""
+        """Text on the delay of labels; empty without labels."""
         return delay_chart(self.stretch.label_delay)
 
 
@@ -336,7 +336,7 @@ def read_page(state: ServiceState, of_model: ModelFrame, root: str) -> Performan
 
 
 def when_text(told: PerformanceVerdict) -> str:
-    """When it began, and when it was found, in short."""
+    """Short text on its onset and its detection."""
     seen = when(told.alerts[0].detected_at, told.of_model.now).short if told.alerts else ""
     began = "" if told.began is None else told.began.short
     return f"{began}, found {seen}" if seen else began

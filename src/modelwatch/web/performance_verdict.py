@@ -33,7 +33,7 @@ OFF = 0.02
 
 @dataclass(frozen=True, slots=True)
 class PerformanceVerdict:
-    """What the verdict is told from. judged: None before the first evaluation. root: way to the service's root."""
+    """Inputs of the verdict's sentences. judged: None before the first evaluation. root: way to the service's root."""
 
     of_model: ModelFrame
     stretch: PerformanceStretch
@@ -75,7 +75,7 @@ class PerformanceVerdict:
         return sorted(found, key=rank)
 
     def judgement(self, metric: str) -> MetricReport | None:
-        """What the newest evaluation says of a metric."""
+        """Judgement of a metric by the newest evaluation."""
         window = None if self.judged is None else self.judged.window
         return None if window is None else window.metrics.get(metric)
 
@@ -220,7 +220,7 @@ class PerformanceVerdict:
         return Answer("Why", lines)
 
     def _scores_off(self) -> str:
-        """How the scores are wrong on average; empty when they are not."""
+        """Text on the mean error of the scores; empty when there is none."""
         outcomes = self.stretch.outcomes
         if outcomes is None or outcomes.mean_score is None or outcomes.positive_share is None:
             return ""
@@ -251,7 +251,7 @@ class PerformanceVerdict:
 
 
 def onset_of(alert: AlertLine) -> str:
-    """When what an alert is about began, as an RFC 3339 text: the estimate, else the first predictions that show it."""
+    """Onset of an alert's findings, as an RFC 3339 text: the estimate, or the first predictions that show it."""
     return alert.began or alert.bad_from
 
 

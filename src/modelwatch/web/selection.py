@@ -25,7 +25,7 @@ SHORTEST_STRETCH = 300
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What an address selects. None: not said.
+    """Selection in an address. None: not given.
 
     start, end: seconds, of event time. range: a name of RANGES, in place of these. segment: a feature and the text of
     its segment. sort: as the page has it.

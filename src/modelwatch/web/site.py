@@ -32,7 +32,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What the pages are made with. paths: of all pages that there are."""
+    """Resources of the pages. paths: of all pages."""
 
     state: ServiceState
     renderer: Renderer

@@ -225,7 +225,7 @@ class TestRefusals:
     def test_a_server_without_logins_can_not_take_one(self, port: int) -> None:
         outcome = channel(f"smtp://user:canary@127.0.0.1:{port}").send(NOTIFICATION, "k")
         assert outcome.status == "permanent"
-        assert outcome.reason == "the mail server does not support what is needed (SMTPNotSupportedError)"
+        assert outcome.reason == "the mail server lacks a required feature (SMTPNotSupportedError)"
 
     def test_nobody_listening_is_tried_again(self) -> None:
         outcome = channel(f"smtp://127.0.0.1:{free_port()}").send(NOTIFICATION, "k")

@@ -9,7 +9,7 @@ from types import TracebackType
 
 
 class Deadline:
-    """Deadline that shuts the watched socket after so many seconds, so that whoever waits for it gets an error.
+    """Deadline that shuts the watched socket after so many seconds, so that a waiting call gets an error.
 
     >>> with Deadline(10.0) as deadline:
     ...     deadline.expired

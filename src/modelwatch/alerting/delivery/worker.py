@@ -73,10 +73,10 @@ class LeaseState:
 class Pacing:
     """Intervals of delivery, in seconds.
 
-    poll: between two reads of the outbox. claim: how long nobody else sends what one process is sending; longer than
-    any channel takes. base, longest: the back-off doubles from the one to the other. longest_retry_after: what a
-    receiver may ask for. give_up: the age at which a notification that still fails is dead, but never before
-    fewest_attempts: it may have been deferred for long.
+    poll: between two reads of the outbox. claim: how long a row that one process is sending is left alone by the
+    others; longer than any channel takes. base, longest: the back-off doubles from the one to the other.
+    longest_retry_after: what a receiver may ask for. give_up: the age at which a notification that still fails is dead,
+    but never before fewest_attempts: it may have been deferred for long.
     """
 
     poll: float = 0.5

@@ -1,4 +1,4 @@
-"""The host that a request is for, where nobody is asked for a key since only this machine reaches the service.
+"""The host that a request is for, on services that need no key because only this machine reaches them.
 
 A page of any site can have its own name lead to 127.0.0.1 once it is open in a browser. For the browser the service is
 then a part of that site, which may read and write all of it. What it can't hide is the name that it asked for.
@@ -22,7 +22,7 @@ def names_of(host: str, public_url: str) -> frozenset[str]:
 
 
 def check_host(scope: Scope, names: Collection[str]) -> None:
-    """Raises Misdirected when a request is for a name that anybody could own, and that is none of these."""
+    """Raises Misdirected when a request is for another name, which anyone could own."""
     for name, value in scope["headers"]:
         if name == b"host":
             host = _name_in(value)

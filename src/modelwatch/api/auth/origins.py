@@ -1,7 +1,7 @@
 """Requests that a browser sends for a page of another site are refused when they would change something.
 
 A form on any page of the web can post to an address inside a company's network; the browser says where it came from.
-Programs that are no browsers say nothing of that, and pass.
+Other programs send no such header, and pass.
 """
 
 from __future__ import annotations

@@ -152,8 +152,8 @@ class Decoder:
     ) -> ReferenceFrame:
         """The reference samples of a model: JSON, or a labelled frame in Arrow or Parquet with its model beside it.
 
-        What is named beside a JSON body counts where the body names none.
-        Raises UnsupportedContent, BodyTooLarge, MalformedBody, or InvalidInput that names every wrong field.
+        Query parameters apply where a JSON body has no such field. Raises UnsupportedContent, BodyTooLarge,
+        MalformedBody, or InvalidInput that names every wrong field.
         """
         beside = Beside(model_name, model_version, task, positive_class)
         self._check_size(body)

@@ -1,4 +1,4 @@
-"""JSON objects that name a key twice: which of the two was meant nobody knows, and a decoder keeps the last."""
+"""JSON objects that name a key twice: it is unknown which of the two was meant, and a decoder keeps the last."""
 
 from __future__ import annotations
 

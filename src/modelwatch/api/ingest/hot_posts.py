@@ -139,7 +139,7 @@ def _json_headers(content: bytes) -> RawHeaders:
 
 
 def _replayed(first: Message, receive: Receive) -> Receive:
-    """A receive that gives the message that was taken already, then goes on."""
+    """Receive channel that repeats a message taken already, then continues."""
     waiting = [first]
 
     async def replay() -> Message:

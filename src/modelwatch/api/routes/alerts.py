@@ -27,7 +27,7 @@ router = APIRouter(tags=["alerts"])
 class AlertList(msgspec.Struct):
     """Alerts, those opened last first. next_cursor: where the next page begins.
 
-    data_until: when the newest prediction of the model, or of all, was. evaluated_until: the end of the newest window
+    data_until: time of the newest prediction of the model, or of all. evaluated_until: the end of the newest window
     that was evaluated.
     """
 

@@ -99,7 +99,7 @@ async def get_deliveries(
     responses=answers({200: DeliveryLine}, 400, 404, 409, 413, 422, 503),
 )
 async def retry_delivery(request: Request, key: Name) -> Response:
-    """Makes the delivery pending again, as if it had never been tried. 409 when it is not dead, or out of date."""
+    """Makes the delivery pending again, as if it were new. 409 when it is not dead, or out of date."""
     service = state_of(request)
     actor = await _actor(request)
     return json_answer(await asyncio.to_thread(service.deliveries.retry, key, actor=actor))

@@ -74,7 +74,8 @@ LOG_GROUND_TRUTH = operation(
     responses=answers({202: LabelsAnswer}, 400, 413, 415, 422, 503),
 )
 async def log_ground_truths(request: Request) -> Response:
-    """Good rows are kept and bad rows are named. JSON, NDJSON, Arrow IPC stream, Parquet or CSV; gzip and zstd."""
+    """Valid rows are kept, and rejected rows are listed. JSON, NDJSON, Arrow IPC stream, Parquet or CSV; gzip and
+    zstd."""
     state = state_of(request)
     batch: DecodedLabels
     batch, size = await read_batch(request, state.settings, state.decoder.ground_truths, ("model_name",))

@@ -28,7 +28,7 @@ class EventList(msgspec.Struct):
 
 
 class StreamUnwatched(msgspec.Struct):
-    """What of one version in one environment is not watched."""
+    """Subjects of one version in one environment that are not watched."""
 
     model_version: str
     environment: str
@@ -36,7 +36,7 @@ class StreamUnwatched(msgspec.Struct):
 
 
 class UnwatchedList(msgspec.Struct):
-    """What is not watched, by stream."""
+    """Subjects that are not watched, by stream."""
 
     model_name: str
     streams: list[StreamUnwatched]

@@ -180,7 +180,7 @@ async def remove_monitor(request: Request, model_name: Name) -> Response:
     responses=answers({200: BacktestReport}, 400, 404, 413, 415, 422, 503),
 )
 async def try_monitor(request: Request, model_name: Name) -> Response:
-    """Alerts that it would have raised: how many, when, and about what. Nothing is stored or sent."""
+    """Alerts that it would have raised: their number, times and subjects. Nothing is stored or sent."""
     state = state_of(request)
     body = _backtest_body(await _document(request, state))
 

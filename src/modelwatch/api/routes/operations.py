@@ -86,7 +86,7 @@ def _evaluation(state: ServiceState) -> EvaluationState:
 
 @router.get("/readyz", summary="Readiness", operation_id="ready", responses=answers({200: Health, 503: Health}))
 async def ready(request: Request) -> Response:
-    """200 when the store answers and the writer runs, else 503."""
+    """200 when the store answers and the writer runs, otherwise 503."""
     return await _health(request)
 
 
@@ -94,13 +94,13 @@ async def ready(request: Request) -> Response:
     "/health", summary="The same as /readyz", operation_id="health", responses=answers({200: Health, 503: Health})
 )
 async def health(request: Request) -> Response:
-    """200 when the store answers and the writer runs, else 503."""
+    """200 when the store answers and the writer runs, otherwise 503."""
     return await _health(request)
 
 
 @router.get("/livez", summary="Liveness", operation_id="alive", responses=answers({200: Alive}))
 async def alive() -> Response:
-    """200 as long as the process answers; it does not look at the store, so a lost database restarts nothing."""
+    """200 as long as the process answers; it does not check the store, so a lost database restarts nothing."""
     return json_answer(Alive("alive"))
 
 

@@ -62,7 +62,8 @@ LOG_PREDICTION = operation(
     responses=answers({202: BatchAnswer}, 400, 413, 415, 422, 503),
 )
 async def log_predictions(request: Request) -> Response:
-    """Good rows are kept and bad rows are named. JSON, NDJSON, Arrow IPC stream, Parquet or CSV; gzip and zstd."""
+    """Valid rows are kept, and rejected rows are listed. JSON, NDJSON, Arrow IPC stream, Parquet or CSV; gzip and
+    zstd."""
     state = state_of(request)
     batch: DecodedBatch
     batch, size = await read_batch(

@@ -106,7 +106,7 @@ class ReferenceList(msgspec.Struct):
     responses=answers({201: ReferenceAnswer}, 400, 413, 415, 422, 503),
 )
 async def set_reference(request: Request) -> Response:
-    """Freezes the bins. What was received before is counted in them too, so a verdict is there at once."""
+    """Freezes the bins. Earlier predictions are recounted in them, so a verdict is available at once."""
     state = state_of(request)
     body = await read_body(request, state.settings.max_body_bytes, state.settings.request_timeout_seconds)
     query, grant = request.query_params, grant_of(request)

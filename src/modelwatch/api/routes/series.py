@@ -47,7 +47,7 @@ class AskedStretch:
     window: SeriesWindow = None
 
     def of(self, model: str, segment: str | None = None) -> Asked:
-        """What is asked of a model. Raises InvalidInput for a time or a length that is none."""
+        """Query from the parameters of a request. Raises InvalidInput for an invalid time or length."""
         return Asked(
             model,
             self.environment or DEFAULT_ENVIRONMENT,

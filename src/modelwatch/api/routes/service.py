@@ -17,7 +17,8 @@ router = APIRouter(tags=["operations"])
     "/service", summary="The service", operation_id="get_service", responses=answers({200: ServiceReport}, 422, 503)
 )
 async def get_service(request: Request) -> Response:
-    """What it takes in and refuses, by reason; how far evaluations are; the store by table; leases and processes."""
+    """Accepted and refused predictions, by reason; progress of evaluations; the store by table; leases and
+    processes."""
     state = state_of(request)
 
     def work() -> ServiceReport:

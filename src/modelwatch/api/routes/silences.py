@@ -75,7 +75,7 @@ async def get_silence(request: Request, silence_id: Name) -> Response:
     responses=answers({201: SilenceLine}, 400, 413, 422, 503),
 )
 async def create_silence(request: Request) -> Response:
-    """While it is active, alerts whose labels all its matchers fit send no notifications, except their end."""
+    """While it is active, matching alerts send no notifications, except their end."""
     service = state_of(request)
     raw = await read_body(request, service.settings.max_body_bytes, service.settings.request_timeout_seconds)
     body = decode_action(raw, SilenceBody)

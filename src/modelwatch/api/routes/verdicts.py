@@ -74,9 +74,9 @@ class DriftHistory(msgspec.Struct):
 class VerdictReport(msgspec.Struct):
     """A verdict as it was given, with its evidence: the counts, and the hash of all that it was computed from.
 
-    report: what the check told, as it is told of the present: a drift check's answer, or a report of the performance or
-    of the quality. rules_version: of the rules that made it. summary_only: whether a summary of the report is all
-    that is kept, without its lists, because the evaluation was quiet: full ones are kept once an hour.
+    report: the report of the check, in its present form: a drift check's answer, or a report of the performance or of
+    the quality. rules_version: of the rules that made it. summary_only: whether a summary of the report is all that is
+    kept, without its lists, because the evaluation was quiet: full ones are kept once an hour.
     """
 
     verdict_id: str
@@ -105,7 +105,7 @@ _decode = msgspec.json.Decoder(DriftReport).decode
 async def drift_history(
     request: Request, model_name: Name, selected: Selected, stretch: Stretched, page: Paged
 ) -> Response:
-    """The verdicts that were stored, by the end of the window that they looked at."""
+    """The verdicts that were stored, by the end of their window."""
     state = state_of(request)
 
     def work() -> DriftHistory:
@@ -163,7 +163,7 @@ async def get_verdict(request: Request, verdict_id: Name) -> Response:
     responses=answers({200: Verification}, 404, 422, 503),
 )
 async def verification(request: Request, verdict_id: Name) -> Response:
-    """The same bytes must come out of the evidence that was kept with the verdict, by the rules that made it."""
+    """Recomputing it from the stored evidence, by the rules that made it, must give the same bytes."""
     state, grant = state_of(request), grant_of(request)
 
     def work() -> Verification:

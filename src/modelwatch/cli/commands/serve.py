@@ -34,7 +34,7 @@ def serve(
 ) -> None:
     """Start the service.
 
-    Every option is a setting, whose name stands beside it; docs/settings.md has them all.
+    Every option is a setting, named beside it; docs/settings.md has them all.
     """
     # Nothing of what is loaded now is garbage, and to look for it takes a tenth of the time; it is on again in `serve`.
     gc.disable()

@@ -70,7 +70,7 @@ def simulate(
 ) -> None:
     """Try a configuration on simulated traffic: how many false alarms it raises, and how long a real shift goes unseen.
 
-    What is not given is as in the settings, whose names stand beside the options. docs/simulate.md says how to choose.
+    Options that are not given are taken from the settings named beside them. docs/simulate.md says how to choose.
     """
     import msgspec
 

@@ -1,1 +1,1 @@
-"""Checks: what they look at, the rules they judge by, and how a finding begins and ends."""
+"""Checks: their inputs, their rules, and how a finding begins and ends."""

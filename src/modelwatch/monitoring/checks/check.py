@@ -72,7 +72,7 @@ class Check(ABC, Generic[Inputs, Evaluation, Report]):
     def gather(
         self, stream: StreamKey, point: Point, previous: Sequence[Condition], drift: Callable[[], DriftInputs]
     ) -> Inputs | None:
-        """Reads what this check looks at; None where the rules of the model leave it out.
+        """Reads the inputs of this check; None where the rules of the model leave it out.
 
         previous: the conditions before this evaluation. drift: reads what drift is judged by at this point, once for
         all checks that ask for it.
@@ -106,7 +106,8 @@ class Check(ABC, Generic[Inputs, Evaluation, Report]):
     @staticmethod
     @abstractmethod
     def restore(connection: Connection, evidence: bytes) -> Inputs:
-        """The inputs of evidence. Raises ValueError when it can't be read, UnknownResource when a reference is gone."""
+        """The inputs of evidence. Raises ValueError when it can't be read, UnknownResource when a reference was
+        removed."""
 
     @staticmethod
     @abstractmethod
@@ -129,8 +130,8 @@ class Check(ABC, Generic[Inputs, Evaluation, Report]):
         """Worst severity in the report."""
 
     def onsets(self, stream: StreamKey, inputs: Inputs, found: Sequence[Condition], end: int) -> Onsets:
-        """When what was found just now began, in seconds, by kind and name: an estimate from the windows before `end`.
-        Without what nothing can be said of."""
+        """Estimated onsets of new findings, in seconds, by kind and name, from the windows before `end`; without those
+        where it is unknown."""
         return {}
 
     @staticmethod
@@ -169,7 +170,7 @@ class Check(ABC, Generic[Inputs, Evaluation, Report]):
 
     @classmethod
     def recompute(cls, connection: Connection, evidence: bytes) -> tuple[bytes, Extent]:
-        """The report as JSON that kept evidence comes to, and what it rests on. Raises as `restore` does."""
+        """Report as JSON, recomputed from kept evidence, and the extent of that evidence. Raises as `restore` does."""
         inputs = cls.restore(connection, evidence)
         return encode_report(cls.report(cls.evaluate(inputs))), cls.extent(connection, inputs)
 

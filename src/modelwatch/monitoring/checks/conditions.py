@@ -138,8 +138,8 @@ def _doubted(finding: Finding, doubt: Doubt, end: int) -> Finding:
 
 
 def _measured(seen: Observation, since: int, before: Finding | None, end: int) -> Finding:
-    """The finding as it is now. Once severe it stays so until it is clearly below: people are not told of each crossing
-    of the line."""
+    """The finding as it is now. Once severe it stays so until it is clearly below: not every crossing of the line is
+    notified."""
     now = seen.finding
     if before is not None and before.severity == "alert" and seen.still_severe is not None:
         now = seen.still_severe

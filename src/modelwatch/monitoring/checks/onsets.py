@@ -1,4 +1,4 @@
-"""When findings began: estimates from the windows that are stored, beside the verdicts, which do not rest on them."""
+"""Onsets of findings: estimates from the stored windows. Verdicts do not depend on them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Timeline:
     is_whole: bool
 
     def began(self, reference: ArrayLike, windows: ArrayLike) -> int | None:
-        """When the counts of the windows, shape (windows, cells), left those of the reference, in seconds.
+        """Time, in seconds, at which the counts of the windows, shape (windows, cells), left those of the reference.
 
         None where nothing tells, and where it was so from the first window on although there are older ones.
         """

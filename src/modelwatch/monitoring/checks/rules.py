@@ -30,10 +30,10 @@ class FeatureRules:
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """From which PSI a shift of one subject matters, and how many values it takes to say so.
+    """PSI from which a shift of one subject matters, and the number of values that a verdict needs.
 
     odds_ratio: how many times the odds of one of its categories must have grown or fallen to matter, whatever the PSI;
-    its square is an alert. 0: the odds are not looked at.
+    its square is an alert. 0: the odds are not judged.
     """
 
     psi_warning: float
@@ -58,7 +58,7 @@ class AccruingBudget:
 class DriftRules(AccruingBudget):
     """Rules of the drift check for one model, and its schedule. Times in seconds.
 
-    leave_out: names or shell patterns of features that are not looked at. kinds: what is watched beside the features.
+    leave_out: names or shell patterns of features that are not watched. kinds: what is watched beside the features.
     odds_ratio: of the prediction, as in `Thresholds`. alarms_needed, alarms_among: so many of the last so many
     evaluations must say drift before it is a finding. resolve_after: calm evaluations in a row until it is none any
     more. on_new_data: evaluate early, when `min_samples` new predictions have come.
@@ -109,10 +109,10 @@ class DriftRules(AccruingBudget):
     ) -> float:
         """The chance of a false alarm that one look at one subject may take.
 
-        The budget accrues evenly over event time, and a look spends what has accrued since the one before it.
-        streams: how many versions and environments of the model are evaluated beside each other. elapsed: seconds since
-        the previous evaluation, the interval if None; what accrued over more than an interval is forfeited.
-        lookbacks: how many are looked at; those of the rules if None.
+        The budget accrues evenly over event time, and a look spends what has accrued since the one before it. streams:
+        how many versions and environments of the model are evaluated beside each other. elapsed: seconds since the
+        previous evaluation, the interval if None; what accrued over more than an interval is forfeited. lookbacks: how
+        many are evaluated; those of the rules if None.
         """
         spans = len(self.lookbacks) if lookbacks is None else lookbacks
         seconds = self.accrued(elapsed)

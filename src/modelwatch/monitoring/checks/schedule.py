@@ -3,7 +3,7 @@ was.
 
 An evaluation stands at the end of a base window with data. It is due when the interval has passed since the one before
 it, or earlier when enough new predictions have come; the first one at once, so that there is a state to show. A window
-is only looked at once it is closed.
+is evaluated once it is closed.
 """
 
 from __future__ import annotations
@@ -68,13 +68,13 @@ def due_points(
 
 
 def labels_until(label: tuple[int, int], closed: int, arrived_at: int, now: int) -> int:
-    """Up to which time, in seconds, labels and predictions are looked at together.
+    """Time, in seconds, up to which labels and predictions are evaluated together.
 
     label: of the newest label its own time and its arrival, in microseconds. closed: up to where the windows of
     predictions are. arrived_at: of the newest prediction.
 
-    While labels come, each in the order of its time, those before the newest are all there; what speaks of a later time
-    waits. Labels that have paused hold nothing up, and neither do predictions.
+    While labels come, each in the order of its time, those before the newest are all there; later ones wait. Labels
+    that have paused hold nothing up, and neither do predictions.
     """
     newest, pause = min(label[0], now), IDLE_SECONDS * MICROS_PER_SECOND
     if now - label[1] >= pause:
@@ -87,7 +87,7 @@ def labels_until(label: tuple[int, int], closed: int, arrived_at: int, now: int)
 def label_points(
     previous: int | None, first: int, as_of: int, interval: int, enough: Callable[[int, int], bool]
 ) -> Iterator[Point]:
-    """The evaluations of labelled predictions up to `as_of`, the time up to which labels are looked at.
+    """The evaluations of labelled predictions up to `as_of`, the time up to which labels are evaluated.
 
     previous: window end of the evaluation before, None when there is none. first: end of the window in which the first
     label became known. enough: whether so much is new between two times that it is worth a look. They stand whole

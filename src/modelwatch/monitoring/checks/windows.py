@@ -1,4 +1,4 @@
-"""Windows and look-backs: which stretch of event time an evaluation looks at."""
+"""Windows and look-backs: the stretch of event time that an evaluation covers."""
 
 from __future__ import annotations
 

@@ -138,7 +138,7 @@ def _natural(found: StoredOutcomes, counts: OutcomeCounts, rows: LabelledRows | 
 def _relaid(
     connection: Connection, found: StoredOutcomes, stated: StatedTask
 ) -> tuple[OutcomeCounts, LabelledRows | None] | None:
-    """The labelled reference as what is said now lays it out, with its rows; None when it is laid out so.
+    """The labelled reference in the layout of the present settings, with its rows; None when it is laid out so.
 
     Where the rows were not kept, the positive class alone can be changed, and the scores are left out.
     """

@@ -136,7 +136,7 @@ def _protected(
 def labelled_outcomes(frame: ReferenceFrame, monitor: StatedTask = NOT_STATED) -> OutcomeCounts | None:
     """Outcome counts of the frame's labelled rows; None when it has no labels, or labels that tell no task.
 
-    Raises InvalidInput when the rows can't have the task or the positive class that was said with them.
+    Raises InvalidInput when the rows can't have the stated task or positive class.
     """
     rows = labelled_rows(frame, {})
     if rows is None:

@@ -47,7 +47,7 @@ class Standing:
 
 
 class Agenda:
-    """The streams of a store, and which of them have been looked at since they changed.
+    """The streams of a store, and which of them have been checked since they changed.
 
     defaults: the rules of a model without a monitor. with_labels: whether labels are evaluated, too.
     """

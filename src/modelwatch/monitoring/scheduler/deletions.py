@@ -22,7 +22,7 @@ QUICK_SECONDS, SLOW_SECONDS = 0.025, 0.1
 class Deletions:
     """end_alerts: ends and removes some alerts of what is deleted; True when there may be more of them.
 
-    round_seconds: after so long the rest is left to the next round.
+    round_seconds: after so long the rest is left to the next run.
     """
 
     def __init__(

@@ -57,7 +57,7 @@ class AssessmentSink(Protocol):
 
 
 class EvaluationObserver(Protocol):
-    """Is told how long each evaluation took, and of streams that could not be evaluated."""
+    """Counts evaluations with their durations, and streams that could not be evaluated."""
 
     def evaluated(self, model: str, seconds: float) -> None: ...
 
@@ -67,7 +67,7 @@ class EvaluationObserver(Protocol):
 class Evaluator:
     """Evaluates what is due.
 
-    defaults: the rules of a model without a monitor. round_seconds: after so long the rest is left to the next round.
+    defaults: the rules of a model without a monitor. round_seconds: after so long the rest is left to the next run.
     beside_drift: what is checked at the same points as drift. label_check: what is checked as labels come.
     """
 

@@ -48,7 +48,7 @@ class FreshnessReport(msgspec.Struct, frozen=True):
     why.
 
     silent_seconds: since the last arrival; usual_gap_seconds, limit_seconds: the longest usual gap, and the silence
-    from which on it is told.
+    from which on it is reported.
     """
 
     environment: str

@@ -59,8 +59,8 @@ class Keep:
 
 class Retention:
     """defaults, performance_of: the rules of a model, whose look-backs say which windows are still needed as they are.
-    round_seconds: after so long the rest is left to the next round, which goes on after the step that was done last:
-    however many models there are, and however much one of them has to do, each has its turn.
+    round_seconds: after so long the rest is left to the next run, which continues after the last finished step: however
+    many models there are, and however much one of them has to do, each has its turn.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class Retention:
         return grain is not None and roll_up(self._store, stream, grain, most=WINDOWS_PER_RUN) >= WINDOWS_PER_RUN
 
     def grain(self, connection: Connection, stream: StreamKey) -> Grain | None:
-        """Up to where the stream's windows may be rolled up: no evaluation to come looks at a part of one.
+        """Up to where the stream's windows may be rolled up: no later evaluation needs a part of one.
 
         None when it has not been evaluated yet, or while outcomes are still counted in an older layout. The time is
         that of the stream's own evaluations, so that a replayed history is rolled up behind them.

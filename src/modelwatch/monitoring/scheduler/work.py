@@ -13,7 +13,7 @@ from modelwatch.storage.verdicts.verdicts import StoredHeadline, StoredVerdict, 
 
 @dataclass(slots=True)
 class Concluded:
-    """Verdict with its evidence, and what alerting is told of it.
+    """Verdict with its evidence, and the assessment for alerting.
 
     report: makes all of the report, as JSON; until then the verdict has its brief one. None once that is settled.
     """

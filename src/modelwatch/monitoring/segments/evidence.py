@@ -73,7 +73,7 @@ class SegmentInputs:
 
 
 def gather_segments(store: Store, query: SegmentQuery, stream: StreamKey) -> SegmentInputs:
-    """Reads what the segments of a stream are told from. Raises UnknownResource for an unknown model."""
+    """Reads the inputs of a segment report. Raises UnknownResource for an unknown model."""
     while True:
         with store.read() as connection:
             generation = generation_of(connection, stream.model)

@@ -93,7 +93,7 @@ def _metric(query: SegmentQuery, rules: PerformanceRules, layout: OutcomeLayout)
 
 
 def _without(inputs: SegmentInputs, metric: str | None, layout: OutcomeLayout) -> str | None:
-    """Why the metric can't be told; None when it can."""
+    """Reason why the metric is unknown; None when it can."""
     if metric is None:
         return "Too few labels to infer the task of the model; only drift and data quality are compared."
     scores = OutcomeCounts.empty(layout).scores

@@ -58,7 +58,7 @@ class FeatureDrift(msgspec.Struct, frozen=True):
 class SegmentLine(msgspec.Struct, frozen=True):
     """One segment. share, share_before: of the predictions. p_value: one-sided, that its own value got worse by chance;
     adjusted_p_value: times the number of segments that were compared. drift: the features to whose drift it contributes
-    most. quality_score: 1 less the mean share of unsound values.
+    most. quality_score: 1 minus the mean share of values with an issue.
     """
 
     segment: str

@@ -50,7 +50,7 @@ class Profile:
     @classmethod
     def known(cls, binning: Binning, counts: NDArray[np.int64], coarse: NDArray[np.int64], n: int) -> Self:
         """The profile of counts that are known to be those of the binning, read only, with what `coarse` and `n` would
-        sum up. Nothing is checked: for whoever makes many at once."""
+        sum up. Nothing is checked: for callers that make many at once."""
         profile = object.__new__(cls)
         profile.__dict__.update(binning=binning, counts=counts, coarse=coarse, n=n)
         return profile

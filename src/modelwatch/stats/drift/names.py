@@ -1,4 +1,4 @@
-"""The drift test of categories: names that were chosen without looking at what is counted, and names nobody had seen.
+"""The drift test of categories: names that were chosen without looking at what is counted, and unseen names.
 
 The 100 most frequent names of a sample are large by chance, too, and its `unseen` is 0 by construction. So a third of
 the reference names the cells, and the rest, which knows nothing of that choice, is what windows are tested against.
@@ -175,7 +175,7 @@ def times_each(reference: Profile) -> int | None:
 
 
 def names_p_value(expected: ExpectedNew | None, current: Profile) -> float:
-    """One-sided, that the window has so many names nobody had seen by chance; 1 where nothing is expected."""
+    """One-sided, that the window has so many unseen names by chance; 1 where nothing is expected."""
     if expected is None or not expected.n:
         return 1.0
     return rate_increase_p_value(expected.hits, expected.n, current.unseen, current.n)

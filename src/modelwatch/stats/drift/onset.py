@@ -1,4 +1,4 @@
-"""When a shift began: the window from which on the counts come from another distribution than before."""
+"""Onset of a shift: the window from which on the counts come from another distribution than before."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ FEWEST_QUANTILES = 5
 
 @dataclass(frozen=True, slots=True)
 class ShiftPattern:
-    """What explains a shift.
+    """Pattern that explains a shift.
 
     kind: `missing`: more values are missing, by more than the others have moved; `new_categories`: most of it is names
     that the reference does not have; `one_category`: one has grown or shrunk, the others are as before among
@@ -75,7 +75,7 @@ def shift_pattern(reference: Profile, current: Profile) -> ShiftPattern | None:
 
 
 def _moved(before: Floats, now: Floats, *, ordered: bool) -> float:
-    """How far the shares have moved: of numbers the largest distance of the distribution functions, of categories the
+    """Size of the shift of the shares: of numbers the largest distance of the distribution functions, of categories the
     total variation."""
     if ordered:
         return float(np.abs(np.cumsum(now - before)).max())

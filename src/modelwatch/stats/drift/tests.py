@@ -44,7 +44,7 @@ class Homogeneity:
     groups less one; with a single group there is nothing to compare there, and the single-cell test alone decides.
     omnibus_p_value: the larger p-value of the two forms; 1 with a single group. cell_p_value: of the most unusual cell,
     for the number of cells. p_value: of both together, and of the third part where there is one. new_names_p_value: of
-    categories, that names nobody had seen are so many; None where the test has no such part.
+    categories, that there are so many unseen names; None where the test has no such part.
     """
 
     statistic: float
@@ -102,8 +102,8 @@ class PartsOfTest:
     def together(
         self, window: int, omnibus_weight: float, cell_weight: float, new: float | None = None, new_weight: float = 1.0
     ) -> Homogeneity:
-        """The test of a window. The weights are how much of the level each part may use; new: the p-value of names
-        nobody had seen, which is the third part. With a single group, and no third part, the cells alone decide."""
+        """The test of a window. The weights are how much of the level each part may use; new: the p-value of unseen
+        names, which is the third part. With a single group, and no third part, the cells alone decide."""
         df, omnibus, cell = self.df[window], self.omnibus[window], self.cells[window]
         p_values = [1.0, cell / cell_weight if df or new is not None else cell]
         if df:

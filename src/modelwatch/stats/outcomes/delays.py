@@ -58,7 +58,7 @@ class DelayCounts(MergeableCounts[DelayLayout]):
         return float(DELAY_EDGES[cell]) if cell < len(DELAY_EDGES) else float("inf")
 
     def share_within(self, seconds: float) -> float:
-        """The share of the labels that came within this time, in [0, 1]; what can't be told in a cell is not counted.
+        """The share of the labels that came within this time, in [0, 1]; labels of a cell that is cut are not counted.
 
         0 without labels.
         """

@@ -3,7 +3,7 @@
 A labelled reference says how often the label is positive in every score cell; a window says how many predictions fall
 into each. Together they give the confusion matrix that is expected of the window. This assumes that a score means what
 it meant in the reference: a shift of the inputs is seen, a change of the relation between inputs and labels (concept
-drift) is not. Say so wherever an estimate is shown.
+drift) is not. Mention it wherever an estimate is shown.
 """
 
 from collections.abc import Sequence
@@ -89,7 +89,7 @@ class Estimate:
     """Expected performance of a window without its labels.
 
     n: scored predictions. uncovered: the share of them whose scores lie outside of those that the reference has labels
-    for; there the nearest labelled cell speaks. confusion: None for an estimate of accuracy alone.
+    for; there the nearest labelled cell decides. confusion: None for an estimate of accuracy alone.
     """
 
     n: int
@@ -240,7 +240,7 @@ def estimate_accuracy(
     """The accuracy that is expected of a window of any number of classes, from its top-class scores.
 
     calibration: of right and wrong predictions by top-class score. scores: shape (cells,), the window's. Only accuracy
-    can be told from a top-class score: which class a wrong prediction belongs to, it doesn't say. Else as `estimate`.
+    follows from a top-class score: which class a wrong prediction belongs to, it doesn't say. Else as `estimate`.
     Raises IncompatibleProfiles when the cells are not those of the calibration.
 
     >>> right = calibrate([50, 80, 95], [50, 20, 5], rng=np.random.default_rng(0))

@@ -1,4 +1,4 @@
-"""Natural variation of metrics and of the truth: how far they are from stretch to stretch of the labelled reference.
+"""Natural variation of metrics and of labels: how far they are from stretch to stretch of the labelled reference.
 
 Accuracy has seasons where the data have, and so has the share of a class. A reference whose labelled rows carry time
 stamps knows by how much a metric varies between stretches of it, beyond what chance gives so many rows; a window that
@@ -40,7 +40,7 @@ MEAN_TARGET = "mean_target"
 
 
 def odds_of(name: str) -> str:
-    """The name of the logarithm of the odds of a true class, beside the metrics."""
+    """Name of the logarithm of a true class's odds, as it stands among the metrics."""
     return f"odds of {name}"
 
 
@@ -81,9 +81,9 @@ def natural_variation(
 
     For each length, of stretches with at least 30 rows, if there are at least 10: the variance of the metric over them,
     less that over as many rows drawn from all of them. Where a chi-square test takes the rest for chance, nothing
-    varies. Of the truth the same: the logarithm of the odds of each class, or the mean target of a regression.
-    None when no length has that many stretches.
-    Source: the moment estimate of a between-group variance, as DerSimonian and Laird (1986) for studies.
+    varies. The same for the labels: the logarithm of the odds of each class, or the mean target of a regression. None
+    when no length has that many stretches. Source: the moment estimate of a between-group variance, as DerSimonian and
+    Laird (1986) for studies.
 
     >>> layout = OutcomeLayout("binary", ("no", "yes"), "yes")
     >>> rows = [Outcome("yes", None, "yes" if i % 10 or (i // 500) % 2 else "no") for i in range(10_000)]

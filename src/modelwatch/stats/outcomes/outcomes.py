@@ -240,14 +240,14 @@ class OutcomeLayout:
         return share_of(shares, value)
 
     def confidence(self, prediction: Scalar, probability: Probability) -> float:
-        """The probability of the predicted class, where a single number is about that; NaN where it can't be told."""
+        """The probability of the predicted class, where a single number is about that; NaN where it is unknown."""
         if isinstance(probability, Mapping):
             share = self.share(probability, prediction)
             return float("nan") if share is None else share
         return float("nan") if probability is None else probability
 
     def positive_score(self, prediction: Scalar, probability: Probability) -> float:
-        """The probability of the positive class; NaN where it can't be told. Only for two classes."""
+        """The probability of the positive class; NaN where it is unknown. Only for two classes."""
         if isinstance(probability, Mapping):
             share = self.share(probability, self.positive)
             if share is None:

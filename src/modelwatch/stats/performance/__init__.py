@@ -1,4 +1,4 @@
-"""Performance against the truth: mergeable counts, metrics with 95 % intervals, and evidence that one got worse.
+"""Performance against the labels: mergeable counts, metrics with 95 % intervals, and evidence that one got worse.
 
 Counts come in four kinds, each a vector of non-negative integers with a frozen layout: confusion counts, scores by
 label (two classes), class scores (more classes) and regression errors. Windows add and subtract exactly; every metric

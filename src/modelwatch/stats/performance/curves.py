@@ -15,7 +15,7 @@ FLAT = 1e-3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ThresholdCurve:
-    """What a classifier does at each threshold: it calls positive what has a score of at least so much.
+    """Performance of a classifier at each threshold, with scores from there on counted as positive.
 
     thresholds: shape (n,), descending; the first, 1, stands for calling nothing. false_positive_rate,
     true_positive_rate: shape (n,), shares of the negatives and of the positives that are called. precision: shape (n,),

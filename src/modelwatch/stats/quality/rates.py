@@ -1,7 +1,7 @@
-"""Data quality: what of a feature's values is unsound, and whether that is more than in the reference.
+"""Data quality: rates of bad values of a feature, compared with those of the reference.
 
 Everything here is decided from counts that a profile carries beside its cells. Magnitude and evidence stay apart: a
-check says whether a change is large and how likely chance is; whoever knows the significance level decides.
+check says whether a change is large and how likely chance is; the caller, who knows the significance level, decides.
 """
 
 from collections.abc import Iterable, Mapping
@@ -39,11 +39,11 @@ ROUNDING = 1e-12
 class RateCheck:
     """One rule of one feature: how often it is broken now, and how often in the reference.
 
-    reference_count of reference_n, current_count of current_n: unsound values, and values that could have been. For
-        `missing` these are all values; for `invalid_type` those that are given; for the others the valid ones.
+    reference_count of reference_n, current_count of current_n: values with an issue, and values that could have one.
+    For `missing` these are all values; for `invalid_type` those that are given; for the others the valid ones.
     reference_rate, current_rate: their quotients; None when there was nothing to count. change: current less reference.
-    p_value: one-sided, that chance alone gives a rise like this; 1 when a side has nothing to count.
-    large: whether the rise is large enough to matter, whatever its p-value.
+    p_value: one-sided, that chance alone gives a rise like this; 1 when a side has nothing to count. large: whether the
+    rise is large enough to matter, whatever its p-value.
     """
 
     rule: Rule
@@ -63,7 +63,7 @@ class RateCheck:
 class DataQuality:
     """Quality of the values of a model's features, in [0, 1]; None when there are no values.
 
-    score: 1 less the mean share of unsound values. dimensions: the same for the rules of one dimension each:
+    score: 1 minus the mean share of values with an issue. dimensions: the same for the rules of one dimension each:
     completeness (missing), validity (wrong type), consistency (outside the reference's range or categories).
     """
 

@@ -70,7 +70,7 @@ class Dispersion:
 
 @dataclass(frozen=True, slots=True)
 class VolumeCheck:
-    """The volume of a span beside the same span of earlier weeks; None where it can't be told, and `reason` says why.
+    """Volume of a span compared with the same span of earlier weeks; None where it is unknown; `reason` says why.
 
     weeks: the number of earlier weeks. expected: their mean. ratio: current over expected; None when expected is 0.
     low, high: the range that `RANGE` of all usual spans fall into, both included. p_value: two-sided.
@@ -174,18 +174,17 @@ def volume_check(
     min_weeks: int = MIN_WEEKS,
     least_change: float = LEAST_CHANGE,
 ) -> VolumeCheck:
-    """Test whether this span's volume is unusual beside the same span of earlier weeks.
+    """Test whether this span's volume is unusual, compared with the same span of earlier weeks.
 
     current: arrivals in the span. earlier: shape (weeks,), arrivals in the same span of every earlier week, zeros too.
-    dispersion: from all hours of those weeks (`dispersion_of`); without it, from `earlier` alone, and then only gross
-        changes can be told in few weeks.
-    least_change: a volume is far from usual when it is off by at least this share.
-    The count is taken for negative binomial, for bursts of equal size, or (a large one) for one of a level that varies
+    dispersion: from all hours of those weeks (`dispersion_of`); without it, from `earlier` alone, and then few weeks
+    only show gross changes. least_change: a volume is far from usual when it is off by at least this share. The count
+    is taken for negative binomial, for bursts of equal size, or (a large one) for one of a level that varies
     log-normally, whichever makes it most usual, around the mean of the earlier weeks. Its variance holds the error of
     that mean too; for independent arrivals this is the exact predictive distribution. The deviate of the tail is
-    referred to Student's t with the degrees of freedom of the dispersion, so that its error counts as well.
-    Raises StatsError for a negative count.
-    Source: Hahn and Meeker, Statistical Intervals (1991), ch. 7, for predicting one Poisson count from others.
+    referred to Student's t with the degrees of freedom of the dispersion, so that its error counts as well. Raises
+    StatsError for a negative count. Source: Hahn and Meeker, Statistical Intervals (1991), ch. 7, for predicting one
+    Poisson count from others.
 
     >>> check = volume_check(10, [102, 95, 99, 110, 94], dispersion=Dispersion(1.0, 0.0, 0.0, df=800, weeks=5))
     >>> check.expected, check.low, check.high, check.p_value < 1e-12, check.large
@@ -294,7 +293,7 @@ def usual_gap(lengths: NDArray[np.float64], counts: NDArray[np.int64]) -> float:
 
 
 def chance_gap(lengths: NDArray[np.float64], counts: NDArray[np.int64], chance: float) -> float:
-    """The length that a further gap reaches with this chance, told from the longest ones so far; 0 without gaps.
+    """The length that a further gap reaches with this chance, estimated from the longest ones so far; 0 without gaps.
 
     The excess of long gaps over a high threshold is taken for exponential, with a mean that is itself known from so few
     of them only: its predictive distribution is a Pareto. Of several thresholds the most careful one decides.

@@ -134,7 +134,7 @@ def claim(connection: Connection, key: str, *, now: int, until: int) -> Claim | 
 def finish(connection: Connection, claimed: Claim, state: OutboxState, *, now: int, reason: str | None = None) -> bool:
     """Ends a row, delivered or dead. False when the claim has passed to another process, which stores the outcome.
 
-    A success is always kept: it is true whoever holds the claim.
+    A success is always kept: it is valid whoever holds the claim.
     """
     owned = [_table.c.key == claimed.key, _table.c.state == PENDING]
     if state != DELIVERED:
@@ -171,7 +171,7 @@ def has_unknown(connection: Connection, known: Collection[str]) -> bool:
 
 
 def retry_dead(connection: Connection, key: str, *, now: int) -> bool:
-    """Makes a dead row pending again, as if it had never been tried.
+    """Makes a dead row pending again, as if it were new.
 
     False when there is no such dead row, or when a later notification of the same alert has been delivered: it would
     go out of order, and a `firing` after its `resolved` would never end.

@@ -41,7 +41,7 @@ def hourly_volumes(connection: Connection, stream: StreamKey, start: int, end: i
 
 
 def predictions_since(connection: Connection, start: int) -> int:
-    """How many predictions of all models are in base windows that start at or after then, in seconds."""
+    """Number of predictions of all models in base windows that start at or after a time in seconds."""
     table = tables.profile
     total = select(func.coalesce(func.sum(table.c.predictions), 0)).where(
         table.c.window_start >= start, table.c.segment == "", table.c.window_len == BASE_WINDOW_SECONDS
@@ -80,7 +80,7 @@ def recent_features(
     connection: Connection, stream: StreamKey, end: int, limit: int, start: int | None = None
 ) -> Iterator[dict[str, Scalar]]:
     """The features of up to so many predictions in [start, end), in seconds: of the newest day first, and of a day the
-    first by their ids, so that everybody looks at the same. Without a start, of the newest day alone.
+    first by their ids, so that all processes read the same. Without a start, of the newest day alone.
 
     Encrypted and hashed ones are named, and have PROTECTED for a value. One row after the other: all of a wide model
     would take much memory.

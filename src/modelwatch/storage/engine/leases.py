@@ -17,8 +17,8 @@ log = logging.getLogger(__name__)
 def acquire(store: Store, name: str, holder: str, *, now: int, ttl: int) -> int | None:
     """Takes or renews the lease until now + ttl (microseconds). now: by the store's clock, see `store_time`.
 
-    Returns its fence number, which grows each time that the holder changes; None while somebody else holds it. Nobody
-    can hold it for much longer than the ttl: an end that is further away was written by a clock that was ahead.
+    Returns its fence number, which grows each time that the holder changes; None while another process holds it. It
+    can't be held for much longer than the ttl: an end that is further away was written by a clock that was ahead.
     """
     table = tables.lease
     with store.write() as connection:

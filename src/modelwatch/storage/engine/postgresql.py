@@ -47,7 +47,7 @@ class StoreOptions:
 
 
 def postgresql_engines(url: URL, options: StoreOptions) -> tuple[Engine, Engine]:
-    """The engine of everybody, and that of the ledger, which has a connection of its own.
+    """The general engine, and that of the ledger, which has its own connection.
 
     Their connections raise StoreUnsuitable when the server is older than version 15, or the database is not in UTF-8.
     Parameters of the URL win.

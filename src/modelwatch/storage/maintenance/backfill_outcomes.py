@@ -53,7 +53,7 @@ def stale_outcome_days(connection: Connection, model: str, since: int, start: in
 def backfill_outcomes(store: Store, model: str, start: int, end: int) -> int:
     """Brings the outcomes of every window in [start, end) into the layout in force. Returns how many days it changed.
 
-    Safe to run in several processes at once: a day is replaced by one transaction, by whoever comes first.
+    Safe to run in several processes at once: a day is replaced by one transaction, by the process that comes first.
     """
     changed = 0
     while True:

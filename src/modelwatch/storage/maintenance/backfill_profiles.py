@@ -70,7 +70,7 @@ def _stale_windows() -> Select[int]:
 def backfill_profiles(store: Store, model: str, start: int, end: int) -> int:
     """Brings every window in [start, end) into the model's present generation. Returns how many days it changed.
 
-    Safe to run in several processes at once: a day is replaced by one transaction, by whoever comes first.
+    Safe to run in several processes at once: a day is replaced by one transaction, by the process that comes first.
     Raises MalformedProfile when stored counts are damaged.
     """
     changed = 0

@@ -1,4 +1,4 @@
-"""Deleting a model, or a version or an environment of it: in pieces, while everything else goes on.
+"""Deleting a model, or a version or an environment of it: in pieces, while everything else continues.
 
 The request closes what is to be deleted: from its commit on no prediction of it is taken, and its streams are gone, so
 nothing evaluates it. Then rows are removed, some in a transaction, with what they add to the record of the deletion:
@@ -198,7 +198,7 @@ def _renew_writers(store: Store, deletion: Deletion) -> None:
 
 
 def _remove_rows(store: Store, deletion: Deletion, table: Table, limit: int) -> None:
-    """Rows of a table by their whole key. Nobody folds the slots of the model, or backfills them, meanwhile."""
+    """Rows of a table by their whole key. The slots of the model are not folded or backfilled meanwhile."""
     some = select(*table.primary_key.columns).where(*_of_part(table, deletion.model, deletion.part)).limit(limit)
     with store.write() as connection, store.without_remnants(connection):
         store.exclusive(connection, f"fold:{deletion.model}")

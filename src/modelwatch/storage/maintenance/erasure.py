@@ -1,10 +1,10 @@
 """Erasing a prediction: its rows, its label, and what they added to the counts, in one transaction.
 
-The counts that hold a row follow from the row and the model's present generation, once its day has been backfilled:
-so that is done first. What is taken away is added to the common writer's slots with a minus, so no other writer's slot
-is touched; the sum over writers never is negative. It has the arrival of what it takes back, so that both are old at
-the same time (see retention.py). Nobody stores predictions, labels or references of the model meanwhile, and nobody
-folds its slots.
+The counts that hold a row follow from the row and the model's present generation, once its day has been backfilled: so
+that is done first. What is taken away is added to the common writer's slots with a minus, so no other writer's slot is
+touched; the sum over writers never is negative. It has the arrival of what it takes back, so that both are old at the
+same time (see retention.py). Predictions, labels and references of the model are not stored meanwhile, and its slots
+are not folded.
 """
 
 from __future__ import annotations

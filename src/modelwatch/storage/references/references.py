@@ -90,11 +90,11 @@ def set_references(
 ) -> int:
     """Puts references in force, retires those they replace, and returns the model's new generation.
 
-    splits: how categorical samples were split. outcomes: what the reference's labelled predictions come to, of no rows
-    for their layout alone. hashed: subjects whose categories have keyed hashes for names.
-    by_segment: the reference's counts in each segment, of the outcomes under the subject `OUTCOMES`. labelled: the rows
-    of the outcomes. natural: how their metrics vary over time. audit: what the trail says of it.
-    Raises MalformedProfile when a stored reference is damaged.
+    splits: how categorical samples were split. outcomes: outcome counts of the reference's labelled predictions; of no
+    rows for their layout alone. hashed: subjects whose categories have keyed hashes for names. by_segment: the
+    reference's counts in each segment, of the outcomes under the subject `OUTCOMES`. labelled: the rows of the
+    outcomes. natural: how their metrics vary over time. audit: entry of the audit trail. Raises MalformedProfile when a
+    stored reference is damaged.
     """
     with store.write() as connection:
         hold_monitor(connection, store, model)
@@ -229,8 +229,8 @@ def overview(connection: Connection, model: str | None = None) -> dict[str, list
 
 @dataclass(frozen=True, slots=True)
 class ReferenceSet:
-    """What was set at once: when (microseconds), for which version (None: all), and of how many subjects. source: such
-    as `api`."""
+    """References set at once: the time (microseconds), the version (None: all), and the number of subjects. source:
+    such as `api`."""
 
     created_at: int
     version: str | None

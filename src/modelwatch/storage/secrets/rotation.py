@@ -1,7 +1,7 @@
 """Rotating keys: what older keys have encrypted is encrypted again with the writing one, some rows at a time.
 
-A batch is one transaction, and a row changes only if it still is what was read. So whoever is killed leaves rows of
-either key, and whoever comes next goes on; predictions are stored and erased meanwhile.
+A batch is one transaction, and a row changes only if it still is what was read. So a killed process leaves rows of
+either key, and the next one continues; predictions are stored and erased meanwhile.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ class Rotated:
 
 
 def rotate(store: Store, observed: Callable[[int], None] = lambda rows: None) -> Rotated:
-    """Encrypts everything with the writing key that another one has encrypted. observed: told of the rows so far.
+    """Encrypts everything with the writing key that another one has encrypted. observed: called with the number of rows
+    so far.
 
     Raises ProtectionUnavailable without a key, or when one is not here that is needed to read.
     """

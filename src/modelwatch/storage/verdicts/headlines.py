@@ -29,7 +29,7 @@ class NewestState:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What headlines show in a step. start: seconds. value: the largest of the step, of performance the mean; rate: the
+    """Headline numbers of a step. start: seconds. value: the largest of the step, of performance the mean; rate: the
     mean.
 
     severity: the worst of the verdicts in it, if that is a finding.
@@ -90,7 +90,7 @@ def newest_of(
 def readings_of(
     connection: Connection, streams: Collection[StreamKey], check: str, start: int, end: int, step: int
 ) -> dict[StreamKey, list[Reading]]:
-    """What the headlines of these streams show over time: by step of so many seconds in which any ended, in order.
+    """Headline numbers of these streams over time, by step of so many seconds in which any ended, in order.
 
     start, end: seconds; of the ends of windows, start < end of window <= end.
     """

@@ -35,9 +35,9 @@ class StoredVerdict:
     """One evaluation of one stream.
 
     check: what was checked, such as `drift`. window_end: seconds of event time. evaluated_at: microseconds. fence: of
-    the lease under which it was written. inputs_hash: of the evidence, which `evidence_of` reads. conditions: what the
-    next evaluation goes on from. result: the report as JSON. rules_version: of the rules that made it. full: whether
-    its evidence is kept, and the report as it was; else the report is a summary.
+    the lease under which it was written. inputs_hash: of the evidence, which `evidence_of` reads. conditions: state
+    that the next evaluation continues from. result: the report as JSON. rules_version: of the rules that made it. full:
+    whether its evidence is kept, and the report as it was; else the report is a summary.
     """
 
     id: str
@@ -107,7 +107,7 @@ def newest_verdict(
 ) -> StoredVerdict | None:
     """The stream's verdict with the newest window end, of the newest generation there.
 
-    until: the latest window end to look at, in seconds; what a clock that was ahead has evaluated is later than now.
+    until: the latest window end to consider, in seconds; what a clock that was ahead has evaluated is later than now.
     """
     table = tables.verdict
     row = connection.execute(

@@ -1,7 +1,7 @@
 """Evidence: everything that a drift report is computed from, read in one transaction and kept with the verdict.
 
-The report is a pure function of the evidence and of the references that it names (which never change), so anybody can
-compute it again later, to the bit.
+The report is a pure function of the evidence and of the references that it names (which never change), so it can be
+recomputed later, bit by bit.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ class DriftQuery:
 class Evidence:
     """Query, rules, and the counts that the report is computed from.
 
-    watermark: the end of the newest window that was looked at; None without data. streams: how many versions and
-    environments share the model's budget. environments: where what was asked for has data, when this environment has
-    none; versions: of which others this one has data then. elapsed: seconds of budget that the look may spend; None:
-    those of an interval. windows: the look-backs of the rules, and one that reaches further where these hold too
-    little. sums: for each window, the summed slot of each version with data in it. references: those that were in
-    force, and whether as provisional ones.
+    watermark: the end of the newest evaluated window; None without data. streams: how many versions and environments
+    share the model's budget. environments: where what was asked for has data, when this environment has none; versions:
+    of which others this one has data then. elapsed: seconds of budget that the look may spend; None: those of an
+    interval. windows: the look-backs of the rules, and one that reaches further where these hold too little. sums: for
+    each window, the summed slot of each version with data in it. references: those that were in force, and whether as
+    provisional ones.
     """
 
     query: DriftQuery
@@ -73,7 +73,7 @@ class Evidence:
 
     @property
     def lookbacks(self) -> int:
-        """Among how many look-backs the budget is divided: all that are looked at, and never fewer than usual."""
+        """Among how many look-backs the budget is divided: all that are evaluated, and never fewer than usual."""
         return max(len(self.rules.lookbacks), len(self.windows))
 
 
@@ -119,8 +119,8 @@ def gather(
 ) -> Inputs:
     """Reads what the answer to a query is made of, as of the watermark `end` (None: of the newest data).
 
-    rules: those to judge by; None: those of the model's monitor, over `defaults`.
-    Raises UnknownResource for a model that was never heard of.
+    rules: those to judge by; None: those of the model's monitor, over `defaults`. Raises UnknownResource for an unknown
+    model.
     """
     while True:
         with store.read() as connection:

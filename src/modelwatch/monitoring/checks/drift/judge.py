@@ -99,7 +99,7 @@ class Tolerance:
 
     natural: what the reference itself does in stretches as long, chance left out, if known. by_reference: whether that
     is why `psi_warning` is what it is. odds_ratio: how many times the odds of a category must have moved to matter, as
-    configured; 0: the odds are not looked at. natural_odds: how many times they move in the reference itself.
+    configured; 0: the odds are not judged. natural_odds: how many times they move in the reference itself.
     """
 
     psi_warning: float
@@ -266,8 +266,8 @@ def _judged(
 
 
 def odds_cells(profile: Profile, split: Split | None) -> int:
-    """Of how many cells the odds are compared: names nobody had seen have a test of their own where they are split off,
-    and are none in the reference by construction."""
+    """Of how many cells the odds are compared: unseen names have a test of their own where they are split off, and are
+    none in the reference by construction."""
     return len(profile.coarse) - (split is not None)
 
 

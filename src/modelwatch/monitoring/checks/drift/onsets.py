@@ -1,4 +1,4 @@
-"""When a drift began."""
+"""Onsets of drift."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from modelwatch.storage.references.layouts import Subject
 def drift_onsets(
     connection: Connection, stream: StreamKey, inputs: Inputs, found: Sequence[Condition], end: int
 ) -> Onsets:
-    """When each of these findings began, in seconds; without those of which it can't be told."""
+    """Onset of each of these findings, in seconds; without those where it is unknown."""
     evidence = inputs.evidence
     subjects = {subject.kind: subject for subject in inputs.chosen if subject.kind != "feature"}
     wanted = {

@@ -68,7 +68,7 @@ class EvidenceReport(msgspec.Struct, frozen=True, gc=False):
 
     `omnibus_p_value` is of all cells together, in groups: the larger one of Pearson's chi-square (`statistic`) and of
     the `likelihood_ratio`, with `degrees_of_freedom`. `cell_p_value` is of the most unusual cell, exact. `p_value` is
-    of both. Of categories `new_names_p_value`, that names nobody had seen are so many, is the third part.
+    of both. Of categories `new_names_p_value`, that there are so many unseen names, is the third part.
     """
 
     test: str
@@ -114,7 +114,7 @@ class CellReport(msgspec.Struct, frozen=True, gc=False):
 
 
 class CellCounts(msgspec.Struct, frozen=True, gc=False):
-    """The counts that the scores were computed from, and those beside the cells."""
+    """The counts that the scores were computed from, and the counts of values without a cell."""
 
     cells: list[str]
     reference: list[int]

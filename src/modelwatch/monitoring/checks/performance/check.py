@@ -1,4 +1,4 @@
-"""The performance check: what the scheduler runs as labels come, and what anybody may ask for."""
+"""The performance check: run by the scheduler as labels arrive, and on request."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class PerformanceCheck(Check[PerformanceInputs, PerformanceEvaluation, Performan
 
 
 def check_performance(store: Store, rules: PerformanceRules, stream: StreamKey, now: int) -> PerformanceReport:
-    """The stream's performance now (microseconds). Raises UnknownResource for a model that was never heard of."""
+    """The stream's performance now (microseconds). Raises UnknownResource for an unknown model."""
     with store.read() as connection:
         newest, label = newest_window(connection, stream), newest_label(connection, stream)
     ends = [] if newest is None else [newest.window_start + BASE_WINDOW_SECONDS]

@@ -33,10 +33,10 @@ OLDER_PREDICTIONS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class EarlyCounts:
-    """found: the window that is looked at early. start, end: of the older windows of the same length, in seconds.
+    """found: the window that is judged early. start, end: of the older windows of the same length, in seconds.
 
     early, late: sparse counts of the older windows' labels, of those that were in at the same age, and of those that
-    came later; empty where it can't be told yet which labels are typical, and nothing older was read.
+    came later; empty while typical delays are unknown, and nothing older was read.
     """
 
     found: WindowCounts

@@ -1,4 +1,4 @@
-"""Performance without labels: what the scores of a window lead one to expect, beside what its labels say."""
+"""Performance without labels: performance expected by the scores of a window, beside the realised one."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ ENOUGH_CALLS = 20
 
 
 def contradiction(calls: ScoreByPredictedClassCounts) -> str | None:
-    """Why the probabilities can't be those of the predicted class, although nobody said of which they are; else None.
+    """Why the probabilities can't be those of the predicted class, although none was stated; else None.
 
-    A classifier rarely predicts what it holds for less likely than not, not even with a threshold of its own.
+    A classifier rarely predicts what it holds for less likely than not, whatever its threshold.
     """
     outcome = calls.layout.outcome
     if outcome.task != "binary" or outcome.score_of != "predicted":

@@ -246,7 +246,7 @@ def brief_performance_report(evaluation: PerformanceEvaluation) -> PerformanceRe
 
 
 def _not_judged(evaluation: PerformanceEvaluation) -> list[NotJudged]:
-    """The watched metrics and labels whose deciding window says nothing about them."""
+    """Watched metrics and labels that their deciding window does not judge."""
     matured = evaluation.matured
     names = sorted({name for each in matured for name in each.judgements} - {COVERAGE})
     judgements = [deciding_window(matured, name).judgements[name] for name in names]

@@ -47,9 +47,9 @@ DELAY_SPAN_SECONDS = 400 * SECONDS_PER_DAY
 class PerformanceEvidence:
     """Stream, rules, and the counts that the report is computed from.
 
-    as_of: the end, in seconds, of what predictions and labels speak of. watermark: the end of the newest window with
-    predictions. elapsed: seconds of budget that the look may spend; None: those of an interval. reference: the id of
-    the outcome reference; None when the model has none, nor a layout. days: of the whole days before, start,
+    as_of: the end, in seconds, of the time that predictions and labels cover. watermark: the end of the newest window
+    with predictions. elapsed: seconds of budget that the look may spend; None: those of an interval. reference: the id
+    of the outcome reference; None when the model has none, nor a layout. days: of the whole days before, start,
     predictions, and how many of these have a label. early: what is judged before most labels have come; None where
     nothing is, and in what earlier releases stored.
     """
@@ -95,9 +95,9 @@ def gather_performance(
 ) -> PerformanceInputs:
     """Reads what the stream's performance as of this time is judged by.
 
-    as_of: seconds; None: the newest time that predictions speak of. as_known_then: without what became known later, so
-    that the same comes out whenever it is asked; else every label of these predictions counts.
-    Raises UnknownResource for a model that was never heard of.
+    as_of: seconds; None: the newest time that predictions cover. as_known_then: without what became known later, so
+    that the same comes out whenever it is asked; else every label of these predictions counts. Raises UnknownResource
+    for an unknown model.
     """
     while True:
         with store.read() as connection:
@@ -190,7 +190,7 @@ def _read(
 
 
 def delays_since(as_of: int) -> int:
-    """From when on the delays of labels are looked at, by whole days; seconds."""
+    """Start of the time over which the delays of labels are learned, by whole days; seconds."""
     return (as_of - DELAY_SPAN_SECONDS) // SECONDS_PER_DAY * SECONDS_PER_DAY
 
 
@@ -274,7 +274,7 @@ def _arrivals(
 
 
 def _days(connection: Connection, stream: StreamKey, came: _Came, end: int) -> tuple[Day, ...]:
-    """The whole days before a time, in seconds, that labels are looked at of, oldest first."""
+    """Whole days before a time, in seconds, over which labels are learned, oldest first."""
     if not came.windows:
         return ()
     last = end // SECONDS_PER_DAY * SECONDS_PER_DAY

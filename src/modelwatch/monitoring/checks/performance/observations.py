@@ -39,7 +39,7 @@ TITLES = {
 def performance_observations(evaluation: PerformanceEvaluation) -> list[Observation]:
     """One observation for each metric, by its deciding window.
 
-    What is found early is only told of where no matured window finds it: it is never calm, and ends nothing.
+    Early findings only count where no matured window finds them: it is never calm, and ends nothing.
     """
     names = {name for each in evaluation.matured for name in each.judgements}
     return [_observation(evaluation, name) for name in sorted(names)]

@@ -1,4 +1,4 @@
-"""When a classifier began to be wrong more often, or the labels to be others."""
+"""Onsets of a classifier's loss, and of label drift."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from modelwatch.storage.references.layouts import Counts, read_layouts
 def performance_onsets(
     connection: Connection, stream: StreamKey, inputs: PerformanceInputs, found: Sequence[Condition]
 ) -> Onsets:
-    """When each of these findings began, in seconds; without those of which it can't be told: of a regression, of
-    missing labels, and where a metric fell although as many predictions are right as before.
+    """Onset of each of these findings, in seconds; without those where it is unknown: of a regression, of missing
+    labels, and where a metric fell although as many predictions are right as before.
 
     Every metric is taken to have begun to fall when the predictions began to be wrong more often.
     """
@@ -49,11 +49,11 @@ def performance_onsets(
 
 
 def _labels(counts: ConfusionCounts) -> Counts:
-    """How often each class was the label, shape (classes + 1,)."""
+    """Number of labels of each class, shape (classes + 1,)."""
     of_class: Counts = counts.matrix.sum(axis=1)
     return of_class
 
 
 def _rightness(counts: ConfusionCounts) -> Counts:
-    """How many predictions were wrong and right, shape (2,)."""
+    """Numbers of wrong and right predictions, shape (2,)."""
     return np.array([counts.n - counts.correct, counts.correct], dtype=np.int64)

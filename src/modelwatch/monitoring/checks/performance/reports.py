@@ -18,8 +18,7 @@ class MetricReport(msgspec.Struct, frozen=True):
     decided the severity; warning_threshold, alert_threshold: both. odds_ratio: of label drift, how many times the odds
     of the class that moved most have grown or fallen; by_odds: that is the loss. natural: by how much the metric varies
     in the reference itself, as a standard deviation (of label drift, of the logarithm of the odds of that class, or of
-    the mean target); it counts in the p-value. severity is only told of metrics that
-    are watched.
+    the mean target); it counts in the p-value. only watched metrics have a severity.
     """
 
     value: float | None
@@ -44,7 +43,7 @@ class MetricReport(msgspec.Struct, frozen=True):
 
 
 class ConfusionReport(msgspec.Struct, frozen=True):
-    """matrix: rows are the truth, columns the prediction, in the order of `classes`; the last is any other class."""
+    """matrix: rows are the labels, columns the predictions, in the order of `classes`; the last is any other class."""
 
     classes: list[str]
     matrix: list[list[int]]
@@ -96,12 +95,12 @@ class WindowReport(msgspec.Struct, frozen=True):
     """One window. matured: whether it is the one of its look-back that is judged; its labels should have come.
 
     coverage: labelled over predictions. expected_share: the share of the labels of its newest part that should have
-    come. immature: why it is not judged, else null. label_drift: whether the truth has moved; `loss` is the PSI of its
-    classes, the odds ratio of one of them, or the shift of the mean target in standard deviations of the reference,
-    then with both means. label_coverage: whether the usual labels come; `loss` is the part of them that is missing.
-    severity: the worst of a matured window; null for the others, which are not judged.
-    unknown_labels: labels of classes that were never predicted and are not in the reference. unnamed_probabilities:
-    predictions whose probabilities by class don't name the predicted class.
+    come. immature: why it is not judged, else null. label_drift: drift of the labels; `loss` is the PSI of its classes,
+    the odds ratio of one of them, or the shift of the mean target in standard deviations of the reference, then with
+    both means. label_coverage: whether the usual labels come; `loss` is the part of them that is missing. severity: the
+    worst of a matured window; null for the others, which are not judged. unknown_labels: labels of classes that were
+    never predicted and are not in the reference. unnamed_probabilities: predictions whose probabilities by class don't
+    name the predicted class.
     """
 
     lookback: str | None
@@ -126,7 +125,7 @@ class WindowReport(msgspec.Struct, frozen=True):
 
 
 class EarlyReport(msgspec.Struct, frozen=True):
-    """A window that is looked at before most of its labels have come; what it finds is marked early.
+    """A window that is judged before most of its labels have arrived; what it finds is marked early.
 
     window: with the judgement on each metric; one that is not worse is `immature`, never stable. labelled_share: the
     share of its usual labels that is in. decides: whether the severity of the whole rests on it, and not on a matured
@@ -171,8 +170,8 @@ class PerformanceReport(msgspec.Struct, frozen=True):
     score_of: what a prediction_probability that is one number is taken to be about. severity: the worst of the matured
     windows, and of what is found early. worst: the metrics that are not stable, by name. not_judged: the watched
     metrics that no matured window judges. task_reason, positive_class_reason: what these rest on, and what to set if
-    they are wrong. warnings: what makes the figures mean something else than they seem to. early: the look at labels
-    that are still coming; left out where there is none.
+    they are wrong. warnings: what makes the figures mean something else than they seem to. early: the window whose
+    labels are still arriving; left out where there is none.
     """
 
     model_name: str

@@ -28,13 +28,13 @@ LOSSES = frozenset({"log_loss", "brier", "mae", "rmse", "mape", "mean_error"})
 class PerformanceRules(AccruingBudget):
     """Rules of the performance check for one model. Times in seconds.
 
-    task, positive_class: what the monitor says about the labels.
-    metrics: what is watched; None: what is usual for the task. tolerance: the loss that matters, of shares and areas;
-    relative_tolerance: of losses and errors, as a share of the reference's. limits: by metric, the worst value that is
-    ever right. min_samples: labels from which on a metric is called stable. odds_ratio: how many times the odds of a
-    class must have grown or fallen for the truth to have moved; its square is an alert. maturity: the share of the
-    labels that is waited for. label_coverage: whether labels that stop coming are told of. early: whether a
-    loss may be found when half of the labels are in. alarms_needed and the others: as for drift.
+    task, positive_class: what the monitor says about the labels. metrics: what is watched; None: what is usual for the
+    task. tolerance: the loss that matters, of shares and areas; relative_tolerance: of losses and errors, as a share of
+    the reference's. limits: by metric, the worst value that is ever right. min_samples: labels from which on a metric
+    is called stable. odds_ratio: how many times the odds of a class must have grown or fallen for label drift; its
+    square is an alert. maturity: the share of the labels that is waited for. label_coverage: whether labels that stop
+    arriving are reported. early: whether a loss may be found when half of the labels are in. alarms_needed and the
+    others: as for drift.
     """
 
     budget: float

@@ -1,4 +1,4 @@
-"""The quality check: what the scheduler runs beside the drift check, and what anybody may ask for."""
+"""The quality check: run by the scheduler beside the drift check, and on request."""
 
 from __future__ import annotations
 
@@ -105,5 +105,5 @@ class QualityCheck(Check[QualityEvidence, QualityEvaluation, QualityReport]):
 def check_quality(
     store: Store, defaults: DriftRules, rules: QualityRules, stream: StreamKey, now: int
 ) -> QualityReport:
-    """The stream's data quality now. Raises UnknownResource for a model that was never heard of."""
+    """The stream's data quality now. Raises UnknownResource for an unknown model."""
     return quality_report(evaluate_quality(gather_quality(store, defaults, rules, stream, now)))

@@ -166,7 +166,7 @@ def quality_report(evaluation: QualityEvaluation) -> QualityReport:
 def _worst(
     features: Sequence[Severity], others: Iterable[SchemaReport | VolumeReport | RepeatsJudgement | ClassJudgement]
 ) -> Severity:
-    """The worst of what is known. Only features can make it stable: what else was found sound says nothing of them."""
+    """The worst of what is known. Only features can make it stable: other results say nothing about them."""
     found = [each.severity for each in others if each.severity in FIRING]
     return min((*(features or ["no_reference"]), *found), key=PRECEDENCE.index)
 
@@ -240,7 +240,7 @@ def quality_observations(evaluation: QualityEvaluation) -> list[Observation]:
 
 
 def _observed_extreme(evaluation: QualityEvaluation, name: str) -> Observation:
-    """A day that has had one is a finding until it has passed: it is told once, and counted, not inferred."""
+    """A day that has had one is a finding until it has passed: it is reported once, and counted, not inferred."""
     evidence, subject = evaluation.evidence, f"{name}: extreme"
     reference = evidence.reference_ids[name]
     far = evaluation.extremes(name)

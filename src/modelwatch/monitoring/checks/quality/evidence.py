@@ -89,7 +89,7 @@ class QualityEvidence(msgspec.Struct, frozen=True):
     spend, those of an interval if None. complete: whether every feature that the model has sent has a reference, so
     that another one is new. codes: by feature, the values of its reference that look like codes for missing ones, with
     their shares then and in the longest window. extremes: by feature, what is far outside of its reference among the
-    rows of the last day; outside_unknown: why that could not be told of values outside.
+    rows of the last day; outside_unknown: reason why values outside could not be checked.
     """
 
     stream: tuple[str, str, str]
@@ -122,7 +122,7 @@ def gather_quality(
 ) -> QualityEvidence:
     """Reads what the stream's data quality is judged by, over the look-backs of its drift rules.
 
-    Raises UnknownResource for a model that was never heard of.
+    Raises UnknownResource for an unknown model.
     """
     query = DriftQuery(stream.model, stream.environment, stream.version)
     return quality_evidence(store, gather(store, defaults, query, now, end=end, elapsed=elapsed), rules, known_by=end)
@@ -291,7 +291,7 @@ def _count(counts: Counts, *rules: Rule) -> int:
 
 def _standing_out(reference: StoredReference, counts: Counts, values: Sequence[Any]) -> tuple[Sentinel, ...]:
     """The values of a feature that no cell has and that seem to stand for missing ones. Only where the counts say that
-    there are enough of them the values are looked at."""
+    there are enough of them values are read."""
     total = counts["missing"][1]
     found: tuple[Sentinel, ...] = ()
     binning = reference.profile.binning

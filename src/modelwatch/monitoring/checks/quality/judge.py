@@ -1,4 +1,4 @@
-"""From counts to judgements: a share of unsound values that has risen by enough to matter, and not by chance."""
+"""From counts to judgements: a share of bad values that has risen by enough to matter, and by more than chance."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ class RateJudgement:
 
     @property
     def rank(self) -> tuple[int, int]:
-        """The worst window speaks for a rule, of equally bad ones the longest."""
+        """The worst window decides for a rule, of equally bad ones the longest."""
         return PRECEDENCE.index(self.severity), self.window.start - self.window.end
 
 
 @dataclass(frozen=True, slots=True)
 class VolumeJudgement:
-    """A span beside the same span of earlier weeks. Times in seconds. alpha: the chance of a false alarm that it
+    """A span compared with the same span of earlier weeks. Times in seconds. alpha: the chance of a false alarm that it
     took."""
 
     span: Span
@@ -80,7 +80,7 @@ def subjects_of(evidence: QualityEvidence) -> int:
 
 
 def judge_rates(evidence: QualityEvidence, alpha: float) -> dict[str, list[RateJudgement]]:
-    """By feature, the judgement on each rule by the window that speaks for it."""
+    """By feature, the judgement on each rule by its deciding window."""
     rules = evidence.rules
     found: dict[str, list[RateJudgement]] = {}
     for name, before in evidence.reference.items():
@@ -114,7 +114,7 @@ def _rate(feature: str, window: WindowQuality, check: RateCheck, rules: QualityR
 
 
 def rise_thresholds(reference_rate: float, rules: QualityRules) -> tuple[float, float]:
-    """From which rise of a rate on there is a warning, and an alert: when it is large, or most values are unsound."""
+    """From which rise of a rate on there is a warning, and an alert: when it is large, or most values have an issue."""
     warning = rise_that_matters(reference_rate, least_rise=rules.min_rise, factor=rules.factor)
     return warning, max(warning, min(SEVERE_RISE * rules.min_rise, MOSTLY_UNSOUND - reference_rate))
 
@@ -166,7 +166,7 @@ def judge_schema(evidence: QualityEvidence, alpha: float) -> list[tuple[SchemaCh
 def judge_volume(evidence: QualityEvidence, alpha: float) -> list[VolumeJudgement]:
     """The last whole hour, the last 24, and the seven days to the last midnight, beside the same of earlier weeks.
 
-    alpha: of the first two, which are looked at again and again; the last are the same for a whole day, and have its.
+    alpha: of the first two, which are judged repeatedly; the last are the same for a whole day, and have its.
     """
     volumes, watermark = evidence.volumes, evidence.watermark
     if not evidence.rules.volume or watermark is None:

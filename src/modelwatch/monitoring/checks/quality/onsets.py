@@ -1,4 +1,4 @@
-"""When a share of unsound values began to rise."""
+"""Onsets of a rise in the share of values with an issue."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COUNTED_AS = {"disappeared": "missing"}
 def quality_onsets(
     connection: Connection, stream: StreamKey, evidence: QualityEvidence, found: Sequence[Condition], end: int
 ) -> Onsets:
-    """When each of these findings began, in seconds; without those that are no rate of a feature's values."""
+    """Onset of each of these findings, in seconds; without those that are not a rate of a feature's values."""
     wanted: dict[tuple[str, str], tuple[Subject, str]] = {}
     for each in found:
         feature, _, what = each.name.rpartition(": ")

@@ -16,9 +16,9 @@ PRECEDENCE: tuple[Severity, ...] = ("alert", "warning", "stable", "insufficient_
 
 
 class RateReport(msgspec.Struct, frozen=True):
-    """One rule of one feature: how often it is broken, and how often in the reference. lookback: the window that speaks
-    for it. rates are null where there is nothing to count. warning_threshold, alert_threshold: the change from which it
-    is one or the other, if p_value is below alpha."""
+    """One rule of one feature: how often it is broken, and how often in the reference. lookback: its deciding window.
+    rates are null where there is nothing to count. warning_threshold, alert_threshold: the change from which it is one
+    or the other, if p_value is below alpha."""
 
     rule: str
     dimension: str
@@ -38,7 +38,7 @@ class RateReport(msgspec.Struct, frozen=True):
 class SentinelReport(msgspec.Struct, frozen=True):
     """One value that seems to stand for a missing one. side: `below` or `above` the reference's range, a `text` that it
     does not have, or `known`: a code that the reference has itself. share, reference_share: of the valid values, now
-    and then. n: how many were looked at: up to 1,000 rows, but all of the longest window for a known one. severity:
+    and then. n: how many were checked: up to 1,000 rows, but all of the longest window for a known one. severity:
     `stable` for a known one that has not risen."""
 
     value: float | str
@@ -88,7 +88,7 @@ class SchemaReport(msgspec.Struct, frozen=True):
 
 
 class VolumeReport(msgspec.Struct, frozen=True):
-    """Predictions in a span beside those of the same span in earlier weeks; null where that can't be told.
+    """Predictions in a span beside those of the same span in earlier weeks; null where that is unknown.
     warning_threshold, alert_threshold: by how many predictions it must be off for one or the other."""
 
     span: Literal["1h", "24h", "7d"]
@@ -138,10 +138,10 @@ class ClassUseReport(msgspec.Struct, frozen=True):
 
 
 class QualityReport(msgspec.Struct, frozen=True):
-    """A model's data quality. score: 1 less the mean share of unsound values over the features, in the longest window;
-    dimensions: the same for missing values, wrong types, and values outside of the reference. severity: the worst that
-    is known; `stable` only where at least one feature was judged. not_judged: features, single rules of features
-    (`age: missing`), changes of the schema and volumes that nothing is said about."""
+    """A model's data quality. score: 1 minus the mean share of values with an issue over the features, in the longest
+    window; dimensions: the same for missing values, wrong types, and values outside of the reference. severity: the
+    worst that is known; `stable` only where at least one feature was judged. not_judged: features, single rules of
+    features (`age: missing`), changes of the schema and volumes that are not judged."""
 
     model_name: str
     model_version: str

@@ -18,9 +18,9 @@ SHARE_OF_SILENCE = 0.08
 class QualityRules(AccruingBudget):
     """Rules of the quality check for one model. Times in seconds.
 
-    min_rise, factor: a share of unsound values matters when it has risen by so much, or to so many times the
+    min_rise, factor: a share of values with an issue matters when it has risen by so much, or to so many times the
     reference's. min_samples: from so many values on a rate may be called stable. duplicates: the share of changed
-    repeats that matters; 0: none does. freshness: whether silence is told of, or the longest that is none.
+    repeats that matters; 0: none does. freshness: whether silence is reported, or the longest gap that is not silence.
     alarms_needed and the others: as for drift.
     """
 
