@@ -39,7 +39,7 @@ class FeatureRates(msgspec.Struct, frozen=True):
 
 class QualityStep(msgspec.Struct, frozen=True, gc=False):
     """One step, [start, end). duplicates: predictions that came again; changed_duplicates: those that said something
-    else than the first time; both of all predictions. score: 1 less the mean share of unsound values."""
+    else than the first time; both of all predictions. score: 1 minus the mean share of values with an issue."""
 
     start: str
     end: str

@@ -69,8 +69,8 @@ async def get_segments(
 ) -> Response:
     """Metrics, drift and data quality by segment, with what each contributes to the change, from committed counts.
 
-    Compared with the labelled reference where its segments are known, else with the stretch before, or with the one
-    from baseline_start to baseline_end. end: where the look-back ends, by default at the newest data."""
+    Compared with the labelled reference if its segments are known, otherwise with the preceding stretch, or with the
+    one from baseline_start to baseline_end. end: where the look-back ends, by default at the newest data."""
     state = state_of(request)
     since, until = seconds_of(baseline_start, "/baseline_start"), seconds_of(baseline_end, "/baseline_end")
     query = SegmentQuery(metric, _length(lookback), _baseline(since, until), seconds_of(end, "/end"))
