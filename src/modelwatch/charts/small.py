@@ -136,6 +136,42 @@ def histogram_pair(
     return _small(title, "", height, stretched(area, drawn) + _across(area.bottom, "axis"))
 
 
+def level_bar(
+    title: str,
+    value: float,
+    levels: Sequence[float],
+    *,
+    highest: float,
+    style: str = "f-reference",
+    height: float = 10.0,
+) -> str:
+    """Bar from 0 to a value, with a tick at each level; hatched when the value is not known. highest: end of the scale,
+    the same for bars that are compared; a longer bar ends there.
+
+    >>> level_bar("PSI", 0.3, [0.1, 0.25], highest=0.5, style="f-alert").count("<line")
+    2
+    """
+    if not math.isfinite(value):
+        return _small(title, "not judged", height, _hatched(height))
+    whole = highest or 1.0
+    drawn = "".join(
+        element(
+            "rect",
+            x="0%",
+            y=2,
+            width=percent_of_plot(min(max(share, 0.0), 1.0)),
+            height=pixels(height - 4),
+            class_=name,
+        )
+        for share, name in ((1.0, "f-empty"), (value / whole, style))
+    )
+    for level in levels:
+        at = percent_of_plot(level / whole)
+        if level <= whole:
+            drawn += element("line", x1=at, x2=at, y1=0, y2=pixels(height), class_="s-reference")
+    return _small(title, written_value(value, "number"), height, drawn)
+
+
 @dataclass(frozen=True, slots=True)
 class Metric:
     """Metric with its interval, the reference's value and the threshold of its alert; NaN or None for not known."""

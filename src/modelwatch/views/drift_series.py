@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import msgspec
+import numpy as np
 
 from modelwatch.errors import FieldError, InvalidInput
-from modelwatch.monitoring.checks.drift.evaluation import results_of
 from modelwatch.monitoring.checks.drift.evidence import effective_rules
 from modelwatch.monitoring.checks.drift.judge import Severity
-from modelwatch.monitoring.checks.drift.subject_counts import counts_of_subjects, references_for
+from modelwatch.monitoring.checks.drift.screening import screened
+from modelwatch.monitoring.checks.drift.subject_counts import references_for, vectors_of_subjects
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.storage.engine.store import Store
@@ -89,17 +90,20 @@ def _series(divided: Divided, defaults: DriftRules) -> DriftSeries:
     severities: dict[object, list[Severity]] = {subject: [] for subject in watched}
     for block in blocks_of_windows(divided):
         windows = [Window(*span) for span, _ in block]
-        counts = counts_of_subjects([sums for _, sums in block], divided.layouts, references)
-        for each in results_of(windows, references, counts, rules, alpha):
-            scores[each.subject] += [of_window.judgement.psi for of_window in each.windows]
-            counted[each.subject] += [of_window.current.coarse for of_window in each.windows]
-            severities[each.subject] += [of_window.judgement.severity for of_window in each.windows]
+        vectors, received = vectors_of_subjects([sums for _, sums in block], divided.layouts, references)
+        for (subject, reference), counts, of_versions in zip(references.items(), vectors, received, strict=True):
+            found = screened(reference, windows, counts, of_versions, rules, alpha)
+            scores[subject] += found.psi
+            severities[subject] += found.severity
+            binning = reference.profile.binning
+            counted[subject].append(np.add.reduceat(counts[:, : binning.n_fine], binning.coarse_starts, axis=1))
         steps += [
             DriftStep(iso_of_seconds(start), iso_of_seconds(end), sum(slot.predictions for slot in sums.values()))
             for (start, end), sums in block
         ]
     lines, starts = [], [each.start for each in steps]
     for subject in watched:
+        before = references[subject].profile.coarse
         thresholds = rules.thresholds(subject.kind, subject.name)
         lines.append(
             DriftLine(
@@ -109,7 +113,7 @@ def _series(divided: Divided, defaults: DriftRules) -> DriftSeries:
                 thresholds.psi_alert,
                 scores[subject],
                 severities[subject],
-                began(references[subject].profile.coarse, counted[subject], starts, severities[subject]),
+                began(before, np.concatenate(counted[subject]), starts, severities[subject]) if steps else None,
             )
         )
     span = divided.span

@@ -10,17 +10,19 @@ from modelwatch.storage.counts.steps import profile_steps
 from modelwatch.storage.ledger.slots import Slot
 from modelwatch.views.stretch import Divided
 
-# Whose counts are in memory at once: those of a wide model take megabytes each.
-WINDOWS_AT_ONCE = 32
+# That are in memory at once, as 64-bit integers; those of a wide model are tens of thousands a window.
+COUNTS_AT_ONCE = 4_000_000
 
 Sums = dict[str, Slot]
 """Summed slots by version, of those with data."""
 
 
-def blocks_of_windows(divided: Divided, size: int = WINDOWS_AT_ONCE) -> Iterator[list[tuple[tuple[int, int], Sums]]]:
+def blocks_of_windows(divided: Divided) -> Iterator[list[tuple[tuple[int, int], Sums]]]:
     """By step of the stretch what it looks back over, [start, end) in seconds, and what is counted there; some steps
     at a time."""
     windows = _windows(divided)
+    widest = max(each.size for each in (divided.layouts.common, *divided.layouts.by_version.values()))
+    size = max(1, COUNTS_AT_ONCE // max(widest, 1))
     while block := list(islice(windows, size)):
         yield block
 

@@ -186,18 +186,16 @@ def _boundaries(connection: Connection, asked: Asked, start: int, end: int, step
     return tuple(whole([*range(start, end, step), end], rolled))
 
 
-def began(
-    reference: Counts, counts: Sequence[Counts], starts: Sequence[str], severities: Sequence[str | None]
-) -> str | None:
+def began(reference: Counts, counts: Counts, starts: Sequence[str], severities: Sequence[str | None]) -> str | None:
     """Start of the step with which it began that a subject is not as its reference: an estimate from all steps. None
     where none of the newest judged steps has a finding, or nothing stands out.
 
-    reference: shape (cells,). counts: of each step over the same cells.
+    reference: shape (cells,). counts: shape (steps, cells).
     """
     judged = [each for each in severities if each in ("stable", "warning", "alert")]
     if not any(each != "stable" for each in judged[-NEWEST:]):
         return None
-    place = onset(reference, np.stack(counts))
+    place = onset(reference, counts)
     return None if place is None else starts[place]
 
 

@@ -148,7 +148,7 @@ def _series(divided: Divided, defaults: DriftRules, subject: Subject, *, known: 
         series,
         began=began(
             compared.coarse,
-            [np.array(each.counts, dtype=np.int64) for each in steps],
+            np.array([each.counts for each in steps], dtype=np.int64).reshape(len(steps), -1),
             [each.start for each in steps],
             [each.severity for each in steps],
         ),

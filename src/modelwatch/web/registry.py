@@ -10,6 +10,7 @@ from starlette.routing import Route
 from modelwatch.web import (
     alerts_pages,
     channels_page,
+    drift_page,
     keys_page,
     models_page,
     monitor_page,
@@ -32,11 +33,12 @@ class PageModule(Protocol):
 
 MODULES: tuple[PageModule, ...] = (
     alerts_pages,
-    silences_page,
     channels_page,
-    service_page,
+    drift_page,
     keys_page,
     monitor_page,
+    service_page,
+    silences_page,
     models_page,
     overview_page,
     performance_page,

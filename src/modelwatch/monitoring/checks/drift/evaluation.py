@@ -93,13 +93,15 @@ class DriftEvaluation:
     versions_left_out: tuple[str, ...]
 
 
-def check_drift(store: Store, defaults: DriftRules, query: DriftQuery, now: int) -> DriftReport:
+def check_drift(
+    store: Store, defaults: DriftRules, query: DriftQuery, now: int, *, end: int | None = None
+) -> DriftReport:
     """Compares the windows of a query with the references in force, from committed counts.
 
-    defaults: the rules of a model without a monitor.
+    defaults: the rules of a model without a monitor. end: seconds; look-backs end there in place of the newest data.
     Raises UnknownResource for an unknown model, InvalidInput for features that it does not have.
     """
-    return report_of(evaluate_drift(gather(store, defaults, query, now)))
+    return report_of(evaluate_drift(gather(store, defaults, query, now, end=end)))
 
 
 def evaluate_drift(inputs: Inputs, subject: Subject | None = None) -> DriftEvaluation:

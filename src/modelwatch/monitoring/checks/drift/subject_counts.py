@@ -54,6 +54,23 @@ def counts_of_subjects(
     """
     if not chosen or not sums:
         return {subject: SubjectCounts((), ()) for subject in chosen}
+    blocks, of_subject = vectors_of_subjects(sums, layouts, chosen)
+    counts = np.concatenate(blocks, axis=1)
+    if counts.min() < 0:
+        raise IncompatibleProfiles("the counts of a profile are never negative")
+    counts.flags.writeable = False
+    profiles = _profiles(counts, list(chosen.values()))
+    return {
+        subject: SubjectCounts(of_one, predictions)
+        for subject, of_one, predictions in zip(chosen, profiles, of_subject, strict=True)
+    }
+
+
+def vectors_of_subjects(
+    sums: Sequence[Mapping[str, Slot]], layouts: ModelLayouts, chosen: Mapping[Subject, StoredReference]
+) -> tuple[list[Counts], list[tuple[int, ...]]]:
+    """For each subject its counts in each window, shape (windows, size of its binning), and the predictions of the
+    versions that are counted in its reference's cells, shape (windows,). sums: as in `counts_of_subjects`."""
     versions = sorted({name for of_window in sums for name in of_window})
     vectors = {name: _stacked(sums, name) for name in versions}
     received = {name: [of[name].predictions if name in of else 0 for of in sums] for name in versions}
@@ -65,15 +82,7 @@ def counts_of_subjects(
         empty = np.zeros((len(sums), reference.profile.binning.size), dtype=np.int64)
         blocks.append(sum(parts[1:], start=parts[0]) if parts else empty)
         of_subject.append(tuple(sum(received[name][place] for name in same) for place in range(len(sums))))
-    counts = np.concatenate(blocks, axis=1)
-    if counts.min() < 0:
-        raise IncompatibleProfiles("the counts of a profile are never negative")
-    counts.flags.writeable = False
-    profiles = _profiles(counts, list(chosen.values()))
-    return {
-        subject: SubjectCounts(of_one, predictions)
-        for subject, of_one, predictions in zip(chosen, profiles, of_subject, strict=True)
-    }
+    return blocks, of_subject
 
 
 def _stacked(sums: Sequence[Mapping[str, Slot]], version: str) -> Counts:

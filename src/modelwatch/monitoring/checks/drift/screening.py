@@ -1,0 +1,78 @@
+"""Severities of many windows at once: what is nowhere near drift needs no test, and what is near is judged as ever."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from modelwatch.monitoring.checks.drift.evaluation import results_of
+from modelwatch.monitoring.checks.drift.judge import ROUNDING, Severity, may_drift
+from modelwatch.monitoring.checks.drift.subject_counts import SubjectCounts
+from modelwatch.monitoring.checks.rules import DriftRules
+from modelwatch.monitoring.checks.windows import Window
+from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.drift.names import is_ids, window_needed
+from modelwatch.stats.drift.scores import psi_of_windows
+from modelwatch.storage.references.layouts import Counts
+from modelwatch.storage.references.references import StoredReference
+
+
+@dataclass(frozen=True, slots=True)
+class Screened:
+    """PSI and severity of a subject in each window; the PSI is None where it was not compared."""
+
+    psi: list[float | None]
+    severity: list[Severity]
+
+
+def screened(
+    reference: StoredReference,
+    windows: Sequence[Window],
+    counts: Counts,
+    received: Sequence[int],
+    rules: DriftRules,
+    alpha: float,
+) -> Screened:
+    """What `results_of` says of a subject, in a fraction of the time where little has moved.
+
+    counts: shape (windows, size of the binning). received: predictions of each window. alpha: as in `results_of`.
+    """
+    subject, profile, split = reference.subject, reference.profile, reference.split
+    thresholds, binning = rules.thresholds(subject.kind, subject.name), profile.binning
+    cells = counts[:, : binning.n_fine]
+    n = cells.sum(axis=1)
+    empty = n + counts[:, binning.n_fine] + counts[:, binning.n_fine + 1] == 0
+    if not profile.n:
+        return Screened([None] * len(windows), ["no_data" if each else "no_reference" for each in empty.tolist()])
+    coarse = np.add.reduceat(cells, binning.coarse_starts, axis=1)
+    scores = psi_of_windows(profile.coarse, coarse)
+    found: list[Severity] = ["no_data"] * len(windows)
+    needed = window_needed(profile, alpha, split)
+    if split is not None and is_ids(profile, split):
+        judged, enough = np.zeros(len(windows), dtype=np.bool_), np.zeros(len(windows), dtype=np.bool_)
+    else:
+        enough = n >= max(thresholds.min_samples, 1 if needed is None else needed)
+        # Natural variation asks for more than what is configured, never for less.
+        if split is None and binning.kind == "continuous":
+            judged = may_drift(
+                profile.coarse, coarse, np.full(len(n), alpha), thresholds.psi_warning, thresholds.min_samples
+            )
+        else:
+            # Odds move whatever the PSI is.
+            near = (scores >= thresholds.psi_warning - ROUNDING) | bool(thresholds.odds_ratio)
+            judged = (n >= thresholds.min_samples) & (n > 0) & near
+        enough &= needed is not None
+    for place in np.flatnonzero(n > 0).tolist():
+        found[place] = "stable" if enough[place] else "insufficient_data"
+    places = np.flatnonzero(judged).tolist()
+    if places:
+        some = SubjectCounts(
+            tuple(Profile(binning, counts[place]) for place in places), tuple(received[place] for place in places)
+        )
+        chosen, of_places = {subject: reference}, [windows[place] for place in places]
+        [result] = results_of(of_places, chosen, {subject: some}, rules, alpha)
+        for place, window in zip(places, result.windows, strict=True):
+            found[place] = window.judgement.severity
+    return Screened([None if each != each else each for each in scores.tolist()], found)
