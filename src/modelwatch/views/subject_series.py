@@ -146,12 +146,7 @@ def _series(divided: Divided, defaults: DriftRules, subject: Subject, *, known: 
     steps = _steps(divided, rules, alpha, reference, compared)
     return replace(
         series,
-        began=began(
-            compared.coarse,
-            np.array([each.counts for each in steps], dtype=np.int64).reshape(len(steps), -1),
-            [each.start for each in steps],
-            [each.severity for each in steps],
-        ),
+        began=_began(compared, steps),
         feature_type=kind,
         alpha=None if asked.segment else alpha,
         quantile_shares=list(QUANTILES) if kind == "continuous" else [],
@@ -159,6 +154,11 @@ def _series(divided: Divided, defaults: DriftRules, subject: Subject, *, known: 
         reference=_reference(reference, compared),
         steps=steps,
     )
+
+
+def _began(compared: Profile, steps: Sequence[SeriesStep]) -> str | None:
+    counts = np.array([each.counts for each in steps], dtype=np.int64).reshape(len(steps), len(compared.coarse))
+    return began(compared.coarse, counts, [each.start for each in steps], [each.severity for each in steps])
 
 
 def empty_series(divided: Divided, kind: str, name: str = "") -> SubjectSeries:

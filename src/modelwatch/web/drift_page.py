@@ -331,11 +331,7 @@ def read_drift(state: ServiceState, connection: Connection, of_model: ModelFrame
         check_drift(state.store, state.rules, query, now, end=of_model.end),
         series,
         open_findings(connection, stream),
-        [
-            each
-            for each in unwatched(connection, stream, rules, quality, now)
-            if each.check == "drift" and each.state != "not_evaluated"
-        ],
+        [each for each in left_out if each.check == "drift" and each.state != "not_evaluated"],
         dict((config.importance or {}) if config is not None else {}),
         root,
     )
