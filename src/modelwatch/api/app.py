@@ -21,7 +21,7 @@ from modelwatch.api.auth.gate import Gate
 from modelwatch.api.auth.origins import SameOrigin
 from modelwatch.api.auth.scopes import GRANT, authorize
 from modelwatch.api.ingest.hot_posts import FastPath, HotPost, take_label, take_prediction
-from modelwatch.api.known_models import with_nearest
+from modelwatch.api.nearest_models import with_nearest
 from modelwatch.api.paths import Addresses
 from modelwatch.api.problems import framework_problem
 from modelwatch.api.routes import api, operations
