@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-import modelwatch.api.paths  # noqa: F401 - registers the convertors of the routes
+import modelwatch.api.around  # noqa: F401 - registers the convertors of the routes
 from modelwatch.access import Grant
 from modelwatch.alerting.queries import open_alerts
 from modelwatch.alerting.views import AlertLine
