@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from modelwatch.stats.outcomes.natural_variation import (
 )
 from modelwatch.stats.outcomes.outcomes import Outcome, OutcomeCounts, OutcomeLayout
 from modelwatch.stats.performance import RegressionLayout, worsening
+from tests.proofs.lock import Proofs
 
 LAYOUT = OutcomeLayout("binary", ("no", "yes"), "yes")
 DAY = 86_400
@@ -60,27 +62,53 @@ def p_values(reference: list[list[Outcome]], now: list[list[Outcome]], natural: 
     return found
 
 
-def test_seasons_that_the_reference_has_seen_are_no_loss_and_a_loss_beyond_them_is_found() -> None:
+@dataclass(frozen=True)
+class Seasons:
+    """How accuracy varies between the days of a reference, and how many days alarm.
+
+    unaware, quiet: of 400 days like those of the reference, without and with what is known of the variation.
+    broken: of 20 days with a loss.
+    """
+
+    deviation: float
+    unaware: int
+    quiet: int
+    broken: int
+
+
+def seasons() -> Seasons:
+    """Days whose accuracy swings by 6 points, judged by a reference of 60 of them."""
     rng = np.random.default_rng(1)
     reference = days(60, 0.88, 0.06, rng)
     natural = variation_of(reference).of("accuracy", DAY)
     assert natural is not None
-    assert natural.deviation == pytest.approx(0.06 / math.sqrt(2.0), rel=0.2)
     quiet, alpha = days(400, 0.88, 0.06, rng), 1e-4
-    without = sum(p < alpha for p in p_values(reference, quiet, None))
-    assert without > 10
-    assert sum(p < alpha for p in p_values(reference, quiet, natural)) == 0
+    unaware = sum(p < alpha for p in p_values(reference, quiet, None))
+    alarms = sum(p < alpha for p in p_values(reference, quiet, natural))
     broken = days(20, 0.60, 0.06, rng)
-    assert sum(p < alpha for p in p_values(reference, broken, natural)) >= 15
+    return Seasons(natural.deviation, unaware, alarms, sum(p < alpha for p in p_values(reference, broken, natural)))
 
 
-def test_a_metric_that_does_not_vary_beyond_chance_has_none() -> None:
+def test_seasons_that_the_reference_has_seen_are_no_loss_and_a_loss_beyond_them_is_found(proofs: Proofs) -> None:
+    found = proofs.figures(seasons)
+    assert found.deviation == pytest.approx(0.06 / math.sqrt(2.0), rel=0.2)
+    assert found.unaware > 10
+    assert found.quiet == 0
+    assert found.broken >= 15
+
+
+def variations_by_chance() -> int:
+    """For how many of four references, whose days are alike, accuracy is said to vary."""
     rng = np.random.default_rng(2)
-    assert sum(variation_of(days(60, 0.88, 0.0, rng)).of("accuracy", DAY) is not None for _ in range(4)) <= 1
+    return sum(variation_of(days(60, 0.88, 0.0, rng)).of("accuracy", DAY) is not None for _ in range(4))
 
 
-def test_the_level_holds_where_days_differ_at_random() -> None:
-    """Days whose accuracy is drawn, and a reference of 30 of them: the test with few degrees of freedom."""
+def test_a_metric_that_does_not_vary_beyond_chance_has_none(proofs: Proofs) -> None:
+    assert proofs.figures(variations_by_chance) <= 1
+
+
+def alarms_of_random_days() -> float:
+    """The share of days whose accuracy is drawn that alarm at 1 %, with a reference of 30 such days."""
     rng = np.random.default_rng(3)
     alarms = looks = 0
     for _ in range(4):
@@ -89,7 +117,12 @@ def test_the_level_holds_where_days_differ_at_random() -> None:
         now = [days(1, accuracy, 0.0, rng)[0] for accuracy in rng.normal(0.85, 0.03, 250)]
         alarms += sum(p < 1e-2 for p in p_values(reference, now, natural))
         looks += len(now)
-    assert alarms / looks < 0.03
+    return alarms / looks
+
+
+def test_the_level_holds_where_days_differ_at_random(proofs: Proofs) -> None:
+    """The test with few degrees of freedom."""
+    assert proofs.figures(alarms_of_random_days) < 0.03
 
 
 def test_what_is_known_of_other_lengths_serves_the_nearest() -> None:

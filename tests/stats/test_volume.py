@@ -13,6 +13,7 @@ from scipy import stats
 
 from modelwatch.stats.errors import StatsError
 from modelwatch.stats.quality.volume import Dispersion, dispersion_of, freshness, usual_gap, volume_check
+from tests.proofs.lock import Proofs
 from tests.support.data_sets import DataSets
 
 HOURS = np.arange(168)
@@ -54,20 +55,31 @@ def p_values(draw: Draw, weeks: int, repeats: int, *, pooled: bool) -> NDArray[n
     return np.array(found)
 
 
+DRAWS: dict[str, Draw] = {each.__name__: each for each in (steady, overdispersed, bursts, restless, weekly)}
+
+
+def alarms_of_usual_traffic(traffic: str, weeks: int, pooled: bool) -> dict[str, float]:
+    """How often hours that are as usual are unusual at a level, by the level."""
+    p = p_values(DRAWS[traffic], weeks, 80, pooled=pooled)
+    return {str(level): float((p < level).mean()) for level in (0.05, 0.01)}
+
+
 @pytest.mark.parametrize("pooled", [True, False])
 @pytest.mark.parametrize("weeks", [4, 8])
-@pytest.mark.parametrize("draw", [steady, overdispersed, bursts, restless, weekly])
-def test_ordinary_traffic_alarms_at_most_at_the_nominal_level(draw: Draw, weeks: int, pooled: bool) -> None:
-    p = p_values(draw, weeks, 80, pooled=pooled)
+@pytest.mark.parametrize("traffic", DRAWS)
+def test_ordinary_traffic_alarms_at_most_at_the_nominal_level(
+    proofs: Proofs, traffic: str, weeks: int, pooled: bool
+) -> None:
+    found = proofs.figures(alarms_of_usual_traffic, traffic, weeks, pooled)
     # All hours of one week share its level in `weekly`: 80 draws, not thousands.
-    slack = 2.5 if draw is weekly else 1.25
-    assert (p < 0.05).mean() <= 0.05 * slack
-    assert (p < 0.01).mean() <= 0.01 * slack
+    slack = 2.5 if traffic == "weekly" else 1.25
+    assert found["0.05"] <= 0.05 * slack
+    assert found["0.01"] <= 0.01 * slack
 
 
-@pytest.mark.parametrize("draw", [steady, overdispersed, restless])
-def test_the_level_is_used_and_not_wasted(draw: Draw) -> None:
-    assert (p_values(draw, 8, 80, pooled=True) < 0.05).mean() > 0.02
+@pytest.mark.parametrize("traffic", ["steady", "overdispersed", "restless"])
+def test_the_level_is_used_and_not_wasted(proofs: Proofs, traffic: str) -> None:
+    assert proofs.figures(alarms_of_usual_traffic, traffic, 8, True)["0.05"] > 0.02
 
 
 @pytest.mark.parametrize("draw", [steady, overdispersed, bursts])

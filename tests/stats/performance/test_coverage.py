@@ -17,6 +17,7 @@ from modelwatch.stats.performance import (
 from modelwatch.stats.performance.confusion import confusion_metrics
 from modelwatch.stats.performance.regression import regression_metrics
 from modelwatch.stats.performance.score_metrics import roc_auc
+from tests.proofs.lock import Proofs
 
 TRIALS = 1_000
 Draw = Callable[[np.random.Generator, int], dict[str, Estimate]]
@@ -40,8 +41,8 @@ def of_errors(rng: np.random.Generator, n: int) -> dict[str, Estimate]:
     return regression_metrics(RegressionCounts.of(RegressionLayout(8.0, 50.0), truth + rng.normal(size=n), truth))
 
 
-CASES: tuple[tuple[Draw, dict[str, float]], ...] = (
-    (
+CASES: dict[str, tuple[Draw, dict[str, float]]] = {
+    "confusion": (
         of_confusion,
         {
             "accuracy": 0.87,
@@ -51,15 +52,14 @@ CASES: tuple[tuple[Draw, dict[str, float]], ...] = (
         },
     ),
     # The normal distribution function at 1.5 / √2.
-    (of_scores, {"roc_auc": 0.5 * math.erfc(-0.75)}),
-    (of_errors, {"mae": math.sqrt(2.0 / math.pi), "mean_error": 0.0, "rmse": 1.0}),
-)
+    "scores": (of_scores, {"roc_auc": 0.5 * math.erfc(-0.75)}),
+    "errors": (of_errors, {"mae": math.sqrt(2.0 / math.pi), "mean_error": 0.0, "rmse": 1.0}),
+}
 
 
-@pytest.mark.timeout(120)
-@pytest.mark.parametrize("n", [100, 1_000])
-@pytest.mark.parametrize(("draw", "truth"), CASES)
-def test_intervals_hold_the_truth_as_often_as_they_say(draw: Draw, truth: dict[str, float], n: int) -> None:
+def intervals_with_the_truth(case: str, n: int) -> dict[str, float]:
+    """The share of the samples of so many rows whose interval holds the truth, by metric."""
+    draw, truth = CASES[case]
     rng = np.random.default_rng(2_024)
     held = dict.fromkeys(truth, 0)
     for _ in range(TRIALS):
@@ -69,4 +69,13 @@ def test_intervals_hold_the_truth_as_often_as_they_say(draw: Draw, truth: dict[s
             assert low is not None
             assert high is not None
             held[name] += low <= value <= high
-    assert all(0.93 <= count / TRIALS <= 0.97 for count in held.values()), held
+    return {name: count / TRIALS for name, count in held.items()}
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("n", [100, 1_000])
+@pytest.mark.parametrize("case", CASES)
+def test_intervals_hold_the_truth_as_often_as_they_say(proofs: Proofs, case: str, n: int) -> None:
+    shares = proofs.figures(intervals_with_the_truth, case, n)
+    assert set(shares) == set(CASES[case][1])
+    assert all(0.93 <= share <= 0.97 for share in shares.values()), shares

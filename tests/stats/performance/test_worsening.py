@@ -21,6 +21,7 @@ from modelwatch.stats.performance import (
 )
 from modelwatch.stats.performance.confusion import MEANS, Margins, mean_columns
 from modelwatch.stats.performance.gradients import metric_gradient
+from tests.proofs.lock import Proofs
 
 NAMES = ("a", "b", "c")
 BINARY, CLASSES = ConfusionLayout(("no", "yes"), "yes"), ConfusionLayout(NAMES)
@@ -92,21 +93,31 @@ def test_the_change_is_that_of_the_metrics(make: Make) -> None:
         assert result.change == result.current - result.reference
 
 
-@pytest.mark.timeout(240)
-@pytest.mark.parametrize("make", KINDS)
-@pytest.mark.parametrize("n", [50, 500])
-def test_chance_alone_alarms_no_more_often_than_said(make: Make, n: int) -> None:
+MAKERS = {make.__name__: make for make in KINDS}
+TRIALS, LEVEL = 500, 0.01
+
+
+def alarms_by_chance(make: str, n: int) -> dict[str, int]:
+    """How often windows of so many rows are worse at the level than a reference that is drawn alike, by metric."""
     rng = np.random.default_rng(13)
-    trials, level = 500, 0.01
     alarms: dict[str, int] = {}
-    for _ in range(trials):
-        reference, current = make(rng, 2_000), make(rng, n)
+    for _ in range(TRIALS):
+        reference, current = MAKERS[make](rng, 2_000), MAKERS[make](rng, n)
         for metric in worsening_metrics(reference):
             # Its variance is resampled: too slow to repeat so often.
             if metric != "pr_auc":
-                alarms[metric] = alarms.get(metric, 0) + (worsening(metric, reference, current).p_value < level)
+                alarms[metric] = alarms.get(metric, 0) + int(worsening(metric, reference, current).p_value < LEVEL)
+    return alarms
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("make", MAKERS)
+@pytest.mark.parametrize("n", [50, 500])
+def test_chance_alone_alarms_no_more_often_than_said(proofs: Proofs, make: str, n: int) -> None:
+    alarms = proofs.figures(alarms_by_chance, make, n)
     # Three standard deviations above the nominal rate.
-    most = trials * level + 3.0 * (trials * level) ** 0.5
+    most = TRIALS * LEVEL + 3.0 * (TRIALS * LEVEL) ** 0.5
+    assert alarms
     assert all(count <= most for count in alarms.values()), alarms
 
 
