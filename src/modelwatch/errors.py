@@ -40,7 +40,7 @@ EXCERPT_LENGTH = 80
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One wrong field: an RFC 6901 pointer to it, what is wrong, and the start of the value that was given."""
+    """One wrong field: an RFC 6901 pointer to it, the problem, and the beginning of the given value."""
 
     pointer: str
     message: str

@@ -60,9 +60,9 @@ class GroundTruthBody(msgspec.Struct, forbid_unknown_fields=True):
 class ReferenceBody(msgspec.Struct, forbid_unknown_fields=True):
     """A reference as users set it: either one feature (`feature_name` and `values`) or a map (`features`).
 
-    Beside a map, the other lists say of each row what was predicted, how sure of it, what was true, when, and how long
-    it took. Within the map, their names mean the same: a frame as it is can be sent. `task` and `positive_class` say
-    what the labels mean.
+    Beside a map, the other lists have, for each row, the prediction, its probability, the label, the time and the
+    latency. Within the map, their names mean the same: a frame as it is can be sent. `task` and `positive_class`
+    describe the labels.
     """
 
     model_name: str

@@ -66,7 +66,7 @@ class Forked:
 
 
 def _serve(folder: str, environment: dict[str, str], log: str) -> None:
-    """What `python -m modelwatch` does, in a session, a folder and an environment of its own."""
+    """Runs `python -m modelwatch` in a session, a folder and an environment of its own."""
     # A process that ends with another one may have no children, and a service has workers.
     multiprocessing.current_process().daemon = False
     os.setsid()

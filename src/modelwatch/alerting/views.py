@@ -80,9 +80,9 @@ class MemberReport(msgspec.Struct, frozen=True):
 
     since: event time of the first evaluation of the present run that saw it. holding: the score has come down, but has
     not been calm for long enough. early: the share of the usual labels that it rests on, while the others are still
-    coming; null where most have come, and of what needs no labels. began: as of the alert. pattern: what
-    would explain a shift (`missing`, `new_categories`, `one_category`, `one_factor`, `larger`, `smaller`); null where
-    nothing of this does, and of what is no shift of a distribution.
+    coming; null where most have come, and of what needs no labels. began: as of the alert. pattern: pattern that
+    explains a shift (`missing`, `new_categories`, `one_category`, `one_factor`, `larger`, `smaller`); null where none
+    does, or where there is no shift of a distribution.
     """
 
     model_version: str
@@ -137,7 +137,7 @@ class PlannedLine(msgspec.Struct, frozen=True):
 
 
 class StepLine(msgspec.Struct, frozen=True):
-    """One step: what happened, the alert then, and its notifications.
+    """One step: the event, the alert at that time, and its notifications.
 
     actor: None unless a person did it. told: the notifications. withheld: channels of notifications that waited and
     were taken back. reason: why nothing was sent. at: by the clock of the service; event_time: the end of the window

@@ -137,7 +137,7 @@ class PerformanceConfig(_Part):
 
 
 class QualityConfig(_Part):
-    """Data quality: the rates from which on data count as unsound."""
+    """Data quality: the rates from which on there is a data quality issue."""
 
     enabled: Truth | None = None
     min_rise: Share | None = None
@@ -255,7 +255,7 @@ class AlertsConfig(_Part):
 
 
 class PrivacyConfig(_Part):
-    """Privacy: what is stored of the features of each prediction."""
+    """Privacy: storage of the features of each prediction."""
 
     store: Storing | None = None
     default: Treatment | None = None

@@ -40,9 +40,9 @@ class Verification(msgspec.Struct, frozen=True):
     `not_reproduced` when something was changed; `summary_only` when the evaluation was quiet and a summary of it is all
     that is kept, so that there is nothing to compute it from. reproduced: the same as true, null, false and null.
     problems: what does not agree. differences: the result of the current rules instead. references, counts: how many
-    the evidence holds. late_predictions: how many predictions the longest window has gained since; None when a newer
-    reference has laid the counts out anew, so that they can't be compared. nearest_full, nearest_full_window_end: of a
-    summary, the verdict of the same check with full evidence that is nearest in time.
+    the evidence holds. late_predictions: number of predictions that the longest window has gained since; None when a
+    newer reference has laid the counts out anew, so that they can't be compared. nearest_full, nearest_full_window_end:
+    of a summary, the verdict of the same check with full evidence that is nearest in time.
     """
 
     verdict_id: str

@@ -24,7 +24,7 @@ MOST_JUDGED = 60_000
 
 
 class DriftStep(msgspec.Struct, frozen=True, gc=False):
-    """One step, and what it looks back over: [start, end)."""
+    """One step, and its look-back: [start, end)."""
 
     start: str
     end: str
@@ -47,8 +47,8 @@ class DriftLine(msgspec.Struct, frozen=True, gc=False):
 class DriftSeries(msgspec.Struct, frozen=True):
     """The drift of all watched subjects over time: features first, then the prediction, its score and its latency.
 
-    step_seconds: from one step to the next. window_seconds: how far back each looks from its end. alpha: the chance of
-    a false alarm that each severity takes.
+    step_seconds: from one step to the next. window_seconds: length of each step's look-back, from its end. alpha: the
+    chance of a false alarm that each severity takes.
     """
 
     model_name: str

@@ -26,10 +26,10 @@ A_PAGE = 500
 
 
 class EventLine(msgspec.Struct, frozen=True):
-    """One event. at: of versions and alerts in event time, of what people do by the service's clock.
+    """One event. at: of versions and alerts in event time, of actions of people by the service's clock.
 
-    An alert opens when what it found began, as far as that is known, else when it was first seen. alert_id: of an
-    alert; actor: who did it; model_version, environment: null where it is of all.
+    An alert is placed at the onset of its findings, if known, otherwise at the first evaluation that found them.
+    alert_id: of an alert; actor: who did it; model_version, environment: null where it is of all.
     """
 
     at: str

@@ -1,4 +1,4 @@
-"""What is known of a model's stream without computing anything: open findings, headlines, standing, reference."""
+"""Situation of a model's stream, read without computing anything: open findings, headlines, standing, reference."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ModelSituation:
 
 
 def model_situation(connection: Connection, stream: StreamKey) -> ModelSituation:
-    """What is known of a stream by its alerts, its newest verdicts and its reference."""
+    """Situation of a stream by its alerts, its newest verdicts and its reference."""
     alerts = tuple(
         alert
         for alert in map(alert_from_row, unfinished_alerts(connection))

@@ -40,7 +40,7 @@ class MetricLevels(msgspec.Struct, frozen=True):
 
 
 class DelayPoint(msgspec.Struct, frozen=True):
-    """share: of the labels that come at all, what has come so many seconds after the prediction."""
+    """share: of all eventual labels, the share that has arrived so many seconds after the prediction."""
 
     seconds: float
     share: float
@@ -62,7 +62,7 @@ class LabelDelay(msgspec.Struct, frozen=True):
 
 
 class StretchPart(msgspec.Struct, frozen=True):
-    """Predictions of [start, end), and how many of them have a label by now."""
+    """Predictions of [start, end), and the number of them that have a label by now."""
 
     start: str
     end: str
@@ -75,11 +75,10 @@ class PerformanceStretch(msgspec.Struct, frozen=True):
     """A stretch of one version in one environment, in whole windows.
 
     segment: null for all predictions. matured: the part whose labels should have come; null where there is none;
-    to_come: what is after that. outcomes: what the labels of the matured part say, all that have come by now. immature:
-    why even that part is not to be judged; else null. reference: what its labelled rows say, those of the segment where
-    one is asked for; null without. changes: by metric, of the matured part less the reference. levels: by watched
-    metric. estimate: what the scores of the whole stretch lead one to expect without labels. reason: why there are no
-    outcomes.
+    to_come: the part after that. outcomes: results of the labels of the matured part, all received by now. immature:
+    why even that part is not to be judged; else null. reference: results of its labelled rows, or those of the segment;
+    null without. changes: by metric, of the matured part less the reference. levels: by watched metric. estimate:
+    expected performance by the scores of the whole stretch, without labels. reason: why there are no outcomes.
     """
 
     model_version: str

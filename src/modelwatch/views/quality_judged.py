@@ -1,4 +1,4 @@
-"""What the newest evaluation of a model's data quality up to some time has found."""
+"""Findings of the newest evaluation of a model's data quality up to some time."""
 
 from __future__ import annotations
 

@@ -21,8 +21,8 @@ NO_REFERENCE = "No reference is set: POST one to /api/v1/reference."
 
 
 class RuleRates(msgspec.Struct, frozen=True, gc=False):
-    """How often a rule is broken, by step; null where there was nothing to count. reference_rate: in the reference, or
-    what is to be expected of names that it does not have; null where the rule can't be judged."""
+    """Rates of values that break a rule, by step; null where there was nothing to count. reference_rate: in the
+    reference, or the expectation for names that are not in it; null where the rule can't be judged."""
 
     rule: str
     dimension: str

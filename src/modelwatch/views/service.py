@@ -58,9 +58,9 @@ class EvaluationState(msgspec.Struct):
     """Progress of the evaluations, whichever process makes them; none of it makes a process unready.
 
     status: `up to date`; `waiting` while streams are due; `failing` when some can't be evaluated (`GET /api/v1/models`
-    says which); `stopped` when no process has looked at them for a minute. looked_at: when one did last. waiting: how
-    many were due then, the first of them for `waiting_seconds` by now. failing: how many have a check that ends with
-    an error.
+    says which); `stopped` when no process has checked them for a minute. looked_at: when one did last. waiting: number
+    of streams due then, the first of them for `waiting_seconds` by now. failing: number of streams with a check that
+    ends with an error.
     """
 
     status: EvaluationStatus
@@ -78,8 +78,8 @@ class TableSize(msgspec.Struct, frozen=True):
 
 
 class StoreReport(msgspec.Struct, frozen=True):
-    """The store: its engine and size; by table, the largest first, where that is quickly told. Days that predictions
-    and metrics are kept."""
+    """The store: its engine and size; by table, the largest first, where it is known quickly. Days that predictions and
+    metrics are kept."""
 
     engine: str
     bytes: int

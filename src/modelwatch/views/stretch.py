@@ -200,7 +200,7 @@ def began(reference: Counts, counts: Counts, starts: Sequence[str], severities: 
 
 
 def window_for(predictions: Sequence[int], step: int, least: int) -> int:
-    """How far back a step looks, in seconds, so that most hold at least half as many again as `least`: itself where
+    """Length of a step's look-back, in seconds, so that most hold at least half as many again as `least`: itself where
     that is enough, else whole steps, up to a day. predictions: of each step.
 
     >>> window_for([40, 0, 60], 1_800, 100), window_for([400], 1_800, 100), window_for([], 1_800, 100)

@@ -27,7 +27,7 @@ MOST_MOVED = 3
 
 
 class ComparedSide(msgspec.Struct, frozen=True):
-    """What is compared: a window, or the reference (start and end are null). counts, shares: by cell."""
+    """Side of a comparison: a window, or the reference (start and end are null). counts, shares: by cell."""
 
     start: str | None
     end: str | None
@@ -62,8 +62,8 @@ class SubjectComparison(msgspec.Struct, frozen=True):
     """One subject compared with its reference, or a window of it with another.
 
     report: of the drift check, against the reference. before, after: what is compared; null where there are no data.
-    contributions: what each cell adds to `psi`. moved: the cells that moved most, the furthest first. pattern: what
-    would explain the shift.
+    contributions: each cell's contribution to `psi`. moved: the cells that moved most, the furthest first. pattern:
+    what would explain the shift.
     """
 
     report: SubjectReport

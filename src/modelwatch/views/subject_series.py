@@ -54,7 +54,7 @@ class SeriesReference(msgspec.Struct, frozen=True):
 
 
 class SeriesStep(msgspec.Struct, frozen=True, gc=False):
-    """One step, and what it looks back over: [start, end).
+    """One step, and its look-back: [start, end).
 
     predictions: how many there were. n: the valid values among them, and counts, shares: those by cell. missing,
     invalid: beside the cells; unseen, below_range, above_range: in them. Their rates: missing of all values, invalid of
@@ -91,10 +91,10 @@ class SubjectSeries(msgspec.Struct, frozen=True):
     """One subject over time.
 
     step_seconds: from one step to the next; steps are longer where windows were rolled up, and the last one may be
-    shorter. window_seconds: how far back each looks from its end, the step itself unless more was asked for.
-    quantile_shares: which quantiles there are. alpha: the chance of a false alarm that a step's severity takes.
-    compared_with: the reference, or what of it was in the segment. reason: why there is no reference. began: an
-    estimate of when it began that the newest steps have a finding.
+    shorter. window_seconds: length of each step's look-back, from its end, the step itself by default. quantile_shares:
+    which quantiles there are. alpha: the chance of a false alarm that a step's severity takes. compared_with: the
+    reference, or the part of it in the segment. reason: why there is no reference. began: an estimate of when it began
+    that the newest steps have a finding.
     """
 
     model_name: str

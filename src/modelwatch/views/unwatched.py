@@ -38,7 +38,7 @@ WhyNot = Literal["no_reference", "left_out", "insufficient_data", "no_data", "im
 
 class Unwatched(msgspec.Struct, frozen=True):
     """Something that no verdict is about. check: `drift`, `performance`, `quality` or `freshness`. subject: a feature,
-    `prediction`, `score`, `latency`, a metric, or what the check calls it; `more` others of the same state are not
+    `prediction`, `score`, `latency`, a metric, or the check's name for it; `more` others of the same state are not
     named. state: why, in one word; reason: in a sentence."""
 
     check: str

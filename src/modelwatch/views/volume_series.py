@@ -38,8 +38,8 @@ class VolumeStep(msgspec.Struct, frozen=True, gc=False):
 
 
 class VolumeSeries(msgspec.Struct, frozen=True):
-    """Predictions over time. weeks: how many earlier weeks are known at the end of the stretch. reason: why nothing is
-    said about what is usual."""
+    """Predictions over time. weeks: number of earlier weeks known at the end of the stretch. reason: reason why the
+    usual range is unknown."""
 
     model_name: str
     model_version: str | None

@@ -114,7 +114,8 @@ async def end_silence(request: Request) -> Response:
 
 
 async def delete_model(request: Request) -> Response:
-    """Deletes the model, or the version or the environment of it that the form names."""
+    """Deletes the model, or the version or the environment of it that the form names. Raises InvalidInput unless the
+    form repeats that name."""
     state, model = site_of(request).state, identity_of(request, "model_name")
     form = await read_form(request, state.settings.request_timeout_seconds)
     part = chosen_part(form.get("part", ""))

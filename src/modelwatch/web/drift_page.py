@@ -156,12 +156,12 @@ class DriftPage:
 
     @property
     def moved(self) -> list[DriftRow]:
-        """What drifts."""
+        """Drifting subjects."""
         return [row for row in self.rows if row.state in FOUND]
 
     @property
     def unjudged(self) -> list[DriftRow]:
-        """What the check says nothing about."""
+        """Subjects that the check does not judge."""
         return [row for row in self.rows if RANKS[row.state] == RANKS["unknown"]]
 
     @property
@@ -243,7 +243,7 @@ class DriftPage:
 
     @property
     def key(self) -> Markup:
-        """What the colours of the heat map mean."""
+        """Key to the colours of the heat map."""
         return drawn(
             key([("h0 h1 h2 h3", "no finding"), ("hw", "warning"), ("ha hb hc", "alert"), ("f-unknown", "not judged")])
         )
@@ -260,7 +260,7 @@ class DriftPage:
 
     @property
     def sort(self) -> str:
-        """How the table is sorted."""
+        """Order of the table."""
         return self.of_model.selection.sort or "psi"
 
     @property
@@ -276,7 +276,7 @@ class DriftPage:
 
     @property
     def now_words(self) -> str:
-        """What the table is of."""
+        """Caption of the table."""
         return f"to {self.of_model.when(self.of_model.end).short}; each in the look-back that decides"
 
     def share(self, row: DriftRow) -> str:
@@ -307,7 +307,8 @@ def api_address(of_model: ModelFrame, last: str) -> str:
 
 
 def read_drift(state: ServiceState, connection: Connection, of_model: ModelFrame, root: str) -> DriftPage | None:
-    """What the page shows; None where the model has sent nothing yet."""
+    """Content of the page; None where the model has sent nothing yet. Raises InvalidInput for an unknown order of the
+    table."""
     sort, stream = of_model.selection.sort, of_model.stream
     if sort is not None and sort not in SORTS:
         problem = FieldError("/sort", f"Expected one of {', '.join(SORTS)}", excerpt(sort))

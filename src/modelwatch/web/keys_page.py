@@ -82,7 +82,7 @@ async def keys(request: Request) -> Response:
 
 
 async def create(request: Request) -> Response:
-    """Makes the key in the form, and shows it."""
+    """Makes the key in the form, and shows it. Raises InvalidInput for a form that is not valid."""
     site = site_of(request)
     form = await read_form(request, site.state.settings.request_timeout_seconds)
     if form.get("lasts", "") not in LASTS:

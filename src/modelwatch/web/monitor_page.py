@@ -47,7 +47,7 @@ REFERENCES_SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a configuration would have found, beside what the one in force would. days: so many were tried."""
+    """Findings that a configuration would have had, beside those of the one in force. days: number of days tried."""
 
     days: int
     proposed: Backtest

@@ -59,7 +59,7 @@ class OverviewLanes:
 
     @property
     def key(self) -> Markup:
-        """What the colours of the drift say; empty without any."""
+        """Key to the colours of the drift; empty without any."""
         return drawn(key(KEY)) if self.drift is not None and self.drift.subjects else Markup("")
 
     @property

@@ -96,7 +96,7 @@ class OverviewPage:
 
     @property
     def title(self) -> str:
-        """What the lanes are over."""
+        """Title of the lanes: their span of time."""
         seconds = self.of_model.end - self.of_model.start
         if self.of_model.selection.start is None and self.of_model.selection.end is None:
             return f"Last {span(seconds)}" if seconds >= SECONDS_PER_DAY * 3 else f"Last {seconds // 3_600} hours"
@@ -132,7 +132,7 @@ class OverviewPage:
 
     @property
     def together(self) -> list[Tile]:
-        """What began within an hour of the first that moved, inputs first; empty when it is alone."""
+        """Subjects that began to drift within an hour of the first, inputs first; empty when it is alone."""
         moved = [each for each in self.told.members if each.finding.score_name == "PSI"]
         first = min(map(onset, moved), default=0)
         names = dict.fromkeys(each.finding.subject for each in moved if onset(each) - first <= TOGETHER_SECONDS)
@@ -174,7 +174,7 @@ class OverviewPage:
 
     @property
     def up_to(self) -> list[tuple[str, str]]:
-        """What is known up to when, in words."""
+        """Text on the times up to which there are data and evaluations."""
         of_model, situation = self.of_model, self.situation
         found = []
         if of_model.newest is not None:
@@ -318,7 +318,7 @@ def _performance(
 
 
 def _events(lines: Sequence[EventLine], told: OverviewVerdict) -> list[Event]:
-    """When it began, and what else happened; alerts are told by the first."""
+    """Onset of the findings, and other events; alerts are represented by the onset."""
     began = told.began
     found = [
         Event(microseconds(each.at) // MICROS_PER_SECOND, each.title)

@@ -29,8 +29,8 @@ REASONS = 2
 
 @dataclass(frozen=True, slots=True)
 class OverviewVerdict:
-    """What the verdict is told from. stretch: performance since the onset, None without labels. behind: seconds of data
-    that are still to be evaluated. root: the way to the service's root."""
+    """Inputs of the verdict's sentences. stretch: performance since the onset, None without labels. behind: seconds of
+    data that are still to be evaluated. root: the way to the service's root."""
 
     of_model: ModelFrame
     situation: ModelSituation
@@ -48,7 +48,7 @@ class OverviewVerdict:
 
     @property
     def began(self) -> int | None:
-        """When what is found began, in seconds; None while nothing is found.
+        """Onset of the findings, in seconds; None without findings.
 
         By the data, if they have moved: labels tell it by hours only.
         """
@@ -193,13 +193,13 @@ class OverviewVerdict:
 
 
 def onset(member: Member) -> int:
-    """When a finding began, in seconds: the estimate, else the first predictions that show it."""
+    """Onset of a finding, in seconds: the estimate, or the first predictions that show it."""
     began = member.finding.began
     return began if began is not None else member.finding.times.bad_from
 
 
 def detail_of(member: Member) -> str:
-    """What a finding says in one sentence, with its subject, without a full stop."""
+    """Sentence on a finding, with its subject, without a full stop."""
     finding = member.finding
     detail = clipped(finding.detail, LONGEST_STEP).rstrip(".")
     if finding.kind in ("freshness", "volume", "performance"):

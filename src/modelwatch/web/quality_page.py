@@ -117,7 +117,7 @@ class QualityPage:
 
     @property
     def silence(self) -> tuple[State, str, str]:
-        """Whether anything comes: state, sentence and reason."""
+        """Freshness of the traffic: state, sentence and reason."""
         fresh = self.fresh
         last = (
             "no prediction has arrived"
@@ -163,7 +163,7 @@ class QualityPage:
 
     @property
     def not_judged(self) -> list[tuple[str, str]]:
-        """What is not judged, and why."""
+        """Subjects that are not judged, with the reasons."""
         report = self.told.report
         return [
             (

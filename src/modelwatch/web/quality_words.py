@@ -39,7 +39,7 @@ NEVER = "Data quality was not evaluated yet."
 
 @dataclass(frozen=True, slots=True)
 class QualityVerdict:
-    """What the verdict is told from. judged: None before the first evaluation. root: way to the service's root."""
+    """Inputs of the verdict's sentences. judged: None before the first evaluation. root: way to the service's root."""
 
     of_model: ModelFrame
     judged: JudgedQuality | None

@@ -77,7 +77,7 @@ class SegmentsPage:
 
     @property
     def verdict(self) -> Verdict:
-        """How much the metric has changed, and where most of it."""
+        """Sentence on the change of the metric, and on the segment with most of it."""
         report, worst = self.report, self.report.worst
         if report.reason is not None:
             return Verdict("unknown", report.reason)
@@ -121,7 +121,7 @@ class SegmentsPage:
         return f"{when(window.start, self.of_model.now).short} to {when(window.end, self.of_model.now).short}"
 
     def about(self, feature: SegmentFeatureReport) -> str:
-        """What the segments of a feature are compared with."""
+        """Text on the baseline of a feature's segments."""
         baseline = feature.baseline
         if baseline is None or not baseline.n:
             return "nothing to compare with"
@@ -131,7 +131,7 @@ class SegmentsPage:
         return f"against {start} to {end}"
 
     def waterfall(self, feature: SegmentFeatureReport) -> Markup:
-        """What each segment contributes to the change of the metric; empty where that can't be divided."""
+        """Contribution of each segment to the change of the metric; empty where that can't be divided."""
         parts = [
             (line, line.contribution.total)
             for line in feature.segments
@@ -198,7 +198,7 @@ class SegmentsPage:
 
     @property
     def unit(self) -> str:
-        """What parts of a change are in."""
+        """Unit of the parts of a change."""
         return (
             f"points of {in_sentence(self.metric)}" if form_of(self.metric) == "percent" else in_sentence(self.metric)
         )

@@ -59,12 +59,12 @@ class ServicePage:
 
     @property
     def running(self) -> str:
-        """How long the process that answers has been running."""
+        """Time for which the answering process has been running."""
         return span((self.now - microseconds(self.report.started_at)) // 1_000_000)
 
     @property
     def waited(self) -> str:
-        """How long the first of the streams that wait has done so."""
+        """Time for which the longest-waiting stream has been due."""
         return span(int(self.report.evaluation.waiting_seconds))
 
     @property
@@ -81,7 +81,7 @@ class ServicePage:
 
     @property
     def leases(self) -> list[tuple[str, str | None]]:
-        """What one process does for all, and which does it; None for nobody now."""
+        """Work that one process does for all, and its holder; None while there is none."""
         return [(LEASES.get(each.name, each.name), each.holder) for each in self.report.leases]
 
     @property

@@ -55,7 +55,7 @@ class Beside:
 
 @dataclass(frozen=True, slots=True)
 class ComparedWindows:
-    """What the form asks for, as it has them: the window, and the one that it is compared with. Empty: not asked."""
+    """Windows of the form, as entered: the window, and the one to compare it with. Empty: not given."""
 
     window_from: str = ""
     window_to: str = ""
@@ -101,7 +101,7 @@ class SubjectPage:
 
     @property
     def told(self) -> SubjectVerdict:
-        """What the verdict is told from."""
+        """Inputs of the verdict's sentences."""
         since = self.series.began
         onset = None if since is None else when(since, self.of_model.now)
         return SubjectVerdict(self.of_model, self.compared, self.finding, onset, self.root)
@@ -128,7 +128,7 @@ class SubjectPage:
 
     @property
     def steps_words(self) -> str:
-        """What the steps are."""
+        """Text on the steps."""
         step, window = self.series.step_seconds, self.series.window_seconds
         further = f", each looks back {span(window)}" if window > step else ""
         return f"steps of {span(step)}{further}"
@@ -150,7 +150,7 @@ class SubjectPage:
 
     @property
     def cells_words(self) -> str:
-        """What the cells are."""
+        """Text on the cells."""
         if self.compared.edges:
             return f"{len(self.compared.cells)} cells, as frozen with the reference"
         return f"{len(_used(self.compared)):,} categories"
@@ -200,7 +200,7 @@ class SubjectPage:
 
     @property
     def why(self) -> list[tuple[str, str]]:
-        """What the verdict rests on."""
+        """Text on the evidence of the verdict."""
         report = self.compared.report
         found: list[tuple[str, str]] = []
         evidence = report.evidence
@@ -249,7 +249,7 @@ class SubjectPage:
 
     @property
     def kept(self) -> list[tuple[str, str]]:
-        """What the form keeps of the address."""
+        """Parameters of the address that the form keeps."""
         return parse_qsl(self.of_model.selection.query().removeprefix("?"))
 
     @property
@@ -293,7 +293,7 @@ def read_subject(
     asked: ComparedWindows,
     root: str,
 ) -> SubjectPage | None:
-    """What the page shows; None where the model has sent nothing yet."""
+    """Content of the page; None where the model has sent nothing yet."""
     stream, segment = of_model.stream, of_model.selection.segment
     if stream is None or of_model.newest is None:
         return None

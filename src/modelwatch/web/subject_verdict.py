@@ -34,8 +34,8 @@ LEAST_MOVED = 0.005
 
 @dataclass(frozen=True, slots=True)
 class SubjectVerdict:
-    """What the verdict is told from. finding: the one in force about the subject. onset: since when steps are not as
-    the reference, in seconds, where no finding says. root: way to the service's root."""
+    """Inputs of the verdict's sentences. finding: the one in force about the subject. onset: since when steps are not
+    as the reference, in seconds, where no finding says. root: way to the service's root."""
 
     of_model: ModelFrame
     compared: SubjectComparison

@@ -46,7 +46,7 @@ class FromWindowBody(msgspec.Struct, forbid_unknown_fields=True):
     """The stored predictions that become the reference: from `start` to `end`, or `lookback` back from the newest data.
 
     model_version: only its predictions, and a reference of it alone. features: of these alone; without them, of
-    everything that is stored. labels: also what performance is compared with.
+    everything that is stored. labels: also as the reference of performance.
     """
 
     start: datetime | None = None

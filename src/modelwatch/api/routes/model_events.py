@@ -81,8 +81,8 @@ async def get_events(
     responses=answers({200: UnwatchedList}, 404, 422, 503),
 )
 async def get_unwatched(request: Request, model_name: Name, streams: Selected) -> Response:
-    """Features without a reference, what there is too little data for, what the monitor leaves out, immature labels,
-    volumes and silence whose usual is not known yet; each with its reason."""
+    """Features without a reference or with too little data, those that the monitor leaves out, immature labels, volumes
+    and silence that are not learned yet; each with its reason."""
     state = state_of(request)
 
     def work() -> UnwatchedList:

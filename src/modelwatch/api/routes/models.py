@@ -33,7 +33,7 @@ router = APIRouter(tags=["models"])
 
 
 class FailureReport(msgspec.Struct):
-    """A check that ends with an error, since when, after how many attempts; what kind of error, and where."""
+    """A check that ends with an error, since when, after how many attempts; kind of error, and place in the code."""
 
     check: str
     since: str
@@ -51,9 +51,9 @@ class ProposalReport(msgspec.Struct):
 
 
 class StreamReport(msgspec.Struct):
-    """One version in one environment: what was received, the latest verdict, and which checks can't be made.
-    not_judged: how many subjects the verdict says nothing about; null without one. proposal: look-backs and a schedule
-    that fit its traffic better than those it is judged by; null where they fit."""
+    """One version in one environment: received predictions, the latest verdict, and checks that fail. not_judged:
+    number of subjects that the verdict does not judge; null without one. proposal: look-backs and a schedule that fit
+    its traffic better than those it is judged by; null where they fit."""
 
     model_version: str
     environment: str

@@ -36,7 +36,7 @@ YAML_TYPES = {"application/yaml", "application/x-yaml", "text/yaml", "text/x-yam
 
 
 class MonitorReport(msgspec.Struct):
-    """A model's monitor: what was set, and what it is in effect. Revision 0: none is set."""
+    """A model's monitor: as set, and in effect. Revision 0: none is set."""
 
     model_name: str
     revision: int

@@ -28,7 +28,7 @@ router = APIRouter(tags=["performance"])
 
 
 class PerformanceAnswer(msgspec.Struct):
-    """A model's performance, by version and environment: now, and over time where that was asked for.
+    """A model's performance, by version and environment: now, and over time if requested.
 
     data_until: when the newest prediction was. evaluated_until: the end of the newest window that was evaluated.
     """
@@ -113,7 +113,7 @@ async def get_performance_stretch(
     precision and recall, the same of the reference, the change with its interval, the levels of warnings and alerts,
     and how long labels take.
 
-    end: the newest data if left out. start: if left out, a day before the end of what has matured."""
+    end: by default the newest data. start: by default a day before the end of the matured part."""
     state = state_of(request)
     since, until = seconds_of(start, "/start"), seconds_of(end, "/end")
 

@@ -22,7 +22,7 @@ LARGE_BYTES = 4 * 1024 * 1024
 
 
 class PredictionAnswer(msgspec.Struct):
-    """`accepted` when the prediction was new, `duplicate` when the same one had been stored before."""
+    """`accepted` when the prediction was new, `duplicate` when it was already stored."""
 
     status: str
     prediction_id: str

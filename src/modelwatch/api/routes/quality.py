@@ -24,8 +24,8 @@ router = APIRouter(tags=["data quality"])
 
 
 class QualityLine(msgspec.Struct):
-    """One evaluation, in short. unsound: the features that were not as they should be; not_judged: how many features,
-    rules and volumes nothing was said about."""
+    """One evaluation, in short. unsound: the features that were not as they should be; not_judged: number of features,
+    rules and volumes that were not judged."""
 
     verdict_id: str
     model_version: str

@@ -47,9 +47,9 @@ class ReferenceReport(msgspec.Struct):
 class LabelledReport(msgspec.Struct):
     """The outcome layout, and the labelled rows that performance is compared with.
 
-    labels: 0 for a layout that the first labels have settled; then nothing is compared. score_of: what a
-    prediction_probability that is one number is taken to be about. task_reason, positive_class_reason: what these rest
-    on, and what to set if they are wrong. warnings: where they may well be.
+    labels: 0 for a layout that the first labels have settled; then nothing is compared. score_of: the class that a
+    prediction_probability of one number is about. task_reason, positive_class_reason: reasons for these, and settings
+    to change if they are wrong. warnings: where they may well be.
     """
 
     id: str
@@ -70,7 +70,7 @@ class LabelledReport(msgspec.Struct):
 class ReferenceAnswer(msgspec.Struct):
     """The references that this request put in force. labelled: of a frame with `ground_truth`.
 
-    warnings: what makes them poor ones.
+    warnings: reasons why they are weak.
     """
 
     status: str

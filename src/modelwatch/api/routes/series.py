@@ -121,7 +121,7 @@ async def get_series_csv(
     responses=answers({200: DriftSeries}, 404, 422, 503),
 )
 async def get_drift_series(request: Request, model_name: Name, stretch: Stretched) -> Response:
-    """The PSI and the severity of every watched subject, step by step: what a heat map shows."""
+    """The PSI and the severity of every watched subject, step by step: as for a heat map."""
     return json_answer(await _drift(request, stretch.of(model_name)))
 
 
@@ -145,7 +145,8 @@ async def get_drift_series_csv(request: Request, model_name: Name, stretch: Stre
 async def get_quality_series(
     request: Request, model_name: Name, stretch: Stretched, segment: Segment = None
 ) -> Response:
-    """How often each rule of each feature is broken, step by step, beside the reference; repeats; and the score."""
+    """Rates of values that break each rule of each feature, step by step, beside the reference's; repeats; and the
+    score."""
     state, asked = state_of(request), stretch.of(model_name, segment)
     return json_answer(await asyncio.to_thread(lambda: quality_series(state.store, asked, state.clock())))
 
@@ -165,8 +166,8 @@ async def get_volume(
     end: Moment = None,
     step: SeriesStep = None,
 ) -> Response:
-    """Predictions step by step, with what is usual at that hour: the mean of the same hours of earlier weeks, and the
-    range in which 99 of 100 usual ones lie."""
+    """Predictions step by step, with the usual number at that hour: the mean of the same hours of earlier weeks, and
+    the range in which 99 of 100 usual ones lie."""
     state = state_of(request)
     asked = AskedStretch(version, environment, start, end, step).of(model_name)
     return json_answer(await asyncio.to_thread(volume_series, state.store, asked, state.clock()))
@@ -189,7 +190,7 @@ async def compare_subject(
     baseline_start: Moment = None,
     baseline_end: Moment = None,
 ) -> Response:
-    """The drift check of one subject with all of its cells: shares, quantiles, and what each cell adds to the PSI.
+    """The drift check of one subject with all of its cells: shares, quantiles, and each cell's contribution to the PSI.
 
     Of the newest data, or of the window from start to end; compared with the reference, or with another window."""
     state = state_of(request)

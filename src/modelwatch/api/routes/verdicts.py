@@ -75,8 +75,8 @@ class VerdictReport(msgspec.Struct):
     """A verdict as it was given, with its evidence: the counts, and the hash of all that it was computed from.
 
     report: the report of the check, in its present form: a drift check's answer, or a report of the performance or of
-    the quality. rules_version: of the rules that made it. summary_only: whether a summary of the report is all that is
-    kept, without its lists, because the evaluation was quiet: full ones are kept once an hour.
+    the quality. rules_version: of the rules that made it. summary_only: true when only a summary of the report is kept,
+    without its lists, because the evaluation was quiet: full ones are kept once an hour.
     """
 
     verdict_id: str

@@ -34,7 +34,7 @@ DEFAULTS = ("model_name", "model_version", "environment")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file of predictions, opened: how many rows it has, and the rows.
+    """A file of predictions, opened: number of rows, and the rows.
 
     `has_times`: whether the rows say when they happened, `has_labels`: whether they say when their truth became known
     (of NDJSON, the first one). `notes` are for people. `untimed` counts the rows without a time, of those read.

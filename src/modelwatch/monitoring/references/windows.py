@@ -37,8 +37,8 @@ class WindowOfReference:
     """Selection of predictions that become the reference, and its subjects.
 
     version: only its predictions, and a reference of it alone. start, end: event time in microseconds; or lookback,
-    back from the newest data. subjects: None for everything that is stored. labels: also what performance is compared
-    with.
+    back from the newest data. subjects: None for everything that is stored. labels: also as the reference of
+    performance.
     """
 
     model: str
@@ -70,7 +70,7 @@ class TakenWindow:
 
 @dataclass(frozen=True, slots=True)
 class WindowThere:
-    """What a window holds. start, end: microseconds. predictions: how many are stored. version: of these alone."""
+    """Content of a window. start, end: microseconds. predictions: number of stored ones. version: of these alone."""
 
     start: int
     end: int
@@ -79,7 +79,8 @@ class WindowThere:
 
 
 def window_there(store: Store, window: WindowOfReference) -> WindowThere:
-    """What would become the reference. Raises UnknownModel, InvalidInput and Conflict for a window without data."""
+    """Content of the window that would become the reference. Raises UnknownModel, InvalidInput and Conflict for a
+    window without data."""
     with store.read() as connection:
         require_model(connection, window.model)
         start, end = _span(connection, window)

@@ -116,7 +116,7 @@ def gather_segments(store: Store, query: SegmentQuery, stream: StreamKey) -> Seg
 
 
 def _mark(connection: Connection, query: SegmentQuery, stream: StreamKey) -> int | None:
-    """Where to look back from, in seconds: the end of the newest window with data, by the end that was asked for."""
+    """End of the look-back, in seconds: that of the newest window with data, up to the requested end."""
     model, version, environment = stream
     mark = last_window_end(connection, model, environment, version, before=query.end)
     if mark is None or query.end is None:

@@ -17,7 +17,7 @@ class SpanReport(msgspec.Struct, frozen=True):
 class BaselineReport(msgspec.Struct, frozen=True):
     """Baseline of the segments: those of the reference, or of an earlier stretch of event time.
 
-    n: how many rows it has; 0 when there is nothing to compare with.
+    n: number of rows; 0 when there is nothing to compare with.
     """
 
     kind: Literal["reference", "earlier"]
@@ -77,7 +77,7 @@ class SegmentLine(msgspec.Struct, frozen=True):
 
 
 class SegmentDrift(msgspec.Struct, frozen=True):
-    """The PSI of a feature and what each segment contributes to it; the contributions add up to it."""
+    """The PSI of a feature and the contribution of each segment; the contributions add up to it."""
 
     feature_name: str
     psi: float
@@ -88,7 +88,7 @@ class SegmentDrift(msgspec.Struct, frozen=True):
 class SegmentFeatureReport(msgspec.Struct, frozen=True):
     """A segment feature: its segments, the worst first, and the features that drift most, divided among them.
 
-    baseline: what the metric of its segments is compared with. change: of the metric over all segments.
+    baseline: baseline of its segments' metric. change: of the metric over all segments.
     """
 
     feature_name: str

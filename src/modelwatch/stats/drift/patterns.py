@@ -34,7 +34,7 @@ class ShiftPattern:
 
     kind: `missing`: more values are missing, by more than the others have moved; `new_categories`: most of it is names
     that the reference does not have; `one_category`: one has grown or shrunk, the others are as before among
-    themselves; `one_factor`: every value is `factor` times what it was, as by another unit or currency; `larger`,
+    themselves; `one_factor`: every value is multiplied by `factor`, as with another unit or currency; `larger`,
     `smaller`: the whole distribution is. cell: the category that moved; factor: of `one_factor`.
     """
 

@@ -233,7 +233,7 @@ def latest_errors(connection: Connection) -> dict[str, DeliveryRecord]:
 
 
 def latest_successes(connection: Connection) -> dict[str, int]:
-    """When each channel took a notification last, in microseconds."""
+    """Time of each channel's latest successful delivery, in microseconds."""
     query = select(_table.c.channel, func.max(_table.c.finished_at)).where(_table.c.state == DELIVERED)
     return {row[0]: row[1] for row in connection.execute(query.group_by(_table.c.channel)) if row[1] is not None}
 

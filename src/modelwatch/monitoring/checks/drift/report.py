@@ -85,7 +85,7 @@ class EvidenceReport(msgspec.Struct, frozen=True, gc=False):
 
 
 class ToleranceReport(msgspec.Struct, frozen=True, gc=False):
-    """The PSI from which a shift matters here; `natural_variation` is what the reference itself does over time."""
+    """The PSI from which a shift matters here; `natural_variation` is that of the reference over time."""
 
     psi_warning: float
     psi_alert: float
@@ -93,8 +93,8 @@ class ToleranceReport(msgspec.Struct, frozen=True, gc=False):
 
 
 class OddsReport(msgspec.Struct, frozen=True, gc=False):
-    """The category whose odds have moved furthest: how many times (`ratio`), the p-value that decides about it, from
-    which ratio it would be a `warning` and an `alert`, and whether this decided the severity, rather than the PSI."""
+    """The category whose odds have moved furthest: how many times (`ratio`), the p-value that decides about it, the
+    ratios from which it is a `warning` and an `alert`, and whether it decided the severity, rather than the PSI."""
 
     category: str
     ratio: float
@@ -105,7 +105,7 @@ class OddsReport(msgspec.Struct, frozen=True, gc=False):
 
 
 class CellReport(msgspec.Struct, frozen=True, gc=False):
-    """The shares of one cell, and what it adds to the PSI."""
+    """The shares of one cell, and its contribution to the PSI."""
 
     cell: str
     reference: float

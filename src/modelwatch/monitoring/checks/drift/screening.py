@@ -35,7 +35,7 @@ def screened(
     rules: DriftRules,
     alpha: float,
 ) -> Screened:
-    """What `results_of` says of a subject, in a fraction of the time where little has moved.
+    """Result of `results_of` for a subject, in a fraction of the time where little has moved.
 
     counts: shape (windows, size of the binning). received: predictions of each window. alpha: as in `results_of`.
     """

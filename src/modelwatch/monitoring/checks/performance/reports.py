@@ -15,10 +15,10 @@ class MetricReport(msgspec.Struct, frozen=True):
     value: null where it is undefined, and `reason` says why; 0 is a value. n: the rows that it rests on. bound: how far
     the exact value may be away, because scores are known by cell. reference, change, loss, threshold, p_value, alpha:
     of the comparison with the labelled reference; by_limit: an absolute limit is crossed. threshold: the one that
-    decided the severity; warning_threshold, alert_threshold: both. odds_ratio: of label drift, how many times the odds
-    of the class that moved most have grown or fallen; by_odds: that is the loss. natural: by how much the metric varies
-    in the reference itself, as a standard deviation (of label drift, of the logarithm of the odds of that class, or of
-    the mean target); it counts in the p-value. only watched metrics have a severity.
+    decided the severity; warning_threshold, alert_threshold: both. odds_ratio: of label drift, the factor by which the
+    odds of the most shifted class have changed; by_odds: that is the loss. natural: by how much the metric varies in
+    the reference itself, as a standard deviation (of label drift, of the logarithm of the odds of that class, or of the
+    mean target); it counts in the p-value. only watched metrics have a severity.
     """
 
     value: float | None
@@ -92,7 +92,7 @@ class EstimateReport(msgspec.Struct, frozen=True):
 
 
 class WindowReport(msgspec.Struct, frozen=True):
-    """One window. matured: whether it is the one of its look-back that is judged; its labels should have come.
+    """One window. matured: true for the window of its look-back that is judged; its labels should have come.
 
     coverage: labelled over predictions. expected_share: the share of the labels of its newest part that should have
     come. immature: why it is not judged, else null. label_drift: drift of the labels; `loss` is the PSI of its classes,
@@ -125,14 +125,13 @@ class WindowReport(msgspec.Struct, frozen=True):
 
 
 class EarlyReport(msgspec.Struct, frozen=True):
-    """A window that is judged before most of its labels have arrived; what it finds is marked early.
+    """A window that is judged before most of its labels have arrived; its findings are marked early.
 
     window: with the judgement on each metric; one that is not worse is `immature`, never stable. labelled_share: the
-    share of its usual labels that is in. decides: whether the severity of the whole rests on it, and not on a matured
+    share of its usual labels that is in. decides: whether it decides the overall severity, rather than a matured
     window. reason: why nothing is judged early, else null. compared_early, compared_late: labels of older windows of
     the same length, within [compared_start, compared_end), that were in at that age, and that came later. p_value: the
-    chance that the two differ as much where the delay does not depend on what the labels say; null where that was not
-    tested.
+    chance that the two differ as much where the delay does not depend on the label; null where that was not tested.
     """
 
     window: WindowReport
@@ -149,8 +148,8 @@ class EarlyReport(msgspec.Struct, frozen=True):
 class ArrivalsReport(msgspec.Struct, frozen=True):
     """Arrivals of labels: delays in seconds after the prediction; share of predictions that get one in the end.
 
-    lag_seconds: how far judgements stay behind. waiting: labels without a prediction yet; orphaned: those given up.
-    expired: labels that came for a day whose predictions had expired.
+    lag_seconds: lag of the judgements. waiting: labels without a prediction yet; orphaned: those given up. expired:
+    labels for a day whose predictions had expired.
     """
 
     labels: int
@@ -165,13 +164,13 @@ class ArrivalsReport(msgspec.Struct, frozen=True):
 
 
 class PerformanceReport(msgspec.Struct, frozen=True):
-    """A model's performance as its labels tell it.
+    """A model's performance by its labels.
 
-    score_of: what a prediction_probability that is one number is taken to be about. severity: the worst of the matured
-    windows, and of what is found early. worst: the metrics that are not stable, by name. not_judged: the watched
-    metrics that no matured window judges. task_reason, positive_class_reason: what these rest on, and what to set if
-    they are wrong. warnings: what makes the figures mean something else than they seem to. early: the window whose
-    labels are still arriving; left out where there is none.
+    score_of: the class that a prediction_probability of one number is about. severity: the worst of the matured windows
+    and of the early window. worst: the metrics that are not stable, by name. not_judged: the watched metrics that no
+    matured window judges. task_reason, positive_class_reason: reasons for these, and settings to change if they are
+    wrong. warnings: reasons to distrust the figures. early: the window whose labels are still arriving; left out where
+    there is none.
     """
 
     model_name: str

@@ -53,7 +53,7 @@ class SentinelReport(msgspec.Struct, frozen=True):
 
 class ExtremeReport(msgspec.Struct, frozen=True):
     """The farthest value of the last day on a side of the reference's range. times: its distance from the reference's
-    median, over that of the reference's own end. count: how many values are as far as 3 times; n: of how many valid
+    median, over that of the reference's own end. count: how many values are as far as 3 times; n: of number of valid
     values. p_value: that chance reaches as far, by the tail of the reference."""
 
     value: float
@@ -89,7 +89,7 @@ class SchemaReport(msgspec.Struct, frozen=True):
 
 class VolumeReport(msgspec.Struct, frozen=True):
     """Predictions in a span beside those of the same span in earlier weeks; null where that is unknown.
-    warning_threshold, alert_threshold: by how many predictions it must be off for one or the other."""
+    warning_threshold, alert_threshold: differences, in predictions, from which it is one or the other."""
 
     span: Literal["1h", "24h", "7d"]
     severity: Severity
@@ -121,8 +121,8 @@ class DuplicatesReport(msgspec.Struct, frozen=True):
 
 class ClassUseReport(msgspec.Struct, frozen=True):
     """Labels of classes that were never predicted and are not in the reference, or probabilities by class that don't
-    name the predicted class: count of n, from start to end. names: some of what means no class. reference_share,
-    p_value: null without a labelled reference."""
+    name the predicted class: count of n, from start to end. names: some of the unknown names. reference_share, p_value:
+    null without a labelled reference."""
 
     what: Literal["ground_truth", "prediction_probability"]
     severity: Severity
