@@ -10,7 +10,6 @@ from starlette.routing import Route
 from modelwatch.web import (
     alerts_pages,
     channels_page,
-    compare_page,
     drift_page,
     keys_page,
     models_page,
@@ -35,16 +34,15 @@ class PageModule(Protocol):
 MODULES: tuple[PageModule, ...] = (
     alerts_pages,
     channels_page,
-    compare_page,
     drift_page,
     keys_page,
-    models_page,
     monitor_page,
+    service_page,
+    silences_page,
+    models_page,
     overview_page,
     performance_page,
     quality_page,
     segments_page,
-    service_page,
-    silences_page,
     subject_page,
 )

@@ -14,7 +14,8 @@ from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.stats.counting.encoded_counts import decode_counts, sum_counts
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import StreamKey
-from modelwatch.storage.ledger.slots import BaseWindow, Slot, decode_pace
+from modelwatch.storage.ledger.pace import BaseWindow, decode_pace
+from modelwatch.storage.ledger.slots import Slot
 from modelwatch.storage.references.layouts import Counts, ModelLayouts
 from modelwatch.times import SECONDS_PER_DAY
 

@@ -1,0 +1,123 @@
+"""What scripts add: crosshair, zoom, zone, refresh; and that the keyboard is enough."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.web.browser.addresses import MODEL
+from tests.web.browser.conftest import Seen
+
+CHART = "svg[data-start][data-series]"
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def point(page: Page, across: float) -> None:
+    """Moves the pointer over the first chart, to a part of its width."""
+    box = page.locator(CHART).first.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] * across, box["y"] + 30)
+
+
+def test_a_pointer_shows_the_values_of_all_charts_of_the_time_axis(tab: Page, seen: Seen) -> None:
+    tab.goto(f"/ui/models/{MODEL}")
+    point(tab, 0.8)
+    expect(tab.locator(".tip")).to_contain_text("Volume")
+    expect(tab.locator(".tip")).to_contain_text(re.compile(r"\d\d:\d\d UTC"))
+    assert tab.locator(".crosshair").count() > 2
+    tab.mouse.move(5, 5)
+    expect(tab.locator(".tip")).to_be_hidden()
+    assert seen.nothing, seen
+
+
+def test_dragging_over_a_chart_sets_the_stretch_of_the_address(tab: Page) -> None:
+    tab.goto(f"/ui/models/{MODEL}?range=24h")
+    point(tab, 0.5)
+    tab.mouse.down()
+    point(tab, 0.9)
+    tab.mouse.up()
+    tab.wait_for_url(re.compile(r"from=[^&]+&to="))
+    assert "range=" not in tab.url
+    expect(tab.locator("h1")).to_contain_text(MODEL)
+
+
+def test_keys_move_the_crosshair_and_zoom(tab: Page) -> None:
+    tab.goto(f"/ui/models/{MODEL}")
+    tab.locator(CHART).first.focus()
+    for key in ("End", "ArrowLeft", "Shift+ArrowLeft", "Shift+ArrowLeft"):
+        tab.keyboard.press(key)
+    expect(tab.locator(".tip")).to_be_visible()
+    tab.keyboard.press("Escape")
+    expect(tab.locator(".tip")).to_be_hidden()
+    for key in ("End", "Shift+Home", "Enter"):
+        tab.keyboard.press(key)
+    tab.wait_for_url(re.compile(r"from=[^&]+&to="))
+
+
+def test_times_can_be_read_in_the_zone_of_the_browser(browser: Browser, service: str) -> None:
+    context = browser.new_context(timezone_id="Europe/Berlin", base_url=service)
+    page = context.new_page()
+    page.goto(f"/ui/models/{MODEL}")
+    there = page.locator(".verdict time, .clock time").first
+    utc = there.inner_text()
+    page.get_by_role("button", name="your zone").click()
+    expect(page.locator(".clock")).to_contain_text("Berlin")
+    assert there.inner_text() != utc
+    page.reload()
+    expect(page.locator(".clock")).to_contain_text("Berlin")
+    page.get_by_role("button", name="in UTC").click()
+    expect(there).to_have_text(re.compile(r"\d\d:\d\d"))
+    context.close()
+
+
+def test_the_content_is_renewed_and_what_is_open_stays_open(tab: Page) -> None:
+    tab.goto(f"/ui/models/{MODEL}")
+    tab.clock.install()
+    tab.goto(f"/ui/models/{MODEL}")
+    tab.locator("main details summary").first.click()
+    tab.locator("h1").evaluate("each => { each.dataset.old = 'yes'; }")
+    tab.evaluate("document.activeElement.blur()")
+    tab.clock.run_for(16_000)
+    expect(tab.locator("h1[data-old]")).to_have_count(0)
+    assert tab.locator("main details").first.evaluate("each => each.open")
+
+
+def test_what_is_being_filled_in_is_left_alone(tab: Page) -> None:
+    tab.clock.install()
+    tab.goto("/ui/models")
+    tab.locator("input[type=search]").fill("cred")
+    tab.locator("h1").evaluate("each => { each.dataset.old = 'yes'; }")
+    tab.clock.run_for(40_000)
+    assert tab.locator("h1[data-old]").count() == 1
+
+
+def test_the_keyboard_reaches_everything_and_is_seen(tab: Page) -> None:
+    tab.goto("/ui/models")
+    tab.keyboard.press("Tab")
+    assert tab.evaluate("document.activeElement.className") == "skip"
+    reached = []
+    for _ in range(40):
+        tab.keyboard.press("Tab")
+        if tab.evaluate("document.activeElement === document.body"):
+            break
+        outline = tab.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        assert outline not in ("none", ""), tab.evaluate("document.activeElement.outerHTML")
+        reached.append(tab.evaluate("document.activeElement.textContent.trim()"))
+    assert reached.index("modelwatch") < reached.index("Models") < reached.index("Table") < reached.index(MODEL)
+    tab.keyboard.press("/")
+    assert tab.evaluate("document.activeElement.type") == "search"
+
+
+def test_from_the_list_to_the_finding_and_its_alert_by_clicks(tab: Page, seen: Seen) -> None:
+    tab.goto("/")
+    expect(tab.locator("h1")).to_have_text("Models")
+    tab.get_by_role("link", name=MODEL, exact=True).click()
+    expect(tab.locator(".verdict")).to_contain_text("drift")
+    tab.get_by_role("link", name="Alert", exact=True).click()
+    expect(tab.locator("h1")).to_contain_text("drift")
+    tab.get_by_role("button", name="Acknowledge").first.click()
+    expect(tab.locator("main")).to_contain_text("cknowledged")
+    assert seen.nothing, seen
