@@ -139,7 +139,7 @@ def test_the_default_check_looks_back_from_the_newest_event(http: httpx.Client, 
 
 def test_the_first_predictions_become_a_provisional_reference(http: httpx.Client, model: str) -> None:
     http.post("/api/v1/predictions/batch", json=predictions(1_500, model=model)).raise_for_status()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while True:
         report = http.post("/api/v1/drift/check", json={"model_name": model}).json()
         if report["summary"]["provisional"]:

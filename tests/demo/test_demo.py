@@ -79,7 +79,7 @@ def check_report(report: str) -> None:
 def await_live_traffic(port: int, before: int) -> list[str]:
     """Returns once some payments have come since the demo's story was over: the versions that are stored by then."""
     url = f"http://127.0.0.1:{port}/api/v1/models/fraud_detection_demo"
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while (model := httpx.get(url).json())["predictions"] < before + 3:
         assert time.monotonic() < deadline
         time.sleep(0.05)

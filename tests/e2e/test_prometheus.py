@@ -116,7 +116,7 @@ def test_every_panel_has_something_to_show(path: Path, drifting: Installation) -
 
     # What was exposed last must be scraped.
     with contextlib.suppress(AssertionError):
-        eventually(all_have_values, seconds=15)
+        eventually(all_have_values)
     assert empty == set()
 
 

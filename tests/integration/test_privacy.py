@@ -116,7 +116,7 @@ def send_everything(http: httpx.Client, model: str) -> None:
 
 def wait_for_reference(http: httpx.Client, model: str) -> None:
     """Until the first predictions have become a provisional one."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not http.get("/api/v1/reference", params={"model_name": model}).json()["references"]:
         assert time.monotonic() < deadline, "no provisional reference was taken"
         time.sleep(0.1)

@@ -113,7 +113,7 @@ def test_beyond_the_limit_clients_are_told_to_come_again_and_probes_are_answered
         assert refused.json()["type"] == "/problems/too-many-connections"
         assert httpx.get(f"{service.url}/readyz").status_code == 200
         assert clients[0].get("/version").status_code == 200
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while httpx.get(f"{service.url}/version").status_code != 200:
         assert time.monotonic() < deadline, "those who leave make room"
         time.sleep(0.05)
@@ -140,7 +140,7 @@ def test_an_upgrade_is_not_made_and_takes_no_place(service: LiveService) -> None
                 key = b"sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
                 connection.sendall(head + b"\r\n" + key + b"\r\n")
                 assert connection.recv(65_536)[:13] in (b"HTTP/1.1 200 ", b"HTTP/1.1 503 ")
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while httpx.get(f"{service.url}/version").status_code != 200:
             assert time.monotonic() < deadline, "those who leave make room"
             time.sleep(0.05)

@@ -48,7 +48,7 @@ def service(tmp_path: Path, certificate: Certificate) -> Iterator[HttpsService]:
     path = str(certificate.path)
     live = HttpsService(tmp_path / "data", TLS_CERTFILE=path, TLS_KEYFILE=path)
     live.start(wait=False)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while True:
         try:
             if httpx.get(f"{live.url}/readyz", verify=trusting(certificate)).status_code == 200:

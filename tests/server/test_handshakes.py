@@ -49,7 +49,7 @@ class Listening:
 
     def __enter__(self) -> Listening:
         self._thread.start()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not self.server.started:
             assert time.monotonic() < deadline
             time.sleep(0.01)

@@ -109,7 +109,7 @@ def test_a_compactor_waits_for_one_model_at_a_time(store: Store) -> None:
 def wait_for_locks(connection: Connection, number: int) -> None:
     """Returns when so many others wait for an advisory lock."""
     waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while connection.execute(waiting).scalar_one() < number:
         assert time.monotonic() < deadline, "the others never waited"
         time.sleep(0.01)

@@ -83,7 +83,7 @@ def test_the_first_label_of_a_model_meets_the_prediction_that_another_process_is
 
 def wait_for_a_lock(store: Store) -> None:
     """Returns once some transaction waits for another one."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     waits = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
     while True:
         with store.read() as connection:

@@ -23,7 +23,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 
 from tests.support.live_service import free_port
 
-WAIT_SECONDS = 20
+WAIT_SECONDS = 60
 
 
 def eventually(holds: Callable[[], object], what: str = "what was waited for", seconds: float = WAIT_SECONDS) -> None:

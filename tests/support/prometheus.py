@@ -18,7 +18,7 @@ from tests.support.programs import installed
 
 PACKAGE = PROGRAM = "prometheus"
 # Prometheus throttles the discovery of targets and of Alertmanagers to once in 5 s: the first scrape comes after that.
-DISCOVERY_SECONDS = 20
+DISCOVERY_SECONDS = 60
 
 
 def promtool(*arguments: str | Path, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
