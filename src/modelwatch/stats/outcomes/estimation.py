@@ -219,10 +219,12 @@ def estimate(
     if (refusal := _refusal(calibration, sizes, outside)) is not None:
         return refusal
     p, again = calibration.probability, calibration.draws
-    hits_positive = rng.binomial(positive.astype(np.int64), again, size=again.shape).astype(np.float64)
-    hits_negative = rng.binomial(negative.astype(np.int64), again, size=again.shape).astype(np.float64)
     values = _metrics(np.atleast_2d(positive * p), positive, np.atleast_2d(negative * p), negative)
-    drawn = _metrics(hits_positive, positive, hits_negative, negative)
+    # Where there are no scores nothing is drawn: the draws are those of all cells.
+    held = np.flatnonzero(sizes)
+    sides = positive[held], negative[held]
+    hits = [rng.binomial(side.astype(np.int64), again[:, held]).astype(np.float64) for side in sides]
+    drawn = _metrics(hits[0], sides[0], hits[1], sides[1])
     true_positive, false_negative = float(positive @ p), float(negative @ p)
     return Estimate(
         int(sizes.sum()),

@@ -15,8 +15,8 @@ Z = 1.959963984540054
 CONFIDENCE = 0.95
 BOOTSTRAP_DRAWS = 2_000
 BOOTSTRAP_SEED = 20_070_401
-# Values that a batch of resamples may hold at once.
-BATCH_VALUES = 2_000_000
+# Values that a batch of resamples holds at once: as many as stay in the cache of a processor.
+BATCH_VALUES = 64_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,14 +142,20 @@ def _read(
     windows = [(window, matured) for window, (_, matured) in zip(whole, windows, strict=True)]
     layout = OutcomeLayout() if reference is None else reference.layout
     matured_windows = [window for window, matured in windows if matured]
+    counted = window_counts(connection, store, stream, layouts, windows, as_of, known_by)
+    outcomes = {found.window: found.outcomes for found in counted}
 
     def labelled(window: Window) -> int:
-        [found] = window_counts(connection, store, stream, layouts, [(window, True)], as_of, known_by)
-        vector = counts_of(found.outcomes)
+        if window not in outcomes:
+            [found] = window_counts(connection, store, stream, layouts, [(window, True)], as_of, known_by)
+            outcomes[window] = found.outcomes
+        vector = counts_of(outcomes[window])
         return 0 if vector is None else OutcomeCounts(layout, vector).n
 
     further = reaching_back(matured_windows, mature_end, rules.min_samples, labelled)[len(matured_windows) :]
-    windows += [(window, True) for window in stored_whole(connection, stream, further)]
+    if further:
+        reached = [(window, True) for window in stored_whole(connection, stream, further)]
+        counted += window_counts(connection, store, stream, layouts, reached, as_of, known_by)
     days = _days(connection, stream, came, mature_end)
     early = None
     if reference is not None and reference.counts.n:
@@ -181,7 +187,7 @@ def _read(
         arrivals=arrivals,
         waiting=waiting.waiting,
         orphaned=waiting.orphaned,
-        windows=window_counts(connection, store, stream, layouts, windows, as_of, known_by),
+        windows=counted,
         expired=waiting.expired,
         days=days,
         early=early,
