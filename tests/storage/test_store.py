@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import insert, inspect, text
+from sqlalchemy import insert, inspect, select, text
 from sqlalchemy.engine.interfaces import ReflectedColumn, ReflectedIndex
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, ProgrammingError
 
+from modelwatch.errors import StoreUnavailable, UnknownModel
 from modelwatch.stats.counting.binning import numeric_binning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.leases import acquire, release, store_time
 from modelwatch.storage.engine.migrations import migrate, newest_version, schema_version, upgrade
+from modelwatch.storage.engine.models import generation_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.layouts import Subject
 from modelwatch.storage.references.references import (
@@ -28,6 +31,7 @@ from modelwatch.storage.references.references import (
     set_provisional_references,
     set_references,
 )
+from tests.support.background import new_id
 from tests.support.events import NOON, event, numbered, open_ledger
 from tests.support.postgres import Cluster
 
@@ -172,3 +176,61 @@ def test_the_time_of_the_store_is_that_of_its_server(store: Store) -> None:
     assert store.is_sqlite == (store_time(store, NOON) == NOON)
     if not store.is_sqlite:
         assert abs(store_time(store, NOON) - time.time_ns() // 1_000) < 60_000_000
+
+
+def generation(store: Store) -> int | None:
+    with store.read() as connection:
+        return generation_of(connection, "m")
+
+
+def in_another_thread(work: Callable[[], object]) -> None:
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+
+
+def raise_generation(store: Store) -> None:
+    set_references(store, "m", None, {X: some_profile()}, source="test", now=NOON, new_id=new_id)
+
+
+def test_a_snapshot_is_one_state_of_the_store_until_its_thread_writes(store: Store) -> None:
+    raise_generation(store)
+    first = generation(store)
+    assert first is not None
+    with store.snapshot():
+        assert generation(store) == first
+        in_another_thread(lambda: raise_generation(store))
+        assert generation(store) == first
+        seen: list[int | None] = []
+        in_another_thread(lambda: seen.append(generation(store)))
+        assert seen == [first + 1]
+        raise_generation(store)
+        assert generation(store) == first + 2
+    assert generation(store) == first + 2
+
+
+def test_a_read_in_a_snapshot_keeps_its_connection_while_others_write_inside(store: Store) -> None:
+    raise_generation(store)
+    first = generation(store)
+    assert first is not None
+    with store.snapshot():
+        with store.read() as connection:
+            assert generation_of(connection, "m") == first
+            raise_generation(store)
+            assert connection.execute(select(tables.model.c.generation)).scalar_one() == first
+            with store.read() as again:
+                assert again is connection
+        assert generation(store) == first + 1
+
+
+def test_an_error_ends_a_snapshot_and_the_next_read_begins_another(store: Store) -> None:
+    raise_generation(store)
+    first = generation(store)
+    with store.snapshot():
+        with pytest.raises(UnknownModel), store.read():
+            raise UnknownModel("m")
+        in_another_thread(lambda: raise_generation(store))
+        assert generation(store) == (first or 0) + 1
+        with pytest.raises(ProgrammingError if not store.is_sqlite else StoreUnavailable), store.read() as connection:
+            connection.execute(text("SELECT * FROM nothing"))
+        assert generation(store) == (first or 0) + 1

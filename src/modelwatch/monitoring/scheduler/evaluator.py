@@ -166,7 +166,8 @@ class Evaluator:
             due = find(self._store, self._agenda, checks, stream, now)
             if due is not None:
                 try:
-                    self._conclude(due, checks, work, lease, now)
+                    with self._store.snapshot():
+                        self._conclude(due, checks, work, lease, now)
                 finally:
                     work.settle()
             work.succeeded.add(first)

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -21,8 +21,9 @@ from sqlalchemy import Connection, select
 
 from modelwatch.stats.outcomes.outcomes import Outcomes
 from modelwatch.stats.performance.mergeable import Entries
-from modelwatch.storage.counts.profiles import Span
+from modelwatch.storage.counts.sliding import Span, Stretched
 from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.memory import remembered
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.contributions import PREDICTION_COLUMNS, LabelledPrediction
@@ -115,10 +116,27 @@ def pairs_of_windows(
     return found
 
 
+class _State(NamedTuple):
+    """State of a window's counts of outcomes: the time of its newest label, in microseconds, and a digest."""
+
+    newest: int
+    digest: bytes
+
+
 def _states(
     connection: Connection, stream: StreamKey, layouts: ModelLayouts, stretch: Span, after: int
 ) -> dict[Span, bytes]:
     """By window with a label from after then, a digest of its counts by every writer: any label changes it."""
+    known = remembered(connection, (_states, stream, layouts.outcome_generation), Stretched[Span, _State])
+    known.extend(stretch, lambda missing: _read_states(connection, stream, layouts, missing))
+    return {
+        window: state.digest
+        for window, state in known.found.items()
+        if stretch[0] <= window[0] < stretch[1] and state.newest > after
+    }
+
+
+def _read_states(connection: Connection, stream: StreamKey, layouts: ModelLayouts, stretch: Span) -> dict[Span, _State]:
     table = tables.outcome
     rows = connection.execute(
         select(
@@ -141,15 +159,14 @@ def _states(
         .order_by(table.c.window_start, table.c.writer)
     )
     digests: dict[Span, Any] = {}
-    touched: set[Span] = set()
+    newest: dict[Span, int] = {}
     for start, length, latest, arrived, writer, counts in rows:
         window = (start, start + length)
         digest = digests.setdefault(window, blake2b(digest_size=16))
         digest.update(f"{latest} {arrived} {writer} {len(counts)} ".encode())
         digest.update(counts)
-        if latest > after:
-            touched.add(window)
-    return {window: digest.digest() for window, digest in digests.items() if window in touched}
+        newest[window] = max(latest, newest.get(window, latest))
+    return {window: _State(newest[window], digest.digest()) for window, digest in digests.items()}
 
 
 def _read(

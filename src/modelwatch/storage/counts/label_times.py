@@ -16,7 +16,8 @@ from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, select
 
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.storage.counts.label_pairs import pairs_of_windows
-from modelwatch.storage.counts.profiles import Span, predictions_in
+from modelwatch.storage.counts.profiles import predictions_in
+from modelwatch.storage.counts.sliding import Span
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.bulk import RowsById
 from modelwatch.storage.engine.models import StreamKey
@@ -176,15 +177,18 @@ def has_news(connection: Connection, stream: StreamKey, start: int, end: int, nu
 def _has_labels(connection: Connection, model: str, known: Span, number: int) -> bool:
     """True when this many labels of a model became known after the first of two times and by the second, in
     microseconds."""
-    labels = select(tables.label.c.first_ts).where(*_known(model, known)).offset(number - 1).limit(1)
-    return connection.execute(labels).first() is not None
+    where = {"of_model": model, "after": known[0], "until": known[1], "others": number - 1}
+    return connection.execute(_LABEL_BEYOND, where).first() is not None
 
 
-def _known(model: str, known: Span) -> tuple[ColumnElement[bool], ...]:
-    """Conditions for the labels of a model that became known in a span of microseconds, without its start."""
-    label = tables.label
-    # By the index of times: SQLite would rather read every label of the model, since its name is given exactly.
-    return label.c.model.concat("") == model, label.c.first_ts > known[0], label.c.first_ts <= known[1]
+# Labels of a model that became known in a span of microseconds, without its start. By the index of times: SQLite would
+# rather read every label of the model, since its name is given exactly.
+_KNOWN = (
+    tables.label.c.model.concat("") == bindparam("of_model"),
+    tables.label.c.first_ts > bindparam("after"),
+    tables.label.c.first_ts <= bindparam("until"),
+)
+_LABEL_BEYOND = select(tables.label.c.first_ts).where(*_KNOWN).offset(bindparam("others")).limit(1)
 
 
 def _touched(
@@ -221,8 +225,9 @@ def _by_label(
     oldest = connection.execute(select(expired_before(model))).scalar() or 0
     rows = connection.execute(
         select(label.c.prediction_id, label.c.value, label.c.first_ts, label.c.ts).where(
-            *_known(model, known), label.c.applied_at.is_not(None)
-        )
+            *_KNOWN, label.c.applied_at.is_not(None)
+        ),
+        {"of_model": model, "after": known[0], "until": known[1]},
     )
     for some in rows.partitions(ROWS_PER_READ):
         labels = {row.prediction_id: row for row in some}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,9 +12,11 @@ from modelwatch.events import Scalar
 from modelwatch.stats.counting.encoded_counts import decode_sparse
 from modelwatch.stats.outcomes.outcomes import Outcome
 from modelwatch.stats.outcomes.tasks import Probability
-from modelwatch.storage.counts.profiles import Span
+from modelwatch.storage.counts.profiles import sliding_sums
 from modelwatch.storage.counts.rollup_levels import Grain
+from modelwatch.storage.counts.sliding import Part, Span, Stretched, Total, merged
 from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.memory import remembered
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.contributions import PREDICTION_COLUMNS, LabelledPrediction
@@ -63,28 +65,36 @@ def sum_outcomes(
     table = tables.outcome
     conditions = [
         table.c.model == model,
-        table.c.window_start >= min(start for start, _ in spans),
-        table.c.window_start < max(end for _, end in spans),
         table.c.environment == environment,
         table.c.segment == segment,
         table.c.generation == layouts.outcome_generation,
     ]
     if version is not None:
         conditions.append(table.c.version == version)
-    rows = connection.execute(
-        select(table.c.window_start, table.c.window_len, table.c.version, table.c.counts).where(*conditions)
-    )
-    sums: list[dict[str, Counts]] = [{} for _ in spans]
-    for start, length, row_version, raw in rows:
-        counts = decode_sparse(raw)
-        for span, totals in zip(spans, sums, strict=True):
-            if span[0] <= start and start + length <= span[1]:
-                total = totals.get(row_version)
-                if total is None:
-                    totals[row_version] = counts.copy()
-                else:
-                    np.add(total, counts, out=total)
-    return [{name: total for name, total in totals.items() if total.any()} for totals in sums]
+    columns = (table.c.window_start, table.c.window_len, table.c.version, table.c.counts)
+    key = (sum_outcomes, model, environment, version, segment, layouts.outcome_generation)
+
+    def read(stretches: Sequence[Span]) -> Iterator[Part]:
+        """The sums of all stretches, by version and by which of these the windows lie in."""
+        parts: dict[tuple[str, tuple[int, ...]], Total] = {}
+        for first, end in merged(stretches):
+            within = (table.c.window_start >= first, table.c.window_start < end)
+            for start, length, name, raw in connection.execute(select(*columns).where(*conditions, *within)):
+                inside = tuple(
+                    place for place, each in enumerate(stretches) if each[0] <= start and start + length <= each[1]
+                )
+                if inside:
+                    counts, before = decode_sparse(raw), parts.get((name, inside))
+                    if before is None:
+                        parts[name, inside] = Total(1, 0, counts)
+                    else:
+                        np.add(before.counts, counts, out=before.counts)
+                        parts[name, inside] = Total(before.rows + 1, 0, before.counts)
+        for (name, inside), total in parts.items():
+            yield Part(name, inside, total)
+
+    sums = sliding_sums(connection, key, model, environment, version).of(spans, read)
+    return [{name: total.counts.copy() for name, total in totals.items() if total.counts.any()} for totals in sums]
 
 
 def outcomes_by_window(
@@ -292,10 +302,26 @@ def delays_by_window(
     The windows are those of the grain, which is as coarse as any that they may be stored in.
     Raises MalformedProfile when stored counts are damaged.
     """
+    key = (delays_by_window, model, environment, version, layouts.outcome_generation)
+    known = remembered(connection, key, Stretched[tuple[int, int, str], Counts])
+    known.extend(span, lambda missing: _delays(connection, model, layouts, environment, version, missing))
+    found: dict[Span, Counts] = {}
+    for (start, _, _), delays in known.found.items():
+        if span[0] <= start < span[1]:
+            window = grain.window(start)
+            found[window] = found[window] + delays if window in found else delays
+    return found
+
+
+def _delays(
+    connection: Connection, model: str, layouts: ModelLayouts, environment: str, version: str, span: Span
+) -> dict[tuple[int, int, str], Counts]:
+    """Delays of a version's labels in each stored row of the windows that start in a span, by start, length and
+    writer."""
     table = tables.outcome
     place = layouts.of(version).outcome.parts["delays"].place
     rows = connection.execute(
-        select(table.c.window_start, table.c.counts).where(
+        select(table.c.window_start, table.c.window_len, table.c.writer, table.c.counts).where(
             table.c.model == model,
             table.c.environment == environment,
             table.c.version == version,
@@ -305,9 +331,4 @@ def delays_by_window(
             table.c.window_start < span[1],
         )
     )
-    found: dict[Span, Counts] = {}
-    for start, raw in rows:
-        delays = decode_sparse(raw)[place]
-        window = grain.window(start)
-        found[window] = found[window] + delays if window in found else delays.copy()
-    return found
+    return {(start, length, writer): decode_sparse(raw)[place].copy() for start, length, writer, raw in rows}

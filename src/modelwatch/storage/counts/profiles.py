@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,10 @@ from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, selec
 
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.stats.counting.encoded_counts import decode_counts, sum_counts
+from modelwatch.storage.counts.rollup_levels import rolled_windows
+from modelwatch.storage.counts.sliding import Part, SlidingSums, Span, Stretched, Total, merged
 from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.memory import memory_of, remembered
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.ledger.pace import BaseWindow, decode_pace
 from modelwatch.storage.ledger.slots import Slot
@@ -22,7 +25,10 @@ from modelwatch.times import SECONDS_PER_DAY
 # Windows that are read at once: first so many, then as many as take so many bytes.
 FIRST_ROWS, MOST_ROWS, BYTES_AT_ONCE = 50, 2_000, 4 << 20
 
-Span = tuple[int, int]
+# Of a numeric subject: missing, invalid, below and above.
+BESIDE_CELLS = 4
+# Seconds beyond any window.
+FAR = 1 << 40
 
 
 def sum_windows(
@@ -39,62 +45,60 @@ def sum_windows(
     Only windows that lie inside the span and belong to the layouts' generation are added. Each is read and added once,
     in however many spans it lies. Raises MalformedProfile when counts can't be read.
     """
-    totals: dict[tuple[str, bytes], tuple[int, Counts]] = {}
-    for name, spans_of, predictions, encoded in _window_counts(
-        connection, model, layouts, environment, spans, version, segment
-    ):
-        before, counts = totals.get((name, spans_of), (0, None))
-        added = sum_counts(encoded)
-        totals[name, spans_of] = (before + predictions, added if counts is None else counts + added)
-    sums: list[dict[str, Slot]] = [{} for _ in spans]
-    for (name, spans_of), (predictions, counts) in totals.items():
-        for place in np.flatnonzero(np.frombuffer(spans_of, dtype=np.bool_)).tolist():
-            slot = sums[place].get(name)
-            # A slot of one part may be in several spans: its counts are not changed in place.
-            sums[place][name] = (
-                Slot(predictions, counts)
-                if slot is None
-                else Slot(slot.predictions + predictions, slot.counts + counts)
-            )
-    return sums
-
-
-def _window_counts(
-    connection: Connection,
-    model: str,
-    layouts: ModelLayouts,
-    environment: str,
-    spans: Sequence[Span],
-    version: str | None,
-    segment: str,
-) -> Iterator[tuple[str, bytes, int, list[bytes]]]:
-    """Stored windows of a stream, a number of rows at a time: for each version, and for each set of the spans that some
-    of its windows lie in (one byte each), how many predictions these have together, and their encoded counts."""
-    starts, ends = (np.array(edges, dtype=np.int64) for edges in zip(*spans, strict=True))
-    where = {
+    where: dict[str, str | int] = {
         "of_model": model,
-        "first": int(starts.min()),
-        "end": int(ends.max()),
         "of_environment": environment,
         "of_segment": segment,
         "of_generation": layouts.generation,
     }
     if version is not None:
         where["of_version"] = version
-    rows = connection.execute(_windows_between(version is not None), where)
-    number, nowhere = FIRST_ROWS, bytes(len(spans))
-    while some := rows.fetchmany(number):
-        first, length, names, predictions, encoded = zip(*some, strict=True)
-        number = min(MOST_ROWS, 1 + BYTES_AT_ONCE * len(some) // (1 + sum(map(len, encoded))))
-        begins = np.array(first, dtype=np.int64)
-        inside = (begins[:, None] >= starts) & ((begins + np.array(length, dtype=np.int64))[:, None] <= ends)
-        patterns, of_rows = np.unique(np.ascontiguousarray(inside).view(f"V{len(spans)}").ravel(), return_inverse=True)
-        for name in set(names):
-            own = np.array([each == name for each in names])
-            for place, pattern in enumerate(patterns.tolist()):
-                chosen = np.flatnonzero(own & (of_rows == place)).tolist()
-                if chosen and pattern != nowhere:
-                    yield name, pattern, sum(predictions[at] for at in chosen), [encoded[at] for at in chosen]
+    sums = sliding_sums(connection, (sum_windows, *where.values()), model, environment, version)
+    return [
+        {name: Slot(total.predictions, total.counts) for name, total in totals.items()}
+        for totals in sums.of(spans, partial(_window_parts, connection, where))
+    ]
+
+
+def sliding_sums(
+    connection: Connection, key: Hashable, model: str, environment: str, version: str | None
+) -> SlidingSums:
+    """Sums of a stream under a key, which slide from one call to the next in a snapshot of the store."""
+    if memory_of(connection) is None:
+        return SlidingSums()
+
+    def rolled() -> tuple[Span, ...]:
+        found = rolled_windows(connection, model, environment, -FAR, FAR, version)
+        return tuple(found)
+
+    def is_edge(moment: int) -> bool:
+        windows = remembered(connection, (rolled_windows, model, environment, version), rolled)
+        return not any(start < moment < end for start, end in windows)
+
+    return remembered(connection, key, lambda: SlidingSums(is_edge))
+
+
+def _window_parts(connection: Connection, where: Mapping[str, str | int], spans: Sequence[Span]) -> Iterator[Part]:
+    """Sums of the stored windows inside of spans, a number of rows at a time: for each version, and for each set of the
+    spans that some of its windows lie in."""
+    starts, ends = (np.array(edges, dtype=np.int64) for edges in zip(*spans, strict=True))
+    for first, end in merged(spans):
+        rows = connection.execute(_windows_between("of_version" in where), {**where, "first": first, "end": end})
+        number = FIRST_ROWS
+        while some := rows.fetchmany(number):
+            begins, length, names, predictions, encoded = zip(*some, strict=True)
+            number = min(MOST_ROWS, 1 + BYTES_AT_ONCE * len(some) // (1 + sum(map(len, encoded))))
+            start = np.array(begins, dtype=np.int64)
+            inside = (start[:, None] >= starts) & ((start + np.array(length, dtype=np.int64))[:, None] <= ends)
+            sets, of_rows = np.unique(np.ascontiguousarray(inside).view(f"V{len(spans)}").ravel(), return_inverse=True)
+            for name in set(names):
+                own = np.array([each == name for each in names])
+                for place, of_set in enumerate(sets.tolist()):
+                    chosen = np.flatnonzero(own & (of_rows == place)).tolist()
+                    within = tuple(np.flatnonzero(np.frombuffer(of_set, dtype=np.bool_)).tolist())
+                    if chosen and within:
+                        counts = sum_counts([encoded[at] for at in chosen])
+                        yield Part(name, within, Total(len(chosen), sum(predictions[at] for at in chosen), counts))
 
 
 @cache
@@ -115,21 +119,42 @@ def _windows_between(of_one_version: bool) -> Select[int, int, str, int, bytes]:
 
 
 @dataclass(frozen=True, slots=True)
-class WindowCells:
-    """A base window: its predictions, and the counts in some of its cells."""
+class WindowTails:
+    """A stored row of a base window: its predictions, and of numeric subjects the numbers of valid values and of those
+    below and above the range of their reference, each of shape (subjects,)."""
 
     predictions: int
-    counts: Counts
+    valid: Counts
+    below: Counts
+    above: Counts
+
+    def plus(self, other: WindowTails) -> WindowTails:
+        """Tails of both rows together."""
+        return WindowTails(
+            self.predictions + other.predictions,
+            self.valid + other.valid,
+            self.below + other.below,
+            self.above + other.above,
+        )
 
 
-def cells_by_window(
-    connection: Connection, stream: StreamKey, generation: int, span: Span, cells: NDArray[np.intp]
-) -> tuple[dict[int, WindowCells], Counts | None]:
-    """By start in seconds, the counts in these cells of the stream's base windows inside the span [start, end), and
-    the sum of all counts, shape (size of the layout,); None where there is no window."""
+def tails_by_window(
+    connection: Connection, stream: StreamKey, generation: int, span: Span, subjects: Sequence[slice]
+) -> list[tuple[int, WindowTails]]:
+    """Tails of numeric subjects in the stored rows of the stream's base windows inside the span [start, end), each with
+    the start of its window, in seconds. subjects: their places in a vector of counts, at least one, ascending."""
+    key = (tails_by_window, stream, generation, tuple((each.start, each.stop) for each in subjects))
+    known = remembered(connection, key, Stretched[tuple[int, str], WindowTails])
+    known.extend(span, lambda missing: _read_tails(connection, stream, generation, missing, subjects))
+    return [(start, tails) for (start, _), tails in known.found.items() if span[0] <= start < span[1]]
+
+
+def _read_tails(
+    connection: Connection, stream: StreamKey, generation: int, span: Span, subjects: Sequence[slice]
+) -> dict[tuple[int, str], WindowTails]:
     table = tables.profile
     rows = connection.execute(
-        select(table.c.window_start, table.c.predictions, table.c.counts).where(
+        select(table.c.window_start, table.c.writer, table.c.predictions, table.c.counts).where(
             *of_stream(stream),
             table.c.window_start >= span[0],
             table.c.window_start < span[1],
@@ -137,17 +162,15 @@ def cells_by_window(
             table.c.generation == generation,
         )
     )
-    windows: dict[int, WindowCells] = {}
-    total: Counts | None = None
-    for start, predictions, encoded in rows:
+    ends = np.array([each.stop for each in subjects])
+    # Of each the cells of valid values, then four counts beside them, of which the last two are the tails.
+    parts = np.stack([[each.start for each in subjects], ends - BESIDE_CELLS], axis=1).ravel()
+    found = {}
+    for start, writer, predictions, encoded in rows:
         counts = decode_counts(encoded)
-        total = counts if total is None else total + counts
-        before = windows.get(start)
-        found = WindowCells(predictions, counts[cells])
-        windows[start] = (
-            found if before is None else WindowCells(before.predictions + predictions, before.counts + found.counts)
-        )
-    return windows, total
+        valid = np.add.reduceat(counts, parts)[::2]
+        found[start, writer] = WindowTails(predictions, valid, counts[ends - 2], counts[ends - 1])
+    return found
 
 
 def counts_by_window(

@@ -13,7 +13,7 @@ from functools import cache
 from sqlalchemy import CompoundSelect, Connection, bindparam, select, union
 
 from modelwatch.config import BASE_WINDOW_SECONDS
-from modelwatch.storage.counts.profiles import Span
+from modelwatch.storage.counts.sliding import Span
 from modelwatch.storage.engine import tables
 from modelwatch.times import SECONDS_PER_DAY
 

@@ -9,7 +9,7 @@ import numpy as np
 from sqlalchemy import Connection, Table, select
 
 from modelwatch.stats.counting.encoded_counts import decode_counts, decode_sparse
-from modelwatch.storage.counts.profiles import Span
+from modelwatch.storage.counts.sliding import Span
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.ledger.slots import Slot

@@ -112,8 +112,9 @@ def recent_features(
 
 def features_between(
     connection: Connection, stream: StreamKey, spans: Sequence[tuple[int, int]]
-) -> Iterator[dict[str, Scalar]]:
-    """The features of all predictions in these spans, base windows as [start, end) in seconds; as `recent_features`.
+) -> Iterator[tuple[int, dict[str, Scalar]]]:
+    """Features of all predictions in these spans, base windows as [start, end) in seconds, each with the start of its
+    span; as `recent_features`.
 
     Each day is read once, whatever the number of spans: there is no index of the times within a day.
     """
@@ -122,20 +123,22 @@ def features_between(
         of_day = [(start, end) for start, end in spans if start // SECONDS_PER_DAY == day]
         starts = {start for start, _ in of_day}
         length = (of_day[0][1] - of_day[0][0]) * 1_000_000
+        # The remainder of what is negative is negative in SQL.
+        past = (table.c.ts % length + length) % length
         rows = connection.execute(
-            select(table.c.features, table.c.protected).where(
+            select(table.c.ts, table.c.features, table.c.protected).where(
                 table.c.day == day,
                 table.c.model == stream.model,
                 table.c.version == stream.version,
                 table.c.environment == stream.environment,
                 table.c.ts >= min(starts) * 1_000_000,
                 table.c.ts < max(end for _, end in of_day) * 1_000_000,
-                (table.c.ts - table.c.ts % length).in_([start * 1_000_000 for start in sorted(starts)]),
+                (table.c.ts - past).in_([start * 1_000_000 for start in sorted(starts)]),
                 table.c.features.is_not(None),
             )
         )
-        for features, protected in rows:
-            yield _shown(features, protected)
+        for moment, features, protected in rows:
+            yield (moment - moment % length) // 1_000_000, _shown(features, protected)
 
 
 def _shown(features: bytes, protected: bytes | None) -> dict[str, Scalar]:

@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Insert, bindparam, exists, fun
 
 from modelwatch.errors import UnknownModel
 from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.memory import remembered
 from modelwatch.storage.engine.store import Store
 
 
@@ -49,7 +50,9 @@ _GENERATION = select(tables.model.c.generation).where(tables.model.c.name == bin
 
 def generation_of(connection: Connection, model: str) -> int | None:
     """The model's generation, or None when there is no such model."""
-    return connection.execute(_GENERATION, {"of_model": model}).scalar()
+    return remembered(
+        connection, (generation_of, model), lambda: connection.execute(_GENERATION, {"of_model": model}).scalar()
+    )
 
 
 def require_model(connection: Connection, model: str) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from modelwatch.errors import StoreUnavailable
+from modelwatch.storage.engine.memory import with_memory
 from modelwatch.storage.engine.postgresql import StoreOptions, postgresql_engines
 from modelwatch.storage.engine.protection import Protection
 from modelwatch.storage.engine.sqlite import SQLITE_BUSY_SECONDS, SqliteFile, sqlite_engine
@@ -36,6 +38,7 @@ class Store:
         # What feature values are protected with; set once, before anything is read or written.
         self.protection = Protection()
         self._file: SqliteFile | None = None
+        self._held = _Held()
         if self.is_sqlite:
             self._file = SqliteFile(Path(self.url.database or ""))
             self.engine = sqlite_engine(url, self._file)
@@ -53,6 +56,32 @@ class Store:
 
         Raises StoreUnavailable when the store can't be reached.
         """
+        if not self._held.wanted:
+            with self._reading() as connection:
+                yield connection
+            return
+        with self._held.use(self._reading) as connection, translated_errors():
+            yield connection
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Lets all reads of this thread in the block see one state of the store, until the thread writes.
+
+        What functions have read of it they may remember (`engine/memory.py`). To be held for seconds at most: it keeps
+        SQLite's log from being emptied.
+        """
+        if self._held.wanted:
+            yield
+            return
+        self._held.wanted = True
+        try:
+            yield
+        finally:
+            self._held.wanted = False
+            self._held.let_go()
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
         with translated_errors(), self.engine.connect() as connection:
             if not self.is_sqlite:
                 connection = connection.execution_options(**READ)
@@ -80,6 +109,7 @@ class Store:
 
     @contextmanager
     def _begun(self, engine: Engine) -> Iterator[Connection]:
+        self._held.let_go()
         with self._turn(), engine.connect() as connection:
             yield connection.execution_options(modelwatch_write=True)
             if self._file is not None:
@@ -153,6 +183,40 @@ class Store:
         """Returns when the store answers; raises StoreUnavailable otherwise."""
         with self.read() as connection:
             connection.execute(text("SELECT 1"))
+
+
+class _Held(threading.local):
+    """Connection of a thread's snapshot. wanted: whether there is one; uses: how many reads are in it just now."""
+
+    def __init__(self) -> None:
+        self.wanted = False
+        self._uses = 0
+        self._stale = False
+        self._open = ExitStack()
+        self._connection: Connection | None = None
+
+    @contextmanager
+    def use(self, reading: Callable[[], AbstractContextManager[Connection]]) -> Iterator[Connection]:
+        """The connection, opened when it is wanted first."""
+        if self._connection is None:
+            self._connection = with_memory(self._open.enter_context(reading()))
+        self._uses += 1
+        try:
+            yield self._connection
+        except BaseException:
+            self._stale = True
+            raise
+        finally:
+            self._uses -= 1
+            if self._stale:
+                self.let_go()
+
+    def let_go(self) -> None:
+        """Ends the snapshot, or lets the read that is in it end it; the next read begins another."""
+        self._stale = self._uses > 0 and self._connection is not None
+        if not self._stale:
+            self._connection = None
+            self._open.close()
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from sqlalchemy import BigInteger, ColumnElement, Connection, and_, cast, delete, select
 
 from modelwatch.events import EARLIEST_DAY
-from modelwatch.storage.counts.profiles import Span
+from modelwatch.storage.counts.sliding import Span
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.contributions import (

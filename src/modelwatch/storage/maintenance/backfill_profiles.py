@@ -23,7 +23,7 @@ from modelwatch.stats.counting.binning import CategoricalBinning
 from modelwatch.stats.counting.encoded_counts import decode_counts
 from modelwatch.stats.outcomes.predicted_scores import ScoredPrediction
 from modelwatch.stats.segments.segmentation import Segmentation, SegmentFeature
-from modelwatch.storage.counts.profiles import Span
+from modelwatch.storage.counts.sliding import Span
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import generation_of
 from modelwatch.storage.engine.protection import Protection, StoredPrediction

@@ -26,6 +26,7 @@ from modelwatch.stats.outcomes.predicted_scores import ScoreByPredictedClass, Sc
 from modelwatch.stats.segments.segmentation import NO_SEGMENTS, Segmentation, decode_segmentation
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.decoded import Decoded
+from modelwatch.storage.engine.memory import remembered
 from modelwatch.storage.engine.protection import Protection
 
 State = Literal["provisional", "active", "retired"]
@@ -204,6 +205,12 @@ def segmentation_of(identity: str, raw: bytes) -> Segmentation:
 
 def read_layouts(connection: Connection, model: str, generation: int) -> ModelLayouts:
     """The layouts of a model in one of its generations."""
+    return remembered(
+        connection, (read_layouts, model, generation), lambda: _read_layouts(connection, model, generation)
+    )
+
+
+def _read_layouts(connection: Connection, model: str, generation: int) -> ModelLayouts:
     table = tables.reference
     rows = connection.execute(
         select(

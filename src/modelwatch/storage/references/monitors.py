@@ -15,6 +15,7 @@ from modelwatch.privacy import Policy
 from modelwatch.storage.alerts.audit import AuditEntry, append_audit, audit_page
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.decoded import Decoded
+from modelwatch.storage.engine.memory import remembered
 from modelwatch.storage.engine.models import next_generation, registration
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.segments import settle_segments
@@ -47,8 +48,12 @@ def monitor_revisions(connection: Connection) -> dict[str, int]:
 
 def monitor_of(connection: Connection, model: str) -> StoredMonitor | None:
     """The monitor of a model, if it has one."""
-    row = connection.execute(_MONITOR, {"of_model": model}).first()
-    return None if row is None else _monitor(row)
+
+    def read() -> StoredMonitor | None:
+        row = connection.execute(_MONITOR, {"of_model": model}).first()
+        return None if row is None else _monitor(row)
+
+    return remembered(connection, (monitor_of, model), read)
 
 
 def all_monitors(connection: Connection) -> list[StoredMonitor]:

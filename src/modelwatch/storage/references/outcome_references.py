@@ -16,6 +16,7 @@ from modelwatch.stats.outcomes.natural_variation import NaturalVariation, decode
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts, OutcomeLayout
 from modelwatch.stats.outcomes.tasks import Task
 from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.memory import remembered
 from modelwatch.storage.references.layouts import OUTCOME, State, outcome_layout_of
 
 
@@ -50,8 +51,12 @@ def outcomes_in_force(connection: Connection, model: str, generation: int | None
             table.c.from_generation <= generation,
             or_(table.c.to_generation.is_(None), table.c.to_generation > generation),
         )
-    rows = connection.execute(select(table).where(table.c.model == model, table.c.kind == OUTCOME, condition)).all()
-    return sorted((_stored(row) for row in rows), key=lambda item: item.version or "")
+
+    def read() -> list[StoredOutcomes]:
+        query = select(table).where(table.c.model == model, table.c.kind == OUTCOME, condition)
+        return sorted((_stored(row) for row in connection.execute(query)), key=lambda item: item.version or "")
+
+    return list(remembered(connection, (outcomes_in_force, model, generation), read))
 
 
 def outcomes_by_id(connection: Connection, ids: Sequence[str]) -> list[StoredOutcomes]:

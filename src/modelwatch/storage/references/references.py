@@ -20,6 +20,7 @@ from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.storage.alerts.audit import AuditEntry, append_audit
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.decoded import Decoded
+from modelwatch.storage.engine.memory import remembered
 from modelwatch.storage.engine.models import next_generation
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.layouts import (
@@ -168,11 +169,15 @@ def set_provisional_references(
 
 def in_force(connection: Connection, model: str, generation: int | None = None) -> list[StoredReference]:
     """The references of a model that are in force now, or that were in one of its generations."""
-    where: dict[str, str | int] = {"of_model": model}
-    if generation is not None:
-        where["then"] = generation
-    rows = connection.execute(_in_force(generation is not None), where).all()
-    return sorted((_reference(row) for row in rows), key=lambda item: (item.subject, item.version or ""))
+
+    def read() -> list[StoredReference]:
+        where: dict[str, str | int] = {"of_model": model}
+        if generation is not None:
+            where["then"] = generation
+        rows = connection.execute(_in_force(generation is not None), where).all()
+        return sorted((_reference(row) for row in rows), key=lambda item: (item.subject, item.version or ""))
+
+    return list(remembered(connection, (in_force, model, generation), read))
 
 
 @cache

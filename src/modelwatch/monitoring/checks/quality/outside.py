@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
 import numpy as np
+from sqlalchemy import Connection
 
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.monitoring.checks.drift.evidence import Inputs
 from modelwatch.stats.counting.binning import NumericBinning
 from modelwatch.stats.counting.numeric import as_float
-from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.quality.extremes import Extreme, extremes
-from modelwatch.storage.counts.profiles import cells_by_window
+from modelwatch.storage.counts.profiles import WindowTails, tails_by_window
 from modelwatch.storage.counts.volumes import features_between
+from modelwatch.storage.engine.memory import remembered
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.layouts import Layout
@@ -44,29 +45,24 @@ def search_outside(
     searched = [each for each in suspects if _is_counted(layout, each)]
     if not searched:
         return Outside({}, {})
-    # Of each feature what is below and above its range is counted last.
-    last = np.array([layout.slices[each.subject].stop for each in searched])
+    places = [layout.slices[each.subject] for each in searched]
     with store.read() as connection:
-        windows, total = cells_by_window(
-            connection, stream, inputs.evidence.generation, span, np.stack([last - 2, last - 1]).ravel()
-        )
-        wanted = {start: each.predictions for start, each in windows.items() if each.counts.any()}
-        there = sum(wanted.values())
+        windows = _tails(tails_by_window(connection, stream, inputs.evidence.generation, span, places))
+        wanted = sorted(start for start, each in windows.items() if (each.below + each.above).any())
+        there = sum(windows[start].predictions for start in wanted)
         values: dict[str, list[float]] = {}
         if there <= MOST_ROWS_SEARCHED:
-            spans = [(start, start + BASE_WINDOW_SECONDS) for start in sorted(wanted)]
-            values = _values_outside(features_between(connection, stream, spans), searched)
-    if total is None:
-        return Outside({}, {})
+            values = _values_outside(connection, stream, wanted, searched)
     found: dict[str, tuple[Extreme, ...]] = {}
     unknown: dict[str, str] = {}
-    for each in searched:
-        name, profile = each.subject.name, Profile(each.profile.binning, total[layout.slices[each.subject]])
-        outside = profile.below + profile.above
+    for place, each in enumerate(searched):
+        name = each.subject.name
+        outside = sum(int(window.below[place] + window.above[place]) for window in windows.values())
         if not outside:
             continue
         known = values.get(name, [])
-        far = extremes(each.profile, np.array(known, dtype=np.float64), profile.n)
+        n = sum(int(window.valid[place]) for window in windows.values())
+        far = extremes(each.profile, np.array(known, dtype=np.float64), n)
         if far:
             found[name] = far
         where = "values of the last day that are outside of the reference's range"
@@ -83,19 +79,36 @@ def _is_counted(layout: Layout, reference: StoredReference) -> bool:
     return isinstance(binning, NumericBinning) and binning.id == reference.profile.binning.id
 
 
+def _tails(rows: Iterable[tuple[int, WindowTails]]) -> dict[int, WindowTails]:
+    """By start of its window, what all writers have counted in it."""
+    found: dict[int, WindowTails] = {}
+    for start, row in rows:
+        known = found.get(start)
+        found[start] = row if known is None else known.plus(row)
+    return found
+
+
 def _values_outside(
-    rows: Iterable[Mapping[str, object]], references: Sequence[StoredReference]
+    connection: Connection, stream: StreamKey, windows: Sequence[int], references: Sequence[StoredReference]
 ) -> dict[str, list[float]]:
-    """By feature, the values in these rows that are outside of its reference's range."""
-    found: dict[str, list[float]] = {each.subject.name: [] for each in references}
+    """By feature, the values in the rows of these windows that are outside of its reference's range."""
+    key = (search_outside, stream, tuple(each.id for each in references))
+    known = remembered(connection, key, dict[int, list[tuple[str, float]]])
+    missing = [start for start in windows if start not in known]
+    known.update((start, []) for start in missing)
+    spans = [(start, start + BASE_WINDOW_SECONDS) for start in missing]
     ranges = [
-        (each.subject.name, binning.low, binning.high, found[each.subject.name])
+        (each.subject.name, binning.low, binning.high)
         for each in references
         if isinstance(binning := each.profile.binning, NumericBinning)
     ]
-    for row in rows:
-        for name, low, high, outside in ranges:
+    for start, row in features_between(connection, stream, spans):
+        for name, low, high in ranges:
             number = as_float(row.get(name))
             if number is not None and not low <= number <= high and isfinite(number):
-                outside.append(number)
+                known[start].append((name, number))
+    found: dict[str, list[float]] = {each.subject.name: [] for each in references}
+    for start in windows:
+        for name, number in known[start]:
+            found[name].append(number)
     return found
