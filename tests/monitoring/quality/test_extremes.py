@@ -32,7 +32,7 @@ def set_reference(store: Store) -> None:
     set_reference_frame(store, ReferenceFrame("m", None, [sample]), now=NOON, new_id=new_id)
 
 
-def send(store: Store, clock: Clock, absurd: dict[int, float], hours: int = 1) -> None:
+def send(store: Store, clock: Clock, absurd: dict[int, float], hours: int = 1, since: int = NOON) -> None:
     """A hundred amounts an hour, and absurd ones at these places."""
     ledger = open_ledger(store, clock)
     ledger.commit(
@@ -40,7 +40,7 @@ def send(store: Store, clock: Clock, absurd: dict[int, float], hours: int = 1) -
             event(
                 f"{index}",
                 {"amount": absurd.get(index, float(AMOUNTS[index % 2_000]))},
-                timestamp=NOON + index // 100 * HOUR + index % 100 * SECOND,
+                timestamp=since + index // 100 * HOUR + index % 100 * SECOND,
             )
             for index in range(100 * hours)
         ]
@@ -54,10 +54,11 @@ def said(store: Store, clock: Clock) -> tuple[QualityReport, FeatureQuality]:
 
 
 @pytest.mark.both_engines
-def test_one_value_170_times_the_largest_of_the_reference_is_told(store: Store) -> None:
+@pytest.mark.parametrize("since", [NOON, -NOON])
+def test_one_value_170_times_the_largest_of_the_reference_is_told(store: Store, since: int) -> None:
     clock = Clock(NOON + HOUR)
     set_reference(store)
-    send(store, clock, {7: 170 * LARGEST, 9: 1.2 * LARGEST, 11: 40 * LARGEST})
+    send(store, clock, {7: 170 * LARGEST, 9: 1.2 * LARGEST, 11: 40 * LARGEST}, since=since)
     found, feature = said(store, clock)
     [extreme] = feature.extremes
     assert (extreme.value, extreme.side, extreme.count, extreme.n) == (pytest.approx(170 * LARGEST), "above", 2, 100)
