@@ -144,7 +144,11 @@ def test_two_windows_are_compared_by_a_form_that_keeps_the_address(app: App) -> 
 def test_a_segment_narrows_the_series(app: App) -> None:
     app.request("PUT", "/api/v1/models/m/monitor", json={"segments": ["country"]})
     filled(app)
-    assert "Over time" in seen(app, "features/amount?segment=country%3DDE").text
+    narrowed = seen(app, "features/amount?segment=country%3DDE")
+    assert "Segments are not judged by themselves." in narrowed.text
+    assert "Over time" in narrowed.text
+    assert "Numbers 24 h" not in narrowed.text
+    assert "not of country=DE alone" in seen(app, "drift?segment=country%3DDE").text
     seen(app, "features/amount?segment=country%3DXX", 422)
 
 

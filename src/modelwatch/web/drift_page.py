@@ -27,10 +27,11 @@ from modelwatch.monitoring.checks.drift.evidence import DriftQuery
 from modelwatch.monitoring.checks.drift.report import DriftReport, SubjectReport
 from modelwatch.monitoring.checks.rules import rules_for
 from modelwatch.storage.references.monitors import monitor_of
+from modelwatch.storage.references.references import overview
 from modelwatch.times import MICROS_PER_SECOND, iso_of_seconds
 from modelwatch.views.drift_series import DriftLine, DriftSeries, drift_series
 from modelwatch.views.open_findings import KINDS, OpenFinding, open_findings
-from modelwatch.views.stretch import Asked, window_for
+from modelwatch.views.stretch import Asked, usual_step, window_for
 from modelwatch.views.unwatched import Unwatched, unwatched
 from modelwatch.web.drift_verdict import drift_verdict
 from modelwatch.web.model_frame import ModelFrame
@@ -41,6 +42,7 @@ from modelwatch.web.subject_page import subject_address
 from modelwatch.web.verdict import Verdict
 
 MOST_ROWS = 200
+MANY = 60
 MOST_UNJUDGED = 20
 NAMES_WIDTH, READINGS_WIDTH = 144, 136
 # A PSI so large fills its bar.
@@ -164,7 +166,7 @@ class DriftPage:
         """Subjects that the check does not judge."""
         return [row for row in self.rows if RANKS[row.state] == RANKS["unknown"]]
 
-    @property
+    @cached_property
     def not_judged(self) -> list[tuple[str, str]]:
         """Names and reasons of what is not judged: by the check, and since nothing is compared."""
         named = {row.name for row in self.rows}
@@ -191,7 +193,7 @@ class DriftPage:
         reason = self.report.summary.reason
         return reason or next((why for _, why in self.not_judged if why), "Nothing is compared yet.")
 
-    @property
+    @cached_property
     def heatmap(self) -> Markup:
         """All subjects over time."""
         rows, steps = [], self.series.steps
@@ -248,7 +250,7 @@ class DriftPage:
             key([("h0 h1 h2 h3", "no finding"), ("hw", "warning"), ("ha hb hc", "alert"), ("f-unknown", "not judged")])
         )
 
-    @property
+    @cached_property
     def quadrant(self) -> Markup:
         """Importance over drift; empty where the monitor names no importance."""
         drivers = [
@@ -263,7 +265,7 @@ class DriftPage:
         """Order of the table."""
         return self.of_model.selection.sort or "psi"
 
-    @property
+    @cached_property
     def table(self) -> list[DriftRow]:
         """The rows of the table."""
         return sorted(self.rows, key=SORTS[self.sort][1])[:MOST_ROWS]
@@ -316,7 +318,10 @@ def read_drift(state: ServiceState, connection: Connection, of_model: ModelFrame
     if stream is None or of_model.newest is None:
         return None
     now = state.clock()
-    asked = Asked(stream.model, stream.environment, stream.version, of_model.start, of_model.end)
+    compared = len(overview(connection, stream.model).get(stream.model, ()))
+    # Many rows are looked at as a whole, and half as many columns say it as well.
+    step = usual_step((of_model.end - of_model.start) * (2 if compared > MANY else 1))
+    asked = Asked(stream.model, stream.environment, stream.version, of_model.start, of_model.end, step)
     series = drift_series(state.store, state.rules, asked, now)
     window = window_for([each.predictions for each in series.steps], series.step_seconds, state.rules.min_samples)
     if window > series.step_seconds:

@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from markupsafe import Markup
 
@@ -45,7 +46,7 @@ class SubjectLanes:
     times: tuple[int, int]
     events: Sequence[Event]
 
-    @property
+    @cached_property
     def markup(self) -> Markup:
         """The lanes; empty without a reference, or without steps."""
         reference = self.series.reference

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from urllib.parse import parse_qsl, urlencode
 
 from markupsafe import Markup
@@ -33,7 +34,7 @@ from modelwatch.web.rendering import When, chance, drawn, microseconds, when
 from modelwatch.web.site import Endpoint, page, root_of, segment_of, site_of
 from modelwatch.web.subject_lanes import SubjectLanes
 from modelwatch.web.subject_verdict import SubjectVerdict
-from modelwatch.web.verdict import Verdict
+from modelwatch.web.verdict import Verdict, joined, strong
 
 NAMES: dict[str, str] = {"prediction": "Prediction", "score": "Score", "latency": "Latency"}
 MOST_BARS = 30
@@ -77,13 +78,15 @@ class ComparedWindows:
 
 @dataclass(frozen=True)
 class SubjectPage:
-    """A subject, its series over the stretch, and what it is compared with now. asked: by the form."""
+    """A subject, its series over the stretch, and what it is compared with now. asked: by the form. whole: of a segment
+    the whole stretch as one step; None where all predictions are shown."""
 
     of_model: ModelFrame
     subject: Subject
     series: SubjectSeries
     compared: SubjectComparison
     between: SubjectComparison | None
+    whole: SubjectSeries | None
     asked: ComparedWindows
     findings: Sequence[OpenFinding]
     root: str
@@ -93,33 +96,41 @@ class SubjectPage:
         """Name of the subject."""
         return self.subject.name or NAMES[self.subject.kind]
 
-    @property
+    @cached_property
     def finding(self) -> OpenFinding | None:
         """The finding in force about the subject."""
         kind, known = KINDS[self.subject.kind], self.subject.name or self.subject.kind
         return next((each for each in self.findings if (each.kind, each.finding.subject) == (kind, known)), None)
 
-    @property
+    @cached_property
     def told(self) -> SubjectVerdict:
         """Inputs of the verdict's sentences."""
         since = self.series.began
         onset = None if since is None else when(since, self.of_model.now)
         return SubjectVerdict(self.of_model, self.compared, self.finding, onset, self.root)
 
-    @property
+    @cached_property
     def verdict(self) -> Verdict:
-        """The block at the top."""
-        return self.told.verdict
+        """The block at the top; a segment is not judged by itself."""
+        if self.whole is None:
+            return self.told.verdict
+        step = next(iter(self.whole.steps), None)
+        if step is None or step.psi is None:
+            return Verdict("no_data", "The segment has no values in this range.")
+        parts = ["Segments are not judged by themselves. Over the whole range the PSI is ", strong(number(step.psi))]
+        known = self.whole.compared_with == "reference_segment"
+        against = "the same segment of the reference" if known else "the whole reference"
+        return Verdict("unknown", joined([*parts, f" against {against}, of {step.n:,} values."], ""))
 
     @property
     def state(self) -> State:
         """State of the subject."""
-        return self.told.state
+        return self.verdict.state if self.whole is not None else self.told.state
 
-    @property
+    @cached_property
     def lanes(self) -> SubjectLanes:
         """The subject over time."""
-        began = self.told.began
+        began = self.told.began if self.whole is None else None
         events = []
         if began is not None:
             text = f"began {began.short}" if self.finding is not None else f"since {began.short}"
@@ -133,12 +144,17 @@ class SubjectPage:
         further = f", each looks back {span(window)}" if window > step else ""
         return f"steps of {span(step)}{further}"
 
-    @property
+    @cached_property
     def histogram(self) -> Markup:
         """The cells of the reference against those of now, with their parts in the PSI; then as a table."""
-        return _drawn_comparison(self.name, self.compared)
+        if self.whole is None:
+            return _drawn_comparison(self.name, self.compared)
+        reference, step = self.whole.reference, next(iter(self.whole.steps), None)
+        if reference is None or step is None or not step.n:
+            return Markup("")
+        return _drawn_cells(self.name, reference.cells, reference.edges, reference.shares, step.shares, None)
 
-    @property
+    @cached_property
     def of_windows(self) -> Markup:
         """The cells of the two windows of the form."""
         return Markup("") if self.between is None else _drawn_comparison(self.name, self.between)
@@ -146,6 +162,8 @@ class SubjectPage:
     @property
     def now_words(self) -> str:
         """Name of what is compared with the reference."""
+        if self.whole is not None:
+            return "the whole range"
         return _span_words(self.compared, self.of_model.now)
 
     @property
@@ -168,7 +186,9 @@ class SubjectPage:
 
     @property
     def numbers(self) -> list[tuple[str, str, bool]]:
-        """Scores and counts of the check: name, value, whether it is bad."""
+        """Scores and counts of the check: name, value, whether it is bad. None of a segment."""
+        if self.whole is not None:
+            return []
         report, before, after = self.compared.report, self.compared.before, self.compared.after
         found: list[tuple[str, str, bool]] = []
         bad = report.severity in ("warning", "alert")
@@ -200,7 +220,9 @@ class SubjectPage:
 
     @property
     def why(self) -> list[tuple[str, str]]:
-        """Text on the evidence of the verdict."""
+        """Text on the evidence of the verdict. None of a segment."""
+        if self.whole is not None:
+            return []
         report = self.compared.report
         found: list[tuple[str, str]] = []
         evidence = report.evidence
@@ -313,12 +335,19 @@ def read_subject(
         stretch = replace(stretch, step=series.step_seconds, window=window)
         series = subject_series(state.store, state.rules, stretch, subject, now, known=False)
     compared = subject_comparison(state.store, state.rules, query, subject, now, end=of_model.end)
+    whole = None
+    if segment is not None:
+        length = (of_model.end - of_model.start) // 300 * 300
+        at_once = replace(stretch, start=of_model.end - 300, end=of_model.end, step=300, window=length)
+        whole = subject_series(state.store, state.rules, at_once, subject, now, known=False)
     between = None
     if asked.is_given:
         compared_window, baseline = asked.windows()
         own = replace(query, window=compared_window)
         between = subject_comparison(state.store, state.rules, own, subject, now, baseline=baseline)
-    return SubjectPage(of_model, subject, series, compared, between, asked, open_findings(connection, stream), root)
+    return SubjectPage(
+        of_model, subject, series, compared, between, whole, asked, open_findings(connection, stream), root
+    )
 
 
 def _window(since: str, first: str, until: str, last: str) -> Window:
@@ -351,13 +380,21 @@ def _drawn_comparison(title: str, compared: SubjectComparison) -> Markup:
     if before is None or after is None or not after.n:
         return Markup("")
     parts = compared.contributions or None
-    if compared.edges or len(compared.cells) == 1:
-        return drawn(
-            histogram(title, compared.edges, before.shares, after.shares, parts=parts)
-            + histogram_table(title, compared.edges, before.shares, after.shares)
-        )
-    shown = _used(compared)
-    rows = [Category(compared.cells[cell], before.shares[cell], after.shares[cell]) for cell in shown]
+    return _drawn_cells(title, compared.cells, compared.edges, before.shares, after.shares, parts)
+
+
+def _drawn_cells(
+    title: str,
+    cells: Sequence[str],
+    edges: Sequence[float],
+    before: Sequence[float],
+    after: Sequence[float],
+    parts: Sequence[float] | None,
+) -> Markup:
+    """Shares before and after as a chart, then as a table. parts: of each cell in the PSI."""
+    if edges or len(cells) == 1:
+        return drawn(histogram(title, edges, before, after, parts=parts) + histogram_table(title, edges, before, after))
+    rows = [Category(*each) for each in zip(cells, before, after, strict=True) if each[1] or each[2]]
     largest = sorted(rows, key=lambda each: -max(each.reference, each.current))[:MOST_BARS]
     return drawn(categories(title, largest) + categories_table(title, rows))
 

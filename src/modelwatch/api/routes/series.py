@@ -18,6 +18,7 @@ from modelwatch.monitoring.checks.windows import Window, covering
 from modelwatch.storage.engine.models import require_model
 from modelwatch.storage.references.layouts import Subject
 from modelwatch.views.drift_series import DriftSeries, drift_series
+from modelwatch.views.label_series import label_series
 from modelwatch.views.quality_series import QualitySeries, quality_series
 from modelwatch.views.series_tables import drift_csv, subject_csv
 from modelwatch.views.stretch import REFUSED, Asked
@@ -28,6 +29,7 @@ from modelwatch.views.volume_series import VolumeSeries, volume_series
 router = APIRouter(tags=["series"])
 
 SubjectKind = Literal["feature", "prediction", "score", "latency"]
+SeriesKind = Literal["feature", "prediction", "score", "latency", "label"]
 SeriesStep = Annotated[str | None, Query(description="From one step to the next, such as 30m; default: by the length.")]
 SeriesWindow = Annotated[
     str | None, Query(description="How far back each step looks from its end, in whole steps; default: one.")
@@ -81,7 +83,23 @@ class AskedSubject:
         return Subject(self.kind, self.feature or "")
 
 
+@dataclass(frozen=True)
+class AskedSeries:
+    """The subject of a series: the labels have one, too."""
+
+    feature: Text = None
+    kind: Annotated[SeriesKind, Query(description="Of what; a feature is named by `feature`.")] = "feature"
+
+    @property
+    def subject(self) -> Subject | None:
+        """The subject; None for the labels. Raises InvalidInput where a feature is named that is none, or not named."""
+        if self.kind == "label" and self.feature is None:
+            return None
+        return AskedSubject(self.feature, "score" if self.kind == "label" else self.kind).subject
+
+
 OfSubject = Annotated[AskedSubject, Depends()]
+OfSeries = Annotated[AskedSeries, Depends()]
 CSV_ANSWER: Responses = {
     200: {"description": "One row a step", "content": {CSV: {"schema": {"type": "string"}}}},
     **answers({}, 404, 422, 503),
@@ -95,9 +113,9 @@ CSV_ANSWER: Responses = {
     responses=answers({200: SubjectSeries}, 404, 422, 503),
 )
 async def get_series(
-    request: Request, model_name: Name, asked: OfSubject, stretch: Stretched, segment: Segment = None
+    request: Request, model_name: Name, asked: OfSeries, stretch: Stretched, segment: Segment = None
 ) -> Response:
-    """PSI, counts by cell, rates and quantiles of a feature, the prediction, its score or its latency, step by step."""
+    """PSI, counts by cell, rates and quantiles of a feature, the prediction, its score, latency or label, by step."""
     return json_answer(await _subject(request, stretch.of(model_name, segment), asked.subject))
 
 
@@ -108,7 +126,7 @@ async def get_series(
     responses=CSV_ANSWER,
 )
 async def get_series_csv(
-    request: Request, model_name: Name, asked: OfSubject, stretch: Stretched, segment: Segment = None
+    request: Request, model_name: Name, asked: OfSeries, stretch: Stretched, segment: Segment = None
 ) -> Response:
     """The same as a table: one row a step, with its quantiles and the counts of its cells."""
     return csv_answer(subject_csv(await _subject(request, stretch.of(model_name, segment), asked.subject)))
@@ -220,8 +238,10 @@ def window_of(start: datetime | None, end: datetime | None, pointers: tuple[str,
     return covering(first, last)
 
 
-async def _subject(request: Request, asked: Asked, subject: Subject) -> SubjectSeries:
+async def _subject(request: Request, asked: Asked, subject: Subject | None) -> SubjectSeries:
     state = state_of(request)
+    if subject is None:
+        return await asyncio.to_thread(label_series, state.store, asked, state.clock())
     return await asyncio.to_thread(subject_series, state.store, state.rules, asked, subject, state.clock())
 
 
