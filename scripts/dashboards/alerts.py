@@ -5,8 +5,8 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders import statetimeline, table
 from grafana_foundation_sdk.models import common, dashboard
 
-from scripts.dashboards.asked import ALERTS_PAGE, FINDINGS, FOUND
 from scripts.dashboards.parts import Panel, filled, legend_below, lines, link, query, words
+from scripts.dashboards.queries import ALERTS_PAGE, FINDINGS, FOUND
 
 
 def alerts() -> list[Panel]:

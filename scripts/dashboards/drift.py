@@ -8,8 +8,8 @@ from grafana_foundation_sdk.builders.heatmap import HeatmapColorOptions, YAxisCo
 from grafana_foundation_sdk.models import common
 from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
 
-from scripts.dashboards.asked import PSI, STREAM, VERDICTS
 from scripts.dashboards.parts import Panel, filled, legend_below, lines, query, steps, words
+from scripts.dashboards.queries import PSI, STREAM, VERDICTS
 
 
 def drift() -> list[Panel]:

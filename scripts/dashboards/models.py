@@ -6,7 +6,6 @@ from grafana_foundation_sdk.builders import dashboard as dashboard_builder
 from grafana_foundation_sdk.models import dashboard
 
 from scripts.dashboards.alerts import alerts
-from scripts.dashboards.asked import ALERTS_PAGE, FOUND, OF_METRIC, PSI, STREAM
 from scripts.dashboards.drift import drift
 from scripts.dashboards.parts import (
     BLUE,
@@ -23,6 +22,7 @@ from scripts.dashboards.parts import (
     variable,
 )
 from scripts.dashboards.performance import performance
+from scripts.dashboards.queries import ALERTS_PAGE, FOUND, OF_METRIC, PSI, STREAM
 from scripts.dashboards.traffic import quality, traffic
 
 UID = "modelwatch-models"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders import statushistory
 from grafana_foundation_sdk.models import dashboard
 
-from scripts.dashboards.asked import OF_METRIC, STREAM, VERDICTS
 from scripts.dashboards.parts import Panel, filled, legend_below, lines, query, words
+from scripts.dashboards.queries import OF_METRIC, STREAM, VERDICTS
 
 
 def performance() -> list[Panel]:

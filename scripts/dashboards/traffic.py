@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from scripts.dashboards.asked import STREAM, VERSION
 from scripts.dashboards.parts import Panel, lines, query
+from scripts.dashboards.queries import STREAM, VERSION
 
 
 def traffic() -> list[Panel]:

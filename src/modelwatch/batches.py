@@ -121,6 +121,11 @@ class PredictionBatch(Sequence[Prediction]):
         names = [stream.model for stream in self.streams]
         return [names[stream] for stream in self.stream_of.tolist()]
 
+    def labels(self) -> list[GroundTruth]:
+        """The labels that came inside of predictions, known since the prediction itself."""
+        rows = zip(self.model_names(), self.ids, self.truths, self.times.tolist(), strict=True)
+        return [GroundTruth(model, identity, truth, time) for model, identity, truth, time in rows if truth is not None]
+
     def rows_of(self, model: str) -> Places:
         """The places of a model's rows."""
         if len(self.models) == 1:

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import update
 
 from modelwatch.alerting.policy import AlertPolicy, QuietHours, Route
-from modelwatch.alerting.reading import read_alert
+from modelwatch.alerting.queries import read_alert
 from modelwatch.alerting.silences import Matcher, SilenceRequest
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store

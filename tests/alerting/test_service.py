@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from modelwatch.alerting.policy import AlertPolicy, FlapRule, Route
-from modelwatch.alerting.reading import list_audit
+from modelwatch.alerting.queries import list_audit
 from modelwatch.alerting.service import AlertService
 from modelwatch.alerting.silences import Matcher, Silence, SilenceRequest
 from modelwatch.errors import Conflict, InvalidInput, UnknownResource

@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 from modelwatch.alerting.policy import AlertPolicy
-from modelwatch.alerting.reading import list_alerts
+from modelwatch.alerting.queries import list_alerts
 from modelwatch.alerting.service import AlertService
 from modelwatch.config import Settings
 from modelwatch.monitoring.checks.drift.report import DriftReport

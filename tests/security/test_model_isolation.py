@@ -85,6 +85,8 @@ def test_a_model_of_others_is_answered_as_one_that_there_is_not(mine: httpx.Clie
         "models/{}/drift",
         "models/{}/performance",
         "models/{}/performance/stretch",
+        "models/{}/quality/series",
+        "models/{}/compare",
         "models/{}/quality",
         "models/{}/segments?metric=accuracy",
         "models/{}/monitor",

@@ -18,7 +18,7 @@ from modelwatch.alerting.alert import Alert, Member, alert_from_row
 from modelwatch.alerting.lifecycle import Transition
 from modelwatch.alerting.members import is_repeat, kinds_of
 from modelwatch.alerting.policy import AlertPolicy, channels_for
-from modelwatch.alerting.recording import Recorder
+from modelwatch.alerting.recorder import Recorder
 from modelwatch.alerting.silences import (
     Silence,
     SilenceRequest,

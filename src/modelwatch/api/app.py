@@ -17,17 +17,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from modelwatch.access import Grant, KnownKeys
 from modelwatch.api import docs, openapi
+from modelwatch.api.around import Addresses, SecurityHeaders
 from modelwatch.api.auth.gate import Gate
 from modelwatch.api.auth.origins import SameOrigin
 from modelwatch.api.auth.scopes import GRANT, authorize
 from modelwatch.api.ingest.hot_posts import FastPath, HotPost, take_label, take_prediction
-from modelwatch.api.known_models import with_nearest
-from modelwatch.api.paths import Addresses
+from modelwatch.api.nearest_models import with_nearest
 from modelwatch.api.problems import framework_problem
 from modelwatch.api.routes import api, operations
 from modelwatch.api.routes.ground_truth import LOG_GROUND_TRUTH
 from modelwatch.api.routes.predictions import LOG_PREDICTION
-from modelwatch.api.security_headers import SecurityHeaders
 from modelwatch.api.state import ServiceState
 from modelwatch.errors import RequestError, ServiceError, UnknownModel, UnknownResource, excerpt
 

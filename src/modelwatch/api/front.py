@@ -14,9 +14,9 @@ import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from modelwatch.api.app import Application
+from modelwatch.api.around import DEFAULTS, NOT_KEPT
 from modelwatch.api.problems import RawHeaders, problem_body
 from modelwatch.api.routes.operations import SERVICE_NAME, Alive, Health
-from modelwatch.api.security_headers import DEFAULTS, NOT_KEPT
 from modelwatch.errors import StoreUnavailable
 
 FIRST_PAUSE_SECONDS = 0.25

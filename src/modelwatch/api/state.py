@@ -8,9 +8,9 @@ from typing import Protocol
 
 from modelwatch.alerting import AlertService
 from modelwatch.alerting.delivery.actions import DeliveryActions
-from modelwatch.alerting.reading import ChannelFacts
+from modelwatch.alerting.queries import ChannelFacts
 from modelwatch.api.decoding.decoder import Decoder
-from modelwatch.api.known_models import NearestModels
+from modelwatch.api.nearest_models import NearestModels
 from modelwatch.config import Settings
 from modelwatch.errors import RequestError, ServiceError
 from modelwatch.ingest import Batcher

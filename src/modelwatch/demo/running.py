@@ -13,7 +13,7 @@ from types import FrameType
 
 import numpy as np
 
-from modelwatch.demo.evaluated import evaluated_lines, problems_of, watch_evaluations
+from modelwatch.demo.evaluations import evaluated_lines, problems_of, watch_evaluations
 from modelwatch.demo.generator import MODEL
 from modelwatch.demo.labels import PendingLabels
 from modelwatch.demo.others import send_others

@@ -9,8 +9,8 @@ import msgspec
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from modelwatch.exposition.performance import newest_streams
+from modelwatch.monitoring.checks.not_judged import KNOWN_STATES
 from modelwatch.monitoring.checks.quality.reports import QualityReport
-from modelwatch.monitoring.checks.unjudged import KNOWN_STATES
 from modelwatch.storage.verdicts.verdicts import StoredVerdict
 
 STREAM = ("model_name", "model_version", "environment")

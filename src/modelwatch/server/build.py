@@ -23,7 +23,7 @@ from sqlalchemy import Connection
 from modelwatch.access import KnownKeys
 from modelwatch.alerting import AlertPolicy, AlertService, Delivery, build_channels, policy_of
 from modelwatch.alerting.delivery.actions import DeliveryActions
-from modelwatch.alerting.reading import ChannelFacts
+from modelwatch.alerting.queries import ChannelFacts
 from modelwatch.api.app import Application, build_app
 from modelwatch.api.decoding.decoder import Decoder
 from modelwatch.api.decoding.ids import uuid7

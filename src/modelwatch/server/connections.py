@@ -25,8 +25,8 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from modelwatch.api.around import DEFAULTS
 from modelwatch.api.problems import problem_body
-from modelwatch.api.security_headers import DEFAULTS
 from modelwatch.errors import TooManyConnections
 from modelwatch.server.limits import ConnectionLimit
 

@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from modelwatch.alerting.alert import Alert, alert_from_row
-from modelwatch.alerting.reading import Page, Position
+from modelwatch.alerting.queries import Page, Position
 from modelwatch.alerting.wording import title_of
 from modelwatch.findings import FindingSeverity
 from modelwatch.storage.alerts.alerts import alerts_page

@@ -132,7 +132,7 @@ def stretch_view(found: LabelledStretch, rules: PerformanceRules) -> Performance
         found.found.predictions,
         *_labelled(found.found.predictions, found.labelled),
     )
-    matured = _matured(found)
+    matured = matured_part(found)
     return PerformanceStretch(
         model_version=query.stream.version,
         environment=query.stream.environment,
@@ -191,7 +191,8 @@ def label_delay(arrivals: LabelArrivals) -> LabelDelay:
     )
 
 
-def _matured(found: LabelledStretch) -> StretchPart | None:
+def matured_part(found: LabelledStretch) -> StretchPart | None:
+    """The part of a stretch whose labels should have come; None where there is none."""
     if found.matured is None or found.measured is None:
         return None
     window = found.matured.window

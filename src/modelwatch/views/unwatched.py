@@ -10,9 +10,9 @@ import msgspec
 from sqlalchemy import Connection
 
 from modelwatch.config import BASE_WINDOW_SECONDS
+from modelwatch.monitoring.checks.not_judged import KNOWN_STATES, NotJudged
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.checks.rules import DriftRules
-from modelwatch.monitoring.checks.unjudged import KNOWN_STATES, NotJudged
 from modelwatch.monitoring.scheduler.freshness import usual_of
 from modelwatch.storage.counts.streams import newest_window
 from modelwatch.storage.counts.volumes import recent_features

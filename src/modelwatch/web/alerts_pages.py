@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from modelwatch.alerting.reading import Page, list_alerts, open_alerts, read_alert, read_silence
+from modelwatch.alerting.queries import Page, list_alerts, open_alerts, read_alert, read_silence
 from modelwatch.alerting.silences import Matcher, SilenceRequest
 from modelwatch.alerting.views import AlertLine
 from modelwatch.api.ingest.acceptance import accept_alert

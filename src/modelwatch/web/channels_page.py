@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from modelwatch.alerting.reading import list_channels, list_deliveries
+from modelwatch.alerting.queries import list_channels, list_deliveries
 from modelwatch.alerting.views import ChannelLine, DeliveryLine, TestResult
 from modelwatch.charts.drawing.marks import State
 from modelwatch.web.login import read_form

@@ -9,7 +9,7 @@ from typing import Literal, TypeVar, get_args
 from urllib.parse import urlencode
 
 from modelwatch.alerting.alert import rank
-from modelwatch.alerting.reading import Position
+from modelwatch.alerting.queries import Position
 from modelwatch.alerting.views import AlertLine
 from modelwatch.alerting.wording import KINDS
 from modelwatch.errors import FieldError, InvalidInput, excerpt

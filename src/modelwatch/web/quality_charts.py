@@ -24,6 +24,7 @@ from modelwatch.web.model_frame import ModelFrame
 from modelwatch.web.performance_lanes import hours
 from modelwatch.web.quality_words import KINDS, RULES, STATES
 from modelwatch.web.rendering import drawn, microseconds, name, when
+from modelwatch.web.volume_bars import even_bars
 
 LEFT = gutter(["100.00 %"])
 HEIGHT, VOLUME_HEIGHT = 64.0, 96.0
@@ -96,13 +97,15 @@ class QualityCharts:
 
     def _volume(self, *, axis: bool) -> Lane:
         steps, volume = self.volume.steps, self.volume
-        known = any(each.usual is not None for each in steps)
+        starts, predictions = even_bars(volume)
+        # What is usual is known of steps that are stored as they are shown.
+        known = any(each.usual is not None for each in steps) and len(starts) == len(steps)
         usual = ([_of(each.low) for each in steps], [_of(each.high) for each in steps]) if known else None
         chart = bar_chart(
             "Predictions, and how many are usual at that hour",
             self._times,
-            [microseconds(each.start) // MICROS_PER_SECOND for each in steps],
-            [Stack("predictions", [float(each.predictions) for each in steps])],
+            starts,
+            [Stack("predictions", predictions)],
             volume.step_seconds,
             usual=usual,
             events=self._events,

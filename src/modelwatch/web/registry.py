@@ -10,6 +10,7 @@ from starlette.routing import Route
 from modelwatch.web import (
     alerts_pages,
     channels_page,
+    compare_page,
     drift_page,
     keys_page,
     models_page,
@@ -34,15 +35,16 @@ class PageModule(Protocol):
 MODULES: tuple[PageModule, ...] = (
     alerts_pages,
     channels_page,
+    compare_page,
     drift_page,
     keys_page,
-    monitor_page,
-    service_page,
-    silences_page,
     models_page,
+    monitor_page,
     overview_page,
     performance_page,
     quality_page,
     segments_page,
+    service_page,
+    silences_page,
     subject_page,
 )

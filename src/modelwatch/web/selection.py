@@ -70,36 +70,38 @@ class Selection:
 
 def selection_of(query: Mapping[str, str]) -> Selection:
     """Selection of an address's query; what is empty is not said. Raises InvalidInput naming the parameter."""
-    start, end = _moment(query, "from"), _moment(query, "to")
+    start, end = moment_of(query, "from"), moment_of(query, "to")
     if start is not None and end is not None and end - start < SHORTEST_STRETCH:
         raise _invalid("to", f"Expected a time at least {SHORTEST_STRETCH // 60} minutes after `from`", query["to"])
-    chosen = _text(query, "range")
+    chosen = text_of(query, "range")
     if chosen is not None and chosen not in RANGES:
         raise _invalid("range", f"Expected one of {', '.join(RANGES)}", chosen)
-    segment = _text(query, "segment")
+    segment = text_of(query, "segment")
     if segment is not None and "=" not in segment:
         raise _invalid("segment", "Expected a feature, = and the text of its segment", segment)
     feature, _, text = (segment or "").partition("=")
     return Selection(
-        version=_text(query, "version"),
-        environment=_text(query, "environment"),
+        version=text_of(query, "version"),
+        environment=text_of(query, "environment"),
         start=start,
         end=end,
         range=chosen,
         segment=None if segment is None else (feature, text),
-        sort=_text(query, "sort"),
+        sort=text_of(query, "sort"),
     )
 
 
-def _text(query: Mapping[str, str], name: str) -> str | None:
+def text_of(query: Mapping[str, str], name: str) -> str | None:
+    """Text of a field of an address; None for none or an empty one. Raises InvalidInput for one that is too long."""
     text = query.get(name) or None
     if text is not None and (len(text) > LONGEST_NAME or "\0" in text):
         raise _invalid(name, f"Expected at most {LONGEST_NAME} characters, none of them NUL", text)
     return text
 
 
-def _moment(query: Mapping[str, str], name: str) -> int | None:
-    text = _text(query, name)
+def moment_of(query: Mapping[str, str], name: str) -> int | None:
+    """Time of a field of an address in seconds, in UTC without a zone; None for none. Raises InvalidInput otherwise."""
+    text = text_of(query, name)
     if text is None:
         return None
     try:

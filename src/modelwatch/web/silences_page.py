@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from modelwatch.alerting.reading import covered_alerts, list_silences, open_alerts
+from modelwatch.alerting.queries import covered_alerts, list_silences, open_alerts
 from modelwatch.alerting.silences import Matcher, SilenceRequest
 from modelwatch.alerting.views import AlertLine, SilenceLine
 from modelwatch.alerting.wording import KINDS

@@ -12,9 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-import modelwatch.api.paths  # noqa: F401 - registers the convertors of the routes
+import modelwatch.api.around  # noqa: F401 - registers the convertors of the routes
 from modelwatch.access import Grant
-from modelwatch.alerting.reading import open_alerts
+from modelwatch.alerting.queries import open_alerts
 from modelwatch.alerting.views import AlertLine
 from modelwatch.api.auth.scopes import GRANT, grant_of
 from modelwatch.api.state import ServiceState

@@ -8,7 +8,7 @@ import pytest
 
 from modelwatch.alerting.channels import DELIVERED, Outcome
 from modelwatch.alerting.delivery.actions import DeliveryActions
-from modelwatch.alerting.reading import list_audit
+from modelwatch.alerting.queries import list_audit
 from modelwatch.errors import Conflict, InvalidInput, UnknownResource
 from modelwatch.storage.engine.store import Store
 from tests.support.events import Clock, numbered

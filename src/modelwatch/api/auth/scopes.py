@@ -36,6 +36,7 @@ NEEDS: dict[str, Need] = {
     "get_quality": Need("read"),
     "get_quality_series": Need("read"),
     "get_segments": Need("read"),
+    "compare_model": Need("read"),
     "list_model_events": Need("read"),
     "list_unwatched": Need("read"),
     "get_verdict": Need("read"),

@@ -105,6 +105,11 @@ def character_problem(text: str) -> str | None:
     return None
 
 
+def may_hold_nul(body: bytes) -> bool:
+    """True when a text in the JSON body may hold U+0000, which JSON only has as an escape."""
+    return b"\\u0000" in body
+
+
 STREAM_NAMES = ("model_name", "model_version", "environment")
 ID_NAMES = ("model_name", "prediction_id")
 

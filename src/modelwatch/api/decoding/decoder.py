@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
-from modelwatch.api.decoding.checks import Checker, microseconds
+from modelwatch.api.decoding.checks import Checker, may_hold_nul, microseconds
 from modelwatch.api.decoding.columns.label_batch import decode_labels
 from modelwatch.api.decoding.columns.prediction_batch import check_defaults, decode_table
 from modelwatch.api.decoding.explain import DECODING_ERRORS, check_readable, explained
@@ -21,7 +21,6 @@ from modelwatch.api.decoding.json_batch import (
     decode_json,
     decode_lines,
     filled,
-    may_hold_nul,
 )
 from modelwatch.api.decoding.limits import Limits
 from modelwatch.api.decoding.references import Beside, json_frame, table_frame

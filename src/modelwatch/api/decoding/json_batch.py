@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from modelwatch.api.decoding.checks import may_hold_nul
 from modelwatch.api.decoding.explain import DECODING_ERRORS, MAX_PROBLEMS, check_readable, explained
 from modelwatch.api.decoding.repeated_keys import check_keys, keys_of
 from modelwatch.errors import BodyTooLarge, FieldError, InvalidInput, MalformedBody
@@ -232,11 +233,6 @@ def decode_lines(body: bytes, rows: RowFormat[Body], check: Check[Body, Event], 
     if len(found) > max_rows:
         raise too_many_rows(max_rows)
     return _check_all(found, _lines(body, max_rows), check, may_hold_nul(body))
-
-
-def may_hold_nul(body: bytes) -> bool:
-    """True when a text in the JSON body may hold U+0000, which JSON only has as an escape."""
-    return b"\\u0000" in body
 
 
 def too_many_rows(limit: int) -> BodyTooLarge:

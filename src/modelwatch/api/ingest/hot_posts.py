@@ -14,7 +14,7 @@ from modelwatch.access import Grant
 from modelwatch.api.auth.scopes import GRANT
 from modelwatch.api.ingest.bodies import body_timeout, read_body
 from modelwatch.api.ingest.expiry import refusal
-from modelwatch.api.known_models import with_nearest
+from modelwatch.api.nearest_models import with_nearest
 from modelwatch.api.problems import problem_body
 from modelwatch.api.query import check_parameters
 from modelwatch.api.state import ServiceState

@@ -7,7 +7,7 @@ import asyncio
 import msgspec
 from fastapi import APIRouter, Request, Response
 
-from modelwatch.alerting.reading import list_audit
+from modelwatch.alerting.queries import list_audit
 from modelwatch.alerting.views import AuditLine
 from modelwatch.api.openapi import answers
 from modelwatch.api.routes.common import json_answer, state_of

@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
 
-from modelwatch.alerting.reading import list_channels, list_deliveries
+from modelwatch.alerting.queries import list_channels, list_deliveries
 from modelwatch.alerting.views import ChannelLine, DeliveryLine, TestResult
 from modelwatch.api.auth.scopes import grant_of
 from modelwatch.api.decoding.actions import ActorBody, decode_action

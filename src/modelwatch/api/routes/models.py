@@ -17,8 +17,8 @@ from modelwatch.api.routes.parameters import MOST_A_PAGE, Cursor, Limit, Name, c
 from modelwatch.api.state import ServiceState
 from modelwatch.config.monitors import MonitorConfig
 from modelwatch.events import Task
+from modelwatch.monitoring.checks.not_judged import NotJudged
 from modelwatch.monitoring.checks.rules import DriftRules, rules_for
-from modelwatch.monitoring.checks.unjudged import NotJudged
 from modelwatch.monitoring.scheduler.traffic import proposal_for, rate_of
 from modelwatch.storage.counts.streams import streams
 from modelwatch.storage.engine.models import Stream, StreamKey, known_models, require_model

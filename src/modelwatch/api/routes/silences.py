@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
 
-from modelwatch.alerting.reading import list_silences, read_silence
+from modelwatch.alerting.queries import list_silences, read_silence
 from modelwatch.alerting.views import SilenceLine, silence_line
 from modelwatch.api.auth.scopes import grant_of
 from modelwatch.api.decoding.actions import SilenceBody, decode_action, silence_request

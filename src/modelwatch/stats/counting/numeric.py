@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import sha256
 from itertools import pairwise
@@ -188,8 +188,10 @@ class NumericBinning:
             elif number > high:
                 above.append(len(places))
             places.append(bisect_left(edges, number))
-        of_places, of_below, of_above = (np.array(each, dtype=np.intp) for each in (places, below, above))
-        return CellPlaces(of_places, self.size, of_below, of_above)
+        cells = CellPlaces(np.array(places, dtype=np.intp), self.size)
+        if below or above:
+            cells = replace(cells, below=np.array(below, dtype=np.intp), above=np.array(above, dtype=np.intp))
+        return cells
 
 
 def rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -26,7 +26,7 @@ from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.memory import remembered
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.ledger.contributions import PREDICTION_COLUMNS, LabelledPrediction
+from modelwatch.storage.ledger.counting import PREDICTION_COLUMNS, LabelledPrediction
 from modelwatch.storage.ledger.rows import decode_scalar
 from modelwatch.storage.references.layouts import Counts, ModelLayouts
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY

@@ -22,8 +22,7 @@ from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.bulk import RowsById
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.ledger.contributions import PREDICTION_COLUMNS, Contributions, LabelledPrediction
-from modelwatch.storage.ledger.counting import count_outcomes
+from modelwatch.storage.ledger.counting import PREDICTION_COLUMNS, Contributions, LabelledPrediction, count_outcomes
 from modelwatch.storage.ledger.labels import expired_before
 from modelwatch.storage.ledger.rows import ROWS_PER_READ, decode_scalar
 from modelwatch.storage.references.layouts import Counts, ModelLayouts

@@ -17,8 +17,7 @@ from modelwatch.storage.counts.sliding import Part, SlidingSums, Span, Stretched
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.memory import memory_of, remembered
 from modelwatch.storage.engine.models import StreamKey
-from modelwatch.storage.ledger.pace import BaseWindow, decode_pace
-from modelwatch.storage.ledger.slots import Slot
+from modelwatch.storage.ledger.slots import BaseWindow, Slot, decode_pace
 from modelwatch.storage.references.layouts import Counts, ModelLayouts
 from modelwatch.times import SECONDS_PER_DAY
 

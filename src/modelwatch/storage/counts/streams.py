@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, bind
 from modelwatch.storage.counts.profiles import of_stream
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import Stream, StreamKey
-from modelwatch.storage.ledger.pace import decode_pace
+from modelwatch.storage.ledger.slots import decode_pace
 from modelwatch.times import SECONDS_PER_DAY
 
 

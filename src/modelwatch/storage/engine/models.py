@@ -111,11 +111,6 @@ def parts_of(written: str) -> tuple[Part, ...]:
     return _decode(written)
 
 
-def is_whole(written: str | None) -> bool:
-    """True when the model itself is being deleted, by the column of its row."""
-    return written is not None and any(part.is_whole for part in parts_of(written))
-
-
 def registration(store: Store) -> Insert:
     """Registers a model `of` that is new, at the time `at`. One of a name that was deleted begins a later generation:
     what some process still knows of the one before must not be taken for this one's."""

@@ -149,7 +149,7 @@ profile = Table(
     Column("arrived_at", BigInteger, nullable=False, server_default=text("0")),
     # Predictions that came again, by their own time; they count in nothing else.
     Column("duplicates", BigInteger, nullable=False, server_default=text("0")),
-    # Of a window that was rolled up: what each of its base windows had (see pace.py).
+    # Of a window that was rolled up: what each of its base windows had (see ledger/slots.py).
     Column("pace", LargeBinary),
     # Those of them that said something else than the first time.
     Column("changed_duplicates", BigInteger, nullable=False, server_default=text("0")),

@@ -18,12 +18,11 @@ from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Connection, ScalarSelect, bindparam, select, update
 
-from modelwatch.batches import PredictionBatch
 from modelwatch.events import GroundTruth
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.bulk import RowsById, WholeRows
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.ledger.contributions import (
+from modelwatch.storage.ledger.counting import (
     PREDICTION_COLUMNS,
     Contributions,
     LabelledPrediction,
@@ -68,6 +67,9 @@ class LabelResult:
     contributions: list[Contributions]
 
 
+NO_LABELS = LabelResult([], [])
+
+
 class LabelStatements:
     """The statements that labels need, built once."""
 
@@ -85,17 +87,6 @@ class LabelStatements:
         if not layouts.segmentation:
             return self._predictions.read(connection, model, ids)
         return self._segmented.read(connection, model, ids, since=layouts.segment_generation)
-
-
-def labels_within(batch: PredictionBatch) -> list[GroundTruth]:
-    """The labels that came inside of predictions, known since the prediction itself."""
-    return [
-        GroundTruth(batch.streams[stream].model, identity, truth, time)
-        for stream, identity, truth, time in zip(
-            batch.stream_of.tolist(), batch.ids, batch.truths, batch.times.tolist(), strict=True
-        )
-        if truth is not None
-    ]
 
 
 def apply_labels(

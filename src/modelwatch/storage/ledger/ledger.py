@@ -7,7 +7,7 @@ and the same batch is given to a fresh one: rows that are there already are not 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
 from typing import Any
@@ -23,19 +23,19 @@ from modelwatch.events import GroundTruth, Prediction
 from modelwatch.privacy import Policy
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.bulk import ManyRows, NewRows
-from modelwatch.storage.engine.models import Part, is_whole, parts_of, registration
+from modelwatch.storage.engine.models import Part, parts_of, registration
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.ledger.contributions import labelled_predictions
 from modelwatch.storage.ledger.counting import (
     Increment,
     add_to_slots,
     count_outcomes,
     count_predictions,
     count_segments,
+    labelled_predictions,
     to_slots,
 )
-from modelwatch.storage.ledger.labels import LabelStatements, LabelStatus, apply_labels, labels_within
-from modelwatch.storage.ledger.repeats import repeats_by_window, stored_of_repeats
+from modelwatch.storage.ledger.labels import NO_LABELS, LabelStatements, LabelStatus, apply_labels
+from modelwatch.storage.ledger.repeats import Repeats, repeats_by_window, stored_of_repeats
 from modelwatch.storage.ledger.rows import (
     FEATURE_COLUMNS,
     Segments,
@@ -225,12 +225,12 @@ class Ledger:
     def _attempt(self, batch: PredictionBatch, labels: Sequence[GroundTruth]) -> Committed:
         with self._store.open_write() as connection:
             self._claim_writer(connection)
-            in_force = self._in_force(connection, batch, [*labels, *labels_within(batch)])
+            in_force = self._in_force(connection, batch, [*labels, *batch.labels()])
             layouts = in_force.layouts
             first_days = np.array([in_force.first_day(stream) for stream in batch.streams], dtype=np.int64)
             not_expired = np.flatnonzero(batch.times // MICROS_PER_DAY >= first_days[batch.stream_of])
             taken = batch.take(not_expired)
-            given = [*labels, *labels_within(taken)]
+            given = [*labels, *taken.labels()]
             segments = segments_of_batch(taken, {model: layouts[model].segmentation for model in taken.models})
             is_new = self._insert_rows(connection, taken, segments, in_force)
             fresh, repeated = taken.take(np.flatnonzero(is_new)), taken.take(np.flatnonzero(~is_new))
@@ -238,9 +238,11 @@ class Ledger:
             now = self._clock()
             increments = count_predictions(fresh, layouts, self._store.protection)
             self._register_streams(connection, increments)
-            repeats = repeats_by_window(
-                connection, self._statements.repeated, repeated, layouts, self._store.protection
-            )
+            repeats: Mapping[SlotKey, Repeats] = {}
+            if len(repeated):
+                repeats = repeats_by_window(
+                    connection, self._statements.repeated, repeated, layouts, self._store.protection
+                )
             added = to_slots(increments, repeats, layouts, now)
             added |= count_segments(fresh, fresh_segments, layouts, self._store.protection, now)
             after = add_to_slots(self._slots.get(connection, self._writer, added), added)
@@ -251,9 +253,11 @@ class Ledger:
                 for model in fresh.models
                 if model in labelled
             }
-            applied = apply_labels(
-                connection, self._statements.labels, given, joinable, layouts, in_force.expired_before, now
-            )
+            applied = NO_LABELS
+            if given or joinable:
+                applied = apply_labels(
+                    connection, self._statements.labels, given, joinable, layouts, in_force.expired_before, now
+                )
             outcomes: dict[SlotKey, OutcomeSlot] = {}
             for contributions in applied.contributions:
                 outcomes |= count_outcomes(contributions, now)
@@ -317,13 +321,15 @@ class Ledger:
             if known.generation != row.generation:
                 known = read_layouts(connection, row.name, row.generation)
             layouts[row.name] = known
+        deleting = {row.name: parts_of(row.deleting) for row in rows if row.deleting is not None}
+        whole = {model for model, parts in deleting.items() if any(part.is_whole for part in parts)}
         return _InForce(
             layouts,
             {row.name: self._store.protection.policy(row.privacy) for row in rows},
             {row.name: self._rate(row) for row in rows},
             self._with_labels(connection, names),
-            {row.name: NEVER_TAKEN if is_whole(row.deleting) else row.expired_before for row in rows},
-            {row.name: parts_of(row.deleting) for row in rows if row.deleting is not None},
+            {row.name: NEVER_TAKEN if row.name in whole else row.expired_before for row in rows},
+            deleting,
         )
 
     def _register(self, connection: Connection, names: Sequence[str]) -> None:

@@ -1,10 +1,15 @@
 """Writer slots: the counts of one writer for one window, as they stand in the store after its last commit.
 
 There are two kinds: those of a profile, which count predictions, and those of outcomes, which count labelled ones.
+
+The pace of a rolled-up window is what each of its base windows had, beside the counts that were added up. How much came
+when, and when it arrived, is a few bytes a base window. So everything that looks at volumes and silence is as exact
+after a roll-up as before.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +24,6 @@ from modelwatch.events import EARLIEST_TIME
 from modelwatch.stats.counting.encoded_counts import decode_counts, decode_sparse, encode_counts, encode_sparse
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.bulk import ManyRows
-from modelwatch.storage.ledger.pace import BaseWindow, encode_pace, merged_pace
 from modelwatch.storage.references.layouts import Counts
 from modelwatch.times import MICROS_PER_SECOND
 
@@ -27,6 +31,8 @@ MAX_CACHED_BYTES = 64 * 1024 * 1024
 SLOT_OVERHEAD_BYTES = 512
 MAX_EVICTED = 100_000
 KEYS_PER_QUERY = 500
+# Of the pace of a window: for each of its base windows, so many numbers.
+_COLUMNS = 5
 
 
 class SlotKey(NamedTuple):
@@ -40,6 +46,71 @@ class SlotKey(NamedTuple):
     segment: str = ""
 
 
+class BaseWindow(NamedTuple):
+    """Numbers of one base window. window_start: seconds. latest_ts, arrived_at: of the newest, in microseconds."""
+
+    window_start: int
+    predictions: int
+    duplicates: int
+    latest_ts: int
+    arrived_at: int
+
+
+def encode_pace(windows: Iterable[BaseWindow]) -> bytes:
+    """Compact bytes of base windows; those of one start are added up.
+
+    >>> raw = encode_pace([BaseWindow(600, 2, 0, 5, 7), BaseWindow(300, 1, 1, 3, 3), BaseWindow(600, 1, 0, 6, 6)])
+    >>> [tuple(window) for window in decode_pace(raw)]
+    [(300, 1, 1, 3, 3), (600, 3, 0, 6, 7)]
+    """
+    merged: dict[int, BaseWindow] = {}
+    for each in windows:
+        before = merged.get(each.window_start)
+        merged[each.window_start] = each if before is None else _sum(before, each)
+    table = np.array([merged[start] for start in sorted(merged)], dtype=np.int64).reshape(-1, _COLUMNS).T
+    starts = table[0].copy()
+    # Small numbers take less: times are kept from the start of their window, and windows from the one before.
+    table[4] -= table[3]
+    table[3] -= starts * MICROS_PER_SECOND
+    table[0] = np.diff(starts // BASE_WINDOW_SECONDS, prepend=0)
+    return zlib.compress(table.astype("<i8").tobytes(), 6)
+
+
+def decode_pace(raw: bytes) -> list[BaseWindow]:
+    """The base windows of these bytes, by their start."""
+    table = np.frombuffer(zlib.decompress(raw), dtype="<i8").reshape(_COLUMNS, -1).astype(np.int64)
+    starts = np.cumsum(table[0]) * BASE_WINDOW_SECONDS
+    latest = table[3] + starts * MICROS_PER_SECOND
+    columns = (starts, table[1], table[2], latest, table[4] + latest)
+    return [BaseWindow(*row) for row in np.stack(columns, axis=1).tolist()]
+
+
+def base_windows(row: Any) -> list[BaseWindow]:
+    """Base windows that a row of the profile table holds; none of those of a segment once they are rolled up."""
+    if row.pace is not None:
+        return decode_pace(row.pace)
+    if row.segment or row.window_len != BASE_WINDOW_SECONDS:
+        return []
+    return [BaseWindow(row.window_start, row.predictions, row.duplicates, row.latest_ts, row.arrived_at)]
+
+
+def merged_pace(first: bytes | None, second: bytes | None) -> bytes | None:
+    """The pace of two windows together; None has none."""
+    if first is None or second is None:
+        return first if second is None else second
+    return encode_pace([*decode_pace(first), *decode_pace(second)])
+
+
+def _sum(one: BaseWindow, other: BaseWindow) -> BaseWindow:
+    return BaseWindow(
+        one.window_start,
+        one.predictions + other.predictions,
+        one.duplicates + other.duplicates,
+        max(one.latest_ts, other.latest_ts),
+        max(one.arrived_at, other.arrived_at),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Slot:
     """A window's counts: `predictions` rows, and one vector over all subjects of the layout.
@@ -47,7 +118,7 @@ class Slot:
     latest_ts, arrived_at: the newest of these rows by event time and by arrival, in microseconds. duplicates: rows that
     came again; changed_duplicates: those that said something else than the first time. What the common writer takes
     back of what others counted is negative; the sum over writers never is.
-    pace: of a window that was rolled up, see pace.py.
+    pace: of a window that was rolled up.
     """
 
     predictions: int

@@ -15,13 +15,13 @@ from modelwatch.events import EARLIEST_DAY
 from modelwatch.storage.counts.sliding import Span
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.ledger.contributions import (
+from modelwatch.storage.ledger.counting import (
     PREDICTION_COLUMNS,
     Contributions,
     LabelledPrediction,
+    count_outcomes,
     segment_columns,
 )
-from modelwatch.storage.ledger.counting import count_outcomes
 from modelwatch.storage.ledger.labels import expired_before
 from modelwatch.storage.ledger.rows import ROWS_PER_READ, decode_scalar
 from modelwatch.storage.ledger.slots import OUTCOMES, OutcomeSlot, SlotKey

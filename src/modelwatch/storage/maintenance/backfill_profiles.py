@@ -28,9 +28,8 @@ from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import generation_of
 from modelwatch.storage.engine.protection import Protection, StoredPrediction
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.ledger.pace import BaseWindow, base_windows
 from modelwatch.storage.ledger.rows import events_of_day
-from modelwatch.storage.ledger.slots import PROFILES, Slot, SlotKey, window_start, with_pace
+from modelwatch.storage.ledger.slots import PROFILES, BaseWindow, Slot, SlotKey, base_windows, window_start, with_pace
 from modelwatch.storage.maintenance.backfill_outcomes import backfill_outcomes
 from modelwatch.storage.maintenance.compaction import add_to_folded
 from modelwatch.storage.references.layouts import (

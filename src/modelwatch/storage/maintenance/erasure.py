@@ -24,13 +24,13 @@ from modelwatch.storage.alerts.audit import AuditEntry, append_audit
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.protection import Protection, StoredPrediction
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.ledger.contributions import (
+from modelwatch.storage.ledger.counting import (
     PREDICTION_COLUMNS,
     Contributions,
     LabelledPrediction,
+    count_outcomes,
     stored_segments,
 )
-from modelwatch.storage.ledger.counting import count_outcomes
 from modelwatch.storage.ledger.labels import has_stale_outcomes
 from modelwatch.storage.ledger.rows import decode_scalar, event_of
 from modelwatch.storage.ledger.slots import OUTCOMES, PROFILES, Slot, SlotKey, window_start

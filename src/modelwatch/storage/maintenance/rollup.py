@@ -18,8 +18,18 @@ from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.bulk import ManyRows
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.ledger.pace import BaseWindow, base_windows
-from modelwatch.storage.ledger.slots import OUTCOMES, PROFILES, S, Slot, SlotKey, SlotTable, key_of, with_pace
+from modelwatch.storage.ledger.slots import (
+    OUTCOMES,
+    PROFILES,
+    BaseWindow,
+    S,
+    Slot,
+    SlotKey,
+    SlotTable,
+    base_windows,
+    key_of,
+    with_pace,
+)
 from modelwatch.storage.maintenance.compaction import FOLDED, add_to_folded, one_slot
 from modelwatch.storage.references.layouts import read_layouts
 

@@ -32,8 +32,8 @@ from modelwatch.monitoring.checks.drift.report import (
     window_scores,
 )
 from modelwatch.monitoring.checks.drift.subject_counts import SubjectCounts, counts_of_subjects, same_binning
+from modelwatch.monitoring.checks.not_judged import NAMES_SHOWN, not_judged
 from modelwatch.monitoring.checks.rules import LARGEST_ALPHA, AlphaReport, DriftRules, Thresholds, share_of
-from modelwatch.monitoring.checks.unjudged import NAMES_SHOWN, not_judged
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.compat import compat_scores

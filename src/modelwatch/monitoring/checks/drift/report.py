@@ -18,8 +18,8 @@ from modelwatch.monitoring.checks.drift.judge import (
     js_severity,
     psi_severity,
 )
+from modelwatch.monitoring.checks.not_judged import NotJudged
 from modelwatch.monitoring.checks.rules import AlphaReport, Thresholds
-from modelwatch.monitoring.checks.unjudged import NotJudged
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.binning import CategoricalBinning
 from modelwatch.stats.counting.categorical import CODEC_VERSION as CATEGORICAL_VERSION

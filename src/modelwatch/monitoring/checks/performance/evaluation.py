@@ -11,9 +11,18 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from modelwatch.findings import Kind
+from modelwatch.monitoring.checks.not_judged import NotJudged, not_judged
 from modelwatch.monitoring.checks.performance.coverage import COVERAGE, judge_coverage
 from modelwatch.monitoring.checks.performance.early import EarlyResult, evaluate_early, judge_early
 from modelwatch.monitoring.checks.performance.evidence import PerformanceInputs
+from modelwatch.monitoring.checks.performance.interpretation import (
+    UNNAMED,
+    meaning_warnings,
+    positive_class_reason,
+    strange_labels,
+    task_reason,
+    without_common_class,
+)
 from modelwatch.monitoring.checks.performance.judge import (
     LABELS,
     PRECEDENCE,
@@ -22,14 +31,6 @@ from modelwatch.monitoring.checks.performance.judge import (
     Window,
     judge_labels,
     judge_metric,
-)
-from modelwatch.monitoring.checks.performance.meaning import (
-    UNNAMED,
-    meaning_warnings,
-    positive_class_reason,
-    strange_labels,
-    task_reason,
-    without_common_class,
 )
 from modelwatch.monitoring.checks.performance.report import (
     early_report,
@@ -42,7 +43,6 @@ from modelwatch.monitoring.checks.performance.reports import ArrivalsReport, Per
 from modelwatch.monitoring.checks.performance.rules import MOST_ALPHA
 from modelwatch.monitoring.checks.performance.window_counts import WindowCounts, counts_of
 from modelwatch.monitoring.checks.rules import AlphaReport, share_of
-from modelwatch.monitoring.checks.unjudged import NotJudged, not_judged
 from modelwatch.stats.outcomes.natural_variation import MetricVariation, NaturalVariation
 from modelwatch.stats.outcomes.tasks import StatedTask
 from modelwatch.times import SECONDS_PER_DAY, iso_of_seconds

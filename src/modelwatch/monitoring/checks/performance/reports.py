@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+from modelwatch.monitoring.checks.not_judged import NotJudged
 from modelwatch.monitoring.checks.performance.judge import Severity
 from modelwatch.monitoring.checks.rules import AlphaReport
-from modelwatch.monitoring.checks.unjudged import NotJudged
 
 
 class MetricReport(msgspec.Struct, frozen=True):

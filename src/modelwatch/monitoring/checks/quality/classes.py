@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from modelwatch.events import Scalar
-from modelwatch.monitoring.checks.performance.meaning import strange_labels
+from modelwatch.monitoring.checks.performance.interpretation import strange_labels
 from modelwatch.monitoring.checks.quality.reports import ClassUseReport, Severity
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.stats.drift.evidence import rate_increase_p_value

@@ -8,6 +8,7 @@ from typing import Literal
 
 from modelwatch.findings import FindingSeverity, Kind
 from modelwatch.monitoring.checks.conditions import Condition
+from modelwatch.monitoring.checks.not_judged import KNOWN_STATES, NotJudged, not_judged
 from modelwatch.monitoring.checks.observations import CALM_SHARE, Observation
 from modelwatch.monitoring.checks.quality.classes import ClassJudgement, class_reports, judge_classes
 from modelwatch.monitoring.checks.quality.evidence import QualityEvidence
@@ -40,7 +41,6 @@ from modelwatch.monitoring.checks.quality.reports import (
 from modelwatch.monitoring.checks.quality.rules import SHARE_OF_SILENCE, QualityRules
 from modelwatch.monitoring.checks.quality.sizes import repeats_sizes, rise_sizes, schema_sizes, sentinel_sizes
 from modelwatch.monitoring.checks.rules import LARGEST_ALPHA, AlphaReport, share_of
-from modelwatch.monitoring.checks.unjudged import KNOWN_STATES, NotJudged, not_judged
 from modelwatch.stats.quality.codes import Sentinel
 from modelwatch.stats.quality.extremes import Extreme
 from modelwatch.stats.quality.rates import ROUNDING, SchemaChange, rise_that_matters, share_of_unsound, soundness_of

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from modelwatch.monitoring.checks.codec import EvidenceCodec
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery, Inputs, gather
 from modelwatch.monitoring.checks.quality.classes import ClassUse, gather_classes
-from modelwatch.monitoring.checks.quality.outside import Outside, search_outside
+from modelwatch.monitoring.checks.quality.extremes import Outside, search_outside
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.windows import Window

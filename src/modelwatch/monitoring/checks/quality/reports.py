@@ -6,8 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from modelwatch.monitoring.checks.not_judged import NotJudged
 from modelwatch.monitoring.checks.rules import AlphaReport
-from modelwatch.monitoring.checks.unjudged import NotJudged
 
 Severity = Literal["stable", "warning", "alert", "insufficient_data", "no_reference", "no_data"]
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from modelwatch.cli.client import ServiceClient
-from modelwatch.demo.evaluated import Evaluated, evaluated_lines, problems_of, watch_evaluations
+from modelwatch.demo.evaluations import Evaluated, evaluated_lines, problems_of, watch_evaluations
 from modelwatch.demo.story import EXPECTED, Plan, iso
 
 PLAN = Plan.ending(1_767_225_755.0, "2.1.0")

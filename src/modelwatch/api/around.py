@@ -1,4 +1,6 @@
-"""The address of a request, read from the path as it was sent: an encoded slash is part of a name and never ends one.
+"""Around the whole service: the address of each request, and headers of each answer, whatever made it.
+
+An address is read from the path as it was sent: an encoded slash is part of a name and never ends one.
 
 Servers decode a path before anything routes by it, and then `a%2Fb` and `a/b` are the same. Here the segments of the
 raw path are decoded one by one; in what the routes see, a slash inside of a segment is still `%2F`, and a percent sign
@@ -10,9 +12,22 @@ from __future__ import annotations
 from urllib.parse import quote, unquote, urlsplit
 
 from starlette.convertors import Convertor, register_url_convertor
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 FORWARDED_PREFIX = b"x-forwarded-prefix"
+
+DEFAULTS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)
+# For what has no validator: files of the pages and of the docs may be kept.
+NOT_KEPT = (b"cache-control", b"no-store")
+# A year, as browsers want it.
+STRICT_TRANSPORT = (b"strict-transport-security", b"max-age=31536000")
 
 
 class _Segment(Convertor[str]):
@@ -58,6 +73,29 @@ class Addresses:
             method = "GET" if scope["method"] == "HEAD" else scope["method"]
             scope = {**scope, "path": path, "method": method}
         await self._app(scope, receive, send)
+
+
+class SecurityHeaders:
+    """An ASGI application around another one. What an answer says itself stays as it is."""
+
+    def __init__(self, app: ASGIApp, *, over_tls: bool) -> None:
+        self.app = app
+        self._headers = (*DEFAULTS, STRICT_TRANSPORT) if over_tls else DEFAULTS
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                given = list(message.get("headers", ()))
+                given_names = {name.lower() for name, _ in given}
+                added = self._headers if b"etag" in given_names else (*self._headers, NOT_KEPT)
+                message["headers"] = given + [header for header in added if header[0] not in given_names]
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers)
 
 
 def routed_path(raw: bytes) -> str:

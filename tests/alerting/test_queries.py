@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from modelwatch.alerting.reading import (
+from modelwatch.alerting.queries import (
     Page,
     list_alerts,
     list_audit,
