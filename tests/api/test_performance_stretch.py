@@ -98,7 +98,7 @@ def test_how_long_labels_take(labelled: App) -> None:
 def test_what_has_not_matured_tells_nothing(labelled: App) -> None:
     found = stretch(labelled, start=at(7), end=at(8))
     assert (found["matured"], found["outcomes"], found["changes"]) == (None, None, {})
-    assert found["reason"] == "Labels for predictions of this time are still to come."
+    assert found["reason"] == "Labels for predictions of this time have not arrived yet."
     assert found["reference"]["labelled"] == 3_000
     # What the scores lead one to expect needs no labels.
     assert found["estimate"]["metrics"]["accuracy"]["value"] > 0.8

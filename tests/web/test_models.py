@@ -71,7 +71,7 @@ def test_names_made_of_markup_are_text(app: App) -> None:
 
 def test_that_nobody_is_told_of_alerts_is_said_on_each_page(app: App) -> None:
     # The channel of this fixture is one of the alerts alone: the service itself has none.
-    assert "No channel is set up: nobody is told of alerts." in visit(app, "/ui/models").text
+    assert "No notification channel is configured: alerts are not sent." in visit(app, "/ui/models").text
 
 
 @pytest.mark.parametrize("query", ["state=calm", "sort=age", "range=1y", "look=cards", "offset=-1", "search=%00"])

@@ -59,7 +59,7 @@ def test_a_grid_of_features_and_rules(app: App) -> None:
     send(app, missing=True)
     text = visit(app, PATH).text
     assert "Feature missing wrong type unseen below the range above the range age 25.0 % 0 %" in text
-    assert "Rates of unsound values over time" in text
+    assert "Rates of values with issues over time" in text
     assert "age: missing" in text
     assert "Predictions, and how many are usual at that hour" in text
 

@@ -128,7 +128,7 @@ def test_without_a_channel_the_page_says_how_to_set_one_up(tmp_path: Path) -> No
     bare = App(tmp_path)
     page = visit(bare, "/ui/channels")
     bare.close()
-    assert "nobody is told of alerts" in page.text
+    assert "alerts are not sent" in page.text
     assert "SLACK_WEBHOOK_URL an incoming webhook of Slack" in page.text
     assert page.links["Set one up"].endswith("ui/channels")
 

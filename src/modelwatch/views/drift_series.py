@@ -135,5 +135,5 @@ def _check_size(divided: Divided, subjects: int) -> None:
     steps = len(divided.boundaries) - 1 - divided.shown
     if steps * subjects > MOST_JUDGED:
         most = MOST_JUDGED // subjects
-        problem = f"{steps:,} steps of {subjects:,} subjects; of so many at most {most:,} steps are had at once"
+        problem = f"{steps:,} steps of {subjects:,} subjects; at most {most:,} steps can be computed at once"
         raise InvalidInput(REFUSED, (FieldError("/step", problem, f"{divided.step} s"),))

@@ -31,7 +31,7 @@ from modelwatch.storage.references.outcome_references import StoredOutcomes, out
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY, iso_of_seconds
 from modelwatch.views.segment import segment_feature_of
 
-REFUSED = "The stretch can't be looked at like this."
+REFUSED = "The stretch is not valid."
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from modelwatch.views.labelled_stretch import LabelledStretch, StretchQuery, rea
 from modelwatch.views.outcomes import MetricChange, OutcomesView, metric_change, outcomes_view
 
 NO_DATA = "No predictions have been received."
-NOTHING_MATURED = "Labels for predictions of this time are still to come."
+NOTHING_MATURED = "Labels for predictions of this time have not arrived yet."
 NO_LABELS = "None of these predictions has a label."
 
 

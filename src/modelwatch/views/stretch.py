@@ -36,7 +36,7 @@ NEWEST = 3
 USUAL_LENGTH = 48 * 3_600
 LONGEST_WINDOW = 30 * 86_400
 LONGEST_USUAL_WINDOW = 86_400
-REFUSED = "The series can't be had like this."
+REFUSED = "The series is not valid."
 
 T = TypeVar("T")
 
@@ -170,7 +170,7 @@ def _step_and_window(asked: Asked, start: int, end: int) -> tuple[int, int]:
     number = -(-(end - start) // step)
     if number > MOST_STEPS:
         least = -(-(end - start) // (MOST_STEPS - 1) // 60)
-        problem = f"{number:,} steps, of which at most {MOST_STEPS:,} are had: expected {least:,}m or longer"
+        problem = f"{number:,} steps, but at most {MOST_STEPS:,} are possible: expected {least:,}m or longer"
         raise InvalidInput(REFUSED, (FieldError("/step", problem, f"{step} s"),))
     window = step if asked.window is None else asked.window
     if window < step or window % step or window > LONGEST_WINDOW:

@@ -28,7 +28,7 @@ REASONS = {
     "left_out": "The monitor leaves it out.",
     "insufficient_data": "There is too little data for a verdict.",
     "no_data": "There are no usable values.",
-    "immature": "Most labels have not come yet.",
+    "immature": "Most labels have not arrived yet.",
     "not_evaluated": "Nothing has been evaluated yet.",
     "unknown": "What is usual is not known yet.",
 }
@@ -119,7 +119,7 @@ def _silence(connection: Connection, stream: StreamKey, rules: QualityRules, now
     usual = usual_of(connection, stream.model, stream.environment, rules, now)
     if usual.limit is None:
         state: WhyNot = "left_out" if not rules.enabled or rules.freshness is False else "unknown"
-        why = f"A silence can't be told: {usual.reason}." if usual.reason else REASONS[state]
+        why = f"Silence is not judged: {usual.reason}." if usual.reason else REASONS[state]
         yield Unwatched("freshness", "silence", state, why)
 
 

@@ -42,7 +42,7 @@ def _sentence(report: AlertReport, now: int, *, is_open: bool) -> str:
     alert, worst = report.alert, report.members[0]
     since = when(alert.began or alert.started_at, now).short
     if alert.kind == "freshness":
-        told = joined(["No predictions have come since ", strong(since), "."], "")
+        told = joined(["No predictions since ", strong(since), "."], "")
     elif alert.kind in DRIFTS:
         subjects = list(dict.fromkeys(member.subject for member in report.members))
         listed = joined([strong(name(each)) for each in subjects[:NAMED]])
@@ -124,10 +124,10 @@ def _told(report: AlertReport) -> str:
     """Text on the last notification."""
     for step in reversed(report.events):
         if step.told:
-            return "Told: " + ", ".join(each.channel for each in step.told) + "."
+            return "Notified: " + ", ".join(each.channel for each in step.told) + "."
         if step.reason:
             return f"Not sent: {step.reason}."
-    return "Nobody was told yet."
+    return "No notification has been sent."
 
 
 def _equal(text: str) -> str:

@@ -174,9 +174,11 @@ class OverviewLanes:
         if not known:
             return None
         step = self.volume.step_seconds
-        series = Series("unsound values", [each.start for each in known], [_known(each.value) for each in known], step)
+        series = Series(
+            "values with issues", [each.start for each in known], [_known(each.value) for each in known], step
+        )
         chart = line_chart(
-            "Share of unsound values over time",
+            "Share of values with issues over time",
             self.times,
             [series],
             events=self._silent,
@@ -188,7 +190,7 @@ class OverviewLanes:
         )
         state = known[-1].severity
         return Lane(
-            "Unsound values",
+            "Values with issues",
             chart,
             "of all features",
             percent(_known(known[-1].value)),

@@ -164,7 +164,7 @@ class PerformanceVerdict:
         if began is None or alert is None:
             return Answer("Since", ())
         found = when(alert.detected_at, self.of_model.now)
-        lines: list[str] = [strong(began.day), f"Found {found.short}, when labels had come."]
+        lines: list[str] = [strong(began.day), f"Found {found.short}, once labels had arrived."]
         return Answer("Since", lines)
 
     def _how_bad(self) -> Answer:
@@ -199,7 +199,7 @@ class PerformanceVerdict:
             if area in self.worst:
                 lines.append(
                     joined(
-                        [strong("The ranking got worse"), f"{values}: the scores tell the classes less well apart."],
+                        [strong("The ranking got worse"), f"{values}: the scores separate the classes less well."],
                         " ",
                     )
                 )

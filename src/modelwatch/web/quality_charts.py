@@ -155,7 +155,7 @@ class QualityCharts:
     def _repeats(self) -> Lane:
         steps = self.series.steps
         chart = bar_chart(
-            "Predictions that came again",
+            "Repeated predictions",
             self._times,
             self._starts,
             [
@@ -188,7 +188,7 @@ class QualityCharts:
         starts = self._starts
         return drawn(
             heatmap(
-                "Rates of unsound values over time",
+                "Rates of values with issues over time",
                 self._times,
                 rows,
                 start=float(starts[0]),

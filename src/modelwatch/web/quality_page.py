@@ -127,7 +127,7 @@ class QualityPage:
         if fresh.silent is None:
             return "unknown", last[0].upper() + last[1:], fresh.reason or ""
         usual = "" if fresh.usual_gap_seconds is None else f"longest usual gap {hours(fresh.usual_gap_seconds)}"
-        limit = "" if fresh.limit_seconds is None else f"told from {hours(fresh.limit_seconds)} on"
+        limit = "" if fresh.limit_seconds is None else f"reported from {hours(fresh.limit_seconds)} on"
         return (
             "alert" if fresh.silent else "stable",
             last[0].upper() + last[1:],

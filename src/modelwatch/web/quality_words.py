@@ -148,7 +148,10 @@ class QualityVerdict:
         repeats = report.duplicates
         if repeats.severity in ("alert", "warning") and repeats.changed_share is not None:
             found.append(
-                joined([strong(percent(repeats.changed_share)), "of predictions came again with other content."], " ")
+                joined(
+                    [strong(percent(repeats.changed_share)), "of predictions were repeated with different content."],
+                    " ",
+                )
             )
         return found
 
@@ -159,7 +162,7 @@ class QualityVerdict:
         usual = (
             "" if fresh.usual_gap_seconds is None else f"; the longest usual gap is {hours(fresh.usual_gap_seconds)}"
         )
-        return joined(["No prediction has come for ", strong(silent), usual, "."], "")
+        return joined(["No predictions for ", strong(silent), usual, "."], "")
 
     def _since(self) -> Answer:
         alerts = [each for each in self.of_model.alerts if each.kind in KINDS]

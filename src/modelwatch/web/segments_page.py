@@ -83,7 +83,7 @@ class SegmentsPage:
             return Verdict("unknown", report.reason)
         if report.now is None or report.now.value is None:
             why = None if report.now is None else report.now.reason
-            return Verdict("unknown", f"{self.metric_name} can't be told: {why or 'no labels have come'}.")
+            return Verdict("unknown", f"{self.metric_name} is unknown: {why or 'no labels yet'}.")
         now = metric_value(self.metric, report.now.value)
         said: list[str] = [
             joined(

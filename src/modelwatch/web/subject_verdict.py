@@ -24,8 +24,8 @@ TO_DO: dict[PatternKind, str] = {
     "new_categories": "Ask its source for the new names, and whether the model knows them under others.",
     "one_category": "Look for one client, campaign or route that has changed its traffic.",
     "one_factor": "A factor over the whole range looks like another unit or currency. Ask its source what changed.",
-    "larger": "Ask whether other cases come, or whether its source computes it anew.",
-    "smaller": "Ask whether other cases come, or whether its source computes it anew.",
+    "larger": "Check whether other cases arrive, or whether its source computes it differently.",
+    "smaller": "Check whether other cases arrive, or whether its source computes it differently.",
 }
 OTHERWISE = "See whether other features moved at the same time, then look at the segments."
 MOST_MOVED = 3
