@@ -8,8 +8,8 @@ from grafana_foundation_sdk.builders.heatmap import HeatmapColorOptions, YAxisCo
 from grafana_foundation_sdk.models import common
 from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
 
-from scripts.dashboards.parts import Panel, filled, legend_below, lines, query, steps, words
-from scripts.dashboards.queries import PSI, STREAM, VERDICTS
+from scripts.dashboards.parts import Panel, filled, legend_below, lines, link, query, steps, words
+from scripts.dashboards.queries import FEATURE_PAGE, PSI, STREAM, VERDICTS
 
 
 def drift() -> list[Panel]:
@@ -98,4 +98,5 @@ def drift() -> list[Panel]:
         "short",
         nothing="Not evaluated yet",
     )
+    trends = trends.data_links([link("Page of this feature", FEATURE_PAGE, "")])
     return [trends, others, cells, verdicts.mappings(words(VERDICTS)).legend(legend_below()), evidence, samples]

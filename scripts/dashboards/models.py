@@ -22,7 +22,7 @@ from scripts.dashboards.parts import (
     variable,
 )
 from scripts.dashboards.performance import performance
-from scripts.dashboards.queries import ALERTS_PAGE, FOUND, OF_METRIC, PSI, STREAM
+from scripts.dashboards.queries import ALERTS_PAGE, FOUND, MODEL_PAGE, OF_METRIC, PSI, STREAM
 from scripts.dashboards.traffic import quality, traffic
 
 UID = "modelwatch-models"
@@ -41,6 +41,7 @@ def models_dashboard() -> dashboard.Dashboard:
         .refresh("1m")
         .readonly()
         .tooltip(dashboard.DashboardCursorSync.CROSSHAIR)
+        .link(link("Page of this model", MODEL_PAGE, "What is wrong, since when, how bad, why, and what to do"))
         .link(
             link(
                 "Alerts of this model",

@@ -9,6 +9,8 @@ STREAM = 'model_name="$model", model_version=~"$version", environment=~"$environ
 FOUND = 'model_name="$model", model_version=~"$version|all", environment=~"$environment"'
 VERSION = 'model_name="$model", model_version=~"$version"'
 OF_METRIC = f'{STREAM}, metric="$metric", metric_window="$window"'
+MODEL_PAGE = "${url:raw}/ui/models/${model:percentencode}"
+FEATURE_PAGE = MODEL_PAGE + "/features/${__field.labels.feature_name:percentencode}"
 ALERTS_PAGE = "${url:raw}/ui/alerts?model=${model:percentencode}"
 
 VERDICTS = {

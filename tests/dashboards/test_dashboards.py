@@ -14,8 +14,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from modelwatch.storage.engine.store import Store
 from scripts.dashboards import dashboards
-from tests.exposition.scraping import exposition
+from tests.exposition.scraping import exposition, set_reference, traffic
 from tests.support.app import App
+from tests.support.events import open_ledger
 from tests.support.grafana import DASHBOARDS, Asked, asked, filled_in, load, panels, variables
 from tests.support.promql import metric_names, nodes
 from tests.support.schemas import problems
@@ -182,9 +183,12 @@ def test_the_links_lead_somewhere(path: Path, tmp_path: Path) -> None:
     assert len(own) + len(other) == len(targets)
     assert other <= {load(each)["uid"] for each in DASHBOARDS}
     app = App(tmp_path)
+    set_reference(app.store)
+    open_ledger(app.store).commit(traffic(3))
     try:
         for target in own:
-            assert app.request("GET", filled_in(target, NAMES)).status_code == 200, target
+            of_feature = target.replace("${__field.labels.feature_name:percentencode}", "amount")
+            assert app.request("GET", filled_in(of_feature, NAMES | {"model": "m"})).status_code == 200, target
     finally:
         app.close()
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from modelwatch.alerting.policy import AlertPolicy
 from modelwatch.findings import Finding
 from modelwatch.monitoring.checks.conditions import Condition
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import DRIFT, PERFORMANCE, QUALITY, verdicts_of
+from tests.support.assessments import Desk
 from tests.support.background import background, run_out
 from tests.support.events import NOON, Clock
 from tests.support.labelled import outcomes, send_labelled, set_labelled_reference, watch_yes
@@ -103,3 +105,17 @@ def test_a_loss_of_accuracy_began_when_predictions_began_to_be_wrong(store: Stor
     known = began(store, PERFORMANCE, "accuracy")
     assert known
     assert set(known) == {14 * 60}
+
+
+def test_what_is_told_of_a_drift_has_the_largest_psi_that_led_to_it(store: Store) -> None:
+    clock = Clock(NOON + 200 * HOUR)
+    set_reference(store, normal(5_000, seed=99))
+    send_hours(store, clock, 12, shift_from=8)
+    finish(clock)
+    desk = Desk(store, AlertPolicy(channels=("hook",)))
+    run_out(background(store, RULES, clock, sink=desk.book))
+    [first, *_] = desk.sent()
+    trend = first.notice.trend
+    assert trend is not None
+    assert (trend.name, trend.warning, trend.alert, len(trend.values)) == ("Largest PSI", 0.1, 0.25, 9)
+    assert max(trend.values[:-1]) < 0.1 < 0.25 < trend.values[-1]

@@ -274,3 +274,15 @@ def test_the_pages_need_the_scope(tmp_path: Path) -> None:
         answer = closed.request("GET", path)
         assert answer.status_code in (303, 307, 401), path
     closed.close()
+
+
+def test_pages_link_to_the_dashboard_that_matches_where_there_is_a_grafana(tmp_path: Path) -> None:
+    dashed = App(tmp_path, GRAFANA_URL="https://grafana.example.org/")
+    open_ledger(dashed.store).commit(traffic(3, model="a b/c"))
+    dashed.desk.take(assessment(0, {"amount": "alert"}, model="a b/c"))
+    of_model = "https://grafana.example.org/d/modelwatch-models?var-model=a%20b%2Fc"
+    assert visit(dashed, "/ui/models/a%20b%2Fc/monitor").links["Grafana"] == of_model
+    assert visit(dashed, f"/ui/alerts/{dashed.desk.alert().id}").links["Grafana"].startswith("https://grafana.")
+    service = "https://grafana.example.org/d/modelwatch-service"
+    assert visit(dashed, "/ui/service").links["Grafana"] == service
+    dashed.close()

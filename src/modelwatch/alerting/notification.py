@@ -11,6 +11,19 @@ from modelwatch.findings import Finding, FindingSeverity, Kind
 Event = Literal["firing", "updated", "escalated", "reminder", "acknowledged", "resolved", "test"]
 
 
+class Trend(msgspec.Struct, frozen=True):
+    """What led to a notification: a number of the worst member's stream at the last evaluations, oldest first.
+
+    name: of the number, such as `Largest PSI`. values: at least two. warning, alert: from which value it would be one
+    or the other; None where no value of this number decides.
+    """
+
+    name: str
+    values: tuple[float, ...]
+    warning: float | None = None
+    alert: float | None = None
+
+
 class NotificationMember(msgspec.Struct, frozen=True):
     """Member of an alert: a finding, the version of the model that it is about, and the verdict that it comes from."""
 
@@ -28,6 +41,7 @@ class Notification(msgspec.Struct, frozen=True):
     uncertain_since and began in event time, too, as of a finding. title: one line; summary: a few sentences that say
     what moved, by how much, since when, against what and how sure. labels: model, environment, kind, severity and the
     monitor's own labels. page_url: the page for people; evidence_url: the same for programs. Empty when unknown.
+    trend: None where there is none.
     """
 
     alert_id: str
@@ -58,6 +72,7 @@ class Notification(msgspec.Struct, frozen=True):
     judged_until: int | None = None
     uncertain_since: int | None = None
     began: int | None = None
+    trend: Trend | None = None
 
 
 def sample_notification(now: int) -> Notification:

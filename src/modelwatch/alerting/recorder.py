@@ -8,14 +8,19 @@ from sqlalchemy import Connection
 from modelwatch.alerting.alert import Alert, Change, Step, StepRecord, alert_row, step_row
 from modelwatch.alerting.lifecycle import Transition
 from modelwatch.alerting.members import new_findings
-from modelwatch.alerting.notification import Event
+from modelwatch.alerting.notification import Event, Trend
 from modelwatch.alerting.notification_plan import NotificationPlan, plan_notifications
 from modelwatch.alerting.policy import AlertPolicy
 from modelwatch.alerting.wording import notification_of, summary_of, title_of
+from modelwatch.findings import Kind
 from modelwatch.storage.alerts.alerts import append_alert_events, save_alert
 from modelwatch.storage.alerts.finding_counters import count_findings
 from modelwatch.storage.alerts.outbox import OutboxRow, delivery_key, enqueue, withhold
+from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
+from modelwatch.storage.verdicts.headlines import recent_values
+from modelwatch.storage.verdicts.verdicts import DRIFT, PERFORMANCE, QUALITY
+from modelwatch.times import MICROS_PER_SECOND
 
 _encode = msgspec.json.Encoder().encode
 # A step that is not sent, or not under its own name, reads like the event that comes nearest.
@@ -31,6 +36,17 @@ _READS_LIKE: dict[Step, Event] = {
     "unsilenced": "updated",
     "calmed": "resolved",
 }
+
+
+# What the headlines of the check behind each kind show.
+TRENDS: dict[Kind, tuple[str, str]] = {
+    "feature_drift": (DRIFT, "Largest PSI"),
+    "prediction_drift": (DRIFT, "Largest PSI"),
+    "latency_drift": (DRIFT, "Largest PSI"),
+    "performance": (PERFORMANCE, "Main metric"),
+    "data_quality": (QUALITY, "Share of unsound values"),
+}
+TREND_LENGTH = 24
 
 
 class Recorder:
@@ -68,7 +84,8 @@ class Recorder:
             plan = plan_notifications(alert, change, policy, now=now, recall=recall)
             alert = plan.alert
             events.append(step_row(alert, change, _step(alert, change, plan, policy)))
-            rows += self._outbox_rows(alert, change, plan, policy, now)
+            if plan.notifications:
+                rows += self._outbox_rows(alert, change, plan, policy, now, trend_of(connection, alert))
         alert = msgspec.structs.replace(alert, revision=alert.revision + 1)
         save_alert(connection, self._store, alert_row(alert))
         append_alert_events(connection, events)
@@ -77,10 +94,16 @@ class Recorder:
         return alert
 
     def _outbox_rows(
-        self, alert: Alert, change: Change, plan: NotificationPlan, policy: AlertPolicy, now: int
+        self,
+        alert: Alert,
+        change: Change,
+        plan: NotificationPlan,
+        policy: AlertPolicy,
+        now: int,
+        trend: Trend | None,
     ) -> list[OutboxRow]:
         encoded = {
-            event: _encode(notification_of(alert, change, event, policy, self._public_url))
+            event: _encode(notification_of(alert, change, event, policy, self._public_url, trend))
             for event in {planned.event for planned in plan.notifications}
         }
         return [
@@ -96,6 +119,27 @@ class Recorder:
             )
             for planned in plan.notifications
         ]
+
+
+def trend_of(connection: Connection, alert: Alert) -> Trend | None:
+    """Trend of the stream of an alert's worst member; None of a kind that has none, and before a second evaluation."""
+    told = TRENDS.get(alert.kind)
+    worst = alert.members[0]
+    if told is None:
+        return None
+    check, name = told
+    stream = StreamKey(alert.model, worst.version, alert.environment)
+    values = recent_values(connection, stream, check, alert.data_until // MICROS_PER_SECOND, TREND_LENGTH)
+    if len(values) < 2:
+        return None
+    finding = worst.finding
+    is_psi = check == DRIFT and finding.score_name == "PSI"
+    return Trend(
+        name,
+        tuple(value for _, value in values),
+        finding.warning_threshold if is_psi else None,
+        finding.alert_threshold if is_psi else None,
+    )
 
 
 def _step(alert: Alert, change: Change, plan: NotificationPlan, policy: AlertPolicy) -> StepRecord:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 from modelwatch.times import SECONDS_PER_DAY, SECONDS_PER_HOUR
+
+BLOCKS = "▁▂▃▄▅▆▇█"
 
 
 def clean(text: str) -> str:
@@ -67,3 +70,25 @@ def number(value: float, digits: int = 3) -> str:
         return f"{float(text):,.0f}"
     mantissa, _, exponent = text.partition("e")
     return f"{mantissa}e{int(exponent)}"
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """Values as a line of blocks, the lowest from 0 on, or from the smallest where all are large.
+
+    >>> sparkline([0.01, 0.02, 0.3, 0.6]), sparkline([0.9, 0.89, 0.84]), sparkline([0.5, 0.5])
+    ('▁▁▅█', '█▇▁', '██')
+    """
+    low, high = lowest_shown(values), max(values, default=0.0)
+    if high <= low:
+        return BLOCKS[0] * len(values)
+    return "".join(BLOCKS[round((len(BLOCKS) - 1) * (value - low) / (high - low))] for value in values)
+
+
+def lowest_shown(values: Sequence[float]) -> float:
+    """Where a small chart of the values begins.
+
+    >>> lowest_shown([0.1, 0.6]), lowest_shown([0.84, 0.9]), lowest_shown([])
+    (0.0, 0.84, 0.0)
+    """
+    low, high = min(values, default=0.0), max(values, default=0.0)
+    return 0.0 if 0.0 <= low < high / 2 or low == high else low

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from msgspec.structs import replace
 
 from modelwatch.alerting.alert import SERVICE, Alert, Change, Member, Recovered
-from modelwatch.alerting.notification import Event, Notification, NotificationMember
+from modelwatch.alerting.notification import Event, Notification, NotificationMember, Trend
 from modelwatch.alerting.policy import AlertPolicy
 from modelwatch.alerting.text import clipped, lookback, number, span
 from modelwatch.findings import Doubt, Finding, Kind
@@ -46,7 +46,9 @@ VALUES = ("values", "reference values")
 SUBJECTS = {"duplicates": "duplicate predictions"}
 
 
-def notification_of(alert: Alert, change: Change, event: Event, policy: AlertPolicy, public_url: str) -> Notification:
+def notification_of(
+    alert: Alert, change: Change, event: Event, policy: AlertPolicy, public_url: str, trend: Trend | None = None
+) -> Notification:
     """Notification of a change, the same for every channel that is sent this event. Times in microseconds."""
     members = alert.members if alert.is_open else ()
     times, doubt = alert.times, alert.uncertain_since
@@ -80,6 +82,7 @@ def notification_of(alert: Alert, change: Change, event: Event, policy: AlertPol
         judged_until=times.judged_until * MICROS_PER_SECOND,
         uncertain_since=None if doubt is None else doubt * MICROS_PER_SECOND,
         began=alert.began,
+        trend=trend,
     )
 
 

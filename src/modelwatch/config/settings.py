@@ -67,6 +67,11 @@ class Settings(BaseModel):
         "Public address of the service, for links in notifications. Default: http://HOST:PORT.",
         "https://modelwatch.example.org",
     )
+    grafana_url: str = _setting(
+        "",
+        "Address of a Grafana with the dashboards of this service: pages link to the matching one.",
+        "https://grafana.example.org",
+    )
     lease_seconds: float = _setting(
         15.0,
         "Seconds after which another process takes over the background jobs of one that died.",

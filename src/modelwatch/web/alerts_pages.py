@@ -31,7 +31,7 @@ from modelwatch.web.list_page import (
     position_of,
 )
 from modelwatch.web.login import read_form
-from modelwatch.web.site import Site, action, actor_of, identity_of, page, seen_other, segment_of, site_of
+from modelwatch.web.site import Site, action, actor_of, dashboard_of, identity_of, page, seen_other, segment_of, site_of
 
 SILENCES = {"1h": SECONDS_PER_HOUR, "8h": 8 * SECONDS_PER_HOUR, "7d": 7 * SECONDS_PER_DAY}
 RESOLVED_A_PAGE = 50
@@ -210,6 +210,7 @@ def _alert_page(connection: Connection, site: Site, alert_id: str) -> AlertPage:
             if (each.model_name, each.environment) == of_model and each.alert_id != alert_id
         ],
         site.paths,
+        dashboard_of(site.state.settings.grafana_url, report.alert.model_name),
     )
 
 

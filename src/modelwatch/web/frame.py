@@ -32,7 +32,8 @@ class Entry:
 class Frame:
     """Frame of a page. root: the relative way to the service's root. path: of the page, below /ui. paths: of all pages.
 
-    now: microseconds. twin: the way from the root to the same as JSON; empty where there is none.
+    now: microseconds. twin: the way from the root to the same as JSON; grafana: address of the dashboard that matches;
+    empty where there is none.
     """
 
     root: str
@@ -43,6 +44,7 @@ class Frame:
     is_signed_in: bool
     now: int
     twin: str
+    grafana: str = ""
 
     @property
     def menu(self) -> list[Entry]:

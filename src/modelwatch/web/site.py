@@ -102,7 +102,8 @@ class Site:
         selection, model = selection_of(request.query_params), identity_of(request, "model_name")
         alerts = open_alerts(connection)
         of_model = model_frame(connection, model, selection, tab, self.paths, alerts, self.state.clock())
-        return of_model, self._frame(request, alerts, "" if twin is None else twin(of_model))
+        dashboard = dashboard_of(self.state.settings.grafana_url, model)
+        return of_model, self._frame(request, alerts, "" if twin is None else twin(of_model), dashboard)
 
     def say(
         self,
@@ -117,7 +118,7 @@ class Site:
         frame = self._frame(request, (), "")
         return self.renderer.page(template, root=frame.root, status=status, headers=headers, frame=frame, **values)
 
-    def _frame(self, request: Request, alerts: tuple[AlertLine, ...], twin: str) -> Frame:
+    def _frame(self, request: Request, alerts: tuple[AlertLine, ...], twin: str, grafana: str = "") -> Frame:
         path, grant = path_of(request), request.scope.get(GRANT)
         return Frame(
             root=root_of(request),
@@ -129,6 +130,7 @@ class Site:
             is_signed_in=grant is not None and bool(grant.key_id),
             now=self.state.clock(),
             twin=twin,
+            grafana=grafana or dashboard_of(self.state.settings.grafana_url),
         )
 
 
@@ -193,6 +195,18 @@ def root_of(request: Request) -> str:
 def seen_other(way: str) -> Response:
     """Answer to a form: the page at this way from the form's target."""
     return Response(status_code=303, headers={**HEADERS, "Location": way})
+
+
+def dashboard_of(grafana_url: str, model: str | None = None) -> str:
+    """Address of the dashboard about a model, or about the service; empty where no Grafana is known.
+
+    >>> dashboard_of("https://grafana.example.org/", "a b")
+    'https://grafana.example.org/d/modelwatch-models?var-model=a%20b'
+    """
+    if not grafana_url:
+        return ""
+    way = "modelwatch-service" if model is None else f"modelwatch-models?var-model={segment_of(model)}"
+    return f"{grafana_url.rstrip('/')}/d/{way}"
 
 
 def segment_of(name: str) -> str:

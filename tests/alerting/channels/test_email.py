@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from modelwatch.alerting.channels.email import EmailChannel
 from modelwatch.alerting.channels.email_message import compose
-from modelwatch.alerting.notification import Notification
+from modelwatch.alerting.notification import Notification, Trend
 from modelwatch.config.addresses import parse_mail_server
 from tests.support.doubles import MailReceiver, mail_server
 from tests.support.events import NOON, Clock
@@ -266,3 +267,21 @@ def test_a_server_that_is_slow_in_any_way_is_left_in_time(
         closing.set()
         thread.join()
     assert (outcome.status, outcome.reason) == ("retry", "no answer in time")
+
+
+def test_a_trend_is_blocks_in_plain_text_and_a_chart_that_mail_programs_show() -> None:
+    trend = Trend("Largest PSI", (0.01, 0.15, 0.6), warning=0.1, alert=0.25)
+    mail = composed(replace(NOTIFICATION, trend=trend))
+    plain, html = (part.get_content() for part in mail.iter_parts())
+    assert "Largest PSI, last 3 evaluations: ▁▃█ 0.6" in plain
+    assert "Largest PSI, last 3 evaluations: 0.01 → 0.6; warning from 0.1; alert from 0.25" in html
+    bars = re.findall(r'height="(\d+)" bgcolor="(#\w+)"', html)
+    assert bars == [("3", "#175c92"), ("16", "#d39c20"), ("60", "#b3261e")]
+    assert "<svg" not in html
+
+
+def test_a_trend_that_does_not_change_and_one_without_thresholds_are_drawn_too() -> None:
+    for values in ((0.5, 0.5), (0.0, 0.0), (0.9, 0.84)):
+        mail = composed(replace(NOTIFICATION, trend=Trend("Main metric", values)))
+        _, html = (part.get_content() for part in mail.iter_parts())
+        assert html.count('bgcolor="#175c92"') == 2

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from modelwatch.alerting.channels.slack import SlackChannel, message
-from modelwatch.alerting.notification import NotificationMember
+from modelwatch.alerting.notification import NotificationMember, Trend
 from tests.support.doubles import Receiver, Reply
 from tests.support.events import NOON, Clock
 from tests.support.notifications import FINDING, NOTIFICATION, notification
@@ -133,3 +133,9 @@ def test_answers_are_judged_as_slack_means_them(reply: Reply, status: str, reaso
     outcome = sent(reply)
     assert (outcome.status, outcome.reason) == (status, reason)
     assert outcome.retry_after == (30.0 if reply.status == 429 else None)
+
+
+def test_a_trend_is_told_as_blocks() -> None:
+    trend = Trend("Largest PSI", (0.01, 0.02, 0.3, 0.6), warning=0.1, alert=0.25)
+    *_, told = blocks("section", trend=trend)
+    assert told["text"]["text"] == "*Largest PSI, last 4 evaluations*\n`▁▁▅█ 0.6`"

@@ -21,13 +21,18 @@ from modelwatch.alerting.channels.presentation import (
     member_line,
     named_times,
     one_line,
+    trend_text,
 )
-from modelwatch.alerting.notification import Notification
+from modelwatch.alerting.notification import Notification, Trend
+from modelwatch.alerting.text import lowest_shown, number
 from modelwatch.times import MICROS_PER_SECOND
 
 SUBJECT = 200
 HEADER = 300
 MEMBERS_SHOWN = 100
+# Pixels of the bars of the chart, and their colours.
+LOWEST_BAR, HIGHEST_BAR = 2, 60
+BAD, POOR, PLAIN = "#b3261e", "#d39c20", "#175c92"
 # The first notification of an alert is that of its first step.
 FIRST_SEQUENCE = 1
 
@@ -93,6 +98,7 @@ def _plain(notification: Notification) -> str:
         heading(notification),
         notification.summary,
         "\n".join(f"- {line}" for line in _members(notification)),
+        ": ".join(trend_text(notification) or ()),
         actor_line(notification),
         "\n".join(f"{name}: {value}" for name, value in _facts(notification).items()),
         "\n".join(f"{text}: {address}" for address, text in links(notification)),
@@ -113,9 +119,42 @@ def _html(notification: Notification) -> str:
             '<!DOCTYPE html><html><body style="font-family: sans-serif">',
             f"<h2>{escape(heading(notification))}</h2><p>{escape(notification.summary)}</p>",
             f"<ul>{members}</ul>" if members else "",
+            _chart(notification.trend),
             f"<p>{escape(actor)}</p>" if actor else "",
             f"<table>{rows}</table>",
             f"<p>{pages}</p>" if pages else "",
             "</body></html>\n",
         )
     )
+
+
+def _chart(trend: Trend | None) -> str:
+    """Columns of a table as the bars of a chart: mail programs drop SVG, and some of them CSS.
+
+    Each is as high as its value, and named by its colour and the text below.
+    """
+    if trend is None:
+        return ""
+    low, high = lowest_shown(trend.values), max(trend.values)
+    bars = []
+    for value in trend.values:
+        part = (value - low) / (high - low) if high > low else 0.0
+        height = LOWEST_BAR + round((HIGHEST_BAR - LOWEST_BAR) * part)
+        bar = f'<td width="10" height="{height}" bgcolor="{_colour(trend, value)}" style="font-size:1px">&nbsp;</td>'
+        column = f'<table cellpadding="0" cellspacing="0"><tr>{bar}</tr></table>'
+        bars.append(f'<td valign="bottom" height="{HIGHEST_BAR}">{column}</td>')
+    limits = [
+        f"{severity} from {number(limit)}"
+        for severity, limit in (("warning", trend.warning), ("alert", trend.alert))
+        if limit is not None
+    ]
+    first, last = number(trend.values[0]), number(trend.values[-1])
+    told = "; ".join([f"{trend.name}, last {len(trend.values)} evaluations: {first} → {last}", *limits])
+    chart = f'<table cellpadding="0" cellspacing="2" role="presentation"><tr>{"".join(bars)}</tr></table>'
+    return f"<p>{escape(told)}</p>{chart}"
+
+
+def _colour(trend: Trend, value: float) -> str:
+    if trend.alert is not None and value >= trend.alert:
+        return BAD
+    return POOR if trend.warning is not None and value >= trend.warning else PLAIN

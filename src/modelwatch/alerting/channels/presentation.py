@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from modelwatch.alerting.notification import Event, Notification, NotificationMember
+from modelwatch.alerting.text import number, sparkline
 from modelwatch.findings import Kind
 from modelwatch.times import minute_of_micros
 
@@ -83,6 +84,15 @@ def actor_line(notification: Notification) -> str:
         return ""
     who = f"By {notification.actor}" if notification.actor is not None else "Note"
     return one_line(who if notification.note is None else f"{who}: {notification.note}")
+
+
+def trend_text(notification: Notification) -> tuple[str, str] | None:
+    """What the trend is of, and the trend as blocks with its last value; None without one."""
+    trend = notification.trend
+    if trend is None:
+        return None
+    now = number(trend.values[-1])
+    return f"{trend.name}, last {len(trend.values)} evaluations", f"{sparkline(trend.values)} {now}"
 
 
 def links(notification: Notification) -> list[tuple[str, str]]:

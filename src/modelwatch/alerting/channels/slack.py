@@ -22,6 +22,7 @@ from modelwatch.alerting.channels.presentation import (
     member_line,
     named_times,
     one_line,
+    trend_text,
 )
 from modelwatch.alerting.notification import Notification
 from modelwatch.times import minute_of_micros
@@ -76,6 +77,9 @@ def message(notification: Notification) -> dict[str, Any]:
         if len(notification.members) > MEMBERS_SHOWN:
             lines.append(f"… and {len(notification.members) - MEMBERS_SHOWN} more")
         blocks.append({"type": "section", "text": _mrkdwn(_fit("\n".join(lines), SECTION))})
+    trend = trend_text(notification)
+    if trend is not None:
+        blocks.append({"type": "section", "text": _mrkdwn(f"*{_fit(trend[0], FIELD)}*\n`{_fit(trend[1], FIELD)}`")})
     context = [
         actor_line(notification),
         f"modelwatch, {minute_of_micros(notification.occurred_at)}, {notification.alert_id}",

@@ -127,6 +127,30 @@ def readings_of(
     return found
 
 
+def recent_values(
+    connection: Connection, stream: StreamKey, check: str, until: int, limit: int
+) -> list[tuple[int, float]]:
+    """What the last so many headlines of a stream show: end of the window in seconds and value, oldest first.
+
+    until: the latest window end, in seconds. Those that show nothing are left out.
+    """
+    table = tables.verdict
+    rows = connection.execute(
+        select(table.c.window_end, table.c.value)
+        .where(
+            table.c.model == stream.model,
+            table.c.environment == stream.environment,
+            table.c.version == stream.version,
+            table.c.check_name == check,
+            table.c.window_end <= until,
+            table.c.value.is_not(None),
+        )
+        .order_by(table.c.window_end.desc())
+        .limit(limit)
+    )
+    return [(row.window_end, float(row.value)) for row in rows][::-1]
+
+
 def _parts(streams: Collection[StreamKey]) -> Iterator[list[StreamKey]]:
     known = list(streams)
     return (known[index : index + STREAMS_A_QUERY] for index in range(0, len(known), STREAMS_A_QUERY))
