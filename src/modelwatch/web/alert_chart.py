@@ -172,7 +172,7 @@ def _metric(state: ServiceState, report: AlertReport, member: MemberReport, star
     with state.store.read() as connection:
         monitor = monitor_of(connection, alert.model_name)
     rules = state.performance.with_monitor(None if monitor is None else monitor.config)
-    step = max(SECONDS_PER_HOUR, -(-(end - start) // STEPS_OF_METRICS // 300) * 300)
+    step = max(1, -(-(end - start) // STEPS_OF_METRICS // SECONDS_PER_HOUR)) * SECONDS_PER_HOUR
     found = performance_history(state.store, stream, start, end, step, rules=rules)
     known = [(each, each.metrics[member.subject]) for each in found.windows if member.subject in each.metrics]
     if not known:

@@ -15,7 +15,7 @@ from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.rows import categories, categories_table
 from modelwatch.times import MICROS_PER_SECOND, iso_of_micros
 from modelwatch.web.alert_chart import AlertChart
-from modelwatch.web.alert_verdict import alert_verdict
+from modelwatch.web.alert_verdict import alert_verdict, steps_of
 from modelwatch.web.cells import Cells
 from modelwatch.web.model_frame import TAB_OF_KIND
 from modelwatch.web.rendering import When, count, drawn, measure, microseconds, name, when
@@ -81,7 +81,7 @@ class AlertPage:
     @property
     def runbook(self) -> list[str]:
         """Steps of the runbook, without the one that leads to this page."""
-        return [step for step in self.report.runbook.steps if not step.startswith("Open the page of the alert")]
+        return steps_of(self.report)
 
     @property
     def further(self) -> list[tuple[str, str]]:

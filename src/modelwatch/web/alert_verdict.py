@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from markupsafe import Markup
@@ -17,8 +18,11 @@ from modelwatch.web.verdict import Answer, Verdict, joined, strong
 NAMED = 3
 # Kinds whose members have a sentence of their own; a drift is told by its subjects.
 DRIFTS = ("feature_drift", "prediction_drift", "latency_drift")
-# Of the runbook's steps on drift: what to look at first, of many features and of one.
-MANY, ONE = 1, 2
+# Of the steps: what to look at first; of a drift of many features, and of one.
+FIRST = {"performance": 1, "label_drift": 1}
+MANY, ONE = 0, 1
+# What the pages show, where the runbooks name the way of the API to it.
+_OF_API = re.compile(r"GET /api/v1/models/\S+/(performance|quality)\b")
 
 
 def alert_verdict(report: AlertReport, now: int) -> Verdict:
@@ -108,16 +112,23 @@ def _why(members: Sequence[MemberReport]) -> Sequence[str]:
 
 
 def _what_to_do(report: AlertReport, *, is_open: bool) -> Sequence[str]:
-    steps = report.runbook.steps
+    steps = steps_of(report)
     if not is_open:
         return ["Nothing: it is over."]
     subjects = {member.subject for member in report.members}
-    place = 0
+    place = FIRST.get(report.alert.kind, 0)
     if report.alert.kind == "feature_drift":
-        place = min(MANY if len(subjects) > 1 else ONE, len(steps) - 1)
+        place = MANY if len(subjects) > 1 else ONE
+    place = min(place, len(steps) - 1)
     first, _, rest = steps[place].partition(":")
     told = Markup("{}").format(steps[place]) if not rest else joined([strong(f"{first}:"), rest], "")
     return [told, _told(report)]
+
+
+def steps_of(report: AlertReport) -> list[str]:
+    """Steps of the runbook as they are told on a page, without the one that leads to the alert's own."""
+    steps = [step for step in report.runbook.steps if not step.startswith("Open the page of the alert")]
+    return [_OF_API.sub(r"The page on \1", step) for step in steps]
 
 
 def _told(report: AlertReport) -> str:
