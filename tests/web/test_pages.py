@@ -414,6 +414,7 @@ def test_an_alert_shows_how_it_went_since_when_and_what_to_do(app: App) -> None:
     assert "An estimate from the stored windows" in text
     assert "warning from 0.1" in text
     assert "alert from 0.25" in text
+    assert "What to do One feature: find out whether its source is wrong" in text
     assert "What to do Runbook" in text
     assert "Open the page of the alert" not in text
     assert page.links["Runbook"].endswith("ui/runbooks#modeldriftsignificant")

@@ -18,9 +18,9 @@ from modelwatch.web.verdict import Answer, Verdict, joined, strong
 NAMED = 3
 # Kinds whose members have a sentence of their own; a drift is told by its subjects.
 DRIFTS = ("feature_drift", "prediction_drift", "latency_drift")
-# Of the steps: what to look at first; of a drift of many features, and of one.
-FIRST = {"performance": 1, "label_drift": 1}
-MANY, ONE = 0, 1
+# How the step begins that is to be done first; of a drift of many features, and of one.
+FIRST = {"performance": "Are the labels correct?"}
+MANY, ONE = "Many features", "One feature"
 # What the pages show, where the runbooks name the way of the API to it.
 _OF_API = re.compile(r"GET /api/v1/models/\S+/(performance|quality)\b")
 
@@ -116,12 +116,12 @@ def _what_to_do(report: AlertReport, *, is_open: bool) -> Sequence[str]:
     if not is_open:
         return ["Nothing: it is over."]
     subjects = {member.subject for member in report.members}
-    place = FIRST.get(report.alert.kind, 0)
+    begins = FIRST.get(report.alert.kind, "")
     if report.alert.kind == "feature_drift":
-        place = MANY if len(subjects) > 1 else ONE
-    place = min(place, len(steps) - 1)
-    first, _, rest = steps[place].partition(":")
-    told = Markup("{}").format(steps[place]) if not rest else joined([strong(f"{first}:"), rest], "")
+        begins = MANY if len(subjects) > 1 else ONE
+    step = next((each for each in steps if each.startswith(begins)), steps[0])
+    first, _, rest = step.partition(":")
+    told = Markup("{}").format(step) if not rest else joined([strong(f"{first}:"), rest], "")
     return [told, _told(report)]
 
 
