@@ -45,6 +45,7 @@ class FreshStores:
             self._database = self._cleanup.enter_context(self._postgres().database())
         store = Store(self._database)
         with store.write() as connection:
-            for table in reversed(tables.metadata.sorted_tables):
-                connection.execute(table.delete())
+            # All in one request: there are more tables than rows.
+            emptying = [f'DELETE FROM "{table.name}"' for table in reversed(tables.metadata.sorted_tables)]
+            connection.exec_driver_sql("; ".join(emptying))
         return store
