@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -13,13 +17,37 @@ from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
+from tests.proofs.lock import Proofs
 from tests.support.background import Taken, background, run_out
 from tests.support.data_sets import DataSets
-from tests.support.events import NOON, Clock
+from tests.support.events import NOON, Clock, open_store
 from tests.support.scenarios import Scenario, fill, load
 
 DAY, WEEK = 86_400, 604_800
 Told = list[tuple[datetime, dict[str, Finding]]]
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What was said of a data set in which values go missing.
+
+    breaks: when they do. told: by the time of the evaluation, the severity of each rule of a feature that was broken.
+    rates: of missing values in the last week, by feature.
+    """
+
+    breaks: datetime
+    told: list[tuple[datetime, dict[str, str]]]
+    rates: dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class Volume:
+    """When fewer predictions came than is usual, and the week in which that was so, with its number of predictions."""
+
+    start: datetime
+    end: datetime
+    predictions: int
+    alarmed: list[datetime]
 
 
 def rules_of(every: int) -> DriftRules:
@@ -46,35 +74,56 @@ def time_of(window: dict[str, str], end: str) -> datetime:
     return datetime.fromisoformat(window[end])
 
 
-@pytest.mark.timeout(180)
-def test_values_that_go_missing_are_told_from_the_sixth_window_on(store: Store, shared_data: DataSets) -> None:
-    scenario = load(shared_data / "carloan_dq_nannyml")
-    fill(store, scenario)
-    peer = json.loads((shared_data / "carloan_nannyml" / "oracle_peer_nannyml.json").read_text())
-    breaks = time_of(scenario.windows[5], "start")
-    for end, found in told(store, scenario, "data_quality", WEEK):
-        missing = {subject for subject in found if subject.endswith(": missing")}
-        if end <= breaks:
-            assert missing == set()
-        elif (end - breaks).days >= 7:
-            assert missing == {"driver_tenure: missing", "salary_range: missing"}
-            assert found["salary_range: missing"].severity == "alert"
+def missing_values(data: Path) -> Missing:
+    """Evaluates the data set week by week."""
+    scenario = load(data)
     rules = rules_of(WEEK)
     stream = StreamKey(scenario.name, "unversioned", "production")
-    report = check_quality(store, rules, QualityRules.of(rules), stream, NOON * 2)
-    rates = {each.feature_name: {rule.rule: rule.rate for rule in each.rules} for each in report.features}
+    with TemporaryDirectory() as folder, closing(open_store(Path(folder))) as store:
+        fill(store, scenario)
+        found = told(store, scenario, "data_quality", WEEK)
+        report = check_quality(store, rules, QualityRules.of(rules), stream, NOON * 2)
+    return Missing(
+        time_of(scenario.windows[5], "start"),
+        [(end, {subject: each.severity for subject, each in findings.items()}) for end, findings in found],
+        {
+            each.feature_name: next((rule.rate for rule in each.rules if rule.rule == "missing"), None)
+            for each in report.features
+        },
+    )
+
+
+def low_volume(data: Path) -> Volume:
+    """Evaluates the data set day by day."""
+    scenario = load(data)
+    [week] = [each for each in scenario.windows if each["window"] == "w043"]
+    with TemporaryDirectory() as folder, closing(open_store(Path(folder))) as store:
+        fill(store, scenario)
+        alarmed = [end for end, found in told(store, scenario, "volume", DAY) if found]
+    return Volume(time_of(week, "start"), time_of(week, "end"), int(week["n"]), alarmed)
+
+
+@pytest.mark.timeout(180)
+def test_values_that_go_missing_are_told_from_the_sixth_window_on(proofs: Proofs, shared_data: DataSets) -> None:
+    said = proofs.figures(missing_values, shared_data / "carloan_dq_nannyml")
+    peer = json.loads((shared_data / "carloan_nannyml" / "oracle_peer_nannyml.json").read_text())
+    assert said.told
+    for end, found in said.told:
+        missing = {subject for subject in found if subject.endswith(": missing")}
+        if end <= said.breaks:
+            assert missing == set()
+        elif (end - said.breaks).days >= 7:
+            assert missing == {"driver_tenure: missing", "salary_range: missing"}
+            assert found["salary_range: missing"] == "alert"
     expected = {key: value for key, value in peer["dq_missing"][-1].items() if key.endswith(".value")}
-    assert rates["driver_tenure"]["missing"] == pytest.approx(expected["driver_tenure.value"], abs=0.03)
-    assert rates["salary_range"]["missing"] == pytest.approx(expected["salary_range.value"], abs=0.03)
-    assert rates["car_value"]["missing"] == 0.0
+    assert said.rates["driver_tenure"] == pytest.approx(expected["driver_tenure.value"], abs=0.03)
+    assert said.rates["salary_range"] == pytest.approx(expected["salary_range.value"], abs=0.03)
+    assert said.rates["car_value"] == 0.0
 
 
 @pytest.mark.timeout(120)
-def test_the_week_of_the_hurricane_has_less_than_is_usual(store: Store, shared_data: DataSets) -> None:
-    scenario = load(shared_data / "bike_regression")
-    fill(store, scenario)
-    [week] = [each for each in scenario.windows if each["window"] == "w043"]
-    assert week["n"] == 132
-    alarmed = [end for end, found in told(store, scenario, "volume", DAY) if found]
-    assert alarmed
-    assert all(time_of(week, "start") < end <= time_of(week, "end") for end in alarmed)
+def test_the_week_of_the_hurricane_has_less_than_is_usual(proofs: Proofs, shared_data: DataSets) -> None:
+    said = proofs.figures(low_volume, shared_data / "bike_regression")
+    assert said.predictions == 132
+    assert said.alarmed
+    assert all(said.start < end <= said.end for end in said.alarmed)
