@@ -187,7 +187,7 @@ def test_a_proxy_with_tls_and_a_path_of_its_own_is_followed(tmp_path: Path, targ
                 if not target:
                     # With a path in proxy_pass nginx decodes what it passes on, so the slash is gone.
                     assert client.get("/api/v1/models/a%2Fb").json()["model_name"] == "a/b"
-                assert str(client.get("/ui").url) == f"{public}/ui/alerts"
+                assert str(client.get("/ui").url) == f"{public}/ui/models"
                 assert str(client.get("/").url) == f"{public}/docs"
                 assert client.get("/docs/start.js").status_code == 200
                 assert client.get("/openapi.json").json()["servers"] == [{"url": "./"}]
