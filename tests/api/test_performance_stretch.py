@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import pytest
 
+from modelwatch.stats.outcomes.outcomes import Outcome
 from tests.api.test_segments import monitor, reference, rows, send
 from tests.support.app import App, pointers
 from tests.support.events import NOON, event, open_ledger
@@ -108,6 +110,41 @@ def test_by_default_it_is_the_day_up_to_what_has_matured(labelled: App) -> None:
     found = stretch(labelled)
     assert found["matured"]["labelled"] == 1_500
     assert found["asked"]["end"] > found["matured"]["end"]
+
+
+def rides(n: int, bias: float) -> list[Outcome]:
+    """Numbers that are predicted, and too high by so much."""
+    rng = np.random.default_rng(n)
+    truths = rng.uniform(0, 100, n).round(2)
+    return [Outcome(float(truth + bias + rng.normal(0, 2)), None, float(truth)) for truth in truths]
+
+
+def test_the_errors_of_a_regression_beside_those_of_the_reference(app: App) -> None:
+    known, now = rides(1_000, 0.0), rides(600, 8.0)
+    put = app.request("PUT", "/api/v1/models/m/monitor", json={"task": "regression"})
+    assert put.status_code in (200, 201)
+    set_labelled_reference(app.store, known, "continuous")
+    send_labelled(app.store, later(100), now, at=NOON, label_after=0)
+    found = stretch(app)
+    errors = found["errors"]
+    assert (found["task"], found["outcomes"]["confusion"], found["outcomes"]["curves"]) == ("regression", None, [])
+    assert (errors["rows"], errors["labelled"]) == (600, 600)
+    assert (sum(errors["counts"]), sum(errors["reference_counts"])) == (600, 1_000)
+    assert len(errors["counts"]) == len(errors["edges"]) + 1
+    # Nearly all errors are beyond what nearly all were within.
+    assert errors["counts"][-1] > 500 > 50 > errors["reference_counts"][-1]
+    for side, bias in (("by_prediction", 8.0), ("reference_by_prediction", 0.0)):
+        assert len(errors[side]) == 10
+        means = [each["predicted"] - each["truth"] for each in errors[side]]
+        # At the edges rows are chosen by their errors.
+        assert means[1:] == pytest.approx([bias] * 9, abs=1.0)
+    bias = found["changes"]["mean_error"]
+    assert bias["low"] < 8.0 < bias["high"]
+    assert found["levels"]["mae"]["alert"] == pytest.approx(1.2 * found["levels"]["mae"]["reference"])
+
+
+def test_a_classifier_has_no_errors(labelled: App) -> None:
+    assert stretch(labelled)["errors"] is None
 
 
 def test_a_model_without_labels_says_so(app: App) -> None:

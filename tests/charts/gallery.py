@@ -9,9 +9,11 @@ import numpy as np
 
 from modelwatch.charts.bars import Stack, bar_chart, share_chart
 from modelwatch.charts.curves import (
+    AgreementPoint,
     CalibrationPoint,
     Curve,
     Driver,
+    agreement_curve,
     calibration_curve,
     delay_curve,
     precision_recall_curve,
@@ -400,6 +402,11 @@ def charts() -> dict[str, str]:
                 Curve("reference", np.linspace(0, 1, 50), 1 - np.linspace(0, 1, 50) ** 3 * 0.8, role="reference"),
             ],
             base=0.1,
+        ),
+        "agreement": agreement_curve(
+            "Predicted against actual",
+            [AgreementPoint(x, 0.9 * x + 8, 0.9 * x, 0.9 * x + 16) for x in range(10, 310, 30)],
+            reference=[AgreementPoint(x, x) for x in range(10, 310, 30)],
         ),
         "calibration": calibration_curve(
             "How right the scores are",

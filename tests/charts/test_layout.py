@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from modelwatch.charts.bars import Stack, bar_chart, share_chart
 from modelwatch.charts.curves import (
+    AgreementPoint,
     CalibrationPoint,
     Curve,
     Driver,
+    agreement_curve,
     calibration_curve,
     delay_curve,
     quadrant,
@@ -153,6 +155,7 @@ def test_curves_of_any_points(points: list[tuple[float, float]], name: str, wide
     x, y = [a for a, _ in points], [b for _, b in points]
     check(roc_curve("t", [Curve(name, x, y), Curve("reference", y, x, role="reference")]), wide)
     check(calibration_curve("t", [CalibrationPoint(a, b, b, b) for a, b in points]), wide)
+    check(agreement_curve("t", [AgreementPoint(a, b, b, b) for a, b in points]), wide)
     known = sorted(value for value in x if math.isfinite(value))
     check(delay_curve("t", [1e4 * value for value in known], known, marks=[(0.5, name[:20]), (0.9, "90 %")]), wide)
 

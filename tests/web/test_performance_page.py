@@ -10,6 +10,7 @@ import pytest
 
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.rules import DriftRules
+from tests.api.test_performance_stretch import rides
 from tests.api.test_segments import monitor, reference, rows, send
 from tests.support.app import App
 from tests.support.background import background, run_out
@@ -88,6 +89,19 @@ def test_tables_and_curves_now_and_of_the_reference(app: App) -> None:
     assert "called no" in text
     assert "How long labels take" in text
     assert "half in" in text
+
+
+def test_a_regression_has_its_errors_and_predicted_against_actual(app: App) -> None:
+    assert app.request("PUT", "/api/v1/models/m/monitor", json={"task": "regression"}).status_code in (200, 201)
+    set_labelled_reference(app.store, rides(1_000, 0.0), "continuous")
+    send_labelled(app.store, later(100), rides(600, 8.0), at=NOON, label_after=0)
+    evaluate(app)
+    text = visit(app, PATH).text
+    assert "MAE is" in text
+    assert "Predictions are too high by" in text
+    assert "Errors, prediction less truth" in text
+    assert "Predicted against actual" in text
+    assert "Right and wrong" not in text
 
 
 def test_a_calm_model_says_that_nothing_is_worse(app: App) -> None:

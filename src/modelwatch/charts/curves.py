@@ -53,6 +53,16 @@ class CalibrationPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class AgreementPoint:
+    """Rows with similar predictions: the mean that was predicted, the mean that was true, and its interval."""
+
+    predicted: float
+    truth: float
+    low: float = math.nan
+    high: float = math.nan
+
+
+@dataclass(frozen=True, slots=True)
 class Driver:
     """Feature of the quadrant: its importance (a share), its drift (PSI), and its state."""
 
@@ -124,6 +134,45 @@ def calibration_curve(title: str, points: Sequence[CalibrationPoint], *, height:
         plot.label("no scores with labels yet", Spot(0.5, area.y(0.5) + 16, "middle"), style="halo")
     description = " ".join(f"Score {number(each.score)}: {percent(each.share)}." for each in known[:12])
     return _finished(plot, area, UNIT, "score", title, description, "calibration")
+
+
+def agreement_curve(
+    title: str, points: Sequence[AgreementPoint], *, reference: Sequence[AgreementPoint] = (), height: float = HEIGHT
+) -> str:
+    """Numbers that were predicted along x, what was true with its interval along y, and the line where both agree.
+
+    reference: the same of the reference, in grey.
+
+    >>> markup = agreement_curve("Agreement", [AgreementPoint(10, 8, 7, 9), AgreementPoint(30, 31, 28, 34)])
+    >>> "as predicted" in markup, markup.count("<circle")
+    (True, 2)
+    """
+    known = [each for each in points if math.isfinite(each.predicted) and math.isfinite(each.truth)]
+    before = [each for each in reference if math.isfinite(each.predicted) and math.isfinite(each.truth)]
+    both = [each.predicted for each in (*known, *before)], [each.truth for each in (*known, *before)]
+    ends = [end for each in known for end in (each.low, each.high)]
+    scale = Linear.over(*both, ends, most=5)
+    plot = Plot(height, gutter(tick_texts(scale.ticks)), 16)
+    area = Area(0, height)
+    plot.value_axis(area, scale)
+    plot.label("what was true", Spot(0, -8, dx=0))
+    plot.need(above=20)
+    plot.curve(area, path([(0, area.height), (UNITS, 0)]), "s-reference")
+    if before:
+        places = [(UNITS * scale.at(each.predicted), area.height * (1 - scale.at(each.truth))) for each in before]
+        plot.curve(area, path(places), "s-chance")
+    for each in known:
+        x = scale.at(each.predicted)
+        if math.isfinite(each.low) and math.isfinite(each.high):
+            plot.whisker(x, area.y(scale.at(each.low)), area.y(scale.at(each.high)), "s-now")
+        said = f"predicted {number(each.predicted)}: {number(each.truth)} ({number(each.low)} to {number(each.high)})"
+        plot.dot(x, area.y(scale.at(each.truth)), "d-now", radius=3, title=said)
+    spots = [Spot(0.5, area.y(0.5) - 8, "end", -6), Spot(0.35, area.y(0.35) - 10, "end", -6)]
+    plot.label("as predicted", *spots, style="halo")
+    if not known:
+        plot.label("no labels yet", Spot(0.5, area.y(0.5) + 16, "middle"), style="halo")
+    said = " ".join(f"Predicted {number(each.predicted)}: {number(each.truth)}." for each in known[:12])
+    return _finished(plot, area, scale, "predicted", title, said, "agreement")
 
 
 def delay_curve(

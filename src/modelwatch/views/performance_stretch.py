@@ -18,6 +18,7 @@ from modelwatch.storage.engine.store import Store
 from modelwatch.times import iso_of_seconds
 from modelwatch.views.labelled_stretch import LabelledStretch, StretchQuery, read_stretch
 from modelwatch.views.outcomes import MetricChange, OutcomesView, metric_change, outcomes_view
+from modelwatch.views.regression_errors import RegressionErrors, regression_errors
 
 NO_DATA = "No predictions have been received."
 NOTHING_MATURED = "Labels for predictions of this time have not arrived yet."
@@ -78,7 +79,8 @@ class PerformanceStretch(msgspec.Struct, frozen=True):
     to_come: the part after that. outcomes: results of the labels of the matured part, all received by now. immature:
     why even that part is not to be judged; else null. reference: results of its labelled rows, or those of the segment;
     null without. changes: by metric, of the matured part less the reference. levels: by watched metric. estimate:
-    expected performance by the scores of the whole stretch, without labels. reason: why there are no outcomes.
+    expected performance by the scores of the whole stretch, without labels. reason: why there are no outcomes. errors:
+    of a regression, their distribution.
     """
 
     model_version: str
@@ -101,6 +103,7 @@ class PerformanceStretch(msgspec.Struct, frozen=True):
     label_delay: LabelDelay | None
     reason: str | None
     to_come: StretchPart | None = None
+    errors: RegressionErrors | None = None
 
 
 def performance_stretch(store: Store, rules: PerformanceRules, query: StretchQuery) -> PerformanceStretch:
@@ -110,11 +113,10 @@ def performance_stretch(store: Store, rules: PerformanceRules, query: StretchQue
     after the start.
     """
     found = read_stretch(store, query)
-    return _without_data(query) if found is None else stretch_view(found, rules)
+    return _without_data(query) if found is None else _stretch(found, rules, regression_errors(store, found))
 
 
-def stretch_view(found: LabelledStretch, rules: PerformanceRules) -> PerformanceStretch:
-    """View of what was read of a stretch."""
+def _stretch(found: LabelledStretch, rules: PerformanceRules, errors: RegressionErrors | None) -> PerformanceStretch:
     layout, query, measured = found.layout, found.query, found.measured
     outcomes = None
     if measured is not None and measured.counts.n:
@@ -154,6 +156,7 @@ def stretch_view(found: LabelledStretch, rules: PerformanceRules) -> Performance
         label_delay=label_delay(found.arrivals),
         reason=None if outcomes is not None else NOTHING_MATURED if found.matured is None else NO_LABELS,
         to_come=_to_come(whole, matured),
+        errors=errors,
     )
 
 

@@ -187,7 +187,7 @@ def coverage_words(delay: LabelDelay | None) -> tuple[str, str]:
     """Text on the share of predictions that get a label, and the time within which most of them arrive."""
     if delay is None or delay.coverage is None:
         return "", "no labels yet" if delay is None or not delay.labels else ""
-    return percent(delay.coverage), f"most within {hours(delay.lag_seconds)}"
+    return percent(delay.coverage), f"most within {hours(delay.lag_seconds)}" if delay.lag_seconds else "come at once"
 
 
 def hours(seconds: float) -> str:

@@ -14,8 +14,10 @@ from starlette.responses import Response
 from modelwatch.alerting.text import lookback
 from modelwatch.api.state import ServiceState
 from modelwatch.charts.curves import (
+    AgreementPoint,
     CalibrationPoint,
     Curve,
+    agreement_curve,
     calibration_curve,
     delay_curve,
     precision_recall_curve,
@@ -23,6 +25,7 @@ from modelwatch.charts.curves import (
 )
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import percent
+from modelwatch.charts.histogram import histogram, histogram_table
 from modelwatch.charts.lines import Event
 from modelwatch.charts.matrix import confusion_matrix, confusion_table
 from modelwatch.monitoring.checks.performance.history import performance_history
@@ -264,6 +267,31 @@ class PerformancePage:
         return worst, next((each for each in before if each.class_name == worst.class_name), None)
 
     @property
+    def error_histogram(self) -> Markup:
+        """Errors of a regression beside those of the reference; empty for classifiers."""
+        found = self.stretch.errors
+        if found is None:
+            return Markup("")
+        now, before = _shares(found.counts), _shares(found.reference_counts or found.counts)
+        title = "Errors, prediction less truth"
+        return drawn(
+            histogram(title, found.edges, before, now, height=CURVE_HEIGHT)
+            + histogram_table(title, found.edges, before, now)
+        )
+
+    @property
+    def agreement(self) -> Markup:
+        """What was true where how much was predicted; empty for classifiers."""
+        found = self.stretch.errors
+        if found is None:
+            return Markup("")
+        now, before = (
+            [AgreementPoint(each.predicted, each.truth, _or_nan(each.low), _or_nan(each.high)) for each in cells]
+            for cells in (found.by_prediction, found.reference_by_prediction)
+        )
+        return drawn(agreement_curve("Predicted against actual", now, reference=before, height=CURVE_HEIGHT))
+
+    @property
     def delay(self) -> Markup:
         """Text on the delay of labels; empty without labels."""
         return delay_chart(self.stretch.label_delay)
@@ -271,7 +299,8 @@ class PerformancePage:
 
 def delay_chart(delay: LabelDelay | None) -> Markup:
     """The curve of the labels' delay; empty without labels."""
-    if delay is None or not delay.curve:
+    if delay is None or not delay.curve or delay.p99_seconds == 0:
+        # What comes with its prediction has no curve.
         return Markup("")
     # The longest hundredth of delays would take most of the width.
     kept = [
@@ -306,6 +335,11 @@ def _without_other(
     kept = len(now.confusion.classes) - (not used)
     cut = [[row[:kept] for row in each[:kept]] for each in matrices]
     return now.confusion.classes[:kept], cut[0], cut[1] if len(cut) > 1 else None
+
+
+def _shares(counts: Sequence[int]) -> list[float]:
+    total = sum(counts)
+    return [each / total if total else math.nan for each in counts]
 
 
 def _or_nan(value: float | None) -> float:

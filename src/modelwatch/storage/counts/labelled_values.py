@@ -1,0 +1,56 @@
+"""Labelled predictions as they were said: the value that was predicted, and the one that was true."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, and_, select
+
+from modelwatch.config import BASE_WINDOW_SECONDS
+from modelwatch.events import Scalar
+from modelwatch.storage.counts.sliding import Span
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.ledger.counting import PREDICTION_COLUMNS, segment_columns, stored_segments
+from modelwatch.storage.ledger.labels import expired_before
+from modelwatch.storage.ledger.rows import decode_scalar
+from modelwatch.storage.references.layouts import ModelLayouts
+from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY
+
+
+def labelled_values(
+    connection: Connection,
+    stream: StreamKey,
+    layouts: ModelLayouts,
+    span: Span,
+    *,
+    one_of: int = 1,
+    segment: str = "",
+) -> list[tuple[Scalar, Scalar]]:
+    """Predictions of [start, end), in seconds, that have a label, and the label.
+
+    one_of: of so many base windows one is read. segment: of a segment; empty for all. Days whose predictions have
+    expired are left out.
+    """
+    label, prediction = tables.label, tables.prediction
+    pair = and_(label.c.model == prediction.c.model, label.c.prediction_id == prediction.c.prediction_id)
+    own = segment_columns(layouts.segment_generation) if segment else ()
+    columns = (*PREDICTION_COLUMNS, *own, label.c.value)
+    oldest = connection.execute(select(expired_before(stream.model))).scalar() or 0
+    found: list[tuple[Scalar, Scalar]] = []
+    for day in range(max(span[0] // SECONDS_PER_DAY, oldest), (span[1] - 1) // SECONDS_PER_DAY + 1):
+        conditions = [
+            prediction.c.day == day,
+            prediction.c.model == stream.model,
+            prediction.c.version == stream.version,
+            prediction.c.environment == stream.environment,
+            prediction.c.ts >= span[0] * MICROS_PER_SECOND,
+            prediction.c.ts < span[1] * MICROS_PER_SECOND,
+            label.c.applied_at.is_not(None),
+        ]
+        if one_of > 1:
+            conditions.append((prediction.c.ts // (BASE_WINDOW_SECONDS * MICROS_PER_SECOND)) % one_of == 0)
+        found += [
+            (decode_scalar(row.prediction), decode_scalar(row.value))
+            for row in connection.execute(select(*columns).join(label, pair).where(*conditions))
+            if not segment or segment in stored_segments(row, layouts)
+        ]
+    return found
