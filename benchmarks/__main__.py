@@ -1,9 +1,9 @@
 """The benchmarks: `make bench`, or python -m benchmarks [--json] [--quick] [NAME ...].
 
 A name (catching_up, kernels, evaluation, ingest, keys, labels, levels, nearly_ids, postgres, replay, retention,
-segments, soak, starvation, volume) runs that one alone: `make bench ARGS=labels`. Without one, all run but those that
-take minutes: the simulations (levels of the drift test, nearly_ids, volume), the wait beside many models (starvation),
-and the soak, which takes ten:
+segments, soak, starvation, volume, ways) runs that one alone: `make bench ARGS=labels`. Without one, all run but those
+that take minutes: the simulations (levels of the drift test, nearly_ids, volume), the wait beside many models
+(starvation), and the soak, which takes ten:
 `make bench ARGS="soak --seconds 3600 --engine postgresql --workers 2"`.
 
 Ratios are taken side by side in the same run, from medians; each row's note says how far the repetitions spread. A
@@ -32,6 +32,7 @@ from benchmarks import (
     soak,
     starvation,
     volume,
+    ways,
 )
 from benchmarks.report import show
 
@@ -46,6 +47,7 @@ BENCHMARKS = {
     "replay": replay.run,
     "retention": retention.run,
     "segments": segments.run,
+    "ways": ways.run,
 }
 
 LONG = ("levels", "nearly_ids", "soak", "starvation", "volume")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
 from modelwatch.api.decoding.ids import time_of_id
@@ -38,8 +38,7 @@ ID_BYTES = 2_560
 # UTF-8 takes at most so many bytes for a character.
 BYTES_A_CHARACTER = 4
 
-FLOATS = frozenset((float, type(None)))
-FLOATS_AND_TEXTS = FLOATS | {str}
+FLOATS_AND_TEXTS = frozenset((float, str, type(None)))
 
 # Segments of a path that are no names (RFC 3986, 5.2.4).
 DOTS = frozenset({".", ".."})
@@ -334,10 +333,26 @@ class Checker:
         problems.append(FieldError("/prediction_probability", message))
         return False
 
+    def _are_plain(self, names: Collection[str], values: Collection[Scalar]) -> bool:
+        """True when features need no look at each of them: short names, floats and short texts, as most rows have."""
+        lengths, kinds = set(map(len, names)), set(map(type, values))
+        if not kinds <= FLOATS_AND_TEXTS or min(lengths, default=1) < 1 or max(lengths, default=1) > self._longest_name:
+            return False
+        texts = [value for value in values if type(value) is str] if str in kinds else ()
+        return max(map(len, texts), default=0) <= self._longest_value
+
     def _named(self, given: list[FeatureBody], may_contain_nul: bool, problems: list[FieldError]) -> dict[str, Scalar]:
         features: dict[str, Scalar] = {}
         if not self.check_feature_count(len(given), problems):
             return features
+        if not may_contain_nul:
+            names, values = [each.name for each in given], [each.value for each in given]
+            if self._are_plain(names, values) and len(features := dict(zip(names, values, strict=True))) == len(given):
+                for feature in given:
+                    if feature.data_type == "categorical" and type(feature.value) is float:
+                        features[feature.name] = category_name(feature.value)
+                return features
+            features = {}
         longest, longest_value = self._longest_name, self._longest_value
         for index, feature in enumerate(given):
             name, value = feature.name, feature.value
@@ -366,13 +381,7 @@ class Checker:
         if not self.check_feature_count(len(given), problems):
             return given
         longest, longest_value = self._longest_name, self._longest_value
-        # Most rows have short names and nothing but numbers: then there is nothing to look at one by one.
-        if (
-            not may_contain_nul
-            and FLOATS.issuperset(map(type, given.values()))
-            and min(map(len, given), default=1) > 0
-            and max(map(len, given), default=1) <= longest
-        ):
+        if not may_contain_nul and self._are_plain(given, given.values()):
             return given
         for name, value in given.items():
             kind = type(value)

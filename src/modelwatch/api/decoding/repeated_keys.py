@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from modelwatch.errors import FieldError, InvalidInput, excerpt
-from modelwatch.events import PredictionBody
+from modelwatch.events import FeatureBody, PredictionBody
 
 _BLANKS = b" \t\n\r"
 
@@ -60,7 +60,7 @@ def _keys_in(row: PredictionBody) -> int:
         2
         # Where the request names it, the row need not.
         + (row.model_name is not None)
-        + (len(features) if type(features) is dict else 0)
+        + (len(features) if isinstance(features, dict) else _keys_in_list(features))
         + (row.prediction_id is not None)
         + (row.model_version is not None)
         + (row.environment is not None)
@@ -69,6 +69,11 @@ def _keys_in(row: PredictionBody) -> int:
         + (row.ground_truth is not None)
         + (0 if probability is None else 1 + len(probability) if type(probability) is dict else 1)
     )
+
+
+def _keys_in_list(features: list[FeatureBody]) -> int:
+    nulls = [each.value for each in features].count(None) + [each.data_type for each in features].count(None)
+    return 3 * len(features) - nulls
 
 
 def _named(written: bytes) -> InvalidInput:
