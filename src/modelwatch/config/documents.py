@@ -86,12 +86,14 @@ class _StrictLoader(yaml.CSafeLoader):
     """Refuses a key that is given twice; YAML would silently take the last one. Dates stay text, as in JSON."""
 
     def construct_number(self, node: yaml.ScalarNode) -> int:
+        """Integer of a node. Raises ConstructorError for one with too many digits."""
         if len(node.value) > MOST_DIGITS:
             raise yaml.constructor.ConstructorError(None, None, "a number has too many digits", node.start_mark)
         number: int = self.construct_yaml_int(node)
         return number
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Mapping of a node. Raises ConstructorError for a key that is given twice."""
         seen: set[str] = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):

@@ -1,4 +1,4 @@
-"""Which two sides a comparison is of: what was asked, and what is usual for the rest."""
+"""Sides of a comparison: as requested, with defaults for the rest."""
 
 from __future__ import annotations
 

@@ -149,7 +149,7 @@ def _side(found: LabelledStretch) -> ComparisonSide:
 
 
 def _share(first: LabelledStretch, second: LabelledStretch) -> bool:
-    """Whether predictions are on both sides. Those of two values of one segment feature never are."""
+    """True when predictions can be on both sides. Those of two values of one segment feature never are."""
     one, other = first.query, second.query
     apart = first.window.end <= second.window.start or second.window.end <= first.window.start
     if one.stream != other.stream or apart:

@@ -68,7 +68,7 @@ class ComparePage:
 
     @property
     def verdict(self) -> Verdict:
-        """What differs most."""
+        """Sentence on the largest difference."""
         found = self.comparison
         if found.reason is not None:
             return Verdict("no_data", found.reason)
@@ -199,7 +199,7 @@ class ComparePage:
 
     @property
     def fields(self) -> tuple[SideFields, SideFields] | None:
-        """What the form holds: the side there, and the side here."""
+        """Values of the form: the side there, and the side here."""
         if self.sides is None:
             return None
         return _fields(self.sides[0]), _fields(self.sides[1])

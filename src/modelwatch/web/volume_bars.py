@@ -12,7 +12,7 @@ MOST_BARS = 2_000
 
 
 def even_bars(volume: VolumeSeries) -> tuple[Sequence[int], Sequence[float]]:
-    """Where each bar begins, in seconds, and its predictions; a longer step is divided evenly among its bars.
+    """Starts of the bars, in seconds, and their predictions; a longer step is divided evenly among its bars.
 
     >>> from modelwatch.views.volume_series import VolumeStep
     >>> steps = [VolumeStep("1970-01-01T00:00:00Z", "1970-01-01T02:00:00Z", 10)]
