@@ -510,3 +510,36 @@ def test_the_runbooks_that_alerts_link_to_are_a_page(app: App) -> None:
     page = visit(app, "/ui/runbooks")
     assert "ModelDriftSignificant" in page.text
     assert 'id="modeldriftsignificant"' in app.request("GET", "/ui/runbooks").text
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject", "score"),
+    [
+        ("feature_drift", "amount", "PSI"),
+        ("prediction_drift", "score", "PSI"),
+        ("prediction_drift", "prediction", "odds ratio"),
+        ("latency_drift", "latency", "PSI"),
+        ("performance", "accuracy", "loss of accuracy"),
+        ("performance", "label_coverage", "missing share of the usual labels"),
+        ("label_drift", "ground_truth", "PSI"),
+        ("data_quality", "amount: missing", "rise of missing"),
+        ("data_quality", "amount: sentinel", "share of one value"),
+        ("data_quality", "duplicates", "share of changed repeats"),
+        ("volume", "volume of 24h", "change of the volume"),
+        ("freshness", "predictions", "silence in seconds"),
+    ],
+)
+@pytest.mark.parametrize("has_data", [True, False])
+def test_an_alert_of_every_kind_has_a_page(app: App, kind: str, subject: str, score: str, has_data: bool) -> None:
+    if has_data:
+        set_reference(app.store)
+        open_ledger(app.store).commit(traffic(100))
+    found = finding(subject, kind=kind, score_name=score, score=4_000.0, p_value=None, alpha=None)  # type: ignore[arg-type]
+    told = assessment(0, model="m", kinds=(kind,))  # type: ignore[arg-type]
+    app.desk.take(structs.replace(told, findings=(found,)))
+    address = f"/ui/alerts/{app.desk.alert().id}"
+    page = visit(app, address)
+    assert "Since" in page.text
+    assert "What to do" in page.text
+    press(app, address, "Resolve")
+    assert "It is over since" in visit(app, address).text
