@@ -52,7 +52,7 @@ def _sentence(report: AlertReport, now: int, *, is_open: bool) -> str:
         listed = joined([strong(name(each)) for each in subjects[:NAMED]])
         more = f" and {len(subjects) - NAMED} more" if len(subjects) > NAMED else ""
         have = "has" if len(subjects) == 1 else "have"
-        told = joined([listed, f"{more} {have} moved away from the reference since ", strong(since), "."], "")
+        told = joined([listed, f"{more} {have} drifted from the reference since ", strong(since), "."], "")
     else:
         told = joined([worst.detail.rstrip("."), ", since ", strong(since), "."], "")
     if is_open:

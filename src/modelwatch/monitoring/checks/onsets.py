@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sqlalchemy import Connection
 
+from modelwatch.stats.counting.binning import Binning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.onset import onset
 from modelwatch.storage.counts.profiles import counts_by_window, last_window_end
 from modelwatch.storage.engine.models import StreamKey
-from modelwatch.storage.references.layouts import Subject, read_layouts
+from modelwatch.storage.references.layouts import Counts, Subject, read_layouts
 
 # What was found in the longest look-back may have begun before it.
 TIMES_AS_LONG = 2
@@ -46,11 +47,31 @@ def timeline_of(connection: Connection, stream: StreamKey, starts: list[int]) ->
     return Timeline(starts, older is None)
 
 
-def profiles_by_window(
+@dataclass(frozen=True, slots=True)
+class SubjectWindows:
+    """Counts of a subject in windows, oldest first: shape (windows, binning.size)."""
+
+    binning: Binning
+    counts: Counts
+
+    @property
+    def coarse(self) -> Counts:
+        """Counts of the coarse cells, shape (windows, binning.n_coarse)."""
+        fine = self.counts[:, : self.binning.n_fine]
+        sums: Counts = np.add.reduceat(fine, self.binning.coarse_starts, axis=1)
+        return sums
+
+    @property
+    def profiles(self) -> list[Profile]:
+        """Profile of each window."""
+        return [Profile(self.binning, row) for row in self.counts]
+
+
+def subjects_by_window(
     connection: Connection, stream: StreamKey, generation: int, span: tuple[int, int], subjects: Iterable[Subject]
-) -> tuple[Timeline, dict[Subject, list[Profile]]]:
-    """The stored windows of a span [start, end) in seconds, and each subject's profile in every one of them; subjects
-    that the stream does not count are left out. Raises MalformedProfile when counts can't be read."""
+) -> tuple[Timeline, dict[Subject, SubjectWindows]]:
+    """The stored windows of a span [start, end) in seconds, and each subject's counts in all of them; subjects that the
+    stream does not count are left out. Raises MalformedProfile when counts can't be read."""
     layout = read_layouts(connection, stream.model, generation).of(stream.version)
     counted = [subject for subject in dict.fromkeys(subjects) if subject in layout.binnings]
     if not counted:
@@ -59,9 +80,9 @@ def profiles_by_window(
     cells = np.concatenate([np.arange(place.start, place.stop) for place in places])
     starts, counts = counts_by_window(connection, stream, generation, span, cells)
     ends = np.cumsum([place.stop - place.start for place in places])[:-1]
+    parts = np.split(counts, ends, axis=1)
     return timeline_of(connection, stream, starts), {
-        subject: [Profile(layout.binnings[subject], row) for row in part]
-        for subject, part in zip(counted, np.split(counts, ends, axis=1), strict=True)
+        subject: SubjectWindows(layout.binnings[subject], part) for subject, part in zip(counted, parts, strict=True)
     }
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 from sqlalchemy import Connection
 
 from modelwatch.monitoring.checks.conditions import Condition
 from modelwatch.monitoring.checks.drift.evidence import Inputs
-from modelwatch.monitoring.checks.onsets import Onsets, profiles_by_window, span_before
+from modelwatch.monitoring.checks.onsets import Onsets, span_before, subjects_by_window
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.references.layouts import Subject
 
@@ -25,14 +24,14 @@ def drift_onsets(
         for each in found
     }
     span = span_before(end, min((window.start for window in evidence.windows), default=end))
-    timeline, profiles = profiles_by_window(connection, stream, evidence.generation, span, wanted.values())
+    timeline, counted = subjects_by_window(connection, stream, evidence.generation, span, wanted.values())
     known: dict[tuple[str, str], int] = {}
     for key, subject in wanted.items():
         reference = inputs.chosen.get(subject)
-        windows = profiles.get(subject)
-        if reference is None or not windows or windows[0].binning.id != reference.profile.binning.id:
+        windows = counted.get(subject)
+        if reference is None or windows is None or windows.binning.id != reference.profile.binning.id:
             continue
-        began = timeline.began(reference.profile.coarse, np.stack([window.coarse for window in windows]))
+        began = timeline.began(reference.profile.coarse, windows.coarse)
         if began is not None:
             known[key] = began
     return known

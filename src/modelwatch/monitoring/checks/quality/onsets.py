@@ -8,7 +8,7 @@ import numpy as np
 from sqlalchemy import Connection
 
 from modelwatch.monitoring.checks.conditions import Condition
-from modelwatch.monitoring.checks.onsets import Onsets, profiles_by_window, span_before
+from modelwatch.monitoring.checks.onsets import Onsets, span_before, subjects_by_window
 from modelwatch.monitoring.checks.quality.evidence import QualityEvidence
 from modelwatch.stats.quality.rates import unsound_counts
 from modelwatch.storage.engine.models import StreamKey
@@ -30,10 +30,11 @@ def quality_onsets(
             wanted[each.kind, each.name] = Subject("feature", feature), rule
     span = span_before(end, min((window.start for window in evidence.windows), default=end))
     subjects = [subject for subject, _ in wanted.values()]
-    timeline, profiles = profiles_by_window(connection, stream, evidence.generation, span, subjects)
+    timeline, known_windows = subjects_by_window(connection, stream, evidence.generation, span, subjects)
     known: dict[tuple[str, str], int] = {}
     for key, (subject, rule) in wanted.items():
-        counted = [unsound_counts(profile) for profile in profiles.get(subject, [])]
+        windows_of = known_windows.get(subject)
+        counted = [] if windows_of is None else [unsound_counts(profile) for profile in windows_of.profiles]
         if not counted or rule not in counted[0]:
             continue
         # Each as what breaks the rule and what keeps it.
