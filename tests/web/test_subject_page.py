@@ -152,6 +152,18 @@ def test_a_segment_narrows_the_series(app: App) -> None:
     seen(app, "features/amount?segment=country%3DXX", 422)
 
 
+def test_the_segments_of_a_drift_are_ranked_by_their_part_and_lead_to_themselves(app: App) -> None:
+    app.request("PUT", "/api/v1/models/m/monitor", json={"segments": ["country"]})
+    filled(app, factor=2.5)
+    page = seen(app)
+    table = page.text[page.text.index("Where it moved: by country") :]
+    # The shift is everywhere, so the largest segment has the largest part.
+    assert table.index("DE") < table.index("FR") < table.index("IT")
+    assert page.links["DE"].endswith("segment=country%3DDE")
+    filled_calm = seen(app, "score").text
+    assert "Where it moved" not in filled_calm
+
+
 def test_where_a_step_holds_too_little_each_looks_back_further(app: App) -> None:
     filled(app, factor=2.5)
     assert "each looks back 4 h" in seen(app).text

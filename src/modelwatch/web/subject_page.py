@@ -16,14 +16,20 @@ from starlette.responses import Response
 from modelwatch.alerting.text import lookback, span
 from modelwatch.api.state import ServiceState
 from modelwatch.charts.drawing.marks import State
-from modelwatch.charts.drawing.numbers import number
+from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.charts.histogram import histogram, histogram_table
 from modelwatch.charts.lines import Event
 from modelwatch.charts.rows import Category, categories, categories_table
+from modelwatch.charts.small import level_bar
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery
+from modelwatch.monitoring.checks.rules import rules_for
 from modelwatch.monitoring.checks.windows import Window
+from modelwatch.monitoring.segments import SegmentQuery, SegmentReport, segment_report
+from modelwatch.monitoring.segments.reports import SegmentLine
+from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.references.layouts import Kind, Subject
+from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.times import MICROS_PER_SECOND, iso_of_seconds
 from modelwatch.views.open_findings import KINDS, OpenFinding, open_findings
 from modelwatch.views.stretch import Asked, window_for
@@ -39,6 +45,7 @@ from modelwatch.web.verdict import Verdict, joined, strong
 NAMES: dict[str, str] = {"prediction": "Prediction", "score": "Score", "latency": "Latency"}
 MOST_BARS = 30
 MOST_BESIDE = 8
+MOST_SEGMENTS = 10
 # Findings that began so close to this one moved with it, in microseconds.
 TOGETHER = 3_600 * MICROS_PER_SECOND
 NOT_VALID = "The windows can't be compared."
@@ -52,6 +59,19 @@ class Beside:
     address: str
     score: str
     state: State
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentPart:
+    """A segment's part in the drift of a subject: its value, the query that narrows the page to it, its part in the PSI
+    and its share of the predictions as texts, how many times the share the part is, and a bar of the part."""
+
+    value: str
+    query: str
+    part: str
+    share: str
+    times: str
+    bar: Markup
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +99,9 @@ class ComparedWindows:
 @dataclass(frozen=True)
 class SubjectPage:
     """A subject, its series over the stretch, and what it is compared with now. asked: by the form. whole: of a segment
-    the whole stretch as one step; None where all predictions are shown."""
+    the whole stretch as one step; None where all predictions are shown. segments: their parts in the drift; None where
+    nothing drifts, or there are none.
+    """
 
     of_model: ModelFrame
     subject: Subject
@@ -87,6 +109,7 @@ class SubjectPage:
     compared: SubjectComparison
     between: SubjectComparison | None
     whole: SubjectSeries | None
+    segments: SegmentReport | None
     asked: ComparedWindows
     findings: Sequence[OpenFinding]
     root: str
@@ -263,6 +286,37 @@ class SubjectPage:
                 found.append(Beside(each.finding.subject, address, number(each.finding.score), each.finding.severity))
         return found[:MOST_BESIDE]
 
+    @cached_property
+    def where(self) -> list[tuple[str, str, list[SegmentPart]]]:
+        """Where it moved, by segment feature: its name, what it is compared with, and the parts, the largest first."""
+        found = []
+        for feature in () if self.segments is None else self.segments.features:
+            known = self.subject.name or self.subject.kind
+            drift = next((each for each in feature.drift if each.feature_name == known), None)
+            if drift is None or drift.psi <= 0.0:
+                continue
+            lines = {line.segment: line for line in feature.segments}
+            ranked = sorted(drift.contributions.items(), key=lambda each: (-each[1], each[0]))
+            parts = [
+                self._part(lines[segment], contribution / drift.psi)
+                for segment, contribution in ranked
+                if segment in lines and lines[segment].predictions
+            ][:MOST_SEGMENTS]
+            against = "the reference" if drift.baseline == "reference" else "the stretch before"
+            found.append((feature.feature_name, against, parts))
+        return [each for each in found if each[2]]
+
+    def _part(self, line: SegmentLine, part: float) -> SegmentPart:
+        feature, _, text = line.segment.partition("=")
+        return SegmentPart(
+            line.value,
+            self.of_model.selection.query(segment=(feature, text), sort=None),
+            percent(part),
+            "–" if line.share is None else percent(line.share),
+            "–" if not line.share else f"{part / line.share:.1f} ×",
+            drawn(level_bar(f"Part of {line.value} in the PSI", max(part, 0.0), (), highest=1.0, style="f-now")),
+        )
+
     @property
     def address(self) -> str:
         """Way from the root to the page."""
@@ -345,9 +399,23 @@ def read_subject(
         compared_window, baseline = asked.windows()
         own = replace(query, window=compared_window)
         between = subject_comparison(state.store, state.rules, own, subject, now, baseline=baseline)
-    return SubjectPage(
-        of_model, subject, series, compared, between, whole, asked, open_findings(connection, stream), root
-    )
+    segments = None
+    if whole is None and compared.report.severity in ("alert", "warning"):
+        segments = _segments(state, connection, stream, compared.report.lookback, of_model.end)
+    findings = open_findings(connection, stream)
+    return SubjectPage(of_model, subject, series, compared, between, whole, segments, asked, findings, root)
+
+
+def _segments(
+    state: ServiceState, connection: Connection, stream: StreamKey, lookback: str | None, end: int
+) -> SegmentReport | None:
+    """Segments in the look-back that ends at `end`, in seconds; None where the monitor names none."""
+    monitor = monitor_of(connection, stream.model)
+    if monitor is None or not monitor.config.segments:
+        return None
+    drift, performance = rules_for(state.rules, monitor.config), state.performance.with_monitor(monitor.config)
+    query = SegmentQuery(lookback=lookback or "24h", end=end)
+    return segment_report(state.store, drift, performance, query, stream)
 
 
 def _window(since: str, first: str, until: str, last: str) -> Window:
