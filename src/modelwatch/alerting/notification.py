@@ -12,7 +12,7 @@ Event = Literal["firing", "updated", "escalated", "reminder", "acknowledged", "r
 
 
 class Trend(msgspec.Struct, frozen=True):
-    """What led to a notification: a number of the worst member's stream at the last evaluations, oldest first.
+    """Trend that led to a notification: a number of the worst member's stream at the last evaluations, oldest first.
 
     name: of the number, such as `Largest PSI`. values: at least two. warning, alert: from which value it would be one
     or the other; None where no value of this number decides.

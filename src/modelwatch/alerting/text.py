@@ -85,7 +85,7 @@ def sparkline(values: Sequence[float]) -> str:
 
 
 def lowest_shown(values: Sequence[float]) -> float:
-    """Where a small chart of the values begins.
+    """Lower end of a small chart of the values.
 
     >>> lowest_shown([0.1, 0.6]), lowest_shown([0.84, 0.9]), lowest_shown([])
     (0.0, 0.84, 0.0)

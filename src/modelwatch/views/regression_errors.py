@@ -1,4 +1,4 @@
-"""How the errors of a regression are distributed, and what was true where how much was predicted."""
+"""Distribution of the errors of a regression, and targets by predicted value."""
 
 from __future__ import annotations
 

@@ -281,7 +281,7 @@ class PerformancePage:
 
     @property
     def agreement(self) -> Markup:
-        """What was true where how much was predicted; empty for classifiers."""
+        """Targets by predicted value; empty for classifiers."""
         found = self.stretch.errors
         if found is None:
             return Markup("")

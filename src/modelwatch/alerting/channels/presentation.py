@@ -87,7 +87,7 @@ def actor_line(notification: Notification) -> str:
 
 
 def trend_text(notification: Notification) -> tuple[str, str] | None:
-    """What the trend is of, and the trend as blocks with its last value; None without one."""
+    """Text of the trend: its subject, and the values as blocks with the last one; None without a trend."""
     trend = notification.trend
     if trend is None:
         return None

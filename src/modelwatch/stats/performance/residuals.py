@@ -60,7 +60,7 @@ def prediction_edges(predicted: Floats) -> Floats:
 
 
 def prediction_cells(predicted: Floats, truth: Floats, edges: Floats) -> tuple[PredictionCell, ...]:
-    """What was true in each cell of predictions that has rows, by ascending prediction.
+    """Targets in each cell of predictions that has rows, by ascending prediction.
 
     >>> cells = prediction_cells(np.array([1.0, 1.0, 5.0]), np.array([2.0, 4.0, 5.0]), np.array([3.0]))
     >>> [(each.n, each.predicted, each.truth) for each in cells]

@@ -130,7 +130,7 @@ def readings_of(
 def recent_values(
     connection: Connection, stream: StreamKey, check: str, until: int, limit: int
 ) -> list[tuple[int, float]]:
-    """What the last so many headlines of a stream show: end of the window in seconds and value, oldest first.
+    """Values of a stream's last headlines: end of the window in seconds and value, oldest first.
 
     until: the latest window end, in seconds. Those that show nothing are left out.
     """
