@@ -1,27 +1,40 @@
-"""modelwatch: monitors machine-learning models in production.
+"""modelwatch: monitors machine-learning models in production, and compares data sets in a notebook.
 
-`modelwatch.Client` and `modelwatch.AsyncClient` are those of the distribution modelwatch-client.
+Names are loaded when they are used. `Client` and `AsyncClient` are those of the distribution modelwatch-client.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from modelwatch_client import AsyncClient, Client
 
-__all__ = ["AsyncClient", "Client"]
+    from modelwatch.library.comparison import compare
+    from modelwatch.library.reference import Reference
+    from modelwatch.library.report import Report
+
+_HOMES = {
+    "AsyncClient": "modelwatch_client",
+    "Client": "modelwatch_client",
+    "Reference": "modelwatch.library.reference",
+    "Report": "modelwatch.library.report",
+    "compare": "modelwatch.library.comparison",
+}
+__all__ = ["AsyncClient", "Client", "Reference", "Report", "compare"]
 
 
 def __getattr__(name: str) -> Any:
-    """A name of the client, loaded when it is used. Raises ImportError where modelwatch-client is not installed."""
-    if name not in __all__:
+    """A name from its module. Raises ImportError for the client where modelwatch-client is not installed."""
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        import modelwatch_client
-    except ModuleNotFoundError:
+        return getattr(import_module(_HOMES[name]), name)
+    except ModuleNotFoundError as error:
+        if error.name != "modelwatch_client":
+            raise
         raise ImportError(
             f"modelwatch.{name} is part of modelwatch-client: pip install modelwatch-client (in a checkout:"
             " pip install ./clients/python)"
         ) from None
-    return getattr(modelwatch_client, name)

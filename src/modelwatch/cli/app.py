@@ -13,6 +13,7 @@ from modelwatch.cli.base import (
     print_err,
 )
 from modelwatch.cli.commands.check import check
+from modelwatch.cli.commands.compare import compare
 from modelwatch.cli.commands.doctor import doctor
 from modelwatch.cli.commands.erase import erase
 from modelwatch.cli.commands.health import health
@@ -37,7 +38,20 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 # In the order of the help.
-for command in (serve, demo, replay, check, segments, erase, migrate, verify_verdict, simulate, doctor, health):
+for command in (
+    serve,
+    demo,
+    replay,
+    compare,
+    check,
+    segments,
+    erase,
+    migrate,
+    verify_verdict,
+    simulate,
+    doctor,
+    health,
+):
     app.command()(command)
 for group, name in (
     (reference, "reference"),

@@ -56,10 +56,7 @@ def check(
 
     With --fail-on the exit code is 1 when that was found, and 4 when nothing could be judged; without it, it is 0.
     """
-    fail_on = fail_on or []
-    for each in fail_on:
-        if each not in FAILING and each != FAIL_WITHOUT_VERDICT:
-            raise CliError(f"--fail-on {each!r}: expected warning, alert or {FAIL_WITHOUT_VERDICT}")
+    fail_on = fail_on_of(fail_on)
     body = {
         "model_name": model,
         "model_version": version,
@@ -78,6 +75,14 @@ def check(
     else:
         _show(report)
     raise typer.Exit(exit_code({result["severity"] for result in report["drift_results"]}, fail_on))
+
+
+def fail_on_of(given: list[str] | None) -> list[str]:
+    """The values of --fail-on. Raises CliError for one that is none."""
+    for each in given or []:
+        if each not in FAILING and each != FAIL_WITHOUT_VERDICT:
+            raise CliError(f"--fail-on {each!r}: expected warning, alert or {FAIL_WITHOUT_VERDICT}")
+    return given or []
 
 
 def exit_code(severities: Collection[str], fail_on: Collection[str]) -> int:

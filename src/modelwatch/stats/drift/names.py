@@ -7,7 +7,7 @@ the reference names the cells, and the rest, which knows nothing of that choice,
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -88,8 +88,12 @@ def split_reference(sample: Sequence[Scalar]) -> tuple[CategoricalBinning, Split
     >>> int(split.naming.sum()), split.tested(Profile.of(binning, ["a"] * 60 + ["b"] * 30)).sum()
     (30, np.int64(60))
     """
-    frequency = name_frequencies(sample)
-    total = frequency.total()
+    return split_names(name_frequencies(sample))
+
+
+def split_names(frequency: Mapping[str, int]) -> tuple[CategoricalBinning, Split | None]:
+    """The cells of names that occur so often, and how they were split, as by `split_reference`."""
+    total = sum(frequency.values())
     if total < LEAST_SPLIT:
         return binning_of_names(frequency), None
     names = sorted(frequency)

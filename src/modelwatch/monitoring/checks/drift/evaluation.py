@@ -139,6 +139,12 @@ def report_of(evaluation: DriftEvaluation) -> DriftReport:
     return msgspec.structs.replace(brief_report_of(evaluation), drift_results=_with_adjusted_p_values(results))
 
 
+def subject_reports(results: Sequence[SubjectResult]) -> list[SubjectReport]:
+    """Reports of subjects that were compared, in their order, without a check around them."""
+    scores = _scores(results)
+    return _with_adjusted_p_values([_subject_report(each, scores.get(each.subject), None, None) for each in results])
+
+
 def brief_report_of(evaluation: DriftEvaluation) -> DriftReport:
     """Report without its subjects: the summary alone."""
     evidence = evaluation.evidence

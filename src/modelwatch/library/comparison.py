@@ -1,0 +1,143 @@
+"""Two data sets compared: the same cells, scores, evidence and verdicts as those of the service."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from modelwatch.config.monitor_defaults import ODDS_RATIO
+from modelwatch.library.quality import unsound_values
+from modelwatch.library.reference import Reference, SubjectReference, column_counts, in_threads, seconds_of
+from modelwatch.library.report import Report, Side
+from modelwatch.library.sources import Source, UnreadableColumn, source_of
+from modelwatch.monitoring.checks.drift.evaluation import results_of, subject_reports
+from modelwatch.monitoring.checks.drift.subject_counts import SubjectCounts
+from modelwatch.monitoring.checks.rules import DriftRules
+from modelwatch.monitoring.checks.windows import Window
+from modelwatch.stats.counting.profile import Profile
+from modelwatch.storage.references.layouts import Subject
+from modelwatch.storage.references.references import StoredReference
+
+# Of alpha; the rest is for missing, invalid and unusual values.
+DRIFT_SHARE = 0.5
+
+
+def compare(
+    reference: Any,
+    current: Any,
+    *,
+    alpha: float = 0.01,
+    min_samples: int = 100,
+    psi_warning: float = 0.1,
+    psi_alert: float = 0.25,
+    natural_variation: bool = True,
+    **columns: Any,
+) -> Report:
+    """Compares a data set with a reference, column by column. Returns the report.
+
+    reference: a data set, or a `Reference`. Data sets are frames of pandas, polars, pyarrow or DuckDB, mappings from
+    name to values, and paths of Parquet, Arrow or CSV files, or of folders of Parquet; of Parquet and Arrow files one
+    column a processor is in memory. alpha: chance of a false alarm in the whole report; half of it is for drift,
+    divided by the columns, half for missing, invalid and unusual values, divided by their rates.
+    min_samples: values that a column must have for a verdict. psi_warning, psi_alert: PSI from which a shift matters.
+    natural_variation: allow for what the reference itself does over time, where both have timestamps.
+    columns: `prediction`, `score`, `latency` and `timestamp` name the columns that are no features (default:
+    prediction, prediction_probability, latency_ms, timestamp), `ignore` those that are not compared (prediction_id,
+    ground_truth).
+
+    Raises TypeError for what is no data set or parameter, ValueError for what can't be read or compared, naming it.
+
+    >>> report = compare({"amount": list(range(1000))}, {"amount": [value * 2 for value in range(1000)]})
+    >>> report.drifted, report.severity
+    (['amount'], 'alert')
+    """
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha is {alpha!r}: expected a number between 0 and 1")
+    if min_samples < 1:
+        raise ValueError(f"min_samples is {min_samples!r}: expected at least 1")
+    if not 0 < psi_warning <= psi_alert:
+        raise ValueError(
+            f"psi_warning is {psi_warning!r} and psi_alert {psi_alert!r}: expected 0 < psi_warning <= psi_alert"
+        )
+    if isinstance(reference, Reference):
+        if columns:
+            raise TypeError(f"the reference has names of columns already: {', '.join(columns)} can't be given")
+        fitted = reference
+    else:
+        fitted = Reference.fit(reference, **columns)
+    source = source_of(current)
+    if not source.rows:
+        raise ValueError("the data set to compare has no row")
+    rules = DriftRules(
+        psi_warning=psi_warning,
+        psi_alert=psi_alert,
+        ks_alpha=0.05,
+        min_samples=min_samples,
+        budget=0.0,
+        lookbacks=(),
+        check_interval=0,
+        natural_variation=natural_variation,
+        odds_ratio=ODDS_RATIO,
+    )
+    counts, left_out = _counts(fitted, source)
+    chosen = {subject: _stored(subject, fitted.subjects[subject]) for subject in counts}
+    results = results_of(
+        [_window(source, fitted.columns.timestamp)],
+        chosen,
+        {subject: SubjectCounts((profile,), (profile.total,)) for subject, profile in counts.items()},
+        rules,
+        alpha * DRIFT_SHARE / max(len(counts), 1),
+    )
+    profiles = {subject: (fitted.subjects[subject].profile, counts[subject]) for subject in counts}
+    return Report(
+        subject_reports(results),
+        unsound_values(profiles, alpha * (1 - DRIFT_SHARE)),
+        profiles,
+        Side(fitted.rows),
+        Side(source.rows),
+        alpha,
+        {**fitted.left_out, **left_out},
+    )
+
+
+def _window(source: Source, timestamp: str) -> Window:
+    """The stretch of time of a data set; an empty one without times, for which no natural variation is known."""
+    known = [second for second in seconds_of(source, timestamp) or () if second is not None]
+    return Window(min(known), max(known) + 1) if known else Window(0, 0)
+
+
+def _counts(fitted: Reference, source: Source) -> tuple[dict[Subject, Profile], dict[str, str]]:
+    """The counts of each subject that both data sets have, and which columns are left out and why."""
+    wanted = fitted.columns.subjects(source.names)
+    both = [subject for subject in fitted.subjects if subject in wanted]
+
+    def work(subject: Subject) -> Profile | str:
+        try:
+            return column_counts(source, wanted[subject], fitted.subjects[subject].profile)
+        except UnreadableColumn as problem:
+            return f"in the data set to compare, {problem}"
+
+    found = dict(zip(both, in_threads(work, both), strict=True))
+    counts = {subject: each for subject, each in found.items() if isinstance(each, Profile)}
+    left_out = {wanted[subject]: each for subject, each in found.items() if isinstance(each, str)}
+    left_out |= {
+        subject.name or subject.kind: "the data set to compare does not have it"
+        for subject in fitted.subjects
+        if subject not in wanted
+    }
+    new = [name for subject, name in wanted.items() if subject not in fitted.subjects and name not in fitted.left_out]
+    return counts, left_out | dict.fromkeys(new, "the reference does not have it")
+
+
+def _stored(subject: Subject, reference: SubjectReference) -> StoredReference:
+    return StoredReference(
+        id="",
+        model="",
+        version=None,
+        subject=subject,
+        profile=reference.profile,
+        variation=reference.variation,
+        created_at=0,
+        source="",
+        state="active",
+        split=reference.split,
+    )

@@ -1,0 +1,130 @@
+"""The report of a comparison as one HTML file: it opens from a disk, without scripts, and prints."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from modelwatch.charts.drawing.marks import State, definitions, mark
+from modelwatch.charts.drawing.numbers import number, percent
+from modelwatch.charts.drawing.style import stylesheet
+from modelwatch.charts.histogram import histogram
+from modelwatch.charts.rows import Category, categories
+from modelwatch.charts.small import histogram_pair
+from modelwatch.library.report import DRIFTED, SubjectComparison, in_words, quality_in_words
+from modelwatch.stats.counting.numeric import NumericBinning
+from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.drift.scores import psi_contributions
+
+if TYPE_CHECKING:
+    from modelwatch.library.report import Report
+
+STATES: dict[str, State] = {"alert": "alert", "warning": "warning", "stable": "stable"}
+WORDS = {"insufficient_data": "not enough data", "no_data": "no data", "no_reference": "no reference"}
+# So many columns have a large chart; those that have drifted always.
+MOST_CHARTS = 25
+MOST_CATEGORIES = 15
+
+
+def render(report: Report) -> str:
+    """The report as an HTML document. About 2 to 5 kB a column."""
+    return (
+        _environment()
+        .get_template("report.html")
+        .render(
+            report=report,
+            document=report.document,
+            profiles={(subject.name or subject.kind): pair for subject, pair in report.profiles.items()},
+            shown={each.name for each in report.subjects[:MOST_CHARTS]} | set(report.drifted),
+            style=Markup(_style()),
+            definitions=Markup(definitions()),
+        )
+    )
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("modelwatch.library"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": lambda value: "–" if value is None else number(value),
+        "psi": lambda value: "–" if value is None else f"{value:.3f}",
+        "quality_in_words": quality_in_words,
+        "percent": percent,
+        "chance": _chance,
+        "mark": lambda severity: Markup(mark(STATES.get(severity, "unknown"))),
+        "word": lambda severity: WORDS.get(severity, severity),
+        "in_words": in_words,
+        "rate": _rate,
+    }
+    environment.globals |= {"pair": _pair, "chart": _chart}
+    return environment
+
+
+@cache
+def _style() -> str:
+    """Style sheets of the charts and of the report, without what is not needed to read them."""
+    own = files("modelwatch.library").joinpath("templates/report.css").read_text("utf-8")
+    return re.sub(r"\n\s*", "\n", stylesheet() + own)
+
+
+def _pair(compared: SubjectComparison) -> Markup:
+    """The small histogram of a column; nothing without values."""
+    if not compared.reference_size or not compared.sample_size:
+        return Markup()
+    before, now = _shares(compared)
+    moved = compared.severity in DRIFTED
+    return Markup(histogram_pair(compared.name, before, now, moved=moved))
+
+
+def _chart(compared: SubjectComparison, pair: tuple[Profile, Profile]) -> Markup:
+    """The histogram of numbers, or the shares of categories."""
+    reference, current = pair
+    if not reference.n or not current.n:
+        return Markup()
+    before, now = _shares(compared)
+    if isinstance(reference.binning, NumericBinning):
+        moved = compared.severity in DRIFTED
+        parts = psi_contributions(reference.coarse, current.coarse) if moved else None
+        edges = reference.binning.coarse_edges
+        if len(set(edges.tolist())) == len(edges):
+            return Markup(histogram(compared.name, edges, before, now, parts=parts))
+    order = sorted(range(len(before)), key=lambda cell: -max(before[cell], now[cell]))
+    kept = sorted([cell for cell in order if before[cell] or now[cell]][:MOST_CATEGORIES])
+    rows = [Category(compared.cells[cell], float(before[cell]), float(now[cell])) for cell in kept]
+    return Markup(categories(compared.name, rows))
+
+
+def _shares(compared: SubjectComparison) -> tuple[np.ndarray, np.ndarray]:
+    return (
+        np.array(compared.reference_counts) / compared.reference_size,
+        np.array(compared.current_counts) / compared.sample_size,
+    )
+
+
+def _chance(value: float | None) -> str:
+    """A p-value: below 1e-12 only that it is."""
+    if value is None:
+        return "–"
+    return "< 10⁻¹²" if value < 1e-12 else number(value)
+
+
+def _rate(counts: tuple[int, int], compared: SubjectComparison) -> str:
+    """Shares of values, of the reference and now: of all values, whatever they are."""
+    sizes = (
+        compared.reference_size + compared.missing[0] + compared.invalid[0],
+        compared.sample_size + compared.missing[1] + compared.invalid[1],
+    )
+    before, now = (count / size if size else 0.0 for count, size in zip(counts, sizes, strict=True))
+    return f"{percent(before)} → {percent(now)}"

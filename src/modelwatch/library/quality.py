@@ -1,0 +1,54 @@
+"""Missing, invalid and unusual values of the columns of two data sets, judged as by the service."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+from modelwatch.monitoring.checks.quality.judge import rise_thresholds
+from modelwatch.monitoring.checks.quality.rules import QualityRules
+from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.quality.rates import Rule, rate_checks
+from modelwatch.storage.references.layouts import Subject
+
+
+class UnsoundValues(msgspec.Struct, frozen=True):
+    """A share of values with an issue that has risen, by enough to matter and by more than chance.
+
+    reference_rate, rate: shares between 0 and 1. p_value: one-sided, that chance alone gives a rise like this.
+    """
+
+    name: str
+    rule: Rule
+    severity: Literal["warning", "alert"]
+    reference_rate: float
+    rate: float
+    p_value: float
+
+
+def unsound_values(profiles: Mapping[Subject, tuple[Profile, Profile]], alpha: float) -> list[UnsoundValues]:
+    """The shares that have risen, the worst first.
+
+    profiles: the counts of the reference and of the other data set. alpha: chance of a false alarm about all of them.
+    """
+    rules = QualityRules(budget=0.0, check_interval=0)
+    checks = [(subject, check) for subject, pair in profiles.items() for check in rate_checks(*pair)]
+    limit = alpha / max(len(checks), 1)
+    found = []
+    for subject, check in checks:
+        if not check.large or check.p_value >= limit or check.current_rate is None or check.reference_rate is None:
+            continue
+        _, severe = rise_thresholds(check.reference_rate, rules)
+        found.append(
+            UnsoundValues(
+                subject.name or subject.kind,
+                check.rule,
+                "alert" if check.current_rate - check.reference_rate >= severe else "warning",
+                check.reference_rate,
+                check.current_rate,
+                check.p_value,
+            )
+        )
+    return sorted(found, key=lambda each: (each.severity != "alert", each.reference_rate - each.rate, each.name))

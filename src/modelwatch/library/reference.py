@@ -1,0 +1,245 @@
+"""A reference without a service: the cells of each column of a data set, and the counts in them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+import numpy as np
+
+from modelwatch.library.sources import Source, UnreadableColumn, source_of
+from modelwatch.stats.counting.binning import NumericBinning, decode_binning, encode_binning, numeric_binning
+from modelwatch.stats.counting.categorical import category_name
+from modelwatch.stats.counting.datatypes import prediction_type
+from modelwatch.stats.counting.encoded_counts import decode_counts, encode_counts
+from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.drift.names import Split, decode_split, encode_split, split_names
+from modelwatch.stats.drift.natural_variation import Variation, decode_variation, encode_variation, variation_of
+from modelwatch.stats.errors import EmptySample, StatsError
+from modelwatch.storage.references.layouts import Subject
+
+if TYPE_CHECKING:
+    from modelwatch.stats.counting.columns import Column
+
+FORMAT = 1
+SUFFIX = ".mw"
+"""Of files with a saved reference."""
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnNames:
+    """The columns of a data set that are no features. ignore: those that are not compared."""
+
+    prediction: str = "prediction"
+    score: str = "prediction_probability"
+    latency: str = "latency_ms"
+    timestamp: str = "timestamp"
+    ignore: tuple[str, ...] = ("prediction_id", "ground_truth")
+
+    def subjects(self, names: Iterable[str]) -> dict[Subject, str]:
+        """The columns to compare, by subject: features in their order, then prediction, score and latency."""
+        kinds = {self.prediction: "prediction", self.score: "score", self.latency: "latency"}
+        beside = {self.timestamp, *self.ignore}
+        names = list(names)
+        found = {Subject("feature", name): name for name in names if name not in kinds and name not in beside}
+        return found | {Subject(kinds[name]): name for name in names if name in kinds}  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectReference:
+    """The reference of one subject.
+
+    profile: its counts over its cells. split: how a categorical one was split for its tests. variation: how it varies
+    over time, where it has times.
+    """
+
+    profile: Profile
+    split: Split | None = None
+    variation: Variation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The cells and counts of a data set. Made once, saved beside a model, and compared with any number of others.
+
+    rows: of the data set. subjects: by subject. left_out: columns that are not compared, and why. columns: names of
+    those that are no features.
+    """
+
+    rows: int
+    subjects: Mapping[Subject, SubjectReference]
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    columns: ColumnNames = field(default_factory=ColumnNames)
+
+    @classmethod
+    def fit(cls, data: Any, **columns: Any) -> Reference:
+        """The reference of a data set: a frame, a mapping, a file or a folder. columns: as those of `compare`.
+
+        Raises TypeError for what is no data set, ValueError for one that can't be read or has no row.
+        """
+        names, source = ColumnNames(**columns), source_of(data)
+        if not source.rows:
+            raise ValueError("the reference has no row")
+        seconds = seconds_of(source, names.timestamp)
+        wanted = names.subjects(source.names)
+        fitted = in_threads(lambda subject: _fitted(source, wanted[subject], subject, seconds), list(wanted))
+        subjects: dict[Subject, SubjectReference] = {}
+        left_out: dict[str, str] = {}
+        for subject, found in zip(wanted, fitted, strict=True):
+            if isinstance(found, str):
+                left_out[wanted[subject]] = found
+            else:
+                subjects[subject] = found
+        return cls(source.rows, subjects, left_out, names)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes it to a file. Raises OSError."""
+        document = _Document(
+            FORMAT,
+            self.rows,
+            [_packed(subject, each) for subject, each in self.subjects.items()],
+            dict(self.left_out),
+            self.columns,
+        )
+        Path(path).write_bytes(msgspec.msgpack.encode(document))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Reference:
+        """Reads what `save` wrote. Raises OSError, and ValueError for another file."""
+        try:
+            found = msgspec.msgpack.decode(Path(path).read_bytes(), type=_Document)
+            if found.format != FORMAT:
+                raise ValueError(f"it has the format {found.format}, which this release can't read")
+            subjects = dict(map(_unpacked, found.subjects))
+        except (msgspec.DecodeError, StatsError, ValueError) as error:
+            raise ValueError(f"{os.fspath(path)} is no saved reference: {error}") from error
+        return cls(found.rows, subjects, found.left_out, found.columns)
+
+
+def column_counts(source: Source, name: str, reference: Profile) -> Profile:
+    """The counts of a column in the cells of a reference. Raises UnreadableColumn."""
+    column = read_column(source, name)
+    binning = reference.binning
+    if isinstance(binning, NumericBinning):
+        return Profile(binning, binning.count_floats(column.numbers()))
+    return Profile(binning, np.bincount(binning.cells(column).places, minlength=binning.size))
+
+
+def read_column(source: Source, name: str) -> Column:
+    """A column as the service decodes it. Raises UnreadableColumn for one that is no number, text or boolean."""
+    from modelwatch.api.decoding.columns.reading import feature_column
+    from modelwatch.api.decoding.columns.schema import is_scalar
+
+    found = source.column(name)
+    if not is_scalar(found.type):
+        raise UnreadableColumn(f"its type is {found.type}; numbers, text and booleans can be compared")
+    return feature_column(found)
+
+
+def in_threads(work: Callable[[Subject], T], subjects: Sequence[Subject]) -> list[T]:
+    """The results of work on each subject, in their order: sorting and counting leave Python's lock to others."""
+    with ThreadPoolExecutor(min(len(subjects) or 1, os.cpu_count() or 1)) as pool:
+        return list(pool.map(work, subjects))
+
+
+def _fitted(source: Source, name: str, subject: Subject, seconds: list[int | None] | None) -> SubjectReference | str:
+    """The reference of a column, or why it has none."""
+    from modelwatch.api.decoding.columns.schema import is_categorical, is_scalar
+
+    try:
+        found = source.column(name)
+        if not is_scalar(found.type):
+            return f"its type is {found.type}; numbers, text and booleans can be compared"
+        column = read_column(source, name)
+        categorical = is_categorical(found.type)
+        if subject.kind == "prediction" and not categorical:
+            categorical = prediction_type(column.distinct()[1]) == "categorical"
+        if categorical:
+            codes, values = column.distinct()
+            frequency = _frequencies(codes, values)
+            binning, split = split_names(frequency)
+            counts = np.bincount(binning.cells(column).places, minlength=binning.size)
+            profile = Profile(binning, counts)
+        else:
+            numbers = column.numbers()
+            cells = numeric_binning(numbers[np.isfinite(numbers)])
+            profile, split = Profile(cells, cells.count_floats(numbers)), None
+    except EmptySample:
+        return "it has no value in the reference"
+    except (UnreadableColumn, StatsError) as problem:
+        return str(problem)
+    variation = None
+    if seconds is not None:
+        variation = variation_of(profile.binning, column.scalars(), seconds, np.random.default_rng(0))
+    return SubjectReference(profile, split, variation)
+
+
+def _frequencies(codes: Any, values: Sequence[Any]) -> dict[str, int]:
+    """How often each name occurs. Raises EmptySample when none does."""
+    counts = np.bincount(codes[codes >= 0], minlength=len(values)).tolist()
+    found: dict[str, int] = {}
+    for value, count in zip(values, counts, strict=True):
+        name = category_name(value)
+        if count and name is not None and not (isinstance(value, float) and not np.isfinite(value)):
+            found[name] = found.get(name, 0) + count
+    if not found:
+        raise EmptySample("a categorical binning needs at least one reference value that is not null; there is none")
+    return found
+
+
+def seconds_of(source: Source, name: str) -> list[int | None] | None:
+    """The times of the rows in seconds since 1970; None without such a column. Raises ValueError for another type."""
+    import pyarrow as pa
+
+    if name not in source.names:
+        return None
+    try:
+        found = source.column(name).cast(pa.timestamp("us", tz="UTC"), safe=False).cast(pa.int64())
+    except (pa.ArrowException, UnreadableColumn) as error:
+        raise ValueError(f"the column {name!r} holds no times: {str(error).splitlines()[0]}") from error
+    return [None if time is None else time // 1_000_000 for time in found.to_pylist()]
+
+
+class _Packed(msgspec.Struct):
+    kind: str
+    name: str
+    binning: bytes
+    counts: bytes
+    split: bytes | None
+    variation: bytes | None
+
+
+class _Document(msgspec.Struct):
+    format: int
+    rows: int
+    subjects: list[_Packed]
+    left_out: dict[str, str]
+    columns: ColumnNames
+
+
+def _packed(subject: Subject, reference: SubjectReference) -> _Packed:
+    profile, split, variation = reference.profile, reference.split, reference.variation
+    return _Packed(
+        subject.kind,
+        subject.name,
+        encode_binning(profile.binning),
+        encode_counts(profile.counts),
+        None if split is None else encode_split(split),
+        None if variation is None else encode_variation(variation),
+    )
+
+
+def _unpacked(packed: _Packed) -> tuple[Subject, SubjectReference]:
+    profile = Profile(decode_binning(packed.binning), decode_counts(packed.counts))
+    reference = SubjectReference(
+        profile,
+        None if packed.split is None else decode_split(packed.split),
+        None if packed.variation is None else decode_variation(packed.variation),
+    )
+    return Subject(packed.kind, packed.name), reference  # type: ignore[arg-type]

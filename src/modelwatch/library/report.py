@@ -1,0 +1,308 @@
+"""The report of a comparison: in words, as data, as a frame, and as one HTML file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from modelwatch.alerting.text import number
+from modelwatch.library.quality import UnsoundValues
+from modelwatch.monitoring.checks.drift.judge import PRECEDENCE, Severity
+from modelwatch.monitoring.checks.drift.report import SubjectReport
+from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.drift.patterns import ShiftPattern, shift_pattern
+from modelwatch.storage.references.layouts import Subject
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA = "modelwatch-comparison/1"
+DRIFTED = ("warning", "alert")
+NAMES_SHOWN = 10
+NOTEBOOK_HEIGHT = 640
+
+
+class Side(msgspec.Struct, frozen=True):
+    """One of the two data sets."""
+
+    rows: int
+
+
+class SubjectComparison(msgspec.Struct, frozen=True):
+    """A column of both data sets.
+
+    kind: feature, prediction, score or latency. severity: stable, warning, alert, or why there is no verdict. psi and
+    the other scores: null without a verdict. p_value: chance of as much without any change; it must be below alpha for
+    drift. pattern: what single change would explain the shift, factor: of `one_factor`, cell: the category that moved.
+    cells: names of the cells, with their counts in both. missing, invalid, unseen, below_range, above_range: numbers of
+    values, of the reference and now.
+    """
+
+    name: str
+    kind: str
+    type: str
+    severity: Severity
+    reason: str | None
+    reference_size: int
+    sample_size: int
+    psi: float | None
+    ks: float | None
+    jensen_shannon: float | None
+    wasserstein: float | None
+    hellinger: float | None
+    total_variation: float | None
+    p_value: float | None
+    adjusted_p_value: float | None
+    alpha: float | None
+    min_detectable_psi: float | None
+    natural_variation: float | None
+    pattern: str | None
+    factor: float | None
+    cell: str | None
+    cells: list[str]
+    reference_counts: list[int]
+    current_counts: list[int]
+    missing: tuple[int, int]
+    invalid: tuple[int, int]
+    unseen: tuple[int, int]
+    below_range: tuple[int, int]
+    above_range: tuple[int, int]
+
+
+class Document(msgspec.Struct, frozen=True):
+    """The report as data. severity: the worst; drifted: names with a warning or an alert; left_out: columns that were
+    not compared, and why."""
+
+    schema: str
+    severity: Severity
+    drifted: list[str]
+    alpha: float
+    reference: Side
+    current: Side
+    subjects: list[SubjectComparison]
+    quality: list[UnsoundValues]
+    left_out: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Report:
+    """A comparison of two data sets.
+
+    results: as those of a drift check, one for each column. quality: shares of missing, invalid and unusual values that
+    have risen, the worst first. profiles: the counts of the reference and of the other data
+    set, by subject. reference, current: the two. alpha: chance of a false alarm in the whole report. left_out: columns
+    that were not compared, and why.
+    """
+
+    results: list[SubjectReport]
+    quality: list[UnsoundValues]
+    profiles: Mapping[Subject, tuple[Profile, Profile]]
+    reference: Side
+    current: Side
+    alpha: float
+    left_out: Mapping[str, str]
+
+    @property
+    def severity(self) -> Severity:
+        """The worst severity of drift and of data quality; no_data when no column was compared."""
+        found: list[Severity] = [each.severity for each in self.results]
+        found += [each.severity for each in self.quality]
+        return min(found, key=PRECEDENCE.index, default="no_data")
+
+    @property
+    def drifted(self) -> list[str]:
+        """Names of the columns that have drifted, those with an alert first, then by PSI."""
+        return [each.name for each in self.subjects if each.severity in DRIFTED]
+
+    @cached_property
+    def subjects(self) -> list[SubjectComparison]:
+        """The columns, worst first."""
+        found = [_compared(result, *pair) for result, pair in zip(self.results, self.profiles.values(), strict=True)]
+        return sorted(found, key=lambda each: (PRECEDENCE.index(each.severity), -(each.psi or 0.0), each.name))
+
+    @cached_property
+    def document(self) -> Document:
+        """The report as data."""
+        return Document(
+            SCHEMA,
+            self.severity,
+            self.drifted,
+            self.alpha,
+            self.reference,
+            self.current,
+            self.subjects,
+            self.quality,
+            dict(self.left_out),
+        )
+
+    def summary(self) -> str:
+        """The report in a few sentences.
+
+        >>> from modelwatch.library.comparison import compare
+        >>> values = [value * 0.5 for value in range(1000)]
+        >>> print(compare({"amount": values}, {"amount": values}).summary())
+        No drift in 1 column: 1,000 rows compared with 1,000 of the reference.
+        """
+        count = len(self.results)
+        columns = "1 column" if count == 1 else f"{count:,} columns"
+        head = f"{self.current.rows:,} rows compared with {self.reference.rows:,} of the reference"
+        lines = []
+        if self.drifted:
+            lines.append(f"{len(self.drifted)} of {columns} drifted: {head}.")
+            lines += [_in_words(each) for each in self.subjects if each.severity in DRIFTED][:NAMES_SHOWN]
+            if len(self.drifted) > NAMES_SHOWN:
+                lines.append(f"  and {len(self.drifted) - NAMES_SHOWN} more")
+        else:
+            lines.append(f"No drift in {columns}: {head}.")
+        lines += [f"  {each.severity}: {quality_in_words(each)}" for each in self.quality[:NAMES_SHOWN]]
+        unjudged = [each for each in self.subjects if each.severity not in (*DRIFTED, "stable")]
+        if unjudged:
+            lines.append(f"No verdict on {_listed([each.name for each in unjudged])}: {unjudged[0].reason}")
+        if self.left_out:
+            name, why = next(iter(self.left_out.items()))
+            more = f" and {len(self.left_out) - 1} more" if len(self.left_out) > 1 else ""
+            lines.append(f"Not compared: {name} ({why}){more}")
+        return "\n".join(lines)
+
+    def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
+        """The report as JSON, also written to a file when a path is given. Raises OSError.
+
+        Its fields are those of `Document` and `SubjectComparison`.
+        """
+        text = msgspec.json.format(msgspec.json.encode(self.document), indent=1).decode()
+        if path is not None:
+            Path(path).write_text(text + "\n", encoding="utf-8")
+        return text
+
+    def to_frame(self) -> pd.DataFrame:
+        """A frame of pandas with a row for each column, worst first. Raises ImportError without pandas."""
+        try:
+            import pandas as pd
+        except ModuleNotFoundError:
+            raise ImportError("to_frame() needs pandas: pip install pandas") from None
+        hidden = {"cells", "reference_counts", "current_counts"}
+        rows: list[dict[str, Any]] = []
+        for each in self.subjects:
+            row = {name: value for name, value in msgspec.structs.asdict(each).items() if name not in hidden}
+            for name in ("missing", "invalid", "unseen", "below_range", "above_range"):
+                row[f"reference_{name}"], row[name] = row[name]
+            rows.append(row)
+        return pd.DataFrame(rows)
+
+    def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
+        """The report as one HTML file, without scripts, also written to a file when a path is given. Raises OSError."""
+        from modelwatch.library.html import render
+
+        text = render(self)
+        if path is not None:
+            Path(path).write_text(text, encoding="utf-8")
+        return text
+
+    def __str__(self) -> str:
+        return self.summary()
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a frame of its own, so that neither style sheet reaches the other."""
+        style = f"width:100%;height:{NOTEBOOK_HEIGHT}px;border:0"
+        return f'<iframe title="Comparison" style="{style}" srcdoc="{escape(self.to_html(), quote=True)}"></iframe>'
+
+
+def _compared(result: SubjectReport, reference: Profile, current: Profile) -> SubjectComparison:
+    pattern: ShiftPattern | None = None
+    if result.severity in DRIFTED:
+        pattern = shift_pattern(reference, current)
+    return SubjectComparison(
+        name=result.feature_name,
+        kind=result.kind,
+        type=reference.binning.kind,
+        severity=result.severity,
+        reason=result.reason,
+        reference_size=reference.n,
+        sample_size=current.n,
+        psi=None if result.psi is None else result.psi.score,
+        ks=None if result.ks_test is None else result.ks_test.statistic,
+        jensen_shannon=None if result.jensen_shannon is None else result.jensen_shannon.distance,
+        wasserstein=result.wasserstein,
+        hellinger=result.hellinger,
+        total_variation=result.total_variation,
+        p_value=None if result.evidence is None else result.evidence.p_value,
+        adjusted_p_value=None if result.evidence is None else result.evidence.adjusted_p_value,
+        alpha=None if result.evidence is None else result.evidence.alpha,
+        min_detectable_psi=None if result.evidence is None else result.evidence.min_detectable_psi,
+        natural_variation=None if result.tolerance is None else result.tolerance.natural_variation,
+        pattern=None if pattern is None else pattern.kind,
+        factor=None if pattern is None else pattern.factor,
+        cell=None if pattern is None else pattern.cell,
+        cells=list(reference.binning.coarse_labels()),
+        reference_counts=reference.coarse.tolist(),
+        current_counts=current.coarse.tolist(),
+        missing=(reference.missing, current.missing),
+        invalid=(reference.invalid, current.invalid),
+        unseen=(reference.unseen, current.unseen),
+        below_range=(reference.below, current.below),
+        above_range=(reference.above, current.above),
+    )
+
+
+def moved_most(compared: SubjectComparison) -> tuple[str, float, float] | None:
+    """The cell whose share has moved most, with its shares in the reference and now; None without values."""
+    if not compared.reference_size or not compared.sample_size:
+        return None
+    before = [count / compared.reference_size for count in compared.reference_counts]
+    now = [count / compared.sample_size for count in compared.current_counts]
+    place = max(range(len(now)), key=lambda each: abs(now[each] - before[each]))
+    return compared.cells[place], before[place], now[place]
+
+
+def in_words(compared: SubjectComparison) -> str:
+    """What has moved, in one clause."""
+    if compared.pattern == "one_factor" and compared.factor is not None:
+        return f"every value is about {number(compared.factor)} times what it was"
+    if compared.pattern == "missing":
+        before, now = (count / max(size, 1) for count, size in _missing_of(compared))
+        return f"{_percent(now)} are missing (reference: {_percent(before)})"
+    moved = moved_most(compared)
+    if moved is None:
+        return "no values"
+    cell, before, now = moved
+    return f"{cell}: {_percent(before)} → {_percent(now)}"
+
+
+RULES = {
+    "missing": "missing values",
+    "invalid_type": "values of another type",
+    "below_range": "values below the reference",
+    "above_range": "values above the reference",
+    "unseen_category": "unseen names",
+}
+
+
+def quality_in_words(found: UnsoundValues) -> str:
+    """A share that has risen, in one clause."""
+    return f"{found.name}: {_percent(found.reference_rate)} → {_percent(found.rate)} {RULES[found.rule]}"
+
+
+def _missing_of(compared: SubjectComparison) -> tuple[tuple[int, int], tuple[int, int]]:
+    before, now = compared.missing
+    return (before, before + compared.reference_size), (now, now + compared.sample_size)
+
+
+def _in_words(compared: SubjectComparison) -> str:
+    psi = "" if compared.psi is None else f", PSI {number(compared.psi)}"
+    return f"  {compared.severity}: {compared.name}{psi}; {in_words(compared)}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - NAMES_SHOWN
+    return ", ".join(names[:NAMES_SHOWN]) + (f" and {more:,} more" if more > 0 else "")

@@ -1,0 +1,136 @@
+"""Data sets of many kinds as columns of Arrow, read one column at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+KINDS = (
+    "a frame of pandas, polars, pyarrow or DuckDB, a mapping from name to values, or a file or folder of Parquet or CSV"
+)
+
+
+class UnreadableSource(ValueError):
+    """A data set that can't be read; the message names it, and says why."""
+
+
+class UnreadableColumn(ValueError):
+    """A column whose values are of no type that can be compared; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A data set. names: its columns, in their order. rows: how many. column: reads one, by its name, as Arrow's.
+
+    column raises UnreadableColumn.
+    """
+
+    names: tuple[str, ...]
+    rows: int
+    column: Callable[[str], pa.ChunkedArray]
+
+
+def source_of(given: Any) -> Source:
+    """The data set as a source. Raises UnreadableSource for a path that can't be read, TypeError for what is none."""
+    if isinstance(given, Source):
+        return given
+    if isinstance(given, str | Path):
+        return _of_path(Path(given))
+    if isinstance(given, Mapping):
+        return _of_mapping(given)
+    if hasattr(given, "iloc") and hasattr(given, "columns"):  # pandas
+        return _of_pandas(given)
+    if hasattr(given, "collect") and hasattr(given, "collect_schema"):  # polars, lazy
+        return _of_lazy_frame(given)
+    return _of_arrow(given)
+
+
+def _of_path(path: Path) -> Source:
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+
+    from modelwatch.api.decoding.columns.csv_table import CsvError, shape_of
+
+    if not path.exists():
+        raise UnreadableSource(f"{path}: there is no such file or folder")
+    try:
+        if path.suffix.lower() in (".csv", ".tsv", ".txt"):
+            shape = shape_of(str(path), {})
+            return _of_table(pa.Table.from_batches(list(shape.open(str(path)))))
+        kind = "feather" if path.suffix.lower() in (".arrow", ".feather", ".ipc") else "parquet"
+        dataset = ds.dataset(path, format=kind, exclude_invalid_files=path.is_dir())
+        rows = dataset.count_rows()
+    except (CsvError, pa.ArrowException, OSError) as error:
+        raise UnreadableSource(f"{path}: {str(error).splitlines()[0]}") from error
+    if path.is_dir() and not dataset.files:
+        raise UnreadableSource(f"{path}: there is no Parquet file in this folder")
+    return Source(tuple(dataset.schema.names), rows, lambda name: dataset.to_table(columns=[name]).column(0))
+
+
+def _of_mapping(given: Mapping[str, Any]) -> Source:
+    lengths = {str(name): len(values) for name, values in given.items()}
+    if len(set(lengths.values())) > 1:
+        raise UnreadableSource(f"columns of unequal length: {lengths}")
+    by_name = {str(name): values for name, values in given.items()}
+    return Source(tuple(by_name), next(iter(lengths.values()), 0), lambda name: _array(by_name[name]))
+
+
+def _of_pandas(frame: Any) -> Source:
+    names = [str(name) for name in frame.columns]
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UnreadableSource(f"there are two columns named {twice!r}; give one of them another name")
+    place = {name: index for index, name in enumerate(names)}
+    return Source(tuple(names), len(frame), lambda name: _array(frame.iloc[:, place[name]]))
+
+
+def _of_lazy_frame(frame: Any) -> Source:
+
+    names = tuple(frame.collect_schema().names())
+    rows = frame.select(names[0]).collect().height if names else 0
+
+    def column(name: str) -> pa.ChunkedArray:
+        return frame.select(name).collect().to_arrow().column(0)
+
+    return Source(names, rows, column)
+
+
+def _of_arrow(given: Any) -> Source:
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+
+    if isinstance(given, ds.Dataset):
+        return Source(
+            tuple(given.schema.names), given.count_rows(), lambda name: given.to_table(columns=[name]).column(0)
+        )
+    if isinstance(given, pa.Table):
+        return _of_table(given)
+    if hasattr(given, "__arrow_c_stream__") or hasattr(given, "__arrow_c_array__"):
+        return _of_table(pa.table(given))
+    if hasattr(given, "to_arrow_table"):  # DuckDB
+        return _of_table(given.to_arrow_table())
+    raise TypeError(f"a {type(given).__name__} is no data set: expected {KINDS}")
+
+
+def _of_table(table: pa.Table) -> Source:
+    names = tuple(table.column_names)
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UnreadableSource(f"there are two columns named {twice!r}; give one of them another name")
+    return Source(names, table.num_rows, table.column)
+
+
+def _array(values: Any) -> pa.ChunkedArray:
+    """Values of Python, NumPy or pandas. A column of numbers and text mixed can't be one of Arrow's."""
+    import pyarrow as pa
+
+    try:
+        found = pa.array(values, from_pandas=True)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise UnreadableColumn(str(error).splitlines()[0]) from error
+    return found if isinstance(found, pa.ChunkedArray) else pa.chunked_array([found])

@@ -1,0 +1,159 @@
+"""The report of a comparison: as data, as a frame, and as a page that opens from a disk, without scripts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import modelwatch as mw
+from modelwatch.cli import main
+from modelwatch.library.report import Report
+
+NAMES = ["<script>alert(1)</script>", "名前", "اسم", "a" * 200]
+
+
+@pytest.fixture(scope="module")
+def report() -> Report:
+    rng = np.random.default_rng(0)
+
+    def side(shift: float) -> dict[str, Any]:
+        numbers = {f"feature {place}": rng.normal(shift * (place % 5 == 0), 1, 2_000) for place in range(40)}
+        texts = {name: rng.choice(["<b>", "x", "y"], 2_000) for name in NAMES}
+        more = {f"category {place}": rng.integers(0, 30, 2_000).astype(str) for place in range(6)}
+        return {**numbers, **texts, **more}
+
+    return mw.compare(side(0), side(1) | {"new": [1] * 2_000})
+
+
+def test_json(report: Report, tmp_path: Path) -> None:
+    found = json.loads(report.to_json(tmp_path / "report.json"))
+    assert found == json.loads((tmp_path / "report.json").read_text())
+    assert found["schema"] == "modelwatch-comparison/1"
+    assert found["severity"] == "alert"
+    assert len(found["subjects"]) == 50
+    assert len(found["drifted"]) == 8
+    assert found["left_out"] == {"new": "the reference does not have it"}
+    first = found["subjects"][0]
+    assert sum(first["current_counts"]) == first["sample_size"] == 2_000
+    assert len(first["cells"]) == len(first["reference_counts"])
+
+
+def test_frame(report: Report) -> None:
+    frame = report.to_frame()
+    assert len(frame) == 50
+    assert frame["severity"].tolist()[:8] == ["alert"] * 8
+    assert {"name", "psi", "p_value", "missing", "reference_missing"} <= set(frame.columns)
+
+
+class Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+
+
+def test_html_is_small_and_has_no_scripts(report: Report, tmp_path: Path) -> None:
+    text = report.to_html(tmp_path / "report.html")
+    assert (tmp_path / "report.html").read_text("utf-8") == text
+    assert len(text.encode()) <= 300_000
+    tags = Tags()
+    tags.feed(text)
+    assert not {"script", "link", "iframe", "img"} & set(tags.tags)
+    assert not [name for name, _ in tags.attributes if name.startswith("on")]
+    assert all(value is None or value.startswith(("#", "url(#")) for name, value in tags.attributes if name == "href")
+    assert tags.tags.count("details") == 50
+    assert "&lt;script&gt;" in text
+
+
+def test_a_notebook_shows_it_in_a_frame_of_its_own(report: Report) -> None:
+    tags = Tags()
+    tags.feed(report._repr_html_())
+    assert tags.tags == ["iframe"]
+    assert dict(tags.attributes)["srcdoc"] == report.to_html()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    from tests.support.programs import installed
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=installed("chromium", "chromium"), args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.mark.parametrize("width", [390, 768, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_in_a_browser(report: Report, browser: Any, tmp_path: Path, width: int, scheme: str) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    report.to_html(tmp_path / "report.html")
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    try:
+        messages: list[str] = []
+        page.on("console", lambda message: messages.append(message.text))
+        page.goto((tmp_path / "report.html").as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert not messages
+        found = Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
+        page.emulate_media(media="print")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    finally:
+        page.close()
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[str, str]:
+    import pandas as pd
+
+    rng = np.random.default_rng(0)
+    paths = []
+    for name, shift in (("before", 0.0), ("after", 1.0)):
+        path = tmp_path / f"{name}.csv"
+        frame = pd.DataFrame({"x": rng.normal(shift, 1, 1_000), "y": rng.normal(0, 1, 1_000), "id": range(1_000)})
+        frame.to_csv(path, index=False)
+        paths.append(str(path))
+    return paths[0], paths[1]
+
+
+def test_the_command(files: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", *files, "--ignore", "id"]) == 0
+    shown = capsys.readouterr().out
+    assert "1 of 2 columns drifted" in shown
+    assert all(len(line) <= 80 for line in shown.splitlines()[2:])
+    assert main(["compare", *files, "--ignore", "id", "--fail-on", "warning", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["drifted"] == ["x"]
+    html, junit = tmp_path / "report.html", tmp_path / "junit.xml"
+    assert main(["compare", files[0], files[0], "--html", str(html), "--junit", str(junit), "--fail-on", "alert"]) == 0
+    assert html.read_text("utf-8").startswith("<!doctype html>")
+    import xml.etree.ElementTree as ET
+
+    suite = ET.parse(junit).getroot()
+    assert (suite.get("tests"), suite.get("failures")) == ("3", "0")
+
+
+def test_the_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", str(tmp_path / "a.csv"), str(tmp_path / "b.csv")]) == 2
+    assert "a.csv: there is no such file or folder" in capsys.readouterr().err
+    assert main(["compare", "a", "b", "--fail-on", "everything"]) == 2
+    assert "--fail-on 'everything'" in capsys.readouterr().err
+
+
+def test_no_verdict_is_an_exit_code_of_its_own(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.csv").write_text("x\n" + "\n".join(map(str, range(20))))
+    files = [str(tmp_path / "a.csv"), str(tmp_path / "b.csv")]
+    assert main(["compare", *files, "--fail-on", "no-verdict"]) == 4
