@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,6 +24,12 @@ EXIT_UNREACHABLE = 3
 EXIT_NO_VERDICT = 4
 EXIT_OTHER_RULES = 5
 EXIT_INTERRUPTED = 130
+
+# Which severities fail a check that fails on this one.
+FAILING = {"warning": {"warning", "alert"}, "alert": {"alert"}}
+FAIL_WITHOUT_VERDICT = "no-verdict"
+JUDGED = {"stable", "warning", "alert"}
+COLOURS = {"alert": "bold red", "warning": "yellow", "stable": "green"}
 
 URL_VARIABLE = "MODELWATCH_URL"
 # No address was named: see `modelwatch.cli.address.own_address`.
@@ -119,3 +125,26 @@ def migrated_store(settings: Settings) -> Iterator[Store]:
     migrate_store(settings)
     with opened_store(settings) as store:
         yield store
+
+
+def fail_on_of(given: list[str] | None) -> list[str]:
+    """The values of --fail-on. Raises CliError for one that is none."""
+    for each in given or []:
+        if each not in FAILING and each != FAIL_WITHOUT_VERDICT:
+            raise CliError(f"--fail-on {each!r}: expected warning, alert or {FAIL_WITHOUT_VERDICT}")
+    return given or []
+
+
+def exit_code(severities: Collection[str], fail_on: Collection[str]) -> int:
+    """The exit code of a check with these severities: findings come before what could not be judged.
+
+    >>> exit_code({"stable", "no_data"}, ["alert"]), exit_code({"stable", "no_data"}, ["no-verdict"])
+    (0, 4)
+    >>> exit_code({"no_data"}, ["alert"]), exit_code({"alert", "no_data"}, ["warning", "no-verdict"])
+    (4, 1)
+    """
+    found = set(severities)
+    if any(found & FAILING.get(each, set()) for each in fail_on):
+        return EXIT_FOUND
+    unjudged = not found & JUDGED if FAIL_WITHOUT_VERDICT not in fail_on else not found or bool(found - JUDGED)
+    return EXIT_NO_VERDICT if fail_on and unjudged else EXIT_OK

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
 
 from modelwatch.cli.base import (
+    COLOURS,
     DEFAULT_URL,
-    EXIT_FOUND,
-    EXIT_NO_VERDICT,
-    EXIT_OK,
+    FAILING,
+    JUDGED,
     AsJson,
-    CliError,
     Url,
     connected,
+    exit_code,
+    fail_on_of,
     print_json,
     print_out,
     screen,
 )
 
 DRIFT_PATH = "/api/v1/drift/check"
-# Which severities fail a check that fails on this one.
-FAILING = {"warning": {"warning", "alert"}, "alert": {"alert"}}
-FAIL_WITHOUT_VERDICT = "no-verdict"
-JUDGED = {"stable", "warning", "alert"}
 NAMED = 10
-COLOURS = {"alert": "bold red", "warning": "yellow", "stable": "green"}
 
 
 def check(
@@ -75,29 +71,6 @@ def check(
     else:
         _show(report)
     raise typer.Exit(exit_code({result["severity"] for result in report["drift_results"]}, fail_on))
-
-
-def fail_on_of(given: list[str] | None) -> list[str]:
-    """The values of --fail-on. Raises CliError for one that is none."""
-    for each in given or []:
-        if each not in FAILING and each != FAIL_WITHOUT_VERDICT:
-            raise CliError(f"--fail-on {each!r}: expected warning, alert or {FAIL_WITHOUT_VERDICT}")
-    return given or []
-
-
-def exit_code(severities: Collection[str], fail_on: Collection[str]) -> int:
-    """The exit code of a check with these severities: findings come before what could not be judged.
-
-    >>> exit_code({"stable", "no_data"}, ["alert"]), exit_code({"stable", "no_data"}, ["no-verdict"])
-    (0, 4)
-    >>> exit_code({"no_data"}, ["alert"]), exit_code({"alert", "no_data"}, ["warning", "no-verdict"])
-    (4, 1)
-    """
-    found = set(severities)
-    if any(found & FAILING.get(each, set()) for each in fail_on):
-        return EXIT_FOUND
-    unjudged = not found & JUDGED if FAIL_WITHOUT_VERDICT not in fail_on else not found or bool(found - JUDGED)
-    return EXIT_NO_VERDICT if fail_on and unjudged else EXIT_OK
 
 
 def _show(report: Mapping[str, Any]) -> None:

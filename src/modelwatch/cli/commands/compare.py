@@ -8,8 +8,7 @@ from xml.sax.saxutils import quoteattr
 
 import typer
 
-from modelwatch.cli.base import AsJson, CliError, print_err, print_out, screen
-from modelwatch.cli.commands.check import COLOURS, exit_code, fail_on_of
+from modelwatch.cli.base import COLOURS, AsJson, CliError, exit_code, fail_on_of, print_err, print_out, screen
 
 if TYPE_CHECKING:
     from modelwatch.library.report import Report
