@@ -87,7 +87,7 @@ class History:
         self.store = Store(f"sqlite:///{folder / 'modelwatch.db'}")
         migrate(self.store)
         ids = itertools.count()
-        self.new_id: Callable[[], str] = lambda: f"id{next(ids)}"
+        self.new_id: Callable[[], str] = lambda: f"history-{next(ids)}"
         self.now = (END + 60) * 1_000_000
         self._decoder = Decoder(Limits.of(SETTINGS), self._clock, self.new_id)
         self._ledger = Ledger(

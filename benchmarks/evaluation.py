@@ -56,7 +56,7 @@ def _of(features: int, windows: int, predictions: int, rounds: int) -> list[Row]
         migrate(store)
         _fill(store, features, windows, predictions)
         point, now = Point(START + WEEK * 300, 3_600), (START + 30 * 86_400) * MICROSECONDS
-        drift, quality = DriftCheck(), QualityCheck(store, lambda connection, model: QualityRules.of(RULES))
+        drift, quality = DriftCheck(store), QualityCheck(store, lambda connection, model: QualityRules.of(RULES))
 
         def read(rules: DriftRules = RULES) -> Inputs:
             return inputs_at(store, rules, STREAM, point, now)()
