@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from math import isfinite
 
 import numpy as np
@@ -55,13 +56,14 @@ def search_outside(
             values = _values_outside(connection, stream, wanted, searched)
     found: dict[str, tuple[Extreme, ...]] = {}
     unknown: dict[str, str] = {}
-    for place, each in enumerate(searched):
+    if not windows:
+        return Outside(found, unknown)
+    total = reduce(WindowTails.plus, windows.values())
+    for each, outside, n in zip(searched, (total.below + total.above).tolist(), total.valid.tolist(), strict=True):
         name = each.subject.name
-        outside = sum(int(window.below[place] + window.above[place]) for window in windows.values())
         if not outside:
             continue
         known = values.get(name, [])
-        n = sum(int(window.valid[place]) for window in windows.values())
         far = extremes(each.profile, np.array(known, dtype=np.float64), n)
         if far:
             found[name] = far
