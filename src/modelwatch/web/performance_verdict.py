@@ -11,6 +11,7 @@ from modelwatch.alerting.views import AlertLine
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.monitoring.checks.performance.reports import MetricReport
+from modelwatch.times import SECONDS_PER_HOUR
 from modelwatch.views.performance_judged import JudgedPerformance
 from modelwatch.views.performance_stretch import PerformanceStretch
 from modelwatch.web.metric_words import in_sentence, metric_change, metric_interval, metric_name, metric_value
@@ -27,6 +28,8 @@ STATES: dict[str, State] = {
 }
 LABELS, COVERAGE = "ground_truth", "label_coverage"
 NEVER = "Performance was not evaluated yet."
+# Evaluations that are so far behind the data are said to be.
+BEHIND_SECONDS = 2 * SECONDS_PER_HOUR
 # How far the mean score and the share of positives are apart for the scores to be off.
 OFF = 0.02
 
@@ -82,10 +85,12 @@ class PerformanceVerdict:
     @property
     def verdict(self) -> Verdict:
         """The block at the top of the page."""
+        behind = behind_words(self.of_model, None if self.judged is None else self.judged.window_end)
         if not self.worst and not (self.judged and self.judged.report.worst):
-            return Verdict(self.state, self._calm())
+            return Verdict(self.state, joined([self._calm(), *behind], " "))
         answers = [self._since(), self._how_bad(), self._why(), self._what_to_do()]
-        return Verdict(self.state, self._sentence(), [each for each in answers if each.lines])
+        sentence = joined([self._sentence(), *behind], " ")
+        return Verdict(self.state, sentence, [each for each in answers if each.lines])
 
     def _calm(self) -> str:
         stretch, judged = self.stretch, self.judged
@@ -248,6 +253,19 @@ class PerformanceVerdict:
         ways += [link("Alert", f"{self.root}ui/alerts/{segment_of(each.alert_id)}") for each in self.alerts[:1]]
         lines.append(joined(ways, " · "))
         return Answer("What to do", lines)
+
+
+def behind_words(of_model: ModelFrame, evaluated: int | None) -> list[Markup]:
+    """How far the evaluations are, where that is well before the end of what is shown; else nothing.
+
+    evaluated: the end of the newest window that was evaluated, in seconds; None before the first.
+    """
+    newest = of_model.newest
+    if newest is None or evaluated is None:
+        return []
+    if min(of_model.end, newest.window_start) - evaluated < BEHIND_SECONDS:
+        return []
+    return [quiet(f"Evaluated up to {of_model.when(evaluated).short}.")]
 
 
 def onset_of(alert: AlertLine) -> str:

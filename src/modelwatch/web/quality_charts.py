@@ -22,7 +22,7 @@ from modelwatch.views.quality_series import QualitySeries, RuleRates
 from modelwatch.views.volume_series import VolumeSeries
 from modelwatch.web.model_frame import ModelFrame
 from modelwatch.web.performance_lanes import hours
-from modelwatch.web.quality_words import KINDS, RULES, STATES
+from modelwatch.web.quality_words import RULES, STATES
 from modelwatch.web.rendering import drawn, microseconds, name, when
 from modelwatch.web.volume_bars import even_bars
 
@@ -37,12 +37,14 @@ Ranked = tuple[str, RuleRates, RateReport | None]
 
 @dataclass(frozen=True)
 class QualityCharts:
-    """Charts of a stream's data quality. report: None before the first evaluation."""
+    """Charts of a stream's data quality. report: None before the first evaluation. began: when what is wrong began, as
+    an RFC 3339 text; None while nothing is."""
 
     of_model: ModelFrame
     series: QualitySeries
     volume: VolumeSeries
     report: QualityReport | None
+    began: str | None
 
     @property
     def _times(self) -> tuple[float, float]:
@@ -50,12 +52,10 @@ class QualityCharts:
 
     @property
     def _events(self) -> list[Event]:
-        alerts = [each for each in self.of_model.alerts if each.kind in KINDS]
-        first = min((each.began or each.bad_from for each in alerts), default=None)
-        if first is None:
+        if self.began is None:
             return []
-        found = when(first, self.of_model.now)
-        return [Event(microseconds(first) / MICROS_PER_SECOND, f"began {found.short}", "since")]
+        found = when(self.began, self.of_model.now)
+        return [Event(microseconds(self.began) / MICROS_PER_SECOND, f"began {found.short}", "since")]
 
     @property
     def _starts(self) -> list[int]:

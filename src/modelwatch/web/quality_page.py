@@ -17,6 +17,7 @@ from modelwatch.monitoring.checks.quality.reports import FeatureQuality, RateRep
 from modelwatch.monitoring.scheduler.freshness import FreshnessReport, freshness_of
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.times import SECONDS_PER_HOUR
+from modelwatch.views.open_findings import open_findings
 from modelwatch.views.quality_judged import JudgedQuality, judged_quality
 from modelwatch.views.quality_series import quality_series
 from modelwatch.views.stretch import Asked, usual_step
@@ -24,7 +25,7 @@ from modelwatch.views.volume_series import volume_series
 from modelwatch.web.model_frame import ModelFrame
 from modelwatch.web.performance_lanes import hours
 from modelwatch.web.quality_charts import QualityCharts
-from modelwatch.web.quality_words import RULES, STATES, QualityVerdict
+from modelwatch.web.quality_words import KINDS, RULES, STATES, QualityVerdict, onset_of_member
 from modelwatch.web.rendering import name, when
 from modelwatch.web.site import page, root_of, segment_of, site_of
 
@@ -196,6 +197,8 @@ def read_page(state: ServiceState, of_model: ModelFrame, root: str) -> QualityPa
         judged = judged_quality(connection, stream, of_model.end)
         rules = state.quality.with_monitor(None if monitor is None else monitor.config)
         fresh = freshness_of(connection, stream.model, stream.environment, rules, of_model.now)
+        findings = [each.finding for each in open_findings(connection, stream) if each.kind in KINDS]
+    told = QualityVerdict(of_model, judged, fresh, findings, root)
     segment = "" if of_model.selection.segment is None else "=".join(of_model.selection.segment)
     step = usual_step(of_model.end - of_model.start)
     whole_hours = max(step, SECONDS_PER_HOUR)
@@ -208,9 +211,10 @@ def read_page(state: ServiceState, of_model: ModelFrame, root: str) -> QualityPa
         of_model,
         quality_series(state.store, asked, now),
         volume_series(state.store, volume, now),
-        None if judged is None else judged.report,
+        told.report,
+        None if told.began is None else onset_of_member(told.began),
     )
-    return QualityPage(of_model, judged, charts, fresh, QualityVerdict(of_model, judged, fresh, root))
+    return QualityPage(of_model, judged, charts, fresh, told)
 
 
 async def quality(request: Request) -> Response:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from modelwatch.alerting.views import MemberReport
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.monitoring.checks.quality.reports import QualityReport, RateReport
@@ -13,6 +15,7 @@ from modelwatch.monitoring.scheduler.freshness import FreshnessReport
 from modelwatch.views.quality_judged import JudgedQuality
 from modelwatch.web.model_frame import ModelFrame
 from modelwatch.web.performance_lanes import hours
+from modelwatch.web.performance_verdict import behind_words
 from modelwatch.web.rendering import name, when
 from modelwatch.web.site import segment_of
 from modelwatch.web.verdict import Answer, Verdict, joined, link, strong
@@ -44,7 +47,17 @@ class QualityVerdict:
     of_model: ModelFrame
     judged: JudgedQuality | None
     fresh: FreshnessReport | None
+    findings: Sequence[MemberReport]
     root: str
+
+    @property
+    def began(self) -> MemberReport | None:
+        """Finding in force that the verdict is about: the worst that is broken now, else the one that began first."""
+        by_subject = {each.subject: each for each in self.findings}
+        for feature, rule in self.broken:
+            if (found := by_subject.get(f"{feature}: {rule.rule}")) is not None:
+                return found
+        return min(self.findings, key=onset_of_member, default=None)
 
     @property
     def report(self) -> QualityReport | None:
@@ -76,13 +89,14 @@ class QualityVerdict:
     def verdict(self) -> Verdict:
         """The block at the top of the page."""
         said = self._said()
+        behind = behind_words(self.of_model, None if self.judged is None else self.judged.window_end)
         if not said:
-            return Verdict(self.state, self._calm())
+            return Verdict(self.state, joined([self._calm(), *behind], " "))
         shown: list[str] = list(said[: MOST_SAID + 1])
         if len(said) > len(shown):
             shown.append(f"And {len(said) - len(shown)} more.")
         answers = [self._since(), self._how_bad(), self._what_to_do()]
-        return Verdict(self.state, joined(shown, " "), [each for each in answers if each.lines])
+        return Verdict(self.state, joined([*shown, *behind], " "), [each for each in answers if each.lines])
 
     def _calm(self) -> str:
         report = self.report
@@ -165,14 +179,11 @@ class QualityVerdict:
         return joined(["No predictions for ", strong(silent), usual, "."], "")
 
     def _since(self) -> Answer:
-        alerts = [each for each in self.of_model.alerts if each.kind in KINDS]
-        first = min((each.began or each.bad_from for each in alerts), default=None)
-        if first is None:
+        finding = self.began
+        if finding is None:
             return Answer("Since", ())
-        found = min(each.detected_at for each in alerts)
-        return Answer(
-            "Since", [strong(when(first, self.of_model.now).day), f"Found {when(found, self.of_model.now).short}."]
-        )
+        began, found = (when(at, self.of_model.now) for at in (onset_of_member(finding), finding.since))
+        return Answer("Since", [strong(began.day), f"Found {found.short}."])
 
     def _how_bad(self) -> Answer:
         lines: list[str] = []
@@ -208,3 +219,8 @@ class QualityVerdict:
             if each.kind in KINDS
         ][:1]
         return Answer("What to do", [*lines, joined(ways, " · ")])
+
+
+def onset_of_member(finding: MemberReport) -> str:
+    """When what was found began, as an RFC 3339 text: the estimate, else the first predictions that show it."""
+    return finding.began or finding.bad_from
