@@ -213,6 +213,18 @@ def test_a_monitor_is_tried_before_it_is_saved(with_model: App) -> None:
     assert with_model.get("models/m/monitor")["revision"] == 0
 
 
+def test_a_monitor_that_can_not_be_tried_says_why(with_model: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("modelwatch.web.monitor_page.MOST_EVALUATIONS", 0)
+    text = Page(send(with_model, f"{MONITOR}/preview", monitor="budget: 2").text).text
+    assert "It is valid. Even two days of this model are too many evaluations" in text
+
+
+def test_a_monitor_of_a_model_without_data_is_checked_all_the_same(app: App) -> None:
+    set_reference(app.store)
+    text = Page(send(app, f"{MONITOR}/preview", monitor="budget: 2").text).text
+    assert "It is valid. There is no data yet to try it on." in text
+
+
 def test_a_monitor_is_saved_by_whoever_saw_the_newest_one(with_model: App) -> None:
     done = send(with_model, f"{MONITOR}/save", monitor="budget: 2\nowner: risk", revision="0", actor="ann")
     assert (done.status_code, done.headers["location"]) == (303, "../monitor")

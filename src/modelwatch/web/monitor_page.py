@@ -42,6 +42,11 @@ from modelwatch.web.site import Site, action, actor_of, identity_of, page, seen_
 TRIED_DAYS = (30, 7, 2)
 MOST_EVALUATIONS = 600
 EPISODES_SHOWN = 12
+NO_DATA = "It is valid. There is no data yet to try it on."
+TOO_MANY = (
+    "It is valid. Even two days of this model are too many evaluations to try while you wait: `modelwatch monitors"
+    " backtest` takes its time."
+)
 REFERENCES_SHOWN = 20
 
 
@@ -58,7 +63,8 @@ class Preview:
 class MonitorPage:
     """Page of a monitor.
 
-    compared: number of subjects with a reference. text: of the editor. preview: of a configuration that was tried.
+    compared: number of subjects with a reference. text: of the editor. preview: of a configuration that was tried;
+    untried: why it could not be.
     window: predictions that would become the reference, where that was asked for, and the form that asked.
     """
 
@@ -74,6 +80,7 @@ class MonitorPage:
     preview: Preview | None = None
     window: WindowThere | None = None
     form: Mapping[str, str] | None = None
+    untried: str = ""
 
     @property
     def revision(self) -> int:
@@ -142,8 +149,10 @@ async def preview(request: Request) -> Response:
 
     def add(found: MonitorPage, of_model: ModelFrame) -> MonitorPage:
         stream = of_model.stream
-        tried = None if stream is None or of_model.newest is None else _tried(site.state, stream, config, of_model.end)
-        return replace(found, text=text, preview=tried)
+        if stream is None or of_model.newest is None:
+            return replace(found, text=text, untried=NO_DATA)
+        tried = _tried(site.state, stream, config, of_model.end)
+        return replace(found, text=text, preview=tried, untried=TOO_MANY if tried is None else "")
 
     return await _show(request, site, add)
 
