@@ -1,8 +1,8 @@
 """The benchmarks: `make bench`, or python -m benchmarks [--json] [--quick] [NAME ...].
 
-A name (catching_up, kernels, evaluation, ingest, keys, labels, levels, nearly_ids, postgres, replay, retention,
+A name (catching_up, kernels, evaluation, ingest, keys, labels, levels, nearly_ids, pages, postgres, replay, retention,
 segments, soak, starvation, volume, ways) runs that one alone: `make bench ARGS=labels`. Without one, all run but those
-that take minutes: the simulations (levels of the drift test, nearly_ids, volume), the wait beside many models
+that take minutes: the simulations (levels of the drift test, nearly_ids, volume), the pages and the wait beside many models
 (starvation), and the soak, which takes ten:
 `make bench ARGS="soak --seconds 3600 --engine postgresql --workers 2"`.
 
@@ -25,6 +25,7 @@ from benchmarks import (
     labels,
     levels,
     nearly_ids,
+    pages,
     postgres,
     replay,
     retention,
@@ -50,7 +51,7 @@ BENCHMARKS = {
     "ways": ways.run,
 }
 
-LONG = ("levels", "nearly_ids", "soak", "starvation", "volume")
+LONG = ("levels", "nearly_ids", "pages", "soak", "starvation", "volume")
 
 
 def main() -> None:
@@ -65,7 +66,7 @@ def main() -> None:
     options = parser.parse_args()
     soaked = partial(soak.run, seconds=options.seconds, engine=options.engine, workers=options.workers)
     simulations = {"levels": levels.run, "nearly_ids": nearly_ids.run, "volume": volume.run}
-    known = {**BENCHMARKS, **simulations, "soak": soaked, "starvation": starvation.run}
+    known = {**BENCHMARKS, **simulations, "pages": pages.run, "soak": soaked, "starvation": starvation.run}
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}", file=sys.stderr)
     rows = [row for name in options.names or BENCHMARKS for row in known[name](quick=options.quick)]
     show(rows, ["--json"] if options.json else [])
