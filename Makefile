@@ -30,7 +30,7 @@ endif
 
 INSTALL := $(BIN)/python -m pip install --quiet --require-hashes --only-binary :all:
 
-.PHONY: help demo serve test proofs check e2e chaos bench openapi rules dashboards k8s image lock clean
+.PHONY: help demo serve test proofs check e2e chaos bench screenshots openapi rules dashboards k8s image lock clean
 
 help: ## list the tasks
 	@sed -n 's/^\([a-z0-9]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -63,6 +63,9 @@ chaos: $(VENV)/.dev ## kill, pause and cut off services and their store under lo
 
 bench: $(VENV)/.dev ## the benchmarks
 	$(BIN)/python -m benchmarks $(ARGS)
+
+screenshots: $(VENV)/.dev ## renew the pictures of the pages in docs/images from the demo (needs Chromium)
+	PYTHONPATH=. $(BIN)/python scripts/screenshots.py
 
 openapi: $(VENV)/.dev ## renew docs/openapi.json from the code
 	$(BIN)/python scripts/openapi.py

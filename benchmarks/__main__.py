@@ -2,8 +2,8 @@
 
 A name (catching_up, kernels, evaluation, ingest, keys, labels, levels, nearly_ids, pages, postgres, replay, retention,
 segments, soak, starvation, volume, ways) runs that one alone: `make bench ARGS=labels`. Without one, all run but those
-that take minutes: the simulations (levels of the drift test, nearly_ids, volume), the pages and the wait beside many models
-(starvation), and the soak, which takes ten:
+that take minutes: the simulations (levels of the drift test, nearly_ids, volume), the pages and the wait beside many
+models (starvation), and the soak, which takes ten:
 `make bench ARGS="soak --seconds 3600 --engine postgresql --workers 2"`.
 
 Ratios are taken side by side in the same run, from medians; each row's note says how far the repetitions spread. A
