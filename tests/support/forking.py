@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from multiprocessing import forkserver
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from unittest import mock
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+# Of prctl(2): which signal a process gets when its parent dies.
+PARENT_DEATH_SIGNAL = 1
 # Without prometheus_client, which looks at the environment when it is loaded.
 LOADED = [
     "modelwatch.api.app",
@@ -30,12 +35,24 @@ _PROCESSES.set_forkserver_preload(LOADED)
 
 def forked(target: Callable[..., object], *given: Any) -> multiprocessing.process.BaseProcess:
     """A process that runs this, until the tests end at the latest; the first one waits until the code is loaded."""
-    # The process that is forked from imports by the environment, not by this process's path.
-    with mock.patch.dict(os.environ, PYTHONPATH=f"{REPOSITORY / 'src'}{os.pathsep}{REPOSITORY}"):
-        forkserver.ensure_running()
     process = _PROCESSES.Process(target=target, args=given, daemon=True)
-    process.start()
+    # The process that is forked from imports by the environment, not by this process's path.
+    path = f"{REPOSITORY / 'src'}{os.pathsep}{REPOSITORY}"
+    with mock.patch.dict(os.environ, PYTHONPATH=path), _without_main():
+        forkserver.ensure_running()
+        process.start()
     return process
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Without it each process would load the program that this one runs, be it pytest or a benchmark."""
+    program = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = program
 
 
 class Forked:
@@ -69,6 +86,11 @@ def _serve(folder: str, environment: dict[str, str], log: str) -> None:
     """Runs `python -m modelwatch` in a session, a folder and an environment of its own."""
     # A process that ends with another one may have no children, and a service has workers.
     multiprocessing.current_process().daemon = False
+    if sys.platform == "linux":
+        # It ends with the tests, also when they are killed: with the process that it is forked from, which ends when
+        # nobody holds this any more.
+        os.close(forkserver._forkserver._forkserver_alive_fd)
+        ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
     os.setsid()
     os.chdir(folder)
     os.environ.clear()
