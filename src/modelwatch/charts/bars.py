@@ -181,8 +181,8 @@ def share_chart(
 
     >>> shares = [("a", [0.5, 0.9]), ("b", [0.5, 0.1])]
     >>> markup = share_chart("Shares", (0, 7200), [0, 3600], shares, 3600, reference=[0.5, 0.5])
-    >>> 'class="c1 edge"' in markup and 'class="c-2 edge"' in markup
-    True
+    >>> 'class="c1 edge"' in markup and 'class="c-2 edge"' in markup, markup.count("&quot;values&quot;:")
+    (True, 2)
     """
     if len(shares) != len(reference):
         raise ValueError(f"reference has {len(reference)} shares, {len(shares)} are expected")
@@ -218,4 +218,16 @@ def share_chart(
     description = f"{short_time(x.low)} to {short_time(x.high)} UTC. " + ", ".join(
         f"{isolated(name[:120])} {percent(last)}" for _, name, last, _ in readings[:12]
     )
-    return plot.svg(title, description, kind="shares", start=x.low, end=x.high, low=0.0, high=1.0)
+    # The last ones are on top, and so they stand in what a script shows.
+    shown = [Series(name, at, values, step) for name, values, _ in layers[::-1]]
+    return plot.svg(
+        title,
+        description,
+        kind="shares",
+        start=x.low,
+        end=x.high,
+        low=0.0,
+        high=1.0,
+        form="percent",
+        series=readable(shown),
+    )
