@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urljoin
 
 import pytest
 
@@ -18,7 +18,7 @@ from tests.support.events import NOON, event, open_ledger
 from tests.support.labelled import later, outcomes, send_labelled, set_labelled_reference, watch_yes
 from tests.support.streams import HOUR
 from tests.web.reading import Page
-from tests.web.test_pages import HOSTILE, visit
+from tests.web.test_pages import BASE, HOSTILE, visit
 
 RULES = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h",), 3_600)
 PATH = "/ui/models/m/performance"
@@ -135,6 +135,9 @@ def test_a_segment_is_shown_alone_and_not_as_judged(app: App) -> None:
     assert "Only where country = FR" in page.text
     assert "Metrics" in page.text
     assert "Verdict" not in page.links
+    twin = urljoin(f"{BASE}{PATH}", page.links["This page as JSON"]).removeprefix(BASE)
+    [told] = app.request("GET", twin).json()["streams"]
+    assert (told["segment"], told["model_version"]) == ("country=FR", "1")
     assert "Expected one of country=DE" in visit(app, f"{PATH}?segment=country%3DES", 422).text
 
 

@@ -321,7 +321,7 @@ async def compare(request: Request) -> Response:
         "compare.html",
         "compare",
         lambda of_model: read_page(site.state, of_model, request.query_params),
-        twin=lambda of_model: f"api/v1/models/{segment_of(of_model.model)}/compare",
+        twin=lambda of_model: of_model.api_address("compare", with_segment=True),
     )
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
-from urllib.parse import urlencode
 
 from markupsafe import Markup
 from sqlalchemy import Connection
@@ -28,7 +27,7 @@ from modelwatch.monitoring.checks.drift.report import DriftReport, SubjectReport
 from modelwatch.monitoring.checks.rules import rules_for
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.storage.references.references import overview
-from modelwatch.times import MICROS_PER_SECOND, iso_of_seconds
+from modelwatch.times import MICROS_PER_SECOND
 from modelwatch.views.drift_series import DriftLine, DriftSeries, drift_series
 from modelwatch.views.open_findings import KINDS, OpenFinding, open_findings
 from modelwatch.views.stretch import Asked, usual_step, window_for
@@ -36,7 +35,7 @@ from modelwatch.views.unwatched import Unwatched, unwatched
 from modelwatch.web.drift_verdict import drift_verdict
 from modelwatch.web.model_frame import ModelFrame
 from modelwatch.web.rendering import When, chance, drawn, microseconds, when
-from modelwatch.web.site import page, root_of, segment_of, site_of
+from modelwatch.web.site import page, root_of, site_of
 from modelwatch.web.subject_lanes import STATES
 from modelwatch.web.subject_page import subject_address
 from modelwatch.web.verdict import Verdict
@@ -292,20 +291,7 @@ class DriftPage:
     @property
     def csv(self) -> str:
         """Way from the root to the series as CSV."""
-        return api_address(self.of_model, "drift/series.csv")
-
-
-def api_address(of_model: ModelFrame, last: str) -> str:
-    """Way from the root to what the API says of the stream and stretch that are shown."""
-    stream = of_model.stream
-    fields = {
-        "version": None if stream is None else stream.version,
-        "environment": None if stream is None else stream.environment,
-        "start": iso_of_seconds(of_model.start),
-        "end": iso_of_seconds(of_model.end),
-    }
-    query = urlencode({name: value for name, value in fields.items() if value is not None})
-    return f"api/v1/models/{segment_of(of_model.model)}/{last}?{query}"
+        return self.of_model.api_address("drift/series.csv")
 
 
 def read_drift(state: ServiceState, connection: Connection, of_model: ModelFrame, root: str) -> DriftPage | None:
@@ -351,7 +337,7 @@ async def drift(request: Request) -> Response:
         return read_drift(site.state, connection, of_model, root_of(request))
 
     return await site.show_model(
-        request, "drift.html", "drift", make, twin=lambda of_model: api_address(of_model, "drift/series")
+        request, "drift.html", "drift", make, twin=lambda of_model: of_model.api_address("drift/series")
     )
 
 

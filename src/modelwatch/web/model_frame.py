@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from sqlalchemy import Connection
 
@@ -126,6 +126,22 @@ class ModelFrame:
             )
             for each in sorted({each.environment for each in self.streams})
         ]
+
+    def api_address(self, last: str, *, with_segment: bool = False) -> str:
+        """Way from the service's root to what the API says of the stream and stretch that are shown, below the model.
+
+        with_segment: of the segment that is selected.
+        """
+        chosen = self.selection.segment
+        fields = {
+            "version": None if self.stream is None else self.stream.version,
+            "environment": None if self.stream is None else self.stream.environment,
+            "start": iso_of_seconds(self.start),
+            "end": iso_of_seconds(self.end),
+            "segment": None if chosen is None or not with_segment else "=".join(chosen),
+        }
+        query = urlencode({name: value for name, value in fields.items() if value is not None}, quote_via=quote)
+        return f"api/v1/models/{quote(self.model, safe='')}/{last}?{query}"
 
     def when(self, seconds: int) -> When:
         """Moment in seconds."""

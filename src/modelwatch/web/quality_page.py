@@ -225,7 +225,7 @@ async def quality(request: Request) -> Response:
         "quality.html",
         "quality",
         lambda of_model: read_page(site.state, of_model, root_of(request)),
-        twin=lambda of_model: f"api/v1/models/{segment_of(of_model.model)}/quality/series",
+        twin=lambda of_model: of_model.api_address("quality/series", with_segment=True),
     )
 
 
