@@ -148,7 +148,7 @@ def test_the_folder_of_another_programs_metrics_is_left_alone(tmp_path: Path) ->
         assert "ml_predictions_total" in httpx.get(f"{live.url}/metrics").text
         live.stop()
     assert list(folder.iterdir()) == []
-    assert f"PROMETHEUS_MULTIPROC_DIR={folder} is not used" in live.output()
+    assert f"PROMETHEUS_MULTIPROC_DIR={folder} is ignored" in live.output()
 
 
 def test_the_log_of_requests_has_no_ids_of_predictions(tmp_path: Path) -> None:

@@ -245,7 +245,7 @@ def test_independent_arrivals_are_almost_never_silent() -> None:
         (None, [1.0] * 50, "nothing has arrived yet"),
         (5.0, [], "there are 0"),
         (5.0, [1.0] * 9, "there are 9"),
-        (5.0, [0.0] * 50, "came at once"),
+        (5.0, [0.0] * 50, "arrived at once"),
     ],
 )
 def test_freshness_that_is_not_known_says_why(last: float | None, gaps: list[float], reason: str) -> None:
