@@ -21,6 +21,9 @@ from modelwatch.storage.ledger.rows import Segments, decode_probability, decode_
 from modelwatch.storage.ledger.slots import OutcomeSlot, S, Slot, SlotKey, window_start, window_starts
 from modelwatch.storage.references.layouts import Counts, Layout, ModelLayouts
 
+# Of a model without references.
+NO_COUNTS: Counts = np.zeros(0, dtype=np.int64)
+
 
 @dataclass(frozen=True, slots=True)
 class Increment:
@@ -37,12 +40,8 @@ def count_predictions(
     fresh: PredictionBatch, layouts: Mapping[str, ModelLayouts], protection: Protection
 ) -> list[Increment]:
     """Counts of these predictions, by window."""
-    increments: list[Increment] = []
-    for model in fresh.models:
-        batch = fresh.take(fresh.rows_of(model))
-        windows = _Windows(batch, layouts[model].generation)
-        increments += _counted(batch, windows.keys, windows.of_rows, layouts[model], protection)
-    return increments
+    windows = _Windows(fresh, layouts)
+    return _counted(fresh, windows.keys, windows.of_rows, layouts, protection)
 
 
 def count_segments(
@@ -55,53 +54,62 @@ def count_segments(
     """Counts of these predictions in each of their segments. now: microseconds."""
     slots: dict[SlotKey, Slot] = {}
     for model in fresh.models:
-        rows = fresh.rows_of(model)
         if not layouts[model].segmentation:
             continue
+        rows = fresh.rows_of(model)
         batch = fresh.take(rows)
-        windows = _Windows(batch, layouts[model].generation)
+        windows = _Windows(batch, layouts)
         for texts in zip(*(segments[row] for row in rows.tolist()), strict=True):
             numbers: dict[tuple[int, str], int] = {}
             pairs = zip(windows.of_rows.tolist(), texts, strict=True)
             groups = np.array([numbers.setdefault(pair, len(numbers)) for pair in pairs], dtype=np.intp)
             keys = [windows.keys[window]._replace(segment=text) for window, text in numbers]
-            for each in _counted(batch, keys, groups, layouts[model], protection):
+            for each in _counted(batch, keys, groups, layouts, protection):
                 slots[each.key] = Slot(each.predictions, each.counts, each.latest_ts, now)
     return slots
 
 
 class _Windows:
-    """The windows that a model's predictions count in. of_rows: of each row the place in `keys`."""
+    """The windows that predictions count in. of_rows: of each row the place in `keys`."""
 
-    def __init__(self, batch: PredictionBatch, generation: int) -> None:
+    def __init__(self, batch: PredictionBatch, layouts: Mapping[str, ModelLayouts]) -> None:
         starts, window_of = np.unique(window_starts(batch.times), return_inverse=True)
         pairs, self.of_rows = np.unique(batch.stream_of * len(starts) + window_of, return_inverse=True)
         self.keys = []
         for pair in pairs.tolist():
-            stream, start = divmod(pair, len(starts))
-            model, version, environment = batch.streams[stream]
-            self.keys.append(SlotKey(model, generation, version, environment, int(starts[start])))
+            place, start = divmod(pair, len(starts))
+            stream = batch.streams[place]
+            generation = layouts[stream.model].generation
+            self.keys.append(SlotKey(stream.model, generation, stream.version, stream.environment, int(starts[start])))
 
 
 def _counted(
-    batch: PredictionBatch, keys: Sequence[SlotKey], groups: Places, layouts: ModelLayouts, protection: Protection
+    batch: PredictionBatch,
+    keys: Sequence[SlotKey],
+    groups: Places,
+    layouts: Mapping[str, ModelLayouts],
+    protection: Protection,
 ) -> list[Increment]:
-    """Counts of a model's predictions by their group. keys: of the groups."""
-    of_version = [layouts.of(key.version) for key in keys]
-    increments = []
-    for layout in {id(layout): layout for layout in of_version}.values():
-        chosen = [group for group, each in enumerate(of_version) if each is layout]
+    """Counts of predictions by their group. keys: of the groups."""
+    of_keys = [layouts[key.model].of(key.version) for key in keys]
+    counts: list[Counts] = [NO_COUNTS] * len(keys)
+    by_layout: dict[tuple[str, int], list[int]] = {}
+    for group, (key, layout) in enumerate(zip(keys, of_keys, strict=True)):
+        if layout.size:
+            by_layout.setdefault((key.model, id(layout)), []).append(group)
+    for chosen in by_layout.values():
+        # The number of a group among the chosen; of another one, their number.
         numbers = np.full(len(keys), len(chosen), dtype=np.intp)
         numbers[chosen] = np.arange(len(chosen))
         rows = np.flatnonzero(numbers[groups] < len(chosen))
-        some, of_rows = batch.take(rows), numbers[groups[rows]]
-        counts = layout.count_groups(some, of_rows, len(chosen), protection)
-        latest = np.full(len(chosen), EARLIEST_TIME)
-        np.maximum.at(latest, of_rows, some.times)
-        numbers_of = np.bincount(of_rows, minlength=len(chosen))
-        for group, *of_group in zip(chosen, numbers_of.tolist(), counts, latest.tolist(), strict=True):
-            increments.append(Increment(keys[group], layout, *of_group))
-    return increments
+        layout = of_keys[chosen[0]]
+        of_chosen = layout.count_groups(batch.take(rows), numbers[groups[rows]], len(chosen), protection)
+        for group, vector in zip(chosen, of_chosen, strict=True):
+            counts[group] = vector
+    latest = np.full(len(keys), EARLIEST_TIME)
+    np.maximum.at(latest, groups, batch.times)
+    predictions = np.bincount(groups, minlength=len(keys))
+    return list(map(Increment, keys, of_keys, predictions.tolist(), counts, latest.tolist()))
 
 
 class LabelledPrediction(NamedTuple):
