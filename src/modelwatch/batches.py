@@ -134,8 +134,8 @@ class PredictionBatch(Sequence[Prediction]):
         return np.flatnonzero(wanted[self.stream_of])
 
     def take(self, places: Places) -> PredictionBatch:
-        """The batch of the rows at these places, in their order."""
-        if len(places) == len(self) and np.array_equal(places, np.arange(len(self))):
+        """The batch of the rows at these places, in their order; of all of them as they are, this batch itself."""
+        if len(places) == len(self) and (places == np.arange(len(self))).all():
             return self
         some = places.tolist()
         streams, stream_of = _used(self.streams, self.stream_of[places])
@@ -196,7 +196,7 @@ class PredictionBatch(Sequence[Prediction]):
         """Of each block, whether the rows here are all that its columns have, in their order."""
         return [
             all(len(column) == len(rows) for column in islice(block.values(), 1))
-            and np.array_equal(self.row_of[rows], np.arange(len(rows)))
+            and bool((self.row_of[rows] == np.arange(len(rows))).all())
             for block, rows in zip(self.blocks, self._rows_in, strict=True)
         ]
 
@@ -243,6 +243,8 @@ def joined(parts: Iterable[Sequence[Prediction]]) -> PredictionBatch:
 
 def _used(known: tuple[T, ...], codes: Places) -> tuple[tuple[T, ...], Places]:
     """Those of the known that have a code, and the codes in them."""
+    if len(known) == 1 and len(codes):
+        return known, codes
     used = sorted(set(codes.tolist()))
     if len(used) == len(known):
         return known, codes

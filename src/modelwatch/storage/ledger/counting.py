@@ -73,8 +73,13 @@ class _Windows:
     """The windows that predictions count in. of_rows: of each row the place in `keys`."""
 
     def __init__(self, batch: PredictionBatch, layouts: Mapping[str, ModelLayouts]) -> None:
-        starts, window_of = np.unique(window_starts(batch.times), return_inverse=True)
-        pairs, self.of_rows = np.unique(batch.stream_of * len(starts) + window_of, return_inverse=True)
+        times = window_starts(batch.times)
+        if len(batch.streams) == 1 and (times == times[0]).all():
+            # Most commits are of one stream, now.
+            starts, pairs, self.of_rows = times[:1], np.zeros(1, dtype=np.intp), np.zeros(len(batch), dtype=np.intp)
+        else:
+            starts, window_of = np.unique(times, return_inverse=True)
+            pairs, self.of_rows = np.unique(batch.stream_of * len(starts) + window_of, return_inverse=True)
         self.keys = []
         for pair in pairs.tolist():
             place, start = divmod(pair, len(starts))
@@ -98,11 +103,14 @@ def _counted(
         if layout.size:
             by_layout.setdefault((key.model, id(layout)), []).append(group)
     for chosen in by_layout.values():
+        layout = of_keys[chosen[0]]
+        if len(chosen) == len(keys):
+            counts = layout.count_groups(batch, groups, len(keys), protection)
+            break
         # The number of a group among the chosen; of another one, their number.
         numbers = np.full(len(keys), len(chosen), dtype=np.intp)
         numbers[chosen] = np.arange(len(chosen))
         rows = np.flatnonzero(numbers[groups] < len(chosen))
-        layout = of_keys[chosen[0]]
         of_chosen = layout.count_groups(batch.take(rows), numbers[groups[rows]], len(chosen), protection)
         for group, vector in zip(chosen, of_chosen, strict=True):
             counts[group] = vector

@@ -233,13 +233,14 @@ class Ledger:
             given = [*labels, *taken.labels()]
             segments = segments_of_batch(taken, {model: layouts[model].segmentation for model in taken.models})
             is_new = self._insert_rows(connection, taken, segments, in_force)
-            fresh, repeated = taken.take(np.flatnonzero(is_new)), taken.take(np.flatnonzero(~is_new))
+            fresh = taken.take(np.flatnonzero(is_new))
             fresh_segments = list(compress(segments, is_new.tolist()))
             now = self._clock()
             increments = count_predictions(fresh, layouts, self._store.protection)
             self._register_streams(connection, increments)
             repeats: Mapping[SlotKey, Repeats] = {}
-            if len(repeated):
+            if fresh is not taken:
+                repeated = taken.take(np.flatnonzero(~is_new))
                 repeats = repeats_by_window(
                     connection, self._statements.repeated, repeated, layouts, self._store.protection
                 )
@@ -369,6 +370,8 @@ class Ledger:
         inserted: set[tuple[int, str, str]] = set()
         for plain in (True, False):
             rows = [row for row in order if is_plain[row] is plain]
+            if not rows:
+                continue
             columns = {name: [values[row] for row in rows] for name, values in head.items()}
             for place, name in enumerate(FEATURE_COLUMNS[:1] if plain else FEATURE_COLUMNS):
                 columns[name] = [features[row][place] for row in rows]
