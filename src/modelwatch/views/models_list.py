@@ -27,7 +27,7 @@ from modelwatch.times import (
     iso_of_micros,
     iso_of_seconds,
 )
-from modelwatch.views.model_sentence import members_of, seconds_since, sentence_of
+from modelwatch.views.model_sentence import DRIFT_KINDS, members_of, seconds_since, sentence_of
 from modelwatch.views.model_state import STATES, ModelState, model_state
 
 POINTS = 84
@@ -39,7 +39,10 @@ BEHIND_SECONDS = 6 * SECONDS_PER_HOUR
 
 
 class WorstFinding(msgspec.Struct, frozen=True):
-    """The worst finding of the open alerts. since: when it began, as far as that is known, else when it was found."""
+    """The worst finding of the open alerts, of drift if there is any.
+
+    since: when it began, as far as that is known, else when it was found.
+    """
 
     alert_id: str
     kind: Kind
@@ -374,7 +377,8 @@ def _line(
 
 
 def _worst(alerts: Sequence[Alert]) -> WorstFinding | None:
-    members = members_of(alerts)
+    # By the data, if they have moved: that explains the others, and labels tell an onset by hours only.
+    members = members_of(alerts, *DRIFT_KINDS) or members_of(alerts)
     if not members:
         return None
     finding = members[0].finding
