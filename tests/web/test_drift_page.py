@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from modelwatch.monitoring.references.references import take_provisional_reference
 from tests.support.app import App
+from tests.support.background import new_id
 from tests.support.events import event, open_ledger
 from tests.views.test_series import NOW
 from tests.web.reading import Page
@@ -54,6 +56,13 @@ def test_a_model_that_is_as_its_reference_says_so(app: App) -> None:
     page = seen(app)
     assert "All 4 are as in the reference." in page.text
     assert "drift now" not in page.text
+
+
+def test_a_provisional_reference_is_said_beside_the_verdict(app: App) -> None:
+    times = [NOW - minute * 60_000_000 for minute in range(1, 1_501)]
+    open_ledger(app.store).commit([event(str(time), {"x": time // 60_000_000 % 7}, timestamp=time) for time in times])
+    assert take_provisional_reference(app.store, "m", 500, now=NOW, new_id=new_id)
+    assert "The reference is provisional: the model's own first predictions." in seen(app).text
 
 
 def test_what_is_not_judged_has_a_reason(app: App) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
+from modelwatch.alerting.text import span
 from modelwatch.api.state import ServiceState
 from modelwatch.charts.curves import Driver, quadrant
 from modelwatch.charts.drawing.marks import State, key
@@ -183,9 +184,9 @@ class DriftPage:
     @property
     def verdict(self) -> Verdict:
         """The block at the top."""
-        return drift_verdict(
-            self.of_model, self.state, self.moved, len(self.rows), self.findings, self._reason, self.root
-        )
+        rows, reason = len(self.rows), self._reason
+        found = self.findings
+        return drift_verdict(self.of_model, self.state, self.moved, rows, found, reason, self.root, self.provisional)
 
     @property
     def _reason(self) -> str:
@@ -241,6 +242,22 @@ class DriftPage:
     def _reading(row: DriftRow) -> str:
         since = f"  {row.began.short}" if row.began is not None else ""
         return f"{row.psi_text}{since}" if not math.isnan(row.psi) else "not judged"
+
+    @property
+    def steps_words(self) -> str:
+        """Text on the steps of the heat map."""
+        step, window = self.series.step_seconds, self.series.window_seconds
+        further = f", each looks back {span(window)}" if window > step else ""
+        return f"Steps of {span(step)}{further}."
+
+    @property
+    def provisional(self) -> str:
+        """Sentence on references that nobody has set; empty where all are set."""
+        named, compared = self.report.summary.provisional_subjects, len(self.rows)
+        if not named:
+            return ""
+        some = "The reference is" if len(named) == compared else f"{len(named):,} references are"
+        return f"{some} provisional: the model's own first predictions."
 
     @property
     def key(self) -> Markup:

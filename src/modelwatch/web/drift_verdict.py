@@ -47,12 +47,15 @@ def drift_verdict(
     findings: Sequence[OpenFinding],
     reason: str,
     root: str,
+    provisional: str = "",
 ) -> Verdict:
     """The block at the top of the page. moved: the worst first. compared: how many subjects are. reason: why nothing is
-    judged, where that is so. root: way to the service's root."""
+    judged, where that is so. root: way to the service's root. provisional: sentence on
+    references that nobody has set."""
+    further = f" {provisional}" if provisional else ""
     if not moved:
         if state == "stable":
-            return Verdict(state, joined(["All ", strong(f"{compared:,}"), " are as in the reference."], ""))
+            return Verdict(state, joined(["All ", strong(f"{compared:,}"), " are as in the reference.", further], ""))
         return Verdict(state, reason)
     since = min((each.began for each in moved if each.began is not None), key=lambda each: each.iso, default=None)
     names = [strong(name(each.name)) for each in moved[:NAMED]]
@@ -64,7 +67,7 @@ def drift_verdict(
             joined(names),
             more,
             "" if since is None else f", since {since.short}",
-            ".",
+            f".{further}",
         ],
         "",
     )
