@@ -23,6 +23,7 @@ from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.leases import acquire, release, store_time
 from modelwatch.storage.engine.migrations import migrate, newest_version, schema_version, upgrade
 from modelwatch.storage.engine.models import generation_of
+from modelwatch.storage.engine.postgresql import StoreOptions
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.layouts import Subject
 from modelwatch.storage.references.references import (
@@ -221,6 +222,19 @@ def test_a_read_in_a_snapshot_keeps_its_connection_while_others_write_inside(sto
             with store.read() as again:
                 assert again is connection
         assert generation(store) == first + 1
+
+
+def test_a_snapshot_that_rests_for_long_begins_anew_before_postgresql_ends_it(store_url: str) -> None:
+    store = Store(store_url, StoreOptions(idle_seconds=0.4))
+    raise_generation(store)
+    first = generation(store)
+    with store.snapshot():
+        assert generation(store) == first
+        in_another_thread(lambda: raise_generation(store))
+        time.sleep(0.6)
+        # SQLite ends nothing.
+        assert generation(store) == (first or 0) + (not store.is_sqlite)
+    store.close()
 
 
 def test_an_error_ends_a_snapshot_and_the_next_read_begins_another(store: Store) -> None:

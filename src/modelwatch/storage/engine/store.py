@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext, suppress
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +40,16 @@ class Store:
         # What feature values are protected with; set once, before anything is read or written.
         self.protection = Protection()
         self._file: SqliteFile | None = None
-        self._held = _Held()
+        options = options or StoreOptions()
         if self.is_sqlite:
+            self._held = _Held(inf)
             self._file = SqliteFile(Path(self.url.database or ""))
             self.engine = sqlite_engine(url, self._file)
             self._ledger_engine = self.engine
         else:
-            self.engine, self._ledger_engine = postgresql_engines(self.url, options or StoreOptions())
+            # PostgreSQL ends what is idle for longer.
+            self._held = _Held(options.idle_seconds / 2 or inf)
+            self.engine, self._ledger_engine = postgresql_engines(self.url, options)
 
     def close(self) -> None:
         self.engine.dispose()
@@ -65,7 +70,8 @@ class Store:
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Lets all reads of this thread in the block see one state of the store, until the thread writes.
+        """Lets all reads of this thread in the block see one state of the store, until the thread writes, or reads
+        nothing for so long that PostgreSQL would soon end the transaction.
 
         What functions have read of it they may remember (`engine/memory.py`). To be held for seconds at most: it keeps
         SQLite's log from being emptied.
@@ -186,10 +192,13 @@ class Store:
 
 
 class _Held(threading.local):
-    """Connection of a thread's snapshot. wanted: whether there is one; uses: how many reads are in it just now."""
+    """Connection of a thread's snapshot. wanted: whether there is one; most_idle: seconds for which it may rest."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_idle: float) -> None:
         self.wanted = False
+        self._most_idle = most_idle
+        self._used_at = 0.0
+        # How many reads are in it just now.
         self._uses = 0
         self._stale = False
         self._open = ExitStack()
@@ -198,6 +207,8 @@ class _Held(threading.local):
     @contextmanager
     def use(self, reading: Callable[[], AbstractContextManager[Connection]]) -> Iterator[Connection]:
         """The connection, opened when it is wanted first."""
+        if not self._uses and time.monotonic() - self._used_at > self._most_idle:
+            self.let_go()
         if self._connection is None:
             self._connection = with_memory(self._open.enter_context(reading()))
         self._uses += 1
@@ -208,6 +219,7 @@ class _Held(threading.local):
             raise
         finally:
             self._uses -= 1
+            self._used_at = time.monotonic()
             if self._stale:
                 self.let_go()
 
@@ -216,7 +228,9 @@ class _Held(threading.local):
         self._stale = self._uses > 0 and self._connection is not None
         if not self._stale:
             self._connection = None
-            self._open.close()
+            # A connection that was lost is not missed: it has only read.
+            with suppress(StoreUnavailable):
+                self._open.close()
 
 
 @contextmanager
