@@ -37,8 +37,8 @@ from modelwatch.web.drift_verdict import drift_verdict
 from modelwatch.web.model_frame import ModelFrame
 from modelwatch.web.rendering import When, chance, drawn, microseconds, when
 from modelwatch.web.site import page, root_of, site_of
+from modelwatch.web.subject_addresses import subject_address
 from modelwatch.web.subject_lanes import STATES
-from modelwatch.web.subject_page import subject_address
 from modelwatch.web.verdict import Verdict
 
 MOST_ROWS = 200

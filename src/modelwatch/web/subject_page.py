@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import cached_property
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl
 
 from markupsafe import Markup
 from sqlalchemy import Connection
@@ -17,38 +16,35 @@ from modelwatch.alerting.text import lookback, span
 from modelwatch.api.state import ServiceState
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import number, percent
-from modelwatch.charts.histogram import histogram, histogram_table
 from modelwatch.charts.lines import Event
-from modelwatch.charts.rows import Category, categories, categories_table
 from modelwatch.charts.small import level_bar
-from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery
 from modelwatch.monitoring.checks.rules import rules_for
-from modelwatch.monitoring.checks.windows import Window
 from modelwatch.monitoring.segments import SegmentQuery, SegmentReport, segment_report
 from modelwatch.monitoring.segments.reports import SegmentLine
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.references.layouts import Kind, Subject
 from modelwatch.storage.references.monitors import monitor_of
-from modelwatch.times import MICROS_PER_SECOND, iso_of_seconds
+from modelwatch.times import MICROS_PER_SECOND
 from modelwatch.views.open_findings import KINDS, OpenFinding, open_findings
 from modelwatch.views.stretch import Asked, window_for
 from modelwatch.views.subject_comparison import SubjectComparison, subject_comparison
 from modelwatch.views.subject_series import SubjectSeries, subject_series
+from modelwatch.web.compared_windows import ComparedWindows
 from modelwatch.web.model_frame import ModelFrame
 from modelwatch.web.rendering import When, chance, drawn, microseconds, when
 from modelwatch.web.site import Endpoint, page, root_of, segment_of, site_of
+from modelwatch.web.subject_addresses import series_address, subject_address
+from modelwatch.web.subject_cells import drawn_cells, drawn_comparison, used_cells
 from modelwatch.web.subject_lanes import SubjectLanes
 from modelwatch.web.subject_verdict import SubjectVerdict
 from modelwatch.web.verdict import Verdict, joined, strong
 
 NAMES: dict[str, str] = {"prediction": "Prediction", "score": "Score", "latency": "Latency"}
-MOST_BARS = 30
 MOST_BESIDE = 8
 MOST_SEGMENTS = 10
 # Findings that began so close to this one moved with it, in microseconds.
 TOGETHER = 3_600 * MICROS_PER_SECOND
-NOT_VALID = "The windows can't be compared."
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,28 +68,6 @@ class SegmentPart:
     share: str
     times: str
     bar: Markup
-
-
-@dataclass(frozen=True, slots=True)
-class ComparedWindows:
-    """Windows of the form, as entered: the window, and the one to compare it with. Empty: not given."""
-
-    window_from: str = ""
-    window_to: str = ""
-    baseline_from: str = ""
-    baseline_to: str = ""
-
-    @property
-    def is_given(self) -> bool:
-        """True when anything is asked for."""
-        return any((self.window_from, self.window_to, self.baseline_from, self.baseline_to))
-
-    def windows(self) -> tuple[Window, Window]:
-        """The window, and what it is compared with. Raises InvalidInput naming each field that is no time."""
-        return (
-            _window("window_from", self.window_from, "window_to", self.window_to),
-            _window("baseline_from", self.baseline_from, "baseline_to", self.baseline_to),
-        )
 
 
 @dataclass(frozen=True)
@@ -171,16 +145,16 @@ class SubjectPage:
     def histogram(self) -> Markup:
         """The cells of the reference against those of now, with their parts in the PSI; then as a table."""
         if self.whole is None:
-            return _drawn_comparison(self.name, self.compared)
+            return drawn_comparison(self.name, self.compared)
         reference, step = self.whole.reference, next(iter(self.whole.steps), None)
         if reference is None or step is None or not step.n:
             return Markup("")
-        return _drawn_cells(self.name, reference.cells, reference.edges, reference.shares, step.shares, None)
+        return drawn_cells(self.name, reference.cells, reference.edges, reference.shares, step.shares, None)
 
     @cached_property
     def of_windows(self) -> Markup:
         """The cells of the two windows of the form."""
-        return Markup("") if self.between is None else _drawn_comparison(self.name, self.between)
+        return Markup("") if self.between is None else drawn_comparison(self.name, self.between)
 
     @property
     def now_words(self) -> str:
@@ -194,7 +168,7 @@ class SubjectPage:
         """Text on the cells."""
         if self.compared.edges:
             return f"{len(self.compared.cells)} cells, as frozen with the reference"
-        return f"{len(_used(self.compared)):,} categories"
+        return f"{len(used_cells(self.compared)):,} categories"
 
     @property
     def windows_words(self) -> str:
@@ -339,28 +313,6 @@ class SubjectPage:
         return self.told.began
 
 
-def subject_address(of_model: ModelFrame, subject: str, kind: str) -> str:
-    """Way from the root to the page of a subject. kind: of its finding."""
-    last = subject if kind != "feature_drift" else f"features/{segment_of(subject)}"
-    return f"{of_model.below}/{last}{of_model.selection.query(sort=None)}"
-
-
-def series_address(of_model: ModelFrame, subject: Subject, last: str) -> str:
-    """Way from the root to the series of a subject in the API."""
-    stream, segment = of_model.stream, of_model.selection.segment
-    fields = {
-        "feature": subject.name or None,
-        "kind": None if subject.kind == "feature" else subject.kind,
-        "version": None if stream is None else stream.version,
-        "environment": None if stream is None else stream.environment,
-        "start": iso_of_seconds(of_model.start),
-        "end": iso_of_seconds(of_model.end),
-        "segment": None if segment is None else "=".join(segment),
-    }
-    query = urlencode({name: value for name, value in fields.items() if value is not None})
-    return f"api/v1/models/{segment_of(of_model.model)}/{last}?{query}"
-
-
 def read_subject(
     state: ServiceState,
     connection: Connection,
@@ -418,22 +370,6 @@ def _segments(
     return segment_report(state.store, drift, performance, query, stream)
 
 
-def _window(since: str, first: str, until: str, last: str) -> Window:
-    start, end = _moment(since, first), _moment(until, last)
-    if start >= end:
-        raise InvalidInput(NOT_VALID, (FieldError(f"/{until}", "Expected a time after its start", excerpt(last)),))
-    return Window(start - start % 300, end + -end % 300)
-
-
-def _moment(field: str, text: str) -> int:
-    try:
-        at = datetime.fromisoformat(text)
-        return int((at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp())
-    except (ValueError, OverflowError):
-        problem = FieldError(f"/{field}", "Expected a time such as 2026-11-28T20:45", excerpt(text))
-        raise InvalidInput(NOT_VALID, (problem,)) from None
-
-
 def _span_words(compared: SubjectComparison, now: int) -> str:
     report = compared.report
     if report.lookback is not None:
@@ -441,36 +377,6 @@ def _span_words(compared: SubjectComparison, now: int) -> str:
     if report.window is None:
         return "now"
     return f"{when(report.window.start, now).day} to {when(report.window.end, now).day}"
-
-
-def _drawn_comparison(title: str, compared: SubjectComparison) -> Markup:
-    before, after = compared.before, compared.after
-    if before is None or after is None or not after.n:
-        return Markup("")
-    parts = compared.contributions or None
-    return _drawn_cells(title, compared.cells, compared.edges, before.shares, after.shares, parts)
-
-
-def _drawn_cells(
-    title: str,
-    cells: Sequence[str],
-    edges: Sequence[float],
-    before: Sequence[float],
-    after: Sequence[float],
-    parts: Sequence[float] | None,
-) -> Markup:
-    """Shares before and after as a chart, then as a table. parts: of each cell in the PSI."""
-    if edges or len(cells) == 1:
-        return drawn(histogram(title, edges, before, after, parts=parts) + histogram_table(title, edges, before, after))
-    rows = [Category(*each) for each in zip(cells, before, after, strict=True) if each[1] or each[2]]
-    largest = sorted(rows, key=lambda each: -max(each.reference, each.current))[:MOST_BARS]
-    return drawn(categories(title, largest) + categories_table(title, rows))
-
-
-def _used(compared: SubjectComparison) -> list[int]:
-    """The cells that hold anything."""
-    sides = [each.counts for each in (compared.before, compared.after) if each is not None]
-    return [cell for cell in range(len(compared.cells)) if any(counts[cell] for counts in sides)]
 
 
 def _endpoint(kind: Kind) -> Endpoint:
