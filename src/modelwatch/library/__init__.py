@@ -1,1 +1,1 @@
-"""What a notebook, a pipeline or a test imports: two data sets compared without a service, and a report about it."""
+"""Library for notebooks, pipelines and tests: compares two data sets without a service, and reports on it."""

@@ -181,7 +181,7 @@ def _fitted(source: Source, name: str, subject: Subject, seconds: list[int | Non
 
 
 def _frequencies(codes: Any, values: Sequence[Any]) -> dict[str, int]:
-    """How often each name occurs. Raises EmptySample when none does."""
+    """Number of times that each name occurs. Raises EmptySample when none does."""
     counts = np.bincount(codes[codes >= 0], minlength=len(values)).tolist()
     found: dict[str, int] = {}
     for value, count in zip(values, counts, strict=True):

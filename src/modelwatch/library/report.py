@@ -209,7 +209,7 @@ class Report:
         return self.summary()
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: a frame of its own, so that neither style sheet reaches the other."""
+        """Output in a notebook: a frame of its own, so that neither style sheet reaches the other."""
         style = f"width:100%;height:{NOTEBOOK_HEIGHT}px;border:0"
         return f'<iframe title="Comparison" style="{style}" srcdoc="{escape(self.to_html(), quote=True)}"></iframe>'
 
@@ -262,7 +262,7 @@ def moved_most(compared: SubjectComparison) -> tuple[str, float, float] | None:
 
 
 def in_words(compared: SubjectComparison) -> str:
-    """What has moved, in one clause."""
+    """Clause on what has moved."""
     if compared.pattern == "one_factor" and compared.factor is not None:
         return f"every value is about {number(compared.factor)} times what it was"
     if compared.pattern == "missing":

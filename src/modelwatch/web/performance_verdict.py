@@ -256,7 +256,7 @@ class PerformanceVerdict:
 
 
 def behind_words(of_model: ModelFrame, evaluated: int | None) -> list[Markup]:
-    """How far the evaluations are, where that is well before the end of what is shown; else nothing.
+    """Text on the progress of the evaluations, where they are well before the end of what is shown; otherwise empty.
 
     evaluated: the end of the newest window that was evaluated, in seconds; None before the first.
     """

@@ -222,5 +222,5 @@ class QualityVerdict:
 
 
 def onset_of_member(finding: MemberReport) -> str:
-    """When what was found began, as an RFC 3339 text: the estimate, else the first predictions that show it."""
+    """Onset of the finding, as an RFC 3339 text: the estimate, or the first predictions that show it."""
     return finding.began or finding.bad_from

@@ -262,7 +262,7 @@ class SubjectPage:
 
     @cached_property
     def where(self) -> list[tuple[str, str, list[SegmentPart]]]:
-        """Where it moved, by segment feature: its name, what it is compared with, and the parts, the largest first."""
+        """Shift by segment feature: its name, its baseline, and the parts, the largest first."""
         found = []
         for feature in () if self.segments is None else self.segments.features:
             known = self.subject.name or self.subject.kind
