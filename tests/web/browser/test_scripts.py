@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.support.live_service import LiveService
 from tests.web.browser.addresses import MODEL
 from tests.web.browser.conftest import Seen
 
@@ -121,3 +124,15 @@ def test_from_the_list_to_the_finding_and_its_alert_by_clicks(tab: Page, seen: S
     tab.get_by_role("button", name="Acknowledge").first.click()
     expect(tab.locator("main")).to_contain_text("cknowledged")
     assert seen.nothing, seen
+
+
+def test_the_start_turns_into_the_list_when_the_first_prediction_arrives(browser: Browser, tmp_path: Path) -> None:
+    with LiveService(tmp_path) as empty:
+        page = browser.new_page()
+        page.goto(f"{empty.url}/ui/models")
+        expect(page.locator("h1")).to_have_text("No predictions yet")
+        expect(page.locator("pre").first).to_contain_text(f"curl {empty.url}/api/v1/predictions")
+        first = {"model_name": "my_model", "model_version": "1", "features": {"amount": 42.5}, "prediction": "fine"}
+        assert httpx.post(f"{empty.url}/api/v1/predictions", json=first).status_code == 202
+        expect(page.get_by_role("link", name="my_model")).to_be_visible(timeout=20_000)
+        page.close()
