@@ -18,8 +18,9 @@ from modelwatch.monitoring.checks.onsets import Onsets
 from modelwatch.monitoring.checks.schedule import Point
 from modelwatch.storage.engine.models import StreamKey
 
-# Kept with each verdict. It grows with each release whose rules may make another verdict of the same evidence.
-RULES_VERSION = 3
+# Kept with each verdict. It grows with each release whose rules may make another report of the same evidence, be it in
+# its words.
+RULES_VERSION = 4
 
 encode_report = msgspec.json.Encoder().encode
 
