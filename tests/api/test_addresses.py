@@ -132,6 +132,14 @@ def test_a_browser_is_led_to_the_models_and_a_client_to_the_api(app: App) -> Non
     assert app.request("GET", "/", headers={"Accept": "*/*"}).headers["location"] == "docs"
 
 
+def test_the_document_of_the_api_leads_back_and_follows_the_colour_scheme(app: App) -> None:
+    page = app.request("GET", "/docs").text
+    assert '<a href="ui/models">' in page
+    style = app.request("GET", "/docs/style.css")
+    assert style.headers["content-type"].startswith("text/css")
+    assert "prefers-color-scheme: dark" in style.text
+
+
 def test_the_path_of_the_public_address_is_taken_off(tmp_path: Path) -> None:
     app = App(tmp_path, PUBLIC_URL="https://ml.example.org/watch/")
     assert app.request("GET", "/watch/api/v1/models").json()["models"] == []
