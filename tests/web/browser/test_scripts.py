@@ -114,15 +114,20 @@ def test_the_keyboard_reaches_everything_and_is_seen(tab: Page) -> None:
     assert tab.evaluate("document.activeElement.type") == "search"
 
 
-def test_from_the_list_to_the_finding_and_its_alert_by_clicks(tab: Page, seen: Seen) -> None:
+def test_from_the_list_to_the_histogram_of_the_finding_and_its_alert_by_clicks(tab: Page, seen: Seen) -> None:
     tab.goto("/")
     expect(tab.locator("h1")).to_have_text("Models")
     tab.get_by_role("link", name=MODEL, exact=True).click()
     expect(tab.locator(".verdict")).to_contain_text("drift")
+    tab.locator(".rows").get_by_role("link", name="income_monthly").first.click()
+    expect(tab.locator("h1")).to_contain_text("income_monthly")
+    expect(tab.locator(".chart-histogram").first).to_be_visible()
     tab.get_by_role("link", name="Alert", exact=True).click()
     expect(tab.locator("h1")).to_contain_text("drift")
     tab.get_by_role("button", name="Acknowledge").first.click()
     expect(tab.locator("main")).to_contain_text("cknowledged")
+    tab.get_by_role("button", name="1 h", exact=True).first.click()
+    expect(tab.locator("main")).to_contain_text("ilenced until")
     assert seen.nothing, seen
 
 
