@@ -543,3 +543,13 @@ def test_an_alert_of_every_kind_has_a_page(app: App, kind: str, subject: str, sc
     assert "What to do" in page.text
     press(app, address, "Resolve")
     assert "It is over since" in visit(app, address).text
+
+
+def test_pages_are_compressed_for_those_who_ask(app: App) -> None:
+    for path in ("/ui/alerts", "/ui/assets/charts.css"):
+        plain = app.request("GET", path, headers={"Accept-Encoding": "identity"})
+        packed = app.request("GET", path, headers={"Accept-Encoding": "gzip"})
+        assert packed.headers["content-encoding"] == "gzip"
+        assert "Accept-Encoding" in packed.headers["vary"]
+        assert packed.text == plain.text
+        assert "content-encoding" not in plain.headers

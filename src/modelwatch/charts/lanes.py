@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from modelwatch.charts.drawing.marks import State
-from modelwatch.charts.drawing.markup import element, written
+from modelwatch.charts.drawing.markup import breakable, element, written
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def lanes(rows: Sequence[Lane]) -> str:
 
 
 def _lane(row: Lane) -> str:
-    word = element("a", written(row.name), href=row.way) if row.way else written(row.name)
+    word = element("a", breakable(row.name), href=row.way) if row.way else breakable(row.name)
     name = (element("b", word, dir="auto") if row.name else "") + _small(row.unit)
     tone = f"t-{row.state}" if row.state in ("alert", "warning") else None
     reading = (element("b", written(row.reading), class_=tone) if row.reading else "") + _small(row.remark)

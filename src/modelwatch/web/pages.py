@@ -9,6 +9,8 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount, Route
@@ -22,6 +24,10 @@ from modelwatch.web.login import Login
 from modelwatch.web.registry import MODULES
 from modelwatch.web.rendering import Renderer
 from modelwatch.web.site import Site, page, site_of
+
+# Bytes from which on a page is compressed, and how hard: a page of charts takes a few milliseconds.
+LEAST_COMPRESSED = 1_024
+COMPRESSION = 4
 
 
 def build_pages(state: ServiceState, keys: KnownKeys) -> Starlette:
@@ -41,6 +47,7 @@ def build_pages(state: ServiceState, keys: KnownKeys) -> Starlette:
             Route("/assets/charts.css", _charts_style),
             Mount("/assets", assets),
         ],
+        middleware=[Middleware(GZipMiddleware, minimum_size=LEAST_COMPRESSED, compresslevel=COMPRESSION)],
         exception_handlers={
             RequestError: _problem,
             ServiceError: _problem,

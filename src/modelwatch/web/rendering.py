@@ -17,6 +17,7 @@ from starlette.responses import HTMLResponse
 from modelwatch.alerting.text import clipped, number, span
 from modelwatch.alerting.wording import KINDS
 from modelwatch.charts.drawing.marks import STATES, State, definitions, mark
+from modelwatch.charts.drawing.markup import breakable
 from modelwatch.charts.drawing.numbers import short_time
 from modelwatch.times import EPOCH, MICROS_PER_DAY, MICROS_PER_SECOND, minute_of_micros
 
@@ -67,6 +68,7 @@ class Renderer:
         self._templates.globals |= {"version": version, "mark": _mark, "definitions": _definitions, "STATES": STATES}
         self._templates.filters |= {
             "name": name,
+            "breakable": breakable_name,
             "text": text,
             "segment": segment,
             "count": count,
@@ -144,6 +146,11 @@ def microseconds(iso: str) -> int:
 def name(given: str) -> str:
     """Name that anybody may have chosen, on one line."""
     return clipped(given, LONGEST_NAME)
+
+
+def breakable_name(given: str) -> Markup:
+    """The same as markup, in which a line may break after an underscore."""
+    return Markup(breakable(name(given)))
 
 
 def text(given: str) -> str:

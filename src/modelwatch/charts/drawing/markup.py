@@ -42,6 +42,15 @@ def written(text: str) -> str:
     return escape(clean(text))
 
 
+def breakable(text: str) -> str:
+    """The text as markup, in which a line may break after an underscore, as names of columns have them.
+
+    >>> breakable("amount_<EUR>")
+    'amount_<wbr>&lt;EUR&gt;'
+    """
+    return written(text).replace("_", "_<wbr>")
+
+
 def pixels(length: float, digits: int = 1) -> str:
     """Length in pixels, rounded, without zeros at its end.
 
