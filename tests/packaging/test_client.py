@@ -28,12 +28,15 @@ def run(*command: str | Path, **environment: str) -> str:
 
 def another_python() -> str:
     """An interpreter of another version than this one, that runs."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     for version in OLDER:
-        found = shutil.which(f"python{version}")
-        if found is None or version == "{}.{}".format(*sys.version_info):
+        if version == "{}.{}".format(*sys.version_info):
             continue
-        if subprocess.run([found, "-c", "import venv, ensurepip"], capture_output=True).returncode == 0:
-            return found
+        on_path = shutil.which(f"python{version}")
+        found = [*([on_path] if on_path else []), *map(str, pyenv.glob(f"versions/{version}.*/bin/python"))]
+        for each in found:
+            if subprocess.run([each, "-c", "import venv, ensurepip"], capture_output=True).returncode == 0:
+                return each
     return absent(f"There is no other Python here: one of {', '.join(OLDER)} is needed")
 
 

@@ -49,7 +49,7 @@ def test_a_key_that_may_read_opens_the_pages_and_one_that_may_not_says_why(app: 
         assert said in answer.text
         assert "set-cookie" not in answer.headers
     answer = sign_in(app, reader)
-    assert (answer.status_code, answer.headers["location"]) == (303, "alerts")
+    assert (answer.status_code, answer.headers["location"]) == (303, "models")
     cookie = answer.headers["set-cookie"]
     assert {"HttpOnly", "Path=/", "SameSite=strict"} <= set(cookie.split("; "))
     assert "Secure" not in cookie

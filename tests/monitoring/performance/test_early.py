@@ -128,7 +128,9 @@ def test_nothing_is_judged_early_by_too_few_older_labels_or_too_few_of_its_own()
     few = look(reference, *older, worse[:50], names=SHARES)[0]
     assert few.reason == "50 of at least 60 labelled predictions."
     slow = replace_arrivals(((0.0, 0.3), (300.0, 0.9)))
-    assert "about 30 % of the labels" in (look(reference, *older, worse, names=SHARES, arrivals=slow)[0].reason or "")
+    assert "about 30 % of the eventual labels" in (
+        look(reference, *older, worse, names=SHARES, arrivals=slow)[0].reason or ""
+    )
     new = replace_arrivals(ARRIVALS.shares, history=600)
     assert "the typical delay is known after" in (
         look(reference, *older, worse, names=SHARES, arrivals=new)[0].reason or ""

@@ -21,6 +21,8 @@ from modelwatch_client.sender import Sender
 from modelwatch_client.spool import FSYNC, MOST_BYTES, SpoolQueue
 
 MOST_ROWS_A_BATCH = 10_000
+# Seconds for the thread to count what is left once its time is over.
+GRACE = 0.2
 MOST_BATCH_BYTES = 16 * 1024 * 1024
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -198,9 +200,13 @@ class Client:
         """
         seconds = self._exit_seconds if timeout is None else timeout
         self._state.close(seconds)
+        self._wait_for_the_end(seconds + GRACE)
+
+    def _wait_for_the_end(self, seconds: float) -> None:
         thread = self._thread
         if thread is not None and thread.ident is not None and thread is not threading.current_thread():
-            thread.join(seconds + 0.2)
+            thread.join(seconds)
+        _running.discard(self)
         if self._asking is not None:
             self._asking.close()
             self._asking = None
@@ -308,6 +314,7 @@ class Client:
             _at_exit()
             sender = Sender(self._queue, self._connect, self._timeout)
             self._thread = threading.Thread(target=sender.run, name="modelwatch-client", daemon=True)
+            _running.add(self)
         # Not under the lock: under gevent others run while a thread starts, and a lock that is older than gevent's
         # patches would stop them all.
         self._thread.start()
@@ -350,19 +357,21 @@ class Client:
         self._queue.start_anew()
 
 
-# Every client of this process; the lock under which threads start.
+# Every client of this process, those whose thread runs, and the lock under which threads start.
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()
+_running: set[Client] = set()
 _starting = threading.Lock()
 _at_exit_in: List[int] = []
 
 
 def _close_all() -> None:
     """At the end of the interpreter: all clients end together, in the time of the one that takes the longest."""
-    clients = list(_clients)
+    clients = list(_running)
     for client in clients:
         client._state.close(client._exit_seconds)
+    end = time.monotonic() + max((client._exit_seconds for client in clients), default=0.0) + GRACE
     for client in clients:
-        Client.close(client)
+        client._wait_for_the_end(max(0.0, end - time.monotonic()))
 
 
 def _at_exit() -> None:
@@ -381,6 +390,7 @@ def _at_exit() -> None:
 def _after_fork_in_child() -> None:
     global _starting
     _starting = threading.Lock()
+    _running.clear()
     for client in list(_clients):
         client._after_fork()
 
