@@ -12,7 +12,7 @@ from modelwatch.alerting.views import AlertReport, MemberReport
 from modelwatch.alerting.wording import pattern_text
 from modelwatch.charts.drawing.marks import State
 from modelwatch.times import MICROS_PER_SECOND
-from modelwatch.web.rendering import chance, count, microseconds, name, when
+from modelwatch.web.rendering import chance, count, microseconds, moment, name, near, when
 from modelwatch.web.verdict import Answer, Verdict, joined, strong
 
 NAMED = 3
@@ -44,7 +44,7 @@ def alert_verdict(report: AlertReport, now: int) -> Verdict:
 
 def _sentence(report: AlertReport, now: int, *, is_open: bool) -> str:
     alert, worst = report.alert, report.members[0]
-    since = when(alert.began or alert.started_at, now).short
+    since = near(when(alert.began or alert.started_at, now))
     if alert.kind == "freshness":
         told = joined(["No predictions since ", strong(since), "."], "")
     elif alert.kind in DRIFTS:
@@ -57,26 +57,28 @@ def _sentence(report: AlertReport, now: int, *, is_open: bool) -> str:
         told = joined([worst.detail.rstrip("."), ", since ", strong(since), "."], "")
     if is_open:
         return told
-    ended = when(alert.ended_at or alert.resolved_at or alert.updated_at, now).short
-    return joined([told, f" It is over since {ended}."], "")
+    ended = near(when(alert.ended_at or alert.resolved_at or alert.updated_at, now))
+    return joined([told, " It is over since ", ended, "."], "")
 
 
 def _since(report: AlertReport, now: int) -> Sequence[str]:
     alert = report.alert
     began, detected = alert.began or alert.started_at, when(alert.detected_at, now)
     first = when(began, now)
-    lines: list[str] = [joined([strong(first.day), first.ago])]
+    lines: list[str] = [joined([moment(first), first.ago])]
     if alert.kind == "freshness":
         return lines
     after = (microseconds(alert.detected_at) - microseconds(began)) // MICROS_PER_SECOND
-    found = f"Found at {detected.short}" if alert.began is None else f"Found after {span(after)}"
+    found = joined(["Found at ", near(detected)], "") if alert.began is None else f"Found after {span(after)}"
     if alert.state == "resolved":
-        return [*lines, f"{found}."]
+        return [*lines, joined([found, "."], "")]
     if alert.uncertain_since is not None:
-        return [*lines, f"{found}. No longer certain since {when(alert.uncertain_since, now).short}."]
+        uncertain = near(when(alert.uncertain_since, now))
+        return [*lines, joined([found, ". No longer certain since ", uncertain, "."], "")]
     if alert.silent_since is not None:
-        return [*lines, f"{found}. Nothing newer: the model is silent since {when(alert.silent_since, now).short}."]
-    return [*lines, f"{found}. No sign of ending."]
+        silent = near(when(alert.silent_since, now))
+        return [*lines, joined([found, ". Nothing newer: the model is silent since ", silent, "."], "")]
+    return [*lines, joined([found, ". No sign of ending."], "")]
 
 
 def _how_bad(members: Sequence[MemberReport]) -> Sequence[str]:

@@ -12,7 +12,7 @@ from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.monitoring.checks.drift.report import CellReport, SubjectReport
 from modelwatch.views.open_findings import OpenFinding
 from modelwatch.web.model_frame import ModelFrame
-from modelwatch.web.rendering import When, name
+from modelwatch.web.rendering import When, moment, name, near
 from modelwatch.web.verdict import Answer, Verdict, joined, link, strong
 
 NAMED, MOST_REASONS = 3, 2
@@ -66,7 +66,7 @@ def drift_verdict(
             f" drift{'s' if len(moved) == 1 else ''}: ",
             joined(names),
             more,
-            "" if since is None else f", since {since.short}",
+            "" if since is None else joined([", since ", near(since)], ""),
             f".{further}",
         ],
         "",
@@ -83,10 +83,10 @@ def drift_verdict(
 def _since(since: When | None, moved: Sequence[Moved]) -> Answer:
     if since is None:
         return Answer("Since", ())
-    lines: list[str] = [joined([strong(since.day), f", {since.ago}" if since.ago else ""], "")]
+    lines: list[str] = [joined([moment(since), f", {since.ago}" if since.ago else ""], "")]
     later = [each for each in moved if each.began is not None and each.began.iso > since.iso]
     if later and later[0].began is not None:
-        lines.append(f"{name(later[0].name)} since {later[0].began.short}.")
+        lines.append(joined([name(later[0].name), " since ", near(later[0].began), "."], ""))
     return Answer("Since", lines)
 
 

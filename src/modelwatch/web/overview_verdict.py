@@ -19,7 +19,7 @@ from modelwatch.views.performance_stretch import PerformanceStretch
 from modelwatch.views.words import listed
 from modelwatch.web.metric_words import metric_change, metric_interval, metric_name, metric_value
 from modelwatch.web.model_frame import ModelFrame
-from modelwatch.web.rendering import When, name, when
+from modelwatch.web.rendering import When, moment, name, near, when
 from modelwatch.web.site import segment_of
 from modelwatch.web.verdict import Answer, Verdict, joined, link, quiet, strong
 
@@ -98,7 +98,7 @@ class OverviewVerdict:
                 member.finding.subject for member in moved if member.finding.kind != "feature_drift"
             )
         ]
-        since = f" since {self.when(min(onset(each) for each in moved)).short}"
+        since = joined([" since ", near(self.when(min(onset(each) for each in moved)))], "")
         with_them = listed(others, len(others))
         if not features:
             word = "drifts" if len(others) == 1 else "drift"
@@ -144,11 +144,11 @@ class OverviewVerdict:
         at = self.when(began)
         first = min(self.of_kind(*DRIFT_KINDS) or self.members, key=onset)
         found = self.when(first.finding.times.detected_at)
-        lines = [joined([strong(at.day), f", {at.ago}" if at.ago else ""], ""), f"Found {found.short}."]
+        lines = [joined([moment(at), f", {at.ago}" if at.ago else ""], ""), joined(["Found ", near(found), "."], "")]
         late = self.of_kind("performance")
         if late and late[0] is not first:
             confirmed = min(each.finding.times.detected_at for each in late)
-            lines[-1] += f" Labels confirmed it {self.when(confirmed).short}."
+            lines[-1] += joined([" Labels confirmed it ", near(self.when(confirmed)), "."], "")
         return Answer("Since", lines)
 
     def _how_bad(self) -> Answer:

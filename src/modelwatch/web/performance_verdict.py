@@ -16,7 +16,7 @@ from modelwatch.views.performance_judged import JudgedPerformance
 from modelwatch.views.performance_stretch import PerformanceStretch
 from modelwatch.web.metric_words import in_sentence, metric_change, metric_interval, metric_name, metric_value
 from modelwatch.web.model_frame import ModelFrame
-from modelwatch.web.rendering import When, name, when
+from modelwatch.web.rendering import When, moment, name, near, when
 from modelwatch.web.site import segment_of
 from modelwatch.web.verdict import Answer, Verdict, joined, link, quiet, strong
 
@@ -122,7 +122,7 @@ class PerformanceVerdict:
             Markup("{} is ").format(metric_name(metric)),
             strong(metric_value(metric, found.value)),
             joined([" ", quiet(f"({interval})")], "") if interval else "",
-            f" {span}" if span else "",
+            joined([" ", span], "") if span else "",
         ]
         if known is not None and known.reference is not None:
             parts += ["; the reference had ", strong(metric_value(metric, known.reference))]
@@ -131,11 +131,11 @@ class PerformanceVerdict:
     def _span(self) -> str:
         matured = self.stretch.matured
         if self.began is not None:
-            return f"since {self.began.short}"
+            return joined(["since ", near(self.began)], "")
         if matured is None:
             return ""
         start, end = (when(each, self.of_model.now) for each in (matured.start, matured.end))
-        return f"from {start.short} to {end.short}"
+        return joined(["from ", near(start), " to ", near(end)], "")
 
     def _sentence(self) -> Markup:
         said: list[str] = []
@@ -169,7 +169,7 @@ class PerformanceVerdict:
         if began is None or alert is None:
             return Answer("Since", ())
         found = when(alert.detected_at, self.of_model.now)
-        lines: list[str] = [strong(began.day), f"Found {found.short}, once labels had arrived."]
+        lines: list[str] = [moment(began), joined(["Found ", near(found), ", once labels had arrived."], "")]
         return Answer("Since", lines)
 
     def _how_bad(self) -> Answer:
@@ -265,7 +265,7 @@ def behind_words(of_model: ModelFrame, evaluated: int | None) -> list[Markup]:
         return []
     if min(of_model.end, newest.window_start) - evaluated < BEHIND_SECONDS:
         return []
-    return [quiet(f"Evaluated up to {of_model.when(evaluated).short}.")]
+    return [quiet(joined(["Evaluated up to ", near(of_model.when(evaluated)), "."], ""))]
 
 
 def onset_of(alert: AlertLine) -> str:

@@ -129,6 +129,20 @@ def when(iso: str, now: int) -> When:
     )
 
 
+def moment(at: When) -> Markup:
+    """The day of a moment in bold, as a time that machines read and the reader's zone is applied to.
+
+    >>> moment(when("2026-11-29T05:30:00Z", 1_796_000_000_000_000))
+    Markup('<b><time datetime="2026-11-29T05:30:00Z" title="2026-11-29 05:30 UTC">Sun 29 Nov, 05:30</time></b>')
+    """
+    return Markup('<b><time datetime="{}" title="{}">{}</time></b>').format(at.iso, at.text, at.day)
+
+
+def near(at: When) -> Markup:
+    """The moment as it stands in a sentence, in the same way."""
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(at.iso, at.text, at.short)
+
+
 def about(micros: int) -> str:
     """Length of time in its largest unit.
 

@@ -15,7 +15,7 @@ from modelwatch.stats.drift.patterns import PatternKind
 from modelwatch.views.open_findings import OpenFinding
 from modelwatch.views.subject_comparison import SubjectComparison
 from modelwatch.web.model_frame import ModelFrame
-from modelwatch.web.rendering import When, chance, name, when
+from modelwatch.web.rendering import When, chance, moment, name, near, when
 from modelwatch.web.subject_lanes import STATES
 from modelwatch.web.verdict import Answer, Verdict, joined, link, strong
 
@@ -80,11 +80,11 @@ class SubjectVerdict:
         return joined(said, " ")
 
     def _sentence(self) -> Markup:
-        since = "" if self.began is None else f", since {self.began.short}"
+        since = "" if self.began is None else joined([", since ", near(self.began)], "")
         tail, compared = self.compared.tail, self.compared
         if compared.pattern is not None and compared.pattern.kind == "missing" and compared.after is not None:
             total = compared.after.n + compared.after.missing + compared.after.invalid
-            return joined([strong(percent(compared.after.missing / total)), f" of values are missing{since}."], "")
+            return joined([strong(percent(compared.after.missing / total)), " of values are missing", since, "."], "")
         if tail is not None and compared.before is not None and compared.after is not None:
             edge = edge_texts([tail.edge])[0]
             upper = tail.after >= tail.before
@@ -118,9 +118,10 @@ class SubjectVerdict:
     def _since(self) -> Answer:
         if self.began is None:
             return Answer("Since", ())
-        lines: list[str] = [joined([strong(self.began.day), f", {self.began.ago}" if self.began.ago else ""], "")]
+        lines: list[str] = [joined([moment(self.began), f", {self.began.ago}" if self.began.ago else ""], "")]
         if self.finding is not None:
-            lines.append(f"Found {when(self.finding.finding.since, self.of_model.now).short}.")
+            found = when(self.finding.finding.since, self.of_model.now)
+            lines.append(joined(["Found ", near(found), "."], ""))
         return Answer("Since", lines)
 
     def _how_bad(self) -> Answer:

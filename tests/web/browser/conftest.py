@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,8 +15,8 @@ from modelwatch.cli.client import ServiceClient
 from modelwatch.demo.others import OTHERS, send_others
 from modelwatch.demo.story import SEED, Plan
 from tests.support.live_service import LiveService
+from tests.support.programs import installed
 
-CHROMIUM = "/usr/bin/chromium"
 ODD_NAME = 'اختبار 予測 <b onclick="x">&amp;</b> ' + "long" * 40
 LABELS_EVERY = 2
 
@@ -74,10 +73,9 @@ class Seen:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Debian's Chromium. Of a module alone: while it runs, no other event loop can in this thread."""
-    if not Path(CHROMIUM).exists():
-        pytest.skip(f"{CHROMIUM} is not there")
+    chromium = installed("chromium", "chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield browser
         browser.close()
 

@@ -45,6 +45,8 @@ def test_a_page_is_complete_without_scripts(browser: Browser, service: str, patt
         texts.append(" ".join(page.locator("main").inner_text().split()))
         context.close()
     assert len(texts[1]) > 40
+    # No markup is shown as text.
+    assert "</" not in texts[1]
     assert len(texts[0]) == pytest.approx(len(texts[1]), rel=0.02)
 
 
