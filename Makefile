@@ -65,7 +65,7 @@ bench: $(VENV)/.dev ## the benchmarks
 	$(BIN)/python -m benchmarks $(ARGS)
 
 screenshots: $(VENV)/.dev ## renew the pictures of the pages in docs/images from the demo (needs Chromium)
-	PYTHONPATH=. $(BIN)/python scripts/screenshots.py
+	PYTHONPATH=src:. $(BIN)/python scripts/screenshots.py
 
 openapi: $(VENV)/.dev ## renew docs/openapi.json from the code
 	$(BIN)/python scripts/openapi.py

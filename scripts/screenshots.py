@@ -16,10 +16,10 @@ from playwright.sync_api import sync_playwright
 
 from modelwatch.demo.generator import MODEL
 from tests.support.live_service import LiveService, free_port
+from tests.support.programs import installed
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 IMAGES = REPOSITORY / "docs" / "images"
-CHROMIUM = "/usr/bin/chromium"
 WIDTH, HEIGHT = 1280, 900
 PAGES = {
     "models": "/ui/models",
@@ -30,7 +30,7 @@ PAGES = {
 def main() -> None:
     """Writes one picture for each page."""
     with served(sys.argv[1] if len(sys.argv) > 1 else None) as url, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=installed("chromium", "chromium"), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
         for name, path in PAGES.items():
             page.goto(url + path)
