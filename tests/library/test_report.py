@@ -75,6 +75,20 @@ def test_html_is_small_and_has_no_scripts(report: Report, tmp_path: Path) -> Non
     assert "&lt;script&gt;" in text
 
 
+def test_a_feature_may_have_the_name_of_another_subject() -> None:
+    """Here the prediction is in `y`, and a feature is called `prediction`: each has the chart of its own cells."""
+    rng = np.random.default_rng(1)
+    before, after = ({"prediction": rng.normal(at, 1, 500), "y": rng.choice(["no", "yes"], 500)} for at in (0, 2))
+    report = mw.compare(before, after, prediction="y")
+    assert {(each.kind, each.name) for each in report.subjects} == {
+        ("feature", "prediction"),
+        ("prediction", "prediction"),
+    }
+    text = report.to_html()
+    assert text.count("chart-histogram") - text.count(".chart-histogram") == 1
+    assert text.count('class="chart chart-categories"') == 1
+
+
 def test_a_notebook_shows_it_in_a_frame_of_its_own(report: Report) -> None:
     tags = Tags()
     tags.feed(report._repr_html_())

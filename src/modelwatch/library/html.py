@@ -40,8 +40,12 @@ def render(report: Report) -> str:
         .render(
             report=report,
             document=report.document,
-            profiles={(subject.name or subject.kind): pair for subject, pair in report.profiles.items()},
-            shown={each.name for each in report.subjects[:MOST_CHARTS]} | set(report.drifted),
+            profiles={(subject.kind, subject.name or subject.kind): pair for subject, pair in report.profiles.items()},
+            shown={
+                (each.kind, each.name)
+                for place, each in enumerate(report.subjects)
+                if place < MOST_CHARTS or each.severity in DRIFTED
+            },
             style=Markup(_style()),
             definitions=Markup(definitions()),
         )
