@@ -6,10 +6,14 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import delete, text
 
 from modelwatch.config.monitors import as_document, parse_monitor
-from modelwatch.errors import Conflict
+from modelwatch.errors import Conflict, UnknownModel
 from modelwatch.storage.alerts.audit import audit_page
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.migrations import migrate
+from modelwatch.storage.engine.models import known_models, require_model
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.monitors import StoredMonitor, all_monitors, delete_monitor, monitor_of, put_monitor
 from tests.support.background import new_id
@@ -37,6 +41,26 @@ def test_a_monitor_is_kept_for_a_model_that_was_never_heard_of(store: Store) -> 
     assert present(store) == stored
     with store.read() as connection:
         assert all_monitors(connection) == [stored]
+
+
+def test_a_model_with_a_monitor_alone_is_known(store: Store) -> None:
+    put(store)
+    with store.read() as connection:
+        assert known_models(connection) == ["m"]
+        assert require_model(connection, "m") == 0
+    delete_monitor(store, "m", actor="bob", now=NOON, new_id=new_id)
+    with store.read() as connection, pytest.raises(UnknownModel):
+        require_model(connection, "m")
+
+
+def test_a_monitor_that_an_earlier_release_kept_alone_makes_its_model_known(store: Store) -> None:
+    put(store)
+    with store.write() as connection:
+        connection.execute(delete(tables.model))
+        connection.execute(text("UPDATE alembic_version SET version_num = '0018'"))
+    migrate(store)
+    with store.read() as connection:
+        assert known_models(connection) == ["m"]
 
 
 def test_the_same_again_is_no_new_revision(store: Store) -> None:

@@ -62,6 +62,20 @@ def test_a_model_before_its_first_prediction_has_a_page(app: App) -> None:
     assert "no data" in visit(app, "/ui/models/m").text
 
 
+def test_a_model_with_a_monitor_alone_has_all_its_pages(app: App) -> None:
+    assert app.request("PUT", "/api/v1/models/planned/monitor", json={"owner": "risk"}).status_code == 201
+    assert "nothing received · risk" in visit(app, "/ui/models").text
+    tabs = ("", "/drift", "/performance", "/quality", "/segments", "/compare", "/features/amount", "/latency")
+    for tab in tabs:
+        page = visit(app, f"/ui/models/planned{tab}")
+        assert "This model has sent no predictions yet." in page.text, tab
+        assert "no data" in page.text
+    assert "owner: risk" in visit(app, "/ui/models/planned/monitor").text
+    page = visit(app, "/ui/models/planned")
+    assert page.links["How predictions are sent"] == "../../docs"
+    assert app.get("models/planned")["streams"] == []
+
+
 def test_names_made_of_markup_are_text(app: App) -> None:
     open_ledger(app.store).commit(traffic(20, model="<b>&amp;"))
     for path in ("/ui/models", "/ui/models/%3Cb%3E%26amp%3B"):

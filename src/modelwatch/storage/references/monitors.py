@@ -101,7 +101,8 @@ def put_monitor(
                 "updated_by": actor,
             },
         )
-        _note_storing(connection, store, model, config, now)
+        connection.execute(registration(store), {"of": model, "at": now})
+        _note_storing(connection, model, config)
         _settle_segments(connection, store, model, config, now, new_id)
         _audit(connection, "monitor.put", after, before, text, new_id)
     return after
@@ -124,19 +125,17 @@ def delete_monitor(
             return False
         connection.execute(delete(tables.monitor).where(tables.monitor.c.model == model))
         after = StoredMonitor(model, before.revision, before.config, before.source, now, actor)
-        _note_storing(connection, store, model, MonitorConfig(), now)
+        _note_storing(connection, model, MonitorConfig())
         _settle_segments(connection, store, model, MonitorConfig(), now, new_id)
         _audit(connection, DELETE, after, before, None, new_id)
     return True
 
 
-def _note_storing(connection: Connection, store: Store, model: str, config: MonitorConfig, now: int) -> None:
+def _note_storing(connection: Connection, model: str, config: MonitorConfig) -> None:
     """Writes what is said about storing predictions beside the model's generation, where every commit reads it."""
     table = tables.model
     privacy = config.privacy.model_dump_json(exclude_none=True)
     values = {"privacy": None if privacy == "{}" else privacy, "sample_rate": config.sample_rate}
-    if any(value is not None for value in values.values()):
-        connection.execute(registration(store), {"of": model, "at": now})
     connection.execute(update(table).where(table.c.name == model).values(**values))
 
 
