@@ -31,8 +31,8 @@ from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.migrations import migrate
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.ledger import Ledger
-from modelwatch.storage.references.layouts import LATENCY, Subject
 from modelwatch.storage.references.references import set_references
+from modelwatch.storage.references.subjects import LATENCY, Subject
 from modelwatch.storage.verdicts.verdicts import latest_verdicts
 
 MODELS, FEATURES, HOURS = 1_000, 200, 48

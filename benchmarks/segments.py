@@ -24,9 +24,9 @@ from modelwatch.stats.counting.profile import Profile
 from modelwatch.storage.engine.migrations import migrate
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.ledger import Ledger
-from modelwatch.storage.references.layouts import Subject
 from modelwatch.storage.references.monitors import put_monitor
 from modelwatch.storage.references.references import set_references
+from modelwatch.storage.references.subjects import Subject
 
 START = 1_750_000_200_000_000
 NUMBERS = 10

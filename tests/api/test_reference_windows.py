@@ -11,10 +11,10 @@ from msgspec import structs
 from modelwatch.alerting.alert import Alert
 from modelwatch.config.monitors import parse_monitor
 from modelwatch.events import GroundTruth
-from modelwatch.storage.references.layouts import Subject
 from modelwatch.storage.references.monitors import put_monitor
 from modelwatch.storage.references.outcome_references import outcomes_in_force
 from modelwatch.storage.references.references import in_force
+from modelwatch.storage.references.subjects import Subject
 from tests.exposition.scraping import RULES, set_reference, traffic
 from tests.support.app import App, pointers
 from tests.support.background import background, run_out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from modelwatch.alerting import policy_of
+from modelwatch.alerting.policy import policy_of
 from modelwatch.config import Settings
 from modelwatch.config.monitor_defaults import default_document, effective_document
 from modelwatch.config.monitors import monitor_schema, parse_monitor

@@ -18,8 +18,8 @@ from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.references.layouts import LATENCY, PREDICTION, SCORE, Subject
 from modelwatch.storage.references.references import set_references
+from modelwatch.storage.references.subjects import LATENCY, PREDICTION, SCORE, Subject
 from tests.support.background import background, run_out
 from tests.support.events import NOON, Clock, event
 

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from modelwatch.exposition import StateCollector, state
 from modelwatch.exposition.state import SEVERITY_NUMBERS
-from modelwatch.monitoring.checks.drift.evaluation import check_drift
+from modelwatch.monitoring.checks.drift.check import check_drift
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery
 from modelwatch.monitoring.checks.drift.judge import PRECEDENCE
 from modelwatch.storage.engine.store import Store

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
-from modelwatch.monitoring.checks.drift.evaluation import check_drift
+from modelwatch.monitoring.checks.drift.check import check_drift
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery, decode_evidence
 from modelwatch.monitoring.checks.drift.report import DriftReport
 from modelwatch.monitoring.checks.rules import DriftRules

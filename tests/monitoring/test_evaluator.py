@@ -15,7 +15,7 @@ from modelwatch.events import ReferenceFrame, ReferenceSample
 from modelwatch.findings import Assessment
 from modelwatch.monitoring.checks.check import Conclusion
 from modelwatch.monitoring.checks.conditions import Condition
-from modelwatch.monitoring.checks.drift.evaluation import check_drift
+from modelwatch.monitoring.checks.drift.check import check_drift
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery, Inputs
 from modelwatch.monitoring.checks.drift.report import DriftReport
 from modelwatch.monitoring.checks.rules import DriftRules

@@ -17,8 +17,8 @@ from modelwatch.stats.counting.binning import Scalar, numeric_binning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.names import split_reference
 from modelwatch.stats.drift.natural_variation import variation_of
-from modelwatch.storage.references.layouts import Subject
-from modelwatch.storage.references.references import StoredReference
+from modelwatch.storage.references.stored_reference import StoredReference
+from modelwatch.storage.references.subjects import Subject
 from tests.monitoring.test_verdicts import RULES
 
 HOUR = 3_600

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from modelwatch.events import ReferenceFrame, ReferenceSample
-from modelwatch.monitoring.checks.drift.evaluation import check_drift
+from modelwatch.monitoring.checks.drift.check import check_drift
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery
 from modelwatch.monitoring.checks.performance.check import check_performance
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules

@@ -17,8 +17,9 @@ from modelwatch.storage.engine.models import generation_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles, stale_days
 from modelwatch.storage.maintenance.compaction import fold, seal_writers
-from modelwatch.storage.references.layouts import Subject, read_layouts
+from modelwatch.storage.references.layouts import read_layouts
 from modelwatch.storage.references.references import in_force, set_references
+from modelwatch.storage.references.subjects import Subject
 from tests.support.events import ALWAYS, NOON, event, open_ledger, stored_and_counted
 from tests.support.stores import ENGINES, FreshStores
 

@@ -10,8 +10,8 @@ from modelwatch.storage.engine.decoded import OVERHEAD_BYTES, TIMES_LARGER, Deco
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from modelwatch.storage.references import layouts
-from modelwatch.storage.references.layouts import Subject
 from modelwatch.storage.references.references import set_references
+from modelwatch.storage.references.subjects import Subject
 from tests.support.events import ALWAYS, NOON, event, numbered, open_ledger, stored_and_counted
 
 SIZE = 100

@@ -27,8 +27,9 @@ from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from modelwatch.storage.maintenance.compaction import fold, seal_writers
 from modelwatch.storage.maintenance.erasure import Erased, erase
-from modelwatch.storage.references.layouts import Subject, read_layouts
+from modelwatch.storage.references.layouts import read_layouts
 from modelwatch.storage.references.references import set_references
+from modelwatch.storage.references.subjects import Subject
 from tests.support.events import ALWAYS, NOON, event, open_ledger, stored_and_counted
 from tests.support.labels import BINARY, joined, label, set_layout, summed_outcomes
 from tests.support.privacy import KEY, opened_again, set_privacy, with_keys

@@ -23,8 +23,8 @@ from modelwatch.storage.ledger import ledger as ledger_module
 from modelwatch.storage.ledger import slots as slots_module
 from modelwatch.storage.ledger.slots import PROFILES, SlotCache
 from modelwatch.storage.maintenance.compaction import seal_writers
-from modelwatch.storage.references.layouts import Subject
 from modelwatch.storage.references.references import set_references
+from modelwatch.storage.references.subjects import Subject
 from tests.support.events import NOON, Clock, event, numbered, open_ledger, stored_and_counted
 from tests.support.labels import label
 from tests.support.stores import ENGINES, FreshStores

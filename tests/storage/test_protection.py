@@ -21,9 +21,10 @@ from modelwatch.storage.engine.models import StreamKey, generation_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.rows import first_events
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
-from modelwatch.storage.references.layouts import Subject, read_layouts
+from modelwatch.storage.references.layouts import read_layouts
 from modelwatch.storage.references.monitors import delete_monitor
 from modelwatch.storage.references.references import in_force
+from modelwatch.storage.references.subjects import Subject
 from modelwatch.storage.secrets.keys import open_protection
 from tests.support.events import ALWAYS, NOON, event, open_ledger
 from tests.support.privacy import KEY, key, opened_again, secret_bytes, set_privacy, with_keys

@@ -28,8 +28,9 @@ from modelwatch.storage.maintenance.compaction import fold, seal_writers
 from modelwatch.storage.maintenance.erasure import erase
 from modelwatch.storage.maintenance.retention import expire_days, remove_predictions, remove_windows
 from modelwatch.storage.maintenance.rollup import roll_up
-from modelwatch.storage.references.layouts import Subject, read_layouts
+from modelwatch.storage.references.layouts import read_layouts
 from modelwatch.storage.references.references import set_provisional_references, set_references
+from modelwatch.storage.references.subjects import Subject
 from modelwatch.times import MICROS_PER_SECOND
 from tests.support.events import ALWAYS, NOON, Clock, event, numbered, open_ledger, stored_and_counted
 from tests.support.labels import BINARY, CLASSES, label, set_layout, summed_outcomes

@@ -30,8 +30,9 @@ from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from modelwatch.storage.maintenance.compaction import fold, seal_writers
 from modelwatch.storage.maintenance.erasure import erase
 from modelwatch.storage.maintenance.rollup import roll_up
-from modelwatch.storage.references.layouts import Subject, read_layouts
+from modelwatch.storage.references.layouts import read_layouts
 from modelwatch.storage.references.references import set_references
+from modelwatch.storage.references.subjects import Subject
 from tests.support.events import Clock, event, numbered
 from tests.support.labels import BINARY, CLASSES, label
 from tests.support.segments import name_segments

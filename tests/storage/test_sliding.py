@@ -20,7 +20,8 @@ from modelwatch.storage.engine.models import StreamKey, generation_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.compaction import fold, seal_writers
 from modelwatch.storage.maintenance.rollup import roll_up
-from modelwatch.storage.references.layouts import Subject, read_layouts
+from modelwatch.storage.references.layouts import read_layouts
+from modelwatch.storage.references.subjects import Subject
 from tests.support.events import NOON, Clock, event, open_ledger
 from tests.support.labelled import outcomes, set_labelled_reference, watch_yes
 from tests.support.late_labels import DAY_SECONDS, like_any_other, send_days

@@ -25,13 +25,13 @@ from modelwatch.storage.engine.migrations import migrate, newest_version, schema
 from modelwatch.storage.engine.models import generation_of
 from modelwatch.storage.engine.postgresql import StoreOptions
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.references.layouts import Subject
 from modelwatch.storage.references.references import (
     all_references,
     in_force,
     set_provisional_references,
     set_references,
 )
+from modelwatch.storage.references.subjects import Subject
 from tests.support.background import new_id
 from tests.support.events import NOON, event, numbered, open_ledger
 from tests.support.postgres import Cluster

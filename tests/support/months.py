@@ -22,8 +22,9 @@ from modelwatch.storage.engine.bulk import ManyRows
 from modelwatch.storage.engine.models import generation_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.slots import Slot, SlotKey, save
-from modelwatch.storage.references.layouts import Subject, read_layouts
+from modelwatch.storage.references.layouts import read_layouts
 from modelwatch.storage.references.references import set_references
+from modelwatch.storage.references.subjects import Subject
 from modelwatch.storage.verdicts.verdicts import StoredVerdict, evidence_of, verdicts_of
 from tests.support.background import Taken, background, new_id, run_out
 from tests.support.events import NOON, Clock, open_store

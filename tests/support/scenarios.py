@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from modelwatch.api.decoding.decoder import Decoder
 from modelwatch.api.decoding.limits import Limits
-from modelwatch.monitoring.checks.drift.evaluation import check_drift
+from modelwatch.monitoring.checks.drift.check import check_drift
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery
 from modelwatch.monitoring.checks.drift.report import DriftReport
 from modelwatch.monitoring.checks.rules import DriftRules

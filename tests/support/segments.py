@@ -17,9 +17,10 @@ from modelwatch.stats.segments.segmentation import Segmentation
 from modelwatch.storage.counts.segments import segment_outcomes, segment_profiles
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.references.layouts import ModelLayouts, Subject, read_layouts
+from modelwatch.storage.references.layouts import ModelLayouts, read_layouts
 from modelwatch.storage.references.monitors import put_monitor
 from modelwatch.storage.references.references import set_references
+from modelwatch.storage.references.subjects import Subject
 from tests.support.events import ALWAYS, NOON
 from tests.support.labels import generation
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from modelwatch.errors import InvalidInput, UnknownModel
 from modelwatch.events import Prediction, Scalar
-from modelwatch.monitoring.checks.drift.evaluation import check_drift
+from modelwatch.monitoring.checks.drift.check import check_drift
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery
 from modelwatch.monitoring.checks.drift.report import SubjectReport
 from modelwatch.monitoring.checks.windows import Window
@@ -20,7 +20,7 @@ from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.compaction import fold, seal_writers
 from modelwatch.storage.maintenance.rollup import roll_up
-from modelwatch.storage.references.layouts import Subject
+from modelwatch.storage.references.subjects import Subject
 from modelwatch.times import iso_of_seconds
 from modelwatch.views.drift_series import drift_series
 from modelwatch.views.stretch import Asked, usual_step

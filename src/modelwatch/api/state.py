@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from modelwatch.alerting import AlertService
 from modelwatch.alerting.delivery.actions import DeliveryActions
 from modelwatch.alerting.queries import ChannelFacts
+from modelwatch.alerting.service import AlertService
 from modelwatch.api.decoding.decoder import Decoder
 from modelwatch.api.nearest_models import NearestModels
 from modelwatch.config import Settings

@@ -14,8 +14,8 @@ from modelwatch.monitoring.checks.drift.subject_counts import SubjectCounts
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.profile import Profile
-from modelwatch.storage.references.layouts import Subject
-from modelwatch.storage.references.references import StoredReference
+from modelwatch.storage.references.stored_reference import StoredReference
+from modelwatch.storage.references.subjects import Subject
 
 # Of alpha; the rest is for missing, invalid and unusual values.
 DRIFT_SHARE = 0.5

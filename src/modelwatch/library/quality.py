@@ -11,7 +11,7 @@ from modelwatch.monitoring.checks.quality.judge import rise_thresholds
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.quality.rates import Rule, rate_checks
-from modelwatch.storage.references.layouts import Subject
+from modelwatch.storage.references.subjects import Subject
 
 
 class UnsoundValues(msgspec.Struct, frozen=True):

@@ -21,7 +21,7 @@ from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.names import Split, decode_split, encode_split, split_names
 from modelwatch.stats.drift.natural_variation import Variation, decode_variation, encode_variation, variation_of
 from modelwatch.stats.errors import EmptySample, StatsError
-from modelwatch.storage.references.layouts import Subject
+from modelwatch.storage.references.subjects import Subject
 
 if TYPE_CHECKING:
     from modelwatch.stats.counting.columns import Column

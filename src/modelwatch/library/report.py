@@ -18,7 +18,7 @@ from modelwatch.monitoring.checks.drift.judge import PRECEDENCE, Severity
 from modelwatch.monitoring.checks.drift.report import SubjectReport
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.patterns import ShiftPattern, shift_pattern
-from modelwatch.storage.references.layouts import Subject
+from modelwatch.storage.references.subjects import Subject
 
 if TYPE_CHECKING:
     import pandas as pd

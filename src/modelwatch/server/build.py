@@ -21,9 +21,12 @@ from typing import Any
 from sqlalchemy import Connection
 
 from modelwatch.access import KnownKeys
-from modelwatch.alerting import AlertPolicy, AlertService, Delivery, build_channels, policy_of
+from modelwatch.alerting.channels import build_channels
 from modelwatch.alerting.delivery.actions import DeliveryActions
+from modelwatch.alerting.delivery.threads import Delivery
+from modelwatch.alerting.policy import AlertPolicy, policy_of
 from modelwatch.alerting.queries import ChannelFacts
+from modelwatch.alerting.service import AlertService
 from modelwatch.api.app import Application, build_app
 from modelwatch.api.decoding.decoder import Decoder
 from modelwatch.api.decoding.ids import uuid7

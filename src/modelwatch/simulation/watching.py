@@ -17,8 +17,8 @@ from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.simulation.features import Feature
 from modelwatch.simulation.traffic import Floats, Integers, Schedule
-from modelwatch.storage.references.layouts import Subject
-from modelwatch.storage.references.references import StoredReference
+from modelwatch.storage.references.stored_reference import StoredReference
+from modelwatch.storage.references.subjects import Subject
 
 MODEL, SUBJECT = "simulated", Subject("feature", "feature")
 

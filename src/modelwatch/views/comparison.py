@@ -11,7 +11,8 @@ from modelwatch.errors import FieldError, InvalidInput, UnknownModel
 from modelwatch.monitoring.checks.drift.subject_counts import references_for, same_binning
 from modelwatch.monitoring.checks.performance.rules import LOSSES, PerformanceRules
 from modelwatch.monitoring.checks.rules import DriftRules
-from modelwatch.monitoring.checks.windows import Window, stored_whole
+from modelwatch.monitoring.checks.stored_windows import stored_whole
+from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.scores import psi
 from modelwatch.stats.drift.tests import homogeneity
@@ -22,8 +23,10 @@ from modelwatch.storage.counts.profiles import sum_windows
 from modelwatch.storage.engine.models import generation_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles, stale_days
-from modelwatch.storage.references.layouts import Counts, ModelLayouts, Subject, read_layouts
-from modelwatch.storage.references.references import StoredReference, in_force
+from modelwatch.storage.references.layouts import Counts, ModelLayouts, read_layouts
+from modelwatch.storage.references.references import in_force
+from modelwatch.storage.references.stored_reference import StoredReference
+from modelwatch.storage.references.subjects import Subject
 from modelwatch.times import SECONDS_PER_HOUR, iso_of_seconds
 from modelwatch.views.labelled_stretch import LabelledStretch, StretchQuery, read_stretch
 from modelwatch.views.outcomes import MetricChange, MetricValue, metric_change, metric_value

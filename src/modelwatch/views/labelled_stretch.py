@@ -15,7 +15,8 @@ from modelwatch.monitoring.checks.performance.maturity import LabelArrivals
 from modelwatch.monitoring.checks.performance.report import measured, window_of, wrong_scores
 from modelwatch.monitoring.checks.performance.window_counts import WindowCounts, counts_of, window_counts
 from modelwatch.monitoring.checks.schedule import whole_windows
-from modelwatch.monitoring.checks.windows import Window, stored_whole
+from modelwatch.monitoring.checks.stored_windows import stored_whole
+from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.encoded_counts import encode_sparse
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts, OutcomeLayout
 from modelwatch.stats.performance import Estimate

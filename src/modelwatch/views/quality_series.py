@@ -12,7 +12,8 @@ from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.quality.rates import DIMENSION_OF, Rule, reference_rates, soundness_of, unsound_counts
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.repeats import stored_repeats
-from modelwatch.storage.references.references import StoredReference, in_force
+from modelwatch.storage.references.references import in_force
+from modelwatch.storage.references.stored_reference import StoredReference
 from modelwatch.times import iso_of_seconds
 from modelwatch.views.look_backs import blocks_of_windows
 from modelwatch.views.stretch import Asked, Divided, read_divided

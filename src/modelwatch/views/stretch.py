@@ -18,13 +18,15 @@ from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.windows import watermark
 from modelwatch.stats.drift.onset import onset
 from modelwatch.storage.counts.profiles import last_window_end
-from modelwatch.storage.counts.rollup_levels import rolled_windows, whole
+from modelwatch.storage.counts.rolled_windows import rolled_windows
+from modelwatch.storage.counts.rollup_levels import whole
 from modelwatch.storage.counts.streams import count_streams
 from modelwatch.storage.engine.models import require_model
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.backfill_outcomes import stale_outcome_days
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles, stale_days
-from modelwatch.storage.references.layouts import Counts, ModelLayouts, Subject, read_layouts
+from modelwatch.storage.references.layouts import Counts, ModelLayouts, read_layouts
+from modelwatch.storage.references.subjects import Subject
 from modelwatch.views.segment import segment_feature_of
 
 MOST_STEPS = 1_500

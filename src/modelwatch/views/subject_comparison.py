@@ -19,7 +19,7 @@ from modelwatch.stats.counting.quantiles import QUANTILES
 from modelwatch.stats.drift.patterns import ShiftPattern, shift_pattern
 from modelwatch.stats.drift.scores import psi_contributions
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.references.layouts import Subject
+from modelwatch.storage.references.subjects import Subject
 from modelwatch.times import iso_of_seconds
 from modelwatch.views.subject_series import quantiles_of
 

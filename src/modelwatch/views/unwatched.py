@@ -17,8 +17,8 @@ from modelwatch.monitoring.scheduler.freshness import usual_of
 from modelwatch.storage.counts.streams import newest_window
 from modelwatch.storage.counts.volumes import recent_features
 from modelwatch.storage.engine.models import StreamKey
-from modelwatch.storage.references.layouts import Subject
 from modelwatch.storage.references.references import overview
+from modelwatch.storage.references.subjects import Subject
 from modelwatch.storage.verdicts.verdicts import DRIFT, PERFORMANCE, QUALITY, newest_verdict
 
 # Rows of the newest window that are looked at for features that nothing is compared with.

@@ -17,8 +17,8 @@ from modelwatch.charts.series import Role, Series
 from modelwatch.errors import RequestError
 from modelwatch.monitoring.checks.performance.history import performance_history
 from modelwatch.storage.engine.models import StreamKey
-from modelwatch.storage.references.layouts import Subject
 from modelwatch.storage.references.monitors import monitor_of
+from modelwatch.storage.references.subjects import Subject
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY, SECONDS_PER_HOUR
 from modelwatch.views.stretch import Asked, usual_step
 from modelwatch.views.subject_series import SeriesStep, SubjectSeries, subject_series

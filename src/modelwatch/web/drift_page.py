@@ -22,7 +22,7 @@ from modelwatch.charts.heatmap import HeatRow, heat_class, heatmap
 from modelwatch.charts.lines import Event
 from modelwatch.charts.small import histogram_pair, level_bar
 from modelwatch.errors import FieldError, InvalidInput, excerpt
-from modelwatch.monitoring.checks.drift.evaluation import check_drift
+from modelwatch.monitoring.checks.drift.check import check_drift
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery
 from modelwatch.monitoring.checks.drift.report import DriftReport, SubjectReport
 from modelwatch.monitoring.checks.rules import rules_for

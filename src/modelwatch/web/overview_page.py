@@ -22,8 +22,8 @@ from modelwatch.errors import InvalidInput
 from modelwatch.monitoring.checks.performance.history import performance_history
 from modelwatch.monitoring.checks.rules import rules_for
 from modelwatch.storage.engine.models import StreamKey
-from modelwatch.storage.references.layouts import LATENCY
 from modelwatch.storage.references.monitors import monitor_of
+from modelwatch.storage.references.subjects import LATENCY
 from modelwatch.storage.verdicts.headlines import Reading, readings_of
 from modelwatch.storage.verdicts.verdicts import DRIFT, PERFORMANCE, QUALITY
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY, iso_of_micros, iso_of_seconds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlencode
 
-from modelwatch.storage.references.layouts import Subject
+from modelwatch.storage.references.subjects import Subject
 from modelwatch.times import iso_of_seconds
 from modelwatch.web.model_frame import ModelFrame
 from modelwatch.web.site import segment_of

@@ -23,8 +23,8 @@ from modelwatch.monitoring.checks.rules import rules_for
 from modelwatch.monitoring.segments import SegmentQuery, SegmentReport, segment_report
 from modelwatch.monitoring.segments.reports import SegmentLine
 from modelwatch.storage.engine.models import StreamKey
-from modelwatch.storage.references.layouts import Kind, Subject
 from modelwatch.storage.references.monitors import monitor_of
+from modelwatch.storage.references.subjects import Kind, Subject
 from modelwatch.times import MICROS_PER_SECOND
 from modelwatch.views.open_findings import KINDS, OpenFinding, open_findings
 from modelwatch.views.stretch import Asked, window_for

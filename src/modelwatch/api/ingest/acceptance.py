@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from modelwatch.alerting import AlertService
 from modelwatch.alerting.alert import Alert, Member, alert_from_row
+from modelwatch.alerting.service import AlertService
 from modelwatch.errors import Conflict, UnknownResource, excerpt
 from modelwatch.findings import Kind
 from modelwatch.monitoring.references.windows import TakenWindow, WindowOfReference, set_reference_from_window
@@ -16,9 +16,9 @@ from modelwatch.storage.alerts.alerts import alert_by_id
 from modelwatch.storage.counts.profiles import last_window_end
 from modelwatch.storage.counts.streams import streams_of
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.references.layouts import Subject
 from modelwatch.storage.references.outcome_references import outcomes_in_force
 from modelwatch.storage.references.references import OUTCOMES, in_force
+from modelwatch.storage.references.subjects import Subject
 from modelwatch.times import MICROS_PER_SECOND
 
 # What is compared with earlier weeks, or with the clock, has no reference to replace.

@@ -16,7 +16,7 @@ from modelwatch.api.routes.parameters import microseconds_of
 from modelwatch.config import parse_lookback
 from modelwatch.errors import FieldError, InvalidInput
 from modelwatch.events import DEFAULT_ENVIRONMENT, DriftCheckBody
-from modelwatch.monitoring.checks.drift.evaluation import check_drift
+from modelwatch.monitoring.checks.drift.check import check_drift
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery
 from modelwatch.monitoring.checks.drift.report import SubjectReport, Summary
 from modelwatch.monitoring.checks.windows import Window, covering

@@ -22,9 +22,9 @@ from modelwatch.monitoring.checks.rules import DriftRules, rules_for
 from modelwatch.monitoring.scheduler.traffic import proposal_for, rate_of
 from modelwatch.storage.counts.streams import streams
 from modelwatch.storage.engine.models import Stream, StreamKey, known_models, require_model
-from modelwatch.storage.references.layouts import Subject
 from modelwatch.storage.references.monitors import all_monitors
 from modelwatch.storage.references.references import overview
+from modelwatch.storage.references.subjects import Subject
 from modelwatch.storage.verdicts.evaluations import evaluation_failures
 from modelwatch.storage.verdicts.verdicts import StoredVerdict, latest_verdicts
 from modelwatch.times import iso_of_seconds

@@ -20,8 +20,8 @@ from modelwatch.events import DEFAULT_ENVIRONMENT
 from modelwatch.monitoring.checks.drift.evidence import effective_rules
 from modelwatch.monitoring.references.references import ReferenceWarning, warnings_about
 from modelwatch.monitoring.references.windows import WindowOfReference
-from modelwatch.storage.references.layouts import Subject
 from modelwatch.storage.references.references import in_force
+from modelwatch.storage.references.subjects import Subject
 from modelwatch.times import MICROS_PER_SECOND, iso_of_seconds
 
 router = APIRouter(tags=["reference"])

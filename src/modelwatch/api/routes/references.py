@@ -19,7 +19,8 @@ from modelwatch.monitoring.references.references import ReferenceWarning, set_re
 from modelwatch.stats.outcomes.tasks import StatedTask
 from modelwatch.storage.engine.models import require_model
 from modelwatch.storage.references.outcome_references import StoredOutcomes, outcomes_in_force
-from modelwatch.storage.references.references import StoredReference, all_references
+from modelwatch.storage.references.references import all_references
+from modelwatch.storage.references.stored_reference import StoredReference
 from modelwatch.times import iso_of_seconds
 
 router = APIRouter(tags=["reference"])

@@ -16,7 +16,7 @@ from modelwatch.events import DEFAULT_ENVIRONMENT
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery
 from modelwatch.monitoring.checks.windows import Window, covering
 from modelwatch.storage.engine.models import require_model
-from modelwatch.storage.references.layouts import Subject
+from modelwatch.storage.references.subjects import Subject
 from modelwatch.views.drift_series import DriftSeries, drift_series
 from modelwatch.views.label_series import label_series
 from modelwatch.views.quality_series import QualitySeries, quality_series

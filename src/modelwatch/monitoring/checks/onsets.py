@@ -14,7 +14,8 @@ from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.onset import onset
 from modelwatch.storage.counts.profiles import counts_by_window, last_window_end
 from modelwatch.storage.engine.models import StreamKey
-from modelwatch.storage.references.layouts import Counts, Subject, read_layouts
+from modelwatch.storage.references.layouts import Counts, read_layouts
+from modelwatch.storage.references.subjects import Subject
 
 # What was found in the longest look-back may have begun before it.
 TIMES_AS_LONG = 2

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
-
-from sqlalchemy import Connection
 
 from modelwatch.config import BASE_WINDOW_SECONDS, parse_lookback
 from modelwatch.storage.counts.rollup_levels import (
     DAYS_AFTER_SECONDS,
     HOURS_AFTER_SECONDS,
     Grain,
-    rolled_windows,
-    widen_to_stored,
 )
 
 # How far back is looked where the look-backs hold too little.
@@ -28,19 +23,6 @@ class Window:
     start: int
     end: int
     lookback: str | None = None
-
-
-class StreamPart(Protocol):
-    """Part of the traffic: a model in an environment, and one of its versions or all."""
-
-    @property
-    def model(self) -> str: ...
-
-    @property
-    def environment(self) -> str: ...
-
-    @property
-    def version(self) -> str | None: ...
 
 
 def look_back(watermark: int, lookback: str) -> Window:
@@ -72,15 +54,6 @@ def reaching_back(
         return tuple(windows)
     reached = next((window for window in further[:-1] if count(window) >= enough), further[-1])
     return (*windows, reached)
-
-
-def stored_whole(connection: Connection, query: StreamPart, windows: Sequence[Window]) -> tuple[Window, ...]:
-    """The windows, widened where an edge lies in one that was rolled up; look-backs keep their names."""
-    if not windows:
-        return ()
-    start, end = min(each.start for each in windows), max(each.end for each in windows)
-    rolled = rolled_windows(connection, query.model, query.environment, start, end, query.version)
-    return tuple(Window(*widen_to_stored((each.start, each.end), rolled), each.lookback) for each in windows)
 
 
 def covering(start: int, end: int) -> Window:

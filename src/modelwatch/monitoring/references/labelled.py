@@ -15,7 +15,7 @@ from modelwatch.stats.outcomes.classes import class_names
 from modelwatch.stats.outcomes.natural_variation import NaturalVariation, natural_variation
 from modelwatch.stats.outcomes.outcomes import Outcome, OutcomeCounts, outcome_layout
 from modelwatch.stats.outcomes.tasks import NOT_STATED, StatedTask
-from modelwatch.storage.references.layouts import Counts, Subject
+from modelwatch.storage.references.layouts import Counts
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.storage.references.outcome_references import (
     LabelledRows,
@@ -24,6 +24,7 @@ from modelwatch.storage.references.outcome_references import (
     outcomes_in_force,
 )
 from modelwatch.storage.references.references import OUTCOMES
+from modelwatch.storage.references.subjects import Subject
 
 # So many classes are listed in an error.
 LISTED = 10

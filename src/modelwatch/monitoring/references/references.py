@@ -36,14 +36,11 @@ from modelwatch.storage.engine.protection import Form, Protection, StoredPredict
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.rows import first_events
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
-from modelwatch.storage.references.layouts import Subject, subject_values
+from modelwatch.storage.references.layouts import subject_values
 from modelwatch.storage.references.monitors import monitor_of
-from modelwatch.storage.references.references import (
-    StoredReference,
-    in_force,
-    set_provisional_references,
-    set_references,
-)
+from modelwatch.storage.references.references import in_force, set_provisional_references, set_references
+from modelwatch.storage.references.stored_reference import StoredReference
+from modelwatch.storage.references.subjects import Subject
 
 CARRY_OVER_AT_ONCE_SECONDS = 2 * 86_400
 # Of more classes the most frequent ones are chosen by looking, whoever named them.

@@ -9,9 +9,10 @@ import numpy as np
 from modelwatch.events import ReferenceFrame
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.references.layouts import Counts, Subject
+from modelwatch.storage.references.layouts import Counts
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.storage.references.segments import segmentation_with
+from modelwatch.storage.references.subjects import Subject
 
 # By the id of a definition: how many segments, and the number of each row's.
 RowsBySegment = dict[str, tuple[int, list[int]]]

@@ -21,8 +21,8 @@ from modelwatch.storage.engine.models import require_model
 from modelwatch.storage.engine.protection import StoredPrediction
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.rows import count_events, events_between, in_sample, truths_of
-from modelwatch.storage.references.layouts import Subject
 from modelwatch.storage.references.references import in_force
+from modelwatch.storage.references.subjects import Subject
 from modelwatch.times import MICROS_PER_SECOND, iso_of_seconds
 
 # A reference gains nothing from more: of more predictions so many are taken, by their ids.

@@ -12,8 +12,9 @@ from modelwatch.monitoring.segments.reports import SegmentDrift
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.segments.decomposition import psi_by_segment
 from modelwatch.stats.segments.segmentation import SegmentFeature
-from modelwatch.storage.references.layouts import Counts, Subject
-from modelwatch.storage.references.references import StoredReference
+from modelwatch.storage.references.layouts import Counts
+from modelwatch.storage.references.stored_reference import StoredReference
+from modelwatch.storage.references.subjects import Subject
 
 
 def divided_drift(inputs: SegmentInputs, rules: DriftRules, feature: SegmentFeature) -> list[SegmentDrift]:

@@ -11,7 +11,8 @@ from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.errors import UnknownModel
 from modelwatch.monitoring.checks.drift.subject_counts import references_for
 from modelwatch.monitoring.checks.performance.evidence import arrivals_as_of, delays_since, maturity_of
-from modelwatch.monitoring.checks.windows import Window, look_back, stored_whole
+from modelwatch.monitoring.checks.stored_windows import stored_whole
+from modelwatch.monitoring.checks.windows import Window, look_back
 from modelwatch.stats.segments.segmentation import Segmentation
 from modelwatch.storage.counts.outcomes import newest_label
 from modelwatch.storage.counts.profiles import last_window_end
@@ -21,9 +22,11 @@ from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.slots import Slot
 from modelwatch.storage.maintenance.backfill_outcomes import stale_outcome_days
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles, stale_days
-from modelwatch.storage.references.layouts import Counts, ModelLayouts, Subject, read_layouts
+from modelwatch.storage.references.layouts import Counts, ModelLayouts, read_layouts
 from modelwatch.storage.references.outcome_references import StoredOutcomes, outcomes_for, outcomes_in_force
-from modelwatch.storage.references.references import StoredReference, in_force
+from modelwatch.storage.references.references import in_force
+from modelwatch.storage.references.stored_reference import StoredReference
+from modelwatch.storage.references.subjects import Subject
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,8 @@ from modelwatch.stats.quality.rates import data_quality_score
 from modelwatch.stats.segments.segmentation import SegmentFeature
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.references.layouts import PREDICTED_SCORES, Counts
+from modelwatch.storage.references.layouts import Counts
+from modelwatch.storage.references.subjects import PREDICTED_SCORES
 from modelwatch.times import iso_of_seconds
 
 DRIFT_SHOWN = 10

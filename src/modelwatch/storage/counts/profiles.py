@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, selec
 
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.stats.counting.encoded_counts import decode_counts, sum_counts
-from modelwatch.storage.counts.rollup_levels import rolled_windows
+from modelwatch.storage.counts.rolled_windows import rolled_windows
 from modelwatch.storage.counts.sliding import Part, SlidingSums, Span, Stretched, Total, merged
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.memory import memory_of, remembered

@@ -32,15 +32,8 @@ from modelwatch.storage.ledger.rows import events_of_day
 from modelwatch.storage.ledger.slots import PROFILES, BaseWindow, Slot, SlotKey, base_windows, window_start, with_pace
 from modelwatch.storage.maintenance.backfill_outcomes import backfill_outcomes
 from modelwatch.storage.maintenance.compaction import add_to_folded
-from modelwatch.storage.references.layouts import (
-    PREDICTED_SCORES,
-    Counts,
-    Layout,
-    ModelLayouts,
-    Subject,
-    read_layouts,
-    subject_values,
-)
+from modelwatch.storage.references.layouts import Counts, Layout, ModelLayouts, read_layouts, subject_values
+from modelwatch.storage.references.subjects import PREDICTED_SCORES, Subject
 from modelwatch.times import SECONDS_PER_DAY
 
 _Window = tuple[str, str, int, str]

@@ -36,7 +36,8 @@ from modelwatch.storage.ledger.rows import decode_scalar, event_of
 from modelwatch.storage.ledger.slots import OUTCOMES, PROFILES, Slot, SlotKey, window_start
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles, can_count, count_stored, stale_days
 from modelwatch.storage.maintenance.compaction import add_to_folded
-from modelwatch.storage.references.layouts import Layout, ModelLayouts, Subject, read_layouts
+from modelwatch.storage.references.layouts import Layout, ModelLayouts, read_layouts
+from modelwatch.storage.references.subjects import Subject
 from modelwatch.times import SECONDS_PER_DAY
 
 # Each try is spoilt only by a reference that is set between backfilling and erasing.

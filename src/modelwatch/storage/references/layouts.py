@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,31 +28,14 @@ from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.decoded import Decoded
 from modelwatch.storage.engine.memory import remembered
 from modelwatch.storage.engine.protection import Protection
+from modelwatch.storage.references.subjects import (
+    OUTCOME,
+    PREDICTED_SCORES,
+    SEGMENTS,
+    Subject,
+)
 
-State = Literal["provisional", "active", "retired"]
-
-
-Kind = Literal["feature", "prediction", "score", "latency", "calls", "outcome", "segments"]
 Counts = NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Subject:
-    """A feature by its name, or the prediction, its score, its latency, or scores by predicted class."""
-
-    kind: Kind
-    name: str = ""
-
-
-PREDICTION = Subject("prediction")
-SCORE = Subject("score")
-LATENCY = Subject("latency")
-PREDICTED_SCORES = Subject("calls")
-
-# The kind under which the reference table keeps the layout of the outcomes, and what the reference's own are.
-OUTCOME: Kind = "outcome"
-# And that under which it keeps what the segments of the model are.
-SEGMENTS: Kind = "segments"
 
 
 class Cells(Protocol):

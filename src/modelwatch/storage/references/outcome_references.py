@@ -17,7 +17,8 @@ from modelwatch.stats.outcomes.outcomes import OutcomeCounts, OutcomeLayout
 from modelwatch.stats.outcomes.tasks import Task
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.memory import remembered
-from modelwatch.storage.references.layouts import OUTCOME, State, outcome_layout_of
+from modelwatch.storage.references.layouts import outcome_layout_of
+from modelwatch.storage.references.subjects import OUTCOME, State
 
 
 @dataclass(frozen=True, slots=True)

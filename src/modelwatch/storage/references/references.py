@@ -23,19 +23,12 @@ from modelwatch.storage.engine.decoded import Decoded
 from modelwatch.storage.engine.memory import remembered
 from modelwatch.storage.engine.models import next_generation
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.references.layouts import (
-    OUTCOME,
-    SEGMENTS,
-    Counts,
-    ModelLayouts,
-    State,
-    Subject,
-    binning_of,
-    model_layouts,
-)
+from modelwatch.storage.references.layouts import Counts, ModelLayouts, binning_of, model_layouts
 from modelwatch.storage.references.monitors import hold_monitor, monitor_of
 from modelwatch.storage.references.outcome_references import LabelledRows
 from modelwatch.storage.references.segments import settle_segments
+from modelwatch.storage.references.stored_reference import StoredReference
+from modelwatch.storage.references.subjects import OUTCOME, SEGMENTS, State, Subject
 
 # What a reference says never changes, so it is decoded once; only its state does.
 _known: Decoded[tuple[Profile, Variation | None, Split | None]] = Decoded()
@@ -49,25 +42,6 @@ OF_SUBJECTS = tables.reference.c.kind.not_in((OUTCOME, SEGMENTS))
 
 # The source of a provisional reference.
 FIRST_PREDICTIONS = "first predictions"
-
-
-@dataclass(frozen=True, slots=True)
-class StoredReference:
-    """A reference as it is kept: `version` None means every version that has none of its own.
-
-    split: of a categorical one, how it was split for its tests; None for those of earlier releases, too.
-    """
-
-    id: str
-    model: str
-    version: str | None
-    subject: Subject
-    profile: Profile
-    variation: Variation | None
-    created_at: int
-    source: str
-    state: State
-    split: Split | None = None
 
 
 def set_references(

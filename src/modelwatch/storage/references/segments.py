@@ -15,7 +15,8 @@ from modelwatch.stats.counting.encoded_counts import decode_counts
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.segments.segmentation import NO_SEGMENTS, Segmentation, segment_feature
 from modelwatch.storage.engine import tables
-from modelwatch.storage.references.layouts import SEGMENTS, binning_of, segmentation_of
+from modelwatch.storage.references.layouts import binning_of, segmentation_of
+from modelwatch.storage.references.subjects import SEGMENTS
 
 
 def settle_segments(

@@ -32,6 +32,17 @@ from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import DRIFT
 
 
+def check_drift(
+    store: Store, defaults: DriftRules, query: DriftQuery, now: int, *, end: int | None = None
+) -> DriftReport:
+    """Compares the windows of a query with the references in force, from committed counts.
+
+    defaults: the rules of a model without a monitor. end: seconds; look-backs end there in place of the newest data.
+    Raises UnknownResource for an unknown model, InvalidInput for features that it does not have.
+    """
+    return report_of(evaluate_drift(gather(store, defaults, query, now, end=end)))
+
+
 class DriftCheck(Check[Inputs, DriftEvaluation, DriftReport]):
     """Drift check: compares the data of a stream with the references."""
 

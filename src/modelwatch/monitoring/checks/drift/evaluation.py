@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from modelwatch.errors import FieldError, InvalidInput, excerpt
-from modelwatch.monitoring.checks.drift.evidence import DriftQuery, Evidence, Inputs, gather
 from modelwatch.monitoring.checks.drift.judge import (
     PRECEDENCE,
     Case,
@@ -38,10 +37,13 @@ from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.compat import compat_scores
 from modelwatch.stats.drift.evidence import benjamini_yekutieli
-from modelwatch.storage.engine.store import Store
-from modelwatch.storage.references.layouts import ModelLayouts, Subject
-from modelwatch.storage.references.references import StoredReference
+from modelwatch.storage.references.stored_reference import StoredReference
+from modelwatch.storage.references.subjects import Subject
 from modelwatch.times import iso_of_seconds
+
+if TYPE_CHECKING:
+    from modelwatch.monitoring.checks.drift.evidence import Evidence, Inputs
+    from modelwatch.storage.references.layouts import ModelLayouts
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +93,6 @@ class DriftEvaluation:
     subjects: tuple[SubjectResult, ...]
     wanted: tuple[Subject, ...]
     versions_left_out: tuple[str, ...]
-
-
-def check_drift(
-    store: Store, defaults: DriftRules, query: DriftQuery, now: int, *, end: int | None = None
-) -> DriftReport:
-    """Compares the windows of a query with the references in force, from committed counts.
-
-    defaults: the rules of a model without a monitor. end: seconds; look-backs end there in place of the newest data.
-    Raises UnknownResource for an unknown model, InvalidInput for features that it does not have.
-    """
-    return report_of(evaluate_drift(gather(store, defaults, query, now, end=end)))
 
 
 def evaluate_drift(inputs: Inputs, subject: Subject | None = None) -> DriftEvaluation:

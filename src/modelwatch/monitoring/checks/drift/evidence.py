@@ -17,7 +17,8 @@ from modelwatch.errors import UnknownModel
 from modelwatch.monitoring.checks.codec import pack, unpack
 from modelwatch.monitoring.checks.drift.subject_counts import SubjectCounts, counts_of_subjects, references_for
 from modelwatch.monitoring.checks.rules import DriftRules, rules_for
-from modelwatch.monitoring.checks.windows import Window, look_back, reaching_back, stored_whole, watermark
+from modelwatch.monitoring.checks.stored_windows import stored_whole
+from modelwatch.monitoring.checks.windows import Window, look_back, reaching_back, watermark
 from modelwatch.stats.counting.encoded_counts import decode_counts, encode_counts
 from modelwatch.storage.counts.profiles import last_window_end, received_in, sum_windows
 from modelwatch.storage.counts.streams import count_streams, streams_of
@@ -25,9 +26,11 @@ from modelwatch.storage.engine.models import generation_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.slots import Slot
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles, stale_days
-from modelwatch.storage.references.layouts import ModelLayouts, State, Subject
+from modelwatch.storage.references.layouts import ModelLayouts
 from modelwatch.storage.references.monitors import monitor_of
-from modelwatch.storage.references.references import StoredReference, in_force, layouts_of, references_by_id
+from modelwatch.storage.references.references import in_force, layouts_of, references_by_id
+from modelwatch.storage.references.stored_reference import StoredReference
+from modelwatch.storage.references.subjects import State, Subject
 
 FORMAT = 1
 

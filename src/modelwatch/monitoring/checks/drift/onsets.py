@@ -10,7 +10,7 @@ from modelwatch.monitoring.checks.conditions import Condition
 from modelwatch.monitoring.checks.drift.evidence import Inputs
 from modelwatch.monitoring.checks.onsets import Onsets, span_before, subjects_by_window
 from modelwatch.storage.engine.models import StreamKey
-from modelwatch.storage.references.layouts import Subject
+from modelwatch.storage.references.subjects import Subject
 
 
 def drift_onsets(

@@ -25,7 +25,7 @@ from modelwatch.stats.counting.binning import CategoricalBinning
 from modelwatch.stats.counting.categorical import CODEC_VERSION as CATEGORICAL_VERSION
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.scores import DriftScores, drift_scores_of_many, psi_by_chance, psi_contributions_of_many
-from modelwatch.storage.references.references import StoredReference
+from modelwatch.storage.references.stored_reference import StoredReference
 from modelwatch.times import iso_of_seconds
 
 NO_REFERENCE = "No reference is set: POST one to /api/v1/reference."

@@ -16,7 +16,7 @@ from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.names import is_ids, window_needed
 from modelwatch.stats.drift.scores import psi_of_windows
 from modelwatch.storage.references.layouts import Counts
-from modelwatch.storage.references.references import StoredReference
+from modelwatch.storage.references.stored_reference import StoredReference
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.errors import IncompatibleProfiles
-from modelwatch.storage.ledger.slots import Slot
-from modelwatch.storage.references.layouts import Counts, ModelLayouts, Subject
-from modelwatch.storage.references.references import StoredReference
+from modelwatch.storage.references.stored_reference import StoredReference
+from modelwatch.storage.references.subjects import Subject
+
+if TYPE_CHECKING:
+    from modelwatch.storage.ledger.slots import Slot
+    from modelwatch.storage.references.layouts import Counts, ModelLayouts
 
 
 @dataclass(frozen=True, slots=True)

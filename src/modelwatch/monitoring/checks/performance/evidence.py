@@ -16,7 +16,8 @@ from modelwatch.monitoring.checks.performance.early_evidence import EarlyCounts,
 from modelwatch.monitoring.checks.performance.maturity import MATURITY, MOST_DAYS, Day, LabelArrivals, lag_of
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.performance.window_counts import WindowCounts, counts_of, window_counts
-from modelwatch.monitoring.checks.windows import Window, look_back, reaching_back, stored_whole
+from modelwatch.monitoring.checks.stored_windows import stored_whole
+from modelwatch.monitoring.checks.windows import Window, look_back, reaching_back
 from modelwatch.stats.outcomes.delays import DELAY_EDGES, DelayCurve
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts, OutcomeLayout
 from modelwatch.stats.performance.mergeable import Integers

@@ -14,7 +14,8 @@ from modelwatch.storage.counts.outcomes import sum_outcomes
 from modelwatch.storage.counts.profiles import sum_windows
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.references.layouts import PREDICTED_SCORES, Counts, ModelLayouts
+from modelwatch.storage.references.layouts import Counts, ModelLayouts
+from modelwatch.storage.references.subjects import PREDICTED_SCORES
 
 
 @dataclass(frozen=True, slots=True)

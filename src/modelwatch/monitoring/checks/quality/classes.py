@@ -24,8 +24,9 @@ from modelwatch.storage.counts.outcomes import meanings_of_day, sum_outcomes
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.slots import Slot
-from modelwatch.storage.references.layouts import PREDICTED_SCORES, Counts, ModelLayouts, read_layouts
+from modelwatch.storage.references.layouts import Counts, ModelLayouts, read_layouts
 from modelwatch.storage.references.outcome_references import outcomes_for, outcomes_in_force
+from modelwatch.storage.references.subjects import PREDICTED_SCORES
 from modelwatch.times import SECONDS_PER_DAY, iso_of_seconds
 
 # Labels come later than their predictions: so far back they are looked at, farther where there are too few.

@@ -33,7 +33,7 @@ from modelwatch.storage.counts.volumes import first_window, has_taken_provisiona
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.repeats import duplicates_in
-from modelwatch.storage.references.references import StoredReference
+from modelwatch.storage.references.stored_reference import StoredReference
 from modelwatch.times import SECONDS_PER_HOUR
 
 FORMAT = 1

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-from modelwatch.monitoring.checks.quality.evidence import QualityEvidence, Volumes, WindowQuality
 from modelwatch.monitoring.checks.quality.reports import PRECEDENCE, Severity
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.stats.quality.rates import (
@@ -18,6 +17,9 @@ from modelwatch.stats.quality.rates import (
     schema_changes,
 )
 from modelwatch.stats.quality.volume import LEAST_CHANGE, VolumeCheck, dispersion_of_span, volume_check
+
+if TYPE_CHECKING:
+    from modelwatch.monitoring.checks.quality.evidence import QualityEvidence, Volumes, WindowQuality
 
 # From this share of unsound values on, a feature is not to be trusted at all.
 MOSTLY_UNSOUND = 0.5

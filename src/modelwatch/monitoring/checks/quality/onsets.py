@@ -12,7 +12,7 @@ from modelwatch.monitoring.checks.onsets import Onsets, span_before, subjects_by
 from modelwatch.monitoring.checks.quality.evidence import QualityEvidence
 from modelwatch.stats.quality.rates import unsound_counts
 from modelwatch.storage.engine.models import StreamKey
-from modelwatch.storage.references.layouts import Subject
+from modelwatch.storage.references.subjects import Subject
 
 # A feature that is not there any more is missing everywhere.
 COUNTED_AS = {"disappeared": "missing"}

@@ -1,0 +1,29 @@
+"""A reference as it is kept: the distribution of one subject that production is compared with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.drift.names import Split
+from modelwatch.stats.drift.natural_variation import Variation
+from modelwatch.storage.references.subjects import State, Subject
+
+
+@dataclass(frozen=True, slots=True)
+class StoredReference:
+    """A reference as it is kept: `version` None means every version that has none of its own.
+
+    split: of a categorical one, how it was split for its tests; None for those of earlier releases, too.
+    """
+
+    id: str
+    model: str
+    version: str | None
+    subject: Subject
+    profile: Profile
+    variation: Variation | None
+    created_at: int
+    source: str
+    state: State
+    split: Split | None = None
