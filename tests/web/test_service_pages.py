@@ -143,7 +143,7 @@ def test_the_service_shows_what_it_refused_and_its_store(app: App) -> None:
 
 
 def test_a_key_is_shown_once_and_works_until_it_is_revoked(app: App) -> None:
-    answer = send(app, "/ui/keys/create", name="trainer", ingest="yes", read="yes", lasts="90d", actor="ann")
+    answer = send(app, "/ui/keys/create", name="trainer", ingest="yes", read="yes", duration="90d", actor="ann")
     check_headers(answer)
     [text] = re.findall(r"mw_[0-9a-f]{12}_[0-9a-f]{64}", answer.text)
     page = visit(app, "/ui/keys")
@@ -171,7 +171,7 @@ def test_a_key_is_shown_once_and_works_until_it_is_revoked(app: App) -> None:
         ({"ingest": "yes"}, "/name"),
         ({"name": "x" * 101, "ingest": "yes"}, "/name"),
         ({"name": "trainer"}, "/scopes"),
-        ({"name": "trainer", "ingest": "yes", "lasts": "7y"}, "/lasts"),
+        ({"name": "trainer", "ingest": "yes", "duration": "7y"}, "/duration"),
     ],
 )
 def test_a_key_that_can_not_be_is_refused(app: App, fields: dict[str, str], pointer: str) -> None:

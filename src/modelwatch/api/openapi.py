@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from modelwatch.api.auth.scopes import OPEN_OPERATIONS, need_of
-from modelwatch.api.decoding.actions import ActionBody, ActorBody, FromWindowBody, SilenceBody
+from modelwatch.api.decoding.actions import ActionBody, ActorBody, FromWindowBody, KeyBody, SilenceBody
 from modelwatch.api.problems import Problem
 from modelwatch.config.monitors import MonitorConfig
 from modelwatch.events import DriftCheckBody, GroundTruthBody, PredictionBody, ReferenceBody
@@ -238,6 +238,15 @@ SILENCE_CONTENT = {
         }
     },
 }
+KEY_CONTENT = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": _ref(KeyBody),
+            "example": {"name": "trainer", "scopes": ["ingest"], "models": ["fraud_detection_v2"], "duration": "90d"},
+        }
+    },
+}
 METRICS_CONTENT: Responses = {
     200: {
         "description": "Metrics in the Prometheus text format, or OpenMetrics when the client accepts it",
@@ -281,6 +290,7 @@ BODY_TYPES = (
     ActionBody,
     ActorBody,
     FromWindowBody,
+    KeyBody,
     SilenceBody,
 )
 

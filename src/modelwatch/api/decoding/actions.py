@@ -1,4 +1,4 @@
-"""Bodies of actions on alerts (actor and note) and of silences."""
+"""Bodies of actions on alerts (actor and note), of silences, and of API keys."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TypeVar
 
 import msgspec
 
+from modelwatch.access import Scope
+from modelwatch.access.keys import KeyRequest
 from modelwatch.alerting.silences import Matcher, SilenceRequest
 from modelwatch.api.decoding.checks import microseconds
 from modelwatch.api.decoding.explain import DECODING_ERRORS, explained
@@ -39,6 +41,23 @@ class SilenceBody(msgspec.Struct, forbid_unknown_fields=True):
     starts_at: datetime | None = None
     ends_at: datetime | None = None
     duration: str | None = None
+    actor: str | None = None
+
+
+class KeyBody(msgspec.Struct, forbid_unknown_fields=True):
+    """An API key: what it is for, what it may do, and for how long: until `expires_at`, or for a `duration` such as
+    `90d`; without either, without end.
+
+    models: the only ones that it is for; all without it. requests_per_second, body_bytes: limits of the key.
+    """
+
+    name: str
+    scopes: list[Scope]
+    models: list[str] | None = None
+    expires_at: datetime | None = None
+    duration: str | None = None
+    requests_per_second: float | None = None
+    body_bytes: int | None = None
     actor: str | None = None
 
 
@@ -84,6 +103,19 @@ def silence_request(body: SilenceBody, now: int) -> SilenceRequest:
             body.duration or ""
         ) * MICROS_PER_SECOND
     return SilenceRequest(tuple(body.matchers), ends_at, body.comment, starts_at)
+
+
+def key_request(body: KeyBody) -> KeyRequest:
+    """The key that the body asks for, unchecked."""
+    return KeyRequest(
+        body.name,
+        body.scopes,
+        body.models,
+        body.duration,
+        None if body.expires_at is None else microseconds(body.expires_at),
+        body.requests_per_second,
+        body.body_bytes,
+    )
 
 
 def _seconds(duration: str) -> int:

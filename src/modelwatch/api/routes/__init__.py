@@ -13,6 +13,7 @@ from modelwatch.api.routes import (
     drift,
     erasure,
     ground_truth,
+    keys,
     model_events,
     models,
     monitors,
@@ -52,6 +53,7 @@ for _module in (
     alerts,
     silences,
     channels,
+    keys,
     audit,
     service,
 ):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,13 +20,19 @@ from modelwatch.cli.base import (
     print_out,
     settings_with,
 )
-from modelwatch.times import MICROS_PER_SECOND, iso_of_seconds
 
 if TYPE_CHECKING:
-    from modelwatch.access import Scope
-    from modelwatch.storage.secrets.api_keys import StoredKey
+    from modelwatch.errors import FieldError, InvalidInput
 
-LONGEST_NAME = 100
+# Options by the field that an error names.
+OPTIONS = {
+    "/name": "NAME",
+    "/scopes": "--scope",
+    "/models": "--model",
+    "/duration": "--expires",
+    "/requests_per_second": "--requests-per-second",
+    "/body_bytes": "--max-body-bytes",
+}
 # Who does it, in the audit trail: whoever can write the store.
 ACTOR = "modelwatch keys"
 
@@ -53,53 +59,45 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Make a key. It is printed once; only a hash of it is stored."""
-    from modelwatch.access import new_token
-    from modelwatch.storage.secrets.api_keys import StoredKey, create_key
+    import msgspec
 
-    now = time.time_ns() // 1_000
-    token = new_token(os.urandom(38))
-    key = StoredKey(
-        token.key_id,
-        _checked_name(name),
-        token.hashed,
-        _checked_scopes(scope),
-        frozenset(model or ()) or None,
-        requests_per_second,
-        max_body_bytes,
-        now,
-        None if expires is None else now + _seconds(expires) * MICROS_PER_SECOND,
-    )
-    with migrated_store(settings_with({"database_url": database_url})) as store:
-        create_key(store, key, actor=ACTOR, new_id=_new_id)
+    from modelwatch.access.keys import RANDOM_BYTES, KeyRequest, make_key
+    from modelwatch.errors import InvalidInput
+
+    wanted = KeyRequest(name, scope, model or None, expires, None, requests_per_second, max_body_bytes)
+    try:
+        with migrated_store(settings_with({"database_url": database_url})) as store:
+            key = make_key(store, wanted, randomness=os.urandom(RANDOM_BYTES), actor=ACTOR, now=_now(), new_id=_new_id)
+    except InvalidInput as error:
+        raise CliError(_in_words(error)) from error
     if as_json:
-        print_json({"key": token.text, **_report(key)})
+        print_json(msgspec.to_builtins(key))
     else:
-        print_out(token.text)
+        print_out(key.key)
         print_err(f"This is key {key.id}, {key.name}. It is shown only once: the store has only its hash.")
 
 
 @keys.command("list")
 def list_keys(database_url: DatabaseUrl = None, as_json: AsJson = False) -> None:
     """List every key that there ever was: what it is for, what it may do, when it was last used."""
-    from modelwatch.storage.secrets.api_keys import all_keys
+    import msgspec
+
+    from modelwatch.access.keys import list_keys as keys_in
 
     store_settings = settings_with({"database_url": database_url})
     with migrated_store(store_settings) as store, store.read() as connection:
-        found = all_keys(connection)
+        found = keys_in(connection, _now())
     if as_json:
-        print_json({"keys": [_report(key) for key in found]})
+        print_json({"keys": msgspec.to_builtins(found)})
         return
     if not found:
         print_out("There are no keys. Create one with: modelwatch keys create NAME --scope admin")
         return
     print_out(f"{'id':12}  {'name':24}  {'scopes':18}  {'state':8}  {'last used':20}  models")
-    now = time.time_ns() // 1_000
     for key in found:
-        used = "never" if key.last_used_at is None else iso_of_seconds(key.last_used_at // MICROS_PER_SECOND)
-        models = "all" if key.models is None else ", ".join(sorted(key.models))
-        print_out(
-            f"{key.id:12}  {key.name:24}  {' '.join(sorted(key.scopes)):18}  {_state(key, now):8}  {used:20}  {models}"
-        )
+        state, used = key.state.replace("_", " "), key.last_used_at or "never"
+        models = "all" if key.models is None else ", ".join(key.models)
+        print_out(f"{key.id:12}  {key.name:24}  {' '.join(key.scopes):18}  {state:8}  {used:20}  {models}")
 
 
 @keys.command()
@@ -109,13 +107,16 @@ def revoke(
     as_json: AsJson = False,
 ) -> None:
     """Refuse a key from now on, for good."""
+    from modelwatch.access.keys import revoke as revoke_key
     from modelwatch.access.known_keys import FRESH_SECONDS
-    from modelwatch.storage.secrets.api_keys import revoke_key
+    from modelwatch.errors import Conflict, UnknownResource
 
-    with migrated_store(settings_with({"database_url": database_url})) as store:
-        done = revoke_key(store, key_id, now=time.time_ns() // 1_000, actor=ACTOR, new_id=_new_id)
-    if not done:
-        raise CliError(f"There is no key {key_id!r} in force; `modelwatch keys list` lists them.", EXIT_FOUND)
+    try:
+        with migrated_store(settings_with({"database_url": database_url})) as store:
+            revoke_key(store, key_id, actor=ACTOR, now=_now(), new_id=_new_id)
+    except (Conflict, UnknownResource) as error:
+        message = f"There is no key {key_id!r} in force; `modelwatch keys list` lists them."
+        raise CliError(message, EXIT_FOUND) from error
     if as_json:
         print_json({"id": key_id, "revoked": True})
     else:
@@ -184,51 +185,17 @@ def rotate(database_url: DatabaseUrl = None, as_json: AsJson = False) -> None:
         raise typer.Exit(EXIT_FOUND)
 
 
-def _checked_name(name: str) -> str:
-    if not name.strip() or not name.isprintable() or len(name) > LONGEST_NAME:
-        raise CliError(
-            f"A key's name is printable text of 1 to {LONGEST_NAME} characters, got {name[:LONGEST_NAME]!r}."
-        )
-    return name.strip()
+def _in_words(error: InvalidInput) -> str:
+    """What is wrong, by the name of each option."""
+    return " ".join(f"{OPTIONS[each.pointer]}: {each.message}{_given(each)}." for each in error.errors)
 
 
-def _checked_scopes(scopes: list[str]) -> frozenset[Scope]:
-    from modelwatch.access import SCOPES
-
-    unknown = sorted(set(scopes) - set(SCOPES))
-    if unknown or not scopes:
-        given = f", got {unknown[0]!r}" if unknown else ""
-        raise CliError(f"--scope is one or more of {', '.join(SCOPES)}{given}.")
-    return cast("frozenset[Scope]", frozenset(scopes))
+def _given(problem: FieldError) -> str:
+    return "" if problem.value_excerpt is None else f", got {problem.value_excerpt!r}"
 
 
-def _seconds(duration: str) -> int:
-    from modelwatch.config.durations import parse_duration
-
-    try:
-        return parse_duration(duration)
-    except ValueError as error:
-        raise CliError(f"--expires: {error}, got {duration!r}.") from error
-
-
-def _report(key: StoredKey) -> dict[str, object]:
-    times = {"created_at": key.created_at, "expires_at": key.expires_at, "revoked_at": key.revoked_at}
-    return {
-        "id": key.id,
-        "name": key.name,
-        "scopes": sorted(key.scopes),
-        "models": None if key.models is None else sorted(key.models),
-        "requests_per_second": key.requests_per_second,
-        "body_bytes": key.body_bytes,
-        "last_used_at": None if key.last_used_at is None else iso_of_seconds(key.last_used_at // MICROS_PER_SECOND),
-        **{name: None if at is None else iso_of_seconds(at // MICROS_PER_SECOND) for name, at in times.items()},
-    }
-
-
-def _state(key: StoredKey, now: int) -> str:
-    if key.revoked_at is not None:
-        return "revoked"
-    return "expired" if key.expires_at is not None and key.expires_at <= now else "in force"
+def _now() -> int:
+    return time.time_ns() // 1_000
 
 
 def _new_id() -> str:
