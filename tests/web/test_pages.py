@@ -443,7 +443,7 @@ def test_an_empty_list_says_what_is_known_of_the_streams_and_up_to_when(app: App
 
 
 def test_resolved_alerts_are_paged(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("modelwatch.web.alerts_pages.RESOLVED_A_PAGE", 2)
+    monkeypatch.setattr("modelwatch.web.alerts.alerts_pages.RESOLVED_A_PAGE", 2)
     for index in range(3):
         app.desk.clock.advance(1)
         app.desk.take(assessment(0, {"amount": "warning"}, model=f"m{index}"), assessment(1, model=f"m{index}"))

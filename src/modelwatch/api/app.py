@@ -24,9 +24,9 @@ from modelwatch.api.auth.scopes import GRANT, authorize
 from modelwatch.api.ingest.hot_posts import FastPath, HotPost, take_label, take_prediction
 from modelwatch.api.nearest_models import with_nearest
 from modelwatch.api.problems import framework_problem
-from modelwatch.api.routes import api, operations
-from modelwatch.api.routes.ground_truth import LOG_GROUND_TRUTH
-from modelwatch.api.routes.predictions import LOG_PREDICTION
+from modelwatch.api.routes import api, probes
+from modelwatch.api.routes.data.ground_truth import LOG_GROUND_TRUTH
+from modelwatch.api.routes.data.predictions import LOG_PREDICTION
 from modelwatch.api.state import ServiceState
 from modelwatch.errors import RequestError, ServiceError, UnknownModel, UnknownResource, excerpt
 
@@ -84,7 +84,7 @@ def build_app(
     hot = {PREDICTIONS: HotPost(state, take_prediction), GROUND_TRUTH: HotPost(state, take_label)}
     app.router.routes += [Route(path, post, methods=["POST"]) for path, post in hot.items()]
     app.include_router(api)
-    app.include_router(operations.router, dependencies=[Depends(authorize)])
+    app.include_router(probes, dependencies=[Depends(authorize)])
     app.mount("/ui", pages)
     app.add_middleware(
         SameOrigin,

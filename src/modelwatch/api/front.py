@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from modelwatch.api.app import Application
 from modelwatch.api.around import DEFAULTS, NOT_KEPT
 from modelwatch.api.problems import RawHeaders, problem_body
-from modelwatch.api.routes.operations import SERVICE_NAME, Alive, Health
+from modelwatch.api.routes.operations.service import SERVICE_NAME, Alive, Health
 from modelwatch.errors import StoreUnavailable
 
 FIRST_PAUSE_SECONDS = 0.25

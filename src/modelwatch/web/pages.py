@@ -20,10 +20,10 @@ from modelwatch.access import KnownKeys
 from modelwatch.api.state import ServiceState
 from modelwatch.charts.drawing.style import stylesheet
 from modelwatch.errors import RequestError, ServiceError
-from modelwatch.web.login import Login
+from modelwatch.web.frame.login import Login
+from modelwatch.web.frame.rendering import Renderer
+from modelwatch.web.frame.site import Site, page, site_of
 from modelwatch.web.registry import MODULES
-from modelwatch.web.rendering import Renderer
-from modelwatch.web.site import Site, page, site_of
 
 # Bytes from which on a page is compressed, and how hard: a page of charts takes a few milliseconds.
 LEAST_COMPRESSED = 1_024

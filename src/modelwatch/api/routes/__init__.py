@@ -4,32 +4,12 @@ from fastapi import APIRouter, Depends
 
 from modelwatch.api.auth.scopes import authorize
 from modelwatch.api.query import refuse_unknown_parameters
-from modelwatch.api.routes import (
-    alerts,
-    audit,
-    channels,
-    comparison,
-    deletions,
-    drift,
-    erasure,
-    ground_truth,
-    keys,
-    model_events,
-    models,
-    monitors,
-    operations,
-    overview,
-    performance,
-    predictions,
-    quality,
-    reference_windows,
-    references,
-    segments,
-    series,
-    service,
-    silences,
-    verdicts,
-)
+from modelwatch.api.routes.alerts import alerts, channels, silences
+from modelwatch.api.routes.checks import drift, performance, quality, segments, series, verdicts
+from modelwatch.api.routes.data import erasure, ground_truth, predictions, reference_windows, references
+from modelwatch.api.routes.models import comparison, deletions, model_events, models, monitors, overview
+from modelwatch.api.routes.operations import audit, keys, service
+from modelwatch.api.routes.operations.service import probes
 
 api = APIRouter(prefix="/api/v1", dependencies=[Depends(authorize), Depends(refuse_unknown_parameters)])
 for _module in (
@@ -59,4 +39,4 @@ for _module in (
 ):
     api.include_router(_module.router)
 
-__all__ = ["api", "operations"]
+__all__ = ["api", "probes"]

@@ -1,0 +1,1 @@
+"""Routes of checks: drift, performance and quality, segments, series and stored verdicts."""

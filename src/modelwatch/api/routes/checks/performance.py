@@ -1,0 +1,133 @@
+"""GET /models/{model}/performance, and of a stretch that is named."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+from fastapi import APIRouter, Request, Response
+
+from modelwatch.api.openapi import answers
+from modelwatch.api.routes.common import how_far, json_answer, state_of
+from modelwatch.api.routes.parameters import Moment, Name, Text, seconds_of
+from modelwatch.api.routes.selection import Selected, Stretched
+from modelwatch.monitoring.checks.performance.check import check_performance
+from modelwatch.monitoring.checks.performance.history import MOST_STEPS, PerformanceHistory, performance_history
+from modelwatch.monitoring.checks.performance.reports import PerformanceReport
+from modelwatch.monitoring.references.outcome_layouts import OutcomeLayouts
+from modelwatch.storage.engine.models import require_model
+from modelwatch.storage.references.layouts import read_layouts
+from modelwatch.storage.references.monitors import monitor_of
+from modelwatch.storage.references.outcome_references import outcomes_in_force
+from modelwatch.storage.verdicts.standing import standing_of
+from modelwatch.views.performance.performance_stretch import PerformanceStretch, performance_stretch
+from modelwatch.views.stretches.labelled_stretch import StretchQuery
+from modelwatch.views.stretches.segment import segment_feature_of
+
+router = APIRouter(tags=["performance"])
+
+
+class PerformanceAnswer(msgspec.Struct):
+    """A model's performance, by version and environment: now, and over time if requested.
+
+    data_until: when the newest prediction was. evaluated_until: the end of the newest window that was evaluated.
+    """
+
+    model_name: str
+    current: list[PerformanceReport]
+    history: list[PerformanceHistory]
+    data_until: str | None
+    evaluated_until: str | None
+
+
+@router.get(
+    "/models/{model_name:segment}/performance",
+    summary="Performance of a model",
+    operation_id="get_performance",
+    responses=answers({200: PerformanceAnswer}, 404, 422, 503),
+)
+async def get_performance(
+    request: Request, model_name: Name, selected: Selected, stretch: Stretched, segment: Text = None
+) -> Response:
+    """Metrics with 95 % intervals, coverage and maturity, from committed counts; with start, end or step a history.
+
+    segment: the history is of that part of the predictions alone, such as country=DE."""
+    state = state_of(request)
+    start, end, step = stretch.seconds
+
+    def work() -> PerformanceAnswer:
+        with state.store.read() as connection:
+            generation = require_model(connection, model_name)
+            monitor, standing = monitor_of(connection, model_name), standing_of(connection, model_name)
+            streams = selected.streams(connection, model_name)
+            if segment is not None:
+                segment_feature_of(read_layouts(connection, model_name, generation).segmentation, segment)
+            is_laid_out = bool(outcomes_in_force(connection, model_name))
+        if not is_laid_out:
+            # The background jobs do it too, some seconds after the first labels.
+            OutcomeLayouts(state.store, new_id=state.new_id).settle(model_name, state.clock())
+        most = MOST_STEPS // max(1, len(streams))
+        rules = state.performance.with_monitor(None if monitor is None else monitor.config)
+        return PerformanceAnswer(
+            model_name,
+            [check_performance(state.store, rules, stream, state.clock()) for stream in streams],
+            [
+                performance_history(state.store, stream, start, end, step, most, rules=rules, segment=segment or "")
+                for stream in streams
+            ]
+            if stretch.is_given
+            else [],
+            *how_far(standing),
+        )
+
+    return json_answer(await asyncio.to_thread(work))
+
+
+class PerformanceStretchAnswer(msgspec.Struct):
+    """A model's performance in a stretch that is named, by version and environment, beside the reference.
+
+    data_until: when the newest prediction was. evaluated_until: the end of the newest window that was evaluated.
+    """
+
+    model_name: str
+    streams: list[PerformanceStretch]
+    data_until: str | None
+    evaluated_until: str | None
+
+
+@router.get(
+    "/models/{model_name:segment}/performance/stretch",
+    summary="Performance in a stretch",
+    operation_id="get_performance_stretch",
+    responses=answers({200: PerformanceStretchAnswer}, 404, 422, 503),
+)
+async def get_performance_stretch(
+    request: Request,
+    model_name: Name,
+    selected: Selected,
+    start: Moment = None,
+    end: Moment = None,
+    segment: Text = None,
+) -> Response:
+    """Metrics of the part of a stretch whose labels should have come, with confusion matrix, classes, calibration, ROC,
+    precision and recall, the same of the reference, the change with its interval, the levels of warnings and alerts,
+    and how long labels take.
+
+    end: by default the newest data. start: by default a day before the end of the matured part."""
+    state = state_of(request)
+    since, until = seconds_of(start, "/start"), seconds_of(end, "/end")
+
+    def work() -> PerformanceStretchAnswer:
+        with state.store.read() as connection:
+            require_model(connection, model_name)
+            monitor, standing = monitor_of(connection, model_name), standing_of(connection, model_name)
+            streams = selected.streams(connection, model_name)
+        rules = state.performance.with_monitor(None if monitor is None else monitor.config)
+        queries = [StretchQuery(stream, since, until, segment or "") for stream in streams]
+        return PerformanceStretchAnswer(
+            model_name,
+            [performance_stretch(state.store, rules, query) for query in queries],
+            *how_far(standing),
+        )
+
+    return json_answer(await asyncio.to_thread(work))

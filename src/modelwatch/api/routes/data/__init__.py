@@ -1,0 +1,1 @@
+"""Routes of data: predictions and labels, references, and the erasure of one prediction."""

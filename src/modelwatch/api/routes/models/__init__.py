@@ -1,0 +1,1 @@
+"""Routes of models: lists, monitors, events, comparison and deletion."""

@@ -1,0 +1,1 @@
+"""Routes for operators: health, versions, metrics, the service and the audit log."""

@@ -1,0 +1,1 @@
+"""Views of drift: series of subjects, one subject in detail, and the findings in force."""

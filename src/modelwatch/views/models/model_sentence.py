@@ -1,0 +1,144 @@
+"""The sentence on a model's state: what is found, with numbers, or why nothing is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from modelwatch.alerting.alert import Alert, Member
+from modelwatch.alerting.text import clipped, span
+from modelwatch.findings import Kind
+from modelwatch.monitoring.checks.headline import Headline
+from modelwatch.times import MICROS_PER_SECOND
+from modelwatch.views.models.model_state import ModelState
+from modelwatch.views.models.words import capitalized, interval_text, listed, metric_text, metric_title
+
+LONGEST_NAME = 60
+LONGEST_DETAIL = 160
+DRIFT_KINDS: tuple[Kind, ...] = ("feature_drift", "prediction_drift", "latency_drift")
+OWN_SUBJECTS = {"prediction": "the prediction", "score": "its score", "latency": "latency"}
+
+
+def members_of(alerts: Sequence[Alert], *kinds: Kind) -> list[Member]:
+    """The findings in force of these kinds, worst first; of all without any."""
+    found = [member for alert in alerts if not kinds or alert.kind in kinds for member in alert.members]
+    return sorted(found, key=lambda each: (each.finding.severity != "alert", -_size(each)))
+
+
+def _size(member: Member) -> float:
+    finding = member.finding
+    return finding.score / finding.threshold if finding.threshold else finding.score
+
+
+def drift_clause(members: Sequence[Member], features: int) -> str:
+    """Clause on the drift: the number of features that drifted, of how many, and which of the prediction, its score and
+    latency."""
+    moved = list(dict.fromkeys(each.finding.subject for each in members if each.finding.kind == "feature_drift"))
+    subjects = dict.fromkeys(each.finding.subject for each in members if each.finding.kind != "feature_drift")
+    others = [OWN_SUBJECTS.get(each, each) for each in subjects]
+    with_them = listed(others[:3], len(others))
+    if not moved:
+        return capitalized(f"{with_them} {'drifts' if len(others) == 1 else 'drift'}")
+    one = len(moved) == 1
+    number = f"{len(moved):,} of {features:,} features" if features else f"{len(moved):,} feature{'' if one else 's'}"
+    names = listed([clipped(each, LONGEST_NAME) for each in moved[:2]], len(moved))
+    clause = f"{number} {'drifts' if one else 'drift'}: {names}"
+    return f"{clause}; {with_them} with {'it' if one else 'them'}" if others else clause
+
+
+def metric_clause(headline: Headline, *, with_interval: bool = True) -> str:
+    """The main metric with its interval, and the reference's."""
+    name = headline.subject or ""
+    text = f"{metric_title(name)} {metric_text(name, headline.value)}"
+    if with_interval and headline.low is not None and headline.high is not None:
+        text += f" ({interval_text(name, headline.low, headline.high)})"
+    return text if headline.reference is None else f"{text}, reference {metric_text(name, headline.reference)}"
+
+
+def sentence_of(
+    state: ModelState,
+    alerts: Sequence[Alert],
+    severity: str | None,
+    drift: Headline | None,
+    performance: Headline | None,
+    *,
+    behind: int,
+    silent: int | None,
+    has_reference: bool,
+) -> str:
+    """Sentence on a model in an environment.
+
+    alerts: those that are open. severity: of the newest verdict on drift. drift, performance: headlines of the newest
+    verdicts. behind: how many seconds of data are still to be evaluated. silent: seconds since the last arrival.
+    """
+    if state in ("alert", "warning"):
+        return "; ".join(_clauses(alerts, drift, performance)) + "."
+    if state == "no_data":
+        reference = "A reference is set, but" if has_reference else "No reference is set, and"
+        return f"{reference} nothing has arrived{'' if silent is None else f' for {span(silent)}'}."
+    if state == "catching_up":
+        return "Not evaluated yet." if severity is None else f"{span(behind)} of data are still to be evaluated."
+    if state == "unknown":
+        reason = None if drift is None else drift.reason
+        return (
+            clipped(reason, LONGEST_DETAIL) if reason else _UNJUDGED.get(severity or "", "Nothing can be judged yet.")
+        )
+    return capitalized("; ".join(_calm(severity, drift, performance))) + "."
+
+
+_UNJUDGED = {
+    "insufficient_data": "Too little data for a verdict.",
+    "no_data": "No usable values in the data.",
+    "no_reference": "No reference to compare with.",
+}
+
+
+def _clauses(alerts: Sequence[Alert], drift: Headline | None, performance: Headline | None) -> list[str]:
+    clauses = []
+    silence = [each for each in alerts if each.kind == "freshness"]
+    if silence:
+        clauses.append(_detail(silence[0].members[0]))
+    moved = members_of(alerts, *DRIFT_KINDS)
+    if moved:
+        clauses.append(drift_clause(moved, 0 if drift is None else drift.features))
+    worse = members_of(alerts, "performance")
+    if worse and performance is not None and performance.value is not None:
+        clause = metric_clause(performance)
+        clauses.append(clause if clauses else capitalized(clause))
+    rest = members_of(alerts, "label_drift", "data_quality", "volume") + ([] if clauses else worse)
+    if rest:
+        more = f" and {len(rest) - 1:,} more" if len(rest) > 1 else ""
+        clauses.append(_detail(rest[0]) + more)
+    return clauses
+
+
+def _calm(severity: str | None, drift: Headline | None, performance: Headline | None) -> list[str]:
+    clauses = []
+    if severity in ("alert", "warning"):
+        clauses.append("what is found was resolved by a person")
+    elif drift is not None and drift.checked:
+        clauses.append(_compared(drift))
+    else:
+        clauses.append("as in the reference")
+    if performance is not None and performance.value is not None:
+        clauses.append(metric_clause(performance))
+    return clauses
+
+
+def _compared(drift: Headline) -> str:
+    what = (
+        f"{drift.features:,} feature{'' if drift.features == 1 else 's'}" if drift.features else "all that is compared"
+    )
+    others = " and what the model makes of them" if drift.checked > drift.features > 0 else ""
+    return f"{what}{others} as in the reference"
+
+
+def _detail(member: Member) -> str:
+    finding = member.finding
+    detail = clipped(finding.detail, LONGEST_DETAIL).rstrip(".")
+    subject = clipped(finding.subject, LONGEST_NAME)
+    return detail if finding.kind in ("freshness", "volume") or detail.startswith(subject) else f"{subject}: {detail}"
+
+
+def seconds_since(micros: int, now: int) -> int:
+    """Whole seconds between two times in microseconds."""
+    return max(now - micros, 0) // MICROS_PER_SECOND

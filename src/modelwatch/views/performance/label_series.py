@@ -1,0 +1,127 @@
+"""The series of the labels of a classifier: how many came of each class, by the time of their predictions."""
+
+from __future__ import annotations
+
+import numpy as np
+from msgspec.structs import replace
+from numpy.typing import NDArray
+
+from modelwatch.errors import FieldError, InvalidInput
+from modelwatch.stats.drift.scores import psi
+from modelwatch.stats.outcomes.outcomes import OutcomeCounts, OutcomeLayout
+from modelwatch.storage.counts.steps import outcome_steps
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.references.outcome_references import StoredOutcomes, outcomes_for, outcomes_in_force
+from modelwatch.times import iso_of_micros, iso_of_seconds
+from modelwatch.views.drift.subject_series import SeriesReference, SeriesStep, SubjectSeries, empty_series
+from modelwatch.views.stretches.look_backs import blocks_of_windows
+from modelwatch.views.stretches.stretch import REFUSED, Asked, Divided, read_divided
+
+OTHER = "(other)"
+NO_CLASSES = "Labels over time are those of a classifier: none has sent labels, or the task is regression."
+NO_LABELS = "The reference has no labels, so there is nothing to compare with."
+
+
+def label_series(store: Store, asked: Asked, now: int) -> SubjectSeries:
+    """Labels by class in each step, from committed counts; labels that are still to come are in none.
+
+    n: the labelled predictions. A label has no severity of its own, and nothing is missing or invalid: what is no class
+    of the model is in `(other)`. now: microseconds. Raises UnknownModel for an unknown model, and InvalidInput for a
+    stretch that can't be had, or a window longer than a step.
+    """
+    if asked.window is not None and asked.window != asked.step:
+        raise InvalidInput(REFUSED, (FieldError("/window", "A label has no window but the step", f"{asked.window} s"),))
+    return read_divided(store, asked, now, _series)
+
+
+def _series(divided: Divided) -> SubjectSeries:
+    asked, series = divided.asked, empty_series(divided, "label")
+    outcomes = outcomes_for(outcomes_in_force(divided.connection, asked.model, divided.generation), asked.version)
+    layout = divided.layouts.common.outcome if asked.version is None else divided.layouts.of(asked.version).outcome
+    if layout.task not in ("binary", "multiclass"):
+        return replace(series, reason=NO_CLASSES)
+    cells = [*layout.classes, OTHER]
+    reference = None if asked.segment or outcomes is None else _reference(outcomes, layout, cells)
+    counted = _labelled(divided, layout, len(cells))
+    received = [
+        sum(slot.predictions for slot in sums.values()) for block in blocks_of_windows(divided) for _, sums in block
+    ]
+    steps = [
+        _step(span, predictions, counts, reference)
+        for span, predictions, counts in zip(divided.spans, received, counted, strict=True)
+    ]
+    return replace(
+        series,
+        feature_type="categorical",
+        reference=reference,
+        compared_with=None if reference is None else "reference",
+        steps=steps,
+        reason=NO_LABELS if reference is None else None,
+    )
+
+
+def _labelled(divided: Divided, layout: OutcomeLayout, cells: int) -> NDArray[np.int64]:
+    """Labels by class in each step, shape (steps, cells); of the versions that are counted in this layout."""
+    asked = divided.asked
+    counted = np.zeros((len(divided.spans), cells), dtype=np.int64)
+    if not divided.boundaries:
+        return counted
+    found = outcome_steps(
+        divided.connection,
+        asked.model,
+        divided.layouts,
+        asked.environment,
+        divided.boundaries,
+        asked.version,
+        asked.segment,
+    )
+    for step, sums in found:
+        for version, vector in sums.items():
+            own = divided.layouts.of(version).outcome
+            if step >= divided.shown and own.counts_like(layout):
+                counted[step - divided.shown] += _by_class(OutcomeCounts(own, vector))
+    return counted
+
+
+def _by_class(counts: OutcomeCounts) -> NDArray[np.int64]:
+    confusion = counts.confusion
+    assert confusion is not None, "of a classifier"
+    by_class: NDArray[np.int64] = confusion.matrix.sum(axis=1)
+    return by_class
+
+
+def _reference(outcomes: StoredOutcomes, layout: OutcomeLayout, cells: list[str]) -> SeriesReference | None:
+    if not outcomes.counts.n or not outcomes.layout.counts_like(layout):
+        return None
+    counts = _by_class(outcomes.counts)
+    n = int(counts.sum())
+    return SeriesReference(
+        state=outcomes.state,
+        created_at=iso_of_micros(outcomes.created_at),
+        n=n,
+        missing=0,
+        invalid=0,
+        cells=cells,
+        edges=[],
+        counts=counts.tolist(),
+        shares=(counts / max(n, 1)).tolist(),
+        low=None,
+        high=None,
+        quantiles=[],
+    )
+
+
+def _step(
+    span: tuple[int, int], predictions: int, counts: NDArray[np.int64], reference: SeriesReference | None
+) -> SeriesStep:
+    n = int(counts.sum())
+    return SeriesStep(
+        start=iso_of_seconds(span[0]),
+        end=iso_of_seconds(span[1]),
+        predictions=predictions,
+        n=n,
+        severity=None,
+        counts=counts.tolist(),
+        shares=(counts / max(n, 1)).tolist(),
+        psi=psi(reference.counts, counts) if n and reference is not None and reference.n else None,
+    )

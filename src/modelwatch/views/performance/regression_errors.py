@@ -1,0 +1,92 @@
+"""Distribution of the errors of a regression, and targets by predicted value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+import numpy as np
+
+from modelwatch.events import Scalar
+from modelwatch.stats.counting.datatypes import number_of
+from modelwatch.stats.performance.mergeable import Floats
+from modelwatch.stats.performance.residuals import error_counts, error_edges, prediction_cells, prediction_edges
+from modelwatch.storage.counts.labelled_values import labelled_values
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.references.layouts import read_layouts
+from modelwatch.storage.references.outcome_references import labelled_rows_of
+from modelwatch.views.stretches.labelled_stretch import LabelledStretch
+
+# Of more labelled rows, those of some of the base windows are read.
+MOST_ROWS = 10_000
+
+
+class TruthByPrediction(msgspec.Struct, frozen=True):
+    """Rows with similar predictions: how many, the means of both, and the 95 % interval of the mean truth."""
+
+    n: int
+    predicted: float
+    truth: float
+    low: float | None
+    high: float | None
+
+
+class RegressionErrors(msgspec.Struct, frozen=True):
+    """Errors (prediction less truth) of the matured part, from stored rows. rows: how many were read, of `labelled`.
+
+    edges: between right-closed cells of the error, the outer two open. counts, reference_counts: errors by cell.
+    by_prediction, reference_by_prediction: by cell of the prediction, ascending. Those of the reference are empty where
+    its rows are not kept, and for a segment.
+    """
+
+    rows: int
+    labelled: int
+    edges: list[float]
+    counts: list[int]
+    reference_counts: list[int]
+    by_prediction: list[TruthByPrediction]
+    reference_by_prediction: list[TruthByPrediction]
+
+
+def regression_errors(store: Store, found: LabelledStretch) -> RegressionErrors | None:
+    """The errors of a stretch; None for classifiers, and where no rows are stored."""
+    if found.layout.task != "regression" or found.matured is None or found.measured is None:
+        return None
+    labelled, window, query = found.measured.counts.n, found.matured.window, found.query
+    with store.read() as connection:
+        layouts = read_layouts(connection, query.stream.model, found.generation)
+        one_of = max(1, -(-labelled // MOST_ROWS))
+        span = (window.start, window.end)
+        pairs = labelled_values(connection, query.stream, layouts, span, one_of=one_of, segment=query.segment)
+        known = None
+        if found.reference is not None and not query.segment:
+            known = labelled_rows_of(connection, found.reference.id)
+    predicted, truth = _numbers(pairs)
+    if not len(predicted):
+        return None
+    of_reference = _numbers([] if known is None else zip(known.predictions, known.truths, strict=False))
+    usual = of_reference if len(of_reference[0]) else (predicted, truth)
+    edges, cells = error_edges(usual[0] - usual[1]), prediction_edges(usual[0])
+    return RegressionErrors(
+        rows=len(predicted),
+        labelled=labelled,
+        edges=edges.tolist(),
+        counts=error_counts(predicted - truth, edges).tolist(),
+        reference_counts=error_counts(of_reference[0] - of_reference[1], edges).tolist() if known is not None else [],
+        by_prediction=_cells(predicted, truth, cells),
+        reference_by_prediction=_cells(*of_reference, cells),
+    )
+
+
+def _numbers(pairs: Iterable[tuple[Scalar, Scalar]]) -> tuple[Floats, Floats]:
+    """The pairs of two finite numbers."""
+    both = np.array([(number_of(said), number_of(was)) for said, was in pairs], dtype=np.float64).reshape(-1, 2)
+    both = both[np.isfinite(both).all(axis=1)]
+    return both[:, 0], both[:, 1]
+
+
+def _cells(predicted: Floats, truth: Floats, edges: Floats) -> list[TruthByPrediction]:
+    return [
+        TruthByPrediction(each.n, each.predicted, each.truth, each.low, each.high)
+        for each in prediction_cells(predicted, truth, edges)
+    ]

@@ -1,0 +1,1 @@
+"""Stretches of a stream: their steps, look-backs and segments, and their predictions with labels."""

@@ -1,0 +1,1 @@
+"""Pages of alerts: the list, one alert, runbooks, silences and channels."""

@@ -1,0 +1,63 @@
+"""Cells of the verdicts that an alert rests on: the shares of all of them, in order, in the reference and now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import msgspec
+from sqlalchemy import Connection
+
+from modelwatch.alerting.views import MemberReport
+from modelwatch.charts.rows import Category
+from modelwatch.monitoring.checks.drift.observations import KINDS
+from modelwatch.monitoring.checks.drift.report import DriftReport, SubjectReport
+from modelwatch.storage.verdicts.verdicts import DRIFT, verdict_by_id
+from modelwatch.web.frame.rendering import name
+
+# One verdict a version; of more versions the page shows no cells.
+MOST_VERDICTS = 10
+
+_decode = msgspec.json.Decoder(DriftReport).decode
+
+
+@dataclass(frozen=True, slots=True)
+class CellShares:
+    """Shares of all cells of a subject, in their order, and how many of them there are."""
+
+    rows: tuple[Category, ...]
+    window_end: str
+
+
+Cells = dict[tuple[str, str, str], CellShares]
+
+
+def cells_of(connection: Connection, members: Iterable[MemberReport]) -> Cells:
+    """Cells by verdict, kind of alert and subject; none for verdicts that can't be read."""
+    ids = list(dict.fromkeys(member.verdict_id for member in members))[:MOST_VERDICTS]
+    found: Cells = {}
+    for verdict_id in ids:
+        verdict = verdict_by_id(connection, verdict_id)
+        if verdict is None or verdict.check != DRIFT:
+            continue
+        try:
+            report = _decode(verdict.result)
+        except msgspec.DecodeError:  # another release wrote it
+            continue
+        for subject in report.drift_results:
+            if subject.kind in KINDS and subject.counts is not None and subject.window is not None:
+                found[verdict_id, KINDS[subject.kind], subject.feature_name] = _shares(subject, subject.window.end)
+    return found
+
+
+def _shares(subject: SubjectReport, end: str) -> CellShares:
+    counts = subject.counts
+    assert counts is not None, "a subject that was compared has counts"
+    before, now = max(sum(counts.reference), 1), max(sum(counts.current), 1)
+    rows = [
+        Category(name(cell), reference / before, current / now)
+        for cell, reference, current in zip(counts.cells, counts.reference, counts.current, strict=True)
+        # Of categories, those that nobody has sent: the cell for what is new.
+        if reference or current
+    ]
+    return CellShares(tuple(rows), end)

@@ -1,0 +1,148 @@
+"""Verdict on an alert in words: what was found, since when, how bad it is, why, and what to do first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from markupsafe import Markup
+
+from modelwatch.alerting.text import lookback, number, span
+from modelwatch.alerting.views import AlertReport, MemberReport
+from modelwatch.alerting.wording import pattern_text
+from modelwatch.charts.drawing.marks import State
+from modelwatch.times import MICROS_PER_SECOND
+from modelwatch.web.frame.rendering import chance, count, microseconds, moment, name, near, when
+from modelwatch.web.frame.verdict import Answer, Verdict, joined, strong
+
+NAMED = 3
+# Kinds whose members have a sentence of their own; a drift is told by its subjects.
+DRIFTS = ("feature_drift", "prediction_drift", "latency_drift")
+# How the step begins that is to be done first; of a drift of many features, and of one.
+FIRST = {"performance": "Are the labels correct?"}
+MANY, ONE = "Many features", "One feature"
+# What the pages show, where the runbooks name the way of the API to it.
+_OF_API = re.compile(r"GET /api/v1/models/\S+/(performance|quality)\b")
+
+
+def alert_verdict(report: AlertReport, now: int) -> Verdict:
+    """Verdict on an alert. now: microseconds."""
+    alert, members = report.alert, report.members
+    is_open = alert.state != "resolved"
+    state: State = alert.severity if is_open else "stable"
+    return Verdict(
+        state,
+        _sentence(report, now, is_open=is_open),
+        [
+            Answer("Since", _since(report, now)),
+            Answer("How bad", _how_bad(members)),
+            Answer("Why", _why(members)),
+            Answer("What to do", _what_to_do(report, is_open=is_open)),
+        ],
+    )
+
+
+def _sentence(report: AlertReport, now: int, *, is_open: bool) -> str:
+    alert, worst = report.alert, report.members[0]
+    since = near(when(alert.began or alert.started_at, now))
+    if alert.kind == "freshness":
+        told = joined(["No predictions since ", strong(since), "."], "")
+    elif alert.kind in DRIFTS:
+        subjects = list(dict.fromkeys(member.subject for member in report.members))
+        listed = joined([strong(name(each)) for each in subjects[:NAMED]])
+        more = f" and {len(subjects) - NAMED} more" if len(subjects) > NAMED else ""
+        have = "has" if len(subjects) == 1 else "have"
+        told = joined([listed, f"{more} {have} drifted from the reference since ", strong(since), "."], "")
+    else:
+        told = joined([worst.detail.rstrip("."), ", since ", strong(since), "."], "")
+    if is_open:
+        return told
+    ended = near(when(alert.ended_at or alert.resolved_at or alert.updated_at, now))
+    return joined([told, " It is over since ", ended, "."], "")
+
+
+def _since(report: AlertReport, now: int) -> Sequence[str]:
+    alert = report.alert
+    began, detected = alert.began or alert.started_at, when(alert.detected_at, now)
+    first = when(began, now)
+    lines: list[str] = [joined([moment(first), first.ago])]
+    if alert.kind == "freshness":
+        return lines
+    after = (microseconds(alert.detected_at) - microseconds(began)) // MICROS_PER_SECOND
+    found = joined(["Found at ", near(detected)], "") if alert.began is None else f"Found after {span(after)}"
+    if alert.state == "resolved":
+        return [*lines, joined([found, "."], "")]
+    if alert.uncertain_since is not None:
+        uncertain = near(when(alert.uncertain_since, now))
+        return [*lines, joined([found, ". No longer certain since ", uncertain, "."], "")]
+    if alert.silent_since is not None:
+        silent = near(when(alert.silent_since, now))
+        return [*lines, joined([found, ". Nothing newer: the model is silent since ", silent, "."], "")]
+    return [*lines, joined([found, ". No sign of ending."], "")]
+
+
+def _how_bad(members: Sequence[MemberReport]) -> Sequence[str]:
+    worst = members[0]
+    sizes = [strong(_score(each)) for each in members[:2]]
+    limit = worst.alert_threshold if worst.alert_threshold is not None else worst.threshold
+    from_limit = f", {'alert' if worst.alert_threshold is not None else worst.severity} from {_value(worst, limit)}"
+    lines: list[str] = [joined([f"{name(worst.score_name)} ", joined(sizes, " and "), from_limit if limit else ""], "")]
+    if worst.sample_size:
+        against = f" against {count(worst.reference_size)}" if worst.reference_size else ""
+        within = f" in {lookback(worst.lookback)}" if worst.lookback else ""
+        sure = "" if worst.p_value is None else f" By chance: p {_equal(chance(worst.p_value))}"
+        limited = "" if worst.p_value is None or worst.alpha is None else f", the limit is {chance(worst.alpha)}"
+        lines.append(f"{count(worst.sample_size)} values{within}{against}.{sure}{limited}" + ("." if sure else ""))
+    return lines
+
+
+def _score(member: MemberReport) -> str:
+    return _value(member, member.score)
+
+
+def _value(member: MemberReport, value: float) -> str:
+    return span(int(value)) if member.score_name == "silence in seconds" else number(value)
+
+
+def _why(members: Sequence[MemberReport]) -> Sequence[str]:
+    worst = members[0]
+    lines = [worst.detail]
+    if worst.pattern is not None:
+        lines.append(pattern_text(worst.pattern))
+    others = [each for each in members[1:NAMED] if each.subject != worst.subject]
+    return [*lines, *(f"{name(each.subject)}: {each.detail}" for each in others)]
+
+
+def _what_to_do(report: AlertReport, *, is_open: bool) -> Sequence[str]:
+    steps = steps_of(report)
+    if not is_open:
+        return ["Nothing: it is over."]
+    subjects = {member.subject for member in report.members}
+    begins = FIRST.get(report.alert.kind, "")
+    if report.alert.kind == "feature_drift":
+        begins = MANY if len(subjects) > 1 else ONE
+    step = next((each for each in steps if each.startswith(begins)), steps[0])
+    first, _, rest = step.partition(":")
+    told = Markup("{}").format(step) if not rest else joined([strong(f"{first}:"), rest], "")
+    return [told, _told(report)]
+
+
+def steps_of(report: AlertReport) -> list[str]:
+    """Steps of the runbook as they are told on a page, without the one that leads to the alert's own."""
+    steps = [step for step in report.runbook.steps if not step.startswith("Open the page of the alert")]
+    return [_OF_API.sub(r"The page on \1", step) for step in steps]
+
+
+def _told(report: AlertReport) -> str:
+    """Text on the last notification."""
+    for step in reversed(report.events):
+        if step.told:
+            return "Notified: " + ", ".join(each.channel for each in step.told) + "."
+        if step.reason:
+            return f"Not sent: {step.reason}."
+    return "No notification has been sent."
+
+
+def _equal(text: str) -> str:
+    """Text of a number as it follows a name: one that is only bounded brings its own sign."""
+    return text if text.startswith("<") else f"= {text}"

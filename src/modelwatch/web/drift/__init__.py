@@ -1,0 +1,1 @@
+"""Pages of drift: all subjects of a model, and one of them."""

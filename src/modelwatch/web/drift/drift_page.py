@@ -1,0 +1,361 @@
+"""Page with the drift of one model: all subjects over time, the table of now, and what matters most."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from markupsafe import Markup
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import Response
+
+from modelwatch.alerting.text import span
+from modelwatch.api.state import ServiceState
+from modelwatch.charts.curves import Driver, quadrant
+from modelwatch.charts.drawing.marks import State, key
+from modelwatch.charts.drawing.numbers import number, percent
+from modelwatch.charts.heatmap import HeatRow, heat_class, heatmap
+from modelwatch.charts.lines import Event
+from modelwatch.charts.small import histogram_pair, level_bar
+from modelwatch.errors import FieldError, InvalidInput, excerpt
+from modelwatch.monitoring.checks.drift.check import check_drift
+from modelwatch.monitoring.checks.drift.evidence import DriftQuery
+from modelwatch.monitoring.checks.drift.report import DriftReport, SubjectReport
+from modelwatch.monitoring.checks.rules import rules_for
+from modelwatch.storage.references.monitors import monitor_of
+from modelwatch.storage.references.references import overview
+from modelwatch.times import MICROS_PER_SECOND
+from modelwatch.views.drift.drift_series import DriftLine, DriftSeries, drift_series
+from modelwatch.views.drift.open_findings import KINDS, OpenFinding, open_findings
+from modelwatch.views.models.unwatched import Unwatched, unwatched
+from modelwatch.views.stretches.stretch import Asked, usual_step, window_for
+from modelwatch.web.drift.drift_verdict import drift_verdict
+from modelwatch.web.drift.subject_addresses import subject_address
+from modelwatch.web.drift.subject_lanes import STATES
+from modelwatch.web.frame.model_frame import ModelFrame
+from modelwatch.web.frame.rendering import When, chance, drawn, microseconds, when
+from modelwatch.web.frame.site import page, root_of, site_of
+from modelwatch.web.frame.verdict import Verdict
+
+MOST_ROWS = 200
+MANY = 60
+MOST_UNJUDGED = 20
+NAMES_WIDTH, READINGS_WIDTH = 144, 136
+# A PSI so large fills its bar.
+LARGEST_PSI = 0.5
+LEAST_PSI = 0.001
+FOUND: tuple[State, ...] = ("alert", "warning")
+RANKS: dict[State, int] = {"alert": 0, "warning": 1, "unknown": 2, "no_data": 2, "catching_up": 2, "stable": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class DriftRow:
+    """One subject: its course and what is said of it now. began: since when it has a finding; importance: its share."""
+
+    report: SubjectReport
+    line: DriftLine | None
+    state: State
+    began: When | None
+    importance: float | None
+    address: str
+
+    @property
+    def name(self) -> str:
+        """Name of the subject."""
+        return self.report.feature_name
+
+    @property
+    def psi(self) -> float:
+        """PSI now; NaN where it is not known."""
+        return math.nan if self.report.psi is None else self.report.psi.score
+
+    @property
+    def psi_text(self) -> str:
+        """PSI now as text: what is far below any threshold has no digits that count."""
+        return "< 0.001" if 0.0 < self.psi < LEAST_PSI else number(round(self.psi, 3))
+
+    @property
+    def p_value(self) -> float | None:
+        """Probability of chance."""
+        return None if self.report.evidence is None else self.report.evidence.p_value
+
+    @property
+    def bar(self) -> Markup:
+        """PSI as a bar with its thresholds."""
+        tolerance = self.report.tolerance
+        levels = [] if tolerance is None else [tolerance.psi_warning, tolerance.psi_alert]
+        style = f"f-{self.state}" if self.state in FOUND else "f-reference"
+        return drawn(level_bar(f"PSI of {self.name}", self.psi, levels, highest=LARGEST_PSI, style=style))
+
+    @property
+    def pair(self) -> Markup:
+        """The reference and now as small histograms."""
+        counts = self.report.counts
+        if counts is None or not sum(counts.current) or not sum(counts.reference):
+            return Markup("")
+        sides = [[each / sum(side) for each in side] for side in (counts.reference, counts.current)]
+        return drawn(histogram_pair(f"{self.name}, reference and now", *sides, moved=self.state in FOUND))
+
+    @property
+    def why_not(self) -> str:
+        """Why it is not judged; empty where it is."""
+        return (self.report.reason or "") if self.state not in (*FOUND, "stable") else ""
+
+
+SORTS: dict[str, tuple[str, Callable[[DriftRow], Any]]] = {
+    "name": ("Feature", lambda row: row.name),
+    "psi": ("PSI", lambda row: (math.isnan(row.psi), -row.psi, row.name)),
+    "since": ("Since", lambda row: (row.began is None, row.began.iso if row.began else "", row.name)),
+    "importance": ("Importance", lambda row: (-(row.importance or 0.0), row.name)),
+    "p": ("p", lambda row: (row.p_value is None, row.p_value, row.name)),
+}
+
+
+@dataclass(frozen=True)
+class DriftPage:
+    """Drift of a stream. left_out: what no verdict is about, beside what the check says itself."""
+
+    of_model: ModelFrame
+    report: DriftReport
+    series: DriftSeries
+    findings: Sequence[OpenFinding]
+    left_out: Sequence[Unwatched]
+    importance: dict[str, float]
+    root: str
+
+    @cached_property
+    def rows(self) -> list[DriftRow]:
+        """All subjects: what drifts first, then what is not judged, then the others; the largest PSI first."""
+        lines = {(each.kind, each.feature_name): each for each in self.series.subjects}
+        found = {(each.kind, each.finding.subject): each.finding for each in self.findings}
+        total = sum(self.importance.values())
+        rows = []
+        for report in self.report.drift_results:
+            line = lines.get((report.kind, report.feature_name))
+            kind = KINDS[report.kind]
+            finding = found.get((kind, report.feature_name))
+            state = STATES.get(report.severity, "unknown") if finding is None else finding.severity
+            since = line.began if line is not None and state in FOUND else None
+            if finding is not None:
+                since = finding.began or since or finding.since
+            weight = self.importance.get(report.feature_name) if report.kind == "feature" else None
+            rows.append(
+                DriftRow(
+                    report,
+                    line,
+                    state,
+                    None if since is None else when(since, self.of_model.now),
+                    weight / total if weight is not None and total else None,
+                    subject_address(self.of_model, report.feature_name, kind),
+                )
+            )
+        by_psi = SORTS["psi"][1]
+        return sorted(rows, key=lambda row: (RANKS[row.state], by_psi(row)))
+
+    @property
+    def moved(self) -> list[DriftRow]:
+        """Drifting subjects."""
+        return [row for row in self.rows if row.state in FOUND]
+
+    @property
+    def unjudged(self) -> list[DriftRow]:
+        """Subjects that the check does not judge."""
+        return [row for row in self.rows if RANKS[row.state] == RANKS["unknown"]]
+
+    @cached_property
+    def not_judged(self) -> list[tuple[str, str]]:
+        """Names and reasons of what is not judged: by the check, and since nothing is compared."""
+        named = {row.name for row in self.rows}
+        found = [(row.name, row.why_not) for row in self.unjudged]
+        found += [(each.subject, each.reason) for each in self.left_out if each.subject not in named]
+        return found
+
+    @property
+    def state(self) -> State:
+        """The worst that is known."""
+        if self.moved:
+            return self.moved[0].state
+        return "stable" if any(row.state == "stable" for row in self.rows) else "unknown"
+
+    @property
+    def verdict(self) -> Verdict:
+        """The block at the top."""
+        rows, reason = len(self.rows), self._reason
+        found = self.findings
+        return drift_verdict(self.of_model, self.state, self.moved, rows, found, reason, self.root, self.provisional)
+
+    @property
+    def _reason(self) -> str:
+        reason = self.report.summary.reason
+        return reason or next((why for _, why in self.not_judged if why), "Nothing is compared yet.")
+
+    @cached_property
+    def heatmap(self) -> Markup:
+        """All subjects over time."""
+        rows, steps = [], self.series.steps
+        groups = (
+            (self.moved, f"{len(self.moved):,} drift{'s' if len(self.moved) == 1 else ''} now"),
+            (self.unjudged, f"{len(self.unjudged):,} not judged"),
+            ([row for row in self.rows if row.state == "stable"], "as in the reference"),
+        )
+        for some, heading in groups:
+            for place, row in enumerate(some[:MOST_ROWS]):
+                title = heading if place == 0 else ""
+                if place == 0 and heading.startswith("as "):
+                    title = f"{len(some):,} as in the reference"
+                rows.append(HeatRow(row.name, self._classes(row), self._reading(row), row.state, title))
+        if not rows or not steps:
+            return Markup("")
+        began = min((row.began for row in self.moved if row.began is not None), key=lambda each: each.iso, default=None)
+        events = []
+        if began is not None:
+            events = [Event(microseconds(began.iso) // MICROS_PER_SECOND, f"began {began.short}", "since")]
+        step = self.series.step_seconds
+        return drawn(
+            heatmap(
+                "Drift of all features over time",
+                (self.of_model.start, self.of_model.end),
+                rows,
+                start=microseconds(steps[0].end) // MICROS_PER_SECOND - step,
+                step=step,
+                events=events,
+                names=NAMES_WIDTH,
+                readings=READINGS_WIDTH,
+            )
+        )
+
+    def _classes(self, row: DriftRow) -> list[str | None]:
+        if row.line is None:
+            return ["hu"] * len(self.series.steps)
+        return [
+            None
+            if severity == "no_data"
+            else heat_class(math.nan if psi is None else psi, STATES.get(severity, "unknown"))
+            for psi, severity in zip(row.line.psi, row.line.severity, strict=True)
+        ]
+
+    @staticmethod
+    def _reading(row: DriftRow) -> str:
+        since = f"  {row.began.short}" if row.began is not None else ""
+        return f"{row.psi_text}{since}" if not math.isnan(row.psi) else "not judged"
+
+    @property
+    def steps_words(self) -> str:
+        """Text on the steps of the heat map."""
+        step, window = self.series.step_seconds, self.series.window_seconds
+        further = f", each looks back {span(window)}" if window > step else ""
+        return f"Steps of {span(step)}{further}."
+
+    @property
+    def provisional(self) -> str:
+        """Sentence on references that nobody has set; empty where all are set."""
+        named, compared = self.report.summary.provisional_subjects, len(self.rows)
+        if not named:
+            return ""
+        some = "The reference is" if len(named) == compared else f"{len(named):,} references are"
+        return f"{some} provisional: the model's own first predictions."
+
+    @property
+    def key(self) -> Markup:
+        """Key to the colours of the heat map."""
+        return drawn(
+            key([("h0 h1 h2 h3", "no finding"), ("hw", "warning"), ("ha hb hc", "alert"), ("f-unknown", "not judged")])
+        )
+
+    @cached_property
+    def quadrant(self) -> Markup:
+        """Importance over drift; empty where the monitor names no importance."""
+        drivers = [
+            Driver(row.name, row.importance, row.psi, row.state)
+            for row in self.rows
+            if row.importance is not None and not math.isnan(row.psi)
+        ]
+        return drawn(quadrant("Importance and drift", drivers)) if drivers else Markup("")
+
+    @property
+    def sort(self) -> str:
+        """Order of the table."""
+        return self.of_model.selection.sort or "psi"
+
+    @cached_property
+    def table(self) -> list[DriftRow]:
+        """The rows of the table."""
+        return sorted(self.rows, key=SORTS[self.sort][1])[:MOST_ROWS]
+
+    @property
+    def columns(self) -> list[tuple[str, str, bool]]:
+        """Head of the table: name, query of the address that sorts by it, whether it is sorted so."""
+        shown = [each for each in SORTS if each != "importance" or self.importance]
+        return [(SORTS[each][0], self.of_model.selection.query(sort=each), each == self.sort) for each in shown]
+
+    @property
+    def now_words(self) -> str:
+        """Caption of the table."""
+        return f"to {self.of_model.when(self.of_model.end).short}; each in the look-back that decides"
+
+    def share(self, row: DriftRow) -> str:
+        """Importance of a row."""
+        return "–" if row.importance is None else percent(row.importance)
+
+    def chance(self, row: DriftRow) -> str:
+        """Probability of chance of a row."""
+        return chance(row.p_value)
+
+    @property
+    def csv(self) -> str:
+        """Way from the root to the series as CSV."""
+        return self.of_model.api_address("drift/series.csv")
+
+
+def read_drift(state: ServiceState, connection: Connection, of_model: ModelFrame, root: str) -> DriftPage | None:
+    """Content of the page; None where the model has sent nothing yet. Raises InvalidInput for an unknown order of the
+    table."""
+    sort, stream = of_model.selection.sort, of_model.stream
+    if sort is not None and sort not in SORTS:
+        problem = FieldError("/sort", f"Expected one of {', '.join(SORTS)}", excerpt(sort))
+        raise InvalidInput("The table can't be sorted like this.", (problem,))
+    if stream is None or of_model.newest is None:
+        return None
+    now = state.clock()
+    compared = len(overview(connection, stream.model).get(stream.model, ()))
+    # Many rows are looked at as a whole, and half as many columns say it as well.
+    step = usual_step((of_model.end - of_model.start) * (2 if compared > MANY else 1))
+    asked = Asked(stream.model, stream.environment, stream.version, of_model.start, of_model.end, step)
+    series = drift_series(state.store, state.rules, asked, now)
+    window = window_for([each.predictions for each in series.steps], series.step_seconds, state.rules.min_samples)
+    if window > series.step_seconds:
+        asked = replace(asked, step=series.step_seconds, window=window)
+        series = drift_series(state.store, state.rules, asked, now)
+    query = DriftQuery(stream.model, stream.environment, stream.version)
+    monitor = monitor_of(connection, stream.model)
+    config = None if monitor is None else monitor.config
+    rules, quality = rules_for(state.rules, config), state.quality.with_monitor(config)
+    left_out = unwatched(connection, stream, rules, quality, now)
+    return DriftPage(
+        of_model,
+        check_drift(state.store, state.rules, query, now, end=of_model.end),
+        series,
+        open_findings(connection, stream),
+        [each for each in left_out if each.check == "drift" and each.state != "not_evaluated"],
+        dict((config.importance or {}) if config is not None else {}),
+        root,
+    )
+
+
+async def drift(request: Request) -> Response:
+    """Page with the drift of a model."""
+    site = site_of(request)
+
+    def make(connection: Connection, of_model: ModelFrame) -> DriftPage | None:
+        return read_drift(site.state, connection, of_model, root_of(request))
+
+    return await site.show_model(
+        request, "drift/drift.html", "drift", make, twin=lambda of_model: of_model.api_address("drift/series")
+    )
+
+
+ROUTES = (page("/models/{model_name:segment}/drift", drift),)

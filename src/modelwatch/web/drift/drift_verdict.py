@@ -1,0 +1,149 @@
+"""The verdict on the drift of a model in words: what drifts, since when, how far, why, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from markupsafe import Markup
+
+from modelwatch.charts.drawing.marks import State
+from modelwatch.charts.drawing.numbers import number, percent
+from modelwatch.monitoring.checks.drift.report import CellReport, SubjectReport
+from modelwatch.views.drift.open_findings import OpenFinding
+from modelwatch.web.frame.model_frame import ModelFrame
+from modelwatch.web.frame.rendering import When, moment, name, near
+from modelwatch.web.frame.verdict import Answer, Verdict, joined, link, strong
+
+NAMED, MOST_REASONS = 3, 2
+PATTERNS = {
+    "missing": "more values are missing",
+    "new_categories": "new names",
+    "larger": "larger as a whole",
+    "smaller": "smaller as a whole",
+}
+
+
+class Moved(Protocol):
+    """A subject that drifts."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def report(self) -> SubjectReport: ...
+    @property
+    def psi_text(self) -> str: ...
+    @property
+    def began(self) -> When | None: ...
+    @property
+    def importance(self) -> float | None: ...
+
+
+def drift_verdict(
+    of_model: ModelFrame,
+    state: State,
+    moved: Sequence[Moved],
+    compared: int,
+    findings: Sequence[OpenFinding],
+    reason: str,
+    root: str,
+    provisional: str = "",
+) -> Verdict:
+    """The block at the top of the page. moved: the worst first. compared: how many subjects are. reason: why nothing is
+    judged, where that is so. root: way to the service's root. provisional: sentence on
+    references that nobody has set."""
+    further = f" {provisional}" if provisional else ""
+    if not moved:
+        if state == "stable":
+            return Verdict(state, joined(["All ", strong(f"{compared:,}"), " are as in the reference.", further], ""))
+        return Verdict(state, reason)
+    since = min((each.began for each in moved if each.began is not None), key=lambda each: each.iso, default=None)
+    names = [strong(name(each.name)) for each in moved[:NAMED]]
+    more = f" and {len(moved) - NAMED:,} more" if len(moved) > NAMED else ""
+    sentence = joined(
+        [
+            strong(f"{len(moved):,} of {compared:,}"),
+            f" drift{'s' if len(moved) == 1 else ''}: ",
+            joined(names),
+            more,
+            "" if since is None else joined([", since ", near(since)], ""),
+            f".{further}",
+        ],
+        "",
+    )
+    answers = [
+        _since(since, moved),
+        _how_bad(moved, state),
+        _why(moved, findings),
+        _what_to_do(of_model, state, findings, root),
+    ]
+    return Verdict(state, sentence, [each for each in answers if each.lines])
+
+
+def _since(since: When | None, moved: Sequence[Moved]) -> Answer:
+    if since is None:
+        return Answer("Since", ())
+    lines: list[str] = [joined([moment(since), f", {since.ago}" if since.ago else ""], "")]
+    later = [each for each in moved if each.began is not None and each.began.iso > since.iso]
+    if later and later[0].began is not None:
+        lines.append(joined([name(later[0].name), " since ", near(later[0].began), "."], ""))
+    return Answer("Since", lines)
+
+
+def _how_bad(moved: Sequence[Moved], state: State) -> Answer:
+    worst = max(moved, key=lambda each: 0.0 if each.report.psi is None else each.report.psi.score)
+    lines: list[str] = []
+    tolerance = worst.report.tolerance
+    limit = (
+        ""
+        if tolerance is None
+        else f", {state} from {number(tolerance.psi_alert if state == 'alert' else tolerance.psi_warning)}"
+    )
+    lines.append(joined(["PSI ", strong(worst.psi_text), f" at most{limit}"], ""))
+    shares = [each.importance for each in moved if each.importance is not None]
+    if shares:
+        lines.append(f"They carry {percent(sum(shares))} of the model's importance.")
+    return Answer("How bad", lines)
+
+
+def _why(moved: Sequence[Moved], findings: Sequence[OpenFinding]) -> Answer:
+    names = {each.name for each in moved}
+    lines: list[str] = []
+    for each in findings:
+        pattern = each.finding.pattern
+        if pattern is None or each.finding.subject not in names:
+            continue
+        if pattern.kind == "one_factor" and pattern.factor is not None:
+            what = f"all values about {number(pattern.factor)} times"
+        elif pattern.kind == "one_category" and pattern.cell is not None:
+            what = f"only {name(pattern.cell)} moved"
+        else:
+            what = PATTERNS.get(pattern.kind, pattern.kind)
+        lines.append(joined([strong(name(each.finding.subject)), f": {what}."], ""))
+    if not lines:
+        cells = [(each, each.report.top_cells[0]) for each in moved if each.report.top_cells]
+        lines = [
+            joined(
+                [
+                    f"{name(each.name)} {name(cell.cell)}: ",
+                    strong(f"{100 * cell.reference:.1f} → {100 * cell.current:.1f} %"),
+                ],
+                "",
+            )
+            for each, cell in cells
+        ]
+    return Answer("Why", lines[:MOST_REASONS])
+
+
+def _change(cell: CellReport) -> str:
+    return f"{percent(cell.reference)} → {percent(cell.current)}"
+
+
+def _what_to_do(of_model: ModelFrame, state: State, findings: Sequence[OpenFinding], root: str) -> Answer:
+    runbook = "modeldriftsignificant" if state == "alert" else "modeldriftmoderate"
+    ways: list[Markup] = [link("Runbook", f"{root}ui/runbooks#{runbook}")]
+    if findings:
+        ways.append(link("Alert", f"{root}ui/alerts/{findings[0].alert_id}"))
+    if "/models/{model_name:segment}/segments" in of_model.paths:
+        ways.insert(0, link("Segments", f"{root}{of_model.below}/segments{of_model.selection.query(sort=None)}"))
+    return Answer("What to do", ["What began together has one cause: look at the first of them.", joined(ways, " · ")])

@@ -1,0 +1,196 @@
+"""The verdict on one subject in words: what has moved, since when, how bad, why, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from modelwatch.alerting.text import lookback
+from modelwatch.charts.drawing.marks import State
+from modelwatch.charts.drawing.numbers import number, percent
+from modelwatch.charts.histogram import edge_texts
+from modelwatch.stats.drift.patterns import PatternKind
+from modelwatch.views.drift.open_findings import OpenFinding
+from modelwatch.views.drift.subject_comparison import SubjectComparison
+from modelwatch.web.drift.subject_lanes import STATES
+from modelwatch.web.frame.model_frame import ModelFrame
+from modelwatch.web.frame.rendering import When, chance, moment, name, near, when
+from modelwatch.web.frame.verdict import Answer, Verdict, joined, link, strong
+
+TO_DO: dict[PatternKind, str] = {
+    "missing": "Look at the step that fills it: a join or a source that no longer answers.",
+    "new_categories": "Ask its source for the new names, and whether the model knows them under others.",
+    "one_category": "Look for one client, campaign or route that has changed its traffic.",
+    "one_factor": "A factor over the whole range looks like another unit or currency. Ask its source what changed.",
+    "larger": "Check whether other cases arrive, or whether its source computes it differently.",
+    "smaller": "Check whether other cases arrive, or whether its source computes it differently.",
+}
+OTHERWISE = "See whether other features moved at the same time, then look at the segments."
+MOST_MOVED = 3
+LEAST_MOVED = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectVerdict:
+    """Inputs of the verdict's sentences. finding: the one in force about the subject. onset: since when steps are not
+    as the reference, in seconds, where no finding says. root: way to the service's root."""
+
+    of_model: ModelFrame
+    compared: SubjectComparison
+    finding: OpenFinding | None
+    onset: When | None
+    root: str
+
+    @property
+    def state(self) -> State:
+        """The state of the subject: that of its finding, else of the check."""
+        if self.finding is not None:
+            return self.finding.finding.severity
+        return STATES.get(self.compared.report.severity, "unknown")
+
+    @property
+    def began(self) -> When | None:
+        """Since when it is so; None while it is as in the reference, or not known."""
+        if self.finding is not None:
+            began = self.finding.finding.began
+            # Without an estimate, what the steps show is nearer than when it was found.
+            if began is None and self.onset is not None:
+                return self.onset
+            return when(began or self.finding.finding.since, self.of_model.now)
+        return self.onset if self.state in ("alert", "warning") else None
+
+    @property
+    def verdict(self) -> Verdict:
+        """The block at the top of the page."""
+        if self.state not in ("alert", "warning"):
+            return Verdict(self.state, self._calm())
+        answers = [self._since(), self._how_bad(), self._why(), self._what_to_do()]
+        return Verdict(self.state, self._sentence(), [each for each in answers if each.lines])
+
+    def _calm(self) -> str:
+        report = self.compared.report
+        if report.severity != "stable" or report.psi is None:
+            return report.reason or "Nothing is known of it yet."
+        span = f" in the last {lookback(report.lookback)}" if report.lookback else ""
+        said: list[str] = [joined(["As in the reference", span, ": PSI ", strong(number(report.psi.score)), "."], "")]
+        if report.reason:
+            said.append(report.reason)
+        return joined(said, " ")
+
+    def _sentence(self) -> Markup:
+        since = "" if self.began is None else joined([", since ", near(self.began)], "")
+        tail, compared = self.compared.tail, self.compared
+        if compared.pattern is not None and compared.pattern.kind == "missing" and compared.after is not None:
+            total = compared.after.n + compared.after.missing + compared.after.invalid
+            return joined([strong(percent(compared.after.missing / total)), " of values are missing", since, "."], "")
+        if tail is not None and compared.before is not None and compared.after is not None:
+            edge = edge_texts([tail.edge])[0]
+            upper = tail.after >= tail.before
+            now, before = (tail.after, tail.before) if upper else (1.0 - tail.after, 1.0 - tail.before)
+            where = "above" if upper else "at or below"
+            said = [
+                joined(
+                    [
+                        strong(percent(now)),
+                        " of values are ",
+                        where,
+                        " ",
+                        strong(edge),
+                        f" (reference: {percent(before)})",
+                    ],
+                    "",
+                )
+            ]
+            medians = [_middle(each.quantiles) for each in (compared.before, compared.after)]
+            if all(each is not None for each in medians):
+                texts = [number(each or 0.0) for each in medians]
+                said.append(joined(["; the median went from ", strong(texts[0]), " to ", strong(texts[1])], ""))
+            return joined([*said, since, "."], "")
+        moved = [each for each in compared.moved if abs(each.after - each.before) >= LEAST_MOVED][:MOST_MOVED]
+        changes = [
+            joined([name(each.cell), " ", strong(f"{percent(each.before)} → {percent(each.after)}")], "")
+            for each in moved
+        ]
+        return joined(["Other shares than in the reference", since, ": ", joined(changes), "."], "")
+
+    def _since(self) -> Answer:
+        if self.began is None:
+            return Answer("Since", ())
+        lines: list[str] = [joined([moment(self.began), f", {self.began.ago}" if self.began.ago else ""], "")]
+        if self.finding is not None:
+            found = when(self.finding.finding.since, self.of_model.now)
+            lines.append(joined(["Found ", near(found), "."], ""))
+        return Answer("Since", lines)
+
+    def _how_bad(self) -> Answer:
+        report = self.compared.report
+        lines: list[str] = []
+        if report.odds is not None and report.odds.decides:
+            lines.append(
+                joined(
+                    [
+                        f"Odds of {name(report.odds.category)} ",
+                        strong(f"{number(report.odds.ratio)} times"),
+                        f", alert from {number(report.odds.alert)}",
+                    ],
+                    "",
+                )
+            )
+        elif report.psi is not None and report.tolerance is not None:
+            limit = report.tolerance.psi_alert if self.state == "alert" else report.tolerance.psi_warning
+            lines.append(joined(["PSI ", strong(number(report.psi.score)), f", {self.state} from {number(limit)}"], ""))
+        span = f" in {lookback(report.lookback)}" if report.lookback else ""
+        lines.append(f"Of {report.sample_size:,} values{span}, against {report.reference_size:,}.")
+        if report.evidence is not None:
+            lines.append(
+                f"By chance: p {_below(report.evidence.p_value)}, needed below {chance(report.evidence.alpha)}."
+            )
+        return Answer("How bad", lines)
+
+    def _why(self) -> Answer:
+        compared = self.compared
+        lines: list[str] = []
+        pattern = compared.pattern
+        if pattern is not None and pattern.kind == "one_factor" and pattern.factor is not None:
+            lines.append(
+                joined(["Every value is about ", strong(f"{number(pattern.factor)} times"), " what it was."], "")
+            )
+        elif pattern is not None and pattern.kind == "one_category" and pattern.cell is not None:
+            lines.append(joined(["Only ", strong(name(pattern.cell)), " has moved, the others are as before."], ""))
+        elif pattern is not None and pattern.kind in ("larger", "smaller"):
+            lines.append(joined(["The whole distribution is ", strong(pattern.kind), "."], ""))
+        elif pattern is not None and pattern.kind == "new_categories":
+            lines.append("Most of it is names that the reference does not have.")
+        elif compared.contributions and compared.psi:
+            order = sorted(range(len(compared.cells)), key=lambda cell: -compared.contributions[cell])[:2]
+            share = sum(compared.contributions[cell] for cell in order) / compared.psi
+            names = " and ".join(name(compared.cells[cell]) for cell in order)
+            lines.append(joined([strong(percent(share)), f" of the PSI is {names}."], ""))
+        after = compared.after
+        if after is not None:
+            counts = ((after.missing, "missing"), (after.invalid, "invalid"), (after.unseen, "unseen"))
+            odd = [f"{number:,} {what}" for number, what in counts if number]
+            lines.append(f"{', '.join(odd)}." if odd else "Nothing missing, nothing invalid: the values are sound.")
+        return Answer("Why", lines)
+
+    def _what_to_do(self) -> Answer:
+        pattern = self.compared.pattern
+        ways: list[str] = [
+            link(
+                "Runbook", f"{self.root}ui/runbooks#modeldrift{'significant' if self.state == 'alert' else 'moderate'}"
+            )
+        ]
+        if self.finding is not None:
+            ways.append(link("Alert", f"{self.root}ui/alerts/{self.finding.alert_id}"))
+        return Answer("What to do", [OTHERWISE if pattern is None else TO_DO[pattern.kind], joined(ways, " · ")])
+
+
+def _middle(quantiles: Sequence[float | None]) -> float | None:
+    return quantiles[len(quantiles) // 2] if quantiles else None
+
+
+def _below(p_value: float) -> str:
+    text = chance(p_value)
+    return text if text.startswith("<") else f"= {text}"

@@ -1,0 +1,71 @@
+"""Frame of every page: the menu, the banner, the time and the ways out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from modelwatch.times import MICROS_PER_SECOND, iso_of_micros
+from modelwatch.web.frame.rendering import When, when
+
+# Shown where there is such a page.
+MENU = (
+    ("Models", "/models"),
+    ("Alerts", "/alerts"),
+    ("Silences", "/silences"),
+    ("Channels", "/channels"),
+    ("Service", "/service"),
+    ("Keys", "/keys"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Entry of a menu. number: shown beside it if there is any."""
+
+    name: str
+    address: str
+    is_current: bool
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Frame of a page. root: the relative way to the service's root. path: of the page, below /ui. paths: of all pages.
+
+    now: microseconds. twin: the way from the root to the same as JSON; grafana: address of the dashboard that matches;
+    empty where there is none.
+    """
+
+    root: str
+    path: str
+    paths: frozenset[str]
+    open_alerts: int
+    has_channel: bool
+    is_signed_in: bool
+    now: int
+    twin: str
+    grafana: str = ""
+
+    @property
+    def menu(self) -> list[Entry]:
+        """Entries of the menu."""
+        return [
+            Entry(
+                name,
+                f"{self.root}ui{path}",
+                self.path == path or self.path.startswith(f"{path}/"),
+                self.open_alerts if path == "/alerts" else 0,
+            )
+            for name, path in MENU
+            if path in self.paths
+        ]
+
+    @property
+    def channels(self) -> str:
+        """Address of the page of channels; empty when there is none."""
+        return f"{self.root}ui/channels" if "/channels" in self.paths else ""
+
+    @property
+    def as_of(self) -> When:
+        """Time of the page, to the second."""
+        return when(iso_of_micros(self.now - self.now % MICROS_PER_SECOND), self.now)

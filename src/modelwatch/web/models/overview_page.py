@@ -1,0 +1,359 @@
+"""Page with the overview of one model: its verdict, lanes on one time axis, and what is wrong, watched and known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import Response
+
+from modelwatch.alerting.alert import Member
+from modelwatch.alerting.text import span
+from modelwatch.api.state import ServiceState
+from modelwatch.charts.drawing.marks import State
+from modelwatch.charts.lanes import Lane
+from modelwatch.charts.lines import Event
+from modelwatch.charts.small import spark_bars
+from modelwatch.config import BASE_WINDOW_SECONDS
+from modelwatch.errors import InvalidInput
+from modelwatch.monitoring.checks.performance.history import performance_history
+from modelwatch.monitoring.checks.rules import rules_for
+from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.references.monitors import monitor_of
+from modelwatch.storage.references.subjects import LATENCY
+from modelwatch.storage.verdicts.headlines import Reading, readings_of
+from modelwatch.storage.verdicts.verdicts import DRIFT, PERFORMANCE, QUALITY
+from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY, iso_of_micros, iso_of_seconds
+from modelwatch.views.drift.drift_series import DriftLine, DriftSeries, drift_series
+from modelwatch.views.drift.subject_series import SubjectSeries, subject_series
+from modelwatch.views.models.events import EventLine, model_events
+from modelwatch.views.models.model_sentence import DRIFT_KINDS
+from modelwatch.views.models.model_situation import ModelSituation, model_situation
+from modelwatch.views.models.unwatched import Unwatched, unwatched
+from modelwatch.views.performance.performance_stretch import PerformanceStretch, performance_stretch
+from modelwatch.views.quality.volume_series import VolumeSeries, volume_series
+from modelwatch.views.stretches.labelled_stretch import StretchQuery
+from modelwatch.views.stretches.stretch import Asked
+from modelwatch.web.frame.model_frame import TAB_OF_KIND, ModelFrame
+from modelwatch.web.frame.rendering import When, about, drawn, microseconds, name, when
+from modelwatch.web.frame.site import page, root_of, segment_of, site_of
+from modelwatch.web.frame.verdict import Verdict
+from modelwatch.web.models.overview_lanes import OverviewLanes
+from modelwatch.web.models.overview_verdict import OverviewVerdict, detail_of, onset, state_of
+from modelwatch.web.performance.metric_words import metric_name
+from modelwatch.web.performance.performance_lanes import PerformanceLanes, step_for
+
+WRONG_SHOWN = 10
+TILES_SHOWN = 12
+# A window with so many predictions tells a shift from chance.
+ENOUGH = 500
+# What began within so many seconds of the first moved together.
+TOGETHER_SECONDS = 3_600
+FLAGS_SHOWN = 6
+STYLES = {"alert": "f-alert", "warning": "f-warning"}
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """One finding: its state, name and way (empty without a page), value and a sentence."""
+
+    state: State
+    name: str
+    way: str
+    value: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One subject: its state, name and way, its PSI now and over time."""
+
+    state: State
+    name: str
+    way: str
+    value: str
+    chart: Markup
+
+
+@dataclass(frozen=True, slots=True)
+class OverviewPage:
+    """Overview of a model. ways: addresses of the subjects' pages, by name."""
+
+    of_model: ModelFrame
+    situation: ModelSituation
+    told: OverviewVerdict
+    lanes: OverviewLanes
+    drift: DriftSeries | None
+    not_watched: Sequence[Unwatched]
+    root: str
+
+    @property
+    def verdict(self) -> Verdict:
+        return self.told.verdict
+
+    @property
+    def title(self) -> str:
+        """Title of the lanes: their span of time."""
+        seconds = self.of_model.end - self.of_model.start
+        if self.of_model.selection.start is None and self.of_model.selection.end is None:
+            return f"Last {span(seconds)}" if seconds >= SECONDS_PER_DAY * 3 else f"Last {seconds // 3_600} hours"
+        return f"{self.when_seconds(self.of_model.start).day} to {self.when_seconds(self.of_model.end).day}"
+
+    @property
+    def wrong(self) -> list[Wrong]:
+        """The findings, the worst first."""
+        return [self._wrong(each) for each in self.told.members[:WRONG_SHOWN]]
+
+    @property
+    def findings(self) -> str:
+        members, alerts = len(self.told.members), len(self.situation.alerts)
+        counted = ((members, "finding"), (alerts, "alert"))
+        return ", ".join(f"{number:,} {word}{'' if number == 1 else 's'}" for number, word in counted)
+
+    def _wrong(self, member: Member) -> Wrong:
+        finding = member.finding
+        if finding.kind == "performance":
+            subject, value = metric_name(finding.subject), ""
+        else:
+            subject = name(finding.subject)
+            value = f"PSI {finding.score:.2f}" if finding.score_name == "PSI" else ""
+        since = self.when_seconds(onset(member)).short
+        way = self.lanes.ways.get(finding.subject, "") or self._tab(TAB_OF_KIND[finding.kind])
+        detail = detail_of(member).removeprefix(f"{subject}: ")
+        return Wrong(state_of(member), subject, way, value, f"{detail}; since {since}")
+
+    def _tab(self, last: str) -> str:
+        path = f"/models/{{model_name:segment}}/{last}"
+        query = self.of_model.chosen.query(sort=None)
+        return f"{self.root}{self.of_model.below}/{last}{query}" if path in self.of_model.paths else ""
+
+    @property
+    def together(self) -> list[Tile]:
+        """Subjects that began to drift within an hour of the first, inputs first; empty when it is alone."""
+        moved = [each for each in self.told.members if each.finding.score_name == "PSI"]
+        first = min(map(onset, moved), default=0)
+        names = dict.fromkeys(each.finding.subject for each in moved if onset(each) - first <= TOGETHER_SECONDS)
+        lines = [] if self.drift is None else [each for each in self.drift.subjects if each.feature_name in names]
+        return [self._tile(each) for each in lines[:6]] if len(lines) > 1 else []
+
+    @property
+    def together_since(self) -> When:
+        return self.when_seconds(self.told.began or self.of_model.end)
+
+    @property
+    def tiles(self) -> list[Tile]:
+        """Everything that is compared, the worst first."""
+        if self.drift is None:
+            return []
+        return [self._tile(each) for each in sorted(self.drift.subjects, key=self._rank)[:TILES_SHOWN]]
+
+    @property
+    def compared(self) -> int:
+        return 0 if self.drift is None else len(self.drift.subjects)
+
+    def _rank(self, line: DriftLine) -> tuple[bool, float]:
+        return line.feature_name not in self.lanes.found, -(_last(line) or 0.0)
+
+    def _tile(self, line: DriftLine) -> Tile:
+        values = [math.nan if each is None else min(each, 1.0) for each in line.psi]
+        styles = [STYLES.get(each, "f-reference") for each in line.severity]
+        last = _last(line)
+        severity = line.severity[-1] if line.severity else "no_data"
+        judged: State = "stable" if severity in ("stable", "warning", "alert") else "unknown"
+        title = name(line.feature_name)
+        return Tile(
+            self.lanes.found.get(line.feature_name, judged),
+            title,
+            self.lanes.ways.get(line.feature_name, ""),
+            "–" if last is None else f"{last:.3f}" if last < 0.1 else f"{last:.2f}",
+            drawn(spark_bars(f"PSI of {title}", values, styles=styles, threshold=line.psi_alert, highest=1.0)),
+        )
+
+    @property
+    def up_to(self) -> list[tuple[str, str]]:
+        """Text on the times up to which there are data and evaluations."""
+        of_model, situation = self.of_model, self.situation
+        found = []
+        if of_model.newest is not None:
+            found.append(("Data", self._moment(of_model.newest.latest_ts)))
+        evaluated, labels = situation.state(DRIFT), situation.headline(PERFORMANCE)
+        found.append(
+            ("Evaluated", "not yet" if evaluated is None else self._moment(evaluated.window_end * MICROS_PER_SECOND))
+        )
+        if labels is not None and labels.end is not None:
+            found.append(("Labels judged", self._moment(labels.end * MICROS_PER_SECOND)))
+        if situation.reference is None:
+            found.append(("Reference", "none"))
+        else:
+            kind = "own" if situation.reference[0] == "active" else "provisional"
+            found.append(
+                ("Reference", f"{kind}, set {when(iso_of_micros(situation.reference[1]), of_model.now).short}")
+            )
+        return found
+
+    def _moment(self, micros: int) -> str:
+        at = when(iso_of_micros(micros - micros % MICROS_PER_SECOND), self.of_model.now)
+        return f"{at.short}, {about(self.of_model.now - micros)} ago" if at.ago else at.short
+
+    def when_seconds(self, seconds: int) -> When:
+        return when(iso_of_seconds(seconds), self.of_model.now)
+
+
+def _last(line: DriftLine) -> float | None:
+    return next((each for each in reversed(line.psi) if each is not None), None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    situation: ModelSituation
+    not_watched: Sequence[Unwatched]
+    quality: Sequence[Reading]
+    events: Sequence[EventLine]
+
+
+def read_page(state: ServiceState, of_model: ModelFrame, root: str) -> OverviewPage | None:
+    """The overview of the stream that is shown; None where the model has sent nothing."""
+    stream = of_model.stream
+    if stream is None:
+        return None
+    segment = "" if of_model.selection.segment is None else "=".join(of_model.selection.segment)
+    asked = Asked(stream.model, stream.environment, stream.version, of_model.start, of_model.end, segment=segment)
+    volume = volume_series(state.store, asked, of_model.now)
+    read = _read(state, of_model, stream, volume.step_seconds)
+    evaluated = read.situation.state(DRIFT)
+    data = 0 if of_model.newest is None else of_model.newest.window_start + BASE_WINDOW_SECONDS
+    began = OverviewVerdict(of_model, read.situation, None, 0, root).began
+    since = began if began is not None and began < of_model.end else of_model.start
+    stretch, lanes_of_performance = _performance(state, of_model, stream, read.situation, since, segment)
+    told = OverviewVerdict(
+        of_model, read.situation, stretch, 0 if evaluated is None else max(data - evaluated.window_end, 0), root
+    )
+    drift = _drift(state, asked, volume, of_model)
+    found: dict[str, State] = {}
+    for member in reversed(told.members):
+        found[member.finding.subject] = state_of(member)
+    lanes = OverviewLanes(
+        (of_model.start, of_model.end),
+        volume,
+        drift,
+        lanes_of_performance,
+        read.quality,
+        _latency(state, asked, drift, of_model),
+        _events(read.events, told),
+        found,
+        {} if drift is None else _ways(of_model, drift, root),
+    )
+    return OverviewPage(of_model, read.situation, told, lanes, drift, read.not_watched, root)
+
+
+def _read(state: ServiceState, of_model: ModelFrame, stream: StreamKey, step: int) -> _Read:
+    start, end = of_model.start, of_model.end
+    with state.store.read() as connection:
+        monitor = monitor_of(connection, stream.model)
+        config = None if monitor is None else monitor.config
+        events = model_events(
+            connection,
+            stream.model,
+            start=start * MICROS_PER_SECOND,
+            end=end * MICROS_PER_SECOND,
+            version=stream.version,
+            environment=stream.environment,
+            limit=FLAGS_SHOWN,
+        )
+        return _Read(
+            model_situation(connection, stream),
+            unwatched(
+                connection, stream, rules_for(state.rules, config), state.quality.with_monitor(config), of_model.now
+            ),
+            readings_of(connection, [stream], QUALITY, start, end, step).get(stream, []),
+            events.lines,
+        )
+
+
+def _drift(state: ServiceState, asked: Asked, volume: VolumeSeries, of_model: ModelFrame) -> DriftSeries | None:
+    """Drift by step, each over as many steps as have enough predictions; None where that is too much to compute."""
+    received = sorted(each.predictions for each in volume.steps if each.predictions)
+    if not received:
+        return None
+    usual, step = received[len(received) // 2], volume.step_seconds
+    steps = min(max(math.ceil(ENOUGH / usual), 1), max(SECONDS_PER_DAY // step, 1))
+    wanted = Asked(
+        asked.model, asked.environment, asked.version, asked.start, asked.end, step, asked.segment, steps * step
+    )
+    try:
+        return drift_series(state.store, state.rules, wanted, of_model.now)
+    except InvalidInput:
+        return None
+
+
+def _latency(
+    state: ServiceState, asked: Asked, drift: DriftSeries | None, of_model: ModelFrame
+) -> SubjectSeries | None:
+    if drift is None or all(each.kind != LATENCY.kind for each in drift.subjects):
+        return None
+    return subject_series(state.store, state.rules, asked, LATENCY, of_model.now)
+
+
+def _performance(
+    state: ServiceState, of_model: ModelFrame, stream: StreamKey, situation: ModelSituation, since: int, segment: str
+) -> tuple[PerformanceStretch | None, Sequence[Lane]]:
+    """Performance since the onset, and its lanes; nothing of a model without labels."""
+    headline = situation.headline(PERFORMANCE)
+    if situation.state(PERFORMANCE) is None:
+        return None, ()
+    with state.store.read() as connection:
+        monitor = monitor_of(connection, stream.model)
+    rules = state.performance.with_monitor(None if monitor is None else monitor.config)
+    stretch = performance_stretch(state.store, rules, StretchQuery(stream, since, of_model.end, segment))
+    step = step_for(of_model.start, of_model.end)
+    start = of_model.start - of_model.start % step
+    history = performance_history(state.store, stream, start, of_model.end, step, rules=rules, segment=segment)
+    worst = () if headline is None else headline.names
+    began = [Event(since, "", "since")] if since > of_model.start else []
+    lanes = PerformanceLanes(history, stretch, (of_model.start, of_model.end), began, worst)
+    return stretch, lanes.main(None if headline is None else headline.subject)
+
+
+def _events(lines: Sequence[EventLine], told: OverviewVerdict) -> list[Event]:
+    """Onset of the findings, and other events; alerts are represented by the onset."""
+    began = told.began
+    found = [
+        Event(microseconds(each.at) // MICROS_PER_SECOND, each.title)
+        for each in lines
+        if each.kind not in ("alert_opened", "alert_resolved")
+    ]
+    if began is None:
+        return found
+    seen = min(each.finding.times.detected_at for each in told.of_kind(*DRIFT_KINDS) or told.members)
+    text = f"began {told.when(began).short}, found {told.when(seen).short}"
+    return [Event(began, text, "since"), *found]
+
+
+def _ways(of_model: ModelFrame, drift: DriftSeries, root: str) -> dict[str, str]:
+    query, below = of_model.chosen.query(sort=None), f"{root}{of_model.below}"
+    has_features = any(path.startswith("/models/{model_name:segment}/features/") for path in of_model.paths)
+    ways = {}
+    for each in drift.subjects:
+        if each.kind == "feature" and has_features:
+            ways[each.feature_name] = f"{below}/features/{segment_of(each.feature_name)}{query}"
+        elif f"/models/{{model_name:segment}}/{each.kind}" in of_model.paths:
+            ways[each.feature_name] = f"{below}/{each.kind}{query}"
+    return ways
+
+
+async def overview(request: Request) -> Response:
+    """Page with the overview of a model."""
+    site = site_of(request)
+    return await site.show_model_views(
+        request,
+        "models/overview.html",
+        "",
+        lambda of_model: read_page(site.state, of_model, root_of(request)),
+        twin=lambda of_model: f"api/v1/models/{segment_of(of_model.model)}",
+    )
+
+
+ROUTES = (page("/models/{model_name:segment}", overview),)

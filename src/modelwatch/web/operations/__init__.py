@@ -1,0 +1,1 @@
+"""Pages for operators: the service and its API keys."""

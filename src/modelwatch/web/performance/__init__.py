@@ -1,0 +1,1 @@
+"""Pages of performance: metrics of a model, and its segments."""

@@ -1,0 +1,209 @@
+"""Page with the performance of one model: over time, now against the reference, and how the labels come."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from modelwatch.alerting.text import lookback
+from modelwatch.api.state import ServiceState
+from modelwatch.charts.drawing.marks import State
+from modelwatch.charts.drawing.numbers import percent
+from modelwatch.charts.lines import Event
+from modelwatch.monitoring.checks.performance.history import performance_history
+from modelwatch.storage.references.monitors import monitor_of
+from modelwatch.times import MICROS_PER_SECOND
+from modelwatch.views.performance.performance_judged import JudgedPerformance, judged_performance
+from modelwatch.views.performance.performance_stretch import PerformanceStretch, performance_stretch
+from modelwatch.views.stretches.labelled_stretch import StretchQuery
+from modelwatch.web.frame.model_frame import ModelFrame
+from modelwatch.web.frame.rendering import microseconds, when
+from modelwatch.web.frame.site import page, root_of, site_of
+from modelwatch.web.performance.metric_words import metric_change, metric_interval, metric_name, metric_value
+from modelwatch.web.performance.performance_charts import PerformanceCharts
+from modelwatch.web.performance.performance_lanes import PerformanceLanes, hours, step_for
+from modelwatch.web.performance.performance_verdict import COVERAGE, LABELS, STATES, PerformanceVerdict, onset_of
+
+SUBJECTS = {LABELS: "Drift of the labels", COVERAGE: "Label coverage"}
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRow:
+    """A row of the table of metrics: texts, and the state of what is judged."""
+
+    name: str
+    value: str
+    interval: str
+    reference: str
+    change: str
+    state: State | None
+
+
+@dataclass(frozen=True)
+class PerformancePage:
+    """Page on the performance of a stream. stretch: since the onset of what is open, else of the range."""
+
+    of_model: ModelFrame
+    stretch: PerformanceStretch
+    judged: JudgedPerformance | None
+    lanes: PerformanceLanes
+    charts: PerformanceCharts
+    told: PerformanceVerdict
+
+    @property
+    def about(self) -> str:
+        """Subject of the charts over time."""
+        parts = [f"{hours(self.lanes.history.step_seconds)} steps with 95 % intervals"]
+        if self.stretch.task == "binary":
+            parts.append(f"positive class: {self.stretch.positive_class}")
+        return "; ".join(parts)
+
+    @property
+    def span(self) -> str:
+        """The stretch that values are of; empty where nothing has matured."""
+        matured = self.stretch.matured
+        if matured is None:
+            return ""
+        start, end = (when(each, self.of_model.now) for each in (matured.start, matured.end))
+        return f"{start.short} to {end.short}"
+
+    @property
+    def is_judged(self) -> bool:
+        """True where the table of metrics is that of the newest evaluation: not of a segment."""
+        return self.judged is not None and self.judged.window is not None and self.stretch.segment is None
+
+    @property
+    def judged_span(self) -> str:
+        """The window of the newest evaluation."""
+        window = None if self.judged is None else self.judged.window
+        if window is None:
+            return self.span
+        length = "" if window.lookback is None else f"{lookback(window.lookback)} "
+        return f"{length}to {when(window.end, self.of_model.now).short}"
+
+    @property
+    def metrics(self) -> list[MetricRow]:
+        """The metrics: of the newest evaluation, or of the stretch where that is not judged."""
+        if self.is_judged and self.judged is not None and self.judged.window is not None:
+            found = self.judged.window.metrics
+            watched = [name for name in self.stretch.levels if name in found]
+            return [
+                MetricRow(
+                    metric_name(name),
+                    metric_value(name, found[name].value),
+                    metric_interval(name, found[name]),
+                    metric_value(name, found[name].reference),
+                    metric_change(name, found[name].change, unit=False),
+                    STATES.get(found[name].severity or "", "unknown"),
+                )
+                for name in watched
+            ]
+        return self._of_stretch(list(self.stretch.levels))
+
+    @property
+    def other_metrics(self) -> list[MetricRow]:
+        """Metrics that are not watched."""
+        outcomes = self.stretch.outcomes
+        names = () if outcomes is None else outcomes.metrics
+        return self._of_stretch([name for name in names if name not in self.stretch.levels])
+
+    def _of_stretch(self, names: Sequence[str]) -> list[MetricRow]:
+        outcomes, known, changes = self.stretch.outcomes, self.stretch.reference, self.stretch.changes
+        if outcomes is None:
+            return []
+        return [
+            MetricRow(
+                metric_name(name),
+                metric_value(name, found.value),
+                metric_interval(name, found),
+                metric_value(name, None if known is None or name not in known.metrics else known.metrics[name].value),
+                metric_change(name, None if name not in changes else changes[name].value, unit=False),
+                None,
+            )
+            for name in names
+            if (found := outcomes.metrics.get(name)) is not None
+        ]
+
+    @property
+    def not_judged(self) -> list[tuple[str, str]]:
+        """Subjects that are not judged, with the reasons."""
+        found: list[tuple[str, str]] = []
+        coming, delay = self.stretch.to_come, self.stretch.label_delay
+        if coming is not None and coming.predictions and delay is not None and delay.labels:
+            since = when(coming.start, self.of_model.now).short
+            usual = "" if delay.coverage is None else f", {percent(delay.coverage)} is usual"
+            share = percent(math.nan if coming.coverage is None else coming.coverage)
+            found.append(
+                (
+                    f"Since {since}",
+                    f"{share} are labelled so far{usual}: most labels come within {hours(delay.lag_seconds)}.",
+                )
+            )
+        if self.stretch.immature is not None and self.stretch.outcomes is not None:
+            found.append((self.span, f"{self.stretch.immature}."))
+        report = None if self.judged is None else self.judged.report
+        for each in () if report is None else report.not_judged:
+            names = ", ".join(SUBJECTS.get(name, metric_name(name)) for name in each.subjects)
+            found.append((names, each.reason or ""))
+        return found
+
+    @property
+    def expected(self) -> list[tuple[str, str]]:
+        """Metrics that are expected without labels, with their intervals; and why there are none."""
+        estimate = self.stretch.estimate
+        if estimate is None:
+            return []
+        return [
+            (metric_name(name), f"{metric_value(name, found.value)} ({metric_interval(name, found)})")
+            for name, found in estimate.metrics.items()
+            if found.value is not None
+        ]
+
+
+def read_page(state: ServiceState, of_model: ModelFrame, root: str) -> PerformancePage | None:
+    """The page of the stream that is shown; None where the model has sent nothing."""
+    stream = of_model.stream
+    if stream is None:
+        return None
+    with state.store.read() as connection:
+        monitor = monitor_of(connection, stream.model)
+        judged = judged_performance(connection, stream, of_model.end)
+    rules = state.performance.with_monitor(None if monitor is None else monitor.config)
+    segment = "" if of_model.selection.segment is None else "=".join(of_model.selection.segment)
+    found = [onset_of(each) for each in of_model.alerts if each.kind in ("performance", "label_drift")]
+    began = min((microseconds(each) // MICROS_PER_SECOND for each in found), default=None)
+    since = of_model.start if began is None or began >= of_model.end else began
+    stretch = performance_stretch(state.store, rules, StretchQuery(stream, since, of_model.end, segment))
+    step = step_for(of_model.start, of_model.end)
+    start = of_model.start - of_model.start % step
+    history = performance_history(state.store, stream, start, of_model.end, step, rules=rules, segment=segment)
+    told = PerformanceVerdict(of_model, stretch, judged, root)
+    events = [] if began is None else [Event(began, f"began {when_text(told)}", "since")]
+    lanes = PerformanceLanes(history, stretch, (start, of_model.end), events, told.worst)
+    return PerformancePage(of_model, stretch, judged, lanes, PerformanceCharts(stretch), told)
+
+
+def when_text(told: PerformanceVerdict) -> str:
+    """Short text on its onset and its detection."""
+    seen = when(told.alerts[0].detected_at, told.of_model.now).short if told.alerts else ""
+    began = "" if told.began is None else told.began.short
+    return f"{began}, found {seen}" if seen else began
+
+
+async def performance(request: Request) -> Response:
+    """Page with the performance of a model."""
+    site = site_of(request)
+    return await site.show_model_views(
+        request,
+        "performance/performance.html",
+        "performance",
+        lambda of_model: read_page(site.state, of_model, root_of(request)),
+        twin=lambda of_model: of_model.api_address("performance/stretch", with_segment=True),
+    )
+
+
+ROUTES = (page("/models/{model_name:segment}/performance", performance),)

@@ -1,0 +1,288 @@
+"""The verdict on performance in words: what got worse, since when, how bad, why, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from modelwatch.alerting.views import AlertLine
+from modelwatch.charts.drawing.marks import State
+from modelwatch.charts.drawing.numbers import number, percent
+from modelwatch.monitoring.checks.performance.reports import MetricReport
+from modelwatch.times import SECONDS_PER_HOUR
+from modelwatch.views.performance.performance_judged import JudgedPerformance
+from modelwatch.views.performance.performance_stretch import PerformanceStretch
+from modelwatch.web.frame.model_frame import ModelFrame
+from modelwatch.web.frame.rendering import When, moment, name, near, when
+from modelwatch.web.frame.site import segment_of
+from modelwatch.web.frame.verdict import Answer, Verdict, joined, link, quiet, strong
+from modelwatch.web.performance.metric_words import (
+    in_sentence,
+    metric_change,
+    metric_interval,
+    metric_name,
+    metric_value,
+)
+
+STATES: dict[str, State] = {
+    "alert": "alert",
+    "warning": "warning",
+    "stable": "stable",
+    "no_data": "no_data",
+}
+LABELS, COVERAGE = "ground_truth", "label_coverage"
+NEVER = "Performance was not evaluated yet."
+# Evaluations that are so far behind the data are said to be.
+BEHIND_SECONDS = 2 * SECONDS_PER_HOUR
+# How far the mean score and the share of positives are apart for the scores to be off.
+OFF = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class PerformanceVerdict:
+    """Inputs of the verdict's sentences. judged: None before the first evaluation. root: way to the service's root."""
+
+    of_model: ModelFrame
+    stretch: PerformanceStretch
+    judged: JudgedPerformance | None
+    root: str
+
+    @property
+    def alerts(self) -> list[AlertLine]:
+        """The open alerts about performance and labels, the worst first."""
+        found = [each for each in self.of_model.alerts if each.kind in ("performance", "label_drift")]
+        return sorted(found, key=lambda each: (each.severity != "alert", onset_of(each)))
+
+    @property
+    def state(self) -> State:
+        """The state of performance: that of its open alerts, else of the newest evaluation."""
+        if self.alerts:
+            return self.alerts[0].severity
+        return "unknown" if self.judged is None else STATES.get(self.judged.report.severity, "unknown")
+
+    @property
+    def began(self) -> When | None:
+        """Since when predictions are worse; None while nothing is found."""
+        first = min(map(onset_of, self.alerts), default=None)
+        return None if first is None else when(first, self.of_model.now)
+
+    @property
+    def worst(self) -> list[str]:
+        """The metrics that are worse, those of an alert first, in the order of the watched ones."""
+        if self.judged is None:
+            return []
+        order = list(self.stretch.levels)
+        found = [each for each in self.judged.report.worst if each not in (LABELS, COVERAGE)]
+
+        def rank(metric: str) -> tuple[bool, int]:
+            judgement = self.judgement(metric)
+            severe = judgement is not None and judgement.severity == "alert"
+            return not severe, order.index(metric) if metric in order else len(order)
+
+        return sorted(found, key=rank)
+
+    def judgement(self, metric: str) -> MetricReport | None:
+        """Judgement of a metric by the newest evaluation."""
+        window = None if self.judged is None else self.judged.window
+        return None if window is None else window.metrics.get(metric)
+
+    @property
+    def verdict(self) -> Verdict:
+        """The block at the top of the page."""
+        behind = behind_words(self.of_model, None if self.judged is None else self.judged.window_end)
+        if not self.worst and not (self.judged and self.judged.report.worst):
+            return Verdict(self.state, joined([self._calm(), *behind], " "))
+        answers = [self._since(), self._how_bad(), self._why(), self._what_to_do()]
+        sentence = joined([self._sentence(), *behind], " ")
+        return Verdict(self.state, sentence, [each for each in answers if each.lines])
+
+    def _calm(self) -> str:
+        stretch, judged = self.stretch, self.judged
+        main = next(iter(stretch.levels), None)
+        if stretch.outcomes is None or main is None:
+            why = judged.report.reason if judged is not None and judged.report.reason else stretch.reason
+            return why or NEVER
+        said: list[str] = [self._now(main)]
+        if judged is None:
+            said.append(NEVER)
+        elif self.state == "stable":
+            said.append("No watched metric is worse.")
+        elif judged.report.severity == "immature" and judged.window is not None and judged.window.immature:
+            said.append(f"Nothing is judged yet: {judged.window.immature}.")
+        elif judged.report.reason:
+            said.append(judged.report.reason)
+        elif judged.report.not_judged:
+            said.append(f"Not judged: {judged.report.not_judged[0].reason}")
+        return joined(said, " ")
+
+    def _now(self, metric: str) -> Markup:
+        """ "Accuracy is 84.2 % (83.3–85.0) since Sat 20:45; the reference had 89.8 %.\""""
+        stretch = self.stretch
+        assert stretch.outcomes is not None, "asked for after a look"
+        found, known = stretch.outcomes.metrics[metric], stretch.levels.get(metric)
+        interval = metric_interval(metric, found)
+        span = self._span()
+        parts = [
+            Markup("{} is ").format(metric_name(metric)),
+            strong(metric_value(metric, found.value)),
+            joined([" ", quiet(f"({interval})")], "") if interval else "",
+            joined([" ", span], "") if span else "",
+        ]
+        if known is not None and known.reference is not None:
+            parts += ["; the reference had ", strong(metric_value(metric, known.reference))]
+        return joined([*parts, "."], "")
+
+    def _span(self) -> str:
+        matured = self.stretch.matured
+        if self.began is not None:
+            return joined(["since ", near(self.began)], "")
+        if matured is None:
+            return ""
+        start, end = (when(each, self.of_model.now) for each in (matured.start, matured.end))
+        return joined(["from ", near(start), " to ", near(end)], "")
+
+    def _sentence(self) -> Markup:
+        said: list[str] = []
+        if self.worst and self.stretch.outcomes is not None:
+            said.append(self._now(self.worst[0]))
+            for metric in self.worst[1:2]:
+                found, known = self.stretch.outcomes.metrics.get(metric), self.stretch.levels.get(metric)
+                if found is not None and found.value is not None and known is not None and known.reference is not None:
+                    now, before = metric_value(metric, found.value), metric_value(metric, known.reference)
+                    said.append(f"{metric_name(metric)} is {now}; it was {before}.")
+        elif self.worst:
+            said.append(f"{_listed([metric_name(each) for each in self.worst])} got worse.")
+        return joined([*said, *self._about_labels()], " ")
+
+    def _about_labels(self) -> list[str]:
+        window = None if self.judged is None else self.judged.window
+        if window is None or self.judged is None:
+            return []
+        said, report = [], self.judged.report
+        drift, came = window.label_drift, window.label_coverage
+        if LABELS in report.worst and drift is not None and drift.loss is not None:
+            how = f"{number(drift.loss)} times the odds" if drift.by_odds else f"{number(drift.loss)}"
+            what = how if drift.by_odds else f"{'shift' if report.task == 'regression' else 'PSI'} {how}"
+            said.append(f"The truth itself has moved ({what}).")
+        if COVERAGE in report.worst and came is not None and came.value is not None and came.reference is not None:
+            said.append(f"Only {percent(came.value)} of predictions have a label; {percent(came.reference)} is usual.")
+        return said
+
+    def _since(self) -> Answer:
+        began, alert = self.began, next(iter(self.alerts), None)
+        if began is None or alert is None:
+            return Answer("Since", ())
+        found = when(alert.detected_at, self.of_model.now)
+        lines: list[str] = [moment(began), joined(["Found ", near(found), ", once labels had arrived."], "")]
+        return Answer("Since", lines)
+
+    def _how_bad(self) -> Answer:
+        lines: list[str] = []
+        for metric in self.worst[:1]:
+            judgement, change = self.judgement(metric), self.stretch.changes.get(metric)
+            if change is None or change.value is None:
+                continue
+            said = joined([metric_name(metric), strong(metric_change(metric, change.value))], " ")
+            limit = None if judgement is None else judgement.alert_threshold
+            if limit:
+                sign = 1.0 if change.value > 0 else -1.0
+                said = joined([said, f"alert from {metric_change(metric, sign * limit, unit=False)}"])
+            lines.append(said)
+        others = [in_sentence(each) for each in self.worst[1:]]
+        if others:
+            beyond = (
+                f"{_listed(others)} {'are' if len(others) > 1 else 'is'} beyond {'their' if len(others) > 1 else 'its'}"
+            )
+            lines.append(f"{beyond[0].upper()}{beyond[1:]} thresholds, too.")
+        return Answer("How bad", lines)
+
+    def _why(self) -> Answer:
+        outcomes, known = self.stretch.outcomes, self.stretch.reference
+        if outcomes is None or known is None:
+            return Answer("Why", ())
+        lines: list[str] = []
+        area = "roc_auc" if "roc_auc" in outcomes.metrics else "roc_auc_macro"
+        now, before = outcomes.metrics.get(area), known.metrics.get(area)
+        if now is not None and before is not None and now.value is not None and before.value is not None:
+            values = f"({in_sentence(area)} {metric_value(area, now.value)}, was {metric_value(area, before.value)})"
+            if area in self.worst:
+                lines.append(
+                    joined(
+                        [strong("The ranking got worse"), f"{values}: the scores separate the classes less well."],
+                        " ",
+                    )
+                )
+            elif self._scores_off():
+                lines.append(joined([f"The ranking holds {values}: ", strong(self._scores_off()), "."], ""))
+            else:
+                lines.append(f"The ranking holds {values}.")
+        if outcomes.mean_score is not None and outcomes.positive_share is not None:
+            said, is_so = percent(outcomes.mean_score), percent(outcomes.positive_share)
+            lines.append(f"The scores say {said} {name(self.stretch.positive_class or 'positive')}, {is_so} are.")
+        bias = outcomes.metrics.get("mean_error")
+        if bias is not None and bias.value is not None and bias.low is not None and bias.high is not None:
+            way = "too high" if bias.low > 0 else "too low" if bias.high < 0 else ""
+            if way:
+                lines.append(
+                    joined(["Predictions are ", strong(way), f" by {number(abs(bias.value))} on average."], "")
+                )
+        return Answer("Why", lines)
+
+    def _scores_off(self) -> str:
+        """Text on the mean error of the scores; empty when there is none."""
+        outcomes = self.stretch.outcomes
+        if outcomes is None or outcomes.mean_score is None or outcomes.positive_share is None:
+            return ""
+        lean = outcomes.mean_score - outcomes.positive_share
+        return "" if abs(lean) < OFF else "the scores are too high" if lean > 0 else "the scores are too low"
+
+    def _what_to_do(self) -> Answer:
+        drifting = [each for each in self.of_model.alerts if each.kind == "feature_drift"]
+        lines: list[str] = []
+        if drifting:
+            drift = link(
+                "drift first", f"{self.root}{self.of_model.below}/drift{self.of_model.selection.query(sort=None)}"
+            )
+            then = "calibrate or retrain" if self._scores_off() else "retrain"
+            lines.append(joined(["Inputs moved: look at the ", drift, ". If they are right, ", strong(then), "."], ""))
+        else:
+            where = link(
+                "in which segments",
+                f"{self.root}{self.of_model.below}/segments{self.of_model.selection.query(sort=None)}",
+            )
+            lines.append(
+                joined(["No drift of the inputs is found: see ", where, ", and whether the labels are right."], "")
+            )
+        ways = [link("Runbook", f"{self.root}ui/runbooks#modelperformancedegraded")]
+        ways += [link("Alert", f"{self.root}ui/alerts/{segment_of(each.alert_id)}") for each in self.alerts[:1]]
+        lines.append(joined(ways, " · "))
+        return Answer("What to do", lines)
+
+
+def behind_words(of_model: ModelFrame, evaluated: int | None) -> list[Markup]:
+    """Text on the progress of the evaluations, where they are well before the end of what is shown; otherwise empty.
+
+    evaluated: the end of the newest window that was evaluated, in seconds; None before the first.
+    """
+    newest = of_model.newest
+    if newest is None or evaluated is None:
+        return []
+    if min(of_model.end, newest.window_start) - evaluated < BEHIND_SECONDS:
+        return []
+    return [quiet(joined(["Evaluated up to ", near(of_model.when(evaluated)), "."], ""))]
+
+
+def onset_of(alert: AlertLine) -> str:
+    """Onset of an alert's findings, as an RFC 3339 text: the estimate, or the first predictions that show it."""
+    return alert.began or alert.bad_from
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names as a list in a sentence.
+
+    >>> _listed(["a"]), _listed(["a", "b"]), _listed(["a", "b", "c"])
+    ('a', 'a and b', 'a, b and c')
+    """
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,1 @@
+"""Page of data quality: rules, rates and volume."""

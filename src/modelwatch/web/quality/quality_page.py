@@ -1,0 +1,232 @@
+"""Page with the data quality of one model: a grid of rules and features, rates over time, schema, volume, silence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from modelwatch.api.state import ServiceState
+from modelwatch.charts.drawing.marks import State
+from modelwatch.charts.drawing.numbers import number, percent
+from modelwatch.monitoring.checks.quality.reports import FeatureQuality, RateReport
+from modelwatch.monitoring.scheduler.freshness import FreshnessReport, freshness_of
+from modelwatch.storage.references.monitors import monitor_of
+from modelwatch.times import SECONDS_PER_HOUR
+from modelwatch.views.drift.open_findings import open_findings
+from modelwatch.views.quality.quality_judged import JudgedQuality, judged_quality
+from modelwatch.views.quality.quality_series import quality_series
+from modelwatch.views.quality.volume_series import volume_series
+from modelwatch.views.stretches.stretch import Asked, usual_step
+from modelwatch.web.frame.model_frame import ModelFrame
+from modelwatch.web.frame.rendering import name, when
+from modelwatch.web.frame.site import page, root_of, segment_of, site_of
+from modelwatch.web.performance.performance_lanes import hours
+from modelwatch.web.quality.quality_charts import QualityCharts
+from modelwatch.web.quality.quality_words import KINDS, RULES, STATES, QualityVerdict, onset_of_member
+
+MOST_FEATURES, MOST_NAMED = 200, 5
+
+
+@dataclass(frozen=True, slots=True)
+class GridCell:
+    """One rule of one feature: its rates as texts; state None where the rule does not apply."""
+
+    rate: str
+    reference: str
+    state: State | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class GridRow:
+    """A feature and its rules, in the order of RULES. address: of its page."""
+
+    feature: str
+    address: str
+    state: State
+    cells: Sequence[GridCell]
+
+
+@dataclass(frozen=True)
+class QualityPage:
+    """Page on the data quality of a stream."""
+
+    of_model: ModelFrame
+    judged: JudgedQuality | None
+    charts: QualityCharts
+    fresh: FreshnessReport
+    told: QualityVerdict
+
+    @property
+    def rules(self) -> list[str]:
+        """Heads of the columns of the grid."""
+        return list(RULES.values())
+
+    @cached_property
+    def grid(self) -> list[GridRow]:
+        """A row a feature, the worst first."""
+        report = self.told.report
+        if report is None:
+            return []
+        rows = [self._row(feature) for feature in report.features]
+        order: list[State] = ["alert", "warning", "unknown", "no_data", "stable"]
+        return sorted(rows, key=lambda each: (order.index(each.state), each.feature))[:MOST_FEATURES]
+
+    def _row(self, feature: FeatureQuality) -> GridRow:
+        by_rule = {each.rule: each for each in feature.rules}
+        query = self.of_model.selection.query(sort=None)
+        address = f"{self.of_model.below}/features/{segment_of(feature.feature_name)}{query}"
+        state = STATES.get(feature.severity, "unknown")
+        return GridRow(feature.feature_name, address, state, [_cell(by_rule.get(rule)) for rule in RULES])
+
+    @property
+    def schema(self) -> list[tuple[State, str, str]]:
+        """Changes of the schema: state, feature, and what has happened."""
+        report = self.told.report
+        return [
+            (
+                STATES.get(each.severity, "unknown"),
+                each.feature_name,
+                f"{each.change}: in {each.count:,} of {each.n:,} rows, in {each.reference_count:,} of the reference",
+            )
+            for each in (() if report is None else report.schema)
+        ]
+
+    @property
+    def volumes(self) -> list[tuple[State, str, str, str]]:
+        """Spans beside the same of earlier weeks: state, span, predictions, and what is usual or why not."""
+        report = self.told.report
+        found = []
+        for each in () if report is None else report.volume:
+            said = each.reason or "what is usual is not known yet"
+            if each.expected is not None and each.low is not None and each.high is not None:
+                said = f"usual {number(each.expected)} ({each.low:,} to {each.high:,}), of {each.weeks} weeks"
+            found.append(
+                (
+                    STATES.get(each.severity, "unknown"),
+                    f"{each.span[:-1]} {each.span[-1]}",
+                    f"{each.predictions:,}",
+                    said,
+                )
+            )
+        return found
+
+    @property
+    def silence(self) -> tuple[State, str, str]:
+        """Freshness of the traffic: state, sentence and reason."""
+        fresh = self.fresh
+        last = (
+            "no prediction has arrived"
+            if fresh.last_arrival is None
+            else f"last {when(fresh.last_arrival, self.of_model.now).ago}"
+        )
+        if fresh.silent is None:
+            return "unknown", last[0].upper() + last[1:], fresh.reason or ""
+        usual = "" if fresh.usual_gap_seconds is None else f"longest usual gap {hours(fresh.usual_gap_seconds)}"
+        limit = "" if fresh.limit_seconds is None else f"reported from {hours(fresh.limit_seconds)} on"
+        return (
+            "alert" if fresh.silent else "stable",
+            last[0].upper() + last[1:],
+            ", ".join(filter(None, (usual, limit))),
+        )
+
+    @property
+    def codes(self) -> list[tuple[State, str, str]]:
+        """Values that seem to stand for missing ones, and values that are far out: state, feature, text."""
+        report = self.told.report
+        found: list[tuple[State, str, str]] = []
+        for feature in () if report is None else report.features:
+            for code in feature.sentinels:
+                now, before = percent(code.share), percent(code.reference_share)
+                said = f"{name(str(code.value))} in {now} of values, {before} in the reference"
+                found.append((STATES.get(code.severity, "unknown"), feature.feature_name, said))
+            for far in feature.extremes:
+                said = f"{number(far.value)}, {number(far.times)} times as far out as the reference's end"
+                found.append(("warning", feature.feature_name, said))
+        return found
+
+    @property
+    def dimensions(self) -> list[tuple[str, str]]:
+        """The scores: all values, and by dimension."""
+        report = self.told.report
+        if report is None or report.score is None:
+            return []
+        rows = [("All values sound", percent(report.score))]
+        names = {"completeness": "given", "validity": "of the right type", "consistency": "inside of the reference"}
+        return rows + [
+            (names.get(key, key).capitalize(), percent(_of(value))) for key, value in report.dimensions.items()
+        ]
+
+    @property
+    def not_judged(self) -> list[tuple[str, str]]:
+        """Subjects that are not judged, with the reasons."""
+        report = self.told.report
+        return [
+            (
+                ", ".join(each.subjects[:MOST_NAMED])
+                + (f" and {each.count - MOST_NAMED} more" if each.count > MOST_NAMED else ""),
+                each.reason or "",
+            )
+            for each in (() if report is None else report.not_judged)
+        ]
+
+
+def _cell(rule: RateReport | None) -> GridCell:
+    if rule is None:
+        return GridCell("", "", None, "does not apply")
+    reference = "" if rule.reference_rate is None else percent(rule.reference_rate)
+    return GridCell(percent(_of(rule.rate)), reference, STATES.get(rule.severity, "unknown"), rule.reason or "")
+
+
+def _of(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+def read_page(state: ServiceState, of_model: ModelFrame, root: str) -> QualityPage | None:
+    """The page of the stream that is shown; None where the model has sent nothing."""
+    stream = of_model.stream
+    if stream is None:
+        return None
+    with state.store.read() as connection:
+        monitor = monitor_of(connection, stream.model)
+        judged = judged_quality(connection, stream, of_model.end)
+        rules = state.quality.with_monitor(None if monitor is None else monitor.config)
+        fresh = freshness_of(connection, stream.model, stream.environment, rules, of_model.now)
+        findings = [each.finding for each in open_findings(connection, stream) if each.kind in KINDS]
+    told = QualityVerdict(of_model, judged, fresh, findings, root)
+    segment = "" if of_model.selection.segment is None else "=".join(of_model.selection.segment)
+    step = usual_step(of_model.end - of_model.start)
+    whole_hours = max(step, SECONDS_PER_HOUR)
+    asked = Asked(stream.model, stream.environment, stream.version, of_model.start, of_model.end, step, segment)
+    end = of_model.end - of_model.end % SECONDS_PER_HOUR
+    start = of_model.start - of_model.start % whole_hours
+    volume = Asked(stream.model, stream.environment, stream.version, start, max(end, start + whole_hours), whole_hours)
+    now = state.clock()
+    charts = QualityCharts(
+        of_model,
+        quality_series(state.store, asked, now),
+        volume_series(state.store, volume, now),
+        told.report,
+        None if told.began is None else onset_of_member(told.began),
+    )
+    return QualityPage(of_model, judged, charts, fresh, told)
+
+
+async def quality(request: Request) -> Response:
+    """Page with the data quality of a model."""
+    site = site_of(request)
+    return await site.show_model_views(
+        request,
+        "quality/quality.html",
+        "quality",
+        lambda of_model: read_page(site.state, of_model, root_of(request)),
+        twin=lambda of_model: of_model.api_address("quality/series", with_segment=True),
+    )
+
+
+ROUTES = (page("/models/{model_name:segment}/quality", quality),)

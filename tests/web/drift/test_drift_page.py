@@ -1,0 +1,139 @@
+"""The page of a model's drift: what drifts first, what is not judged and why, and the table in the order asked for."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from modelwatch.monitoring.references.references import take_provisional_reference
+from tests.support.app import App
+from tests.support.background import new_id
+from tests.support.events import event, open_ledger
+from tests.views.drift.test_series import NOW
+from tests.web.drift.test_subject_page import MARKUP, evaluated, filled
+from tests.web.reading import Page
+from tests.web.test_pages import HOSTILE, visit
+
+PATH = "/ui/models/m/drift"
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[App]:
+    app = App(tmp_path, channels=("ml-team",))
+    yield app
+    app.close()
+
+
+def seen(app: App, query: str = "", status: int = 200) -> Page:
+    return visit(app, f"{PATH}{query}", status)
+
+
+def test_what_drifts_is_said_first_with_since_when_and_how_far(app: App) -> None:
+    filled(app, factor=2.5, mixed=True)
+    evaluated(app)
+    page = seen(app)
+    assert "2 of 4 drift: amount , country , since Sat 14 Jun" in page.text
+    for part in (
+        "PSI",
+        "at most, alert from 0.25",
+        "amount : all values about 2",
+        "2 drift now",
+        "2 as in the reference",
+    ):
+        assert part in page.text
+    assert page.links["amount"].endswith("ui/models/m/features/amount")
+    assert page.links["prediction"].endswith("ui/models/m/prediction")
+    assert page.links["Runbook"].endswith("#modeldriftsignificant")
+    assert "style" not in page.attributes
+
+
+def test_a_model_that_is_as_its_reference_says_so(app: App) -> None:
+    filled(app)
+    page = seen(app)
+    assert "All 4 are as in the reference." in page.text
+    assert "drift now" not in page.text
+
+
+def test_a_provisional_reference_is_said_beside_the_verdict(app: App) -> None:
+    times = [NOW - minute * 60_000_000 for minute in range(1, 1_501)]
+    open_ledger(app.store).commit([event(str(time), {"x": time // 60_000_000 % 7}, timestamp=time) for time in times])
+    assert take_provisional_reference(app.store, "m", 500, now=NOW, new_id=new_id)
+    assert "The reference is provisional: the model's own first predictions." in seen(app).text
+
+
+def test_what_is_not_judged_has_a_reason(app: App) -> None:
+    filled(app)
+    predictions = [event(f"#{each}", {"new": 1.0}, timestamp=NOW - 1 - each) for each in range(30)]
+    open_ledger(app.store, prefix="v").commit(predictions)
+    text = seen(app).text
+    assert "new" in text[text.index("Not judged") :]
+    assert "No reference is set" in text
+    open_ledger(app.store, prefix="u").commit([event("x", model="bare", timestamp=NOW - 1)])
+    bare = visit(app, "/ui/models/bare/drift").text
+    assert "Nothing is compared with a reference yet." in bare
+
+
+def test_a_model_before_its_first_prediction_says_so(app: App) -> None:
+    app.post("reference", {"model_name": "m", "features": {"amount": [1.0, 2.0]}}, 201)
+    assert "sent no predictions yet" in seen(app).text
+    visit(app, "/ui/models/nobody/drift", 404)
+
+
+@pytest.mark.parametrize(
+    ("sort", "first"), [("name", "amount"), ("psi", "country"), ("p", "country"), ("since", "country")]
+)
+def test_the_table_is_sorted_as_the_address_says(app: App, sort: str, first: str) -> None:
+    filled(app, mixed=True)
+    text = seen(app, f"?sort={sort}").text
+    table = text[text.index("thresholds as ticks") :]
+    named = sorted(("amount", "country", "prediction", "score"), key=table.index)
+    assert named[0] == first
+
+
+def test_an_order_that_there_is_not_is_refused(app: App) -> None:
+    filled(app)
+    assert "sort" in seen(app, "?sort=mood", 422).text
+
+
+def test_importance_of_the_monitor_is_set_against_drift(app: App) -> None:
+    monitor = {"importance": {"amount": 3, "country": 1}}
+    assert app.request("PUT", "/api/v1/models/m/monitor", json=monitor).status_code in (200, 201)
+    filled(app, factor=2.5)
+    page = seen(app)
+    assert "Importance and drift" in page.text
+    assert "They carry 75.0 % of the model's importance." in page.text.replace("\xa0", " ")
+    assert page.links["Importance"].endswith("sort=importance")
+    assert "Importance and drift" not in visit(app, "/ui/models/m/features/amount").text
+
+
+def test_names_made_of_markup_are_text_and_the_numbers_are_linked(app: App) -> None:
+    filled(app, name=MARKUP, factor=2.5)
+    page = seen(app)
+    assert MARKUP in page.text
+    assert HOSTILE not in page.text
+    for link in ("Numbers as CSV", "This page as JSON"):
+        assert app.request("GET", f"/{page.links[link].lstrip('./')}").status_code == 200
+
+
+def test_200_features_are_a_page_below_150_kilobytes(app: App) -> None:
+    rng = np.random.default_rng(1)
+    sample = {f"feature_{number:03}": rng.normal(size=200).tolist() for number in range(200)}
+    app.post("reference", {"model_name": "m", "features": sample}, 201)
+    predictions = [
+        event(
+            f"{hour}-{number}",
+            {name: float(value) for name, value in zip(sample, rng.normal(size=200), strict=True)},
+            timestamp=NOW - 1_000_000 - (hour * 3_600 + number * 60) * 1_000_000,
+        )
+        for hour in range(48)
+        for number in range(3)
+    ]
+    open_ledger(app.store).commit(predictions)
+    answer = app.request("GET", PATH)
+    assert answer.status_code == 200
+    assert answer.text.count("feature_") >= 400
+    assert len(gzip.compress(answer.content)) < 150_000

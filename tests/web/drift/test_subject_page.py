@@ -1,0 +1,182 @@
+"""The page of one subject: what has moved in words, its cells, its course, and two windows beside each other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+import pytest
+
+from modelwatch.events import Scalar
+from tests.monitoring.test_verdicts import RULES
+from tests.support.app import App
+from tests.support.background import background, run_out
+from tests.support.events import event, open_ledger
+from tests.views.drift.test_series import END, HOUR, NOW
+from tests.web.reading import Page
+from tests.web.test_pages import HOSTILE, visit
+
+SAMPLE = np.random.default_rng(1).lognormal(4.0, 0.8, 3_000)
+COUNTRIES = np.random.default_rng(2).choice(["DE", "FR", "IT"], 3_000, p=[0.6, 0.3, 0.1]).tolist()
+MARKUP = '<b>amount</b> & "co" 金額'
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[App]:
+    app = App(tmp_path, channels=("ml-team",))
+    yield app
+    app.close()
+
+
+def filled(app: App, *, factor: float = 1.0, mixed: bool = False, name: str = "amount", missing: float = 0.0) -> None:
+    """Two days up to a whole hour; in the second, amounts are so many times more and countries are mixed otherwise."""
+    body = {
+        "model_name": "m",
+        "features": {name: SAMPLE.tolist(), "country": COUNTRIES},
+        "prediction": ["yes", "no"] * 1_500,
+        "prediction_probability": np.linspace(0.0, 1.0, 3_000).tolist(),
+    }
+    app.post("reference", body, 201)
+    rng, predictions = np.random.default_rng(3), []
+    for number in range(1_920):
+        late = number >= 960
+        amount: Scalar = float(rng.lognormal(4.0, 0.8)) * (factor if late else 1.0)
+        if late and rng.random() < missing:
+            amount = None
+        country = str(rng.choice(["DE", "FR", "IT"], p=[0.2, 0.3, 0.5] if late and mixed else [0.6, 0.3, 0.1]))
+        predictions.append(
+            event(
+                str(number),
+                {name: amount, "country": country},
+                timestamp=NOW - (1_920 - number) * 90 * 1_000_000,
+                prediction="yes" if number % 2 else "no",
+                probability=float(rng.random()),
+            )
+        )
+    open_ledger(app.store).commit(predictions)
+
+
+def evaluated(app: App) -> None:
+    app.desk.clock.now = NOW + HOUR * 1_000_000
+    run_out(background(app.store, RULES, app.desk.clock, sink=app.desk.book))
+
+
+def seen(app: App, path: str = "features/amount", status: int = 200) -> Page:
+    return visit(app, f"/ui/models/m/{path}", status)
+
+
+def test_a_shift_is_said_in_words_with_since_when_how_bad_and_why(app: App) -> None:
+    filled(app, factor=2.5)
+    evaluated(app)
+    page = seen(app)
+    assert "of values are above" in page.text
+    assert "the median went from " in page.text
+    assert re.search(r"Every value is about 2\.[3-7]\d* times what it was", page.text)
+    # The amounts rise one day before the end of the data.
+    assert re.search(r"since Sat 14 Jun, 1[45]:\d\d", page.text)
+    for part in ("How bad", "alert from 0.25", "another unit or currency", "Kolmogorov–Smirnov", "Why this verdict"):
+        assert part in page.text
+    [alert] = app.desk.alerts()
+    assert page.links["Alert"].endswith(f"ui/alerts/{alert.id}")
+    assert page.links["Verify it"].endswith("/verification")
+    assert page.links["Runbook"].endswith("#modeldriftsignificant")
+
+
+def test_categories_are_said_by_the_shares_that_moved_most(app: App) -> None:
+    filled(app, mixed=True)
+    page = seen(app, "features/country")
+    assert "Other shares than in the reference" in page.text
+    assert re.search(r"DE (59|60|61)[\d.]* % → [12]\d[\d.]* %", page.text.replace("\xa0", " "))
+    assert "Shares of country over time" in page.text
+
+
+def test_missing_values_are_said_and_have_a_rate_over_time(app: App) -> None:
+    filled(app, missing=0.4)
+    assert "Missing values of amount over time" in seen(app).text
+
+
+def test_what_is_as_in_the_reference_says_so(app: App) -> None:
+    filled(app)
+    page = seen(app)
+    assert "As in the reference" in page.text
+    assert "stable" in page.text
+    assert "began" not in page.text
+
+
+@pytest.mark.parametrize("path", ["prediction", "score", "features/country"])
+def test_other_subjects_have_the_same_page(app: App, path: str) -> None:
+    filled(app)
+    assert "Over time" in seen(app, path).text
+
+
+def test_a_subject_without_reference_is_not_judged_and_says_why(app: App) -> None:
+    filled(app)
+    for path in ("latency", "features/nothing"):
+        page = seen(app, path)
+        assert "not judged" in page.text
+        assert "No reference is set" in page.text
+    open_ledger(app.store, prefix="v").commit([event("x", model="bare", timestamp=NOW - 1)])
+    assert "No reference is set" in visit(app, "/ui/models/bare/features/x").text
+
+
+def test_a_model_before_its_first_prediction_says_so(app: App) -> None:
+    app.post("reference", {"model_name": "m", "features": {"amount": SAMPLE.tolist()}}, 201)
+    assert "sent no predictions yet" in seen(app).text
+    visit(app, "/ui/models/nobody/features/amount", 404)
+
+
+def test_two_windows_are_compared_by_a_form_that_keeps_the_address(app: App) -> None:
+    filled(app, factor=2.5)
+    first, middle, last = (np.datetime_as_string(np.datetime64(END - hours * HOUR, "s"), "m") for hours in (40, 20, 2))
+    query = f"window_from={middle}&window_to={last}&baseline_from={first}&baseline_to={middle}&version=1&range=7d"
+    page = seen(app, f"features/amount?{query}")
+    assert "Window against window" in page.text
+    assert page.forms[-1].fields[-2:] == ["version", "range"]
+    assert "Window against window" not in seen(app).text
+    refused = seen(app, "features/amount?window_from=soon&window_to=later", 422)
+    assert "window_from" in refused.text
+    seen(app, f"features/amount?window_from={last}&window_to={middle}&baseline_from={first}&baseline_to={middle}", 422)
+
+
+def test_a_segment_narrows_the_series(app: App) -> None:
+    app.request("PUT", "/api/v1/models/m/monitor", json={"segments": ["country"]})
+    filled(app)
+    narrowed = seen(app, "features/amount?segment=country%3DDE")
+    assert "Segments are not judged by themselves." in narrowed.text
+    assert "Over time" in narrowed.text
+    assert "Numbers 24 h" not in narrowed.text
+    assert "not of country=DE alone" in seen(app, "drift?segment=country%3DDE").text
+    seen(app, "features/amount?segment=country%3DXX", 422)
+
+
+def test_the_segments_of_a_drift_are_ranked_by_their_part_and_lead_to_themselves(app: App) -> None:
+    app.request("PUT", "/api/v1/models/m/monitor", json={"segments": ["country"]})
+    filled(app, factor=2.5)
+    page = seen(app)
+    table = page.text[page.text.index("Where it moved: by country") :]
+    # The shift is everywhere, so the largest segment has the largest part.
+    assert table.index("DE") < table.index("FR") < table.index("IT")
+    assert page.links["DE"].endswith("segment=country%3DDE")
+    filled_calm = seen(app, "score").text
+    assert "Where it moved" not in filled_calm
+
+
+def test_where_a_step_holds_too_little_each_looks_back_further(app: App) -> None:
+    filled(app, factor=2.5)
+    assert "each looks back 4 h" in seen(app).text
+    assert "each looks back" not in seen(app, "features/amount?range=30d").text
+
+
+def test_names_made_of_markup_are_text_and_the_numbers_are_linked(app: App) -> None:
+    filled(app, name=MARKUP)
+    page = seen(app, f"features/{quote(MARKUP, safe='')}")
+    assert MARKUP in page.text
+    assert HOSTILE not in page.text
+    assert "style" not in page.attributes
+    answer = app.request("GET", f"/{page.links['Numbers as CSV'].lstrip('./')}")
+    assert answer.status_code == 200, answer.text
+    assert answer.text.startswith("start,end")
+    assert app.request("GET", f"/{page.links['This page as JSON'].lstrip('./')}").status_code == 200

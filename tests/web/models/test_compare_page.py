@@ -1,0 +1,81 @@
+"""The page of a comparison: what differs between two sides, by how much, and whether it is more than chance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urljoin
+
+import pytest
+
+from tests.api.routes.checks.test_segments import START, monitor, reference, rows, send
+from tests.api.routes.models.test_compare import at
+from tests.support.app import App
+from tests.support.events import event, open_ledger
+from tests.web.test_pages import BASE, HOSTILE, visit
+
+PATH = "/ui/models/m/compare"
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[App]:
+    app = App(tmp_path, channels=("ml-team",))
+    yield app
+    app.close()
+
+
+def test_two_stretches_with_metrics_drift_and_volumes(app: App) -> None:
+    monitor(app)
+    reference(app, rows(3_000, 1))
+    send(app, rows(2_000, 2))
+    send(app, rows(2_000, 3, wrong={"FR": 0.45}), START + timedelta(hours=6))
+    page = visit(app, f"{PATH}?from={at(6)}&to={at(12)}")
+    assert "Accuracy is" in page.text
+    assert "amount most (PSI" in page.text
+    assert "beyond chance" in page.text
+    assert "Volume, there" in page.text
+    assert "2,000, 333 an hour" in page.text
+    assert page.links["amount"].endswith(
+        f"models/m/features/amount?from={at(6).replace(':', '%3A')}&to={at(12).replace(':', '%3A')}"
+    )
+    [form] = [each for each in page.forms if "with_version" in each.fields]
+    assert form.method == "get"
+    assert {"version", "from", "to", "segment", "with_from", "with_to", "with_segment"} <= set(form.fields)
+    before = urljoin(BASE + PATH, page.links["The stretch before"]).removeprefix(BASE)
+    assert "Accuracy is" in visit(app, before).text
+
+
+def test_the_form_as_a_browser_sends_it(app: App) -> None:
+    monitor(app)
+    reference(app, rows(2_000, 1))
+    send(app, rows(2_000, 2))
+    query = "version=1&environment=production&from=2026-01-05T00:00&to=2026-01-05T05:00&segment=country%3DFR"
+    other = (
+        "with_version=1&with_environment=production&with_from=2026-01-05T00:00&with_to=2026-01-05T05:00&with_segment="
+    )
+    text = visit(app, f"{PATH}?{query}&{other}").text
+    assert "Both sides have predictions in common." in text
+    assert "only country = FR" in text
+
+
+def test_what_can_not_be_compared_is_said(app: App) -> None:
+    open_ledger(app.store).commit([event("a")])
+    assert "Expected a time after the start" in visit(app, f"{PATH}?with_from=2026-01-05&with_to=2026-01-04", 422).text
+    assert "Expected a time such as" in visit(app, f"{PATH}?with_from=then", 422).text
+    assert "has sent nothing as" in visit(app, f"{PATH}?with_version=9", 404).text
+    assert "Nothing can be compared on these two sides." in visit(app, PATH).text
+
+
+def test_a_model_before_its_first_prediction(app: App) -> None:
+    reference(app, rows(300, 1))
+    assert "This model has sent no predictions yet." in visit(app, PATH).text
+
+
+def test_names_made_of_markup_are_text(app: App) -> None:
+    app.post("reference", {"model_name": "m", "features": {HOSTILE: [float(each) for each in range(300)]}}, 201)
+    events = [event(f"{place}", {HOSTILE: float(place)}, version="<b>2</b>") for place in range(200)]
+    open_ledger(app.store).commit(events)
+    page = visit(app, PATH)
+    assert page.tags.count("img") == 1
+    assert page.tags.count("script") == 1

@@ -1,0 +1,157 @@
+"""The page of a model's performance: what got worse, since when, how bad, and what is not judged and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote, urljoin
+
+import pytest
+
+from modelwatch.monitoring.checks.performance.rules import PerformanceRules
+from modelwatch.monitoring.checks.rules import DriftRules
+from tests.api.routes.checks.test_performance_stretch import rides
+from tests.api.routes.checks.test_segments import monitor, reference, rows, send
+from tests.support.app import App
+from tests.support.background import background, run_out
+from tests.support.events import NOON, event, open_ledger
+from tests.support.labelled import later, outcomes, send_labelled, set_labelled_reference, watch_yes
+from tests.support.streams import HOUR
+from tests.web.reading import Page
+from tests.web.test_pages import BASE, HOSTILE, visit
+
+RULES = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h",), 3_600)
+PATH = "/ui/models/m/performance"
+MARKUP = '<b>fraud</b> & "co" 不正検知'
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[App]:
+    app = App(tmp_path, channels=("ml-team",))
+    yield app
+    app.close()
+
+
+def evaluate(app: App) -> None:
+    app.desk.clock.now = later(101)()
+    rules = PerformanceRules.of(RULES, 0.02).with_monitor(None)
+    run_out(background(app.store, RULES, app.desk.clock, sink=app.desk.book, performance=rules))
+
+
+def worse(app: App) -> None:
+    """Eight hours, labelled an hour after, wrong from the fifth on; then an hour without labels; all evaluated."""
+    watch_yes(app.store)
+    set_labelled_reference(app.store, outcomes(3_000, 99))
+    for hour in range(8):
+        batch = outcomes(300, hour, flipped=0.4 if hour > 3 else 0.0)
+        send_labelled(app.store, later(100), batch, at=NOON + hour * HOUR, label_after=HOUR)
+    send_labelled(app.store, later(100), outcomes(300, 9), at=NOON + 11 * HOUR, label_after=None)
+    evaluate(app)
+
+
+def test_the_loss_is_said_first_with_its_interval_the_reference_and_the_threshold(app: App) -> None:
+    worse(app)
+    page = visit(app, PATH)
+    assert "Accuracy is" in page.text
+    assert "the reference had" in page.text
+    for question in ("Since Sun", "How bad", "alert from −4.0", "Why", "What to do"):
+        assert question in page.text
+    assert page.links["Runbook"].endswith("ui/runbooks#modelperformancedegraded")
+    [alert] = [each for each in app.desk.alerts() if each.kind == "performance"]
+    assert page.links["Alert"].endswith(f"ui/alerts/{alert.id}")
+    assert page.links["Verdict"].startswith("../../../api/v1/verdicts/")
+
+
+def test_metrics_over_time_with_reference_thresholds_and_estimate(app: App) -> None:
+    worse(app)
+    page = visit(app, PATH)
+    for title in ("Accuracy over time", "Precision over time", "Log loss over time"):
+        assert title in page.text
+    assert "Share of predictions that have a label" in page.text
+    for level in ("reference 8", "warning below 8", "alert below 8", "estimated without labels"):
+        assert level in page.text
+    assert "positive class: yes" in page.text
+
+
+def test_what_is_still_to_come_is_not_judged_and_says_so(app: App) -> None:
+    worse(app)
+    text = visit(app, PATH).text
+    assert "What is not judged" in text
+    assert "0 % are labelled so far, 100 % is usual: most labels come within 1" in text
+
+
+def test_tables_and_curves_now_and_of_the_reference(app: App) -> None:
+    worse(app)
+    text = visit(app, PATH).text
+    for part in ("Right and wrong", "How right the scores are", "ROC", "Precision and recall", "By class"):
+        assert part in text
+    assert "was yes" in text
+    assert "called no" in text
+    assert "How long labels take" in text
+    assert "half in" in text
+
+
+def test_a_regression_has_its_errors_and_predicted_against_actual(app: App) -> None:
+    assert app.request("PUT", "/api/v1/models/m/monitor", json={"task": "regression"}).status_code in (200, 201)
+    set_labelled_reference(app.store, rides(1_000, 0.0), "continuous")
+    send_labelled(app.store, later(100), rides(600, 8.0), at=NOON, label_after=0)
+    evaluate(app)
+    text = visit(app, PATH).text
+    assert "MAE is" in text
+    assert "Predictions are too high by" in text
+    assert "Errors, prediction less truth" in text
+    assert "Predicted against actual" in text
+    assert "Right and wrong" not in text
+
+
+def test_a_calm_model_says_that_nothing_is_worse(app: App) -> None:
+    watch_yes(app.store)
+    set_labelled_reference(app.store, outcomes(3_000, 99))
+    for hour in range(6):
+        send_labelled(app.store, later(100), outcomes(300, hour), at=NOON + hour * HOUR, label_after=HOUR)
+    evaluate(app)
+    text = visit(app, PATH).text
+    assert "No watched metric is worse." in text
+    assert "How bad" not in text
+
+
+def test_a_model_without_labels_says_what_to_do(app: App) -> None:
+    open_ledger(app.store).commit([event("a")])
+    text = visit(app, PATH).text
+    assert "None of these predictions has a label." in text
+    assert "Send what was true to /api/v1/ground-truth" in text
+
+
+def test_a_model_before_its_first_prediction(app: App) -> None:
+    set_labelled_reference(app.store, outcomes(300, 1))
+    assert "This model has sent no predictions yet." in visit(app, PATH).text
+
+
+def test_a_segment_is_shown_alone_and_not_as_judged(app: App) -> None:
+    monitor(app)
+    reference(app, rows(2_000, 1))
+    send(app, rows(1_000, 2))
+    page = visit(app, f"{PATH}?segment=country%3DFR")
+    assert "Only where country = FR" in page.text
+    assert "Metrics" in page.text
+    assert "Verdict" not in page.links
+    twin = urljoin(f"{BASE}{PATH}", page.links["This page as JSON"]).removeprefix(BASE)
+    [told] = app.request("GET", twin).json()["streams"]
+    assert (told["segment"], told["model_version"]) == ("country=FR", "1")
+    assert "Expected one of country=DE" in visit(app, f"{PATH}?segment=country%3DES", 422).text
+
+
+def test_names_made_of_markup_are_text(app: App) -> None:
+    """Classes and models are named by anybody."""
+    known = [{"prediction": HOSTILE if each % 2 else "مرحبا", "truth": HOSTILE} for each in range(300)]
+    ledger = open_ledger(app.store)
+    ledger.commit(
+        [
+            event(f"{place}", {}, model=MARKUP, prediction=row["prediction"], ground_truth=row["truth"])
+            for place, row in enumerate(known)
+        ]
+    )
+    app.get(f"models/{quote(MARKUP, safe='')}/performance")
+    page: Page = visit(app, f"/ui/models/{quote(MARKUP, safe='')}/performance")
+    assert page.tags.count("script") == 1
+    assert page.tags.count("img") == 1
