@@ -31,6 +31,7 @@ from modelwatch.stats.drift.tests import (
     Comparison,
     Groups,
     Homogeneity,
+    Part,
     minimum_detectable_psi,
     parts_of_tests,
     samples_needed,
@@ -42,7 +43,8 @@ LEAST_SPLIT = 30
 NAMING_PART = 3
 # A group of names is expected to hold so many values of the tested part.
 MIN_NAMED_GROUP = 10.0
-OMNIBUS_WEIGHT, CELL_WEIGHT, NEW_WEIGHT = 0.35, 0.35, 0.3
+OMNIBUS_WEIGHT = 0.35
+WEIGHTS: Mapping[Part, float] = {"all cells": OMNIBUS_WEIGHT, "single cell": 0.35, "new names": 0.3}
 # From so many names that were seen once on, they tell how many new ones are to be expected.
 LEAST_SEEN_ONCE = 10
 # With so large a share of values that were seen once, a column holds ids.
@@ -198,26 +200,24 @@ def window_test(reference: Profile, current: Profile, split: Split | None = None
 
 def window_tests(cases: Sequence[tuple[Profile, Split | None, Sequence[Profile]]]) -> list[list[Homogeneity]]:
     """`window_test` of many references, how each was split, and windows of each; none without valid values."""
-    tests = []
-    for reference, split, windows in cases:
-        r = reference.tested if split is None else split.tested(reference)
-        groups = Groups.of(r) if split is None else _groups(r, split)
-        shape = (len(windows), len(r))
-        tests.append(
-            Comparison(r, np.array([current.tested for current in windows], dtype=np.int64).reshape(shape), groups)
-        )
     found = []
-    for (reference, split, windows), parts in zip(cases, parts_of_tests(tests), strict=True):
+    of_cells = parts_of_tests([comparison(*case) for case in cases])
+    for (reference, split, windows), parts in zip(cases, of_cells, strict=True):
         if split is None:
-            weights = drift_tests.OMNIBUS_WEIGHT, drift_tests.CELL_WEIGHT
-            found.append([parts.together(place, *weights) for place in range(len(windows))])
+            found.append([parts.together(place, drift_tests.WEIGHTS) for place in range(len(windows))])
             continue
         expected = expected_new(reference, split)
         of_names = [names_p_value(expected, current) for current in windows]
-        found.append(
-            [parts.together(place, OMNIBUS_WEIGHT, CELL_WEIGHT, new, NEW_WEIGHT) for place, new in enumerate(of_names)]
-        )
+        found.append([parts.together(place, WEIGHTS, new=new) for place, new in enumerate(of_names)])
     return found
+
+
+def comparison(reference: Profile, split: Split | None, windows: Sequence[Profile]) -> Comparison:
+    """What the tests of all cells and of each compare: the tested part of a reference, and windows in its cells."""
+    r = reference.tested if split is None else split.tested(reference)
+    groups = Groups.of(r) if split is None else _groups(r, split)
+    shape = (len(windows), len(r))
+    return Comparison(r, np.array([current.tested for current in windows], dtype=np.int64).reshape(shape), groups)
 
 
 def window_needed(reference: Profile, alpha: float, split: Split | None = None) -> int | None:

@@ -9,10 +9,11 @@ it sees what groups hide, such as one value that the reference never had.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import ModuleType
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from modelwatch.stats.drift.evidence import Counts, rate_increase_p_value
 from modelwatch.stats.errors import EmptySample, IncompatibleProfiles, StatsError
 
 Floats = NDArray[np.float64]
+Part = Literal["all cells", "single cell", "new names", "location", "scale"]
 
 # A group holds so many reference values, and so many times N/n of them.
 MIN_GROUP, MIN_GROUP_SHARES = 5.0, 2.0
@@ -30,10 +32,19 @@ SMALL_REFERENCE = 10.0
 SCREEN = 3.0
 # How much of the level each part may use. Their sum is 1, so their minimum keeps the level under any dependence.
 OMNIBUS_WEIGHT, CELL_WEIGHT = 0.75, 0.25
+WEIGHTS: Mapping[Part, float] = {"all cells": OMNIBUS_WEIGHT, "single cell": CELL_WEIGHT}
 # Keeps quotients of empty groups finite.
 TINY = 1e-300
 MAX_WINDOW = 1 << 40
 RAREST = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Direction:
+    """A directed test. z: its statistic in standard deviations; above 0, values are larger, or further out."""
+
+    z: float
+    p_value: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +54,11 @@ class Homogeneity:
     statistic, likelihood_ratio: Pearson's X² and the likelihood ratio G of the grouped cells. df: degrees of freedom,
     groups less one; with a single group there is nothing to compare there, and the single-cell test alone decides.
     omnibus_p_value: the larger p-value of the two forms; 1 with a single group. cell_p_value: of the most unusual cell,
-    for the number of cells. p_value: of both together, and of the third part where there is one. new_names_p_value: of
-    categories, that there are so many unseen names; None where the test has no such part.
+    for the number of cells. p_value: of all parts together. new_names_p_value: of categories, that there are so many
+    unseen names; None where the test has no such part. location, scale: of ordered features, the directed tests; None
+    where the test has none. strongest: the part whose p-value, for its share of the level, is the smallest. cell: the
+    place of the most unusual cell among the cells of the tests; None when none is unusual. cell_has_more: whether it
+    holds more of the window than of the reference.
     """
 
     statistic: float
@@ -54,6 +68,11 @@ class Homogeneity:
     cell_p_value: float
     p_value: float
     new_names_p_value: float | None = None
+    location: Direction | None = None
+    scale: Direction | None = None
+    strongest: Part = "all cells"
+    cell: int | None = None
+    cell_has_more: bool = False
 
 
 def homogeneity(reference: Counts, current: Counts, *, screen: float = SCREEN) -> Homogeneity:
@@ -74,7 +93,7 @@ def homogeneity(reference: Counts, current: Counts, *, screen: float = SCREEN) -
     if r.sum() <= 0 or c.sum() <= 0:
         raise EmptySample(f"the {'reference' if r.sum() <= 0 else 'current'} sample has no observations")
     [part] = parts_of_tests([Comparison(r, c[None], Groups.of(r))], screen=screen)
-    return part.together(0, OMNIBUS_WEIGHT, CELL_WEIGHT)
+    return part.together(0, WEIGHTS)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,27 +110,57 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PartsOfTest:
-    """Both parts of the test of some windows against one reference; each of shape (windows,)."""
+    """Both parts of the test of some windows against one reference; each of shape (windows,). most_unusual: the place
+    of the most unusual cell, -1 when none is; has_more: whether it holds more of the window than of the reference."""
 
     statistics: list[float]
     likelihood_ratios: list[float]
     df: list[int]
     omnibus: list[float]
     cells: list[float]
+    most_unusual: list[int]
+    has_more: list[bool]
 
     def together(
-        self, window: int, omnibus_weight: float, cell_weight: float, new: float | None = None, new_weight: float = 1.0
+        self,
+        window: int,
+        weights: Mapping[Part, float],
+        *,
+        new: float | None = None,
+        location: Direction | None = None,
+        scale: Direction | None = None,
     ) -> Homogeneity:
-        """The test of a window. The weights are how much of the level each part may use; new: the p-value of unseen
-        names, which is the third part. With a single group, and no third part, the cells alone decide."""
+        """The test of a window. weights: how much of the level each part may use. new: the p-value of unseen names;
+        location, scale: the directed tests. With a single group of cells there is nothing to compare there, and the
+        single cells have its share, too."""
         df, omnibus, cell = self.df[window], self.omnibus[window], self.cells[window]
-        p_values = [1.0, cell / cell_weight if df or new is not None else cell]
+        alone = not df and new is None
+        of_cells = weights["single cell"] + (weights["all cells"] if alone else 0.0)
+        weighted: dict[Part, float] = {"single cell": cell / of_cells}
         if df:
-            p_values.append(omnibus / omnibus_weight)
+            weighted["all cells"] = omnibus / weights["all cells"]
         if new is not None:
-            p_values.append(new / new_weight)
-        statistic, likelihood_ratio = self.statistics[window], self.likelihood_ratios[window]
-        return Homogeneity(statistic, likelihood_ratio, df, omnibus, cell, min(p_values), new)
+            weighted["new names"] = new / weights["new names"]
+        if location is not None:
+            weighted["location"] = location.p_value / weights["location"]
+        if scale is not None:
+            weighted["scale"] = scale.p_value / weights["scale"]
+        strongest = min(weighted, key=lambda part: weighted[part])
+        place = self.most_unusual[window]
+        return Homogeneity(
+            self.statistics[window],
+            self.likelihood_ratios[window],
+            df,
+            omnibus,
+            cell,
+            min(1.0, weighted[strongest]),
+            new,
+            location,
+            scale,
+            strongest,
+            None if place < 0 else place,
+            self.has_more[window],
+        )
 
 
 def parts_of_tests(tests: Sequence[Comparison], *, screen: float = SCREEN) -> list[PartsOfTest]:
@@ -119,7 +168,7 @@ def parts_of_tests(tests: Sequence[Comparison], *, screen: float = SCREEN) -> li
     lengths = [len(test.windows) for test in tests]
     offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.intp)
     found = np.zeros((3, offsets[-1]))
-    cells = np.ones(offsets[-1])
+    cells, most, more = np.ones(offsets[-1]), np.full(offsets[-1], -1), np.zeros(offsets[-1], dtype=np.bool_)
     df = np.zeros(offsets[-1], dtype=np.int64)
     n = np.concatenate([test.windows.sum(axis=1) for test in tests]) if tests else np.zeros(0, dtype=np.int64)
     grouped: dict[int, list[tuple[int, Groups, int, NDArray[np.int64]]]] = {}
@@ -150,8 +199,12 @@ def parts_of_tests(tests: Sequence[Comparison], *, screen: float = SCREEN) -> li
         windows = np.concatenate([tests[place].windows for place in places])
         unusual = _unusual(references, windows, n[which], screen)
         for row in np.flatnonzero(unusual.any(axis=1)).tolist():
-            cells[which[row]] = _cell_p_value(references[row], windows[row], unusual[row])
-    columns = (found[0].tolist(), found[1].tolist(), df.tolist(), found[2].tolist(), cells.tolist())
+            place = which[row]
+            cells[place], most[place], more[place] = _most_unusual(references[row], windows[row], unusual[row])
+    columns = (
+        *(found[0].tolist(), found[1].tolist(), df.tolist(), found[2].tolist()),
+        *(cells.tolist(), most.tolist(), more.tolist()),
+    )
     return [
         PartsOfTest(*(column[start:stop] for column in columns)) for start, stop in itertools.pairwise(offsets.tolist())
     ]
@@ -198,17 +251,25 @@ def cell_p_value(reference: Counts, current: Counts, *, screen: float = SCREEN) 
 
 
 def _cell_p_value(r: NDArray[np.int64], c: NDArray[np.int64], unusual: NDArray[np.bool_]) -> float:
+    return _most_unusual(r, c, unusual)[0]
+
+
+def _most_unusual(r: NDArray[np.int64], c: NDArray[np.int64], unusual: NDArray[np.bool_]) -> tuple[float, int, bool]:
+    """The p-value of the most unusual cell, for the number of cells; which one it is, -1 when none is unusual; and
+    whether it holds more of the window than of the reference."""
     n_reference, n_current = int(r.sum()), int(c.sum())
-    smallest = 1.0
+    smallest, place, more = 1.0, -1, False
     for cell in np.flatnonzero(unusual).tolist():
         before, now = int(r[cell]), int(c[cell])
         # Too few values now are too many in the reference: P(H <= C) of one sample is P(H >= R) of the other.
-        if now * n_reference > before * n_current:
+        grown = now * n_reference > before * n_current
+        if grown:
             tail = rate_increase_p_value(before, n_reference, now, n_current)
         else:
             tail = rate_increase_p_value(now, n_current, before, n_reference)
-        smallest = min(smallest, tail)
-    return min(1.0, 2.0 * int(np.count_nonzero(r + c)) * smallest)
+        if tail < smallest or place < 0:
+            smallest, place, more = tail, cell, grown
+    return min(1.0, 2.0 * int(np.count_nonzero(r + c)) * smallest), place, more
 
 
 @dataclass(frozen=True, slots=True, eq=False)

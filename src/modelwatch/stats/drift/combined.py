@@ -1,0 +1,172 @@
+"""One p-value of a subject in a window, by all tests that suit it, and which of them says most.
+
+Ordered features: location and scale (directed.py), all cells together and each by itself (tests.py). Categories: all
+cells, each by itself, and unseen names together (names.py). Each test may use a fixed share of the level, so that the
+smallest p-value for its share is a p-value, however the tests depend on one another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelwatch.stats.counting.binning import NumericBinning
+from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.drift.directed import DirectedTests, directed_tests
+from modelwatch.stats.drift.names import WEIGHTS as SPLIT
+from modelwatch.stats.drift.names import Split, comparison, expected_new, names_p_value
+from modelwatch.stats.drift.tests import (
+    MAX_WINDOW,
+    OMNIBUS_WEIGHT,
+    Direction,
+    Homogeneity,
+    Part,
+    minimum_detectable_psi,
+    parts_of_tests,
+    samples_needed,
+)
+from modelwatch.stats.errors import EmptySample
+
+# The shares of the level; those of each kind of subject add up to 1.
+ORDERED: Mapping[Part, float] = {"location": 0.4, "scale": 0.2, "all cells": 0.3, "single cell": 0.1}
+# Categories that nobody chose from a sample: booleans, and classes that were declared.
+DECLARED: Mapping[Part, float] = {"all cells": 0.5, "single cell": 0.5}
+
+
+def weights_of(reference: Profile, split: Split | None) -> Mapping[Part, float]:
+    """The share of the level of each test of a subject."""
+    if isinstance(reference.binning, NumericBinning):
+        return ORDERED
+    return DECLARED if split is None else SPLIT
+
+
+def combined_test(reference: Profile, current: Profile, split: Split | None = None) -> Homogeneity:
+    """The test of a window against its reference, with all its parts.
+
+    `p_value` is of all together; `strongest` says which part it comes from, `location` and `scale` in which direction
+    an ordered feature has moved, `cell` which category is the most unusual (`cell_name` has its name).
+    Raises EmptySample when a side has no valid values.
+
+    >>> from modelwatch.stats.counting.binning import numeric_binning
+    >>> sample = np.arange(1_000.0)
+    >>> binning = numeric_binning(sample)
+    >>> found = combined_test(Profile.of(binning, sample), Profile.of(binning, sample[600::4]))
+    >>> found.strongest, found.p_value < 1e-9, round(found.location.z, 1)
+    ('all cells', True, 9.1)
+    """
+    if not reference.n or not current.n:
+        raise EmptySample(f"the {'current' if reference.n else 'reference'} sample has no observations")
+    [[found]] = combined_tests([(reference, split, [current])])
+    return found
+
+
+def combined_tests(cases: Sequence[tuple[Profile, Split | None, Sequence[Profile]]]) -> list[list[Homogeneity]]:
+    """`combined_test` of many references, how each was split, and windows of each; none without valid values."""
+    of_cells = parts_of_tests([comparison(*case) for case in cases])
+    directions = iter(_directions([case for case in cases if isinstance(case[0].binning, NumericBinning)]))
+    found = []
+    for (reference, split, windows), parts in zip(cases, of_cells, strict=True):
+        weights = weights_of(reference, split)
+        if isinstance(reference.binning, NumericBinning):
+            found.append(
+                [
+                    parts.together(place, weights, location=location, scale=scale)
+                    for place, (location, scale) in enumerate(next(directions))
+                ]
+            )
+            continue
+        expected = None if split is None else expected_new(reference, split)
+        of_names = [None if split is None else names_p_value(expected, current) for current in windows]
+        found.append([parts.together(place, weights, new=new) for place, new in enumerate(of_names)])
+    return found
+
+
+def cell_name(reference: Profile, found: Homogeneity) -> str | None:
+    """The name of the category, or of the group of them, that is the most unusual: of unseen names together where these
+    say most. None for ordered features, and where no category is unusual."""
+    binning = reference.binning
+    if isinstance(binning, NumericBinning):
+        return None
+    *_, other, unseen = binning.coarse_labels()
+    if found.strongest == "new names":
+        return unseen
+    if found.cell is None:
+        return None
+    if binning.naming is None:
+        return binning.coarse_labels()[found.cell]
+    named = binning.naming.named
+    return (*named, other, unseen)[found.cell]
+
+
+def combined_needed(reference: Profile, alpha: float, split: Split | None = None) -> int | None:
+    """The smallest window for which the tests can reach `alpha` at all, when all its values are in one of the
+    reference's rarest cells, or beyond most of the reference. None when no window is large enough."""
+    weights = weights_of(reference, split)
+    tested = reference.tested if split is None else split.tested(reference)
+    needed = samples_needed(tested, alpha * weights["all cells"] / OMNIBUS_WEIGHT)
+    if not isinstance(reference.binning, NumericBinning):
+        return needed
+    of_directed = _directed_needed(np.ascontiguousarray(reference.fine).tobytes(), alpha)
+    return min((each for each in (needed, of_directed) if each is not None), default=None)
+
+
+def combined_detectable_psi(
+    reference: Profile, n: int, df: int, alpha: float, split: Split | None = None
+) -> float | None:
+    """The smallest PSI that a window of n values shows with probability 0.8, whatever the direction of the shift; None
+    without degrees of freedom. df: those of the test of all cells."""
+    if not df:
+        return None
+    tested = reference.n if split is None else reference.n - int(split.naming.sum())
+    share = weights_of(reference, split)["all cells"] / OMNIBUS_WEIGHT
+    return minimum_detectable_psi(tested, n, df, alpha * share)
+
+
+def _directions(
+    cases: Sequence[tuple[Profile, Split | None, Sequence[Profile]]],
+) -> Iterator[list[tuple[Direction, Direction]]]:
+    """Location and scale of each window, reference by reference; those over as many cells at once."""
+    by_cells: dict[int, list[int]] = {}
+    for place, (reference, _, _) in enumerate(cases):
+        by_cells.setdefault(reference.binning.n_fine, []).append(place)
+    found: dict[int, list[tuple[Direction, Direction]]] = {}
+    for cells, places in by_cells.items():
+        lengths = [len(cases[place][2]) for place in places]
+        references = np.repeat([cases[place][0].fine for place in places], lengths, axis=0)
+        windows = np.array([each.fine for place in places for each in cases[place][2]], dtype=np.int64)
+        pairs = iter(_pairs(directed_tests(references, windows.reshape(-1, cells))))
+        for place, length in zip(places, lengths, strict=True):
+            found[place] = [next(pairs) for _ in range(length)]
+    return (found[place] for place in range(len(cases)))
+
+
+def _pairs(found: DirectedTests) -> Iterator[tuple[Direction, Direction]]:
+    location = zip(found.location_z.tolist(), found.location_p_value.tolist(), strict=True)
+    scale = zip(found.scale_z.tolist(), found.scale_p_value.tolist(), strict=True)
+    return ((Direction(*one), Direction(*other)) for one, other in zip(location, scale, strict=True))
+
+
+@lru_cache(maxsize=4_096)
+def _directed_needed(fine: bytes, alpha: float) -> int | None:
+    counts: NDArray[np.int64] = np.frombuffer(fine, dtype=np.int64)
+    ends = np.zeros((2, len(counts)), dtype=np.int64)
+    ends[0, 0] = ends[1, -1] = 1
+
+    def reaches(n: int) -> bool:
+        found = directed_tests(counts, ends * n)
+        p_values = np.minimum(found.location_p_value / ORDERED["location"], found.scale_p_value / ORDERED["scale"])
+        return bool((p_values < alpha).any())
+
+    upper = 1
+    while not reaches(upper):
+        upper *= 2
+        if upper > MAX_WINDOW:
+            return None
+    lower = upper // 2
+    while upper - lower > 1:
+        middle = (lower + upper) // 2
+        lower, upper = (lower, middle) if reaches(middle) else (middle, upper)
+    return upper

@@ -1,0 +1,155 @@
+"""Tests of location and scale: their vectors, against exact permutation distributions, and far out in the tail."""
+
+from __future__ import annotations
+
+from itertools import product
+from math import comb
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelwatch.stats.drift.directed import SMALL_SCALE, DirectedTests, directed_tests, pooled_scores
+from modelwatch.stats.drift.tests import cell_p_value
+from modelwatch.stats.errors import EmptySample, IncompatibleProfiles
+from tests.stats.strategies import count_pairs
+
+
+def of_one(reference: list[int], window: list[int], *, normal_below: float = 0.0) -> DirectedTests:
+    return directed_tests(np.array(reference), np.array([window]), normal_below=normal_below)
+
+
+@pytest.mark.parametrize(
+    ("reference", "window", "z", "p_value"),
+    [
+        ([10] * 5, [0, 1, 2, 5, 7], 2.832834, 0.00346461),
+        ([20, 5, 5], [3, 4, 3], 1.767640, 0.0842054),
+        ([5] * 4, [0, 0, 0, 6], 2.810819, 0.00401338),
+        ([50] * 200, [0] * 100 + [1] * 100, 7.942971, 1.62659e-15),
+    ],
+)
+def test_location_has_its_vectors(reference: list[int], window: list[int], z: float, p_value: float) -> None:
+    found = of_one(reference, window)
+    assert found.location_z[0] == pytest.approx(z, abs=1e-6)
+    assert found.location_p_value[0] == pytest.approx(p_value, rel=5e-6)
+
+
+def test_scale_has_its_vector_times_what_small_references_add() -> None:
+    window = [1] * 20 + [0] * 160 + [1] * 20
+    found = of_one([50] * 200, window)
+    assert found.scale_z[0] == pytest.approx(10.056850, abs=1e-6)
+    assert found.scale_p_value[0] == pytest.approx(1.08789e-12 * (1.0 + SMALL_SCALE / 10_000), rel=5e-6)
+    assert of_one([10] * 5, [0, 1, 2, 5, 7]).scale_z[0] == pytest.approx(-0.335417, abs=1e-6)
+
+
+def test_scores_are_those_of_ranks_averaged_over_ties() -> None:
+    location, scale = pooled_scores(np.array([[10, 11, 0, 12, 15, 17]]))
+    expected = [-1.541238, -0.720456, 0.0, -0.215753, 0.318573, 1.24399]
+    assert location[0] == pytest.approx(expected, abs=1e-6)
+    shares = np.array([10, 11, 0, 12, 15, 17]) / 65
+    assert (location[0] * shares).sum() == pytest.approx(0.0, abs=1e-12)
+    assert (scale[0] * shares).sum() == pytest.approx(1.0)
+
+
+def exact(reference: list[int], window: list[int], scores: np.ndarray) -> tuple[float, float]:
+    """The probability of at least the window's sum of scores, and of exactly it, over all windows of its size."""
+    together, n = np.add(reference, window), sum(window)
+    observed, at_least, equal, ways = float(np.dot(window, scores)), 0, 0, 0
+    for table in product(*(range(count + 1) for count in together)):
+        if sum(table) != n:
+            continue
+        number = 1
+        for count, chosen in zip(together.tolist(), table, strict=True):
+            number *= comb(count, chosen)
+        total = float(np.dot(table, scores))
+        ways += number
+        at_least += number * (total >= observed - 1e-9)
+        equal += number * (abs(total - observed) <= 1e-9)
+    return at_least / ways, equal / ways
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 9), st.integers(0, 4)), min_size=3, max_size=5).filter(
+        lambda cells: sum(count for _, count in cells) >= 3
+    )
+)
+def test_a_tail_is_near_the_exact_one(cells: list[tuple[int, int]]) -> None:
+    reference, window = [r for r, _ in cells], [c for _, c in cells]
+    location = pooled_scores(np.add([reference], [window]))[0][0]
+    found = of_one(reference, window)
+    if found.location_z[0] < 2.0:
+        return
+    tail, point = exact(reference, window, location)
+    assert tail - point <= found.location_p_value[0] / 2 * 1.5
+    assert found.location_p_value[0] / 2 <= tail * 1.5
+
+
+@given(count_pairs(400))
+def test_a_mirrored_feature_moves_the_other_way(pair: tuple[list[int], list[int]]) -> None:
+    reference, window = pair
+    found, mirrored = of_one(reference, window), of_one(reference[::-1], window[::-1])
+    assert mirrored.location_z[0] == pytest.approx(-found.location_z[0], abs=1e-7)
+    assert mirrored.scale_z[0] == pytest.approx(found.scale_z[0], abs=1e-7)
+    if abs(found.location_z[0]) > 1e-3:
+        assert mirrored.location_p_value[0] == pytest.approx(found.location_p_value[0], rel=1e-4)
+
+
+@given(st.integers(1, 60), st.integers(0, 60), st.integers(0, 30), st.integers(0, 30))
+def test_of_two_values_both_are_fishers_test(first: int, second: int, now: int, then: int) -> None:
+    if not now + then or not second + then:
+        return
+    found = of_one([first, 0, second], [now, 0, then])
+    # The single-cell test is for two cells and for both sides: four tails.
+    expected = cell_p_value([first, second], [now, then], screen=0.0)
+    if expected < 1.0:
+        assert found.location_p_value[0] == pytest.approx(expected / 2.0, rel=1e-9)
+
+
+def test_no_table_is_less_likely_than_the_most_extreme_one() -> None:
+    found = of_one([100] * 100, [0] * 99 + [5])
+    choices = comb(105, 5) / comb(10_005, 5)
+    assert found.location_p_value[0] == pytest.approx(2.0 * choices, rel=1e-9)
+    with_more = of_one([100] * 100, [0] * 98 + [5, 100])
+    assert with_more.location_p_value[0] >= 2.0 * comb(205, 5) * 1.0 / comb(10_105, 105) > 0.0
+
+
+def test_values_beyond_those_of_the_reference_count_as_the_largest() -> None:
+    found = of_one([0, *[20] * 50, 0], [0] * 51 + [30], normal_below=2.5)
+    assert found.location_p_value[0] == pytest.approx(2.0 / comb(1_030, 30), rel=1e-6)
+
+
+def test_where_all_values_are_equal_nothing_has_moved() -> None:
+    found = of_one([0, 50, 0], [0, 20, 0])
+    assert (found.location_z[0], found.location_p_value[0]) == (0.0, 1.0)
+    assert (found.scale_z[0], found.scale_p_value[0]) == (0.0, 1.0)
+
+
+def test_many_windows_are_tested_as_each_by_itself() -> None:
+    rng = np.random.default_rng(3)
+    references = rng.multinomial(300, np.full(30, 1 / 30), 40)
+    windows = rng.multinomial(80, rng.dirichlet(np.full(30, 0.6), 40))
+    windows[7] = 0
+    together = directed_tests(references, windows)
+    for row in range(40):
+        alone = directed_tests(references[row], windows[row : row + 1])
+        for part in ("location_z", "location_p_value", "scale_z", "scale_p_value"):
+            assert getattr(together, part)[row] == pytest.approx(getattr(alone, part)[0], rel=1e-7)
+    assert together.location_p_value[7] == together.scale_p_value[7] == 1.0
+
+
+def test_more_data_of_a_shift_is_more_evidence_down_to_the_smallest_number() -> None:
+    reference, shift = np.full(200, 50), np.r_[np.zeros(150, dtype=int), np.ones(50, dtype=int)]
+    found = directed_tests(reference, np.outer(np.arange(1, 60), shift))
+    assert (np.diff(found.location_p_value) <= 0.0).all()
+    assert np.isfinite(found.location_p_value).all()
+    assert (found.location_p_value >= 0.0).all()
+
+
+def test_counts_over_the_same_cells_and_a_reference_are_needed() -> None:
+    with pytest.raises(IncompatibleProfiles):
+        directed_tests(np.array([1, 2]), np.array([[1, 2, 3]]))
+    with pytest.raises(IncompatibleProfiles):
+        directed_tests(np.array([1, 2]), np.array([1, 2]))
+    with pytest.raises(EmptySample):
+        directed_tests(np.array([0, 0]), np.array([[1, 2]]))
