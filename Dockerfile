@@ -13,9 +13,10 @@ RUN pip install --require-hashes --only-binary :all: -r requirements.txt \
     && python3 -m venv /opt/builder \
     && /opt/builder/bin/pip install --require-hashes --only-binary :all: -r requirements-build.txt
 COPY pyproject.toml README.md LICENSE ./
+COPY clients/python ./clients/python
 COPY src ./src
-RUN /opt/builder/bin/pip wheel --no-deps --no-index --no-build-isolation --wheel-dir /build/dist . \
-    && pip install --no-deps --no-index /build/dist/modelwatch-*.whl \
+RUN /opt/builder/bin/pip wheel --no-deps --no-index --no-build-isolation --wheel-dir /build/dist ./clients/python . \
+    && pip install --no-deps --no-index /build/dist/*.whl \
     && python3 -m compileall -q /opt/modelwatch/lib \
     && pip uninstall --yes --quiet pip
 

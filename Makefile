@@ -15,7 +15,8 @@ ARGS ?=
 # How many tests at once: half as many again as there are processors, since many wait for a service or for a time.
 JOBS ?= $(shell n=$$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN); echo $$((n + (n + 1) / 2)))
 
-export PYTHONPATH := $(CURDIR)/src
+# Both packages are used as they are here: nothing is installed after a change.
+export PYTHONPATH := $(CURDIR)/src:$(CURDIR)/clients/python/src
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONUNBUFFERED := 1
 # The tests start hundreds of processes: each would compile the source anew.
@@ -65,7 +66,7 @@ bench: $(VENV)/.dev ## the benchmarks
 	$(BIN)/python -m benchmarks $(ARGS)
 
 screenshots: $(VENV)/.dev ## renew the pictures of the pages in docs/images from the demo (needs Chromium)
-	PYTHONPATH=src:. $(BIN)/python scripts/screenshots.py
+	PYTHONPATH=$(PYTHONPATH):. $(BIN)/python scripts/screenshots.py
 
 openapi: $(VENV)/.dev ## renew docs/openapi.json from the code
 	$(BIN)/python scripts/openapi.py
@@ -84,13 +85,13 @@ image: $(VENV)/.dev ## build the image with buildah (as root, on Debian) and loo
 	MODELWATCH_IMAGE=1 $(BIN)/python -m pytest tests/deploy/test_image.py -q -p no:cacheprovider $(ARGS)
 
 lock: $(VENV)/.dev ## renew requirements*.txt from pyproject.toml (ARGS=--upgrade: to the newest versions)
-	$(COMPILE) pyproject.toml -o requirements.txt
-	$(COMPILE) pyproject.toml --extra dev -c requirements.txt -o requirements-dev.txt
+	$(COMPILE) pyproject.toml --extra server -o requirements.txt
+	$(COMPILE) pyproject.toml --extra server --extra dev -c requirements.txt -o requirements-dev.txt
 	$(COMPILE) --group build -o requirements-build.txt
 
 # One version of each package for every supported Python, and no address of an index in the files.
 COMPILE = $(BIN)/uv pip compile $(ARGS) --generate-hashes --universal --python-version 3.11 \
-	--fork-strategy fewest --no-strip-extras --no-emit-index-url --no-emit-find-links \
+	--fork-strategy fewest --no-emit-package modelwatch-client --no-strip-extras --no-emit-index-url --no-emit-find-links \
 	--custom-compile-command 'make lock' --quiet
 
 clean: ## remove what the tasks made

@@ -35,6 +35,6 @@ def __getattr__(name: str) -> Any:
         if error.name != "modelwatch_client":
             raise
         raise ImportError(
-            f"modelwatch.{name} is part of modelwatch-client: pip install modelwatch-client (in a checkout:"
-            " pip install ./clients/python)"
+            f"modelwatch.{name} is part of modelwatch-client, which is not installed: pip install modelwatch-client"
+            " (in a checkout: pip install ./clients/python)"
         ) from None

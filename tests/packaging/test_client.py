@@ -6,24 +6,16 @@ import os
 import shutil
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
 
+from tests.packaging.installing import install, new_environment, packages_of, run, seconds_to, size_of, top_level
 from tests.support.programs import absent
 
 OLDER = ("3.9", "3.10", "3.12", "3.13", "3.14")
 MOST_BYTES = 5_000_000
 MOST_IMPORT_SECONDS = 0.15
-
-
-def run(*command: str | Path, **environment: str) -> str:
-    """What a command printed. Fails with its errors."""
-    known = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    done = subprocess.run(list(map(str, command)), env={**known, **environment}, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def another_python() -> str:
@@ -40,43 +32,17 @@ def another_python() -> str:
     return absent(f"There is no other Python here: one of {', '.join(OLDER)} is needed")
 
 
-@pytest.fixture(scope="module")
-def wheel(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    builder = folder / "builder"
-    run(sys.executable, "-m", "venv", builder)
-    lock = repository / "requirements-build.txt"
-    run(builder / "bin/pip", "install", "-q", "--require-hashes", "--only-binary", ":all:", "-r", lock)
-    source = shutil.copytree(repository / "clients/python", folder / "source")
-    run(builder / "bin/pip", "wheel", "-q", "--no-deps", "--no-index", "--no-build-isolation", "-w", folder, source)
-    (found,) = folder.glob("modelwatch_client-*.whl")
-    return found
-
-
-def test_the_wheel_holds_the_package_alone(wheel: Path) -> None:
-    names = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
-    assert names == {"modelwatch_client", f"{'-'.join(wheel.name.split('-')[:2])}.dist-info"}
+def test_the_wheel_holds_the_package_alone(client_wheel: Path) -> None:
+    assert top_level(client_wheel) == {"modelwatch_client"}
 
 
 @pytest.mark.timeout(420)
-def test_the_installed_client_passes_its_tests(repository: Path, wheel: Path, tmp_path: Path) -> None:
-    python = tmp_path / "venv/bin/python"
-    run(another_python(), "-m", "venv", tmp_path / "venv")
-    run(python, "-m", "pip", "install", "-q", "--only-binary", ":all:", wheel)
-    packages = Path(run(python, "-c", "import modelwatch_client as it; print(it.__path__[0])").strip()).parent
-    not_ours = ("pip", "setuptools", "pkg_resources", "_distutils_hack", "wheel")
-    size = sum(
-        path.stat().st_size
-        for path in packages.rglob("*")
-        if path.is_file() and not path.relative_to(packages).parts[0].startswith(not_ours) and path.suffix != ".pyc"
-    )
-    assert size < MOST_BYTES
-    script = (
-        "import time; began = time.perf_counter(); import modelwatch_client; modelwatch_client.Client;"
-        "print(time.perf_counter() - began)"
-    )
-    assert min(float(run(python, "-c", script)) for _ in range(5)) < MOST_IMPORT_SECONDS
-    run(python, "-m", "pip", "install", "-q", "--only-binary", ":all:", "pytest", "pytest-timeout")
+def test_the_installed_client_passes_its_tests(repository: Path, client_wheel: Path, tmp_path: Path) -> None:
+    python = new_environment(tmp_path / "venv", another_python())
+    install(python, client_wheel)
+    assert size_of(packages_of(python)) < MOST_BYTES
+    assert seconds_to(python, "import modelwatch_client; modelwatch_client.Client") < MOST_IMPORT_SECONDS
+    install(python, "pytest", "pytest-timeout")
     tests = shutil.copytree(repository / "clients/python/tests", tmp_path / "clients/python/tests")
     (tmp_path / "src").symlink_to(repository / "src")
     # Those with 50,000 rows run with this Python.

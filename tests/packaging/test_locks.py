@@ -16,6 +16,9 @@ ENTRY = re.compile(
     re.MULTILINE,
 )
 
+# The client is in this repository: its hash would be another one after each change.
+BESIDE = "modelwatch-client"
+
 
 @pytest.fixture(scope="module")
 def project(repository: Path) -> dict[str, Any]:
@@ -35,13 +38,17 @@ def locked(path: Path) -> dict[str, str]:
     return versions
 
 
-@pytest.mark.parametrize(("lock", "extras"), [("requirements.txt", ()), ("requirements-dev.txt", ("dev",))])
+@pytest.mark.parametrize(
+    ("lock", "extras"), [("requirements.txt", ("server",)), ("requirements-dev.txt", ("server", "dev"))]
+)
 def test_the_lock_satisfies_the_bounds(
     repository: Path, project: dict[str, Any], lock: str, extras: tuple[str, ...]
 ) -> None:
     versions = locked(repository / lock)
     wanted = project["dependencies"] + [line for extra in extras for line in project["optional-dependencies"][extra]]
     for requirement in map(Requirement, wanted):
+        if requirement.name == BESIDE:
+            continue
         version = versions.get(canonicalize_name(requirement.name))
         assert version is not None, f"{requirement.name} is not in {lock}: run make lock"
         assert version in requirement.specifier, f"{requirement} does not allow {version} of {lock}: run make lock"
@@ -55,6 +62,7 @@ def test_the_development_lock_holds_the_runtime_lock(repository: Path) -> None:
 def test_every_dependency_has_a_lower_and_an_upper_bound(project: dict[str, Any]) -> None:
     for line in [
         *project["dependencies"],
+        *project["optional-dependencies"]["server"],
         *project["optional-dependencies"]["dev"],
         f"python{project['requires-python']}",
     ]:
@@ -70,6 +78,14 @@ def test_the_build_lock_satisfies_the_build_system(repository: Path) -> None:
         assert versions[canonicalize_name(requirement.name)] in requirement.specifier
 
 
+def test_the_client_of_this_repository_is_one_that_is_asked_for(repository: Path, project: dict[str, Any]) -> None:
+    client = tomllib.loads((repository / "clients/python/pyproject.toml").read_text())["project"]
+    (wanted,) = [each for each in map(Requirement, project["dependencies"]) if each.name == BESIDE]
+    assert client["name"] == BESIDE
+    assert client["version"] in wanted.specifier
+    assert BESIDE not in locked(repository / "requirements-dev.txt")
+
+
 @pytest.mark.parametrize("lock", ["requirements.txt", "requirements-dev.txt", "requirements-build.txt"])
 def test_the_lock_names_no_index_and_no_path(repository: Path, lock: str) -> None:
     assert not re.findall(
@@ -80,4 +96,5 @@ def test_the_lock_names_no_index_and_no_path(repository: Path, lock: str) -> Non
 def test_every_dependency_is_justified(repository: Path, project: dict[str, Any]) -> None:
     decision = (repository / "docs" / "adr" / "0002-dependencies.md").read_text()
     justified = set(re.findall(r"^\| `([a-z0-9-]+)` \|", decision, re.MULTILINE))
-    assert justified == {canonicalize_name(Requirement(line).name) for line in project["dependencies"]}
+    asked_for = [*project["dependencies"], *project["optional-dependencies"]["server"]]
+    assert justified == {canonicalize_name(Requirement(line).name) for line in asked_for}

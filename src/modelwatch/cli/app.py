@@ -26,6 +26,7 @@ from modelwatch.cli.commands.segments import segments
 from modelwatch.cli.commands.serve import demo, migrate, serve
 from modelwatch.cli.commands.simulate import simulate
 from modelwatch.cli.commands.verify_verdict import verify_verdict
+from modelwatch.cli.server_packages import how_to_install
 from modelwatch.errors import StartupError, StoreUnreachable
 
 # Help texts keep their lines; tracebacks stay Python's own.
@@ -75,6 +76,12 @@ def run(argv: list[str] | None) -> int:
     except StartupError as error:
         print_err(str(error))
         return EXIT_UNREACHABLE if isinstance(error, StoreUnreachable) else EXIT_USAGE
+    except ModuleNotFoundError as error:
+        missing = how_to_install(error)
+        if missing is None:
+            raise
+        print_err(missing)
+        return EXIT_USAGE
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     return EXIT_OK

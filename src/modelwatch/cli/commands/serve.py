@@ -17,6 +17,7 @@ from modelwatch.cli.base import (
     print_out,
     settings_with,
 )
+from modelwatch.cli.server_packages import require_server
 
 
 def serve(
@@ -81,6 +82,9 @@ def demo(
     """See a drift being found: a service, two days of traffic, a shift half-way, and what is reported about it."""
     from modelwatch.cli.client import ServiceClient
     from modelwatch.demo import DemoFailed, run_demo
+
+    # Its service is another process, which would say so only in its log.
+    require_server()
 
     try:
         code = run_demo(
