@@ -1,4 +1,4 @@
-"""The queue between whoever logs and the thread that sends, in memory: bounded, and never slower than a lock."""
+"""Queue in memory between the threads that log and the thread that sends: bounded, and never slower than a lock."""
 
 from __future__ import annotations
 
@@ -38,7 +38,10 @@ class Limits(NamedTuple):
 
 
 class QueueState:
-    """The lock, the counts, and who waits for what; shared by the queues in memory and on disk."""
+    """The lock, the counts, and the conditions that threads wait for; shared by the queues in memory and on disk.
+
+    flushing: number of calls of `flush` that wait; while there are any, no batch waits to be filled.
+    """
 
     def __init__(self, limits: Limits, warnings: Warnings) -> None:
         self.limits = limits
@@ -52,7 +55,7 @@ class QueueState:
         self.settled = threading.Condition(lock)
         self.lock = lock
         self.counts = Counts()
-        self.hurry = False
+        self.flushing = 0
         self.is_closed = False
         self.deadline: float | None = None
 
@@ -80,7 +83,7 @@ class QueueState:
         deadline = None if seconds is None else time.monotonic() + seconds
         with self.lock:
             goal = self.counts.logged + self.counts.recovered
-            self.hurry = True
+            self.flushing += 1
             self.sender_wakes.notify_all()
             try:
                 while goal > self.counts.logged + self.counts.recovered - self.counts.pending:
@@ -90,7 +93,7 @@ class QueueState:
                     self.settled.wait(left)
                 return True
             finally:
-                self.hurry = False
+                self.flushing -= 1
 
     def close(self, seconds: float) -> None:
         """Lets the sender go on for so long, then no longer."""
@@ -119,7 +122,7 @@ class QueueState:
                 return False
             self.sender_wakes.wait()
         due = time.monotonic() + self.limits.interval
-        while count() < self.limits.batch_rows and not self.hurry and not self.is_closed:
+        while count() < self.limits.batch_rows and not self.flushing and not self.is_closed:
             left = due - time.monotonic()
             if left <= 0:
                 break
