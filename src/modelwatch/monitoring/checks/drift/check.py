@@ -20,15 +20,15 @@ from modelwatch.monitoring.checks.drift.evidence import (
 )
 from modelwatch.monitoring.checks.drift.headline import drift_headline
 from modelwatch.monitoring.checks.drift.observations import DRIFT_KINDS, advance_drift
-from modelwatch.monitoring.checks.drift.onsets import drift_onsets
 from modelwatch.monitoring.checks.drift.report import DriftReport
 from modelwatch.monitoring.checks.headline import Headline
-from modelwatch.monitoring.checks.onsets import Onsets
+from modelwatch.monitoring.checks.onsets import Onsets, span_before, subjects_by_window
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.schedule import Point
 from modelwatch.storage.counts.profiles import predictions_of_generation
 from modelwatch.storage.engine.models import StreamKey, generation_of
 from modelwatch.storage.engine.store import Store
+from modelwatch.storage.references.subjects import Subject
 from modelwatch.storage.verdicts.verdicts import DRIFT
 
 
@@ -119,3 +119,27 @@ def _late_predictions(connection: Connection, inputs: Inputs) -> int | None:
     )
     # Predictions that were erased or have expired since are missing here, and no late ones.
     return max(0, now - sum(slot.predictions for slot in evidence.sums[longest].values()))
+
+
+def drift_onsets(
+    connection: Connection, stream: StreamKey, inputs: Inputs, found: Sequence[Condition], end: int
+) -> Onsets:
+    """Onset of each of these findings, in seconds; without those where it is unknown."""
+    evidence = inputs.evidence
+    subjects = {subject.kind: subject for subject in inputs.chosen if subject.kind != "feature"}
+    wanted = {
+        (each.kind, each.name): subjects.get(each.kind, Subject("feature", each.name))  # type: ignore[call-overload]
+        for each in found
+    }
+    span = span_before(end, min((window.start for window in evidence.windows), default=end))
+    timeline, counted = subjects_by_window(connection, stream, evidence.generation, span, wanted.values())
+    known: dict[tuple[str, str], int] = {}
+    for key, subject in wanted.items():
+        reference = inputs.chosen.get(subject)
+        windows = counted.get(subject)
+        if reference is None or windows is None or windows.binning.id != reference.profile.binning.id:
+            continue
+        began = timeline.began(reference.profile.coarse, windows.coarse)
+        if began is not None:
+            known[key] = began
+    return known

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 from sqlalchemy import Connection
 
 from modelwatch.config import BASE_WINDOW_SECONDS
@@ -11,7 +12,8 @@ from modelwatch.monitoring.checks.check import Check, Extent
 from modelwatch.monitoring.checks.conditions import Condition, advance
 from modelwatch.monitoring.checks.drift.evidence import Inputs
 from modelwatch.monitoring.checks.headline import Headline
-from modelwatch.monitoring.checks.onsets import Onsets
+from modelwatch.monitoring.checks.onsets import Onsets, span_before, timeline_of
+from modelwatch.monitoring.checks.performance.coverage import COVERAGE
 from modelwatch.monitoring.checks.performance.evaluation import (
     PERFORMANCE_KINDS,
     PerformanceEvaluation,
@@ -27,16 +29,18 @@ from modelwatch.monitoring.checks.performance.evidence import (
     outcome_reference_of,
 )
 from modelwatch.monitoring.checks.performance.headline import performance_headline
+from modelwatch.monitoring.checks.performance.judge import LABELS
 from modelwatch.monitoring.checks.performance.observations import performance_observations
-from modelwatch.monitoring.checks.performance.onsets import performance_onsets
 from modelwatch.monitoring.checks.performance.reports import PerformanceReport
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.performance.window_counts import counts_of
 from modelwatch.monitoring.checks.schedule import Point, whole_windows
-from modelwatch.storage.counts.outcomes import newest_label
+from modelwatch.stats.performance.confusion import ConfusionCounts
+from modelwatch.storage.counts.outcomes import newest_label, outcomes_by_window
 from modelwatch.storage.counts.streams import newest_window
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
+from modelwatch.storage.references.layouts import Counts, read_layouts
 from modelwatch.storage.verdicts.verdicts import PERFORMANCE
 
 RulesOf = Callable[[Connection, str], PerformanceRules]
@@ -108,3 +112,44 @@ def check_performance(store: Store, rules: PerformanceRules, stream: StreamKey, 
     ends = [] if newest is None else [newest.window_start + BASE_WINDOW_SECONDS]
     ends += [] if label is None else [whole_windows(min(label.latest_ts, now))]
     return performance_report(evaluate_performance(gather_performance(store, rules, stream, max(ends, default=None))))
+
+
+def performance_onsets(
+    connection: Connection, stream: StreamKey, inputs: PerformanceInputs, found: Sequence[Condition]
+) -> Onsets:
+    """Onset of each of these findings, in seconds; without those where it is unknown: of a regression, of missing
+    labels, and where a metric fell although as many predictions are right as before.
+
+    Every metric is taken to have begun to fall when the predictions began to be wrong more often.
+    """
+    evidence, reference = inputs.evidence, inputs.reference
+    part = inputs.layout.parts.get("confusion")
+    confusion = None if reference is None else reference.counts.confusion
+    wanted = [each for each in found if each.name != COVERAGE]
+    if part is None or confusion is None or not wanted:
+        return {}
+    layouts = read_layouts(connection, stream.model, evidence.generation)
+    windows = [counts.window for counts in evidence.windows]
+    end = max(window.end for window in windows)
+    span = span_before(end, min(window.start for window in windows))
+    labelled = outcomes_by_window(connection, stream, layouts, span)
+    timeline = timeline_of(connection, stream, list(labelled))
+    counted = [ConfusionCounts(confusion.layout, counts[part.place]) for counts in labelled.values()]
+    known: dict[tuple[str, str], int] = {}
+    for each in wanted:
+        pick = _labels if each.name == LABELS else _rightness
+        began = timeline.began(pick(confusion), np.stack([pick(window) for window in counted])) if counted else None
+        if began is not None:
+            known[each.kind, each.name] = began
+    return known
+
+
+def _labels(counts: ConfusionCounts) -> Counts:
+    """Number of labels of each class, shape (classes + 1,)."""
+    of_class: Counts = counts.matrix.sum(axis=1)
+    return of_class
+
+
+def _rightness(counts: ConfusionCounts) -> Counts:
+    """Numbers of wrong and right predictions, shape (2,)."""
+    return np.array([counts.n - counts.correct, counts.correct], dtype=np.int64)
