@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import httpx
@@ -53,3 +54,21 @@ def test_a_prediction_sent_to_both_is_a_duplicate_on_the_second(tmp_path: Path) 
             for service in (one, two)
         ]
     assert statuses == ["accepted", "duplicate"]
+
+
+def test_each_process_tells_what_it_refused_and_either_answers_with_the_sum(tmp_path: Path) -> None:
+    with LiveService(tmp_path) as one, LiveService(tmp_path) as two:
+        for times, service in enumerate((one, two), 1):
+            for _ in range(times):
+                assert httpx.post(f"{service.url}/api/v1/predictions", json={}, timeout=30).status_code == 422
+        deadline = time.monotonic() + 60
+        while True:
+            found = [httpx.get(f"{each.url}/api/v1/service", timeout=30).json() for each in (one, two)]
+            if all(each["ingest"]["refused"].get("invalid-input") == 3 for each in found):
+                break
+            assert time.monotonic() < deadline, found
+            time.sleep(0.5)
+        assert [each["state"] for each in found[0]["processes"]] == ["running", "running"]
+    with LiveService(tmp_path) as three:
+        states = [each["state"] for each in httpx.get(f"{three.url}/api/v1/service", timeout=30).json()["processes"]]
+    assert states[:2] == ["stopped", "stopped"]

@@ -11,6 +11,7 @@ import httpx
 from modelwatch.alerting.policy import AlertPolicy
 from modelwatch.config import load_settings
 from modelwatch.server.build import build_service
+from modelwatch.server.telling import Telling
 from modelwatch.storage.engine.store import Store
 from tests.support.assessments import Desk
 
@@ -29,6 +30,12 @@ class App:
 
     def close(self) -> None:
         self.store.close()
+
+    def tell(self, name: str = "watch:1", now: int | None = None, stopped: bool = False) -> None:
+        """The process tells the store what it has counted, as its background thread does every few seconds."""
+        service = self.asgi.app.state.service
+        telling = Telling(self.store, name, service.process, service.metrics.counters.counted)
+        telling(service.clock() if now is None else now, stopped)
 
     def request(self, method: str, path: str, **given: Any) -> httpx.Response:
         """One request, answered. given: as httpx takes it."""

@@ -81,7 +81,10 @@ def build_app(
         redirect_slashes=False,
     )
     app.state.service = state
-    hot = {PREDICTIONS: HotPost(state, take_prediction), GROUND_TRUTH: HotPost(state, take_label)}
+    hot = {
+        PREDICTIONS: HotPost(state, take_prediction, "prediction"),
+        GROUND_TRUTH: HotPost(state, take_label, "label"),
+    }
     app.router.routes += [Route(path, post, methods=["POST"]) for path, post in hot.items()]
     app.include_router(api)
     app.include_router(probes, dependencies=[Depends(authorize)])

@@ -18,7 +18,7 @@ from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.storage.engine.store import Store
-from modelwatch.views.service import Process, ProcessCounts
+from modelwatch.views.service import Process
 
 
 class Metrics(Protocol):
@@ -28,7 +28,7 @@ class Metrics(Protocol):
 
     def checked(self, model: str, seconds: float) -> None: ...
 
-    def counted(self) -> ProcessCounts: ...
+    def accepted(self, request: str, seconds: float) -> None: ...
 
     def render(self, accept: str | None) -> tuple[bytes, str]: ...
 
@@ -51,15 +51,18 @@ class ServiceState:
     clock: Callable[[], int]
     new_id: Callable[[], str]
     trim_memory: Callable[[], Awaitable[None]]
-    version: str
-    schema_version: str
-    started_at: int
+    process: Process
     nearest: NearestModels = field(default_factory=NearestModels)
 
     @property
-    def process(self) -> Process:
-        """This process, and what it has counted."""
-        return Process(self.version, self.schema_version, self.started_at, self.metrics.counted())
+    def version(self) -> str:
+        """Version of this process."""
+        return self.process.version
+
+    @property
+    def schema_version(self) -> str:
+        """Version of the store's schema that this process works with."""
+        return self.process.schema_version
 
     @property
     def channel_names(self) -> frozenset[str]:

@@ -14,12 +14,13 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from modelwatch.batches import PredictionBatch
 from modelwatch.events import GroundTruth, Prediction
+from modelwatch.exposition.durations import RecentDurations
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.storage.ledger.counting import Increment
 from modelwatch.storage.ledger.labels import LabelStatus
 from modelwatch.storage.ledger.ledger import Committed
 from modelwatch.storage.references.layouts import Layout
-from modelwatch.views.service import ProcessCounts
+from modelwatch.views.service import EVALUATION, EVALUATION_STRETCH, INGEST_STRETCH, REQUESTS, ProcessCounts
 
 SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -43,6 +44,8 @@ class EventCounters:
         self._max_features = max_features
         self._accepted, self._waiting = 0, 0
         self._refused: collections.Counter[str] = collections.Counter()
+        self._durations = {each: RecentDurations(INGEST_STRETCH) for each in REQUESTS}
+        self._durations[EVALUATION] = RecentDurations(EVALUATION_STRETCH)
         self._features: dict[str, set[str]] = {}
         self._special_cells: dict[tuple[str, str], _SpecialCells] = {}
         stream = ("model_name", "model_version", "environment")
@@ -176,11 +179,21 @@ class EventCounters:
         self._rejected.of(reason).inc()
         self._refused[reason] += 1
 
-    def counted(self) -> ProcessCounts:
-        """Counts of this process since it started."""
-        return ProcessCounts(self._accepted, dict(self._refused), self._waiting)
+    def accepted(self, request: str, seconds: float) -> None:
+        """Observes how long an accepted request took, of a kind in REQUESTS, from when its body had arrived."""
+        self._durations[request].add(seconds)
+
+    def counted(self, now: int) -> ProcessCounts:
+        """Counts of this process since it started, and its durations lately. now: microseconds. For one thread."""
+        durations = {name: each.recent(now) for name, each in self._durations.items()}
+        return ProcessCounts(self._accepted, self._refused.copy(), self._waiting, durations)
 
     def evaluated(self, model: str, seconds: float) -> None:
+        """Observes the duration of a scheduled evaluation of a registered model, in seconds."""
+        self._durations[EVALUATION].add(seconds)
+        self.checked(model, seconds)
+
+    def checked(self, model: str, seconds: float) -> None:
         """Observes the duration of a drift check of a registered model, in seconds."""
         self._check_seconds.of(model).observe(seconds)
 

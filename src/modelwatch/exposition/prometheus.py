@@ -16,7 +16,6 @@ from modelwatch.exposition.counters import EventCounters
 from modelwatch.exposition.notifications import NotificationCounters
 from modelwatch.exposition.state import StateCollector
 from modelwatch.storage.engine.store import Store
-from modelwatch.views.service import ProcessCounts
 
 MULTIPROCESS_DIR = "PROMETHEUS_MULTIPROC_DIR"
 
@@ -61,11 +60,11 @@ class Exposition:
 
     def checked(self, model: str, seconds: float) -> None:
         """Observes the duration of a requested drift check, in seconds."""
-        self.counters.evaluated(model, seconds)
+        self.counters.checked(model, seconds)
 
-    def counted(self) -> ProcessCounts:
-        """Counts of this process since it started, for the API and the pages."""
-        return self.counters.counted()
+    def accepted(self, request: str, seconds: float) -> None:
+        """Observes how long an accepted request took."""
+        self.counters.accepted(request, seconds)
 
     def render(self, accept: str | None) -> tuple[bytes, str]:
         """Body and content type of a scrape, in the format that the Accept header asks for."""

@@ -49,8 +49,10 @@ from modelwatch.monitoring.scheduler.freshness import Freshness
 from modelwatch.monitoring.scheduler.maintenance import Maintenance
 from modelwatch.monitoring.scheduler.retention import Keep, Retention
 from modelwatch.monitoring.scheduler.runner import BackgroundJobs, Lease
+from modelwatch.monitoring.scheduler.sizes import SizeSamples
 from modelwatch.server.limits import keep_large_blocks_apart, keep_trimmed, trim, use_few_arenas
 from modelwatch.server.startup import filed_monitors, microseconds_now, protect
+from modelwatch.server.telling import Telling
 from modelwatch.storage.engine.leases import store_time
 from modelwatch.storage.engine.migrations import migrate
 from modelwatch.storage.engine.postgresql import StoreOptions
@@ -59,6 +61,7 @@ from modelwatch.storage.ledger.ledger import Ledger
 from modelwatch.storage.maintenance.deletion import Deletion
 from modelwatch.storage.references.monitors import monitor_of, put_monitor
 from modelwatch.times import SECONDS_PER_DAY
+from modelwatch.views.service import Process
 from modelwatch.web import build_pages
 
 # The event loop must not wait the default 5 ms for a writer thread that is busy counting.
@@ -230,15 +233,17 @@ def build_service(settings: Settings) -> Application:
         new_id=new_id,
         round_seconds=min(LONGEST_MAINTENANCE_SECONDS, settings.lease_seconds / 3),
     )
+    process = Process(version, schema, microseconds_now())
     jobs = BackgroundJobs(
         store,
-        (maintenance, evaluator, freshness, tick_alerts, deletions, retention),
+        (maintenance, evaluator, freshness, tick_alerts, deletions, retention, SizeSamples(store)),
         exposition.counters,
         holder=holder,
         clock=microseconds_now,
         timer=time.perf_counter,
         lease_seconds=settings.lease_seconds,
         store_clock=store_clock,
+        tell=Telling(store, holder, process, exposition.counters.counted),
     )
     state = ServiceState(
         settings=settings,
@@ -252,9 +257,7 @@ def build_service(settings: Settings) -> Application:
         clock=microseconds_now,
         new_id=new_id,
         trim_memory=trim,
-        version=version,
-        schema_version=schema,
-        started_at=microseconds_now(),
+        process=process,
         alerts=alerts,
         deliveries=DeliveryActions(
             store, delivery, tuple(channels), clock=microseconds_now, timer=time.perf_counter, new_id=new_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
@@ -49,17 +50,18 @@ async def read_body(request: Request, limit: int, timeout: float) -> bytes:
 
 async def read_batch(
     request: Request, settings: Settings, decode: Decode[Batch], names: Sequence[str]
-) -> tuple[Batch, int]:
-    """A decoded batch, and how many bytes its body had. names: query parameters, defaults for rows that leave them out.
+) -> tuple[Batch, int, float]:
+    """A decoded batch, how many bytes its body had, and when it had arrived, by `time.perf_counter`.
 
-    Raises what `read_body` and `decode` raise.
+    names: query parameters, defaults for rows that leave them out. Raises what `read_body` and `decode` raise.
     """
     body = await read_body(request, settings.max_body_bytes, settings.request_timeout_seconds)
+    arrived = time.perf_counter()
     content_type = request.headers.get("content-type", "application/json")
     defaults = {name: request.query_params[name] for name in names if name in request.query_params}
     if len(body) <= INLINE_BYTES:
-        return decode(body, content_type, defaults), len(body)
-    return await asyncio.to_thread(decode, body, content_type, defaults), len(body)
+        return decode(body, content_type, defaults), len(body), arrived
+    return await asyncio.to_thread(decode, body, content_type, defaults), len(body), arrived
 
 
 def body_timeout(seconds: float) -> BodyTimeout:

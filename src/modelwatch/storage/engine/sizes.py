@@ -1,15 +1,21 @@
-"""Sizes of the store's tables, indexes included, and the processes that write to it."""
+"""Sizes of the store's tables, indexes included, now and before, and the processes that write to it."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, delete, func, select, text
 from sqlalchemy.exc import OperationalError
 
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
+from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY, SECONDS_PER_HOUR
 
+# Sizes are kept by the hour, for as long as growth is told over.
+SIZE_INTERVAL = SECONDS_PER_HOUR * MICROS_PER_SECOND
+SIZES_KEPT = 7 * SECONDS_PER_DAY * MICROS_PER_SECOND
 # The sizes by table of a SQLite file are read from all of it, which takes long for a large one.
 MOST_BYTES_READ = 512_000_000
 
@@ -35,6 +41,15 @@ class StoreSize:
 
 
 @dataclass(frozen=True, slots=True)
+class EarlierSize:
+    """Bytes of the store at a time in microseconds, and by table."""
+
+    at: int
+    total: int
+    by_table: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class LeaseState:
     """A lease: what it is for, who has it and until when, in microseconds of the store's clock. holder: empty for
     nobody."""
@@ -52,6 +67,29 @@ def store_size(connection: Connection, store: Store) -> StoreSize:
         return StoreSize("sqlite", pages * size, found)
     found = _rows(connection, _OF_POSTGRESQL)
     return StoreSize("postgresql", sum(found.values()), found)
+
+
+def save_size(store: Store, now: int) -> bool:
+    """Keeps the size of the store, and forgets old ones; False when it is not time for that. now: microseconds."""
+    table = tables.store_size
+    with store.read() as connection:
+        newest = connection.execute(select(func.max(table.c.at))).scalar()
+        # A clock that was ahead does not stop it for long.
+        if newest is not None and abs(now - newest) < SIZE_INTERVAL:
+            return False
+        size = store_size(connection, store)
+    row = {"at": now, "total": size.total, "by_table": json.dumps(size.by_table)}
+    with store.write() as connection:
+        connection.execute(store.upsert(table), row)
+        connection.execute(delete(table).where((table.c.at < now - SIZES_KEPT) | (table.c.at > now)))
+    return True
+
+
+def earliest_size(connection: Connection) -> EarlierSize | None:
+    """The earliest size that is kept: of a week ago, or of the first hour of the store."""
+    table = tables.store_size
+    row = connection.execute(select(table).order_by(table.c.at).limit(1)).first()
+    return None if row is None else EarlierSize(row.at, row.total, json.loads(row.by_table))
 
 
 def leases(connection: Connection) -> list[LeaseState]:

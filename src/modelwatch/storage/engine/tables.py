@@ -416,6 +416,26 @@ lease = Table(
     Column("expires_at", BigInteger, nullable=False),
 )
 
+# What each process tells of itself, as JSON, every few seconds.
+process = Table(
+    "process",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("started_at", BigInteger, nullable=False),
+    Column("told_at", BigInteger, nullable=False),
+    Column("stopped", Boolean, nullable=False, server_default=text("false")),
+    Column("figures", Text, nullable=False),
+)
+
+# Bytes of the store by the hour, and by table as JSON.
+store_size = Table(
+    "store_size",
+    metadata,
+    Column("at", BigInteger, primary_key=True, autoincrement=False),
+    Column("total", BigInteger, nullable=False),
+    Column("by_table", Text, nullable=False),
+)
+
 # The keys that values in the store may be encrypted with, by their names.
 encryption_key = Table(
     "encryption_key",

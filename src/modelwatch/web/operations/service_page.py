@@ -9,7 +9,8 @@ from starlette.responses import Response
 
 from modelwatch.alerting.text import span
 from modelwatch.charts.drawing.marks import State
-from modelwatch.views.service import ServiceReport, service_report
+from modelwatch.views.durations import DurationReport
+from modelwatch.views.service import ProcessReport, ProcessState, ServiceReport, service_report
 from modelwatch.web.frame.rendering import When, microseconds, when
 from modelwatch.web.frame.site import page, site_of
 
@@ -42,6 +43,12 @@ REFUSALS = {
 }
 # What one process does for all of them, by the name of its lease.
 LEASES = {"chores": "evaluates and cleans up", "delivery": "sends notifications"}
+PROCESSES: dict[ProcessState, tuple[State, str]] = {
+    "running": ("stable", "running"),
+    "silent": ("alert", "silent"),
+    "stopped": ("no_data", "stopped"),
+}
+MOST_PROCESSES = 50
 SIZES = ((1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB"))
 
 
@@ -52,15 +59,56 @@ class ServicePage:
     report: ServiceReport
     now: int
 
+    def duration(self, seconds: float) -> str:
+        """Seconds as people write short times."""
+        return duration(seconds)
+
     @property
     def evaluations(self) -> tuple[State, str]:
         """State and word of how far evaluations are."""
         return EVALUATIONS[self.report.evaluation.status]
 
     @property
-    def running(self) -> str:
-        """Time for which the answering process has been running."""
-        return span((self.now - microseconds(self.report.started_at)) // 1_000_000)
+    def durations(self) -> list[DurationReport]:
+        """Durations of accepting requests, and of evaluations, as far as there were any."""
+        evaluation = self.report.evaluation_duration
+        return self.report.ingest.durations + ([] if evaluation is None else [evaluation])
+
+    @property
+    def processes(self) -> list[ProcessReport]:
+        """Running processes, then silent ones, then those that have stopped; the newest of the last two."""
+        by_state = {state: [each for each in self.report.processes if each.state == state] for state in PROCESSES}
+        return [*by_state["running"], *by_state["silent"][::-1], *by_state["stopped"][::-1]][:MOST_PROCESSES]
+
+    @property
+    def running(self) -> int:
+        """Number of running processes."""
+        return sum(each.state == "running" for each in self.report.processes)
+
+    @property
+    def counted(self) -> str:
+        """In words, what the counts are of."""
+        others = len(self.report.processes) - self.running
+        text = "1 process" if self.running == 1 else f"{self.running} processes"
+        return f"{text}{f', and {others} that ended within a day' if others else ''}, each since its start"
+
+    def since(self, at: str | None) -> str:
+        """Time since a moment; a dash for none."""
+        return "\u2013" if at is None else span((self.now - microseconds(at)) // 1_000_000)
+
+    def ran(self, process: ProcessReport) -> str:
+        """Time from its start until it was last heard of; a dash where that is not known."""
+        if process.started_at is None or process.heard_at is None:
+            return "\u2013"
+        return span(max(microseconds(process.heard_at) - microseconds(process.started_at), 0) // 1_000_000)
+
+    def state_of(self, process: ProcessReport) -> tuple[State, str]:
+        """State and word of a process."""
+        return PROCESSES[process.state]
+
+    def roles_of(self, process: ProcessReport) -> str:
+        """What it does for all of them."""
+        return ", ".join(LEASES.get(each.name, each.name) for each in self.report.leases if each.holder == process.name)
 
     @property
     def waited(self) -> str:
@@ -73,25 +121,61 @@ class ServicePage:
         return [(why, number, REFUSALS.get(why, "")) for why, number in self.report.ingest.refused.items()]
 
     @property
-    def tables(self) -> list[tuple[str, str, float]]:
-        """Tables with their sizes, and these as per cent of the largest."""
-        found = self.report.store.tables
-        largest = max((each.bytes for each in found), default=1)
-        return [(each.name, size(each.bytes), round(100 * each.bytes / largest, 1)) for each in found]
+    def refused_by(self) -> list[tuple[ProcessReport, list[int]]]:
+        """Processes that have refused something, and how often for each reason, in their order."""
+        reasons = self.report.ingest.refused
+        return [(each, [each.refused.get(why, 0) for why in reasons]) for each in self.processes if each.refused]
 
     @property
-    def leases(self) -> list[tuple[str, str | None]]:
-        """Work that one process does for all, and its holder; None while there is none."""
-        return [(LEASES.get(each.name, each.name), each.holder) for each in self.report.leases]
+    def tables(self) -> list[tuple[str, str, str, float]]:
+        """Tables with their sizes, their growth a day, and the sizes as per cent of the largest."""
+        found = self.report.store.tables
+        largest = max((each.bytes for each in found), default=1)
+        return [
+            (each.name, size(each.bytes), growth(each.bytes_per_day), round(100 * each.bytes / largest, 1))
+            for each in found
+        ]
+
+    @property
+    def left_alone(self) -> list[str]:
+        """What one process does for all, and none does now."""
+        return [LEASES.get(each.name, each.name) for each in self.report.leases if each.holder is None]
 
     @property
     def total(self) -> str:
         """Size of the store."""
         return size(self.report.store.bytes)
 
+    @property
+    def growth(self) -> str:
+        """Growth of the store a day."""
+        return growth(self.report.store.bytes_per_day)
+
     def when(self, at: str) -> When:
         """Moment of an RFC 3339 text, to the second."""
         return when(at, self.now)
+
+
+def growth(bytes_per_day: float | None) -> str:
+    """Growth a day as people write it; a dash where it is not known.
+
+    >>> growth(12_345_678.0), growth(-2_000.0), growth(0.0), growth(None)
+    ('+12.3\xa0MB', '−2.0\xa0kB', '0\xa0B', '–')
+    """
+    if bytes_per_day is None:
+        return "\u2013"
+    sign = "" if not round(bytes_per_day) else "+" if bytes_per_day > 0 else "\u2212"
+    return f"{sign}{size(abs(round(bytes_per_day)))}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people write short times.
+
+    >>> duration(0.000512), duration(0.0183), duration(2.5), duration(95.0)
+    ('0.51\xa0ms', '18\xa0ms', '2.5\xa0s', '95\xa0s')
+    """
+    number, unit = (seconds * 1_000, "ms") if seconds < 1 else (seconds, "s")
+    return f"{float(f'{number:.2g}'):g}\u00a0{unit}"
 
 
 def size(number: int) -> str:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from modelwatch.times import iso_of_micros
+from pathlib import Path
+
+import pytest
+
+from modelwatch.storage.engine.sizes import save_size
+from modelwatch.times import MICROS_PER_SECOND, iso_of_micros, iso_of_seconds
 from tests.support.app import App
 from tests.support.events import NOON, Clock, event, open_ledger
 from tests.support.streams import normal, send
@@ -14,6 +19,7 @@ def test_what_is_refused_is_counted_by_reason(app: App) -> None:
     app.post("predictions", {"model_name": "m"}, 422)
     app.post("predictions", {"features": {}}, 422)
     app.problem("GET", "models/nobody", 404)
+    app.tell()
     after = app.get("service")["ingest"]
     assert after["refused"]["invalid-input"] == 2
     assert list(after["refused"].values()) == sorted(after["refused"].values(), reverse=True)
@@ -40,3 +46,80 @@ def test_processes_that_write_are_named_while_they_do(app: App) -> None:
     assert process["writes_since"] == iso_of_micros(NOON)
     ledger.close()
     assert app.get("service")["processes"] == []
+
+
+def test_two_processes_of_one_store_tell_the_same_and_the_sum(tmp_path: Path) -> None:
+    one, two = App(tmp_path), App(tmp_path)
+    one.post("predictions", {"model_name": "m"}, 422)
+    two.post("predictions", {"model_name": "m"}, 422)
+    two.problem("GET", "models/nobody", 404)
+    one.tell("a:1")
+    two.tell("b:2")
+    answers = [each.get("service") for each in (one, two)]
+    for answer in answers:
+        # Of the moment, as the clock of each has it.
+        answer["evaluation"].pop("waiting_seconds")
+    assert answers[0] == answers[1]
+    assert answers[0]["ingest"]["refused"] == {"invalid-input": 2, "not-found": 1}
+    assert [(each["name"], each["refused"]) for each in answers[0]["processes"]] == [
+        ("a:1", {"invalid-input": 1}),
+        ("b:2", {"invalid-input": 1, "not-found": 1}),
+    ]
+    assert {each["state"] for each in answers[0]["processes"]} == {"running"}
+    one.close()
+    two.close()
+
+
+def test_the_counts_of_a_process_outlive_it_for_a_day(app: App) -> None:
+    app.post("predictions", {"model_name": "m"}, 422)
+    now = app.asgi.app.state.service.clock()
+    app.tell("killed:1", now - 90 * MICROS_PER_SECOND)
+    app.tell("stopped:2", now - 80 * MICROS_PER_SECOND, stopped=True)
+    found = app.get("service")
+    assert [(each["name"], each["state"]) for each in found["processes"]] == [
+        ("killed:1", "silent"),
+        ("stopped:2", "stopped"),
+    ]
+    assert found["ingest"]["refused"] == {"invalid-input": 2}
+    app.tell("new:3", now + 86_400 * MICROS_PER_SECOND)
+    assert [each["name"] for each in app.get("service")["processes"]] == ["new:3"]
+
+
+def test_requests_and_evaluations_are_timed(app: App) -> None:
+    assert app.get("service")["ingest"]["durations"] == []
+    counters = app.asgi.app.state.service.metrics.counters
+    counters.counted(app.asgi.app.state.service.clock())
+    for seconds in [0.002] * 98 + [0.5] * 2:
+        counters.accepted("prediction", seconds)
+    counters.evaluated("m", 0.25)
+    app.tell()
+    found = app.get("service")
+    [timed] = found["ingest"]["durations"]
+    assert (timed["what"], timed["count"]) == ("prediction", 100)
+    assert timed["p50_seconds"] == pytest.approx(0.002, rel=0.06)
+    assert timed["p99_seconds"] == pytest.approx(0.5, rel=0.06)
+    assert found["evaluation_duration"]["count"] == 1
+    assert found["evaluation_duration"]["p99_seconds"] == pytest.approx(0.25, rel=0.06)
+
+
+def test_growth_is_told_of_a_store_that_is_an_hour_old(app: App) -> None:
+    now = app.asgi.app.state.service.clock()
+    assert save_size(app.store, now - 12 * 3_600 * MICROS_PER_SECOND)
+    assert not save_size(app.store, now - 12 * 3_600 * MICROS_PER_SECOND + 1)
+    before = app.get("service")["store"]
+    send(app.store, Clock(NOON), normal(3_000), at=NOON)
+    after = app.get("service")["store"]
+    grown = after["bytes"] - before["bytes"]
+    assert grown > 0
+    # Half a day has passed.
+    assert after["bytes_per_day"] == pytest.approx(2 * grown, rel=1e-3)
+    assert after["growth_since"] == iso_of_seconds(now // MICROS_PER_SECOND - 12 * 3_600)
+    growth = {each["name"]: each["bytes_per_day"] for each in after["tables"]}
+    assert growth["prediction"] > growth["alert"] == 0.0
+
+
+def test_growth_is_not_told_in_the_first_hour(app: App) -> None:
+    save_size(app.store, app.asgi.app.state.service.clock() - 60 * MICROS_PER_SECOND)
+    store = app.get("service")["store"]
+    assert (store["bytes_per_day"], store["growth_since"]) == (None, None)
+    assert {each["bytes_per_day"] for each in store["tables"]} == {None}

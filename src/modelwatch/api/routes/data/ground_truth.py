@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 
 import msgspec
@@ -78,7 +79,7 @@ async def log_ground_truths(request: Request) -> Response:
     zstd."""
     state = state_of(request)
     batch: DecodedLabels
-    batch, size = await read_batch(request, state.settings, state.decoder.ground_truths, ("model_name",))
+    batch, size, arrived = await read_batch(request, state.settings, state.decoder.ground_truths, ("model_name",))
     grant = grant_of(request)
     require_writing(grant, (label.model_name for label in batch.labels))
     statuses = await state.batcher.submit_labels(batch.labels, size) if batch.labels else []
@@ -90,6 +91,7 @@ async def log_ground_truths(request: Request) -> Response:
     unknown: dict[str, str | None] = {}
     if waiting:
         unknown = await asyncio.to_thread(state.nearest.among, state.store, waiting, grant, state.clock())
+    state.metrics.accepted("label batch", time.perf_counter() - arrived)
     return json_answer(
         LabelsAnswer(
             found["accepted"],

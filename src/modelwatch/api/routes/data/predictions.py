@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import msgspec
 from fastapi import APIRouter, Request, Response
@@ -66,7 +67,7 @@ async def log_predictions(request: Request) -> Response:
     zstd."""
     state = state_of(request)
     batch: DecodedBatch
-    batch, size = await read_batch(
+    batch, size, arrived = await read_batch(
         request, state.settings, state.decoder.batch, ("model_name", "model_version", "environment")
     )
     require_writing(grant_of(request), batch.events.models)
@@ -80,6 +81,7 @@ async def log_predictions(request: Request) -> Response:
         state.metrics.rejected("expired" if each.pointer else "invalid-input")
     rejected = sorted([*rejected, *not_taken], key=lambda each: each.index)
     answer = json_answer(BatchAnswer(accepted.count(True), accepted.count(False), rejected), 202)
+    state.metrics.accepted("prediction batch", time.perf_counter() - arrived)
     if size >= LARGE_BYTES:
         del batch
         # The next one finds it free; without it each takes more, until somebody tidies up.

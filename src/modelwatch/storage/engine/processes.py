@@ -1,0 +1,46 @@
+"""Processes of the service, as each tells of itself every few seconds: what any of them reads is the same."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import Connection, delete, select
+
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.store import Store
+from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY
+
+# Processes that have ended are kept for a day, and of many (one that can't start, again and again) the newest.
+KEPT = SECONDS_PER_DAY * MICROS_PER_SECOND
+MOST_PROCESSES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ToldProcess:
+    """What a process has told of itself. told_at: when, in microseconds. stopped: it has ended in order. figures: JSON
+    that views encode."""
+
+    name: str
+    started_at: int
+    told_at: int
+    stopped: bool
+    figures: str
+
+
+def tell(store: Store, process: ToldProcess) -> None:
+    """Keeps what a process tells, in place of what it told before, and forgets those that ended long ago."""
+    table = tables.process
+    newest = select(table.c.name).order_by(table.c.told_at.desc(), table.c.name)
+    with store.write() as connection:
+        connection.execute(store.upsert(table), asdict(process))
+        connection.execute(delete(table).where(table.c.told_at < process.told_at - KEPT))
+        beyond = connection.execute(newest.offset(MOST_PROCESSES).limit(MOST_PROCESSES)).scalars().all()
+        if beyond:
+            connection.execute(delete(table).where(table.c.name.in_(beyond)))
+
+
+def told_processes(connection: Connection) -> list[ToldProcess]:
+    """Processes that have told of themselves within a day, in the order in which they started."""
+    table = tables.process
+    rows = connection.execute(select(table).order_by(table.c.started_at, table.c.name))
+    return [ToldProcess(**row._mapping) for row in rows]
