@@ -79,7 +79,29 @@ def test_data_that_are_older_than_what_shows_them_have_their_own_times() -> None
 def test_both_thresholds_are_named_where_there_are_two() -> None:
     loss = finding("accuracy", "alert", score_name="loss of accuracy", score=0.11, threshold=0.04)
     said = of_findings(structs.replace(loss, warning_threshold=0.02, alert_threshold=0.04))
-    assert "Loss of accuracy 0.11 (warning from 0.02, alert from 0.04)." in said.summary
+    assert "Loss of accuracy 11 points (warning from 2 points, alert from 4 points)." in said.summary
+
+
+@pytest.mark.parametrize(
+    ("score_name", "score", "threshold", "written"),
+    [
+        ("loss of f1", 0.12071, 0.04, "Loss of F1 12.1 points (alert from 4 points)."),
+        ("loss of roc_auc", 0.12071, 0.04, "Loss of ROC AUC 0.121 (alert from 0.04)."),
+        ("loss of mae", 1234.5678, 40.0, "Loss of MAE 1,235 (alert from 40)."),
+        ("shortfall of recall", 0.0312, 0.0, "Shortfall of recall 3.1 points."),
+        ("rise of missing", 0.335, 0.1, "Rise of missing 33.5 points (alert from 10 points)."),
+        (
+            "missing share of the usual labels",
+            0.5,
+            0.4,
+            "Missing share of the usual labels 50.0 % (alert from 40.0 %).",
+        ),
+        ("PSI", 0.31234, 0.25, "PSI 0.312 (alert from 0.25)."),
+    ],
+)
+def test_sizes_are_written_as_what_they_are(score_name: str, score: float, threshold: float, written: str) -> None:
+    said = of_findings(finding("f1", "alert", score_name=score_name, score=score, threshold=threshold)).summary
+    assert written in said
 
 
 def test_what_rests_on_a_part_of_the_labels_says_on_how_many() -> None:

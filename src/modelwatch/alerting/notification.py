@@ -6,7 +6,9 @@ from typing import Literal
 
 import msgspec
 
+from modelwatch.charts.drawing.numbers import written_value
 from modelwatch.findings import Finding, FindingSeverity, Kind
+from modelwatch.measures import plain
 
 Event = Literal["firing", "updated", "escalated", "reminder", "acknowledged", "resolved", "test"]
 
@@ -15,13 +17,18 @@ class Trend(msgspec.Struct, frozen=True):
     """Trend that led to a notification: a number of the worst member's stream at the last evaluations, oldest first.
 
     name: of the number, such as `Largest PSI`. values: at least two. warning, alert: from which value it would be one
-    or the other; None where no value of this number decides.
+    or the other; None where no value of this number decides. form: how the values are written.
     """
 
     name: str
     values: tuple[float, ...]
     warning: float | None = None
     alert: float | None = None
+    form: Literal["number", "percent"] = "number"
+
+    def text(self, value: float) -> str:
+        """A value, or a threshold, as people read it."""
+        return plain(written_value(value, self.form))
 
 
 class NotificationMember(msgspec.Struct, frozen=True):

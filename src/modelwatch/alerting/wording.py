@@ -11,6 +11,7 @@ from modelwatch.alerting.notification import Event, Notification, NotificationMe
 from modelwatch.alerting.policy import AlertPolicy
 from modelwatch.alerting.text import clipped, lookback, number, span
 from modelwatch.findings import Doubt, Finding, Kind
+from modelwatch.measures import plain, score_title, score_value
 from modelwatch.stats.drift.patterns import ShiftPattern
 from modelwatch.times import MICROS_PER_SECOND, minute_of_micros
 
@@ -163,8 +164,8 @@ def _grew_at(member: Member, sequence: int) -> bool:
 def _growth(member: Member) -> str:
     size, finding = member.size, member.finding
     assert size is not None, "what has grown has a size"
-    name = clipped(finding.score_name, LONGEST_NAME)
-    return f"{_name(member)}, {name} {number(size.previous_score)} → {number(finding.score)}"
+    before, now = (_size(finding, each) for each in (size.previous_score, finding.score))
+    return f"{_name(member)}, {clipped(score_title(finding.score_name), LONGEST_NAME)} {before} → {now}"
 
 
 def _open_state(alert: Alert) -> Iterable[str]:
@@ -298,14 +299,19 @@ def _in_short(member: Member) -> str:
 def _score(finding: Finding) -> str:
     if finding.kind == "freshness":
         return f"No predictions for {span(int(finding.score))} (alert limit {span(int(finding.threshold))})"
-    return f"{clipped(finding.score_name, LONGEST_NAME)} {number(finding.score)}{_thresholds(finding)}"
+    title = clipped(score_title(finding.score_name), LONGEST_NAME)
+    return f"{title} {_size(finding, finding.score)}{_thresholds(finding)}"
+
+
+def _size(finding: Finding, value: float) -> str:
+    return plain(score_value(finding.score_name, value))
 
 
 def _thresholds(finding: Finding) -> str:
     warning, alert = finding.warning_threshold, finding.alert_threshold
     if warning is not None and alert is not None:
-        return f" (warning from {number(warning)}, alert from {number(alert)})"
-    return f" ({finding.severity} from {number(finding.threshold)})" if finding.threshold else ""
+        return f" (warning from {_size(finding, warning)}, alert from {_size(finding, alert)})"
+    return f" ({finding.severity} from {_size(finding, finding.threshold)})" if finding.threshold else ""
 
 
 def _p(p_value: float) -> str:

@@ -280,6 +280,13 @@ def test_a_trend_is_blocks_in_plain_text_and_a_chart_that_mail_programs_show() -
     assert "<svg" not in html
 
 
+def test_a_trend_of_shares_is_written_as_per_cent() -> None:
+    mail = composed(replace(NOTIFICATION, trend=Trend("Accuracy", (0.8952, 0.76768, 0.5561), form="percent")))
+    plain, html = (part.get_content() for part in mail.iter_parts())
+    assert "Accuracy, last 3 evaluations: █▅▁ 55.6 %" in plain
+    assert "Accuracy, last 3 evaluations: 89.5 % → 55.6 %" in html
+
+
 def test_a_trend_that_does_not_change_and_one_without_thresholds_are_drawn_too() -> None:
     for values in ((0.5, 0.5), (0.0, 0.0), (0.9, 0.84)):
         mail = composed(replace(NOTIFICATION, trend=Trend("Main metric", values)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from dataclasses import replace
 
@@ -95,7 +96,10 @@ def test_a_loss_is_found_and_is_over_when_the_model_is_right_again(referenced: S
     worst = subjects(next(each for each in assessments if each.window_end >= NOON // SECOND + 10.5 * 3_600))
     assert worst["accuracy"].severity == "alert"
     assert worst["accuracy"].kind == "performance"
-    assert worst["accuracy"].detail.startswith("Accuracy fell by 0.")
+    assert re.match(
+        r"Accuracy fell by [\d.]+ points \([\d.]+ % → [\d.]+ %; 95 % interval [\d.]+ % to [\d.]+ %\)",
+        worst["accuracy"].detail,
+    )
     assert subjects(assessments[-1]) == {}
     for assessment in assessments:
         assert assessment.kinds == ("performance", "label_drift")
@@ -274,7 +278,7 @@ def test_a_limit_alarms_without_a_reference_and_ends_without_one(store: Store) -
     assert {name for each in raised for name in each} == {"accuracy"}
     finding = raised[0]["accuracy"]
     assert (finding.severity, finding.score_name, finding.threshold) == ("alert", "shortfall of accuracy", 0.0)
-    assert finding.detail.endswith("the limit is 0.8")
+    assert finding.detail.endswith("the limit is 80.0 %")
     assert subjects(found[-1]) == {}
 
 
@@ -292,7 +296,7 @@ def test_a_model_that_predicts_numbers(store: Store) -> None:
     assert found.estimate is not None
     assert found.estimate.refused == "only classifiers with probabilities are estimated: the model predicts numbers"
     [finding] = [each for each in evaluate(store, clock)[-1].findings if each.subject == "mean_error"]
-    assert finding.detail == "Mean error fell by 6 (-0.0005 → -6; 95 % interval -6 to -6)"
+    assert finding.detail == "Mean error fell by 6 (−0.0005 → −6; 95 % interval −6 to −6)"
 
 
 def test_a_model_of_several_classes(store: Store) -> None:

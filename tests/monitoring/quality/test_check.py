@@ -334,7 +334,7 @@ def test_what_is_found_persists_ends_and_can_be_computed_again(store: Store) -> 
     assert not any(found[:4])
     [finding] = found[4]
     assert (finding.kind, finding.subject, finding.severity) == ("data_quality", "number: missing", "alert")
-    assert finding.detail == "number: 33.5 % of values are missing (reference: 0.0 %)"
+    assert finding.detail == "number: 33.5 % of values are missing (reference: 0 %)"
     assert finding.score >= finding.threshold
     assert not found[-1], "the longest look-back has passed"
     with store.read() as connection:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote, urljoin
 
 import pytest
 
+from modelwatch.alerting.channels.presentation import trend_text
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.rules import DriftRules
 from tests.api.routes.checks.test_performance_stretch import rides
@@ -60,6 +62,17 @@ def test_the_loss_is_said_first_with_its_interval_the_reference_and_the_threshol
     [alert] = [each for each in app.desk.alerts() if each.kind == "performance"]
     assert page.links["Alert"].endswith(f"ui/alerts/{alert.id}")
     assert page.links["Verdict"].startswith("../../../api/v1/verdicts/")
+
+
+def test_what_is_told_of_a_loss_is_written_as_per_cent_and_points(app: App) -> None:
+    worse(app)
+    notice = next(each.notice for each in app.desk.sent() if each.notice.kind == "performance")
+    assert re.search(r"Recall fell by [\d.]+ points \([\d.]+ % → [\d.]+ %; 95 % interval [\d.]+ % to", notice.summary)
+    assert re.search(r"Loss of recall [\d.]+ points \(warning from 2 points, alert from 4 points\)", notice.summary)
+    assert not re.search(r"0\.[1-9]\d{3}", notice.summary)
+    told = trend_text(notice)
+    assert told is not None
+    assert re.fullmatch(r"Accuracy, last \d+ evaluations: [▁-█]+ [\d.]+ %", ": ".join(told))
 
 
 def test_metrics_over_time_with_reference_thresholds_and_estimate(app: App) -> None:

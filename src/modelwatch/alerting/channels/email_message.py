@@ -24,7 +24,7 @@ from modelwatch.alerting.channels.presentation import (
     trend_text,
 )
 from modelwatch.alerting.notification import Notification, Trend
-from modelwatch.alerting.text import lowest_shown, number
+from modelwatch.alerting.text import lowest_shown
 from modelwatch.times import MICROS_PER_SECOND
 
 SUBJECT = 200
@@ -144,11 +144,11 @@ def _chart(trend: Trend | None) -> str:
         column = f'<table cellpadding="0" cellspacing="0"><tr>{bar}</tr></table>'
         bars.append(f'<td valign="bottom" height="{HIGHEST_BAR}">{column}</td>')
     limits = [
-        f"{severity} from {number(limit)}"
+        f"{severity} from {trend.text(limit)}"
         for severity, limit in (("warning", trend.warning), ("alert", trend.alert))
         if limit is not None
     ]
-    first, last = number(trend.values[0]), number(trend.values[-1])
+    first, last = trend.text(trend.values[0]), trend.text(trend.values[-1])
     told = "; ".join([f"{trend.name}, last {len(trend.values)} evaluations: {first} → {last}", *limits])
     chart = f'<table cellpadding="0" cellspacing="2" role="presentation"><tr>{"".join(bars)}</tr></table>'
     return f"<p>{escape(told)}</p>{chart}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from modelwatch.alerting.notification import Event, Notification, NotificationMember
-from modelwatch.alerting.text import number, sparkline
+from modelwatch.alerting.text import sparkline
 from modelwatch.findings import Kind
 from modelwatch.times import minute_of_micros
 
@@ -91,7 +91,7 @@ def trend_text(notification: Notification) -> tuple[str, str] | None:
     trend = notification.trend
     if trend is None:
         return None
-    now = number(trend.values[-1])
+    now = trend.text(trend.values[-1])
     return f"{trend.name}, last {len(trend.values)} evaluations", f"{sparkline(trend.values)} {now}"
 
 

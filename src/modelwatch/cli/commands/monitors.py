@@ -22,6 +22,7 @@ from modelwatch.cli.base import (
     print_json,
     print_out,
 )
+from modelwatch.measures import plain, score_title, score_value
 
 if TYPE_CHECKING:
     from modelwatch.cli.client import ServiceClient
@@ -166,10 +167,14 @@ def _show(proposed: Mapping[str, Any], in_force: Mapping[str, Any]) -> None:
         until = episode["end"] or "the end"
         print_out(
             f"    {episode['start']} to {until}: {episode['subject']} {episode['severity']},"
-            f" {episode['score_name']} up to {episode['largest_score']:.3g}; {episode['detail']}"
+            f" {score_title(episode['score_name'])} up to {_size(episode)}; {episode['detail']}"
         )
     if len(proposed["episodes"]) > MOST_EPISODES:
         print_out(f"    and {len(proposed['episodes']) - MOST_EPISODES} more (--json has all)")
+
+
+def _size(episode: Mapping[str, Any]) -> str:
+    return plain(score_value(episode["score_name"], episode["largest_score"]))
 
 
 def _count(number: int, name: str) -> str:

@@ -9,6 +9,7 @@ from urllib.parse import quote
 import typer
 
 from modelwatch.cli.base import DEFAULT_URL, AsJson, Url, connected, print_json, print_out, screen
+from modelwatch.measures import metric_change, metric_value, plain, score_value
 
 # A p-value above this, times the number of segments, may well be chance.
 CHANCE = 0.05
@@ -69,14 +70,16 @@ def segments(
 
 
 def _show(model: str, report: Mapping[str, Any]) -> None:
-    metric = report["metric"] or "no metric yet"
+    metric = report["metric"]
+    now = _value(metric, report["now"])
     span = report["labelled"]
     window = f", {span['start'][:16]} to {span['end'][:16]}".replace("T", " ") if span else ""
-    print_out(f"{model} {report['model_version']} in {report['environment']}: {metric}{_number(report['now'])}{window}")
+    told = "no metric yet" if metric is None else f"{metric} {now}".strip()
+    print_out(f"{model} {report['model_version']} in {report['environment']}: {told}{window}")
     if report["reason"]:
         print_out(report["reason"])
     for feature in report["features"]:
-        _feature(feature)
+        _feature(feature, metric)
     if report["worst"]:
         _worst(report)
     elif report["now"] is not None and report["now"]["value"] is not None:
@@ -84,7 +87,7 @@ def _show(model: str, report: Mapping[str, Any]) -> None:
     print_out()
 
 
-def _feature(feature: Mapping[str, Any]) -> None:
+def _feature(feature: Mapping[str, Any], metric: str | None) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -100,9 +103,9 @@ def _feature(feature: Mapping[str, Any]) -> None:
             f"{line['predictions']:,}",
             _percent(line["share"]),
             _percent(line["share_before"]),
-            _number(line["metric"]).strip(),
-            _number(line["before"]).strip(),
-            *(_signed(part[name]) for name in ("total", "mix", "level")),
+            _value(metric, line["metric"]),
+            _value(metric, line["before"]),
+            *(_change(metric, part[name]) for name in ("total", "mix", "level")),
             _chance(line["adjusted_p_value"]),
             _percent(line["quality_score"]),
             Text(", ".join(_drift(each) for each in line["drift"] if each["contribution"] >= SHOWN_DRIFT)),
@@ -113,11 +116,14 @@ def _feature(feature: Mapping[str, Any]) -> None:
 def _worst(report: Mapping[str, Any]) -> None:
     print_out()
     what = "share of the loss" if report["divides"] else "their own loss"
-    print_out(f"Segments that got worse, by {what} of {report['metric']}:")
+    metric = report["metric"]
+    print_out(f"Segments that got worse, by {what} of {metric}:")
     for each in report["worst"][:10]:
         chance = each["adjusted_p_value"]
         doubt = "" if chance is not None and chance < CHANCE else "  (may be chance)"
-        print_out(f"  {each['loss']:.4g}  {each['segment']}: {each['before']:.4g} -> {each['value']:.4g}{doubt}")
+        loss = plain(score_value(f"loss of {metric}", each["loss"]))
+        before, now = (plain(metric_value(metric, each[name])) for name in ("before", "value"))
+        print_out(f"  {loss}  {each['segment']}: {before} -> {now}{doubt}")
 
 
 def _compared(baseline: Mapping[str, Any] | None) -> str:
@@ -131,25 +137,24 @@ def _compared(baseline: Mapping[str, Any] | None) -> str:
     return f", compared with {window} ({baseline['n']:,} labels)"
 
 
-def _number(value: Mapping[str, Any] | None) -> str:
+def _value(metric: str | None, value: Mapping[str, Any] | None) -> str:
     """A metric with its interval.
 
-    >>> _number({"value": 0.9, "low": 0.85, "high": 0.94}), _number(None)
-    (' 0.9 (0.85 to 0.94)', '')
+    >>> _value("accuracy", {"value": 0.9, "low": 0.85, "high": 0.94}), _value("mae", None)
+    ('90.0 % (85.0 % to 94.0 %)', '')
     """
-    if value is None or value["value"] is None:
+    if metric is None or value is None or value["value"] is None:
         return ""
-    if value["low"] is None or value["high"] is None:
-        return f" {value['value']:.4g}"
-    return f" {value['value']:.4g} ({value['low']:.4g} to {value['high']:.4g})"
+    now, low, high = (plain(metric_value(metric, value[name])) for name in ("value", "low", "high"))
+    return now if value["low"] is None or value["high"] is None else f"{now} ({low} to {high})"
+
+
+def _change(metric: str | None, change: float | None) -> str:
+    return "" if metric is None or change is None else plain(metric_change(metric, change))
 
 
 def _percent(share: float | None) -> str:
     return "" if share is None else f"{share:.1%}"
-
-
-def _signed(number: float | None) -> str:
-    return "" if number is None else f"{number:+.4f}"
 
 
 def _drift(each: Mapping[str, Any]) -> str:

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from modelwatch.alerting.alert import Alert, Member
 from modelwatch.alerting.text import clipped, span
 from modelwatch.findings import Kind
+from modelwatch.measures import in_sentence, metric_interval, metric_value
 from modelwatch.monitoring.checks.headline import Headline
 from modelwatch.times import MICROS_PER_SECOND
 from modelwatch.views.models.model_state import ModelState
-from modelwatch.views.models.words import capitalized, interval_text, listed, metric_text, metric_title
+from modelwatch.views.models.words import capitalized, listed
 
 LONGEST_NAME = 60
 LONGEST_DETAIL = 160
@@ -48,10 +49,10 @@ def drift_clause(members: Sequence[Member], features: int) -> str:
 def metric_clause(headline: Headline, *, with_interval: bool = True) -> str:
     """The main metric with its interval, and the reference's."""
     name = headline.subject or ""
-    text = f"{metric_title(name)} {metric_text(name, headline.value)}"
+    text = f"{in_sentence(name)} {metric_value(name, headline.value)}"
     if with_interval and headline.low is not None and headline.high is not None:
-        text += f" ({interval_text(name, headline.low, headline.high)})"
-    return text if headline.reference is None else f"{text}, reference {metric_text(name, headline.reference)}"
+        text += f" ({metric_interval(name, headline)})"
+    return text if headline.reference is None else f"{text}, reference {metric_value(name, headline.reference)}"
 
 
 def sentence_of(

@@ -10,11 +10,12 @@ from markupsafe import Markup
 
 from modelwatch.alerting.views import AlertReport, MemberReport
 from modelwatch.api.state import ServiceState
-from modelwatch.charts.drawing.marks import State
-from modelwatch.charts.drawing.numbers import Format
+from modelwatch.charts.drawing.marks import Severity, State
+from modelwatch.charts.drawing.numbers import Format, written_value
 from modelwatch.charts.lines import Event, Level, Span, line_chart, series_table
 from modelwatch.charts.series import Role, Series
 from modelwatch.errors import RequestError
+from modelwatch.measures import in_sentence, metric_form
 from modelwatch.monitoring.checks.performance.history import performance_history
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.references.monitors import monitor_of
@@ -159,7 +160,7 @@ def _rate(member: MemberReport, found: SubjectSeries, name: str, step: int) -> _
     before = None if usual is None else usual.missing / max(usual.n + usual.missing + usual.invalid, 1)
     levels = []
     if name == "missing_rate" and before is not None:
-        levels = [Level(before, "reference"), *_levels(member, above=before)]
+        levels = [Level(before, "reference"), *_levels(member, "percent", above=before)]
     at, values = _points(found.steps, name)
     what = name.removesuffix("_rate").replace("_", " ")
     series = [Series(f"{what} values", [each - step for each in at], values, step, area=True)]
@@ -179,7 +180,7 @@ def _metric(state: ServiceState, report: AlertReport, member: MemberReport, star
         return None
     metrics = [metric for _, metric in known]
     series = Series(
-        member.subject.replace("_", " "),
+        in_sentence(member.subject),
         [_seconds(window.start) for window, _ in known],
         [_number(metric.value) for metric in metrics],
         step,
@@ -189,9 +190,7 @@ def _metric(state: ServiceState, report: AlertReport, member: MemberReport, star
     )
     reference = next((metric.reference for metric in metrics if metric.reference is not None), None)
     levels = [] if reference is None else [Level(reference, "reference")]
-    is_share = all(0.0 <= each <= 1.0 for each in series.values if not math.isnan(each))
-    form: Format = "percent" if is_share and "loss" not in member.subject else "number"
-    return _Drawn([series], levels, form, f"steps of {_length(step)}, 95 % intervals")
+    return _Drawn([series], levels, metric_form(member.subject), f"steps of {_length(step)}, 95 % intervals")
 
 
 def _points(steps: Sequence[SeriesStep], name: str) -> tuple[list[float], list[float]]:
@@ -199,20 +198,16 @@ def _points(steps: Sequence[SeriesStep], name: str) -> tuple[list[float], list[f
     return [_seconds(each.end) for each in steps], [_number(getattr(each, name)) for each in steps]
 
 
-def _levels(member: MemberReport, *, above: float = 0.0) -> list[Level]:
+def _levels(member: MemberReport, form: Format = "number", *, above: float = 0.0) -> list[Level]:
     found = []
-    if member.warning_threshold is not None:
-        found.append(
-            Level(above + member.warning_threshold, _from("warning", above + member.warning_threshold), "warning")
-        )
-    if member.alert_threshold is not None:
-        limit = above + member.alert_threshold
-        found.append(Level(limit, _from("alert", limit), "alert"))
+    limits: tuple[tuple[Severity, float | None], ...] = (
+        ("warning", member.warning_threshold),
+        ("alert", member.alert_threshold),
+    )
+    for severity, limit in limits:
+        if limit is not None:
+            found.append(Level(above + limit, f"{severity} from {written_value(above + limit, form)}", severity))
     return found
-
-
-def _from(severity: str, value: float) -> str:
-    return f"{severity} from {value:.3g}"
 
 
 def _events(report: AlertReport, members: Sequence[MemberReport], end: int) -> list[Event]:

@@ -18,7 +18,7 @@ from modelwatch.web.alerts.alert_cells import Cells
 from modelwatch.web.alerts.alert_chart import AlertChart
 from modelwatch.web.alerts.alert_verdict import alert_verdict, steps_of
 from modelwatch.web.frame.model_frame import TAB_OF_KIND
-from modelwatch.web.frame.rendering import When, count, drawn, measure, microseconds, name, when
+from modelwatch.web.frame.rendering import When, count, drawn, microseconds, name, size, when
 from modelwatch.web.frame.site import segment_of
 from modelwatch.web.frame.verdict import Verdict
 
@@ -202,8 +202,13 @@ class AlertPage:
 
     def thresholds(self, member: MemberReport) -> str:
         """Thresholds of a warning and of an alert; else the one that there is."""
-        known = [measure(each) for each in (member.warning_threshold, member.alert_threshold) if each is not None]
-        return " / ".join(known) if known else measure(member.threshold) if member.threshold else ""
+        levels = (member.warning_threshold, member.alert_threshold)
+        known = [self.size(member, each) for each in levels if each is not None]
+        return " / ".join(known) if known else self.size(member, member.threshold) if member.threshold else ""
+
+    def size(self, member: MemberReport, value: float) -> str:
+        """Value of a member's score, or a threshold of it."""
+        return size(member.score_name, value)
 
     def lookback(self, member: MemberReport) -> str:
         """Look-back of a member, or the length of its window."""

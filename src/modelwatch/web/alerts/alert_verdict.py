@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from modelwatch.alerting.text import lookback, number, span
+from modelwatch.alerting.text import lookback, span
 from modelwatch.alerting.views import AlertReport, MemberReport
 from modelwatch.alerting.wording import pattern_text
 from modelwatch.charts.drawing.marks import State
 from modelwatch.times import MICROS_PER_SECOND
-from modelwatch.web.frame.rendering import chance, count, microseconds, moment, name, near, when
+from modelwatch.web.frame.rendering import chance, count, microseconds, moment, name, near, size, size_name, when
 from modelwatch.web.frame.verdict import Answer, Verdict, joined, strong
 
 NAMED = 3
@@ -86,7 +86,9 @@ def _how_bad(members: Sequence[MemberReport]) -> Sequence[str]:
     sizes = [strong(_score(each)) for each in members[:2]]
     limit = worst.alert_threshold if worst.alert_threshold is not None else worst.threshold
     from_limit = f", {'alert' if worst.alert_threshold is not None else worst.severity} from {_value(worst, limit)}"
-    lines: list[str] = [joined([f"{name(worst.score_name)} ", joined(sizes, " and "), from_limit if limit else ""], "")]
+    lines: list[str] = [
+        joined([f"{size_name(worst.score_name)} ", joined(sizes, " and "), from_limit if limit else ""], "")
+    ]
     if worst.sample_size:
         against = f" against {count(worst.reference_size)}" if worst.reference_size else ""
         within = f" in {lookback(worst.lookback)}" if worst.lookback else ""
@@ -101,7 +103,7 @@ def _score(member: MemberReport) -> str:
 
 
 def _value(member: MemberReport, value: float) -> str:
-    return span(int(value)) if member.score_name == "silence in seconds" else number(value)
+    return size(member.score_name, value)
 
 
 def _why(members: Sequence[MemberReport]) -> Sequence[str]:

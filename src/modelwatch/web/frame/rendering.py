@@ -19,6 +19,7 @@ from modelwatch.alerting.wording import KINDS
 from modelwatch.charts.drawing.marks import STATES, State, definitions, mark
 from modelwatch.charts.drawing.markup import breakable
 from modelwatch.charts.drawing.numbers import short_time
+from modelwatch.measures import score_title, score_value
 from modelwatch.times import EPOCH, MICROS_PER_DAY, MICROS_PER_SECOND, minute_of_micros
 
 LONGEST_NAME = 120
@@ -26,6 +27,8 @@ LONGEST_NAME = 120
 NEAR_DAYS = 6
 LONGEST_TEXT = 2_000
 SMALL_CHANCE = 1e-3
+# The score of silence, which is a length of time.
+SILENCE = "silence in seconds"
 LEAST_CHANCE = 1e-300
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -73,6 +76,7 @@ class Renderer:
             "segment": segment,
             "count": count,
             "measure": measure,
+            "size_name": size_name,
             "chance": chance,
             "percent": percent,
             "kind": KINDS.__getitem__,
@@ -193,6 +197,24 @@ def measure(value: float | None) -> str:
     ('0.312', '–', '1e-9')
     """
     return "–" if value is None else number(value)
+
+
+def size(score: str, value: float) -> str:
+    """Value of a finding's score, or a threshold of it, as what it is.
+
+    >>> size("PSI", 0.3125), size("loss of f1", 0.1207), size("silence in seconds", 7_200)
+    ('0.312', '12.1\\xa0points', '2 h')
+    """
+    return span(int(value)) if score == SILENCE else score_value(score, value)
+
+
+def size_name(score: str) -> str:
+    """Name of a finding's score.
+
+    >>> size_name("loss of roc_auc"), size_name("silence in seconds")
+    ('loss of ROC AUC', 'silence')
+    """
+    return "silence" if score == SILENCE else name(score_title(score))
 
 
 def chance(value: float | None) -> str:

@@ -15,6 +15,7 @@ from modelwatch.api.state import ServiceState
 from modelwatch.charts.bars import Stack, bar_chart
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.charts.small import histogram_pair
+from modelwatch.measures import metric_change, metric_interval, metric_name, metric_value
 from modelwatch.monitoring.checks.rules import rules_for
 from modelwatch.storage.engine.models import require_model
 from modelwatch.storage.references.layouts import read_layouts
@@ -38,7 +39,6 @@ from modelwatch.web.frame.rendering import chance, drawn, microseconds, name, wh
 from modelwatch.web.frame.selection import moment_of, text_of
 from modelwatch.web.frame.site import page, segment_of, site_of
 from modelwatch.web.frame.verdict import Verdict, joined, strong
-from modelwatch.web.performance.metric_words import metric_change, metric_interval, metric_name, metric_value
 from modelwatch.web.quality.volume_bars import even_bars
 
 MOST_SUBJECTS, MOST_VERSIONS = 200, 5

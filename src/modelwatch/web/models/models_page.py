@@ -18,10 +18,10 @@ from modelwatch.charts.drawing.marks import STATES as STATE_WORDS
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.charts.small import spark_bars, sparkline
 from modelwatch.errors import FieldError, InvalidInput, excerpt
+from modelwatch.measures import in_sentence, metric_value
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY, SECONDS_PER_HOUR
 from modelwatch.views.models.model_state import ModelState
 from modelwatch.views.models.models_list import RANGES, ModelLine, ModelsOverview, Wanted, models_overview
-from modelwatch.views.models.words import metric_text, metric_title
 from modelwatch.web.frame.page_frame import Entry
 from modelwatch.web.frame.rendering import When, about, drawn, microseconds, when
 from modelwatch.web.frame.site import page, segment_of, site_of
@@ -151,7 +151,7 @@ class ModelsPage:
     def metric_chart(self, line: ModelLine) -> Markup:
         values = [math.nan if each is None else each for each in line.series.metric]
         reference = None if line.metric is None else line.metric.reference
-        name = "Main metric" if line.metric is None else metric_title(line.metric.name)
+        name = "Main metric" if line.metric is None else in_sentence(line.metric.name)
         return drawn(sparkline(f"{name} over {self.range_name}", values, reference=reference))
 
     def volume_chart(self, line: ModelLine) -> Markup:
@@ -162,10 +162,10 @@ class ModelsPage:
         return "–" if line.psi is None else f"{line.psi:.2f}"
 
     def metric(self, line: ModelLine) -> str:
-        return "–" if line.metric is None else metric_text(line.metric.name, line.metric.value)
+        return "–" if line.metric is None else metric_value(line.metric.name, line.metric.value)
 
     def metric_name(self, line: ModelLine) -> str:
-        return "" if line.metric is None or line.metric.value is None else metric_title(line.metric.name)
+        return "" if line.metric is None or line.metric.value is None else in_sentence(line.metric.name)
 
     def volume(self, line: ModelLine) -> str:
         return "–" if line.predictions is None else number(line.predictions)

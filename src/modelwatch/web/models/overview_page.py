@@ -19,6 +19,7 @@ from modelwatch.charts.lines import Event
 from modelwatch.charts.small import spark_bars
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.errors import InvalidInput
+from modelwatch.measures import metric_name
 from modelwatch.monitoring.checks.performance.history import performance_history
 from modelwatch.monitoring.checks.rules import rules_for
 from modelwatch.storage.engine.models import StreamKey
@@ -43,7 +44,6 @@ from modelwatch.web.frame.site import page, root_of, segment_of, site_of
 from modelwatch.web.frame.verdict import Verdict
 from modelwatch.web.models.overview_lanes import OverviewLanes
 from modelwatch.web.models.overview_verdict import OverviewVerdict, detail_of, onset, state_of
-from modelwatch.web.performance.metric_words import metric_name
 from modelwatch.web.performance.performance_lanes import PerformanceLanes, step_for
 
 WRONG_SHOWN = 10

@@ -10,18 +10,18 @@ from modelwatch.alerting.runbook import runbook_for
 from modelwatch.alerting.text import clipped
 from modelwatch.charts.drawing.marks import State
 from modelwatch.findings import Kind
+from modelwatch.measures import metric_change, metric_interval, metric_name, metric_value
 from modelwatch.storage.verdicts.verdicts import DRIFT, PERFORMANCE
 from modelwatch.times import MICROS_PER_SECOND, iso_of_seconds
 from modelwatch.views.models.model_sentence import DRIFT_KINDS, OWN_SUBJECTS, members_of, sentence_of
 from modelwatch.views.models.model_situation import ModelSituation
-from modelwatch.views.models.words import listed
+from modelwatch.views.models.words import capitalized, listed
 from modelwatch.views.performance.outcomes import MetricValue
 from modelwatch.views.performance.performance_stretch import PerformanceStretch
 from modelwatch.web.frame.model_frame import ModelFrame
-from modelwatch.web.frame.rendering import When, moment, name, near, when
+from modelwatch.web.frame.rendering import When, moment, name, near, size, size_name, when
 from modelwatch.web.frame.site import segment_of
 from modelwatch.web.frame.verdict import Answer, Verdict, joined, link, quiet, strong
-from modelwatch.web.performance.metric_words import metric_change, metric_interval, metric_name, metric_value
 
 LONGEST_STEP = 220
 REASONS = 2
@@ -166,7 +166,8 @@ class OverviewVerdict:
                 lines.append(f"{metric_name(metric)} {metric_change(metric, value.value - reference)}.")
         if not lines:
             worst = self.members[0].finding
-            lines.append(f"{worst.score_name} {worst.score:.3g}, from {worst.threshold:.3g} a finding")
+            now, limit = (size(worst.score_name, each) for each in (worst.score, worst.threshold))
+            lines.append(f"{capitalized(size_name(worst.score_name))} {now}, from {limit} on a finding")
         return Answer("How bad", lines)
 
     def _why(self) -> Answer:

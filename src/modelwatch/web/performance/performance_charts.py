@@ -20,10 +20,10 @@ from modelwatch.charts.curves import (
 )
 from modelwatch.charts.histogram import histogram, histogram_table
 from modelwatch.charts.matrix import confusion_matrix, confusion_table
+from modelwatch.measures import metric_value
 from modelwatch.views.performance.outcomes import OutcomesView, ScoreCurves
 from modelwatch.views.performance.performance_stretch import LabelDelay, PerformanceStretch
 from modelwatch.web.frame.rendering import drawn
-from modelwatch.web.performance.metric_words import metric_value
 
 CURVE_HEIGHT = 220.0
 MOST_CLASSES = 50

@@ -15,12 +15,13 @@ from modelwatch.charts.drawing.tables import table
 from modelwatch.charts.lanes import Lane, lanes
 from modelwatch.charts.lines import Event, Level, line_chart
 from modelwatch.charts.series import Series
+from modelwatch.measures import metric_form, metric_interval, metric_name, metric_value
 from modelwatch.monitoring.checks.performance.history import PerformanceHistory
 from modelwatch.monitoring.checks.performance.reports import MetricReport, WindowReport
 from modelwatch.times import MICROS_PER_SECOND
 from modelwatch.views.performance.performance_stretch import LabelDelay, MetricLevels, PerformanceStretch
 from modelwatch.web.frame.rendering import drawn, microseconds
-from modelwatch.web.performance.metric_words import form_of, metric_interval, metric_name, metric_remark, metric_value
+from modelwatch.web.performance.metric_words import metric_remark
 
 HEIGHT, FIRST_HEIGHT, MAIN_HEIGHT, LABELS_HEIGHT = 96.0, 180.0, 120.0, 34.0
 # Wide enough for the ticks of every metric.
@@ -102,7 +103,7 @@ class PerformanceLanes:
         return since
 
     def _metric(self, name: str, *, is_first: bool, alone: bool = False) -> Lane:
-        form, names = form_of(name), self.names
+        form, names = metric_form(name), self.names
         found = [each.metrics.get(name) for each in self.history.windows]
         levels = _levels(name, self.stretch.levels.get(name), all_of_them=is_first)
         series = [

@@ -14,6 +14,7 @@ from modelwatch.api.state import ServiceState
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import percent
 from modelwatch.charts.lines import Event
+from modelwatch.measures import metric_change, metric_interval, metric_name, metric_value
 from modelwatch.monitoring.checks.performance.history import performance_history
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.times import MICROS_PER_SECOND
@@ -23,7 +24,6 @@ from modelwatch.views.stretches.labelled_stretch import StretchQuery
 from modelwatch.web.frame.model_frame import ModelFrame
 from modelwatch.web.frame.rendering import microseconds, when
 from modelwatch.web.frame.site import page, root_of, site_of
-from modelwatch.web.performance.metric_words import metric_change, metric_interval, metric_name, metric_value
 from modelwatch.web.performance.performance_charts import PerformanceCharts
 from modelwatch.web.performance.performance_lanes import PerformanceLanes, hours, step_for
 from modelwatch.web.performance.performance_verdict import COVERAGE, LABELS, STATES, PerformanceVerdict, onset_of

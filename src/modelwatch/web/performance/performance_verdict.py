@@ -10,6 +10,7 @@ from markupsafe import Markup
 from modelwatch.alerting.views import AlertLine
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import number, percent
+from modelwatch.measures import in_sentence, metric_change, metric_interval, metric_name, metric_value
 from modelwatch.monitoring.checks.performance.reports import MetricReport
 from modelwatch.times import SECONDS_PER_HOUR
 from modelwatch.views.performance.performance_judged import JudgedPerformance
@@ -18,13 +19,6 @@ from modelwatch.web.frame.model_frame import ModelFrame
 from modelwatch.web.frame.rendering import When, moment, name, near, when
 from modelwatch.web.frame.site import segment_of
 from modelwatch.web.frame.verdict import Answer, Verdict, joined, link, quiet, strong
-from modelwatch.web.performance.metric_words import (
-    in_sentence,
-    metric_change,
-    metric_interval,
-    metric_name,
-    metric_value,
-)
 
 STATES: dict[str, State] = {
     "alert": "alert",

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from modelwatch.api.state import ServiceState
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.charts.rows import Contribution, waterfall
+from modelwatch.measures import in_sentence, metric_change, metric_form, metric_interval, metric_name, metric_value
 from modelwatch.monitoring.checks.performance.rules import LOSSES
 from modelwatch.monitoring.checks.rules import rules_for
 from modelwatch.monitoring.segments import SegmentQuery, SegmentReport, segment_report
@@ -23,14 +24,6 @@ from modelwatch.web.frame.page_frame import Entry
 from modelwatch.web.frame.rendering import drawn, name, when
 from modelwatch.web.frame.site import page, root_of, segment_of, site_of
 from modelwatch.web.frame.verdict import Verdict, joined, quiet, strong
-from modelwatch.web.performance.metric_words import (
-    form_of,
-    in_sentence,
-    metric_change,
-    metric_interval,
-    metric_name,
-    metric_value,
-)
 
 # A smaller part of a PSI is not shown.
 LEAST_DRIFT = 0.01
@@ -155,7 +148,7 @@ class SegmentsPage:
             shown.append(Contribution(f"{len(rest)} others", math.fsum(rest), certain=False))
         title = f"{self.metric_name} by {feature.feature_name}"
         worse = "more" if self.metric in LOSSES else "fewer"
-        return drawn(waterfall(title, shown, form=form_of(self.metric), worse=worse))
+        return drawn(waterfall(title, shown, form=metric_form(self.metric), worse=worse))
 
     def lines(self, feature: SegmentFeatureReport) -> list[SegmentRow]:
         """The segments of a feature, the worst first."""
@@ -207,7 +200,9 @@ class SegmentsPage:
     def unit(self) -> str:
         """Unit of the parts of a change."""
         return (
-            f"points of {in_sentence(self.metric)}" if form_of(self.metric) == "percent" else in_sentence(self.metric)
+            f"points of {in_sentence(self.metric)}"
+            if metric_form(self.metric) == "percent"
+            else in_sentence(self.metric)
         )
 
     def drift(self, feature: SegmentFeatureReport) -> list[tuple[str, str, str]]:

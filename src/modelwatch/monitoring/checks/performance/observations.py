@@ -6,7 +6,9 @@ import dataclasses
 
 from msgspec.structs import replace
 
+from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.findings import Finding
+from modelwatch.measures import metric_name, metric_value, plain, score_value
 from modelwatch.monitoring.checks.drift.judge import ODDS, PSI
 from modelwatch.monitoring.checks.observations import CALM_SHARE, Observation
 from modelwatch.monitoring.checks.performance.coverage import COVERAGE
@@ -24,16 +26,6 @@ from modelwatch.monitoring.checks.performance.judge import (
     loss_of,
     shortfall_of,
 )
-
-# Titles of metrics that are not their name with spaces.
-TITLES = {
-    "f1": "F1",
-    "f1_macro": "Macro F1",
-    "roc_auc": "ROC AUC",
-    "mae": "MAE",
-    "rmse": "RMSE",
-    "mape": "MAPE",
-}
 
 
 def performance_observations(evaluation: PerformanceEvaluation) -> list[Observation]:
@@ -155,18 +147,19 @@ def _detail(
     if name == COVERAGE:
         usual, share = _percent(judgement.reference or 0.0), _percent(estimate.value or 0.0)
         return f"{share} of {estimate.n:,} predictions have a label (usual at that age: {usual})"
-    title, value, before = TITLES.get(name) or name.replace("_", " ").capitalize(), estimate.value, judgement.reference
+    title, value, before = metric_name(name), estimate.value, judgement.reference
     interval = ""
     if estimate.low is not None and estimate.high is not None:
-        interval = f"; 95 % interval {_number(estimate.low)} to {_number(estimate.high)}"
+        interval = f"; 95 % interval {_value(name, estimate.low)} to {_value(name, estimate.high)}"
     if judgement.by_limit:
-        limit = _number(evaluation.inputs.evidence.rules.limits[name])
-        return f"{title} is {_number(value)}{interval}; the limit is {limit}"
-    change = f"{_number(before)} → {_number(value)}{interval}"
+        limit = _value(name, evaluation.inputs.evidence.rules.limits[name])
+        return f"{title} is {_value(name, value)}{interval}; the limit is {limit}"
+    change = f"{_value(name, before)} → {_value(name, value)}{interval}"
     early = f"; early: on {100 * result.share:.0f} % of the usual labels" if isinstance(result, EarlyResult) else ""
     if value is None or before is None:
         return f"{title}: {change}{early}"
-    return f"{title} {'rose' if value > before else 'fell'} by {abs(value - before):.3g} ({change}){early}"
+    by = plain(score_value(loss_of(name), abs(value - before)))
+    return f"{title} {'rose' if value > before else 'fell'} by {by} ({change}){early}"
 
 
 def _what_moved(result: WindowResult | EarlyResult, evaluation: PerformanceEvaluation, judgement: Judgement) -> str:
@@ -185,8 +178,12 @@ def _what_moved(result: WindowResult | EarlyResult, evaluation: PerformanceEvalu
 
 
 def _number(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.4g}"
+    return "undefined" if value is None else plain(number(value))
+
+
+def _value(name: str, value: float | None) -> str:
+    return "undefined" if value is None else plain(metric_value(name, value))
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+    return plain(percent(share))

@@ -10,7 +10,9 @@ from typing import Literal
 import msgspec
 from sqlalchemy import Connection
 
+from modelwatch.charts.drawing.numbers import percent
 from modelwatch.events import Scalar
+from modelwatch.measures import plain
 from modelwatch.monitoring.checks.performance.interpretation import strange_labels
 from modelwatch.monitoring.checks.quality.reports import ClassUseReport, Severity
 from modelwatch.monitoring.checks.quality.rules import QualityRules
@@ -191,7 +193,7 @@ def thresholds_of(use: ClassUse, rules: QualityRules) -> tuple[float, float]:
 
 def detail_of(use: ClassUse) -> str:
     """Sentence on the finding."""
-    share = f"{100.0 * (use.share or 0.0):.1f} %"
+    share = plain(percent(use.share or 0.0))
     names = f" ({', '.join(map(repr, use.names))})" if use.names else ""
     if use.what == "ground_truth":
         return f"{share} of the labels are of classes{names} that were never predicted and are not in the reference"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from modelwatch.charts.drawing.numbers import percent
 from modelwatch.findings import Finding, FindingSeverity, Kind
+from modelwatch.measures import plain
 from modelwatch.monitoring.checks.quality.classes import ClassJudgement, detail_of, thresholds_of
 from modelwatch.monitoring.checks.quality.evidence import QualityEvidence
 from modelwatch.monitoring.checks.quality.judge import (
@@ -178,4 +180,4 @@ def _extreme(feature: str, cause: Extreme) -> _Measured:
 
 
 def _percent(share: float | None) -> str:
-    return "none" if share is None else f"{100 * share:.1f} %"
+    return "none" if share is None else plain(percent(share))

@@ -1,0 +1,188 @@
+"""Metrics and scores as people read them: their names, and values with sensible digits and their unit.
+
+Metrics that are shares are written as per cent and their changes as points of per cent, others as numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, Protocol
+
+from modelwatch.charts.drawing.numbers import MINUS, SPACE, Format, number, percent, written_value
+
+NAMES = {
+    "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced accuracy",
+    "precision": "Precision",
+    "recall": "Recall",
+    "specificity": "Specificity",
+    "f1": "F1",
+    "mcc": "MCC",
+    "roc_auc": "ROC AUC",
+    "roc_auc_macro": "ROC AUC (macro)",
+    "pr_auc": "PR AUC",
+    "log_loss": "Log loss",
+    "brier": "Brier score",
+    "ece": "Calibration error",
+    "mae": "MAE",
+    "rmse": "RMSE",
+    "r2": "R²",
+    "mean_error": "Mean error",
+    "mape": "MAPE",
+    "ground_truth": "Labels",
+    "label_coverage": "Label coverage",
+}
+NUMBERS = frozenset(
+    {"mcc", "roc_auc", "roc_auc_macro", "pr_auc", "log_loss", "brier", "ece", "mae", "rmse", "r2", "mean_error"}
+)
+_OF_CLASSES = {"precision": "Precision", "recall": "Recall", "f1": "F1"}
+# Scores of findings that are changes of a metric or of a share, and those that are shares themselves.
+_CHANGES, _RISE, _SHARES = ("loss of ", "shortfall of "), "rise of ", ("share of ", "missing share of ")
+
+ScoreForm = Literal["number", "percent", "points"]
+
+
+class Valued(Protocol):
+    """A metric with its interval."""
+
+    @property
+    def value(self) -> float | None: ...
+
+    @property
+    def low(self) -> float | None: ...
+
+    @property
+    def high(self) -> float | None: ...
+
+
+def metric_name(name: str) -> str:
+    """The metric's name for people.
+
+    >>> metric_name("roc_auc"), metric_name("f1_macro"), metric_name("other")
+    ('ROC AUC', 'F1 (macro)', 'other')
+    """
+    base, _, mean = name.rpartition("_")
+    if base in _OF_CLASSES and mean in ("macro", "micro", "weighted"):
+        return f"{_OF_CLASSES[base]} ({mean})"
+    return NAMES.get(name, name)
+
+
+def in_sentence(name: str) -> str:
+    """The name inside of a sentence.
+
+    >>> in_sentence("accuracy"), in_sentence("mae"), in_sentence("roc_auc"), in_sentence("brier")
+    ('accuracy', 'MAE', 'ROC AUC', 'Brier score')
+    """
+    text = metric_name(name)
+    is_proper = name == "brier" or text[1:2].isupper() or text[1:2].isdigit() or text[1:2] == "²"
+    return text if is_proper else text[:1].lower() + text[1:]
+
+
+def metric_form(name: str) -> Format:
+    """Format of a metric's values: a share or a number.
+
+    >>> metric_form("accuracy"), metric_form("f1_macro"), metric_form("roc_auc")
+    ('percent', 'percent', 'number')
+    """
+    is_share = name in NAMES or name.partition("_")[0] in _OF_CLASSES
+    return "percent" if is_share and name not in NUMBERS else "number"
+
+
+def metric_value(name: str, value: float | None) -> str:
+    """A value of a metric, or a dash.
+
+    >>> metric_value("accuracy", 0.842193), metric_value("log_loss", 0.3264), metric_value("mae", None)
+    ('84.2\\xa0%', '0.326', '–')
+    """
+    return written_value(math.nan if value is None else value, metric_form(name))
+
+
+def metric_interval(name: str, metric: Valued) -> str:
+    """The interval of a metric; empty without one.
+
+    >>> from types import SimpleNamespace
+    >>> metric_interval("accuracy", SimpleNamespace(value=0.842, low=0.833, high=0.85))
+    '83.3–85.0'
+    """
+    if metric.low is None or metric.high is None:
+        return ""
+    ends = (metric_value(name, metric.low), metric_value(name, metric.high))
+    low, high = (end.removesuffix(f"{SPACE}%") for end in ends)
+    return f"{low} to {high}" if MINUS in low + high else f"{low}–{high}"
+
+
+def metric_change(name: str, change: float | None, *, unit: bool = True) -> str:
+    """A change of a metric with its sign: of a share in points of per cent.
+
+    >>> metric_change("accuracy", -0.056), metric_change("log_loss", 0.0593), metric_change("f1", None)
+    ('−5.6\\xa0points', '+0.0593', '–')
+    """
+    if change is None or math.isnan(change):
+        return "–"
+    sign = "+" if change > 0 else MINUS if change < 0 else ""
+    if metric_form(name) == "number":
+        return f"{sign}{number(abs(change))}"
+    return f"{sign}{points(abs(change))}" if unit else f"{sign}{_bare(abs(change))}"
+
+
+def points(share: float) -> str:
+    """A difference of two shares.
+
+    >>> points(0.1207), points(0.01), points(0.05), points(0.00001)
+    ('12.1\\xa0points', '1\\xa0point', '5\\xa0points', '<\\xa00.01\\xa0points')
+    """
+    text = _bare(share)
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return f"{text}{SPACE}{'point' if text in ('1', f'{MINUS}1') else 'points'}"
+
+
+def _bare(share: float) -> str:
+    return percent(share).removesuffix(f"{SPACE}%")
+
+
+def score_title(score: str) -> str:
+    """Name of a finding's score, with that of its metric.
+
+    >>> score_title("loss of roc_auc"), score_title("PSI"), score_title("rise of missing")
+    ('loss of ROC AUC', 'PSI', 'rise of missing')
+    """
+    for change in _CHANGES:
+        if score.startswith(change):
+            return f"{change}{in_sentence(score.removeprefix(change))}"
+    return score
+
+
+def score_form(score: str) -> ScoreForm:
+    """Format of the values of a finding's score, by its name.
+
+    >>> score_form("loss of accuracy"), score_form("loss of mae"), score_form("share of the rows"), score_form("PSI")
+    ('points', 'number', 'percent', 'number')
+    """
+    for change in _CHANGES:
+        if score.startswith(change):
+            return "points" if metric_form(score.removeprefix(change)) == "percent" else "number"
+    return "points" if score.startswith(_RISE) else "percent" if score.startswith(_SHARES) else "number"
+
+
+def score_value(score: str, value: float) -> str:
+    """Value of a finding's score, or a threshold of it.
+
+    >>> score_value("loss of f1", 0.1207), score_value("share of the rows", 0.5), score_value("PSI", 0.3)
+    ('12.1\\xa0points', '50.0\\xa0%', '0.3')
+    """
+    match score_form(score):
+        case "points":
+            return points(value)
+        case "percent":
+            return percent(value)
+        case "number":
+            return number(value)
+
+
+def plain(text: str) -> str:
+    """The text with common spaces, for what is sent and kept.
+
+    >>> plain(metric_value("accuracy", 0.842193))
+    '84.2 %'
+    """
+    return text.replace(SPACE, " ")
