@@ -158,7 +158,7 @@ def test_each_chart_is_an_image_with_a_name(name: str) -> None:
 def test_every_class_has_a_rule() -> None:
     used = {each for names in re.findall(r'class="([^"]+)"', page().split("</style>")[1]) for each in names.split()}
     # Hooks without a look of their own: kinds of charts, and parts of the page around them.
-    bare = r"card|cells?|all|lane|chart-(?!key|tile|table|mark|defs|lanes|small)[\w-]+"
+    bare = r"card|cells?|all|lane|zone|chart-(?!key|tile|table|mark|defs|lanes|small)[\w-]+"
     assert {each for each in used if not re.fullmatch(bare, each) and f".{each}" not in stylesheet()} == set()
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from modelwatch.charts.drawing.labels import LINE, Spot
+from modelwatch.charts.drawing.labels import LINE, Moments, Spot
 from modelwatch.charts.drawing.marks import Severity, State
 from modelwatch.charts.drawing.numbers import Format, short_time, tick_texts, written_value
 from modelwatch.charts.drawing.plot import RIGHT, Area, Plot, gutter
@@ -61,11 +61,15 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something at one time (seconds). kind "since" is when a finding began: one line in red."""
+    """Something at one time (seconds). kind "since" is when a finding began: one line in red.
+
+    moments: parts of the text that are times in UTC, each with its seconds, so that the reader's zone can be applied.
+    """
 
     at: float
     text: str
     kind: Literal["since", "event"] = "event"
+    moments: Moments = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +297,7 @@ def draw_event(plot: Plot, area: Area, x: Time, event: Event, *, flags: bool) ->
             style="halo t-alert" if since else "halo",
             bold=since,
             title=_cut(event.text),
+            moments=event.moments,
         )
         if label is not None:
             row = round((-6 - label.spot.y) / LINE)

@@ -37,6 +37,10 @@ class Spot:
     dx: float = 0.0
 
 
+# Parts of a text that are times, each with its moment in seconds since 1970: a script writes them in the reader's zone.
+Moments = Sequence[tuple[str, float]]
+
+
 @dataclass(frozen=True, slots=True)
 class Label:
     """Label that has found its place, and the width of the chart in pixels from which on it is shown."""
@@ -48,6 +52,7 @@ class Label:
     left: float  # pixels from the spot's x
     right: float
     title: str | None = None
+    moments: Moments = ()
 
     @property
     def shown_from(self) -> str | None:
@@ -56,15 +61,32 @@ class Label:
 
     def svg(self) -> str:
         """Element `<text>`."""
-        content = written(self.text)
+        at = next((moment for text, moment in self.moments if text == self.text), None)
+        content = written(self.text) if at is not None else _with_moments(self.text, self.moments)
         return element(
             "text",
             content if self.title is None else f"{element('title', written(self.title))}{content}",
             x=percent_of_plot(self.spot.x),
             dx=pixels(self.spot.dx) if self.spot.dx else None,
             y=pixels(self.spot.y),
+            data_at=at,
             class_=classes((self.spot.anchor if self.spot.anchor != "start" else None, self.style, self.shown_from)),
         )
+
+
+def _with_moments(text: str, moments: Moments) -> str:
+    """The text as markup, each of its times in an element of its own; one that was cut off is left out.
+
+    >>> _with_moments("began Sat 20:45, found", [("Sat 20:45", 60.0), ("Sat 21:10", 70.0)])
+    'began <tspan data-at="60">Sat 20:45</tspan>, found'
+    """
+    parts, rest = [], text
+    for part, at in moments:
+        before, found, after = rest.partition(part)
+        if found:
+            parts += [written(before), element("tspan", written(part), data_at=at)]
+            rest = after
+    return "".join([*parts, written(rest)])
 
 
 @dataclass(slots=True)
@@ -100,12 +122,19 @@ class Labels:
         bold: bool = False,
         title: str | None = None,
         within: int = BREAKPOINTS[-1],
+        moments: Moments = (),
+        room: str | None = None,
     ) -> Label | None:
-        """Label at the spot that needs least room; None, when it has none at the width `within`."""
-        found = self._best(text, spots, bold)
+        """Label at the spot that needs least room; None, when it has none at the width `within`.
+
+        room: the longest text that a script may put in its place.
+        """
+        longest = text if room is None else room
+        found = self._best(longest, spots, bold)
         if found is None or _breakpoint(found[0]) is None or found[0] > within:
             return None
-        return self._set(text, found[1], found[0], style, bold, title)
+        extent = _extent(longest, found[1], bold)
+        return self._set(text, found[1], found[0], style, bold, title, moments, extent)
 
     def group(
         self,
@@ -115,10 +144,12 @@ class Labels:
         style: str | None = None,
         bold: bool = False,
         levels: Sequence[int] = (),
+        moments: Sequence[float] = (),
     ) -> list[Label | None]:
         """Labels of one kind, as the ticks of an axis: those of one level are shown together, lower levels first.
 
-        Only one that stands in the way of the box, or of a label from before, waits for more room by itself.
+        moments: of texts that are times. Only one that stands in the way of the box, or of a label from before, waits
+        for more room by itself.
         Returns the labels in the order of the texts, None for those that never have room.
         """
         levels = levels or [0] * len(texts)
@@ -134,7 +165,9 @@ class Labels:
                 alone = self._least(spots[index], extents[index], before)
                 least = max(alone, together + self.left + self.right if math.isfinite(together) else together)
                 if _breakpoint(least) is not None:
-                    found[index] = self._set(texts[index], spots[index], least, style, bold, None)
+                    text = texts[index]
+                    when = ((clean(text), moments[index]),) if moments else ()
+                    found[index] = self._set(text, spots[index], least, style, bold, None, when, extents[index])
         return found
 
     def _best(self, text: str, spots: Iterable[Spot], bold: bool) -> tuple[float, Spot] | None:
@@ -155,11 +188,19 @@ class Labels:
                 plot = max(plot, apart)
         return plot + gutters if plot > 0 else 0.0
 
-    def _set(self, text: str, spot: Spot, least: float, style: str | None, bold: bool, title: str | None) -> Label:
-        left, right = _extent(text, spot, bold)
-        label = Label(
-            clean(text), spot, _breakpoint(least) or 0, classes((style, "strong" if bold else None)), left, right, title
-        )
+    def _set(
+        self,
+        text: str,
+        spot: Spot,
+        least: float,
+        style: str | None,
+        bold: bool,
+        title: str | None,
+        moments: Moments,
+        extent: tuple[float, float],
+    ) -> Label:
+        shown = classes((style, "strong" if bold else None))
+        label = Label(clean(text), spot, _breakpoint(least) or 0, shown, *extent, title, moments)
         self.placed.append(label)
         return label
 

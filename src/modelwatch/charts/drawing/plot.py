@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from modelwatch.charts.drawing.labels import LINE, Anchor, Label, Labels, Spot
+from modelwatch.charts.drawing.labels import LINE, Anchor, Label, Labels, Moments, Spot
 from modelwatch.charts.drawing.markup import classes, element, percent_of_plot, pixels, written
 from modelwatch.charts.drawing.numbers import Format, tick_texts
 from modelwatch.charts.drawing.scales import Scale, Time
@@ -19,6 +19,8 @@ STEP, WIDEST_GUTTER = 8, 160
 TICK_ROOM = 8.0
 # Room above the first and below the last line of a plot for half a tick's text.
 EDGE = 8.0
+# The name of a time zone that takes most room, where that is shown instead of UTC.
+LONGEST_ZONE = "GMT+12:45"
 # Width of the right gutter of a chart that has nothing in it, in pixels.
 RIGHT = 8
 
@@ -152,9 +154,11 @@ class Plot:
         style: str | None = None,
         bold: bool = False,
         title: str | None = None,
+        moments: Moments = (),
+        room: str | None = None,
     ) -> Label | None:
-        """Label at the first of the spots that need least room; None when it has none."""
-        return self.labels.place(text, spots, style=style, bold=bold, title=title)
+        """Label at the first of the spots that need least room; None when it has none. moments, room: see Labels."""
+        return self.labels.place(text, spots, style=style, bold=bold, title=title, moments=moments, room=room)
 
     def aside(
         self,
@@ -185,18 +189,19 @@ class Plot:
         """Grid of a time scale, and below the area its ticks, days and the zone."""
         ticks = scale.ticks()
         places = [scale.at(tick.at) for tick in ticks]
-        contexts = [(scale.at(at), text) for at, text in scale.contexts() if text]
+        contexts = [(scale.at(at), text, at) for at, text in scale.contexts() if text]
         if not texts:
             for tick, x in zip(ticks, places, strict=True):
                 if tick.level < 2:
                     self.vertical(x, area, "day" if tick.level == 0 else "hair")
             return
         first, second = area.bottom + 16, area.bottom + 16 + LINE
-        self.label("UTC", Spot(1, second, "end"))
+        self.label("UTC", Spot(1, second, "end"), style="zone", room=LONGEST_ZONE)
         labels = self.labels.group(
             [tick.text for tick in ticks],
             [Spot(x, first, "middle") for x in places],
             levels=[tick.level for tick in ticks],
+            moments=[tick.at for tick in ticks],
         )
         for tick, x, label in zip(ticks, places, labels, strict=True):
             if label is not None:
@@ -206,9 +211,12 @@ class Plot:
         rest = [each for each in contexts if each not in begins]
         for group in (begins, rest):
             found = self.labels.group(
-                [text for _, text in group], [Spot(x, second, dx=3 if x > 0 else 0) for x, _ in group], bold=True
+                [text for _, text, _ in group],
+                [Spot(x, second, dx=3 if x > 0 else 0) for x, _, _ in group],
+                bold=True,
+                moments=[at for _, _, at in group],
             )
-            for (x, _), label in zip(group, found, strict=True):
+            for (x, _, _), label in zip(group, found, strict=True):
                 if label is not None and x > 0:
                     self.vertical(x, Area(second - ASCENT, second + 2), "axis", shown_from=label.shown_from)
         self.horizontal(area.bottom, "axis")
