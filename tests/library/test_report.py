@@ -8,14 +8,20 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 import modelwatch as mw
 from modelwatch.cli import main
-from modelwatch.library.report import Report
+from modelwatch.library.report import Document, Report
 
+SCHEMA_FILE = Path(__file__).parents[2] / "docs" / "comparison.schema.json"
 NAMES = ["<script>alert(1)</script>", "名前", "اسم", "a" * 200]
+
+
+def schema() -> str:
+    return msgspec.json.format(msgspec.json.encode(msgspec.json.schema(Document)), indent=1).decode() + "\n"
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +48,11 @@ def test_json(report: Report, tmp_path: Path) -> None:
     first = found["subjects"][0]
     assert sum(first["current_counts"]) == first["sample_size"] == 2_000
     assert len(first["cells"]) == len(first["reference_counts"])
+
+
+def test_the_schema_of_the_json_is_that_of_the_documentation() -> None:
+    """After a change: python -m tests.library.test_report writes it."""
+    assert json.loads(SCHEMA_FILE.read_text("utf-8")) == json.loads(schema())
 
 
 def test_frame(report: Report) -> None:
@@ -171,3 +182,7 @@ def test_no_verdict_is_an_exit_code_of_its_own(tmp_path: Path) -> None:
         (tmp_path / f"{name}.csv").write_text("x\n" + "\n".join(map(str, range(20))))
     files = [str(tmp_path / "a.csv"), str(tmp_path / "b.csv")]
     assert main(["compare", *files, "--fail-on", "no-verdict"]) == 4
+
+
+if __name__ == "__main__":
+    SCHEMA_FILE.write_text(schema(), "utf-8")

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from modelwatch.config.monitor_defaults import ODDS_RATIO
+from modelwatch.events import Scalar, Task
+from modelwatch.library.labels import NO_TASK, label_columns
+from modelwatch.library.performance import LabelledRowsNow, labels_now, performance_comparison, performance_rules
 from modelwatch.library.quality import unsound_values
 from modelwatch.library.reference import Reference, SubjectReference, column_counts, in_threads, seconds_of
 from modelwatch.library.report import Report, Side
@@ -14,10 +17,11 @@ from modelwatch.monitoring.checks.drift.subject_counts import SubjectCounts
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.outcomes.tasks import StatedTask
 from modelwatch.storage.references.stored_reference import StoredReference
 from modelwatch.storage.references.subjects import Subject
 
-# Of alpha; the rest is for missing, invalid and unusual values.
+# Of alpha; the rest is for missing, invalid and unusual values: half of it, where there are labels, for performance.
 DRIFT_SHARE = 0.5
 
 
@@ -30,6 +34,9 @@ def compare(
     psi_warning: float = 0.1,
     psi_alert: float = 0.25,
     natural_variation: bool = True,
+    tolerance: float = 0.02,
+    task: Task | None = None,
+    positive_class: Scalar = None,
     **columns: Any,
 ) -> Report:
     """Compares a data set with a reference, column by column. Returns the report.
@@ -37,12 +44,15 @@ def compare(
     reference: a data set, or a `Reference`. Data sets are frames of pandas, polars, pyarrow or DuckDB, mappings from
     name to values, and paths of Parquet, Arrow or CSV files, or of folders of Parquet; of Parquet and Arrow files one
     column a processor is in memory. alpha: chance of a false alarm in the whole report; half of it is for drift,
-    divided by the columns, half for missing, invalid and unusual values, divided by their rates.
+    divided by the columns, half for missing, invalid and unusual values, divided by their rates; with labels half of
+    that is for performance, divided by the metrics.
     min_samples: values that a column must have for a verdict. psi_warning, psi_alert: PSI from which a shift matters.
-    natural_variation: allow for what the reference itself does over time, where both have timestamps.
-    columns: `prediction`, `score`, `latency` and `timestamp` name the columns that are no features (default:
-    prediction, prediction_probability, latency_ms, timestamp), `ignore` those that are not compared (prediction_id,
-    ground_truth).
+    natural_variation: allow for what the reference itself does over time, where both have timestamps. tolerance: loss
+    of a metric from which it matters; of errors and losses a tenth of the reference's does. task ("binary",
+    "multiclass" or "regression"), positive_class: of the labels, where they are not to be inferred.
+    columns: `prediction`, `score`, `ground_truth`, `latency` and `timestamp` name the columns that are no features
+    (default: prediction, prediction_probability, ground_truth, latency_ms, timestamp), `ignore` those that are not
+    compared (prediction_id).
 
     Raises TypeError for what is no data set or parameter, ValueError for what can't be read or compared, naming it.
 
@@ -58,12 +68,15 @@ def compare(
         raise ValueError(
             f"psi_warning is {psi_warning!r} and psi_alert {psi_alert!r}: expected 0 < psi_warning <= psi_alert"
         )
+    if tolerance <= 0:
+        raise ValueError(f"tolerance is {tolerance!r}: expected a number above 0")
     if isinstance(reference, Reference):
-        if columns:
-            raise TypeError(f"the reference has names of columns already: {', '.join(columns)} can't be given")
+        given = [*columns, *(["task"] if task else []), *([] if positive_class is None else ["positive_class"])]
+        if given:
+            raise TypeError(f"the reference has names of columns already: {', '.join(given)} can't be given")
         fitted = reference
     else:
-        fitted = Reference.fit(reference, **columns)
+        fitted = Reference.fit(reference, task=task, positive_class=positive_class, **columns)
     source = source_of(current)
     if not source.rows:
         raise ValueError("the data set to compare has no row")
@@ -78,10 +91,24 @@ def compare(
         natural_variation=natural_variation,
         odds_ratio=ODDS_RATIO,
     )
+    window = _window(source, fitted.columns.timestamp)
     counts, left_out = _counts(fitted, source)
+    labels = _labels(fitted, source, StatedTask(task, positive_class), left_out)
+    rest = alpha * (1 - DRIFT_SHARE)
+    performance = None
+    if labels is not None:
+        rest /= 2
+        judging = performance_rules(
+            tolerance=tolerance,
+            min_samples=min_samples,
+            psi_warning=psi_warning,
+            psi_alert=psi_alert,
+            natural_variation=natural_variation,
+        )
+        performance = performance_comparison(labels, fitted.labels, window, judging, rest)
     chosen = {subject: _stored(subject, fitted.subjects[subject]) for subject in counts}
     results = results_of(
-        [_window(source, fitted.columns.timestamp)],
+        [window],
         chosen,
         {subject: SubjectCounts((profile,), (profile.total,)) for subject, profile in counts.items()},
         rules,
@@ -90,12 +117,13 @@ def compare(
     profiles = {subject: (fitted.subjects[subject].profile, counts[subject]) for subject in counts}
     return Report(
         subject_reports(results),
-        unsound_values(profiles, alpha * (1 - DRIFT_SHARE)),
+        unsound_values(profiles, rest),
         profiles,
         Side(fitted.rows),
         Side(source.rows),
         alpha,
         {**fitted.left_out, **left_out},
+        performance,
     )
 
 
@@ -103,6 +131,26 @@ def _window(source: Source, timestamp: str) -> Window:
     """The stretch of time of a data set; an empty one without times, for which no natural variation is known."""
     known = [second for second in seconds_of(source, timestamp) or () if second is not None]
     return Window(min(known), max(known) + 1) if known else Window(0, 0)
+
+
+def _labels(fitted: Reference, source: Source, stated: StatedTask, left_out: dict[str, str]) -> LabelledRowsNow | None:
+    """The labels of the data set to compare; why they are left out is added to `left_out`."""
+    name = fitted.columns.ground_truth
+    if not fitted.columns.has_labels(source.names):
+        if fitted.labels is not None:
+            left_out[name] = "the data set to compare does not have it"
+        return None
+    try:
+        columns = label_columns(source, fitted.columns)
+    except UnreadableColumn as problem:
+        left_out[name] = f"in the data set to compare, {problem}"
+        return None
+    found = None if columns is None else labels_now(columns, fitted.labels, stated)
+    if columns is None:
+        left_out[name] = f"the data set to compare has no column {fitted.columns.prediction!r}"
+    elif found is None:
+        left_out[name] = f"in the data set to compare, {NO_TASK}"
+    return found
 
 
 def _counts(fitted: Reference, source: Source) -> tuple[dict[Subject, Profile], dict[str, str]]:

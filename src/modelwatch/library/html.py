@@ -17,10 +17,13 @@ from modelwatch.charts.drawing.style import stylesheet
 from modelwatch.charts.histogram import histogram
 from modelwatch.charts.rows import Category, categories
 from modelwatch.charts.small import histogram_pair
+from modelwatch.library.performance import MetricComparison, labels_in_words, metric_title
+from modelwatch.library.performance_charts import performance_charts
 from modelwatch.library.report import DRIFTED, SubjectComparison, in_words, quality_in_words
 from modelwatch.stats.counting.numeric import NumericBinning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.scores import psi_contributions
+from modelwatch.views.performance.outcomes import MetricValue
 
 if TYPE_CHECKING:
     from modelwatch.library.report import Report
@@ -34,12 +37,14 @@ MOST_CATEGORIES = 15
 
 def render(report: Report) -> str:
     """The report as an HTML document. About 2 to 5 kB a column."""
+    found = report.performance
     return (
         _environment()
         .get_template("report.html")
         .render(
             report=report,
             document=report.document,
+            charts=[] if found is None else performance_charts(found),
             profiles={(subject.kind, subject.name or subject.kind): pair for subject, pair in report.profiles.items()},
             shown={
                 (each.kind, each.name)
@@ -71,6 +76,10 @@ def _environment() -> Environment:
         "word": lambda severity: WORDS.get(severity, severity),
         "in_words": in_words,
         "rate": _rate,
+        "title": metric_title,
+        "interval": _interval,
+        "change": _change,
+        "labels_in_words": labels_in_words,
     }
     environment.globals |= {"pair": _pair, "chart": _chart}
     return environment
@@ -132,3 +141,17 @@ def _rate(counts: tuple[int, int], compared: SubjectComparison) -> str:
     )
     before, now = (count / size if size else 0.0 for count, size in zip(counts, sizes, strict=True))
     return f"{percent(before)} → {percent(now)}"
+
+
+def _interval(value: MetricValue | None) -> str:
+    """The 95 % interval of a metric; empty without one."""
+    if value is None or value.low is None or value.high is None:
+        return ""
+    return f"{number(value.low)} to {number(value.high)}"
+
+
+def _change(found: MetricComparison) -> str:
+    """The change of a metric with its sign."""
+    if found.change is None:
+        return "–"
+    return f"{'+' if found.change > 0 else '−' if found.change < 0 else ''}{number(abs(found.change))}"

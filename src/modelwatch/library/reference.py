@@ -12,6 +12,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 import numpy as np
 
+from modelwatch.events import Scalar, Task
+from modelwatch.library.labels import (
+    NO_TASK,
+    LabelledReference,
+    PackedLabels,
+    label_columns,
+    labelled_reference,
+    packed_labels,
+    unpacked_labels,
+)
 from modelwatch.library.sources import Source, UnreadableColumn, source_of
 from modelwatch.stats.counting.binning import NumericBinning, decode_binning, encode_binning, numeric_binning
 from modelwatch.stats.counting.categorical import category_name
@@ -21,6 +31,7 @@ from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.names import Split, decode_split, encode_split, split_names
 from modelwatch.stats.drift.natural_variation import Variation, decode_variation, encode_variation, variation_of
 from modelwatch.stats.errors import EmptySample, StatsError
+from modelwatch.stats.outcomes.tasks import StatedTask
 from modelwatch.storage.references.subjects import Subject
 
 if TYPE_CHECKING:
@@ -40,15 +51,20 @@ class ColumnNames:
     score: str = "prediction_probability"
     latency: str = "latency_ms"
     timestamp: str = "timestamp"
-    ignore: tuple[str, ...] = ("prediction_id", "ground_truth")
+    ignore: tuple[str, ...] = ("prediction_id",)
+    ground_truth: str = "ground_truth"
 
     def subjects(self, names: Iterable[str]) -> dict[Subject, str]:
         """The columns to compare, by subject: features in their order, then prediction, score and latency."""
         kinds = {self.prediction: "prediction", self.score: "score", self.latency: "latency"}
-        beside = {self.timestamp, *self.ignore}
+        beside = {self.timestamp, self.ground_truth, *self.ignore}
         names = list(names)
         found = {Subject("feature", name): name for name in names if name not in kinds and name not in beside}
         return found | {Subject(kinds[name]): name for name in names if name in kinds}  # type: ignore[arg-type]
+
+    def has_labels(self, names: Iterable[str]) -> bool:
+        """True when one of these columns has the labels, and is not ignored."""
+        return self.ground_truth in names and self.ground_truth not in self.ignore
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,34 +85,48 @@ class Reference:
     """The cells and counts of a data set. Made once, saved beside a model, and compared with any number of others.
 
     rows: of the data set. subjects: by subject. left_out: columns that are not compared, and why. columns: names of
-    those that are no features.
+    those that are no features. labels: its labelled rows, where it has some.
     """
 
     rows: int
     subjects: Mapping[Subject, SubjectReference]
     left_out: Mapping[str, str] = field(default_factory=dict)
     columns: ColumnNames = field(default_factory=ColumnNames)
+    labels: LabelledReference | None = None
 
     @classmethod
-    def fit(cls, data: Any, **columns: Any) -> Reference:
-        """The reference of a data set: a frame, a mapping, a file or a folder. columns: as those of `compare`.
+    def fit(cls, data: Any, *, task: Task | None = None, positive_class: Scalar = None, **columns: Any) -> Reference:
+        """The reference of a data set: a frame, a mapping, a file or a folder. task, positive_class, columns: as those
+        of `compare`.
 
-        Raises TypeError for what is no data set, ValueError for one that can't be read or has no row.
+        Raises TypeError for what is no data set, ValueError for one that can't be read or has no row, and for a task or
+        a positive class that its labels can't have.
         """
         names, source = ColumnNames(**columns), source_of(data)
         if not source.rows:
             raise ValueError("the reference has no row")
         seconds = seconds_of(source, names.timestamp)
-        wanted = names.subjects(source.names)
-        fitted = in_threads(lambda subject: _fitted(source, wanted[subject], subject, seconds), list(wanted))
         subjects: dict[Subject, SubjectReference] = {}
         left_out: dict[str, str] = {}
+        labels = None
+        try:
+            found_labels = label_columns(source, names)
+        except UnreadableColumn as problem:
+            found_labels, left_out[names.ground_truth] = None, str(problem)
+        if found_labels is not None:
+            labels = labelled_reference(found_labels, seconds, StatedTask(task, positive_class))
+            if labels is None:
+                left_out[names.ground_truth] = NO_TASK
+        # As of which kind predictions are, the labels tell.
+        known = task if labels is None else labels.layout.task
+        wanted = names.subjects(source.names)
+        fitted = in_threads(lambda subject: _fitted(source, wanted[subject], subject, seconds, known), list(wanted))
         for subject, found in zip(wanted, fitted, strict=True):
             if isinstance(found, str):
                 left_out[wanted[subject]] = found
             else:
                 subjects[subject] = found
-        return cls(source.rows, subjects, left_out, names)
+        return cls(source.rows, subjects, left_out, names, labels)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes it to a file. Raises OSError."""
@@ -106,6 +136,7 @@ class Reference:
             [_packed(subject, each) for subject, each in self.subjects.items()],
             dict(self.left_out),
             self.columns,
+            packed_labels(self.labels),
         )
         Path(path).write_bytes(msgspec.msgpack.encode(document))
 
@@ -117,9 +148,10 @@ class Reference:
             if found.format != FORMAT:
                 raise ValueError(f"it has the format {found.format}, which this release can't read")
             subjects = dict(map(_unpacked, found.subjects))
+            labels = unpacked_labels(found.labels)
         except (msgspec.DecodeError, StatsError, ValueError) as error:
             raise ValueError(f"{os.fspath(path)} is no saved reference: {error}") from error
-        return cls(found.rows, subjects, found.left_out, found.columns)
+        return cls(found.rows, subjects, found.left_out, found.columns, labels)
 
 
 def column_counts(source: Source, name: str, reference: Profile) -> Profile:
@@ -148,7 +180,9 @@ def in_threads(work: Callable[[Subject], T], subjects: Sequence[Subject]) -> lis
         return list(pool.map(work, subjects))
 
 
-def _fitted(source: Source, name: str, subject: Subject, seconds: list[int | None] | None) -> SubjectReference | str:
+def _fitted(
+    source: Source, name: str, subject: Subject, seconds: list[int | None] | None, task: Task | None
+) -> SubjectReference | str:
     """The reference of a column, or why it has none."""
     from modelwatch.api.decoding.columns.schema import is_categorical, is_scalar
 
@@ -158,7 +192,9 @@ def _fitted(source: Source, name: str, subject: Subject, seconds: list[int | Non
             return f"its type is {found.type}; numbers, text and booleans can be compared"
         column = read_column(source, name)
         categorical = is_categorical(found.type)
-        if subject.kind == "prediction" and not categorical:
+        if subject.kind == "prediction" and task is not None:
+            categorical = task != "regression" or not np.isfinite(column.numbers()).any()
+        elif subject.kind == "prediction" and not categorical:
             categorical = prediction_type(column.distinct()[1]) == "categorical"
         if categorical:
             codes, values = column.distinct()
@@ -221,6 +257,7 @@ class _Document(msgspec.Struct):
     subjects: list[_Packed]
     left_out: dict[str, str]
     columns: ColumnNames
+    labels: PackedLabels | None = None
 
 
 def _packed(subject: Subject, reference: SubjectReference) -> _Packed:

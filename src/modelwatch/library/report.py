@@ -8,11 +8,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import msgspec
 
 from modelwatch.alerting.text import number
+from modelwatch.library.performance import (
+    MetricComparison,
+    PerformanceComparison,
+    labels_in_words,
+    metric_title,
+    performance_in_words,
+)
 from modelwatch.library.quality import UnsoundValues
 from modelwatch.monitoring.checks.drift.judge import PRECEDENCE, Severity
 from modelwatch.monitoring.checks.drift.report import SubjectReport
@@ -24,6 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA = "modelwatch-comparison/1"
+Part = Literal["columns", "quality", "performance"]
 DRIFTED = ("warning", "alert")
 NAMES_SHOWN = 10
 NOTEBOOK_HEIGHT = 640
@@ -78,7 +86,7 @@ class SubjectComparison(msgspec.Struct, frozen=True):
 
 class Document(msgspec.Struct, frozen=True):
     """The report as data. severity: the worst; drifted: names with a warning or an alert; left_out: columns that were
-    not compared, and why."""
+    not compared, and why. performance: null without labels."""
 
     schema: str
     severity: Severity
@@ -89,6 +97,7 @@ class Document(msgspec.Struct, frozen=True):
     subjects: list[SubjectComparison]
     quality: list[UnsoundValues]
     left_out: dict[str, str]
+    performance: PerformanceComparison | None = None
 
 
 @dataclass(frozen=True)
@@ -98,7 +107,7 @@ class Report:
     results: as those of a drift check, one for each column. quality: shares of missing, invalid and unusual values that
     have risen, the worst first. profiles: the counts of the reference and of the other data
     set, by subject. reference, current: the two. alpha: chance of a false alarm in the whole report. left_out: columns
-    that were not compared, and why.
+    that were not compared, and why. performance: of their labelled rows; None without labels.
     """
 
     results: list[SubjectReport]
@@ -108,12 +117,15 @@ class Report:
     current: Side
     alpha: float
     left_out: Mapping[str, str]
+    performance: PerformanceComparison | None = None
 
     @property
     def severity(self) -> Severity:
-        """The worst severity of drift and of data quality; no_data when no column was compared."""
+        """The worst severity of drift, data quality and performance; no_data when no column was compared."""
         found: list[Severity] = [each.severity for each in self.results]
         found += [each.severity for each in self.quality]
+        if self.performance is not None and self.performance.severity in (*DRIFTED, "stable"):
+            found.append(self.performance.severity)  # type: ignore[arg-type]
         return min(found, key=PRECEDENCE.index, default="no_data")
 
     @property
@@ -140,6 +152,7 @@ class Report:
             self.subjects,
             self.quality,
             dict(self.left_out),
+            self.performance,
         )
 
     def summary(self) -> str:
@@ -162,6 +175,7 @@ class Report:
         else:
             lines.append(f"No drift in {columns}: {head}.")
         lines += [f"  {each.severity}: {quality_in_words(each)}" for each in self.quality[:NAMES_SHOWN]]
+        lines += [] if self.performance is None else _performance_lines(self.performance)
         unjudged = [each for each in self.subjects if each.severity not in (*DRIFTED, "stable")]
         if unjudged:
             lines.append(f"No verdict on {_listed([each.name for each in unjudged])}: {unjudged[0].reason}")
@@ -181,12 +195,21 @@ class Report:
             Path(path).write_text(text + "\n", encoding="utf-8")
         return text
 
-    def to_frame(self) -> pd.DataFrame:
-        """A frame of pandas with a row for each column, worst first. Raises ImportError without pandas."""
+    def to_frame(self, of: Part = "columns") -> pd.DataFrame:
+        """A frame of pandas with a row for each column, worst first; or for each share of unsound values that has risen
+        ("quality"), or each metric ("performance"). Raises ImportError without pandas, ValueError for another part.
+        """
         try:
             import pandas as pd
         except ModuleNotFoundError:
             raise ImportError("to_frame() needs pandas: pip install pandas") from None
+        if of not in get_args(Part):
+            raise ValueError(f"of is {of!r}: expected one of {', '.join(get_args(Part))}")
+        if of == "quality":
+            return pd.DataFrame([msgspec.structs.asdict(each) for each in self.quality], columns=_fields(UnsoundValues))
+        if of == "performance":
+            metrics = [] if self.performance is None else self.performance.metrics
+            return pd.DataFrame(list(map(_metric_row, metrics)), columns=None if metrics else METRIC_COLUMNS)
         hidden = {"cells", "reference_counts", "current_counts"}
         rows: list[dict[str, Any]] = []
         for each in self.subjects:
@@ -212,6 +235,54 @@ class Report:
         """Output in a notebook: a frame of its own, so that neither style sheet reaches the other."""
         style = f"width:100%;height:{NOTEBOOK_HEIGHT}px;border:0"
         return f'<iframe title="Comparison" style="{style}" srcdoc="{escape(self.to_html(), quote=True)}"></iframe>'
+
+
+METRIC_COLUMNS = ["name", "severity", "value", "low", "high", "n", "reference", "reference_low", "reference_high"]
+
+
+def _metric_row(found: MetricComparison) -> dict[str, Any]:
+    row = {"name": found.name, "severity": found.severity}
+    row |= {name: getattr(found.current, name) for name in ("value", "low", "high", "n")}
+    before = found.reference
+    row |= {
+        f"reference{name}": None if before is None else getattr(before, name.strip("_") or "value")
+        for name in ("", "_low", "_high", "_n")
+    }
+    names = ("change", "loss", "threshold", "p_value", "alpha", "natural", "reason")
+    return row | {name: getattr(found, name) for name in names}
+
+
+def _fields(kind: type[msgspec.Struct]) -> list[str]:
+    return [field.name for field in msgspec.structs.fields(kind)]
+
+
+def _performance_lines(found: PerformanceComparison) -> list[str]:
+    """The performance in some lines: what got worse, or the watched metrics."""
+    head = f"{found.current.labelled:,} labels"
+    if found.reference is None:
+        values = ", ".join(f"{metric_title(each.name)} {_number(each.current.value)}" for each in found.metrics[:4])
+        return [f"Performance on {head}: {values}. {found.reason}"]
+    head += f" compared with {found.reference.labelled:,} of the reference"
+    worse = [each for each in found.metrics if each.severity in DRIFTED]
+    lines = [f"  {each.severity}: {performance_in_words(each)}" for each in worse]
+    if found.label_drift is not None and found.label_drift.severity in DRIFTED:
+        lines.append(f"  {found.label_drift.severity}: {labels_in_words(found)}")
+    unjudged = next((each for each in found.metrics if each.severity not in (None, *DRIFTED, "stable")), None)
+    if lines:
+        return [f"Performance is worse: {head}." if worse else f"The labels have shifted: {head}.", *lines]
+    if unjudged is not None and found.severity not in (*DRIFTED, "stable"):
+        return [f"No verdict on performance: {unjudged.reason}"]
+    judged = [each for each in found.metrics if each.severity == "stable"][:3]
+    values = ", ".join(f"{metric_title(each.name)} {_change(each)}" for each in judged)
+    return [f"Performance is not worse: {head}. {values}"]
+
+
+def _change(found: MetricComparison) -> str:
+    return f"{_number(None if found.reference is None else found.reference.value)} → {_number(found.current.value)}"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else number(value)
 
 
 def _compared(result: SubjectReport, reference: Profile, current: Profile) -> SubjectComparison:

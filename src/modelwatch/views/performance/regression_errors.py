@@ -71,10 +71,10 @@ def regression_errors(store: Store, found: LabelledStretch) -> RegressionErrors 
         rows=len(predicted),
         labelled=labelled,
         edges=edges.tolist(),
-        counts=error_counts(predicted - truth, edges).tolist(),
-        reference_counts=error_counts(of_reference[0] - of_reference[1], edges).tolist() if known is not None else [],
-        by_prediction=_cells(predicted, truth, cells),
-        reference_by_prediction=_cells(*of_reference, cells),
+        counts=errors_by_cell(predicted, truth, edges),
+        reference_counts=errors_by_cell(*of_reference, edges) if known is not None else [],
+        by_prediction=truths_by_cell(predicted, truth, cells),
+        reference_by_prediction=truths_by_cell(*of_reference, cells),
     )
 
 
@@ -85,7 +85,14 @@ def _numbers(pairs: Iterable[tuple[Scalar, Scalar]]) -> tuple[Floats, Floats]:
     return both[:, 0], both[:, 1]
 
 
-def _cells(predicted: Floats, truth: Floats, edges: Floats) -> list[TruthByPrediction]:
+def errors_by_cell(predicted: Floats, truth: Floats, edges: Floats) -> list[int]:
+    """Number of rows by cell of the error, between edges as those of `RegressionErrors`."""
+    counts: list[int] = error_counts(predicted - truth, edges).tolist()
+    return counts
+
+
+def truths_by_cell(predicted: Floats, truth: Floats, edges: Floats) -> list[TruthByPrediction]:
+    """Rows by cell of the prediction, ascending."""
     return [
         TruthByPrediction(each.n, each.predicted, each.truth, each.low, each.high)
         for each in prediction_cells(predicted, truth, edges)

@@ -40,10 +40,11 @@ from modelwatch.monitoring.checks.performance.report import (
     wrong_scores,
 )
 from modelwatch.monitoring.checks.performance.reports import ArrivalsReport, PerformanceReport, WindowReport
-from modelwatch.monitoring.checks.performance.rules import MOST_ALPHA
+from modelwatch.monitoring.checks.performance.rules import MOST_ALPHA, PerformanceRules
 from modelwatch.monitoring.checks.performance.window_counts import WindowCounts, counts_of
 from modelwatch.monitoring.checks.rules import AlphaReport, share_of
 from modelwatch.stats.outcomes.natural_variation import MetricVariation, NaturalVariation
+from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.stats.outcomes.tasks import StatedTask
 from modelwatch.times import SECONDS_PER_DAY, iso_of_seconds
 
@@ -120,23 +121,11 @@ def evaluate_performance(inputs: PerformanceInputs) -> PerformanceEvaluation:
     for found, window in zip(evidence.windows, windows, strict=True):
         judgements: dict[str, Judgement] = {}
         if found.matured:
-            judgements = {
-                name: judge_metric(
-                    name, reference, window, rules, alpha, _natural(name, inputs, found), few_decide=not enough
-                )
-                for name in watched
-            }
-            if rules.label_drift:
-                judgements[LABELS] = judge_labels(
-                    reference,
-                    window,
-                    rules,
-                    alpha,
-                    few_decide=not enough,
-                    too_new=evidence.arrivals.too_new,
-                    natural=_natural_of(inputs),
-                    length=found.window.end - found.window.start,
-                )
+            length = found.window.end - found.window.start
+            too_new = evidence.arrivals.too_new
+            judgements = judge_window(
+                window, length, reference, _natural_of(inputs), rules, alpha, few_decide=not enough, too_new=too_new
+            )
             if rules.label_coverage and found.window.end - found.window.start >= shortest:
                 judgements[COVERAGE] = judge_coverage(evidence, found, window.counts.n, alpha)
         results.append(WindowResult(found, window, judgements))
@@ -148,6 +137,42 @@ def evaluate_performance(inputs: PerformanceInputs) -> PerformanceEvaluation:
         early = dataclasses.replace(early, judgements=judged)
     nominal = rules.alpha(subjects, evidence.streams, lookbacks)
     return PerformanceEvaluation(inputs, alpha, nominal, subjects, tuple(results), early, lookbacks)
+
+
+def judge_window(
+    window: Window,
+    length: int,
+    reference: OutcomeCounts | None,
+    natural: NaturalVariation | None,
+    rules: PerformanceRules,
+    alpha: float,
+    *,
+    few_decide: bool,
+    too_new: str | None = None,
+) -> dict[str, Judgement]:
+    """Judgements on every watched metric of a window, and on its labels, by name.
+
+    length: of the window, in seconds. reference: the labelled counts it is compared with. natural: their variation over
+    time, if that counts. few_decide, too_new: as for `judge_labels`.
+    """
+    task = window.counts.layout.task
+    judgements = {
+        name: judge_metric(
+            name,
+            reference,
+            window,
+            rules,
+            alpha,
+            None if natural is None else natural.of(name, length),
+            few_decide=few_decide,
+        )
+        for name in (() if task is None else rules.watched(task))
+    }
+    if rules.label_drift:
+        judgements[LABELS] = judge_labels(
+            reference, window, rules, alpha, few_decide=few_decide, too_new=too_new, natural=natural, length=length
+        )
+    return judgements
 
 
 def _evaluate_early(inputs: PerformanceInputs, watched: tuple[str, ...]) -> EarlyResult | None:

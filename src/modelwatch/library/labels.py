@@ -1,0 +1,251 @@
+"""The labelled rows of a data set: their counts as the service's references and windows hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from modelwatch.errors import InvalidInput
+from modelwatch.events import ReferenceFrame, ReferenceSample, Scalar
+from modelwatch.library.sources import Source, UnreadableColumn
+from modelwatch.monitoring.references.labelled import check_stated_task, labelled_rows, natural_of
+from modelwatch.stats.counting.datatypes import number_of
+from modelwatch.stats.counting.encoded_counts import decode_counts, encode_counts
+from modelwatch.stats.outcomes.natural_variation import NaturalVariation
+from modelwatch.stats.outcomes.outcomes import OutcomeCounts, OutcomeLayout, Outcomes, outcome_layout
+from modelwatch.stats.outcomes.predicted_scores import ScoreByPredictedClass, ScoredPrediction
+from modelwatch.stats.outcomes.tasks import NOT_STATED, Probability, StatedTask
+from modelwatch.stats.performance.mergeable import Floats, Integers
+from modelwatch.stats.performance.residuals import error_edges, prediction_edges
+from modelwatch.storage.references.outcome_references import LabelledRows
+from modelwatch.views.performance.regression_errors import TruthByPrediction, errors_by_cell, truths_by_cell
+
+if TYPE_CHECKING:
+    from modelwatch.library.reference import ColumnNames
+
+# Rows whose increments are in memory at a time.
+BATCH_ROWS = 50_000
+NO_TASK = "its labels tell no task: two classes or numbers are needed, in rows that have a prediction"
+
+
+@dataclass(frozen=True, slots=True)
+class LabelColumns:
+    """Predictions, their probabilities and labels of a data set, row by row; None where one is missing."""
+
+    predictions: list[Scalar]
+    probabilities: list[Probability]
+    truths: list[Scalar]
+
+    @property
+    def labelled(self) -> Outcomes:
+        """The rows that have a prediction and a label."""
+        rows = [
+            row
+            for row, (prediction, truth) in enumerate(zip(self.predictions, self.truths, strict=True))
+            if prediction is not None and truth is not None
+        ]
+        zeros = [0.0] * len(self.truths)
+        return Outcomes(self.predictions, self.probabilities, self.truths, zeros).some(rows)
+
+
+class ErrorsOfReference(msgspec.Struct, frozen=True):
+    """Errors of a labelled regression: cells of the error and of the prediction, and what the reference has in them."""
+
+    edges: list[float]
+    counts: list[int]
+    prediction_edges: list[float]
+    by_prediction: list[TruthByPrediction]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledReference:
+    """The labelled rows of a reference.
+
+    counts: over their layout. natural: how the metrics vary over time, where that is known. errors: of a regression.
+    stated: task and positive class as given.
+    """
+
+    counts: OutcomeCounts
+    natural: NaturalVariation | None = None
+    errors: ErrorsOfReference | None = None
+    stated: StatedTask = NOT_STATED
+
+    @property
+    def layout(self) -> OutcomeLayout:
+        """Layout of the counts."""
+        return self.counts.layout
+
+
+def label_columns(source: Source, names: ColumnNames) -> LabelColumns | None:
+    """The columns of a data set that performance is computed from; None without predictions or labels.
+
+    Raises UnreadableColumn for one of another type.
+    """
+    from modelwatch.api.decoding.columns.reading import category_values
+
+    if names.prediction not in source.names or not names.has_labels(source.names):
+        return None
+    predictions = category_values(_scalars(source, names.prediction))
+    truths = _scalars(source, names.ground_truth)
+    given = probabilities_in(source, names)
+    return LabelColumns(predictions, [None] * len(predictions) if given is None else given, truths)
+
+
+def probabilities_in(source: Source, names: ColumnNames) -> list[Probability] | None:
+    """The probabilities of a data set, one number or one for each class; None without them. Raises UnreadableColumn."""
+    from modelwatch.api.decoding.checks import clipped_all
+    from modelwatch.api.decoding.columns.prediction_batch import probabilities
+
+    if names.score not in source.names:
+        return None
+    column = source.column(names.score)
+    if column.null_count == len(column):
+        return None
+    try:
+        return list(clipped_all(probabilities(column, {})))
+    except (AttributeError, TypeError, ValueError):
+        raise UnreadableColumn(
+            f"its type is {column.type}; a probability, or one for each class, is expected"
+        ) from None
+
+
+def _scalars(source: Source, name: str) -> list[Scalar]:
+    from modelwatch.api.decoding.columns.reading import scalars
+    from modelwatch.api.decoding.columns.schema import is_scalar
+
+    column = source.column(name)
+    if not is_scalar(column.type):
+        raise UnreadableColumn(f"its type is {column.type}; numbers, text and booleans can be compared")
+    return scalars(column)
+
+
+def labelled_reference(
+    columns: LabelColumns, seconds: Sequence[int | None] | None, stated: StatedTask
+) -> LabelledReference | None:
+    """The counts of a reference's labelled rows; None when they tell no task.
+
+    seconds: times of all rows. Raises ValueError when the rows can't have the stated task or positive class.
+    """
+    frame = ReferenceFrame(
+        "",
+        None,
+        [ReferenceSample("prediction", "", "categorical", columns.predictions)],
+        None if seconds is None else [None if second is None else second * 1_000_000 for second in seconds],
+        columns.truths,
+        [dict(each) if isinstance(each, Mapping) else each for each in columns.probabilities],
+        in_rows=True,
+        task=stated.task,
+        positive_class=stated.positive_class,
+    )
+    rows = labelled_rows(frame, {})
+    assert rows is not None, "there are labels"
+    layout = layout_of(rows, stated)
+    counts = None if layout.task is None else outcome_counts(layout, Outcomes(*_columns_of(rows)))
+    try:
+        check_stated_task(rows, counts)
+    except InvalidInput as problem:
+        raise ValueError("; ".join(f"{each.pointer.strip('/')}: {each.message}" for each in problem.errors)) from None
+    if counts is None or not counts.n:
+        return None
+    return LabelledReference(counts, natural_of(rows, counts), _errors(rows, counts), stated)
+
+
+def layout_of(rows: LabelledRows, stated: StatedTask) -> OutcomeLayout:
+    """The layout that the service would give these rows."""
+    return outcome_layout(
+        rows.predictions,
+        rows.truths,
+        rows.probabilities,
+        stated.positive_class,
+        stated.task,
+        more_predictions=rows.unlabelled,
+    )
+
+
+def _columns_of(rows: LabelledRows) -> tuple[list[Any], list[Any], list[Any], list[float]]:
+    return rows.predictions, rows.probabilities, rows.truths, [0.0] * len(rows.truths)
+
+
+def outcome_counts(layout: OutcomeLayout, outcomes: Outcomes) -> OutcomeCounts:
+    """The counts of many outcomes, some thousands at a time."""
+    total = np.zeros(layout.size, dtype=np.int64)
+    for batch in batches(len(outcomes)):
+        total += layout.entries(outcomes.some(batch)).total(layout.size)
+    return OutcomeCounts(layout, total)
+
+
+def score_counts(layout: OutcomeLayout, columns: LabelColumns) -> Integers | None:
+    """The counts of the scores of all predictions, labelled or not; None without a task."""
+    if layout.task not in ("binary", "multiclass"):
+        return None
+    cells = ScoreByPredictedClass(layout)
+    total = np.zeros(cells.size, dtype=np.int64)
+    for batch in batches(len(columns.predictions)):
+        found = [ScoredPrediction(columns.predictions[row], columns.probabilities[row]) for row in batch]
+        total += cells.count([each for each in found if each.prediction is not None])
+    return total
+
+
+def batches(rows: int) -> Iterator[range]:
+    """Numbers of rows, some thousands at a time."""
+    for start in range(0, rows, BATCH_ROWS):
+        yield range(start, min(start + BATCH_ROWS, rows))
+
+
+def finite_pairs(predictions: Sequence[Scalar], truths: Sequence[Scalar]) -> tuple[Floats, Floats]:
+    """Predicted and true numbers of the rows where both are finite."""
+    said, was = (np.array([number_of(value) for value in side], dtype=np.float64) for side in (predictions, truths))
+    usable = np.isfinite(said) & np.isfinite(was)
+    return said[usable], was[usable]
+
+
+def _errors(rows: LabelledRows, counts: OutcomeCounts) -> ErrorsOfReference | None:
+    if counts.layout.task != "regression":
+        return None
+    said, was = finite_pairs(rows.predictions, rows.truths)
+    if not len(said):
+        return None
+    edges, cells = error_edges(said - was), prediction_edges(said)
+    return ErrorsOfReference(
+        edges.tolist(), errors_by_cell(said, was, edges), cells.tolist(), truths_by_cell(said, was, cells)
+    )
+
+
+class PackedLabels(msgspec.Struct):
+    """A labelled reference as it is saved."""
+
+    layout: bytes
+    counts: bytes
+    natural: NaturalVariation | None = None
+    errors: ErrorsOfReference | None = None
+    task: str | None = None
+    positive_class: Scalar = None
+
+
+def packed_labels(labels: LabelledReference | None) -> PackedLabels | None:
+    """What `unpacked_labels` turns back into the same."""
+    if labels is None:
+        return None
+    return PackedLabels(
+        labels.layout.encode(),
+        encode_counts(labels.counts.vector),
+        labels.natural,
+        labels.errors,
+        labels.stated.task,
+        labels.stated.positive_class,
+    )
+
+
+def unpacked_labels(packed: PackedLabels | None) -> LabelledReference | None:
+    """Labels as they were saved. Raises StatsError for counts that are damaged."""
+    from modelwatch.stats.outcomes.outcomes import decode_outcome_layout
+
+    if packed is None:
+        return None
+    layout = decode_outcome_layout(packed.layout)
+    stated = StatedTask(packed.task, packed.positive_class)  # type: ignore[arg-type]
+    return LabelledReference(OutcomeCounts(layout, decode_counts(packed.counts)), packed.natural, packed.errors, stated)

@@ -1,0 +1,354 @@
+"""Performance of two labelled data sets: metrics with intervals, and judgements of their change as by the service."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from modelwatch.alerting.text import number
+from modelwatch.library.labels import (
+    ErrorsOfReference,
+    LabelColumns,
+    LabelledReference,
+    finite_pairs,
+    labelled_reference,
+    outcome_counts,
+    score_counts,
+)
+from modelwatch.monitoring.checks.performance.evaluation import judge_window
+from modelwatch.monitoring.checks.performance.interpretation import (
+    POSITIVE,
+    TASK,
+    meaning_warnings,
+    positive_class_reason,
+    strange_labels,
+    task_reason,
+    without_common_class,
+)
+from modelwatch.monitoring.checks.performance.judge import LABELS, PRECEDENCE, Judgement, Severity, metrics_of
+from modelwatch.monitoring.checks.performance.judge import Window as LabelledWindow
+from modelwatch.monitoring.checks.performance.maturity import LabelArrivals
+from modelwatch.monitoring.checks.performance.observations import TITLES
+from modelwatch.monitoring.checks.performance.report import finite, metric_report, window_of, wrong_scores
+from modelwatch.monitoring.checks.performance.reports import (
+    CalibrationReport,
+    ClassReport,
+    ConfusionReport,
+    MetricReport,
+)
+from modelwatch.monitoring.checks.performance.rules import MOST_ALPHA, PerformanceRules
+from modelwatch.monitoring.checks.performance.window_counts import WindowCounts, counts_of
+from modelwatch.monitoring.checks.windows import Window
+from modelwatch.stats.counting.encoded_counts import encode_sparse
+from modelwatch.stats.outcomes.outcomes import OutcomeCounts, OutcomeLayout
+from modelwatch.stats.outcomes.tasks import NOT_STATED, StatedTask
+from modelwatch.stats.performance import Estimate
+from modelwatch.stats.performance.mergeable import Floats
+from modelwatch.views.performance.outcomes import MetricValue, ScoreCurves, metric_value, outcomes_view
+from modelwatch.views.performance.regression_errors import RegressionErrors, errors_by_cell, truths_by_cell
+
+# All labels are there: nothing is waited for.
+COMPLETE = LabelArrivals(0, None, None, None, 0, None, ())
+NO_LABELS = "The reference has no labels: nothing to compare with."
+METRIC_TITLES = TITLES | {
+    "brier": "Brier score",
+    "ece": "Calibration error",
+    "mcc": "MCC",
+    "pr_auc": "PR AUC",
+    "r2": "R²",
+    "roc_auc_macro": "ROC AUC (macro)",
+}
+
+
+class MetricComparison(msgspec.Struct, frozen=True):
+    """A metric of both data sets, with its 95 % intervals.
+
+    severity: of those that are judged; else null. change: now less the reference. loss: how much worse that is;
+    threshold: the loss that decided. p_value: one-sided, that chance alone makes the metric as much worse; it must be
+    below alpha for a loss. natural: by how much the metric varies in the reference itself, as a standard deviation.
+    """
+
+    name: str
+    severity: Severity | None
+    reference: MetricValue | None
+    current: MetricValue
+    change: float | None
+    loss: float | None = None
+    threshold: float | None = None
+    p_value: float | None = None
+    alpha: float | None = None
+    natural: float | None = None
+    reason: str | None = None
+
+
+class LabelledSide(msgspec.Struct, frozen=True):
+    """The labelled rows of one data set. confusion, per_class: of classes; calibration, curves: of scores; null or
+    empty where there are none."""
+
+    labelled: int
+    confusion: ConfusionReport | None
+    per_class: list[ClassReport] | None
+    calibration: list[CalibrationReport] | None
+    curves: list[ScoreCurves]
+
+
+class PerformanceComparison(msgspec.Struct, frozen=True):
+    """Performance on the labelled rows of both data sets.
+
+    severity: the worst of the metrics and of label_drift. metrics: those that are judged first. label_drift: whether
+    the labels themselves have shifted, as in a performance report of the service. reference: null without labels.
+    errors: of a regression. reason: why nothing is compared; else null.
+    """
+
+    task: str
+    classes: list[str]
+    positive_class: str | None
+    severity: Severity
+    metrics: list[MetricComparison]
+    label_drift: MetricReport | None
+    reference: LabelledSide | None
+    current: LabelledSide
+    errors: RegressionErrors | None = None
+    task_reason: str | None = None
+    positive_class_reason: str | None = None
+    warnings: list[str] = []
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledRowsNow:
+    """Labels of the data set to compare, counted in the layout of the reference.
+
+    rows: of the data set, labelled or not. calls: counts of the scores of all its predictions, as sparse bytes; empty
+    without any. errors: of a regression.
+    """
+
+    counts: OutcomeCounts
+    rows: int
+    calls: bytes = b""
+    errors: RegressionErrors | None = None
+
+    def window(self, reference: OutcomeCounts | None) -> LabelledWindow:
+        """The rows as a window with all of its labels."""
+        outcomes = encode_sparse(self.counts.vector) if self.counts.n else b""
+        found = WindowCounts(Window(0, 0), True, 0, self.rows, outcomes, self.calls)
+        return window_of(found, self.counts.layout, COMPLETE, reference)
+
+
+def labels_now(
+    columns: LabelColumns, known: LabelledReference | None, stated: StatedTask = NOT_STATED
+) -> LabelledRowsNow | None:
+    """The labels of the data set to compare; None when nothing tells the task. known: those of the reference.
+
+    Raises ValueError when the rows can't have the stated task.
+    """
+    outcomes = columns.labelled
+    if known is not None:
+        layout = known.layout
+        counts = outcome_counts(layout, outcomes)
+    else:
+        own = labelled_reference(columns, None, stated)
+        if own is None:
+            return None
+        layout, counts = own.layout, own.counts
+    calls = score_counts(layout, columns)
+    errors = None
+    if layout.task == "regression":
+        errors = _errors(*finite_pairs(outcomes.predictions, outcomes.truths), known)
+    return LabelledRowsNow(
+        counts,
+        len(columns.predictions),
+        b"" if calls is None else encode_sparse(calls),
+        errors,
+    )
+
+
+def performance_rules(
+    *, tolerance: float, min_samples: int, psi_warning: float, psi_alert: float, natural_variation: bool
+) -> PerformanceRules:
+    """Rules of a comparison: the service's, of one look."""
+    return PerformanceRules(
+        budget=0.0,
+        check_interval=0,
+        tolerance=tolerance,
+        min_samples=min_samples,
+        psi_warning=psi_warning,
+        psi_alert=psi_alert,
+        natural_variation=natural_variation,
+        label_coverage=False,
+        early=False,
+    )
+
+
+def performance_comparison(
+    now: LabelledRowsNow, known: LabelledReference | None, window: Window, rules: PerformanceRules, alpha: float
+) -> PerformanceComparison:
+    """Judges every watched metric, and the labels. alpha: chance of a false alarm about any of them.
+
+    window: the stretch of time of the data set; an empty one without times.
+    """
+    layout = now.counts.layout
+    reference = None if known is None else known.counts
+    measured = now.window(reference)
+    judgements = judged(measured, known, window, rules, alpha)
+    before = {} if reference is None else metrics_of(reference)
+    labels = judgements.pop(LABELS, None)
+    metrics = [
+        metric_comparison(name, measured.metrics[name], before.get(name), judgements.get(name))
+        for name in sorted(measured.metrics, key=lambda name: name not in judgements)
+    ]
+    severities = [each.severity for each in (*judgements.values(), *(() if labels is None else (labels,)))]
+    wrong = wrong_scores(layout, counts_of(now.calls))
+    stated = NOT_STATED if known is None else known.stated
+    reasons = (task_reason(layout, stated), positive_class_reason(layout, stated))
+    task, positive = (None if each is None else _here(each) for each in reasons)
+    return PerformanceComparison(
+        task=layout.task or "",
+        classes=list(layout.classes),
+        positive_class=layout.positive,
+        severity=min(severities, key=PRECEDENCE.index, default="no_data"),
+        metrics=metrics,
+        label_drift=None if labels is None else metric_report(labels.estimate, labels),
+        reference=None if reference is None else _side(reference, before, None),
+        current=_side(now.counts, measured.metrics, wrong),
+        errors=now.errors,
+        task_reason=task,
+        positive_class_reason=positive,
+        warnings=_warnings(now.counts, reference, layout, wrong),
+        reason=NO_LABELS if reference is None else None,
+    )
+
+
+def judged(
+    measured: LabelledWindow, known: LabelledReference | None, window: Window, rules: PerformanceRules, alpha: float
+) -> dict[str, Judgement]:
+    """Judgements on the metrics and the labels of a data set, at their share of alpha."""
+    task = measured.counts.layout.task
+    subjects = rules.label_drift + (0 if task is None else len(rules.watched(task)))
+    length = window.end - window.start
+    return judge_window(
+        measured,
+        length,
+        None if known is None else known.counts,
+        known.natural if known is not None and length and rules.natural_variation else None,
+        rules,
+        min(alpha / max(subjects, 1), MOST_ALPHA),
+        few_decide=measured.counts.n < rules.min_samples,
+    )
+
+
+def metric_comparison(
+    name: str, now: Estimate, before: Estimate | None, judgement: Judgement | None
+) -> MetricComparison:
+    """A metric of both sides, with its judgement where it is watched."""
+    change = None
+    if before is not None and before.value is not None and now.value is not None:
+        change = finite(now.value - before.value)
+    found = MetricComparison(
+        name=name,
+        severity=None,
+        reference=None if before is None else metric_value(before),
+        current=metric_value(now),
+        change=change,
+        reason=now.reason,
+    )
+    if judgement is None:
+        return found
+    return msgspec.structs.replace(
+        found,
+        severity=judgement.severity,
+        change=change if judgement.change is None else finite(judgement.change),
+        loss=finite(judgement.loss),
+        threshold=judgement.threshold,
+        p_value=judgement.p_value,
+        alpha=judgement.alpha,
+        natural=judgement.natural,
+        reason=now.reason or judgement.reason,
+    )
+
+
+def _side(counts: OutcomeCounts, metrics: Mapping[str, Estimate], wrong: str | None) -> LabelledSide:
+    found = outcomes_view(counts, metrics, wrong_scores=wrong)
+    return LabelledSide(found.labelled, found.confusion, found.per_class, found.calibration, found.curves)
+
+
+def _warnings(
+    counts: OutcomeCounts, reference: OutcomeCounts | None, layout: OutcomeLayout, wrong: str | None
+) -> list[str]:
+    found = [_here(each) for each in meaning_warnings(layout, NOT_STATED)]
+    strange = strange_labels(counts, reference)
+    if strange.n:
+        found.append(
+            f"{strange.n:,} of {strange.of:,} labels are of classes that were never predicted and are not in the"
+            " reference."
+        )
+    apart = without_common_class(counts, reference)
+    if apart is not None:
+        found.append(f"Nothing can be compared: {apart}.")
+    if wrong is not None:
+        found.append(f"The metrics of scores can't be computed: {wrong}.")
+    return found
+
+
+def _here(text: str) -> str:
+    """A sentence of the service, with what to do about it here."""
+    text = text.replace(POSITIVE, "give positive_class").replace(TASK, "give task")
+    return text.replace("Set in the model's monitor.", "Set with the reference.")
+
+
+def metric_title(name: str) -> str:
+    """Name of a metric for people.
+
+    >>> metric_title("roc_auc"), metric_title("log_loss")
+    ('ROC AUC', 'Log loss')
+    """
+    return METRIC_TITLES.get(name) or name.replace("_", " ").capitalize()
+
+
+def performance_in_words(found: MetricComparison) -> str:
+    """Clause on a metric that got worse: from which value to which."""
+    before = None if found.reference is None else found.reference.value
+    interval = ""
+    if found.current.low is not None and found.current.high is not None:
+        interval = f" (95 % interval {number(found.current.low)} to {number(found.current.high)})"
+    return f"{metric_title(found.name)}: {_value(before)} → {_value(found.current.value)}{interval}"
+
+
+def labels_in_words(found: PerformanceComparison) -> str:
+    """Clause on labels that have shifted."""
+    if found.label_drift is None or found.reference is None:
+        return "the labels"
+    drift = found.label_drift
+    if drift.reference is not None:
+        return f"mean of the labels: {_value(drift.reference)} → {_value(drift.value)}"
+    if found.reference.per_class is None or found.current.per_class is None:
+        return "the shares of the classes have shifted"
+    shares = [
+        {each.name: each.support / max(sum(one.support for one in side), 1) for each in side}
+        for side in (found.reference.per_class, found.current.per_class)
+    ]
+    name = max(shares[1], key=lambda each: abs(shares[1][each] - shares[0].get(each, 0.0)))
+    return f"labels that are {name}: {100 * shares[0].get(name, 0.0):.1f} % → {100 * shares[1][name]:.1f} %"
+
+
+def _value(value: float | None) -> str:
+    return "undefined" if value is None else number(value)
+
+
+def _errors(said: Floats, was: Floats, known: LabelledReference | None) -> RegressionErrors | None:
+    """Errors in the cells of the reference; None without one, and without rows."""
+    if not len(said) or known is None or known.errors is None:
+        return None
+    errors: ErrorsOfReference = known.errors
+    return RegressionErrors(
+        rows=len(said),
+        labelled=len(said),
+        edges=errors.edges,
+        counts=errors_by_cell(said, was, np.array(errors.edges)),
+        reference_counts=errors.counts,
+        by_prediction=truths_by_cell(said, was, np.array(errors.prediction_edges)),
+        reference_by_prediction=errors.by_prediction,
+    )
