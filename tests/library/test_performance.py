@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -248,3 +250,26 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert cases["performance", "labels"].find("failure") is None
     assert main([*command, "--task", "else"]) == 2
     assert "--task 'else'" in capsys.readouterr().err
+
+
+WITHOUT_A_STORE = """
+import importlib.abc, sys
+
+class Absent(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name.partition(".")[0] in ("sqlalchemy", "alembic", "cryptography", "fastapi", "starlette", "uvicorn"):
+            raise ModuleNotFoundError(name, name=name)
+
+sys.meta_path.insert(0, Absent())
+import modelwatch as mw
+
+side = {"x": [1.0, 2.0] * 200, "prediction": ["a", "b"] * 200, "ground_truth": ["a", "b", "b", "a"] * 100}
+report = mw.compare(side, side)
+report.to_html()
+print(report.performance.metrics[0].current.value)
+"""
+
+
+def test_it_needs_no_store_and_no_server() -> None:
+    done = subprocess.run([sys.executable, "-c", WITHOUT_A_STORE], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "0.5", done.stderr

@@ -21,8 +21,8 @@ from modelwatch.stats.outcomes.predicted_scores import ScoreByPredictedClass, Sc
 from modelwatch.stats.outcomes.tasks import NOT_STATED, Probability, StatedTask
 from modelwatch.stats.performance.mergeable import Floats, Integers
 from modelwatch.stats.performance.residuals import error_edges, prediction_edges
-from modelwatch.storage.references.outcome_references import LabelledRows
-from modelwatch.views.performance.regression_errors import TruthByPrediction, errors_by_cell, truths_by_cell
+from modelwatch.storage.references.labelled_rows import LabelledRows
+from modelwatch.views.performance.error_cells import TruthByPrediction, errors_by_cell, truths_by_cell
 
 if TYPE_CHECKING:
     from modelwatch.library.reference import ColumnNames

@@ -47,8 +47,8 @@ from modelwatch.stats.outcomes.outcomes import OutcomeCounts, OutcomeLayout
 from modelwatch.stats.outcomes.tasks import NOT_STATED, StatedTask
 from modelwatch.stats.performance import Estimate
 from modelwatch.stats.performance.mergeable import Floats
+from modelwatch.views.performance.error_cells import RegressionErrors, errors_by_cell, truths_by_cell
 from modelwatch.views.performance.outcomes import MetricValue, ScoreCurves, metric_value, outcomes_view
-from modelwatch.views.performance.regression_errors import RegressionErrors, errors_by_cell, truths_by_cell
 
 # All labels are there: nothing is waited for.
 COMPLETE = LabelArrivals(0, None, None, None, 0, None, ())

@@ -17,8 +17,8 @@ from modelwatch.storage.counts.profiles import last_window_end
 from modelwatch.storage.counts.streams import streams_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.outcome_references import outcomes_in_force
-from modelwatch.storage.references.references import OUTCOMES, in_force
-from modelwatch.storage.references.subjects import Subject
+from modelwatch.storage.references.references import in_force
+from modelwatch.storage.references.subjects import OUTCOMES, Subject
 from modelwatch.times import MICROS_PER_SECOND
 
 # What is compared with earlier weeks, or with the clock, has no reference to replace.

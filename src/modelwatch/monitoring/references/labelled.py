@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from msgspec.structs import replace
-from sqlalchemy import Connection
 
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.events import ReferenceFrame, Scalar
@@ -15,34 +15,16 @@ from modelwatch.stats.outcomes.classes import class_names
 from modelwatch.stats.outcomes.natural_variation import NaturalVariation, natural_variation
 from modelwatch.stats.outcomes.outcomes import Outcome, OutcomeCounts, outcome_layout
 from modelwatch.stats.outcomes.tasks import NOT_STATED, StatedTask
-from modelwatch.storage.references.layouts import Counts
-from modelwatch.storage.references.monitors import monitor_of
-from modelwatch.storage.references.outcome_references import (
-    LabelledRows,
-    labelled_rows_of,
-    outcomes_for,
-    outcomes_in_force,
-)
-from modelwatch.storage.references.references import OUTCOMES
-from modelwatch.storage.references.subjects import Subject
+from modelwatch.storage.references.labelled_rows import LabelledRows
+from modelwatch.storage.references.subjects import OUTCOMES, Subject
+
+if TYPE_CHECKING:
+    from modelwatch.storage.references.layouts import Counts
 
 # So many classes are listed in an error.
 LISTED = 10
 # So many values that were predicted without a label are kept, to know their classes.
 MAX_UNLABELLED = 1_000
-
-
-def task_of_monitor(connection: Connection, model: str) -> StatedTask:
-    """Task and positive class as the model's monitor states them."""
-    monitor = monitor_of(connection, model)
-    return NOT_STATED if monitor is None else StatedTask(monitor.config.task, monitor.config.positive_class)
-
-
-def task_of_reference(connection: Connection, model: str, version: str | None) -> StatedTask:
-    """Task and positive class as stated with the labelled reference in force."""
-    found = outcomes_for(outcomes_in_force(connection, model), version)
-    rows = None if found is None else labelled_rows_of(connection, found.id)
-    return NOT_STATED if rows is None else StatedTask(rows.task, rows.positive_class)
 
 
 def with_stated_task(frame: ReferenceFrame, stated: StatedTask) -> ReferenceFrame:

@@ -12,15 +12,16 @@ from dataclasses import replace
 import numpy as np
 from sqlalchemy import Connection
 
-from modelwatch.monitoring.references.labelled import counted, counted_by_segment, natural_of, task_of_monitor
+from modelwatch.monitoring.references.labelled import counted, counted_by_segment, natural_of
+from modelwatch.monitoring.references.stated_task import task_of_monitor
 from modelwatch.stats.counting.binning import Scalar, category_name
 from modelwatch.stats.outcomes.natural_variation import NaturalVariation
 from modelwatch.stats.outcomes.outcomes import NO_OUTCOMES, OutcomeCounts, OutcomeLayout, outcome_layout
 from modelwatch.stats.outcomes.tasks import StatedTask
 from modelwatch.storage.counts.outcomes import label_values, labelled_sample
 from modelwatch.storage.engine.store import Store
+from modelwatch.storage.references.labelled_rows import LabelledRows
 from modelwatch.storage.references.outcome_references import (
-    LabelledRows,
     StoredOutcomes,
     labelled_rows_of,
     outcomes_for,

@@ -18,9 +18,9 @@ from modelwatch.monitoring.references.labelled import (
     counted_by_segment,
     labelled_rows,
     natural_of,
-    task_of_monitor,
 )
 from modelwatch.monitoring.references.segments import counts_by_segment, rows_by_segment
+from modelwatch.monitoring.references.stated_task import task_of_monitor
 from modelwatch.privacy import KEEP_ALL, Policy
 from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
 from modelwatch.stats.counting.datatypes import inferred_type, is_finite_number, prediction_type

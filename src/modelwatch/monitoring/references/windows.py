@@ -11,8 +11,9 @@ from sqlalchemy import Connection
 from modelwatch.config import parse_lookback
 from modelwatch.errors import Conflict, FieldError, InvalidInput, excerpt
 from modelwatch.events import ReferenceFrame, ReferenceSample
-from modelwatch.monitoring.references.labelled import task_of_reference, with_stated_task
+from modelwatch.monitoring.references.labelled import with_stated_task
 from modelwatch.monitoring.references.references import SampledRows, provisional_samples, set_reference_frame
+from modelwatch.monitoring.references.stated_task import task_of_reference
 from modelwatch.privacy import KEEP_ALL
 from modelwatch.stats.counting.datatypes import is_finite_number
 from modelwatch.storage.alerts.audit import AuditEntry

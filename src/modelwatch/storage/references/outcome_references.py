@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, or_, select
 
-from modelwatch.events import Scalar
 from modelwatch.stats.counting.encoded_counts import decode_counts
 from modelwatch.stats.outcomes.natural_variation import NaturalVariation, decode_natural
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts, OutcomeLayout
-from modelwatch.stats.outcomes.tasks import Task
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.memory import remembered
+from modelwatch.storage.references.labelled_rows import LabelledRows, decode_labelled_rows
 from modelwatch.storage.references.layouts import outcome_layout_of
 from modelwatch.storage.references.subjects import OUTCOME, State
 
@@ -91,44 +88,8 @@ def _stored(row: Any) -> StoredOutcomes:
     )
 
 
-# Of more rows than fit, the counts alone are kept.
-MAX_BYTES = 8 * 1024 * 1024
-FORMAT = 1
-
-
-class LabelledRows(msgspec.Struct, frozen=True):
-    """The rows of a labelled reference that have a prediction and a truth, and what was said about them.
-
-    task, positive_class: as they were said with the reference. predictions, probabilities, truths: by row; empty where
-    they were too many to be kept. unlabelled: other values that were predicted. segments: by the id of a segment
-    feature's definition, how many segments it has and the number of each row's. times: of each row in seconds, None
-    where it has none; empty when no row has one.
-    """
-
-    task: Task | None = None
-    positive_class: Scalar = None
-    predictions: list[Scalar] = []
-    probabilities: list[float | dict[str, float] | None] = []
-    truths: list[Scalar] = []
-    unlabelled: list[Scalar] = []
-    segments: dict[str, tuple[int, list[int]]] = {}
-    format: int = FORMAT
-    times: list[int | None] = []
-
-    def encode(self) -> bytes:
-        """Bytes that `labelled_rows_of` reads; without the rows where these take too many."""
-        document = zlib.compress(_encode(self), 6)
-        if len(document) <= MAX_BYTES:
-            return document
-        return zlib.compress(_encode(LabelledRows(self.task, self.positive_class)), 6)
-
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(LabelledRows).decode
-
-
 def labelled_rows_of(connection: Connection, reference: str) -> LabelledRows | None:
     """The rows of the outcome reference with this id; None where none were kept, as by earlier releases."""
     table = tables.labelled_rows
     document = connection.execute(select(table.c.document).where(table.c.reference == reference)).scalar()
-    return None if document is None else _decode(zlib.decompress(document))
+    return None if document is None else decode_labelled_rows(document)

@@ -23,12 +23,12 @@ from modelwatch.storage.engine.decoded import Decoded
 from modelwatch.storage.engine.memory import remembered
 from modelwatch.storage.engine.models import next_generation
 from modelwatch.storage.engine.store import Store
+from modelwatch.storage.references.labelled_rows import LabelledRows
 from modelwatch.storage.references.layouts import Counts, ModelLayouts, binning_of, model_layouts
 from modelwatch.storage.references.monitors import hold_monitor, monitor_of
-from modelwatch.storage.references.outcome_references import LabelledRows
 from modelwatch.storage.references.segments import settle_segments
 from modelwatch.storage.references.stored_reference import StoredReference
-from modelwatch.storage.references.subjects import OUTCOME, SEGMENTS, State, Subject
+from modelwatch.storage.references.subjects import OUTCOME, OUTCOMES, SEGMENTS, State, Subject
 
 # What a reference says never changes, so it is decoded once; only its state does.
 _known: Decoded[tuple[Profile, Variation | None, Split | None]] = Decoded()
@@ -37,7 +37,6 @@ _known: Decoded[tuple[Profile, Variation | None, Split | None]] = Decoded()
 # By the id of a segment feature's definition, the counts of each subject in its segments, shape (segments, cells).
 BySegment = Mapping[str, Mapping[Subject, Counts]]
 
-OUTCOMES = Subject(OUTCOME)
 OF_SUBJECTS = tables.reference.c.kind.not_in((OUTCOME, SEGMENTS))
 
 # The source of a provisional reference.

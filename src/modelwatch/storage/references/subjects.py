@@ -26,5 +26,6 @@ PREDICTED_SCORES = Subject("calls")
 
 # The kind under which the reference table keeps the layout of the outcomes, and what the reference's own are.
 OUTCOME: Kind = "outcome"
+OUTCOMES = Subject(OUTCOME)
 # And that under which it keeps what the segments of the model are.
 SEGMENTS: Kind = "segments"

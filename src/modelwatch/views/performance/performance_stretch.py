@@ -16,8 +16,9 @@ from modelwatch.stats.performance import Estimate
 from modelwatch.stats.performance.differences import difference
 from modelwatch.storage.engine.store import Store
 from modelwatch.times import iso_of_seconds
+from modelwatch.views.performance.error_cells import RegressionErrors
 from modelwatch.views.performance.outcomes import MetricChange, OutcomesView, metric_change, outcomes_view
-from modelwatch.views.performance.regression_errors import RegressionErrors, regression_errors
+from modelwatch.views.performance.regression_errors import regression_errors
 from modelwatch.views.stretches.labelled_stretch import LabelledStretch, StretchQuery, read_stretch
 
 NO_DATA = "No predictions have been received."

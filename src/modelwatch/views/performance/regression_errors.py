@@ -4,48 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import msgspec
 import numpy as np
 
 from modelwatch.events import Scalar
 from modelwatch.stats.counting.datatypes import number_of
 from modelwatch.stats.performance.mergeable import Floats
-from modelwatch.stats.performance.residuals import error_counts, error_edges, prediction_cells, prediction_edges
+from modelwatch.stats.performance.residuals import error_edges, prediction_edges
 from modelwatch.storage.counts.labelled_values import labelled_values
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.layouts import read_layouts
 from modelwatch.storage.references.outcome_references import labelled_rows_of
+from modelwatch.views.performance.error_cells import RegressionErrors, errors_by_cell, truths_by_cell
 from modelwatch.views.stretches.labelled_stretch import LabelledStretch
 
 # Of more labelled rows, those of some of the base windows are read.
 MOST_ROWS = 10_000
-
-
-class TruthByPrediction(msgspec.Struct, frozen=True):
-    """Rows with similar predictions: how many, the means of both, and the 95 % interval of the mean truth."""
-
-    n: int
-    predicted: float
-    truth: float
-    low: float | None
-    high: float | None
-
-
-class RegressionErrors(msgspec.Struct, frozen=True):
-    """Errors (prediction less truth) of the matured part, from stored rows. rows: how many were read, of `labelled`.
-
-    edges: between right-closed cells of the error, the outer two open. counts, reference_counts: errors by cell.
-    by_prediction, reference_by_prediction: by cell of the prediction, ascending. Those of the reference are empty where
-    its rows are not kept, and for a segment.
-    """
-
-    rows: int
-    labelled: int
-    edges: list[float]
-    counts: list[int]
-    reference_counts: list[int]
-    by_prediction: list[TruthByPrediction]
-    reference_by_prediction: list[TruthByPrediction]
 
 
 def regression_errors(store: Store, found: LabelledStretch) -> RegressionErrors | None:
@@ -83,17 +56,3 @@ def _numbers(pairs: Iterable[tuple[Scalar, Scalar]]) -> tuple[Floats, Floats]:
     both = np.array([(number_of(said), number_of(was)) for said, was in pairs], dtype=np.float64).reshape(-1, 2)
     both = both[np.isfinite(both).all(axis=1)]
     return both[:, 0], both[:, 1]
-
-
-def errors_by_cell(predicted: Floats, truth: Floats, edges: Floats) -> list[int]:
-    """Number of rows by cell of the error, between edges as those of `RegressionErrors`."""
-    counts: list[int] = error_counts(predicted - truth, edges).tolist()
-    return counts
-
-
-def truths_by_cell(predicted: Floats, truth: Floats, edges: Floats) -> list[TruthByPrediction]:
-    """Rows by cell of the prediction, ascending."""
-    return [
-        TruthByPrediction(each.n, each.predicted, each.truth, each.low, each.high)
-        for each in prediction_cells(predicted, truth, edges)
-    ]

@@ -13,7 +13,8 @@ from modelwatch.monitoring.checks.performance.evidence import arrivals_as_of, de
 from modelwatch.monitoring.checks.performance.judge import Window as Measured
 from modelwatch.monitoring.checks.performance.maturity import LabelArrivals
 from modelwatch.monitoring.checks.performance.report import measured, window_of, wrong_scores
-from modelwatch.monitoring.checks.performance.window_counts import WindowCounts, counts_of, window_counts
+from modelwatch.monitoring.checks.performance.stored_window_counts import window_counts
+from modelwatch.monitoring.checks.performance.window_counts import WindowCounts, counts_of
 from modelwatch.monitoring.checks.schedule import whole_windows
 from modelwatch.monitoring.checks.stored_windows import stored_whole
 from modelwatch.monitoring.checks.windows import Window

@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from modelwatch.monitoring.checks.performance.evidence import PerformanceEvidence
 from modelwatch.monitoring.checks.performance.judge import Judgement, undecided
 from modelwatch.monitoring.checks.performance.maturity import Day, LabelArrivals
 from modelwatch.monitoring.checks.performance.window_counts import WindowCounts
 from modelwatch.stats.drift.evidence import rate_increase_p_value
 from modelwatch.stats.performance import Estimate
 from modelwatch.times import SECONDS_PER_DAY
+
+if TYPE_CHECKING:
+    from modelwatch.monitoring.checks.performance.evidence import PerformanceEvidence
 
 COVERAGE = "label_coverage"
 DAYS_A_WEEK = 7

@@ -11,10 +11,10 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from modelwatch.monitoring.checks.performance.early_evidence import EarlyCounts
 from modelwatch.monitoring.checks.performance.judge import (
     PRECEDENCE,
     SEVERE,
@@ -41,6 +41,9 @@ from modelwatch.stats.performance import (
 )
 from modelwatch.stats.performance.mergeable import Sums
 from modelwatch.stats.performance.worsening import Part, tail
+
+if TYPE_CHECKING:
+    from modelwatch.monitoring.checks.performance.early_evidence import EarlyCounts
 
 # A window is judged early when this share of the labels that will come should have come.
 EARLY_SHARE = 0.5

@@ -13,7 +13,8 @@ from sqlalchemy import Connection
 
 from modelwatch.monitoring.checks.performance.maturity import Day, LabelArrivals, lag_of
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
-from modelwatch.monitoring.checks.performance.window_counts import WindowCounts, counts_of, window_counts
+from modelwatch.monitoring.checks.performance.stored_window_counts import window_counts
+from modelwatch.monitoring.checks.performance.window_counts import WindowCounts, counts_of
 from modelwatch.monitoring.checks.stored_windows import stored_whole
 from modelwatch.monitoring.checks.windows import look_back
 from modelwatch.stats.counting.encoded_counts import encode_sparse

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,9 @@ from numpy.typing import NDArray
 from modelwatch.stats.outcomes.estimation import Calibration, Estimate, Refusal, calibrate, estimate, estimate_accuracy
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.stats.outcomes.predicted_scores import ScoreByPredictedClass, ScoreByPredictedClassCounts
-from modelwatch.storage.references.layouts import Counts
+
+if TYPE_CHECKING:
+    from modelwatch.storage.references.layouts import Counts
 
 ASSUMPTION = (
     "Assumes that a score means what it meant in the reference: shifts of the inputs are seen, a change of the relation"

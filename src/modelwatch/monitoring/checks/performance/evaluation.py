@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 from msgspec.structs import replace
@@ -14,7 +15,6 @@ from modelwatch.findings import Kind
 from modelwatch.monitoring.checks.not_judged import NotJudged, not_judged
 from modelwatch.monitoring.checks.performance.coverage import COVERAGE, judge_coverage
 from modelwatch.monitoring.checks.performance.early import EarlyResult, evaluate_early, judge_early
-from modelwatch.monitoring.checks.performance.evidence import PerformanceInputs
 from modelwatch.monitoring.checks.performance.interpretation import (
     UNNAMED,
     meaning_warnings,
@@ -47,6 +47,9 @@ from modelwatch.stats.outcomes.natural_variation import MetricVariation, Natural
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.stats.outcomes.tasks import StatedTask
 from modelwatch.times import SECONDS_PER_DAY, iso_of_seconds
+
+if TYPE_CHECKING:
+    from modelwatch.monitoring.checks.performance.evidence import PerformanceInputs
 
 PERFORMANCE_KINDS: tuple[Kind, ...] = ("performance", "label_drift")
 FOUND = ("warning", "alert")

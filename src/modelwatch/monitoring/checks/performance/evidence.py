@@ -15,7 +15,8 @@ from modelwatch.monitoring.checks.codec import EvidenceCodec
 from modelwatch.monitoring.checks.performance.early_evidence import EarlyCounts, gather_early
 from modelwatch.monitoring.checks.performance.maturity import MATURITY, MOST_DAYS, Day, LabelArrivals, lag_of
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
-from modelwatch.monitoring.checks.performance.window_counts import WindowCounts, counts_of, window_counts
+from modelwatch.monitoring.checks.performance.stored_window_counts import window_counts
+from modelwatch.monitoring.checks.performance.window_counts import WindowCounts, counts_of
 from modelwatch.monitoring.checks.stored_windows import stored_whole
 from modelwatch.monitoring.checks.windows import Window, look_back, reaching_back
 from modelwatch.stats.outcomes.delays import DELAY_EDGES, DelayCurve

@@ -27,7 +27,8 @@ from modelwatch.monitoring.checks.performance.report import (
 )
 from modelwatch.monitoring.checks.performance.reports import MetricReport, WindowReport
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
-from modelwatch.monitoring.checks.performance.window_counts import WindowCounts, window_counts
+from modelwatch.monitoring.checks.performance.stored_window_counts import window_counts
+from modelwatch.monitoring.checks.performance.window_counts import WindowCounts
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.encoded_counts import encode_sparse
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts

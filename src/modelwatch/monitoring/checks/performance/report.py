@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from modelwatch.monitoring.checks.performance.coverage import COVERAGE
 from modelwatch.monitoring.checks.performance.early import EarlyResult
@@ -37,8 +38,10 @@ from modelwatch.stats.performance import (
     performance,
     worsening_metrics,
 )
-from modelwatch.storage.references.layouts import Counts
 from modelwatch.times import iso_of_seconds
+
+if TYPE_CHECKING:
+    from modelwatch.storage.references.layouts import Counts
 
 
 def window_of(
