@@ -105,4 +105,4 @@ def test_a_floor_is_told_of_without_a_reference_and_is_over_when_it_is_kept_agai
     assert told.keys() == {"performance"}
     alert = told["performance"]
     assert (alert.state, alert.severity, subjects(alert)) == ("resolved", "alert", {"accuracy"})
-    assert "the limit is 0.85" in alert.members[0].finding.detail
+    assert "the limit is 85.0 %" in alert.members[0].finding.detail
