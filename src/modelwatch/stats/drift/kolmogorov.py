@@ -13,6 +13,9 @@ SMALL_SAMPLE = 140
 LARGEST_EXACT = 100_000
 LARGEST_SUM = 40_000
 TERMS = np.arange(0.0, 12.0)
+# Squares of half and of whole multiples of pi, and the powers of these that the series of Pelz and Good is made of.
+_HALF, _WHOLE = (math.pi * (TERMS + 0.5)) ** 2, (math.pi * TERMS) ** 2
+_HALF_2, _HALF_3, _WHOLE_2 = _HALF**2, _HALF**3, _WHOLE**2
 # 1/0!, 1/1!, …; beyond 170 they are below the smallest double.
 _INVERSE_FACTORIALS = np.array([math.exp(-math.lgamma(i + 1.0)) for i in range(180)])
 
@@ -124,8 +127,7 @@ def _pelz_good(d: float, n: int) -> float:
     z2 = n * d * d
     z4, z6 = z2 * z2, z2 * z2 * z2
     z = math.sqrt(z2)
-    half = (math.pi * (TERMS + 0.5)) ** 2
-    whole = (math.pi * TERMS) ** 2
+    half, whole = _HALF, _WHOLE
     # The sums run over all integers; both are symmetric, and the term at k = 0 of the second is zero.
     at_half = 2.0 * np.exp(-half / (2.0 * z2))
     at_whole = 2.0 * np.exp(-whole / (2.0 * z2))
@@ -133,16 +135,16 @@ def _pelz_good(d: float, n: int) -> float:
     k0 = root / z * at_half.sum()
     k1 = root / (6.0 * z4) * ((half - z2) @ at_half)
     k2 = root / (72.0 * z6 * z) * (
-        (6.0 * z6 + 2.0 * z4 + half * (2.0 * z4 - 5.0 * z2) + half**2 * (1.0 - 2.0 * z2)) @ at_half
+        (6.0 * z6 + 2.0 * z4 + half * (2.0 * z4 - 5.0 * z2) + _HALF_2 * (1.0 - 2.0 * z2)) @ at_half
     ) - root / (36.0 * z2 * z) * (whole @ at_whole)
     k3 = root / (6480.0 * z6 * z4) * (
         (
-            half**3 * (5.0 - 30.0 * z2)
-            + half**2 * (212.0 * z4 - 60.0 * z2)
+            _HALF_3 * (5.0 - 30.0 * z2)
+            + _HALF_2 * (212.0 * z4 - 60.0 * z2)
             + half * (135.0 * z4 - 96.0 * z6)
             - 30.0 * z6
             - 90.0 * z4 * z4
         )
         @ at_half
-    ) + root / (216.0 * z6) * ((3.0 * whole * z2 - whole**2) @ at_whole)
+    ) + root / (216.0 * z6) * ((3.0 * whole * z2 - _WHOLE_2) @ at_whole)
     return float(k0 + k1 / math.sqrt(n) + k2 / n + k3 / (n * math.sqrt(n)))
