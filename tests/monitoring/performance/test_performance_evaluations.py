@@ -128,6 +128,32 @@ def test_every_verdict_comes_out_again_to_the_bit(referenced: Store) -> None:
         assert (again.reproduced, again.problems, again.references) == (True, [], 1)
 
 
+def test_an_evaluation_draws_no_resamples_until_its_whole_report_is_made(
+    referenced: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = later(100)
+    # Rows of no other test: what has been drawn is remembered.
+    for hour in range(12):
+        send_labelled(referenced, clock, outcomes(150, 7_000 + hour), at=NOON + hour * HOUR, label_after=10 * MINUTE)
+    inputs = gather_performance(referenced, RULES, STREAM, NOON // SECOND + 11 * 3_600)
+
+    def refused(*given: object, **options: object) -> None:
+        raise AssertionError("resamples were drawn")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("modelwatch.stats.performance.confusion.bootstrap", refused)
+        evaluation = PerformanceCheck.evaluate(inputs)
+        brief = PerformanceCheck.brief(evaluation)
+        headline = PerformanceCheck.headline(evaluation, brief)
+        with pytest.raises(AssertionError, match="resamples"):
+            PerformanceCheck.report(evaluation)
+    whole = PerformanceCheck.report(evaluation)
+    assert (brief.severity, brief.windows) == (whole.severity, [])
+    shown = window(whole, "6h").metrics["accuracy"]
+    assert (headline.subject, headline.value, headline.low, headline.n) == ("accuracy", shown.value, shown.low, shown.n)
+    assert window(whole, "6h").metrics["mcc"].low is not None
+
+
 def test_predictions_without_labels_are_never_an_alarm_and_labels_alone_bring_one(referenced: Store) -> None:
     clock = later(5)
     send_day(referenced, clock, 5)

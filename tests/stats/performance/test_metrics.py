@@ -1,6 +1,8 @@
 """Metrics on small samples: worked values, what is undefined and why, and zero as a value."""
 
 import math
+from importlib import import_module
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,6 +26,7 @@ from modelwatch.stats.performance import (
     wilson,
 )
 from modelwatch.stats.performance.confusion import confusion_metrics
+from modelwatch.stats.performance.intervals import bootstrap
 from modelwatch.stats.performance.regression import regression_metrics
 
 BINARY = ConfusionLayout(("no", "yes"), "yes")
@@ -41,6 +44,25 @@ def errors(prediction: list[float], truth: list[float]) -> RegressionCounts:
 def scored(positives: list[float], negatives: list[float]) -> ScoreCounts:
     labels = np.arange(len(positives) + len(negatives)) < len(positives)
     return ScoreCounts.of(np.array(positives + negatives), labels)
+
+
+def test_values_need_no_resamples_and_intervals_are_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+
+    def counted(*given: Any, **options: Any) -> Any:
+        drawn.append(given[0].sum())
+        return bootstrap(*given, **options)
+
+    for module in ("confusion", "score_metrics"):
+        monkeypatch.setattr(import_module(f"modelwatch.stats.performance.{module}"), "bootstrap", counted)
+    confused, ranked = performance(binary(tn=51, fp=9, fn=21, tp=19)), performance(scored([0.9, 0.8, 0.7], [0.8, 0.1]))
+    assert (confused["f1"].value, ranked["pr_auc"].value) == pytest.approx((38 / 68, 29 / 36))
+    assert drawn == []
+    for estimate in (confused["f1"], confused["mcc"], ranked["pr_auc"], ranked["pr_auc"]):
+        assert estimate.low is not None
+        assert estimate.high is not None
+        assert estimate.low <= (estimate.value or 0.0) <= estimate.high
+    assert drawn == [100, 5]
 
 
 def test_binary_metrics_are_those_of_the_positive_class() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache, partial
 from typing import ClassVar, Self
 
 import numpy as np
@@ -15,6 +15,7 @@ from modelwatch.stats.errors import IncompatibleProfiles, StatsError
 from modelwatch.stats.performance.intervals import (
     BOOTSTRAP_SEED,
     Estimate,
+    ResampledEstimate,
     bootstrap,
     percentile_interval,
     proportion,
@@ -197,7 +198,8 @@ def confusion_metrics(counts: ConfusionCounts, *, seed: int = BOOTSTRAP_SEED) ->
 
     Always accuracy, balanced_accuracy and mcc. With a positive class: precision, recall, specificity and f1 of it; else
     precision, recall and f1 with `_macro`, `_micro` and `_weighted` at the end.
-    Intervals: Wilson for proportions, else a Dirichlet bootstrap of the counts with this seed; see `prior_of`.
+    Intervals: Wilson for proportions, else a Dirichlet bootstrap of the counts with this seed, drawn when an interval
+    is asked for; see `prior_of`.
     Source: Gorodkin (2004) for the multiclass Matthews correlation.
 
     >>> from modelwatch.stats.performance.confusion import ConfusionLayout
@@ -270,11 +272,19 @@ def _resampled(
         return mean_columns(Margins.of(cells, classes), supported, occurring)
 
     values = statistics(counts.vector[None, :].astype(np.float64))[0]
-    low, high = percentile_interval(bootstrap(counts.vector, prior_of(counts), statistics, seed=seed))
-    # The prior pulls the resamples a little towards chance; the interval holds the value all the same.
-    lowest, highest = np.minimum(low, values), np.maximum(high, values)
-    estimates = [
-        Estimate(float(value), float(lowest[place]), float(highest[place]), n) for place, value in enumerate(values)
+
+    @cache
+    def intervals() -> tuple[list[float], list[float]]:
+        low, high = percentile_interval(bootstrap(counts.vector, prior_of(counts), statistics, seed=seed))
+        # The prior pulls the resamples a little towards chance; the interval holds the value all the same.
+        return np.minimum(low, values).tolist(), np.maximum(high, values).tolist()
+
+    def interval(place: int) -> tuple[float, float]:
+        low, high = intervals()
+        return low[place], high[place]
+
+    estimates: list[Estimate] = [
+        ResampledEstimate(value, partial(interval, place), n) for place, value in enumerate(values.tolist())
     ]
     means = dict(zip(MEANS, estimates[: len(MEANS)], strict=True))
     if not supported.any():

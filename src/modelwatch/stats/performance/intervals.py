@@ -38,6 +38,31 @@ class Estimate:
     reason: str | None = None
 
 
+class ResampledEstimate(Estimate):
+    """An estimate whose interval takes long: it is computed when one of its ends is asked for.
+
+    interval: computes both ends; it remembers them, since it is called for each.
+    """
+
+    __slots__ = ("_interval",)
+    _interval: Callable[[], tuple[float, float]]
+
+    def __init__(self, value: float, interval: Callable[[], tuple[float, float]], n: int, bound: float = 0.0) -> None:
+        fields = {"value": value, "n": n, "bound": bound, "reason": None, "_interval": interval}
+        for name, given in fields.items():
+            object.__setattr__(self, name, given)
+
+    @property
+    def low(self) -> float:
+        """Lower end of the 95 % interval."""
+        return self._interval()[0]
+
+    @property
+    def high(self) -> float:
+        """Upper end of the 95 % interval."""
+        return self._interval()[1]
+
+
 def undefined(reason: str, n: int = 0) -> Estimate:
     """The estimate of a metric that has no value.
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
 from modelwatch.stats.performance.intervals import (
     BOOTSTRAP_SEED,
     Estimate,
+    ResampledEstimate,
     bootstrap,
     mean,
     percentile_interval,
@@ -82,9 +84,9 @@ def score_metrics(counts: ScoreCounts, *, seed: int = BOOTSTRAP_SEED) -> dict[st
     """roc_auc, pr_auc, log_loss, brier and ece (expected calibration error) of the scores of a binary classifier.
 
     roc_auc: trapezoids over the cells, with the logit-transformed interval of DeLong. pr_auc: average precision with a
-    cell as one threshold, bootstrapped. Both carry their bound. ece: 10 bins; a bin's mean score is known to half a
-    cell, so the bound is 1/400; it has no interval. log_loss (nats, probabilities clipped at 1e-15) and brier: exact
-    means with Student's interval.
+    cell as one threshold, bootstrapped when its interval is asked for. Both carry their bound. ece: 10 bins; a bin's
+    mean score is known to half a cell, so the bound is 1/400; it has no interval. log_loss (nats, probabilities clipped
+    at 1e-15) and brier: exact means with Student's interval.
 
     >>> metrics = score_metrics(ScoreCounts.of(np.array([0.9, 0.8, 0.3, 0.1]), np.array([True, True, False, False])))
     >>> metrics["roc_auc"].value, metrics["pr_auc"].value, round(metrics["brier"].value, 4)
@@ -194,9 +196,14 @@ def pr_auc(counts: ScoreCounts, *, seed: int = BOOTSTRAP_SEED) -> Estimate:
     if not positives.any():
         return undefined("no labelled row with a score is positive", counts.n)
     value = average_precision_of(counts)
-    low, high = percentile_interval(resampled_precision(counts, seed=seed))
+
+    @cache
+    def interval() -> tuple[float, float]:
+        low, high = percentile_interval(resampled_precision(counts, seed=seed))
+        return min(value, float(low[0])), max(value, float(high[0]))
+
     bound = _precision_bound(positives[::-1], negatives[::-1], value)
-    return Estimate(value, min(value, float(low[0])), max(value, float(high[0])), counts.n, bound)
+    return ResampledEstimate(value, interval, counts.n, bound)
 
 
 def resampled_precision(counts: ScoreCounts, *, seed: int = BOOTSTRAP_SEED) -> Floats:

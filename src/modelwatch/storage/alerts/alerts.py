@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, and_, delete, insert, or_, select
+from sqlalchemy import Connection, Row, Select, and_, bindparam, delete, insert, or_, select
 
 from modelwatch.storage.alerts.outbox import PENDING
 from modelwatch.storage.engine import tables
@@ -53,16 +54,25 @@ class StoredAlertEvent:
 
 def latest_incident(connection: Connection, model: str, environment: str, kind: str) -> StoredAlert | None:
     """The incident of this model, environment and kind that was opened last; its row stays locked."""
+    where = {"of_model": model, "of_environment": environment, "of_kind": kind}
+    row = connection.execute(_latest_incident(), where).first()
+    return None if row is None else _alert(row)
+
+
+@cache
+def _latest_incident() -> Select[Any]:
     table = tables.alert
-    statement = (
+    return (
         select(table)
-        .where(table.c.model == model, table.c.environment == environment, table.c.kind == kind)
+        .where(
+            table.c.model == bindparam("of_model"),
+            table.c.environment == bindparam("of_environment"),
+            table.c.kind == bindparam("of_kind"),
+        )
         .order_by(table.c.opened_at.desc())
         .limit(1)
         .with_for_update()
     )
-    row = connection.execute(statement).first()
-    return None if row is None else _alert(row)
 
 
 def alert_by_id(connection: Connection, identity: str, *, lock: bool = False) -> StoredAlert | None:

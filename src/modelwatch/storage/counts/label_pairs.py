@@ -27,7 +27,7 @@ from modelwatch.storage.engine.memory import remembered
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.counting import PREDICTION_COLUMNS, LabelledPrediction
-from modelwatch.storage.ledger.rows import decode_scalar
+from modelwatch.storage.ledger.rows import ROWS_PER_READ, decode_scalar
 from modelwatch.storage.references.layouts import Counts, ModelLayouts
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY
 
@@ -218,7 +218,7 @@ def _rows(connection: Connection, stream: StreamKey, stretch: Span) -> Iterable[
     label, prediction = tables.label, tables.prediction
     pair = (label.c.model == prediction.c.model) & (label.c.prediction_id == prediction.c.prediction_id)
     for day in range(stretch[0] // SECONDS_PER_DAY, (stretch[1] - 1) // SECONDS_PER_DAY + 1):
-        yield from connection.execute(
+        rows = connection.execute(
             select(*PREDICTION_COLUMNS, label.c.value, label.c.first_ts)
             .join(label, pair)
             .where(
@@ -231,3 +231,5 @@ def _rows(connection: Connection, stream: StreamKey, stretch: Span) -> Iterable[
                 label.c.applied_at.is_not(None),
             )
         )
+        for some in rows.partitions(ROWS_PER_READ):
+            yield from some

@@ -189,28 +189,36 @@ _KNOWN = (
 )
 _LABEL_BEYOND = select(tables.label.c.first_ts).where(*_KNOWN).offset(bindparam("others")).limit(1)
 
+_TOUCHED = select(
+    func.min(tables.outcome.c.window_start),
+    func.max(tables.outcome.c.window_start + tables.outcome.c.window_len),
+    func.max(tables.outcome.c.latest_ts),
+).where(
+    tables.outcome.c.model == bindparam("of_model"),
+    tables.outcome.c.environment == bindparam("of_environment"),
+    tables.outcome.c.version == bindparam("of_version"),
+    tables.outcome.c.segment == "",
+    tables.outcome.c.generation == bindparam("of_generation"),
+    tables.outcome.c.window_start >= bindparam("start"),
+    tables.outcome.c.window_start < bindparam("end"),
+    tables.outcome.c.latest_ts > bindparam("after"),
+)
+
 
 def _touched(
     connection: Connection, stream: StreamKey, layouts: ModelLayouts, spans: Sequence[Span], after: int
 ) -> tuple[Span | None, int]:
     """The stretch of the windows in these spans that hold a label from after then, and the time of the newest label."""
-    table = tables.outcome
-    first, last, newest = connection.execute(
-        select(
-            func.min(table.c.window_start),
-            func.max(table.c.window_start + table.c.window_len),
-            func.max(table.c.latest_ts),
-        ).where(
-            table.c.model == stream.model,
-            table.c.environment == stream.environment,
-            table.c.version == stream.version,
-            table.c.segment == "",
-            table.c.generation == layouts.outcome_generation,
-            table.c.window_start >= min(start for start, _ in spans),
-            table.c.window_start < max(end for _, end in spans),
-            table.c.latest_ts > after,
-        )
-    ).one()
+    where = {
+        "of_model": stream.model,
+        "of_environment": stream.environment,
+        "of_version": stream.version,
+        "of_generation": layouts.outcome_generation,
+        "start": min(start for start, _ in spans),
+        "end": max(end for _, end in spans),
+        "after": after,
+    }
+    first, last, newest = connection.execute(_TOUCHED, where).one()
     return None if first is None else (first, last), newest or 0
 
 

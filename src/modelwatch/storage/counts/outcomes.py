@@ -4,9 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, TextClause, and_, delete, exists, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    TextClause,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    select,
+    update,
+)
 
 from modelwatch.events import Scalar
 from modelwatch.stats.counting.encoded_counts import decode_sparse
@@ -62,24 +75,21 @@ def sum_outcomes(
     A vector is laid out by `layouts.of(version).outcome`. Only windows inside the span are added.
     Raises MalformedProfile when stored counts are damaged.
     """
-    table = tables.outcome
-    conditions = [
-        table.c.model == model,
-        table.c.environment == environment,
-        table.c.segment == segment,
-        table.c.generation == layouts.outcome_generation,
-    ]
+    where: dict[str, str | int] = {
+        "of_model": model,
+        "of_environment": environment,
+        "of_segment": segment,
+        "of_generation": layouts.outcome_generation,
+    }
     if version is not None:
-        conditions.append(table.c.version == version)
-    columns = (table.c.window_start, table.c.window_len, table.c.version, table.c.counts)
-    key = (sum_outcomes, model, environment, version, segment, layouts.outcome_generation)
+        where["of_version"] = version
+    statement = _windows_between(version is not None)
 
     def read(stretches: Sequence[Span]) -> Iterator[Part]:
         """The sums of all stretches, by version and by which of these the windows lie in."""
         parts: dict[tuple[str, tuple[int, ...]], Total] = {}
         for first, end in merged(stretches):
-            within = (table.c.window_start >= first, table.c.window_start < end)
-            for start, length, name, raw in connection.execute(select(*columns).where(*conditions, *within)):
+            for start, length, name, raw in connection.execute(statement, {**where, "first": first, "end": end}):
                 inside = tuple(
                     place for place, each in enumerate(stretches) if each[0] <= start and start + length <= each[1]
                 )
@@ -93,8 +103,23 @@ def sum_outcomes(
         for (name, inside), total in parts.items():
             yield Part(name, inside, total)
 
-    sums = sliding_sums(connection, key, model, environment, version).of(spans, read)
+    sums = sliding_sums(connection, (sum_outcomes, *where.values()), model, environment, version).of(spans, read)
     return [{name: total.counts.copy() for name, total in totals.items() if total.counts.any()} for totals in sums]
+
+
+@cache
+def _windows_between(of_one_version: bool) -> Select[int, int, str, bytes]:
+    """Statement for the windows that start in a span: of one version, or of all."""
+    table = tables.outcome
+    query = select(table.c.window_start, table.c.window_len, table.c.version, table.c.counts).where(
+        table.c.model == bindparam("of_model"),
+        table.c.environment == bindparam("of_environment"),
+        table.c.segment == bindparam("of_segment"),
+        table.c.generation == bindparam("of_generation"),
+        table.c.window_start >= bindparam("first"),
+        table.c.window_start < bindparam("end"),
+    )
+    return query.where(table.c.version == bindparam("of_version")) if of_one_version else query
 
 
 def outcomes_by_window(

@@ -74,6 +74,8 @@ def window_arrivals(connection: Connection, model: str, environment: str, since:
 
 # Stands for a value that is there and must not be shown.
 PROTECTED = "(protected)"
+# Rows that are held at once.
+ROWS_AT_ONCE = 100
 
 
 def recent_features(
@@ -82,8 +84,8 @@ def recent_features(
     """The features of up to so many predictions in [start, end), in seconds: of the newest day first, and of a day the
     first by their ids, so that all processes read the same. Without a start, of the newest day alone.
 
-    Encrypted and hashed ones are named, and have PROTECTED for a value. One row after the other: all of a wide model
-    would take much memory.
+    Encrypted and hashed ones are named, and have PROTECTED for a value. Few rows at once: all of a wide model would
+    take much memory.
     """
     table = tables.prediction
     newest = (end - 1) // SECONDS_PER_DAY
@@ -103,9 +105,10 @@ def recent_features(
             .order_by(table.c.prediction_id)
             .limit(limit - found)
         )
-        for features, protected in rows:
-            found += 1
-            yield _shown(features, protected)
+        for some in rows.partitions(ROWS_AT_ONCE):
+            found += len(some)
+            for features, protected in some:
+                yield _shown(features, protected)
         if found >= limit:
             break
 

@@ -102,7 +102,7 @@ class PerformanceCheck(Check[PerformanceInputs, PerformanceEvaluation, Performan
 
     @staticmethod
     def headline(evaluation: PerformanceEvaluation, report: PerformanceReport) -> Headline:
-        return performance_headline(report)
+        return performance_headline(evaluation, report)
 
 
 def check_performance(store: Store, rules: PerformanceRules, stream: StreamKey, now: int) -> PerformanceReport:

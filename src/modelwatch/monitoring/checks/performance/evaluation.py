@@ -202,20 +202,20 @@ def _natural_of(inputs: PerformanceInputs) -> NaturalVariation | None:
 
 def performance_report(evaluation: PerformanceEvaluation) -> PerformanceReport:
     """Report of an evaluation, as it is shown and kept."""
-    return replace(brief_performance_report(evaluation), windows=_window_reports(evaluation, details=True))
+    return replace(brief_performance_report(evaluation), windows=_window_reports(evaluation))
 
 
-def _window_reports(evaluation: PerformanceEvaluation, *, details: bool) -> list[WindowReport]:
+def _window_reports(evaluation: PerformanceEvaluation) -> list[WindowReport]:
     reference, arrivals = evaluation.inputs.reference, evaluation.inputs.evidence.arrivals
     counts = None if reference is None else reference.counts
     return [
-        window_report(each.found, each.window, arrivals, each.judgements, each.severity, counts, details=details)
+        window_report(each.found, each.window, arrivals, each.judgements, each.severity, counts)
         for each in evaluation.windows
     ]
 
 
 def brief_performance_report(evaluation: PerformanceEvaluation) -> PerformanceReport:
-    """Report without the tables and estimates of its windows, which take longer than everything else."""
+    """Report without its windows, whose intervals and estimates take longer than everything else."""
     inputs, evidence, layout = evaluation.inputs, evaluation.inputs.evidence, evaluation.inputs.layout
     reference, arrivals = inputs.reference, evidence.arrivals
     counts = None if reference is None else reference.counts
@@ -263,7 +263,7 @@ def brief_performance_report(evaluation: PerformanceEvaluation) -> PerformanceRe
             orphaned=evidence.orphaned,
             expired=evidence.expired,
         ),
-        windows=_window_reports(evaluation, details=False),
+        windows=[],
         reason=_why(evaluation),
         not_judged=_not_judged(evaluation),
         task_reason=task_reason(layout, stated),

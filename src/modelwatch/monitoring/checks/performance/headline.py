@@ -2,42 +2,44 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-
 from modelwatch.config import parse_lookback
 from modelwatch.monitoring.checks.headline import Headline, first_names
-from modelwatch.monitoring.checks.performance.reports import PerformanceReport, WindowReport
-from modelwatch.times import EPOCH, SECONDS_PER_DAY
+from modelwatch.monitoring.checks.performance.evaluation import PerformanceEvaluation, WindowResult
+from modelwatch.monitoring.checks.performance.report import finite
+from modelwatch.monitoring.checks.performance.reports import PerformanceReport
+from modelwatch.times import SECONDS_PER_DAY
 
 
-def performance_headline(report: PerformanceReport) -> Headline:
+def performance_headline(evaluation: PerformanceEvaluation, report: PerformanceReport) -> Headline:
     """The main metric, which is the first that is watched, in the matured window that is nearest to a day."""
-    matured = [each for each in report.windows if each.matured and each.lookback is not None and each.metrics]
-    window = min(matured, key=lambda each: abs(_seconds(each) - SECONDS_PER_DAY), default=None)
-    if window is None:
+    matured = [each for each in evaluation.matured if each.found.window.lookback is not None and each.window.metrics]
+    result = min(matured, key=lambda each: abs(_seconds(each) - SECONDS_PER_DAY), default=None)
+    if result is None:
         return Headline(reason=report.reason)
-    watched = [name for name, metric in window.metrics.items() if metric.severity is not None]
-    name = next(iter(watched or window.metrics))
-    metric = window.metrics[name]
+    metrics, found = result.window.metrics, result.found
+    watched = [name for name in metrics if name in result.judgements]
+    name = next(iter(watched or metrics))
+    estimate, judgement = metrics[name], result.judgements.get(name)
     return Headline(
-        value=metric.value,
+        value=finite(estimate.value),
         subject=name,
-        low=metric.low,
-        high=metric.high,
-        reference=metric.reference,
-        warning=metric.warning_threshold,
-        alert=metric.alert_threshold,
-        n=metric.n,
+        low=finite(estimate.low),
+        high=finite(estimate.high),
+        reference=None if judgement is None else finite(judgement.reference),
+        warning=None if judgement is None else judgement.warning_threshold,
+        alert=None if judgement is None else judgement.alert_threshold,
+        n=estimate.n,
         found=len(report.worst),
         names=first_names(report.worst),
         checked=len(watched),
-        seconds=_seconds(window),
-        predictions=window.predictions,
-        coverage=window.coverage,
-        end=(datetime.fromisoformat(window.end) - EPOCH) // timedelta(seconds=1),
-        reason=window.immature or metric.reason or report.reason,
+        seconds=_seconds(result),
+        predictions=found.predictions,
+        coverage=result.window.counts.n / found.predictions if found.predictions else None,
+        end=found.window.end,
+        reason=result.window.immature or estimate.reason or (judgement and judgement.reason) or report.reason,
     )
 
 
-def _seconds(window: WindowReport) -> int:
-    return 0 if window.lookback is None else parse_lookback(window.lookback)
+def _seconds(result: WindowResult) -> int:
+    lookback = result.found.window.lookback
+    return 0 if lookback is None else parse_lookback(lookback)
