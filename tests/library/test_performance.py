@@ -216,7 +216,7 @@ def test_seasons_of_the_reference_are_no_loss() -> None:
 def test_the_report_shows_it(tmp_path: Path) -> None:
     report = mw.compare(binary(1, 0.9), binary(2, 0.85))
     assert "Performance is worse: 4,000 labels compared with 4,000 of the reference." in report.summary()
-    assert "alert: Accuracy: 0.8" in report.summary()
+    assert "alert: Accuracy: 8" in report.summary()
     text = report.to_html(tmp_path / "report.html")
     assert "<h2>Performance</h2>" in text
     for kind in ("matrix", "calibration", "roc"):

@@ -17,9 +17,10 @@ from modelwatch.charts.drawing.style import stylesheet
 from modelwatch.charts.histogram import histogram
 from modelwatch.charts.rows import Category, categories
 from modelwatch.charts.small import histogram_pair
-from modelwatch.library.performance import MetricComparison, labels_in_words, metric_title
+from modelwatch.library.performance import labels_in_words
 from modelwatch.library.performance_charts import performance_charts
 from modelwatch.library.report import DRIFTED, SubjectComparison, in_words, quality_in_words
+from modelwatch.measures import metric_change, metric_interval, metric_name, metric_value
 from modelwatch.stats.counting.numeric import NumericBinning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.scores import psi_contributions
@@ -76,9 +77,10 @@ def _environment() -> Environment:
         "word": lambda severity: WORDS.get(severity, severity),
         "in_words": in_words,
         "rate": _rate,
-        "title": metric_title,
-        "interval": _interval,
-        "change": _change,
+        "title": metric_name,
+        "value_of": _value,
+        "interval_of": _interval,
+        "change_of": lambda change, name: metric_change(name, change),
         "labels_in_words": labels_in_words,
     }
     environment.globals |= {"pair": _pair, "chart": _chart}
@@ -143,15 +145,11 @@ def _rate(counts: tuple[int, int], compared: SubjectComparison) -> str:
     return f"{percent(before)} → {percent(now)}"
 
 
-def _interval(value: MetricValue | None) -> str:
+def _value(side: MetricValue | None, name: str) -> str:
+    """The value of a metric on one side, or a dash."""
+    return metric_value(name, None if side is None else side.value)
+
+
+def _interval(side: MetricValue | None, name: str) -> str:
     """The 95 % interval of a metric; empty without one."""
-    if value is None or value.low is None or value.high is None:
-        return ""
-    return f"{number(value.low)} to {number(value.high)}"
-
-
-def _change(found: MetricComparison) -> str:
-    """The change of a metric with its sign."""
-    if found.change is None:
-        return "–"
-    return f"{'+' if found.change > 0 else '−' if found.change < 0 else ''}{number(abs(found.change))}"
+    return "" if side is None else metric_interval(name, side)

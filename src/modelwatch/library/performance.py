@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
+from modelwatch import measures
 from modelwatch.alerting.text import number
 from modelwatch.library.labels import (
     ErrorsOfReference,
@@ -31,7 +32,6 @@ from modelwatch.monitoring.checks.performance.interpretation import (
 from modelwatch.monitoring.checks.performance.judge import LABELS, PRECEDENCE, Judgement, Severity, metrics_of
 from modelwatch.monitoring.checks.performance.judge import Window as LabelledWindow
 from modelwatch.monitoring.checks.performance.maturity import LabelArrivals
-from modelwatch.monitoring.checks.performance.observations import TITLES
 from modelwatch.monitoring.checks.performance.report import finite, metric_report, window_of, wrong_scores
 from modelwatch.monitoring.checks.performance.reports import (
     CalibrationReport,
@@ -53,14 +53,6 @@ from modelwatch.views.performance.outcomes import MetricValue, ScoreCurves, metr
 # All labels are there: nothing is waited for.
 COMPLETE = LabelArrivals(0, None, None, None, 0, None, ())
 NO_LABELS = "The reference has no labels: nothing to compare with."
-METRIC_TITLES = TITLES | {
-    "brier": "Brier score",
-    "ece": "Calibration error",
-    "mcc": "MCC",
-    "pr_auc": "PR AUC",
-    "r2": "R²",
-    "roc_auc_macro": "ROC AUC (macro)",
-}
 
 
 class MetricComparison(msgspec.Struct, frozen=True):
@@ -299,22 +291,13 @@ def _here(text: str) -> str:
     return text.replace("Set in the model's monitor.", "Set with the reference.")
 
 
-def metric_title(name: str) -> str:
-    """Name of a metric for people.
-
-    >>> metric_title("roc_auc"), metric_title("log_loss")
-    ('ROC AUC', 'Log loss')
-    """
-    return METRIC_TITLES.get(name) or name.replace("_", " ").capitalize()
-
-
 def performance_in_words(found: MetricComparison) -> str:
     """Clause on a metric that got worse: from which value to which."""
     before = None if found.reference is None else found.reference.value
-    interval = ""
-    if found.current.low is not None and found.current.high is not None:
-        interval = f" (95 % interval {number(found.current.low)} to {number(found.current.high)})"
-    return f"{metric_title(found.name)}: {_value(before)} → {_value(found.current.value)}{interval}"
+    values = f"{measures.metric_value(found.name, before)} → {measures.metric_value(found.name, found.current.value)}"
+    interval = measures.metric_interval(found.name, found.current)
+    known = f" (95 % interval {interval})" if interval else ""
+    return measures.plain(f"{measures.metric_name(found.name)}: {values}{known}")
 
 
 def labels_in_words(found: PerformanceComparison) -> str:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import msgspec
 
+from modelwatch import measures
 from modelwatch.alerting.text import number
 from modelwatch.library.performance import (
     MetricComparison,
     PerformanceComparison,
     labels_in_words,
-    metric_title,
     performance_in_words,
 )
 from modelwatch.library.quality import UnsoundValues
@@ -26,6 +26,7 @@ from modelwatch.monitoring.checks.drift.report import SubjectReport
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.patterns import ShiftPattern, shift_pattern
 from modelwatch.storage.references.subjects import Subject
+from modelwatch.views.performance.outcomes import MetricValue
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -260,29 +261,20 @@ def _performance_lines(found: PerformanceComparison) -> list[str]:
     """The performance in some lines: what got worse, or the watched metrics."""
     head = f"{found.current.labelled:,} labels"
     if found.reference is None:
-        values = ", ".join(f"{metric_title(each.name)} {_number(each.current.value)}" for each in found.metrics[:4])
-        return [f"Performance on {head}: {values}. {found.reason}"]
-    head += f" compared with {found.reference.labelled:,} of the reference"
-    worse = [each for each in found.metrics if each.severity in DRIFTED]
-    lines = [f"  {each.severity}: {performance_in_words(each)}" for each in worse]
-    if found.label_drift is not None and found.label_drift.severity in DRIFTED:
-        lines.append(f"  {found.label_drift.severity}: {labels_in_words(found)}")
-    unjudged = next((each for each in found.metrics if each.severity not in (None, *DRIFTED, "stable")), None)
-    if lines:
-        return [f"Performance is worse: {head}." if worse else f"The labels have shifted: {head}.", *lines]
-    if unjudged is not None and found.severity not in (*DRIFTED, "stable"):
-        return [f"No verdict on performance: {unjudged.reason}"]
-    judged = [each for each in found.metrics if each.severity == "stable"][:3]
-    values = ", ".join(f"{metric_title(each.name)} {_change(each)}" for each in judged)
+        values = ", ".join(map(_before_and_now, judged))
     return [f"Performance is not worse: {head}. {values}"]
 
 
-def _change(found: MetricComparison) -> str:
-    return f"{_number(None if found.reference is None else found.reference.value)} → {_number(found.current.value)}"
+def _now(found: MetricComparison) -> str:
+    return f"{measures.metric_name(found.name)} {_value(found, found.current)}"
 
 
-def _number(value: float | None) -> str:
-    return "–" if value is None else number(value)
+def _before_and_now(found: MetricComparison) -> str:
+    return f"{measures.metric_name(found.name)} {_value(found, found.reference)} → {_value(found, found.current)}"
+
+
+def _value(found: MetricComparison, side: MetricValue | None) -> str:
+    return measures.plain(measures.metric_value(found.name, None if side is None else side.value))
 
 
 def _compared(result: SubjectReport, reference: Profile, current: Profile) -> SubjectComparison:

@@ -110,10 +110,7 @@ def _metrics(found: PerformanceComparison) -> RichTable:
     from rich.table import Table
     from rich.text import Text
 
-    from modelwatch.library.performance import metric_title
-
-    def value(of: float | None) -> str:
-        return "–" if of is None else f"{of:.4g}"
+    from modelwatch.measures import metric_interval, metric_name, metric_value
 
     table = Table("metric", "verdict", "reference", "now", "95 % interval", "p", box=None, header_style="bold")
     for each in found.metrics:
@@ -121,11 +118,11 @@ def _metrics(found: PerformanceComparison) -> RichTable:
             continue
         now = each.current
         table.add_row(
-            metric_title(each.name),
+            metric_name(each.name),
             Text(each.severity.replace("_", " "), COLOURS.get(each.severity, "")),
-            value(None if each.reference is None else each.reference.value),
-            value(now.value),
-            "" if now.low is None or now.high is None else f"{value(now.low)} to {value(now.high)}",
+            metric_value(each.name, None if each.reference is None else each.reference.value),
+            metric_value(each.name, now.value),
+            metric_interval(each.name, now),
             "" if each.p_value is None else f"{each.p_value:.2g}",
         )
     return table
