@@ -21,7 +21,8 @@ from modelwatch.api.around import Addresses, SecurityHeaders
 from modelwatch.api.auth.gate import Gate
 from modelwatch.api.auth.origins import SameOrigin
 from modelwatch.api.auth.scopes import GRANT, authorize
-from modelwatch.api.ingest.hot_posts import FastPath, HotPost, take_label, take_prediction
+from modelwatch.api.fast_lane import FastLane
+from modelwatch.api.ingest.hot_posts import FastPath, HotPost, OneLabel, OnePrediction
 from modelwatch.api.nearest_models import with_nearest
 from modelwatch.api.problems import framework_problem
 from modelwatch.api.routes import api, probes
@@ -43,10 +44,14 @@ Every acknowledged prediction counts exactly once; send the same id again after 
 
 
 class Application:
-    """The ASGI application of a service. app: the framework's part of it, with the routes and the lifespan."""
+    """The ASGI application of a service. app: the framework's part of it, with the routes and the lifespan.
 
-    def __init__(self, app: FastAPI, outermost: ASGIApp) -> None:
+    lane: what a server may ask before it calls the application.
+    """
+
+    def __init__(self, app: FastAPI, outermost: ASGIApp, lane: FastLane) -> None:
         self.app = app
+        self.lane = lane
         self._outermost = outermost
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -81,10 +86,7 @@ def build_app(
         redirect_slashes=False,
     )
     app.state.service = state
-    hot = {
-        PREDICTIONS: HotPost(state, take_prediction, "prediction"),
-        GROUND_TRUTH: HotPost(state, take_label, "label"),
-    }
+    hot = {PREDICTIONS: HotPost(state, OnePrediction()), GROUND_TRUTH: HotPost(state, OneLabel())}
     app.router.routes += [Route(path, post, methods=["POST"]) for path, post in hot.items()]
     app.include_router(api)
     app.include_router(probes, dependencies=[Depends(authorize)])
@@ -99,7 +101,9 @@ def build_app(
     _install_problems(app, state)
     gate = Gate(FastPath(app, hot), state, keys)
     secured = SecurityHeaders(gate, over_tls=bool(state.settings.tls_certfile))
-    return Application(app, Addresses(secured, public_url=state.settings.public_url))
+    addresses = Addresses(secured, public_url=state.settings.public_url)
+    as_sent = {raw: post for path, post in hot.items() for raw in addresses.as_sent(path)}
+    return Application(app, addresses, FastLane(state, gate, secured, as_sent))
 
 
 def _install_problems(app: FastAPI, state: ServiceState) -> None:

@@ -14,6 +14,8 @@ from urllib.parse import quote, unquote, urlsplit
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from modelwatch.api.problems import RawHeaders
+
 FORWARDED_PREFIX = b"x-forwarded-prefix"
 
 DEFAULTS = (
@@ -65,7 +67,7 @@ class Addresses:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            path = _without(routed_path(scope["raw_path"]), self._prefix)
+            path = self.path_of(scope["raw_path"])
             for name, value in scope["headers"]:
                 if name == FORWARDED_PREFIX:
                     path = _without(path, routed_path(value.strip()).rstrip("/"))
@@ -73,6 +75,14 @@ class Addresses:
             method = "GET" if scope["method"] == "HEAD" else scope["method"]
             scope = {**scope, "path": path, "method": method}
         await self._app(scope, receive, send)
+
+    def path_of(self, raw: bytes) -> str:
+        """The path that routes see of a request without `X-Forwarded-Prefix`."""
+        return _without(routed_path(raw), self._prefix)
+
+    def as_sent(self, path: str) -> list[bytes]:
+        """The plain ways to send a path: as it is, and with the path of the public address before it."""
+        return [raw for raw in (path.encode(), f"{self._prefix}{path}".encode()) if self.path_of(raw) == path]
 
 
 class SecurityHeaders:
@@ -89,13 +99,16 @@ class SecurityHeaders:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                given = list(message.get("headers", ()))
-                given_names = {name.lower() for name, _ in given}
-                added = self._headers if b"etag" in given_names else (*self._headers, NOT_KEPT)
-                message["headers"] = given + [header for header in added if header[0] not in given_names]
+                message["headers"] = self.complete(list(message.get("headers", ())))
             await send(message)
 
         await self.app(scope, receive, send_with_headers)
+
+    def complete(self, given: RawHeaders) -> RawHeaders:
+        """The headers of an answer with those that it does not have itself."""
+        given_names = {name.lower() for name, _ in given}
+        added = self._headers if b"etag" in given_names else (*self._headers, NOT_KEPT)
+        return given + [header for header in added if header[0] not in given_names]
 
 
 def routed_path(raw: bytes) -> str:

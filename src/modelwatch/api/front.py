@@ -11,10 +11,11 @@ from contextlib import AsyncExitStack
 from types import FrameType
 
 import msgspec
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from modelwatch.api.app import Application
 from modelwatch.api.around import DEFAULTS, NOT_KEPT
+from modelwatch.api.fast_lane import FastLane
 from modelwatch.api.problems import RawHeaders, problem_body
 from modelwatch.api.routes.operations.service import SERVICE_NAME, Alive, Health
 from modelwatch.errors import StoreUnavailable
@@ -41,8 +42,13 @@ class Front:
         self._build = build
         self._version = version
         self._drain_seconds = drain_seconds
-        self._service: ASGIApp | None = None
+        self._service: Application | None = None
         self._unready = "the service is starting"
+
+    @property
+    def lane(self) -> FastLane | None:
+        """The fast lane of the service; None until there is one."""
+        return None if self._service is None else self._service.lane
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

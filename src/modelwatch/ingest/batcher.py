@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from modelwatch.batches import PredictionBatch, joined
 from modelwatch.errors import InvalidInput, ProtectionUnavailable, StoreUnavailable
 from modelwatch.events import GroundTruth, Prediction
-from modelwatch.ingest.queue import AGAIN, Answer, Job, JobQueue, Refused, model_names
+from modelwatch.ingest.queue import AGAIN, Answer, Deadlines, Job, JobQueue, Refused, Waiting, model_names
 from modelwatch.storage.engine.store import is_about_values
 from modelwatch.storage.ledger.labels import LabelStatus
 from modelwatch.storage.ledger.ledger import Committed, Ledger
@@ -71,6 +71,8 @@ class Batcher:
         self._linger = linger_seconds
         self._give_up = give_up_seconds
         self._queue = JobQueue(max_events, max_bytes, observer.queue_depth)
+        # Of the event loop that jobs came from last; there is one.
+        self._deadlines: Deadlines | None = None
         self._thread = threading.Thread(target=self._run, name="modelwatch-writer", daemon=True)
 
     def start(self) -> None:
@@ -100,17 +102,22 @@ class Batcher:
         return (await self._submitted((), labels, size)).labels
 
     async def _submitted(self, events: Sequence[Prediction], labels: Sequence[GroundTruth], size: int) -> Answer:
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self.begin(events, labels, size, answer)
+        return await answer
+
+    def begin(self, events: Sequence[Prediction], labels: Sequence[GroundTruth], size: int, answer: Waiting) -> None:
+        """Takes events or labels in, and tells `answer` in the running event loop what became of them: what `submit`
+        or `submit_labels` would return or raise. Raises as `submit` when they are not taken in."""
         loop = asyncio.get_running_loop()
         rows = events or labels
         models = 1 if len(rows) == 1 else len(set(model_names(rows)))
-        deadline = time.monotonic() + self._give_up
-        job = Job(events, labels, len(rows), models, size, deadline, loop.create_future(), loop)
+        deadlines = self._deadlines
+        if deadlines is None or deadlines.loop is not loop:
+            deadlines = self._deadlines = Deadlines(loop, self._expire)
+        job = Job(events, labels, len(rows), models, size, time.monotonic() + self._give_up, answer, deadlines)
         self._queue.put(job)
-        timer = loop.call_later(self._give_up, self._expire, job)
-        try:
-            return await job.answer
-        finally:
-            timer.cancel()
+        deadlines.add(job)
 
     def _expire(self, job: Job) -> None:
         """Answers a request whose time is over. What still waits is never stored; a commit can't be called back."""
@@ -263,18 +270,19 @@ def _refused(job: Job, message: str) -> Answer:
 
 def _resolve(outcomes: list[Outcome]) -> None:
     """Answers the requests, each in the event loop that it waits in."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[Outcome]] = {}
+    by_loop: dict[Deadlines, list[Outcome]] = {}
     for job, outcome in outcomes:
-        by_loop.setdefault(job.loop, []).append((job, outcome))
-    for loop, answers in by_loop.items():
+        by_loop.setdefault(job.deadlines, []).append((job, outcome))
+    for deadlines, answers in by_loop.items():
         try:
-            loop.call_soon_threadsafe(_answer, answers)
+            deadlines.loop.call_soon_threadsafe(_answer, deadlines, answers)
         except RuntimeError:
             log.warning("%d requests were stored after their event loop had closed", len(answers))
 
 
-def _answer(answers: list[Outcome]) -> None:
+def _answer(deadlines: Deadlines, answers: list[Outcome]) -> None:
     for job, outcome in answers:
+        deadlines.remove(job)
         if job.answer.done():
             continue
         if isinstance(outcome, Answer) and outcome.refused:

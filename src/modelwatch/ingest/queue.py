@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from modelwatch.batches import PredictionBatch
 from modelwatch.errors import QueueFull, StoreUnavailable
@@ -53,12 +55,25 @@ class Answer:
         self.labels.extend(other.labels)
 
 
+class Waiting(Protocol):
+    """Where the outcome of a job is waited for, in an event loop; a future is one."""
+
+    def done(self) -> bool:
+        """True when there is nothing more to tell it."""
+        ...
+
+    def set_result(self, result: Answer, /) -> None: ...
+
+    def set_exception(self, exception: Exception, /) -> None: ...
+
+
 @dataclass(slots=True, eq=False)
 class Job:
     """The content of one request: events or labels, `count` of them, of so many models. size: bytes of its body.
 
-    deadline: of the monotonic clock; no transaction begins for it after that. known: what became of the first parts of
-    a large one. refusals: how many more rows are tried on their own; all parts share it.
+    deadline: of the monotonic clock; no transaction begins for it after that. deadlines: those of its loop. known:
+    what became of the first parts of a large one. refusals: how many more rows are tried on their own; all parts share
+    it.
     """
 
     events: Sequence[Prediction]
@@ -67,8 +82,8 @@ class Job:
     models: int
     size: int
     deadline: float
-    answer: asyncio.Future[Answer]
-    loop: asyncio.AbstractEventLoop
+    answer: Waiting
+    deadlines: Deadlines
     known: Answer = field(default_factory=lambda: Answer([], []))
     refusals: list[int] = field(default_factory=lambda: [MAX_REFUSED_ROWS])
 
@@ -202,3 +217,40 @@ class JobQueue:
                 f"{self._bytes} bytes of predictions and labels are waiting to be stored, and MAX_BUFFER_BYTES is"
                 f" {self._max_bytes}. {AGAIN}"
             )
+
+
+class Deadlines:
+    """The jobs that wait in an event loop. All may wait as long, so one timer looks at the first of them.
+
+    expire: called with each job whose deadline has passed. Everything but `loop` is for that loop alone.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, expire: Callable[[Job], None]) -> None:
+        self.loop = loop
+        self._expire = expire
+        self._jobs: dict[Job, None] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, job: Job) -> None:
+        """Waits for the deadline of a job, which is not before that of any other here."""
+        self._jobs[job] = None
+        if self._timer is None:
+            self._look_again(job)
+
+    def remove(self, job: Job) -> None:
+        """Forgets a job that has its answer."""
+        self._jobs.pop(job, None)
+
+    def _look(self) -> None:
+        self._timer = None
+        now = time.monotonic()
+        while self._jobs:
+            job = next(iter(self._jobs))
+            if job.deadline > now:
+                self._look_again(job)
+                return
+            del self._jobs[job]
+            self._expire(job)
+
+    def _look_again(self, first: Job) -> None:
+        self._timer = self.loop.call_later(max(0.0, first.deadline - time.monotonic()), self._look)

@@ -22,12 +22,12 @@ from typing import Any
 import httptools
 from starlette.types import Receive, Scope, Send
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from modelwatch.api.around import DEFAULTS
 from modelwatch.api.problems import problem_body
 from modelwatch.errors import TooManyConnections
+from modelwatch.server.fast_lane import LaneProtocol
 from modelwatch.server.limits import ConnectionLimit
 
 HEAD_SECONDS = 10.0
@@ -95,7 +95,7 @@ def _head_without_offer(parser: httptools.HttpRequestParser, url: bytes, headers
     return b"\r\n".join([*lines, b"", b""])
 
 
-class BoundedProtocol(HttpToolsProtocol):
+class BoundedProtocol(LaneProtocol):
     """uvicorn's protocol, with bounds, and without other protocols."""
 
     def __init__(self, config: BoundedConfig, *args: Any, **kwargs: Any) -> None:
@@ -135,16 +135,12 @@ class BoundedProtocol(HttpToolsProtocol):
             if self._head_bytes > MOST_HEAD_BYTES:
                 self.send_400_response(f"The head of a request has at most {MOST_HEAD_BYTES} bytes.")
                 return
-        elif self._answering():
+        elif self.owes_answer:
             self._stop_head_timer()
             return
         # A head that is not whole, blank lines before one, or what is left of a body that was refused.
         if self._head_timer is None and self.timeout_keep_alive_task is None:
             self._head_timer = self.loop.call_later(HEAD_SECONDS, self._give_up)
-
-    def _answering(self) -> bool:
-        cycle: RequestResponseCycle | None = self.cycle
-        return cycle is not None and not cycle.response_complete
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

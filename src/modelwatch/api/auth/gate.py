@@ -10,9 +10,9 @@ import time
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from modelwatch.access import EVERYTHING, Grant, KnownKeys, Throttle
-from modelwatch.api.auth.hosts import check_host, names_of
+from modelwatch.api.auth.hosts import check_host, is_own_host, names_of
 from modelwatch.api.auth.scopes import GRANT
-from modelwatch.api.problems import problem_body
+from modelwatch.api.problems import RawHeaders, problem_body
 from modelwatch.api.state import ServiceState
 from modelwatch.errors import RequestError, ServiceError, TooManyRequests, Unauthenticated
 
@@ -41,7 +41,8 @@ class Gate:
         self._names = names_of(state.settings.host, state.settings.reached_at)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        # What the fast lane had let in is let in.
+        if scope["type"] != "http" or GRANT in scope:
             await self.app(scope, receive, send)
             return
         take_session(scope)
@@ -61,6 +62,19 @@ class Gate:
         scope[GRANT] = grant
         await self.app(scope, receive, send)
 
+    def grant_at_once(self, headers: RawHeaders) -> Grant | None:
+        """The grant of a request for what is not open to all, by headers without cookies; None where it takes a look at
+        the store, and where the request would be refused."""
+        grant: Grant | None = EVERYTHING
+        if self._required:
+            token = _key_in(headers) if self._keys.is_fresh else None
+            grant = None if token is None else self._keys.grant_of(token)
+        elif self._local:
+            for name, value in headers:
+                if name == b"host" and not is_own_host(value, self._names):
+                    return None
+        return None if grant is None or self._wait(grant) else grant
+
     async def _grant_of(self, scope: Scope) -> Grant | None:
         """The grant of a request; None where everybody may ask.
 
@@ -75,7 +89,7 @@ class Gate:
             return EVERYTHING
         if not self._keys.is_fresh:
             await asyncio.to_thread(self._keys.refresh)
-        token, cookie = _key_in(scope), scope.get(SESSION)
+        token, cookie = _key_in(scope["headers"]), scope.get(SESSION)
         if token is not None:
             grant = self._keys.grant_of(token)
             if grant is None:
@@ -90,18 +104,25 @@ class Gate:
         return grant
 
     def _let_wait(self, grant: Grant) -> None:
-        rate = self._rate if grant.requests_per_second is None else grant.requests_per_second
-        if rate <= 0:
-            return
-        wait = self._throttle.wait(grant.key_id, rate, time.monotonic())
+        wait = self._wait(grant)
         if wait:
-            raise TooManyRequests(f"More than {rate:g} requests a second are not served.", math.ceil(wait))
+            raise TooManyRequests(
+                f"More than {self._rate_of(grant):g} requests a second are not served.", math.ceil(wait)
+            )
+
+    def _wait(self, grant: Grant) -> float:
+        """Seconds until a request of this grant may come; 0: now, and it counts."""
+        rate = self._rate_of(grant)
+        return self._throttle.wait(grant.key_id, rate, time.monotonic()) if rate > 0 else 0.0
+
+    def _rate_of(self, grant: Grant) -> float:
+        return self._rate if grant.requests_per_second is None else grant.requests_per_second
 
 
-def _key_in(scope: Scope) -> str | None:
+def _key_in(headers: RawHeaders) -> str | None:
     """The key that a request carries; None without one."""
     token: str | None = None
-    for name, value in scope["headers"]:
+    for name, value in headers:
         if name == b"authorization" and value[:7].lower() == BEARER:
             token = value[7:].strip().decode("latin-1")
         elif name == b"x-api-key":

@@ -24,13 +24,17 @@ def names_of(host: str, public_url: str) -> frozenset[str]:
 def check_host(scope: Scope, names: Collection[str]) -> None:
     """Raises Misdirected when a request is for another name, which anyone could own."""
     for name, value in scope["headers"]:
-        if name == b"host":
-            host = _name_in(value)
-            if host not in names and not _is_of_nobody(host):
-                raise Misdirected(
-                    f"The request is for the host {host[:80]!r}, but the service is known as localhost. If this is"
-                    " its name, set PUBLIC_URL to the address that people use."
-                )
+        if name == b"host" and not is_own_host(value, names):
+            raise Misdirected(
+                f"The request is for the host {_name_in(value)[:80]!r}, but the service is known as localhost. If this"
+                " is its name, set PUBLIC_URL to the address that people use."
+            )
+
+
+def is_own_host(value: bytes, names: Collection[str]) -> bool:
+    """True when a `Host` header names the service, or what no site can have as its name."""
+    host = _name_in(value)
+    return host in names or _is_of_nobody(host)
 
 
 @lru_cache(maxsize=256)

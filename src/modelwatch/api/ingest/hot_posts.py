@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import msgspec
 from starlette.requests import Request
@@ -13,18 +15,24 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from modelwatch.access import Grant
 from modelwatch.api.auth.scopes import GRANT
+from modelwatch.api.decoding.decoder import Decoder
 from modelwatch.api.ingest.bodies import body_timeout, read_body
 from modelwatch.api.ingest.expiry import refusal
 from modelwatch.api.nearest_models import with_nearest
-from modelwatch.api.problems import problem_body
+from modelwatch.api.problems import RawHeaders, problem_body
 from modelwatch.api.query import check_parameters
 from modelwatch.api.state import ServiceState
-from modelwatch.errors import InvalidInput, RequestError, ServiceError, UnknownModel, UnsupportedContent
-from modelwatch.ingest import Refused
+from modelwatch.errors import RequestError, ServiceError, UnknownModel, UnsupportedContent
+from modelwatch.events import GroundTruth, Prediction
+from modelwatch.ingest import Batcher
+from modelwatch.ingest.queue import Answer as Stored
+from modelwatch.ingest.queue import Waiting
+from modelwatch.storage.ledger.labels import LabelStatus
 
-RawHeaders = list[tuple[bytes, bytes]]
 Answer = tuple[int, RawHeaders, bytes]
-Take = Callable[[ServiceState, bytes, Grant], Awaitable[Answer]]
+Given = TypeVar("Given", Prediction, GroundTruth)
+# What became of a prediction, or of a label.
+Outcome = bool | LabelStatus | None
 
 # A body whose length has so many digits is within every limit, unless that is set lower.
 PLAIN_DIGITS = 5
@@ -32,6 +40,8 @@ MOST_PLAIN_BYTES = 10**PLAIN_DIGITS - 1
 
 # What becomes of labels whose prediction may never come: the first of an id waits, those after it correct or repeat it.
 MAY_WAIT = ("waiting", "corrected", "duplicate")
+
+JSON = b"application/json"
 
 log = logging.getLogger(__name__)
 
@@ -42,13 +52,12 @@ _STATUS = {True: b'{"status":"accepted","prediction_id":', False: b'{"status":"d
 class HotPost:
     """The one handler of a hot POST, as an ASGI application: `FastPath` calls it, and so does the router.
 
-    take: decodes a body, and answers once what it holds is durable. kind: of the requests, by which they are timed.
+    kind: of what is posted.
     """
 
-    def __init__(self, state: ServiceState, take: Take, kind: str) -> None:
+    def __init__(self, state: ServiceState, kind: Kind[Any]) -> None:
         self._state = state
-        self._take = take
-        self._kind = kind
+        self.kind = kind
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -58,15 +67,24 @@ class HotPost:
                 check_parameters(scope["query_string"], ())
             body = await self._body(scope, receive, grant)
             arrived = time.perf_counter()
-            status, headers, content = await self._take(self._state, body, grant)
-            self._state.metrics.accepted(self._kind, time.perf_counter() - arrived)
-        except Exception as error:
-            if not isinstance(error, RequestError | ServiceError):
-                log.exception("A POST to %s could not be answered", scope["path"])
-            self._state.count_refusal(error)
-            status, headers, content = problem_body(error)
+            answer = await self._take(body, grant)
+            self._state.metrics.accepted(self.kind.name, time.perf_counter() - arrived)
+        except Exception as error:  # noqa: BLE001 - it becomes the answer
+            answer = refused(self._state, error, scope["path"])
+        status, headers, content = answer
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
+
+    async def _take(self, body: bytes, grant: Grant) -> Answer:
+        """Decodes a body, and answers once what it holds is durable. Raises RequestError or ServiceError."""
+        kind, state = self.kind, self._state
+        given = kind.decode(state.decoder, body)
+        grant.require_writing(given.model_name)
+        stored: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
+        kind.store(state.batcher, given, len(body), stored)
+        outcome = outcome_of(await stored)
+        content = kind.known_answer(given, outcome)
+        return accepted(await kind.answer(state, given, outcome, grant) if content is None else content)
 
     async def _body(self, scope: Scope, receive: Receive, grant: Grant) -> bytes:
         settings = self._state.settings
@@ -102,44 +120,98 @@ class FastPath:
         await (self.app if hot is None else hot)(scope, receive, send)
 
 
-async def take_prediction(state: ServiceState, body: bytes, grant: Grant) -> Answer:
-    """Decodes one prediction and answers once it is durable. Raises RequestError or ServiceError."""
-    event = state.decoder.prediction(body)
-    grant.require_writing(event.model_name)
-    [accepted] = await state.batcher.submit((event,), len(body))
-    if accepted is None:
-        raise await asyncio.to_thread(refusal, state.store, event)
-    if isinstance(accepted, Refused):
-        raise InvalidInput(accepted.message)
-    content = _STATUS[accepted] + _encode(event.prediction_id) + b"}"
-    return 202, _json_headers(content), content
+class Kind(ABC, Generic[Given]):
+    """What the body of a hot POST holds: one prediction, or one label. name: by which its requests are timed."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def decode(self, decoder: Decoder, body: bytes) -> Given:
+        """What a body holds. Raises what the decoder raises."""
+
+    @abstractmethod
+    def store(self, batcher: Batcher, given: Given, size: int, stored: Waiting) -> None:
+        """Begins to store it, and tells `stored` the outcome. size: bytes of its body. Raises as `Batcher.begin`."""
+
+    @abstractmethod
+    def known_answer(self, given: Given, outcome: Outcome) -> bytes | None:
+        """The content of the answer; None where it takes a look at the store."""
+
+    @abstractmethod
+    async def answer(self, state: ServiceState, given: Given, outcome: Outcome, grant: Grant) -> bytes:
+        """The content of an answer that takes a look at the store. Raises RequestError where it was not taken."""
 
 
-async def take_label(state: ServiceState, body: bytes, grant: Grant) -> Answer:
-    """Decodes one label and answers once it is durable. Raises RequestError or ServiceError."""
-    label = state.decoder.ground_truth(body)
-    grant.require_writing(label.model_name)
-    [status] = await state.batcher.submit_labels((label,), len(body))
-    answer = {"status": status, "prediction_id": label.prediction_id}
-    if status in MAY_WAIT:
-        model = label.model_name
+class OnePrediction(Kind[Prediction]):
+    """One prediction."""
+
+    name = "prediction"
+
+    def decode(self, decoder: Decoder, body: bytes) -> Prediction:
+        return decoder.prediction(body)
+
+    def store(self, batcher: Batcher, given: Prediction, size: int, stored: Waiting) -> None:
+        batcher.begin((given,), (), size, stored)
+
+    def known_answer(self, given: Prediction, outcome: Outcome) -> bytes | None:
+        if outcome is True or outcome is False:
+            return _STATUS[outcome] + _encode(given.prediction_id) + b"}"
+        return None
+
+    async def answer(self, state: ServiceState, given: Prediction, outcome: Outcome, grant: Grant) -> bytes:
+        raise await asyncio.to_thread(refusal, state.store, given)
+
+
+class OneLabel(Kind[GroundTruth]):
+    """One label."""
+
+    name = "label"
+
+    def decode(self, decoder: Decoder, body: bytes) -> GroundTruth:
+        return decoder.ground_truth(body)
+
+    def store(self, batcher: Batcher, given: GroundTruth, size: int, stored: Waiting) -> None:
+        batcher.begin((), (given,), size, stored)
+
+    def known_answer(self, given: GroundTruth, outcome: Outcome) -> bytes | None:
+        if outcome in MAY_WAIT:
+            return None
+        return _encode({"status": outcome, "prediction_id": given.prediction_id})
+
+    async def answer(self, state: ServiceState, given: GroundTruth, outcome: Outcome, grant: Grant) -> bytes:
+        content = {"status": outcome, "prediction_id": given.prediction_id}
+        model = given.model_name
         unknown = await asyncio.to_thread(state.nearest.among, state.store, (model,), grant, state.clock())
         if unknown:
-            answer["reason"] = with_nearest(UnknownModel(model), unknown[model])
-    content = _encode(answer)
-    return 202, _json_headers(content), content
+            content["reason"] = with_nearest(UnknownModel(model), unknown[model])
+        return _encode(content)
+
+
+def outcome_of(stored: Stored) -> Outcome:
+    """What became of the one prediction or label of a request."""
+    # What the store refuses alone is an error of its request.
+    return cast(Outcome, stored.accepted[0] if stored.accepted else stored.labels[0])
+
+
+def accepted(content: bytes) -> Answer:
+    """The answer to what was taken."""
+    return 202, [(b"content-type", JSON), (b"content-length", str(len(content)).encode())], content
+
+
+def refused(state: ServiceState, error: Exception, path: str) -> Answer:
+    """The answer to what was not taken, which is counted by its reason."""
+    if not isinstance(error, RequestError | ServiceError):
+        log.error("A POST to %s could not be answered", path, exc_info=error)
+    state.count_refusal(error)
+    return problem_body(error)
 
 
 def check_json(content_type: bytes) -> None:
     """Raises UnsupportedContent unless the content type is JSON."""
     kind = content_type.split(b";", 1)[0].strip().lower()
-    if kind != b"application/json" and not kind.endswith(b"+json"):
+    if kind != JSON and not kind.endswith(b"+json"):
         given = content_type.decode("latin-1")[:80]
         raise UnsupportedContent(f"This is sent as application/json, not as {given!r}.")
-
-
-def _json_headers(content: bytes) -> RawHeaders:
-    return [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
 
 
 def _replayed(first: Message, receive: Receive) -> Receive:

@@ -1,0 +1,367 @@
+"""The fast lane beside the ordinary way: the same bytes for the same requests, usual and odd, on real connections."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
+
+from modelwatch.api.fast_lane import FastLane
+from modelwatch.config import load_settings
+from modelwatch.server.build import create_app
+from modelwatch.server.connections import BoundedConfig
+from modelwatch.storage.engine.store import Store
+from tests.support.keys import make_key
+from tests.support.live_service import LiveService, free_port
+
+DEADLINE = 30
+PREDICTIONS, LABELS = "/api/v1/predictions", "/api/v1/ground-truth"
+
+
+class Counting:
+    """A service's application; with `lane` the server may use its fast lane. calls: of the ordinary way, by path."""
+
+    def __init__(self, application: Any, *, lane: bool) -> None:
+        self._application = application
+        self._has_lane = lane
+        self.calls: list[str] = []
+
+    @property
+    def lane(self) -> FastLane | None:
+        return self._application.lane if self._has_lane else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            self.calls.append(scope["path"])
+        await self._application(scope, receive, send)
+
+
+class Served:
+    """A server in this process. key_of: texts of API keys by the names that requests have for them."""
+
+    def __init__(self, folder: Path, *, lane: bool, **settings: str) -> None:
+        self.settings = load_settings({"DATA_DIR": str(folder), **settings}, dotenv=None)
+        self.application = Counting(create_app(self.settings), lane=lane)
+        self.port = free_port()
+        self.key_of: dict[bytes, bytes] = {}
+        config = BoundedConfig(
+            self.application,
+            host="127.0.0.1",
+            port=self.port,
+            limit_concurrency=self.settings.max_connections,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            ws="none",
+            log_config=None,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=5,
+        )
+        self.server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self.server.run)
+
+    def __enter__(self) -> Served:
+        self._thread.start()
+        deadline = time.monotonic() + DEADLINE
+        while not self.server.started and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert self.server.started
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.server.should_exit = True
+        self._thread.join(DEADLINE)
+        assert not self._thread.is_alive()
+
+    def make_keys(self) -> None:
+        """Keys that may send, that may only read, that are for another model, and that may send one a minute."""
+        store = Store(self.settings.database_url)
+        for name, key in {
+            b"{sender}": make_key(store, "ingest"),
+            b"{reader}": make_key(store, "read"),
+            b"{other}": make_key(store, "ingest", models=frozenset({"other"})),
+            b"{slow}": make_key(store, "ingest", requests_per_second=0.01),
+            b"{small}": make_key(store, "ingest", body_bytes=100),
+        }.items():
+            self.key_of[name] = key[1].encode()
+        store.close()
+
+    def talk(self, *pieces: bytes, answers: int) -> bytes:
+        """What comes back for these pieces, dates left out. As many pieces as answers: each is sent after the answer
+        to the one before."""
+        one_by_one = len(pieces) == answers
+        got = b""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=DEADLINE) as connection:
+            for number, piece in enumerate(pieces):
+                for name, text in self.key_of.items():
+                    piece = piece.replace(name, text)
+                if number and not one_by_one:
+                    time.sleep(0.05)
+                connection.sendall(piece)
+                if one_by_one:
+                    got += _answers(connection, 1)
+            if not one_by_one:
+                got = _answers(connection, answers)
+            connection.settimeout(0.05)
+            try:
+                ended = connection.recv(1) == b""
+            except TimeoutError:
+                ended = False
+        got = re.sub(rb"\r\ndate: [^\r]*", b"\r\ndate: now", got)
+        return got + (b"<closed>" if ended else b"")
+
+
+def _answers(connection: socket.socket, count: int) -> bytes:
+    """So many answers, or those that came until the connection was closed."""
+    got = b""
+    while got.count(b"HTTP/1.1 ") < count or not _is_whole(got):
+        part = connection.recv(65_536)
+        if not part:
+            break
+        got += part
+    return got
+
+
+def _is_whole(got: bytes) -> bool:
+    head, _, content = got.rpartition(b"HTTP/1.1 ")[2].partition(b"\r\n\r\n")
+    found = re.search(rb"content-length: (\d+)", head)
+    return found is not None and len(content) == int(found[1])
+
+
+def post(
+    body: object, path: str = PREDICTIONS, headers: str = "", host: str = "localhost", version: str = "1.1"
+) -> bytes:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    kind = "" if "content-type" in headers.lower() else "Content-Type: application/json\r\n"
+    length = "" if "transfer-encoding" in headers.lower() else f"Content-Length: {len(content)}\r\n"
+    head = f"POST {path} HTTP/{version}\r\nHost: {host}\r\n{kind}{length}{headers}\r\n"
+    return head.encode("latin-1") + content
+
+
+def prediction(identity: str, **more: object) -> dict[str, object]:
+    return {
+        "model_name": "m",
+        "prediction_id": identity,
+        "features": {"x": 1.5, "y": "red"},
+        "prediction": "yes",
+        **more,
+    }
+
+
+def label(identity: str, truth: object = "yes", **more: object) -> dict[str, object]:
+    return {"model_name": "m", "prediction_id": identity, "ground_truth": truth, **more}
+
+
+# What is sent, how many answers come, and whether the lane takes all of it.
+Case = tuple[list[bytes], int, bool]
+
+USUAL: dict[str, Case] = {
+    "a new prediction": ([post(prediction("a"))], 1, True),
+    "a duplicate": ([post(prediction("a"))], 1, True),
+    "an id with quotes and another script": ([post(prediction('"\\ü漢'))], 1, True),
+    "a label that is accepted": ([post(label("a"), LABELS)], 1, True),
+    "the same label again": ([post(label("a"), LABELS)], 1, True),
+    "a correction": ([post(label("a", "no"), LABELS)], 1, True),
+    "a label that waits": ([post(label("nobody"), LABELS)], 1, True),
+    "a label of a model that there is not": ([post(label("a", model_name="mm"), LABELS)], 1, True),
+    "a client's usual headers": (
+        [post(prediction("b"), headers="User-Agent: x\r\nAccept: */*\r\nAccept-Encoding: gzip\r\ntraceparent: 00\r\n")],
+        1,
+        True,
+    ),
+    "three, one after the other": ([post(prediction(f"c{each}")) for each in range(3)], 3, True),
+    "an expired day": ([post(prediction("old", timestamp="1999-01-01T00:00:00Z"))], 1, True),
+}
+ODD: dict[str, Case] = {
+    "no JSON": ([post(b"{")], 1, False),
+    "no body": ([post(b"")], 1, False),
+    "a field of the wrong type": ([post(prediction("d", latency_ms="slow"))], 1, False),
+    "a missing field": ([post({"model_name": "m"})], 1, False),
+    "a zero byte": ([post(prediction("d\0"))], 1, False),
+    "two at once": ([post([prediction("e1"), prediction("e2")])], 1, False),
+    "another content type": ([post(prediction("f"), headers="Content-Type: text/plain\r\n")], 1, False),
+    "JSON with a charset": (
+        [post(prediction("g"), headers="Content-Type: application/json; charset=utf-8\r\n")],
+        1,
+        False,
+    ),
+    "a cookie": ([post(prediction("h"), headers="Cookie: a=b\r\n")], 1, False),
+    "a page of another site": ([post(prediction("i"), headers="Origin: http://evil.example\r\n")], 1, False),
+    "a broken encoding": ([post(prediction("j"), headers="Content-Encoding: gzip\r\n")], 1, False),
+    "an unknown parameter": ([post(prediction("k"), f"{PREDICTIONS}?x=1")], 1, False),
+    "an encoded path": ([post(prediction("l"), "/api/v1/predict%69ons")], 1, False),
+    "a foreign host": ([post(prediction("m"), host="evil.example")], 1, False),
+    "a proxy's prefix": ([post(prediction("n"), headers="X-Forwarded-Prefix: /watch\r\n")], 1, False),
+    "an offered upgrade": (
+        [post(prediction("o"), headers="Connection: Upgrade\r\nUpgrade: h2c\r\n")],
+        1,
+        True,
+    ),
+    "a chunked body": (
+        [
+            post(
+                b"%x\r\n%s\r\n0\r\n\r\n" % (len(json.dumps(prediction("p"))), json.dumps(prediction("p")).encode()),
+                headers="Transfer-Encoding: chunked\r\n",
+            )
+        ],
+        1,
+        False,
+    ),
+    "the last request of a connection": ([post(prediction("q"), headers="Connection: close\r\n")], 1, False),
+    "HTTP/1.0": ([post(prediction("r"), version="1.0")], 1, False),
+    "GET": ([b"GET /api/v1/predictions HTTP/1.1\r\nHost: localhost\r\n\r\n"], 1, False),
+    "a body that comes in two pieces": ([post(prediction("s"))[:-20], post(prediction("s"))[-20:]], 1, False),
+    "a head that comes in two pieces": ([post(prediction("t"))[:30], post(prediction("t"))[30:]], 1, True),
+    "byte by byte at the end": (
+        [post(prediction("u"))[:-3], *(b"%c" % byte for byte in post(prediction("u"))[-3:])],
+        1,
+        False,
+    ),
+    "pipelined": ([b"".join(post(prediction(f"v{each}")) for each in range(5))], 5, False),
+    "pipelined, and cut in the middle": (
+        [
+            b"".join(post(prediction(f"w{each}")) for each in range(3))[:-40],
+            post(prediction("w2"))[-40:] + post(prediction("w3")),
+        ],
+        4,
+        False,
+    ),
+    "pipelined, another route behind": (
+        [post(prediction("x")) + b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n" + post(prediction("x"))],
+        3,
+        False,
+    ),
+    "pipelined, the first is wrong": ([post(b"{}") + post(prediction("y"))], 2, False),
+    "no HTTP behind it": ([post(prediction("z")) + b"nonsense\r\n\r\n"], 1, True),
+    "too long a body": ([post(prediction("aa", prediction="x" * 200_000))], 1, False),
+}
+WITH_KEYS: dict[str, Case] = {
+    "a key that may send": ([post(prediction("a"), headers="Authorization: Bearer {sender}\r\n")], 1, True),
+    "a key in its other header": ([post(prediction("b"), headers="X-Api-Key: {sender}\r\n")], 1, False),
+    "no key": ([post(prediction("c"))], 1, False),
+    "an unknown key": ([post(prediction("d"), headers="Authorization: Bearer mw_x\r\n")], 1, False),
+    "a key that may only read": ([post(prediction("e"), headers="Authorization: Bearer {reader}\r\n")], 1, False),
+    "a key for another model": ([post(prediction("f"), headers="Authorization: Bearer {other}\r\n")], 1, False),
+    "a wrong body, with a key": ([post(b"{}", headers="Authorization: Bearer {sender}\r\n")], 1, False),
+    "one too many": (
+        [post(prediction(f"g{each}"), headers="Authorization: Bearer {slow}\r\n") for each in range(3)],
+        3,
+        False,
+    ),
+    "a body beyond the key's limit": ([post(prediction("h"), headers="Authorization: Bearer {small}\r\n")], 1, False),
+    "two keys": (
+        [post(prediction("i"), headers="Authorization: Bearer x\r\nAuthorization: Bearer {sender}\r\n")],
+        1,
+        True,
+    ),
+}
+
+
+@contextmanager
+def both_ways(folder: Path, **settings: str) -> Iterator[tuple[Served, Served]]:
+    """A server with the lane, and one without it."""
+    with Served(folder / "lane", lane=True, **settings) as one, Served(folder / "plain", lane=False, **settings) as two:
+        yield one, two
+
+
+@pytest.fixture(scope="module")
+def open_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Served]]:
+    with both_ways(tmp_path_factory.mktemp("open"), HOST="127.0.0.1", PREDICTION_RETENTION_DAYS="30") as servers:
+        for each in servers:
+            # What labels and repeats are about, whichever test runs first or alone.
+            each.talk(post(prediction("a")), answers=1)
+        yield servers
+
+
+@pytest.fixture(scope="module")
+def servers_with_keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Served]]:
+    with both_ways(tmp_path_factory.mktemp("keys"), API_KEYS_REQUIRED="true") as servers:
+        for each in servers:
+            each.make_keys()
+            each.talk(post(prediction("first"), headers="Authorization: Bearer {sender}\r\n"), answers=1)
+        yield servers
+
+
+def compare(servers: tuple[Served, Served], case: Case) -> bytes:
+    pieces, answers, is_taken = case
+    in_lane, ordinary = servers
+    before = len(in_lane.application.calls)
+    got = in_lane.talk(*pieces, answers=answers)
+    assert got == ordinary.talk(*pieces, answers=answers)
+    assert got.count(b"HTTP/1.1 ") >= answers
+    assert (len(in_lane.application.calls) == before) is is_taken
+    return got
+
+
+@pytest.mark.parametrize("name", [*USUAL, *ODD])
+def test_both_ways_give_the_same_bytes(open_servers: tuple[Served, Served], name: str) -> None:
+    compare(open_servers, (USUAL | ODD)[name])
+
+
+@pytest.mark.parametrize("name", WITH_KEYS)
+def test_both_ways_know_the_same_keys(servers_with_keys: tuple[Served, Served], name: str) -> None:
+    compare(servers_with_keys, WITH_KEYS[name])
+
+
+def test_what_the_lane_takes_is_stored_once(open_servers: tuple[Served, Served]) -> None:
+    in_lane, _ = open_servers
+    calls = len(in_lane.application.calls)
+    statuses = [in_lane.talk(*[post(prediction("once"))] * 3, answers=3) for _ in range(2)]
+    assert len(in_lane.application.calls) == calls
+    assert [each.count(b'"accepted"') for each in statuses] == [1, 0]
+    assert [each.count(b'"duplicate"') for each in statuses] == [2, 3]
+
+
+def test_the_path_of_the_public_address_is_taken_off(tmp_path: Path) -> None:
+    with both_ways(tmp_path, PUBLIC_URL="https://ml.example/watch", HOST="127.0.0.1") as servers:
+        compare(servers, ([post(prediction("a"), f"/watch{PREDICTIONS}")], 1, True))
+        compare(servers, ([post(prediction("b"))], 1, True))
+
+
+def test_with_a_low_limit_of_bodies_the_lane_is_closed(tmp_path: Path) -> None:
+    with both_ways(tmp_path, MAX_BODY_BYTES="1024", HOST="127.0.0.1") as servers:
+        compare(servers, ([post(prediction("a"))], 1, False))
+        compare(servers, ([post(prediction("b", prediction="x" * 2_000))], 1, False))
+
+
+def test_a_stop_answers_what_is_owed_and_then_closes(tmp_path: Path) -> None:
+    """A commit waits for its companions while the service is told to stop."""
+    with (
+        LiveService(tmp_path, COMMIT_LINGER_MS="1000") as service,
+        socket.create_connection(("127.0.0.1", service.port), timeout=DEADLINE) as connection,
+    ):
+        connection.sendall(post(prediction("owed")))
+        time.sleep(0.3)
+        stopped = threading.Thread(target=service.stop)
+        stopped.start()
+        got = b""
+        while part := connection.recv(65_536):
+            got += part
+        stopped.join(DEADLINE)
+    assert got.startswith(b"HTTP/1.1 202 Accepted\r\n")
+    assert b"\r\nconnection: close\r\n" in got
+    assert got.endswith(b'{"status":"accepted","prediction_id":"owed"}')
+
+
+def test_a_store_that_is_away_is_said_in_time(tmp_path: Path) -> None:
+    with both_ways(tmp_path, HOST="127.0.0.1", REQUEST_TIMEOUT_SECONDS="1") as servers:
+        compare(servers, ([post(prediction("a"))], 1, True))
+        for each in servers:
+            database = Path(each.settings.data_dir) / "modelwatch.db"
+            database.rename(database.with_suffix(".away"))
+        got = compare(servers, ([post(prediction("b"))], 1, True))
+        assert got.startswith(b"HTTP/1.1 503 ")
+        for each in servers:
+            database = Path(each.settings.data_dir) / "modelwatch.db"
+            database.with_suffix(".away").rename(database)
+        assert compare(servers, ([post(prediction("b"))], 1, True)).startswith(b"HTTP/1.1 202 ")
