@@ -261,7 +261,20 @@ def _performance_lines(found: PerformanceComparison) -> list[str]:
     """The performance in some lines: what got worse, or the watched metrics."""
     head = f"{found.current.labelled:,} labels"
     if found.reference is None:
-        values = ", ".join(map(_before_and_now, judged))
+        values = ", ".join(map(_now, found.metrics[:4]))
+        return [f"Performance on {head}: {values}. {found.reason}"]
+    head += f" compared with {found.reference.labelled:,} of the reference"
+    worse = [each for each in found.metrics if each.severity in DRIFTED]
+    lines = [f"  {each.severity}: {performance_in_words(each)}" for each in worse]
+    if found.label_drift is not None and found.label_drift.severity in DRIFTED:
+        lines.append(f"  {found.label_drift.severity}: {labels_in_words(found)}")
+    unjudged = next((each for each in found.metrics if each.severity not in (None, *DRIFTED, "stable")), None)
+    if lines:
+        return [f"Performance is worse: {head}." if worse else f"The labels have shifted: {head}.", *lines]
+    if unjudged is not None and found.severity not in (*DRIFTED, "stable"):
+        return [f"No verdict on performance: {unjudged.reason}"]
+    judged = [each for each in found.metrics if each.severity == "stable"][:3]
+    values = ", ".join(map(_before_and_now, judged))
     return [f"Performance is not worse: {head}. {values}"]
 
 
