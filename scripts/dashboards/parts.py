@@ -16,7 +16,7 @@ from grafana_foundation_sdk.models import common, dashboard
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 SOURCE = common.DataSourceRef(type_val="prometheus", uid="${datasource}")
-GREEN, YELLOW, RED, BLUE, GREY = "green", "#EAB839", "red", "blue", "#8e8e8e"
+GREEN, YELLOW, RED, BLUE, LIGHT_BLUE, GREY = "green", "#EAB839", "red", "blue", "#8AB8FF", "#8e8e8e"
 # What the builders of panels have in common has no name in the SDK.
 Panel = Builder[dashboard.Panel]
 # The plugin of the panel decides which methods its builder has; those used here are the same in all.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scripts.dashboards.parts import BLUE, GREEN, GREY, RED, YELLOW
+from scripts.dashboards.parts import BLUE, GREEN, GREY, LIGHT_BLUE, RED, YELLOW
 
 STREAM = 'model_name="$model", model_version=~"$version", environment=~"$environment"'
 # Silence belongs to no version.
@@ -16,6 +16,7 @@ ALERTS_PAGE = "${url:raw}/ui/alerts?model=${model:percentencode}"
 VERDICTS = {
     "2": ("alert", RED),
     "1": ("warning", YELLOW),
+    "0.5": ("shifted", LIGHT_BLUE),
     "0": ("stable", GREEN),
     "-1": ("insufficient data", GREY),
     "-2": ("no data", GREY),

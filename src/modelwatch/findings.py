@@ -42,7 +42,8 @@ class Finding(msgspec.Struct, frozen=True):
     subject: the feature's name, or `prediction`, `score`, `latency`. score and threshold belong together (`score_name`,
     such as PSI); the finding is in force because score >= threshold and p_value < alpha, or because it was and is not
     shown to be over (`holding`). warning_threshold, alert_threshold: the score from which it is one or the other; None
-    where it never is, or where no size decides. category: the one whose odds have moved, where that is the score.
+    where it never is, or where no size decides. small: it is real, but smaller than either, of a monitor that asks for
+    that, too. category: the one whose odds have moved, where that is the score.
     worst: the largest score since it was found. The window that shows it is [window_start, window_end). detail: one
     sentence on what moved.
 
@@ -85,6 +86,7 @@ class Finding(msgspec.Struct, frozen=True):
     early: float | None = None
     began: int | None = None
     pattern: ShiftPattern | None = None
+    small: bool = False
 
     @property
     def times(self) -> Times:

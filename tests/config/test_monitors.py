@@ -200,6 +200,7 @@ def test_durations_come_back_as_they_were(number: int, unit: str) -> None:
         ({"drift": {"persistence": {"alarms": 0, "of": 1}}}, "/drift/persistence/alarms", "Expected at least 1"),
         ({"drift": {"resolve_after": 101}}, "/drift/resolve_after", "Expected at most 100"),
         ({"drift": {"tolerance": "none"}}, "/drift/tolerance", "Expected 'natural' or 'fixed'"),
+        ({"drift": {"alert_on": "stable"}}, "/drift/alert_on", "Expected 'warning' or 'shifted'"),
         ({"drift": {"leave_out": "tmp_*"}}, "/drift/leave_out", "Expected a list"),
         ({"drift": {"leave_out": ["x"] * 1_001}}, "/drift/leave_out", "Expected at most 1000"),
         ({"schedule": {"every": "0s"}}, "/schedule/every", "Expected 1s to 1w"),

@@ -98,6 +98,15 @@ def test_without_a_change_there_is_no_drift(before: pd.DataFrame) -> None:
     assert report.summary().startswith("No drift in 6 columns")
 
 
+def test_a_small_but_real_shift_is_no_drift_and_is_said() -> None:
+    rng = np.random.default_rng(6)
+    before, now = ({"x": rng.normal(mean, 1, 20_000), "y": list(range(20_000))} for mean in (0, 0.15))
+    report = mw.compare(before, now)
+    assert (report.severity, report.drifted) == ("shifted", [])
+    assert "Small but real: x, below the size that matters." in report.summary()
+    assert ">shifted</span>" in report.to_html()
+
+
 def test_false_alarms_stay_below_alpha() -> None:
     """Small samples, so that chance alone makes the PSI large; each comparison may raise one with this chance."""
     rng = np.random.default_rng(5)

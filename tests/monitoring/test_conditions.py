@@ -79,7 +79,7 @@ def test_the_shifts_of_these_tests_are_what_their_names_say() -> None:
         return judgement.severity, judgement.psi
 
     assert judged_at(CALM)[1] < 0.01
-    assert judged_at(BAND)[0] == "stable"
+    assert judged_at(BAND)[0] == "shifted"
     assert 0.08 <= judged_at(BAND)[1] < 0.1
     assert judged_at(WARNING)[0] == "warning"
     assert judged_at(NEARLY)[0] == "warning"
@@ -90,6 +90,25 @@ def test_the_shifts_of_these_tests_are_what_their_names_say() -> None:
 def test_one_evaluation_is_enough_by_default_and_two_calm_ones_end_it() -> None:
     assert in_force([CALM, ALERT, CALM, CALM, CALM]) == ".aa.."
     assert in_force([WARNING, CALM, WARNING, CALM, CALM]) == "wwww."
+
+
+def test_what_is_small_but_real_is_a_finding_where_the_monitor_asks_for_it() -> None:
+    asked = dataclasses.replace(RULES, alert_on="shifted")
+    shifts: list[float | None] = [BAND, BAND, WARNING, BAND, CALM, CALM, CALM]
+    assert in_force(shifts) == "..www.."
+    assert in_force(shifts, asked) == "wwwww.."
+    first, _, warned, *_ = (findings_of(conditions)[0] for conditions in run(shifts[:4], asked))
+    assert (first.small, first.severity, first.holding) == (True, "warning", False)
+    assert first.warning_threshold is not None
+    assert first.score < first.warning_threshold
+    assert not warned.small
+
+
+def test_what_is_small_but_real_keeps_no_alert_open() -> None:
+    """Once it is shown to be below half of its worst, and below what still counts as found."""
+    tiny = 0.2
+    assert in_force([ALERT, tiny, tiny, tiny]) == "aa.."
+    assert in_force([ALERT, tiny, tiny, tiny], dataclasses.replace(RULES, alert_on="shifted")) == "awww"
 
 
 @pytest.mark.parametrize(

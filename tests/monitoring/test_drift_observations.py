@@ -98,4 +98,4 @@ def test_the_report_says_what_the_odds_were_and_whether_they_decided() -> None:
     assert calm.odds is not None
     assert not calm.odds.decides
     [off] = report_of(evaluation(0.11, 2_000, 3_600, dataclasses.replace(RULES, odds_ratio=0.0))).drift_results
-    assert (off.severity, off.odds) == ("stable", None)
+    assert (off.severity, off.odds) == ("shifted", None)

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from modelwatch.monitoring.checks.drift.judge import judge, tolerance
+from modelwatch.monitoring.checks.drift.judge import Case, judge, judge_all, tolerance
 from modelwatch.monitoring.checks.rules import LARGEST_ALPHA, DriftRules, Thresholds
 from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
 from modelwatch.stats.counting.profile import Profile
@@ -60,11 +60,26 @@ def test_a_large_score_that_chance_explains_is_stable_and_says_so() -> None:
     assert all(reason is not None and "by chance" in reason for reason in seen)
 
 
-def test_a_real_but_tiny_difference_is_stable_and_shows_its_p_value() -> None:
+def test_a_real_but_small_difference_is_shifted_and_shows_its_p_value() -> None:
     severity, reason = verdict(window(200_000, 0.15))
-    assert severity == "stable"
+    assert severity == "shifted"
     assert reason is not None
+    assert "A real difference (p = " in reason
     assert "smaller than the PSI threshold" in reason
+
+
+def test_a_real_difference_that_the_reference_itself_makes_is_stable() -> None:
+    current = window(200_000, 0.15)
+    natural, less = (tolerance(RULES, share, 0.001) for share in (0.05, 0.01))
+    assert judge(REFERENCE, current, natural, 1e-5, 100).severity == "stable"
+    assert judge(REFERENCE, current, less, 1e-5, 100).severity == "shifted"
+
+
+def test_by_the_rules_of_earlier_releases_a_real_but_small_difference_is_stable() -> None:
+    [[judgement]] = judge_all([Case(REFERENCE, None, 100, ((window(200_000, 0.15), ALLOWED),), False)], 1e-5)
+    assert judgement.severity == "stable"
+    assert judgement.reason is not None
+    assert "A real difference" in judgement.reason
 
 
 def test_too_few_values_say_how_many_are_missing() -> None:
@@ -123,7 +138,7 @@ def classes(rare: int, of: int) -> Profile:
     ("now", "severity", "decides"),
     [
         (500, "stable", "PSI"),
-        (800, "stable", "PSI"),
+        (800, "shifted", "PSI"),
         (1_100, "warning", "odds ratio"),
         (1_900, "alert", "odds ratio"),
         (2_200, "alert", "PSI"),
@@ -144,7 +159,7 @@ def test_a_rare_class_is_judged_by_its_odds_as_well(now: int, severity: str, dec
 def test_the_odds_of_what_is_not_asked_for_are_not_looked_at() -> None:
     before, now = classes(1_000, 20_000), classes(1_100, 10_000)
     judgement = judge(before, now, tolerance(dataclasses.replace(RARE, odds_ratio=0.0), None), 1e-5, 100)
-    assert (judgement.severity, [each.name for each in judgement.measures]) == ("stable", ["PSI"])
+    assert (judgement.severity, [each.name for each in judgement.measures]) == ("shifted", ["PSI"])
     shifted = judge(REFERENCE, window(5_000, 1.0), tolerance(RARE, None), 1e-5, 100)
     assert [each.name for each in shifted.measures] == ["PSI"]
 
@@ -192,7 +207,7 @@ def test_the_odds_raise_no_alarm_that_the_level_does_not_allow() -> None:
 
 def test_what_the_odds_do_in_the_reference_itself_is_tolerated() -> None:
     before, now = classes(1_000, 20_000), classes(1_100, 10_000)
-    seasonal = tolerance(RARE, None, natural_odds=3.0)
+    seasonal = tolerance(RARE, 0.06, natural_odds=3.0)
     assert judge(before, now, seasonal, 1e-5, 100).severity == "stable"
     assert judge(before, classes(3_000, 10_000), seasonal, 1e-5, 100).severity == "alert"
     assert judge(before, now, tolerance(RARE, None, natural_odds=1.0), 1e-5, 100).severity == "warning"

@@ -310,7 +310,8 @@ def _size(finding: Finding, value: float) -> str:
 def _thresholds(finding: Finding) -> str:
     warning, alert = finding.warning_threshold, finding.alert_threshold
     if warning is not None and alert is not None:
-        return f" (warning from {_size(finding, warning)}, alert from {_size(finding, alert)})"
+        small = "small but real; " if finding.small else ""
+        return f" ({small}warning from {_size(finding, warning)}, alert from {_size(finding, alert)})"
     return f" ({finding.severity} from {_size(finding, finding.threshold)})" if finding.threshold else ""
 
 

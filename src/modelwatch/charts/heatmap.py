@@ -25,7 +25,7 @@ NAMES, READINGS = 136, 88
 # Bounds of the PSI between the steps of one ramp: without finding, and of an alert.
 FOUND_NOTHING = (0.02, 0.05, 0.1)
 FOUND_ALERT = (0.35, 0.7)
-CLASSES = frozenset(("h0", "h1", "h2", "h3", "hw", "ha", "hb", "hc", "hu", "c-2", "c-1", "c0", "c1", "c2", "c3"))
+CLASSES = frozenset(("h0", "h1", "h2", "h3", "hs", "hw", "ha", "hb", "hc", "hu", "c-2", "c-1", "c0", "c1", "c2", "c3"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +47,13 @@ def heat_class(psi: float, state: State) -> str:
 
     >>> heat_class(0.01, "stable"), heat_class(0.3, "stable"), heat_class(0.15, "warning"), heat_class(0.9, "alert")
     ('h0', 'h3', 'hw', 'hc')
-    >>> heat_class(float("nan"), "unknown")
-    'hu'
+    >>> heat_class(0.06, "shifted"), heat_class(float("nan"), "unknown")
+    ('hs', 'hu')
     """
     if state in ("unknown", "catching_up", "no_data") or math.isnan(psi):
         return "hu"
+    if state == "shifted":
+        return "hs"
     if state == "warning":
         return "hw"
     if state == "alert":

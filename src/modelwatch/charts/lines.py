@@ -43,6 +43,7 @@ _TEXTS: dict[Role, str] = {
 _GROUNDS: dict[State, str] = {
     "alert": "f-alert",
     "warning": "f-warning",
+    "shifted": "f-shifted",
     "stable": "f-stable",
     "unknown": "f-unknown",
     "catching_up": "f-unknown",

@@ -26,10 +26,10 @@ EXIT_OTHER_RULES = 5
 EXIT_INTERRUPTED = 130
 
 # Which severities fail a check that fails on this one.
-FAILING = {"warning": {"warning", "alert"}, "alert": {"alert"}}
+FAILING = {"shifted": {"shifted", "warning", "alert"}, "warning": {"warning", "alert"}, "alert": {"alert"}}
 FAIL_WITHOUT_VERDICT = "no-verdict"
-JUDGED = {"stable", "warning", "alert"}
-COLOURS = {"alert": "bold red", "warning": "yellow", "stable": "green"}
+JUDGED = {"stable", "shifted", "warning", "alert"}
+COLOURS = {"alert": "bold red", "warning": "yellow", "shifted": "cyan", "stable": "green"}
 
 URL_VARIABLE = "MODELWATCH_URL"
 # No address was named: see `modelwatch.cli.address.own_address`.
@@ -131,7 +131,7 @@ def fail_on_of(given: list[str] | None) -> list[str]:
     """The values of --fail-on. Raises CliError for one that is none."""
     for each in given or []:
         if each not in FAILING and each != FAIL_WITHOUT_VERDICT:
-            raise CliError(f"--fail-on {each!r}: expected warning, alert or {FAIL_WITHOUT_VERDICT}")
+            raise CliError(f"--fail-on {each!r}: expected shifted, warning, alert or {FAIL_WITHOUT_VERDICT}")
     return given or []
 
 

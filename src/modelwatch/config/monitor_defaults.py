@@ -48,6 +48,7 @@ def default_document(settings: Settings, channels: Iterable[str]) -> dict[str, A
             "min_samples": settings.min_samples_for_drift,
             "lookbacks": list(settings.lookbacks),
             "tolerance": "natural" if settings.natural_variation else "fixed",
+            "alert_on": "warning",
             "persistence": {"alarms": 1, "of": 1},
             "resolve_after": RESOLVE_AFTER,
             "leave_out": [],

@@ -25,6 +25,7 @@ from modelwatch.config.monitor_values import (
     KEYED,
     MOST_IN_SEGMENT_NAME,
     AlertKind,
+    AlertOn,
     Budget,
     ChannelName,
     ClockTime,
@@ -108,6 +109,7 @@ class DriftConfig(_Thresholds):
     odds_ratio: FactorOrNever | None = None
     lookbacks: Lookbacks | None = None
     tolerance: Literal["natural", "fixed"] | None = None
+    alert_on: AlertOn | None = None
     persistence: Persistence | None = None
     resolve_after: Annotated[Whole, Field(ge=1, le=100)] | None = None
     leave_out: Annotated[tuple[Text, ...], Field(max_length=1_000)] | None = None

@@ -226,7 +226,7 @@ def problems_of_answers(sent: Sent, findings: Findings) -> list[str]:
         problems += [
             f"{_span(check)}: {result['feature_name']} is {result['severity']}: {result['reason']}"
             for result in check.report["drift_results"]
-            if result["severity"] not in (*DRIFTED, "stable")
+            if result["severity"] not in (*DRIFTED, "shifted", "stable")
         ]
     for check in findings.sliding:
         problems += [f"{_span(check)}: drift in {name}, which is noise" for name in sorted(check.drifted - EXPECTED)]

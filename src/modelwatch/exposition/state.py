@@ -38,9 +38,10 @@ SERIES_A_FEATURE = 9
 DAY = 86_400 * MICROS_PER_SECOND
 
 # The largest is the worst, as in PRECEDENCE, so that `max by` over replicas, features or versions means something.
-SEVERITY_NUMBERS: dict[Severity, int] = {
+SEVERITY_NUMBERS: dict[Severity, float] = {
     "alert": 2,
     "warning": 1,
+    "shifted": 0.5,
     "stable": 0,
     "insufficient_data": -1,
     "no_data": -2,
@@ -177,7 +178,8 @@ class _Families:
     severity: GaugeMetricFamily = field(
         default_factory=lambda: _gauge(
             "ml_drift_severity",
-            "Severity of the verdict: 2 alert, 1 warning, 0 stable, -1 insufficient data, -2 no data, -3 no reference.",
+            "Severity of the verdict: 2 alert, 1 warning, 0.5 shifted, 0 stable, -1 insufficient data, -2 no data,"
+            " -3 no reference.",
             SUBJECT,
         )
     )

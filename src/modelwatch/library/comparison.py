@@ -90,6 +90,7 @@ def compare(
         check_interval=0,
         natural_variation=natural_variation,
         odds_ratio=ODDS_RATIO,
+        names_shifted=True,
     )
     window = _window(source, fitted.columns.timestamp)
     counts, left_out = _counts(fitted, source)

@@ -19,8 +19,9 @@ from modelwatch.charts.rows import Category, categories
 from modelwatch.charts.small import histogram_pair
 from modelwatch.library.performance import labels_in_words
 from modelwatch.library.performance_charts import performance_charts
-from modelwatch.library.report import DRIFTED, SubjectComparison, in_words, quality_in_words
+from modelwatch.library.report import SubjectComparison, in_words, quality_in_words
 from modelwatch.measures import metric_change, metric_interval, metric_name, metric_value
+from modelwatch.monitoring.checks.drift.judge import DRIFTED
 from modelwatch.stats.counting.numeric import NumericBinning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.scores import psi_contributions
@@ -29,7 +30,7 @@ from modelwatch.views.performance.outcomes import MetricValue
 if TYPE_CHECKING:
     from modelwatch.library.report import Report
 
-STATES: dict[str, State] = {"alert": "alert", "warning": "warning", "stable": "stable"}
+STATES: dict[str, State] = {"alert": "alert", "warning": "warning", "shifted": "shifted", "stable": "stable"}
 WORDS = {"insufficient_data": "not enough data", "no_data": "no data", "no_reference": "no reference"}
 # So many columns have a large chart; those that have drifted always.
 MOST_CHARTS = 25

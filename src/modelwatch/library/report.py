@@ -21,8 +21,9 @@ from modelwatch.library.performance import (
     performance_in_words,
 )
 from modelwatch.library.quality import UnsoundValues
-from modelwatch.monitoring.checks.drift.judge import PRECEDENCE, Severity
+from modelwatch.monitoring.checks.drift.judge import DRIFTED, PRECEDENCE, Severity
 from modelwatch.monitoring.checks.drift.report import SubjectReport
+from modelwatch.monitoring.checks.not_judged import KNOWN_STATES
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.patterns import ShiftPattern, shift_pattern
 from modelwatch.storage.references.subjects import Subject
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 SCHEMA = "modelwatch-comparison/1"
 Part = Literal["columns", "quality", "performance"]
-DRIFTED = ("warning", "alert")
 NAMES_SHOWN = 10
 NOTEBOOK_HEIGHT = 640
 
@@ -47,7 +47,8 @@ class Side(msgspec.Struct, frozen=True):
 class SubjectComparison(msgspec.Struct, frozen=True):
     """A column of both data sets.
 
-    kind: feature, prediction, score or latency. severity: stable, warning, alert, or why there is no verdict. psi and
+    kind: feature, prediction, score or latency. severity: stable, shifted (a real shift, but small), warning, alert, or
+    why there is no verdict. psi and
     the other scores: null without a verdict. p_value: chance of as much without any change; it must be below alpha for
     drift. pattern: what single change would explain the shift, factor: of `one_factor`, cell: the category that moved.
     cells: names of the cells, with their counts in both. missing, invalid, unseen, below_range, above_range: numbers of
@@ -126,7 +127,7 @@ class Report:
         found: list[Severity] = [each.severity for each in self.results]
         found += [each.severity for each in self.quality]
         if self.performance is not None and self.performance.severity in (*DRIFTED, "stable"):
-            found.append(self.performance.severity)  # type: ignore[arg-type]
+            found.append(self.performance.severity)
         return min(found, key=PRECEDENCE.index, default="no_data")
 
     @property
@@ -177,7 +178,10 @@ class Report:
             lines.append(f"No drift in {columns}: {head}.")
         lines += [f"  {each.severity}: {quality_in_words(each)}" for each in self.quality[:NAMES_SHOWN]]
         lines += [] if self.performance is None else _performance_lines(self.performance)
-        unjudged = [each for each in self.subjects if each.severity not in (*DRIFTED, "stable")]
+        shifted = [each.name for each in self.subjects if each.severity == "shifted"]
+        if shifted:
+            lines.append(f"Small but real: {_listed(shifted)}, below the size that matters.")
+        unjudged = [each for each in self.subjects if each.severity not in KNOWN_STATES]
         if unjudged:
             lines.append(f"No verdict on {_listed([each.name for each in unjudged])}: {unjudged[0].reason}")
         if self.left_out:

@@ -58,6 +58,20 @@ def test_a_model_that_is_as_its_reference_says_so(app: App) -> None:
     assert "drift now" not in page.text
 
 
+def test_what_is_small_but_real_has_a_mark_of_its_own_and_no_alert(app: App) -> None:
+    filled(app, factor=1.25)
+    evaluated(app)
+    page = seen(app)
+    assert "Nothing drifts. 1 of 4 has shifted, which is real and less than matters." in page.text
+    assert "1 small but real" in page.text
+    assert "3 as in the reference" in page.text
+    subject = visit(app, "/ui/models/m/features/amount").text
+    assert "Small but real : PSI 0.0" in subject
+    assert "warning from 0.1. By chance: p" in subject
+    assert app.get("alerts")["alerts"] == []
+    assert visit(app, "/ui/models/m").text.count("shifted") == 0
+
+
 def test_a_provisional_reference_is_said_beside_the_verdict(app: App) -> None:
     times = [NOW - minute * 60_000_000 for minute in range(1, 1_501)]
     open_ledger(app.store).commit([event(str(time), {"x": time // 60_000_000 % 7}, timestamp=time) for time in times])

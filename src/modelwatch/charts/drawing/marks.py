@@ -7,12 +7,13 @@ from typing import Literal
 
 from modelwatch.charts.drawing.markup import element, written
 
-State = Literal["alert", "warning", "stable", "unknown", "catching_up", "no_data"]
+State = Literal["alert", "warning", "shifted", "stable", "unknown", "catching_up", "no_data"]
 Severity = Literal["alert", "warning"]
 
 STATES: dict[State, str] = {
     "alert": "alert",
     "warning": "warning",
+    "shifted": "shifted",
     "stable": "stable",
     "unknown": "not judged",
     "catching_up": "catching up",
@@ -39,7 +40,7 @@ def definitions() -> str:
 
 
 def mark(state: State) -> str:
-    """Mark of a state by its shape, for beside its word: a diamond, a triangle, a ring, a hatched square, …
+    """Mark of a state by its shape, for beside its word: a diamond, a triangle, a ring with a dot, a ring, …
 
     >>> mark("alert")
     '<svg class="chart-mark m-alert" viewBox="0 0 12 12" aria-hidden="true"><path d="M6 0L12 6L6 12L0 6Z"/></svg>'
@@ -47,6 +48,7 @@ def mark(state: State) -> str:
     shapes: dict[State, str] = {
         "alert": element("path", d="M6 0L12 6L6 12L0 6Z"),
         "warning": element("path", d="M6 1L12 11.5H0Z"),
+        "shifted": element("circle", cx=6, cy=6, r=4.75, class_="ring thin") + element("circle", cx=6, cy=6, r=2.25),
         "stable": element("circle", cx=6, cy=6, r=4.25, class_="ring"),
         "unknown": element("rect", x=1.5, y=1.5, width=9, height=9, class_="ring thin")
         + element("path", d="M1.5 6L6 1.5M1.5 10.5L10.5 1.5M6 10.5L10.5 6", class_="ring thin"),

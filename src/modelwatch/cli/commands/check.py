@@ -42,8 +42,8 @@ def check(
     fail_on: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="warning|alert|no-verdict",
-            help="Exit code 1 on a warning (or worse) or an alert, 4 if anything is not judged. Repeatable.",
+            metavar="shifted|warning|alert|no-verdict",
+            help="Exit code 1 on this or worse, 4 if anything is not judged (no-verdict). Repeatable.",
         ),
     ] = None,
     as_json: AsJson = False,

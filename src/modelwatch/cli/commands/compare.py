@@ -8,7 +8,18 @@ from xml.sax.saxutils import quoteattr
 
 import typer
 
-from modelwatch.cli.base import COLOURS, AsJson, CliError, exit_code, fail_on_of, print_err, print_out, screen
+from modelwatch.cli.base import (
+    COLOURS,
+    FAILING,
+    JUDGED,
+    AsJson,
+    CliError,
+    exit_code,
+    fail_on_of,
+    print_err,
+    print_out,
+    screen,
+)
 from modelwatch.events import Task
 
 if TYPE_CHECKING:
@@ -40,8 +51,8 @@ def compare(
     fail_on: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="warning|alert|no-verdict",
-            help="Exit code 1 on a warning (or worse) or an alert, 4 if anything is not judged. Repeatable.",
+            metavar="shifted|warning|alert|no-verdict",
+            help="Exit code 1 on this or worse, 4 if anything is not judged (no-verdict). Repeatable.",
         ),
     ] = None,
     as_json: AsJson = False,
@@ -92,7 +103,7 @@ def _show(report: Report) -> None:
     print_out(report.summary())
     table = Table("column", "verdict", "PSI", "p", "values", "what moved", box=None, header_style="bold")
     for each in report.subjects:
-        moved = in_words(each) if each.severity in ("warning", "alert") else each.reason or ""
+        moved = in_words(each) if each.severity in FAILING["shifted"] else each.reason or ""
         table.add_row(
             Text(each.name),
             Text(each.severity.replace("_", " "), COLOURS.get(each.severity, "")),
@@ -148,7 +159,7 @@ def _junit(report: Report) -> str:
         if drift is not None and drift.severity is not None:
             cases.append(("performance", "labels", drift.severity, labels_in_words(found), drift.reason))
     failures = sum(severity in FAILED for _, _, severity, _, _ in cases)
-    skipped = sum(severity not in (*FAILED, "stable") for _, _, severity, _, _ in cases)
+    skipped = sum(severity not in JUDGED for _, _, severity, _, _ in cases)
     head = f'<testsuite name="modelwatch" tests="{len(cases)}" failures="{failures}" skipped="{skipped}">'
     lines = [head, *(_case(*each) for each in cases), "</testsuite>"]
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + "\n".join(lines) + "\n"
@@ -158,6 +169,6 @@ def _case(kind: str, name: str, severity: str, found: str, reason: str | None) -
     inside = ""
     if severity in FAILED:
         inside = f"<failure type={quoteattr(severity)} message={quoteattr(found)}/>"
-    elif severity != "stable":
+    elif severity not in JUDGED:
         inside = f"<skipped message={quoteattr(reason or severity)}/>"
     return f'<testcase classname="{kind}" name={quoteattr(name)}>{inside}</testcase>'

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 NAMES_SHOWN = 20
-KNOWN_STATES = ("alert", "warning", "stable")
+KNOWN_STATES = ("alert", "warning", "shifted", "stable")
 
 
 class NotJudged(msgspec.Struct, frozen=True):

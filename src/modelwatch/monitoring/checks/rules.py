@@ -11,6 +11,7 @@ import msgspec
 
 from modelwatch.config import Settings, parse_lookback
 from modelwatch.config.monitor_defaults import ODDS_RATIO
+from modelwatch.config.monitor_values import AlertOn
 from modelwatch.config.monitors import MonitorConfig, Persistence, settled_thresholds
 from modelwatch.stats.drift.evidence import alpha_per_look
 
@@ -61,7 +62,8 @@ class DriftRules(AccruingBudget):
     leave_out: names or shell patterns of features that are not watched. kinds: what is watched beside the features.
     odds_ratio: of the prediction, as in `Thresholds`. alarms_needed, alarms_among: so many of the last so many
     evaluations must say drift before it is a finding. resolve_after: calm evaluations in a row until it is none any
-    more. on_new_data: evaluate early, when `min_samples` new predictions have come.
+    more. on_new_data: evaluate early, when `min_samples` new predictions have come. alert_on: the least severity that
+    is a finding. names_shifted: whether what is detected and small is `shifted`.
     """
 
     psi_warning: float
@@ -80,8 +82,10 @@ class DriftRules(AccruingBudget):
     leave_out: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ("prediction", "score", "latency")
     features: Mapping[str, FeatureRules] = field(default_factory=dict)
+    alert_on: AlertOn = "warning"
     # What evidence of earlier releases was judged by.
     odds_ratio: float = 0.0
+    names_shifted: bool = False
 
     @classmethod
     def of(cls, settings: Settings) -> DriftRules:
@@ -97,6 +101,7 @@ class DriftRules(AccruingBudget):
             natural_variation=settings.natural_variation,
             grace=settings.evaluation_grace_seconds,
             odds_ratio=ODDS_RATIO,
+            names_shifted=True,
         )
 
     @property
@@ -151,6 +156,7 @@ def rules_for(defaults: DriftRules, monitor: MonitorConfig | None) -> DriftRules
         "grace": schedule.grace,
         "on_new_data": schedule.on_new_data,
         "odds_ratio": drift.odds_ratio,
+        "alert_on": drift.alert_on,
         "resolve_after": drift.resolve_after,
         "leave_out": drift.leave_out,
         "kinds": tuple(kind for kind in defaults.kinds if kinds[kind] is not False),

@@ -8,7 +8,7 @@ from typing import Literal
 ModelState = Literal["alert", "warning", "stable", "unknown", "catching_up", "no_data"]
 
 STATES: tuple[ModelState, ...] = ("alert", "warning", "unknown", "catching_up", "no_data", "stable")
-_JUDGED = {"alert", "warning", "stable"}
+_JUDGED = {"alert", "warning", "shifted", "stable"}
 
 
 def model_state(alerts: Iterable[str], severity: str | None, *, has_data: bool, is_behind: bool = False) -> ModelState:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.errors import FieldError, InvalidInput
+from modelwatch.monitoring.checks.not_judged import KNOWN_STATES
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.windows import watermark
 from modelwatch.stats.drift.onset import onset
@@ -194,7 +195,7 @@ def began(reference: Counts, counts: Counts, starts: Sequence[str], severities: 
 
     reference: shape (cells,). counts: shape (steps, cells).
     """
-    judged = [each for each in severities if each in ("stable", "warning", "alert")]
+    judged = [each for each in severities if each in KNOWN_STATES]
     if not any(each != "stable" for each in judged[-NEWEST:]):
         return None
     place = onset(reference, counts)

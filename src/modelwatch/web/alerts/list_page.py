@@ -27,6 +27,7 @@ FAILURES_SHOWN = 5
 TABS: tuple[Tab, ...] = get_args(Tab)
 # Streams by the severity of their newest verdict, where that is no alert.
 WITHOUT_ALERT: dict[str | None, str] = {
+    "shifted": "with small shifts alone",
     "stable": "without drift",
     "insufficient_data": "with too little data for a verdict",
     "no_data": "without usable values",

@@ -49,7 +49,15 @@ NAMES_WIDTH, READINGS_WIDTH = 144, 136
 LARGEST_PSI = 0.5
 LEAST_PSI = 0.001
 FOUND: tuple[State, ...] = ("alert", "warning")
-RANKS: dict[State, int] = {"alert": 0, "warning": 1, "unknown": 2, "no_data": 2, "catching_up": 2, "stable": 3}
+RANKS: dict[State, int] = {
+    "alert": 0,
+    "warning": 1,
+    "unknown": 2,
+    "no_data": 2,
+    "catching_up": 2,
+    "shifted": 3,
+    "stable": 4,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +111,7 @@ class DriftRow:
     @property
     def why_not(self) -> str:
         """Why it is not judged; empty where it is."""
-        return (self.report.reason or "") if self.state not in (*FOUND, "stable") else ""
+        return (self.report.reason or "") if RANKS[self.state] == RANKS["unknown"] else ""
 
 
 SORTS: dict[str, tuple[str, Callable[[DriftRow], Any]]] = {
@@ -179,14 +187,30 @@ class DriftPage:
         """The worst that is known."""
         if self.moved:
             return self.moved[0].state
-        return "stable" if any(row.state == "stable" for row in self.rows) else "unknown"
+        known: tuple[State, ...] = ("shifted", "stable")
+        return next((each for each in known if any(row.state == each for row in self.rows)), "unknown")
 
     @property
     def verdict(self) -> Verdict:
         """The block at the top."""
-        rows, reason = len(self.rows), self._reason
+        rows, reason = len(self.rows), self._small or self._reason
         found = self.findings
         return drift_verdict(self.of_model, self.state, self.moved, rows, found, reason, self.root, self.provisional)
+
+    @property
+    def shifted(self) -> list[DriftRow]:
+        """Subjects with a real shift that is too small to matter."""
+        return [row for row in self.rows if row.state == "shifted"]
+
+    @property
+    def _small(self) -> str:
+        """Sentence on these where nothing drifts."""
+        if self.moved or not self.shifted:
+            return ""
+        some, of_all = len(self.shifted), len(self.rows)
+        have = "has" if some == 1 else "have"
+        said = f"Nothing drifts. {some:,} of {of_all:,} {have} shifted, which is real and less than matters."
+        return f"{said} {self.provisional}".strip()
 
     @property
     def _reason(self) -> str:
@@ -200,6 +224,7 @@ class DriftPage:
         groups = (
             (self.moved, f"{len(self.moved):,} drift{'s' if len(self.moved) == 1 else ''} now"),
             (self.unjudged, f"{len(self.unjudged):,} not judged"),
+            (self.shifted, f"{len(self.shifted):,} small but real"),
             ([row for row in self.rows if row.state == "stable"], "as in the reference"),
         )
         for some, heading in groups:
@@ -263,7 +288,15 @@ class DriftPage:
     def key(self) -> Markup:
         """Key to the colours of the heat map."""
         return drawn(
-            key([("h0 h1 h2 h3", "no finding"), ("hw", "warning"), ("ha hb hc", "alert"), ("f-unknown", "not judged")])
+            key(
+                [
+                    ("h0 h1 h2 h3", "no finding"),
+                    ("hs", "small but real"),
+                    ("hw", "warning"),
+                    ("ha hb hc", "alert"),
+                    ("f-unknown", "not judged"),
+                ]
+            )
         )
 
     @cached_property

@@ -31,6 +31,7 @@ FAR_APART = 10.0
 STATES: dict[str | None, State] = {
     "alert": "alert",
     "warning": "warning",
+    "shifted": "shifted",
     "stable": "stable",
     "insufficient_data": "unknown",
     "no_reference": "unknown",

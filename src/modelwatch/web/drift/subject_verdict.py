@@ -11,6 +11,7 @@ from modelwatch.alerting.text import lookback
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.charts.histogram import edge_texts
+from modelwatch.monitoring.checks.drift.report import ToleranceReport
 from modelwatch.stats.drift.patterns import PatternKind
 from modelwatch.views.drift.open_findings import OpenFinding
 from modelwatch.views.drift.subject_comparison import SubjectComparison
@@ -71,13 +72,22 @@ class SubjectVerdict:
 
     def _calm(self) -> str:
         report = self.compared.report
-        if report.severity != "stable" or report.psi is None:
+        if report.severity not in ("stable", "shifted") or report.psi is None:
             return report.reason or "Nothing is known of it yet."
+        if report.severity == "shifted":
+            return self._small(report.psi.score, report.tolerance)
         span = f" in the last {lookback(report.lookback)}" if report.lookback else ""
         said: list[str] = [joined(["As in the reference", span, ": PSI ", strong(number(report.psi.score)), "."], "")]
         if report.reason:
             said.append(report.reason)
         return joined(said, " ")
+
+    def _small(self, psi: float, tolerance: ToleranceReport | None) -> Markup:
+        limit = "" if tolerance is None else f", warning from {number(tolerance.psi_warning)}"
+        evidence = self.compared.report.evidence
+        sure = "" if evidence is None else f" By chance: p {_below(evidence.p_value)}."
+        said = [strong("Small but real"), ": PSI ", strong(number(psi)), f"{limit}.{sure} Nothing alerts about it."]
+        return joined(said, "")
 
     def _sentence(self) -> Markup:
         since = "" if self.began is None else joined([", since ", near(self.began)], "")

@@ -9,7 +9,6 @@ from urllib.parse import quote, urlencode
 from sqlalchemy import Connection
 
 from modelwatch.alerting.views import AlertLine
-from modelwatch.charts.drawing.marks import State
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.errors import UnknownResource, excerpt
 from modelwatch.findings import Kind
@@ -17,7 +16,7 @@ from modelwatch.storage.counts.streams import Newest, newest_windows, streams_of
 from modelwatch.storage.engine.models import StreamKey, require_model
 from modelwatch.storage.verdicts.verdicts import newest_severity
 from modelwatch.times import MICROS_PER_SECOND, iso_of_seconds
-from modelwatch.views.models.model_state import model_state
+from modelwatch.views.models.model_state import ModelState, model_state
 from modelwatch.web.frame.page_frame import Entry
 from modelwatch.web.frame.rendering import When, when
 from modelwatch.web.frame.selection import DEFAULT_RANGE, RANGES, Selection
@@ -61,7 +60,7 @@ class ModelFrame:
     newest: Newest | None
     start: int
     end: int
-    state: State
+    state: ModelState
     alerts: Sequence[AlertLine]
     tab: str
     paths: frozenset[str]

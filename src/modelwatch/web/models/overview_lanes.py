@@ -30,9 +30,15 @@ VOLUME_HEIGHT, LOW_HEIGHT = 56.0, 34.0
 # Rows of features of their own; the others are one row.
 FEATURES_SHOWN = 6
 OWN_NAMES = {"prediction": "prediction", "score": "score", "latency": "latency"}
-CELL_STATES: dict[str, State] = {"alert": "alert", "warning": "warning", "stable": "stable"}
-RANKS = ("alert", "warning", "stable")
-KEY = (("h0 h1 h2 h3", "PSI without finding"), ("hw", "warning"), ("ha hb hc", "alert"), ("hu", "not judged"))
+CELL_STATES: dict[str, State] = {"alert": "alert", "warning": "warning", "shifted": "shifted", "stable": "stable"}
+RANKS = ("alert", "warning", "shifted", "stable")
+KEY = (
+    ("h0 h1 h2 h3", "PSI without finding"),
+    ("hs", "small but real"),
+    ("hw", "warning"),
+    ("ha hb hc", "alert"),
+    ("hu", "not judged"),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from modelwatch.charts.small import spark_bars
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.errors import InvalidInput
 from modelwatch.measures import metric_name
+from modelwatch.monitoring.checks.not_judged import KNOWN_STATES
 from modelwatch.monitoring.checks.performance.history import performance_history
 from modelwatch.monitoring.checks.rules import rules_for
 from modelwatch.storage.engine.models import StreamKey
@@ -162,7 +163,7 @@ class OverviewPage:
         styles = [STYLES.get(each, "f-reference") for each in line.severity]
         last = _last(line)
         severity = line.severity[-1] if line.severity else "no_data"
-        judged: State = "stable" if severity in ("stable", "warning", "alert") else "unknown"
+        judged: State = "shifted" if severity == "shifted" else "stable" if severity in KNOWN_STATES else "unknown"
         title = name(line.feature_name)
         return Tile(
             self.lanes.found.get(line.feature_name, judged),

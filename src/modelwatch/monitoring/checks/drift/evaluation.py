@@ -10,6 +10,7 @@ import msgspec
 
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.monitoring.checks.drift.judge import (
+    DRIFTED,
     PRECEDENCE,
     Case,
     Judgement,
@@ -142,7 +143,7 @@ def brief_report_of(evaluation: DriftEvaluation) -> DriftReport:
     query, rules = evidence.query, evidence.rules
     why = _why(evaluation)
     lines = _lines(evaluation, why)
-    drifted = [each.name for each in lines if each.severity in ("warning", "alert")]
+    drifted = [each.name for each in lines if each.severity in DRIFTED]
     provisional = [each.name for each in lines if each.reference_state == "provisional"]
     return DriftReport(
         drift_results=[],
@@ -250,7 +251,7 @@ def results_of(
             for window, current in zip(windows, counts[subject].profiles, strict=True)
         )
         least = thresholds.min_samples if min_samples is None else min_samples
-        cases.append(Case(reference.profile, reference.split, least, pairs))
+        cases.append(Case(reference.profile, reference.split, least, pairs, rules.names_shifted))
     return tuple(
         SubjectResult(
             subject,

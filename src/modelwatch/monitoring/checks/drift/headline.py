@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from modelwatch.monitoring.checks.drift.evaluation import DriftEvaluation
-from modelwatch.monitoring.checks.drift.judge import PRECEDENCE
+from modelwatch.monitoring.checks.drift.judge import DRIFTED, PRECEDENCE
 from modelwatch.monitoring.checks.drift.observations import UNDECIDED
 from modelwatch.monitoring.checks.drift.report import DriftReport
 from modelwatch.monitoring.checks.headline import Headline, first_names
@@ -39,7 +39,7 @@ def drift_headline(evaluation: DriftEvaluation, report: DriftReport) -> Headline
     found = sorted(
         (severity != "alert", -(deciding.judgement.psi or 0.0), each.subject.name or each.subject.kind)
         for each, deciding in decided
-        if (severity := deciding.judgement.severity) in ("warning", "alert")
+        if (severity := deciding.judgement.severity) in DRIFTED
     )
     return Headline(
         value=None if worst is None else worst[1].judgement.psi,

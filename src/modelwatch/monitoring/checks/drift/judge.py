@@ -23,10 +23,21 @@ from modelwatch.stats.drift.odds import Beyond, CategoryOdds, as_it_is, furthest
 from modelwatch.stats.drift.scores import psi_of_many, psi_of_windows
 from modelwatch.stats.drift.tests import Homogeneity, homogeneity_p_values
 
-Severity = Literal["stable", "warning", "alert", "insufficient_data", "no_reference", "no_data"]
+Severity = Literal["stable", "shifted", "warning", "alert", "insufficient_data", "no_reference", "no_data"]
 
 # Worst first: the order in which one of several look-backs speaks for a subject.
-PRECEDENCE: tuple[Severity, ...] = ("alert", "warning", "stable", "insufficient_data", "no_data", "no_reference")
+PRECEDENCE: tuple[Severity, ...] = (
+    "alert",
+    "warning",
+    "shifted",
+    "stable",
+    "insufficient_data",
+    "no_data",
+    "no_reference",
+)
+
+# Large enough to matter, and too large for chance.
+DRIFTED: tuple[Severity, ...] = ("alert", "warning")
 
 JS_WARNING_DISTANCE = 0.05
 JS_ALERT_DISTANCE = 0.15
@@ -97,8 +108,9 @@ def deciding_measure(measures: Sequence[Measure], alpha: float) -> Measure | Non
 class Tolerance:
     """Size from which a shift matters.
 
-    natural: what the reference itself does in stretches as long, chance left out, if known. by_reference: whether that
-    is why `psi_warning` is what it is. odds_ratio: how many times the odds of a category must have moved to matter, as
+    natural: what the reference itself does in stretches as long, chance left out, if known. psi_natural: the PSI that
+    a window shows which varies as the reference does, 0 if unknown; by_reference: whether that is why `psi_warning` is
+    what it is. odds_ratio: how many times the odds of a category must have moved to matter, as
     configured; 0: the odds are not judged. natural_odds: how many times they move in the reference itself.
     """
 
@@ -108,6 +120,7 @@ class Tolerance:
     by_reference: bool = False
     odds_ratio: float = 0.0
     natural_odds: float | None = None
+    psi_natural: float = 0.0
 
     def of_odds(self, odds: CategoryOdds) -> tuple[float, float]:
         """From which ratio of its odds on the shift of a category is a warning, and an alert: twice as far, as
@@ -144,20 +157,22 @@ def tolerance(
     allowed = (natural + chance * min(1.0, natural / configured.psi_warning)) * (1.0 + ROUNDING)
     by_reference = allowed > configured.psi_warning
     warning, alert = max(configured.psi_warning, allowed), max(configured.psi_alert, allowed)
-    return Tolerance(warning, alert, natural, by_reference, configured.odds_ratio, natural_odds)
+    return Tolerance(warning, alert, natural, by_reference, configured.odds_ratio, natural_odds, allowed)
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
     """One subject to judge. windows: what it shows in each, and how large a shift must be to matter there.
 
-    split: how a categorical reference was split for its tests.
+    split: how a categorical reference was split for its tests. names_shifted: whether what is detected and small is
+    `shifted`; in verdicts of earlier releases it is `stable`.
     """
 
     reference: Profile
     split: Split | None
     min_samples: int
     windows: tuple[tuple[Profile, Tolerance], ...]
+    names_shifted: bool = True
 
 
 def judge(
@@ -256,13 +271,15 @@ def _judged(
         Measure(PSI, score, allowed.psi_warning, allowed.psi_alert, test.p_value),
         *_of_odds(case.reference, current, allowed, test, alpha, case.split),
     )
-    severity = min((each.severity(alpha) for each in measures), key=PRECEDENCE.index)
+    severity: Severity = min((each.severity(alpha) for each in measures), key=PRECEDENCE.index)
     if severity != "stable":
         return Judgement(severity, score, test, alpha, detectable, None, measures)
     out_of_reach = _out_of_reach(needed(), current.n)
     if out_of_reach is not None:
         return Judgement("insufficient_data", score, test, alpha, detectable, out_of_reach)
-    return Judgement("stable", score, test, alpha, detectable, why_stable(measures, allowed, alpha), measures)
+    if case.names_shifted and test.p_value < alpha and allowed.psi_natural < score < allowed.psi_warning:
+        severity = "shifted"
+    return Judgement(severity, score, test, alpha, detectable, why_stable(measures, allowed, alpha), measures)
 
 
 def odds_cells(profile: Profile, split: Split | None) -> int:

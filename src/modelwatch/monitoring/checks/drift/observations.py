@@ -10,8 +10,9 @@ from msgspec.structs import replace
 from modelwatch.findings import Finding, Kind
 from modelwatch.monitoring.checks.conditions import Condition, advance
 from modelwatch.monitoring.checks.drift.evaluation import DriftEvaluation, SubjectResult, WindowResult
-from modelwatch.monitoring.checks.drift.judge import ODDS, PSI, Measure, odds_cells
+from modelwatch.monitoring.checks.drift.judge import DRIFTED, ODDS, PSI, Measure, Severity, odds_cells
 from modelwatch.monitoring.checks.observations import CALM_SHARE, Observation, SizeNow
+from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.stats.counting.binning import NumericBinning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.patterns import shift_pattern
@@ -19,7 +20,6 @@ from modelwatch.stats.drift.recovery import OddsSize, ShiftSize
 from modelwatch.stats.drift.scores import psi_contributions
 from modelwatch.storage.references.layouts import Counts
 
-DRIFTED = ("warning", "alert")
 UNDECIDED = ("insufficient_data", "no_data", "no_reference")
 
 KINDS: dict[str, Kind] = {
@@ -44,23 +44,29 @@ def drift_observations(evaluation: DriftEvaluation) -> list[Observation]:
     evidence = evaluation.evidence
     nominal = evidence.rules.alpha(evaluation.watched, evidence.streams, lookbacks=evidence.lookbacks)
     end = evaluation.evidence.watermark or 0
-    return [_observation(result, nominal, end) for result in evaluation.subjects]
+    return [_observation(result, evidence.rules, nominal, end) for result in evaluation.subjects]
 
 
-def _observation(result: SubjectResult, nominal: float, end: int) -> Observation:
-    subject, reference = result.subject, result.reference.id
+def found_states(rules: DriftRules) -> tuple[Severity, ...]:
+    """The severities of a subject that are a finding."""
+    return (*DRIFTED, "shifted") if rules.alert_on == "shifted" else DRIFTED
+
+
+def _observation(result: SubjectResult, rules: DriftRules, nominal: float, end: int) -> Observation:
+    subject, reference, found = result.subject, result.reference.id, found_states(rules)
     window = result.deciding_window
     if window is None or window.judgement.severity in UNDECIDED:
         return Observation(subject.kind, subject.name, reference, "undecided")
-    if window.judgement.severity in DRIFTED:
-        begins = max(each.window.start for each in result.windows if each.judgement.severity in DRIFTED)
+    if window.judgement.severity in found:
+        begins = max(each.window.start for each in result.windows if each.judgement.severity in found)
         decided = window.judgement.deciding
         assert decided is not None, "a window that drifted was measured"
         finding, severe = _finding(result, window, decided, end, begins), _severe(result, window, end, begins)
         return Observation(subject.kind, subject.name, reference, "drifted", False, finding, severe, judged_until=end)
-    held = next(((each, measure) for each in result.windows for measure in _holding(each, nominal)), None)
+    any_size = "shifted" in found
+    held = next(((each, measure) for each in result.windows for measure in _holding(each, nominal, any_size)), None)
     if held is None:
-        sizes = _sizes(result)
+        sizes = _sizes(result, any_size)
         return Observation(subject.kind, subject.name, reference, "calm", sizes=sizes, judged_until=end)
     holding, measure = held
     begins = holding.window.start
@@ -68,18 +74,25 @@ def _observation(result: SubjectResult, nominal: float, end: int) -> Observation
     return Observation(subject.kind, subject.name, reference, "calm", True, finding, severe, judged_until=end)
 
 
-def _holding(window: WindowResult, nominal: float) -> list[Measure]:
-    """The measures that are still near enough to what matters, and no chance."""
-    measures = window.judgement.measures
-    return [each for each in measures if each.size >= CALM_SHARE * each.warning and each.p_value < nominal]
+def _holding(window: WindowResult, nominal: float, any_size: bool) -> list[Measure]:
+    """The measures that are still near enough to what matters, and no chance. any_size: whatever is no chance
+    matters, if the reference does not do it itself."""
+    near = [each for each in window.judgement.measures if each.p_value < nominal]
+    natural = window.allowed.psi_natural
+    return [
+        each
+        for each in near
+        if each.size >= CALM_SHARE * each.warning or (any_size and each.name == PSI and each.size > natural)
+    ]
 
 
-def _sizes(result: SubjectResult) -> tuple[SizeNow, ...]:
+def _sizes(result: SubjectResult, any_size: bool) -> tuple[SizeNow, ...]:
+    """What the look-backs show of the sizes. any_size: a finding is over at half of its worst, and not before."""
     reference = result.reference.profile.coarse
     sizes = [
         SizeNow(
             PSI,
-            window.allowed.psi_warning,
+            window.allowed.psi_natural if any_size else window.allowed.psi_warning,
             ShiftSize(reference, window.current.coarse, window.judgement.psi),
             window.window.start,
         )
@@ -149,6 +162,7 @@ def _finding(result: SubjectResult, window: WindowResult, measure: Measure, end:
         bad_from=begins,
         category=None if measure.cell is None else labels[measure.cell],
         pattern=shift_pattern(reference.profile, window.current),
+        small=judgement.severity == "shifted",
     )
 
 

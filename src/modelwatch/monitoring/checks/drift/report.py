@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelwatch.monitoring.checks.drift.judge import (
+    DRIFTED,
     ODDS,
     Judgement,
     Measure,
@@ -294,7 +295,7 @@ def _odds(reference: StoredReference, judgement: Judgement) -> OddsReport | None
         measure.p_value,
         measure.warning,
         measure.alert,
-        judgement.severity != "stable" and judgement.deciding is measure,
+        judgement.severity in DRIFTED and judgement.deciding is measure,
     )
 
 

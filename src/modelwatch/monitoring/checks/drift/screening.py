@@ -54,14 +54,13 @@ def screened(
         judged, enough = np.zeros(len(windows), dtype=np.bool_), np.zeros(len(windows), dtype=np.bool_)
     else:
         enough = n >= max(thresholds.min_samples, 1 if needed is None else needed)
-        # Natural variation asks for more than what is configured, never for less.
+        # Natural variation asks for more than what is configured, never for less. What is detected has a state of its
+        # own whatever the PSI is, and so have odds.
+        least = 0.0 if rules.names_shifted else thresholds.psi_warning
         if split is None and binning.kind == "continuous":
-            judged = may_drift(
-                profile.coarse, coarse, np.full(len(n), alpha), thresholds.psi_warning, thresholds.min_samples
-            )
+            judged = may_drift(profile.coarse, coarse, np.full(len(n), alpha), least, thresholds.min_samples)
         else:
-            # Odds move whatever the PSI is.
-            near = (scores >= thresholds.psi_warning - ROUNDING) | bool(thresholds.odds_ratio)
+            near = (scores >= least - ROUNDING) | bool(thresholds.odds_ratio)
             judged = (n >= thresholds.min_samples) & (n > 0) & near
         enough &= needed is not None
     for place in np.flatnonzero(n > 0).tolist():
