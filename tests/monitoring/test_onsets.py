@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import msgspec
+import numpy as np
 import pytest
 
 from modelwatch.alerting.policy import AlertPolicy
 from modelwatch.findings import Finding
 from modelwatch.monitoring.checks.conditions import Condition
+from modelwatch.monitoring.checks.quality.check import quality_onsets
+from modelwatch.monitoring.checks.quality.evaluation import evaluate_quality, quality_observations
+from modelwatch.monitoring.checks.quality.evidence import QualityEvidence, Sample, Volumes, WindowQuality
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.checks.rules import DriftRules
+from modelwatch.stats.outcomes.outcomes import Outcome
+from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import DRIFT, PERFORMANCE, QUALITY, verdicts_of
 from tests.support.assessments import Desk
 from tests.support.background import background, run_out
-from tests.support.events import NOON, Clock
+from tests.support.events import NOON, Clock, event, open_ledger
 from tests.support.labelled import outcomes, send_labelled, set_labelled_reference, watch_yes
 from tests.support.streams import HOUR, MINUTE, SECOND, finish, normal, send, send_hours, set_reference
 
@@ -105,6 +111,93 @@ def test_a_loss_of_accuracy_began_when_predictions_began_to_be_wrong(store: Stor
     known = began(store, PERFORMANCE, "accuracy")
     assert known
     assert set(known) == {14 * 60}
+
+
+def test_errors_of_a_regression_began_with_the_window_in_which_they_grew(store: Store) -> None:
+    def rows(n: int, seed: int, off: float) -> list[Outcome]:
+        rng = np.random.default_rng(seed)
+        truth = rng.normal(100.0, 20.0, n)
+        said = truth + rng.normal(0.0, off, n)
+        return [Outcome(p, None, y) for p, y in zip(said.tolist(), truth.tolist(), strict=True)]
+
+    clock = Clock(NOON + 200 * HOUR)
+    set_labelled_reference(store, rows(10_000, 99, 5.0), "continuous")
+    for hour in range(20):
+        found_off = 8.0 if hour >= 14 else 5.0
+        send_labelled(store, clock, rows(150, hour, found_off), at=NOON + hour * HOUR, label_after=10 * MINUTE)
+    finish(clock)
+    run_out(background(store, RULES, clock))
+    for metric in ("mae", "rmse"):
+        known = began(store, PERFORMANCE, metric)
+        assert known, metric
+        assert set(known) == {14 * 60}
+
+
+def test_repeats_that_differ_began_with_the_window_of_the_first_of_many(store: Store) -> None:
+    clock = Clock(NOON + 200 * HOUR)
+    set_reference(store, normal(5_000, seed=99))
+    ledger = open_ledger(store, clock)
+    for hour in range(12):
+        for again in range(2 if hour >= 8 else 1):
+            ledger.commit(
+                [
+                    event(f"{hour}-{index}", {"x": value + again}, timestamp=NOON + hour * HOUR + index * SECOND)
+                    for index, value in enumerate(normal(200, seed=hour))
+                ]
+            )
+    ledger.close()
+    finish(clock)
+    run_out(background(store, RULES, clock, quality=QualityRules.of(RULES)))
+    known = began(store, QUALITY, "duplicates")
+    assert known
+    assert set(known) == {8 * 60}
+
+
+def test_an_extreme_value_began_with_the_first_one(store: Store) -> None:
+    clock = Clock(NOON + 200 * HOUR)
+    set_reference(store, normal(5_000, seed=99))
+    for hour in range(12):
+        values = normal(200, seed=hour)
+        # Far outside at 6:10, and farther at 9:10.
+        far = {6: 900.0, 9: 9_000.0}.get(hour)
+        send(store, clock, values, at=NOON + hour * HOUR)
+        if far is not None:
+            send(store, clock, [far], at=NOON + hour * HOUR + 10 * MINUTE)
+    finish(clock)
+    run_out(background(store, RULES, clock, quality=QualityRules.of(RULES)))
+    known = began(store, QUALITY, "x: extreme")
+    assert known
+    assert set(known) == {6 * 60 + 10}
+
+
+def test_a_volume_began_to_be_unusual_with_the_hour_in_which_it_fell(store: Store) -> None:
+    rng = np.random.default_rng(3)
+    usual = 60 + 50 * np.sin(np.arange(168) / 24 * 2 * np.pi)
+    earlier = tuple(tuple(rng.poisson(usual).tolist()) for _ in range(6))
+    week = rng.poisson(usual)
+    # Half as much in the last twenty hours.
+    week[-20:] //= 2
+    last = NOON_S // 3_600 * 3_600
+    evidence = QualityEvidence(
+        stream=("m", "1", "production"),
+        rules=QualityRules.of(RULES),
+        generation=0,
+        watermark=last + 1_200,
+        streams=1,
+        elapsed=None,
+        reference={},
+        reference_ids={},
+        complete=True,
+        windows=(WindowQuality("24h", last - 86_400, last, 0, 0, {}),),
+        volumes=Volumes(earlier, tuple(week.tolist())),
+        sample=Sample(0, {}, {}),
+    )
+    [volume] = [each for each in quality_observations(evaluate_quality(evidence)) if each.name == "volume of 24h"]
+    assert volume.finding is not None
+    condition = Condition("volume", volume.name, "", "1", finding=volume.finding)
+    with store.read() as connection:
+        known = quality_onsets(connection, StreamKey("m", "1", "production"), evidence, [condition], last)
+    assert known == {("volume", "volume of 24h"): last - 20 * 3_600}
 
 
 def test_what_is_told_of_a_drift_has_the_largest_psi_that_led_to_it(store: Store) -> None:

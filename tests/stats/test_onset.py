@@ -7,6 +7,7 @@ import pytest
 
 from modelwatch.stats.drift.onset import onset
 from modelwatch.stats.errors import IncompatibleProfiles
+from modelwatch.stats.quality.volume import volume_onset
 
 BEFORE = np.array([0.1] * 10)
 AFTER = np.array([0.015, 0.03, 0.038, 0.052, 0.065, 0.074, 0.102, 0.127, 0.167, 0.33])
@@ -69,3 +70,27 @@ def test_nothing_is_said_without_data_or_with_one_cell_alone(windows: object) ->
 def test_other_cells_are_refused(reference: object, windows: object) -> None:
     with pytest.raises(IncompatibleProfiles, match="over the cells of the reference"):
         onset(reference, windows)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("burst", [1, 8])
+def test_the_hour_in_which_a_volume_changed_is_found_also_of_bursts(burst: int) -> None:
+    usual = 60 + 50 * np.sin(np.arange(168) / 24 * 2 * np.pi)
+    off, named = [], 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        weeks = rng.poisson(usual / burst, (7, 168)) * burst
+        named += volume_onset(weeks[:-1].tolist(), weeks[-1].tolist()) is not None
+        fallen = weeks[-1].copy()
+        fallen[120:] = rng.poisson(usual[120:] / burst / 2) * burst
+        place = volume_onset(weeks[:-1].tolist(), fallen.tolist())
+        assert place is not None
+        off.append(abs(place - 120))
+    assert float(np.median(off)) <= (1.0 if burst == 1 else 5.0)
+    # Where nothing has changed, chance names one hardly ever.
+    assert named <= 1
+
+
+def test_a_volume_that_was_other_all_week_began_nobody_knows_when() -> None:
+    earlier = [[100] * 168] * 5
+    assert volume_onset(earlier, [50] * 168) is None
+    assert volume_onset([[0] * 168] * 5, [50] * 168) is None

@@ -152,6 +152,19 @@ def test_any_volumes_have_a_p_value_and_a_range(now: int, earlier: list[int]) ->
     assert 0 <= check.low <= check.high
 
 
+@pytest.mark.parametrize("ratio", [1.0, 1.05, 2.1, 8.0])
+@pytest.mark.parametrize("usual", [1_000, 1_442, 20_000])
+def test_the_less_comes_the_less_usual_it_is_whatever_the_traffic_varies_by(usual: int, ratio: float) -> None:
+    spread = Dispersion(ratio, 0.0, 0.0, df=840, weeks=6)
+    shares = (1.0, 0.9, 0.8, 0.6, 0.4, 0.1, 0.0)
+    found = [volume_check(round(share * usual), [usual] * 6, dispersion=spread).p_value for share in shares]
+    assert all(p is not None for p in found)
+    assert found == sorted(found, reverse=True)  # type: ignore[type-var]
+    # Sums of independent tails may be a hair above 1: a dip was taken for usual, with p = 1.
+    assert found[3] is not None
+    assert found[3] < 1e-4
+
+
 def test_an_hour_that_was_always_empty_may_stay_so() -> None:
     check = volume_check(0, [0, 0, 0, 0])
     assert (check.p_value, check.ratio, check.low, check.large) == (1.0, None, 0, False)

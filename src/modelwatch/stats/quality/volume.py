@@ -13,6 +13,7 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
+from modelwatch.stats.drift.onset import onset
 from modelwatch.stats.errors import StatsError
 
 MIN_WEEKS = 4
@@ -225,6 +226,31 @@ def volume_check(
     )
 
 
+def volume_onset(earlier: Sequence[Sequence[int]], week: Sequence[int]) -> int | None:
+    """The hour of `week` from which on its volume has another ratio to that of the same hours of earlier weeks.
+
+    earlier: shape (weeks, hours). week: shape (hours,). The arrivals of each hour, now and in earlier weeks, are two
+    cells of `onset`, after a stretch in which nothing has changed; they are divided by the dispersion, as bursts tell
+    less than independent arrivals. None where nothing stands out, and where the first hour is different already: then
+    it began before. Source: quasi-likelihood as in McCullagh and Nelder, Generalized Linear Models (1989), ch. 9.
+
+    >>> volume_onset([[100, 90, 110, 100], [104, 88, 108, 101], [97, 93, 112, 99]], [101, 92, 53, 51])
+    2
+    >>> volume_onset([[100, 90, 110, 100], [104, 88, 108, 101], [97, 93, 112, 99]], [50, 46, 53, 51]) is None
+    True
+    """
+    counts = np.asarray(earlier, dtype=np.float64)
+    spread = dispersion_of(earlier)
+    if spread is None:
+        return None
+    usual = counts.sum(axis=0)
+    ratio = max(1.0, spread.at(float(counts.mean())))
+    unchanged = np.array([usual.sum() / len(counts), usual.sum()])
+    pairs = np.column_stack((np.asarray(week, dtype=np.float64), usual))
+    place = onset(np.rint(unchanged / ratio), np.rint(pairs / ratio))
+    return place or None
+
+
 def freshness(
     now: float,
     last_arrival: float | None,
@@ -354,7 +380,8 @@ def _log_normal_level(count: float, mean: float, ratio: float, spread: float) ->
     """
     sigma = math.sqrt(math.log1p((ratio - 1.0) * spread / mean))
     levels = mean * np.exp(sigma * LEVELS - sigma * sigma / 2.0)
-    return float(WEIGHTS @ _special().betainc(count, levels / (spread - 1.0), 1.0 - 1.0 / spread))
+    # The weights add up to 1 but for rounding, and what is above 1 has no deviate.
+    return min(float(WEIGHTS @ _special().betainc(count, levels / (spread - 1.0), 1.0 - 1.0 / spread)), 1.0)
 
 
 def _first(low: int, high: int, holds: Callable[[int], bool]) -> int:

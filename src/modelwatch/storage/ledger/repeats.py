@@ -123,6 +123,30 @@ def stored_repeats(
     return {row[0]: Repeats(int(row[1] or 0), int(row[2] or 0)) for row in rows}
 
 
+def changed_by_window(connection: Connection, stream: StreamKey, start: int, end: int) -> dict[int, tuple[int, int]]:
+    """By start of its windows inside [start, end), oldest first, how many predictions came again with another content,
+    and how many that did not; seconds."""
+    table = tables.profile
+    rows = connection.execute(
+        select(
+            table.c.window_start,
+            func.sum(table.c.changed_duplicates),
+            func.sum(table.c.predictions + table.c.duplicates - table.c.changed_duplicates),
+        )
+        .where(
+            table.c.model == stream.model,
+            table.c.environment == stream.environment,
+            table.c.version == stream.version,
+            table.c.segment == "",
+            table.c.window_start >= start,
+            table.c.window_start + table.c.window_len <= end,
+        )
+        .group_by(table.c.window_start)
+        .order_by(table.c.window_start)
+    )
+    return {row[0]: (int(row[1]), int(row[2])) for row in rows}
+
+
 def _differs(event: Prediction, row: _Row, protection: Protection) -> bool:
     """True when the event differs from the row, as far as the row has the values."""
     if (event.model_version, event.environment) != (row.version, row.environment):

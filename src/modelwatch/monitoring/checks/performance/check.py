@@ -35,13 +35,16 @@ from modelwatch.monitoring.checks.performance.reports import PerformanceReport
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.performance.window_counts import counts_of
 from modelwatch.monitoring.checks.schedule import Point, whole_windows
-from modelwatch.stats.performance.confusion import ConfusionCounts
+from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.storage.counts.outcomes import newest_label, outcomes_by_window
 from modelwatch.storage.counts.streams import newest_window
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.layouts import Counts, read_layouts
 from modelwatch.storage.verdicts.verdicts import PERFORMANCE
+
+# Cells of absolute errors in which the onset of a regression's finding is looked for.
+ERROR_CELLS = 8
 
 RulesOf = Callable[[Connection, str], PerformanceRules]
 
@@ -117,39 +120,63 @@ def check_performance(store: Store, rules: PerformanceRules, stream: StreamKey, 
 def performance_onsets(
     connection: Connection, stream: StreamKey, inputs: PerformanceInputs, found: Sequence[Condition]
 ) -> Onsets:
-    """Onset of each of these findings, in seconds; without those where it is unknown: of a regression, of missing
-    labels, and where a metric fell although as many predictions are right as before.
+    """Onset of each of these findings, in seconds; without those where it is unknown: of missing labels, of the targets
+    of a regression, and where a metric fell although predictions are as right as before.
 
-    Every metric is taken to have begun to fall when the predictions began to be wrong more often.
+    Every metric is taken to have begun to fall when the predictions began to be wrong more often, or further off.
     """
     evidence, reference = inputs.evidence, inputs.reference
-    part = inputs.layout.parts.get("confusion")
-    confusion = None if reference is None else reference.counts.confusion
     wanted = [each for each in found if each.name != COVERAGE]
-    if part is None or confusion is None or not wanted:
+    if reference is None or not wanted:
         return {}
     layouts = read_layouts(connection, stream.model, evidence.generation)
     windows = [counts.window for counts in evidence.windows]
     end = max(window.end for window in windows)
     span = span_before(end, min(window.start for window in windows))
     labelled = outcomes_by_window(connection, stream, layouts, span)
+    if not labelled:
+        return {}
     timeline = timeline_of(connection, stream, list(labelled))
-    counted = [ConfusionCounts(confusion.layout, counts[part.place]) for counts in labelled.values()]
+    counted = [OutcomeCounts(inputs.layout, counts) for counts in labelled.values()]
     known: dict[tuple[str, str], int] = {}
     for each in wanted:
-        pick = _labels if each.name == LABELS else _rightness
-        began = timeline.began(pick(confusion), np.stack([pick(window) for window in counted])) if counted else None
+        pick = _compared(each.name, reference.counts)
+        began = (
+            None if pick is None else timeline.began(pick(reference.counts), np.stack([pick(one) for one in counted]))
+        )
         if began is not None:
             known[each.kind, each.name] = began
     return known
 
 
-def _labels(counts: ConfusionCounts) -> Counts:
+def _compared(name: str, reference: OutcomeCounts) -> Callable[[OutcomeCounts], Counts] | None:
+    """What is compared of outcomes to find the onset of a finding, shape (cells,); None where nothing tells of it."""
+    if reference.confusion is not None:
+        return _labels if name == LABELS else _rightness
+    if reference.regression is None or name == LABELS:
+        return None
+    histogram = reference.regression.histogram
+    before = np.cumsum(histogram) - histogram
+    # Cells of about equal counts of the reference: more of them would tell less of a shift.
+    starts = np.unique(np.searchsorted(before, np.arange(ERROR_CELLS) * histogram.sum() / ERROR_CELLS))
+
+    def errors(counts: OutcomeCounts) -> Counts:
+        assert counts.regression is not None, "all counts of a layout are of one task"
+        sums: Counts = np.add.reduceat(counts.regression.histogram, starts)
+        return sums
+
+    return errors
+
+
+def _labels(counts: OutcomeCounts) -> Counts:
     """Number of labels of each class, shape (classes + 1,)."""
-    of_class: Counts = counts.matrix.sum(axis=1)
+    assert counts.confusion is not None, "all counts of a layout are of one task"
+    of_class: Counts = counts.confusion.matrix.sum(axis=1)
     return of_class
 
 
-def _rightness(counts: ConfusionCounts) -> Counts:
+def _rightness(counts: OutcomeCounts) -> Counts:
     """Numbers of wrong and right predictions, shape (2,)."""
-    return np.array([counts.n - counts.correct, counts.correct], dtype=np.int64)
+    confusion = counts.confusion
+    assert confusion is not None, "all counts of a layout are of one task"
+    return np.array([confusion.n - confusion.correct, confusion.correct], dtype=np.int64)

@@ -11,7 +11,7 @@ from modelwatch.monitoring.checks.check import Check, Extent
 from modelwatch.monitoring.checks.conditions import Condition, advance
 from modelwatch.monitoring.checks.drift.evidence import Inputs
 from modelwatch.monitoring.checks.headline import Headline, first_names
-from modelwatch.monitoring.checks.onsets import Onsets, span_before, subjects_by_window
+from modelwatch.monitoring.checks.onsets import Onsets, span_before, subjects_by_window, timeline_of
 from modelwatch.monitoring.checks.quality.evaluation import (
     QUALITY_KINDS,
     QualityEvaluation,
@@ -32,13 +32,17 @@ from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.schedule import Point
 from modelwatch.stats.quality.rates import unsound_counts
+from modelwatch.stats.quality.volume import volume_onset
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.repeats import changed_by_window
 from modelwatch.storage.references.subjects import Subject
 from modelwatch.storage.verdicts.verdicts import QUALITY
+from modelwatch.times import SECONDS_PER_HOUR
 
 # A feature that is not there any more is missing everywhere.
 COUNTED_AS = {"disappeared": "missing"}
+EXTREME = ": extreme"
 
 RulesOf = Callable[[Connection, str], QualityRules]
 
@@ -117,14 +121,38 @@ def check_quality(
 def quality_onsets(
     connection: Connection, stream: StreamKey, evidence: QualityEvidence, found: Sequence[Condition], end: int
 ) -> Onsets:
-    """Onset of each of these findings, in seconds; without those that are not a rate of a feature's values."""
+    """Onset of each of these findings, in seconds; without those where it is unknown: of the schema, of codes and of
+    unknown classes, and where nothing stands out."""
+    span = span_before(end, min((window.start for window in evidence.windows), default=end))
+    known = _onsets_of_rates(connection, stream, evidence, found, span)
+    for each in found:
+        if each.kind == "volume":
+            began = _onset_of_volume(evidence)
+        elif each.name == "duplicates":
+            began = _onset_of_repeats(connection, stream, span)
+        elif each.name.endswith(EXTREME):
+            began = evidence.extremes_since.get(each.name.removesuffix(EXTREME))
+        else:
+            continue
+        if began is not None:
+            known[each.kind, each.name] = began
+    return known
+
+
+def _onsets_of_rates(
+    connection: Connection,
+    stream: StreamKey,
+    evidence: QualityEvidence,
+    found: Sequence[Condition],
+    span: tuple[int, int],
+) -> dict[tuple[str, str], int]:
+    """Those of rates of a feature's values."""
     wanted: dict[tuple[str, str], tuple[Subject, str]] = {}
     for each in found:
         feature, _, what = each.name.rpartition(": ")
         rule = COUNTED_AS.get(what, what)
         if rule in evidence.reference.get(feature, {}):
             wanted[each.kind, each.name] = Subject("feature", feature), rule
-    span = span_before(end, min((window.start for window in evidence.windows), default=end))
     subjects = [subject for subject, _ in wanted.values()]
     timeline, known_windows = subjects_by_window(connection, stream, evidence.generation, span, subjects)
     known: dict[tuple[str, str], int] = {}
@@ -140,3 +168,19 @@ def quality_onsets(
         if began is not None:
             known[key] = began
     return known
+
+
+def _onset_of_volume(evidence: QualityEvidence) -> int | None:
+    """Start of the hour of the last week in which the volume left the usual one."""
+    if evidence.volumes is None or evidence.watermark is None:
+        return None
+    week = evidence.volumes.week
+    place = volume_onset(evidence.volumes.earlier, week)
+    last = evidence.watermark // SECONDS_PER_HOUR * SECONDS_PER_HOUR
+    return None if place is None else last - (len(week) - place) * SECONDS_PER_HOUR
+
+
+def _onset_of_repeats(connection: Connection, stream: StreamKey, span: tuple[int, int]) -> int | None:
+    """Start of the window from which on more came again with another content. No reference says how much is usual."""
+    windows = changed_by_window(connection, stream, *span)
+    return timeline_of(connection, stream, list(windows)).began((0, 0), np.array(list(windows.values())))

@@ -89,7 +89,8 @@ class QualityEvidence(msgspec.Struct, frozen=True):
     spend, those of an interval if None. complete: whether every feature that the model has sent has a reference, so
     that another one is new. codes: by feature, the values of its reference that look like codes for missing ones, with
     their shares then and in the longest window. extremes: by feature, what is far outside of its reference among the
-    rows of the last day; outside_unknown: reason why values outside could not be checked.
+    rows of the last day; extremes_since: start of the first window with one, in seconds; outside_unknown: reason why
+    values outside could not be checked.
     """
 
     stream: tuple[str, str, str]
@@ -108,6 +109,7 @@ class QualityEvidence(msgspec.Struct, frozen=True):
     classes: tuple[ClassUse, ...] = ()
     extremes: dict[str, tuple[Extreme, ...]] = {}
     outside_unknown: dict[str, str] = {}
+    extremes_since: dict[str, int] = {}
 
 
 def gather_quality(
@@ -151,7 +153,7 @@ def quality_evidence(
             rows = recent_features(connection, stream, longest.end, ROWS_LOOKED_AT, longest.start)
             sample = _sample(rows, chosen, longest, appeared)
         classes = _classes(connection, store, inputs, stream, rules.min_samples, known_by)
-    outside = Outside({}, {})
+    outside = Outside({}, {}, {})
     if longest is not None:
         suspects = [each for name, each in chosen.items() if _count(longest.features[name], *RANGE)]
         outside = search_outside(store, inputs, stream, suspects, (longest.start, longest.end))
@@ -172,6 +174,7 @@ def quality_evidence(
         classes=classes,
         extremes=outside.extremes,
         outside_unknown=outside.unknown,
+        extremes_since=outside.since,
     )
 
 

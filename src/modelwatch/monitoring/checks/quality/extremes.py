@@ -30,10 +30,14 @@ MOST_ROWS_SEARCHED = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """By feature, what is far outside of its reference, and why that is not known of some of the values outside."""
+    """By feature, what is far outside of its reference, and why that is not known of some of the values outside.
+
+    since: start of the first base window with one, in seconds.
+    """
 
     extremes: dict[str, tuple[Extreme, ...]]
     unknown: dict[str, str]
+    since: dict[str, int]
 
 
 def search_outside(
@@ -45,34 +49,39 @@ def search_outside(
     layout = inputs.layouts.of(stream.version)
     searched = [each for each in suspects if _is_counted(layout, each)]
     if not searched:
-        return Outside({}, {})
+        return Outside({}, {}, {})
     places = [layout.slices[each.subject] for each in searched]
     with store.read() as connection:
         windows = _tails(tails_by_window(connection, stream, inputs.evidence.generation, span, places))
         wanted = sorted(start for start, each in windows.items() if (each.below + each.above).any())
         there = sum(windows[start].predictions for start in wanted)
-        values: dict[str, list[float]] = {}
+        values: dict[str, dict[int, list[float]]] = {}
         if there <= MOST_ROWS_SEARCHED:
             values = _values_outside(connection, stream, wanted, searched)
     found: dict[str, tuple[Extreme, ...]] = {}
     unknown: dict[str, str] = {}
+    since: dict[str, int] = {}
     if not windows:
-        return Outside(found, unknown)
+        return Outside(found, unknown, since)
     total = reduce(WindowTails.plus, windows.values())
     for each, outside, n in zip(searched, (total.below + total.above).tolist(), total.valid.tolist(), strict=True):
         name = each.subject.name
         if not outside:
             continue
-        known = values.get(name, [])
+        by_window = values.get(name, {})
+        known = [number for numbers in by_window.values() for number in numbers]
         far = extremes(each.profile, np.array(known, dtype=np.float64), n)
         if far:
             found[name] = far
+            since[name] = next(
+                start for start, numbers in by_window.items() if extremes(each.profile, np.array(numbers), n)
+            )
         where = "values of the last day that are outside of the reference's range"
         if there > MOST_ROWS_SEARCHED:
             unknown[name] = f"The {outside:,} {where} are among {there:,} rows: too many to look for extreme ones."
         elif len(known) < outside:
             unknown[name] = f"{outside - len(known):,} of {outside:,} {where} are not stored as received."
-    return Outside(found, unknown)
+    return Outside(found, unknown, since)
 
 
 def _is_counted(layout: Layout, reference: StoredReference) -> bool:
@@ -92,8 +101,9 @@ def _tails(rows: Iterable[tuple[int, WindowTails]]) -> dict[int, WindowTails]:
 
 def _values_outside(
     connection: Connection, stream: StreamKey, windows: Sequence[int], references: Sequence[StoredReference]
-) -> dict[str, list[float]]:
-    """By feature, the values in the rows of these windows that are outside of its reference's range."""
+) -> dict[str, dict[int, list[float]]]:
+    """By feature and start of the window, in their order, the values in the rows of these windows that are outside of
+    its reference's range."""
     key = (search_outside, stream, tuple(each.id for each in references))
     known = remembered(connection, key, dict[int, list[tuple[str, float]]])
     missing = [start for start in windows if start not in known]
@@ -109,8 +119,8 @@ def _values_outside(
             number = as_float(row.get(name))
             if number is not None and not low <= number <= high and isfinite(number):
                 known[start].append((name, number))
-    found: dict[str, list[float]] = {each.subject.name: [] for each in references}
+    found: dict[str, dict[int, list[float]]] = {each.subject.name: {} for each in references}
     for start in windows:
         for name, number in known[start]:
-            found[name].append(number)
+            found[name].setdefault(start, []).append(number)
     return found
