@@ -10,6 +10,7 @@ from scipy.stats import chi2
 
 from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
 from modelwatch.stats.counting.encoded_counts import encode_counts
+from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.natural_variation import (
     Variation,
     chance_psi,
@@ -165,3 +166,18 @@ def test_whatever_a_reference_spans_its_variation_is_known_or_not_and_never_an_e
     for length in (1, 300, 3_600, 6 * 3_600, DAY, 7 * DAY, 30 * DAY, 1_000 * 365 * DAY):
         tolerance = found.tolerance(length)
         assert tolerance is None or tolerance >= 0.0
+
+
+def test_the_pieces_hold_what_the_cells_count() -> None:
+    rng = RNG()
+    values = [None if n % 7 == 0 else "x" if n % 11 == 0 else float(v) for n, v in enumerate(rng.normal(size=900))]
+    times = [None if n % 5 == 0 else int(t) for n, t in enumerate(rng.integers(0, 40 * 300, 900))]
+    binning = numeric_binning(np.array([value for value in values if isinstance(value, float)]))
+    found = variation_of(binning, values, times, RNG())
+    assert found is not None
+    first = min(time for time in times if time is not None)
+    for piece, counts in enumerate(found.counts):
+        members = [
+            v for v, t in zip(values, times, strict=True) if t is not None and (t - first) // found.span == piece
+        ]
+        assert counts.tolist() == Profile.of(binning, members).coarse.tolist()

@@ -9,6 +9,7 @@ from hypothesis import given
 from modelwatch.stats.counting.binning import NumericBinning, decode_binning, encode_binning
 from modelwatch.stats.counting.binning import numeric_binning as build
 from modelwatch.stats.counting.kernel import CHUNK, count_cells
+from modelwatch.stats.counting.numeric import binning_and_counts, rounded
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.errors import EmptySample, MalformedProfile
 from tests.stats.strategies import raw_numbers, samples
@@ -142,3 +143,33 @@ def test_bytes_that_describe_no_ascending_edges_are_refused() -> None:
     raw[32:40], raw[40:48] = raw[40:48], raw[32:40]
     with pytest.raises(MalformedProfile, match="ascending"):
         decode_binning(bytes(raw))
+
+
+@pytest.mark.parametrize("kind", ["smooth", "whole", "few", "wide", "frequent", "extreme", "gaps"])
+def test_one_sort_gives_the_cells_and_the_counts(kind: str) -> None:
+    """The edges are numpy's quantiles to the bit and those of the frequent values; the counts those of `count`."""
+    rng = np.random.default_rng(1)
+    for size in (1, 2, 7, 199, 200, 201, 1_500):
+        normal = rng.normal(size=size)
+        values = {
+            "smooth": normal,
+            "whole": rng.integers(0, 300, size).astype(float),
+            "few": np.round(normal),
+            "wide": np.exp(20 * normal),
+            "frequent": np.where(rng.random(size) < 0.4, 0.0, normal),
+            "extreme": rng.choice([1e308, -1e308, 0.0, -0.0, 5e-324], size),
+            "gaps": np.where(rng.random(size) < 0.2, rng.choice([np.nan, np.inf, -np.inf], size), normal),
+        }[kind]
+        if not np.isfinite(values).any():
+            continue
+        binning, counts = binning_and_counts(values)
+        assert counts.tolist() == binning.count_floats(values).tolist()
+        finite = np.sort(values[np.isfinite(values)]) + 0.0
+        finite = rounded(finite) if binning.version > 1 else finite
+        distinct, numbers = np.unique(finite, return_counts=True)
+        atoms = distinct if len(distinct) <= 200 else distinct[numbers * 200 >= len(finite)]
+        unit = 4.0 if kind == "extreme" else 1.0
+        quantiles = np.quantile(finite / unit, np.arange(1, 200) / 200) * unit
+        with np.errstate(over="ignore"):
+            edges = np.unique(np.concatenate((quantiles, atoms, np.nextafter(atoms, -np.inf)))) + 0.0
+        assert binning.edges.tolist() == edges[np.isfinite(edges)].tolist()

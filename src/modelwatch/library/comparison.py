@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from modelwatch.config.monitor_defaults import ODDS_RATIO
 from modelwatch.events import Scalar, Task
 from modelwatch.library.labels import NO_TASK, label_columns
@@ -130,8 +132,9 @@ def compare(
 
 def _window(source: Source, timestamp: str) -> Window:
     """The stretch of time of a data set; an empty one without times, for which no natural variation is known."""
-    known = [second for second in seconds_of(source, timestamp) or () if second is not None]
-    return Window(min(known), max(known) + 1) if known else Window(0, 0)
+    seconds = seconds_of(source, timestamp)
+    known = np.empty(0) if seconds is None else seconds.of_known
+    return Window(int(known.min()), int(known.max()) + 1) if len(known) else Window(0, 0)
 
 
 def _labels(fitted: Reference, source: Source, stated: StatedTask, left_out: dict[str, str]) -> LabelledRowsNow | None:

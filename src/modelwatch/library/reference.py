@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from modelwatch.events import Scalar, Task
 from modelwatch.library.labels import (
@@ -23,18 +24,21 @@ from modelwatch.library.labels import (
     unpacked_labels,
 )
 from modelwatch.library.sources import Source, UnreadableColumn, source_of
-from modelwatch.stats.counting.binning import NumericBinning, decode_binning, encode_binning, numeric_binning
+from modelwatch.stats.counting.binning import NumericBinning, decode_binning, encode_binning
 from modelwatch.stats.counting.categorical import category_name
 from modelwatch.stats.counting.datatypes import prediction_type
 from modelwatch.stats.counting.encoded_counts import decode_counts, encode_counts
+from modelwatch.stats.counting.numeric import binning_and_counts
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.names import Split, decode_split, encode_split, split_names
-from modelwatch.stats.drift.natural_variation import Variation, decode_variation, encode_variation, variation_of
+from modelwatch.stats.drift.natural_variation import Variation, decode_variation, encode_variation, variation_of_column
 from modelwatch.stats.errors import EmptySample, StatsError
 from modelwatch.stats.outcomes.tasks import StatedTask
 from modelwatch.storage.references.subjects import Subject
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from modelwatch.stats.counting.columns import Column
 
 FORMAT = 1
@@ -114,7 +118,8 @@ class Reference:
         except UnreadableColumn as problem:
             found_labels, left_out[names.ground_truth] = None, str(problem)
         if found_labels is not None:
-            labels = labelled_reference(found_labels, seconds, StatedTask(task, positive_class))
+            times = None if seconds is None else seconds.listed()
+            labels = labelled_reference(found_labels, times, StatedTask(task, positive_class))
             if labels is None:
                 left_out[names.ground_truth] = NO_TASK
         # As of which kind predictions are, the labels tell.
@@ -165,10 +170,15 @@ def column_counts(source: Source, name: str, reference: Profile) -> Profile:
 
 def read_column(source: Source, name: str) -> Column:
     """A column as the service decodes it. Raises UnreadableColumn for one that is no number, text or boolean."""
+    return decoded(source.column(name))
+
+
+def decoded(found: pa.ChunkedArray) -> Column:
+    """The values of a column as the service decodes them. Raises UnreadableColumn for other than numbers, text and
+    booleans."""
     from modelwatch.api.decoding.columns.reading import feature_column
     from modelwatch.api.decoding.columns.schema import is_scalar
 
-    found = source.column(name)
     if not is_scalar(found.type):
         raise UnreadableColumn(f"its type is {found.type}; numbers, text and booleans can be compared")
     return feature_column(found)
@@ -181,16 +191,14 @@ def in_threads(work: Callable[[Subject], T], subjects: Sequence[Subject]) -> lis
 
 
 def _fitted(
-    source: Source, name: str, subject: Subject, seconds: list[int | None] | None, task: Task | None
+    source: Source, name: str, subject: Subject, seconds: Seconds | None, task: Task | None
 ) -> SubjectReference | str:
     """The reference of a column, or why it has none."""
-    from modelwatch.api.decoding.columns.schema import is_categorical, is_scalar
+    from modelwatch.api.decoding.columns.schema import is_categorical
 
     try:
         found = source.column(name)
-        if not is_scalar(found.type):
-            return f"its type is {found.type}; numbers, text and booleans can be compared"
-        column = read_column(source, name)
+        column = decoded(found)
         categorical = is_categorical(found.type)
         if subject.kind == "prediction" and task is not None:
             categorical = task != "regression" or not np.isfinite(column.numbers()).any()
@@ -203,16 +211,15 @@ def _fitted(
             counts = np.bincount(binning.cells(column).places, minlength=binning.size)
             profile = Profile(binning, counts)
         else:
-            numbers = column.numbers()
-            cells = numeric_binning(numbers[np.isfinite(numbers)])
-            profile, split = Profile(cells, cells.count_floats(numbers)), None
+            profile, split = Profile(*binning_and_counts(column.numbers())), None
     except EmptySample:
         return "it has no value in the reference"
     except (UnreadableColumn, StatsError) as problem:
         return str(problem)
     variation = None
     if seconds is not None:
-        variation = variation_of(profile.binning, column.scalars(), seconds, np.random.default_rng(0))
+        timed = column if seconds.all_known else column.take(np.flatnonzero(seconds.known))
+        variation = variation_of_column(profile.binning, timed, seconds.of_known, np.random.default_rng(0))
     return SubjectReference(profile, split, variation)
 
 
@@ -229,8 +236,31 @@ def _frequencies(codes: Any, values: Sequence[Any]) -> dict[str, int]:
     return found
 
 
-def seconds_of(source: Source, name: str) -> list[int | None] | None:
-    """The times of the rows in seconds since 1970; None without such a column. Raises ValueError for another type."""
+@dataclass(frozen=True, slots=True)
+class Seconds:
+    """Times of rows in seconds since 1970. values: shape (rows,), 0 where there is none; known: where there is one."""
+
+    values: NDArray[np.int64]
+    known: NDArray[np.bool_]
+
+    @property
+    def all_known(self) -> bool:
+        """True when each row has a time."""
+        return bool(self.known.all())
+
+    @property
+    def of_known(self) -> NDArray[np.int64]:
+        """Times of the rows that have one."""
+        return self.values if self.all_known else self.values[self.known]
+
+    def listed(self) -> list[int | None]:
+        """Time of each row; None where there is none."""
+        pairs = zip(self.values.tolist(), self.known.tolist(), strict=True)
+        return [value if known else None for value, known in pairs]
+
+
+def seconds_of(source: Source, name: str) -> Seconds | None:
+    """The times of the rows; None without such a column. Raises ValueError for another type."""
     import pyarrow as pa
 
     if name not in source.names:
@@ -239,7 +269,7 @@ def seconds_of(source: Source, name: str) -> list[int | None] | None:
         found = source.column(name).cast(pa.timestamp("us", tz="UTC"), safe=False).cast(pa.int64())
     except (pa.ArrowException, UnreadableColumn) as error:
         raise ValueError(f"the column {name!r} holds no times: {str(error).splitlines()[0]}") from error
-    return [None if time is None else time // 1_000_000 for time in found.to_pylist()]
+    return Seconds(found.fill_null(0).to_numpy() // 1_000_000, found.is_valid().to_numpy())
 
 
 class _Packed(msgspec.Struct):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.dataset as ds
 
 KINDS = (
     "a frame of pandas, polars, pyarrow or DuckDB, a mapping from name to values, or a file or folder of Parquet or CSV"
@@ -62,14 +63,34 @@ def _of_path(path: Path) -> Source:
         if path.suffix.lower() in (".csv", ".tsv", ".txt"):
             shape = shape_of(str(path), {})
             return _of_table(pa.Table.from_batches(list(shape.open(str(path)))))
-        kind = "feather" if path.suffix.lower() in (".arrow", ".feather", ".ipc") else "parquet"
-        dataset = ds.dataset(path, format=kind, exclude_invalid_files=path.is_dir())
+        if path.suffix.lower() in (".arrow", ".feather", ".ipc"):
+            dataset = ds.dataset(path, format="feather")
+        else:
+            dataset = _parquet(path)
         rows = dataset.count_rows()
     except (CsvError, pa.ArrowException, OSError) as error:
         raise UnreadableSource(f"{path}: {str(error).splitlines()[0]}") from error
     if path.is_dir() and not dataset.files:
         raise UnreadableSource(f"{path}: there is no Parquet file in this folder")
-    return Source(tuple(dataset.schema.names), rows, lambda name: dataset.to_table(columns=[name]).column(0))
+    return Source(tuple(dataset.schema.names), rows, lambda name: _read(dataset, name))
+
+
+def _parquet(path: Path) -> ds.FileSystemDataset:
+    """A file or folder whose texts are read as dictionaries: one that is repeated is decoded once."""
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+
+    found = ds.dataset(path, format="parquet", exclude_invalid_files=path.is_dir())
+    texts = [field.name for field in found.schema if pa.types.is_string(field.type)]
+    if not texts:
+        return found
+    reading = ds.ParquetFileFormat(read_options=ds.ParquetReadOptions(dictionary_columns=texts))
+    return ds.dataset(path, format=reading, exclude_invalid_files=path.is_dir())
+
+
+def _read(dataset: ds.Dataset, name: str) -> pa.ChunkedArray:
+    """A column. Columns are read by several threads; more of them for each would only wait for each other."""
+    return dataset.to_table(columns=[name], use_threads=False).column(0)
 
 
 def _of_mapping(given: Mapping[str, Any]) -> Source:
@@ -105,9 +126,7 @@ def _of_arrow(given: Any) -> Source:
     import pyarrow.dataset as ds
 
     if isinstance(given, ds.Dataset):
-        return Source(
-            tuple(given.schema.names), given.count_rows(), lambda name: given.to_table(columns=[name]).column(0)
-        )
+        return Source(tuple(given.schema.names), given.count_rows(), lambda name: _read(given, name))
     if isinstance(given, pa.Table):
         return _of_table(given)
     if hasattr(given, "__arrow_c_stream__") or hasattr(given, "__arrow_c_array__"):

@@ -237,8 +237,22 @@ def numeric_binning(sample: NDArray[np.float64]) -> NumericBinning:
     >>> binning.n_fine, binning.n_coarse, binning.size
     (200, 10, 204)
     """
-    finite = np.asarray(sample, dtype=np.float64)
-    finite = np.sort(finite[np.isfinite(finite)]) + 0.0  # -0.0 becomes 0.0, so that equal cells have equal bytes
+    return binning_and_counts(sample)[0]
+
+
+def binning_and_counts(sample: NDArray[np.float64]) -> tuple[NumericBinning, NDArray[np.int64]]:
+    """The cells of a reference sample, as by `numeric_binning`, and its counts in them, as by `count_floats`.
+
+    The sample is sorted once for both.
+
+    >>> binning, counts = binning_and_counts(np.array([3.0, 1.0, np.nan, 1.0]))
+    >>> np.array_equal(counts, binning.count_floats(np.array([3.0, 1.0, np.nan, 1.0])))
+    True
+    """
+    values = np.asarray(sample, dtype=np.float64)
+    usable = np.isfinite(values)
+    finite = np.sort(values if usable.all() else values[usable])
+    finite += 0.0  # -0.0 becomes 0.0, so that equal cells have equal bytes
     if not len(finite):
         raise EmptySample("a numeric binning needs at least one finite reference value; the sample has none")
     atoms = _atoms(finite)
@@ -247,13 +261,17 @@ def numeric_binning(sample: NDArray[np.float64]) -> NumericBinning:
     if version > 1:
         finite = rounded(finite)
     low, high = float(finite[0]), float(finite[-1])
-    distinct, multiplicity = np.unique(finite, return_counts=True)
     quantiles = _quantiles(finite, np.arange(1, FINE_SHARE) / FINE_SHARE)
-    heavy = distinct[multiplicity * HEAVY_SHARE >= len(finite)]
     fine = _edges(quantiles, _atoms(finite))
-    coarse = _edges(quantiles[COARSE_STEP - 1 :: COARSE_STEP], heavy)
+    coarse = _edges(quantiles[COARSE_STEP - 1 :: COARSE_STEP], _frequent(finite, HEAVY_SHARE))
     coarse_of = np.append(coarse.searchsorted(fine, side="left"), len(coarse))
-    return NumericBinning(fine, coarse_of, low, high, _standard_deviation(finite), version)
+    binning = NumericBinning(fine, coarse_of, low, high, _standard_deviation(finite), version)
+    counts = np.zeros(binning.size, dtype=np.int64)
+    ends = np.concatenate(([0], finite.searchsorted(fine, side="right"), [len(finite)]))
+    counts[: binning.n_fine] = np.diff(ends)
+    counts[binning.n_fine] = np.count_nonzero(np.isnan(values))
+    counts[binning.n_fine + 1] = len(values) - len(finite) - counts[binning.n_fine]
+    return binning, counts
 
 
 def encode_numeric(binning: NumericBinning) -> bytes:
@@ -292,9 +310,20 @@ def _check_cells(edges: NDArray[np.float64], coarse_of: NDArray[np.intp]) -> Non
         raise MalformedProfile("coarse cells are groups of neighbouring fine cells, numbered from 0 without gaps")
 
 
-def _atoms(finite: NDArray[np.float64]) -> NDArray[np.float64]:
-    distinct, multiplicity = np.unique(finite, return_counts=True)
-    return distinct if len(distinct) <= FINE_SHARE else distinct[multiplicity * FINE_SHARE >= len(finite)]
+def _atoms(ascending: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The values of a sorted sample with a cell of their own: all, if they are few, else the frequent ones."""
+    changes = ascending[1:] != ascending[:-1]
+    if np.count_nonzero(changes) < FINE_SHARE:
+        return ascending[np.concatenate(([0], np.flatnonzero(changes) + 1))]
+    return _frequent(ascending, FINE_SHARE)
+
+
+def _frequent(ascending: NDArray[np.float64], share: int) -> NDArray[np.float64]:
+    """The distinct values of a sorted sample that are at least one of `share` of it."""
+    # Whatever is so frequent is at one of these places.
+    found = np.unique(ascending[:: -(-len(ascending) // share)])
+    numbers = ascending.searchsorted(found, side="right") - ascending.searchsorted(found, side="left")
+    return found[numbers * share >= len(ascending)]
 
 
 def _edges(quantiles: NDArray[np.float64], atoms: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -305,10 +334,17 @@ def _edges(quantiles: NDArray[np.float64], atoms: NDArray[np.float64]) -> NDArra
 
 
 def _quantiles(finite: NDArray[np.float64], shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Quantiles of a sorted sample by linear interpolation, to the bit those of `np.quantile`, which would sort it."""
     with np.errstate(over="ignore"):
         fits = bool(np.isfinite(finite[-1] - finite[0]))
     # The interpolation subtracts neighbours; a quarter of the largest doubles can't overflow, and is exact.
-    return np.quantile(finite, shares) if fits else np.quantile(finite * 0.25, shares) * 4.0
+    unit = 1.0 if fits else 4.0
+    places = shares * (len(finite) - 1)
+    before = np.floor(places).astype(np.intp)
+    low, high = finite[before] / unit, finite[np.minimum(before + 1, len(finite) - 1)] / unit
+    part, step = places - before, high - low
+    found = np.where(part < 0.5, low + step * part, high - step * (1.0 - part))
+    return np.where(step == 0.0, low, found) * unit
 
 
 def _standard_deviation(finite: NDArray[np.float64]) -> float:

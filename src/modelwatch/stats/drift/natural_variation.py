@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelwatch.stats.counting.binning import Binning, Scalar
+from modelwatch.stats.counting.columns import Column, column_of
 from modelwatch.stats.counting.encoded_counts import decode_counts, encode_counts
-from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.odds import log_odds, log_odds_error
 from modelwatch.stats.drift.scores import PSI_FLOOR
 from modelwatch.stats.errors import MalformedProfile
@@ -134,17 +134,28 @@ def variation_of(
     >>> found.span, found.counts.shape[0], round(found.tolerance(3_600), 6)
     (300, 1200, 0.0)
     """
-    timed = sorted((time, index) for index, time in enumerate(times) if time is not None)
-    if len(timed) < 2 or timed[0][0] == timed[-1][0]:
+    known = [index for index, time in enumerate(times) if time is not None]
+    seconds = np.array([times[index] for index in known], dtype=np.int64)
+    return variation_of_column(binning, column_of([values[index] for index in known]), seconds, rng)
+
+
+def variation_of_column(
+    binning: Binning, column: Column, seconds: NDArray[np.int64], rng: np.random.Generator
+) -> Variation | None:
+    """The same of a column, all of whose values have a time; seconds: shape (values,)."""
+    if len(seconds) < 2:
         return None
-    first, last = timed[0][0], timed[-1][0]
+    first, last = int(seconds.min()), int(seconds.max())
+    if first == last:
+        return None
     span = next((each for each in SPAN_SECONDS if (last - first) // each < MAX_SPANS), SPAN_SECONDS[-1])
-    pieces: dict[int, list[Scalar]] = {}
-    for time, index in timed:
-        pieces.setdefault((time - first) // span, []).append(values[index])
-    counts = np.zeros((max(pieces) + 1, binning.n_coarse), dtype=np.int64)
-    for piece, members in pieces.items():
-        counts[piece] = Profile.of(binning, members).coarse
+    places = binning.cells(column).places
+    inside = places < binning.n_fine
+    pieces = (seconds - first) // span
+    coarse_of = binning.coarse_starts.searchsorted(np.arange(binning.n_fine), side="right") - 1
+    cells = pieces[inside] * binning.n_coarse + coarse_of[places[inside]]
+    whole = int(pieces.max()) + 1
+    counts = np.bincount(cells, minlength=whole * binning.n_coarse).reshape(whole, binning.n_coarse)
     total = int(counts.sum())
     if not total:
         return None
