@@ -16,8 +16,9 @@ Event = Literal["firing", "updated", "escalated", "reminder", "acknowledged", "r
 class Trend(msgspec.Struct, frozen=True):
     """Trend that led to a notification: a number of the worst member's stream at the last evaluations, oldest first.
 
-    name: of the number, such as `Largest PSI`. values: at least two. warning, alert: from which value it would be one
-    or the other; None where no value of this number decides. form: how the values are written.
+    name: of the number, such as `Largest PSI`. values: at least two. steps: what each is of, `evaluations` or `hours`.
+    warning, alert: from which value it would be one or the other; None where no value of this number decides. form:
+    how the values are written.
     """
 
     name: str
@@ -25,6 +26,12 @@ class Trend(msgspec.Struct, frozen=True):
     warning: float | None = None
     alert: float | None = None
     form: Literal["number", "percent"] = "number"
+    steps: str = "evaluations"
+
+    @property
+    def title(self) -> str:
+        """Its name, with how much of it there is."""
+        return f"{self.name}, last {len(self.values)} {self.steps}"
 
     def text(self, value: float) -> str:
         """A value, or a threshold, as people read it."""

@@ -11,18 +11,12 @@ from modelwatch.alerting.members import new_findings
 from modelwatch.alerting.notification import Event, Trend
 from modelwatch.alerting.notification_plan import NotificationPlan, plan_notifications
 from modelwatch.alerting.policy import AlertPolicy
+from modelwatch.alerting.trends import trend_of
 from modelwatch.alerting.wording import notification_of, summary_of, title_of
-from modelwatch.charts.drawing.numbers import Format
-from modelwatch.findings import Kind
-from modelwatch.measures import metric_form, metric_name
 from modelwatch.storage.alerts.alerts import append_alert_events, save_alert
 from modelwatch.storage.alerts.finding_counters import count_findings
 from modelwatch.storage.alerts.outbox import OutboxRow, delivery_key, enqueue, withhold
-from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.verdicts.headlines import newest_of, recent_values
-from modelwatch.storage.verdicts.verdicts import DRIFT, PERFORMANCE, QUALITY
-from modelwatch.times import MICROS_PER_SECOND
 
 _encode = msgspec.json.Encoder().encode
 # A step that is not sent, or not under its own name, reads like the event that comes nearest.
@@ -38,17 +32,6 @@ _READS_LIKE: dict[Step, Event] = {
     "unsilenced": "updated",
     "calmed": "resolved",
 }
-
-
-# What the headlines of the check behind each kind show.
-TRENDS: dict[Kind, tuple[str, str, Format]] = {
-    "feature_drift": (DRIFT, "Largest PSI", "number"),
-    "prediction_drift": (DRIFT, "Largest PSI", "number"),
-    "latency_drift": (DRIFT, "Largest PSI", "number"),
-    "performance": (PERFORMANCE, "Main metric", "number"),
-    "data_quality": (QUALITY, "Share of unsound values", "percent"),
-}
-TREND_LENGTH = 24
 
 
 class Recorder:
@@ -121,42 +104,6 @@ class Recorder:
             )
             for planned in plan.notifications
         ]
-
-
-def trend_of(connection: Connection, alert: Alert) -> Trend | None:
-    """Trend of the stream of an alert's worst member; None of a kind that has none, and before a second evaluation."""
-    told = TRENDS.get(alert.kind)
-    worst = alert.members[0]
-    if told is None:
-        return None
-    check, name, form = told
-    stream = StreamKey(alert.model, worst.version, alert.environment)
-    values = recent_values(connection, stream, check, alert.data_until // MICROS_PER_SECOND, TREND_LENGTH)
-    if len(values) < 2:
-        return None
-    metric = _main_metric(connection, stream) if check == PERFORMANCE else None
-    if metric is not None:
-        name, form = metric_name(metric), metric_form(metric)
-    finding = worst.finding
-    is_psi = check == DRIFT and finding.score_name == "PSI"
-    return Trend(
-        name,
-        tuple(value for _, value in values),
-        finding.warning_threshold if is_psi else None,
-        finding.alert_threshold if is_psi else None,
-        form,
-    )
-
-
-class _Headline(msgspec.Struct):
-    subject: str | None = None
-
-
-def _main_metric(connection: Connection, stream: StreamKey) -> str | None:
-    """The metric that the headlines of a stream's performance show; None of what an earlier release stored."""
-    newest = newest_of(connection, [stream], PERFORMANCE).get(stream)
-    stored = None if newest is None else newest[1]
-    return None if stored is None else msgspec.json.decode(stored, type=_Headline).subject
 
 
 def _step(alert: Alert, change: Change, plan: NotificationPlan, policy: AlertPolicy) -> StepRecord:

@@ -149,7 +149,7 @@ def _chart(trend: Trend | None) -> str:
         if limit is not None
     ]
     first, last = trend.text(trend.values[0]), trend.text(trend.values[-1])
-    told = "; ".join([f"{trend.name}, last {len(trend.values)} evaluations: {first} → {last}", *limits])
+    told = "; ".join([f"{trend.title}: {first} → {last}", *limits])
     chart = f'<table cellpadding="0" cellspacing="2" role="presentation"><tr>{"".join(bars)}</tr></table>'
     return f"<p>{escape(told)}</p>{chart}"
 

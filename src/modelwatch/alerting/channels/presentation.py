@@ -92,7 +92,7 @@ def trend_text(notification: Notification) -> tuple[str, str] | None:
     if trend is None:
         return None
     now = trend.text(trend.values[-1])
-    return f"{trend.name}, last {len(trend.values)} evaluations", f"{sparkline(trend.values)} {now}"
+    return trend.title, f"{sparkline(trend.values)} {now}"
 
 
 def links(notification: Notification) -> list[tuple[str, str]]:

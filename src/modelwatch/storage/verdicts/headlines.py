@@ -127,6 +127,12 @@ def readings_of(
     return found
 
 
+def recent_headlines(connection: Connection, stream: StreamKey, check: str, until: int, limit: int) -> list[bytes]:
+    """A stream's last headlines, oldest first. until: the latest window end, in seconds."""
+    headline = tables.verdict.c.headline
+    return [row.headline for row in _recent(connection, stream, check, until, limit, headline)]
+
+
 def recent_values(
     connection: Connection, stream: StreamKey, check: str, until: int, limit: int
 ) -> list[tuple[int, float]]:
@@ -135,20 +141,35 @@ def recent_values(
     until: the latest window end, in seconds. Those that show nothing are left out.
     """
     table = tables.verdict
+    found = _recent(connection, stream, check, until, limit, table.c.value, table.c.window_end)
+    return [(row.window_end, float(row.value)) for row in found]
+
+
+def _recent(
+    connection: Connection,
+    stream: StreamKey,
+    check: str,
+    until: int,
+    limit: int,
+    shown: ColumnElement[Any],
+    *others: ColumnElement[Any],
+) -> list[Any]:
+    """Columns of the last verdicts in which `shown` has a value, oldest first."""
+    table = tables.verdict
     rows = connection.execute(
-        select(table.c.window_end, table.c.value)
+        select(shown, *others)
         .where(
             table.c.model == stream.model,
             table.c.environment == stream.environment,
             table.c.version == stream.version,
             table.c.check_name == check,
             table.c.window_end <= until,
-            table.c.value.is_not(None),
+            shown.is_not(None),
         )
         .order_by(table.c.window_end.desc())
         .limit(limit)
     )
-    return [(row.window_end, float(row.value)) for row in rows][::-1]
+    return [*rows][::-1]
 
 
 def _parts(streams: Collection[StreamKey]) -> Iterator[list[StreamKey]]:

@@ -11,12 +11,23 @@ from modelwatch.times import SECONDS_PER_DAY
 
 
 def performance_headline(evaluation: PerformanceEvaluation, report: PerformanceReport) -> Headline:
-    """The main metric, which is the first that is watched, in the matured window that is nearest to a day."""
-    matured = [each for each in evaluation.matured if each.found.window.lookback is not None and each.window.metrics]
-    result = min(matured, key=lambda each: abs(_seconds(each) - SECONDS_PER_DAY), default=None)
+    """The main metric, which is the first that is watched, in the matured window that is nearest to a day; of those
+    alone that have labels, if any has."""
+    matured = [each for each in evaluation.matured if each.found.window.lookback is not None]
+    measured = [each for each in matured if each.window.metrics]
+    result = min(measured or matured, key=lambda each: abs(_seconds(each) - SECONDS_PER_DAY), default=None)
     if result is None:
         return Headline(reason=report.reason)
     metrics, found = result.window.metrics, result.found
+    coverage = result.window.counts.n / found.predictions if found.predictions else None
+    if not metrics:
+        return Headline(
+            seconds=_seconds(result),
+            predictions=found.predictions,
+            coverage=coverage,
+            end=found.window.end,
+            reason=result.window.immature or report.reason,
+        )
     watched = [name for name in metrics if name in result.judgements]
     name = next(iter(watched or metrics))
     estimate, judgement = metrics[name], result.judgements.get(name)
@@ -34,7 +45,7 @@ def performance_headline(evaluation: PerformanceEvaluation, report: PerformanceR
         checked=len(watched),
         seconds=_seconds(result),
         predictions=found.predictions,
-        coverage=result.window.counts.n / found.predictions if found.predictions else None,
+        coverage=coverage,
         end=found.window.end,
         reason=result.window.immature or estimate.reason or (judgement and judgement.reason) or report.reason,
     )
