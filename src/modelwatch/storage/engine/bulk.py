@@ -16,7 +16,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Float,
-    Row,
     Select,
     Table,
     Text,
@@ -29,6 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql import Executable
 
+from modelwatch.storage.engine.driver import execute, execute_many
 from modelwatch.storage.engine.store import Store
 
 # Of one statement of SQLite: its limit of parameters is 32,766.
@@ -50,10 +50,10 @@ class ManyRows:
         if not rows:
             return
         if self._names is None:
-            connection.exec_driver_sql(self._text, list(rows))
+            execute_many(connection, self._text, rows)
         else:
             names = self._names
-            connection.exec_driver_sql(self._text, [tuple(row[name] for name in names) for row in rows])
+            execute_many(connection, self._text, [tuple(row[name] for name in names) for row in rows])
 
 
 class RowsById:
@@ -154,11 +154,13 @@ class WholeRows:
             return
         if self._by_column:
             values = zip(*rows, strict=True)
-            connection.exec_driver_sql(
-                self._text, {column.name: list(each) for column, each in zip(self._columns, values, strict=True)}
+            execute(
+                connection,
+                self._text,
+                {column.name: list(each) for column, each in zip(self._columns, values, strict=True)},
             )
         else:
-            connection.exec_driver_sql(self._text, list(rows))
+            execute_many(connection, self._text, rows)
 
 
 class NewRows:
@@ -174,7 +176,7 @@ class NewRows:
         self._ending = f"ON CONFLICT DO NOTHING RETURNING {', '.join(returned)}"
         self._texts: dict[tuple[str, ...], str] = {}
 
-    def insert(self, connection: Connection, columns: Mapping[str, Sequence[Any]]) -> Sequence[Row[Any]]:
+    def insert(self, connection: Connection, columns: Mapping[str, Sequence[Any]]) -> Sequence[tuple[Any, ...]]:
         """Insert rows, return the requested columns of exactly those that are new. columns: a value for each row."""
         names = tuple(columns)
         number = len(columns[names[0]])
@@ -188,23 +190,27 @@ class NewRows:
         text = self._texts.get(names) or self._texts.setdefault(
             names, _unnested(self._table, names, self._store, self._ending)
         )
-        return connection.exec_driver_sql(
-            text, {name: self._of_type(name, values) for name, values in columns.items()}
-        ).all()
+        values = {name: self._of_type(name, values) for name, values in columns.items()}
+        return _rows(execute(connection, text, values))
 
     def _insert_values(
         self, connection: Connection, names: Sequence[str], rows: Sequence[tuple[Any, ...]]
-    ) -> Sequence[Row[Any]]:
+    ) -> Sequence[tuple[Any, ...]]:
         of_row = f"({', '.join('?' * len(names))})"
         into = f"INSERT INTO {self._table.name} ({', '.join(names)}) VALUES "  # noqa: S608
         text = f"{into}{', '.join([of_row] * len(rows))} {self._ending}"
-        return connection.exec_driver_sql(text, tuple(chain.from_iterable(rows))).all()
+        return _rows(execute(connection, text, tuple(chain.from_iterable(rows))))
 
     def _of_type(self, name: str, values: Sequence[Any]) -> list[Any]:
         if isinstance(self._table.c[name].type, Float):
             # The driver takes no whole numbers among others in one array.
             return [None if value is None else float(value) for value in values]
         return list(values)
+
+
+def _rows(cursor: Any) -> list[tuple[Any, ...]]:
+    rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
 
 
 def _unnested(table: Table, names: Sequence[str], store: Store, ending: str) -> str:

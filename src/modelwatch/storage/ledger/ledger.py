@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from modelwatch.events import GroundTruth, Prediction
 from modelwatch.privacy import Policy
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.bulk import ManyRows, NewRows
+from modelwatch.storage.engine.driver import Prepared, in_list
 from modelwatch.storage.engine.models import Part, parts_of, registration
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.counting import (
@@ -99,37 +100,45 @@ class _OutcomeUnknown(Exception):
         self.error = error
 
 
+class _Model(NamedTuple):
+    """The columns of a model that a commit reads, and holds until its end."""
+
+    name: str
+    generation: int
+    privacy: str | None
+    provisional_done: bool
+    sample_rate: float | None
+    expired_before: int
+    deleting: str | None
+
+
 class _Statements:
     """The statements of a commit, built once: building them takes longer than running them."""
 
     def __init__(self, store: Store) -> None:
         prediction, writer, model = tables.prediction, tables.writer, tables.model
         # Keeps those out that would seal it. Whoever finds the number of its commits finds what they have written.
-        self.claim = (
+        self.claim = Prepared(
+            store,
             update(writer)
             .where(
                 writer.c.id == bindparam("writer"), writer.c.commits == bindparam("made"), writer.c.sealed.is_(False)
             )
-            .values(commits=writer.c.commits + 1)
+            .values(commits=writer.c.commits + 1),
         )
         self.register_models = registration(store)
         generations = (
-            select(
-                model.c.name,
-                model.c.generation,
-                model.c.privacy,
-                model.c.provisional_done,
-                model.c.sample_rate,
-                model.c.expired_before,
-                model.c.deleting,
-            )
-            .where(model.c.name.in_(bindparam("names", expanding=True)))
+            select(*(model.c[name] for name in _Model._fields))
+            .where(in_list(store, model.c.name, "names"))
             .order_by(model.c.name)
         )
-        self.generations = generations.with_for_update(read=True, of=model)
-        self.generations_for_labels = generations.with_for_update(of=model)
-        self.labelled = select(model.c.name).where(
-            model.c.name.in_(bindparam("names", expanding=True)), exists().where(tables.label.c.model == model.c.name)
+        self.generations = Prepared(store, generations.with_for_update(read=True, of=model))
+        self.generations_for_labels = Prepared(store, generations.with_for_update(of=model))
+        self.labelled = Prepared(
+            store,
+            select(model.c.name).where(
+                in_list(store, model.c.name, "names"), exists().where(tables.label.c.model == model.c.name)
+            ),
         )
         self.insert_predictions = NewRows(store, prediction, ("day", "model", "prediction_id"))
         self.repeated = stored_of_repeats(store)
@@ -291,7 +300,7 @@ class Ledger:
         for abandoned in sorted(self._abandoned):
             _seal(connection, abandoned)
         if self._registered:
-            claimed = connection.execute(self._statements.claim, {"writer": self._writer, "made": self._commits})
+            claimed = self._statements.claim.execute(connection, writer=self._writer, made=self._commits)
             if claimed.rowcount != 1:
                 raise _NotOurs
             return
@@ -311,11 +320,11 @@ class Ledger:
         if unknown:
             self._register(connection, unknown)
         query = self._statements.generations_for_labels if labels else self._statements.generations
-        rows = connection.execute(query, {"names": names}).all()
+        rows = _models(query.execute(connection, names=names))
         if len(rows) < len(names):
             # A model that this writer knows was deleted.
             self._register(connection, sorted(set(names).difference(row.name for row in rows)))
-            rows = connection.execute(query, {"names": names}).all()
+            rows = _models(query.execute(connection, names=names))
         layouts = {}
         for row in rows:
             known = self._layouts.get(row.name, NO_LAYOUTS)
@@ -342,15 +351,15 @@ class Ledger:
         the labels of before its wait, and would miss the first one of a model."""
         unlabelled = [name for name in names if name not in self._labelled]
         if unlabelled:
-            self._labelled.update(connection.execute(self._statements.labelled, {"names": unlabelled}).scalars())
+            found = self._statements.labelled.execute(connection, names=unlabelled)
+            self._labelled.update(name for (name,) in found.fetchall())
         return frozenset(self._labelled.intersection(names))
 
-    def _rate(self, row: Any) -> float:
+    def _rate(self, row: _Model) -> float:
         """Share of a model's predictions whose features are kept: all, until its first reference is taken."""
         if not row.provisional_done:
             return 1.0
-        rate: float = self._sample_rate if row.sample_rate is None else row.sample_rate
-        return rate
+        return self._sample_rate if row.sample_rate is None else row.sample_rate
 
     def _insert_rows(
         self,
@@ -397,6 +406,10 @@ class Ledger:
                     for model, version, environment in unknown
                 ],
             )
+
+
+def _models(cursor: Any) -> list[_Model]:
+    return [_Model(*row) for row in cursor.fetchall()]
 
 
 def _stream(key: SlotKey) -> tuple[str, str, str]:
