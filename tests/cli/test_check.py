@@ -112,7 +112,7 @@ def test_a_part_without_a_verdict_fails_where_that_is_asked_for(service: LiveSer
     assert run_cli(*words, "--fail-on", "alert", "--fail-on", "no-verdict").returncode == 4
     wrong = run_cli(*words, "--fail-on", "anything")
     assert wrong.returncode == 2
-    assert "expected warning, alert or no-verdict" in wrong.stderr
+    assert "expected shifted, warning, alert or no-verdict" in wrong.stderr
 
 
 def test_provisional_is_said_of_each_subject(service: LiveService, run_cli: RunCli) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from modelwatch.cli.base import (
@@ -11,7 +13,9 @@ from modelwatch.cli.base import (
     EXIT_USAGE,
     CliError,
     print_err,
+    print_out,
 )
+from modelwatch.cli.commands.alerts import alerts
 from modelwatch.cli.commands.check import check
 from modelwatch.cli.commands.compare import compare
 from modelwatch.cli.commands.doctor import doctor
@@ -20,6 +24,8 @@ from modelwatch.cli.commands.health import health
 from modelwatch.cli.commands.keys import encryption_key, keys
 from modelwatch.cli.commands.models import models
 from modelwatch.cli.commands.monitors import monitors
+from modelwatch.cli.commands.performance import performance
+from modelwatch.cli.commands.quality import quality
 from modelwatch.cli.commands.reference import reference
 from modelwatch.cli.commands.replay import replay
 from modelwatch.cli.commands.segments import segments
@@ -34,10 +40,28 @@ app = typer.Typer(
     name="modelwatch",
     help="Monitors machine-learning models in production: drift, performance, data quality.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from modelwatch.config.release import release_version
+
+        print_out(f"modelwatch {release_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def modelwatch(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Monitors machine-learning models in production: drift, performance, data quality."""
+
+
 # In the order of the help.
 for command in (
     serve,
@@ -45,7 +69,10 @@ for command in (
     replay,
     compare,
     check,
+    performance,
+    quality,
     segments,
+    alerts,
     erase,
     migrate,
     verify_verdict,

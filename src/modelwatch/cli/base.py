@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from modelwatch.cli.client import ServiceClient
     from modelwatch.config.settings import Settings
     from modelwatch.storage.engine.store import Store
@@ -29,7 +27,6 @@ EXIT_INTERRUPTED = 130
 FAILING = {"shifted": {"shifted", "warning", "alert"}, "warning": {"warning", "alert"}, "alert": {"alert"}}
 FAIL_WITHOUT_VERDICT = "no-verdict"
 JUDGED = {"stable", "shifted", "warning", "alert"}
-COLOURS = {"alert": "bold red", "warning": "yellow", "shifted": "cyan", "stable": "green"}
 
 URL_VARIABLE = "MODELWATCH_URL"
 # No address was named: see `modelwatch.cli.address.own_address`.
@@ -89,11 +86,12 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def screen() -> Console:
-    """The console for tables: stdout. Without a terminal it is wide enough that no line is broken."""
-    from rich.console import Console
-
-    return Console(width=None if sys.stdout.isatty() else 200, highlight=False, soft_wrap=not sys.stdout.isatty())
+def write_text(path: Path, text: str) -> None:
+    """Writes a result into a file. Raises CliError when that is not possible."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise CliError(f"{path} can't be written: {error.strerror}") from error
 
 
 def settings_with(overrides: Mapping[str, Any]) -> Settings:

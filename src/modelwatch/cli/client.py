@@ -19,6 +19,11 @@ from modelwatch.cli.base import Refused, Unreachable
 # A key on the command line would be seen by everybody on the machine.
 KEY_VARIABLE = "MODELWATCH_API_KEY"
 TRY_AGAIN = {408, 429, 502, 503, 504}
+NO_MODEL = "No model named"
+WHAT_TO_DO = {
+    401: f"Set {KEY_VARIABLE} to a key of this service: `modelwatch keys create NAME --scope read`, beside its store.",
+    403: f"Set {KEY_VARIABLE} to a key that may do this: `modelwatch keys list`, beside the store, shows them.",
+}
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 5.0
 SHOWN_ERRORS = 10
@@ -205,6 +210,10 @@ def in_plain_words(status: int, problem: Mapping[str, object], url: str) -> str:
     """
     text = problem.get("detail") or problem.get("title") or "it gave no reason"
     lines = [f"The service at {url} answered {status}: {text}"]
+    if status in WHAT_TO_DO:
+        lines.append(WHAT_TO_DO[status])
+    if str(text).startswith(NO_MODEL):
+        lines.append("`modelwatch models` lists those that it knows.")
     errors = errors_of(problem)
     for error in errors[:SHOWN_ERRORS]:
         value = error.get("value_excerpt")

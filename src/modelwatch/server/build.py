@@ -14,8 +14,6 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as distribution_version
 from typing import Any
 
 from sqlalchemy import Connection
@@ -35,6 +33,7 @@ from modelwatch.api.front import Front
 from modelwatch.api.state import ServiceState
 from modelwatch.config import Settings, load_settings
 from modelwatch.config.channels import channel_configs, channel_target
+from modelwatch.config.release import release_version
 from modelwatch.errors import StoreUnavailable
 from modelwatch.exposition import Exposition
 from modelwatch.ingest import Batcher
@@ -73,14 +72,6 @@ LONGEST_MAINTENANCE_SECONDS = 1.0
 log = logging.getLogger(__name__)
 
 
-def service_version() -> str:
-    """The installed version, or the source tree's when it runs uninstalled."""
-    try:
-        return distribution_version("modelwatch")
-    except PackageNotFoundError:
-        return "0.1.0"
-
-
 def new_id() -> str:
     """A fresh UUIDv7."""
     return uuid7(time.time_ns() // 1_000_000, os.urandom)
@@ -93,7 +84,7 @@ def create_app(settings: Settings | None = None) -> Front:
     use_few_arenas(os.environ)
     keep_large_blocks_apart(os.environ)
     return Front(
-        partial(build_service, settings), version=service_version(), drain_seconds=settings.shutdown_drain_seconds
+        partial(build_service, settings), version=release_version(), drain_seconds=settings.shutdown_drain_seconds
     )
 
 
@@ -107,7 +98,7 @@ def build_service(settings: Settings) -> Application:
     store = Store(settings.database_url, StoreOptions.of(settings))
     schema = migrate(store)
     protect(store, settings)
-    version = service_version()
+    version = release_version()
     holder = f"{platform.node()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
     rules = DriftRules.of(settings)
     channels = build_channels(settings, clock=microseconds_now, environ=os.environ)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from modelwatch.cli.base import (
-    COLOURS,
     DEFAULT_URL,
     FAILING,
     JUDGED,
@@ -19,8 +19,10 @@ from modelwatch.cli.base import (
     fail_on_of,
     print_json,
     print_out,
-    screen,
+    write_text,
 )
+from modelwatch.cli.junit import Case, junit_xml
+from modelwatch.cli.tables import coloured, print_notes, print_table, print_text
 
 DRIFT_PATH = "/api/v1/drift/check"
 NAMED = 10
@@ -46,6 +48,7 @@ def check(
             help="Exit code 1 on this or worse, 4 if anything is not judged (no-verdict). Repeatable.",
         ),
     ] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write the results as JUnit XML, a test case a subject.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask a service for drift now.
@@ -66,6 +69,8 @@ def check(
     }
     with connected(url, patience=10.0) as service:
         report = service.post_json(DRIFT_PATH, {name: value for name, value in body.items() if value})
+    if junit is not None:
+        write_text(junit, junit_xml(_case(result) for result in report["drift_results"]))
     if as_json:
         print_json(report)
     else:
@@ -73,35 +78,42 @@ def check(
     raise typer.Exit(exit_code({result["severity"] for result in report["drift_results"]}, fail_on))
 
 
-def _show(report: Mapping[str, Any]) -> None:
-    from rich.table import Table
-    from rich.text import Text
+def _case(result: Mapping[str, Any]) -> Case:
+    return Case("drift", result["feature_name"], result["severity"], why(result), result["reason"])
 
+
+def _show(report: Mapping[str, Any]) -> None:
     summary = report["summary"]
     print_out(f"{summary['model_name']} in {summary['environment']}: {summary['severity'].replace('_', ' ')}")
     if summary["reason"]:
-        print_out(summary["reason"])
-    columns = ("what", "verdict", "PSI", "p", "values", "reference", "window", "why")
-    table = Table(*columns, box=None, header_style="bold")
-    for result in report["drift_results"]:
-        severity = result["severity"]
-        table.add_row(
-            Text(result["feature_name"]),
-            Text(severity.replace("_", " "), COLOURS.get(severity, "")),
-            f"{result['psi']['score']:.3f}" if result["psi"] else "",
-            f"{result['evidence']['p_value']:.2g}" if result["evidence"] else "",
-            f"{result['sample_size']:,}",
-            _reference(result),
-            Text(_window(result)),
-            Text(why(result)),
-        )
-    screen().print(table)
+        print_text(summary["reason"])
+    results = report["drift_results"]
+    print_table(
+        ("what", "verdict", "PSI", "p", "values", "reference", "span"),
+        (
+            (
+                result["feature_name"],
+                coloured(result["severity"]),
+                f"{result['psi']['score']:.3f}" if result["psi"] else "",
+                f"{result['evidence']['p_value']:.2g}" if result["evidence"] else "",
+                f"{result['sample_size']:,}",
+                _reference(result),
+                result["lookback"] or "",
+            )
+            for result in results
+        ),
+        numbers=("PSI", "p", "values", "reference"),
+    )
+    same = summary["reason"]
+    print_notes((result["feature_name"], text) for result in results if (text := why(result)) and text != same)
+    spans = {result["lookback"] or "span": _window(result) for result in results if result["window"]}
+    print_notes(sorted(spans.items()))
     judged = sum(result["severity"] in JUDGED for result in report["drift_results"])
     if not judged:
         print_out("Nothing could be judged, so there is no verdict.")
         return
     some = "" if judged == summary["checked"] else f" {summary['checked'] - judged} could not be judged."
-    print_out(
+    print_text(
         f"{len(summary['drifted'])} of {judged} drifted.{some} A verdict needs p below {summary['alpha']:.2g}:"
         f" {summary['false_alarm_budget']:g} false alarms per model in 30 days.{_provisional(report)}"
     )
@@ -125,11 +137,8 @@ def _provisional(report: Mapping[str, Any]) -> str:
 
 
 def _window(result: Mapping[str, Any]) -> str:
-    if result["window"] is None:
-        return ""
     start, end = result["window"]["start"], result["window"]["end"]
-    text = f"{start[:16].replace('T', ' ')} to {end[11:16] if start[:10] == end[:10] else end[:16].replace('T', ' ')}"
-    return f"{text} ({result['lookback']})" if result["lookback"] else text
+    return f"{start[:16].replace('T', ' ')} to {end[11:16] if start[:10] == end[:10] else end[:16].replace('T', ' ')}"
 
 
 def why(result: Mapping[str, Any]) -> str:

@@ -4,33 +4,26 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast, get_args
-from xml.sax.saxutils import quoteattr
 
 import typer
 
 from modelwatch.cli.base import (
-    COLOURS,
     FAILING,
-    JUDGED,
     AsJson,
     CliError,
     exit_code,
     fail_on_of,
     print_err,
     print_out,
-    screen,
+    write_text,
 )
+from modelwatch.cli.junit import Case, junit_xml
+from modelwatch.cli.tables import coloured, print_notes, print_table, print_text
 from modelwatch.events import Task
 
 if TYPE_CHECKING:
-    from rich.table import Table as RichTable
-
     from modelwatch.library.performance import PerformanceComparison
     from modelwatch.library.report import Report
-
-FAILED = ("warning", "alert")
-# Kind, name, severity, what was found, why there is no verdict.
-Case = tuple[str, str, str, str, str | None]
 
 
 def compare(
@@ -80,7 +73,7 @@ def compare(
         if html is not None:
             report.to_html(html)
         if junit is not None:
-            junit.write_text(_junit(report), encoding="utf-8")
+            write_text(junit, _junit(report))
     except (ValueError, OSError) as error:
         raise CliError(str(error)) from error
     if as_json:
@@ -95,48 +88,52 @@ def compare(
 
 
 def _show(report: Report) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
     from modelwatch.library.report import in_words
 
-    print_out(report.summary())
-    table = Table("column", "verdict", "PSI", "p", "values", "what moved", box=None, header_style="bold")
-    for each in report.subjects:
-        moved = in_words(each) if each.severity in FAILING["shifted"] else each.reason or ""
-        table.add_row(
-            Text(each.name),
-            Text(each.severity.replace("_", " "), COLOURS.get(each.severity, "")),
-            "" if each.psi is None else f"{each.psi:.3f}",
-            "" if each.p_value is None else f"{each.p_value:.2g}",
-            f"{each.sample_size:,}",
-            Text(moved),
-        )
-    screen().print(table)
+    print_text(report.summary())
+    print_out()
+    print_table(
+        ("column", "verdict", "PSI", "p", "values"),
+        (
+            (
+                each.name,
+                coloured(each.severity),
+                "" if each.psi is None else f"{each.psi:.3f}",
+                "" if each.p_value is None else f"{each.p_value:.2g}",
+                f"{each.sample_size:,}",
+            )
+            for each in report.subjects
+        ),
+        numbers=("PSI", "p", "values"),
+    )
+    moved = (
+        (each.name, in_words(each) if each.severity in FAILING["shifted"] else each.reason) for each in report.subjects
+    )
+    print_notes((name, text) for name, text in moved if text)
     if report.performance is not None:
-        screen().print(_metrics(report.performance))
+        _metrics(report.performance)
 
 
-def _metrics(found: PerformanceComparison) -> RichTable:
-    from rich.table import Table
-    from rich.text import Text
-
+def _metrics(found: PerformanceComparison) -> None:
     from modelwatch.measures import metric_interval, metric_name, metric_value
 
-    table = Table("metric", "verdict", "reference", "now", "95 % interval", "p", box=None, header_style="bold")
-    for each in found.metrics:
-        if each.severity is None:
-            continue
-        now = each.current
-        table.add_row(
-            metric_name(each.name),
-            Text(each.severity.replace("_", " "), COLOURS.get(each.severity, "")),
-            metric_value(each.name, None if each.reference is None else each.reference.value),
-            metric_value(each.name, now.value),
-            metric_interval(each.name, now),
-            "" if each.p_value is None else f"{each.p_value:.2g}",
-        )
-    return table
+    print_out()
+    print_table(
+        ("metric", "verdict", "reference", "now", "95 % interval", "p"),
+        (
+            (
+                metric_name(each.name),
+                coloured(each.severity),
+                metric_value(each.name, None if each.reference is None else each.reference.value),
+                metric_value(each.name, each.current.value),
+                metric_interval(each.name, each.current),
+                "" if each.p_value is None else f"{each.p_value:.2g}",
+            )
+            for each in found.metrics
+            if each.severity is not None
+        ),
+        numbers=("reference", "now", "p"),
+    )
 
 
 def _junit(report: Report) -> str:
@@ -144,31 +141,19 @@ def _junit(report: Report) -> str:
     from modelwatch.library.performance import labels_in_words, performance_in_words
     from modelwatch.library.report import in_words, quality_in_words
 
-    cases: list[Case] = [("drift", each.name, each.severity, in_words(each), each.reason) for each in report.subjects]
+    cases = [Case("drift", each.name, each.severity, in_words(each), each.reason) for each in report.subjects]
     cases += [
-        ("quality", f"{each.name} {each.rule}", each.severity, quality_in_words(each), None) for each in report.quality
+        Case("quality", f"{each.name} {each.rule}", each.severity, quality_in_words(each), None)
+        for each in report.quality
     ]
     found = report.performance
     if found is not None:
         cases += [
-            ("performance", each.name, each.severity, performance_in_words(each), each.reason)
+            Case("performance", each.name, each.severity, performance_in_words(each), each.reason)
             for each in found.metrics
             if each.severity is not None
         ]
         drift = found.label_drift
         if drift is not None and drift.severity is not None:
-            cases.append(("performance", "labels", drift.severity, labels_in_words(found), drift.reason))
-    failures = sum(severity in FAILED for _, _, severity, _, _ in cases)
-    skipped = sum(severity not in JUDGED for _, _, severity, _, _ in cases)
-    head = f'<testsuite name="modelwatch" tests="{len(cases)}" failures="{failures}" skipped="{skipped}">'
-    lines = [head, *(_case(*each) for each in cases), "</testsuite>"]
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + "\n".join(lines) + "\n"
-
-
-def _case(kind: str, name: str, severity: str, found: str, reason: str | None) -> str:
-    inside = ""
-    if severity in FAILED:
-        inside = f"<failure type={quoteattr(severity)} message={quoteattr(found)}/>"
-    elif severity not in JUDGED:
-        inside = f"<skipped message={quoteattr(reason or severity)}/>"
-    return f'<testcase classname="{kind}" name={quoteattr(name)}>{inside}</testcase>'
+            cases.append(Case("performance", "labels", drift.severity, labels_in_words(found), drift.reason))
+    return junit_xml(cases)

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Literal
 import typer
 
 from modelwatch.cli.address import own_url
-from modelwatch.cli.base import EXIT_FOUND, AsJson, print_json, print_out, screen, settings_with
+from modelwatch.cli.base import EXIT_FOUND, AsJson, print_json, print_out, settings_with
+from modelwatch.cli.tables import coloured, print_table
 from modelwatch.times import MICROS_PER_SECOND
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from modelwatch.storage.engine.store import Store
 
 Status = Literal["ok", "warning", "failed", "skipped"]
-COLOURS: dict[Status, str] = {"ok": "green", "warning": "yellow", "failed": "bold red", "skipped": "dim"}
 
 GIGABYTE = 10**9
 LITTLE_DISK_BYTES = GIGABYTE
@@ -313,12 +313,7 @@ def _nearest(folder: Path) -> Path:
 
 
 def _show(findings: list[Finding]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table("check", "", "detail", box=None, header_style="bold")
-    for finding in findings:
-        table.add_row(finding.check, Text(finding.status, COLOURS[finding.status]), Text(finding.detail))
-    screen().print(table)
+    rows = ((each.check, coloured(each.status), each.detail) for each in findings)
+    print_table(("check", "", "detail"), rows, texts=3)
     failed = sum(finding.status == "failed" for finding in findings)
     print_out("All checks passed." if not failed else f"{failed} of {len(findings)} checks failed.")

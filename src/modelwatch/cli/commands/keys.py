@@ -20,6 +20,7 @@ from modelwatch.cli.base import (
     print_out,
     settings_with,
 )
+from modelwatch.cli.tables import print_table
 
 if TYPE_CHECKING:
     from modelwatch.errors import FieldError, InvalidInput
@@ -93,11 +94,21 @@ def list_keys(database_url: DatabaseUrl = None, as_json: AsJson = False) -> None
     if not found:
         print_out("There are no keys. Create one with: modelwatch keys create NAME --scope admin")
         return
-    print_out(f"{'id':12}  {'name':24}  {'scopes':18}  {'state':8}  {'last used':20}  models")
-    for key in found:
-        state, used = key.state.replace("_", " "), key.last_used_at or "never"
-        models = "all" if key.models is None else ", ".join(key.models)
-        print_out(f"{key.id:12}  {key.name:24}  {' '.join(key.scopes):18}  {state:8}  {used:20}  {models}")
+    print_table(
+        ("name", "scopes", "models", "id", "state", "last used"),
+        (
+            (
+                key.name,
+                " ".join(key.scopes),
+                "all" if key.models is None else ", ".join(key.models),
+                key.id,
+                key.state.replace("_", " "),
+                (key.last_used_at or "never")[:16].replace("T", " "),
+            )
+            for key in found
+        ),
+        texts=3,
+    )
 
 
 @keys.command()

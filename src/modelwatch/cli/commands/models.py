@@ -19,8 +19,8 @@ from modelwatch.cli.base import (
     connected,
     print_json,
     print_out,
-    screen,
 )
+from modelwatch.cli.tables import print_table
 
 if TYPE_CHECKING:
     from modelwatch.cli.client import ServiceClient
@@ -29,7 +29,14 @@ MODELS_PATH = "/api/v1/models"
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 2.0
 
 
-models = typer.Typer(help="The models of a service.", no_args_is_help=True)
+models = typer.Typer(help="The models of a service: lists them, or deletes one.")
+
+
+@models.callback(invoke_without_command=True)
+def models_of(context: typer.Context, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
+    """The models of a service: lists them, or deletes one."""
+    if context.invoked_subcommand is None:
+        list_models(url, as_json)
 
 
 @models.command("list")
@@ -43,19 +50,20 @@ def list_models(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
     if not found:
         print_out("No model has sent predictions.")
         return
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table("model", "predictions", "reference", "versions", "data until", box=None, header_style="bold")
-    for model in found:
-        table.add_row(
-            Text(model["model_name"]),
-            f"{model['predictions']:,}",
-            model["reference"],
-            f"{len({stream['model_version'] for stream in model['streams']}):,}",
-            model["data_until"] or "",
-        )
-    screen().print(table)
+    print_table(
+        ("model", "predictions", "reference", "versions", "data until"),
+        (
+            (
+                model["model_name"],
+                f"{model['predictions']:,}",
+                model["reference"],
+                f"{len({stream['model_version'] for stream in model['streams']}):,}",
+                model["data_until"] or "",
+            )
+            for model in found
+        ),
+        numbers=("predictions", "versions"),
+    )
 
 
 @models.command("delete")

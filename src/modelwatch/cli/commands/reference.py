@@ -18,6 +18,7 @@ from modelwatch.cli.columns import (
     MissingOption,
     with_hint,
 )
+from modelwatch.cli.tables import print_table
 
 if TYPE_CHECKING:
     from modelwatch.api.decoding.columns.csv_table import CsvReading
@@ -78,6 +79,48 @@ def upload(
                 print_out(f"    {name} {labelled[name]}: {labelled[f'{name}_reason']}")
         for warning in labelled["warnings"]:
             print_err(f"warning: {warning}")
+
+
+@reference.command("list")
+def list_references(
+    model: Annotated[str, typer.Argument(help="Model.")],
+    url: Url = DEFAULT_URL,
+    every: Annotated[bool, typer.Option("--all", help="Also those that are not in force any more.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List the references of a model: what each subject is compared with."""
+    with connected(url) as service:
+        answer = service.get(REFERENCE_PATH, {"model_name": model})
+    found = [each for each in answer["references"] if every or each["state"] != "retired"]
+    if as_json:
+        print_json({**answer, "references": found})
+        return
+    if not found and not answer["labelled"]:
+        print_out(f"{model} has no reference. Set one with: modelwatch reference upload FILE --model {model}")
+        return
+    rows = [
+        (
+            each["feature_name"],
+            each["model_version"] or "all",
+            each["feature_type"],
+            each["state"],
+            f"{each['reference_size']:,}",
+            each["created_at"][:16].replace("T", " "),
+        )
+        for each in found
+    ]
+    rows += [
+        (
+            "ground_truth",
+            each["model_version"] or "all",
+            each["task"] or "",
+            each["state"],
+            f"{each['labels']:,}",
+            each["created_at"][:16].replace("T", " "),
+        )
+        for each in answer["labelled"]
+    ]
+    print_table(("what", "version", "type", "state", "values", "since"), rows, numbers=("values",), texts=2)
 
 
 @reference.command()

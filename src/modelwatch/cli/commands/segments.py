@@ -8,26 +8,14 @@ from urllib.parse import quote
 
 import typer
 
-from modelwatch.cli.base import DEFAULT_URL, AsJson, Url, connected, print_json, print_out, screen
+from modelwatch.cli.base import DEFAULT_URL, AsJson, Url, connected, print_json, print_out
+from modelwatch.cli.tables import print_notes, print_table
 from modelwatch.measures import metric_change, metric_value, plain, score_value
 
 # A p-value above this, times the number of segments, may well be chance.
 CHANCE = 0.05
 SHOWN_DRIFT = 0.01
-COLUMNS = (
-    "segment",
-    "values",
-    "share",
-    "before",
-    "metric",
-    "before",
-    "contributes",
-    "mix",
-    "level",
-    "p",
-    "sound",
-    "drift",
-)
+COLUMNS = ("segment", "values", "share", "metric", "before", "contributes", "p", "sound")
 
 
 def segments(
@@ -88,29 +76,36 @@ def _show(model: str, report: Mapping[str, Any]) -> None:
 
 
 def _feature(feature: Mapping[str, Any], metric: str | None) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
     print_out()
     print_out(f"{feature['feature_name']}{_compared(feature['baseline'])}")
     if feature["reason"]:
         print_out(feature["reason"])
-    table = Table(*COLUMNS, box=None, header_style="bold")
+    rows, notes = [], []
     for line in feature["segments"]:
         part = line["contribution"] or {"total": None, "mix": None, "level": None}
-        table.add_row(
-            Text(line["value"]),
-            f"{line['predictions']:,}",
-            _percent(line["share"]),
-            _percent(line["share_before"]),
-            _value(metric, line["metric"]),
-            _value(metric, line["before"]),
-            *(_change(metric, part[name]) for name in ("total", "mix", "level")),
-            _chance(line["adjusted_p_value"]),
-            _percent(line["quality_score"]),
-            Text(", ".join(_drift(each) for each in line["drift"] if each["contribution"] >= SHOWN_DRIFT)),
+        rows.append(
+            (
+                line["value"],
+                f"{line['predictions']:,}",
+                _percent(line["share"]),
+                _bare(metric, line["metric"]),
+                _bare(metric, line["before"]),
+                _change(metric, part["total"]),
+                _chance(line["adjusted_p_value"]),
+                _percent(line["quality_score"]),
+            )
         )
-    screen().print(table)
+        said = {
+            "metric": _value(metric, line["metric"]),
+            "before": _value(metric, line["before"]),
+            "mix": _change(metric, part["mix"]),
+            "level": _change(metric, part["level"]),
+            "share before": _percent(line["share_before"]),
+            "drift": ", ".join(_drift(each) for each in line["drift"] if each["contribution"] >= SHOWN_DRIFT),
+        }
+        notes.append((line["value"], "; ".join(f"{name} {text}" for name, text in said.items() if text)))
+    print_table(COLUMNS, rows, numbers=COLUMNS[1:])
+    print_notes((name, text) for name, text in notes if text)
 
 
 def _worst(report: Mapping[str, Any]) -> None:
@@ -147,6 +142,12 @@ def _value(metric: str | None, value: Mapping[str, Any] | None) -> str:
         return ""
     now, low, high = (plain(metric_value(metric, value[name])) for name in ("value", "low", "high"))
     return now if value["low"] is None or value["high"] is None else f"{now} ({low} to {high})"
+
+
+def _bare(metric: str | None, value: Mapping[str, Any] | None) -> str:
+    return (
+        "" if metric is None or value is None or value["value"] is None else plain(metric_value(metric, value["value"]))
+    )
 
 
 def _change(metric: str | None, change: float | None) -> str:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from modelwatch.cli.base import AsJson, CliError, print_json, print_out, screen, settings_with
+from modelwatch.cli.base import AsJson, CliError, print_json, print_out, settings_with
+from modelwatch.cli.tables import print_table
 
 if TYPE_CHECKING:
     from modelwatch.monitoring.checks.rules import DriftRules
@@ -193,7 +194,6 @@ def _named_as_options(message: str) -> str:
 
 
 def _show(result: Simulation) -> None:
-    from rich.table import Table
     from rich.text import Text
 
     rule = result.rule
@@ -207,23 +207,35 @@ def _show(result: Simulation) -> None:
         f"{' or on new data' if result.on_new_data else ''}; persistence {result.persistence}"
     )
     print_out()
-    heads = [f"{delay.shift:g} σ: median, 90 %" for delay in rule.delays]
-    table = Table("rule", "false alarms a month", "95 %", *heads, box=None, header_style="bold")
     lines: list[tuple[str, RuleResult | BaselineResult]] = [("this configuration", rule)]
-    for title, each in lines + [(other.title, other) for other in result.baselines.values()]:
-        table.add_row(
-            Text(title, "bold" if each is rule else ""),
-            _number(each.false_alarms_per_model_month),
-            _interval(each.interval_95),
-            *(_delay(delay, result.horizon_hours) for delay in each.delays),
-        )
-    screen().print(table)
+    lines += [(other.title, other) for other in result.baselines.values()]
+    heads = [f"{delay.shift:g} σ:\nmedian, 90 %" for delay in rule.delays]
+    print_table(
+        ("rule", "false alarms\na month", "95 %", *heads),
+        (
+            (
+                Text(title, "bold" if each is rule else ""),
+                _number(each.false_alarms_per_model_month),
+                _interval(each.interval_95),
+                *(_delay(delay, result.horizon_hours) for delay in each.delays),
+            )
+            for title, each in lines
+        ),
+    )
     print_out()
-    windows = Table("look-back", "values", "decided", "smallest PSI seen", box=None, header_style="bold")
-    for window in rule.lookbacks:
-        smallest = "" if window.min_detectable_psi is None else f"{window.min_detectable_psi:.2g}"
-        windows.add_row(window.lookback, f"{window.values:,.0f}", f"{window.share_decided:.0%}", smallest)
-    screen().print(windows)
+    print_table(
+        ("look-back", "values", "decided", "smallest PSI seen"),
+        (
+            (
+                window.lookback,
+                f"{window.values:,.0f}",
+                f"{window.share_decided:.0%}",
+                "" if window.min_detectable_psi is None else f"{window.min_detectable_psi:.2g}",
+            )
+            for window in rule.lookbacks
+        ),
+        numbers=("values", "decided", "smallest PSI seen"),
+    )
     print_out()
     print_out(in_words(result))
 

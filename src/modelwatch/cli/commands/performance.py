@@ -1,0 +1,89 @@
+"""`modelwatch performance`: how well a model does, by its labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote
+
+import typer
+
+from modelwatch.cli.base import DEFAULT_URL, AsJson, Url, connected, exit_code, fail_on_of, print_json, print_out
+from modelwatch.cli.tables import coloured, print_notes, print_table, print_text
+from modelwatch.measures import metric_name, metric_value, plain
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+
+def performance(
+    model: Annotated[str, typer.Argument(help="Model.")],
+    url: Url = DEFAULT_URL,
+    version: Annotated[str | None, typer.Option(help="Version. Default: all.")] = None,
+    environment: Annotated[str | None, typer.Option(help="Environment. Default: all.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All metrics, not only those that are watched.")] = False,
+    fail_on: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="warning|alert|no-verdict",
+            help="Exit code 1 on a warning (or worse) or an alert, 4 if anything is not judged. Repeatable.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a service for a model's performance now: metrics with 95 % intervals, beside the reference."""
+    fail_on = fail_on_of(fail_on)
+    params = {"version": version, "environment": environment}
+    with connected(url, patience=10.0) as service:
+        given = {name: value for name, value in params.items() if value is not None}
+        answer = service.get(f"/api/v1/models/{quote(model, safe='')}/performance", given)
+    if as_json:
+        print_json(answer)
+    else:
+        if not answer["current"]:
+            print_out("No predictions of this version and environment.")
+        for report in answer["current"]:
+            _show(report, every)
+    raise typer.Exit(exit_code({report["severity"] for report in answer["current"]}, fail_on))
+
+
+def _show(report: Mapping[str, Any], every: bool) -> None:
+    stream = f"{report['model_name']} {report['model_version']} in {report['environment']}"
+    print_out(f"{stream}: {report['severity'].replace('_', ' ')}")
+    if report["reason"]:
+        print_text(report["reason"])
+    rows: list[tuple[str | Text, ...]] = []
+    # By what is said of them: most reasons are those of several metrics.
+    notes: dict[str, list[str]] = {}
+    # Those whose labels have come; of a new model there are none yet.
+    matured = [window for window in report["windows"] if window["matured"]]
+    for window in matured or report["windows"]:
+        lookback = window["lookback"] or "window"
+        if window["immature"]:
+            notes.setdefault(window["immature"], []).append(lookback)
+        for name, metric in window["metrics"].items():
+            if not every and metric["severity"] is None:
+                continue
+            low, high = metric["low"], metric["high"]
+            rows.append(
+                (
+                    metric_name(name),
+                    lookback,
+                    coloured(metric["severity"]) if metric["severity"] and window["matured"] else "",
+                    _of(name, metric["value"]),
+                    "" if low is None or high is None else f"{_of(name, low)} to {_of(name, high)}",
+                    "" if metric["reference"] is None else _of(name, metric["reference"]),
+                    f"{metric['n']:,}",
+                )
+            )
+            if metric["reason"] and window["matured"]:
+                notes.setdefault(metric["reason"], []).append(f"{metric_name(name)} {lookback}")
+    if rows:
+        titles = ("metric", "span", "verdict", "value", "95 % interval", "reference", "labels")
+        print_table(titles, rows, numbers=("value", "reference", "labels"))
+    print_notes((", ".join(names), reason) for reason, names in notes.items())
+    print_out()
+
+
+def _of(metric: str, value: float | None) -> str:
+    return plain(metric_value(metric, value))

@@ -1,0 +1,162 @@
+"""What a service knows of its models, from the command line: alerts, performance, quality, references."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import httpx
+import pytest
+import typer.main
+from rich.cells import cell_len
+
+from modelwatch.cli.app import app
+from tests.cli.conftest import RunCli
+from tests.support.doubles import eventually
+from tests.support.live_service import LiveService
+from tests.support.traffic import predictions, reference_values
+
+MODEL = "asked"
+# Settings of the service itself, or what is for editors alone.
+WITHOUT_JSON = {"monitors schema"}
+
+
+@pytest.fixture(scope="module")
+def asked(service: LiveService) -> LiveService:
+    """The service with a labelled model whose amounts have moved, with an alert on that."""
+    with httpx.Client(base_url=f"{service.url}/api/v1", timeout=30) as client:
+        client.post("/reference", json={"model_name": MODEL, "features": reference_values()}).raise_for_status()
+        rows = predictions(900, model=MODEL, shift=1.0)
+        client.post("/predictions/batch", json=rows).raise_for_status()
+        labels = [
+            {"model_name": MODEL, "prediction_id": row["prediction_id"], "ground_truth": row["prediction"]}
+            for row in rows
+        ]
+        client.post("/ground-truth/batch", json=labels).raise_for_status()
+        eventually(lambda: client.get("/alerts", params={"model": MODEL}).json()["alerts"], "an alert", 60)
+    return service
+
+
+def commands(group: Any, words: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Every command below a group, by its words."""
+    found: dict[str, Any] = {}
+    for name, command in group.commands.items():
+        whole = (*words, name)
+        found |= commands(command, whole) if hasattr(command, "commands") else {" ".join(whole): command}
+    return found
+
+
+def test_every_command_prints_json_on_request() -> None:
+    every = commands(typer.main.get_command(app))
+    without = {words for words, command in every.items() if not any("--json" in each.opts for each in command.params)}
+    assert without == WITHOUT_JSON
+
+
+def test_alerts_are_listed_and_fail_a_pipeline(asked: LiveService, run_cli: RunCli) -> None:
+    told = run_cli("alerts", MODEL, "--url", asked.url)
+    assert (told.returncode, told.stderr) == (0, "")
+    assert "feature drift" in told.stdout
+    assert "firing" in told.stdout
+    assert max(map(cell_len, told.stdout.splitlines())) <= 80
+    found = json.loads(run_cli("alerts", MODEL, "--url", asked.url, "--json").stdout)["alerts"]
+    assert {each["model_name"] for each in found} == {MODEL}
+    assert run_cli("alerts", MODEL, "--url", asked.url, "--fail-on", "warning").returncode == 1
+    assert run_cli("alerts", MODEL, "--url", asked.url, "--state", "resolved", "--fail-on", "warning").returncode == 0
+
+
+@pytest.mark.parametrize(("option", "value"), [("--state", "open"), ("--fail-on", "no-verdict")])
+def test_what_no_alert_can_be_is_refused(asked: LiveService, run_cli: RunCli, option: str, value: str) -> None:
+    done = run_cli("alerts", "--url", asked.url, option, value)
+    assert done.returncode == 2
+    assert f"{option} {value!r}: expected" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [("alerts", "nobody"), ("performance", "nobody"), ("quality", "nobody"), ("reference", "list", "nobody")]
+)
+def test_an_unknown_model_is_told_with_what_lists_the_others(
+    asked: LiveService, run_cli: RunCli, words: tuple[str, ...]
+) -> None:
+    done = run_cli(*words, "--url", asked.url)
+    assert done.returncode == 2
+    assert "No model named 'nobody'" in done.stderr
+    assert "`modelwatch models` lists those that it knows." in done.stderr
+
+
+def test_performance_is_a_table_of_what_is_watched(asked: LiveService, run_cli: RunCli) -> None:
+    told = run_cli("performance", MODEL, "--url", asked.url)
+    assert (told.returncode, told.stderr) == (0, "")
+    assert "Accuracy" in told.stdout
+    assert max(map(cell_len, told.stdout.splitlines())) <= 80
+    every = run_cli("performance", MODEL, "--url", asked.url, "--all").stdout
+    assert len(every.splitlines()) > len(told.stdout.splitlines())
+    [report] = json.loads(run_cli("performance", MODEL, "--url", asked.url, "--json").stdout)["current"]
+    # Its reference has no labels.
+    code = 4 if report["severity"] in ("no_reference", "immature", "no_data", "insufficient_data") else 0
+    assert run_cli("performance", MODEL, "--url", asked.url, "--fail-on", "no-verdict").returncode == code
+
+
+def test_quality_names_what_is_broken(asked: LiveService, run_cli: RunCli) -> None:
+    told = run_cli("quality", MODEL, "--url", asked.url)
+    assert (told.returncode, told.stderr) == (0, "")
+    assert MODEL in told.stdout
+    every = run_cli("quality", MODEL, "--url", asked.url, "--all").stdout
+    assert "missing" in every
+    assert max(map(cell_len, every.splitlines())) <= 80
+    [report] = json.loads(run_cli("quality", MODEL, "--url", asked.url, "--json").stdout)["current"]
+    assert report["severity"] in told.stdout
+
+
+def test_references_are_listed(asked: LiveService, run_cli: RunCli) -> None:
+    told = run_cli("reference", "list", MODEL, "--url", asked.url)
+    assert (told.returncode, told.stderr) == (0, "")
+    assert "amount" in told.stdout
+    assert "merchant" in told.stdout
+    found = json.loads(run_cli("reference", "list", MODEL, "--url", asked.url, "--json").stdout)
+    assert {"amount", "merchant"} <= {each["feature_name"] for each in found["references"]}
+
+
+def test_models_alone_lists_them(asked: LiveService, run_cli: RunCli) -> None:
+    alone, listed = (run_cli(*words, "--url", asked.url, "--json") for words in (("models",), ("models", "list")))
+    assert alone.returncode == 0
+    assert json.loads(alone.stdout) == json.loads(listed.stdout)
+
+
+def test_a_check_as_junit(asked: LiveService, run_cli: RunCli, tmp_path: Path) -> None:
+    words = ("check", MODEL, "--url", asked.url, "--feature", "amount", "--feature", "merchant")
+    assert run_cli(*words, "--junit", "drift.xml").returncode == 0
+    suite = ElementTree.parse(tmp_path / "drift.xml").getroot()
+    assert suite.attrib == {"name": "modelwatch", "tests": "2", "failures": "1", "skipped": "0"}
+    failed: list[Any] = [case.get("name") for case in suite if case.find("failure") is not None]
+    assert failed == ["amount"]
+    away = run_cli(*words, "--junit", "no/such/folder.xml")
+    assert away.returncode == 2
+    assert "no/such/folder.xml can't be written" in away.stderr
+
+
+def test_the_version_is_printed(run_cli: RunCli) -> None:
+    done = run_cli("--version")
+    assert done.returncode == 0
+    assert done.stdout.startswith("modelwatch 0.")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_complete_commands(run_process: RunCli, shell: str) -> None:
+    shown = run_process(_MODELWATCH_COMPLETE=f"source_{shell}")
+    assert shown.returncode == 0
+    assert "modelwatch" in shown.stdout
+    words = {"COMP_WORDS": "modelwatch qual", "COMP_CWORD": "1", "_TYPER_COMPLETE_ARGS": "modelwatch qual"}
+    words["_TYPER_COMPLETE_FISH_ACTION"] = "get-args"
+    assert "quality" in run_process(_MODELWATCH_COMPLETE=f"complete_{shell}", **words).stdout
+
+
+@pytest.mark.parametrize("given", [None, "mw_no_such_key"])
+def test_without_the_right_key_it_says_which_variable(tmp_path: Path, run_cli: RunCli, given: str | None) -> None:
+    with LiveService(tmp_path / "locked", API_KEYS_REQUIRED="true") as locked:
+        key = {} if given is None else {"MODELWATCH_API_KEY": given}
+        done = run_cli("alerts", "--url", locked.url, **key)
+    assert done.returncode == 2
+    assert "answered 401" in done.stderr
+    assert "Set MODELWATCH_API_KEY to a key of this service" in done.stderr
