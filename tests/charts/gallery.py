@@ -31,7 +31,7 @@ from modelwatch.charts.matrix import confusion_matrix
 from modelwatch.charts.rows import Category, Contribution, categories, waterfall
 from modelwatch.charts.series import Series
 from modelwatch.charts.small import Metric, histogram_pair, spark_bars, sparkline, tile
-from modelwatch.charts.timeline import Step, timeline
+from modelwatch.charts.timeline import EventMark, Step, event_marks, timeline
 
 END = 1_795_985_400.0  # Sun 29 Nov 2026, 20:50
 HOUR = 3_600.0
@@ -443,6 +443,18 @@ def charts() -> dict[str, str]:
                 Contribution("all other segments", 0.008),
             ],
             form="percent",
+        ),
+        "events": event_marks(
+            "Events",
+            RANGE,
+            [
+                EventMark(START, "M", "Monitor changed"),
+                EventMark(START + 3 * HOUR, "V", "Version 2.1.0 first seen in production"),
+                EventMark(START + 4 * HOUR, "R", "Reference of 12 subjects set"),
+                EventMark(ONSET, "A", "Feature drift in payments (production): transaction_amount", "alert"),
+                EventMark(END, "✓", "resolved", "stable"),
+            ],
+            left=48,
         ),
         "timeline": timeline(
             "What happened",

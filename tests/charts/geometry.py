@@ -82,7 +82,7 @@ def _add(found: Drawing, each: ET.Element, names: list[str], left: float, plot: 
         return left + plot * float(value.removesuffix("%")) / 100 if value.endswith("%") else left + float(value)
 
     if each.tag == "text":
-        text = "".join([each.text or "", *(child.tail or "" for child in each)])
+        text = _written(each)
         long = width(text, bold="strong" in names)
         x = at(each.get("x")) + float(each.get("dx", "0"))
         start = x - long if "end" in names else x - long / 2 if "middle" in names else x
@@ -138,7 +138,15 @@ def paths(markup: str, style: str) -> list[list[tuple[float, float]]]:
 
 def texts(markup: str) -> list[str]:
     """Texts of a chart, shown at some width."""
-    return ["".join([each.text or "", *(child.tail or "" for child in each)]) for each in root_of(markup).iter("text")]
+    return [_written(each) for each in root_of(markup).iter("text")]
+
+
+def _written(text: ET.Element) -> str:
+    """What a text shows: without its title, with the times in it."""
+    parts = [text.text or ""]
+    for child in text:
+        parts += [child.text or "" if child.tag == "tspan" else "", child.tail or ""]
+    return "".join(parts)
 
 
 def _number(pattern: str, text: str) -> float:

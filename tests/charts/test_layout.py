@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -28,9 +29,9 @@ from modelwatch.charts.matrix import confusion_matrix
 from modelwatch.charts.rows import Category, Contribution, categories, waterfall
 from modelwatch.charts.series import Series
 from modelwatch.charts.small import Metric, gauge, histogram_pair, spark_bars, sparkline
-from modelwatch.charts.timeline import Step, timeline
+from modelwatch.charts.timeline import EventMark, Step, event_marks, timeline
 from tests.charts.gallery import charts, small
-from tests.charts.geometry import drawing
+from tests.charts.geometry import drawing, texts
 
 WIDTHS = (320, 359, 360, 390, 479, 480, 559, 639, 719, 768, 800, 959, 1_119, 1_280, 1_439, 1_440, 1_600)
 GALLERY = charts()
@@ -138,6 +139,18 @@ def test_rows_of_any_names(rows: list[tuple[str, float, float]], wide: int) -> N
 @settings(max_examples=40)
 def test_time_lines_of_any_steps(steps: list[tuple[float, str]], wide: int) -> None:
     check(timeline("t", (0, 86_400), [Step(at, name) for at, name in steps]), wide)
+
+
+@given(st.lists(st.tuples(st.floats(0, 86_400), st.sampled_from("VRMA✓"), names), max_size=30), widths)
+@settings(max_examples=40)
+def test_no_mark_of_an_event_covers_another(events: list[tuple[float, str, str]], wide: int) -> None:
+    marks = [EventMark(*each, "alert") for each in events]
+    markup = event_marks("t", (0, 86_400), marks, left=40)
+    check(markup, wide)
+    circles = [each for each in drawing(markup, wide).shapes if each.of == "circle"]
+    assert [(a, b) for a, b in itertools.combinations(circles, 2) if a.overlaps(b)] == []
+    told = sum(1 if text in "VRMA✓" else int(text) for text in texts(markup))
+    assert told == len(events)
 
 
 @given(st.lists(names, max_size=14), st.data(), widths)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
@@ -14,11 +16,11 @@ from modelwatch.charts.drawing.plot import Area
 from modelwatch.charts.drawing.scales import Linear, Time, floats
 from modelwatch.charts.heatmap import HeatRow, heatmap
 from modelwatch.charts.histogram import histogram
-from modelwatch.charts.lines import Level, line_chart, quantile_fan, series_table
+from modelwatch.charts.lines import Event, Level, line_chart, quantile_fan, series_table
 from modelwatch.charts.matrix import confusion_matrix
 from modelwatch.charts.series import MOST_POINTS, Series, polyline, ribbon, thinned
 from modelwatch.charts.small import spark_bars, sparkline
-from tests.charts.geometry import paths, subpaths, texts
+from tests.charts.geometry import paths, root_of, subpaths, texts
 
 NAN = math.nan
 HOUR = 3_600.0
@@ -130,6 +132,25 @@ def test_stacked_bars_stand_on_each_other() -> None:
 def test_neighbouring_cells_of_one_class_are_one_box_and_missing_cells_none() -> None:
     markup = heatmap("t", (0, 400), [HeatRow("a", ["ha", "ha", None, "ha"])], step=100)
     assert [(piece[0][0], piece[1][0]) for piece in paths(markup, "ha")] == [(0, 500), (750, 1000)]
+
+
+def test_a_heat_map_has_its_values_for_a_script_and_none_without_any() -> None:
+    rows = [HeatRow("a <b>", ["h0", None], values=[0.012345, math.nan], n=[120, 0]), HeatRow("b", ["h0", "h0"])]
+    svg = root_of(heatmap("t", (0, 7_200), rows, step=3_600))
+    found = json.loads(svg.get("data-cells", ""))
+    assert (found["start"], found["step"]) == (0, 3_600)
+    assert found["rows"][0] | {"top": 0} == {"name": "a <b>", "top": 0, "values": [0.0123, None], "n": [120, 0]}
+    assert found["rows"][1]["top"] - found["rows"][0]["top"] == 15
+    assert root_of(heatmap("t", (0, 7_200), rows[1:], step=3_600)).get("data-cells") is None
+
+
+def test_times_in_a_chart_have_their_moment_for_a_script() -> None:
+    event = Event(5_400, "began Thu 01:30, found Thu 02:00", "since", (("Thu 01:30", 5_400), ("Thu 02:00", 7_200)))
+    svg = root_of(line_chart("t", (0, 86_400), [Series("a", [0], [1.0])], events=[event]))
+    moments = {float(each.get("data-at", "")): each.text for each in svg.iter() if each.get("data-at")}
+    assert moments.items() >= {(5_400, "Thu 01:30"), (7_200, "Thu 02:00"), (43_200, "12:00")}
+    assert "began Thu 01:30, found Thu 02:00" in texts(ET.tostring(svg, encoding="unicode"))
+    assert [each.text for each in svg.iter("text") if "zone" in each.get("class", "").split()] == ["UTC"]
 
 
 def test_a_threshold_is_on_the_scale_even_when_no_value_comes_near() -> None:

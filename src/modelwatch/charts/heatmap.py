@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from modelwatch.charts.drawing.labels import Spot
+from modelwatch.charts.drawing.labels import Moments, Spot
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.markup import box
-from modelwatch.charts.drawing.numbers import short_time
+from modelwatch.charts.drawing.numbers import Format, short_time
 from modelwatch.charts.drawing.plot import UNITS, Area, Plot
-from modelwatch.charts.drawing.scales import Time
+from modelwatch.charts.drawing.scales import Time, Values, floats
 from modelwatch.charts.drawing.text import clipped, isolated
 from modelwatch.charts.lines import Event, draw_event
 
@@ -32,7 +33,8 @@ CLASSES = frozenset(("h0", "h1", "h2", "h3", "hs", "hw", "ha", "hb", "hc", "hu",
 class HeatRow:
     """Row: its name, one class a column (None where there is no data), and the reading at its end.
 
-    state: draws its mark before the name. heading: a line above the first row of a group.
+    state: draws its mark before the name. heading: a line above the first row of a group. values, n: of each column,
+    for a script that shows them at a time; NaN where not known. moments: parts of the reading that are times.
     """
 
     name: str
@@ -40,6 +42,9 @@ class HeatRow:
     reading: str = ""
     state: State | None = None
     heading: str = ""
+    values: Values = ()
+    n: Sequence[int] = ()
+    moments: Moments = ()
 
 
 def heat_class(psi: float, state: State) -> str:
@@ -74,12 +79,12 @@ def heatmap(
     flags: bool = True,
     axis: bool = True,
     margin: float | None = None,
+    form: Format = "number",
 ) -> str:
     """Rows of classes over time. Columns begin at `start` (by default the first of `times`), each `step` seconds wide.
 
-    names, readings: width of both gutters in pixels, a multiple of 8. margin: pixels above and below, for
-    rows that stand close. Raises ValueError for a class that the style
-    sheet has not.
+    names, readings: width of both gutters in pixels, a multiple of 8. margin: pixels above and below, for rows that
+    stand close. form: of the rows' values. Raises ValueError for a class that the style sheet has not.
 
     >>> markup = heatmap("Drift", (0, 14400), [HeatRow("amount", ["h0", "ha", "ha", None], "0.68")], step=3600)
     >>> markup.count('class="ha"'), "M250 0H750V12H250Z" in markup
@@ -98,6 +103,7 @@ def heatmap(
     area = Area(0, height)
     drawn: dict[str, list[str]] = {}
     top = 0.0
+    tops: list[float] = []
     for row in rows:
         if row.heading:
             top += ROW + 6
@@ -112,7 +118,9 @@ def heatmap(
         plot.aside(isolated(row.name), top + 10, style="t-ink")
         if row.reading:
             bad = f"t-{row.state}" if row.state in ("alert", "warning") else "t-ink"
-            plot.aside(row.reading, top + 10, side="start", style=bad, bold=row.state in ("alert", "warning"))
+            is_bold = row.state in ("alert", "warning")
+            plot.aside(row.reading, top + 10, side="start", style=bad, bold=is_bold, moments=row.moments)
+        tops.append(top)
         top += ROW
     for style, boxes in drawn.items():
         plot.curve(area, "".join(boxes), style)
@@ -124,7 +132,34 @@ def heatmap(
     description = f"{len(rows)} rows, {short_time(x.low)} to {short_time(x.high)} UTC." + "".join(
         f" {isolated(row.name[:120])}: {row.reading or 'no reading'}." for row in rows[:8]
     )
-    return plot.svg(title, description, kind="heatmap", start=x.low, end=x.high)
+    return plot.svg(
+        title,
+        description,
+        kind="heatmap",
+        start=x.low,
+        end=x.high,
+        form=form,
+        cells=_readable(rows, [each + math.ceil(plot.above) for each in tops], first, step),
+    )
+
+
+def _readable(rows: Sequence[HeatRow], tops: Sequence[float], first: float, step: float) -> str | None:
+    """The values as JSON, for a script: start and step of the columns; name, top, values and their numbers of each row.
+
+    None where no values are given.
+    """
+    if not any(len(row.values) for row in rows):
+        return None
+    found = [
+        {
+            "name": row.name,
+            "top": top,
+            "values": [float(f"{each:.3g}") if math.isfinite(each) else None for each in floats(row.values).tolist()],
+            "n": list(row.n),
+        }
+        for row, top in zip(rows, tops, strict=True)
+    ]
+    return json.dumps({"start": first, "step": step, "rows": found}, ensure_ascii=False, separators=(",", ":"))
 
 
 def _stretches(classes: Sequence[str | None]) -> list[tuple[int, int, str]]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from modelwatch.charts.drawing.labels import LINE, Spot
+from modelwatch.charts.drawing.labels import LINE, NARROWEST, Spot
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import short_time
 from modelwatch.charts.drawing.plot import Area, Plot
@@ -18,6 +18,8 @@ from modelwatch.charts.lines import Span, draw_spans
 ROWS = 4
 STRIP = 10.0
 LONGEST = 200.0
+# Of the marks of events, in pixels.
+RADIUS = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,52 @@ def timeline(title: str, times: tuple[float, float], steps: Sequence[Step], *, s
     plot.time_axis(Area(strip.bottom, strip.bottom), x)
     description = " ".join(f"{isolated(each.text[:120])}, {short_time(each.at)} UTC." for each in known[:12])
     return plot.svg(title, description, kind="timeline", start=x.low, end=x.high)
+
+
+@dataclass(frozen=True, slots=True)
+class EventMark:
+    """Event at a time (seconds): its letter, text, and the state that colours it."""
+
+    at: float
+    letter: str
+    text: str
+    state: State | None = None
+
+
+def event_marks(
+    title: str, times: tuple[float, float], events: Sequence[EventMark], *, left: int = 8, right: int = 8
+) -> str:
+    """Events as letters on one line, for the top of lanes; neighbours that would touch in a narrow chart are one mark
+    with their number. The title of a mark has their times and texts.
+
+    >>> marks = [EventMark(600, "V", "version 2"), EventMark(660, "R", "new reference"), EventMark(6000, "A", "alert")]
+    >>> markup = event_marks("Events", (0, 7200), marks)
+    >>> markup.count("<circle"), ">2</text>" in markup, ">A</text>" in markup
+    (2, True, True)
+    """
+    x = Time.over(*times)
+    plot = Plot(2 * RADIUS + 2, left, right, above=2, below=2)
+    inside = NARROWEST - left - right
+    known = sorted(
+        (each for each in events if math.isfinite(each.at) and x.low <= each.at <= x.high), key=lambda each: each.at
+    )
+    groups: list[list[EventMark]] = []
+    for each in known:
+        if groups and (x.at(each.at) - x.at(groups[-1][0].at)) * inside < 2 * RADIUS + 3:
+            groups[-1].append(each)
+        else:
+            groups.append([each])
+    middle = RADIUS + 1
+    for group in groups:
+        at = x.at(group[0].at)
+        told = "; ".join(f"{short_time(each.at)} UTC: {isolated(each.text)}" for each in group)
+        worst = next((each for each in ("alert", "warning") if any(one.state == each for one in group)), None)
+        plot.dot(at, middle, "d-ring" if worst is None else f"d-ring r-{worst}", radius=RADIUS, title=told)
+        text = group[0].letter if len(group) == 1 else str(len(group))
+        style = "t-ink" if worst is None else f"t-{worst}"
+        plot.label(text, Spot(at, middle + 4, "middle"), style=style, bold=True, title=told)
+    description = "; ".join(f"{short_time(each.at)} UTC: {isolated(each.text[:120])}" for each in known[:12])
+    return plot.svg(title, f"{description}." if description else "", kind="events", start=x.low, end=x.high)
 
 
 def _sides(at: float, y: float) -> list[Spot]:

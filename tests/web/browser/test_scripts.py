@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -74,6 +77,46 @@ def test_times_can_be_read_in_the_zone_of_the_browser(browser: Browser, service:
     page.get_by_role("button", name="in UTC").click()
     expect(there).to_have_text(re.compile(r"\d\d:\d\d"))
     context.close()
+
+
+def test_the_axis_and_the_flags_of_charts_follow_the_zone(browser: Browser, service: str) -> None:
+    context = browser.new_context(timezone_id="Asia/Kolkata", base_url=service)
+    page = context.new_page()
+    page.goto(f"/ui/models/{MODEL}")
+    tick = page.locator("svg text[data-at]").filter(has_text=re.compile(r"^\d\d:00$")).first
+    flag = page.locator("svg tspan[data-at]").first
+    at, utc = tick.get_attribute("data-at"), flag.inner_html()
+    assert at is not None
+    expect(page.locator("svg text.zone").first).to_have_text("UTC")
+    page.get_by_role("button", name="your zone").click()
+    there = datetime.fromtimestamp(float(at), ZoneInfo("Asia/Kolkata"))
+    expect(page.locator(f'svg text[data-at="{at}"]').first).to_have_text(f"{there:%H:%M}")
+    expect(page.locator("svg text.zone").first).to_have_text("GMT+5:30")
+    assert flag.inner_html() != utc
+    page.get_by_role("button", name="in UTC").click()
+    expect(flag).to_have_text(utc)
+    expect(page.locator("svg text.zone").first).to_have_text("UTC")
+    context.close()
+
+
+def test_cells_of_a_heat_map_have_their_value_by_pointer_and_by_keys(tab: Page, seen: Seen) -> None:
+    tab.goto(f"/ui/models/{MODEL}/drift")
+    heat = tab.locator("svg[data-cells]").first
+    first, second, *_ = json.loads(heat.get_attribute("data-cells") or "")["rows"]
+    heat.focus()
+    for key in ("End", "ArrowLeft"):
+        tab.keyboard.press(key)
+    expect(tab.locator(".tip")).to_contain_text(re.compile(rf"{re.escape(first['name'])} [\d.]+, n [\d,]+"))
+    tab.keyboard.press("ArrowDown")
+    expect(tab.locator(".tip")).to_contain_text(second["name"])
+    tab.keyboard.press("ArrowUp")
+    expect(tab.locator(".tip")).to_contain_text(first["name"])
+    tab.keyboard.press("Escape")
+    box = heat.bounding_box()
+    assert box is not None
+    tab.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + second["top"] + 6)
+    expect(tab.locator(".tip")).to_contain_text(second["name"])
+    assert seen.nothing, seen
 
 
 def test_the_content_is_renewed_and_what_is_open_stays_open(tab: Page) -> None:

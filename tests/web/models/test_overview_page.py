@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
+from modelwatch.config.monitors import parse_monitor
 from modelwatch.monitoring.checks.quality.rules import QualityRules
+from modelwatch.storage.references.monitors import put_monitor
+from tests.api.routes.checks.test_segments import monitor, reference, rows, send
 from tests.exposition.scraping import RULES, set_reference, traffic
 from tests.support.app import App
-from tests.support.background import background, run_out
+from tests.support.background import background, new_id, run_out
 from tests.support.events import NOON, event, open_ledger
 from tests.web.test_pages import visit
 
@@ -89,6 +93,57 @@ def test_what_is_not_evaluated_yet_is_not_called_stable(app: App) -> None:
     page = visit(app, PATH)
     assert "catching up" in page.text
     assert "Evaluated not yet" in page.text
+
+
+def test_events_are_marked_with_a_list_of_what_they_are(app: App) -> None:
+    set_reference(app.store)
+    open_ledger(app.store).commit(traffic(400, shift={"amount": 1.0}))
+    monitor = parse_monitor({"owner": "risk"})
+    put_monitor(app.store, "m", monitor, source="api", actor="ann", now=NOON, new_id=new_id)
+    evaluate(app)
+    page = visit(app, PATH)
+    assert "Versions, references, changes and alerts over time" in page.text
+    assert "4 events: V new version, R new reference, M monitor changed, A alert began" in page.text
+    assert "Monitor changed, by ann" in page.text
+    assert "Version 1 first seen in production" in page.text
+    alert = app.desk.alert()
+    assert page.links["Alert: Feature drift in m (production): amount"] == f"../../ui/alerts/{alert.id}"
+
+
+def test_everything_compared_shows_the_reference_and_now(app: App) -> None:
+    set_reference(app.store)
+    open_ledger(app.store).commit(traffic(400, shift={"amount": 1.0}))
+    evaluate(app)
+    text = visit(app, PATH).text
+    for name in ("amount", "merchant", "latency"):
+        assert f"{name}, reference and now" in text
+
+
+def test_segments_that_lost_most_are_shown_where_the_monitor_names_some(app: App) -> None:
+    monitor(app)
+    reference(app, rows(3_000, 1))
+    assert "Segments that lost most" not in visit(app, PATH).text
+    send(app, rows(3_000, 2, wrong={"FR": 0.4}))
+    page = visit(app, PATH)
+    assert "Segments that lost most points of accuracy" in page.text
+    assert re.search(r"country = FR −[\d.]+ .*?[\d.]+ % → [\d.]+ %, n", page.text)
+    assert page.links["country = FR"].endswith("/performance?segment=country%3DFR")
+    assert page.links["All segments"].startswith("../../ui/models/m/segments")
+
+
+def test_a_model_without_segments_has_no_card_of_them(app: App) -> None:
+    set_reference(app.store)
+    open_ledger(app.store).commit(traffic(40))
+    assert "Segments that lost most" not in visit(app, PATH).text
+
+
+def test_the_next_evaluation_is_told(app: App) -> None:
+    set_reference(app.store)
+    open_ledger(app.store).commit(traffic(400))
+    assert "Next evaluation with the first complete window" in visit(app, PATH).text
+    evaluate(app)
+    # What was sent is months old: the next evaluation waits for newer predictions.
+    assert "Next evaluation when new predictions come" in visit(app, PATH).text
 
 
 def test_names_made_of_markup_are_text(app: App) -> None:

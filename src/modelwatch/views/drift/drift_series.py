@@ -32,8 +32,10 @@ class DriftStep(msgspec.Struct, frozen=True, gc=False):
 
 
 class DriftLine(msgspec.Struct, frozen=True, gc=False):
-    """One subject: its PSI and its severity in each step. psi_warning, psi_alert: as configured; natural variation of
-    the reference may ask for more. began: an estimate of when the finding of the newest steps did."""
+    """One subject: its PSI, its severity and its number of values in each step. psi_warning, psi_alert: as configured;
+    natural variation of the reference may ask for more. began: an estimate of when the finding of the newest steps did.
+    reference_cells, current_cells: values in each cell, of the reference and of the newest step that has any; the
+    latter is empty without any."""
 
     feature_name: str
     kind: str
@@ -41,7 +43,10 @@ class DriftLine(msgspec.Struct, frozen=True, gc=False):
     psi_alert: float
     psi: list[float | None]
     severity: list[Severity]
+    n: list[int]
     began: str | None
+    reference_cells: list[int]
+    current_cells: list[int]
 
 
 class DriftSeries(msgspec.Struct, frozen=True):
@@ -104,6 +109,9 @@ def _series(divided: Divided, defaults: DriftRules) -> DriftSeries:
     lines, starts = [], [each.start for each in steps]
     for subject in watched:
         before = references[subject].profile.coarse
+        cells = np.concatenate(counted[subject]) if steps else np.zeros((0, len(before)), dtype=np.int64)
+        received = cells.sum(axis=1)
+        known = np.flatnonzero(received)
         thresholds = rules.thresholds(subject.kind, subject.name)
         lines.append(
             DriftLine(
@@ -113,7 +121,10 @@ def _series(divided: Divided, defaults: DriftRules) -> DriftSeries:
                 thresholds.psi_alert,
                 scores[subject],
                 severities[subject],
-                began(before, np.concatenate(counted[subject]), starts, severities[subject]) if steps else None,
+                received.tolist(),
+                began(before, cells, starts, severities[subject]) if steps else None,
+                before.tolist(),
+                cells[known[-1]].tolist() if known.size else [],
             )
         )
     span = divided.span

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from markupsafe import Markup
 
@@ -71,12 +72,16 @@ def _events(report: AlertReport, members: Sequence[MemberReport], end: int) -> l
     alert = report.alert
     found = []
     if alert.began is not None:
-        found.append(Event(seconds(alert.began), f"began {_clock(alert.began)}", "since"))
-    detected = seconds(alert.detected_at)
-    found.append(Event(detected, f"found {_clock(alert.detected_at)}"))
+        found.append(_event("began", alert.began, "since"))
+    found.append(_event("found", alert.detected_at))
     if alert.ended_at is not None:
-        found.append(Event(seconds(alert.ended_at), f"ended {_clock(alert.ended_at)}"))
+        found.append(_event("ended", alert.ended_at))
     return found
+
+
+def _event(word: str, iso: str, kind: Literal["since", "event"] = "event") -> Event:
+    at, clock = seconds(iso), _clock(iso)
+    return Event(at, f"{word} {clock}", kind, ((clock, at),))
 
 
 def _spans(report: AlertReport, start: int, end: int) -> list[Span]:

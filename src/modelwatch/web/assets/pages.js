@@ -20,17 +20,33 @@ function dayAndTime(date) {
   return `${day}, ${written(date, { hour: "2-digit", minute: "2-digit" })}`;
 }
 
+// The text of a moment in UTC, in the zone that is shown and in the same form; that of a month or a year stays.
+function inZone(text, date) {
+  const clock = written(date, { hour: "2-digit", minute: "2-digit", ...(/:\d\d:/.test(text) && { second: "2-digit" }) });
+  if (/^\d\d:\d\d(:\d\d)?$/.test(text)) return clock;
+  if (/^\w{3} \d\d:\d\d$/.test(text)) return `${written(date, { weekday: "short" })} ${clock}`;
+  if (/\d\d:\d\d/.test(text)) return dayAndTime(date) + (/ UTC$/.test(text) ? ` ${zone}` : "");
+  const day = /^\w{3} \d{1,2}( \w{3})?$/.exec(text);
+  const parts = { weekday: "short", day: "numeric", ...(day?.[1] && { month: "short" }) };
+  return day ? written(date, parts).replace(",", "") : text;
+}
+
+// Of a moment: what it is called depends on the season.
+function zoneName(date) {
+  const parts = new Intl.DateTimeFormat("en-GB", { timeZone: zone, timeZoneName: "short" }).formatToParts(date);
+  return parts.find((part) => part.type === "timeZoneName").value;
+}
+
 function showTimes(root) {
-  for (const element of root.querySelectorAll("time[datetime]")) {
-    const date = new Date(element.dateTime);
+  for (const element of root.querySelectorAll("time[datetime], svg [data-at]")) {
+    const date = new Date(element.dateTime ?? element.dataset.at * 1000);
     element.dataset.utc ??= element.textContent;
-    const text = element.dataset.utc;
-    if (Number.isNaN(date.getTime()) || !/\d\d:\d\d/.test(text)) continue;
-    if (zone === "UTC") element.textContent = text;
-    else if (/^\d\d:\d\d$/.test(text)) element.textContent = written(date, { hour: "2-digit", minute: "2-digit" });
-    else if (/^\w{3} \d\d:\d\d$/.test(text)) {
-      element.textContent = `${written(date, { weekday: "short" })} ${written(date, { hour: "2-digit", minute: "2-digit" })}`;
-    } else element.textContent = dayAndTime(date) + (/ UTC$/.test(text) ? ` ${zone}` : "");
+    if (!Number.isNaN(date.getTime())) {
+      element.textContent = zone === "UTC" ? element.dataset.utc : inZone(element.dataset.utc, date);
+    }
+  }
+  for (const element of root.querySelectorAll("svg text.zone")) {
+    element.textContent = zoneName(new Date((element.closest("svg").dataset.end ?? Date.now() / 1000) * 1000));
   }
   for (const element of document.querySelectorAll(".clock [data-zone]")) {
     element.textContent = zone === "UTC" ? "UTC" : zone.split("/").pop().replaceAll("_", " ");
@@ -65,6 +81,7 @@ document.body.append(tip);
 let at = null; // seconds of the crosshair
 let from = null; // seconds at which a selection began
 let pressed = null; // the chart that the pointer is dragged in
+let row = 0; // of a chart that has rows
 
 const ends = (chart) => [Number(chart.dataset.start), Number(chart.dataset.end)];
 const companions = (chart) => [...document.querySelectorAll("svg[data-start][data-end]")].filter(
@@ -86,10 +103,23 @@ function secondsAt(chart, x) {
 
 function seriesOf(chart) {
   chart.series ??= JSON.parse(chart.dataset.series || "[]");
-  return chart.series;
+  const cells = rowsOf(chart);
+  if (!cells) return chart.series;
+  const { name, values, n } = cells.rows[Math.min(row, cells.rows.length - 1)];
+  return [{ name, values, n, step: cells.step, at: values.map((_, index) => cells.start + index * cells.step) }];
 }
 
-function valueAt({ at: times, values, step }, seconds) {
+function rowsOf(chart) {
+  if (chart.dataset.cells) chart.cells ??= JSON.parse(chart.dataset.cells);
+  return chart.cells;
+}
+
+function rowAt(chart, y) {
+  const below = (rowsOf(chart)?.rows ?? []).filter((each) => each.top <= y - chart.getBoundingClientRect().top);
+  return Math.max(below.length - 1, 0);
+}
+
+function valueAt({ at: times, step }, values, seconds) {
   let low = 0;
   let high = times.length;
   while (low < high) {
@@ -133,6 +163,15 @@ function draw(chart) {
     }
     each.append(line);
   }
+  const cells = rowsOf(chart);
+  if (cells?.rows.length > 1) {
+    const mark = document.createElementNS(SVG, "rect");
+    mark.setAttribute("class", "selected");
+    for (const [name, value] of [["width", "100%"], ["height", "12"], ["y", cells.rows[Math.min(row, cells.rows.length - 1)].top]]) {
+      mark.setAttribute(name, value);
+    }
+    chart.append(mark);
+  }
 }
 
 function tipLine(name, text) {
@@ -153,7 +192,9 @@ function tell(chart) {
     const lane = each.closest(".lane")?.querySelector(".name b")?.textContent;
     const known = seriesOf(each);
     for (const series of known) {
-      tip.append(tipLine(known.length > 1 || !lane ? series.name : lane, valueText(valueAt(series, at), each.dataset.form)));
+      const count = series.n && valueAt(series, series.n, at);
+      const text = valueText(valueAt(series, series.values, at), each.dataset.form);
+      tip.append(tipLine(known.length > 1 || !lane ? series.name : lane, count ? `${text}, n ${count.toLocaleString("en")}` : text));
     }
   }
   tip.hidden = false;
@@ -173,6 +214,7 @@ function point(chart, seconds) {
 
 function leave() {
   at = from = pressed = null;
+  row = 0;
   clearMarks();
   tip.hidden = true;
 }
@@ -194,8 +236,10 @@ const chartOf = (event) => (event.target instanceof Element ? event.target.close
 
 document.addEventListener("pointermove", (event) => {
   const chart = pressed ?? chartOf(event);
-  if (chart) point(chart, secondsAt(chart, event.clientX));
-  else if (at !== null && !document.activeElement?.matches("svg[data-start]")) leave();
+  if (chart) {
+    row = rowAt(chart, event.clientY);
+    point(chart, secondsAt(chart, event.clientX));
+  } else if (at !== null && !document.activeElement?.matches("svg[data-start]")) leave();
 });
 document.addEventListener("pointerdown", (event) => {
   const chart = chartOf(event);
@@ -222,7 +266,13 @@ document.addEventListener("keydown", (event) => {
     const step = Math.max((end - start) / 96, GRID);
     const here = at ?? end;
     const goal = { ArrowLeft: here - step, ArrowRight: here + step, Home: start, End: end }[event.key];
-    if (goal !== undefined) {
+    const rows = rowsOf(chart)?.rows.length ?? 0;
+    const down = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+    if (down && rows > 1) {
+      row = Math.min(Math.max(row + down, 0), rows - 1);
+      point(chart, here);
+      event.preventDefault();
+    } else if (goal !== undefined) {
       if (event.shiftKey) from ??= here; else from = null;
       point(chart, Math.min(Math.max(goal, start), end));
       event.preventDefault();
@@ -233,7 +283,7 @@ document.addEventListener("focusout", (event) => { if (chartOf(event)) leave(); 
 
 function prepare(root) {
   showTimes(root);
-  for (const chart of root.querySelectorAll("svg[data-start][data-end][data-series]")) {
+  for (const chart of root.querySelectorAll("svg[data-start]:is([data-series], [data-cells])")) {
     chart.setAttribute("tabindex", "0");
   }
 }

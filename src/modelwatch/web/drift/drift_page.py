@@ -37,7 +37,7 @@ from modelwatch.web.drift.drift_verdict import drift_verdict
 from modelwatch.web.drift.subject_addresses import subject_address
 from modelwatch.web.drift.subject_lanes import STATES
 from modelwatch.web.frame.model_frame import ModelFrame
-from modelwatch.web.frame.rendering import When, chance, drawn, microseconds, when
+from modelwatch.web.frame.rendering import When, chance, drawn, microseconds, moments, when
 from modelwatch.web.frame.site import page, root_of, site_of
 from modelwatch.web.frame.verdict import Verdict
 
@@ -232,13 +232,16 @@ class DriftPage:
                 title = heading if place == 0 else ""
                 if place == 0 and heading.startswith("as "):
                     title = f"{len(some):,} as in the reference"
-                rows.append(HeatRow(row.name, self._classes(row), self._reading(row), row.state, title))
+                psi, n = ((), ()) if row.line is None else (_known(row.line.psi), row.line.n)
+                times = () if row.began is None else moments(row.began)
+                rows.append(HeatRow(row.name, self._classes(row), self._reading(row), row.state, title, psi, n, times))
         if not rows or not steps:
             return Markup("")
         began = min((row.began for row in self.moved if row.began is not None), key=lambda each: each.iso, default=None)
         events = []
         if began is not None:
-            events = [Event(microseconds(began.iso) // MICROS_PER_SECOND, f"began {began.short}", "since")]
+            at = microseconds(began.iso) // MICROS_PER_SECOND
+            events = [Event(at, f"began {began.short}", "since", moments(began))]
         step = self.series.step_seconds
         return drawn(
             heatmap(
@@ -342,6 +345,10 @@ class DriftPage:
     def csv(self) -> str:
         """Way from the root to the series as CSV."""
         return self.of_model.api_address("drift/series.csv")
+
+
+def _known(values: Sequence[float | None]) -> list[float]:
+    return [math.nan if each is None else each for each in values]
 
 
 def read_drift(state: ServiceState, connection: Connection, of_model: ModelFrame, root: str) -> DriftPage | None:

@@ -192,6 +192,8 @@ class SubjectLanes:
                     change_class(each.shares[cell], reference.shares[cell]) if each.n else None
                     for each in self.series.steps
                 ],
+                values=[each.shares[cell] if each.n else math.nan for each in self.series.steps],
+                n=[each.n for each in self.series.steps],
             )
             for cell in reversed(range(len(names)))
         ]
@@ -206,6 +208,7 @@ class SubjectLanes:
             readings=8,
             flags=False,
             axis=axis,
+            form="percent",
         )
         return Lane("Cells", chart, "against the reference; brown: more, green: fewer")
 

@@ -36,7 +36,7 @@ from modelwatch.web.drift.subject_cells import drawn_cells, drawn_comparison, us
 from modelwatch.web.drift.subject_lanes import SubjectLanes
 from modelwatch.web.drift.subject_verdict import SubjectVerdict
 from modelwatch.web.frame.model_frame import ModelFrame
-from modelwatch.web.frame.rendering import When, chance, drawn, microseconds, when
+from modelwatch.web.frame.rendering import When, chance, drawn, microseconds, moments, when
 from modelwatch.web.frame.site import Endpoint, page, root_of, segment_of, site_of
 from modelwatch.web.frame.verdict import Verdict, joined, strong
 
@@ -131,7 +131,7 @@ class SubjectPage:
         events = []
         if began is not None:
             text = f"began {began.short}" if self.finding is not None else f"since {began.short}"
-            events = [Event(microseconds(began.iso) // MICROS_PER_SECOND, text, "since")]
+            events = [Event(microseconds(began.iso) // MICROS_PER_SECOND, text, "since", moments(began))]
         return SubjectLanes(self.series, (self.of_model.start, self.of_model.end), events)
 
     @property

@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse
 
 from modelwatch.alerting.text import clipped, number, span
 from modelwatch.alerting.wording import KINDS
+from modelwatch.charts.drawing.labels import Moments
 from modelwatch.charts.drawing.marks import STATES, State, definitions, mark
 from modelwatch.charts.drawing.markup import breakable
 from modelwatch.charts.drawing.numbers import short_time
@@ -145,6 +146,11 @@ def moment(at: When) -> Markup:
 def near(at: When) -> Markup:
     """The moment as it stands in a sentence, in the same way."""
     return Markup('<time datetime="{}" title="{}">{}</time>').format(at.iso, at.text, at.short)
+
+
+def moments(*times: When) -> Moments:
+    """Short texts of moments, for the label of a chart in which they stand in this order."""
+    return tuple((each.short, microseconds(each.iso) / MICROS_PER_SECOND) for each in times)
 
 
 def about(micros: int) -> str:

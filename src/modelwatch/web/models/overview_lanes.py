@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from modelwatch.alerting.text import clipped
 from modelwatch.charts.bars import Stack, bar_chart
 from modelwatch.charts.drawing.marks import State, key
 from modelwatch.charts.drawing.numbers import number, percent
@@ -18,12 +19,14 @@ from modelwatch.charts.heatmap import HeatRow, heat_class, heatmap
 from modelwatch.charts.lanes import Lane, lanes
 from modelwatch.charts.lines import Event, line_chart
 from modelwatch.charts.series import Role, Series
+from modelwatch.charts.timeline import EventMark, event_marks
 from modelwatch.storage.verdicts.headlines import Reading
 from modelwatch.times import MICROS_PER_SECOND
 from modelwatch.views.drift.drift_series import DriftLine, DriftSeries
 from modelwatch.views.drift.subject_series import SubjectSeries
+from modelwatch.views.models.events import EventKind, EventLine
 from modelwatch.views.quality.volume_series import VolumeSeries
-from modelwatch.web.frame.rendering import drawn, microseconds, name
+from modelwatch.web.frame.rendering import When, drawn, microseconds, name, when
 from modelwatch.web.performance.performance_lanes import LEFT, hours
 
 VOLUME_HEIGHT, LOW_HEIGHT = 56.0, 34.0
@@ -39,12 +42,57 @@ KEY = (
     ("ha hb hc", "alert"),
     ("hu", "not judged"),
 )
+# Letter and word of each kind of event.
+EVENTS: dict[EventKind, tuple[str, str]] = {
+    "version_first_seen": ("V", "new version"),
+    "reference_set": ("R", "new reference"),
+    "monitor_changed": ("M", "monitor changed"),
+    "alert_opened": ("A", "alert began"),
+    "alert_resolved": ("✓", "alert over"),
+}
+LONGEST_ACTOR = 60
+
+
+@dataclass(frozen=True, slots=True)
+class HappenedEvent:
+    """Event of a model, with its moment."""
+
+    line: EventLine
+    at: When
+
+    @classmethod
+    def of(cls, line: EventLine, now: int) -> HappenedEvent:
+        """now: microseconds."""
+        return cls(line, when(line.at, now))
+
+    @property
+    def seconds(self) -> int:
+        """Seconds since 1970."""
+        return microseconds(self.line.at) // MICROS_PER_SECOND
+
+    @property
+    def letter(self) -> str:
+        """What marks it on the time axis."""
+        return EVENTS[self.line.kind][0]
+
+    @property
+    def state(self) -> State | None:
+        """Severity of an alert that begins."""
+        return self.line.severity if self.line.kind == "alert_opened" else None
+
+    @property
+    def text(self) -> str:
+        """Sentence on it, without its time."""
+        words = {"alert_opened": "Alert: ", "alert_resolved": "Resolved: "}
+        who = f", by {clipped(self.line.actor, LONGEST_ACTOR)}" if self.line.actor else ""
+        return f"{words.get(self.line.kind, '')}{self.line.title}{who}"
 
 
 @dataclass(frozen=True, slots=True)
 class OverviewLanes:
-    """Lanes over [start, end) in seconds. of_performance: its lanes, ready made. found: the state of each subject that
-    is in an open alert, by name. ways: addresses of the subjects' pages, by name, where there are such pages."""
+    """Lanes over [start, end) in seconds. of_performance: its lanes, ready made. events: lines through all lanes.
+    happened: what else happened, the newest first. found: the state of each subject that is in an open alert, by name.
+    ways: addresses of the subjects' pages, by name, where there are such pages."""
 
     times: tuple[int, int]
     volume: VolumeSeries
@@ -53,12 +101,13 @@ class OverviewLanes:
     quality: Sequence[Reading]
     latency: SubjectSeries | None
     events: Sequence[Event]
+    happened: Sequence[HappenedEvent]
     found: Mapping[str, State]
     ways: Mapping[str, str]
 
     @property
     def markup(self) -> Markup:
-        rows = [self._volume(), *self._drift(), *self.of_performance]
+        rows = [*self._happened(), self._volume(), *self._drift(), *self.of_performance]
         rows += [each for each in (self._quality(), self._latency()) if each is not None]
         rows.append(Lane("", self._axis(), close=True))
         return drawn(lanes(rows))
@@ -71,6 +120,20 @@ class OverviewLanes:
     @property
     def _silent(self) -> list[Event]:
         return [Event(each.at, "", each.kind) for each in self.events]
+
+    def _happened(self) -> list[Lane]:
+        """The lane of events; none without any."""
+        if not self.happened:
+            return []
+        marks = [EventMark(each.seconds, each.letter, each.line.title, each.state) for each in self.happened]
+        chart = event_marks("Versions, references, changes and alerts over time", self.times, marks, left=LEFT)
+        return [Lane("Events", chart)]
+
+    @property
+    def letters(self) -> list[tuple[str, str]]:
+        """Letters of the events that are shown, with what they stand for."""
+        shown = {each.line.kind for each in self.happened}
+        return [(letter, word) for kind, (letter, word) in EVENTS.items() if kind in shown]
 
     def _volume(self) -> Lane:
         steps = self.volume.steps
@@ -123,7 +186,7 @@ class OverviewLanes:
         title = name(line.feature_name)
         return Lane(
             title,
-            self._strip(f"PSI of {title}", cells),
+            self._strip(f"PSI of {title}", cells, [_known(each) for each in line.psi], line.n),
             reading="" if last is None else f"{last:.2f}" if last >= 0.01 else f"{last:.3f}",
             remark=remark,
             state=self.found.get(line.feature_name),
@@ -133,6 +196,7 @@ class OverviewLanes:
 
     def _others(self, lines: Sequence[DriftLine], title: str) -> Lane:
         cells: list[str | None] = []
+        largest: list[float] = []
         last = 0.0
         for place in range(len(lines[0].psi)):
             judged = [
@@ -140,6 +204,7 @@ class OverviewLanes:
                 for each in lines
                 if each.severity[place] in RANKS and each.psi[place] is not None
             ]
+            largest.append(math.nan if not judged else -min(judged)[1])
             if judged:
                 rank, psi = min(judged)
                 last = -psi
@@ -147,15 +212,19 @@ class OverviewLanes:
             else:
                 cells.append(None if all(each.severity[place] == "no_data" for each in lines) else "hu")
         return Lane(
-            title, self._strip(f"Largest PSI of {title}", cells), reading=f"{last:.3f}", remark="worst", close=True
+            title,
+            self._strip(f"Largest PSI of {title}", cells, largest),
+            reading=f"{last:.3f}",
+            remark="worst",
+            close=True,
         )
 
-    def _strip(self, title: str, cells: Sequence[str | None]) -> str:
+    def _strip(self, title: str, cells: Sequence[str | None], values: Sequence[float], n: Sequence[int] = ()) -> str:
         assert self.drift is not None, "asked for after a look"
         return heatmap(
             title,
             self.times,
-            [HeatRow("", cells)],
+            [HeatRow("", cells, values=values, n=n)],
             start=self._first,
             step=self.drift.step_seconds,
             events=self._silent,

@@ -16,13 +16,13 @@ from modelwatch.api.state import ServiceState
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.lanes import Lane
 from modelwatch.charts.lines import Event
-from modelwatch.charts.small import spark_bars
+from modelwatch.charts.small import histogram_pair, spark_bars
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.errors import InvalidInput
 from modelwatch.measures import metric_name
 from modelwatch.monitoring.checks.not_judged import KNOWN_STATES
 from modelwatch.monitoring.checks.performance.history import performance_history
-from modelwatch.monitoring.checks.rules import rules_for
+from modelwatch.monitoring.checks.rules import DriftRules, rules_for
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.storage.references.subjects import LATENCY
@@ -40,20 +40,23 @@ from modelwatch.views.quality.volume_series import VolumeSeries, volume_series
 from modelwatch.views.stretches.labelled_stretch import StretchQuery
 from modelwatch.views.stretches.stretch import Asked
 from modelwatch.web.frame.model_frame import TAB_OF_KIND, ModelFrame
-from modelwatch.web.frame.rendering import When, about, drawn, microseconds, name, when
+from modelwatch.web.frame.rendering import When, about, drawn, moments, name, near, when
 from modelwatch.web.frame.site import page, root_of, segment_of, site_of
-from modelwatch.web.frame.verdict import Verdict
-from modelwatch.web.models.overview_lanes import OverviewLanes
+from modelwatch.web.frame.verdict import Verdict, joined
+from modelwatch.web.models.overview_lanes import HappenedEvent, OverviewLanes
 from modelwatch.web.models.overview_verdict import OverviewVerdict, detail_of, onset, state_of
 from modelwatch.web.performance.performance_lanes import PerformanceLanes, step_for
+from modelwatch.web.performance.segments_page import SegmentsPage
+from modelwatch.web.performance.segments_page import read_page as read_segments
 
 WRONG_SHOWN = 10
 TILES_SHOWN = 12
+SEGMENTS_SHOWN = 6
 # A window with so many predictions tells a shift from chance.
 ENOUGH = 500
 # What began within so many seconds of the first moved together.
 TOGETHER_SECONDS = 3_600
-FLAGS_SHOWN = 6
+EVENTS_SHOWN = 40
 STYLES = {"alert": "f-alert", "warning": "f-warning"}
 
 
@@ -70,18 +73,32 @@ class Wrong:
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One subject: its state, name and way, its PSI now and over time."""
+    """One subject: its state, name and way, its PSI now and over time, and the reference and now as a pair of
+    histograms, empty where nothing is known."""
 
     state: State
     name: str
     way: str
     value: str
     chart: Markup
+    pair: Markup
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """One segment: its name and way, its part in the change of the metric as text and bar, and the values."""
+
+    name: str
+    way: str
+    part: str
+    bar: Markup
+    values: str
+    certain: bool
 
 
 @dataclass(frozen=True, slots=True)
 class OverviewPage:
-    """Overview of a model. ways: addresses of the subjects' pages, by name."""
+    """Overview of a model. segments: None where its monitor names none. next_evaluation: text on when that is."""
 
     of_model: ModelFrame
     situation: ModelSituation
@@ -89,6 +106,8 @@ class OverviewPage:
     lanes: OverviewLanes
     drift: DriftSeries | None
     not_watched: Sequence[Unwatched]
+    segments: SegmentsPage | None
+    next_evaluation: str
     root: str
 
     @property
@@ -121,10 +140,10 @@ class OverviewPage:
         else:
             subject = name(finding.subject)
             value = f"PSI {finding.score:.2f}" if finding.score_name == "PSI" else ""
-        since = self.when_seconds(onset(member)).short
+        since = near(self.when_seconds(onset(member)))
         way = self.lanes.ways.get(finding.subject, "") or self._tab(TAB_OF_KIND[finding.kind])
         detail = detail_of(member).removeprefix(f"{subject}: ")
-        return Wrong(state_of(member), subject, way, value, f"{detail}; since {since}")
+        return Wrong(state_of(member), subject, way, value, joined([detail, "; since ", since], ""))
 
     def _tab(self, last: str) -> str:
         path = f"/models/{{model_name:segment}}/{last}"
@@ -165,13 +184,34 @@ class OverviewPage:
         severity = line.severity[-1] if line.severity else "no_data"
         judged: State = "shifted" if severity == "shifted" else "stable" if severity in KNOWN_STATES else "unknown"
         title = name(line.feature_name)
+        state = self.lanes.found.get(line.feature_name, judged)
         return Tile(
-            self.lanes.found.get(line.feature_name, judged),
+            state,
             title,
             self.lanes.ways.get(line.feature_name, ""),
             "–" if last is None else f"{last:.3f}" if last < 0.1 else f"{last:.2f}",
             drawn(spark_bars(f"PSI of {title}", values, styles=styles, threshold=line.psi_alert, highest=1.0)),
+            _pair(title, line, moved=state in ("alert", "warning")),
         )
+
+    @property
+    def lost(self) -> list[Lost]:
+        """Segments that lost most."""
+        if self.segments is None:
+            return []
+        return [
+            Lost(words, f"{self.root}{way}", part, bar, values, certain)
+            for (words, way, part, values, certain), bar in zip(
+                self.segments.worst[:SEGMENTS_SHOWN], self.segments.bars, strict=False
+            )
+        ]
+
+    @property
+    def why_no_segment(self) -> str:
+        """Why no segment is shown, where the monitor names some."""
+        if self.segments is None:
+            return ""
+        return self.segments.report.reason or "No segment is worse than before."
 
     @property
     def up_to(self) -> list[tuple[str, str]]:
@@ -186,18 +226,18 @@ class OverviewPage:
         )
         if labels is not None and labels.end is not None:
             found.append(("Labels judged", self._moment(labels.end * MICROS_PER_SECOND)))
+        found.append(("Next evaluation", self.next_evaluation))
         if situation.reference is None:
             found.append(("Reference", "none"))
         else:
             kind = "own" if situation.reference[0] == "active" else "provisional"
-            found.append(
-                ("Reference", f"{kind}, set {when(iso_of_micros(situation.reference[1]), of_model.now).short}")
-            )
+            since = near(when(iso_of_micros(situation.reference[1]), of_model.now))
+            found.append(("Reference", joined([kind, joined(["set ", since], "")])))
         return found
 
     def _moment(self, micros: int) -> str:
         at = when(iso_of_micros(micros - micros % MICROS_PER_SECOND), self.of_model.now)
-        return f"{at.short}, {about(self.of_model.now - micros)} ago" if at.ago else at.short
+        return joined([near(at), f"{about(self.of_model.now - micros)} ago" if at.ago else ""])
 
     def when_seconds(self, seconds: int) -> When:
         return when(iso_of_seconds(seconds), self.of_model.now)
@@ -207,8 +247,32 @@ def _last(line: DriftLine) -> float | None:
     return next((each for each in reversed(line.psi) if each is not None), None)
 
 
+def _pair(title: str, line: DriftLine, *, moved: bool) -> Markup:
+    before, now = sum(line.reference_cells), sum(line.current_cells)
+    if not before or not now:
+        return Markup("")
+    sides = [each / before for each in line.reference_cells], [each / now for each in line.current_cells]
+    return drawn(histogram_pair(f"{title}, reference and now", *sides, moved=moved))
+
+
+def _next_evaluation(read: _Read, of_model: ModelFrame) -> str:
+    """Text on when the next evaluation of the inputs is due, by event time: data are evaluated as they come."""
+    evaluated, newest, rules = read.situation.state(DRIFT), of_model.newest, read.rules
+    if evaluated is None or newest is None:
+        return "with the first complete window"
+    sooner = f", or after {rules.min_samples:,} predictions" if rules.on_new_data else ""
+    due = evaluated.window_end + rules.check_interval
+    if due * MICROS_PER_SECOND > of_model.now:
+        return joined(["by ", near(of_model.when(due)), sooner], "")
+    if newest.window_start + BASE_WINDOW_SECONDS >= due:
+        return "is due"
+    return "when new predictions come"
+
+
 @dataclass(frozen=True, slots=True)
 class _Read:
+    rules: DriftRules
+    has_segments: bool
     situation: ModelSituation
     not_watched: Sequence[Unwatched]
     quality: Sequence[Reading]
@@ -243,11 +307,14 @@ def read_page(state: ServiceState, of_model: ModelFrame, root: str) -> OverviewP
         lanes_of_performance,
         read.quality,
         _latency(state, asked, drift, of_model),
-        _events(read.events, told),
+        _onset(told),
+        [HappenedEvent.of(each, of_model.now) for each in read.events],
         found,
         {} if drift is None else _ways(of_model, drift, root),
     )
-    return OverviewPage(of_model, read.situation, told, lanes, drift, read.not_watched, root)
+    segments = read_segments(state, of_model, root) if read.has_segments else None
+    upcoming = _next_evaluation(read, of_model)
+    return OverviewPage(of_model, read.situation, told, lanes, drift, read.not_watched, segments, upcoming, root)
 
 
 def _read(state: ServiceState, of_model: ModelFrame, stream: StreamKey, step: int) -> _Read:
@@ -262,13 +329,14 @@ def _read(state: ServiceState, of_model: ModelFrame, stream: StreamKey, step: in
             end=end * MICROS_PER_SECOND,
             version=stream.version,
             environment=stream.environment,
-            limit=FLAGS_SHOWN,
+            limit=EVENTS_SHOWN,
         )
+        rules = rules_for(state.rules, config)
         return _Read(
+            rules,
+            config is not None and bool(config.segments),
             model_situation(connection, stream),
-            unwatched(
-                connection, stream, rules_for(state.rules, config), state.quality.with_monitor(config), of_model.now
-            ),
+            unwatched(connection, stream, rules, state.quality.with_monitor(config), of_model.now),
             readings_of(connection, [stream], QUALITY, start, end, step).get(stream, []),
             events.lines,
         )
@@ -318,19 +386,13 @@ def _performance(
     return stretch, lanes.main(None if headline is None else headline.subject)
 
 
-def _events(lines: Sequence[EventLine], told: OverviewVerdict) -> list[Event]:
-    """Onset of the findings, and other events; alerts are represented by the onset."""
-    began = told.began
-    found = [
-        Event(microseconds(each.at) // MICROS_PER_SECOND, each.title)
-        for each in lines
-        if each.kind not in ("alert_opened", "alert_resolved")
-    ]
-    if began is None:
-        return found
+def _onset(told: OverviewVerdict) -> list[Event]:
+    """Onset of the findings and when they were found; empty without findings."""
+    if told.began is None:
+        return []
     seen = min(each.finding.times.detected_at for each in told.of_kind(*DRIFT_KINDS) or told.members)
-    text = f"began {told.when(began).short}, found {told.when(seen).short}"
-    return [Event(began, text, "since"), *found]
+    began, found = told.when(told.began), told.when(seen)
+    return [Event(told.began, f"began {began.short}, found {found.short}", "since", moments(began, found))]
 
 
 def _ways(of_model: ModelFrame, drift: DriftSeries, root: str) -> dict[str, str]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from modelwatch.alerting.text import lookback
 from modelwatch.api.state import ServiceState
+from modelwatch.charts.drawing.labels import Moments
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import percent
 from modelwatch.charts.lines import Event
@@ -22,7 +24,7 @@ from modelwatch.views.performance.performance_judged import JudgedPerformance, j
 from modelwatch.views.performance.performance_stretch import PerformanceStretch, performance_stretch
 from modelwatch.views.stretches.labelled_stretch import StretchQuery
 from modelwatch.web.frame.model_frame import ModelFrame
-from modelwatch.web.frame.rendering import microseconds, when
+from modelwatch.web.frame.rendering import microseconds, moments, when
 from modelwatch.web.frame.site import page, root_of, site_of
 from modelwatch.web.performance.performance_charts import PerformanceCharts
 from modelwatch.web.performance.performance_lanes import PerformanceLanes, hours, step_for
@@ -182,16 +184,17 @@ def read_page(state: ServiceState, of_model: ModelFrame, root: str) -> Performan
     start = of_model.start - of_model.start % step
     history = performance_history(state.store, stream, start, of_model.end, step, rules=rules, segment=segment)
     told = PerformanceVerdict(of_model, stretch, judged, root)
-    events = [] if began is None else [Event(began, f"began {when_text(told)}", "since")]
+    events = [] if began is None else [Event(began, *_onset_text(told))]
     lanes = PerformanceLanes(history, stretch, (start, of_model.end), events, told.worst)
     return PerformancePage(of_model, stretch, judged, lanes, PerformanceCharts(stretch), told)
 
 
-def when_text(told: PerformanceVerdict) -> str:
-    """Short text on its onset and its detection."""
-    seen = when(told.alerts[0].detected_at, told.of_model.now).short if told.alerts else ""
-    began = "" if told.began is None else told.began.short
-    return f"{began}, found {seen}" if seen else began
+def _onset_text(told: PerformanceVerdict) -> tuple[str, Literal["since"], Moments]:
+    """Short text on its onset and its detection, as an event has it."""
+    told_of = [] if told.began is None else [("began", told.began)]
+    told_of += [("found", when(each.detected_at, told.of_model.now)) for each in told.alerts[:1]]
+    text = ", ".join(f"{word} {at.short}" for word, at in told_of)
+    return text, "since", moments(*(at for _, at in told_of))
 
 
 async def performance(request: Request) -> Response:

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from modelwatch.api.state import ServiceState
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.charts.rows import Contribution, waterfall
+from modelwatch.charts.small import level_bar
 from modelwatch.measures import in_sentence, metric_change, metric_form, metric_interval, metric_name, metric_value
 from modelwatch.monitoring.checks.performance.rules import LOSSES
 from modelwatch.monitoring.checks.rules import rules_for
@@ -195,6 +196,25 @@ class SegmentsPage:
                 )
             )
         return found
+
+    @property
+    def bars(self) -> list[Markup]:
+        """Sizes of those segments' parts as bars; hatched where chance may explain them."""
+        shown = self.report.worst[:MOST_WORST]
+        largest = max((abs(each.loss) for each in shown), default=0.0)
+        return [
+            drawn(
+                level_bar(
+                    f"Part of {segment_words(each.feature_name, _value_of(each))}",
+                    abs(each.loss),
+                    (),
+                    highest=largest or 1.0,
+                    style="f-alert" if _is_certain(each.adjusted_p_value) else "f-unknown",
+                    height=6.0,
+                )
+            )
+            for each in shown
+        ]
 
     @property
     def unit(self) -> str:

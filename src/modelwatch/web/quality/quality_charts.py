@@ -21,7 +21,7 @@ from modelwatch.times import MICROS_PER_SECOND
 from modelwatch.views.quality.quality_series import QualitySeries, RuleRates
 from modelwatch.views.quality.volume_series import VolumeSeries
 from modelwatch.web.frame.model_frame import ModelFrame
-from modelwatch.web.frame.rendering import drawn, microseconds, name, when
+from modelwatch.web.frame.rendering import drawn, microseconds, moments, name, when
 from modelwatch.web.performance.performance_lanes import hours
 from modelwatch.web.quality.quality_words import RULES, STATES
 from modelwatch.web.quality.volume_bars import even_bars
@@ -55,7 +55,8 @@ class QualityCharts:
         if self.began is None:
             return []
         found = when(self.began, self.of_model.now)
-        return [Event(microseconds(self.began) / MICROS_PER_SECOND, f"began {found.short}", "since")]
+        at = microseconds(self.began) / MICROS_PER_SECOND
+        return [Event(at, f"began {found.short}", "since", moments(found))]
 
     @property
     def _starts(self) -> list[int]:
@@ -180,6 +181,8 @@ class QualityCharts:
                 [_heat(rate, rule.reference_rate) for rate in rule.rates],
                 percent(max((each for each in rule.rates if each is not None), default=math.nan)),
                 None if judged is None or judged.severity not in ("alert", "warning") else STATES[judged.severity],
+                values=[_of(rate) for rate in rule.rates],
+                n=[each.predictions for each in self.series.steps],
             )
             for feature, rule, judged in self.ranked[:MOST_ROWS]
         ]
@@ -196,6 +199,7 @@ class QualityCharts:
                 events=self._events,
                 names=160,
                 flags=False,
+                form="percent",
             )
         )
 

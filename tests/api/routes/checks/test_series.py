@@ -48,6 +48,10 @@ def test_all_subjects_come_at_once(filled: App) -> None:
     found = filled.get("models/m/drift/series", step="2h", window="4h")
     assert [line["feature_name"] for line in found["subjects"]] == ["amount", "kind, of"]
     assert all(len(line["psi"]) == len(line["severity"]) == len(found["steps"]) for line in found["subjects"])
+    amount, alone = found["subjects"][0], filled.get("models/m/series", feature="amount", step="2h", window="4h")
+    assert amount["n"] == [step["n"] for step in alone["steps"]]
+    assert sum(amount["reference_cells"]) == 2_000
+    assert sum(amount["current_cells"]) == next(each for each in reversed(amount["n"]) if each)
 
 
 def test_a_table_has_the_same_numbers_and_no_formula(filled: App) -> None:
