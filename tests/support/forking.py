@@ -28,6 +28,7 @@ LOADED = [
     "modelwatch.server.workers",
     "modelwatch.web",
     "tests.support.delivering",
+    "tests.support.warmth",
 ]
 _PROCESSES = multiprocessing.get_context("forkserver")
 _PROCESSES.set_forkserver_preload(LOADED)

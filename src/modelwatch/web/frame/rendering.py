@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -62,35 +63,42 @@ class Renderer:
     """Renderer of the templates of this package. version: of the service, shown below each page."""
 
     def __init__(self, version: str) -> None:
-        self._templates = Environment(
-            loader=PackageLoader("modelwatch.web"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._templates.globals |= {"version": version, "mark": _mark, "definitions": _definitions, "STATES": STATES}
-        self._templates.filters |= {
-            "name": name,
-            "breakable": breakable_name,
-            "text": text,
-            "segment": segment,
-            "count": count,
-            "measure": measure,
-            "size_name": size_name,
-            "chance": chance,
-            "percent": percent,
-            "kind": KINDS.__getitem__,
-            "step": STEPS.__getitem__,
-            "delivery": DELIVERIES.__getitem__,
-        }
+        self._version = version
 
     def page(
         self, template: str, *, root: str, status: int = 200, headers: Mapping[str, str] | None = None, **values: object
     ) -> HTMLResponse:
         """Page of a template. root: the relative way from its address to the service's root, such as `../`."""
-        content = self._templates.get_template(template).render(root=root, **values)
+        content = templates().get_template(template).render({"root": root, "version": self._version, **values})
         return HTMLResponse(content, status, {**HEADERS, **(headers or {})})
+
+
+@cache
+def templates() -> Environment:
+    """Templates of this package, each compiled once in a process."""
+    found = Environment(
+        loader=PackageLoader("modelwatch.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.globals |= {"mark": _mark, "definitions": _definitions, "STATES": STATES}
+    found.filters |= {
+        "name": name,
+        "breakable": breakable_name,
+        "text": text,
+        "segment": segment,
+        "count": count,
+        "measure": measure,
+        "size_name": size_name,
+        "chance": chance,
+        "percent": percent,
+        "kind": KINDS.__getitem__,
+        "step": STEPS.__getitem__,
+        "delivery": DELIVERIES.__getitem__,
+    }
+    return found
 
 
 @dataclass(frozen=True, slots=True)
