@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
+from pkgutil import walk_packages
 from typing import Any
 
 import httpx
@@ -68,7 +68,7 @@ def test_the_two_hot_routes_refuse_them_before_anything_is_stored(tmp_path: Path
 
 def test_every_documented_parameter_is_known(app: App) -> None:
     document = app.request("GET", "/openapi.json").json()
-    modules = [import_module(f"{routes.__name__}.{each.name}") for each in iter_modules(routes.__path__)]
+    modules = [import_module(each.name) for each in walk_packages(routes.__path__, f"{routes.__name__}.")]
     found = [route for module in modules if hasattr(module, "router") for route in module.router.routes]
     for route in found:
         operation = next(
