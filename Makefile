@@ -31,10 +31,10 @@ endif
 
 INSTALL := $(BIN)/python -m pip install --quiet --require-hashes --only-binary :all:
 
-.PHONY: help demo serve test proofs check e2e chaos bench screenshots openapi rules dashboards k8s image lock clean
+.PHONY: help demo serve test proofs check e2e chaos bench bench-check screenshots openapi rules dashboards k8s image lock clean
 
 help: ## list the tasks
-	@sed -n 's/^\([a-z0-9]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
 
 demo: $(VENV)/.runtime ## the service with data in it: see a drift being found (ONCE=1: report and exit; DATA_DIR=folder)
 	$(BIN)/python -m modelwatch demo $(if $(filter-out 0 false no,$(ONCE)),--once) $(if $(DATA_DIR),--data-dir "$(DATA_DIR)") $(ARGS)
@@ -64,6 +64,9 @@ chaos: $(VENV)/.dev ## kill, pause and cut off services and their store under lo
 
 bench: $(VENV)/.dev ## the benchmarks
 	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-check: $(VENV)/.dev ## fail when a ratio is a fifth below what benchmarks/report.md records (ARGS=ingest)
+	$(BIN)/python -m benchmarks --check $(ARGS)
 
 screenshots: $(VENV)/.dev ## renew the pictures of the pages in docs/images from the demo (needs Chromium)
 	PYTHONPATH=$(PYTHONPATH):. $(BIN)/python scripts/screenshots.py

@@ -1,4 +1,4 @@
-"""The benchmarks: `make bench`, or python -m benchmarks [--json] [--quick] [NAME ...].
+"""The benchmarks: `make bench`, or python -m benchmarks [--json] [--quick] [--record | --check] [NAME ...].
 
 A name (catching_up, kernels, evaluation, ingest, keys, labels, levels, nearly_ids, pages, postgres, replay, retention,
 segments, soak, starvation, volume, ways) runs that one alone: `make bench ARGS=labels`. Without one, all run but those
@@ -7,7 +7,9 @@ models (starvation), and the soak, which takes ten:
 `make bench ARGS="soak --seconds 3600 --engine postgresql --workers 2"`.
 
 Ratios are taken side by side in the same run, from medians; each row's note says how far the repetitions spread. A
-busy machine shows in that spread, so read the ratio with it.
+busy machine shows in that spread, so read the ratio with it. `--record` writes what was measured into
+report.md, with the machine; `--check` (`make bench-check`) runs what is recorded, and fails when a ratio has fallen by
+more than a fifth.
 """
 
 import argparse
@@ -35,6 +37,7 @@ from benchmarks import (
     volume,
     ways,
 )
+from benchmarks.recorded import record, recorded_ratios, regressions, this_machine
 from benchmarks.report import show
 
 BENCHMARKS = {
@@ -63,13 +66,27 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, help="length of the soak (default 600)")
     parser.add_argument("--engine", choices=["sqlite", "postgresql"], default="sqlite", help="store of the soak")
     parser.add_argument("--workers", type=int, default=1, help="processes of the soak's service")
+    parser.add_argument("--record", action="store_true", help="write the figures into benchmarks/report.md")
+    parser.add_argument("--check", action="store_true", help="fail when a ratio has fallen below what is recorded")
     options = parser.parse_args()
     soaked = partial(soak.run, seconds=options.seconds, engine=options.engine, workers=options.workers)
     simulations = {"levels": levels.run, "nearly_ids": nearly_ids.run, "volume": volume.run}
     known = {**BENCHMARKS, **simulations, "pages": pages.run, "soak": soaked, "starvation": starvation.run}
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}", file=sys.stderr)
-    rows = [row for name in options.names or BENCHMARKS for row in known[name](quick=options.quick)]
-    show(rows, ["--json"] if options.json else [])
+    if options.check:
+        ratios = {name: each for name, each in recorded_ratios().items() if not options.names or name in options.names}
+        found = [
+            line
+            for name, recorded in ratios.items()
+            for line in regressions(name, partial(known[name], quick=options.quick), recorded)
+        ]
+        print("\n".join(found) or f"{', '.join(ratios)}: no ratio has fallen by more than a fifth.")
+        sys.exit(bool(found))
+    machine = this_machine()
+    measured = {name: known[name](quick=options.quick) for name in options.names or BENCHMARKS}
+    show([row for rows in measured.values() for row in rows], ["--json"] if options.json else [])
+    if options.record:
+        record(machine, measured)
 
 
 if __name__ == "__main__":

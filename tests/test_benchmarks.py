@@ -1,0 +1,80 @@
+"""The recorded report of the benchmarks, and when `make bench-check` fails."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmarks import recorded
+from benchmarks.recorded import TRIES, record, recorded_ratios, regressions, this_machine
+from benchmarks.report import Row
+
+FAST = Row("counting", 10.0, "ns", 40.0, 4.0, "9-11 | quiet")
+BARE = Row("size", 3.0, "MB", None, None, "once")
+
+
+class Tries:
+    """A benchmark that gives these ratios, one a run."""
+
+    def __init__(self, *ratios: float) -> None:
+        self._ratios = list(ratios)
+        self.runs = 0
+
+    def __call__(self) -> Sequence[Row]:
+        self.runs += 1
+        return [replace(FAST, ratio=self._ratios.pop(0)), BARE]
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    found = tmp_path / "report.json", tmp_path / "report.md"
+    monkeypatch.setattr(recorded, "FIGURES", found[0])
+    monkeypatch.setattr(recorded, "PAGE", found[1])
+    return found
+
+
+def test_a_ratio_may_fall_by_a_fifth() -> None:
+    run = Tries(3.2)
+    assert regressions("kernels", run, {"counting": 4.0}) == []
+    assert run.runs == 1
+
+
+def test_one_good_try_is_enough() -> None:
+    run = Tries(1.0, 2.0, 3.9)
+    assert regressions("kernels", run, {"counting": 4.0}) == []
+    assert run.runs == TRIES
+
+
+def test_a_ratio_that_stays_below_is_a_regression() -> None:
+    run = Tries(3.1, 3.0, 2.0)
+    assert regressions("kernels", run, {"counting": 4.0}) == ["kernels: counting: 3.1 times its baseline, recorded 4"]
+    assert run.runs == TRIES
+
+
+def test_what_is_not_measured_any_more_is_a_regression() -> None:
+    assert regressions("kernels", Tries(4.0, 4.0, 4.0), {"gone": 2.0}) == [
+        "kernels: gone: recorded, and not measured any more"
+    ]
+
+
+def test_the_report_has_the_machine_and_every_command(files: tuple[Path, Path]) -> None:
+    machine = this_machine()
+    record(machine, {"kernels": [FAST, BARE]})
+    record(machine, {"ways": [FAST]})
+    page = files[1].read_text()
+    assert "`make bench ARGS=kernels`" in page
+    assert "`make bench ARGS=ways`" in page
+    assert f"{machine.cores} cores" in page
+    assert f"Python {machine.versions['Python']}" in page
+    assert "| counting | 10 | ns | 40 | 4 | 9-11 \\| quiet |" in page
+    assert recorded_ratios() == {"kernels": {"counting": 4.0}, "ways": {"counting": 4.0}}
+    assert json.loads(files[0].read_text())["benchmarks"]["kernels"]["rows"][1]["baseline"] is None
+
+
+def test_without_a_record_there_is_nothing_to_fall_below(files: tuple[Path, Path]) -> None:
+    assert not files[0].exists()
+    assert recorded_ratios() == {}
