@@ -59,6 +59,12 @@ def answers(ok: dict[int, type], *problems: int) -> Responses:
     return result
 
 
+def csv_answers() -> Responses:
+    """The same of a series as CSV."""
+    table = {"description": "One row a step", "content": {CSV: {"schema": {"type": "string"}}}}
+    return {200: table, **answers({}, 404, 422, 503)}
+
+
 def operation(
     *, tag: str, operation_id: str, summary: str, description: str, request: dict[str, Any], responses: Responses
 ) -> dict[str, Any]:

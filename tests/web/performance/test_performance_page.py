@@ -93,6 +93,15 @@ def test_what_is_still_to_come_is_not_judged_and_says_so(app: App) -> None:
     assert "0 % are labelled so far, 100 % is usual: most labels come within 1" in text
 
 
+def test_its_numbers_are_there_as_a_table(app: App) -> None:
+    worse(app)
+    answer = app.request("GET", urljoin(BASE + PATH, visit(app, PATH).links["Numbers as CSV"]))
+    assert answer.headers["content-type"].startswith("text/csv")
+    head, *rows = answer.text.splitlines()
+    assert {"accuracy", "accuracy low", "log_loss"} <= set(head.split(","))
+    assert len(rows) > 4
+
+
 def test_tables_and_curves_now_and_of_the_reference(app: App) -> None:
     worse(app)
     text = visit(app, PATH).text

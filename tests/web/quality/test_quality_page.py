@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 
@@ -15,7 +16,7 @@ from tests.support.background import background, run_out
 from tests.support.events import NOON, event, open_ledger
 from tests.support.labelled import later
 from tests.support.streams import HOUR, SECOND
-from tests.web.test_pages import HOSTILE, visit
+from tests.web.test_pages import BASE, HOSTILE, visit
 
 RULES = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h",), 3_600)
 PATH = "/ui/models/m/quality"
@@ -55,6 +56,14 @@ def test_what_is_wrong_is_said_first_with_the_rate_and_that_of_the_reference(app
     assert "Since Sun 15 Jun, 17:05" in page.text
     assert page.links["Runbook"].endswith("ui/runbooks#modeldataunsound")
     assert "age: look upstream for a join or a source that no longer fills it." in page.text
+
+
+def test_its_numbers_are_there_as_a_table(app: App) -> None:
+    send(app, missing=True)
+    address = urljoin(BASE + PATH, visit(app, PATH).links["Numbers as CSV"])
+    answer = app.request("GET", address)
+    assert answer.headers["content-type"].startswith("text/csv")
+    assert "age missing" in answer.text.splitlines()[0].split(",")
 
 
 def test_a_grid_of_features_and_rules(app: App) -> None:

@@ -1,4 +1,4 @@
-"""Shared by all routes: the service's parts, and answers in JSON."""
+"""Shared by all routes: the service's parts, and answers in JSON and CSV."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import msgspec
 from fastapi import Request, Response
 
 from modelwatch.access import Grant
+from modelwatch.api.openapi import CSV
 from modelwatch.api.state import ServiceState
 from modelwatch.storage.verdicts.standing import Standing
 from modelwatch.times import iso_of_seconds
@@ -33,6 +34,11 @@ def how_far(standing: Standing) -> tuple[str | None, str | None]:
     that was evaluated; None where there is none."""
     data, evaluated = standing.data_until, standing.evaluated_until
     return None if data is None else iso_of_seconds(data), None if evaluated is None else iso_of_seconds(evaluated)
+
+
+def csv_answer(text: str) -> Response:
+    """A table as a download."""
+    return Response(text, media_type=CSV, headers={"Content-Disposition": 'attachment; filename="series.csv"'})
 
 
 def json_answer(answer: object, status: int = 200) -> Response:

@@ -8,6 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
+
+from modelwatch.stats.counting.binning import Binning
 from modelwatch.stats.counting.numeric import NumericBinning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.evidence import rate_increase_p_value
@@ -196,6 +200,30 @@ def unsound_counts(profile: Profile) -> dict[Rule, tuple[int, int]]:
     if isinstance(profile.binning, NumericBinning):
         return counts | {"below_range": (profile.below, profile.n), "above_range": (profile.above, profile.n)}
     return counts | {"unseen_category": (profile.unseen, profile.n)}
+
+
+def unsound_counts_of_windows(
+    binning: Binning, counts: npt.NDArray[np.int64]
+) -> dict[Rule, tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    """The same of a feature in several windows at once: arrays of shape (windows,). counts: of its cells and of what is
+    counted beside them, shape (windows, size of the binning).
+
+    >>> from modelwatch.stats.counting.binning import categorical_binning
+    >>> binning = categorical_binning(["a"])
+    >>> counts = np.stack([binning.count(["a", "z", None]), binning.count(["a"])])
+    >>> found = unsound_counts_of_windows(binning, counts)
+    >>> {rule: (broken.tolist(), of.tolist()) for rule, (broken, of) in found.items()}
+    {'missing': ([1, 0], [3, 1]), 'invalid_type': ([0, 0], [2, 1]), 'unseen_category': ([1, 0], [2, 1])}
+    """
+    cells = binning.n_fine
+    valid, missing, invalid = counts[:, :cells].sum(axis=1), counts[:, cells], counts[:, cells + 1]
+    found: dict[Rule, tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]] = {
+        "missing": (missing, valid + missing + invalid),
+        "invalid_type": (invalid, valid + invalid),
+    }
+    if isinstance(binning, NumericBinning):
+        return found | {"below_range": (counts[:, -2], valid), "above_range": (counts[:, -1], valid)}
+    return found | {"unseen_category": (counts[:, cells - 1], valid)}
 
 
 def reference_rates(reference: Profile, split: Split | None) -> dict[Rule, tuple[int, int]]:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import numpy as np
 
-from modelwatch.monitoring.checks.drift.subject_counts import counts_of_subjects, references_for
-from modelwatch.stats.counting.profile import Profile
-from modelwatch.stats.quality.rates import DIMENSION_OF, Rule, reference_rates, soundness_of, unsound_counts
+from modelwatch.charts.drawing.tables import Cell, csv_text
+from modelwatch.monitoring.checks.drift.subject_counts import references_for, vectors_of_subjects
+from modelwatch.stats.quality.rates import DIMENSION_OF, Rule, reference_rates, unsound_counts_of_windows
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.repeats import stored_repeats
+from modelwatch.storage.references.layouts import Counts
 from modelwatch.storage.references.references import in_force
 from modelwatch.storage.references.stored_reference import StoredReference
+from modelwatch.storage.references.subjects import Subject
 from modelwatch.times import iso_of_seconds
 from modelwatch.views.stretches.look_backs import blocks_of_windows
 from modelwatch.views.stretches.stretch import Asked, Divided, read_divided
 
+OfRules = Mapping[Rule, tuple[Counts, Counts]]
+"""By rule, the values that break it and those that could have, in each step."""
+
+_OF_STEP = ("start", "end", "predictions", "duplicates", "changed_duplicates", "score")
 NO_REFERENCE = "No reference is set: POST one to /api/v1/reference."
 
 
@@ -73,26 +79,27 @@ def quality_series(store: Store, asked: Asked, now: int) -> QualitySeries:
     return read_divided(store, asked, now, _series)
 
 
+def quality_csv(series: QualitySeries) -> str:
+    """A row for each step, with the rate of each rule of each feature that is ever broken. Numbers are unrounded."""
+    shown = [(feature.feature_name, rule) for feature in series.features for rule in feature.rules]
+    columns = [*_OF_STEP, *(f"{name} {rule.rule}" for name, rule in shown)]
+    rows: list[list[Cell]] = [
+        [*(getattr(step, name) for name in _OF_STEP), *(rule.rates[place] for _, rule in shown)]
+        for place, step in enumerate(series.steps)
+    ]
+    return csv_text(columns, rows)
+
+
 def _series(divided: Divided) -> QualitySeries:
     asked, span = divided.asked, divided.span
     references = references_for(in_force(divided.connection, asked.model, divided.generation), asked.version)
-    features = {subject.name: each for subject, each in references.items() if subject.kind == "feature"}
-    steps: list[QualityStep] = []
-    counts: dict[str, list[dict[Rule, tuple[int, int]]]] = {name: [] for name in sorted(features)}
-    repeats = _repeats(divided)
-    for place, (window, predictions, profiles) in enumerate(_windows(divided, features)):
-        found = {name: unsound_counts(profile) for name, profile in profiles.items()}
-        for name, of_step in found.items():
-            counts[name].append(of_step)
-        steps.append(
-            QualityStep(
-                iso_of_seconds(window[0]),
-                iso_of_seconds(window[1]),
-                predictions,
-                *repeats[place],
-                soundness_of(found.values()).score,
-            )
-        )
+    features = {each.subject: each for each in references.values() if each.subject.kind == "feature"}
+    windows, predictions, counts = _counts(divided, features)
+    scores = soundness_by_step(list(counts.values()), len(windows))
+    steps = [
+        QualityStep(iso_of_seconds(start), iso_of_seconds(end), received, *repeated, score)
+        for (start, end), received, repeated, score in zip(windows, predictions, _repeats(divided), scores, strict=True)
+    ]
     return QualitySeries(
         model_name=asked.model,
         model_version=asked.version,
@@ -102,21 +109,44 @@ def _series(divided: Divided) -> QualitySeries:
         end=None if span is None else iso_of_seconds(span[1]),
         step_seconds=divided.step,
         steps=steps,
-        features=[FeatureRates(name, _rules(features[name], counts[name])) for name in counts],
+        features=[
+            FeatureRates(subject.name, _rules(features[subject], of_rules))
+            for subject, of_rules in sorted(counts.items())
+        ],
         reason=None if features else NO_REFERENCE,
     )
 
 
-def _windows(
-    divided: Divided, features: dict[str, StoredReference]
-) -> Iterator[tuple[tuple[int, int], int, dict[str, Profile]]]:
-    """Each step with its predictions and the profile of each feature."""
-    chosen = {each.subject: each for each in features.values()}
+def _counts(
+    divided: Divided, features: Mapping[Subject, StoredReference]
+) -> tuple[list[tuple[int, int]], list[int], dict[Subject, OfRules]]:
+    """The steps, the predictions in each, and of each feature what breaks its rules in each."""
+    windows: list[tuple[int, int]] = []
+    predictions: list[int] = []
+    parts: dict[Subject, list[Counts]] = {subject: [] for subject in features}
     for block in blocks_of_windows(divided):
-        of_block = counts_of_subjects([sums for _, sums in block], divided.layouts, chosen)
-        for place, (window, sums) in enumerate(block):
-            profiles = {subject.name: of.profiles[place] for subject, of in of_block.items()}
-            yield window, sum(slot.predictions for slot in sums.values()), profiles
+        vectors, _ = vectors_of_subjects([sums for _, sums in block], divided.layouts, features)
+        for subject, of_block in zip(features, vectors, strict=True):
+            parts[subject].append(of_block)
+        windows += [window for window, _ in block]
+        predictions += [sum(slot.predictions for slot in sums.values()) for _, sums in block]
+    found: dict[Subject, OfRules] = {}
+    for subject, blocks in parts.items():
+        binning = features[subject].profile.binning
+        counts = np.concatenate(blocks) if blocks else np.zeros((0, binning.size), dtype=np.int64)
+        found[subject] = unsound_counts_of_windows(binning, counts)
+    return windows, predictions, found
+
+
+def soundness_by_step(features: Sequence[OfRules], windows: int) -> list[float | None]:
+    """Soundness of each step, as `soundness_of` has it: 1 minus the mean share of the features that have values."""
+    lost, known = np.zeros(windows), np.zeros(windows, dtype=np.int64)
+    for of_rules in features:
+        total = of_rules["missing"][1]
+        broken = np.sum([each for each, _ in of_rules.values()], axis=0)
+        lost += np.divide(broken, total, out=np.zeros(windows), where=total > 0)
+        known += total > 0
+    return [1.0 - of / number if number else None for of, number in zip(lost.tolist(), known.tolist(), strict=True)]
 
 
 def _repeats(divided: Divided) -> list[tuple[int, int]]:
@@ -132,14 +162,13 @@ def _repeats(divided: Divided) -> list[tuple[int, int]]:
     return [(total, changed) for total, changed in found]
 
 
-def _rules(reference: StoredReference, counts: list[dict[Rule, tuple[int, int]]]) -> list[RuleRates]:
+def _rules(reference: StoredReference, counts: OfRules) -> list[RuleRates]:
     before = reference_rates(reference.profile, reference.split)
     found = []
-    for rule in unsound_counts(reference.profile):
+    for rule, (broken, of) in counts.items():
         known = before.get(rule)
-        pairs = np.array([each[rule] for each in counts], dtype=np.int64).reshape(len(counts), 2)
-        if pairs[:, 0].any() or (known is not None and known[0]):
-            rates = [broken / of if of else None for broken, of in pairs.tolist()]
+        if broken.any() or (known is not None and known[0]):
+            rates = [hits / n if n else None for hits, n in zip(broken.tolist(), of.tolist(), strict=True)]
             rate = known[0] / known[1] if known is not None and known[1] else None
             found.append(RuleRates(rule, DIMENSION_OF[rule], rate, rates))
     return found

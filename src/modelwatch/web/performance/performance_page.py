@@ -65,6 +65,12 @@ class PerformancePage:
         return "; ".join(parts)
 
     @property
+    def csv(self) -> str:
+        """Way from the root to the charts over time as CSV."""
+        address = self.of_model.api_address("performance.csv", with_segment=True)
+        return f"{address}&step={self.lanes.history.step_seconds // 60}m"
+
+    @property
     def span(self) -> str:
         """The stretch that values are of; empty where nothing has matured."""
         matured = self.stretch.matured

@@ -58,7 +58,7 @@ class QualityCharts:
         at = microseconds(self.began) / MICROS_PER_SECOND
         return [Event(at, f"began {found.short}", "since", moments(found))]
 
-    @property
+    @cached_property
     def _starts(self) -> list[int]:
         return [microseconds(each.start) // MICROS_PER_SECOND for each in self.series.steps]
 
@@ -172,7 +172,7 @@ class QualityCharts:
         total, changed = (sum(getattr(each, field) for each in steps) for field in ("duplicates", "changed_duplicates"))
         return Lane("Duplicates", chart, "sent again", number(total), f"{number(changed)} with other content")
 
-    @property
+    @cached_property
     def heat(self) -> Markup:
         """Every rule that is ever broken, over time; darker is a larger rise over the reference."""
         rows = [

@@ -63,6 +63,11 @@ class QualityPage:
     told: QualityVerdict
 
     @property
+    def csv(self) -> str:
+        """Way from the root to the rates over time as CSV."""
+        return self.of_model.api_address("quality/series.csv", with_segment=True)
+
+    @property
     def rules(self) -> list[str]:
         """Heads of the columns of the grid."""
         return list(RULES.values())

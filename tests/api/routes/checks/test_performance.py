@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from datetime import UTC, datetime
 
 import pytest
@@ -68,6 +70,21 @@ def test_a_history_by_the_hour(labelled: App) -> None:
     assert max(values[4:]) < min(values[:4])
     assert all(each["estimate"]["metrics"]["roc_auc"]["value"] > 0.9 for each in history["windows"])
     assert len(labelled.get("models/m/performance", step="1h")["history"]) == 2
+
+
+def test_a_history_as_a_table_has_the_same_numbers(labelled: App) -> None:
+    asked = {"start": at(0), "end": at(4), "step": "1h", "version": "1"}
+    [history] = labelled.get("models/m/performance", **asked)["history"]
+    answer = labelled.request("GET", "/api/v1/models/m/performance.csv", params=asked)
+    assert answer.headers["content-type"].startswith("text/csv")
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert [row["start"] for row in rows] == [each["start"] for each in history["windows"]]
+    assert {row["model_version"] for row in rows} == {"1"}
+    assert [int(row["labelled"]) for row in rows] == [each["labelled"] for each in history["windows"]]
+    found = [each["metrics"]["accuracy"] for each in history["windows"]]
+    for column, field in (("accuracy", "value"), ("accuracy low", "low"), ("accuracy high", "high")):
+        assert [float(row[column]) if row[column] else None for row in rows] == [each[field] for each in found]
+    assert labelled.request("GET", "/api/v1/models/nobody/performance.csv").status_code == 404
 
 
 def test_a_verdict_on_performance_is_told_and_verified(labelled: App) -> None:

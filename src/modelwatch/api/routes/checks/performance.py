@@ -1,26 +1,33 @@
-"""GET /models/{model}/performance, and of a stretch that is named."""
+"""GET /models/{model}/performance, over time as CSV, and of a stretch that is named."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import msgspec
 from fastapi import APIRouter, Request, Response
+from sqlalchemy import Connection
 
-from modelwatch.api.openapi import answers
-from modelwatch.api.routes.common import how_far, json_answer, state_of
+from modelwatch.api.openapi import answers, csv_answers
+from modelwatch.api.routes.common import csv_answer, how_far, json_answer, state_of
 from modelwatch.api.routes.parameters import Moment, Name, Text, seconds_of
-from modelwatch.api.routes.selection import Selected, Stretched
+from modelwatch.api.routes.selection import Selected, StreamSelection, Stretch, Stretched
+from modelwatch.api.state import ServiceState
 from modelwatch.monitoring.checks.performance.check import check_performance
 from modelwatch.monitoring.checks.performance.history import MOST_STEPS, PerformanceHistory, performance_history
 from modelwatch.monitoring.checks.performance.reports import PerformanceReport
+from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.references.outcome_layouts import OutcomeLayouts
-from modelwatch.storage.engine.models import require_model
+from modelwatch.storage.engine.models import StreamKey, require_model
+from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.layouts import read_layouts
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.storage.references.outcome_references import outcomes_in_force
 from modelwatch.storage.verdicts.standing import standing_of
 from modelwatch.views.performance.performance_stretch import PerformanceStretch, performance_stretch
+from modelwatch.views.performance.performance_table import performance_csv
 from modelwatch.views.stretches.labelled_stretch import StretchQuery
 from modelwatch.views.stretches.segment import segment_feature_of
 
@@ -40,6 +47,36 @@ class PerformanceAnswer(msgspec.Struct):
     evaluated_until: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a request is about: the rules of its model, the streams, and a segment of it, empty for all predictions."""
+
+    rules: PerformanceRules
+    streams: Sequence[StreamKey]
+    segment: str
+
+    def history(self, store: Store, stretch: Stretch) -> list[PerformanceHistory]:
+        """Each stream over time."""
+        start, end, step = stretch.seconds
+        most = MOST_STEPS // max(1, len(self.streams))
+        return [
+            performance_history(store, stream, start, end, step, most, rules=self.rules, segment=self.segment)
+            for stream in self.streams
+        ]
+
+
+def _asked(
+    connection: Connection, state: ServiceState, model: str, selected: StreamSelection, segment: str | None
+) -> _Asked:
+    """Raises UnknownModel, and InvalidInput for too many streams and for a segment that the model has not."""
+    generation = require_model(connection, model)
+    if segment is not None:
+        segment_feature_of(read_layouts(connection, model, generation).segmentation, segment)
+    monitor = monitor_of(connection, model)
+    rules = state.performance.with_monitor(None if monitor is None else monitor.config)
+    return _Asked(rules, selected.streams(connection, model), segment or "")
+
+
 @router.get(
     "/models/{model_name:segment}/performance",
     summary="Performance of a model",
@@ -53,34 +90,43 @@ async def get_performance(
 
     segment: the history is of that part of the predictions alone, such as country=DE."""
     state = state_of(request)
-    start, end, step = stretch.seconds
 
     def work() -> PerformanceAnswer:
         with state.store.read() as connection:
-            generation = require_model(connection, model_name)
-            monitor, standing = monitor_of(connection, model_name), standing_of(connection, model_name)
-            streams = selected.streams(connection, model_name)
-            if segment is not None:
-                segment_feature_of(read_layouts(connection, model_name, generation).segmentation, segment)
+            asked = _asked(connection, state, model_name, selected, segment)
+            standing = standing_of(connection, model_name)
             is_laid_out = bool(outcomes_in_force(connection, model_name))
         if not is_laid_out:
             # The background jobs do it too, some seconds after the first labels.
             OutcomeLayouts(state.store, new_id=state.new_id).settle(model_name, state.clock())
-        most = MOST_STEPS // max(1, len(streams))
-        rules = state.performance.with_monitor(None if monitor is None else monitor.config)
         return PerformanceAnswer(
             model_name,
-            [check_performance(state.store, rules, stream, state.clock()) for stream in streams],
-            [
-                performance_history(state.store, stream, start, end, step, most, rules=rules, segment=segment or "")
-                for stream in streams
-            ]
-            if stretch.is_given
-            else [],
+            [check_performance(state.store, asked.rules, stream, state.clock()) for stream in asked.streams],
+            asked.history(state.store, stretch) if stretch.is_given else [],
             *how_far(standing),
         )
 
     return json_answer(await asyncio.to_thread(work))
+
+
+@router.get(
+    "/models/{model_name:segment}/performance.csv",
+    summary="Performance over time, as CSV",
+    operation_id="get_performance_csv",
+    responses=csv_answers(),
+)
+async def get_performance_csv(
+    request: Request, model_name: Name, selected: Selected, stretch: Stretched, segment: Text = None
+) -> Response:
+    """The history as a table: one row a step of each version and environment, with each metric and its interval."""
+    state = state_of(request)
+
+    def work() -> str:
+        with state.store.read() as connection:
+            asked = _asked(connection, state, model_name, selected, segment)
+        return performance_csv(asked.history(state.store, stretch))
+
+    return csv_answer(await asyncio.to_thread(work))
 
 
 class PerformanceStretchAnswer(msgspec.Struct):

@@ -1,4 +1,4 @@
-"""GET /models/{model}/series, /drift/series (both also as CSV), /quality/series and /volume of a model."""
+"""GET /models/{model}/series, /drift/series, /quality/series (all also as CSV) and /volume of a model."""
 
 # No postponed annotations: the framework reads those of a class's constructor where they are.
 import asyncio
@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from modelwatch.api.openapi import CSV, Responses, answers
-from modelwatch.api.routes.common import json_answer, state_of
+from modelwatch.api.openapi import answers, csv_answers
+from modelwatch.api.routes.common import csv_answer, json_answer, state_of
 from modelwatch.api.routes.parameters import Moment, Name, Text, microseconds_of, seconds_of, step_of
 from modelwatch.errors import FieldError, InvalidInput
 from modelwatch.events import DEFAULT_ENVIRONMENT
@@ -22,7 +22,7 @@ from modelwatch.views.drift.series_tables import drift_csv, subject_csv
 from modelwatch.views.drift.subject_comparison import SubjectComparison, subject_comparison
 from modelwatch.views.drift.subject_series import SubjectSeries, subject_series
 from modelwatch.views.performance.label_series import label_series
-from modelwatch.views.quality.quality_series import QualitySeries, quality_series
+from modelwatch.views.quality.quality_series import QualitySeries, quality_csv, quality_series
 from modelwatch.views.quality.volume_series import VolumeSeries, volume_series
 from modelwatch.views.stretches.stretch import REFUSED, Asked
 
@@ -100,10 +100,6 @@ class AskedSeries:
 
 OfSubject = Annotated[AskedSubject, Depends()]
 OfSeries = Annotated[AskedSeries, Depends()]
-CSV_ANSWER: Responses = {
-    200: {"description": "One row a step", "content": {CSV: {"schema": {"type": "string"}}}},
-    **answers({}, 404, 422, 503),
-}
 
 
 @router.get(
@@ -123,7 +119,7 @@ async def get_series(
     "/models/{model_name:segment}/series.csv",
     summary="One subject over time, as CSV",
     operation_id="get_series_csv",
-    responses=CSV_ANSWER,
+    responses=csv_answers(),
 )
 async def get_series_csv(
     request: Request, model_name: Name, asked: OfSeries, stretch: Stretched, segment: Segment = None
@@ -147,7 +143,7 @@ async def get_drift_series(request: Request, model_name: Name, stretch: Stretche
     "/models/{model_name:segment}/drift/series.csv",
     summary="All subjects over time, as CSV",
     operation_id="get_drift_series_csv",
-    responses=CSV_ANSWER,
+    responses=csv_answers(),
 )
 async def get_drift_series_csv(request: Request, model_name: Name, stretch: Stretched) -> Response:
     """The same as a table: one row a step, with the PSI and the severity of each subject."""
@@ -165,8 +161,20 @@ async def get_quality_series(
 ) -> Response:
     """Rates of values that break each rule of each feature, step by step, beside the reference's; repeats; and the
     score."""
-    state, asked = state_of(request), stretch.of(model_name, segment)
-    return json_answer(await asyncio.to_thread(lambda: quality_series(state.store, asked, state.clock())))
+    return json_answer(await _quality(request, stretch.of(model_name, segment)))
+
+
+@router.get(
+    "/models/{model_name:segment}/quality/series.csv",
+    summary="Data quality over time, as CSV",
+    operation_id="get_quality_series_csv",
+    responses=csv_answers(),
+)
+async def get_quality_series_csv(
+    request: Request, model_name: Name, stretch: Stretched, segment: Segment = None
+) -> Response:
+    """The same as a table: one row a step, with the rate of each rule of each feature that is ever broken."""
+    return csv_answer(quality_csv(await _quality(request, stretch.of(model_name, segment))))
 
 
 @router.get(
@@ -250,6 +258,6 @@ async def _drift(request: Request, asked: Asked) -> DriftSeries:
     return await asyncio.to_thread(drift_series, state.store, state.rules, asked, state.clock())
 
 
-def csv_answer(text: str) -> Response:
-    """A table as a download."""
-    return Response(text, media_type=CSV, headers={"Content-Disposition": 'attachment; filename="series.csv"'})
+async def _quality(request: Request, asked: Asked) -> QualitySeries:
+    state = state_of(request)
+    return await asyncio.to_thread(quality_series, state.store, asked, state.clock())
