@@ -136,6 +136,32 @@ def test_a_check_as_junit(asked: LiveService, run_cli: RunCli, tmp_path: Path) -
     assert "no/such/folder.xml can't be written" in away.stderr
 
 
+def test_a_report_is_a_page_with_the_numbers_of_the_service(
+    asked: LiveService, run_cli: RunCli, tmp_path: Path
+) -> None:
+    done = run_cli("report", MODEL, "-o", "report.html", "--json", "--fail-on", "alert", "--url", asked.url)
+    assert (done.returncode, done.stderr) == (1, "The report is in report.html\n")
+    page = (tmp_path / "report.html").read_text()
+    assert MODEL in page
+    assert "<script" not in page
+    assert page.count("<svg") > 2
+    assert len(page) < 300_000
+    found = json.loads(done.stdout)
+    check = json.loads(run_cli("check", MODEL, "--url", asked.url, "--json").stdout)
+    assert {each["name"]: each["psi"] for each in found["subjects"]} == {
+        each["feature_name"]: each["psi"] and each["psi"]["score"] for each in check["drift_results"]
+    }
+    assert found["model"]["name"] == MODEL
+    assert found["model"]["false_alarm_budget"] == check["summary"]["false_alarm_budget"]
+    amount = next(each for each in found["subjects"] if each["name"] == "amount")
+    assert amount["severity"] == "alert"
+    assert sum(amount["current_counts"]) == amount["sample_size"] == 900
+    assert len(amount["edges"]) == len(amount["cells"]) - 1
+    told = run_cli("report", MODEL, "--url", asked.url)
+    assert (told.returncode, told.stderr) == (0, "")
+    assert "amount" in told.stdout
+
+
 def test_the_version_is_printed(run_cli: RunCli) -> None:
     done = run_cli("--version")
     assert done.returncode == 0

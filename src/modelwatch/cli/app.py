@@ -28,6 +28,7 @@ from modelwatch.cli.commands.performance import performance
 from modelwatch.cli.commands.quality import quality
 from modelwatch.cli.commands.reference import reference
 from modelwatch.cli.commands.replay import replay
+from modelwatch.cli.commands.report import report
 from modelwatch.cli.commands.segments import segments
 from modelwatch.cli.commands.serve import demo, migrate, serve
 from modelwatch.cli.commands.simulate import simulate
@@ -73,6 +74,7 @@ for command in (
     quality,
     segments,
     alerts,
+    report,
     erase,
     migrate,
     verify_verdict,

@@ -22,8 +22,6 @@ from modelwatch.library.performance_charts import performance_charts
 from modelwatch.library.report import SubjectComparison, in_words, quality_in_words
 from modelwatch.measures import metric_change, metric_interval, metric_name, metric_value
 from modelwatch.monitoring.checks.drift.judge import DRIFTED
-from modelwatch.stats.counting.numeric import NumericBinning
-from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.scores import psi_contributions
 from modelwatch.views.performance.outcomes import MetricValue
 
@@ -47,7 +45,6 @@ def render(report: Report) -> str:
             report=report,
             document=report.document,
             charts=[] if found is None else performance_charts(found),
-            profiles={(subject.kind, subject.name or subject.kind): pair for subject, pair in report.profiles.items()},
             shown={
                 (each.kind, each.name)
                 for place, each in enumerate(report.subjects)
@@ -104,18 +101,16 @@ def _pair(compared: SubjectComparison) -> Markup:
     return Markup(histogram_pair(compared.name, before, now, moved=moved))
 
 
-def _chart(compared: SubjectComparison, pair: tuple[Profile, Profile]) -> Markup:
+def _chart(compared: SubjectComparison) -> Markup:
     """The histogram of numbers, or the shares of categories."""
-    reference, current = pair
-    if not reference.n or not current.n:
+    if not compared.reference_size or not compared.sample_size:
         return Markup()
     before, now = _shares(compared)
-    if isinstance(reference.binning, NumericBinning):
+    edges = np.array(compared.edges)
+    if len(edges) and len(set(compared.edges)) == len(edges):
         moved = compared.severity in DRIFTED
-        parts = psi_contributions(reference.coarse, current.coarse) if moved else None
-        edges = reference.binning.coarse_edges
-        if len(set(edges.tolist())) == len(edges):
-            return Markup(histogram(compared.name, edges, before, now, parts=parts))
+        counts = (np.array(compared.reference_counts), np.array(compared.current_counts))
+        return Markup(histogram(compared.name, edges, before, now, parts=psi_contributions(*counts) if moved else None))
     order = sorted(range(len(before)), key=lambda cell: -max(before[cell], now[cell]))
     kept = sorted([cell for cell in order if before[cell] or now[cell]][:MOST_CATEGORIES])
     rows = [Category(compared.cells[cell], float(before[cell]), float(now[cell])) for cell in kept]

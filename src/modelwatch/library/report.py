@@ -24,6 +24,7 @@ from modelwatch.library.quality import UnsoundValues
 from modelwatch.monitoring.checks.drift.judge import DRIFTED, PRECEDENCE, Severity
 from modelwatch.monitoring.checks.drift.report import SubjectReport
 from modelwatch.monitoring.checks.not_judged import KNOWN_STATES
+from modelwatch.stats.counting.numeric import NumericBinning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.patterns import ShiftPattern, shift_pattern
 from modelwatch.storage.references.subjects import Subject
@@ -47,11 +48,11 @@ class Side(msgspec.Struct, frozen=True):
 class SubjectComparison(msgspec.Struct, frozen=True):
     """A column of both data sets.
 
-    kind: feature, prediction, score or latency. severity: stable, shifted (a real shift, but small), warning, alert, or
-    why there is no verdict. psi and
-    the other scores: null without a verdict. p_value: chance of as much without any change; it must be below alpha for
-    drift. pattern: what single change would explain the shift, factor: of `one_factor`, cell: the category that moved.
-    cells: names of the cells, with their counts in both. missing, invalid, unseen, below_range, above_range: numbers of
+    kind: feature, prediction, score or latency. severity: stable, shifted (a real shift, but small), warning,
+    alert, or why there is no verdict. psi and the other scores: null without a verdict. p_value: chance of as much
+    without any change; it must be below alpha for drift. pattern: what single change would explain the shift,
+    factor: of `one_factor`, cell: the category that moved. cells: names of the cells, with their counts in both;
+    edges: of numbers, those between the cells. missing, invalid, unseen, below_range, above_range: numbers of
     values, of the reference and now.
     """
 
@@ -84,11 +85,55 @@ class SubjectComparison(msgspec.Struct, frozen=True):
     unseen: tuple[int, int]
     below_range: tuple[int, int]
     above_range: tuple[int, int]
+    edges: list[float] = []
+
+    @classmethod
+    def of(cls, result: SubjectReport, *, sizes: tuple[int, int], **counted: Any) -> SubjectComparison:
+        """A column with the scores of its result. sizes: valid values of the reference and now. counted: the fields
+        that a result does not have."""
+        evidence = result.evidence
+        return cls(
+            name=result.feature_name,
+            kind=result.kind,
+            severity=result.severity,
+            reason=result.reason,
+            reference_size=sizes[0],
+            sample_size=sizes[1],
+            psi=None if result.psi is None else result.psi.score,
+            ks=None if result.ks_test is None else result.ks_test.statistic,
+            jensen_shannon=None if result.jensen_shannon is None else result.jensen_shannon.distance,
+            wasserstein=result.wasserstein,
+            hellinger=result.hellinger,
+            total_variation=result.total_variation,
+            p_value=None if evidence is None else evidence.p_value,
+            adjusted_p_value=None if evidence is None else evidence.adjusted_p_value,
+            alpha=None if evidence is None else evidence.alpha,
+            min_detectable_psi=None if evidence is None else evidence.min_detectable_psi,
+            natural_variation=None if result.tolerance is None else result.tolerance.natural_variation,
+            **counted,
+        )
+
+
+def by_severity(compared: SubjectComparison) -> tuple[int, float, str]:
+    """The rank of a column: worst first, then by its PSI."""
+    return PRECEDENCE.index(compared.severity), -(compared.psi or 0.0), compared.name
+
+
+class ServedModel(msgspec.Struct, frozen=True):
+    """The model of a service that a report is about. version: null for all; start, end: of the longest window that
+    decided. false_alarm_budget: false alarms in 30 days that its checks may have."""
+
+    name: str
+    version: str | None
+    environment: str
+    start: str | None
+    end: str | None
+    false_alarm_budget: float
 
 
 class Document(msgspec.Struct, frozen=True):
     """The report as data. severity: the worst; drifted: names with a warning or an alert; left_out: columns that were
-    not compared, and why. performance: null without labels."""
+    not compared, and why. performance: null without labels. model: null unless it is about one of a service."""
 
     schema: str
     severity: Severity
@@ -100,6 +145,7 @@ class Document(msgspec.Struct, frozen=True):
     quality: list[UnsoundValues]
     left_out: dict[str, str]
     performance: PerformanceComparison | None = None
+    model: ServedModel | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +155,7 @@ class Report:
     results: as those of a drift check, one for each column. quality: shares of missing, invalid and unusual values that
     have risen, the worst first. profiles: the counts of the reference and of the other data
     set, by subject. reference, current: the two. alpha: chance of a false alarm in the whole report. left_out: columns
-    that were not compared, and why. performance: of their labelled rows; None without labels.
+    that were not compared, and why. performance: of their labelled rows; None without labels. model: see `Document`.
     """
 
     results: list[SubjectReport]
@@ -120,6 +166,7 @@ class Report:
     alpha: float
     left_out: Mapping[str, str]
     performance: PerformanceComparison | None = None
+    model: ServedModel | None = None
 
     @property
     def severity(self) -> Severity:
@@ -139,7 +186,7 @@ class Report:
     def subjects(self) -> list[SubjectComparison]:
         """The columns, worst first."""
         found = [_compared(result, *pair) for result, pair in zip(self.results, self.profiles.values(), strict=True)]
-        return sorted(found, key=lambda each: (PRECEDENCE.index(each.severity), -(each.psi or 0.0), each.name))
+        return sorted(found, key=by_severity)
 
     @cached_property
     def document(self) -> Document:
@@ -155,6 +202,7 @@ class Report:
             self.quality,
             dict(self.left_out),
             self.performance,
+            self.model,
         )
 
     def summary(self) -> str:
@@ -298,25 +346,10 @@ def _compared(result: SubjectReport, reference: Profile, current: Profile) -> Su
     pattern: ShiftPattern | None = None
     if result.severity in DRIFTED:
         pattern = shift_pattern(reference, current)
-    return SubjectComparison(
-        name=result.feature_name,
-        kind=result.kind,
+    return SubjectComparison.of(
+        result,
         type=reference.binning.kind,
-        severity=result.severity,
-        reason=result.reason,
-        reference_size=reference.n,
-        sample_size=current.n,
-        psi=None if result.psi is None else result.psi.score,
-        ks=None if result.ks_test is None else result.ks_test.statistic,
-        jensen_shannon=None if result.jensen_shannon is None else result.jensen_shannon.distance,
-        wasserstein=result.wasserstein,
-        hellinger=result.hellinger,
-        total_variation=result.total_variation,
-        p_value=None if result.evidence is None else result.evidence.p_value,
-        adjusted_p_value=None if result.evidence is None else result.evidence.adjusted_p_value,
-        alpha=None if result.evidence is None else result.evidence.alpha,
-        min_detectable_psi=None if result.evidence is None else result.evidence.min_detectable_psi,
-        natural_variation=None if result.tolerance is None else result.tolerance.natural_variation,
+        sizes=(reference.n, current.n),
         pattern=None if pattern is None else pattern.kind,
         factor=None if pattern is None else pattern.factor,
         cell=None if pattern is None else pattern.cell,
@@ -328,6 +361,7 @@ def _compared(result: SubjectReport, reference: Profile, current: Profile) -> Su
         unseen=(reference.unseen, current.unseen),
         below_range=(reference.below, current.below),
         above_range=(reference.above, current.above),
+        edges=reference.binning.coarse_edges.tolist() if isinstance(reference.binning, NumericBinning) else [],
     )
 
 
