@@ -1,10 +1,11 @@
 """The benchmarks: `make bench`, or python -m benchmarks [--json] [--quick] [--record | --check] [NAME ...].
 
-A name (catching_up, kernels, evaluation, ingest, keys, labels, levels, nearly_ids, pages, postgres, replay, retention,
-segments, soak, starvation, volume, ways) runs that one alone: `make bench ARGS=labels`. Without one, all run but those
-that take minutes: the simulations (levels of the drift test, nearly_ids, volume), the pages and the wait beside many
-models (starvation), and the soak, which takes ten:
-`make bench ARGS="soak --seconds 3600 --engine postgresql --workers 2"`.
+A name (catching_up, client, compare, kernels, evaluation, ingest, keys, labels, levels, nearly_ids, pages, postgres,
+replay, retention, segments, soak, starvation, volume, ways) runs that one alone: `make bench ARGS=labels`. Without one,
+all run but those that take minutes: the simulations (levels of the drift test, nearly_ids, volume), the pages and the
+wait beside many models (starvation), compare beside other libraries, which it installs, and the soak, which takes ten:
+`make bench ARGS="soak --seconds 3600 --engine postgresql --workers 2"`,
+`make bench ARGS="compare --rows 100000 --columns 20 --peers evidently,frouros"`.
 
 Ratios are taken side by side in the same run, from medians; each row's note says how far the repetitions spread. A
 busy machine shows in that spread, so read the ratio with it. `--record` writes what was measured into
@@ -20,6 +21,7 @@ from functools import partial
 
 from benchmarks import (
     catching_up,
+    client,
     evaluation,
     ingest,
     kernels,
@@ -37,11 +39,13 @@ from benchmarks import (
     volume,
     ways,
 )
+from benchmarks.peers import run as peers
 from benchmarks.recorded import record, recorded_ratios, regressions, this_machine
 from benchmarks.report import show
 
 BENCHMARKS = {
     "catching_up": catching_up.run,
+    "client": client.run,
     "kernels": kernels.run,
     "evaluation": evaluation.run,
     "ingest": ingest.run,
@@ -54,7 +58,7 @@ BENCHMARKS = {
     "ways": ways.run,
 }
 
-LONG = ("levels", "nearly_ids", "pages", "soak", "starvation", "volume")
+LONG = ("compare", "levels", "nearly_ids", "pages", "soak", "starvation", "volume")
 
 
 def main() -> None:
@@ -68,10 +72,23 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1, help="processes of the soak's service")
     parser.add_argument("--record", action="store_true", help="write the figures into benchmarks/report.md")
     parser.add_argument("--check", action="store_true", help="fail when a ratio has fallen below what is recorded")
+    parser.add_argument("--rows", type=int, help="rows of each file of compare (default 1,000,000)")
+    parser.add_argument("--columns", type=int, default=50, help="columns of each file of compare")
+    parser.add_argument("--peers", help="libraries beside compare, separated by commas (default: all)")
     options = parser.parse_args()
+    size = None if options.rows is None else peers.Size(options.rows, options.rows, options.columns)
+    named = None if options.peers is None else options.peers.split(",")
     soaked = partial(soak.run, seconds=options.seconds, engine=options.engine, workers=options.workers)
     simulations = {"levels": levels.run, "nearly_ids": nearly_ids.run, "volume": volume.run}
-    known = {**BENCHMARKS, **simulations, "pages": pages.run, "soak": soaked, "starvation": starvation.run}
+    compared = partial(peers.run, size=size, peers=named)
+    known = {
+        **BENCHMARKS,
+        **simulations,
+        "compare": compared,
+        "pages": pages.run,
+        "soak": soaked,
+        "starvation": starvation.run,
+    }
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}", file=sys.stderr)
     if options.check:
         ratios = {name: each for name, each in recorded_ratios().items() if not options.names or name in options.names}

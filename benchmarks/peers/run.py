@@ -1,0 +1,145 @@
+"""`modelwatch compare` beside evidently, NannyML, whylogs, alibi-detect and frouros, on the same two Parquet files.
+
+Each is a process of its own in an environment of its own: measured are its wall time, its processor time and its
+largest resident memory, from start to end, reading the files included. The first run makes the environments with pip,
+which takes some minutes and some gigabytes (see environments.py).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.peers.data import Size, moved, write
+from benchmarks.peers.environments import PEERS, Peer, PeerMissing, python_of
+from benchmarks.recorded import Machine, this_machine
+from benchmarks.report import Row
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+FULL, QUICK = Size(1_000_000, 1_000_000, 50), Size(20_000, 20_000, 10)
+LONGEST_SECONDS = 3_600.0
+MEGABYTE = 1_000_000
+
+
+@dataclass(frozen=True)
+class Use:
+    """What a process has used. drifted: the columns that it calls drifted; None when it failed, and error says why."""
+
+    wall_seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+    drifted: list[str] | None
+    error: str = ""
+
+
+FIGURES: tuple[tuple[str, str, Callable[[Use], float]], ...] = (
+    ("wall time", "s", lambda use: use.wall_seconds),
+    ("processor time", "s", lambda use: use.cpu_seconds),
+    ("peak memory", "MB", lambda use: use.peak_bytes / MEGABYTE),
+)
+
+
+def run(*, quick: bool = False, size: Size | None = None, peers: Sequence[str] | None = None) -> list[Row]:
+    """Three rows beside each library: wall time, processor time, memory. The baseline is that library."""
+    size = size or (QUICK if quick else FULL)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        files = write(folder, size)
+        expected = moved(size.columns)
+        ours = used([sys.executable, "-m", "modelwatch", "compare", *map(str, files), "--json"], folder)
+        command = "modelwatch compare reference.parquet current.parquet --json"
+        _say(f"{size}; {_words(this_machine())}")
+        _say(f"{command} ({_found(ours)})")
+        rows = _rows(f"compare, {size}", ours, None, expected, [command])
+        for peer in PEERS:
+            if peers is None or peer.name in peers:
+                rows += _of_peer(peer, files, folder, ours, expected)
+    return rows
+
+
+def _of_peer(peer: Peer, files: Sequence[Path], folder: Path, ours: Use, expected: list[str]) -> list[Row]:
+    commands = [
+        f"pip install {' '.join(peer.requirements)}",
+        f"python {peer.script.relative_to(REPOSITORY)} reference.parquet current.parquet",
+    ]
+    try:
+        python = python_of(peer)
+    except PeerMissing as error:
+        _say(f"{peer.name}: left out: {error}")
+        return []
+    theirs = used([str(python), str(peer.script), *map(str, files)], folder)
+    _say(f"{'; '.join(commands)}: {peer.does} ({_found(theirs)})")
+    return _rows(f"compare beside {peer.name}", ours, theirs, expected, commands)
+
+
+def used(command: Sequence[str], folder: Path) -> Use:
+    """What a command uses until it ends, with its children. It prints its result as JSON, and nothing else."""
+    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    if command[0] == sys.executable:
+        environment["PYTHONPATH"] = os.pathsep.join(map(str, (REPOSITORY / "src", REPOSITORY / "clients/python/src")))
+    out, errors = folder / "out.txt", folder / "errors.txt"
+    began = time.monotonic()
+    with out.open("w") as stdout, errors.open("w") as stderr:
+        process = subprocess.Popen(command, stdout=stdout, stderr=stderr, env=environment, cwd=folder)
+        try:
+            code, usage = _waited(process, began + LONGEST_SECONDS)
+        except TimeoutError:
+            process.kill()
+            process.wait()
+            return Use(LONGEST_SECONDS, 0.0, 0, None, f"not done after {LONGEST_SECONDS:.0f} s")
+    wall = time.monotonic() - began
+    figures = (wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1_024))
+    text = out.read_text().strip()
+    if code:
+        return Use(*figures, None, (errors.read_text().strip().splitlines() or [f"exit code {code}"])[-1])
+    # Ours is the whole report; some peers write on stdout before their result.
+    found = json.loads(text if text.startswith("{") else text.splitlines()[-1])
+    return Use(*figures, sorted(found["drifted"] if isinstance(found, dict) else found))
+
+
+def _waited(process: subprocess.Popen[bytes], deadline: float) -> tuple[int, os._RUsage]:
+    """Exit code and usage of a process. Raises TimeoutError after the deadline."""
+    while True:
+        identity, status, usage = os.wait4(process.pid, os.WNOHANG)
+        if identity:
+            process.returncode = os.waitstatus_to_exitcode(status)
+            return process.returncode, usage
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        time.sleep(0.02)
+
+
+def _rows(name: str, ours: Use, theirs: Use | None, expected: list[str], commands: Sequence[str]) -> list[Row]:
+    """Ours, beside a peer's as the baseline. theirs: None for ours alone. commands: how it was installed and run."""
+    failed = next((use for use in (theirs, ours) if use is not None and use.drifted is None), None)
+    if failed is not None:
+        return [Row(name, 0.0, "s", None, None, f"failed: {failed.error}")]
+    found, right = set((theirs or ours).drifted or ()), set(expected)
+    notes = [f"{len(found & right)} of {len(right)} moved columns found, {len(found - right)} others"]
+    notes += [f"`{command}`" for command in commands]
+    rows = []
+    for place, (what, unit, figure) in enumerate(FIGURES):
+        value, other = figure(ours), None if theirs is None else figure(theirs)
+        note = notes[place] if place < len(notes) else ""
+        rows.append(Row(f"{name}, {what}", value, unit, other, other and other / value, note))
+    return rows
+
+
+def _found(use: Use) -> str:
+    return use.error if use.drifted is None else f"drifted: {', '.join(use.drifted)}"
+
+
+def _words(machine: Machine) -> str:
+    return f"{machine.cores} × {machine.processor}, {machine.memory_gib} GiB, {machine.system}, load {machine.load}"
+
+
+def _say(line: str) -> None:
+    """Beside the table, on stderr: what was run, and on what."""
+    print(line, file=sys.stderr, flush=True)
