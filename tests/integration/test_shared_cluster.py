@@ -11,6 +11,7 @@ from tests.support.events import event, open_ledger
 from tests.support.postgres import Cluster
 
 HELD, CHANGED = "SELECT 1", "ALTER TABLE audit ADD COLUMN more integer"
+OLD = "UPDATE alembic_version SET version_num = 1"
 TRIGGERED = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$"
 
 
@@ -29,7 +30,7 @@ def test_a_database_is_emptied_and_given_out_again(postgres: Cluster) -> None:
         store.close()
 
 
-@pytest.mark.parametrize("statement", [HELD, CHANGED, TRIGGERED])
+@pytest.mark.parametrize("statement", [HELD, CHANGED, OLD, TRIGGERED])
 def test_one_that_is_still_held_or_has_been_changed_is_not(postgres: Cluster, statement: str) -> None:
     with postgres.database() as url:
         holder = psycopg.connect(url, autocommit=True)

@@ -57,6 +57,8 @@ def test_a_monitor_that_an_earlier_release_kept_alone_makes_its_model_known(stor
     put(store)
     with store.write() as connection:
         connection.execute(delete(tables.model))
+        for newer in (tables.process, tables.store_size):
+            newer.drop(connection)
         connection.execute(text("UPDATE alembic_version SET version_num = '0018'"))
     migrate(store)
     with store.read() as connection:

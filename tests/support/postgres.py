@@ -40,6 +40,7 @@ OTHERS = b"""
 # may be.
 SCHEMA = b"""
     SELECT
+        (SELECT version_num FROM alembic_version),
         (SELECT md5(string_agg(concat(oid, relname, relfilenode, reloptions), ',' ORDER BY oid)) FROM pg_class
             WHERE oid >= 16384),
         (SELECT md5(string_agg(concat(attrelid, attname, atttypid, attnotnull, atthasdef), ','
