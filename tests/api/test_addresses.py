@@ -14,13 +14,6 @@ from tests.support.live_service import LiveService
 LLAMA = "meta-llama/Llama-3"
 
 
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[App]:
-    opened = App(tmp_path)
-    yield opened
-    opened.close()
-
-
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveService]:
     with LiveService(tmp_path_factory.mktemp("addresses")) as live:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from fastapi.exceptions import RequestValidationError
@@ -13,13 +11,6 @@ from starlette.exceptions import HTTPException
 from modelwatch.api.problems import framework_problem, problem_body, problem_response
 from modelwatch.errors import FieldError, InvalidInput, MalformedBody, QueueFull
 from tests.support.app import App
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[App]:
-    opened = App(tmp_path)
-    yield opened
-    opened.close()
 
 
 def test_an_input_error_names_its_fields() -> None:

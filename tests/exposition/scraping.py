@@ -14,12 +14,14 @@ from prometheus_client.registry import Collector
 
 from modelwatch.events import Prediction
 from modelwatch.exposition import Exposition
+from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.references import set_references
 from modelwatch.storage.references.subjects import LATENCY, PREDICTION, SCORE, Subject
+from tests.support.app import App
 from tests.support.background import background, run_out
 from tests.support.events import NOON, Clock, event
 
@@ -136,3 +138,11 @@ def evaluate(store: Store, clock: Clock) -> None:
     """Lets the background work evaluate every stream, once its window has closed."""
     clock.advance(WINDOW_AND_GRACE)
     run_out(background(store, RULES, clock, provisional_size=10**9))
+
+
+def evaluate_app(app: App) -> None:
+    """Evaluates every stream of the application's store for drift and data quality, up to its clock; alerts are
+    opened in the same store."""
+    app.desk.clock.now = NOON + 400_000_000
+    quality = QualityRules.of(RULES)
+    run_out(background(app.store, RULES, app.desk.clock, sink=app.desk.book, provisional_size=10**9, quality=quality))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,13 +17,6 @@ from tests.web.reading import Page
 from tests.web.test_pages import HOSTILE, visit
 
 PATH = "/ui/models/m/drift"
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[App]:
-    app = App(tmp_path, channels=("ml-team",))
-    yield app
-    app.close()
 
 
 def seen(app: App, query: str = "", status: int = 200) -> Page:

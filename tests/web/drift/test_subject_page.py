@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
@@ -22,13 +20,6 @@ from tests.web.test_pages import HOSTILE, visit
 SAMPLE = np.random.default_rng(1).lognormal(4.0, 0.8, 3_000)
 COUNTRIES = np.random.default_rng(2).choice(["DE", "FR", "IT"], 3_000, p=[0.6, 0.3, 0.1]).tolist()
 MARKUP = '<b>amount</b> & "co" 金額'
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[App]:
-    app = App(tmp_path, channels=("ml-team",))
-    yield app
-    app.close()
 
 
 def filled(app: App, *, factor: float = 1.0, mixed: bool = False, name: str = "amount", missing: float = 0.0) -> None:

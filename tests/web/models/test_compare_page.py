@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from urllib.parse import urljoin
-
-import pytest
 
 from tests.api.routes.checks.test_segments import START, monitor, reference, rows, send
 from tests.api.routes.models.test_compare import at
@@ -16,13 +12,6 @@ from tests.support.events import event, open_ledger
 from tests.web.test_pages import BASE, HOSTILE, visit
 
 PATH = "/ui/models/m/compare"
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[App]:
-    app = App(tmp_path, channels=("ml-team",))
-    yield app
-    app.close()
 
 
 def test_two_stretches_with_metrics_drift_and_volumes(app: App) -> None:

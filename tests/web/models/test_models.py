@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from tests.exposition.scraping import set_reference, traffic
@@ -12,13 +9,6 @@ from tests.support.app import App
 from tests.support.assessments import assessment
 from tests.support.events import open_ledger
 from tests.web.test_pages import HOSTILE, visit
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[App]:
-    app = App(tmp_path, channels=("ml-team",))
-    yield app
-    app.close()
 
 
 def test_the_worst_model_comes_first_with_its_state_in_words(app: App) -> None:

@@ -3,42 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import quote
 
-import pytest
-
 from modelwatch.config.monitors import parse_monitor
-from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.storage.references.monitors import put_monitor
 from tests.api.routes.checks.test_segments import monitor, reference, rows, send
-from tests.exposition.scraping import RULES, set_reference, traffic
+from tests.exposition.scraping import evaluate_app, set_reference, traffic
 from tests.support.app import App
-from tests.support.background import background, new_id, run_out
+from tests.support.background import new_id
 from tests.support.events import NOON, event, open_ledger
 from tests.web.test_pages import visit
 
 PATH = "/ui/models/m"
 
 
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[App]:
-    app = App(tmp_path)
-    yield app
-    app.close()
-
-
-def evaluate(app: App) -> None:
-    app.desk.clock.now = NOON + 400_000_000
-    quality = QualityRules.of(RULES)
-    run_out(background(app.store, RULES, app.desk.clock, sink=app.desk.book, provisional_size=10**9, quality=quality))
-
-
 def test_it_says_what_drifts_since_when_how_much_why_and_what_to_do(app: App) -> None:
     set_reference(app.store)
     open_ledger(app.store).commit(traffic(400, shift={"amount": 1.0}))
-    evaluate(app)
+    evaluate_app(app)
     page = visit(app, PATH)
     assert "1 of 2 features drifts since" in page.text
     assert "PSI up to 0.93" in page.text
@@ -54,7 +36,7 @@ def test_it_says_what_drifts_since_when_how_much_why_and_what_to_do(app: App) ->
 def test_its_lanes_are_drawn_over_the_stretch_of_the_address(app: App) -> None:
     set_reference(app.store)
     open_ledger(app.store).commit(traffic(400))
-    evaluate(app)
+    evaluate_app(app)
     answer = app.request("GET", f"{PATH}?from=2025-06-15T10:00:00Z&to=2025-06-15T16:00:00Z")
     for title in ("Predictions over time", "PSI of amount", "PSI of merchant", "PSI of latency", "Latency over time"):
         assert f"<title>{title}</title>" in answer.text
@@ -66,7 +48,7 @@ def test_its_lanes_are_drawn_over_the_stretch_of_the_address(app: App) -> None:
 def test_of_many_features_those_that_are_found_have_rows_and_the_others_one(app: App) -> None:
     set_reference(app.store, features=10)
     open_ledger(app.store).commit(traffic(400, shift={"f3": 1.0}, features=10))
-    evaluate(app)
+    evaluate_app(app)
     answer = app.request("GET", PATH)
     assert "<title>PSI of f3</title>" in answer.text
     assert "11 other features" in answer.text
@@ -74,7 +56,7 @@ def test_of_many_features_those_that_are_found_have_rows_and_the_others_one(app:
 
 def test_a_model_without_a_reference_says_what_is_not_watched(app: App) -> None:
     open_ledger(app.store).commit(traffic(40))
-    evaluate(app)
+    evaluate_app(app)
     page = visit(app, PATH)
     assert "What is wrong" not in page.text
     assert "No reference is set, so there is nothing to compare it with." in page.text
@@ -100,7 +82,7 @@ def test_events_are_marked_with_a_list_of_what_they_are(app: App) -> None:
     open_ledger(app.store).commit(traffic(400, shift={"amount": 1.0}))
     monitor = parse_monitor({"owner": "risk"})
     put_monitor(app.store, "m", monitor, source="api", actor="ann", now=NOON, new_id=new_id)
-    evaluate(app)
+    evaluate_app(app)
     page = visit(app, PATH)
     assert "Versions, references, changes and alerts over time" in page.text
     assert "4 events: V new version, R new reference, M monitor changed, A alert began" in page.text
@@ -113,7 +95,7 @@ def test_events_are_marked_with_a_list_of_what_they_are(app: App) -> None:
 def test_everything_compared_shows_the_reference_and_now(app: App) -> None:
     set_reference(app.store)
     open_ledger(app.store).commit(traffic(400, shift={"amount": 1.0}))
-    evaluate(app)
+    evaluate_app(app)
     text = visit(app, PATH).text
     for name in ("amount", "merchant", "latency"):
         assert f"{name}, reference and now" in text
@@ -141,7 +123,7 @@ def test_the_next_evaluation_is_told(app: App) -> None:
     set_reference(app.store)
     open_ledger(app.store).commit(traffic(400))
     assert "Next evaluation with the first complete window" in visit(app, PATH).text
-    evaluate(app)
+    evaluate_app(app)
     # What was sent is months old: the next evaluation waits for newer predictions.
     assert "Next evaluation when new predictions come" in visit(app, PATH).text
 
@@ -150,7 +132,7 @@ def test_names_made_of_markup_are_text(app: App) -> None:
     named = '"><script>alert(1)</script>{{ 7*7 }}'
     events = [event(f"{each}", {named: float(each)}, model=named, prediction="a") for each in range(40)]
     open_ledger(app.store).commit(events)
-    evaluate(app)
+    evaluate_app(app)
     page = visit(app, f"/ui/models/{quote(named, safe='')}")
     assert page.tags.count("script") == 1
     assert page.text.count(named) >= 2

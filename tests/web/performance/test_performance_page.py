@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import quote, urljoin
-
-import pytest
 
 from modelwatch.alerting.channels.presentation import trend_text
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
@@ -25,13 +21,6 @@ from tests.web.test_pages import BASE, HOSTILE, visit
 RULES = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h",), 3_600)
 PATH = "/ui/models/m/performance"
 MARKUP = '<b>fraud</b> & "co" 不正検知'
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[App]:
-    app = App(tmp_path, channels=("ml-team",))
-    yield app
-    app.close()
 
 
 def evaluate(app: App) -> None:

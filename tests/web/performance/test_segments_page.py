@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urljoin
-
-import pytest
 
 from tests.api.routes.checks.test_segments import monitor, reference, rows, send
 from tests.support.app import App
@@ -14,13 +10,6 @@ from tests.support.events import event, open_ledger
 from tests.web.test_pages import BASE, visit
 
 PATH = "/ui/models/m/segments"
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[App]:
-    app = App(tmp_path, channels=("ml-team",))
-    yield app
-    app.close()
 
 
 def test_the_segment_that_got_worse_is_said_with_its_part_and_leads_to_its_performance(app: App) -> None:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
-
-import pytest
 
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.checks.rules import DriftRules
@@ -20,13 +16,6 @@ from tests.web.test_pages import BASE, HOSTILE, visit
 
 RULES = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h",), 3_600)
 PATH = "/ui/models/m/quality"
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[App]:
-    app = App(tmp_path, channels=("ml-team",))
-    yield app
-    app.close()
 
 
 def send(app: App, missing: bool, name: str = "age", hours: int = 3) -> None:

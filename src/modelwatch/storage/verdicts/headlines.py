@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select
 
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import StreamKey
-from modelwatch.storage.verdicts.verdicts import DRIFT, PERFORMANCE, newest_ids
+from modelwatch.storage.verdicts.verdicts import DRIFT, PERFORMANCE, newest_id, newest_ids
 
 # So many streams are named in one statement.
 STREAMS_A_QUERY = 100
@@ -55,22 +55,10 @@ def newest_of(
     connection: Connection, streams: Collection[StreamKey], check: str
 ) -> dict[StreamKey, tuple[NewestState, bytes | None]]:
     """The newest verdict of each of these streams that has one, with its headline."""
-    table, each, stream = tables.verdict, tables.verdict.alias(), tables.stream
+    table, stream = tables.verdict, tables.stream
     found: dict[StreamKey, tuple[NewestState, bytes | None]] = {}
     for some in _parts(streams):
-        newest = (
-            select(each.c.id)
-            .where(
-                each.c.model == stream.c.model,
-                each.c.environment == stream.c.environment,
-                each.c.version == stream.c.version,
-                each.c.check_name == check,
-            )
-            .order_by(each.c.window_end.desc(), each.c.generation.desc())
-            .limit(1)
-            .scalar_subquery()
-        )
-        ids = select(newest).select_from(stream).where(_any_of(stream.c, some))
+        ids = select(newest_id(check)).select_from(stream).where(_any_of(stream.c, some))
         rows = connection.execute(
             select(
                 table.c.model,

@@ -200,8 +200,15 @@ def latest_verdict_ids(connection: Connection, check: str = DRIFT) -> list[str]:
 
 def newest_ids(model: str | None, check: str) -> Select[Any]:
     """The id of the newest verdict of every stream, null for one without; of one model, or of all."""
+    stream = tables.stream
+    ids = select(newest_id(check)).select_from(stream)
+    return ids if model is None else ids.where(stream.c.model == model)
+
+
+def newest_id(check: str) -> ColumnElement[Any]:
+    """The id of the newest verdict of each row of `stream` in the query around it; null where there is none."""
     stream, each = tables.stream, tables.verdict.alias()
-    newest = (
+    return (
         select(each.c.id)
         .where(
             each.c.model == stream.c.model,
@@ -213,8 +220,6 @@ def newest_ids(model: str | None, check: str) -> Select[Any]:
         .limit(1)
         .scalar_subquery()
     )
-    ids: Select[Any] = select(newest).select_from(stream)
-    return ids if model is None else ids.where(stream.c.model == model)
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,7 +135,7 @@ ROUTES = (
 
 async def _sent(request: Request) -> tuple[Site, dict[str, str], str]:
     site = site_of(request)
-    form = await read_form(request, site.state.settings.request_timeout_seconds)
+    form = await read_form(request)
     return site, form, identity_of(request, "alert_id")
 
 

@@ -66,7 +66,7 @@ async def channels(request: Request) -> Response:
 async def test(request: Request) -> Response:
     """Sends a test notification, and says what became of it."""
     site = site_of(request)
-    form = await read_form(request, site.state.settings.request_timeout_seconds)
+    form = await read_form(request)
     channel = identity_of(request, "channel")
     result = await asyncio.to_thread(site.state.deliveries.send_test, channel, actor=actor_of(request, form))
     return await site.show(request, "alerts/channels.html", lambda found: _page(found, site, result))
@@ -75,7 +75,7 @@ async def test(request: Request) -> Response:
 async def retry(request: Request) -> Response:
     """Makes a delivery that was given up pending again."""
     site = site_of(request)
-    form = await read_form(request, site.state.settings.request_timeout_seconds)
+    form = await read_form(request)
     key = identity_of(request, "key")
     await asyncio.to_thread(site.state.deliveries.retry, key, actor=actor_of(request, form))
     return seen_other("../../../channels")

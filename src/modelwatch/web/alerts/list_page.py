@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar, get_args
+from typing import Literal, get_args
 from urllib.parse import urlencode
 
 from modelwatch.alerting.alert import rank
@@ -19,11 +19,12 @@ from modelwatch.storage.verdicts.evaluations import EvaluationFailure
 from modelwatch.storage.verdicts.standing import Standing
 from modelwatch.times import MICROS_PER_SECOND, iso_of_micros
 from modelwatch.web.frame.rendering import When, count, when
+from modelwatch.web.frame.selection import choice_of
 from modelwatch.web.models.deletion import PARTS_SHOWN, part_choices, part_name
 
-Choice = TypeVar("Choice")
 Tab = Literal["open", "firing", "acknowledged", "silenced", "resolved"]
 FAILURES_SHOWN = 5
+NO_SUCH_LIST = "There is no such list of alerts."
 TABS: tuple[Tab, ...] = get_args(Tab)
 # Streams by the severity of their newest verdict, where that is no alert.
 WITHOUT_ALERT: dict[str | None, str] = {
@@ -153,33 +154,19 @@ class ListPage:
 
 def chosen_tab(state: str) -> Tab:
     """Tab of a `state` in an address. Raises InvalidInput."""
-    for tab in TABS:
-        if tab == state:
-            return tab
-    problem = FieldError("/state", f"Expected one of {', '.join(TABS)}", excerpt(state))
-    raise InvalidInput("There is no such list of alerts.", (problem,))
+    return choice_of(state, TABS, "state", NO_SUCH_LIST)
 
 
 def chosen_kind(text: str) -> Kind | None:
     """Kind of an address; None for all. Raises InvalidInput."""
     kinds: tuple[Kind, ...] = get_args(Kind)
-    return _one_of(text, kinds, "kind")
+    return choice_of(text, kinds, "kind", NO_SUCH_LIST) if text else None
 
 
 def chosen_severity(text: str) -> FindingSeverity | None:
     """Severity of an address; None for all. Raises InvalidInput."""
     severities: tuple[FindingSeverity, ...] = get_args(FindingSeverity)
-    return _one_of(text, severities, "severity")
-
-
-def _one_of(text: str, known: Sequence[Choice], name: str) -> Choice | None:
-    if not text:
-        return None
-    for each in known:
-        if each == text:
-            return each
-    problem = FieldError(f"/{name}", f"Expected one of {', '.join(map(str, known))}", excerpt(text))
-    raise InvalidInput("There is no such list of alerts.", (problem,))
+    return choice_of(text, severities, "severity", NO_SUCH_LIST) if text else None
 
 
 def position_of(text: str) -> Position:

@@ -22,6 +22,7 @@ from modelwatch.storage.engine.models import known_models
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY, SECONDS_PER_HOUR
 from modelwatch.web.frame.login import read_form
 from modelwatch.web.frame.rendering import When, name, when
+from modelwatch.web.frame.selection import choice_of
 from modelwatch.web.frame.site import Site, action, actor_of, identity_of, page, seen_other, site_of
 
 A_PAGE = 100
@@ -82,7 +83,7 @@ class SilencesPage:
 async def silences(request: Request) -> Response:
     """Page with the silences of a state."""
     site = site_of(request)
-    tab = _chosen(request.query_params.get("state", "active"))
+    tab = choice_of(request.query_params.get("state", "active"), TABS, "state", "There is no such list of silences.")
     return await site.show(
         request, "alerts/silences.html", lambda found: _page(found, site, tab), twin="api/v1/silences"
     )
@@ -91,7 +92,7 @@ async def silences(request: Request) -> Response:
 async def preview(request: Request) -> Response:
     """Page with what the silence in the form would cover."""
     site = site_of(request)
-    form = await read_form(request, site.state.settings.request_timeout_seconds)
+    form = await read_form(request)
     wanted = _wanted(form, site.state.clock())
 
     def make(connection: Connection) -> SilencesPage:
@@ -104,7 +105,7 @@ async def preview(request: Request) -> Response:
 async def create(request: Request) -> Response:
     """Creates the silence in the form."""
     site = site_of(request)
-    form = await read_form(request, site.state.settings.request_timeout_seconds)
+    form = await read_form(request)
     wanted = _wanted(form, site.state.clock())
     await asyncio.to_thread(site.state.alerts.silence, wanted, actor=actor_of(request, form))
     return seen_other("../silences")
@@ -113,7 +114,7 @@ async def create(request: Request) -> Response:
 async def end(request: Request) -> Response:
     """Ends a silence now."""
     site = site_of(request)
-    form = await read_form(request, site.state.settings.request_timeout_seconds)
+    form = await read_form(request)
     silence_id = identity_of(request, "silence_id")
     await asyncio.to_thread(site.state.alerts.end_silence, silence_id, actor=actor_of(request, form))
     return seen_other("../../silences")
@@ -159,11 +160,3 @@ def _wanted(form: Mapping[str, str], now: int) -> SilenceRequest:
 def _condition(matcher: Matcher) -> str:
     sign = "" if matcher.is_equal else "not "
     return f"{sign}like {name(matcher.value)}" if matcher.is_regex else f"{sign}{name(matcher.value)}"
-
-
-def _chosen(text: str) -> SilenceState:
-    for tab in TABS:
-        if tab == text:
-            return tab
-    problem = FieldError("/state", f"Expected one of {', '.join(TABS)}", text[:80])
-    raise InvalidInput("There is no such list of silences.", (problem,))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.monitoring.checks.windows import Window
+from modelwatch.web.frame.selection import moment_of_text
 
 NOT_VALID = "The windows can't be compared."
 
@@ -34,16 +34,7 @@ class ComparedWindows:
 
 
 def _window(since: str, first: str, until: str, last: str) -> Window:
-    start, end = _moment(since, first), _moment(until, last)
+    start, end = moment_of_text(first, since, NOT_VALID), moment_of_text(last, until, NOT_VALID)
     if start >= end:
         raise InvalidInput(NOT_VALID, (FieldError(f"/{until}", "Expected a time after its start", excerpt(last)),))
     return Window(start - start % 300, end + -end % 300)
-
-
-def _moment(field: str, text: str) -> int:
-    try:
-        at = datetime.fromisoformat(text)
-        return int((at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp())
-    except (ValueError, OverflowError):
-        problem = FieldError(f"/{field}", "Expected a time such as 2026-11-28T20:45", excerpt(text))
-        raise InvalidInput(NOT_VALID, (problem,)) from None

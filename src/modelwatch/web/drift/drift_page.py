@@ -21,7 +21,6 @@ from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.charts.heatmap import HeatRow, heat_class, heatmap
 from modelwatch.charts.lines import Event
 from modelwatch.charts.small import histogram_pair, level_bar
-from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.monitoring.checks.drift.check import check_drift
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery
 from modelwatch.monitoring.checks.drift.report import DriftReport, SubjectReport
@@ -38,6 +37,7 @@ from modelwatch.web.drift.subject_addresses import subject_address
 from modelwatch.web.drift.subject_lanes import STATES
 from modelwatch.web.frame.model_frame import ModelFrame
 from modelwatch.web.frame.rendering import When, chance, drawn, microseconds, moments, when
+from modelwatch.web.frame.selection import choice_of
 from modelwatch.web.frame.site import page, root_of, site_of
 from modelwatch.web.frame.verdict import Verdict
 
@@ -355,9 +355,8 @@ def read_drift(state: ServiceState, connection: Connection, of_model: ModelFrame
     """Content of the page; None where the model has sent nothing yet. Raises InvalidInput for an unknown order of the
     table."""
     sort, stream = of_model.selection.sort, of_model.stream
-    if sort is not None and sort not in SORTS:
-        problem = FieldError("/sort", f"Expected one of {', '.join(SORTS)}", excerpt(sort))
-        raise InvalidInput("The table can't be sorted like this.", (problem,))
+    if sort is not None:
+        choice_of(sort, list(SORTS), "sort", "The table can't be sorted like this.")
     if stream is None or of_model.newest is None:
         return None
     now = state.clock()

@@ -332,7 +332,7 @@ def read_subject(
         stream.version,
         of_model.start,
         of_model.end,
-        segment="" if segment is None else "=".join(segment),
+        segment=of_model.selection.segment_text,
     )
     query = DriftQuery(stream.model, stream.environment, stream.version)
     series = subject_series(state.store, state.rules, stretch, subject, now, known=False)

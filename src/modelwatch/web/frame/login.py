@@ -24,15 +24,15 @@ LARGEST_FORM = 64 * 1024
 MOST_FIELDS = 20
 
 
-async def read_form(request: Request, seconds: float) -> dict[str, str]:
-    """Fields of a form, without those that are empty. seconds: how long it may take.
+async def read_form(request: Request) -> dict[str, str]:
+    """Fields of a form, without those that are empty.
 
     Raises BodyTooLarge, BodyTimeout, UnsupportedContent, and MalformedBody
     for what no browser sends.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM_TYPE:
         raise UnsupportedContent(f"A form is sent as {FORM_TYPE}.")
-    content = bytearray()
+    content, seconds = bytearray(), site_of(request).state.settings.request_timeout_seconds
     try:
         async with asyncio.timeout(seconds):
             async for part in request.stream():
@@ -63,7 +63,7 @@ class Login:
 
     async def enter(self, request: Request) -> Response:
         """Starts a session with the key of the form, in place of the one that there may be."""
-        form = await read_form(request, self._settings.request_timeout_seconds)
+        form = await read_form(request)
         try:
             grant = await self._grant(form.get("key", ""))
         except (Unauthenticated, Forbidden) as error:

@@ -126,18 +126,18 @@ class ModelFrame:
             for each in sorted({each.environment for each in self.streams})
         ]
 
-    def api_address(self, last: str, *, with_segment: bool = False) -> str:
+    def api_address(self, last: str, *, with_segment: bool = False, **more: str | None) -> str:
         """Way from the service's root to what the API says of the stream and stretch that are shown, below the model.
 
-        with_segment: of the segment that is selected.
+        with_segment: of the segment that is selected. more: other fields of the query, without those that are None.
         """
-        chosen = self.selection.segment
         fields = {
+            **more,
             "version": None if self.stream is None else self.stream.version,
             "environment": None if self.stream is None else self.stream.environment,
             "start": iso_of_seconds(self.start),
             "end": iso_of_seconds(self.end),
-            "segment": None if chosen is None or not with_segment else "=".join(chosen),
+            "segment": (self.selection.segment_text or None) if with_segment else None,
         }
         query = urlencode({name: value for name, value in fields.items() if value is not None}, quote_via=quote)
         return f"api/v1/models/{quote(self.model, safe='')}/{last}?{query}"

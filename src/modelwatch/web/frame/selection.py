@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 from modelwatch.errors import FieldError, InvalidInput, excerpt
@@ -21,6 +21,8 @@ RANGES = {
 DEFAULT_RANGE = "48h"
 LONGEST_NAME = 512
 SHORTEST_STRETCH = 300
+NOTHING_SELECTED = "The address selects nothing."
+Choice = TypeVar("Choice")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,11 @@ class Selection:
     range: str | None = None
     segment: tuple[str, str] | None = None
     sort: str | None = None
+
+    @property
+    def segment_text(self) -> str:
+        """The segment as an address has it, `feature=text`; empty for all predictions."""
+        return "" if self.segment is None else "=".join(self.segment)
 
     def stretch(self, newest: int) -> tuple[int, int]:
         """Start and end in seconds. newest: the end of the data, where the stretch ends unless the address says."""
@@ -74,8 +81,6 @@ def selection_of(query: Mapping[str, str]) -> Selection:
     if start is not None and end is not None and end - start < SHORTEST_STRETCH:
         raise _invalid("to", f"Expected a time at least {SHORTEST_STRETCH // 60} minutes after `from`", query["to"])
     chosen = text_of(query, "range")
-    if chosen is not None and chosen not in RANGES:
-        raise _invalid("range", f"Expected one of {', '.join(RANGES)}", chosen)
     segment = text_of(query, "segment")
     if segment is not None and "=" not in segment:
         raise _invalid("segment", "Expected a feature, = and the text of its segment", segment)
@@ -85,7 +90,7 @@ def selection_of(query: Mapping[str, str]) -> Selection:
         environment=text_of(query, "environment"),
         start=start,
         end=end,
-        range=chosen,
+        range=None if chosen is None else choice_of(chosen, list(RANGES), "range", NOTHING_SELECTED),
         segment=None if segment is None else (feature, text),
         sort=text_of(query, "sort"),
     )
@@ -102,15 +107,28 @@ def text_of(query: Mapping[str, str], name: str) -> str | None:
 def moment_of(query: Mapping[str, str], name: str) -> int | None:
     """Time of a field of an address in seconds, in UTC without a zone; None for none. Raises InvalidInput otherwise."""
     text = text_of(query, name)
-    if text is None:
-        return None
+    return None if text is None else moment_of_text(text, name, NOTHING_SELECTED)
+
+
+def moment_of_text(text: str, field: str, detail: str) -> int:
+    """Time of a text in seconds, in UTC without a zone. Raises InvalidInput with this detail, naming the field."""
     try:
         moment = datetime.fromisoformat(text)
         aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
         return (aware - EPOCH) // timedelta(seconds=1)
     except (ValueError, OverflowError):
-        raise _invalid(name, "Expected a time such as 2026-11-28T20:45:00Z", text) from None
+        problem = FieldError(f"/{field}", "Expected a time such as 2026-11-28T20:45:00Z", excerpt(text))
+        raise InvalidInput(detail, (problem,)) from None
+
+
+def choice_of(text: str, known: Sequence[Choice], field: str, detail: str) -> Choice:
+    """The one of these that the text is. Raises InvalidInput with this detail, naming the field."""
+    for each in known:
+        if each == text:
+            return each
+    problem = FieldError(f"/{field}", f"Expected one of {', '.join(map(str, known))}", excerpt(text))
+    raise InvalidInput(detail, (problem,))
 
 
 def _invalid(name: str, message: str, given: str) -> InvalidInput:
-    return InvalidInput("The address selects nothing.", (FieldError(f"/{name}", message, excerpt(given)),))
+    return InvalidInput(NOTHING_SELECTED, (FieldError(f"/{name}", message, excerpt(given)),))

@@ -150,6 +150,26 @@ def page(path: str, endpoint: Endpoint) -> Route:
     return Route(path, guarded)
 
 
+def views_page(
+    tab: str,
+    template: str,
+    read: Callable[[ServiceState, ModelFrame, Request], object],
+    twin: Callable[[ModelFrame], str],
+) -> Route:
+    """Route of a page about a model, made of views that read the store by themselves: see `Site.show_model_views`.
+
+    tab: the part of the address after the model's name, "" for the overview. read: makes `page`.
+    """
+
+    async def endpoint(request: Request) -> Response:
+        site = site_of(request)
+        return await site.show_model_views(
+            request, template, tab, lambda of_model: read(site.state, of_model, request), twin=twin
+        )
+
+    return page("/models/{model_name:segment}" + (f"/{tab}" if tab else ""), endpoint)
+
+
 def action(path: str, endpoint: Endpoint) -> Route:
     """Route of what a form does, for keys that may change things. path: below /ui."""
 

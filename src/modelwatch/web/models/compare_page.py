@@ -9,7 +9,6 @@ from urllib.parse import quote, urlencode
 
 from markupsafe import Markup
 from starlette.requests import Request
-from starlette.responses import Response
 
 from modelwatch.api.state import ServiceState
 from modelwatch.charts.bars import Stack, bar_chart
@@ -37,7 +36,7 @@ from modelwatch.web.frame.model_frame import ModelFrame
 from modelwatch.web.frame.page_frame import Entry
 from modelwatch.web.frame.rendering import chance, drawn, microseconds, name, when
 from modelwatch.web.frame.selection import moment_of, text_of
-from modelwatch.web.frame.site import page, segment_of, site_of
+from modelwatch.web.frame.site import segment_of, views_page
 from modelwatch.web.frame.verdict import Verdict, joined, strong
 from modelwatch.web.quality.volume_bars import even_bars
 
@@ -274,8 +273,9 @@ def _seconds(iso: str) -> int:
     return microseconds(iso) // MICROS_PER_SECOND
 
 
-def read_page(state: ServiceState, of_model: ModelFrame, query: Mapping[str, str]) -> ComparePage:
+def read_page(state: ServiceState, of_model: ModelFrame, request: Request) -> ComparePage:
     """The page of what is asked for. Raises InvalidInput for a time, a segment or a side that can't be had."""
+    query = request.query_params
     there = AskedSide(
         text_of(query, "with_version"),
         text_of(query, "with_environment"),
@@ -291,7 +291,7 @@ def read_page(state: ServiceState, of_model: ModelFrame, query: Mapping[str, str
         settled = None
         if of_model.stream is not None:
             _, version, environment = of_model.stream
-            segment = None if of_model.selection.segment is None else "=".join(of_model.selection.segment)
+            segment = of_model.selection.segment_text or None
             here = AskedSide(version, environment, of_model.start, of_model.end, segment)
             settled = settled_sides(connection, of_model.model, here, there)
     texts = tuple(text for feature in segmentation.features for text in feature.texts)
@@ -313,16 +313,11 @@ def _volume(state: ServiceState, side: StretchQuery) -> VolumeSeries:
     )
 
 
-async def compare(request: Request) -> Response:
-    """Page that compares two sides of a model."""
-    site = site_of(request)
-    return await site.show_model_views(
-        request,
-        "models/compare.html",
+ROUTES = (
+    views_page(
         "compare",
-        lambda of_model: read_page(site.state, of_model, request.query_params),
-        twin=lambda of_model: of_model.api_address("compare", with_segment=True),
-    )
-
-
-ROUTES = (page("/models/{model_name:segment}/compare", compare),)
+        "models/compare.html",
+        read_page,
+        lambda of_model: of_model.api_address("compare", with_segment=True),
+    ),
+)

@@ -53,7 +53,7 @@ async def delete_model(request: Request) -> Response:
     """Deletes the model, or the version or the environment of it that the form names. Raises InvalidInput unless the
     form repeats that name."""
     state, model = site_of(request).state, identity_of(request, "model_name")
-    form = await read_form(request, state.settings.request_timeout_seconds)
+    form = await read_form(request)
     part = chosen_part(form.get("part", ""))
     if form.get("confirm") != (part.version or part.environment or model):
         what = "the version" if part.version else "the environment" if part.environment else "the model"

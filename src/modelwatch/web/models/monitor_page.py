@@ -208,7 +208,7 @@ ROUTES = (
 
 
 async def _sent(request: Request, site: Site) -> tuple[str, dict[str, str]]:
-    form = await read_form(request, site.state.settings.request_timeout_seconds)
+    form = await read_form(request)
     return identity_of(request, "model_name"), form
 
 

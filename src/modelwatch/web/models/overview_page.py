@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 from starlette.requests import Request
-from starlette.responses import Response
 
 from modelwatch.alerting.alert import Member
 from modelwatch.alerting.text import span
@@ -41,7 +40,7 @@ from modelwatch.views.stretches.labelled_stretch import StretchQuery
 from modelwatch.views.stretches.stretch import Asked
 from modelwatch.web.frame.model_frame import TAB_OF_KIND, ModelFrame
 from modelwatch.web.frame.rendering import When, about, drawn, moments, name, near, when
-from modelwatch.web.frame.site import page, root_of, segment_of, site_of
+from modelwatch.web.frame.site import root_of, segment_of, views_page
 from modelwatch.web.frame.verdict import Verdict, joined
 from modelwatch.web.models.overview_lanes import HappenedEvent, OverviewLanes
 from modelwatch.web.models.overview_verdict import OverviewVerdict, detail_of, onset, state_of
@@ -279,12 +278,13 @@ class _Read:
     events: Sequence[EventLine]
 
 
-def read_page(state: ServiceState, of_model: ModelFrame, root: str) -> OverviewPage | None:
+def read_page(state: ServiceState, of_model: ModelFrame, request: Request) -> OverviewPage | None:
     """The overview of the stream that is shown; None where the model has sent nothing."""
     stream = of_model.stream
     if stream is None:
         return None
-    segment = "" if of_model.selection.segment is None else "=".join(of_model.selection.segment)
+    root = root_of(request)
+    segment = of_model.selection.segment_text
     asked = Asked(stream.model, stream.environment, stream.version, of_model.start, of_model.end, segment=segment)
     volume = volume_series(state.store, asked, of_model.now)
     read = _read(state, of_model, stream, volume.step_seconds)
@@ -312,7 +312,7 @@ def read_page(state: ServiceState, of_model: ModelFrame, root: str) -> OverviewP
         found,
         {} if drift is None else _ways(of_model, drift, root),
     )
-    segments = read_segments(state, of_model, root) if read.has_segments else None
+    segments = read_segments(state, of_model, request) if read.has_segments else None
     upcoming = _next_evaluation(read, of_model)
     return OverviewPage(of_model, read.situation, told, lanes, drift, read.not_watched, segments, upcoming, root)
 
@@ -407,16 +407,11 @@ def _ways(of_model: ModelFrame, drift: DriftSeries, root: str) -> dict[str, str]
     return ways
 
 
-async def overview(request: Request) -> Response:
-    """Page with the overview of a model."""
-    site = site_of(request)
-    return await site.show_model_views(
-        request,
-        "models/overview.html",
+ROUTES = (
+    views_page(
         "",
-        lambda of_model: read_page(site.state, of_model, root_of(request)),
-        twin=lambda of_model: f"api/v1/models/{segment_of(of_model.model)}",
-    )
-
-
-ROUTES = (page("/models/{model_name:segment}", overview),)
+        "models/overview.html",
+        read_page,
+        lambda of_model: f"api/v1/models/{segment_of(of_model.model)}",
+    ),
+)

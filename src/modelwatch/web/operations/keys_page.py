@@ -84,7 +84,7 @@ async def keys(request: Request) -> Response:
 async def create(request: Request) -> Response:
     """Makes the key in the form, and shows it. Raises InvalidInput for a form that is not valid."""
     site = site_of(request)
-    form = await read_form(request, site.state.settings.request_timeout_seconds)
+    form = await read_form(request)
     model = form.get("model")
     wanted = KeyRequest(
         form.get("name", ""),
@@ -108,7 +108,7 @@ async def revoke(request: Request) -> Response:
     """Revokes a key for good, once its name is given as a confirmation."""
     site = site_of(request)
     state, key_id = site.state, identity_of(request, "key_id")
-    form = await read_form(request, state.settings.request_timeout_seconds)
+    form = await read_form(request)
     await asyncio.to_thread(
         revoke_key,
         state.store,

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from starlette.requests import Request
-from starlette.responses import Response
 
 from modelwatch.alerting.text import lookback
 from modelwatch.api.state import ServiceState
@@ -25,7 +24,7 @@ from modelwatch.views.performance.performance_stretch import PerformanceStretch,
 from modelwatch.views.stretches.labelled_stretch import StretchQuery
 from modelwatch.web.frame.model_frame import ModelFrame
 from modelwatch.web.frame.rendering import microseconds, moments, when
-from modelwatch.web.frame.site import page, root_of, site_of
+from modelwatch.web.frame.site import root_of, views_page
 from modelwatch.web.performance.performance_charts import PerformanceCharts
 from modelwatch.web.performance.performance_lanes import PerformanceLanes, hours, step_for
 from modelwatch.web.performance.performance_verdict import COVERAGE, LABELS, STATES, PerformanceVerdict, onset_of
@@ -172,16 +171,17 @@ class PerformancePage:
         ]
 
 
-def read_page(state: ServiceState, of_model: ModelFrame, root: str) -> PerformancePage | None:
+def read_page(state: ServiceState, of_model: ModelFrame, request: Request) -> PerformancePage | None:
     """The page of the stream that is shown; None where the model has sent nothing."""
     stream = of_model.stream
     if stream is None:
         return None
+    root = root_of(request)
     with state.store.read() as connection:
         monitor = monitor_of(connection, stream.model)
         judged = judged_performance(connection, stream, of_model.end)
     rules = state.performance.with_monitor(None if monitor is None else monitor.config)
-    segment = "" if of_model.selection.segment is None else "=".join(of_model.selection.segment)
+    segment = of_model.selection.segment_text
     found = [onset_of(each) for each in of_model.alerts if each.kind in ("performance", "label_drift")]
     began = min((microseconds(each) // MICROS_PER_SECOND for each in found), default=None)
     since = of_model.start if began is None or began >= of_model.end else began
@@ -203,16 +203,11 @@ def _onset_text(told: PerformanceVerdict) -> tuple[str, Literal["since"], Moment
     return text, "since", moments(*(at for _, at in told_of))
 
 
-async def performance(request: Request) -> Response:
-    """Page with the performance of a model."""
-    site = site_of(request)
-    return await site.show_model_views(
-        request,
-        "performance/performance.html",
+ROUTES = (
+    views_page(
         "performance",
-        lambda of_model: read_page(site.state, of_model, root_of(request)),
-        twin=lambda of_model: of_model.api_address("performance/stretch", with_segment=True),
-    )
-
-
-ROUTES = (page("/models/{model_name:segment}/performance", performance),)
+        "performance/performance.html",
+        read_page,
+        lambda of_model: of_model.api_address("performance/stretch", with_segment=True),
+    ),
+)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 from starlette.requests import Request
-from starlette.responses import Response
 
 from modelwatch.api.state import ServiceState
 from modelwatch.charts.drawing.numbers import number, percent
@@ -23,7 +22,7 @@ from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.web.frame.model_frame import ModelFrame
 from modelwatch.web.frame.page_frame import Entry
 from modelwatch.web.frame.rendering import drawn, name, when
-from modelwatch.web.frame.site import page, root_of, segment_of, site_of
+from modelwatch.web.frame.site import root_of, segment_of, views_page
 from modelwatch.web.frame.verdict import Verdict, joined, quiet, strong
 
 # A smaller part of a PSI is not shown.
@@ -272,11 +271,12 @@ def _value_of(worse: WorseSegment) -> str:
     return worse.segment.partition("=")[2]
 
 
-def read_page(state: ServiceState, of_model: ModelFrame, root: str) -> SegmentsPage | None:
+def read_page(state: ServiceState, of_model: ModelFrame, request: Request) -> SegmentsPage | None:
     """The page of the stream that is shown; None where the model has sent nothing."""
     stream = of_model.stream
     if stream is None:
         return None
+    root = root_of(request)
     with state.store.read() as connection:
         monitor = monitor_of(connection, stream.model)
     config = None if monitor is None else monitor.config
@@ -286,16 +286,11 @@ def read_page(state: ServiceState, of_model: ModelFrame, root: str) -> SegmentsP
     return SegmentsPage(of_model, segment_report(state.store, drift, rules, query, stream), root)
 
 
-async def segments(request: Request) -> Response:
-    """Page with the segments of a model."""
-    site = site_of(request)
-    return await site.show_model_views(
-        request,
-        "performance/segments.html",
+ROUTES = (
+    views_page(
         "segments",
-        lambda of_model: read_page(site.state, of_model, root_of(request)),
-        twin=lambda of_model: f"api/v1/models/{segment_of(of_model.model)}/segments",
-    )
-
-
-ROUTES = (page("/models/{model_name:segment}/segments", segments),)
+        "performance/segments.html",
+        read_page,
+        lambda of_model: f"api/v1/models/{segment_of(of_model.model)}/segments",
+    ),
+)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from starlette.requests import Request
-from starlette.responses import Response
 
 from modelwatch.api.state import ServiceState
 from modelwatch.charts.drawing.marks import State
@@ -24,7 +23,7 @@ from modelwatch.views.quality.volume_series import volume_series
 from modelwatch.views.stretches.stretch import Asked, usual_step
 from modelwatch.web.frame.model_frame import ModelFrame
 from modelwatch.web.frame.rendering import name, when
-from modelwatch.web.frame.site import page, root_of, segment_of, site_of
+from modelwatch.web.frame.site import root_of, segment_of, views_page
 from modelwatch.web.performance.performance_lanes import hours
 from modelwatch.web.quality.quality_charts import QualityCharts
 from modelwatch.web.quality.quality_words import KINDS, RULES, STATES, QualityVerdict, onset_of_member
@@ -192,11 +191,12 @@ def _of(value: float | None) -> float:
     return math.nan if value is None else float(value)
 
 
-def read_page(state: ServiceState, of_model: ModelFrame, root: str) -> QualityPage | None:
+def read_page(state: ServiceState, of_model: ModelFrame, request: Request) -> QualityPage | None:
     """The page of the stream that is shown; None where the model has sent nothing."""
     stream = of_model.stream
     if stream is None:
         return None
+    root = root_of(request)
     with state.store.read() as connection:
         monitor = monitor_of(connection, stream.model)
         judged = judged_quality(connection, stream, of_model.end)
@@ -204,7 +204,7 @@ def read_page(state: ServiceState, of_model: ModelFrame, root: str) -> QualityPa
         fresh = freshness_of(connection, stream.model, stream.environment, rules, of_model.now)
         findings = [each.finding for each in open_findings(connection, stream) if each.kind in KINDS]
     told = QualityVerdict(of_model, judged, fresh, findings, root)
-    segment = "" if of_model.selection.segment is None else "=".join(of_model.selection.segment)
+    segment = of_model.selection.segment_text
     step = usual_step(of_model.end - of_model.start)
     whole_hours = max(step, SECONDS_PER_HOUR)
     asked = Asked(stream.model, stream.environment, stream.version, of_model.start, of_model.end, step, segment)
@@ -222,16 +222,11 @@ def read_page(state: ServiceState, of_model: ModelFrame, root: str) -> QualityPa
     return QualityPage(of_model, judged, charts, fresh, told)
 
 
-async def quality(request: Request) -> Response:
-    """Page with the data quality of a model."""
-    site = site_of(request)
-    return await site.show_model_views(
-        request,
-        "quality/quality.html",
+ROUTES = (
+    views_page(
         "quality",
-        lambda of_model: read_page(site.state, of_model, root_of(request)),
-        twin=lambda of_model: of_model.api_address("quality/series", with_segment=True),
-    )
-
-
-ROUTES = (page("/models/{model_name:segment}/quality", quality),)
+        "quality/quality.html",
+        read_page,
+        lambda of_model: of_model.api_address("quality/series", with_segment=True),
+    ),
+)

@@ -2,39 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from modelwatch.config.monitors import parse_monitor
-from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.storage.references.monitors import put_monitor
 from modelwatch.views.models.models_list import Wanted, models_overview
-from tests.exposition.scraping import RULES, set_reference, traffic
+from tests.exposition.scraping import evaluate_app, set_reference, traffic
 from tests.support.app import App, pointers
 from tests.support.assessments import assessment
-from tests.support.background import background, run_out
-from tests.support.events import NOON, open_ledger
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[App]:
-    app = App(tmp_path)
-    yield app
-    app.close()
-
-
-def evaluate(app: App) -> None:
-    app.desk.clock.now = NOON + 400_000_000
-    quality = QualityRules.of(RULES)
-    run_out(background(app.store, RULES, app.desk.clock, sink=app.desk.book, provisional_size=10**9, quality=quality))
+from tests.support.events import open_ledger
 
 
 def test_a_line_has_the_state_the_worst_finding_and_what_it_rests_on(app: App) -> None:
     set_reference(app.store)
     open_ledger(app.store).commit(traffic(400, shift={"amount": 1.0}))
-    evaluate(app)
+    evaluate_app(app)
     view = app.get("overview")
     [line] = view["models"]
     assert (line["model_name"], line["environment"], line["model_version"]) == ("m", "production", "1")
@@ -59,7 +41,7 @@ def test_each_state_has_its_sentence(app: App) -> None:
     ledger.commit(traffic(400))
     ledger.commit(traffic(400, model="without"))
     set_reference(app.store, model="waiting")
-    evaluate(app)
+    evaluate_app(app)
     ledger.commit(traffic(2, model="fresh"))
     # The clock of the service is the real one, and what tests write arrived years ago.
     with app.store.read() as connection:
