@@ -6,7 +6,8 @@ import pytest
 
 from modelwatch.config.monitors import parse_monitor
 from modelwatch.storage.references.monitors import put_monitor
-from modelwatch.views.models.models_list import Wanted, models_overview
+from modelwatch.views.models.model_rows import Wanted
+from modelwatch.views.models.models_list import models_overview
 from tests.exposition.scraping import evaluate_app, set_reference, traffic
 from tests.support.app import App, pointers
 from tests.support.assessments import assessment

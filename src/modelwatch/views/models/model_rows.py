@@ -1,0 +1,129 @@
+"""Rows of the list of models: newest data, verdict and alerts of each, from few reads for all; filters and orders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from modelwatch.alerting.alert import Alert, alert_from_row
+from modelwatch.config import BASE_WINDOW_SECONDS
+from modelwatch.storage.alerts.alerts import unfinished_alerts
+from modelwatch.storage.counts.streams import Newest, newest_windows
+from modelwatch.storage.engine.models import StreamKey, known_models
+from modelwatch.storage.references.monitors import all_monitors
+from modelwatch.storage.verdicts.evaluations import evaluation_progress
+from modelwatch.storage.verdicts.headlines import NewestState, newest_states
+from modelwatch.times import (
+    MICROS_PER_SECOND,
+    SECONDS_PER_DAY,
+    SECONDS_PER_HOUR,
+)
+from modelwatch.views.models.model_state import STATES, ModelState, model_state
+
+# A model that is used every week is not silent in between.
+SILENT_SECONDS = 8 * SECONDS_PER_DAY
+# So much is left to evaluate while windows close and looks come round; more of it is a backlog.
+BEHIND_SECONDS = 6 * SECONDS_PER_HOUR
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Filter of the lines: those whose model, owner or tags contain `search`, in these states; None: any. `sort`: worst
+    first or by name. range: a name of RANGES."""
+
+    search: str | None = None
+    state: ModelState | None = None
+    environment: str | None = None
+    owner: str | None = None
+    tag: str | None = None
+    sort: str = "worst"
+    range: str = "7d"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRow:
+    """Facts of every line before any report is read. stream: None before the first prediction."""
+
+    model: str
+    stream: StreamKey | None
+    versions: int
+    newest: Newest | None
+    verdict: NewestState | None
+    alerts: Sequence[Alert]
+    owner: str | None
+    tags: Sequence[str]
+    state: ModelState
+
+
+def read_rows(connection: Connection, now: int, only: Callable[[str], bool]) -> list[ModelRow]:
+    """A row for each model and environment, in no order. now: microseconds. only: the models that may be seen."""
+    newest, verdicts = newest_windows(connection), newest_states(connection)
+    progress = evaluation_progress(connection)
+    are_waiting = progress is not None and progress.waiting > 0
+    monitors = {each.model: each.config for each in all_monitors(connection)}
+    alerts: dict[tuple[str, str], list[Alert]] = {}
+    for alert in map(alert_from_row, unfinished_alerts(connection)):
+        if alert.is_open:
+            alerts.setdefault((alert.model, alert.environment), []).append(alert)
+    places: dict[tuple[str, str | None], list[StreamKey]] = {}
+    for key in newest:
+        places.setdefault((key.model, key.environment), []).append(key)
+    sending = {model for model, _ in places}
+    for model in known_models(connection):
+        if model not in sending:
+            places[model, None] = []
+    found = []
+    for (model, environment), there in places.items():
+        if not only(model):
+            continue
+        stream = max(there, key=lambda each: (newest[each].latest_ts, each), default=None)
+        window = None if stream is None else newest[stream]
+        verdict = None if stream is None else verdicts.get(stream)
+        open_alerts = alerts.get((model, environment or ""), [])
+        silent = window is not None and 0 < window.arrived_at < now - SILENT_SECONDS * MICROS_PER_SECOND
+        state = model_state(
+            [each.severity for each in open_alerts],
+            None if verdict is None else verdict.severity,
+            has_data=window is not None and not silent,
+            is_behind=are_waiting and behind(window, verdict) > BEHIND_SECONDS,
+        )
+        config = monitors.get(model)
+        owner = None if config is None else config.owner
+        tags = () if config is None else config.tags or ()
+        found.append(ModelRow(model, stream, len(there), window, verdict, open_alerts, owner, tags, state))
+    return found
+
+
+def behind(window: Newest | None, verdict: NewestState | None) -> int:
+    """Seconds of data after the newest verdict; 0 where there is none yet."""
+    if window is None or verdict is None:
+        return 0
+    return window.window_start + BASE_WINDOW_SECONDS - verdict.window_end
+
+
+def matches(row: ModelRow, wanted: Wanted) -> bool:
+    """True for a row that the filter lets through."""
+    if wanted.state not in (None, row.state) or wanted.owner not in (None, row.owner):
+        return False
+    if wanted.environment is not None and (row.stream is None or row.stream.environment != wanted.environment):
+        return False
+    if wanted.tag is not None and wanted.tag not in row.tags:
+        return False
+    if wanted.search is None:
+        return True
+    text = wanted.search.casefold()
+    return any(text in each.casefold() for each in (row.model, row.owner or "", *row.tags))
+
+
+def _by_name(row: ModelRow) -> tuple[str, str]:
+    return row.model, "" if row.stream is None else row.stream.environment
+
+
+def _worst_first(row: ModelRow) -> tuple[int, int, str, str]:
+    findings = sum(len(each.members) for each in row.alerts)
+    return (STATES.index(row.state), -findings, *_by_name(row))
+
+
+ORDERS: Mapping[str, Callable[[ModelRow], tuple[object, ...]]] = {"worst": _worst_first, "name": _by_name}
