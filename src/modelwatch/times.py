@@ -15,6 +15,8 @@ SECONDS_PER_DAY = 86_400
 MICROS_PER_DAY = SECONDS_PER_DAY * MICROS_PER_SECOND
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NAIVE_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  a naive time stamp is UTC
+MICROSECOND = timedelta(microseconds=1)
 
 
 @lru_cache(maxsize=1_024)
@@ -43,3 +45,12 @@ def minute_of_micros(micros: int) -> str:
     '2025-06-15 15:06 UTC'
     """
     return (EPOCH + timedelta(microseconds=micros)).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def micros_of(moment: datetime) -> int:
+    """Microseconds since 1970; a time without a zone is UTC.
+
+    >>> micros_of(datetime(1970, 1, 1, 0, 0, 1)), micros_of(datetime.fromisoformat("1970-01-01T01:00:01+01:00"))
+    (1000000, 1000000)
+    """
+    return (moment - (NAIVE_EPOCH if moment.tzinfo is None else EPOCH)) // MICROSECOND

@@ -10,14 +10,12 @@ from zoneinfo import ZoneInfo
 from modelwatch.alerting.alert import Alert
 from modelwatch.config.monitors import MonitorConfig
 from modelwatch.findings import FindingSeverity
-from modelwatch.times import EPOCH, SECONDS_PER_DAY
+from modelwatch.times import EPOCH, MICROSECOND, SECONDS_PER_DAY
 
 ESCALATION_FACTOR = 2.0
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 # Where every hour is quiet, a notification waits no longer than this.
 LONGEST_WAIT = timedelta(days=8)
-
-_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,13 +194,13 @@ def quiet_until(hours: Iterable[QuietHours], severity: FindingSeverity, now: int
     Spans that touch or overlap are one.
     """
     covering = [each for each in hours if severity in each.severities]
-    began = moment = EPOCH + now * _MICROSECOND
+    began = moment = EPOCH + now * MICROSECOND
     while moment - began < LONGEST_WAIT:
         ends = [end for each in covering for start, end in each.spans_around(moment) if start <= moment < end]
         if not ends:
             break
         moment = max(ends)
-    return None if moment == began else (min(moment, began + LONGEST_WAIT) - EPOCH) // _MICROSECOND
+    return None if moment == began else (min(moment, began + LONGEST_WAIT) - EPOCH) // MICROSECOND
 
 
 def within(window_seconds: int, since: int, now: int) -> bool:

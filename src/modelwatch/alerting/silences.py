@@ -12,14 +12,14 @@ from modelwatch.alerting.patterns import LONGEST_VALUE, PatternError, compile_pa
 from modelwatch.alerting.text import clean
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.storage.alerts.silences import SilenceState, StoredSilence
+from modelwatch.times import MICROSECOND, micros_of
 
 MOST_MATCHERS = 20
 LONGEST_NAME = 128
 LONGEST_COMMENT = 2_000
 LONGEST_SILENCE = timedelta(days=366)
 
-MICROSECOND = timedelta(microseconds=1)
-LAST_MOMENT = (datetime(9999, 1, 1, tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // MICROSECOND
+LAST_MOMENT = micros_of(datetime(9999, 1, 1, tzinfo=UTC))
 
 
 class Matcher(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -112,7 +112,7 @@ def _as_problem(error: HTTPException) -> Problem:
 
 
 def _as_invalid_input(error: RequestValidationError) -> InvalidInput:
-    from modelwatch.api.decoding.checks import pointer_to
+    from modelwatch.api.decoding.values import pointer_to
 
     # The first step is where the parameter was: query, path, header or body.
     problems = tuple(

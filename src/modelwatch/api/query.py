@@ -15,7 +15,7 @@ from fastapi import Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from modelwatch.api.decoding.checks import pointer_to
+from modelwatch.api.decoding.values import pointer_to
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 
 LET_THROUGH = "_"

@@ -10,12 +10,11 @@ import msgspec
 from modelwatch.access import Scope
 from modelwatch.access.keys import KeyRequest
 from modelwatch.alerting.silences import Matcher, SilenceRequest
-from modelwatch.api.decoding.checks import microseconds
 from modelwatch.api.decoding.explain import DECODING_ERRORS, explained
 from modelwatch.api.decoding.repeated_keys import check_keys
 from modelwatch.config.durations import parse_duration
 from modelwatch.errors import FieldError, InvalidInput, excerpt
-from modelwatch.times import MICROS_PER_SECOND
+from modelwatch.times import MICROS_PER_SECOND, micros_of
 
 Body = TypeVar("Body", bound=msgspec.Struct)
 
@@ -92,12 +91,12 @@ def decode_action(body: bytes, kind: type[Body]) -> Body:
 
 def silence_request(body: SilenceBody, now: int) -> SilenceRequest:
     """The silence that the body asks for. now: microseconds. Raises InvalidInput."""
-    starts_at = None if body.starts_at is None else microseconds(body.starts_at)
+    starts_at = None if body.starts_at is None else micros_of(body.starts_at)
     if (body.ends_at is None) == (body.duration is None):
         problem = FieldError("/ends_at", "Give either ends_at or duration")
         raise InvalidInput("The silence is not valid.", (problem,))
     if body.ends_at is not None:
-        ends_at = microseconds(body.ends_at)
+        ends_at = micros_of(body.ends_at)
     else:
         ends_at = (now if starts_at is None else max(starts_at, now)) + _seconds(
             body.duration or ""
@@ -112,7 +111,7 @@ def key_request(body: KeyBody) -> KeyRequest:
         body.scopes,
         body.models,
         body.duration,
-        None if body.expires_at is None else microseconds(body.expires_at),
+        None if body.expires_at is None else micros_of(body.expires_at),
         body.requests_per_second,
         body.body_bytes,
     )

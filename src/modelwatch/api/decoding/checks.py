@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from modelwatch.api.decoding.ids import time_of_id
 from modelwatch.api.decoding.limits import Limits
+from modelwatch.api.decoding.values import BEYOND_FLOAT, DOTS, character_problem, clipped, pointer_to, text_problem
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.events import (
     DEFAULT_ENVIRONMENT,
@@ -21,87 +22,20 @@ from modelwatch.events import (
     Scalar,
 )
 from modelwatch.stats.counting.binning import category_name
+from modelwatch.times import EPOCH, micros_of
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-NAIVE_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  a naive time stamp is UTC
-MICROSECOND = timedelta(microseconds=1)
 # 2000-01-01: an older time in an id is not a time.
 EARLIEST_ID_TIME = 946_684_800_000_000
 # Integers of 64 bits stay exact; longer ones become floats, as far as they fit.
 SMALLEST_INTEGER = -(2**63)
 LARGEST_INTEGER = 2**64 - 1
-
 # A row of an index of PostgreSQL has room for 2,704 bytes: for these, a segment of 1,026, and what is not text.
 STREAM_BYTES = 1_560
 # For these, and numbers.
 ID_BYTES = 2_560
 # UTF-8 takes at most so many bytes for a character.
 BYTES_A_CHARACTER = 4
-
 FLOATS_AND_TEXTS = frozenset((float, str, type(None)))
-
-# Segments of a path that are no names (RFC 3986, 5.2.4).
-DOTS = frozenset({".", ".."})
-# Sums and float32 leave a probability so far beside [0, 1].
-ROUNDING = 1e-6
-
-BEYOND_FLOAT = "The number is beyond the range of a 64-bit float"
-NOT_FINITE = "Expected a finite number; null is missing"
-
-
-def clipped(share: float) -> float:
-    """The probability; one that is off by rounding alone is within [0, 1]. Anything else stays as it is.
-
-    >>> clipped(1.0000001192092896), clipped(-1e-7), clipped(1.01)
-    (1.0, 0.0, 1.01)
-    """
-    return min(max(share, 0.0), 1.0) if -ROUNDING <= share <= 1.0 + ROUNDING else share
-
-
-def clipped_all(given: Sequence[float | dict[str, float] | None]) -> list[float | dict[str, float] | None]:
-    """The probabilities, or those of each class, each `clipped`."""
-    return [
-        {name: clipped(share) for name, share in each.items()}
-        if isinstance(each, dict)
-        else each
-        if each is None
-        else clipped(each)
-        for each in given
-    ]
-
-
-def pointer_to(*steps: str | int) -> str:
-    """The RFC 6901 pointer of these keys and indexes.
-
-    >>> pointer_to("features", "a/b~c", 0)
-    '/features/a~1b~0c/0'
-    """
-    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)
-
-
-def microseconds(moment: datetime) -> int:
-    """Microseconds since 1970; a time without a zone is UTC."""
-    return (moment - (NAIVE_EPOCH if moment.tzinfo is None else EPOCH)) // MICROSECOND
-
-
-def text_problem(text: str, longest: int) -> str | None:
-    """The problem with a name, or None."""
-    if not text:
-        return "Expected at least one character"
-    if len(text) > longest:
-        return f"Expected at most {longest} characters, got {len(text)}"
-    return character_problem(text)
-
-
-def character_problem(text: str) -> str | None:
-    """The problem with characters that no database takes in a text, or None."""
-    if "\0" in text:
-        return "Expected text without the character U+0000"
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return "Expected text without lone surrogates"
-    return None
 
 
 def may_hold_nul(body: bytes) -> bool:
@@ -152,7 +86,7 @@ class Checker:
             DEFAULT_VERSION if body.model_version is None else body.model_version,
             DEFAULT_ENVIRONMENT if body.environment is None else body.environment,
             body.prediction_id,
-            None if moment is None else microseconds(moment),
+            None if moment is None else micros_of(moment),
             features,
             body.prediction,
             body.prediction_probability,
@@ -165,7 +99,7 @@ class Checker:
 
     def label(self, body: GroundTruthBody, now: int, may_contain_nul: bool) -> GroundTruth:
         """The label of a body that arrived `now`. Raises InvalidInput that names every wrong field."""
-        moment = None if body.timestamp is None else microseconds(body.timestamp)
+        moment = None if body.timestamp is None else micros_of(body.timestamp)
         return self.checked_label(
             body.model_name, body.prediction_id, body.ground_truth, moment, now, may_contain_nul, []
         )

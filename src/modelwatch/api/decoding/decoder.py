@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
-from modelwatch.api.decoding.checks import Checker, may_hold_nul, microseconds
+from modelwatch.api.decoding.checks import Checker, may_hold_nul
 from modelwatch.api.decoding.columns.label_batch import decode_labels
 from modelwatch.api.decoding.columns.prediction_batch import check_defaults, decode_table
 from modelwatch.api.decoding.explain import DECODING_ERRORS, check_readable, explained
@@ -37,6 +37,7 @@ from modelwatch.events import (
     ReferenceBody,
     ReferenceFrame,
 )
+from modelwatch.times import micros_of
 
 JSON_TYPES = frozenset({"application/json", "text/json"})
 LINES_TYPES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"})
@@ -185,7 +186,7 @@ class Decoder:
                 self._checker.check_name(f"/features/{index}", feature, problems)
         for name in ("start", "end"):
             moment = getattr(typed, name)
-            if moment is not None and microseconds(moment) < EARLIEST_TIME:
+            if moment is not None and micros_of(moment) < EARLIEST_TIME:
                 problems.append(FieldError(f"/{name}", "Expected a time from 1900 on", moment.isoformat()))
         if problems:
             raise InvalidInput("The drift check has fields that are not valid.", tuple(problems))

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from modelwatch.api.decoding.checks import BEYOND_FLOAT, pointer_to
+from modelwatch.api.decoding.values import BEYOND_FLOAT, pointer_to
 from modelwatch.errors import FieldError, InvalidInput, MalformedBody, excerpt
 
 # A level with more parts than this is not taken apart: the undecoded parts would need a multiple of the body.

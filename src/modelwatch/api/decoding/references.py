@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, NamedTuple, cast, get_type_hints
 
 import msgspec
 
-from modelwatch.api.decoding.checks import Checker, clipped_all, microseconds, pointer_to
+from modelwatch.api.decoding.checks import Checker
 from modelwatch.api.decoding.columns.prediction_batch import probabilities, times
 from modelwatch.api.decoding.columns.reading import Bounds, arrow_errors, category_values, read_table, scalars
 from modelwatch.api.decoding.columns.schema import KNOWN_COLUMNS, is_categorical, is_number
 from modelwatch.api.decoding.explain import MAX_PROBLEMS, nearest
 from modelwatch.api.decoding.limits import Limits
+from modelwatch.api.decoding.values import clipped_all, pointer_to
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.events import DataType, ReferenceBody, ReferenceFrame, ReferenceSample, Scalar, Task
 from modelwatch.stats.counting.datatypes import inferred_type, is_finite_number, prediction_type
 from modelwatch.stats.outcomes.classes import share_of
+from modelwatch.times import micros_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -94,7 +96,7 @@ def json_frame(body: ReferenceBody, checker: Checker, limits: Limits, beside: Be
         raise InvalidInput("The reference has fields that are not valid.", tuple(problems))
     timestamps = None
     if body.timestamp is not None:
-        timestamps = [None if moment is None else microseconds(moment) for moment in body.timestamp]
+        timestamps = [None if moment is None else micros_of(moment) for moment in body.timestamp]
     truths, given_probabilities = body.ground_truth, body.prediction_probability
     in_rows = any(getattr(body, name) is not None for name in BESIDE_FEATURES)
     return ReferenceFrame(

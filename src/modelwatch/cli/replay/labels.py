@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from modelwatch.cli.base import CliError
+from modelwatch.times import EPOCH, micros_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 TRUTH = "ground_truth"
 # The column with the time at which a row's truth became known; it exists in files only, not on the wire.
 TRUTH_TIME = "ground_truth_timestamp"
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _encode = msgspec.json.Encoder().encode
 
@@ -101,7 +101,7 @@ def read_moment(value: object) -> int | None:
             moment = msgspec.convert(value, datetime)
     except msgspec.ValidationError:
         return None
-    return ((moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)) - EPOCH) // timedelta(microseconds=1)
+    return micros_of(moment)
 
 
 def _moments(times: Any) -> list[object]:

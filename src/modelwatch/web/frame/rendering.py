@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cache
 from urllib.parse import quote
 
@@ -22,7 +22,7 @@ from modelwatch.charts.drawing.marks import STATES, State, definitions, mark
 from modelwatch.charts.drawing.markup import breakable
 from modelwatch.charts.drawing.numbers import short_time
 from modelwatch.measures import score_title, score_value
-from modelwatch.times import EPOCH, MICROS_PER_DAY, MICROS_PER_SECOND, minute_of_micros
+from modelwatch.times import MICROS_PER_DAY, MICROS_PER_SECOND, micros_of, minute_of_micros
 
 LONGEST_NAME = 120
 # So many days back, a weekday says which day it was.
@@ -172,7 +172,7 @@ def about(micros: int) -> str:
 
 def microseconds(iso: str) -> int:
     """Microseconds since 1970 of an RFC 3339 text."""
-    return (datetime.fromisoformat(iso) - EPOCH) // timedelta(microseconds=1)
+    return micros_of(datetime.fromisoformat(iso))
 
 
 def name(given: str) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 from modelwatch.errors import FieldError, InvalidInput, excerpt
-from modelwatch.times import EPOCH, SECONDS_PER_DAY, SECONDS_PER_HOUR, iso_of_seconds
+from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY, SECONDS_PER_HOUR, iso_of_seconds, micros_of
 
 RANGES = {
     "6h": 6 * SECONDS_PER_HOUR,
@@ -113,9 +113,7 @@ def moment_of(query: Mapping[str, str], name: str) -> int | None:
 def moment_of_text(text: str, field: str, detail: str) -> int:
     """Time of a text in seconds, in UTC without a zone. Raises InvalidInput with this detail, naming the field."""
     try:
-        moment = datetime.fromisoformat(text)
-        aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-        return (aware - EPOCH) // timedelta(seconds=1)
+        return micros_of(datetime.fromisoformat(text)) // MICROS_PER_SECOND
     except (ValueError, OverflowError):
         problem = FieldError(f"/{field}", "Expected a time such as 2026-11-28T20:45:00Z", excerpt(text))
         raise InvalidInput(detail, (problem,)) from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from modelwatch.api.decoding.checks import Checker, pointer_to
+from modelwatch.api.decoding.checks import Checker
 from modelwatch.api.decoding.columns.prediction_batch import (
     BYTES_PER_CELL,
     Problems,
@@ -16,6 +16,7 @@ from modelwatch.api.decoding.columns.prediction_batch import (
 from modelwatch.api.decoding.columns.reading import Bounds, arrow_errors, read_table, scalars
 from modelwatch.api.decoding.json_batch import Collector
 from modelwatch.api.decoding.limits import Limits
+from modelwatch.api.decoding.values import pointer_to
 from modelwatch.batches import DecodedLabels
 from modelwatch.errors import FieldError, InvalidInput
 from modelwatch.events import GroundTruth

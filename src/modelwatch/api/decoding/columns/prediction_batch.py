@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 import numpy as np
 
-from modelwatch.api.decoding.checks import NOT_FINITE, Checker, microseconds, pointer_to, text_problem
+from modelwatch.api.decoding.checks import Checker
 from modelwatch.api.decoding.columns.reading import Bounds, arrow_errors, feature_column, read_table, scalars
 from modelwatch.api.decoding.columns.schema import KNOWN_COLUMNS, is_number
 from modelwatch.api.decoding.json_batch import Collector
 from modelwatch.api.decoding.limits import Limits
+from modelwatch.api.decoding.values import NOT_FINITE, pointer_to, text_problem
 from modelwatch.batches import DecodedBatch, PredictionBatch, StreamName
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.events import DEFAULT_ENVIRONMENT, DEFAULT_VERSION, Scalar
 from modelwatch.stats.counting.columns import Column, FloatColumn, TextColumn
+from modelwatch.times import micros_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -191,7 +193,7 @@ def times(column: pa.ChunkedArray, problems: Problems) -> list[int | None]:
     found: list[int | None] = []
     for index, text in enumerate(scalars(column)):
         try:
-            found.append(None if text is None else microseconds(msgspec.convert(text, datetime)))
+            found.append(None if text is None else micros_of(msgspec.convert(text, datetime)))
         except msgspec.ValidationError:
             found.append(None)
             problems.setdefault(index, []).append(

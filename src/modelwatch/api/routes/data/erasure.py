@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Annotated
 
 import msgspec
@@ -14,10 +14,11 @@ from modelwatch.api.openapi import answers
 from modelwatch.api.routes.common import json_answer, state_of
 from modelwatch.api.routes.parameters import API, Actor, Name
 from modelwatch.storage.maintenance.erasure import erase
+from modelwatch.times import EPOCH
 
 router = APIRouter(tags=["predictions"])
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC).date()
+FIRST_DAY = EPOCH.date()
 
 Day = Annotated[date | None, Query(description="Only the prediction of this UTC day; default: of every day.")]
 LeaveCounts = Annotated[
@@ -61,13 +62,13 @@ async def erase_prediction(
             state.store,
             model_name,
             prediction_id,
-            day=None if day is None else (day - EPOCH).days,
+            day=None if day is None else (day - FIRST_DAY).days,
             leave_counts=leave_counts,
             actor=who,
             now=state.clock(),
             new_id=state.new_id,
         )
-        days = [(EPOCH + timedelta(days=each)).isoformat() for each in erased.days]
+        days = [(FIRST_DAY + timedelta(days=each)).isoformat() for each in erased.days]
         return ErasureAnswer(
             "erased", model_name, prediction_id, len(days), days, erased.labels, list(erased.counts_left)
         )

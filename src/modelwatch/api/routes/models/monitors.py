@@ -11,8 +11,8 @@ import yaml
 from fastapi import APIRouter, Request, Response
 
 from modelwatch.api.auth.scopes import grant_of
-from modelwatch.api.decoding.checks import DOTS
 from modelwatch.api.decoding.explain import in_words
+from modelwatch.api.decoding.values import DOTS
 from modelwatch.api.ingest.bodies import read_body
 from modelwatch.api.openapi import BACKTEST_CONTENT, MONITOR_CONTENT, answers
 from modelwatch.api.routes.common import json_answer, state_of
