@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import overload
 
 MICROS_PER_SECOND = 1_000_000
 SECONDS_PER_HOUR = 3_600
@@ -19,23 +20,36 @@ NAIVE_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  a naive time stamp is UTC
 MICROSECOND = timedelta(microseconds=1)
 
 
-@lru_cache(maxsize=1_024)
-def iso_of_seconds(seconds: int) -> str:
-    """RFC 3339 text, UTC, of a time in seconds since 1970.
+@overload
+def iso_of_seconds(seconds: int) -> str: ...
+@overload
+def iso_of_seconds(seconds: int | None) -> str | None: ...
+def iso_of_seconds(seconds: int | None) -> str | None:
+    """RFC 3339 text, UTC, of a time in seconds since 1970; None for none. Raises OverflowError after the year 9999.
 
     >>> iso_of_seconds(0)
     '1970-01-01T00:00:00Z'
     """
-    return iso_of_micros(seconds * MICROS_PER_SECOND)
+    return None if seconds is None else _iso_of_seconds(seconds)
 
 
-def iso_of_micros(micros: int) -> str:
-    """RFC 3339 text, UTC, of a time in microseconds since 1970. Raises OverflowError after the year 9999.
+@overload
+def iso_of_micros(micros: int) -> str: ...
+@overload
+def iso_of_micros(micros: int | None) -> str | None: ...
+def iso_of_micros(micros: int | None) -> str | None:
+    """RFC 3339 text, UTC, of a time in microseconds since 1970; None for none. Raises OverflowError after the year
+    9999.
 
     >>> iso_of_micros(1_750_000_000_000_000), iso_of_micros(1_750_000_000_000_001)
     ('2025-06-15T15:06:40Z', '2025-06-15T15:06:40.000001Z')
     """
-    return (EPOCH + timedelta(microseconds=micros)).isoformat().replace("+00:00", "Z")
+    return None if micros is None else (EPOCH + timedelta(microseconds=micros)).isoformat().replace("+00:00", "Z")
+
+
+@lru_cache(maxsize=1_024)
+def _iso_of_seconds(seconds: int) -> str:
+    return iso_of_micros(seconds * MICROS_PER_SECOND)
 
 
 def minute_of_micros(micros: int) -> str:

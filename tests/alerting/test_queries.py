@@ -15,7 +15,7 @@ from modelwatch.alerting.queries import (
     read_silence,
 )
 from modelwatch.alerting.silences import Matcher, SilenceRequest
-from modelwatch.alerting.views import AlertReport
+from modelwatch.alerting.views.alerts import AlertReport
 from modelwatch.errors import UnknownResource
 from modelwatch.storage.engine.store import Store
 from tests.support.assessments import HOUR, Desk, assessment

@@ -141,7 +141,7 @@ def _episode(run: _Run, end: int | None) -> Episode:
         subject=run.first.subject,
         severity=run.worst.severity,
         start=iso_of_seconds(run.start),
-        end=None if end is None else iso_of_seconds(end),
+        end=iso_of_seconds(end),
         evaluations=run.evaluations,
         largest_score=run.worst.score,
         threshold=run.worst.threshold,

@@ -33,7 +33,7 @@ def how_far(standing: Standing) -> tuple[str | None, str | None]:
     """`data_until` and `evaluated_until` of an answer: when the newest prediction was, and the end of the newest window
     that was evaluated; None where there is none."""
     data, evaluated = standing.data_until, standing.evaluated_until
-    return None if data is None else iso_of_seconds(data), None if evaluated is None else iso_of_seconds(evaluated)
+    return iso_of_seconds(data), iso_of_seconds(evaluated)
 
 
 def csv_answer(text: str) -> Response:

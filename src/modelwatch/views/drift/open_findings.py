@@ -7,7 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from modelwatch.alerting.alert import alert_from_row
-from modelwatch.alerting.views import MemberReport, member_report
+from modelwatch.alerting.views.alerts import MemberReport, member_report
 from modelwatch.findings import Kind
 from modelwatch.storage.alerts.alerts import unfinished_alerts
 from modelwatch.storage.engine.models import StreamKey

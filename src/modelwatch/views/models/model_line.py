@@ -167,7 +167,7 @@ def model_line(
         predictions_seconds=None if drift is None or not drift.seconds else drift.seconds,
         series=series,
         data_until=None if newest is None else iso_of_micros(newest.latest_ts),
-        arrived_at=None if arrived is None else iso_of_micros(arrived),
+        arrived_at=iso_of_micros(arrived),
         evaluated_until=None if verdict is None else iso_of_seconds(verdict.window_end),
         reference=None
         if reference is None
@@ -206,6 +206,6 @@ def _metric(headline: Headline | None) -> MetricNow | None:
         high=headline.high,
         reference=headline.reference,
         coverage=headline.coverage,
-        window_end=None if headline.end is None else iso_of_seconds(headline.end),
+        window_end=iso_of_seconds(headline.end),
         immature=headline.reason,
     )

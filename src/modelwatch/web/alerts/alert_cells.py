@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import msgspec
 from sqlalchemy import Connection
 
-from modelwatch.alerting.views import MemberReport
+from modelwatch.alerting.views.alerts import MemberReport
 from modelwatch.charts.rows import Category
 from modelwatch.monitoring.checks.drift.observations import KINDS
 from modelwatch.monitoring.checks.drift.report import DriftReport, SubjectReport

@@ -8,7 +8,7 @@ from typing import Literal
 
 from markupsafe import Markup
 
-from modelwatch.alerting.views import AlertReport, MemberReport
+from modelwatch.alerting.views.alerts import AlertReport, MemberReport
 from modelwatch.api.state import ServiceState
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.lines import Event, Span, line_chart, series_table

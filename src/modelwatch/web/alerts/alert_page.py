@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from modelwatch.alerting.text import lookback, span
-from modelwatch.alerting.views import AlertLine, AlertReport, DeliveryLine, MemberReport, SilenceLine, StepLine
+from modelwatch.alerting.views.actions import SilenceLine
+from modelwatch.alerting.views.alerts import AlertLine, AlertReport, MemberReport, StepLine
+from modelwatch.alerting.views.deliveries import DeliveryLine
 from modelwatch.alerting.wording import doubt_text
 from modelwatch.api.ingest.acceptance import WITHOUT_REFERENCE
 from modelwatch.charts.drawing.marks import State

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from modelwatch.alerting.views import AlertReport, MemberReport
+from modelwatch.alerting.views.alerts import AlertReport, MemberReport
 from modelwatch.api.state import ServiceState
 from modelwatch.charts.drawing.marks import Severity
 from modelwatch.charts.drawing.numbers import Format, written_value

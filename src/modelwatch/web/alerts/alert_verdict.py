@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from modelwatch.alerting.text import lookback, span
-from modelwatch.alerting.views import AlertReport, MemberReport
+from modelwatch.alerting.views.alerts import AlertReport, MemberReport
 from modelwatch.alerting.wording import pattern_text
 from modelwatch.charts.drawing.marks import State
 from modelwatch.times import MICROS_PER_SECOND

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from modelwatch.alerting.queries import Page, list_alerts, open_alerts, read_alert, read_silence
 from modelwatch.alerting.silences import Matcher, SilenceRequest
-from modelwatch.alerting.views import AlertLine
+from modelwatch.alerting.views.alerts import AlertLine
 from modelwatch.api.ingest.acceptance import accept_alert
 from modelwatch.errors import FieldError, InvalidInput
 from modelwatch.storage.counts.streams import streams_of

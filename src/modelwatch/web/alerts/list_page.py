@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from modelwatch.alerting.alert import rank
 from modelwatch.alerting.queries import Position
-from modelwatch.alerting.views import AlertLine
+from modelwatch.alerting.views.alerts import AlertLine
 from modelwatch.alerting.wording import KINDS
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.findings import FindingSeverity, Kind

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 
 from sqlalchemy import Connection
 
-from modelwatch.alerting.views import AlertLine
+from modelwatch.alerting.views.alerts import AlertLine
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.errors import UnknownResource, excerpt
 from modelwatch.findings import Kind

@@ -65,8 +65,8 @@ class Selection:
         fields = {
             "version": wanted["version"],
             "environment": wanted["environment"],
-            "from": None if wanted["start"] is None else iso_of_seconds(wanted["start"]),
-            "to": None if wanted["end"] is None else iso_of_seconds(wanted["end"]),
+            "from": iso_of_seconds(wanted["start"]),
+            "to": iso_of_seconds(wanted["end"]),
             "range": wanted["range"],
             "segment": None if wanted["segment"] is None else "=".join(wanted["segment"]),
             "sort": wanted["sort"],

@@ -15,7 +15,7 @@ from starlette.routing import Route
 import modelwatch.api.around  # noqa: F401 - registers the convertors of the routes
 from modelwatch.access import Grant
 from modelwatch.alerting.queries import open_alerts
-from modelwatch.alerting.views import AlertLine
+from modelwatch.alerting.views.alerts import AlertLine
 from modelwatch.api.auth.scopes import GRANT, grant_of
 from modelwatch.api.state import ServiceState
 from modelwatch.errors import UnknownResource

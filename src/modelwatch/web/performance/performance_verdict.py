@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from modelwatch.alerting.views import AlertLine
+from modelwatch.alerting.views.alerts import AlertLine
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.measures import in_sentence, metric_change, metric_interval, metric_name, metric_value

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from modelwatch.alerting.alert import Alert, State
 from modelwatch.alerting.queries import list_alerts, read_alert
-from modelwatch.alerting.views import AlertLine, AlertReport, alert_line
+from modelwatch.alerting.views.alerts import AlertLine, AlertReport, alert_line
 from modelwatch.api.auth.scopes import grant_of
 from modelwatch.api.decoding.actions import ActionBody, decode_action
 from modelwatch.api.ingest.bodies import read_body

@@ -8,7 +8,7 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 
 from modelwatch.alerting.queries import list_audit
-from modelwatch.alerting.views import AuditLine
+from modelwatch.alerting.views.actions import AuditLine
 from modelwatch.api.openapi import answers
 from modelwatch.api.routes.common import json_answer, state_of
 from modelwatch.api.routes.parameters import Cursor, Limit, Text, cursor_of, position_of

@@ -155,7 +155,7 @@ def brief_report_of(evaluation: DriftEvaluation) -> DriftReport:
             checked=len(lines),
             drifted=drifted,
             drifted_share=len(drifted) / len(lines) if lines else 0.0,
-            watermark=None if evidence.watermark is None else iso_of_seconds(evidence.watermark),
+            watermark=iso_of_seconds(evidence.watermark),
             predictions=max((sum(slot.predictions for slot in sums.values()) for sums in evidence.sums), default=0),
             provisional=bool(provisional),
             alpha=evaluation.alpha,

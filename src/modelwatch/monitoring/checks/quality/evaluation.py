@@ -135,7 +135,7 @@ def quality_report(evaluation: QualityEvaluation) -> QualityReport:
         model_version=version,
         environment=environment,
         severity=_worst([each.severity for each in features], [*schema, *volume, repeats, *evaluation.classes]),
-        watermark=None if evidence.watermark is None else iso_of_seconds(evidence.watermark),
+        watermark=iso_of_seconds(evidence.watermark),
         predictions=0 if window is None else window.predictions,
         score=soundness.score,
         dimensions={str(name): value for name, value in soundness.dimensions.items()},

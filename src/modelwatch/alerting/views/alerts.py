@@ -1,4 +1,4 @@
-"""Views of alerts, silences, deliveries and the audit trail: what the API sends as it is, and the pages format.
+"""Views of alerts: what the API sends as it is, and the pages format.
 
 Times are RFC 3339 in UTC; links are paths on this service.
 """
@@ -6,27 +6,22 @@ Times are RFC 3339 in UTC; links are paths on this service.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal
 from urllib.parse import quote
 
 import msgspec
 
 from modelwatch.alerting.alert import SERVICE, Acknowledgement, Alert, Member, Recovered, State, Step, step_from_row
 from modelwatch.alerting.runbook import Runbook, runbook_for
-from modelwatch.alerting.silences import Matcher, Silence
+from modelwatch.alerting.views.deliveries import DeliveryLine, delivery_line
 from modelwatch.alerting.wording import current_summary, title_of
 from modelwatch.findings import Doubt, FindingSeverity, Kind
 from modelwatch.stats.drift.patterns import ShiftPattern
 from modelwatch.storage.alerts.alerts import StoredAlertEvent
-from modelwatch.storage.alerts.audit import AuditEntry
-from modelwatch.storage.alerts.outbox import DeliveryRecord, OutboxState
-from modelwatch.storage.alerts.silences import SilenceState
+from modelwatch.storage.alerts.outbox import DeliveryRecord
 from modelwatch.times import iso_of_micros, iso_of_seconds
 
 # Added to the summary while the model sends nothing.
 NO_NEW_DATA = "The model sends no predictions at present, so nothing newer can be evaluated."
-
-_decode_detail = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class AcknowledgementLine(msgspec.Struct, frozen=True):
@@ -159,25 +154,6 @@ class StepLine(msgspec.Struct, frozen=True):
     event_time: str | None
 
 
-class DeliveryLine(msgspec.Struct, frozen=True):
-    """One notification for one channel and its outcome. Times are RFC 3339.
-
-    not_before: of one that is pending, when it is tried next. last_error: kept after a success.
-    """
-
-    key: str
-    channel: str
-    alert_id: str
-    sequence: int
-    event: str
-    state: OutboxState
-    attempts: int
-    created_at: str
-    not_before: str
-    finished_at: str | None
-    last_error: str | None
-
-
 class AlertLinks(msgspec.Struct, frozen=True):
     """Addresses on this service: of the alert, of the page for people, of all verdicts on the model."""
 
@@ -205,61 +181,6 @@ class AlertReport(msgspec.Struct, frozen=True):
     runbook: Runbook
 
 
-class SilenceLine(msgspec.Struct, frozen=True):
-    """One silence."""
-
-    silence_id: str
-    state: SilenceState
-    matchers: tuple[Matcher, ...]
-    starts_at: str
-    ends_at: str
-    created_at: str
-    created_by: str
-    comment: str
-
-
-class ChannelLine(msgspec.Struct, frozen=True):
-    """One channel. target: where it leads, without secrets. last_delivery: the one delivered or given up last.
-
-    last_success: when it took a notification last. last_error, last_error_at: of the newest notification that had an
-    error, and when that was written; it may have been delivered since.
-    """
-
-    name: str
-    kind: str
-    target: str
-    pending: int
-    dead: int
-    last_delivery: DeliveryLine | None
-    last_success: str | None = None
-    last_error: str | None = None
-    last_error_at: str | None = None
-
-
-class TestResult(msgspec.Struct, frozen=True):
-    """Result of a test notification.
-
-    outcome: `delivered`; `retry` when a later attempt may succeed, `permanent` when none will. detail: why it was not
-    delivered. seconds: how long it took.
-    """
-
-    channel: str
-    outcome: Literal["delivered", "retry", "permanent"]
-    detail: str
-    seconds: float
-
-
-class AuditLine(msgspec.Struct, frozen=True):
-    """One entry of the audit trail."""
-
-    audit_id: str
-    at: str
-    actor: str
-    action: str
-    target: str
-    detail: dict[str, Any]
-
-
 def alert_line(alert: Alert, silent_since: int | None = None) -> AlertLine:
     """View of an alert in a list. silent_since: since when its model sends nothing, in microseconds."""
     times = alert.times
@@ -276,11 +197,11 @@ def alert_line(alert: Alert, silent_since: int | None = None) -> AlertLine:
         reopenings=alert.reopenings,
         members=len(alert.members),
         started_at=iso_of_micros(alert.started_at),
-        ended_at=_iso(alert.ended_at),
+        ended_at=iso_of_micros(alert.ended_at),
         data_until=iso_of_micros(alert.data_until),
         opened_at=iso_of_micros(alert.opened_at),
         updated_at=iso_of_micros(alert.updated_at),
-        resolved_at=_iso(alert.resolved_at),
+        resolved_at=iso_of_micros(alert.resolved_at),
         resolved_by=alert.resolved_by,
         acknowledgement=None if alert.acknowledgement is None else _acknowledgement(alert.acknowledgement),
         silenced_by=alert.silenced_by,
@@ -288,23 +209,9 @@ def alert_line(alert: Alert, silent_since: int | None = None) -> AlertLine:
         bad_until=iso_of_seconds(times.bad_until),
         detected_at=iso_of_seconds(times.detected_at),
         judged_until=iso_of_seconds(times.judged_until),
-        uncertain_since=None if alert.uncertain_since is None else iso_of_seconds(alert.uncertain_since),
-        silent_since=_iso(silent_since),
-        began=_iso(alert.began),
-    )
-
-
-def silence_line(silence: Silence, now: int) -> SilenceLine:
-    """View of a silence. now: microseconds."""
-    return SilenceLine(
-        silence_id=silence.id,
-        state=silence.state(now),
-        matchers=silence.matchers,
-        starts_at=iso_of_micros(silence.starts_at),
-        ends_at=iso_of_micros(silence.ends_at),
-        created_at=iso_of_micros(silence.created_at),
-        created_by=silence.created_by,
-        comment=silence.comment,
+        uncertain_since=iso_of_seconds(alert.uncertain_since),
+        silent_since=iso_of_micros(silent_since),
+        began=iso_of_micros(alert.began),
     )
 
 
@@ -370,10 +277,10 @@ def member_report(member: Member) -> MemberReport:
         bad_from=iso_of_seconds(times.bad_from),
         bad_until=iso_of_seconds(times.bad_until),
         judged_until=iso_of_seconds(times.judged_until),
-        uncertain_since=None if finding.uncertain_since is None else iso_of_seconds(finding.uncertain_since),
+        uncertain_since=iso_of_seconds(finding.uncertain_since),
         doubt=finding.doubt,
         early=finding.early,
-        began=None if finding.began is None else iso_of_seconds(finding.began),
+        began=iso_of_seconds(finding.began),
         pattern=finding.pattern,
     )
 
@@ -407,33 +314,5 @@ def step_line(row: StoredAlertEvent) -> StepLine:
         ),
         withheld=record.recalled,
         reason=record.reason,
-        event_time=None if record.event_time is None else iso_of_seconds(record.event_time),
+        event_time=iso_of_seconds(record.event_time),
     )
-
-
-def delivery_line(record: DeliveryRecord) -> DeliveryLine:
-    """View of a row of the outbox."""
-    return DeliveryLine(
-        key=record.key,
-        channel=record.channel,
-        alert_id=record.alert_id,
-        sequence=record.sequence,
-        event=record.event,
-        state=record.state,
-        attempts=record.attempts,
-        created_at=iso_of_micros(record.created_at),
-        not_before=iso_of_micros(record.not_before),
-        finished_at=_iso(record.finished_at),
-        last_error=record.last_error,
-    )
-
-
-def audit_line(entry: AuditEntry) -> AuditLine:
-    """View of an entry of the audit trail."""
-    return AuditLine(
-        entry.id, iso_of_micros(entry.at), entry.actor, entry.action, entry.target, _decode_detail(entry.detail)
-    )
-
-
-def _iso(microseconds: int | None) -> str | None:
-    return None if microseconds is None else iso_of_micros(microseconds)
