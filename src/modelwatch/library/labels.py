@@ -97,8 +97,8 @@ def label_columns(source: Source, names: ColumnNames) -> LabelColumns | None:
 
 def probabilities_in(source: Source, names: ColumnNames) -> list[Probability] | None:
     """The probabilities of a data set, one number or one for each class; None without them. Raises UnreadableColumn."""
-    from modelwatch.api.decoding.checks import clipped_all
     from modelwatch.api.decoding.columns.prediction_batch import probabilities
+    from modelwatch.api.decoding.values import clipped_all
 
     if names.score not in source.names:
         return None
