@@ -29,8 +29,9 @@ from modelwatch.monitoring.checks.performance.interpretation import (
     task_reason,
     without_common_class,
 )
-from modelwatch.monitoring.checks.performance.judge import LABELS, PRECEDENCE, Judgement, Severity, metrics_of
+from modelwatch.monitoring.checks.performance.judge import PRECEDENCE, Judgement, Severity, metrics_of
 from modelwatch.monitoring.checks.performance.judge import Window as LabelledWindow
+from modelwatch.monitoring.checks.performance.label_shift import LABELS
 from modelwatch.monitoring.checks.performance.maturity import LabelArrivals
 from modelwatch.monitoring.checks.performance.report import finite, metric_report, window_of, wrong_scores
 from modelwatch.monitoring.checks.performance.reports import (

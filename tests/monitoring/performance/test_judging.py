@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelwatch.config.monitors import parse_monitor
-from modelwatch.monitoring.checks.performance.judge import LABELS, Judgement, Window, judge_labels, judge_metric
+from modelwatch.monitoring.checks.performance.judge import Judgement, Window, judge_metric
+from modelwatch.monitoring.checks.performance.label_shift import LABELS, judge_labels
 from modelwatch.monitoring.checks.performance.report import metric_report
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.stats.outcomes.outcomes import Outcome, OutcomeCounts, OutcomeLayout

@@ -10,7 +10,8 @@ import pytest
 from modelwatch.config.monitors import parse_monitor
 from modelwatch.events import ReferenceFrame, ReferenceSample
 from modelwatch.monitoring.checks.performance.check import check_performance
-from modelwatch.monitoring.checks.performance.judge import Judgement, Window, judge_labels
+from modelwatch.monitoring.checks.performance.judge import Judgement, Window
+from modelwatch.monitoring.checks.performance.label_shift import judge_labels
 from modelwatch.monitoring.checks.performance.reports import MetricReport
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.rules import DriftRules

@@ -29,7 +29,7 @@ from modelwatch.monitoring.checks.performance.evidence import (
     outcome_reference_of,
 )
 from modelwatch.monitoring.checks.performance.headline import performance_headline
-from modelwatch.monitoring.checks.performance.judge import LABELS
+from modelwatch.monitoring.checks.performance.label_shift import LABELS
 from modelwatch.monitoring.checks.performance.observations import performance_observations
 from modelwatch.monitoring.checks.performance.reports import PerformanceReport
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules

@@ -23,15 +23,8 @@ from modelwatch.monitoring.checks.performance.interpretation import (
     task_reason,
     without_common_class,
 )
-from modelwatch.monitoring.checks.performance.judge import (
-    LABELS,
-    PRECEDENCE,
-    Judgement,
-    Severity,
-    Window,
-    judge_labels,
-    judge_metric,
-)
+from modelwatch.monitoring.checks.performance.judge import PRECEDENCE, Judgement, Severity, Window, judge_metric
+from modelwatch.monitoring.checks.performance.label_shift import LABELS, judge_labels
 from modelwatch.monitoring.checks.performance.report import (
     early_report,
     unnamed_of,

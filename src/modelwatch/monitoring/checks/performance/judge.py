@@ -5,53 +5,32 @@ Pure: counts and rules in, judgements out. An immature window decides nothing.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import numpy as np
-
 from modelwatch.monitoring.checks.drift.judge import (
     ODDS,
-    PSI,
     Measure,
-    Tolerance,
-    deciding_measure,
-    odds_measure,
-    tolerance,
-    why_stable,
 )
 from modelwatch.monitoring.checks.observations import SizeNow
 from modelwatch.monitoring.checks.performance.rules import LOSSES, PerformanceRules
-from modelwatch.stats.drift.odds import odds_shift
-from modelwatch.stats.drift.recovery import MeanSize, OddsSize, ShiftSize
-from modelwatch.stats.drift.scores import psi
-from modelwatch.stats.drift.tests import homogeneity
+from modelwatch.stats.drift.recovery import MeanSize
 from modelwatch.stats.outcomes.natural_variation import (
-    MEAN_TARGET,
     MetricVariation,
-    NaturalVariation,
     beyond_natural,
-    odds_of,
-    p_value_beyond_natural,
 )
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.stats.performance import (
-    OTHER,
     Estimate,
-    RegressionCounts,
     Worsening,
     performance,
     worsening,
     worsening_metrics,
 )
 from modelwatch.stats.performance.intervals import Z
-from modelwatch.stats.performance.mergeable import Integers
-from modelwatch.stats.performance.worsening import EXACT, Part, tail
+from modelwatch.stats.performance.worsening import EXACT
 
 Severity = Literal["stable", "warning", "alert", "immature", "insufficient_data", "no_reference", "no_data"]
-
 # Worst first: the order in which one of several look-backs speaks for a metric.
 PRECEDENCE: tuple[Severity, ...] = (
     "alert",
@@ -63,11 +42,6 @@ PRECEDENCE: tuple[Severity, ...] = (
     "no_reference",
 )
 SEVERE = 2.0
-LABELS = "ground_truth"
-# The score of label drift of a regression; of classes they are PSI and ODDS.
-MEAN_SHIFT = "shift of the mean target"
-# How far the mean of a regression's targets may move, in standard deviations of the reference.
-TARGET_WARNING, TARGET_ALERT = 0.25, 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +134,10 @@ def judge_metric(
     whether a loss may be found in fewer labels than it takes to call the window stable.
     """
     estimate = window.metrics.get(name, Estimate(None, reason="the task has no such metric"))
-    nothing = _nothing(name, estimate, window, alpha)
+    nothing = nothing_to_judge(name, estimate, window, alpha)
     if nothing is not None:
         return nothing
-    few = _too_few(name, estimate, window, rules, alpha)
+    few = too_few(name, estimate, window, rules, alpha)
     if few is not None and not (few_decide and name in EXACT):
         return few
     beyond = None if few is not None else _beyond_limit(name, estimate, rules.limits.get(name))
@@ -218,142 +192,8 @@ def threshold_of(name: str, value: float, reference: OutcomeCounts, rules: Perfo
     return rules.relative_tolerance * abs(value)
 
 
-def judge_labels(
-    reference: OutcomeCounts | None,
-    window: Window,
-    rules: PerformanceRules,
-    alpha: float,
-    *,
-    few_decide: bool = True,
-    too_new: str | None = None,
-    natural: NaturalVariation | None = None,
-    length: int = 0,
-) -> Judgement:
-    """Judges whether the labels themselves have shifted: the shares of the classes, or the mean of the targets.
-
-    few_decide: as for `judge_metric`. too_new: why it is not known yet which labels are typical, if it is not.
-    natural: how the labels of the reference vary over time, if that counts. length: of the window, in seconds.
-    """
-    n = window.counts.n
-    estimate = Estimate(None, n=n)
-    nothing = _nothing(LABELS, estimate, window, alpha)
-    if nothing is not None:
-        return nothing
-    if too_new is not None:
-        return undecided(LABELS, "immature", estimate, alpha, too_new)
-    few = _too_few(LABELS, estimate, window, rules, alpha)
-    if few is not None and not few_decide:
-        return few
-    if reference is None or not reference.n:
-        return undecided(LABELS, "no_reference", estimate, alpha, "The reference has no labels.")
-    if reference.regression is not None and window.counts.regression is not None:
-        if few is not None:
-            return few
-        varies = None if natural is None else natural.of(MEAN_TARGET, length)
-        score, p_value, before, now, sizes = _target_shift(reference.regression, window.counts.regression, varies)
-        moved = score >= TARGET_WARNING and p_value < alpha
-        severity: Severity = "stable" if not moved else "alert" if score >= TARGET_ALERT else "warning"
-        return Judgement(
-            LABELS,
-            severity,
-            Estimate(now, n=n),
-            before,
-            now - before,
-            score,
-            TARGET_ALERT if severity == "alert" else TARGET_WARNING,
-            p_value,
-            alpha,
-            False,
-            None,
-            natural=None if varies is None else varies.deviation,
-            warning_threshold=TARGET_WARNING,
-            alert_threshold=TARGET_ALERT,
-            sizes=sizes,
-        )
-    if reference.confusion is not None and window.counts.confusion is not None:
-        truth, known = window.counts.confusion.matrix.sum(axis=1), reference.confusion.matrix.sum(axis=1)
-        if not truth.sum() or not known.sum():
-            return undecided(LABELS, "insufficient_data", estimate, alpha, "No row is of a known class.")
-        classes = (*reference.confusion.layout.classes, OTHER)
-        varies_by_class = [None if natural is None else natural.of(odds_of(name), length) for name in classes]
-        judged = _judged_shares(known, truth, estimate, rules, alpha, varies_by_class, exactly=few is not None)
-        return few if few is not None and judged.severity == "stable" else judged
-    return undecided(LABELS, "no_reference", estimate, alpha, "Nothing is known about the classes yet.")
-
-
-def _judged_shares(
-    known: Integers,
-    truth: Integers,
-    estimate: Estimate,
-    rules: PerformanceRules,
-    alpha: float,
-    natural: Sequence[MetricVariation | None],
-    *,
-    exactly: bool,
-) -> Judgement:
-    """Judges whether the shares of the classes have shifted, by their PSI or by the odds of one of them.
-
-    natural: how the odds of each class vary in the reference. exactly: by the exact test alone, which few labels need.
-    """
-
-    def beyond(cell: int, moved: float, tail: float) -> float:
-        return p_value_beyond_natural(moved, tail, natural[cell])
-
-    allowed, score = tolerance(rules, None), psi(known, truth)
-    p_value = odds_shift(known, truth).p_value
-    if not exactly:
-        p_value = min(1.0, 2.0 * min(p_value, homogeneity(known, truth).p_value))
-    if any(natural):
-        # The shares have moved by more than they do by themselves where those of one class have.
-        p_value = max(p_value, odds_shift(known, truth, beyond).p_value)
-    measures = (
-        Measure(PSI, score, allowed.psi_warning, allowed.psi_alert, p_value),
-        *odds_measure(known, truth, allowed, p_value, alpha, beyond),
-    )
-    decided = deciding_measure(measures, alpha)
-    assert decided is not None, "there is a PSI"
-    severity = decided.severity(alpha)
-    ratio = next((each.size for each in measures if each.name == ODDS), None)
-    varies = _deviation_of(measures, natural)
-    judged = Judgement(
-        LABELS,
-        "alert" if severity == "alert" else "warning" if severity == "warning" else "stable",
-        estimate,
-        None,
-        None,
-        None,
-        None,
-        None,
-        alpha,
-        False,
-        _why_no_drift(measures, allowed, alpha, varies) if severity == "stable" else None,
-        ratio,
-        natural=varies,
-        sizes=(
-            SizeNow(PSI, allowed.psi_warning, ShiftSize(known, truth, score)),
-            *(SizeNow(ODDS, each.warning, OddsSize(known, truth)) for each in measures if each.name == ODDS),
-        ),
-        measures=measures,
-    )
-    return judged.by(decided)
-
-
-def _why_no_drift(measures: Sequence[Measure], allowed: Tolerance, alpha: float, varies: float | None) -> str | None:
-    large = next((each for each in measures if each.size >= each.warning), None)
-    if varies is None or large is None:
-        return why_stable(measures, allowed, alpha)
-    return (
-        f"The {large.name} is above the threshold, but explained by chance and the reference's own variation,"
-        f" {varies:.3g} of the logarithm of the odds, with p = {large.p_value:.2g} (needs {alpha:.2g})."
-    )
-
-
-def _deviation_of(measures: Sequence[Measure], natural: Sequence[MetricVariation | None]) -> float | None:
-    found = next((natural[each.cell] for each in measures if each.cell is not None), None)
-    return None if found is None else found.deviation
-
-
-def _nothing(name: str, estimate: Estimate, window: Window, alpha: float) -> Judgement | None:
+def nothing_to_judge(name: str, estimate: Estimate, window: Window, alpha: float) -> Judgement | None:
+    """Judgement of a window that is empty or immature; None of any other."""
     n = window.counts.n
     if not n:
         return undecided(name, "no_data", estimate, alpha, "No labelled predictions in this window.")
@@ -362,7 +202,7 @@ def _nothing(name: str, estimate: Estimate, window: Window, alpha: float) -> Jud
     return None
 
 
-def _too_few(name: str, estimate: Estimate, window: Window, rules: PerformanceRules, alpha: float) -> Judgement | None:
+def too_few(name: str, estimate: Estimate, window: Window, rules: PerformanceRules, alpha: float) -> Judgement | None:
     """Judgement of a window with too few labels to be called stable; a loss that an exact test shows still counts."""
     n = window.counts.n
     if n < rules.min_samples:
@@ -432,22 +272,3 @@ def _why_stable(compared: Worsening, threshold: float, alpha: float, natural: Me
     if compared.p_value < alpha:
         return f"A real loss (p = {compared.p_value:.2g}), but smaller than the tolerance of {threshold:.3g}."
     return compared.reason
-
-
-def _target_shift(
-    reference: RegressionCounts, current: RegressionCounts, natural: MetricVariation | None
-) -> tuple[float, float, float, float, tuple[SizeNow, ...]]:
-    """The shift of the mean target in standard deviations, its two-sided p-value, both means, and its size."""
-    before, now = reference.targets, current.targets
-    layout = reference.layout
-    spread = math.sqrt(before.variance)
-    difference = now.mean - before.mean
-    parts = (Part(before.variance, before.n), Part(max(before.variance, now.variance), now.n))
-    score = abs(difference) / spread if spread else (0.0 if not difference else np.inf)
-    p_value = min(1.0, 2.0 * p_value_beyond_natural(float(score), tail(abs(difference), parts), natural))
-    means = (before.mean * layout.scale + layout.center, now.mean * layout.scale + layout.center)
-    error = math.sqrt(sum(part.variance / part.n for part in parts))
-    sizes: tuple[SizeNow, ...] = ()
-    if spread:
-        sizes = (SizeNow(MEAN_SHIFT, TARGET_WARNING, MeanSize(float(score), error / spread, now.n)),)
-    return (min(float(score), 1e9), p_value, *means, sizes)

@@ -19,13 +19,8 @@ from modelwatch.monitoring.checks.performance.evaluation import (
     WindowResult,
     deciding_window,
 )
-from modelwatch.monitoring.checks.performance.judge import (
-    LABELS,
-    MEAN_SHIFT,
-    Judgement,
-    loss_of,
-    shortfall_of,
-)
+from modelwatch.monitoring.checks.performance.judge import Judgement, loss_of, shortfall_of
+from modelwatch.monitoring.checks.performance.label_shift import LABELS, MEAN_SHIFT
 
 
 def performance_observations(evaluation: PerformanceEvaluation) -> list[Observation]:
