@@ -7,16 +7,17 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from sqlalchemy import Connection
 
-from modelwatch.config import BASE_WINDOW_SECONDS
+from modelwatch.config import BASE_WINDOW_SECONDS, parse_lookback
 from modelwatch.monitoring.checks.check import Check, Extent
 from modelwatch.monitoring.checks.conditions import Condition, advance
 from modelwatch.monitoring.checks.drift.evidence import Inputs
-from modelwatch.monitoring.checks.headline import Headline
+from modelwatch.monitoring.checks.headline import Headline, first_names
 from modelwatch.monitoring.checks.onsets import Onsets, span_before, timeline_of
 from modelwatch.monitoring.checks.performance.coverage import COVERAGE
 from modelwatch.monitoring.checks.performance.evaluation import (
     PERFORMANCE_KINDS,
     PerformanceEvaluation,
+    WindowResult,
     brief_performance_report,
     evaluate_performance,
     performance_report,
@@ -28,9 +29,9 @@ from modelwatch.monitoring.checks.performance.evidence import (
     gather_performance,
     outcome_reference_of,
 )
-from modelwatch.monitoring.checks.performance.headline import performance_headline
 from modelwatch.monitoring.checks.performance.label_shift import LABELS
 from modelwatch.monitoring.checks.performance.observations import performance_observations
+from modelwatch.monitoring.checks.performance.report import finite
 from modelwatch.monitoring.checks.performance.reports import PerformanceReport
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.performance.window_counts import counts_of
@@ -42,6 +43,7 @@ from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.layouts import Counts, read_layouts
 from modelwatch.storage.verdicts.verdicts import PERFORMANCE
+from modelwatch.times import SECONDS_PER_DAY
 
 # Cells of absolute errors in which the onset of a regression's finding is looked for.
 ERROR_CELLS = 8
@@ -180,3 +182,49 @@ def _rightness(counts: OutcomeCounts) -> Counts:
     confusion = counts.confusion
     assert confusion is not None, "all counts of a layout are of one task"
     return np.array([confusion.n - confusion.correct, confusion.correct], dtype=np.int64)
+
+
+def performance_headline(evaluation: PerformanceEvaluation, report: PerformanceReport) -> Headline:
+    """The main metric, which is the first that is watched, in the matured window that is nearest to a day; of those
+    alone that have labels, if any has."""
+    matured = [each for each in evaluation.matured if each.found.window.lookback is not None]
+    measured = [each for each in matured if each.window.metrics]
+    result = min(measured or matured, key=lambda each: abs(_seconds(each) - SECONDS_PER_DAY), default=None)
+    if result is None:
+        return Headline(reason=report.reason)
+    metrics, found = result.window.metrics, result.found
+    coverage = result.window.counts.n / found.predictions if found.predictions else None
+    if not metrics:
+        return Headline(
+            seconds=_seconds(result),
+            predictions=found.predictions,
+            coverage=coverage,
+            end=found.window.end,
+            reason=result.window.immature or report.reason,
+        )
+    watched = [name for name in metrics if name in result.judgements]
+    name = next(iter(watched or metrics))
+    estimate, judgement = metrics[name], result.judgements.get(name)
+    return Headline(
+        value=finite(estimate.value),
+        subject=name,
+        low=finite(estimate.low),
+        high=finite(estimate.high),
+        reference=None if judgement is None else finite(judgement.reference),
+        warning=None if judgement is None else judgement.warning_threshold,
+        alert=None if judgement is None else judgement.alert_threshold,
+        n=estimate.n,
+        found=len(report.worst),
+        names=first_names(report.worst),
+        checked=len(watched),
+        seconds=_seconds(result),
+        predictions=found.predictions,
+        coverage=coverage,
+        end=found.window.end,
+        reason=result.window.immature or estimate.reason or (judgement and judgement.reason) or report.reason,
+    )
+
+
+def _seconds(result: WindowResult) -> int:
+    lookback = result.found.window.lookback
+    return 0 if lookback is None else parse_lookback(lookback)
