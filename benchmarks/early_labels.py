@@ -24,7 +24,8 @@ from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.performance.window_counts import WindowCounts
 from modelwatch.monitoring.checks.windows import Window as Span
 from modelwatch.stats.counting.encoded_counts import encode_sparse
-from modelwatch.stats.outcomes.outcomes import OutcomeCounts, OutcomeLayout
+from modelwatch.stats.outcomes.outcome_layout import OutcomeLayout
+from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.stats.performance import Estimate
 
 Shares = tuple[float, float, float, float]

@@ -21,7 +21,8 @@ import numpy as np
 
 from benchmarks.report import Row
 from modelwatch.events import GroundTruth, Prediction
-from modelwatch.stats.outcomes.outcomes import Outcome, OutcomeCounts, OutcomeLayout
+from modelwatch.stats.outcomes.outcome_layout import Outcome, OutcomeLayout
+from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.storage.counts.outcomes import sum_outcomes
 from modelwatch.storage.engine.migrations import migrate
 from modelwatch.storage.engine.models import generation_of

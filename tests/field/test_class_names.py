@@ -8,7 +8,8 @@ from modelwatch.monitoring.checks.performance.check import check_performance
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.stats.counting.binning import Scalar
-from modelwatch.stats.outcomes.outcomes import Outcome, Probability
+from modelwatch.stats.outcomes.outcome_layout import Outcome
+from modelwatch.stats.outcomes.tasks import Probability
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from tests.support.background import background, run_out

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from modelwatch.monitoring.references.outcome_layouts import OutcomeLayouts
-from modelwatch.stats.outcomes.outcomes import Outcome
+from modelwatch.stats.outcomes.outcome_layout import Outcome
 from tests.support.app import App, pointers
 from tests.support.background import new_id
 from tests.support.events import NOON

@@ -16,7 +16,8 @@ from modelwatch.events import Prediction
 from modelwatch.monitoring.checks.performance.check import check_performance
 from modelwatch.monitoring.checks.performance.rules import LOOKBACKS, PerformanceRules
 from modelwatch.monitoring.references.references import labelled_outcomes
-from modelwatch.stats.outcomes.outcomes import OutcomeCounts, OutcomeLayout
+from modelwatch.stats.outcomes.outcome_layout import OutcomeLayout
+from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.stats.performance import performance
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store

@@ -14,7 +14,7 @@ from modelwatch.monitoring.checks.quality.evaluation import evaluate_quality, qu
 from modelwatch.monitoring.checks.quality.evidence import QualityEvidence, Sample, Volumes, WindowQuality
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.checks.rules import DriftRules
-from modelwatch.stats.outcomes.outcomes import Outcome
+from modelwatch.stats.outcomes.outcome_layout import Outcome
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import DRIFT, PERFORMANCE, QUALITY, verdicts_of

@@ -8,13 +8,8 @@ import pytest
 
 from modelwatch.stats.counting.binning import Scalar
 from modelwatch.stats.outcomes.classes import class_names, share_of
-from modelwatch.stats.outcomes.outcomes import (
-    Outcome,
-    OutcomeCounts,
-    OutcomeLayout,
-    decode_outcome_layout,
-    outcome_layout,
-)
+from modelwatch.stats.outcomes.outcome_layout import Outcome, OutcomeLayout, decode_outcome_layout
+from modelwatch.stats.outcomes.outcomes import OutcomeCounts, outcome_layout
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from modelwatch.stats.drift.scores import psi, psi_contributions
 from modelwatch.stats.errors import EmptySample
-from modelwatch.stats.outcomes.outcomes import Outcome, OutcomeCounts, OutcomeLayout
+from modelwatch.stats.outcomes.outcome_layout import Outcome, OutcomeLayout
+from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.stats.performance import RegressionLayout, performance
 from modelwatch.stats.segments.decomposition import Ratio, decomposed, psi_by_segment, ratios_of
 

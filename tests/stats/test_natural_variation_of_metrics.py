@@ -19,7 +19,8 @@ from modelwatch.stats.outcomes.natural_variation import (
     natural_variation,
     odds_of,
 )
-from modelwatch.stats.outcomes.outcomes import Outcome, OutcomeCounts, OutcomeLayout
+from modelwatch.stats.outcomes.outcome_layout import Outcome, OutcomeLayout
+from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.stats.performance import RegressionLayout, worsening
 from tests.proofs.lock import Proofs
 

@@ -5,13 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from modelwatch.stats.outcomes.outcomes import (
-    Outcome,
-    OutcomeCounts,
-    OutcomeLayout,
-    decode_outcome_layout,
-    outcome_layout,
-)
+from modelwatch.stats.outcomes.outcome_layout import Outcome, OutcomeLayout, decode_outcome_layout
+from modelwatch.stats.outcomes.outcomes import OutcomeCounts, outcome_layout
 from modelwatch.stats.outcomes.tasks import infer_positive, infer_task, scores_about
 
 Rng = np.random.Generator

@@ -10,7 +10,7 @@ import numpy as np
 from modelwatch.config.monitors import parse_monitor
 from modelwatch.events import GroundTruth, ReferenceFrame, ReferenceSample
 from modelwatch.monitoring.references.references import set_reference_frame
-from modelwatch.stats.outcomes.outcomes import Outcome
+from modelwatch.stats.outcomes.outcome_layout import Outcome
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.monitors import put_monitor
 from tests.support.background import new_id

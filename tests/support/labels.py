@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from modelwatch.events import GroundTruth, Prediction
-from modelwatch.stats.outcomes.outcomes import Outcome, OutcomeCounts, OutcomeLayout
+from modelwatch.stats.outcomes.outcome_layout import Outcome, OutcomeLayout
+from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.storage.counts.outcomes import sum_outcomes
 from modelwatch.storage.engine.models import generation_of
 from modelwatch.storage.engine.store import Store

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from modelwatch.events import GroundTruth, Prediction
-from modelwatch.stats.outcomes.outcomes import Outcome
+from modelwatch.stats.outcomes.outcome_layout import Outcome
 from modelwatch.storage.engine.store import Store
 from tests.support.events import NOON, Clock, event, open_ledger
 from tests.support.labelled import outcomes

@@ -12,7 +12,7 @@ from modelwatch.config.monitors import parse_monitor
 from modelwatch.events import GroundTruth, Prediction, Scalar
 from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
 from modelwatch.stats.counting.profile import Profile
-from modelwatch.stats.outcomes.outcomes import Outcome
+from modelwatch.stats.outcomes.outcome_layout import Outcome
 from modelwatch.stats.segments.segmentation import Segmentation
 from modelwatch.storage.counts.segments import segment_outcomes, segment_profiles
 from modelwatch.storage.engine.models import StreamKey

@@ -16,7 +16,8 @@ from modelwatch.monitoring.references.labelled import check_stated_task, labelle
 from modelwatch.stats.counting.datatypes import number_of
 from modelwatch.stats.counting.encoded_counts import decode_counts, encode_counts
 from modelwatch.stats.outcomes.natural_variation import NaturalVariation
-from modelwatch.stats.outcomes.outcomes import OutcomeCounts, OutcomeLayout, Outcomes, outcome_layout
+from modelwatch.stats.outcomes.outcome_layout import OutcomeLayout, Outcomes
+from modelwatch.stats.outcomes.outcomes import OutcomeCounts, outcome_layout
 from modelwatch.stats.outcomes.predicted_scores import ScoreByPredictedClass, ScoredPrediction
 from modelwatch.stats.outcomes.tasks import NOT_STATED, Probability, StatedTask
 from modelwatch.stats.performance.mergeable import Floats, Integers
@@ -242,7 +243,7 @@ def packed_labels(labels: LabelledReference | None) -> PackedLabels | None:
 
 def unpacked_labels(packed: PackedLabels | None) -> LabelledReference | None:
     """Labels as they were saved. Raises StatsError for counts that are damaged."""
-    from modelwatch.stats.outcomes.outcomes import decode_outcome_layout
+    from modelwatch.stats.outcomes.outcome_layout import decode_outcome_layout
 
     if packed is None:
         return None

@@ -44,7 +44,8 @@ from modelwatch.monitoring.checks.performance.rules import MOST_ALPHA, Performan
 from modelwatch.monitoring.checks.performance.window_counts import WindowCounts, counts_of
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.encoded_counts import encode_sparse
-from modelwatch.stats.outcomes.outcomes import OutcomeCounts, OutcomeLayout
+from modelwatch.stats.outcomes.outcome_layout import OutcomeLayout
+from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.stats.outcomes.tasks import NOT_STATED, StatedTask
 from modelwatch.stats.performance import Estimate
 from modelwatch.stats.performance.mergeable import Floats

@@ -28,7 +28,8 @@ from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.windows import Window as Span
 from modelwatch.monitoring.verification import verify_verdict
 from modelwatch.stats.counting.encoded_counts import encode_sparse
-from modelwatch.stats.outcomes.outcomes import Outcome, OutcomeCounts, OutcomeLayout, outcome_layout
+from modelwatch.stats.outcomes.outcome_layout import Outcome, OutcomeLayout
+from modelwatch.stats.outcomes.outcomes import OutcomeCounts, outcome_layout
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import PERFORMANCE, verdicts_of

@@ -15,7 +15,8 @@ from modelwatch.monitoring.checks.performance.judge import Judgement, Window, ju
 from modelwatch.monitoring.checks.performance.label_shift import LABELS, judge_labels
 from modelwatch.monitoring.checks.performance.report import metric_report
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
-from modelwatch.stats.outcomes.outcomes import Outcome, OutcomeCounts, OutcomeLayout
+from modelwatch.stats.outcomes.outcome_layout import Outcome, OutcomeLayout
+from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.stats.performance import Estimate, RegressionLayout
 from tests.support.labelled import outcomes
 

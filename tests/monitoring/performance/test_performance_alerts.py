@@ -13,7 +13,7 @@ from modelwatch.monitoring.checks.performance.check import check_performance
 from modelwatch.monitoring.checks.performance.evaluation import PERFORMANCE_KINDS
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.rules import DriftRules
-from modelwatch.stats.outcomes.outcomes import Outcome
+from modelwatch.stats.outcomes.outcome_layout import Outcome
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from tests.support.assessments import Desk

@@ -24,7 +24,7 @@ from modelwatch.monitoring.checks.performance.reports import PerformanceReport, 
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.verification import verify_verdict
-from modelwatch.stats.outcomes.outcomes import Outcome
+from modelwatch.stats.outcomes.outcome_layout import Outcome
 from modelwatch.storage.counts.outcomes import give_up_labels
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store

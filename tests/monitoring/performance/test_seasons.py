@@ -18,7 +18,8 @@ from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.references.outcome_layouts import OutcomeLayouts
 from modelwatch.monitoring.references.references import set_reference_frame
 from modelwatch.stats.outcomes.natural_variation import NaturalVariation, natural_variation
-from modelwatch.stats.outcomes.outcomes import Outcome, OutcomeCounts, OutcomeLayout
+from modelwatch.stats.outcomes.outcome_layout import Outcome, OutcomeLayout
+from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.stats.performance import RegressionLayout
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store

@@ -13,7 +13,7 @@ from modelwatch.monitoring.checks.quality.reports import ClassUseReport, Quality
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.verification import verify_verdict
-from modelwatch.stats.outcomes.outcomes import Outcome
+from modelwatch.stats.outcomes.outcome_layout import Outcome
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import QUALITY, verdicts_of

@@ -12,7 +12,7 @@ from modelwatch.alerting.channels.email_message import compose
 from modelwatch.alerting.channels.presentation import trend_text
 from modelwatch.alerting.notification import Trend
 from modelwatch.findings import Assessment, Finding
-from modelwatch.stats.outcomes.outcomes import Outcome
+from modelwatch.stats.outcomes.outcome_layout import Outcome
 from tests.monitoring.test_onsets import RULES
 from tests.support.app import App
 from tests.support.assessments import finding

@@ -13,7 +13,8 @@ from modelwatch.events import ReferenceFrame, Scalar
 from modelwatch.stats.counting.datatypes import number_of
 from modelwatch.stats.outcomes.classes import class_names
 from modelwatch.stats.outcomes.natural_variation import NaturalVariation, natural_variation
-from modelwatch.stats.outcomes.outcomes import Outcome, OutcomeCounts, outcome_layout
+from modelwatch.stats.outcomes.outcome_layout import Outcome
+from modelwatch.stats.outcomes.outcomes import OutcomeCounts, outcome_layout
 from modelwatch.stats.outcomes.tasks import NOT_STATED, StatedTask
 from modelwatch.storage.references.labelled_rows import LabelledRows
 from modelwatch.storage.references.subjects import OUTCOMES, Subject

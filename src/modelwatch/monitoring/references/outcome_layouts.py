@@ -16,7 +16,8 @@ from modelwatch.monitoring.references.labelled import counted, counted_by_segmen
 from modelwatch.monitoring.references.stated_task import task_of_monitor
 from modelwatch.stats.counting.binning import Scalar, category_name
 from modelwatch.stats.outcomes.natural_variation import NaturalVariation
-from modelwatch.stats.outcomes.outcomes import NO_OUTCOMES, OutcomeCounts, OutcomeLayout, outcome_layout
+from modelwatch.stats.outcomes.outcome_layout import NO_OUTCOMES, OutcomeLayout
+from modelwatch.stats.outcomes.outcomes import OutcomeCounts, outcome_layout
 from modelwatch.stats.outcomes.tasks import StatedTask
 from modelwatch.storage.counts.outcomes import label_values, labelled_sample
 from modelwatch.storage.engine.store import Store

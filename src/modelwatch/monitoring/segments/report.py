@@ -25,7 +25,8 @@ from modelwatch.monitoring.segments.reports import (
     ValueReport,
     WorseSegment,
 )
-from modelwatch.stats.outcomes.outcomes import OutcomeCounts, OutcomeLayout
+from modelwatch.stats.outcomes.outcome_layout import OutcomeLayout
+from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.stats.performance import Estimate, worsening_metrics
 from modelwatch.stats.quality.rates import data_quality_score
 from modelwatch.stats.segments.segmentation import SegmentFeature

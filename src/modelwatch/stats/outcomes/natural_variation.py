@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from modelwatch.stats.drift.odds import log_odds
 from modelwatch.stats.errors import MalformedProfile
-from modelwatch.stats.outcomes.outcomes import Outcome, OutcomeCounts, OutcomeLayout
+from modelwatch.stats.outcomes.outcome_layout import Outcome, OutcomeLayout
+from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.stats.performance.confusion import OTHER
 from modelwatch.stats.performance.worsening import Worsening, worsening, worsening_metrics
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelwatch.stats.counting.numeric import Scalar
-from modelwatch.stats.outcomes.outcomes import OutcomeLayout
+from modelwatch.stats.outcomes.outcome_layout import OutcomeLayout
 from modelwatch.stats.outcomes.tasks import Probability
 from modelwatch.stats.performance.mergeable import Integers, MergeableCounts
 from modelwatch.stats.performance.scores import CELLS, cells_of

@@ -60,7 +60,7 @@ def ratios_of(metric: str, counts: OutcomeCounts) -> tuple[Ratio, ...] | None:
 
     A ratio of a class or a value that does not occur has 0 below.
 
-    >>> from modelwatch.stats.outcomes.outcomes import Outcome, OutcomeLayout
+    >>> from modelwatch.stats.outcomes.outcome_layout import Outcome, OutcomeLayout
     >>> layout = OutcomeLayout("binary", ("no", "yes"), "yes")
     >>> counts = OutcomeCounts.of(layout, [Outcome("yes", 0.9, "yes"), Outcome("no", 0.4, "yes")])
     >>> ratios_of("recall", counts), ratios_of("roc_auc", counts)

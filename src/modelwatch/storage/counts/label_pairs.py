@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
-from modelwatch.stats.outcomes.outcomes import Outcomes
+from modelwatch.stats.outcomes.outcome_layout import Outcomes
 from modelwatch.stats.performance.mergeable import Entries
 from modelwatch.storage.counts.sliding import Span, Stretched
 from modelwatch.storage.engine import tables

@@ -23,7 +23,7 @@ from sqlalchemy import (
 
 from modelwatch.events import Scalar
 from modelwatch.stats.counting.encoded_counts import decode_sparse
-from modelwatch.stats.outcomes.outcomes import Outcome
+from modelwatch.stats.outcomes.outcome_layout import Outcome
 from modelwatch.stats.outcomes.tasks import Probability
 from modelwatch.storage.counts.profiles import sliding_sums
 from modelwatch.storage.counts.rollup_levels import Grain

@@ -12,7 +12,7 @@ from sqlalchemy import BindParameter, ColumnElement, case
 from modelwatch.batches import PredictionBatch
 from modelwatch.events import EARLIEST_TIME, Scalar
 from modelwatch.stats.counting.kernel import Places
-from modelwatch.stats.outcomes.outcomes import OutcomeLayout, Outcomes
+from modelwatch.stats.outcomes.outcome_layout import OutcomeLayout, Outcomes
 from modelwatch.stats.outcomes.tasks import Probability
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.protection import Protection

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, bindparam, exists, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import DBAPIError
 
 from modelwatch.batches import PredictionBatch, StreamName
@@ -22,9 +22,7 @@ from modelwatch.errors import StoreReplaced
 from modelwatch.events import GroundTruth, Prediction
 from modelwatch.privacy import Policy
 from modelwatch.storage.engine import tables
-from modelwatch.storage.engine.bulk import ManyRows, NewRows
-from modelwatch.storage.engine.driver import Prepared, in_list
-from modelwatch.storage.engine.models import Part, parts_of, registration
+from modelwatch.storage.engine.models import Part, parts_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.counting import (
     Increment,
@@ -35,8 +33,8 @@ from modelwatch.storage.ledger.counting import (
     labelled_predictions,
     to_slots,
 )
-from modelwatch.storage.ledger.labels import NO_LABELS, LabelStatements, LabelStatus, apply_labels
-from modelwatch.storage.ledger.repeats import Repeats, repeats_by_window, stored_of_repeats
+from modelwatch.storage.ledger.labels import NO_LABELS, LabelStatus, apply_labels
+from modelwatch.storage.ledger.repeats import Repeats, repeats_by_window
 from modelwatch.storage.ledger.rows import (
     FEATURE_COLUMNS,
     Segments,
@@ -45,6 +43,7 @@ from modelwatch.storage.ledger.rows import (
     segments_of_batch,
 )
 from modelwatch.storage.ledger.slots import OUTCOMES, PROFILES, OutcomeSlot, SlotCache, SlotKey, save
+from modelwatch.storage.ledger.statements import LedgerStatements, ModelRow
 from modelwatch.storage.references.layouts import NO_LAYOUTS, ModelLayouts, read_layouts
 from modelwatch.times import MICROS_PER_DAY
 
@@ -100,54 +99,6 @@ class _OutcomeUnknown(Exception):
         self.error = error
 
 
-class _Model(NamedTuple):
-    """The columns of a model that a commit reads, and holds until its end."""
-
-    name: str
-    generation: int
-    privacy: str | None
-    provisional_done: bool
-    sample_rate: float | None
-    expired_before: int
-    deleting: str | None
-
-
-class _Statements:
-    """The statements of a commit, built once: building them takes longer than running them."""
-
-    def __init__(self, store: Store) -> None:
-        prediction, writer, model = tables.prediction, tables.writer, tables.model
-        # Keeps those out that would seal it. Whoever finds the number of its commits finds what they have written.
-        self.claim = Prepared(
-            store,
-            update(writer)
-            .where(
-                writer.c.id == bindparam("writer"), writer.c.commits == bindparam("made"), writer.c.sealed.is_(False)
-            )
-            .values(commits=writer.c.commits + 1),
-        )
-        self.register_models = registration(store)
-        generations = (
-            select(*(model.c[name] for name in _Model._fields))
-            .where(in_list(store, model.c.name, "names"))
-            .order_by(model.c.name)
-        )
-        self.generations = Prepared(store, generations.with_for_update(read=True, of=model))
-        self.generations_for_labels = Prepared(store, generations.with_for_update(of=model))
-        self.labelled = Prepared(
-            store,
-            select(model.c.name).where(
-                in_list(store, model.c.name, "names"), exists().where(tables.label.c.model == model.c.name)
-            ),
-        )
-        self.insert_predictions = NewRows(store, prediction, ("day", "model", "prediction_id"))
-        self.repeated = stored_of_repeats(store)
-        self.labels = LabelStatements(store)
-        self.register_streams = store.insert(tables.stream).on_conflict_do_nothing()
-        self.save_slots = ManyRows(store, store.upsert(tables.profile))
-        self.save_outcomes = ManyRows(store, store.upsert(tables.outcome))
-
-
 class Ledger:
     """The writer of one process. Not thread-safe: it belongs to the one thread that commits."""
 
@@ -167,7 +118,7 @@ class Ledger:
         self._new_id = new_id
         self._host = host
         self._rotation = rotation_seconds * 1_000_000
-        self._statements = _Statements(store)
+        self._statements = LedgerStatements(store)
         self._layouts: dict[str, ModelLayouts] = {}
         self._slots = SlotCache(PROFILES)
         self._outcomes = SlotCache(OUTCOMES)
@@ -355,7 +306,7 @@ class Ledger:
             self._labelled.update(name for (name,) in found.fetchall())
         return frozenset(self._labelled.intersection(names))
 
-    def _rate(self, row: _Model) -> float:
+    def _rate(self, row: ModelRow) -> float:
         """Share of a model's predictions whose features are kept: all, until its first reference is taken."""
         if not row.provisional_done:
             return 1.0
@@ -408,8 +359,8 @@ class Ledger:
             )
 
 
-def _models(cursor: Any) -> list[_Model]:
-    return [_Model(*row) for row in cursor.fetchall()]
+def _models(cursor: Any) -> list[ModelRow]:
+    return [ModelRow(*row) for row in cursor.fetchall()]
 
 
 def _stream(key: SlotKey) -> tuple[str, str, str]:

@@ -21,7 +21,7 @@ from modelwatch.stats.counting.binning import Binning, decode_binning
 from modelwatch.stats.counting.columns import Column, column_of
 from modelwatch.stats.counting.kernel import CellPlaces, CountsByGroup, Places
 from modelwatch.stats.outcomes.classes import share_of
-from modelwatch.stats.outcomes.outcomes import NO_OUTCOMES, OutcomeLayout, decode_outcome_layout
+from modelwatch.stats.outcomes.outcome_layout import NO_OUTCOMES, OutcomeLayout, decode_outcome_layout
 from modelwatch.stats.outcomes.predicted_scores import ScoreByPredictedClass, ScoredPrediction
 from modelwatch.stats.segments.segmentation import NO_SEGMENTS, Segmentation, decode_segmentation
 from modelwatch.storage.engine import tables

@@ -10,7 +10,8 @@ from sqlalchemy import ColumnElement, Connection, and_, or_, select
 
 from modelwatch.stats.counting.encoded_counts import decode_counts
 from modelwatch.stats.outcomes.natural_variation import NaturalVariation, decode_natural
-from modelwatch.stats.outcomes.outcomes import OutcomeCounts, OutcomeLayout
+from modelwatch.stats.outcomes.outcome_layout import OutcomeLayout
+from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.memory import remembered
 from modelwatch.storage.references.labelled_rows import LabelledRows, decode_labelled_rows

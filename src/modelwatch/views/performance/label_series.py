@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from modelwatch.errors import FieldError, InvalidInput
 from modelwatch.stats.drift.scores import psi
-from modelwatch.stats.outcomes.outcomes import OutcomeCounts, OutcomeLayout
+from modelwatch.stats.outcomes.outcome_layout import OutcomeLayout
+from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.storage.counts.steps import outcome_steps
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.outcome_references import StoredOutcomes, outcomes_for, outcomes_in_force

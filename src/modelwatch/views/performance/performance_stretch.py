@@ -11,7 +11,8 @@ from modelwatch.monitoring.checks.performance.maturity import LabelArrivals
 from modelwatch.monitoring.checks.performance.report import estimate_report, finite
 from modelwatch.monitoring.checks.performance.reports import EstimateReport
 from modelwatch.monitoring.checks.performance.rules import LOSSES, PerformanceRules
-from modelwatch.stats.outcomes.outcomes import OutcomeCounts, OutcomeLayout
+from modelwatch.stats.outcomes.outcome_layout import OutcomeLayout
+from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.stats.performance import Estimate
 from modelwatch.stats.performance.differences import difference
 from modelwatch.storage.engine.store import Store

@@ -19,7 +19,8 @@ from modelwatch.monitoring.checks.schedule import whole_windows
 from modelwatch.monitoring.checks.stored_windows import stored_whole
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.encoded_counts import encode_sparse
-from modelwatch.stats.outcomes.outcomes import OutcomeCounts, OutcomeLayout
+from modelwatch.stats.outcomes.outcome_layout import OutcomeLayout
+from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.stats.performance import Estimate
 from modelwatch.storage.counts.outcomes import newest_label
 from modelwatch.storage.counts.profiles import last_window_end

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from modelwatch.stats.outcomes.outcomes import Outcome
+from modelwatch.stats.outcomes.outcome_layout import Outcome
 from tests.api.routes.checks.test_segments import monitor, reference, rows, send
 from tests.support.app import App, pointers
 from tests.support.events import NOON, event, open_ledger

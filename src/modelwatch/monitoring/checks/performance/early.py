@@ -31,7 +31,8 @@ from modelwatch.monitoring.checks.performance.window_counts import WindowCounts,
 from modelwatch.stats.drift.recovery import MeanSize, Size
 from modelwatch.stats.drift.tests import homogeneity
 from modelwatch.stats.outcomes.natural_variation import MetricVariation
-from modelwatch.stats.outcomes.outcomes import OutcomeCounts, OutcomeLayout
+from modelwatch.stats.outcomes.outcome_layout import OutcomeLayout
+from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.stats.performance import (
     Estimate,
     PerformanceCounts,

@@ -18,7 +18,8 @@ from modelwatch.monitoring.checks.performance.window_counts import WindowCounts,
 from modelwatch.monitoring.checks.stored_windows import stored_whole
 from modelwatch.monitoring.checks.windows import look_back
 from modelwatch.stats.counting.encoded_counts import encode_sparse
-from modelwatch.stats.outcomes.outcomes import OutcomeCounts, OutcomeLayout
+from modelwatch.stats.outcomes.outcome_layout import OutcomeLayout
+from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.storage.counts.label_times import Stretch, outcomes_by_arrival
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store

@@ -20,7 +20,8 @@ from modelwatch.monitoring.checks.performance.window_counts import WindowCounts,
 from modelwatch.monitoring.checks.stored_windows import stored_whole
 from modelwatch.monitoring.checks.windows import Window, look_back, reaching_back
 from modelwatch.stats.outcomes.delays import DELAY_EDGES, DelayCurve
-from modelwatch.stats.outcomes.outcomes import OutcomeCounts, OutcomeLayout
+from modelwatch.stats.outcomes.outcome_layout import OutcomeLayout
+from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.stats.performance.mergeable import Integers
 from modelwatch.storage.counts.outcomes import delays_by_window, waiting_labels
 from modelwatch.storage.counts.profiles import last_window_end, predictions_by_window, predictions_in

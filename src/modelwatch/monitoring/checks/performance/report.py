@@ -27,7 +27,8 @@ from modelwatch.monitoring.checks.performance.reports import (
 from modelwatch.monitoring.checks.performance.window_counts import WindowCounts, counts_of
 from modelwatch.stats.outcomes.estimation import Estimate as Expected
 from modelwatch.stats.outcomes.estimation import Refusal
-from modelwatch.stats.outcomes.outcomes import OutcomeCounts, OutcomeLayout
+from modelwatch.stats.outcomes.outcome_layout import OutcomeLayout
+from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.stats.outcomes.predicted_scores import ScoreByPredictedClass, ScoreByPredictedClassCounts
 from modelwatch.stats.performance import (
     OTHER,

@@ -18,7 +18,8 @@ from modelwatch.monitoring.checks.quality.reports import ClassUseReport, Severit
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.stats.drift.evidence import rate_increase_p_value
 from modelwatch.stats.outcomes.classes import class_key
-from modelwatch.stats.outcomes.outcomes import OutcomeCounts, OutcomeLayout
+from modelwatch.stats.outcomes.outcome_layout import OutcomeLayout
+from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.stats.outcomes.predicted_scores import ScoreByPredictedClass, ScoreByPredictedClassCounts
 from modelwatch.stats.quality.rates import ROUNDING, rise_that_matters
 from modelwatch.storage.counts.label_times import later_outcomes
