@@ -12,17 +12,20 @@ if TYPE_CHECKING:
     from modelwatch_client import AsyncClient, Client
 
     from modelwatch.library.comparison import compare
+    from modelwatch.library.profile import Profile, profile
     from modelwatch.library.reference import Reference
     from modelwatch.library.report import Report
 
 _HOMES = {
     "AsyncClient": "modelwatch_client",
     "Client": "modelwatch_client",
+    "Profile": "modelwatch.library.profile",
     "Reference": "modelwatch.library.reference",
     "Report": "modelwatch.library.report",
     "compare": "modelwatch.library.comparison",
+    "profile": "modelwatch.library.profile",
 }
-__all__ = ["AsyncClient", "Client", "Reference", "Report", "compare"]
+__all__ = ["AsyncClient", "Client", "Profile", "Reference", "Report", "compare", "profile"]
 
 
 def __getattr__(name: str) -> Any:

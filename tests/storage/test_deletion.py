@@ -286,7 +286,7 @@ def test_it_goes_on_after_each_piece_and_counts_each_row_once(store: Store) -> N
     assert found is not None
     assert (found.predictions, rows(store)) == (600, {})
     assert list(dict.fromkeys(steps)) == [
-        "predictions", "labels", "writers", "profiles", "outcomes", "verdicts", "references", "end",
+        "predictions", "labels", "writers", "profiles", "received", "outcomes", "verdicts", "references", "end",
     ]  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from modelwatch_client import ApiError, Client
+from modelwatch_client import ApiError, Client, Unreachable
 
 
 def test_from_a_reference_to_a_verdict_and_labels(service):
@@ -71,3 +71,33 @@ def test_values_that_pandas_has_arrive_as_they_are_meant(service):
         client.log_batch(frame)
         assert client.flush(30)
         assert client.stats.sent == 3, client.stats
+
+
+def test_a_profile_is_sent_instead_of_its_rows_and_counts_once(service):
+    modelwatch = pytest.importorskip("modelwatch")
+    pytest.importorskip("pyarrow")
+    chance = random.Random(2)
+    reference = {"a": [chance.gauss(0, 1) for _ in range(500)], "b": ["x", "y"] * 250}
+    with Client(service.url, model_name="counted", model_version="1") as client:
+        client.set_reference(reference)
+        data = {"a": [chance.gauss(3, 1) for _ in range(300)], "b": ["x", "unknown"] * 150}
+        profile = modelwatch.profile(data, like=client.reference_binnings())
+        assert [answer["status"] for answer in client.send_profile(profile)] == ["accepted"]
+        assert [answer["status"] for answer in client.send_profile(profile)] == ["duplicate"]
+        drift = client.check_drift()
+        assert {each["feature_name"]: each["sample_size"] for each in drift["drift_results"]} == {"a": 300, "b": 300}
+        assert drift["summary"]["severity"] == "alert"
+        client.set_reference({"a": [chance.gauss(9, 1) for _ in range(500)]})
+        with pytest.raises(ApiError) as refused:
+            client.send_profile(modelwatch.profile(data, like=modelwatch.Reference.fit(reference)))
+        assert refused.value.status == 409
+        assert "cells" in str(refused.value)
+
+
+def test_a_profile_that_can_not_be_sent_is_tried_again_for_a_while():
+    class Body:
+        def requests(self, timestamp):
+            yield {"profile_id": "x"}
+
+    with Client("http://127.0.0.1:9", model_name="m") as client, pytest.raises(Unreachable):
+        client.send_profile(Body(), seconds=0.5)

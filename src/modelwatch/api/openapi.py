@@ -13,6 +13,7 @@ from fastapi.openapi.utils import get_openapi
 
 from modelwatch.api.auth.scopes import OPEN_OPERATIONS, need_of
 from modelwatch.api.decoding.actions import ActionBody, ActorBody, FromWindowBody, KeyBody, SilenceBody
+from modelwatch.api.decoding.profiles import ProfileBody
 from modelwatch.api.problems import Problem
 from modelwatch.config.monitors import MonitorConfig
 from modelwatch.events import DriftCheckBody, GroundTruthBody, PredictionBody, ReferenceBody
@@ -168,6 +169,24 @@ LABELS_CONTENT = {
         CSV: _binary("A CSV file with the columns prediction_id, ground_truth, timestamp, model_name."),
     },
 }
+PROFILE_EXAMPLE = {
+    "profile_id": "7b0a3c2e-2026-01-05",
+    "model_name": "fraud_detection_v2",
+    "model_version": "2.1.0",
+    "subjects": [{"kind": "feature", "name": "is_new", "binning_id": "0f4be1d8a2c64c1f9d07a1b2c3d4e5f6"}],
+    "parts": [
+        {
+            "window_start": "2026-01-05T12:00:00Z",
+            "latest": "2026-01-05T12:04:59Z",
+            "predictions": 1200,
+            "counts": [[900, 290, 0, 0, 10, 0]],
+        }
+    ],
+}
+PROFILE_CONTENT = {
+    "required": True,
+    "content": {"application/json": {"schema": _ref(ProfileBody), "example": PROFILE_EXAMPLE}},
+}
 REFERENCE_CONTENT = {
     "required": True,
     "content": {
@@ -289,6 +308,7 @@ def _say_what_is_needed(schema: dict[str, Any]) -> None:
 BODY_TYPES = (
     PredictionBody,
     PredictionBatchBody,
+    ProfileBody,
     GroundTruthBody,
     GroundTruthBatchBody,
     ReferenceBody,

@@ -18,6 +18,7 @@ from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.received_profiles import TakenProfile
 from modelwatch.views.service import Process
 
 
@@ -29,6 +30,8 @@ class Metrics(Protocol):
     def checked(self, model: str, seconds: float) -> None: ...
 
     def accepted(self, request: str, seconds: float) -> None: ...
+
+    def profiled(self, model: str, taken: TakenProfile) -> None: ...
 
     def render(self, accept: str | None) -> tuple[bytes, str]: ...
 

@@ -19,6 +19,7 @@ from modelwatch.stats.counting.profile import Profile
 from modelwatch.storage.ledger.counting import Increment
 from modelwatch.storage.ledger.labels import LabelStatus
 from modelwatch.storage.ledger.ledger import Committed
+from modelwatch.storage.ledger.received_profiles import TakenProfile
 from modelwatch.storage.references.layouts import Layout
 from modelwatch.views.service import EVALUATION, EVALUATION_STRETCH, INGEST_STRETCH, REQUESTS, ProcessCounts
 
@@ -58,6 +59,15 @@ class EventCounters:
                 "ml_duplicate_predictions_total",
                 "Predictions sent again that were already stored.",
                 ("model_name",),
+                registry=registry,
+            ),
+            MAX_STREAMS,
+        )
+        self._profiles = _Children(
+            Counter(
+                "ml_profiles_total",
+                "Profiles counted elsewhere that were received, by status: accepted, duplicate.",
+                ("model_name", "status"),
                 registry=registry,
             ),
             MAX_STREAMS,
@@ -168,6 +178,14 @@ class EventCounters:
             )
             for model, count in repeated.items():
                 self._duplicates.of(model).inc(count)
+
+    def profiled(self, model: str, taken: TakenProfile) -> None:
+        """Counts a profile that was received, and the predictions in it as any others."""
+        self._profiles.of(model, taken.status).inc()
+        for increment in taken.increments:
+            self._predictions.of(model, increment.key.version, increment.key.environment).inc(increment.predictions)
+            self._count_special_cells(increment)
+            self._accepted += increment.predictions
 
     def queue_depth(self, events: int) -> None:
         """Sets the number of predictions waiting to be stored."""

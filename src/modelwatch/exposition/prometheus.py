@@ -16,6 +16,7 @@ from modelwatch.exposition.counters import EventCounters
 from modelwatch.exposition.notifications import NotificationCounters
 from modelwatch.exposition.state import StateCollector
 from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.received_profiles import TakenProfile
 
 MULTIPROCESS_DIR = "PROMETHEUS_MULTIPROC_DIR"
 
@@ -65,6 +66,10 @@ class Exposition:
     def accepted(self, request: str, seconds: float) -> None:
         """Observes how long an accepted request took."""
         self.counters.accepted(request, seconds)
+
+    def profiled(self, model: str, taken: TakenProfile) -> None:
+        """Counts a profile that was received, and the predictions in it."""
+        self.counters.profiled(model, taken)
 
     def render(self, accept: str | None) -> tuple[bytes, str]:
         """Body and content type of a scrape, in the format that the Accept header asks for."""

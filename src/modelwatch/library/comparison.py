@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from modelwatch.config.monitor_defaults import ODDS_RATIO
 from modelwatch.events import Scalar, Task
 from modelwatch.library.labels import NO_TASK, label_columns
 from modelwatch.library.performance import LabelledRowsNow, labels_now, performance_comparison, performance_rules
+from modelwatch.library.profile import Profile as DataProfile
 from modelwatch.library.quality import unsound_values
 from modelwatch.library.reference import Reference, SubjectReference, column_counts, in_threads, seconds_of
 from modelwatch.library.report import Report, Side
@@ -45,9 +47,9 @@ def compare(
 
     reference: a data set, or a `Reference`. Data sets are frames of pandas, polars, pyarrow or DuckDB, mappings from
     name to values, and paths of Parquet, Arrow or CSV files, or of folders of Parquet; of Parquet and Arrow files one
-    column a processor is in memory. alpha: chance of a false alarm in the whole report; half of it is for drift,
-    divided by the columns, half for missing, invalid and unusual values, divided by their rates; with labels half of
-    that is for performance, divided by the metrics.
+    column a processor is in memory. current may also be a `Profile`. alpha: chance of a false alarm in the whole
+    report; half of it is for drift, divided by the columns, half for missing, invalid and unusual values, divided by
+    their rates; with labels half of that is for performance, divided by the metrics.
     min_samples: values that a column must have for a verdict. psi_warning, psi_alert: PSI from which a shift matters.
     natural_variation: allow for what the reference itself does over time, where both have timestamps. tolerance: loss
     of a metric from which it matters; of errors and losses a tenth of the reference's does. task ("binary",
@@ -79,9 +81,10 @@ def compare(
         fitted = reference
     else:
         fitted = Reference.fit(reference, task=task, positive_class=positive_class, **columns)
-    source = source_of(current)
-    if not source.rows:
-        raise ValueError("the data set to compare has no row")
+    if isinstance(current, DataProfile):
+        side = _of_profile(fitted, current)
+    else:
+        side = _of_data(fitted, source_of(current), StatedTask(task, positive_class))
     rules = DriftRules(
         psi_warning=psi_warning,
         psi_alert=psi_alert,
@@ -94,9 +97,7 @@ def compare(
         odds_ratio=ODDS_RATIO,
         names_shifted=True,
     )
-    window = _window(source, fitted.columns.timestamp)
-    counts, left_out = _counts(fitted, source)
-    labels = _labels(fitted, source, StatedTask(task, positive_class), left_out)
+    counts, labels, window = side.counts, side.labels, side.window
     rest = alpha * (1 - DRIFT_SHARE)
     performance = None
     if labels is not None:
@@ -123,11 +124,53 @@ def compare(
         unsound_values(profiles, rest),
         profiles,
         Side(fitted.rows),
-        Side(source.rows),
+        Side(side.rows),
         alpha,
-        {**fitted.left_out, **left_out},
+        {**fitted.left_out, **side.left_out},
         performance,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Current:
+    """The data set to compare, counted in the cells of the reference.
+
+    window: its stretch of time, empty where that is unknown. left_out: what is not compared, and why.
+    """
+
+    rows: int
+    window: Window
+    counts: dict[Subject, Profile]
+    labels: LabelledRowsNow | None
+    left_out: dict[str, str]
+
+
+def _of_data(fitted: Reference, source: Source, stated: StatedTask) -> _Current:
+    if not source.rows:
+        raise ValueError("the data set to compare has no row")
+    counts, left_out = _counts(fitted, source)
+    labels = _labels(fitted, source, stated, left_out)
+    return _Current(source.rows, _window(source, fitted.columns.timestamp), counts, labels, left_out)
+
+
+def _of_profile(fitted: Reference, profile: DataProfile) -> _Current:
+    """Raises ValueError for one that was counted in other cells."""
+    known = {subject: each.profile.binning for subject, each in fitted.subjects.items()}
+    counts = {
+        subject: profile.counts(subject)
+        for subject, binning in known.items()
+        if subject in profile.binnings and profile.binnings[subject].id == binning.id
+    }
+    other = [subject.name or subject.kind for subject in profile.binnings if subject not in counts]
+    if other:
+        raise ValueError(f"the profile was counted in the cells of another reference: {', '.join(other[:5])}")
+    left_out = {
+        **profile.left_out,
+        **{each.name or each.kind: "the profile does not have it" for each in known if each not in counts},
+    }
+    if fitted.labels is not None:
+        left_out[fitted.columns.ground_truth] = "a profile has no labels"
+    return _Current(profile.rows, Window(*(profile.span or (0, 0))), counts, None, left_out)
 
 
 def _window(source: Source, timestamp: str) -> Window:

@@ -37,6 +37,14 @@ class AsyncClient(Client):
         """See `Client.set_reference`."""
         return await asyncio.to_thread(super().set_reference, frame, **options)
 
+    async def reference_binnings(self) -> Dict[str, Any]:  # type: ignore[override]
+        """See `Client.reference_binnings`."""
+        return await asyncio.to_thread(super().reference_binnings)
+
+    async def send_profile(self, profile: Any, **options: Any) -> List[Dict[str, Any]]:  # type: ignore[override]
+        """See `Client.send_profile`."""
+        return await asyncio.to_thread(super().send_profile, profile, **options)
+
     async def check_drift(self, **options: Any) -> Dict[str, Any]:  # type: ignore[override]
         """See `Client.check_drift`."""
         return await asyncio.to_thread(super().check_drift, **options)

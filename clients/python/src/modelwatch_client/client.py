@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, List, Mapping, Sequence, TypeVar
 from urllib.parse import quote
 
 from modelwatch_client.counts import Stats, Warnings
-from modelwatch_client.http import Connection, service_url
+from modelwatch_client.http import RETRIED, ApiError, Connection, Unreachable, service_url
 from modelwatch_client.ids import new_id
 from modelwatch_client.memory_queue import WHEN_FULL, Limits, MemoryQueue, QueueState
 from modelwatch_client.rows import Outcome, Prediction, Row, feature_map
@@ -23,6 +23,8 @@ from modelwatch_client.spool import FSYNC, MOST_BYTES, SpoolQueue
 MOST_ROWS_A_BATCH = 10_000
 # Seconds for the thread to count what is left once its time is over.
 GRACE = 0.2
+# Seconds between two attempts to send a profile.
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 MOST_BATCH_BYTES = 16 * 1024 * 1024
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -254,6 +256,37 @@ class Client:
         }
         body = reference_body(frame, columns, features, named)
         return self._ask("POST", "/api/v1/reference", **body)  # type: ignore[no-any-return]
+
+    def reference_binnings(self) -> Dict[str, Any]:
+        """The cells of the reference in force, for `modelwatch.profile(frame, like=...)`.
+
+        Raises Unreachable, ApiError.
+        """
+        query = {"model_name": self.model_name, "model_version": self.model_version}
+        return self._ask("GET", "/api/v1/reference/binnings", params=query)  # type: ignore[no-any-return]
+
+    def send_profile(self, profile: Any, *, timestamp: Any = None, seconds: float = 60.0) -> List[Dict[str, Any]]:
+        """Sends the counts of a `modelwatch.Profile`, and none of its values. Returns the service's answers.
+
+        timestamp: a datetime for rows without a time; default: now. What fails for the moment is tried again for so
+        many seconds; the profile counts once, by its id, however often it is sent. Raises Unreachable, ApiError.
+        """
+        until = time.monotonic() + seconds
+        bodies = profile.requests(timestamp)
+        return [self._insist("/api/v1/profiles", {**self._query, **body}, until) for body in bodies]
+
+    def _insist(self, path: str, body: Dict[str, Any], until: float) -> Any:
+        """Posts until it is answered. Raises Unreachable and ApiError when the time is over, or it is refused."""
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                return self._ask("POST", path, json=body)
+            except (Unreachable, ApiError) as problem:
+                passing = isinstance(problem, Unreachable) or problem.status in RETRIED
+                if not passing or time.monotonic() + pause > until:
+                    raise
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
 
     def check_drift(self, **options: Any) -> Dict[str, Any]:
         """Compares what was received with the reference, now. options: of `POST /api/v1/drift/check`, such as

@@ -23,6 +23,8 @@ NEEDS: dict[str, Need] = {
     "log_predictions": Need("ingest"),
     "log_ground_truth": Need("ingest"),
     "log_ground_truths": Need("ingest"),
+    "log_profile": Need("ingest"),
+    "get_binnings": Need("read"),
     "set_reference": Need("ingest"),
     "set_reference_from_window": Need("admin"),
     "get_reference": Need("read"),

@@ -6,7 +6,7 @@ from modelwatch.api.auth.scopes import authorize
 from modelwatch.api.query import refuse_unknown_parameters
 from modelwatch.api.routes.alerts import alerts, channels, silences
 from modelwatch.api.routes.checks import drift, performance, quality, segments, series, verdicts
-from modelwatch.api.routes.data import erasure, ground_truth, predictions, reference_windows, references
+from modelwatch.api.routes.data import erasure, ground_truth, predictions, profiles, reference_windows, references
 from modelwatch.api.routes.models import comparison, deletions, model_events, models, monitors, overview
 from modelwatch.api.routes.operations import audit, keys, service
 from modelwatch.api.routes.operations.service import probes
@@ -16,6 +16,7 @@ for _module in (
     predictions,
     erasure,
     ground_truth,
+    profiles,
     references,
     reference_windows,
     drift,

@@ -25,6 +25,7 @@ def _storable(text: str | None) -> str | None:
 
 
 Text = Annotated[str | None, Query(min_length=1, max_length=512), AfterValidator(_storable)]
+Model = Annotated[str, Query(min_length=1, max_length=512), AfterValidator(_storable)]
 Name = Annotated[str, Path(max_length=1_024), AfterValidator(_storable)]
 Actor = Annotated[str | None, Query(description="The person who acts, for the audit trail.")]
 Moment = Annotated[datetime | None, Query(description="RFC 3339; UTC without a zone.")]

@@ -23,6 +23,7 @@ from modelwatch.storage.counts.rollup_levels import DAYS_AFTER_SECONDS, HOURS_AF
 from modelwatch.storage.counts.streams import all_streams
 from modelwatch.storage.engine.models import StreamKey, generation_of
 from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.received_profiles import forget_profiles
 from modelwatch.storage.maintenance.backfill_outcomes import stale_outcome_days
 from modelwatch.storage.maintenance.retention import (
     expire_days,
@@ -152,6 +153,8 @@ class Retention:
                 after = last
                 if self._timer() > until:
                     return True
+        if forget_profiles(self._store, model, expired.before, ROWS_PER_TRANSACTION) >= ROWS_PER_TRANSACTION:
+            return True
         before = now // MICROS_PER_SECOND - self._keep.metrics * SECONDS_PER_DAY
         return remove_windows(self._store, model, before, ROWS_PER_TRANSACTION) >= ROWS_PER_TRANSACTION
 

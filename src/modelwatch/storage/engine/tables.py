@@ -157,6 +157,18 @@ profile = Table(
     Index("profile_by_stream", "model", "environment", "version", "segment", "window_start"),
 )
 
+# Profiles that were counted elsewhere, so that each counts once. day: the newest that it has counts of, since 1970.
+received_profile = Table(
+    "received_profile",
+    metadata,
+    Column("model", Text, primary_key=True),
+    Column("profile_id", Text, primary_key=True),
+    Column("version", Text, nullable=False),
+    Column("environment", Text, nullable=False),
+    Column("day", Integer, nullable=False),
+    Column("arrived_at", BigInteger, nullable=False),
+)
+
 # The counts of labelled predictions, by the window of the prediction. A writer's counts may be negative: it may take
 # back what another one has added; the sum over writers never is. latest_ts, arrived_at: of the newest label.
 outcome = Table(

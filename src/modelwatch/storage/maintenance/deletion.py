@@ -26,7 +26,9 @@ from modelwatch.storage.maintenance.retention import without_prediction
 from modelwatch.storage.references.monitors import delete_monitor, hold_monitor
 from modelwatch.storage.references.references import retire_version
 
-Step = Literal["alerts", "predictions", "labels", "writers", "profiles", "outcomes", "verdicts", "references", "end"]
+Step = Literal[
+    "alerts", "predictions", "labels", "writers", "profiles", "received", "outcomes", "verdicts", "references", "end"
+]
 STEPS: tuple[Step, ...] = get_args(Step)
 
 
@@ -122,6 +124,8 @@ def delete_some(store: Store, deletion: Deletion, limit: int, *, now: int, new_i
             _renew_writers(store, deletion)
         case "profiles":
             _remove_rows(store, deletion, tables.profile, limit)
+        case "received":
+            _remove_rows(store, deletion, tables.received_profile, limit)
         case "outcomes":
             _remove_rows(store, deletion, tables.outcome, limit)
         case "verdicts":
@@ -261,7 +265,7 @@ def _end(store: Store, deletion: Deletion, now: int, new_id: Callable[[], str]) 
 
 
 def _anything_left(connection: Connection, deletion: Deletion) -> bool:
-    of_part = [tables.prediction, tables.profile, tables.outcome, tables.verdict]
+    of_part = [tables.prediction, tables.profile, tables.received_profile, tables.outcome, tables.verdict]
     of_model = [tables.label, tables.reference, tables.alert, tables.monitor] if deletion.part.is_whole else []
     conditions = [_of_part(table, deletion.model, deletion.part) for table in of_part]
     conditions += [_of_part(table, deletion.model, Part()) for table in of_model]
