@@ -3,6 +3,7 @@
 from modelwatch.simulation.estimates import Delay, Rate
 from modelwatch.simulation.experiments import Scenario
 from modelwatch.simulation.results import BaselineResult, LookBack, RuleResult, Simulation
+from modelwatch.simulation.shifts import Shift
 from modelwatch.simulation.simulate import simulate, steps
 from modelwatch.simulation.traffic import Arrivals
 
@@ -14,6 +15,7 @@ __all__ = [
     "Rate",
     "RuleResult",
     "Scenario",
+    "Shift",
     "Simulation",
     "simulate",
     "steps",

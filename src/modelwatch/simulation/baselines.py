@@ -9,10 +9,12 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from modelwatch.simulation.features import Feature
 from modelwatch.simulation.traffic import HOUR, Floats, Integers
+from modelwatch.stats.counting.binning import NumericBinning
+from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.evidence import ks_p_value
 from modelwatch.stats.drift.scores import jensen_shannon_of_windows, ks_of_windows, psi_of_windows
+from modelwatch.stats.drift.tests import homogeneity_p_values
 
 DAY = 24 * HOUR
 # The look-backs of these rules, in the order in which their looks are counted.
@@ -28,7 +30,7 @@ class Baseline:
     """A rule by which one feature drifts in one window. It knows no smallest sample: one value is enough.
 
     span: its look-back in seconds. drifted: from the counts of the reference and of windows, shape (windows, cells), to
-    verdicts of shape (windows,); the cells are fine or coarse ones.
+    verdicts of shape (windows,); the cells are fine or coarse ones. ordered: whether it is for ordered features alone.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Baseline:
     span: int
     fine: bool
     drifted: Callable[[Integers, Integers], Verdicts]
+    ordered: bool = False
 
 
 def baselines(features: int) -> tuple[Baseline, ...]:
@@ -45,30 +48,33 @@ def baselines(features: int) -> tuple[Baseline, ...]:
         Baseline("psi_0.25_last_hour", "PSI > 0.25, last hour", HOUR, False, _psi_above(0.25)),
         Baseline("psi_0.1_last_day", "PSI > 0.1, last day", DAY, False, _psi_above(0.1)),
         Baseline("js_0.1_last_hour", "Jensen-Shannon > 0.1, last hour", HOUR, False, _js_above(0.1)),
-        Baseline("ks_0.05_last_day", "KS p < 0.05, last day", DAY, True, _ks_below(0.05)),
+        Baseline("ks_0.05_last_day", "KS p < 0.05, last day", DAY, True, _ks_below(0.05), True),
         Baseline(
             "ks_bonferroni_last_day",
             "KS p < 0.05 / features, last day",
             DAY,
             True,
             _ks_below(0.05 / features),
+            True,
         ),
+        Baseline("test_0.05_last_day", "test of all cells p < 0.05, last day", DAY, False, _test_below(0.05)),
     )
 
 
-def judged_by(rules: tuple[Baseline, ...], feature: Feature, looks: Integers) -> Mapping[str, Verdicts]:
-    """The result of each rule at each evaluation, by its name.
+def judged_by(rules: tuple[Baseline, ...], reference: Profile, looks: Integers) -> Mapping[str, Verdicts]:
+    """The result of each rule at each evaluation, by its name; nothing of rules that are not for this feature.
 
     looks: shape (evaluations, spans, fine cells), the counts of the feature over SPANS.
     """
-    coarse = np.add.reduceat(looks, feature.binning.coarse_starts, axis=-1)
-    reference = feature.reference
+    coarse = np.add.reduceat(looks, reference.binning.coarse_starts, axis=-1)
+    ordered = isinstance(reference.binning, NumericBinning)
     return {
         rule.name: rule.drifted(
             reference.fine if rule.fine else reference.coarse,
             (looks if rule.fine else coarse)[:, SPANS.index(rule.span)],
         )
         for rule in rules
+        if ordered or not rule.ordered
     }
 
 
@@ -78,6 +84,10 @@ def _psi_above(threshold: float) -> Callable[[Integers, Integers], Verdicts]:
 
 def _js_above(threshold: float) -> Callable[[Integers, Integers], Verdicts]:
     return lambda reference, windows: jensen_shannon_of_windows(reference, windows) > threshold
+
+
+def _test_below(alpha: float) -> Callable[[Integers, Integers], Verdicts]:
+    return lambda reference, windows: homogeneity_p_values(reference, windows) < alpha
 
 
 def _ks_below(alpha: float) -> Callable[[Integers, Integers], Verdicts]:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
+from modelwatch.simulation.shifts import Shift
+
 CONFIDENCE = 0.95
 
 
@@ -49,29 +51,48 @@ def rate_of(months: Sequence[float]) -> Rate:
 class Delay(msgspec.Struct, frozen=True):
     """The delay until a shift of one feature is detected.
 
-    shift: in standard deviations of the feature. share_seen: of the repetitions, within the horizon. The hours are
-    those within which half, and nine of ten, of the repetitions are seen; None when that is beyond the horizon.
+    shift: its size, in standard deviations where it is of location. share_seen: of the repetitions, within the horizon.
+    The hours are those within which half, and nine of ten, of the repetitions are seen; None when that is beyond the
+    horizon. mean_hours: None when a repetition is not seen. bound_hours: the least mean that any rule with as many
+    false alarms could have (Lorden); None where it is not defined. ratio: of the mean to it.
     """
 
     shift: float
     share_seen: float | None
     median_hours: float | None
     p90_hours: float | None
+    mean_hours: float | None = None
+    bound_hours: float | None = None
+    ratio: float | None = None
+    kind: str = "location"
+    title: str = ""
 
 
-def delay_of(shift: float, hours: Sequence[float | None]) -> Delay:
-    """The delay of which these were observed, at least one; None where the shift was not seen.
+def delay_of(shift: Shift, hours: Sequence[float | None], bound: float | None = None) -> Delay:
+    """The delay of which these were observed; None where the shift was not seen. Without any, nothing is known.
 
-    >>> delay_of(0.5, [1.0, 2.0, 3.0, None])
-    Delay(shift=0.5, share_seen=0.75, median_hours=2.0, p90_hours=None)
+    bound: the least mean of any rule.
+
+    >>> found = delay_of(Shift("location", 0.5), [1.0, 2.0, 3.0, None], 1.2)
+    >>> found.share_seen, found.median_hours, found.p90_hours, found.mean_hours
+    (0.75, 2.0, None, None)
     """
+    least = None if bound is None else _round(bound)
+    if not hours:
+        return Delay(shift.size, None, None, None, None, least, None, shift.kind, shift.title)
     seen = np.array([np.inf if each is None else each for each in hours])
     median, late = np.quantile(seen, [0.5, 0.9], method="inverted_cdf").tolist()
+    mean = float(seen.mean())
     return Delay(
-        shift=shift,
+        shift=shift.size,
         share_seen=_round(float(np.isfinite(seen).mean())),
         median_hours=_round(median) if np.isfinite(median) else None,
         p90_hours=_round(late) if np.isfinite(late) else None,
+        mean_hours=_round(mean) if np.isfinite(mean) else None,
+        bound_hours=least,
+        ratio=_round(mean / bound) if bound and np.isfinite(mean) else None,
+        kind=shift.kind,
+        title=shift.title,
     )
 
 

@@ -1,22 +1,54 @@
-"""One continuous feature: a reference sample, the cells that are frozen from it, and values that fall into them."""
+"""Features of a simulation: a reference sample, the cells that are frozen from it, and values that fall into them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
-from modelwatch.simulation.traffic import Floats, Integers, Schedule
+from modelwatch.simulation.shifts import CATEGORY_SHARE, Shift
+from modelwatch.simulation.traffic import Floats, Integers
 from modelwatch.stats.counting.binning import NumericBinning, numeric_binning
+from modelwatch.stats.counting.categorical import CategoricalBinning
 from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.drift.names import Split, split_names
+
+# The other names of a categorical feature: so many, their shares by Zipf's law.
+OTHER_NAMES = 9
+MOVING = "moving"
+NEW = -1
 
 
-@dataclass(frozen=True, slots=True)
+class Drawn(Protocol):
+    """A feature with its reference, of which values can be drawn."""
+
+    @property
+    def reference(self) -> Profile: ...
+    @property
+    def split(self) -> Split | None: ...
+
+    def cells(self, count: int, rng: np.random.Generator) -> Integers:
+        """The fine cells of so many values as they were before any shift, shape (count,)."""
+
+    def shifted_cells(self, shift: Shift, ages: Floats, rng: np.random.Generator) -> Integers:
+        """The fine cells of values after the shift, shape as ages: hours since it began."""
+
+
+def drawn(size: int, shift: Shift | None, rng: np.random.Generator) -> Drawn:
+    """A feature with a fresh reference of so many values, of the kind that this shift is about; ordered without one."""
+    return Names.drawn(size, rng) if shift is not None and shift.of_names else Feature.drawn(size, rng)
+
+
+@dataclass(frozen=True)
 class Feature:
     """A normally distributed feature with mean 0 and standard deviation 1, as its reference shows it."""
 
     binning: NumericBinning
     reference: Profile
+    split: Split | None = None
 
     @classmethod
     def drawn(cls, size: int, rng: np.random.Generator) -> Feature:
@@ -25,32 +57,55 @@ class Feature:
         binning = numeric_binning(sample)
         return cls(binning, Profile(binning, binning.count_floats(sample)))
 
-    def coarse_shares(self, shift: float = 0.0) -> Floats:
-        """The true share of every coarse cell when the mean has moved by `shift`.
+    def cells(self, count: int, rng: np.random.Generator) -> Integers:
+        return np.searchsorted(self.binning.edges, rng.standard_normal(count))
 
-        They differ from those of the reference, whose sample the edges were taken from.
-        """
-        return _shares(self.binning.coarse_edges, shift)
-
-    def fine_shares(self, shift: float = 0.0) -> Floats:
-        """The true share of every fine cell."""
-        return _shares(self.binning.edges, shift)
-
-    def profile(self, coarse: Integers) -> Profile:
-        """A profile with these coarse counts; each stands in the first fine cell of its coarse one."""
-        counts = np.zeros(self.binning.size, dtype=np.int64)
-        counts[self.binning.coarse_starts] = coarse
-        return Profile(self.binning, counts)
+    def shifted_cells(self, shift: Shift, ages: Floats, rng: np.random.Generator) -> Integers:
+        return np.searchsorted(self.binning.edges, shift.moved(rng.standard_normal(len(ages)), ages, rng))
 
 
-def _shares(edges: Floats, shift: float) -> Floats:
-    from scipy.special import ndtr  # loaded on first use: it takes a third of a second
+@dataclass(frozen=True)
+class Names:
+    """A categorical feature: one name that has 2 % of the values, and nine others, by Zipf's law."""
 
-    # Edges next to one another may be apart by less than the rounding of a probability.
-    return np.maximum(np.diff(np.concatenate(([0.0], ndtr(edges - shift), [1.0]))), 0.0)
+    reference: Profile
+    split: Split | None
+
+    @classmethod
+    def drawn(cls, size: int, rng: np.random.Generator) -> Names:
+        """A feature with a fresh reference of so many values."""
+        counts = rng.multinomial(size, [*_names().values()]).tolist()
+        frequency = {name: count for name, count in zip(_names(), counts, strict=True) if count}
+        binning, split = split_names(frequency)
+        of_cells = np.zeros(binning.size, dtype=np.int64)
+        for name, count in frequency.items():
+            of_cells[binning.cell(name)] += count
+        return cls(Profile(binning, of_cells), split)
+
+    @cached_property
+    def _cell_of(self) -> Integers:
+        """The cells of all names, and at the end that of new ones."""
+        binning = self.reference.binning
+        assert isinstance(binning, CategoricalBinning)
+        return np.array([*(binning.cell(name) for name in _names()), binning.n_fine - 1])
+
+    def cells(self, count: int, rng: np.random.Generator) -> Integers:
+        return self._drawn(np.array([*_names().values(), 0.0]), count, rng)
+
+    def shifted_cells(self, shift: Shift, ages: Floats, rng: np.random.Generator) -> Integers:
+        shares = np.array([*_names().values(), 0.0])
+        moving = 0 if shift.kind == "category" else NEW
+        shares *= (1.0 - shift.size) / (1.0 - shares[moving])
+        shares[moving] = shift.size
+        return self._drawn(shares, len(ages), rng)
+
+    def _drawn(self, shares: Floats, count: int, rng: np.random.Generator) -> Integers:
+        cumulated = np.cumsum(shares)[:-1]
+        return np.asarray(self._cell_of[np.searchsorted(cumulated, rng.random(count), side="right")])
 
 
-def looks_at(before: Floats, after: Floats, when: Schedule, rng: np.random.Generator) -> Integers:
-    """Counts of each look, shape (evaluations, spans, cells), when cells have these shares before and after time 0."""
-    shares = np.where(when.shifted[:, None], after, before)
-    return when.looks(rng.multinomial(when.sizes, shares).astype(np.int64, copy=False))
+def _names() -> Mapping[str, float]:
+    """The names of a categorical feature and their shares; the one that moves comes first."""
+    others = 1.0 / np.arange(1, OTHER_NAMES + 1)
+    shares = (1.0 - CATEGORY_SHARE) * others / others.sum()
+    return {MOVING: CATEGORY_SHARE, **{f"name {place}": share for place, share in enumerate(shares.tolist(), 1)}}

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from modelwatch.monitoring.checks.rules import DriftRules
-from modelwatch.simulation.estimates import Delay, Rate
+from modelwatch.simulation.estimates import Delay, Rate, rate_of
 from modelwatch.simulation.experiments import Month, Scenario
 from modelwatch.stats.drift.tests import degrees_of_freedom, minimum_detectable_psi, samples_needed
 
@@ -31,11 +31,13 @@ class LookBack(msgspec.Struct, frozen=True):
 
 
 class RuleResult(msgspec.Struct, frozen=True):
-    """The result of the service's own rule.
+    """The result of a rule of the service, with this title.
 
     false_alarms_per_model_month: findings, one for each feature and evaluation. alerts_per_model_month: alerts: runs of
-    evaluations with a finding in force about any feature. alpha: of a look that may spend a whole interval's share of
-    the budget; early looks have less. The delays at the top are those of the first shift.
+    evaluations with a finding in force about any feature. detected_per_model_month: shifts of any size that a look-back
+    found beyond chance, once for looks that overlap; those that are large enough become alerts. alpha: of a look that
+    may spend a whole interval's share of the budget; early looks have less. delays: until there is a finding; those at
+    the top are those of the first shift. detected: until a shift is detected, however small it is.
     """
 
     false_alarms_per_model_month: float
@@ -51,6 +53,11 @@ class RuleResult(msgspec.Struct, frozen=True):
     share_seen: float | None
     delays: list[Delay]
     lookbacks: list[LookBack]
+    alerts_interval_95: tuple[float, float] | None = None
+    detected_per_model_month: float = 0.0
+    detected_interval_95: tuple[float, float] | None = None
+    detected: list[Delay] = []
+    title: str = "this configuration"
 
 
 class BaselineResult(msgspec.Struct, frozen=True):
@@ -67,7 +74,8 @@ class BaselineResult(msgspec.Struct, frozen=True):
 
 
 class Simulation(msgspec.Struct, frozen=True):
-    """A configuration, tried on traffic that was drawn at random."""
+    """A configuration, tried on traffic that was drawn at random. shifts: their sizes; `rule.delays` tells their kinds.
+    compared: other rules of the service on the same traffic, by name."""
 
     features: int
     rate_per_hour: float
@@ -88,17 +96,21 @@ class Simulation(msgspec.Struct, frozen=True):
     on_new_data: bool
     rule: RuleResult
     baselines: dict[str, BaselineResult]
+    compared: dict[str, RuleResult] = {}
 
 
 def rule_result(
     scenario: Scenario,
     rules: DriftRules,
-    findings: Rate,
-    alerts: Rate,
     months: Sequence[Month],
     delays: list[Delay],
+    detected: list[Delay],
+    title: str = "this configuration",
 ) -> RuleResult:
-    """The result of the service's own rule."""
+    """The result of a rule of the service: what it did in these months, and its delays until there was a finding, and
+    until anything was detected."""
+    findings, alerts = rate_of([month.findings for month in months]), rate_of([month.alerts for month in months])
+    found = rate_of([month.detected for month in months])
     evaluations = float(np.mean([len(month.when.ends) for month in months]))
     first = delays[0] if delays else NOT_TRIED
     return RuleResult(
@@ -115,6 +127,11 @@ def rule_result(
         share_seen=first.share_seen,
         delays=delays,
         lookbacks=list(_lookbacks(scenario, rules, months)),
+        alerts_interval_95=alerts.interval_95,
+        detected_per_model_month=found.mean,
+        detected_interval_95=found.interval_95,
+        detected=detected,
+        title=title,
     )
 
 

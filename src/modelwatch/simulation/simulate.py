@@ -2,54 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing import get_context
 from typing import TypeVar
 
-from modelwatch.monitoring.checks.rules import DriftRules
+from modelwatch.monitoring.checks.rules import SHARES, DriftRules
 from modelwatch.simulation.baselines import baselines
 from modelwatch.simulation.estimates import Delay, delay_of, rate_of
 from modelwatch.simulation.experiments import (
     Scenario,
-    baseline_delays,
-    delays,
+    baseline_delay,
+    delay,
     horizon,
-    quiet_baseline_months,
-    quiet_months,
+    quiet_baseline_month,
+    quiet_month,
 )
-from modelwatch.simulation.results import Simulation, baseline_result, rule_result
+from modelwatch.simulation.results import BaselineResult, RuleResult, Simulation, baseline_result, rule_result
+from modelwatch.simulation.shifts import Shift
 from modelwatch.simulation.traffic import HOUR
 
 Item = TypeVar("Item")
+# Repetitions that a process makes before it tells of them.
+CHUNK = 10
 
 
-def simulate(scenario: Scenario, rules: DriftRules, done: Callable[[int], None] = lambda steps: None) -> Simulation:
+def simulate(
+    scenario: Scenario,
+    rules: DriftRules,
+    done: Callable[[int], None] = lambda steps: None,
+    *,
+    compared: Mapping[str, DriftRules] | None = None,
+    jobs: int = 1,
+) -> Simulation:
     """Simulate these rules with this traffic, beside rules with a fixed threshold. The same seed gives the same result.
 
     done: called with the number of steps that have been made since the last call; `steps` says how many there are.
+    compared: other rules of the service, by their titles. jobs: number of processes.
     """
-
-    def counted(items: Iterable[Item], steps: int) -> Iterator[Item]:
-        for item in items:
-            yield item
-            done(steps)
-
-    others = baselines(scenario.features)
-    months = list(counted(quiet_months(scenario, rules), scenario.features))
-    other_months = list(counted(quiet_baseline_months(scenario, rules, others), scenario.features))
-    shifts = [shift for shift in scenario.shifts if shift]
-    found_delays = [delay_of(shift, list(counted(delays(scenario, rules, shift), 1))) for shift in shifts]
-    other_delays: dict[str, list[Delay]] = {rule.name: [] for rule in others}
-    for shift in shifts:
-        seen = list(counted(baseline_delays(scenario, rules, others, shift), 1))
-        for rule in others:
-            other_delays[rule.name].append(delay_of(shift, [each[rule.name] for each in seen]))
+    with _workers(jobs, done) as workers:
+        rule = _rule(scenario, rules, "this configuration", workers)
+        others = {title: _rule(scenario, each, title, workers) for title, each in (compared or {}).items()}
+        fixed = _baselines(scenario, rules, workers)
     return Simulation(
         features=scenario.features,
         rate_per_hour=scenario.rate,
         arrivals=scenario.arrivals,
         reference=scenario.reference,
         months=scenario.months,
-        shifts=list(scenario.shifts),
+        shifts=[shift.size for shift in scenario.shifts],
         repetitions=scenario.repetitions,
         horizon_hours=horizon(rules) / HOUR,
         seed=scenario.seed,
@@ -61,24 +64,72 @@ def simulate(scenario: Scenario, rules: DriftRules, done: Callable[[int], None] 
         psi_alert=rules.psi_alert,
         persistence=f"{rules.alarms_needed}/{rules.alarms_among}",
         on_new_data=rules.on_new_data,
-        rule=rule_result(
-            scenario,
-            rules,
-            rate_of([month.findings for month in months]),
-            rate_of([month.alerts for month in months]),
-            months,
-            found_delays,
-        ),
-        baselines={
-            rule.name: baseline_result(
-                rule.title, rate_of([month[rule.name] for month in other_months]), other_delays[rule.name]
-            )
-            for rule in others
-        },
+        rule=rule,
+        baselines=fixed,
+        compared=others,
     )
 
 
-def steps(scenario: Scenario) -> int:
-    """Number of steps a simulation takes."""
-    shifts = sum(1 for shift in scenario.shifts if shift)
-    return 2 * scenario.months * scenario.features + 2 * shifts * scenario.repetitions
+def steps(scenario: Scenario, compared: int = 0) -> int:
+    """Number of steps a simulation takes, with so many other rules of the service."""
+    return (2 + compared) * (scenario.months * scenario.features + len(scenario.shifts) * scenario.repetitions)
+
+
+def bound(scenario: Scenario, rules: DriftRules, shift: Shift) -> float | None:
+    """The least mean delay, in hours, of any rule that has as many false alarms as drift may have of the budget."""
+    return shift.lorden(scenario.rate, scenario.features, rules.budget * SHARES["drift"])
+
+
+class _Workers:
+    """What applies a function to numbers, in their order: this process, or several."""
+
+    def __init__(self, pool: ProcessPoolExecutor | None, done: Callable[[int], None]) -> None:
+        self._pool = pool
+        self._done = done
+
+    def each(self, work: Callable[[int], Item], count: int, steps: int) -> list[Item]:
+        """Results for 0, 1, ... count - 1. steps: number of steps that each takes."""
+        found = []
+        chunk = 1 if steps > 1 else CHUNK
+        results = map(work, range(count)) if self._pool is None else self._pool.map(work, range(count), chunksize=chunk)
+        for item in results:
+            found.append(item)
+            self._done(steps)
+        return found
+
+
+@contextmanager
+def _workers(jobs: int, done: Callable[[int], None]) -> Iterator[_Workers]:
+    if jobs <= 1:
+        yield _Workers(None, done)
+        return
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        yield _Workers(pool, done)
+
+
+def _rule(scenario: Scenario, rules: DriftRules, title: str, workers: _Workers) -> RuleResult:
+    months = workers.each(partial(quiet_month, scenario, rules), scenario.months, scenario.features)
+    found: list[Delay] = []
+    detected: list[Delay] = []
+    for shift in scenario.shifts:
+        hours = workers.each(partial(delay, scenario, rules, shift), scenario.repetitions, 1)
+        least = bound(scenario, rules, shift)
+        found.append(delay_of(shift, [each.found for each in hours], least))
+        detected.append(delay_of(shift, [each.detected for each in hours], least))
+    return rule_result(scenario, rules, months, found, detected, title)
+
+
+def _baselines(scenario: Scenario, rules: DriftRules, workers: _Workers) -> dict[str, BaselineResult]:
+    others = baselines(scenario.features)
+    months = workers.each(partial(quiet_baseline_month, scenario, rules), scenario.months, scenario.features)
+    delays: dict[str, list[Delay]] = {rule.name: [] for rule in others}
+    for shift in scenario.shifts:
+        seen = workers.each(partial(baseline_delay, scenario, rules, shift), scenario.repetitions, 1)
+        for rule in others:
+            # Some rules are for ordered features alone.
+            hours = [each[rule.name] for each in seen if rule.name in each]
+            delays[rule.name].append(delay_of(shift, hours))
+    return {
+        rule.name: baseline_result(rule.title, rate_of([month[rule.name] for month in months]), delays[rule.name])
+        for rule in others
+    }

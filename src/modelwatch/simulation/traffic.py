@@ -55,31 +55,16 @@ def traffic(rate: float, history: int, length: int, arrivals: Arrivals, rng: np.
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """The evaluations of some traffic, and the stretches that it falls into so that every look-back is a sum of them.
+    """The evaluations of some traffic.
 
     ends: shape (evaluations,), when each evaluation is, in seconds. elapsed: shape (evaluations,), seconds of budget
-    that each may spend. spans: the look-backs in seconds. sizes: shape (stretches,), predictions in each stretch.
-    shifted: shape (stretches,), whether it is after time 0. first: shape (evaluations, spans), the stretch with which
-    each look begins; last: shape (evaluations,), the one before which it ends.
+    that each may spend. spans: the look-backs in seconds. values: shape (evaluations, spans), predictions in each look.
     """
 
     ends: Integers
     elapsed: Integers
     spans: tuple[int, ...]
-    sizes: Integers
-    shifted: NDArray[np.bool_]
-    first: Integers
-    last: Integers
-
-    def looks(self, counts: Integers) -> Integers:
-        """The sums over each look of counts by stretch, shape (stretches, cells) -> (evaluations, spans, cells)."""
-        totals = np.vstack([np.zeros((1, counts.shape[1]), dtype=np.int64), np.cumsum(counts, axis=0)])
-        return np.asarray(totals[self.last][:, None, :] - totals[self.first])
-
-    @property
-    def values(self) -> Integers:
-        """Number of predictions each look finds, shape (evaluations, spans)."""
-        return self.looks(self.sizes[:, None])[:, :, 0]
+    values: Integers
 
 
 def schedule(traffic: Traffic, spans: Sequence[int], interval: int, enough: int | None) -> Schedule:
@@ -93,14 +78,9 @@ def schedule(traffic: Traffic, spans: Sequence[int], interval: int, enough: int 
     points = list(due_points(0, windows, interval=interval, enough=enough))
     ends = np.array([point.end for point in points], dtype=np.int64)
     starts = ends[:, None] - np.array(spans, dtype=np.int64)
-    # Time 0 is a border as well: no stretch is half before a shift and half after it.
-    cuts = np.unique(np.concatenate(([0], ends, starts.ravel())))
     return Schedule(
         ends=ends,
         elapsed=np.array([point.elapsed for point in points], dtype=np.int64),
         spans=tuple(spans),
-        sizes=np.diff(traffic.until(cuts)),
-        shifted=cuts[:-1] >= 0,
-        first=np.searchsorted(cuts, starts),
-        last=np.searchsorted(cuts, ends),
+        values=traffic.until(ends)[:, None] - traffic.until(starts),
     )

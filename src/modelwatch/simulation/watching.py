@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, groupby
+from operator import attrgetter
 
 import numpy as np
 
-from modelwatch.config import parse_lookback
+from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.monitoring.checks.conditions import Condition
 from modelwatch.monitoring.checks.drift.evaluation import DriftEvaluation, SubjectResult, WindowResult
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery, Evidence
-from modelwatch.monitoring.checks.drift.judge import Case, judge_all, may_drift, tolerance
+from modelwatch.monitoring.checks.drift.judge import Case, judge_all, tolerance
 from modelwatch.monitoring.checks.drift.observations import advance_drift
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.windows import Window
-from modelwatch.simulation.features import Feature
-from modelwatch.simulation.traffic import Floats, Integers, Schedule
+from modelwatch.simulation.ladder import detections
+from modelwatch.simulation.streams import FeatureStream
+from modelwatch.simulation.traffic import Floats, Schedule
+from modelwatch.stats.counting.profile import Profile
 from modelwatch.storage.references.stored_reference import StoredReference
 from modelwatch.storage.references.subjects import Subject
 
 MODEL, SUBJECT = "simulated", Subject("feature", "feature")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What an evaluation says of the feature. at: its number. detected: whether a look-back is beyond chance, however
+    small the shift is. in_force: whether there is a finding. drifts: whether its own verdict says drift; in between,
+    an earlier finding is still in force because calm has not lasted long enough."""
+
+    at: int
+    detected: bool
+    in_force: bool
+    drifts: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,41 +55,45 @@ class Watch:
         alphas = np.array([spent[elapsed] for elapsed in when.elapsed.tolist()], dtype=np.float64)
         return cls(rules, subjects, when, alphas)
 
-    def findings(self, feature: Feature, looks: Integers) -> Iterator[tuple[int, bool]]:
-        """The evaluations at which there is a finding about the feature, and whether its verdict there says drift.
-
-        looks: shape (evaluations, spans, cells), in the coarse cells of the feature. An evaluation at which an earlier
-        finding is still in force, because calm has not lasted long enough, is one whose verdict does not say drift.
-        """
-        count = len(self.when.ends)
-        windows = looks.reshape(-1, looks.shape[-1])
-        alphas = np.repeat(self.alphas, len(self.when.spans))
-        thresholds = self.rules.thresholds(SUBJECT.kind, SUBJECT.name)
-        drifted = may_drift(feature.reference.coarse, windows, alphas, thresholds.psi_warning, thresholds.min_samples)
-        passing = drifted.reshape(looks.shape[:2])
+    def seen(self, stream: FeatureStream) -> Iterator[Seen]:
+        """The evaluations at which the feature is detected, or a finding about it is in force."""
+        least = self.rules.thresholds(SUBJECT.kind, SUBJECT.name).min_samples
+        detected = detections(stream, self.when, self.alphas, least)
+        count, done = len(self.when.ends), 0
         conditions: list[Condition] = []
-        done = 0
-        for candidate in np.flatnonzero(passing.any(axis=1)).tolist():
-            # Nothing to remember and nothing that may drift: such an evaluation changes nothing.
-            at = max(candidate, done)
-            while at < count and (at == candidate or conditions):
-                conditions = advance_drift(conditions, self.evaluation(feature, looks[at], at))
-                for finding in (each.finding for each in conditions):
-                    if finding is not None:
-                        yield at, not finding.holding
-                at += 1
-            done = at
+        for candidate in chain((at for at, _ in groupby(detected, key=attrgetter("at"))), [count]):
+            # Nothing to remember and nothing detected: such an evaluation changes nothing.
+            at = done if conditions else candidate
+            while at <= min(candidate, count - 1):
+                evaluation = self.evaluation(stream, at)
+                conditions = advance_drift(conditions, evaluation)
+                yield from _seen(at, evaluation, conditions)
+                at = at + 1 if conditions or at == candidate else candidate
+            done = candidate + 1
 
-    def evaluation(self, feature: Feature, found: Integers, at: int) -> DriftEvaluation:
-        """The result of the evaluation with this number on the counts it found, shape (spans, cells)."""
+    def evaluation(self, stream: FeatureStream, at: int) -> DriftEvaluation:
+        """The result of the evaluation with this number."""
         rules, alpha, end = self.rules, float(self.alphas[at]), int(self.when.ends[at])
         thresholds = rules.thresholds(SUBJECT.kind, SUBJECT.name)
-        allowed = tolerance(thresholds, None)
-        windows = tuple((feature.profile(coarse), allowed) for coarse in found)
-        [judgements] = judge_all([Case(feature.reference, None, thresholds.min_samples, windows)], alpha)
+        allowed, feature = tolerance(thresholds, None), stream.feature
+        border = end // BASE_WINDOW_SECONDS + stream.history
+        profiles = [
+            Profile(feature.reference.binning, stream.counts(border, span // BASE_WINDOW_SECONDS))
+            for span in self.when.spans
+        ]
+        case = Case(
+            feature.reference,
+            feature.split,
+            thresholds.min_samples,
+            tuple((profile, allowed) for profile in profiles),
+            rules.names_shifted,
+        )
+        [judgements] = judge_all([case], alpha)
         judged = [
-            WindowResult(Window(end - parse_lookback(name), end, name), current, allowed, judgement)
-            for name, (current, _), judgement in zip(rules.lookbacks, windows, judgements, strict=True)
+            WindowResult(Window(end - span, end, name), profile, allowed, judgement)
+            for name, span, profile, judgement in zip(
+                rules.lookbacks, self.when.spans, profiles, judgements, strict=True
+            )
         ]
         evidence = Evidence(
             query=DriftQuery(MODEL, MODEL),
@@ -87,6 +107,21 @@ class Watch:
             sums=(),
             references=(),
         )
-        reference = StoredReference("", MODEL, None, SUBJECT, feature.reference, None, 0, MODEL, "active")
+        reference = StoredReference(
+            "", MODEL, None, SUBJECT, feature.reference, None, 0, MODEL, "active", feature.split
+        )
         result = SubjectResult(SUBJECT, reference, thresholds, rules.ks_alpha, tuple(judged))
         return DriftEvaluation(evidence, alpha, self.subjects, (result,), (SUBJECT,), ())
+
+
+def _seen(at: int, evaluation: DriftEvaluation, conditions: Sequence[Condition]) -> Iterator[Seen]:
+    [subject] = evaluation.subjects
+    detected = any(
+        each.judgement.test is not None
+        and each.judgement.test.p_value < evaluation.alpha
+        and each.judgement.severity != "insufficient_data"
+        for each in subject.windows
+    )
+    findings = [each.finding for each in conditions if each.finding is not None]
+    if detected or findings:
+        yield Seen(at, detected, bool(findings), any(not each.holding for each in findings))

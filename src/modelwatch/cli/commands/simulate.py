@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import sys
 import time
@@ -16,13 +17,17 @@ from modelwatch.cli.tables import print_table
 
 if TYPE_CHECKING:
     from modelwatch.monitoring.checks.rules import DriftRules
-    from modelwatch.simulation import Arrivals, BaselineResult, Delay, RuleResult, Simulation
+    from modelwatch.simulation import Arrivals, BaselineResult, Delay, RuleResult, Shift, Simulation
 
 SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3_600, "d": 86_400}
 SLOWEST, FASTEST = 0.01, 1e8
 LONGEST_PERSISTENCE = 24
 ARRIVALS: dict[str, Arrivals] = {"even": "even", "poisson": "poisson"}
-DEFAULT_SHIFTS, LARGEST_SHIFT = (0.5, 1.0), 100.0
+DEFAULT_SHIFTS = ("0.5", "1")
+ALL_SHIFTS = ("0.25", "0.35", "0.5", "1", "scale:1.25", "scale:1.5", "half:1", "ramp:1", "category:0.08", "new:0.05")
+BEFORE = "rules of earlier releases"
+# More of them don't fit into a line.
+SHIFTS_ABREAST = 2
 OPTIONS = {
     "false_alarm_budget": "--budget",
     "lookbacks": "--lookbacks",
@@ -43,10 +48,13 @@ def simulate(
     ] = 10_000,
     months: Annotated[int, typer.Option(help="Months of 30 days in which nothing is wrong.", min=1, max=10_000)] = 24,
     shift: Annotated[
-        list[float] | None,
-        typer.Option(help="Shift of one feature in standard deviations; 0: none. Repeatable.  [0.5 and 1]"),
+        list[str] | None,
+        typer.Option(
+            help="Shift of one feature: standard deviations (0: none), or scale:1.5, half:1, ramp:1, category:0.08,"
+            " new:0.05. Repeatable.  [0.5 and 1; all kinds with --compare]"
+        ),
     ] = None,
-    repetitions: Annotated[int, typer.Option(help="Number of trials of each shift.", min=1, max=1_000_000)] = 1_000,
+    repetitions: Annotated[int, typer.Option(help="Number of trials of each shift.", min=1, max=1_000_000)] = 200,
     budget: Annotated[str | None, typer.Option(help="False alarms per model in 30 days.  [FALSE_ALARM_BUDGET]")] = None,
     lookbacks: Annotated[str | None, typer.Option(help="Look-backs, such as 1h,6h,24h.  [LOOKBACKS]")] = None,
     interval: Annotated[str | None, typer.Option(help="Time between evaluations.  [DRIFT_CHECK_INTERVAL]")] = None,
@@ -67,6 +75,14 @@ def simulate(
     ] = True,
     arrivals: Annotated[str, typer.Option(help="Arrivals of predictions: even or poisson.")] = "even",
     seed: Annotated[int, typer.Option(help="The same seed gives the same result.", min=0)] = 0,
+    compare: Annotated[
+        bool,
+        typer.Option(
+            "--compare",
+            help="Also simulate the rules of earlier releases (look-backs of 1, 6 and 24 h), and all kinds of shifts.",
+        ),
+    ] = False,
+    jobs: Annotated[int | None, typer.Option(help="Number of processes.  [those of the machine]", min=1)] = None,
     as_json: AsJson = False,
 ) -> None:
     """Try a configuration on simulated traffic: how many false alarms it raises, and how long a real shift goes unseen.
@@ -90,15 +106,16 @@ def simulate(
         rate=parse_rate(rate),
         reference=reference_size,
         months=months,
-        shifts=parse_shifts(shift),
+        shifts=parse_shifts(ALL_SHIFTS if shift is None and compare else shift),
         repetitions=repetitions,
         arrivals=parse_arrivals(arrivals),
         seed=seed,
     )
     rules = rules_with(overrides, interval, persistence, on_new_data)
     began = time.perf_counter()
-    with _progress_bar(steps(scenario)) as done:
-        result = run(scenario, rules, done)
+    others = {BEFORE: rules_of_before(rules)} if compare else {}
+    with _progress_bar(steps(scenario, len(others))) as done:
+        result = run(scenario, rules, done, compared=others, jobs=jobs or len(os.sched_getaffinity(0)))
     seconds = time.perf_counter() - began
     if as_json:
         print_json({**msgspec.to_builtins(result), "seconds": round(seconds, 2)})
@@ -136,18 +153,30 @@ def parse_persistence(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def parse_shifts(shifts: Sequence[float] | None) -> tuple[float, ...]:
-    """The shifts to try; those of 0 are none. Raises CliError for what is no number, or beyond any feature.
+def parse_shifts(shifts: Sequence[str] | None) -> tuple[Shift, ...]:
+    """The shifts to try; those of 0 are none. Raises CliError for what is no shift, or beyond any feature.
 
-    >>> parse_shifts(None), parse_shifts([0.0]), parse_shifts([0.5, -2.0])
-    ((0.5, 1.0), (), (0.5, -2.0))
+    >>> [shift.title for shift in parse_shifts(["0.0", "-2", "scale:1.5"])]
+    ['-2 σ', 'scale × 1.5']
     """
-    if shifts is None:
-        return DEFAULT_SHIFTS
-    for shift in shifts:
-        if not abs(shift) <= LARGEST_SHIFT:
-            raise CliError(f"--shift {shift:g}: expected standard deviations, {-LARGEST_SHIFT:g} to {LARGEST_SHIFT:g}")
-    return tuple(shift for shift in dict.fromkeys(shifts) if shift)
+    from modelwatch.simulation import Shift
+
+    found = []
+    for text in dict.fromkeys(DEFAULT_SHIFTS if shifts is None else shifts):
+        try:
+            found.append(Shift.parsed(text))
+        except ValueError as error:
+            raise CliError(f"--shift {text}: {error}") from error
+    return tuple(dict.fromkeys(shift for shift in found if shift.size))
+
+
+def rules_of_before(rules: DriftRules) -> DriftRules:
+    """Rules as they were in earlier releases, with the budget and the thresholds of these."""
+    import dataclasses
+
+    return dataclasses.replace(
+        rules, lookbacks=("1h", "6h", "24h"), check_interval=3_600, min_samples=100, on_new_data=True
+    )
 
 
 def parse_arrivals(text: str) -> Arrivals:
@@ -207,22 +236,24 @@ def _show(result: Simulation) -> None:
         f"{' or on new data' if result.on_new_data else ''}; persistence {result.persistence}"
     )
     print_out()
-    lines: list[tuple[str, RuleResult | BaselineResult]] = [("this configuration", rule)]
-    lines += [(other.title, other) for other in result.baselines.values()]
-    heads = [f"{delay.shift:g} σ:\nmedian, 90 %" for delay in rule.delays]
-    print_table(
-        ("rule", "false alarms\na month", "95 %", *heads),
-        (
+    rules: list[RuleResult | BaselineResult] = [rule, *result.compared.values(), *result.baselines.values()]
+    for first in range(0, max(len(rule.delays), 1), SHIFTS_ABREAST):
+        some = slice(first, first + SHIFTS_ABREAST)
+        heads = [f"{delay.title}:\nmedian, 90 %" for delay in rule.delays[some]]
+        print_table(
+            ("rule", *(("false alarms\na month", "95 %") if not first else ()), *heads),
             (
-                Text(title, "bold" if each is rule else ""),
-                _number(each.false_alarms_per_model_month),
-                _interval(each.interval_95),
-                *(_delay(delay, result.horizon_hours) for delay in each.delays),
-            )
-            for title, each in lines
-        ),
-    )
-    print_out()
+                (
+                    Text(each.title, "bold" if each is rule else ""),
+                    *((_number(each.false_alarms_per_model_month), _interval(each.interval_95)) if not first else ()),
+                    *(_delay(delay, result.horizon_hours) for delay in each.delays[some]),
+                )
+                for each in rules
+            ),
+        )
+        print_out()
+    for of_service in (rule, *result.compared.values()):
+        _show_delays(of_service, result.horizon_hours)
     print_table(
         ("look-back", "values", "decided", "smallest PSI seen"),
         (
@@ -240,6 +271,41 @@ def _show(result: Simulation) -> None:
     print_out(in_words(result))
 
 
+def _show_delays(rule: RuleResult, horizon: float) -> None:
+    """The delays of a rule of the service, beside the least that any rule with as many false alarms could have."""
+    numbers = (
+        "detected:\nmedian",
+        "\nmean",
+        "bound of\nthe mean",
+        "mean /\nbound",
+        "found:\nmedian",
+        "\n90 %",
+        "\nseen",
+    )
+    rows = [
+        (
+            found.title,
+            _within(detected.median_hours, horizon),
+            "" if detected.mean_hours is None else _hours(detected.mean_hours),
+            "" if detected.bound_hours is None else _hours(detected.bound_hours),
+            "" if detected.ratio is None else f"{detected.ratio:.2f}",
+            _within(found.median_hours, horizon),
+            _within(found.p90_hours, horizon),
+            f"{found.share_seen or 0.0:.0%}",
+        )
+        for detected, found in zip(rule.detected, rule.delays, strict=True)
+    ]
+    if not rows:
+        return
+    print_table((rule.title, *numbers), rows, numbers=numbers)
+    print_out(
+        f"detected, whatever the size: {_number(rule.detected_per_model_month)} a month while nothing is wrong (95 %:"
+        f" {_interval(rule.detected_interval_95)}); alerts: {_number(rule.alerts_per_model_month)}"
+        f" ({_interval(rule.alerts_interval_95)})"
+    )
+    print_out()
+
+
 def in_words(result: Simulation) -> str:
     """The result in a few sentences."""
     rule = result.rule
@@ -254,7 +320,7 @@ def in_words(result: Simulation) -> str:
         else f"within {result.horizon_hours:g} h in {delay.share_seen:.0%} of all cases"
         for delay in rule.delays
     ]
-    shifts = "; ".join(f"{delay.shift:g} σ {text}" for delay, text in zip(rule.delays, seen, strict=True))
+    shifts = "; ".join(f"{delay.title} {text}" for delay, text in zip(rule.delays, seen, strict=True))
     naive = result.baselines["psi_0.1_last_hour"].false_alarms_per_model_month
     surely = f", 95 %: {_interval(rule.interval_95)}" if rule.interval_95 else ""
     return (
@@ -265,8 +331,13 @@ def in_words(result: Simulation) -> str:
 
 
 def _delay(delay: Delay, horizon: float) -> str:
-    hours = (delay.median_hours, delay.p90_hours)
-    return ", ".join(f"> {horizon:g} h" if each is None else _hours(each) for each in hours)
+    if delay.share_seen is None:
+        return "-"
+    return f"{_within(delay.median_hours, horizon)}, {_within(delay.p90_hours, horizon)}"
+
+
+def _within(hours: float | None, horizon: float) -> str:
+    return f"> {horizon:g} h" if hours is None else _hours(hours)
 
 
 def _hours(hours: float) -> str:

@@ -128,27 +128,30 @@ class _Cells:
         return np.asarray(np.add.reduceat(cells, self.first, axis=1))
 
     def passing(self, cells: Integers, n: Integers, levels: Floats) -> Mask:
-        share = np.repeat(n / (self.total + n), self.lengths, axis=1)
+        share = self._each(n / (self.total + n))
         together = cells + self.reference
         expected = np.maximum(together * share, TINY)
-        deviation = (cells - expected) ** 2
-        rest = expected * (1.0 - share)
-        statistic = np.add.reduceat(deviation / rest, self.first, axis=1)
+        parts = (cells - expected) ** 2 / (expected * (1.0 - share))
+        statistic = np.add.reduceat(parts, self.first, axis=1)
         # Merging cells never raises Pearson's statistic, and its tail is the smaller, the fewer groups there are.
         found = statistic >= _special().chdtri(1, levels[:, None] * self.weights[:, 0])
         for subject in np.flatnonzero(found.any(axis=0)).tolist():
             rows = np.flatnonzero(found[:, subject])
             found[rows, subject] = self._together(subject, cells[rows], n[rows, subject], levels[rows])
-        totals = np.repeat(self.total + n, self.lengths, axis=1)
-        unusual = (deviation >= SCREEN * SCREEN * rest * (1.0 - together / totals)) & (together > 0)
+        totals = self.total + n
+        unusual = parts >= SCREEN * SCREEN * (1.0 - together / self._each(totals))
         rows, places = np.nonzero(unusual)
         subjects = self.first.searchsorted(places, side="right") - 1
-        filled = np.add.reduceat(together > 0, self.first, axis=1, dtype=np.int64)[rows, subjects]
-        point = _log_probability(cells[rows, places], n[rows, subjects], together[rows, places], totals[rows, places])
+        filled = np.add.reduceat(together[rows] > 0, self.first, axis=1, dtype=np.int64)[np.arange(len(rows)), subjects]
+        point = _log_probability(cells[rows, places], n[rows, subjects], together[rows, places], totals[rows, subjects])
         # A tail is at least the probability of what is found.
         beyond = point + np.log(2.0 * filled) < np.log(levels[rows] * self.weights[subjects, 1])
         found[rows[beyond], subjects[beyond]] = True
         return np.asarray(found)
+
+    def _each(self, of_subjects: Floats) -> Floats:
+        """A number of each subject for each of its cells, shape (windows, tested cells), or for all cells of one."""
+        return of_subjects if len(self.total) == 1 else np.repeat(of_subjects, self.lengths, axis=1)
 
     def _together(self, subject: int, cells: Integers, n: Integers, levels: Floats) -> Mask:
         """Which windows of a subject may have a p-value of all cells below its share of the level."""
