@@ -19,7 +19,7 @@ from modelwatch.cli import main
 from modelwatch.cli.commands.simulate import in_words, parse_rate
 from modelwatch.config import Settings
 from modelwatch.monitoring.checks.rules import DriftRules
-from modelwatch.simulation import Scenario, Simulation, simulate
+from modelwatch.simulation import Scenario, Shift, Simulation, simulate
 from tests.cli.conftest import REPOSITORY, RunCli
 from tests.proofs.lock import Proofs
 
@@ -29,7 +29,8 @@ FEW = ("--features", 3, "--months", 2, "--repetitions", 10)
 def simulated(budget: float, months: int, *shifts: float) -> Simulation:
     """The default traffic: 50 features, 100 predictions an hour, a reference of 10,000."""
     rules = dataclasses.replace(DriftRules.of(Settings()), budget=budget)
-    return simulate(Scenario(features=50, rate=100, reference=10_000, months=months, shifts=shifts), rules)
+    located = tuple(Shift("location", shift) for shift in shifts)
+    return simulate(Scenario(features=50, rate=100, reference=10_000, months=months, shifts=located), rules)
 
 
 @pytest.mark.timeout(600)
@@ -138,6 +139,19 @@ def test_progress_is_shown_on_a_terminal_beside_the_result(tmp_path: Path) -> No
     assert json.loads(done.stdout)["months"] == 2
 
 
+def test_comparing_adds_the_rules_of_before_and_all_kinds_of_shifts(run_cli: RunCli) -> None:
+    done = run_cli("simulate", "--features", 1, "--months", 1, "--repetitions", 2, "--compare", "--jobs", 1)
+    assert (done.returncode, done.stderr) == (0, "")
+    for text in (
+        "1h, 6h, 24h, once an hour",
+        "mean / bound",
+        "a category 2 % → 8 %",
+        "ramp to 1 σ in 24 h",
+        "p < 0.05",
+    ):
+        assert text in done.stdout
+
+
 def test_without_a_verdict_the_sentence_says_what_to_change() -> None:
     scenario = Scenario(features=1, rate=0.1, months=1, repetitions=1)
     result = simulate(scenario, DriftRules.of(Settings()))
@@ -149,13 +163,13 @@ def test_hours_beyond_the_horizon_and_parts_of_an_hour_are_readable(run_cli: Run
     words = ("--rate", "20000/h", "--interval", "15m", "--shift", "0.2", "--shift", "2")
     done = run_cli("simulate", "--features", 1, "--months", 1, "--repetitions", 10, *words)
     assert "every 15 min or on new data" in done.stdout
-    [line] = [line for line in done.stdout.splitlines() if line.startswith("this")]
+    line = next(line for line in done.stdout.splitlines() if line.startswith("this"))
     assert "> 72 h, > 72 h" in line
     assert " min, " in line
 
 
 def test_a_shift_below_the_threshold_is_told_as_unseen() -> None:
-    scenario = Scenario(features=50, months=1, shifts=(0.05,), repetitions=20)
+    scenario = Scenario(features=50, months=1, shifts=(Shift("location", 0.05),), repetitions=20)
     text = in_words(simulate(scenario, DriftRules.of(Settings())))
     assert text.endswith("0.05 σ within 72 h in 0% of all cases.")
 
@@ -183,6 +197,10 @@ def test_rates_have_units(text: str, rate: float) -> None:
         ("--shift", "nan"),
         ("--shift", "1000"),
         ("--shift", "large"),
+        ("--shift", "scale:0"),
+        ("--shift", "category:1"),
+        ("--shift", "sideways:1"),
+        ("--jobs", "0"),
         ("--budget", "0"),
         ("--budget", "a lot"),
         ("--budget", ""),

@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import chi2
 
 from modelwatch.simulation.estimates import delay_of, rate_of
+from modelwatch.simulation.shifts import Shift
 
 
 def test_the_interval_of_a_plain_count_is_garwoods() -> None:
@@ -44,7 +45,16 @@ def test_the_interval_holds_the_true_rate_about_as_often_as_it_says(cluster: int
 
 
 def test_a_shift_that_is_not_seen_is_later_than_any_that_is() -> None:
-    delay = delay_of(1.0, [2.0] * 6 + [5.0] * 3 + [None])
+    delay = delay_of(Shift("location", 1.0), [2.0] * 6 + [5.0] * 3 + [None])
     assert (delay.median_hours, delay.p90_hours, delay.share_seen) == (2.0, 5.0, 0.9)
-    never = delay_of(0.1, [None] * 3 + [1.0])
+    never = delay_of(Shift("location", 0.1), [None] * 3 + [1.0])
     assert (never.median_hours, never.p90_hours, never.share_seen) == (None, None, 0.25)
+
+
+def test_a_mean_is_compared_with_its_bound_where_every_repetition_is_seen() -> None:
+    seen = delay_of(Shift("scale", 1.5), [1.0, 2.0, 3.0], 1.6)
+    assert (seen.mean_hours, seen.bound_hours, seen.ratio, seen.title) == (2.0, 1.6, 1.25, "scale × 1.5")
+    unseen = delay_of(Shift("scale", 1.5), [1.0, None], 1.6)
+    assert (unseen.mean_hours, unseen.bound_hours, unseen.ratio) == (None, 1.6, None)
+    unknown = delay_of(Shift("new", 0.05), [])
+    assert (unknown.share_seen, unknown.median_hours, unknown.mean_hours) == (None, None, None)

@@ -9,10 +9,14 @@ import pytest
 
 from modelwatch.config import Settings
 from modelwatch.monitoring.checks.rules import DriftRules
-from modelwatch.simulation import Arrivals, Scenario, Simulation, simulate, steps
+from modelwatch.simulation import Arrivals, Scenario, Shift, Simulation, simulate, steps
 
 RULES = DriftRules.of(Settings())
 SMALL = Scenario(features=5, months=2, repetitions=20)
+
+
+def moved(*sizes: float) -> tuple[Shift, ...]:
+    return tuple(Shift("location", size) for size in sizes)
 
 
 def run(scenario: Scenario = SMALL, **changes: object) -> Simulation:
@@ -41,13 +45,13 @@ def test_steps_are_counted_to_the_end() -> None:
 
 
 def test_without_a_shift_there_is_no_delay() -> None:
-    result = run(dataclasses.replace(SMALL, shifts=(0.0,)))
+    result = run(dataclasses.replace(SMALL, shifts=()))
     assert (result.rule.delays, result.rule.median_delay_hours, result.rule.share_seen) == ([], None, None)
     assert all(each.delays == [] for each in result.baselines.values())
 
 
 def test_the_first_shift_is_the_one_at_the_top() -> None:
-    rule = run(dataclasses.replace(SMALL, shifts=(2.0, 0.5))).rule
+    rule = run(dataclasses.replace(SMALL, shifts=moved(2.0, 0.5))).rule
     assert [delay.shift for delay in rule.delays] == [2.0, 0.5]
     assert (rule.median_delay_hours, rule.p90_delay_hours) == (1.0, 1.0)
     assert rule.delays[1].median_hours is not None
@@ -55,7 +59,7 @@ def test_the_first_shift_is_the_one_at_the_top() -> None:
 
 
 def test_little_traffic_decides_on_the_longest_look_back_alone() -> None:
-    result = run(Scenario(features=10, rate=5, months=2, shifts=(2.0,), repetitions=40))
+    result = run(Scenario(features=10, rate=5, months=2, shifts=moved(2.0), repetitions=40))
     assert [(each.lookback, each.values, each.share_decided) for each in result.rule.lookbacks] == [
         ("1h", 5.0, 0.0),
         ("6h", 30.0, 0.0),
@@ -86,12 +90,12 @@ def test_traffic_that_has_dried_up_is_not_evaluated(arrivals: Arrivals) -> None:
 
 
 def test_a_lot_of_traffic_is_evaluated_every_five_minutes_and_seen_within_the_hour() -> None:
-    result = run(Scenario(features=4, rate=10_000, months=2, shifts=(0.5,), repetitions=30))
+    result = run(Scenario(features=4, rate=10_000, months=2, shifts=moved(0.5), repetitions=30))
     assert result.rule.evaluations_per_model_month == 8_640.0
     assert result.rule.false_alarms_per_model_month == 0.0
     assert result.rule.p90_delay_hours is not None
     assert result.rule.p90_delay_hours < 1.0
-    waits = run(Scenario(features=4, rate=10_000, months=1, shifts=(0.5,), repetitions=30), on_new_data=False)
+    waits = run(Scenario(features=4, rate=10_000, months=1, shifts=moved(0.5), repetitions=30), on_new_data=False)
     assert waits.rule.evaluations_per_model_month == 720.0
     assert waits.rule.median_delay_hours == 1.0
 
@@ -104,7 +108,7 @@ def test_predictions_that_come_by_chance_keep_the_budget_too() -> None:
 
 
 def test_persistence_trades_time_for_calm() -> None:
-    scenario = dataclasses.replace(SMALL, months=8, shifts=(1.0,), repetitions=40)
+    scenario = dataclasses.replace(SMALL, months=8, shifts=moved(1.0), repetitions=40)
     once = run(scenario, budget=1_000.0, on_new_data=False)
     twice = run(scenario, budget=1_000.0, on_new_data=False, alarms_needed=2, alarms_among=3)
     assert (once.persistence, twice.persistence) == ("1/1", "2/3")
@@ -122,3 +126,38 @@ def test_a_reference_that_is_too_small_decides_nothing() -> None:
     assert [each.share_decided for each in result.rule.lookbacks] == [0.0, 0.0, 0.0]
     assert result.rule.false_alarms_per_model_month == 0.0
     assert result.rule.interval_95 is None
+
+
+def test_several_processes_give_the_same_result_and_other_rules_stand_beside() -> None:
+    scenario = Scenario(features=2, months=2, repetitions=4, shifts=(Shift("scale", 2.0), Shift("category", 0.3)))
+    other = {"often": dataclasses.replace(RULES, lookbacks=("15m", "1h"), check_interval=300, min_samples=20)}
+    done: list[int] = []
+    alone = simulate(scenario, RULES, compared=other)
+    assert simulate(scenario, RULES, done.append, compared=other, jobs=2) == alone
+    assert sum(done) == steps(scenario, 1)
+    compared = alone.compared["often"]
+    assert (compared.title, [each.lookback for each in compared.lookbacks]) == ("often", ["15m", "1h"])
+    assert compared.evaluations_per_model_month == 8_640.0
+
+
+def test_every_kind_of_shift_is_detected_and_compared_with_the_bound() -> None:
+    kinds = ("location:1", "scale:2", "half:2", "ramp:2", "category:0.3", "new:0.3")
+    scenario = Scenario(features=5, months=1, repetitions=12, shifts=tuple(map(Shift.parsed, kinds)))
+    result = run(scenario)
+    for detected, found in zip(result.rule.detected, result.rule.delays, strict=True):
+        assert f"{detected.kind}:{detected.shift:g}" in kinds
+        assert detected.share_seen == 1.0
+        assert detected.mean_hours is not None
+        assert detected.mean_hours <= (found.mean_hours or 72.0)
+        assert (detected.bound_hours is None) == (detected.kind in ("ramp", "new")) == (detected.ratio is None)
+    # Kolmogorov-Smirnov is not for names, the PSI is for all.
+    ks, psi = result.baselines["ks_0.05_last_day"].delays, result.baselines["psi_0.1_last_hour"].delays
+    assert [each.share_seen is None for each in ks] == [False] * 4 + [True] * 2
+    assert all(each.share_seen == 1.0 for each in psi)
+
+
+def test_a_detection_counts_once_while_its_looks_overlap() -> None:
+    rule = run(Scenario(features=30, months=3, shifts=()), budget=300.0, psi_warning=0.02).rule
+    assert rule.detected_per_model_month > 0
+    assert rule.detected_interval_95 is not None
+    assert rule.alerts_interval_95 is not None

@@ -11,26 +11,42 @@ from modelwatch.config import Settings
 from modelwatch.monitoring.checks.conditions import Condition
 from modelwatch.monitoring.checks.drift.observations import advance_drift
 from modelwatch.monitoring.checks.rules import DriftRules
-from modelwatch.simulation.features import Feature, looks_at
-from modelwatch.simulation.traffic import HOUR, Integers, schedule, traffic
-from modelwatch.simulation.watching import Watch
+from modelwatch.simulation.features import drawn
+from modelwatch.simulation.shifts import Kind, Shift
+from modelwatch.simulation.streams import FeatureStream
+from modelwatch.simulation.traffic import HOUR, schedule, traffic
+from modelwatch.simulation.watching import Seen, Watch
 
 DAY = 24 * HOUR
 RULES = DriftRules.of(Settings())
 
 
-def watch_of(rules: DriftRules, rate: float, days: int, rng: np.random.Generator) -> Watch:
-    stream = traffic(rate, DAY, days * DAY, "poisson", rng)
-    return Watch.on(schedule(stream, [HOUR, 6 * HOUR, DAY], rules.check_interval, rules.min_samples), rules, 3)
+def watched(
+    rules: DriftRules, rate: float, days: int, size: int, shift: Shift, rng: np.random.Generator
+) -> tuple[Watch, FeatureStream]:
+    arriving = traffic(rate, DAY, days * DAY, "poisson", rng)
+    when = schedule(arriving, [HOUR, 6 * HOUR, DAY], rules.check_interval, rules.min_samples)
+    stream = FeatureStream.drawn(drawn(size, shift, rng), arriving, shift, rng)
+    return Watch.on(when, rules, 3), stream
 
 
-def one_by_one(watch: Watch, feature: Feature, looks: Integers) -> list[tuple[int, bool]]:
-    """The findings when every evaluation is made, whatever it holds."""
-    found: list[tuple[int, bool]] = []
+def one_by_one(watch: Watch, stream: FeatureStream) -> list[Seen]:
+    """What is seen when every evaluation is made, whatever it holds."""
+    found: list[Seen] = []
     conditions: list[Condition] = []
     for at in range(len(watch.when.ends)):
-        conditions = advance_drift(conditions, watch.evaluation(feature, looks[at], at))
-        found += [(at, not each.finding.holding) for each in conditions if each.finding is not None]
+        evaluation = watch.evaluation(stream, at)
+        conditions = advance_drift(conditions, evaluation)
+        [subject] = evaluation.subjects
+        beyond = [
+            each.judgement.test is not None
+            and each.judgement.test.p_value < watch.alphas[at]
+            and each.judgement.severity != "insufficient_data"
+            for each in subject.windows
+        ]
+        findings = [each.finding for each in conditions if each.finding is not None]
+        if any(beyond) or findings:
+            found.append(Seen(at, any(beyond), bool(findings), any(not each.holding for each in findings)))
     return found
 
 
@@ -54,43 +70,40 @@ def test_findings_are_those_of_every_evaluation_made_one_by_one(
     )
     total = 0
     for size in (150, 3_000):
-        watch = watch_of(rules, rate, 6, rng)
-        feature = Feature.drawn(size, rng)
-        looks = looks_at(feature.coarse_shares(), feature.coarse_shares(shift), watch.when, rng)
-        expected = one_by_one(watch, feature, looks)
-        assert list(watch.findings(feature, looks)) == expected
+        watch, stream = watched(rules, rate, 6, size, Shift("location", shift), rng)
+        expected = one_by_one(watch, stream)
+        assert list(watch.seen(stream)) == expected
+        detected, found = watch.first(stream)
+        assert detected == next((each.at for each in expected if each.detected or each.in_force), None)
+        if shift:
+            # It is not looked at in each evaluation: at most an hour later it is found, too.
+            first = next((each.at for each in expected if each.in_force), len(watch.when.ends) - 1)
+            assert found is None or found >= first
+            assert found is not None or watch.when.ends[-1] - watch.when.ends[first] <= 2 * HOUR
         total += len(expected)
     # Both kinds of evaluation occur: what is compared is neither empty nor everything.
     assert shift == 0.0 or 0 < total < 2 * len(watch.when.ends)
 
 
 def test_a_look_spends_what_has_accrued_since_the_one_before() -> None:
-    watch = watch_of(RULES, 150.0, 2, np.random.default_rng(7))
+    watch, _ = watched(RULES, 150.0, 2, 300, Shift("location", 0.0), np.random.default_rng(7))
     assert set(watch.when.elapsed.tolist()) > {2_400, 2_700}
     expected = [RULES.alpha(3, elapsed=elapsed) for elapsed in watch.when.elapsed.tolist()]
     assert watch.alphas.tolist() == expected
 
 
-def test_cells_are_those_of_the_reference_sample_and_not_exactly_tenths() -> None:
-    shares = Feature.drawn(300, np.random.default_rng(8)).coarse_shares()
-    assert shares.sum() == pytest.approx(1.0)
-    assert 0.001 < np.abs(shares - 0.1).max() < 0.1
-
-
-def test_history_is_not_shifted_and_what_comes_after_is() -> None:
+@pytest.mark.parametrize("kind", ["category", "new"])
+def test_names_are_watched_as_real_ones(kind: Kind) -> None:
     rng = np.random.default_rng(9)
-    when = schedule(traffic(1_000.0, DAY, 2 * DAY, "even", rng), [HOUR, DAY], HOUR, None)
-    before, after = np.array([1.0, 0.0]), np.array([0.0, 1.0])
-    looks = looks_at(before, after, when, rng)
-    assert looks[0].tolist() == [[0, 1_000], [23_000, 1_000]]
-    assert looks[23].tolist() == [[0, 1_000], [0, 24_000]]
+    rules = dataclasses.replace(RULES, budget=1_000.0, min_samples=30, psi_warning=0.05)
+    watch, stream = watched(rules, 60.0, 5, 2_000, Shift(kind, 0.08), rng)
+    expected = one_by_one(watch, stream)
+    assert list(watch.seen(stream)) == expected
+    assert expected
 
 
 @pytest.mark.parametrize("size", [1, 2, 11, 200])
 def test_tiny_references_have_cells_too(size: int) -> None:
-    rng = np.random.default_rng(size)
-    feature = Feature.drawn(size, rng)
-    watch = watch_of(RULES, 50.0, 2, rng)
-    looks = looks_at(feature.coarse_shares(), feature.coarse_shares(1.0), watch.when, rng)
-    assert looks.sum(axis=2).tolist() == watch.when.values.tolist()
-    assert len(list(watch.findings(feature, looks))) <= len(watch.when.ends)
+    watch, stream = watched(RULES, 50.0, 2, size, Shift("location", 1.0), np.random.default_rng(size))
+    assert stream.looks(watch.when).sum(axis=2).tolist() == watch.when.values.tolist()
+    assert len(list(watch.seen(stream))) <= len(watch.when.ends)

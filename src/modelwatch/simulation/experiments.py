@@ -37,7 +37,7 @@ class Scenario:
     reference: int = 10_000
     months: int = 24
     shifts: tuple[Shift, ...] = DEFAULT_SHIFTS
-    repetitions: int = 1_000
+    repetitions: int = 200
     arrivals: Arrivals = "even"
     seed: int = 0
 
@@ -112,14 +112,8 @@ def delay(scenario: Scenario, rules: DriftRules, shift: Shift, repetition: int) 
     arriving = traffic(scenario.rate, max(spans), horizon(rules), scenario.arrivals, rng)
     when = schedule(arriving, spans, rules.check_interval, rules.min_samples if rules.on_new_data else None)
     stream = FeatureStream.drawn(drawn(scenario.reference, shift, rng), arriving, shift, rng)
-    detected = None
-    for seen in Watch.on(when, rules, scenario.features).seen(stream):
-        hours = float(when.ends[seen.at]) / HOUR
-        if detected is None and (seen.detected or seen.in_force):
-            detected = hours
-        if seen.in_force:
-            return Hours(detected, hours)
-    return Hours(detected, None)
+    detected, found = Watch.on(when, rules, scenario.features).first(stream)
+    return Hours(*(None if at is None else float(when.ends[at]) / HOUR for at in (detected, found)))
 
 
 def baseline_delay(scenario: Scenario, rules: DriftRules, shift: Shift, repetition: int) -> Mapping[str, float | None]:

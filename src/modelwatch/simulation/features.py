@@ -23,18 +23,19 @@ NEW = -1
 
 
 class Drawn(Protocol):
-    """A feature with its reference, of which values can be drawn."""
+    """A feature with its reference, and how often its values fall into each fine cell."""
 
     @property
     def reference(self) -> Profile: ...
     @property
     def split(self) -> Split | None: ...
 
-    def cells(self, count: int, rng: np.random.Generator) -> Integers:
-        """The fine cells of so many values as they were before any shift, shape (count,)."""
+    def shares(self) -> Floats:
+        """The true share of every fine cell before any shift, shape (cells,). It differs from that of the reference,
+        from whose sample the cells were taken."""
 
-    def shifted_cells(self, shift: Shift, ages: Floats, rng: np.random.Generator) -> Integers:
-        """The fine cells of values after the shift, shape as ages: hours since it began."""
+    def shifted_shares(self, shift: Shift, ages: Floats) -> Floats:
+        """The shares so many hours after the shift began, shape (ages, cells)."""
 
 
 def drawn(size: int, shift: Shift | None, rng: np.random.Generator) -> Drawn:
@@ -57,11 +58,11 @@ class Feature:
         binning = numeric_binning(sample)
         return cls(binning, Profile(binning, binning.count_floats(sample)))
 
-    def cells(self, count: int, rng: np.random.Generator) -> Integers:
-        return np.searchsorted(self.binning.edges, rng.standard_normal(count))
+    def shares(self) -> Floats:
+        return np.asarray(self.shifted_shares(Shift("location", 0.0), np.zeros(1))[0])
 
-    def shifted_cells(self, shift: Shift, ages: Floats, rng: np.random.Generator) -> Integers:
-        return np.searchsorted(self.binning.edges, shift.moved(rng.standard_normal(len(ages)), ages, rng))
+    def shifted_shares(self, shift: Shift, ages: Floats) -> Floats:
+        return _shares(shift.below(self.binning.edges, ages))
 
 
 @dataclass(frozen=True)
@@ -89,19 +90,20 @@ class Names:
         assert isinstance(binning, CategoricalBinning)
         return np.array([*(binning.cell(name) for name in _names()), binning.n_fine - 1])
 
-    def cells(self, count: int, rng: np.random.Generator) -> Integers:
-        return self._drawn(np.array([*_names().values(), 0.0]), count, rng)
+    def shares(self) -> Floats:
+        return self._of_cells(np.array([*_names().values(), 0.0]))
 
-    def shifted_cells(self, shift: Shift, ages: Floats, rng: np.random.Generator) -> Integers:
+    def shifted_shares(self, shift: Shift, ages: Floats) -> Floats:
         shares = np.array([*_names().values(), 0.0])
         moving = 0 if shift.kind == "category" else NEW
         shares *= (1.0 - shift.size) / (1.0 - shares[moving])
         shares[moving] = shift.size
-        return self._drawn(shares, len(ages), rng)
+        return np.tile(self._of_cells(shares), (len(ages), 1))
 
-    def _drawn(self, shares: Floats, count: int, rng: np.random.Generator) -> Integers:
-        cumulated = np.cumsum(shares)[:-1]
-        return np.asarray(self._cell_of[np.searchsorted(cumulated, rng.random(count), side="right")])
+    def _of_cells(self, shares: Floats) -> Floats:
+        return np.asarray(
+            np.bincount(self._cell_of, weights=shares, minlength=self.reference.binning.n_fine), dtype=np.float64
+        )
 
 
 def _names() -> Mapping[str, float]:
@@ -109,3 +111,9 @@ def _names() -> Mapping[str, float]:
     others = 1.0 / np.arange(1, OTHER_NAMES + 1)
     shares = (1.0 - CATEGORY_SHARE) * others / others.sum()
     return {MOVING: CATEGORY_SHARE, **{f"name {place}": share for place, share in enumerate(shares.tolist(), 1)}}
+
+
+def _shares(below: Floats) -> Floats:
+    """The share of each cell, from what is below each of its edges; shape (rows, edges) -> (rows, cells)."""
+    # Edges next to one another may be apart by less than the rounding of a probability.
+    return np.maximum(np.diff(below, axis=1, prepend=0.0, append=1.0), 0.0)

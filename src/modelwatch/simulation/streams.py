@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -13,35 +13,45 @@ from modelwatch.simulation.shifts import Shift
 from modelwatch.simulation.traffic import HOUR, Floats, Integers, Schedule, Traffic
 from modelwatch.stats.drift.screen import Screen, Sums
 
+# With more values in a window than that on average, counts are drawn, not values.
+MANY = 100
+
 
 @dataclass(frozen=True, slots=True)
 class FeatureStream:
     """The values of a feature in some traffic. Windows are numbered from the first of the history on.
 
-    history: windows before time 0. cumulated: sums of all windows before each border. The fine cell of each value is
-    kept in the order in which they come, and how many come before each border.
+    history: windows before time 0. cumulated: sums of all windows before each border.
     """
 
     feature: Drawn
     screen: Screen
     history: int
     cumulated: Sums
-    _cells: Integers
-    _before: Integers
+    _windows: _Windows
 
     @classmethod
     def drawn(cls, feature: Drawn, traffic: Traffic, shift: Shift | None, rng: np.random.Generator) -> FeatureStream:
         """Values of this feature, which shifts at time 0."""
         screen = Screen.of([(feature.reference, feature.split)])
-        before = np.concatenate(([0], np.cumsum(traffic.arrived)))
-        old = int(before[traffic.history]) if shift is not None else int(before[-1])
-        cells = [feature.cells(old, rng)]
+        arrived, history = traffic.arrived, len(traffic.arrived) if shift is None else traffic.history
+        parts = [(arrived[:history], feature.shares()[None])]
         if shift is not None:
-            windows = np.arange(len(traffic.arrived) - traffic.history)
-            ages = np.repeat((windows + 0.5) * (BASE_WINDOW_SECONDS / HOUR), traffic.arrived[traffic.history :])
-            cells.append(feature.shifted_cells(shift, ages, rng))
-        of_values = np.concatenate(cells)
-        return cls(feature, screen, traffic.history, _cumulated(feature, screen, of_values, before), of_values, before)
+            # Of a shift that stays as it is, all windows have the same shares.
+            middles = np.arange(len(arrived) - history, dtype=np.float64) + 0.5
+            ages: Floats = middles * (BASE_WINDOW_SECONDS / HOUR)
+            parts.append((arrived[history:], feature.shifted_shares(shift, ages if shift.kind == "ramp" else ages[:1])))
+        many = arrived.sum() > MANY * len(arrived)
+        windows: _Windows = _Counts.drawn(parts, rng) if many else _Values.drawn(parts, rng)
+        size = feature.reference.binning.size
+        of_value = screen.sums(np.eye(size, dtype=np.int64)[: feature.reference.binning.n_fine])
+        return cls(
+            feature,
+            screen,
+            traffic.history,
+            Sums(*(_totals(windows.sums(each.reshape(len(each), -1)), each) for each in of_value)),
+            windows,
+        )
 
     def sums(self, ends: Integers, span: int) -> Sums:
         """The sums of stretches of `span` windows that end at these borders."""
@@ -51,47 +61,82 @@ class FeatureStream:
 
     def counts(self, end: int, span: int) -> Integers:
         """The counts of the stretch of `span` windows that ends at this border, shape (size of the binning,)."""
-        values = self._cells[self._before[end - span] : self._before[end]]
-        return np.bincount(values, minlength=self.feature.reference.binning.size)
+        binning = self.feature.reference.binning
+        found = np.zeros(binning.size, dtype=np.int64)
+        found[: binning.n_fine] = self._windows.between(end - span, end)
+        return found
 
     def looks(self, when: Schedule) -> Integers:
         """The counts of all looks of a schedule, shape (evaluations, spans, fine cells)."""
         ends = when.ends // BASE_WINDOW_SECONDS + self.history
-        spans = np.array(when.spans, dtype=np.int64) // BASE_WINDOW_SECONDS
-        borders = np.unique(np.concatenate((ends, *(ends - span for span in spans))))
-        stretch = np.repeat(np.arange(len(borders) - 1), np.diff(self._before[borders]))
-        fine = self.feature.reference.binning.n_fine
-        cells = self._cells[self._before[borders[0]] : self._before[borders[-1]]]
-        counts = np.bincount(stretch * fine + cells, minlength=(len(borders) - 1) * fine)
-        totals = _totals(counts.reshape(-1, fine))
-        first = totals[borders.searchsorted(ends[:, None] - spans)]
-        return np.asarray(totals[borders.searchsorted(ends)][:, None, :] - first)
+        starts = ends[:, None] - np.array(when.spans, dtype=np.int64) // BASE_WINDOW_SECONDS
+        borders = np.unique(np.concatenate((ends, starts.ravel())))
+        totals = np.zeros((max(len(borders), 1), self.feature.reference.binning.n_fine), dtype=np.int64)
+        for place, (start, end) in enumerate(zip(borders[:-1].tolist(), borders[1:].tolist(), strict=True)):
+            totals[place + 1] = totals[place] + self._windows.between(start, end)
+        return np.asarray(totals[borders.searchsorted(ends)][:, None, :] - totals[borders.searchsorted(starts)])
 
 
-def _cumulated(feature: Drawn, screen: Screen, cells: Integers, before: Integers) -> Sums:
-    """The screen's sums of all windows before each border, from what a value of each cell adds."""
-    size, windows = feature.reference.binning.size, len(before) - 1
-    window = np.repeat(np.arange(windows), np.diff(before))
-    of_value = screen.sums(np.eye(size, dtype=np.int64))
-    tested = of_value.cells.shape[1]
-    # Cells that count beside the values are of no tested cell, and none of them is drawn.
-    counts = np.bincount(window * tested + of_value.cells.argmax(axis=1)[cells], minlength=windows * tested)
-    return Sums(
-        _totals(counts.reshape(windows, tested)),
-        _totals(_by_window(of_value.scores, window, cells, windows)),
-        _totals(_by_window(of_value.unseen, window, cells, windows).astype(np.int64)),
-    )
+class _Windows(Protocol):
+    """The values of all windows."""
+
+    def sums(self, of_value: Any) -> Any:
+        """The sum of what values of each cell add, by window: (cells, columns) -> (windows, columns)."""
+
+    def between(self, start: int, end: int) -> Integers:
+        """The counts of the windows from one border to another, shape (fine cells,)."""
 
 
-def _by_window(of_value: Floats | Integers, window: Integers, cells: Integers, windows: int) -> Floats:
-    """What values of these cells add to each window, shape (windows, ...); of_value: shape (size, ...)."""
-    columns = of_value.reshape(len(of_value), -1).T
-    found = np.zeros((len(columns), windows))
-    for place, column in enumerate(columns):
-        found[place] = np.bincount(window, weights=column[cells], minlength=windows)
-    return found.T.reshape(windows, *of_value.shape[1:])
+@dataclass(frozen=True, slots=True)
+class _Values:
+    """Values one by one, for little traffic. cells: shape (values,). before: how many come before each border."""
+
+    cells: Integers
+    before: Integers
+    fine: int
+
+    @classmethod
+    def drawn(cls, parts: list[tuple[Integers, Floats]], rng: np.random.Generator) -> _Values:
+        arrived = np.concatenate([sizes for sizes, _ in parts])
+        cells = [
+            np.searchsorted(np.cumsum(row)[:-1], rng.random(int(count)), side="right")
+            for sizes, shares in parts
+            for count, row in zip([sizes.sum()] if len(shares) == 1 else sizes, shares, strict=True)
+        ]
+        return cls(np.concatenate(cells), np.concatenate(([0], np.cumsum(arrived))), parts[0][1].shape[1])
+
+    def sums(self, of_value: Any) -> Any:
+        windows = len(self.before) - 1
+        window = np.repeat(np.arange(windows), np.diff(self.before))
+        found = np.zeros((windows, of_value.shape[1]), dtype=of_value.dtype)
+        for place, column in enumerate(of_value.T):
+            used = column[self.cells]
+            found[:, place] = np.bincount(window, weights=used, minlength=windows)
+        return found
+
+    def between(self, start: int, end: int) -> Integers:
+        return np.bincount(self.cells[self.before[start] : self.before[end]], minlength=self.fine)
 
 
-def _totals(of_windows: Floats | Integers) -> Any:
-    """The sums before each border, shape (windows + 1, ...)."""
-    return np.concatenate((np.zeros_like(of_windows[:1]), np.cumsum(of_windows, axis=0)))
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """Counts of each window, for much traffic; shape (windows, fine cells)."""
+
+    counts: Integers
+
+    @classmethod
+    def drawn(cls, parts: list[tuple[Integers, Floats]], rng: np.random.Generator) -> _Counts:
+        return cls(np.concatenate([rng.multinomial(sizes, shares) for sizes, shares in parts]))
+
+    def sums(self, of_value: Any) -> Any:
+        # Matrices of doubles are multiplied ten times as fast, and sums of counts are exact in them.
+        return (self.counts.astype(np.float64) @ of_value.astype(np.float64)).astype(of_value.dtype)
+
+    def between(self, start: int, end: int) -> Integers:
+        return np.asarray(self.counts[start:end].sum(axis=0))
+
+
+def _totals(of_windows: Any, like: Any) -> Any:
+    """The sums before each border, of the shape that `like` has beside its first axis."""
+    totals = np.concatenate((np.zeros_like(of_windows[:1]), np.cumsum(of_windows, axis=0)))
+    return totals.reshape(len(totals), *like.shape[1:])

@@ -24,6 +24,8 @@ from modelwatch.stats.counting.profile import Profile
 from modelwatch.storage.references.stored_reference import StoredReference
 from modelwatch.storage.references.subjects import Subject
 
+# Seconds.
+LONGEST_PAUSE = 3_600
 MODEL, SUBJECT = "simulated", Subject("feature", "feature")
 
 
@@ -57,19 +59,62 @@ class Watch:
 
     def seen(self, stream: FeatureStream) -> Iterator[Seen]:
         """The evaluations at which the feature is detected, or a finding about it is in force."""
-        least = self.rules.thresholds(SUBJECT.kind, SUBJECT.name).min_samples
-        detected = detections(stream, self.when, self.alphas, least)
         count, done = len(self.when.ends), 0
         conditions: list[Condition] = []
-        for candidate in chain((at for at, _ in groupby(detected, key=attrgetter("at"))), [count]):
+        for candidate in chain(self._candidates(stream), [count]):
             # Nothing to remember and nothing detected: such an evaluation changes nothing.
             at = done if conditions else candidate
             while at <= min(candidate, count - 1):
-                evaluation = self.evaluation(stream, at)
-                conditions = advance_drift(conditions, evaluation)
-                yield from _seen(at, evaluation, conditions)
+                conditions, seen = self._after(stream, at, conditions)
+                if seen.detected or seen.in_force:
+                    yield seen
                 at = at + 1 if conditions or at == candidate else candidate
             done = candidate + 1
+
+    def first(self, stream: FeatureStream) -> tuple[int | None, int | None]:
+        """The evaluation at which a shift that began at time 0 is first detected, and at which there is a finding.
+
+        A shift that is detected and too small for a finding is not looked at in each evaluation any more, but after a
+        quarter of the time since it was first detected, at most an hour.
+        """
+        ends = self.when.ends
+        conditions: list[Condition] = []
+        detected = None
+        for candidate in self._candidates(stream):
+            conditions, seen = self._after(stream, candidate, conditions)
+            if seen.in_force:
+                return candidate, candidate
+            if seen.detected:
+                detected = candidate
+                break
+        if detected is None:
+            return None, None
+        at = detected + 1
+        while at < len(ends):
+            conditions, seen = self._after(stream, at, conditions)
+            if seen.in_force:
+                return detected, at
+            pause = 0 if conditions else min(LONGEST_PAUSE, (int(ends[at]) - int(ends[detected])) // 4)
+            at = max(at + 1, int(ends.searchsorted(ends[at] + pause)))
+        return detected, None
+
+    def _candidates(self, stream: FeatureStream) -> Iterator[int]:
+        least = self.rules.thresholds(SUBJECT.kind, SUBJECT.name).min_samples
+        return (at for at, _ in groupby(detections(stream, self.when, self.alphas, least), key=attrgetter("at")))
+
+    def _after(self, stream: FeatureStream, at: int, conditions: Sequence[Condition]) -> tuple[list[Condition], Seen]:
+        """The conditions after an evaluation, and what it says."""
+        evaluation = self.evaluation(stream, at)
+        after = advance_drift(conditions, evaluation)
+        [subject] = evaluation.subjects
+        detected = any(
+            each.judgement.test is not None
+            and each.judgement.test.p_value < evaluation.alpha
+            and each.judgement.severity != "insufficient_data"
+            for each in subject.windows
+        )
+        findings = [each.finding for each in after if each.finding is not None]
+        return after, Seen(at, detected, bool(findings), any(not each.holding for each in findings))
 
     def evaluation(self, stream: FeatureStream, at: int) -> DriftEvaluation:
         """The result of the evaluation with this number."""
@@ -112,16 +157,3 @@ class Watch:
         )
         result = SubjectResult(SUBJECT, reference, thresholds, rules.ks_alpha, tuple(judged))
         return DriftEvaluation(evidence, alpha, self.subjects, (result,), (SUBJECT,), ())
-
-
-def _seen(at: int, evaluation: DriftEvaluation, conditions: Sequence[Condition]) -> Iterator[Seen]:
-    [subject] = evaluation.subjects
-    detected = any(
-        each.judgement.test is not None
-        and each.judgement.test.p_value < evaluation.alpha
-        and each.judgement.severity != "insufficient_data"
-        for each in subject.windows
-    )
-    findings = [each.finding for each in conditions if each.finding is not None]
-    if detected or findings:
-        yield Seen(at, detected, bool(findings), any(not each.holding for each in findings))
