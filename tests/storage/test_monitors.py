@@ -57,7 +57,7 @@ def test_a_monitor_that_an_earlier_release_kept_alone_makes_its_model_known(stor
     put(store)
     with store.write() as connection:
         connection.execute(delete(tables.model))
-        for newer in (tables.process, tables.store_size):
+        for newer in (tables.process, tables.store_size, tables.received_profile):
             newer.drop(connection)
         connection.execute(text("UPDATE alembic_version SET version_num = '0018'"))
     migrate(store)

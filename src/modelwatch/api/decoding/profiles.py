@@ -9,14 +9,14 @@ import msgspec
 import numpy as np
 
 from modelwatch.api.decoding.actions import decode_action
-from modelwatch.api.decoding.checks import microseconds, text_problem
 from modelwatch.api.decoding.limits import Limits
+from modelwatch.api.decoding.values import text_problem
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.events import DEFAULT_ENVIRONMENT, DEFAULT_VERSION, EARLIEST_TIME
 from modelwatch.storage.ledger.received_profiles import CountedSubject, GivenProfile, ProfilePart
 from modelwatch.storage.references.subjects import Subject
-from modelwatch.times import MICROS_PER_SECOND
+from modelwatch.times import MICROS_PER_SECOND, micros_of
 
 INVALID = "The profile has fields that are not valid."
 # Sums of so many still fit.
@@ -85,7 +85,7 @@ def decode_profile(body: bytes, limits: Limits, now: int) -> GivenProfile:
 
 def _part(given: ProfilePartBody, place: int, subjects: int, latest_allowed: int) -> ProfilePart:
     pointer = f"/parts/{place}"
-    start, latest = microseconds(given.window_start), microseconds(given.latest)
+    start, latest = micros_of(given.window_start), micros_of(given.latest)
     seconds, rest = divmod(start, MICROS_PER_SECOND)
     problem = None
     if rest or seconds % BASE_WINDOW_SECONDS:
