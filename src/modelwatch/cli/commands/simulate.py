@@ -299,9 +299,9 @@ def _show_delays(rule: RuleResult, horizon: float) -> None:
         return
     print_table((rule.title, *numbers), rows, numbers=numbers)
     print_out(
-        f"detected, whatever the size: {_number(rule.detected_per_model_month)} a month while nothing is wrong (95 %:"
-        f" {_interval(rule.detected_interval_95)}); alerts: {_number(rule.alerts_per_model_month)}"
-        f" ({_interval(rule.alerts_interval_95)})"
+        "while nothing is wrong, detected whatever the size:"
+        f" {_with_interval(rule.detected_per_model_month, rule.detected_interval_95)} a month; alerts:"
+        f" {_with_interval(rule.alerts_per_model_month, rule.alerts_interval_95)}"
     )
     print_out()
 
@@ -351,6 +351,10 @@ def _number(value: float) -> str:
 
 def _interval(interval: Sequence[float] | None) -> str:
     return "" if interval is None else f"{_number(interval[0])} to {_number(interval[1])}"
+
+
+def _with_interval(value: float, interval: Sequence[float] | None) -> str:
+    return _number(value) + (f" (95 %: {_interval(interval)})" if interval else "")
 
 
 def _duration(seconds: int) -> str:
