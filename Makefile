@@ -31,7 +31,7 @@ endif
 
 INSTALL := $(BIN)/python -m pip install --quiet --require-hashes --only-binary :all:
 
-.PHONY: help demo serve test proofs check e2e chaos bench bench-check screenshots openapi rules dashboards k8s image lock clean
+.PHONY: help demo serve test proofs check e2e chaos bench bench-check screenshots notebook openapi rules dashboards k8s image lock clean
 
 help: ## list the tasks
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -70,6 +70,9 @@ bench-check: $(VENV)/.dev ## fail when a ratio is a fifth below what benchmarks/
 
 screenshots: $(VENV)/.dev ## renew the pictures of the pages in docs/images from the demo (needs Chromium)
 	PYTHONPATH=$(PYTHONPATH):. $(BIN)/python scripts/screenshots.py
+
+notebook: $(VENV)/.dev ## run examples/quickstart.ipynb and keep its outputs
+	PYTHONPATH=$(PYTHONPATH):. $(BIN)/python scripts/notebook.py
 
 openapi: $(VENV)/.dev ## renew docs/openapi.json from the code
 	$(BIN)/python scripts/openapi.py

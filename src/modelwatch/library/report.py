@@ -148,7 +148,7 @@ class Document(msgspec.Struct, frozen=True):
     model: ServedModel | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """A comparison of two data sets.
 
@@ -280,6 +280,9 @@ class Report:
         if path is not None:
             Path(path).write_text(text, encoding="utf-8")
         return text
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.summary().partition(':')[0]}>"
 
     def __str__(self) -> str:
         return self.summary()

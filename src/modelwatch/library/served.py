@@ -18,7 +18,7 @@ NO_SIDE = dict.fromkeys(("n", "missing", "invalid", "unseen", "below_range", "ab
 PAIRS = ("missing", "invalid", "unseen", "below_range", "above_range")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ServedReport(Report):
     """A report whose columns were compared by a service. compared: the columns."""
 
