@@ -34,8 +34,8 @@ class App:
     def tell(self, name: str = "watch:1", now: int | None = None, stopped: bool = False) -> None:
         """The process tells the store what it has counted, as its background thread does every few seconds."""
         service = self.asgi.app.state.service
-        telling = Telling(self.store, name, service.process, service.metrics.counters.counted)
-        telling(service.clock() if now is None else now, stopped)
+        at = service.clock if now is None else lambda: now
+        Telling(self.store, name, service.process, service.metrics.counters.counted, at).once(stopped=stopped)
 
     def request(self, method: str, path: str, **given: Any) -> httpx.Response:
         """One request, answered. given: as httpx takes it."""

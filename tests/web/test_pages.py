@@ -20,11 +20,12 @@ from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.deletion import deletions_under_way
 from modelwatch.storage.references.monitors import put_monitor
 from modelwatch.storage.references.references import in_force
+from modelwatch.storage.verdicts.evaluations import EvaluationProgress, save_progress
 from tests.exposition.scraping import RULES, set_reference, traffic
 from tests.support.app import App
 from tests.support.assessments import assessment, finding
 from tests.support.background import background, run_out
-from tests.support.events import NOON, numbered, open_ledger
+from tests.support.events import NOON, Clock, numbered, open_ledger
 from tests.web.reading import Page
 
 BASE = "http://watch:8000"
@@ -87,10 +88,10 @@ def test_an_alert_says_what_drifts_by_how_much_and_how_sure_that_is(app: App) ->
     assert "Feature drift in fraud (production): amount, country" in page.text
     assert "amount (version 1): 28 % of values are above 310.5 (reference: 10 %). PSI 0.31" in page.text
     assert (
-        "alert amount version 1 1 h, bad data Sun 15 Jun, 14:05 to Sun 15 Jun, 15:05 PSI 0.31 0.25 1.0 × 10⁻⁹"
+        "alert amount version 1 · 1 h, bad data Sun 15 Jun, 14:05 to Sun 15 Jun, 15:05 PSI 0.31 0.25 1.0 × 10⁻⁹"
         " 1.0 × 10⁻⁵ 1,200 10,000" in page.text
     )
-    assert "warning country version 1 1 h, bad data" in page.text
+    assert "warning country version 1 · 1 h, bad data" in page.text
     assert "Bad data 2025-06-15 14:05 UTC to 2025-06-15 15:05 UTC Detected at 2025-06-15 15:05 UTC" in page.text
 
 
@@ -484,7 +485,70 @@ def test_without_the_store_a_page_says_to_come_again(app: App, monkeypatch: pyte
     answer = app.request("GET", "/ui/alerts")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "3")
     check_headers(answer)
-    assert "The store can't be reached" in Page(answer.text).text
+    page = Page(answer.text)
+    assert "The store can't be reached" in page.text
+    assert "What to do Wait: this page tries again by itself." in page.text
+    assert 'data-refresh="5" data-reload' in answer.text
+    assert page.links["Runbook"].endswith("ui/runbooks#modelwatchstoreunreachable")
+    # The runbooks are read while nothing else can be.
+    assert "ModelwatchStoreUnreachable" in visit(app, "/ui/runbooks").text
+
+
+@pytest.mark.parametrize(
+    "path", ["/ui/models", "/ui/models/m", "/ui/alerts", "/ui/silences", "/ui/service", "/ui/keys"]
+)
+def test_every_page_says_that_evaluations_are_behind(app: App, path: str) -> None:
+    open_ledger(app.store).commit(traffic(3))
+    now = app.asgi.app.state.service.clock()
+
+    def progress(looked_at: int, waiting: int, since: int | None) -> str:
+        with app.store.write() as connection:
+            save_progress(connection, app.store, EvaluationProgress(looked_at, waiting, since))
+        return visit(app, path).text
+
+    behind, stopped = "Evaluations are catching up", "No process has looked for due evaluations since"
+    assert behind not in progress(now, 3, now - 30_000_000)
+    text = progress(now, 3, now - 900_000_000)
+    assert f"{behind}: 3 streams wait, the first for 15 min. Verdicts and alerts are about older data." in text
+    assert f"{behind}: 1 stream waits for 15 min." in progress(now, 1, now - 900_000_000)
+    text = progress(now - 120_000_000, 0, None)
+    assert stopped in text
+    assert behind not in text
+    assert stopped not in progress(now, 0, None)
+
+
+def test_a_model_that_is_far_behind_is_catching_up_and_not_stable(app: App) -> None:
+    set_reference(app.store)
+    ledger = open_ledger(app.store)
+    ledger.commit(traffic(300))
+    clock = Clock(NOON + 2 * 3_600_000_000)
+    run_out(background(app.store, RULES, clock, sink=app.desk.book))
+    ledger.commit(
+        [
+            structs.replace(each, prediction_id=f"late-{n}", timestamp=NOON + 12 * 3_600_000_000)
+            for n, each in enumerate(traffic(3))
+        ]
+    )
+    assert "catching up" not in visit(app, "/ui/models/m").text
+    now = app.asgi.app.state.service.clock()
+    with app.store.write() as connection:
+        save_progress(connection, app.store, EvaluationProgress(now, 1, now - 1_000_000))
+    page = visit(app, "/ui/models/m")
+    assert "catching up" in page.text
+    assert "of data are still to be evaluated." in page.text
+
+
+def test_of_very_many_open_alerts_the_worst_are_shown(app: App) -> None:
+    for number in range(60):
+        how = "alert" if number == 7 else "warning"
+        app.desk.take(assessment(0, {"amount": how}, model=f"m{number:02d}"))  # type: ignore[dict-item]
+    page = visit(app, "/ui/alerts")
+    assert "50 of 60, the worst first." in page.text
+    shown = [text for text in page.links if text.startswith("Feature drift in m")]
+    assert len(shown) == 50
+    assert shown[0].startswith("Feature drift in m07 ")
+    whole = visit(app, "/ui/alerts" + page.links["Show all"])
+    assert len([text for text in whole.links if text.startswith("Feature drift in m")]) == 60
 
 
 def test_a_mistake_of_ours_tells_nothing_of_its_cause(app: App, monkeypatch: pytest.MonkeyPatch) -> None:

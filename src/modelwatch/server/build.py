@@ -234,8 +234,8 @@ def build_service(settings: Settings) -> Application:
         timer=time.perf_counter,
         lease_seconds=settings.lease_seconds,
         store_clock=store_clock,
-        tell=Telling(store, holder, process, exposition.counters.counted),
     )
+    telling = Telling(store, holder, process, exposition.counters.counted, microseconds_now)
     state = ServiceState(
         settings=settings,
         store=store,
@@ -268,12 +268,13 @@ def build_service(settings: Settings) -> Application:
         batcher.start()
         jobs.start()
         delivery.start()
+        telling.start()
         trimming = asyncio.create_task(keep_trimmed())
         try:
             yield
         finally:
             trimming.cancel()
-            await asyncio.gather(*map(asyncio.to_thread, (jobs.close, delivery.close, batcher.close)))
+            await asyncio.gather(*map(asyncio.to_thread, (jobs.close, delivery.close, telling.close, batcher.close)))
             await asyncio.to_thread(_seal, ledger)
             store.close()
 

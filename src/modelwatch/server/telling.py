@@ -2,33 +2,67 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Callable
 
+from modelwatch.errors import StoreUnavailable
 from modelwatch.storage.engine.processes import ToldProcess, tell
 from modelwatch.storage.engine.store import Store
-from modelwatch.times import MICROS_PER_SECOND
 from modelwatch.views.service import Process, ProcessCounts, process_figures
 
-TELL_SECONDS = 10
+TELL_SECONDS = 10.0
+CLOSE_SECONDS = 3.0
+
+log = logging.getLogger(__name__)
 
 
 class Telling:
-    """Tells of one process, at most once in TELL_SECONDS.
+    """Thread that tells of its process; one of its own, so that a process that is busy is not silent.
 
     name: of the process, as in its leases and writers. counted: what it has counted by a time in microseconds.
     """
 
-    def __init__(self, store: Store, name: str, process: Process, counted: Callable[[int], ProcessCounts]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        name: str,
+        process: Process,
+        counted: Callable[[int], ProcessCounts],
+        clock: Callable[[], int],
+    ) -> None:
         self._store = store
         self._name = name
         self._process = process
         self._counted = counted
-        self._told_at: int | None = None
+        self._clock = clock
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="modelwatch-telling", daemon=True)
 
-    def __call__(self, now: int, stopped: bool = False) -> None:
-        """Tells, when it is time for that or the process stops. now: microseconds. Raises StoreUnavailable."""
-        if not stopped and self._told_at is not None and 0 <= now - self._told_at < TELL_SECONDS * MICROS_PER_SECOND:
-            return
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        """Tells that the process has stopped, within some seconds."""
+        self._stop.set()
+        self._thread.join(CLOSE_SECONDS)
+
+    def once(self, *, stopped: bool = False) -> None:
+        """Tells the store. Raises StoreUnavailable."""
+        now = self._clock()
         figures = process_figures(self._process, self._counted(now))
         tell(self._store, ToldProcess(self._name, self._process.started_at, now, stopped, figures))
-        self._told_at = now
+
+    def _run(self) -> None:
+        stopped = False
+        while not stopped:
+            stopped = self._stop.is_set()
+            try:
+                self.once(stopped=stopped)
+            except StoreUnavailable as error:
+                log.debug("What this process has counted will be told later: %s", error.detail)
+            except Exception:
+                # The figures are for people to look at: nothing else waits for them.
+                log.exception("What this process has counted could not be told")
+            if not stopped:
+                self._stop.wait(TELL_SECONDS)

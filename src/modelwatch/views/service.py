@@ -128,7 +128,7 @@ class ProcessReport(msgspec.Struct, frozen=True):
     """A process of the service, and since when it has its present writer, if it has one.
 
     state: `running`; `stopped` when it ended in order, `silent` when it was last heard of a minute ago or earlier:
-    killed, cut off from the store, or stuck. Both are forgotten after a day. heard_at: when it told the rest, null of
+    killed, or cut off from the store. Both are forgotten after a day. heard_at: when it told the rest, null of
     one that has not, or not yet. accepted, refused, waiting, durations: as for the ingest, of this process.
     """
 

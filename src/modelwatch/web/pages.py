@@ -30,6 +30,24 @@ LEAST_COMPRESSED = 1_024
 COMPRESSION = 4
 
 
+# What the reader of an error can do about it, by the kind of error, and its runbook.
+WHAT_TO_DO = {
+    "store-unavailable": (
+        "Wait: this page tries again by itself. Nothing that was acknowledged is lost, and clients that try again lose"
+        " nothing.",
+        "PostgreSQL: is it running, does it accept connections, is its disk full?",
+        "SQLite: does the folder still exist, is the disk full, does another program lock the file? modelwatch doctor"
+        " checks all three.",
+    ),
+    "queue-full": ("Wait: more arrives than is stored at the moment. This page tries again by itself.",),
+    "forbidden": ("Sign in with a key that has the scope, or ask someone who has one.",),
+    "too-many-requests": ("Wait for some seconds, then load the page again.",),
+    "conflict": ("Go back and load the page again: it has changed since you opened it.",),
+    "not-found": ("Look for it in the list of models or of alerts: it may have been deleted, or expired.",),
+}
+RUNBOOKS = {"store-unavailable": "modelwatchstoreunreachable", "queue-full": "modelwatchingestoverloaded"}
+
+
 def build_pages(state: ServiceState, keys: KnownKeys) -> Starlette:
     """Application for /ui, over the parts of a service and the keys that it knows."""
     renderer = Renderer(state.version)
@@ -77,7 +95,18 @@ async def _problem(request: Request, error: Exception) -> Response:
     status, title, detail, headers = _described(error)
     errors = error.errors if isinstance(error, RequestError) else ()
     return site_of(request).say(
-        request, "problem.html", status=status, headers=headers, title=title, detail=detail, errors=errors
+        request,
+        "problem.html",
+        status=status,
+        headers=headers,
+        title=title,
+        detail=detail,
+        code=status,
+        errors=errors,
+        steps=WHAT_TO_DO.get(getattr(error, "slug", ""), ()),
+        runbook=RUNBOOKS.get(getattr(error, "slug", ""), ""),
+        # What a form sent is not sent again by itself.
+        retried=isinstance(error, ServiceError) and request.method in ("GET", "HEAD"),
     )
 
 

@@ -184,3 +184,14 @@ def test_the_start_turns_into_the_list_when_the_first_prediction_arrives(browser
         assert httpx.post(f"{empty.url}/api/v1/predictions", json=first).status_code == 202
         expect(page.get_by_role("link", name="my_model")).to_be_visible(timeout=20_000)
         page.close()
+
+
+def test_a_page_that_can_not_be_renewed_says_since_when(tab: Page) -> None:
+    tab.clock.install()
+    tab.goto(f"/ui/models/{MODEL}")
+    tab.route("**/*", lambda route: route.fulfill(status=503, body="gone"))
+    tab.clock.run_for(16_000)
+    expect(tab.locator("[data-old]")).to_contain_text("Not renewed since")
+    tab.unroute("**/*")
+    tab.clock.run_for(16_000)
+    expect(tab.locator("[data-old]")).to_have_count(0)

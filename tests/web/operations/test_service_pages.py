@@ -137,7 +137,7 @@ def test_the_service_shows_what_it_refused_and_its_store(app: App) -> None:
     app.post("predictions", {"model_name": "m"}, 422)
     app.tell()
     text = visit(app, "/ui/service").text
-    assert "Refused by 1 process, each since its start" in text
+    assert "Refused by 1 process, since its start" in text
     assert "invalid-input A field is missing or wrong" in text
     assert "prediction" in text
     assert "Evaluations State up to date" in text
@@ -150,7 +150,7 @@ def test_the_service_shows_each_process_and_the_sum(app: App) -> None:
     app.tell("host-a:1")
     app.tell("host-b:2", now - 600_000_000)
     text = visit(app, "/ui/service").text
-    assert "Processes 1 process, and 1 that ended within a day, each since its start" in text
+    assert "Processes 2 processes, 1 not running any more, each since its start" in text
     assert re.search(r"host-a:1 running \S+ \d+ s 0 0 1 prediction (2\.8|3|3\.2) ms", text.replace("\u00a0", " ")), text
     assert "host-b:2 silent last heard of" in text
     assert "Together 0 0 2" in text

@@ -64,15 +64,12 @@ class BackgroundJobs:
         lease_seconds: float,
         tick_seconds: float = TICK_SECONDS,
         store_clock: Callable[[], int] | None = None,
-        tell: Callable[[int, bool], None] | None = None,
     ) -> None:
-        """store_clock: what the lease goes by, since all processes share it; by default the clock. tell: called
-        with the time before each run, whoever holds the lease, and at the end, with True."""
+        """store_clock: what the lease goes by, since all processes share it; by default the clock."""
         self._store = store
         self._jobs = jobs
         self._observer = observer
         self._holder = holder
-        self._tell = tell
         self._clock = clock
         self._store_clock = store_clock or clock
         self._watch = ClockWatch(timer)
@@ -108,8 +105,6 @@ class BackgroundJobs:
             else:
                 pause = max(self._tick, min(IDLE_SHARE * took, self._lease / MICROS_PER_SECOND / 3))
         try:
-            if self._tell is not None:
-                self._tell(self._clock(), True)
             release(self._store, LEASE, self._holder)
         except StoreUnavailable as error:
             log.warning("The lease could not be released, it ends by itself: %s", error.detail)
@@ -117,8 +112,6 @@ class BackgroundJobs:
     def _run_once(self) -> bool:
         """Runs all jobs once and logs failures; False when something failed."""
         try:
-            if self._tell is not None:
-                self._tell(self._clock(), False)
             self.once()
         except LeaseLost as error:
             log.warning("%s That process runs the background jobs now.", error)

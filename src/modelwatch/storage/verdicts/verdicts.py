@@ -119,18 +119,6 @@ def newest_verdict(
     return None if row is None else _verdict(row)
 
 
-def newest_severity(connection: Connection, stream: StreamKey, check: str = DRIFT) -> str | None:
-    """The severity of the verdict that `newest_verdict` finds."""
-    table = tables.verdict
-    severity: str | None = connection.execute(
-        select(table.c.severity)
-        .where(*_of_stream(stream, check))
-        .order_by(table.c.window_end.desc(), table.c.generation.desc())
-        .limit(1)
-    ).scalar()
-    return severity
-
-
 def verdicts_of(
     connection: Connection,
     model: str,

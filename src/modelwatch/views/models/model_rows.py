@@ -18,14 +18,11 @@ from modelwatch.storage.verdicts.headlines import NewestState, newest_states
 from modelwatch.times import (
     MICROS_PER_SECOND,
     SECONDS_PER_DAY,
-    SECONDS_PER_HOUR,
 )
-from modelwatch.views.models.model_state import STATES, ModelState, model_state
+from modelwatch.views.models.model_state import STATES, ModelState, is_behind, model_state
 
 # A model that is used every week is not silent in between.
 SILENT_SECONDS = 8 * SECONDS_PER_DAY
-# So much is left to evaluate while windows close and looks come round; more of it is a backlog.
-BEHIND_SECONDS = 6 * SECONDS_PER_HOUR
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +58,6 @@ def read_rows(connection: Connection, now: int, only: Callable[[str], bool]) -> 
     """A row for each model and environment, in no order. now: microseconds. only: the models that may be seen."""
     newest, verdicts = newest_windows(connection), newest_states(connection)
     progress = evaluation_progress(connection)
-    are_waiting = progress is not None and progress.waiting > 0
     monitors = {each.model: each.config for each in all_monitors(connection)}
     alerts: dict[tuple[str, str], list[Alert]] = {}
     for alert in map(alert_from_row, unfinished_alerts(connection)):
@@ -87,7 +83,7 @@ def read_rows(connection: Connection, now: int, only: Callable[[str], bool]) -> 
             [each.severity for each in open_alerts],
             None if verdict is None else verdict.severity,
             has_data=window is not None and not silent,
-            is_behind=are_waiting and behind(window, verdict) > BEHIND_SECONDS,
+            is_behind=is_behind(progress, window, verdict),
         )
         config = monitors.get(model)
         owner = None if config is None else config.owner

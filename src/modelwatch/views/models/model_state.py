@@ -5,10 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
+from modelwatch.config import BASE_WINDOW_SECONDS
+from modelwatch.storage.counts.streams import Newest
+from modelwatch.storage.verdicts.evaluations import EvaluationProgress
+from modelwatch.storage.verdicts.headlines import NewestState
+from modelwatch.times import SECONDS_PER_HOUR
+
 ModelState = Literal["alert", "warning", "stable", "unknown", "catching_up", "no_data"]
+
+# As much data without an evaluation is behind, not just between two of them.
+BEHIND_SECONDS = 6 * SECONDS_PER_HOUR
 
 STATES: tuple[ModelState, ...] = ("alert", "warning", "unknown", "catching_up", "no_data", "stable")
 _JUDGED = {"alert", "warning", "shifted", "stable"}
+
+
+def is_behind(progress: EvaluationProgress | None, newest: Newest | None, verdict: NewestState | None) -> bool:
+    """True while much of a stream's data is still to be evaluated.
+
+    progress: of all evaluations. newest: newest window of the stream; verdict: newest verdict on its drift.
+    """
+    if progress is None or not progress.waiting or newest is None or verdict is None:
+        return False
+    return newest.window_start + BASE_WINDOW_SECONDS - verdict.window_end > BEHIND_SECONDS
 
 
 def model_state(alerts: Iterable[str], severity: str | None, *, has_data: bool, is_behind: bool = False) -> ModelState:

@@ -12,7 +12,7 @@ from modelwatch.alerting.queries import Page, list_alerts, open_alerts, read_ale
 from modelwatch.alerting.silences import Matcher, SilenceRequest
 from modelwatch.alerting.views.alerts import AlertLine
 from modelwatch.api.ingest.acceptance import accept_alert
-from modelwatch.errors import FieldError, InvalidInput
+from modelwatch.errors import FieldError, InvalidInput, StoreUnavailable
 from modelwatch.storage.counts.streams import streams_of
 from modelwatch.storage.maintenance.deletion import deletions_under_way
 from modelwatch.storage.verdicts.evaluations import evaluation_failures, evaluation_progress
@@ -47,8 +47,12 @@ SILENCES_SHOWN = 10
 
 
 async def runbooks(request: Request) -> Response:
-    """Page of the runbooks."""
-    return await site_of(request).show(request, "alerts/runbooks.html", lambda _: None)
+    """Page of the runbooks; without the number of alerts while the store is away, since then it is needed most."""
+    site = site_of(request)
+    try:
+        return await site.show(request, "alerts/runbooks.html", lambda _: None)
+    except StoreUnavailable:
+        return site.say(request, "alerts/runbooks.html", page=None)
 
 
 async def alerts(request: Request) -> Response:
@@ -177,6 +181,7 @@ def _list_page(connection: Connection, query: dict[str, str], now: int) -> ListP
         now=now,
         streams=[] if model is None else streams_of(connection, model),
         deleting=[each.part for each in under_way if each.model == model],
+        is_whole=query.get("show") == "all",
         kind=kind,
         severity=severity,
         models=sorted({each.model_name for each in everything} | ({model} if model is not None else set())),

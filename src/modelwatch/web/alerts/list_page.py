@@ -25,6 +25,7 @@ from modelwatch.web.models.deletion import PARTS_SHOWN, part_choices, part_name
 Tab = Literal["open", "firing", "acknowledged", "silenced", "resolved"]
 FAILURES_SHOWN = 5
 NO_SUCH_LIST = "There is no such list of alerts."
+OPEN_SHOWN = 50
 TABS: tuple[Tab, ...] = get_args(Tab)
 # Streams by the severity of their newest verdict, where that is no alert.
 WITHOUT_ALERT: dict[str | None, str] = {
@@ -44,7 +45,8 @@ class ListPage:
     model, kind, severity: of the only alerts that are listed. models: those that can be chosen. open_alerts: all of
     these, oldest first. resolved: those of one page; following: where the next one begins. standing, severities,
     waiting: how far the data and evaluations are, the newest verdicts of the streams, and how many streams are due.
-    streams, deleting: of the model, and the parts of it that are being deleted. now: microseconds.
+    streams, deleting: of the model, and the parts of it that are being deleted. is_whole: whether all open alerts are
+    shown, or only so many. now: microseconds.
     """
 
     tab: Tab
@@ -62,14 +64,35 @@ class ListPage:
     kind: Kind | None = None
     severity: FindingSeverity | None = None
     models: Sequence[str] = ()
+    is_whole: bool = False
 
     @property
     def alerts(self) -> list[AlertLine]:
         """The alerts of the tab: open ones the worst first and of those the newest, resolved ones the newest first."""
         if self.tab == "resolved":
             return list(self.resolved)
-        wanted = [alert for alert in reversed(self.open_alerts) if self.tab in ("open", alert.state)]
-        return sorted(wanted, key=lambda alert: -rank(alert.severity))
+        newest_first = self._of_tab[::-1]
+        ordered = sorted(newest_first, key=lambda alert: -rank(alert.severity))
+        return ordered if self.is_whole else ordered[:OPEN_SHOWN]
+
+    @property
+    def _of_tab(self) -> list[AlertLine]:
+        return [alert for alert in self.open_alerts if self.tab in ("open", alert.state)]
+
+    @property
+    def number(self) -> int:
+        """Number of open alerts of the tab, also of those that are not shown."""
+        return len(self._of_tab)
+
+    @property
+    def beyond(self) -> int:
+        """Number of open alerts of the tab that are not shown."""
+        return 0 if self.tab == "resolved" else self.number - len(self.alerts)
+
+    @property
+    def everything(self) -> str:
+        """Address of the list with all open alerts."""
+        return self._address(self.tab, show="all")
 
     @property
     def tabs(self) -> list[tuple[Tab, str, str]]:

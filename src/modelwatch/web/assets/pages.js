@@ -318,11 +318,28 @@ function renew(main, fresh) {
   prepare(main);
 }
 
+// What is on the page stays there while it can't be renewed: that must be said.
+function tellOld(isOld) {
+  const told = document.querySelector("[data-old]");
+  if (!isOld) return told?.remove();
+  if (told) return;
+  const notice = document.createElement("section");
+  notice.className = "banner";
+  notice.dataset.old = "";
+  notice.setAttribute("role", "status");
+  const text = document.createElement("p");
+  text.textContent = `Not renewed since ${document.querySelector(".clock time")?.textContent}: the service or its store does not answer. What you see is of then.`;
+  notice.append(text);
+  document.querySelector("main").before(notice);
+}
+
 async function refresh() {
   const main = document.querySelector("main[data-refresh]");
   if (!main || isBusy(main)) return;
-  const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
-  if (!answer.ok || answer.redirected) return;
+  const answer = await fetch(location.href, { headers: { Accept: "text/html" } }).catch(() => null);
+  if (answer?.ok && main.dataset.reload !== undefined) return location.reload();
+  tellOld(!answer?.ok && main.dataset.reload === undefined);
+  if (!answer?.ok || answer.redirected) return;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const fresh = page.querySelector("main");
   if (!fresh || isBusy(main)) return;

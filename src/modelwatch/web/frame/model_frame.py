@@ -14,9 +14,11 @@ from modelwatch.errors import UnknownResource, excerpt
 from modelwatch.findings import Kind
 from modelwatch.storage.counts.streams import Newest, newest_windows, streams_of
 from modelwatch.storage.engine.models import StreamKey, require_model
-from modelwatch.storage.verdicts.verdicts import newest_severity
+from modelwatch.storage.verdicts.evaluations import evaluation_progress
+from modelwatch.storage.verdicts.headlines import newest_of
+from modelwatch.storage.verdicts.verdicts import DRIFT
 from modelwatch.times import MICROS_PER_SECOND, iso_of_seconds
-from modelwatch.views.models.model_state import ModelState, model_state
+from modelwatch.views.models.model_state import ModelState, is_behind, model_state
 from modelwatch.web.frame.page_frame import Entry
 from modelwatch.web.frame.rendering import When, when
 from modelwatch.web.frame.selection import DEFAULT_RANGE, RANGES, Selection
@@ -178,7 +180,8 @@ def model_frame(
     start, end = selection.stretch(until)
     environment = None if stream is None else stream.environment
     of_model = [each for each in alerts if each.model_name == model and environment in (None, each.environment)]
-    severity = None if stream is None else newest_severity(connection, stream)
+    found = None if stream is None else newest_of(connection, [stream], DRIFT).get(stream)
+    verdict = None if found is None else found[0]
     return ModelFrame(
         model=model,
         selection=selection,
@@ -187,7 +190,12 @@ def model_frame(
         newest=data,
         start=start - start % BASE_WINDOW_SECONDS,
         end=end + -end % BASE_WINDOW_SECONDS,
-        state=model_state([each.severity for each in of_model], severity, has_data=data is not None),
+        state=model_state(
+            [each.severity for each in of_model],
+            None if verdict is None else verdict.severity,
+            has_data=data is not None,
+            is_behind=is_behind(evaluation_progress(connection), data, verdict),
+        ),
         alerts=of_model,
         tab=tab,
         paths=paths,

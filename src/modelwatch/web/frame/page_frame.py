@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from modelwatch.alerting.text import span
 from modelwatch.times import MICROS_PER_SECOND, iso_of_micros
+from modelwatch.views.service import EvaluationState
 from modelwatch.web.frame.rendering import When, when
 
 # Shown where there is such a page.
@@ -16,6 +18,10 @@ MENU = (
     ("Service", "/service"),
     ("Keys", "/keys"),
 )
+
+
+# Evaluations take their turns: only when one has waited for so long are verdicts older than they should be.
+BEHIND_SECONDS = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +39,7 @@ class Frame:
     """Frame of a page. root: the relative way to the service's root. path: of the page, below /ui. paths: of all pages.
 
     now: microseconds. twin: the way from the root to the same as JSON; grafana: address of the dashboard that matches;
-    empty where there is none.
+    empty where there is none. evaluation: progress of the evaluations; None where it is not known.
     """
 
     root: str
@@ -45,6 +51,26 @@ class Frame:
     now: int
     twin: str
     grafana: str = ""
+    evaluation: EvaluationState | None = None
+
+    @property
+    def behind(self) -> tuple[str, str] | None:
+        """What is to be said of evaluations that are behind, or that nobody makes, and its runbook."""
+        state = self.evaluation
+        if state is None or state.looked_at is None:
+            return None
+        if state.status == "stopped":
+            since = when(state.looked_at, self.now)
+            text = (
+                f"No process has looked for due evaluations since {since.text}. Predictions are stored; verdicts wait."
+            )
+            return text, "modelwatchevaluationstopped"
+        if state.waiting and state.waiting_seconds >= BEHIND_SECONDS:
+            streams = "1 stream waits" if state.waiting == 1 else f"{state.waiting:,} streams wait, the first"
+            waited = span(int(state.waiting_seconds))
+            text = f"Evaluations are catching up: {streams} for {waited}. Verdicts and alerts are about older data."
+            return text, "modelwatchevaluationlagging"
+        return None
 
     @property
     def menu(self) -> list[Entry]:

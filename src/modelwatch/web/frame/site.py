@@ -19,6 +19,7 @@ from modelwatch.alerting.views.alerts import AlertLine
 from modelwatch.api.auth.scopes import GRANT, grant_of
 from modelwatch.api.state import ServiceState
 from modelwatch.errors import UnknownResource
+from modelwatch.views.service import evaluation_state
 from modelwatch.web.frame.model_frame import ModelFrame, model_frame
 from modelwatch.web.frame.page_frame import Frame
 from modelwatch.web.frame.rendering import HEADERS, Renderer
@@ -48,7 +49,7 @@ class Site:
 
         def work() -> Response:
             with self.state.store.read() as connection:
-                frame = self._frame(request, open_alerts(connection), twin)
+                frame = self._frame(request, open_alerts(connection), twin, connection=connection)
                 page = make(connection)
             return self.renderer.page(template, root=frame.root, frame=frame, page=page)
 
@@ -103,7 +104,7 @@ class Site:
         alerts = open_alerts(connection)
         of_model = model_frame(connection, model, selection, tab, self.paths, alerts, self.state.clock())
         dashboard = dashboard_of(self.state.settings.grafana_url, model)
-        return of_model, self._frame(request, alerts, "" if twin is None else twin(of_model), dashboard)
+        return of_model, self._frame(request, alerts, "" if twin is None else twin(of_model), dashboard, connection)
 
     def say(
         self,
@@ -118,8 +119,15 @@ class Site:
         frame = self._frame(request, (), "")
         return self.renderer.page(template, root=frame.root, status=status, headers=headers, frame=frame, **values)
 
-    def _frame(self, request: Request, alerts: tuple[AlertLine, ...], twin: str, grafana: str = "") -> Frame:
-        path, grant = path_of(request), request.scope.get(GRANT)
+    def _frame(
+        self,
+        request: Request,
+        alerts: tuple[AlertLine, ...],
+        twin: str,
+        grafana: str = "",
+        connection: Connection | None = None,
+    ) -> Frame:
+        path, grant, now = path_of(request), request.scope.get(GRANT), self.state.clock()
         return Frame(
             root=root_of(request),
             path=path.removeprefix("/ui"),
@@ -128,9 +136,10 @@ class Site:
             open_alerts=len(alerts),
             has_channel=grant is None or bool(self.state.channels),
             is_signed_in=grant is not None and bool(grant.key_id),
-            now=self.state.clock(),
+            now=now,
             twin=twin,
             grafana=grafana or dashboard_of(self.state.settings.grafana_url),
+            evaluation=None if connection is None else evaluation_state(connection, now),
         )
 
 

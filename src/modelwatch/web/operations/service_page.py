@@ -88,9 +88,11 @@ class ServicePage:
     @property
     def counted(self) -> str:
         """In words, what the counts are of."""
-        others = len(self.report.processes) - self.running
-        text = "1 process" if self.running == 1 else f"{self.running} processes"
-        return f"{text}{f', and {others} that ended within a day' if others else ''}, each since its start"
+        number = len(self.report.processes)
+        if number == 1:
+            return "1 process, since its start"
+        others = number - self.running
+        return f"{number} processes{f', {others} not running any more' if others else ''}, each since its start"
 
     def since(self, at: str | None) -> str:
         """Time since a moment; a dash for none."""
