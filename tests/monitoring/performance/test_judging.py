@@ -74,14 +74,14 @@ def test_a_loss_that_chance_explains_is_none_and_says_so() -> None:
     found = judge("accuracy", REFERENCE, right(102, 120))
     assert found.severity == "stable"
     assert found.reason is not None
-    assert found.reason.startswith("Worse by 0.05, but explained by chance")
+    assert found.reason.startswith("Worse by 5 points, but explained by chance")
 
 
 def test_a_real_loss_below_the_tolerance_is_none_and_says_so() -> None:
     found = judge("accuracy", right(900_000, 1_000_000), right(890_000, 1_000_000))
     assert (found.severity, found.p_value is not None and found.p_value < 1e-9) == ("stable", True)
     assert found.reason is not None
-    assert "smaller than the tolerance of 0.02" in found.reason
+    assert "smaller than the tolerance of 2 points" in found.reason
 
 
 def test_getting_better_is_stable() -> None:

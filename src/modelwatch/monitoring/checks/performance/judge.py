@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from modelwatch.measures import plain, score_value
 from modelwatch.monitoring.checks.drift.judge import (
     ODDS,
     Measure,
@@ -173,7 +174,7 @@ def judge_metric(
         compared.p_value,
         alpha,
         False,
-        None if worse else _why_stable(compared, threshold, alpha, natural),
+        None if worse else _why_stable(name, compared, threshold, alpha, natural),
         natural=None if natural is None else natural.deviation,
         warning_threshold=threshold,
         alert_threshold=SEVERE * threshold,
@@ -263,12 +264,19 @@ def shortfall_of(name: str) -> str:
     return f"shortfall of {name}"
 
 
-def _why_stable(compared: Worsening, threshold: float, alpha: float, natural: MetricVariation | None) -> str | None:
+def _why_stable(
+    name: str, compared: Worsening, threshold: float, alpha: float, natural: MetricVariation | None
+) -> str | None:
     assert compared.loss is not None
+    score = loss_of(name)
     if compared.loss >= threshold:
         chance = f"p = {compared.p_value:.2g} (needs {alpha:.2g})"
-        swings = "" if natural is None else f" and the reference's own variation, {natural.deviation:.3g},"
-        return f"Worse by {compared.loss:.3g}, but explained by chance{swings} with {chance}."
+        swings = "" if natural is None else f" and the reference's own variation, {_size(score, natural.deviation)},"
+        return f"Worse by {_size(score, compared.loss)}, but explained by chance{swings} with {chance}."
     if compared.p_value < alpha:
-        return f"A real loss (p = {compared.p_value:.2g}), but smaller than the tolerance of {threshold:.3g}."
+        return f"A real loss (p = {compared.p_value:.2g}), but smaller than the tolerance of {_size(score, threshold)}."
     return compared.reason
+
+
+def _size(score: str, value: float) -> str:
+    return plain(score_value(score, value))
