@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from modelwatch.alerting.alert import SERVICE, Alert, Change, Member, Recovered
+from modelwatch.alerting.alert import SERVICE, Alert, Change, Member
 from modelwatch.alerting.notification import Event, Notification, NotificationMember, Trend
 from modelwatch.alerting.policy import AlertPolicy
 from modelwatch.alerting.text import clipped, lookback, number, span
 from modelwatch.findings import Doubt, Finding, Kind
-from modelwatch.measures import plain, score_title, score_value
+from modelwatch.measures import in_sentence, plain, score_title, score_value
 from modelwatch.stats.drift.patterns import ShiftPattern
 from modelwatch.times import MICROS_PER_SECOND, minute_of_micros
 
@@ -44,6 +44,8 @@ COUNTED: dict[Kind, tuple[str, str]] = {
     "volume": ("predictions", "predictions of the reference"),
 }
 VALUES = ("values", "reference values")
+# Kinds whose subjects are metrics.
+METRIC_KINDS: tuple[Kind, ...] = ("performance", "label_drift")
 SUBJECTS = {"duplicates": "duplicate predictions"}
 
 
@@ -68,7 +70,7 @@ def notification_of(
         title=title_of(alert),
         summary=summary_of(alert, change, event, policy),
         members=tuple(_shown(member) for member in members[:MEMBERS_SENT]),
-        recovered=() if event == "firing" else tuple(_name(each) for each in alert.recovered[:MEMBERS_SENT]),
+        recovered=() if event == "firing" else tuple(_recovered(alert)[:MEMBERS_SENT]),
         started_at=alert.started_at,
         ended_at=alert.ended_at,
         data_until=alert.data_until,
@@ -104,7 +106,7 @@ def title_of(alert: Alert) -> str:
     flapping = " is flapping" if alert.flapping else ""
     if alert.kind == "freshness":
         return f"{KINDS[alert.kind]} from {where}{flapping}"
-    subjects = list(dict.fromkeys(_subject(member.finding.subject) for member in alert.members))
+    subjects = list(dict.fromkeys(_subject(alert.kind, member.finding.subject) for member in alert.members))
     return f"{KINDS[alert.kind]} in {where}{flapping}: {_listed(subjects, NAMED_IN_TITLE)}"
 
 
@@ -137,7 +139,7 @@ def _what_happened(alert: Alert, change: Change, event: Event, policy: AlertPoli
     elif change.event == "unsilenced":
         yield "No longer silenced."
     elif event in ("updated", "escalated") and change.event in ("updated", "escalated"):
-        added = [_subject(subject) for _, subject in change.added]
+        added = [_subject(alert.kind, subject) for _, subject in change.added]
         if added:
             yield f"New: {_listed(added, NAMED)}."
         if alert.severity_step == change.sequence:
@@ -187,7 +189,7 @@ def _ended_state(alert: Alert) -> Iterable[str]:
         still = [_name(each.member) for each in alert.dismissed]
         yield f"Still found when it was resolved: {_listed(still, NAMED)}."
     else:
-        yield f"Recovered: {_listed([_name(each) for each in alert.recovered], NAMED)}."
+        yield f"Recovered: {_listed(_recovered(alert), NAMED)}."
 
 
 def _at_length(member: Member) -> Iterable[str]:
@@ -345,13 +347,20 @@ def _more(count: int) -> str:
     return f" and {count} more" if count > 0 else ""
 
 
-def _subject(subject: str) -> str:
-    return SUBJECTS.get(subject, subject)
+def _subject(kind: Kind, subject: str) -> str:
+    return in_sentence(subject) if kind in METRIC_KINDS else SUBJECTS.get(subject, subject)
 
 
-def _name(member: Member | Recovered) -> str:
-    subject = _subject(member.finding.subject if isinstance(member, Member) else member.subject)
-    return f"{clipped(subject, LONGEST_NAME)} (version {clipped(member.version, LONGEST_NAME)})"
+def _name(member: Member) -> str:
+    return _of_version(member.finding.kind, member.finding.subject, member.version)
+
+
+def _of_version(kind: Kind, subject: str, version: str) -> str:
+    return f"{clipped(_subject(kind, subject), LONGEST_NAME)} (version {clipped(version, LONGEST_NAME)})"
+
+
+def _recovered(alert: Alert) -> list[str]:
+    return [_of_version(alert.kind, each.subject, each.version) for each in alert.recovered]
 
 
 def _capital(text: str) -> str:

@@ -15,7 +15,7 @@ from modelwatch.charts.drawing.numbers import Format, short_time, tick_texts, wr
 from modelwatch.charts.drawing.plot import RIGHT, Area, Plot, gutter
 from modelwatch.charts.drawing.scales import Floats, Linear, Log, Scale, Time, Values, floats
 from modelwatch.charts.drawing.tables import iso, table
-from modelwatch.charts.drawing.text import ASCENT, DESCENT, clipped, isolated
+from modelwatch.charts.drawing.text import ASCENT, DESCENT, clipped, isolated, width
 from modelwatch.charts.series import Role, Series, known_values, polyline, readable, ribbon, thinned
 
 HEIGHT = 120.0
@@ -25,6 +25,8 @@ LONGEST_LABEL = 240.0
 MOST_ROWS = 500
 # Of the plot that a name takes, about.
 NAME_PART = 0.25
+# Of a plot, in pixels.
+USUAL_WIDTH = 480.0
 
 STROKES: dict[Role, str] = {
     "now": "s-now",
@@ -144,8 +146,9 @@ def line_chart(
         draw_event(plot, Area(0, strip.bottom), x, event, flags=flags)
     plot.time_axis(Area(0, strip.bottom), x, texts=axis)
     _notes(plot, area, x, y, notes)
+    lines = [_heights(area, x, y, each) for each in series]
     for level in levels:
-        draw_level(plot, area, y, level)
+        draw_level(plot, area, y, level, lines)
     if len(series) > 1 if named is None else named:
         for each in series:
             _name(plot, area, x, y, each, [other for other in series if other is not each])
@@ -315,16 +318,20 @@ def _cut(text: str) -> str | None:
     return text if clipped(text, LONGEST_LABEL) != text else None
 
 
-def draw_level(plot: Plot, area: Area, y: Scale, level: Level) -> None:
+def draw_level(plot: Plot, area: Area, y: Scale, level: Level, lines: Sequence[tuple[Floats, Floats]] = ()) -> None:
+    """Line of a level, and its text where fewest of the lines (their places and heights) go through it."""
     at = y.at(level.value)
     if not math.isfinite(at) or not y.low <= level.value <= y.high:
         return
     height = area.y(at)
     plot.horizontal(height, f"s-{level.severity}" if level.severity else "s-reference", over=True)
     above, below = height - 4, height + 12
-    spots = [Spot(0, above, dx=3), Spot(0, below, dx=3), Spot(1, above, "end", -3), Spot(1, below, "end", -3)]
-    inside = [each for each in spots if area.top + 9 <= each.y <= area.bottom - 3]
     text = clipped(level.text, LONGEST_LABEL)
+    part = min(width(text) / USUAL_WIDTH, 1.0)
+    spots = [Spot(0, above, dx=3), Spot(0, below, dx=3), Spot(1, above, "end", -3), Spot(1, below, "end", -3)]
+    spots += [Spot(place, baseline, "middle") for place in (0.25, 0.5, 0.75) for baseline in (above, below)]
+    inside = [each for each in spots if area.top + 9 <= each.y <= area.bottom - 3]
+    inside.sort(key=lambda spot: sum(_crossings(line, _centre(spot, part), spot.y, part) for line in lines))
     plot.label(text, *inside, style=f"halo t-{level.severity}" if level.severity else "halo", title=_cut(level.text))
 
 
@@ -355,7 +362,7 @@ def _name(plot: Plot, area: Area, x: Time, y: Scale, series: Series, others: Seq
         centre = place + (-NAME_PART if left else NAME_PART) / 2
         spots += [
             (
-                any(_crosses(line, centre, float(baseline)) for line in lines),
+                any(_crossings(line, centre, float(baseline)) for line in lines),
                 Spot(place, float(baseline), "end" if left else "start", -4 if left else 4),
             )
             for baseline in (
@@ -380,10 +387,16 @@ def _heights(area: Area, x: Time, y: Scale, series: Series) -> tuple[Floats, Flo
     return x.all_at(at[known]), area.bottom - area.height * y.all_at(level[known])
 
 
-def _crosses(line: tuple[Floats, Floats], centre: float, baseline: float) -> bool:
+def _centre(spot: Spot, part: float) -> float:
+    """Middle of a text of this part of the plot."""
+    return spot.x + {"start": part / 2, "middle": 0.0, "end": -part / 2}[spot.anchor]
+
+
+def _crossings(line: tuple[Floats, Floats], centre: float, baseline: float, part: float = NAME_PART) -> int:
+    """Number of points of a line inside of a text."""
     places, heights = line
-    near = np.abs(places - centre) <= NAME_PART / 2
-    return bool(np.any(near & (heights > baseline - ASCENT) & (heights < baseline + DESCENT)))
+    near = np.abs(places - centre) <= part / 2
+    return int(np.sum(near & (heights > baseline - ASCENT) & (heights < baseline + DESCENT)))
 
 
 def _within(series: Sequence[Series], low: float, high: float) -> bool:

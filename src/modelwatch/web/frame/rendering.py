@@ -5,6 +5,7 @@ Nothing is loaded from elsewhere, one script of ours runs, nobody frames it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +22,8 @@ from modelwatch.charts.drawing.labels import Moments
 from modelwatch.charts.drawing.marks import STATES, State, definitions, mark
 from modelwatch.charts.drawing.markup import breakable
 from modelwatch.charts.drawing.numbers import short_time
-from modelwatch.measures import score_title, score_value
+from modelwatch.measures import NAMES as METRICS
+from modelwatch.measures import in_sentence, score_title, score_value
 from modelwatch.times import MICROS_PER_DAY, MICROS_PER_SECOND, micros_of, minute_of_micros
 
 LONGEST_NAME = 120
@@ -32,6 +34,7 @@ SMALL_CHANCE = 1e-3
 # The score of silence, which is a length of time.
 SILENCE = "silence in seconds"
 LEAST_CHANCE = 1e-300
+_SPAN = re.compile(r"(\d)([hd])$")
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 STEPS = {
@@ -92,6 +95,7 @@ def templates() -> Environment:
         "count": count,
         "measure": measure,
         "size_name": size_name,
+        "subject": subject,
         "chance": chance,
         "percent": percent,
         "kind": KINDS.__getitem__,
@@ -229,6 +233,17 @@ def size_name(score: str) -> str:
     ('loss of ROC AUC', 'silence')
     """
     return "silence" if score == SILENCE else name(score_title(score))
+
+
+def subject(given: str) -> str:
+    """Name of what a verdict is about, as a check has it, for people.
+
+    >>> subject("ground_truth"), subject("volume of 24h"), subject("log_loss"), subject("amount")
+    ('labels', 'volume of 24 h', 'log loss', 'amount')
+    """
+    if given in METRICS:
+        return in_sentence(given)
+    return name(_SPAN.sub(r"\1 \2", given) if given.startswith("volume of ") else given)
 
 
 def chance(value: float | None) -> str:

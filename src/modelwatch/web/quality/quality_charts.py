@@ -31,6 +31,7 @@ HEIGHT, VOLUME_HEIGHT = 64.0, 96.0
 MOST_LANES, MOST_ROWS, MOST_NUMBERS = 8, 60, 500
 # Rises of a rate between the steps of the ramp.
 RISES = (0.002, 0.02, 0.1)
+FOUND = ("alert", "warning")
 
 Ranked = tuple[str, RuleRates, RateReport | None]
 
@@ -175,17 +176,27 @@ class QualityCharts:
     @cached_property
     def heat(self) -> Markup:
         """Every rule that is ever broken, over time; darker is a larger rise over the reference."""
-        rows = [
-            HeatRow(
-                f"{feature}, {RULES.get(rule.rule, rule.rule)}",
-                [_heat(rate, rule.reference_rate) for rate in rule.rates],
-                percent(max((each for each in rule.rates if each is not None), default=math.nan)),
-                None if judged is None or judged.severity not in ("alert", "warning") else STATES[judged.severity],
-                values=[_of(rate) for rate in rule.rates],
-                n=[each.predictions for each in self.series.steps],
-            )
-            for feature, rule, judged in self.ranked[:MOST_ROWS]
-        ]
+        shown = self.ranked[:MOST_ROWS]
+        rules = list(dict.fromkeys(rule.rule for _, rule, _ in shown))
+        n = [each.predictions for each in self.series.steps]
+        rows = []
+        for name_of_rule in rules:
+            heading = RULES.get(name_of_rule, name_of_rule)
+            for feature, rule, judged in shown:
+                if rule.rule != name_of_rule:
+                    continue
+                rows.append(
+                    HeatRow(
+                        feature,
+                        [_heat(rate, rule.reference_rate) for rate in rule.rates],
+                        percent(max((each for each in rule.rates if each is not None), default=math.nan)),
+                        None if judged is None or judged.severity not in FOUND else STATES[judged.severity],
+                        heading,
+                        [_of(rate) for rate in rule.rates],
+                        n,
+                    )
+                )
+                heading = ""
         if not rows:
             return Markup("")
         starts = self._starts

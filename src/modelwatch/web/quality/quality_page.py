@@ -22,7 +22,7 @@ from modelwatch.views.quality.quality_series import quality_series
 from modelwatch.views.quality.volume_series import volume_series
 from modelwatch.views.stretches.stretch import Asked, usual_step
 from modelwatch.web.frame.model_frame import ModelFrame
-from modelwatch.web.frame.rendering import name, when
+from modelwatch.web.frame.rendering import name, subject, when
 from modelwatch.web.frame.site import root_of, segment_of, views_page
 from modelwatch.web.performance.performance_lanes import hours
 from modelwatch.web.quality.quality_charts import QualityCharts
@@ -114,7 +114,8 @@ class QualityPage:
                 (
                     STATES.get(each.severity, "unknown"),
                     f"{each.span[:-1]} {each.span[-1]}",
-                    f"{each.predictions:,}",
+                    # Without weeks to compare with, nothing is counted.
+                    "–" if each.expected is None and not each.predictions else f"{each.predictions:,}",
                     said,
                 )
             )
@@ -172,7 +173,7 @@ class QualityPage:
         report = self.told.report
         return [
             (
-                ", ".join(each.subjects[:MOST_NAMED])
+                ", ".join(map(subject, each.subjects[:MOST_NAMED]))
                 + (f" and {each.count - MOST_NAMED} more" if each.count > MOST_NAMED else ""),
                 each.reason or "",
             )
