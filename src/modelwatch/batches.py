@@ -1,6 +1,6 @@
 """Batches of predictions as columns: what every body becomes, and what the queue, the ledger and the counts work with.
 
-A batch is also a sequence of predictions, for whoever looks at a few of them.
+A batch is also a sequence of predictions, for code that reads a few of them.
 """
 
 from __future__ import annotations

@@ -193,7 +193,7 @@ class StoreUnavailable(ServiceError):
 
 
 class StoreReplaced(StoreUnavailable):
-    """The open file is no longer that of the store: whatever it accepted would be lost."""
+    """The open file is no longer that of the store: everything that it accepted would be lost."""
 
 
 class ProtectionUnavailable(ServiceError):

@@ -1,6 +1,6 @@
 """Units and texts of time: one home for them.
 
-Times of predictions, labels, alerts and whatever else happened are integers in microseconds since 1970-01-01 UTC;
+Times of predictions, labels, alerts and other events are integers in microseconds since 1970-01-01 UTC;
 edges of windows are integers in seconds.
 """
 

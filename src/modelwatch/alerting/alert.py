@@ -30,7 +30,7 @@ ENDS: frozenset[Step] = frozenset({"resolved", "accepted", "calmed"})
 ChannelStatus = Literal["nothing", "firing", "resolved"]
 MemberKey = tuple[str, str]
 
-# The actor of a step that nobody took by hand.
+# The actor of a step that no person took.
 SERVICE = "modelwatch"
 
 

@@ -117,7 +117,7 @@ def summary_of(alert: Alert, change: Change, event: Event, policy: AlertPolicy) 
 
 
 def current_summary(alert: Alert) -> str:
-    """Summary of the alert as it is, whatever happened to it last: a few sentences, in one paragraph."""
+    """Summary of the alert as it is now: a few sentences, in one paragraph."""
     return " ".join(_open_state(alert) if alert.is_open else _ended_state(alert))
 
 

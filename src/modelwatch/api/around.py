@@ -1,4 +1,4 @@
-"""Around the whole service: the address of each request, and headers of each answer, whatever made it.
+"""Around the whole service: the address of each request, and headers of every answer.
 
 An address is read from the path as it was sent: an encoded slash is part of a name and never ends one.
 

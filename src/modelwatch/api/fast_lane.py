@@ -134,7 +134,7 @@ class FastLane:
 
 
 class _InLane:
-    """A request in the lane, which is told what became of it."""
+    """A request in the lane, which is given its outcome."""
 
     __slots__ = ("_arrived", "_given", "_grant", "_is_done", "_kind", "_lane", "_send", "_url")
 

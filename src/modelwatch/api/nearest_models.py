@@ -12,7 +12,7 @@ from modelwatch.errors import UnknownModel
 from modelwatch.storage.engine.models import known_models, require_model
 from modelwatch.storage.engine.store import Store
 
-# A name that nobody knows is compared with so many others, up to this length.
+# An unknown name is compared with so many others, up to this length.
 MOST_COMPARED = 1_000
 MOST_LETTERS_APART = 3
 LONGEST_HINT = 64

@@ -55,7 +55,7 @@ class ServiceClient:
         key = os.environ.get(KEY_VARIABLE)
         self._http = httpx.Client(
             base_url=self.url,
-            # Without TLS nobody is trusted by a certificate, and to read those of all authorities takes a while.
+            # Without TLS no certificate is checked, and to read those of all authorities takes a while.
             verify=self.url.lower().startswith("https:") or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
             timeout=60.0,
             trust_env=uses_proxy(self.url),
@@ -76,7 +76,7 @@ class ServiceClient:
         try:
             self._http.get("/livez", timeout=10.0)
         except httpx.TransportError as error:
-            raise Unreachable(self._nobody(error)) from error
+            raise Unreachable(self._unreachable(error)) from error
 
     def is_ready(self) -> bool:
         """True when the service is ready now. Never waits for it."""
@@ -120,7 +120,7 @@ class ServiceClient:
         try:
             response = self._http.get(path)
         except httpx.TransportError as error:
-            raise Unreachable(self._nobody(error)) from error
+            raise Unreachable(self._unreachable(error)) from error
         return response.text if response.is_success else ""
 
     def post(
@@ -153,7 +153,7 @@ class ServiceClient:
             try:
                 response = self._http.request(method, path, **request)
             except httpx.TransportError as error:
-                reason, wait = self._nobody(error), pause
+                reason, wait = self._unreachable(error), pause
             else:
                 if response.status_code not in TRY_AGAIN:
                     return self._decoded(response)
@@ -173,7 +173,7 @@ class ServiceClient:
         problem = problem_of(response)
         raise Refused(in_plain_words(response.status_code, problem, self.url), response.status_code, problem)
 
-    def _nobody(self, error: httpx.TransportError) -> str:
+    def _unreachable(self, error: httpx.TransportError) -> str:
         if isinstance(error, httpx.ConnectError):
             return f"No service answers at {self.url}: start one with `modelwatch serve`, or name another with --url."
         return f"The service at {self.url} did not answer: {str(error) or type(error).__name__}"

@@ -21,7 +21,7 @@ from modelwatch.errors import SettingsError, excerpt
 
 NAME = re.compile(r"[a-z0-9-]{1,63}")
 MOST_NAMED = 3
-# Words of examples, and hosts that belong to nobody (RFC 2606).
+# Words of examples, and reserved hosts (RFC 2606).
 _PLACEHOLDER = re.compile(
     r"(?i)(?<![a-z])(your|change[-_]?me|placeholder|xxx+|todo|secret[-_]?here)(?![a-z])|<[^>]*>"
     r"|(^|[@/.])example\.(com|org|net)(?![a-z.])|\.(example|invalid)(?![a-z.])"

@@ -165,7 +165,7 @@ def _free_label(name: str) -> str:
 
 Severity = Literal["warning", "alert"]
 AlertOn = Literal["warning", "shifted"]
-# What becomes of the values of a feature in the rows that are stored.
+# Treatment of the values of a feature in the rows that are stored.
 Treatment = Literal["keep", "hash", "drop", "encrypt"]
 Storing = Literal["predictions", "profiles"]
 KEYED: frozenset[Treatment] = frozenset({"hash", "encrypt"})

@@ -52,7 +52,7 @@ Values = NDArray[Any]
 class Payments:
     """Payments in columns. `None` in a column of objects is missing.
 
-    probability: of fraud, as the model sees it. truth: what it was, which nobody knows yet.
+    probability: of fraud, as the model sees it. truth: what it was, which is not known yet.
     """
 
     features: dict[str, Values]

@@ -1,6 +1,6 @@
 """The times at which the ground truth of payments becomes known, and sending it then.
 
-A fraud is noticed by the customer, the sooner the more it hurts; that a payment was in order is certain when nobody has
+A fraud is noticed by the customer, the sooner the more it hurts; that a payment was in order is certain when no one has
 complained for some hours. Of some payments nothing is ever heard.
 """
 

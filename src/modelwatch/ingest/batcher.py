@@ -98,7 +98,7 @@ class Batcher:
         return (await self._submitted(events, (), size)).accepted
 
     async def submit_labels(self, labels: Sequence[GroundTruth], size: int) -> list[LabelStatus | Refused]:
-        """Returns, once the labels are durable, what became of each. Raises as `submit`."""
+        """Returns, once the labels are durable, the status of each. Raises as `submit`."""
         return (await self._submitted((), labels, size)).labels
 
     async def _submitted(self, events: Sequence[Prediction], labels: Sequence[GroundTruth], size: int) -> Answer:
@@ -107,7 +107,7 @@ class Batcher:
         return await answer
 
     def begin(self, events: Sequence[Prediction], labels: Sequence[GroundTruth], size: int, answer: Waiting) -> None:
-        """Takes events or labels in, and tells `answer` in the running event loop what became of them: what `submit`
+        """Takes events or labels in, and calls `answer` in the running event loop with their outcome: what `submit`
         or `submit_labels` would return or raise. Raises as `submit` when they are not taken in."""
         loop = asyncio.get_running_loop()
         rows = events or labels
@@ -175,7 +175,7 @@ class Batcher:
                     yield [(job, error) for job in jobs]
                     return
                 elif len(jobs) > 1:
-                    # What the store refuses, or brings out a bug, fails nobody else's request.
+                    # What the store refuses, or brings out a bug, fails no other request.
                     middle = len(jobs) // 2
                     yield from self._outcomes(jobs[:middle])
                     yield from self._outcomes(jobs[middle:])
@@ -188,7 +188,7 @@ class Batcher:
                 return
 
     def _failed(self, job: Job, error: Exception) -> Answer | Exception:
-        """The outcome of a job that can't be stored as it is, whoever it is with."""
+        """The outcome of a job that can't be stored as it is, alone or with others."""
         if is_about_values(error):
             return self._by_halves(job) if job.count > 1 else _refusal(error)
         if not isinstance(error, ProtectionUnavailable):

@@ -34,7 +34,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The outcome of a job: which events were new (None: too old), and what became of each label."""
+    """The outcome of a job: which events were new (None: too old), and the status of each label."""
 
     accepted: list[bool | Refused | None]
     labels: list[LabelStatus | Refused]
@@ -50,7 +50,7 @@ class Answer:
         return all(isinstance(each, Refused) for each in (*self.accepted, *self.labels))
 
     def extend(self, other: Answer) -> None:
-        """Adds what became of those that follow."""
+        """Adds the outcome of those that follow."""
         self.accepted.extend(other.accepted)
         self.labels.extend(other.labels)
 
@@ -72,7 +72,7 @@ class Job:
     """The content of one request: events or labels, `count` of them, of so many models. size: bytes of its body.
 
     deadline: of the monotonic clock; no transaction begins for it after that. deadlines: those of its loop. known:
-    what became of the first parts of a large one. refusals: how many more rows are tried on their own; all parts share
+    the outcome of the first parts of a large one. refusals: how many more rows are tried on their own; all parts share
     it.
     """
 

@@ -132,7 +132,7 @@ def _chance(value: float | None) -> str:
 
 
 def _rate(counts: tuple[int, int], compared: SubjectComparison) -> str:
-    """Shares of values, of the reference and now: of all values, whatever they are."""
+    """Shares of values, of the reference and now: of all values, missing ones too."""
     sizes = (
         compared.reference_size + compared.missing[0] + compared.invalid[0],
         compared.sample_size + compared.missing[1] + compared.invalid[1],

@@ -36,7 +36,7 @@ HANDSHAKE_SECONDS = 5.0
 # How long the end of a connection may take: a client need not answer ours.
 CLOSING_SECONDS = 5.0
 MOST_HEAD_BYTES = 64 * 1024
-# Whoever watches over the process must learn that it lives, however many others are connected.
+# Probes of the process must get an answer, however many others are connected.
 PROBES = frozenset({"/livez", "/readyz", "/health"})
 # What offers another protocol, and belongs to no other.
 OFFERS = frozenset({b"upgrade", b"http2-settings"})

@@ -22,7 +22,7 @@ class _NoEvent:
     """In place of the event by which uvicorn's application would learn that something came."""
 
     def set(self) -> None:
-        """Nobody waits for it."""
+        """No request waits for it."""
 
 
 _NO_EVENT = _NoEvent()
@@ -42,7 +42,7 @@ class _Owed:
         self.disconnected = False
 
     def send(self, answer: Written) -> None:
-        """Gives the answer, unless there is nobody to read it any more."""
+        """Gives the answer, unless the client has gone."""
         self.response_complete = True
         if not self.disconnected:
             self._protocol.send(answer, self.keep_alive)

@@ -40,7 +40,7 @@ class ConnectionLimit:
     """The open connections of one process: silent ones, and those that have sent a request.
 
     most: how many that have sent a request are served. A silent client, or one that never ends its handshake, takes
-    nobody's place: with HARD_FACTOR times as many connections, the one that has been silent for longest is rejected.
+    no one's place: with HARD_FACTOR times as many connections, the one that has been silent for longest is rejected.
     """
 
     def __init__(self, most: int) -> None:

@@ -128,7 +128,7 @@ class ProcessReport(msgspec.Struct, frozen=True):
     """A process of the service, and since when it has its present writer, if it has one.
 
     state: `running`; `stopped` when it ended in order, `silent` when it was last heard of a minute ago or earlier:
-    killed, or cut off from the store. Both are forgotten after a day. heard_at: when it told the rest, null of
+    killed, or cut off from the store. Both are forgotten after a day. heard_at: of its last report, null of
     one that has not, or not yet. accepted, refused, waiting, durations: as for the ingest, of this process.
     """
 
@@ -193,11 +193,11 @@ def service_report(
     connection: Connection, store: Store, settings: Settings, process: Process, now: int
 ) -> ServiceReport:
     """The service as it is now, in microseconds. process: the one that answers, of which the report tells only as long
-    as none has told the store."""
-    told = [(each, msgspec.json.decode(each.figures, type=ProcessFigures)) for each in told_processes(connection)]
-    running = [each for each in told if _state(each[0], now) == "running"]
+    as none is in the store."""
+    reported = [(each, msgspec.json.decode(each.figures, type=ProcessFigures)) for each in told_processes(connection)]
+    running = [each for each in reported if _state(each[0], now) == "running"]
     newest = running[-1][1] if running else None
-    figures = [each for _, each in told]
+    figures = [each for _, each in reported]
     return ServiceReport(
         version=process.version if newest is None else newest.version,
         schema_version=process.schema_version if newest is None else newest.schema_version,
@@ -218,7 +218,7 @@ def service_report(
             else LeaseReport(each.name, None, None)
             for each in leases(connection)
         ],
-        processes=_processes(connection, told, now),
+        processes=_processes(connection, reported, now),
         evaluation_duration=duration_report(EVALUATION, [each.durations.get(EVALUATION, {}) for _, each in running]),
     )
 
@@ -248,9 +248,9 @@ def _store_report(connection: Connection, store: Store, settings: Settings, now:
 
 
 def _processes(
-    connection: Connection, told: Sequence[tuple[ToldProcess, ProcessFigures]], now: int
+    connection: Connection, reported: Sequence[tuple[ToldProcess, ProcessFigures]], now: int
 ) -> list[ProcessReport]:
-    """Those that have told of themselves; and others that write: of another release, or so new that they have not."""
+    """Those that have reported; and others that write: of another release, or so new that they have not."""
     writing = dict(writing_processes(connection))
     found = [
         ProcessReport(
@@ -265,7 +265,7 @@ def _processes(
             waiting=figures.waiting,
             durations=_durations([figures]),
         )
-        for each, figures in told
+        for each, figures in reported
     ]
     return found + [ProcessReport(name, iso_of_micros(since)) for name, since in writing.items()]
 

@@ -24,7 +24,7 @@ from modelwatch.storage.references.subjects import Subject
 from modelwatch.times import iso_of_seconds
 from modelwatch.views.drift.drift_series import drift_series
 from modelwatch.views.drift.subject_series import SeriesStep, SubjectSeries, subject_series
-from modelwatch.views.stretches.stretch import Asked, usual_step
+from modelwatch.views.stretches.stretch import SeriesQuery, usual_step
 from tests.monitoring.test_verdicts import RULES
 from tests.support.events import NOON, event, open_ledger
 from tests.support.segments import name_segments, set_values
@@ -72,7 +72,7 @@ def rolled_up(store: Store, before: int) -> None:
 
 
 def series(store: Store, subject: Subject = AMOUNT, **asked: Any) -> SubjectSeries:
-    return subject_series(store, RULES, Asked("m", "production", **asked), subject, NOW)
+    return subject_series(store, RULES, SeriesQuery("m", "production", **asked), subject, NOW)
 
 
 def checked(store: Store, start: str, end: str, version: str | None = None) -> dict[str, SubjectReport]:
@@ -130,7 +130,9 @@ def test_each_step_is_the_check_of_what_it_looks_back_over_and_steps_add_up(
         looking_back = [
             series(store, subject, **asked, window=60 * minutes * steps_back) for subject in (AMOUNT, COUNTRY)
         ]
-        together = drift_series(store, RULES, Asked("m", "production", **asked, window=60 * minutes * steps_back), NOW)
+        together = drift_series(
+            store, RULES, SeriesQuery("m", "production", **asked, window=60 * minutes * steps_back), NOW
+        )
         lines = {line.feature_name: line for line in together.subjects}
         for place, step in enumerate(looking_back[0].steps):
             reports = checked(store, step.start, step.end, version)
@@ -227,9 +229,9 @@ def test_a_model_without_data_has_no_steps_and_an_unknown_one_is_an_error(store:
     set_values(store, amount=AMOUNTS)
     found = series(store)
     assert (found.steps, found.start) == ([], None)
-    assert drift_series(store, RULES, Asked("m", "production"), NOW).steps == []
+    assert drift_series(store, RULES, SeriesQuery("m", "production"), NOW).steps == []
     with pytest.raises(UnknownModel):
-        subject_series(store, RULES, Asked("nobody", "production"), AMOUNT, NOW)
+        subject_series(store, RULES, SeriesQuery("nobody", "production"), AMOUNT, NOW)
 
 
 def test_the_default_is_48_hours_up_to_the_newest_data(store: Store) -> None:

@@ -10,7 +10,7 @@ from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.views.quality.volume_series import VolumeSeries, volume_series
-from modelwatch.views.stretches.stretch import Asked
+from modelwatch.views.stretches.stretch import SeriesQuery
 from tests.monitoring.test_verdicts import RULES
 from tests.support.events import event, open_ledger
 from tests.views.drift.test_series import END, HOUR, NOW, rolled_up
@@ -33,7 +33,7 @@ def filled(store: Store, weeks: int = WEEKS) -> int:
 
 
 def series(store: Store, hours: int, step: int = HOUR, version: str | None = None) -> VolumeSeries:
-    return volume_series(store, Asked("m", "production", version, END - hours * HOUR, END, step), NOW)
+    return volume_series(store, SeriesQuery("m", "production", version, END - hours * HOUR, END, step), NOW)
 
 
 @pytest.mark.both_engines
@@ -56,7 +56,7 @@ def test_what_is_usual_is_what_data_quality_compares_with(store: Store) -> None:
 
 def test_each_prediction_is_in_one_step_also_where_windows_were_rolled_up(store: Store) -> None:
     number = filled(store, 1)
-    asked = Asked("m", "production", None, END - 169 * HOUR, END, 6 * HOUR)
+    asked = SeriesQuery("m", "production", None, END - 169 * HOUR, END, 6 * HOUR)
     assert sum(step.predictions for step in volume_series(store, asked, NOW).steps) == number
     before = [step.predictions for step in series(store, 48, 1_800).steps]
     assert len(before) == 96
@@ -78,4 +78,4 @@ def test_too_few_weeks_and_steps_below_an_hour_say_why_nothing_is_usual(store: S
 
 def test_a_model_without_data_has_no_volume(store: Store) -> None:
     filled(store, 1)
-    assert volume_series(store, Asked("m", "elsewhere"), NOW).steps == []
+    assert volume_series(store, SeriesQuery("m", "elsewhere"), NOW).steps == []

@@ -131,7 +131,7 @@ class Client:
             known = features.copy() if type(features) is dict else feature_map(features)
             row = (identity, at, known, prediction, prediction_probability, latency_ms, ground_truth, model_version)
             self._put(Prediction(*row))
-        except Exception as problem:  # noqa: BLE001 (the model goes on, whatever its monitoring does)
+        except Exception as problem:  # noqa: BLE001 (the model goes on, even when its monitoring fails)
             self._failed(problem)
         return identity
 
@@ -186,7 +186,7 @@ class Client:
 
     @property
     def stats(self) -> Stats:
-        """Counts of what became of what was logged."""
+        """Counts of logged rows by their outcome."""
         return self._state.stats()
 
     def flush(self, timeout: float | None = 30.0) -> bool:

@@ -1,4 +1,4 @@
-"""Counts of what became of each logged row, and warnings about it: at most one of a kind a minute."""
+"""Counts of logged rows by their outcome, and warnings about them: at most one of a kind a minute."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class ApiError(Exception):
 
 @dataclass
 class Receipt:
-    """What became of the lines of a request.
+    """Outcome of the lines of a request.
 
     sent: acknowledged, duplicates: those of them that were known. rejected: place in the request and reason of each
     line that was refused.
@@ -75,7 +75,7 @@ def service_url(url: str | None) -> str:
     return found.rstrip("/")
 
 
-# A fork waits until a thread that imports httpx has done so: in the child that thread is gone, and nobody could import
+# A fork waits until a thread that imports httpx has done so: in the child that thread is gone, and no one could import
 # it any more.
 _no_fork = threading.RLock()
 if hasattr(os, "register_at_fork"):

@@ -198,7 +198,7 @@ class MemoryQueue:
         for row in rows:
             try:
                 lines.append(Line(isinstance(row, Outcome), line_of(row, self.state.warnings.unsendable)))
-            except Exception as problem:  # noqa: BLE001 (whatever a caller's object does, the others are sent)
+            except Exception as problem:  # noqa: BLE001 (an object of the caller may raise anything; the others are sent)
                 reject_unsendable(self.state, problem)
         return lines
 

@@ -94,7 +94,7 @@ class Sender:
             if self._connection is None:
                 self._connection = self._connect()
             query = self._queue.query
-            if path == OUTCOMES:  # An outcome belongs to a prediction of the model, of whatever version.
+            if path == OUTCOMES:  # An outcome belongs to a prediction of the model, of any version.
                 query = {"model_name": query["model_name"]}
             return self._connection.send_lines(path, query, lines, self._time_for_a_request())
         except (TooLarge, TryAgain):

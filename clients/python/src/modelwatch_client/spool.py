@@ -193,7 +193,7 @@ class SpoolQueue:
         state = self.state
         try:
             record = (_OUTCOME if isinstance(row, Outcome) else _PREDICTION) + line_of(row, state.warnings.unsendable)
-        except Exception as problem:  # noqa: BLE001 (whatever a caller's object does, it is not hurt by it)
+        except Exception as problem:  # noqa: BLE001 (an object of the caller may raise anything; its caller is not hurt)
             with state.lock:
                 state.counts.logged += 1
             reject_unsendable(state, problem)

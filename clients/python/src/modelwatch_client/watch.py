@@ -27,7 +27,7 @@ def watched(
             latency = (time.perf_counter() - began) * 1000
             given = features(*arguments, **named) if features is not None else _first(arguments, named)
             log_result(client, given, returned if result is None else result(returned), latency)
-        except Exception as problem:  # noqa: BLE001 (the model's answer goes out, whatever its monitoring does)
+        except Exception as problem:  # noqa: BLE001 (the model's answer goes out, even when its monitoring fails)
             client._failed(problem)
 
     if inspect.iscoroutinefunction(function):

@@ -40,7 +40,7 @@ FIRST_SEQUENCE = 1
 def compose(
     notification: Notification, key: str, *, channel: str, sender: str, to: Sequence[str], now: int
 ) -> EmailMessage:
-    """The mail. now: microseconds. Whatever the notification holds, it can add no header."""
+    """The mail. now: microseconds. No text of the notification can add a header."""
     message = EmailMessage(policy=SMTP)
     message["Subject"] = cut(f"[{notification.severity}] {heading(notification)}", SUBJECT)
     message["From"] = sender

@@ -252,7 +252,7 @@ def attempt(channel: Channel, notification: Notification, key: str) -> Outcome:
     """Sends once. A bug in a channel fails that attempt, and ends neither the thread nor other deliveries."""
     try:
         return channel.send(notification, key)
-    except Exception as error:  # noqa: BLE001  whatever a channel has not foreseen
+    except Exception as error:  # noqa: BLE001  anything that a channel has not foreseen
         return _bug(channel, error)
 
 
@@ -260,7 +260,7 @@ def attempt_refresh(channel: RefreshingChannel, notifications: list[Notification
     """Refreshes once, in the same way."""
     try:
         return channel.refresh(notifications)
-    except Exception as error:  # noqa: BLE001  whatever a channel has not foreseen
+    except Exception as error:  # noqa: BLE001  anything that a channel has not foreseen
         return _bug(channel, error)
 
 

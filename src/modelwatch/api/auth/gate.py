@@ -95,7 +95,7 @@ class Gate:
             if grant is None:
                 raise Unauthenticated("This API key is unknown, revoked or expired.")
             return grant
-        # A cookie comes by itself with whatever a browser sends: it is for the pages alone.
+        # A browser sends a cookie with every request by itself: it is for the pages alone.
         grant = None
         if cookie is not None and _is_page(scope):
             grant = await asyncio.to_thread(self._keys.grant_of_session, cookie)

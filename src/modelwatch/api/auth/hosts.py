@@ -1,7 +1,7 @@
 """The host that a request is for, on services that need no key because only this machine reaches them.
 
 A page of any site can have its own name lead to 127.0.0.1 once it is open in a browser. For the browser the service is
-then a part of that site, which may read and write all of it. What it can't hide is the name that it asked for.
+then a part of that site, which may read and write all of it. What it can't hide is the name in its request.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def check_host(scope: Scope, names: Collection[str]) -> None:
 def is_own_host(value: bytes, names: Collection[str]) -> bool:
     """True when a `Host` header names the service, or what no site can have as its name."""
     host = _name_in(value)
-    return host in names or _is_of_nobody(host)
+    return host in names or _is_unowned(host)
 
 
 @lru_cache(maxsize=256)
@@ -47,7 +47,7 @@ def _name_in(value: bytes) -> str:
 
 
 @lru_cache(maxsize=256)
-def _is_of_nobody(host: str) -> bool:
+def _is_unowned(host: str) -> bool:
     """True when no site can have this name: an address, a name without dots, or one below localhost."""
     if "." not in host or host.endswith(".localhost"):
         return "/" not in host

@@ -21,7 +21,7 @@ OWN_SITE = frozenset({"same-origin", "none"})
 
 
 class SameOrigin:
-    """An ASGI application in front of another one. public_url: where people reach the service, whatever Host says."""
+    """An ASGI application in front of another one. public_url: where people reach the service, not what Host says."""
 
     def __init__(self, app: ASGIApp, *, public_url: str, refused: Callable[[CrossSite], None]) -> None:
         self._app = app

@@ -204,7 +204,7 @@ class Checker:
         self, streams: Sequence[tuple[str | None, str, str]], now: int
     ) -> Callable[[int, str | None, int | None, float | dict[str, float] | None, float | None], bool]:
         """A function of a row's stream (its place in `streams`), id, time, probability and latency. True when `checked`
-        would leave all of these as they are; of other rows it has to be asked."""
+        would leave all of these as they are; other rows must be checked."""
         rooms = [self._room_for_id(stream) for stream in streams]
         latest = now + self._skew
 

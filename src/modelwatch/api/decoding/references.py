@@ -24,7 +24,7 @@ from modelwatch.times import micros_of
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# A column of float32 fits whatever its length; as Python's numbers it takes eight times its bytes.
+# A column of float32 always fits; as Python's numbers it takes eight times its bytes.
 BYTES_PER_CELL = 4
 BESIDE_FEATURES = ("prediction", "prediction_probability", "ground_truth", "timestamp", "latency_ms")
 # Those of which a sample is made, as of a feature.

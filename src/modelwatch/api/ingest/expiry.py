@@ -31,7 +31,7 @@ def rejections(
 ) -> list[Rejection]:
     """The rows of a batch that were not taken: for their age, or since they are deleted (None), or for their values.
 
-    taken: what became of the good rows; known: the others. deleted: places among the good rows, see `deleted_among`.
+    taken: outcomes of the good rows; known: the others. deleted: places among the good rows, see `deleted_among`.
     """
     others = {each.index for each in known}
     indexes = (index for index in range(len(taken) + len(others)) if index not in others)

@@ -31,14 +31,14 @@ from modelwatch.storage.ledger.labels import LabelStatus
 
 Answer = tuple[int, RawHeaders, bytes]
 Given = TypeVar("Given", Prediction, GroundTruth)
-# What became of a prediction, or of a label.
+# Outcome of a prediction, or of a label.
 Outcome = bool | LabelStatus | None
 
 # A body whose length has so many digits is within every limit, unless that is set lower.
 PLAIN_DIGITS = 5
 MOST_PLAIN_BYTES = 10**PLAIN_DIGITS - 1
 
-# What becomes of labels whose prediction may never come: the first of an id waits, those after it correct or repeat it.
+# Labels whose prediction may never come: the first of an id waits, those after it correct or repeat it.
 MAY_WAIT = ("waiting", "corrected", "duplicate")
 
 JSON = b"application/json"
@@ -188,7 +188,7 @@ class OneLabel(Kind[GroundTruth]):
 
 
 def outcome_of(stored: Stored) -> Outcome:
-    """What became of the one prediction or label of a request."""
+    """Outcome of the one prediction or label of a request."""
     # What the store refuses alone is an error of its request.
     return cast(Outcome, stored.accepted[0] if stored.accepted else stored.labels[0])
 

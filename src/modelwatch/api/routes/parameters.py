@@ -63,7 +63,7 @@ def step_of(step: str | None, pointer: str = "/step") -> int | None:
         raise InvalidInput("The step of the history is not valid.", (problem,)) from None
 
 
-# Who does what is asked for over the API, when the request does not say.
+# Actor of a request over the API that names none.
 API = "api"
 
 

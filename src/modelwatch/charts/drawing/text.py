@@ -73,7 +73,7 @@ def _cleaned(text: str) -> str:
 
 
 def isolated(name: str) -> str:
-    """Name that may stand in a sentence whatever its direction is: what follows it is not turned.
+    """Name for a sentence, isolated: text from right to left does not turn what follows it.
 
     >>> isolated("income"), isolated("\u05d4\u05db\u05e0\u05e1\u05d4") == "\\u2068\u05d4\u05db\u05e0\u05e1\u05d4\\u2069"
     ('income', True)

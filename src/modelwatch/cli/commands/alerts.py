@@ -23,7 +23,7 @@ from modelwatch.cli.base import (
 from modelwatch.cli.tables import coloured, print_notes, print_table
 
 ALERTS_PATH = "/api/v1/alerts"
-# Open: what somebody may still have to do something about.
+# Open: those that may still need an action.
 OPEN = ("firing", "acknowledged", "silenced")
 STATES = (*OPEN, "resolved")
 PAGE = "200"

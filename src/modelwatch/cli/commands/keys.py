@@ -34,7 +34,7 @@ OPTIONS = {
     "/requests_per_second": "--requests-per-second",
     "/body_bytes": "--max-body-bytes",
 }
-# Who does it, in the audit trail: whoever can write the store.
+# Actor in the audit trail: any user who can write the store.
 ACTOR = "modelwatch keys"
 
 

@@ -1,4 +1,4 @@
-"""Sending rows and labels to the service, and counting what became of them."""
+"""Sending rows and labels to the service, and counting their outcomes."""
 
 from __future__ import annotations
 

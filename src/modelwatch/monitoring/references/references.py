@@ -43,7 +43,7 @@ from modelwatch.storage.references.stored_reference import StoredReference
 from modelwatch.storage.references.subjects import Subject
 
 CARRY_OVER_AT_ONCE_SECONDS = 2 * 86_400
-# Of more classes the most frequent ones are chosen by looking, whoever named them.
+# With more classes, the most frequent ones come from the sample, even where probabilities name them all.
 MOST_DECLARED = 20
 # How uncertain a reference is, is said of a cell with this share: a decile.
 SHOWN_SHARE = 0.1

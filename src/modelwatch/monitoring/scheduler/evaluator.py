@@ -1,6 +1,6 @@
 """The evaluations of the lease holder: every stream, in the order of event time, each window end once.
 
-A verdict, what becomes of alerts and what is to be delivered are one transaction, in which the lease must still be
+A verdict, the changes of alerts and the notifications are one transaction, in which the lease must still be
 ours. What is due is read from the store each time, so a holder that was killed leaves nothing half done.
 """
 

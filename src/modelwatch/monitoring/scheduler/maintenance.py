@@ -65,7 +65,7 @@ class Maintenance:
         more |= self._backfill(now, until)
         rotation = self._rotation_seconds * MICROS_PER_SECOND
         for writer in seal_writers(self._store, now - 2 * rotation, opened_after=now + rotation):
-            # Whatever else there is to do, some of the oldest is folded in each run.
+            # Some of the oldest is folded in each run, also when its time is used up.
             fold(self._store, writer, lambda: self._timer() <= until)
             self._folded()
             if self._timer() > until:

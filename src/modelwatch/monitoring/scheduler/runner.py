@@ -161,7 +161,7 @@ log = logging.getLogger(__name__)
 
 
 class ClockWatch:
-    """Compares the clock with a timer that nobody sets, at each call of `look`."""
+    """Compares the clock with a monotonic timer, at each call of `look`."""
 
     def __init__(self, timer: Callable[[], float]) -> None:
         """timer: seconds since any moment."""

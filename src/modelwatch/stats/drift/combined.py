@@ -32,7 +32,7 @@ from modelwatch.stats.errors import EmptySample
 
 # The shares of the level; those of each kind of subject add up to 1.
 ORDERED: Mapping[Part, float] = {"location": 0.4, "scale": 0.2, "all cells": 0.3, "single cell": 0.1}
-# Categories that nobody chose from a sample: booleans, and classes that were declared.
+# Categories that were not chosen from a sample: booleans, and classes that were declared.
 DECLARED: Mapping[Part, float] = {"all cells": 0.5, "single cell": 0.5}
 
 

@@ -51,7 +51,7 @@ LEAST_SEEN_ONCE = 10
 IDS_SHARE = 0.5
 # Nearer to that share than so many standard errors, a column may well hold ids, and have more repeats by chance.
 NEARLY_IDS = 2.0
-# So many names are equally frequent because somebody made them so. With fewer it may be chance, and does no harm.
+# So many names are equally frequent by design. With fewer it may be chance, and does no harm.
 LEAST_BALANCED = 30
 FORMAT, HEADER = 1, 3
 

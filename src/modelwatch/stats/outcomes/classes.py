@@ -47,7 +47,7 @@ def class_name(value: Scalar) -> str | None:
 
 
 def class_key(value: Scalar) -> str | None:
-    """Key that the values of one class have in common, whatever else there is: equal numbers and booleans are equal.
+    """Key that the values of one class have in common: equal numbers and booleans are equal.
 
     >>> [class_key(value) for value in (True, "TRUE", 1, "1.0", "yes", "b ")]
     ['1', '1', '1', '1', 'yes', 'b']

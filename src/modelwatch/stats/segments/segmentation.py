@@ -1,6 +1,6 @@
 """Segments: which part of the traffic a prediction belongs to, by the value of a feature, frozen with the reference.
 
-A prediction is in one value of each segment feature, whatever it holds: what the reference did not have is in `other`,
+A prediction is in exactly one value of each segment feature: what the reference did not have is in `other`,
 so the counts of a feature's values add up to those of all predictions. A segment is written as one text that names
 both, such as `country=DE`.
 """

@@ -223,7 +223,7 @@ def delivery_by_key(connection: Connection, key: str) -> DeliveryRecord | None:
 
 
 def latest_errors(connection: Connection) -> dict[str, DeliveryRecord]:
-    """The newest delivery of each channel that had an error, whatever became of it then."""
+    """The newest delivery of each channel that had an error, delivered since or not."""
     place = func.row_number().over(
         partition_by=_table.c.channel, order_by=(_table.c.created_at.desc(), _table.c.key.desc())
     )

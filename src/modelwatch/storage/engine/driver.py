@@ -1,8 +1,8 @@
 """Statements on the driver's own connection, inside of a transaction of SQLAlchemy's.
 
 What SQLAlchemy does around a statement takes longer than SQLite takes for a small one. Here a text is executed as it
-is, and its rows are the driver's tuples. Errors are raised as SQLAlchemy raises them, so whoever handles them need not
-know which way a statement went.
+is, and its rows are the driver's tuples. Errors are raised as SQLAlchemy raises them, so their handlers need not know
+which way a statement went.
 """
 
 from __future__ import annotations

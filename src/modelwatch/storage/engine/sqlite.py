@@ -85,7 +85,7 @@ class SqliteFile:
         self._lock_path = path.with_name(f"{path.name}.lock")
         self._identity: Identity | None = None
         # The log, while this process has connections: SQLite removes it with the last one of all processes. One that
-        # was taken away is remembered beyond them: others may have it open, and nobody begins another one beside it.
+        # was taken away is remembered beyond them: others may have it open, and no other one is begun beside it.
         self._log: tuple[Path, Identity] | None = None
         # While they are set, the numbers of file and log are not given to another file.
         self._pin: Unpin | None = None
@@ -171,7 +171,7 @@ class SqliteFile:
         if self._identity is None or log_identity is None:
             return
         text = "file {}:{} log {}:{}\n".format(*self._identity, *log_identity)
-        # Where the folder can't be written, whoever writes is told.
+        # Where the folder can't be written, the writer gets the error.
         with suppress(OSError):
             if not self._lock_path.exists() or self._lock_path.read_text() != text:
                 self._lock_path.write_text(text)
@@ -226,8 +226,9 @@ def identity_of(path: Path) -> Identity | None:
 def _pinned(owner: SqliteFile, path: Path, expected: Identity) -> Unpin | None:
     """Hold a file for as long as its owner lives, or until what is returned is called.
 
-    The number of a removed file that nobody holds may be given to the next one at its path, which would be taken for
-    it. A descriptor of a mere path is held, where there are such (Linux): closing any other would drop SQLite's locks.
+    The number of a removed file that no process holds may be given to the next one at its path, which would be taken
+    for it. A descriptor of a mere path is held, where there are such (Linux): closing any other would drop SQLite's
+    locks.
     """
     flag = getattr(os, "O_PATH", None)
     if flag is None:

@@ -23,7 +23,7 @@ from modelwatch.storage.engine.sqlite import SQLITE_BUSY_SECONDS, SqliteFile, sq
 
 # How long writers may wait for readers that keep the log from being emptied.
 LOG_SECONDS = 0.2
-# How SQLite tells what becomes of deleted bytes, and how it is told; builds differ in what they begin with.
+# How SQLite reports and is told to overwrite deleted bytes; builds differ in their default.
 SECURE_DELETE = {0: "OFF", 1: "ON", 2: "FAST"}
 READ = {"isolation_level": "REPEATABLE READ"}
 # A standby that takes no writes; a transaction that was ended because its process had been paused in it.

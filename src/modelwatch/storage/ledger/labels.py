@@ -139,7 +139,7 @@ class _ModelLabels:
         self.contributions = Contributions(model, layouts)
 
     def apply(self, given: Sequence[GroundTruth], fresh: Sequence[LabelledPrediction]) -> list[LabelStatus]:
-        """Stores what the labels change, notes what that adds to the counts, and says what became of each label."""
+        """Stores what the labels change, notes what that adds to the counts, and returns the status of each label."""
         ids = {label.prediction_id for label in given}.union(prediction.prediction_id for prediction in fresh)
         before = self._read_states(list(ids))
         after, kinds = _merged(given, before, self._now)
@@ -263,7 +263,7 @@ class _Stale:
     """Pairs that are still counted in an older generation, and that the backfill of their day will count again.
 
     Such a pair is counted anew from now on, and must not be by the other: the model's mark tells that one. Of a day
-    that has expired nobody does, and what the older generation counted stays there.
+    that has expired no one does, and what the older generation counted stays there.
     """
 
     def __init__(self, connection: Connection, model: str, layouts: ModelLayouts) -> None:

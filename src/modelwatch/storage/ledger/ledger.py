@@ -1,7 +1,7 @@
 """The exactly-once write path: prediction rows and the writer's slots in one transaction.
 
 Only rows that the INSERT returns are new, and only new rows enter a slot. A slot in memory changes after the commit
-that stored it. When it can't be known whether a commit happened, the writer is abandoned with whatever it committed,
+that stored it. When it can't be known whether a commit happened, the writer is abandoned with all that it committed,
 and the same batch is given to a fresh one: rows that are there already are not returned, so nothing counts twice.
 """
 
@@ -57,7 +57,7 @@ NEVER_TAKEN = 2**31 - 1
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """The outcome of a commit: for each event whether it was new, what was counted, what became of each label.
+    """The outcome of a commit: for each event whether it was new, what was counted, the status of each label.
 
     accepted: None for an event whose day has expired; it was not taken.
     """

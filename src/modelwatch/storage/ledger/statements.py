@@ -32,7 +32,7 @@ class LedgerStatements:
 
     def __init__(self, store: Store) -> None:
         prediction, writer, model = tables.prediction, tables.writer, tables.model
-        # Keeps those out that would seal it. Whoever finds the number of its commits finds what they have written.
+        # Keeps those out that would seal it. A reader of the number of its commits finds what they have written.
         self.claim = Prepared(
             store,
             update(writer)

@@ -1,7 +1,7 @@
 """Rolling up: the base windows of an hour become one window, and later the hours of a day.
 
 Counts are moved, by adding them to the longer window and removing the shorter ones in one transaction, so each counts
-once whatever happens. Only slots of the common writer are moved: a late event makes a base window again, which readers
+exactly once. Only slots of the common writer are moved: a late event makes a base window again, which readers
 add, and a later roll-up moves. Counts of an older generation stay as they are until their day has been backfilled.
 """
 

@@ -17,7 +17,7 @@ from modelwatch.storage.references.layouts import Counts
 from modelwatch.storage.references.references import in_force
 from modelwatch.times import iso_of_seconds
 from modelwatch.views.stretches.look_backs import blocks_of_windows
-from modelwatch.views.stretches.stretch import REFUSED, Asked, Divided, alpha_of_steps, began, read_divided
+from modelwatch.views.stretches.stretch import REFUSED, Divided, SeriesQuery, alpha_of_steps, began, read_divided
 
 # Steps times subjects: each is judged.
 MOST_JUDGED = 60_000
@@ -68,20 +68,20 @@ class DriftSeries(msgspec.Struct, frozen=True):
     subjects: list[DriftLine]
 
 
-def drift_series(store: Store, defaults: DriftRules, asked: Asked, now: int) -> DriftSeries:
+def drift_series(store: Store, defaults: DriftRules, query: SeriesQuery, now: int) -> DriftSeries:
     """The PSI and the severity of every watched subject with a reference, step by step, from committed counts.
 
     Each severity is that of a drift check of what the step results back over. defaults: the rules of a model without a
     monitor. now: microseconds. Raises UnknownModel for an unknown model, and InvalidInput for a stretch that can't be
     had.
     """
-    return read_divided(store, asked, now, lambda divided: _series(divided, defaults))
+    return read_divided(store, query, now, lambda divided: _series(divided, defaults))
 
 
 def _series(divided: Divided, defaults: DriftRules) -> DriftSeries:
-    asked = divided.asked
-    rules = effective_rules(divided.connection, defaults, asked.model)
-    chosen = references_for(in_force(divided.connection, asked.model, divided.generation), asked.version)
+    query = divided.query
+    rules = effective_rules(divided.connection, defaults, query.model)
+    chosen = references_for(in_force(divided.connection, query.model, divided.generation), query.version)
     alpha = alpha_of_steps(divided, rules, chosen)
     watched = sorted(
         (subject for subject in chosen if rules.watches(subject.kind, subject.name)),
@@ -129,9 +129,9 @@ def _series(divided: Divided, defaults: DriftRules) -> DriftSeries:
         )
     span = divided.span
     return DriftSeries(
-        model_name=asked.model,
-        model_version=asked.version,
-        environment=asked.environment,
+        model_name=query.model,
+        model_version=query.version,
+        environment=query.environment,
         start=None if span is None else iso_of_seconds(span[0]),
         end=None if span is None else iso_of_seconds(span[1]),
         step_seconds=divided.step,

@@ -27,7 +27,7 @@ from modelwatch.storage.references.subjects import Subject
 from modelwatch.times import iso_of_micros, iso_of_seconds
 from modelwatch.views.stretches.look_backs import blocks_of_windows
 from modelwatch.views.stretches.segment import segment_feature_of
-from modelwatch.views.stretches.stretch import REFUSED, Asked, Divided, alpha_of_steps, began, read_divided
+from modelwatch.views.stretches.stretch import REFUSED, Divided, SeriesQuery, alpha_of_steps, began, read_divided
 
 ComparedWith = Literal["reference", "reference_segment"]
 NO_REFERENCE = "No reference is set: POST one to /api/v1/reference."
@@ -119,7 +119,7 @@ class SubjectSeries(msgspec.Struct, frozen=True):
 
 
 def subject_series(
-    store: Store, defaults: DriftRules, asked: Asked, subject: Subject, now: int, *, known: bool = True
+    store: Store, defaults: DriftRules, query: SeriesQuery, subject: Subject, now: int, *, known: bool = True
 ) -> SubjectSeries:
     """The series of a feature, the prediction, its score or its latency, from committed counts.
 
@@ -127,12 +127,12 @@ def subject_series(
     reference while others have. Raises UnknownModel for an unknown model, and InvalidInput for a stretch, segment or
     feature that can't be had.
     """
-    return read_divided(store, asked, now, lambda divided: _series(divided, defaults, subject, known=known))
+    return read_divided(store, query, now, lambda divided: _series(divided, defaults, subject, known=known))
 
 
 def _series(divided: Divided, defaults: DriftRules, subject: Subject, *, known: bool) -> SubjectSeries:
-    asked = divided.asked
-    chosen = references_for(in_force(divided.connection, asked.model, divided.generation), asked.version)
+    query = divided.query
+    chosen = references_for(in_force(divided.connection, query.model, divided.generation), query.version)
     reference = chosen.get(subject)
     if reference is None and known and chosen and subject.kind == "feature":
         why = f"The model has no reference for a feature named {excerpt(subject.name)!r}"
@@ -140,7 +140,7 @@ def _series(divided: Divided, defaults: DriftRules, subject: Subject, *, known: 
     series = empty_series(divided, subject.kind, subject.name)
     if reference is None:
         return replace(series, steps=_unreferenced(divided), reason=NO_REFERENCE)
-    rules = effective_rules(divided.connection, defaults, asked.model)
+    rules = effective_rules(divided.connection, defaults, query.model)
     alpha = alpha_of_steps(divided, rules, chosen)
     kind = reference.profile.binning.kind
     compared, compared_with = _compared(divided, reference)
@@ -149,7 +149,7 @@ def _series(divided: Divided, defaults: DriftRules, subject: Subject, *, known: 
         series,
         began=_began(compared, steps),
         feature_type=kind,
-        alpha=None if asked.segment else alpha,
+        alpha=None if query.segment else alpha,
         quantile_shares=list(QUANTILES) if kind == "continuous" else [],
         compared_with=compared_with,
         reference=_reference(reference, compared),
@@ -164,15 +164,15 @@ def _began(compared: Profile, steps: Sequence[SeriesStep]) -> str | None:
 
 def empty_series(divided: Divided, kind: str, name: str = "") -> SubjectSeries:
     """The series of a stretch, with nothing in it."""
-    asked, span = divided.asked, divided.span
+    query, span = divided.query, divided.span
     return SubjectSeries(
-        model_name=asked.model,
-        model_version=asked.version,
-        environment=asked.environment,
+        model_name=query.model,
+        model_version=query.version,
+        environment=query.environment,
         kind=kind,
         feature_name=name or kind,
         feature_type=None,
-        segment=asked.segment or None,
+        segment=query.segment or None,
         start=None if span is None else iso_of_seconds(span[0]),
         end=None if span is None else iso_of_seconds(span[1]),
         step_seconds=divided.step,
@@ -189,7 +189,7 @@ def empty_series(divided: Divided, kind: str, name: str = "") -> SubjectSeries:
 def _compared(divided: Divided, reference: StoredReference) -> tuple[Profile, ComparedWith]:
     """Reference that the steps are compared with; for a segment, the part of the reference in it where that is
     known."""
-    segment = divided.asked.segment
+    segment = divided.query.segment
     if not segment:
         return reference.profile, "reference"
     feature = segment_feature_of(divided.layouts.segmentation, segment)
@@ -232,14 +232,14 @@ def quantiles_of(profiles: Sequence[Profile]) -> list[list[float | None]]:
 def _steps(
     divided: Divided, rules: DriftRules, alpha: float, reference: StoredReference, compared: Profile
 ) -> list[SeriesStep]:
-    asked, subject = divided.asked, reference.subject
+    query, subject = divided.query, reference.subject
     found = []
     for block in blocks_of_windows(divided):
         windows = [Window(*span) for span, _ in block]
         counts = counts_of_subjects([sums for _, sums in block], divided.layouts, {subject: reference})
         received = [sum(slot.predictions for slot in sums.values()) for _, sums in block]
         profiles = counts[subject].profiles
-        if asked.segment:
+        if query.segment:
             scores = [psi(compared.coarse, each.coarse) if compared.n and each.n else None for each in profiles]
             results: Sequence[WindowResult | None] = [None] * len(block)
         else:

@@ -18,8 +18,8 @@ from modelwatch.views.stretches.segment import segment_feature_of
 
 
 @dataclass(frozen=True, slots=True)
-class AskedSide:
-    """One side as it was asked for. None: not said. start, end: seconds. segment: "" for all predictions."""
+class SideQuery:
+    """One side as requested. None: not given. start, end: seconds. segment: "" for all predictions."""
 
     version: str | None = None
     environment: str | None = None
@@ -29,7 +29,7 @@ class AskedSide:
 
 
 def settled_sides(
-    connection: Connection, model: str, current: AskedSide, baseline: AskedSide
+    connection: Connection, model: str, current: SideQuery, baseline: SideQuery
 ) -> tuple[StretchQuery, StretchQuery] | None:
     """The baseline and the current side, with all that was not said; None for a model that has sent nothing.
 

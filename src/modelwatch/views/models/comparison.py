@@ -64,7 +64,7 @@ class MetricComparison(msgspec.Struct, frozen=True):
 
 
 class SubjectDifference(msgspec.Struct, frozen=True):
-    """A subject on both sides. psi: between them; null where that can't be told, and reason says why.
+    """A subject on both sides. psi: between them; null where that is unknown, and reason says why.
 
     p_value: that two samples of one distribution differ as much; adjusted_p_value: times the number of subjects. moved:
     the PSI reaches the threshold of a warning, and adjusted_p_value is below 0.05. psi_to_reference: of each side.

@@ -26,7 +26,7 @@ RANGES = {"24h": SECONDS_PER_DAY, "7d": 7 * SECONDS_PER_DAY, "30d": 30 * SECONDS
 
 
 class ModelsOverview(msgspec.Struct, frozen=True):
-    """A page of the list. total: lines that match. states: of all lines, by state, whatever the filters.
+    """A page of the list. total: lines that match. states: of all lines, by state, without the filters.
 
     environments, owners, tags: that there are to filter by. waiting: streams that are due to be evaluated.
     """

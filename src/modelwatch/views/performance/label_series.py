@@ -16,33 +16,33 @@ from modelwatch.storage.references.outcome_references import StoredOutcomes, out
 from modelwatch.times import iso_of_micros, iso_of_seconds
 from modelwatch.views.drift.subject_series import SeriesReference, SeriesStep, SubjectSeries, empty_series
 from modelwatch.views.stretches.look_backs import blocks_of_windows
-from modelwatch.views.stretches.stretch import REFUSED, Asked, Divided, read_divided
+from modelwatch.views.stretches.stretch import REFUSED, Divided, SeriesQuery, read_divided
 
 OTHER = "(other)"
 NO_CLASSES = "Labels over time are those of a classifier: none has sent labels, or the task is regression."
 NO_LABELS = "The reference has no labels, so there is nothing to compare with."
 
 
-def label_series(store: Store, asked: Asked, now: int) -> SubjectSeries:
+def label_series(store: Store, query: SeriesQuery, now: int) -> SubjectSeries:
     """Labels by class in each step, from committed counts; labels that are still to come are in none.
 
     n: the labelled predictions. A label has no severity of its own, and nothing is missing or invalid: what is no class
     of the model is in `(other)`. now: microseconds. Raises UnknownModel for an unknown model, and InvalidInput for a
     stretch that can't be had, or a window longer than a step.
     """
-    if asked.window is not None and asked.window != asked.step:
-        raise InvalidInput(REFUSED, (FieldError("/window", "A label has no window but the step", f"{asked.window} s"),))
-    return read_divided(store, asked, now, _series)
+    if query.window is not None and query.window != query.step:
+        raise InvalidInput(REFUSED, (FieldError("/window", "A label has no window but the step", f"{query.window} s"),))
+    return read_divided(store, query, now, _series)
 
 
 def _series(divided: Divided) -> SubjectSeries:
-    asked, series = divided.asked, empty_series(divided, "label")
-    outcomes = outcomes_for(outcomes_in_force(divided.connection, asked.model, divided.generation), asked.version)
-    layout = divided.layouts.common.outcome if asked.version is None else divided.layouts.of(asked.version).outcome
+    query, series = divided.query, empty_series(divided, "label")
+    outcomes = outcomes_for(outcomes_in_force(divided.connection, query.model, divided.generation), query.version)
+    layout = divided.layouts.common.outcome if query.version is None else divided.layouts.of(query.version).outcome
     if layout.task not in ("binary", "multiclass"):
         return replace(series, reason=NO_CLASSES)
     cells = [*layout.classes, OTHER]
-    reference = None if asked.segment or outcomes is None else _reference(outcomes, layout, cells)
+    reference = None if query.segment or outcomes is None else _reference(outcomes, layout, cells)
     counted = _labelled(divided, layout, len(cells))
     received = [
         sum(slot.predictions for slot in sums.values()) for block in blocks_of_windows(divided) for _, sums in block
@@ -63,18 +63,18 @@ def _series(divided: Divided) -> SubjectSeries:
 
 def _labelled(divided: Divided, layout: OutcomeLayout, cells: int) -> NDArray[np.int64]:
     """Labels by class in each step, shape (steps, cells); of the versions that are counted in this layout."""
-    asked = divided.asked
+    query = divided.query
     counted = np.zeros((len(divided.spans), cells), dtype=np.int64)
     if not divided.boundaries:
         return counted
     found = outcome_steps(
         divided.connection,
-        asked.model,
+        query.model,
         divided.layouts,
-        asked.environment,
+        query.environment,
         divided.boundaries,
-        asked.version,
-        asked.segment,
+        query.version,
+        query.segment,
     )
     for step, sums in found:
         for version, vector in sums.items():

@@ -10,7 +10,7 @@ from modelwatch.storage.counts.steps import outcome_steps
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.outcome_references import outcomes_for, outcomes_in_force
 from modelwatch.times import iso_of_seconds
-from modelwatch.views.stretches.stretch import Asked, Divided, read_divided
+from modelwatch.views.stretches.stretch import Divided, SeriesQuery, read_divided
 
 
 class TargetStep(msgspec.Struct, frozen=True):
@@ -29,27 +29,27 @@ class MeanTargets(msgspec.Struct, frozen=True):
     reference: float | None
 
 
-def mean_targets(store: Store, asked: Asked, now: int) -> MeanTargets:
+def mean_targets(store: Store, query: SeriesQuery, now: int) -> MeanTargets:
     """The mean target in each step, from committed counts. now: microseconds.
 
     Raises UnknownModel for an unknown model, and InvalidInput for a stretch that can't be had.
     """
-    return read_divided(store, asked, now, _targets)
+    return read_divided(store, query, now, _targets)
 
 
 def _targets(divided: Divided) -> MeanTargets:
-    asked = divided.asked
-    outcomes = outcomes_for(outcomes_in_force(divided.connection, asked.model, divided.generation), asked.version)
+    query = divided.query
+    outcomes = outcomes_for(outcomes_in_force(divided.connection, query.model, divided.generation), query.version)
     usual = None if outcomes is None else outcomes.counts.regression
     by_step: dict[int, RegressionCounts] = {}
     for step, sums in outcome_steps(
         divided.connection,
-        asked.model,
+        query.model,
         divided.layouts,
-        asked.environment,
+        query.environment,
         divided.boundaries,
-        asked.version,
-        asked.segment,
+        query.version,
+        query.segment,
     ):
         for version, vector in sums.items():
             counts = OutcomeCounts(divided.layouts.of(version).outcome, vector).regression

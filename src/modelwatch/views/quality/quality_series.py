@@ -18,7 +18,7 @@ from modelwatch.storage.references.stored_reference import StoredReference
 from modelwatch.storage.references.subjects import Subject
 from modelwatch.times import iso_of_seconds
 from modelwatch.views.stretches.look_backs import blocks_of_windows
-from modelwatch.views.stretches.stretch import Asked, Divided, read_divided
+from modelwatch.views.stretches.stretch import Divided, SeriesQuery, read_divided
 
 OfRules = Mapping[Rule, tuple[Counts, Counts]]
 """By rule, the values that break it and those that could have, in each step."""
@@ -71,12 +71,12 @@ class QualitySeries(msgspec.Struct, frozen=True):
     reason: str | None
 
 
-def quality_series(store: Store, asked: Asked, now: int) -> QualitySeries:
+def quality_series(store: Store, query: SeriesQuery, now: int) -> QualitySeries:
     """Rates of every feature with a reference, from committed counts. now: microseconds.
 
     Raises UnknownModel for an unknown model, InvalidInput for a stretch or a segment that can't be had.
     """
-    return read_divided(store, asked, now, _series)
+    return read_divided(store, query, now, _series)
 
 
 def quality_csv(series: QualitySeries) -> str:
@@ -91,8 +91,8 @@ def quality_csv(series: QualitySeries) -> str:
 
 
 def _series(divided: Divided) -> QualitySeries:
-    asked, span = divided.asked, divided.span
-    references = references_for(in_force(divided.connection, asked.model, divided.generation), asked.version)
+    query, span = divided.query, divided.span
+    references = references_for(in_force(divided.connection, query.model, divided.generation), query.version)
     features = {each.subject: each for each in references.values() if each.subject.kind == "feature"}
     windows, predictions, counts = _counts(divided, features)
     scores = soundness_by_step(list(counts.values()), len(windows))
@@ -101,10 +101,10 @@ def _series(divided: Divided) -> QualitySeries:
         for (start, end), received, repeated, score in zip(windows, predictions, _repeats(divided), scores, strict=True)
     ]
     return QualitySeries(
-        model_name=asked.model,
-        model_version=asked.version,
-        environment=asked.environment,
-        segment=asked.segment or None,
+        model_name=query.model,
+        model_version=query.version,
+        environment=query.environment,
+        segment=query.segment or None,
         start=None if span is None else iso_of_seconds(span[0]),
         end=None if span is None else iso_of_seconds(span[1]),
         step_seconds=divided.step,
@@ -151,10 +151,10 @@ def soundness_by_step(features: Sequence[OfRules], windows: int) -> list[float |
 
 def _repeats(divided: Divided) -> list[tuple[int, int]]:
     """Repeats, and those of them that differ, by step."""
-    asked = divided.asked
+    query = divided.query
     found = [[0, 0] for _ in divided.spans]
     if divided.span is not None:
-        by_window = stored_repeats(divided.connection, asked.model, asked.environment, asked.version, *divided.span)
+        by_window = stored_repeats(divided.connection, query.model, query.environment, query.version, *divided.span)
         for window, repeats in by_window.items():
             of_step = found[divided.step_at(window)]
             of_step[0] += repeats.total

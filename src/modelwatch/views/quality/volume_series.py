@@ -16,7 +16,7 @@ from modelwatch.storage.counts.volumes import first_window, hourly_volumes
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.times import SECONDS_PER_HOUR, iso_of_seconds
-from modelwatch.views.stretches.stretch import Asked, Divided, read_divided
+from modelwatch.views.stretches.stretch import Divided, SeriesQuery, read_divided
 
 HOURS_OF_WEEK = 168
 SECONDS_PER_WEEK = HOURS_OF_WEEK * SECONDS_PER_HOUR
@@ -52,21 +52,21 @@ class VolumeSeries(msgspec.Struct, frozen=True):
     reason: str | None
 
 
-def volume_series(store: Store, asked: Asked, now: int) -> VolumeSeries:
+def volume_series(store: Store, query: SeriesQuery, now: int) -> VolumeSeries:
     """Predictions of a model in an environment, of one version or of all, step by step.
 
-    What is usual is told as the check of data quality does: a step that is the last hour of the data has its numbers.
+    What is usual is computed as in the check of data quality: a step that is the last hour of the data has its numbers.
     now: microseconds. Raises UnknownModel for an unknown model, InvalidInput for a stretch that can't be had.
     """
-    return read_divided(store, asked, now, _series, counted=False)
+    return read_divided(store, query, now, _series, counted=False)
 
 
 def _series(divided: Divided) -> VolumeSeries:
-    asked, span = divided.asked, divided.span
+    query, span = divided.query, divided.span
     streams = [
         each
-        for each in streams_of(divided.connection, asked.model)
-        if each.environment == asked.environment and asked.version in (None, each.version)
+        for each in streams_of(divided.connection, query.model)
+        if each.environment == query.environment and query.version in (None, each.version)
     ]
     first = min(
         (window for each in streams if (window := first_window(divided.connection, each)) is not None), default=None
@@ -89,9 +89,9 @@ def _series(divided: Divided) -> VolumeSeries:
         if any(each.usual is not None for each in steps):
             reason = None
     return VolumeSeries(
-        model_name=asked.model,
-        model_version=asked.version,
-        environment=asked.environment,
+        model_name=query.model,
+        model_version=query.version,
+        environment=query.environment,
         start=None if span is None else iso_of_seconds(span[0]),
         end=None if span is None else iso_of_seconds(span[1]),
         step_seconds=divided.step,

@@ -108,8 +108,8 @@ def read_stretch(store: Store, query: StretchQuery) -> LabelledStretch | None:
             as_of = max(newest, 0 if label is None else label.latest_ts // MICROS_PER_SECOND)
             arrivals = arrivals_as_of(connection, query.stream, layouts, as_of, maturity_of(connection, model))
             mature_end = min(newest, whole_windows((as_of - arrivals.lag) * MICROS_PER_SECOND))
-            asked = _asked(query, newest, mature_end)
-            [window] = stored_whole(connection, query.stream, [asked])
+            window_wanted = _window_of(query, newest, mature_end)
+            [window] = stored_whole(connection, query.stream, [window_wanted])
             first, last = min(window.start, delays_since(as_of)), max(window.end, as_of)
             stale = stale_days(connection, model, generation, first, last) or stale_outcome_days(
                 connection, model, layouts.outcome_generation, first, last
@@ -119,7 +119,7 @@ def read_stretch(store: Store, query: StretchQuery) -> LabelledStretch | None:
         backfill_profiles(store, model, first, last)
 
 
-def _asked(query: StretchQuery, newest: int, mature_end: int) -> Window:
+def _window_of(query: StretchQuery, newest: int, mature_end: int) -> Window:
     end = newest if query.end is None else -(-query.end // BASE_WINDOW_SECONDS) * BASE_WINDOW_SECONDS
     start = min(end, mature_end) - SECONDS_PER_DAY if query.start is None else query.start
     first = start // BASE_WINDOW_SECONDS * BASE_WINDOW_SECONDS

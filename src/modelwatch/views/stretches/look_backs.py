@@ -46,17 +46,17 @@ def _windows(divided: Divided) -> Iterator[tuple[tuple[int, int], Sums]]:
 
 
 def _steps(divided: Divided) -> Iterator[Sums]:
-    asked = divided.asked
+    query = divided.query
     if not divided.boundaries:
         return
     found = profile_steps(
         divided.connection,
-        asked.model,
+        query.model,
         divided.layouts,
-        asked.environment,
+        query.environment,
         divided.boundaries,
-        asked.version,
-        asked.segment,
+        query.version,
+        query.segment,
     )
     following = next(found, None)
     for place in range(len(divided.boundaries) - 1):

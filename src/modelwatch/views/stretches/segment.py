@@ -1,4 +1,4 @@
-"""A segment that somebody names: what it is, and that it is one of the model's."""
+"""A segment named by a request: its feature, and the check that it is one of the model's."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class SeriesQuery:
     """A stretch of a model in an environment, of one version or of all (None), and of one segment or of all ("").
 
     start, end: seconds since 1970; None: 48 hours up to the newest data. step: seconds; None: what suits the length.
@@ -71,7 +71,7 @@ class Divided:
     rolled up, steps are longer. shown: the first step of the stretch.
     """
 
-    asked: Asked
+    query: SeriesQuery
     connection: Connection
     generation: int
     layouts: ModelLayouts
@@ -100,7 +100,9 @@ class Divided:
         return (self.boundaries[self.shown], self.boundaries[-1]) if self.boundaries else None
 
 
-def read_divided(store: Store, asked: Asked, now: int, read: Callable[[Divided], T], *, counted: bool = True) -> T:
+def read_divided(
+    store: Store, query: SeriesQuery, now: int, read: Callable[[Divided], T], *, counted: bool = True
+) -> T:
     """Result of `read` for the steps of a stretch, all of them counted in the model's present cells.
 
     now: microseconds. counted: False where numbers of predictions are enough, which no cells change.
@@ -108,27 +110,27 @@ def read_divided(store: Store, asked: Asked, now: int, read: Callable[[Divided],
     """
     while True:
         with store.read() as connection:
-            generation = require_model(connection, asked.model)
-            layouts = read_layouts(connection, asked.model, generation)
-            if asked.segment:
-                segment_feature_of(layouts.segmentation, asked.segment)
-            divided = _divided(connection, asked, generation, layouts, now)
+            generation = require_model(connection, query.model)
+            layouts = read_layouts(connection, query.model, generation)
+            if query.segment:
+                segment_feature_of(layouts.segmentation, query.segment)
+            divided = _divided(connection, query, generation, layouts, now)
             first, last = (divided.boundaries[0], divided.boundaries[-1]) if divided.boundaries else (0, 0)
             if not counted or not (
-                stale_days(connection, asked.model, generation, first, last)
-                or stale_outcome_days(connection, asked.model, layouts.outcome_generation, first, last)
+                stale_days(connection, query.model, generation, first, last)
+                or stale_outcome_days(connection, query.model, layouts.outcome_generation, first, last)
             ):
                 return read(divided)
-        backfill_profiles(store, asked.model, first, last)
+        backfill_profiles(store, query.model, first, last)
 
 
-def _divided(connection: Connection, asked: Asked, generation: int, layouts: ModelLayouts, now: int) -> Divided:
-    stretch = _stretch(connection, asked, now)
+def _divided(connection: Connection, query: SeriesQuery, generation: int, layouts: ModelLayouts, now: int) -> Divided:
+    stretch = _stretch(connection, query, now)
     start, end = stretch or (0, USUAL_LENGTH)
-    step, window = _step_and_window(asked, start, end)
-    boundaries = () if stretch is None else _boundaries(connection, asked, start - window + step, end, step)
+    step, window = _step_and_window(query, start, end)
+    boundaries = () if stretch is None else _boundaries(connection, query, start - window + step, end, step)
     shown = max(bisect_right(boundaries, start) - 1, 0)
-    return Divided(asked, connection, generation, layouts, boundaries, step, window, shown)
+    return Divided(query, connection, generation, layouts, boundaries, step, window, shown)
 
 
 def usual_step(length: int) -> int:
@@ -144,29 +146,29 @@ def alpha_of_steps(divided: Divided, rules: DriftRules, subjects: Collection[Sub
     """The chance of a false alarm that a check of one step takes, as one that asks for this stretch of time does."""
     watched = sum(rules.watches(subject.kind, subject.name) for subject in subjects)
     first, last = divided.span or (0, 0)
-    streams = count_streams(divided.connection, divided.asked.model, min(first, last - rules.longest), last)
+    streams = count_streams(divided.connection, divided.query.model, min(first, last - rules.longest), last)
     return rules.alpha(watched, streams)
 
 
-def _stretch(connection: Connection, asked: Asked, now: int) -> tuple[int, int] | None:
+def _stretch(connection: Connection, query: SeriesQuery, now: int) -> tuple[int, int] | None:
     """Start and end in seconds; None where there is no data to look back from."""
-    end = asked.end
+    end = query.end
     if end is None:
-        newest = last_window_end(connection, asked.model, asked.environment, asked.version)
+        newest = last_window_end(connection, query.model, query.environment, query.version)
         if newest is None:
             return None
         end = watermark(newest, now)
-    start = end - USUAL_LENGTH if asked.start is None else asked.start
+    start = end - USUAL_LENGTH if query.start is None else query.start
     if start >= end:
-        named = "/start" if asked.end is None else "/end"
-        expected = "a time before the newest data" if asked.end is None else "a time after start"
+        named = "/start" if query.end is None else "/end"
+        expected = "a time before the newest data" if query.end is None else "a time after start"
         raise InvalidInput(REFUSED, (FieldError(named, f"Expected {expected}"),))
     return start, end
 
 
-def _step_and_window(asked: Asked, start: int, end: int) -> tuple[int, int]:
+def _step_and_window(query: SeriesQuery, start: int, end: int) -> tuple[int, int]:
     """The lengths of a step and of what it looks back over, in seconds."""
-    step = usual_step(end - start) if asked.step is None else asked.step
+    step = usual_step(end - start) if query.step is None else query.step
     if step <= 0 or step % BASE_WINDOW_SECONDS:
         expected = f"Expected a multiple of {BASE_WINDOW_SECONDS // 60} minutes, the base window"
         raise InvalidInput(REFUSED, (FieldError("/step", expected, f"{step} s"),))
@@ -175,17 +177,17 @@ def _step_and_window(asked: Asked, start: int, end: int) -> tuple[int, int]:
         least = -(-(end - start) // (MOST_STEPS - 1) // 60)
         problem = f"{number:,} steps, but at most {MOST_STEPS:,} are possible: expected {least:,}m or longer"
         raise InvalidInput(REFUSED, (FieldError("/step", problem, f"{step} s"),))
-    window = step if asked.window is None else asked.window
+    window = step if query.window is None else query.window
     if window < step or window % step or window > LONGEST_WINDOW:
         expected = f"Expected a multiple of the step, {step // 60}m, up to {LONGEST_WINDOW // 86_400}d"
         raise InvalidInput(REFUSED, (FieldError("/window", expected, f"{window} s"),))
     return step, window
 
 
-def _boundaries(connection: Connection, asked: Asked, start: int, end: int, step: int) -> tuple[int, ...]:
+def _boundaries(connection: Connection, query: SeriesQuery, start: int, end: int, step: int) -> tuple[int, ...]:
     """The edges of steps from a whole step to the end of a base window, none inside of a rolled-up one."""
     start, end = start // step * step, -(-end // BASE_WINDOW_SECONDS) * BASE_WINDOW_SECONDS
-    rolled = rolled_windows(connection, asked.model, asked.environment, start, end, asked.version)
+    rolled = rolled_windows(connection, query.model, query.environment, start, end, query.version)
     return tuple(whole([*range(start, end, step), end], rolled))
 
 

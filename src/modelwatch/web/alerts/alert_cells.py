@@ -57,7 +57,7 @@ def _shares(subject: SubjectReport, end: str) -> CellShares:
     rows = [
         Category(name(cell), reference / before, current / now)
         for cell, reference, current in zip(counts.cells, counts.reference, counts.current, strict=True)
-        # Of categories, those that nobody has sent: the cell for what is new.
+        # Of categories, those that were never sent: the cell for what is new.
         if reference or current
     ]
     return CellShares(tuple(rows), end)

@@ -26,7 +26,7 @@ from modelwatch.views.drift.subject_series import SeriesStep, SubjectSeries, sub
 from modelwatch.views.performance.label_series import label_series
 from modelwatch.views.performance.mean_targets import MeanTargets, mean_targets
 from modelwatch.views.quality.quality_series import QualitySeries, quality_series
-from modelwatch.views.stretches.stretch import Asked, usual_step
+from modelwatch.views.stretches.stretch import SeriesQuery, usual_step
 from modelwatch.web.frame.rendering import microseconds
 
 MEMBERS_DRAWN = 2
@@ -69,33 +69,33 @@ def series_of(
     alert = report.alert
     same = [each for each in members if each.model_version == worst.model_version][:MEMBERS_DRAWN]
     step = usual_step(end - start)
-    asked = Asked(alert.model_name, alert.environment, worst.model_version, start, end, step)
+    query = SeriesQuery(alert.model_name, alert.environment, worst.model_version, start, end, step)
     now = state.clock()
     match alert.kind:
         case "feature_drift" | "prediction_drift" | "latency_drift":
-            wide = replace(asked, window=max(step, SECONDS_PER_HOUR))
+            wide = replace(query, window=max(step, SECONDS_PER_HOUR))
             found = [subject_series(state.store, state.rules, wide, _subject(alert.kind, each), now) for each in same]
             return _drift(same, found, wide.window or step, step)
         case "data_quality" if worst.subject == REPEATS:
-            return _repeats(worst, quality_series(state.store, asked, now), step)
+            return _repeats(worst, quality_series(state.store, query, now), step)
         case "data_quality":
             feature, _, rule = worst.subject.rpartition(": ")
             if rule not in RATES or not feature:
                 return None
-            one = subject_series(state.store, state.rules, asked, Subject("feature", feature), now)
+            one = subject_series(state.store, state.rules, query, Subject("feature", feature), now)
             return _rate(worst, one, RATES[rule], step)
         case "performance" if worst.subject == COVERAGE:
             return _coverage(_history(state, report, worst, start, end))
         case "performance":
             return _metric(worst, _history(state, report, worst, start, end))
         case "label_drift" if worst.score_name == MEAN_SHIFT:
-            return _targets(mean_targets(state.store, asked, now), step)
+            return _targets(mean_targets(state.store, query, now), step)
         case "label_drift":
-            return _labels(label_series(state.store, asked, now), step)
+            return _labels(label_series(state.store, query, now), step)
         case "volume" | "freshness":
             version = None if alert.kind == "freshness" else worst.model_version
             volume = subject_series(
-                state.store, state.rules, replace(asked, version=version), Subject("prediction"), now
+                state.store, state.rules, replace(query, version=version), Subject("prediction"), now
             )
             times = [seconds(each.start) for each in volume.steps]
             counts = Series("predictions", times, [float(each.predictions) for each in volume.steps], step, area=True)

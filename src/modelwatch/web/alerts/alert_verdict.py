@@ -16,7 +16,7 @@ from modelwatch.web.frame.rendering import chance, count, microseconds, moment, 
 from modelwatch.web.frame.verdict import Answer, Verdict, joined, strong
 
 NAMED = 3
-# Kinds whose members have a sentence of their own; a drift is told by its subjects.
+# Kinds whose members have a sentence of their own; of drift the subjects are listed.
 DRIFTS = ("feature_drift", "prediction_drift", "latency_drift")
 # How the step begins that is to be done first; of a drift of many features, and of one.
 FIRST = {"performance": "Are the labels correct?"}
@@ -46,19 +46,19 @@ def _sentence(report: AlertReport, now: int, *, is_open: bool) -> str:
     alert, worst = report.alert, report.members[0]
     since = near(when(alert.began or alert.started_at, now))
     if alert.kind == "freshness":
-        told = joined(["No predictions since ", strong(since), "."], "")
+        words = joined(["No predictions since ", strong(since), "."], "")
     elif alert.kind in DRIFTS:
         subjects = list(dict.fromkeys(member.subject for member in report.members))
         listed = joined([strong(name(each)) for each in subjects[:NAMED]])
         more = f" and {len(subjects) - NAMED} more" if len(subjects) > NAMED else ""
         have = "has" if len(subjects) == 1 else "have"
-        told = joined([listed, f"{more} {have} drifted from the reference since ", strong(since), "."], "")
+        words = joined([listed, f"{more} {have} drifted from the reference since ", strong(since), "."], "")
     else:
-        told = joined([worst.detail.rstrip("."), ", since ", strong(since), "."], "")
+        words = joined([worst.detail.rstrip("."), ", since ", strong(since), "."], "")
     if is_open:
-        return told
+        return words
     ended = near(when(alert.ended_at or alert.resolved_at or alert.updated_at, now))
-    return joined([told, " It is over since ", ended, "."], "")
+    return joined([words, " It is over since ", ended, "."], "")
 
 
 def _since(report: AlertReport, now: int) -> Sequence[str]:
@@ -125,12 +125,12 @@ def _what_to_do(report: AlertReport, *, is_open: bool) -> Sequence[str]:
         begins = MANY if len(subjects) > 1 else ONE
     step = next((each for each in steps if each.startswith(begins)), steps[0])
     first, _, rest = step.partition(":")
-    told = Markup("{}").format(step) if not rest else joined([strong(f"{first}:"), rest], "")
-    return [told, _told(report)]
+    words = Markup("{}").format(step) if not rest else joined([strong(f"{first}:"), rest], "")
+    return [words, _told(report)]
 
 
 def steps_of(report: AlertReport) -> list[str]:
-    """Steps of the runbook as they are told on a page, without the one that leads to the alert's own."""
+    """Steps of the runbook as a page shows them, without the one that leads to the alert's own."""
     steps = [step for step in report.runbook.steps if not step.startswith("Open the page of the alert")]
     return [_OF_API.sub(r"The page on \1", step) for step in steps]
 

@@ -64,7 +64,7 @@ async def channels(request: Request) -> Response:
 
 
 async def test(request: Request) -> Response:
-    """Sends a test notification, and says what became of it."""
+    """Sends a test notification, and shows its outcome."""
     site = site_of(request)
     form = await read_form(request)
     channel = identity_of(request, "channel")

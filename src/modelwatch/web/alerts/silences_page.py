@@ -28,7 +28,7 @@ from modelwatch.web.frame.site import Site, action, actor_of, identity_of, page,
 
 A_PAGE = 100
 MODELS_OFFERED = 500
-# Labels that the form offers, in the order in which a silence is told.
+# Labels that the form offers, in the order in which a silence is shown.
 FIELDS = ("model", "environment", "kind", "severity", "version", "subject")
 DURATIONS = {
     "1h": (SECONDS_PER_HOUR, "1 hour"),

@@ -31,7 +31,7 @@ from modelwatch.times import MICROS_PER_SECOND
 from modelwatch.views.drift.drift_series import DriftLine, DriftSeries, drift_series
 from modelwatch.views.drift.open_findings import KINDS, OpenFinding, open_findings
 from modelwatch.views.models.unwatched import Unwatched, unwatched
-from modelwatch.views.stretches.stretch import Asked, usual_step, window_for
+from modelwatch.views.stretches.stretch import SeriesQuery, usual_step, window_for
 from modelwatch.web.drift.drift_verdict import drift_verdict
 from modelwatch.web.drift.subject_addresses import subject_address
 from modelwatch.web.drift.subject_lanes import STATES
@@ -280,7 +280,7 @@ class DriftPage:
 
     @property
     def provisional(self) -> str:
-        """Sentence on references that nobody has set; empty where all are set."""
+        """Sentence on references that are not set; empty where all are set."""
         named, compared = self.report.summary.provisional_subjects, len(self.rows)
         if not named:
             return ""
@@ -363,12 +363,12 @@ def read_drift(state: ServiceState, connection: Connection, of_model: ModelFrame
     compared = len(overview(connection, stream.model).get(stream.model, ()))
     # Many rows are looked at as a whole, and half as many columns say it as well.
     step = usual_step((of_model.end - of_model.start) * (2 if compared > MANY else 1))
-    asked = Asked(stream.model, stream.environment, stream.version, of_model.start, of_model.end, step)
-    series = drift_series(state.store, state.rules, asked, now)
+    series_query = SeriesQuery(stream.model, stream.environment, stream.version, of_model.start, of_model.end, step)
+    series = drift_series(state.store, state.rules, series_query, now)
     window = window_for([each.predictions for each in series.steps], series.step_seconds, state.rules.min_samples)
     if window > series.step_seconds:
-        asked = replace(asked, step=series.step_seconds, window=window)
-        series = drift_series(state.store, state.rules, asked, now)
+        series_query = replace(series_query, step=series.step_seconds, window=window)
+        series = drift_series(state.store, state.rules, series_query, now)
     query = DriftQuery(stream.model, stream.environment, stream.version)
     monitor = monitor_of(connection, stream.model)
     config = None if monitor is None else monitor.config

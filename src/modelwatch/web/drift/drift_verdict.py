@@ -51,7 +51,7 @@ def drift_verdict(
 ) -> Verdict:
     """The block at the top of the page. moved: the worst first. compared: how many subjects are. reason: why nothing is
     judged, where that is so. root: way to the service's root. provisional: sentence on
-    references that nobody has set."""
+    references that are not set."""
     further = f" {provisional}" if provisional else ""
     if not moved:
         if state == "stable":

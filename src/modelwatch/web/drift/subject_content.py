@@ -63,9 +63,10 @@ class SegmentPart:
 
 @dataclass(frozen=True)
 class SubjectPage:
-    """A subject, its series over the stretch, and what it is compared with now. asked: by the form. whole: of a segment
-    the whole stretch as one step; None where all predictions are shown. segments: their parts in the drift; None where
-    nothing drifts, or there are none.
+    """A subject, its series over the stretch, and what it is compared with now.
+
+    compared_windows: of the form. whole: of a segment the whole stretch as one step; None where all predictions are
+    shown. segments: their parts in the drift; None where nothing drifts, or there are none.
     """
 
     of_model: ModelFrame
@@ -75,7 +76,7 @@ class SubjectPage:
     between: SubjectComparison | None
     whole: SubjectSeries | None
     segments: SegmentReport | None
-    asked: ComparedWindows
+    compared_windows: ComparedWindows
     findings: Sequence[OpenFinding]
     root: str
 
@@ -91,7 +92,7 @@ class SubjectPage:
         return next((each for each in self.findings if (each.kind, each.finding.subject) == (kind, known)), None)
 
     @cached_property
-    def told(self) -> SubjectVerdict:
+    def words(self) -> SubjectVerdict:
         """Inputs of the verdict's sentences."""
         since = self.series.began
         onset = None if since is None else when(since, self.of_model.now)
@@ -101,7 +102,7 @@ class SubjectPage:
     def verdict(self) -> Verdict:
         """The block at the top; a segment is not judged by itself."""
         if self.whole is None:
-            return self.told.verdict
+            return self.words.verdict
         step = next(iter(self.whole.steps), None)
         if step is None or step.psi is None:
             return Verdict("no_data", "The segment has no values in this range.")
@@ -113,12 +114,12 @@ class SubjectPage:
     @property
     def state(self) -> State:
         """State of the subject."""
-        return self.verdict.state if self.whole is not None else self.told.state
+        return self.verdict.state if self.whole is not None else self.words.state
 
     @cached_property
     def lanes(self) -> SubjectLanes:
         """The subject over time."""
-        began = self.told.began if self.whole is None else None
+        began = self.words.began if self.whole is None else None
         events = []
         if began is not None:
             text = f"began {began.short}" if self.finding is not None else f"since {began.short}"
@@ -301,7 +302,7 @@ class SubjectPage:
     @property
     def began(self) -> When | None:
         """Since when it is so."""
-        return self.told.began
+        return self.words.began
 
 
 def _span_words(compared: SubjectComparison, now: int) -> str:

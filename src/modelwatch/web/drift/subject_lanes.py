@@ -86,7 +86,7 @@ class SubjectLanes:
     @property
     def _left(self) -> int:
         reference = self.series.reference
-        assert reference is not None, "asked for after a look"
+        assert reference is not None, "used where it is there"
         names = self._cell_names if self.series.feature_type != "categorical" else []
         return gutter(["100.0 %", *names], most=112)
 
@@ -97,7 +97,7 @@ class SubjectLanes:
 
     @property
     def _cell_names(self) -> list[str]:
-        assert self.series.reference is not None, "asked for after a look"
+        assert self.series.reference is not None, "used where it is there"
         return cell_names(self.series.reference.edges)
 
     @property
@@ -154,7 +154,7 @@ class SubjectLanes:
 
     def _values(self, axis: bool) -> Lane:
         reference = self.series.reference
-        assert reference is not None, "asked for after a look"
+        assert reference is not None, "used where it is there"
         columns = [[_known(each.quantiles[place]) for each in self.series.steps] for place in range(5)]
         usual = [_known(each) for each in reference.quantiles]
         logarithmic = usual[0] > 0.0 and usual[4] / usual[0] > FAR_APART and _least(columns) > 0.0
@@ -183,7 +183,7 @@ class SubjectLanes:
 
     def _cells(self, axis: bool) -> Lane:
         reference = self.series.reference
-        assert reference is not None, "asked for after a look"
+        assert reference is not None, "used where it is there"
         names = self._cell_names
         rows = [
             HeatRow(
@@ -214,7 +214,7 @@ class SubjectLanes:
 
     def _shares(self, axis: bool) -> Lane:
         reference = self.series.reference
-        assert reference is not None, "asked for after a look"
+        assert reference is not None, "used where it is there"
         # The largest of the reference or of now, the others together.
         most = [
             max(reference.shares[cell], *(each.shares[cell] for each in self.series.steps))
@@ -247,7 +247,7 @@ class SubjectLanes:
     def _rates(self) -> list[Callable[[bool], Lane]]:
         """Those that are not 0 all the time."""
         reference, steps = self.series.reference, self.series.steps
-        assert reference is not None, "asked for after a look"
+        assert reference is not None, "used where it is there"
         total = reference.n + reference.missing + reference.invalid
         given = reference.n + reference.invalid
         found: list[tuple[str, list[float | None], float]] = []

@@ -18,7 +18,7 @@ from modelwatch.storage.references.subjects import Kind, Subject
 from modelwatch.views.drift.open_findings import open_findings
 from modelwatch.views.drift.subject_comparison import subject_comparison
 from modelwatch.views.drift.subject_series import subject_series
-from modelwatch.views.stretches.stretch import Asked, window_for
+from modelwatch.views.stretches.stretch import SeriesQuery, window_for
 from modelwatch.web.drift.compared_windows import ComparedWindows
 from modelwatch.web.drift.subject_addresses import series_address
 from modelwatch.web.drift.subject_content import SubjectPage
@@ -31,7 +31,7 @@ def read_subject(
     connection: Connection,
     of_model: ModelFrame,
     subject: Subject,
-    asked: ComparedWindows,
+    compared_windows: ComparedWindows,
     root: str,
 ) -> SubjectPage | None:
     """Content of the page; None where the model has sent nothing yet."""
@@ -39,7 +39,7 @@ def read_subject(
     if stream is None or of_model.newest is None:
         return None
     now = state.clock()
-    stretch = Asked(
+    stretch = SeriesQuery(
         stream.model,
         stream.environment,
         stream.version,
@@ -60,15 +60,15 @@ def read_subject(
         at_once = replace(stretch, start=of_model.end - 300, end=of_model.end, step=300, window=length)
         whole = subject_series(state.store, state.rules, at_once, subject, now, known=False)
     between = None
-    if asked.is_given:
-        compared_window, baseline = asked.windows()
+    if compared_windows.is_given:
+        compared_window, baseline = compared_windows.windows()
         own = replace(query, window=compared_window)
         between = subject_comparison(state.store, state.rules, own, subject, now, baseline=baseline)
     segments = None
     if whole is None and compared.report.severity in ("alert", "warning"):
         segments = _segments(state, connection, stream, compared.report.lookback, of_model.end)
     findings = open_findings(connection, stream)
-    return SubjectPage(of_model, subject, series, compared, between, whole, segments, asked, findings, root)
+    return SubjectPage(of_model, subject, series, compared, between, whole, segments, compared_windows, findings, root)
 
 
 def _segments(
@@ -87,10 +87,12 @@ def _endpoint(kind: Kind) -> Endpoint:
     async def show(request: Request) -> Response:
         site, named = site_of(request), str(request.path_params.get("feature", ""))
         subject = Subject(kind, named)
-        asked = ComparedWindows(**{each: request.query_params.get(each, "") for each in ComparedWindows.__slots__})
+        compared_windows = ComparedWindows(
+            **{each: request.query_params.get(each, "") for each in ComparedWindows.__slots__}
+        )
 
         def make(connection: Connection, of_model: ModelFrame) -> SubjectPage | None:
-            return read_subject(site.state, connection, of_model, subject, asked, root_of(request))
+            return read_subject(site.state, connection, of_model, subject, compared_windows, root_of(request))
 
         return await site.show_model(
             request,

@@ -1,6 +1,6 @@
 """Rendering of pages: templates, their filters for names, numbers and times, and the headers of every page.
 
-Nothing is loaded from elsewhere, one script of ours runs, nobody frames it.
+Nothing is loaded from elsewhere, one script of ours runs, no other site frames it.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from modelwatch.web.frame.rendering import HEADERS, Renderer
 from modelwatch.web.frame.selection import selection_of
 
 # The actor of an action on a page, when the form has no name.
-SOMEBODY = "page"
+UNNAMED = "page"
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -206,7 +206,7 @@ def identity_of(request: Request, parameter: str) -> str:
 
 def actor_of(request: Request, form: dict[str, str]) -> str:
     """The person who acts, for the audit trail."""
-    return grant_of(request).actor(form.get("actor"), SOMEBODY)
+    return grant_of(request).actor(form.get("actor"), UNNAMED)
 
 
 def path_of(request: Request) -> str:

@@ -20,7 +20,7 @@ from modelwatch.storage.engine.models import require_model
 from modelwatch.storage.references.layouts import read_layouts
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY, iso_of_seconds
-from modelwatch.views.models.compared_sides import AskedSide, settled_sides
+from modelwatch.views.models.compared_sides import SideQuery, settled_sides
 from modelwatch.views.models.comparison import (
     ComparisonSide,
     MetricComparison,
@@ -31,7 +31,7 @@ from modelwatch.views.models.comparison import (
 )
 from modelwatch.views.quality.volume_series import VolumeSeries, volume_series
 from modelwatch.views.stretches.labelled_stretch import StretchQuery
-from modelwatch.views.stretches.stretch import Asked
+from modelwatch.views.stretches.stretch import SeriesQuery
 from modelwatch.web.frame.model_frame import ModelFrame
 from modelwatch.web.frame.page_frame import Entry
 from modelwatch.web.frame.rendering import chance, drawn, microseconds, name, when
@@ -225,28 +225,28 @@ class ComparePage:
         found = []
         for word, back in others.items():
             if back >= length:
-                asked = {"with_from": iso_of_seconds(start - back), "with_to": iso_of_seconds(end - back)}
-                found.append(Entry(word[0].upper() + word[1:], self._query(here, asked), self._is(asked, here)))
+                fields = {"with_from": iso_of_seconds(start - back), "with_to": iso_of_seconds(end - back)}
+                found.append(Entry(word[0].upper() + word[1:], self._query(here, fields), self._is(fields, here)))
         others_of = [each for each in self.of_model.streams if each != here.stream]
         for stream in others_of[:MOST_VERSIONS]:
-            asked = {"with_version": stream.version, "with_environment": stream.environment}
+            fields = {"with_version": stream.version, "with_environment": stream.environment}
             words = f"Version {name(stream.version)}"
             if stream.environment != here.stream.environment:
                 words += f" in {name(stream.environment)}"
             is_current = self.sides[0].stream == stream
-            found.append(Entry(words, self._query(here, asked), is_current))
+            found.append(Entry(words, self._query(here, fields), is_current))
         return found
 
-    def _is(self, asked: Mapping[str, str], here: StretchQuery) -> bool:
+    def _is(self, fields: Mapping[str, str], here: StretchQuery) -> bool:
         there = self.sides[0] if self.sides else here
         same = (there.stream, there.segment) == (here.stream, here.segment)
         return (
             same
-            and asked["with_from"] == iso_of_seconds(there.start or 0)
-            and asked["with_to"] == iso_of_seconds(there.end or 0)
+            and fields["with_from"] == iso_of_seconds(there.start or 0)
+            and fields["with_to"] == iso_of_seconds(there.end or 0)
         )
 
-    def _query(self, here: StretchQuery, asked: Mapping[str, str]) -> str:
+    def _query(self, here: StretchQuery, fields: Mapping[str, str]) -> str:
         kept = {
             "version": here.stream.version,
             "environment": here.stream.environment,
@@ -254,7 +254,7 @@ class ComparePage:
             "to": iso_of_seconds(here.end or 0),
             **({"segment": here.segment} if here.segment else {}),
         }
-        return f"?{urlencode({**kept, **asked}, quote_via=quote)}"
+        return f"?{urlencode({**kept, **fields}, quote_via=quote)}"
 
 
 def _certainty(metric: MetricComparison) -> str:
@@ -276,7 +276,7 @@ def _seconds(iso: str) -> int:
 def read_page(state: ServiceState, of_model: ModelFrame, request: Request) -> ComparePage:
     """The page of what is asked for. Raises InvalidInput for a time, a segment or a side that can't be had."""
     query = request.query_params
-    there = AskedSide(
+    there = SideQuery(
         text_of(query, "with_version"),
         text_of(query, "with_environment"),
         moment_of(query, "with_from"),
@@ -292,7 +292,7 @@ def read_page(state: ServiceState, of_model: ModelFrame, request: Request) -> Co
         if of_model.stream is not None:
             _, version, environment = of_model.stream
             segment = of_model.selection.segment_text or None
-            here = AskedSide(version, environment, of_model.start, of_model.end, segment)
+            here = SideQuery(version, environment, of_model.start, of_model.end, segment)
             settled = settled_sides(connection, of_model.model, here, there)
     texts = tuple(text for feature in segmentation.features for text in feature.texts)
     if settled is None:
@@ -309,7 +309,7 @@ def read_page(state: ServiceState, of_model: ModelFrame, request: Request) -> Co
 def _volume(state: ServiceState, side: StretchQuery) -> VolumeSeries:
     _, version, environment = side.stream
     return volume_series(
-        state.store, Asked(side.stream.model, environment, version, side.start, side.end), state.clock()
+        state.store, SeriesQuery(side.stream.model, environment, version, side.start, side.end), state.clock()
     )
 
 

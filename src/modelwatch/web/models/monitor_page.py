@@ -38,7 +38,7 @@ from modelwatch.web.frame.rendering import When, when
 from modelwatch.web.frame.site import Site, action, actor_of, identity_of, page, seen_other, segment_of, site_of
 from modelwatch.web.models.deletion import PARTS_SHOWN, part_choices, part_name
 
-# A back-test of a page looks back so far, or less where that would be too many evaluations for somebody who waits.
+# A back-test of a page looks back so far, or less where that would be too many evaluations to wait for.
 TRIED_DAYS = (30, 7, 2)
 MOST_EVALUATIONS = 600
 EPISODES_SHOWN = 12
@@ -158,7 +158,7 @@ async def preview(request: Request) -> Response:
 
 
 async def save(request: Request) -> Response:
-    """Sets the configuration in the editor, unless somebody else has changed it meanwhile."""
+    """Sets the configuration in the editor, unless it has been changed meanwhile."""
     site = site_of(request)
     model, form = await _sent(request, site)
     config = _parsed(site.state, model, form.get("monitor", ""))
@@ -256,7 +256,7 @@ def _parsed(state: ServiceState, model: str, text: str) -> MonitorConfig:
 
 
 def _tried(state: ServiceState, stream: StreamKey, config: MonitorConfig, end: int) -> Preview | None:
-    """Back-test over as long a time as can be had while somebody waits; None where even the shortest is too much."""
+    """Back-test over the longest time that is quick enough to wait for; None where even the shortest is too much."""
     with state.store.read() as connection:
         stored = monitor_of(connection, stream.model)
     before = rules_for(state.rules, None if stored is None else stored.config)

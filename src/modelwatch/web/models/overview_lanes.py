@@ -220,7 +220,7 @@ class OverviewLanes:
         )
 
     def _strip(self, title: str, cells: Sequence[str | None], values: Sequence[float], n: Sequence[int] = ()) -> str:
-        assert self.drift is not None, "asked for after a look"
+        assert self.drift is not None, "used where it is there"
         return heatmap(
             title,
             self.times,
@@ -237,10 +237,10 @@ class OverviewLanes:
 
     @property
     def _first(self) -> float:
-        assert self.drift is not None, "asked for after a look"
+        assert self.drift is not None, "used where it is there"
         if self.drift.end is None:
             return float(self.times[0])
-        # A step is told by its end, whatever it looks back over.
+        # A step stands at its end, for any look-back.
         end = microseconds(self.drift.end) // MICROS_PER_SECOND
         return end - len(self.drift.steps) * self.drift.step_seconds
 

@@ -37,7 +37,7 @@ from modelwatch.views.models.unwatched import Unwatched, unwatched
 from modelwatch.views.performance.performance_stretch import PerformanceStretch, performance_stretch
 from modelwatch.views.quality.volume_series import VolumeSeries, volume_series
 from modelwatch.views.stretches.labelled_stretch import StretchQuery
-from modelwatch.views.stretches.stretch import Asked
+from modelwatch.views.stretches.stretch import SeriesQuery
 from modelwatch.web.frame.model_frame import TAB_OF_KIND, ModelFrame
 from modelwatch.web.frame.rendering import When, about, drawn, moments, name, near, when
 from modelwatch.web.frame.site import root_of, segment_of, views_page
@@ -101,7 +101,7 @@ class OverviewPage:
 
     of_model: ModelFrame
     situation: ModelSituation
-    told: OverviewVerdict
+    verdict_words: OverviewVerdict
     lanes: OverviewLanes
     drift: DriftSeries | None
     not_watched: Sequence[Unwatched]
@@ -111,7 +111,7 @@ class OverviewPage:
 
     @property
     def verdict(self) -> Verdict:
-        return self.told.verdict
+        return self.verdict_words.verdict
 
     @property
     def title(self) -> str:
@@ -124,11 +124,11 @@ class OverviewPage:
     @property
     def wrong(self) -> list[Wrong]:
         """The findings, the worst first."""
-        return [self._wrong(each) for each in self.told.members[:WRONG_SHOWN]]
+        return [self._wrong(each) for each in self.verdict_words.members[:WRONG_SHOWN]]
 
     @property
     def findings(self) -> str:
-        members, alerts = len(self.told.members), len(self.situation.alerts)
+        members, alerts = len(self.verdict_words.members), len(self.situation.alerts)
         counted = ((members, "finding"), (alerts, "alert"))
         return ", ".join(f"{number:,} {word}{'' if number == 1 else 's'}" for number, word in counted)
 
@@ -152,7 +152,7 @@ class OverviewPage:
     @property
     def together(self) -> list[Tile]:
         """Subjects that began to drift within an hour of the first, inputs first; empty when it is alone."""
-        moved = [each for each in self.told.members if each.finding.score_name == "PSI"]
+        moved = [each for each in self.verdict_words.members if each.finding.score_name == "PSI"]
         first = min(map(onset, moved), default=0)
         names = dict.fromkeys(each.finding.subject for each in moved if onset(each) - first <= TOGETHER_SECONDS)
         lines = [] if self.drift is None else [each for each in self.drift.subjects if each.feature_name in names]
@@ -160,7 +160,7 @@ class OverviewPage:
 
     @property
     def together_since(self) -> When:
-        return self.when_seconds(self.told.began or self.of_model.end)
+        return self.when_seconds(self.verdict_words.began or self.of_model.end)
 
     @property
     def tiles(self) -> list[Tile]:
@@ -285,20 +285,22 @@ def read_page(state: ServiceState, of_model: ModelFrame, request: Request) -> Ov
         return None
     root = root_of(request)
     segment = of_model.selection.segment_text
-    asked = Asked(stream.model, stream.environment, stream.version, of_model.start, of_model.end, segment=segment)
-    volume = volume_series(state.store, asked, of_model.now)
+    series_query = SeriesQuery(
+        stream.model, stream.environment, stream.version, of_model.start, of_model.end, segment=segment
+    )
+    volume = volume_series(state.store, series_query, of_model.now)
     read = _read(state, of_model, stream, volume.step_seconds)
     evaluated = read.situation.state(DRIFT)
     data = 0 if of_model.newest is None else of_model.newest.window_start + BASE_WINDOW_SECONDS
     began = OverviewVerdict(of_model, read.situation, None, 0, root).began
     since = began if began is not None and began < of_model.end else of_model.start
     stretch, lanes_of_performance = _performance(state, of_model, stream, read.situation, since, segment)
-    told = OverviewVerdict(
+    verdict_words = OverviewVerdict(
         of_model, read.situation, stretch, 0 if evaluated is None else max(data - evaluated.window_end, 0), root
     )
-    drift = _drift(state, asked, volume, of_model)
+    drift = _drift(state, series_query, volume, of_model)
     found: dict[str, State] = {}
-    for member in reversed(told.members):
+    for member in reversed(verdict_words.members):
         found[member.finding.subject] = state_of(member)
     lanes = OverviewLanes(
         (of_model.start, of_model.end),
@@ -306,15 +308,17 @@ def read_page(state: ServiceState, of_model: ModelFrame, request: Request) -> Ov
         drift,
         lanes_of_performance,
         read.quality,
-        _latency(state, asked, drift, of_model),
-        _onset(told),
+        _latency(state, series_query, drift, of_model),
+        _onset(verdict_words),
         [HappenedEvent.of(each, of_model.now) for each in read.events],
         found,
         {} if drift is None else _ways(of_model, drift, root),
     )
     segments = read_segments(state, of_model, request) if read.has_segments else None
     upcoming = _next_evaluation(read, of_model)
-    return OverviewPage(of_model, read.situation, told, lanes, drift, read.not_watched, segments, upcoming, root)
+    return OverviewPage(
+        of_model, read.situation, verdict_words, lanes, drift, read.not_watched, segments, upcoming, root
+    )
 
 
 def _read(state: ServiceState, of_model: ModelFrame, stream: StreamKey, step: int) -> _Read:
@@ -342,15 +346,24 @@ def _read(state: ServiceState, of_model: ModelFrame, stream: StreamKey, step: in
         )
 
 
-def _drift(state: ServiceState, asked: Asked, volume: VolumeSeries, of_model: ModelFrame) -> DriftSeries | None:
+def _drift(
+    state: ServiceState, series_query: SeriesQuery, volume: VolumeSeries, of_model: ModelFrame
+) -> DriftSeries | None:
     """Drift by step, each over as many steps as have enough predictions; None where that is too much to compute."""
     received = sorted(each.predictions for each in volume.steps if each.predictions)
     if not received:
         return None
     usual, step = received[len(received) // 2], volume.step_seconds
     steps = min(max(math.ceil(ENOUGH / usual), 1), max(SECONDS_PER_DAY // step, 1))
-    wanted = Asked(
-        asked.model, asked.environment, asked.version, asked.start, asked.end, step, asked.segment, steps * step
+    wanted = SeriesQuery(
+        series_query.model,
+        series_query.environment,
+        series_query.version,
+        series_query.start,
+        series_query.end,
+        step,
+        series_query.segment,
+        steps * step,
     )
     try:
         return drift_series(state.store, state.rules, wanted, of_model.now)
@@ -359,11 +372,11 @@ def _drift(state: ServiceState, asked: Asked, volume: VolumeSeries, of_model: Mo
 
 
 def _latency(
-    state: ServiceState, asked: Asked, drift: DriftSeries | None, of_model: ModelFrame
+    state: ServiceState, series_query: SeriesQuery, drift: DriftSeries | None, of_model: ModelFrame
 ) -> SubjectSeries | None:
     if drift is None or all(each.kind != LATENCY.kind for each in drift.subjects):
         return None
-    return subject_series(state.store, state.rules, asked, LATENCY, of_model.now)
+    return subject_series(state.store, state.rules, series_query, LATENCY, of_model.now)
 
 
 def _performance(
@@ -386,13 +399,13 @@ def _performance(
     return stretch, lanes.main(None if headline is None else headline.subject)
 
 
-def _onset(told: OverviewVerdict) -> list[Event]:
+def _onset(verdict_words: OverviewVerdict) -> list[Event]:
     """Onset of the findings and when they were found; empty without findings."""
-    if told.began is None:
+    if verdict_words.began is None:
         return []
-    seen = min(each.finding.times.detected_at for each in told.of_kind(*DRIFT_KINDS) or told.members)
-    began, found = told.when(told.began), told.when(seen)
-    return [Event(told.began, f"began {began.short}, found {found.short}", "since", moments(began, found))]
+    seen = min(each.finding.times.detected_at for each in verdict_words.of_kind(*DRIFT_KINDS) or verdict_words.members)
+    began, found = verdict_words.when(verdict_words.began), verdict_words.when(seen)
+    return [Event(verdict_words.began, f"began {began.short}, found {found.short}", "since", moments(began, found))]
 
 
 def _ways(of_model: ModelFrame, drift: DriftSeries, root: str) -> dict[str, str]:

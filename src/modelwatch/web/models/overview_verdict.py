@@ -140,7 +140,7 @@ class OverviewVerdict:
 
     def _since(self) -> Answer:
         began = self.began
-        assert began is not None, "asked for where something is found"
+        assert began is not None, "used where something is found"
         at = self.when(began)
         first = min(self.of_kind(*DRIFT_KINDS) or self.members, key=onset)
         found = self.when(first.finding.times.detected_at)

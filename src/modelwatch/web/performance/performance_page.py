@@ -53,7 +53,7 @@ class PerformancePage:
     judged: JudgedPerformance | None
     lanes: PerformanceLanes
     charts: PerformanceCharts
-    told: PerformanceVerdict
+    words: PerformanceVerdict
 
     @property
     def about(self) -> str:
@@ -189,16 +189,16 @@ def read_page(state: ServiceState, of_model: ModelFrame, request: Request) -> Pe
     step = step_for(of_model.start, of_model.end)
     start = of_model.start - of_model.start % step
     history = performance_history(state.store, stream, start, of_model.end, step, rules=rules, segment=segment)
-    told = PerformanceVerdict(of_model, stretch, judged, root)
-    events = [] if began is None else [Event(began, *_onset_text(told))]
-    lanes = PerformanceLanes(history, stretch, (start, of_model.end), events, told.worst)
-    return PerformancePage(of_model, stretch, judged, lanes, PerformanceCharts(stretch), told)
+    words = PerformanceVerdict(of_model, stretch, judged, root)
+    events = [] if began is None else [Event(began, *_onset_text(words))]
+    lanes = PerformanceLanes(history, stretch, (start, of_model.end), events, words.worst)
+    return PerformancePage(of_model, stretch, judged, lanes, PerformanceCharts(stretch), words)
 
 
-def _onset_text(told: PerformanceVerdict) -> tuple[str, Literal["since"], Moments]:
+def _onset_text(words: PerformanceVerdict) -> tuple[str, Literal["since"], Moments]:
     """Short text on its onset and its detection, as an event has it."""
-    told_of = [] if told.began is None else [("began", told.began)]
-    told_of += [("found", when(each.detected_at, told.of_model.now)) for each in told.alerts[:1]]
+    told_of = [] if words.began is None else [("began", words.began)]
+    told_of += [("found", when(each.detected_at, words.of_model.now)) for each in words.alerts[:1]]
     text = ", ".join(f"{word} {at.short}" for word, at in told_of)
     return text, "since", moments(*(at for _, at in told_of))
 

@@ -114,7 +114,7 @@ class PerformanceVerdict:
     def _now(self, metric: str) -> Markup:
         """ "Accuracy is 84.2 % (83.3–85.0) since Sat 20:45; the reference had 89.8 %.\""""
         stretch = self.stretch
-        assert stretch.outcomes is not None, "asked for after a look"
+        assert stretch.outcomes is not None, "used where it is there"
         found, known = stretch.outcomes.metrics[metric], stretch.levels.get(metric)
         interval = metric_interval(metric, found)
         span = self._span()

@@ -20,7 +20,7 @@ from modelwatch.views.drift.open_findings import open_findings
 from modelwatch.views.quality.quality_judged import JudgedQuality, judged_quality
 from modelwatch.views.quality.quality_series import quality_series
 from modelwatch.views.quality.volume_series import volume_series
-from modelwatch.views.stretches.stretch import Asked, usual_step
+from modelwatch.views.stretches.stretch import SeriesQuery, usual_step
 from modelwatch.web.frame.model_frame import ModelFrame
 from modelwatch.web.frame.rendering import name, subject, when
 from modelwatch.web.frame.site import root_of, segment_of, views_page
@@ -59,7 +59,7 @@ class QualityPage:
     judged: JudgedQuality | None
     charts: QualityCharts
     fresh: FreshnessReport
-    told: QualityVerdict
+    words: QualityVerdict
 
     @property
     def csv(self) -> str:
@@ -74,7 +74,7 @@ class QualityPage:
     @cached_property
     def grid(self) -> list[GridRow]:
         """A row a feature, the worst first."""
-        report = self.told.report
+        report = self.words.report
         if report is None:
             return []
         rows = [self._row(feature) for feature in report.features]
@@ -91,7 +91,7 @@ class QualityPage:
     @property
     def schema(self) -> list[tuple[State, str, str]]:
         """Changes of the schema: state, feature, and what has happened."""
-        report = self.told.report
+        report = self.words.report
         return [
             (
                 STATES.get(each.severity, "unknown"),
@@ -104,7 +104,7 @@ class QualityPage:
     @property
     def volumes(self) -> list[tuple[State, str, str, str]]:
         """Spans beside the same of earlier weeks: state, span, predictions, and what is usual or why not."""
-        report = self.told.report
+        report = self.words.report
         found = []
         for each in () if report is None else report.volume:
             said = each.reason or "what is usual is not known yet"
@@ -143,7 +143,7 @@ class QualityPage:
     @property
     def codes(self) -> list[tuple[State, str, str]]:
         """Values that seem to stand for missing ones, and values that are far out: state, feature, text."""
-        report = self.told.report
+        report = self.words.report
         found: list[tuple[State, str, str]] = []
         for feature in () if report is None else report.features:
             for code in feature.sentinels:
@@ -158,7 +158,7 @@ class QualityPage:
     @property
     def dimensions(self) -> list[tuple[str, str]]:
         """The scores: all values, and by dimension."""
-        report = self.told.report
+        report = self.words.report
         if report is None or report.score is None:
             return []
         rows = [("All values sound", percent(report.score))]
@@ -170,7 +170,7 @@ class QualityPage:
     @property
     def not_judged(self) -> list[tuple[str, str]]:
         """Subjects that are not judged, with the reasons."""
-        report = self.told.report
+        report = self.words.report
         return [
             (
                 ", ".join(map(subject, each.subjects[:MOST_NAMED]))
@@ -204,23 +204,27 @@ def read_page(state: ServiceState, of_model: ModelFrame, request: Request) -> Qu
         rules = state.quality.with_monitor(None if monitor is None else monitor.config)
         fresh = freshness_of(connection, stream.model, stream.environment, rules, of_model.now)
         findings = [each.finding for each in open_findings(connection, stream) if each.kind in KINDS]
-    told = QualityVerdict(of_model, judged, fresh, findings, root)
+    words = QualityVerdict(of_model, judged, fresh, findings, root)
     segment = of_model.selection.segment_text
     step = usual_step(of_model.end - of_model.start)
     whole_hours = max(step, SECONDS_PER_HOUR)
-    asked = Asked(stream.model, stream.environment, stream.version, of_model.start, of_model.end, step, segment)
+    series_query = SeriesQuery(
+        stream.model, stream.environment, stream.version, of_model.start, of_model.end, step, segment
+    )
     end = of_model.end - of_model.end % SECONDS_PER_HOUR
     start = of_model.start - of_model.start % whole_hours
-    volume = Asked(stream.model, stream.environment, stream.version, start, max(end, start + whole_hours), whole_hours)
+    volume = SeriesQuery(
+        stream.model, stream.environment, stream.version, start, max(end, start + whole_hours), whole_hours
+    )
     now = state.clock()
     charts = QualityCharts(
         of_model,
-        quality_series(state.store, asked, now),
+        quality_series(state.store, series_query, now),
         volume_series(state.store, volume, now),
-        told.report,
-        None if told.began is None else onset_of_member(told.began),
+        words.report,
+        None if words.began is None else onset_of_member(words.began),
     )
-    return QualityPage(of_model, judged, charts, fresh, told)
+    return QualityPage(of_model, judged, charts, fresh, words)
 
 
 ROUTES = (

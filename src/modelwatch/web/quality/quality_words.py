@@ -171,7 +171,7 @@ class QualityVerdict:
 
     def _silence(self) -> Markup:
         fresh = self.fresh
-        assert fresh is not None, "asked for after a look"
+        assert fresh is not None, "used where it is there"
         silent = hours(fresh.silent_seconds or 0.0)
         usual = (
             "" if fresh.usual_gap_seconds is None else f"; the longest usual gap is {hours(fresh.usual_gap_seconds)}"

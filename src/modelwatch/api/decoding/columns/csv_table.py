@@ -16,9 +16,9 @@ class CsvError(ValueError):
     """A CSV file, or its options, can't be read; the message is for people."""
 
 
-# They are names, whatever they look like: version 2.10 is not 2.1.
+# They are names, even where they look like numbers: version 2.10 is not 2.1.
 TEXT = ("model_name", "model_version", "environment", "prediction_id")
-# What counts as missing where nobody says otherwise: as pandas has it.
+# What counts as missing by default: as pandas has it.
 MISSING = (
     *("NA", "N/A", "n/a", "#N/A", "#N/A N/A", "#NA", "NULL", "null", "NaN", "nan", "-NaN", "-nan"),
     *("1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"),

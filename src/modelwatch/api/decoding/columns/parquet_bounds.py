@@ -1,4 +1,4 @@
-"""Bounds of a Parquet file: a page of some bytes may claim any size, whatever the footer says of it.
+"""Bounds of a Parquet file: a page of some bytes may claim any size, and the footer another.
 
 The footer and the headers of the pages are read before pyarrow sees the file, and what they claim is added up.
 Format: https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift

@@ -77,7 +77,7 @@ def read_table(body: bytes, kind: str, bounds: Bounds) -> pa.Table:
 
 @contextmanager
 def arrow_errors(kind: str) -> Iterator[None]:
-    """Raises MalformedBody in place of whatever pyarrow raises about a body."""
+    """Raises MalformedBody in place of any error that pyarrow raises about a body."""
     import pyarrow as pa
 
     try:

@@ -48,7 +48,7 @@ class PerformanceAnswer(msgspec.Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _Chosen:
     """What a request is about: the rules of its model, the streams, and a segment of it, empty for all predictions."""
 
     rules: PerformanceRules
@@ -65,16 +65,16 @@ class _Asked:
         ]
 
 
-def _asked(
+def _chosen(
     connection: Connection, state: ServiceState, model: str, selected: StreamSelection, segment: str | None
-) -> _Asked:
+) -> _Chosen:
     """Raises UnknownModel, and InvalidInput for too many streams and for a segment that the model has not."""
     generation = require_model(connection, model)
     if segment is not None:
         segment_feature_of(read_layouts(connection, model, generation).segmentation, segment)
     monitor = monitor_of(connection, model)
     rules = state.performance.with_monitor(None if monitor is None else monitor.config)
-    return _Asked(rules, selected.streams(connection, model), segment or "")
+    return _Chosen(rules, selected.streams(connection, model), segment or "")
 
 
 @router.get(
@@ -93,7 +93,7 @@ async def get_performance(
 
     def work() -> PerformanceAnswer:
         with state.store.read() as connection:
-            asked = _asked(connection, state, model_name, selected, segment)
+            chosen = _chosen(connection, state, model_name, selected, segment)
             standing = standing_of(connection, model_name)
             is_laid_out = bool(outcomes_in_force(connection, model_name))
         if not is_laid_out:
@@ -101,8 +101,8 @@ async def get_performance(
             OutcomeLayouts(state.store, new_id=state.new_id).settle(model_name, state.clock())
         return PerformanceAnswer(
             model_name,
-            [check_performance(state.store, asked.rules, stream, state.clock()) for stream in asked.streams],
-            asked.history(state.store, stretch) if stretch.is_given else [],
+            [check_performance(state.store, chosen.rules, stream, state.clock()) for stream in chosen.streams],
+            chosen.history(state.store, stretch) if stretch.is_given else [],
             *how_far(standing),
         )
 
@@ -123,8 +123,8 @@ async def get_performance_csv(
 
     def work() -> str:
         with state.store.read() as connection:
-            asked = _asked(connection, state, model_name, selected, segment)
-        return performance_csv(asked.history(state.store, stretch))
+            chosen = _chosen(connection, state, model_name, selected, segment)
+        return performance_csv(chosen.history(state.store, stretch))
 
     return csv_answer(await asyncio.to_thread(work))
 

@@ -24,7 +24,7 @@ from modelwatch.views.drift.subject_series import SubjectSeries, subject_series
 from modelwatch.views.performance.label_series import label_series
 from modelwatch.views.quality.quality_series import QualitySeries, quality_csv, quality_series
 from modelwatch.views.quality.volume_series import VolumeSeries, volume_series
-from modelwatch.views.stretches.stretch import REFUSED, Asked
+from modelwatch.views.stretches.stretch import REFUSED, SeriesQuery
 
 router = APIRouter(tags=["series"])
 
@@ -38,7 +38,7 @@ Segment = Annotated[str | None, Query(min_length=1, max_length=1_024, descriptio
 
 
 @dataclass(frozen=True)
-class AskedStretch:
+class StretchParameters:
     """The stretch of a request. `start` and `end` are 48 hours up to the newest data if they are left out."""
 
     version: Text = None
@@ -48,9 +48,9 @@ class AskedStretch:
     step: SeriesStep = None
     window: SeriesWindow = None
 
-    def of(self, model: str, segment: str | None = None) -> Asked:
+    def of(self, model: str, segment: str | None = None) -> SeriesQuery:
         """Query from the parameters of a request. Raises InvalidInput for an invalid time or length."""
-        return Asked(
+        return SeriesQuery(
             model,
             self.environment or DEFAULT_ENVIRONMENT,
             self.version,
@@ -62,11 +62,11 @@ class AskedStretch:
         )
 
 
-Stretched = Annotated[AskedStretch, Depends()]
+Stretched = Annotated[StretchParameters, Depends()]
 
 
 @dataclass(frozen=True)
-class AskedSubject:
+class SubjectParameters:
     """The subject of a request: a feature by its name, or what has none."""
 
     feature: Text = None
@@ -84,7 +84,7 @@ class AskedSubject:
 
 
 @dataclass(frozen=True)
-class AskedSeries:
+class SeriesParameters:
     """The subject of a series: the labels have one, too."""
 
     feature: Text = None
@@ -95,11 +95,11 @@ class AskedSeries:
         """The subject; None for the labels. Raises InvalidInput where a feature is named that is none, or not named."""
         if self.kind == "label" and self.feature is None:
             return None
-        return AskedSubject(self.feature, "score" if self.kind == "label" else self.kind).subject
+        return SubjectParameters(self.feature, "score" if self.kind == "label" else self.kind).subject
 
 
-OfSubject = Annotated[AskedSubject, Depends()]
-OfSeries = Annotated[AskedSeries, Depends()]
+OfSubject = Annotated[SubjectParameters, Depends()]
+OfSeries = Annotated[SeriesParameters, Depends()]
 
 
 @router.get(
@@ -109,10 +109,10 @@ OfSeries = Annotated[AskedSeries, Depends()]
     responses=answers({200: SubjectSeries}, 404, 422, 503),
 )
 async def get_series(
-    request: Request, model_name: Name, asked: OfSeries, stretch: Stretched, segment: Segment = None
+    request: Request, model_name: Name, parameters: OfSeries, stretch: Stretched, segment: Segment = None
 ) -> Response:
     """PSI, counts by cell, rates and quantiles of a feature, the prediction, its score, latency or label, by step."""
-    return json_answer(await _subject(request, stretch.of(model_name, segment), asked.subject))
+    return json_answer(await _subject(request, stretch.of(model_name, segment), parameters.subject))
 
 
 @router.get(
@@ -122,10 +122,10 @@ async def get_series(
     responses=csv_answers(),
 )
 async def get_series_csv(
-    request: Request, model_name: Name, asked: OfSeries, stretch: Stretched, segment: Segment = None
+    request: Request, model_name: Name, parameters: OfSeries, stretch: Stretched, segment: Segment = None
 ) -> Response:
     """The same as a table: one row a step, with its quantiles and the counts of its cells."""
-    return csv_answer(subject_csv(await _subject(request, stretch.of(model_name, segment), asked.subject)))
+    return csv_answer(subject_csv(await _subject(request, stretch.of(model_name, segment), parameters.subject)))
 
 
 @router.get(
@@ -195,8 +195,8 @@ async def get_volume(
     """Predictions step by step, with the usual number at that hour: the mean of the same hours of earlier weeks, and
     the range in which 99 of 100 usual ones lie."""
     state = state_of(request)
-    asked = AskedStretch(version, environment, start, end, step).of(model_name)
-    return json_answer(await asyncio.to_thread(volume_series, state.store, asked, state.clock()))
+    series_query = StretchParameters(version, environment, start, end, step).of(model_name)
+    return json_answer(await asyncio.to_thread(volume_series, state.store, series_query, state.clock()))
 
 
 @router.get(
@@ -208,7 +208,7 @@ async def get_volume(
 async def compare_subject(
     request: Request,
     model_name: Name,
-    asked: OfSubject,
+    parameters: OfSubject,
     version: Text = None,
     environment: Text = None,
     start: Moment = None,
@@ -228,7 +228,7 @@ async def compare_subject(
     def work() -> SubjectComparison:
         with state.store.read() as connection:
             require_model(connection, model_name)
-        return subject_comparison(state.store, state.rules, query, asked.subject, state.clock(), baseline=baseline)
+        return subject_comparison(state.store, state.rules, query, parameters.subject, state.clock(), baseline=baseline)
 
     return json_answer(await asyncio.to_thread(work))
 
@@ -246,18 +246,18 @@ def window_of(start: datetime | None, end: datetime | None, pointers: tuple[str,
     return covering(first, last)
 
 
-async def _subject(request: Request, asked: Asked, subject: Subject | None) -> SubjectSeries:
+async def _subject(request: Request, series_query: SeriesQuery, subject: Subject | None) -> SubjectSeries:
     state = state_of(request)
     if subject is None:
-        return await asyncio.to_thread(label_series, state.store, asked, state.clock())
-    return await asyncio.to_thread(subject_series, state.store, state.rules, asked, subject, state.clock())
+        return await asyncio.to_thread(label_series, state.store, series_query, state.clock())
+    return await asyncio.to_thread(subject_series, state.store, state.rules, series_query, subject, state.clock())
 
 
-async def _drift(request: Request, asked: Asked) -> DriftSeries:
+async def _drift(request: Request, series_query: SeriesQuery) -> DriftSeries:
     state = state_of(request)
-    return await asyncio.to_thread(drift_series, state.store, state.rules, asked, state.clock())
+    return await asyncio.to_thread(drift_series, state.store, state.rules, series_query, state.clock())
 
 
-async def _quality(request: Request, asked: Asked) -> QualitySeries:
+async def _quality(request: Request, series_query: SeriesQuery) -> QualitySeries:
     state = state_of(request)
-    return await asyncio.to_thread(quality_series, state.store, asked, state.clock())
+    return await asyncio.to_thread(quality_series, state.store, series_query, state.clock())

@@ -84,6 +84,6 @@ async def log_predictions(request: Request) -> Response:
     state.metrics.accepted("prediction batch", time.perf_counter() - arrived)
     if size >= LARGE_BYTES:
         del batch
-        # The next one finds it free; without it each takes more, until somebody tidies up.
+        # The next one finds it free; without it each takes more.
         await state.trim_memory()
     return answer

@@ -13,7 +13,7 @@ from modelwatch.api.routes.parameters import Moment, Name, Text, seconds_of
 from modelwatch.monitoring.checks.rules import rules_for
 from modelwatch.storage.engine.models import require_model
 from modelwatch.storage.references.monitors import monitor_of
-from modelwatch.views.models.compared_sides import AskedSide, settled_sides
+from modelwatch.views.models.compared_sides import SideQuery, settled_sides
 from modelwatch.views.models.comparison import ModelComparison, compare_sides, nothing_to_compare
 
 router = APIRouter(tags=["comparison"])
@@ -24,7 +24,7 @@ OtherSegment = Annotated[
 
 
 @dataclass(frozen=True)
-class AskedSides:
+class SideParameters:
     """Both sides of a comparison; `with_` is the one that the other is compared with."""
 
     version: Text = None
@@ -39,9 +39,9 @@ class AskedSides:
     with_segment: OtherSegment = None
 
     @property
-    def current(self) -> AskedSide:
+    def current(self) -> SideQuery:
         """The side that is compared. Raises InvalidInput for a time that can't be had."""
-        return AskedSide(
+        return SideQuery(
             self.version,
             self.environment,
             seconds_of(self.start, "/start"),
@@ -50,9 +50,9 @@ class AskedSides:
         )
 
     @property
-    def baseline(self) -> AskedSide:
+    def baseline(self) -> SideQuery:
         """The side that it is compared with. Raises InvalidInput for a time that can't be had."""
-        return AskedSide(
+        return SideQuery(
             self.with_version,
             self.with_environment,
             seconds_of(self.with_start, "/with_start"),
@@ -61,7 +61,7 @@ class AskedSides:
         )
 
 
-Sides = Annotated[AskedSides, Depends()]
+Sides = Annotated[SideParameters, Depends()]
 
 
 @router.get(

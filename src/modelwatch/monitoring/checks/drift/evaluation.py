@@ -1,4 +1,4 @@
-"""Drift evaluation: a pure function from evidence to a report, whoever asks for it and whenever."""
+"""Drift evaluation: a pure function from evidence to a report."""
 
 from __future__ import annotations
 
