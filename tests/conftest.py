@@ -20,6 +20,7 @@ from tests.proofs.definitions import Sources
 from tests.proofs.lock import Mode, Proofs
 from tests.support.data_sets import DataSets
 from tests.support.events import open_store
+from tests.support.examples import AT_NIGHT, IN_A_RUN
 from tests.support.postgres import Cluster, cluster
 from tests.support.stores import ENGINES, FreshStores
 
@@ -33,10 +34,12 @@ RAN = "a proof that ran"
 DATA = REPOSITORY / "tests" / "data"
 SHARED_DATA = REPOSITORY / ".." / "shared" / "data"
 
-# A busy machine is not a failure, and a run can be repeated: in CI the examples are always the same.
-settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("ci", parent=settings.get_profile("default"), derandomize=True)
-settings.load_profile("ci" if "CI" in os.environ else "default")
+# A busy machine is not a failure, and a run can be repeated: in CI the examples are always the same. Every night there
+# are others, and more.
+settings.register_profile("run", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=IN_A_RUN)
+settings.register_profile("ci", parent=settings.get_profile("run"), derandomize=True)
+settings.register_profile("night", parent=settings.get_profile("run"), max_examples=AT_NIGHT)
+settings.load_profile(os.environ.get("MODELWATCH_EXAMPLES") or ("ci" if "CI" in os.environ else "run"))
 
 
 @functools.cache

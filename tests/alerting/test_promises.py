@@ -30,6 +30,7 @@ from modelwatch.storage.alerts.silences import silences_page
 from modelwatch.storage.engine.store import Store
 from tests.support.assessments import HOUR, Desk, Sent, assessment
 from tests.support.events import NOON, Clock, open_store
+from tests.support.examples import examples
 
 MICROS = 1_000_000
 QUIET = (QuietHours(time(22), time(7), "Europe/Berlin"),)
@@ -259,4 +260,4 @@ MAKES_SENSE = {
 @pytest.mark.timeout(300)
 def test_no_channel_is_left_out_and_nothing_is_sent_twice(template: Path) -> None:
     machine = type("Alerts", (Alerts,), {"template": template})
-    run_state_machine_as_test(machine, settings=settings(max_examples=60, stateful_step_count=30))
+    run_state_machine_as_test(machine, settings=settings(max_examples=examples(60), stateful_step_count=30))

@@ -21,6 +21,7 @@ from schemathesis.specs.openapi.checks import (
 
 from modelwatch.config import load_settings
 from modelwatch.server.build import openapi_document
+from tests.support.examples import examples
 from tests.support.live_service import LiveService
 
 COMMITTED = Path("docs/openapi.json")
@@ -81,7 +82,7 @@ def test_no_request_that_can_be_made_up_is_answered_with_a_server_error(
     for mode in [GenerationMode.POSITIVE, GenerationMode.NEGATIVE] if can_be_broken else [GenerationMode.POSITIVE]:
 
         @given(api_schema[path][method].as_strategy(generation_mode=mode))
-        @settings(max_examples=25, suppress_health_check=list(HealthCheck), deadline=None)
+        @settings(max_examples=examples(25), suppress_health_check=list(HealthCheck), deadline=None)
         def check(case: Case) -> None:
             case.call_and_validate(
                 checks=[

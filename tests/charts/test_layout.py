@@ -32,6 +32,7 @@ from modelwatch.charts.small import Metric, gauge, histogram_pair, spark_bars, s
 from modelwatch.charts.timeline import EventMark, Step, event_marks, timeline
 from tests.charts.gallery import charts, small
 from tests.charts.geometry import drawing, texts
+from tests.support.examples import examples
 
 WIDTHS = (320, 359, 360, 390, 479, 480, 559, 639, 719, 768, 800, 959, 1_119, 1_280, 1_439, 1_440, 1_600)
 GALLERY = charts()
@@ -75,7 +76,7 @@ def test_small_charts_stay_in_their_box(name: str) -> None:
 
 
 @given(st.data())
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_lines_with_any_values_events_and_names(data: st.DataObject) -> None:
     count = data.draw(st.integers(0, 30))
     start = data.draw(times)
@@ -98,7 +99,7 @@ def test_lines_with_any_values_events_and_names(data: st.DataObject) -> None:
 
 
 @given(st.lists(st.tuples(shares, shares), min_size=1, max_size=40), st.data())
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_histograms_of_any_cells(cells: list[tuple[float, float]], data: st.DataObject) -> None:
     edges = np.cumsum(data.draw(st.lists(st.floats(1e-3, 1e6), min_size=len(cells) - 1, max_size=len(cells) - 1)))
     reference, now = [a for a, _ in cells], [b for _, b in cells]
@@ -112,7 +113,7 @@ def test_histograms_of_any_cells(cells: list[tuple[float, float]], data: st.Data
 
 
 @given(st.lists(st.tuples(names, shares, shares), max_size=12), widths)
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_rows_of_any_names(rows: list[tuple[str, float, float]], wide: int) -> None:
     check(categories("t", [Category(*row) for row in rows]), wide)
     check(waterfall("t", [Contribution(name, a - b) for name, a, b in rows], form="percent"), wide)
@@ -136,13 +137,13 @@ def test_rows_of_any_names(rows: list[tuple[str, float, float]], wide: int) -> N
 
 
 @given(st.lists(st.tuples(st.floats(0, 86_400), names), max_size=10), widths)
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_time_lines_of_any_steps(steps: list[tuple[float, str]], wide: int) -> None:
     check(timeline("t", (0, 86_400), [Step(at, name) for at, name in steps]), wide)
 
 
 @given(st.lists(st.tuples(st.floats(0, 86_400), st.sampled_from("VRMA✓"), names), max_size=30), widths)
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_no_mark_of_an_event_covers_another(events: list[tuple[float, str, str]], wide: int) -> None:
     marks = [EventMark(*each, "alert") for each in events]
     markup = event_marks("t", (0, 86_400), marks, left=40)
@@ -154,7 +155,7 @@ def test_no_mark_of_an_event_covers_another(events: list[tuple[float, str, str]]
 
 
 @given(st.lists(names, max_size=14), st.data(), widths)
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 def test_matrices_of_any_classes(classes: list[str], data: st.DataObject, wide: int) -> None:
     k = len(classes)
     row = st.lists(st.floats(0, 1e12) | st.just(math.nan), min_size=k, max_size=k)
@@ -163,7 +164,7 @@ def test_matrices_of_any_classes(classes: list[str], data: st.DataObject, wide: 
 
 
 @given(st.lists(st.tuples(shares, shares), max_size=30), names, widths)
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_curves_of_any_points(points: list[tuple[float, float]], name: str, wide: int) -> None:
     x, y = [a for a, _ in points], [b for _, b in points]
     check(roc_curve("t", [Curve(name, x, y), Curve("reference", y, x, role="reference")]), wide)
@@ -174,7 +175,7 @@ def test_curves_of_any_points(points: list[tuple[float, float]], name: str, wide
 
 
 @given(st.lists(st.floats(0, 1e15) | st.just(math.nan), max_size=50), st.floats(1, 1e8), widths)
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_bars_of_any_counts(values: list[float], step: float, wide: int) -> None:
     at = [step * index for index in range(len(values))]
     check(bar_chart("t", (0, step * max(len(values), 1)), at, [Stack("a", values), Stack("b", values)], step), wide)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.packaging.installing import build_wheels, new_environment, run
+from tests.packaging.installing import build_wheels, builder_in, copied
 
 # Of the repository, what the wheel of modelwatch is made of.
 SOURCES = ("src", "pyproject.toml", "README.md", "LICENSE")
@@ -17,18 +16,12 @@ SOURCES = ("src", "pyproject.toml", "README.md", "LICENSE")
 def wheels(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with both."""
     folder = tmp_path_factory.mktemp("wheels")
-    builder = new_environment(folder / "builder")
-    lock = repository / "requirements-build.txt"
-    run(builder, "-m", "pip", "install", "--quiet", "--require-hashes", "--only-binary", ":all:", "-r", lock)
-    # Building writes into the sources.
-    ignored = shutil.ignore_patterns("__pycache__", "tests")
-    client = shutil.copytree(repository / "clients/python", folder / "client", ignore=ignored)
+    builder = builder_in(folder / "builder", repository)
+    client = copied(repository / "clients/python", folder / "client")
     library = folder / "library"
     library.mkdir()
     for name in SOURCES:
-        source = repository / name
-        copied = library / name
-        shutil.copytree(source, copied, ignore=ignored) if source.is_dir() else shutil.copy(source, copied)
+        copied(repository / name, library / name)
     built = folder / "built"
     build_wheels(builder, built, client, library)
     return built

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -35,6 +36,21 @@ def new_environment(folder: Path, python: str = sys.executable) -> Path:
 def install(python: Path, *what: str | Path) -> None:
     """Installs into an environment, with pip. Nothing is compiled, neither from source nor to byte code."""
     run(python, "-m", "pip", "install", "--quiet", "--no-compile", "--only-binary", ":all:", *what)
+
+
+def builder_in(folder: Path, repository: Path) -> Path:
+    """An interpreter, in a new environment in a folder, with what building takes."""
+    builder = new_environment(folder)
+    lock = repository / "requirements-build.txt"
+    run(builder, "-m", "pip", "install", "--quiet", "--require-hashes", "--only-binary", ":all:", "-r", lock)
+    return builder
+
+
+def copied(source: Path, target: Path) -> Path:
+    """A copy of a project, or of a part of one, without its tests: building writes into the sources."""
+    if source.is_dir():
+        return shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "tests"))
+    return Path(shutil.copy(source, target))
 
 
 def build_wheels(builder: Path, folder: Path, *sources: Path) -> None:

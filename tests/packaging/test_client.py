@@ -6,11 +6,24 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from tests.packaging.installing import install, new_environment, packages_of, run, seconds_to, size_of, top_level
+from tests.packaging.installing import (
+    build_wheels,
+    builder_in,
+    copied,
+    install,
+    new_environment,
+    packages_of,
+    run,
+    seconds_to,
+    size_of,
+    top_level,
+)
+from tests.proofs.lock import Proofs
 from tests.support.programs import absent
 
 OLDER = ("3.9", "3.10", "3.12", "3.13", "3.14")
@@ -37,24 +50,36 @@ def test_the_wheel_holds_the_package_alone(client_wheel: Path) -> None:
 
 
 @pytest.mark.timeout(420)
-def test_the_installed_client_passes_its_tests(repository: Path, client_wheel: Path, tmp_path: Path) -> None:
+def test_the_installed_client_is_small_and_imported_at_once(client_wheel: Path, tmp_path: Path) -> None:
     python = new_environment(tmp_path / "venv", another_python())
     install(python, client_wheel)
     assert size_of(packages_of(python)) < MOST_BYTES
     assert seconds_to(python, "import modelwatch_client; modelwatch_client.Client") < MOST_IMPORT_SECONDS
-    install(python, "pytest", "pytest-timeout")
-    tests = shutil.copytree(repository / "clients/python/tests", tmp_path / "clients/python/tests")
-    (tmp_path / "src").symlink_to(repository / "src")
-    # Those with 50,000 rows run with this Python.
-    run(
-        python,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-k",
-        "not 50_000",
-        tests,
-        MODELWATCH_PYTHON=sys.executable,
-    )
+
+
+@pytest.mark.timeout(420)
+def test_the_installed_client_passes_its_tests(proofs: Proofs, repository: Path) -> None:
+    """As it is; that it gets on with the service as it is, its tests tell with this Python."""
+    client = repository / "clients" / "python"
+    assert proofs.figures(passes_its_tests, client / "pyproject.toml", client / "src", client / "tests")
+
+
+def passes_its_tests(project: Path, sources: Path, tests: Path) -> bool:
+    """True when the tests of the client pass with another Python, which has it by its wheel. Fails when not.
+
+    project: its pyproject.toml. sources, tests: beside it.
+    """
+    client = project.parent
+    assert (sources.parent, tests.parent) == (client, client)
+    repository = client.parents[1]
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        python = new_environment(place / "venv", another_python())
+        build_wheels(builder_in(place / "builder", repository), place, copied(client, place / "client"))
+        install(python, *place.glob("*.whl"), "pytest", "pytest-timeout")
+        there = shutil.copytree(tests, place / "clients/python/tests")
+        (place / "src").symlink_to(repository / "src")
+        # Those with 50,000 rows run with this Python.
+        options = ("-q", "-p", "no:cacheprovider", "-k", "not 50_000")
+        run(python, "-m", "pytest", *options, there, MODELWATCH_PYTHON=sys.executable)
+    return True

@@ -114,6 +114,7 @@ def same(left: object, right: object) -> bool:
 
 
 def _contents(path: Path) -> list[str]:
-    """The digests of a file, or of all files of a folder with their names in it."""
+    """The digests of a file, or of all files of a folder with their names in it; byte code is none of them."""
     files = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
+    files = [each for each in files if each.suffix != ".pyc"]
     return [f"{each.name} {hashlib.sha256(each.read_bytes()).hexdigest()}" for each in files]

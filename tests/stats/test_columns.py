@@ -18,6 +18,7 @@ from modelwatch.stats.counting.columns import (
     scattered,
 )
 from modelwatch.stats.counting.kernel import CountsByGroup
+from tests.support.examples import examples
 
 NUMBERS = st.floats(allow_nan=False, width=64)
 WHOLE = st.integers(-(2**63), 2**64 - 1)
@@ -72,7 +73,7 @@ def test_parts_are_put_in_their_places(parts: list[list[Scalar]], random: object
     assert typed(scattered(given_parts, length).scalars()) == typed(expected)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(ANY_VALUES, st.sampled_from(BINNINGS), st.integers(1, 4), st.data())
 def test_a_column_counts_as_its_values_do_in_each_group(
     values: list[Scalar], binning: Binning, number: int, data: st.DataObject

@@ -23,6 +23,7 @@ from modelwatch.stats.drift.scores import (
 )
 from modelwatch.stats.errors import EmptySample, IncompatibleProfiles
 from tests.stats.strategies import count_pairs, count_vectors, samples
+from tests.support.examples import examples
 
 REFERENCE = np.random.default_rng(0).normal(size=20_000)
 BINNING = numeric_binning(REFERENCE)
@@ -107,7 +108,7 @@ def test_wasserstein_of_mass_outside_the_reference_range_is_a_lower_bound() -> N
     assert wasserstein(PROFILE, far) == pytest.approx(span, rel=1e-2)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(samples, samples)
 def test_no_score_is_ever_nan(reference: np.ndarray, current: np.ndarray) -> None:
     binning = numeric_binning(reference)

@@ -25,6 +25,7 @@ from modelwatch.stats.drift.tests import (
 )
 from modelwatch.stats.errors import EmptySample, IncompatibleProfiles, StatsError
 from tests.stats.strategies import count_pairs
+from tests.support.examples import examples
 
 
 def omnibus(reference: list[int], current: list[int]) -> float:
@@ -157,7 +158,7 @@ def shapes(kind: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(seed=st.integers(0, 2**32 - 1))
 def test_more_data_of_the_same_shift_never_weakens_the_evidence(kind: str, seed: int) -> None:
     rng = np.random.default_rng(seed)

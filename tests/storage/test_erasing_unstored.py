@@ -25,6 +25,7 @@ from modelwatch.storage.references.layouts import read_layouts
 from modelwatch.storage.references.references import set_references
 from modelwatch.storage.references.subjects import Subject
 from tests.support.events import ALWAYS, NOON, event, open_ledger, stored_and_counted
+from tests.support.examples import examples
 from tests.support.privacy import KEY, set_privacy, with_keys
 from tests.support.stores import ENGINES, FreshStores
 
@@ -113,7 +114,7 @@ step = st.one_of(
 
 
 @pytest.mark.parametrize("kind", ENGINES)
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.lists(step, max_size=14))
 def test_counts_are_those_of_the_rows_and_of_what_was_left(
     fresh_stores: FreshStores, kind: str, steps: list[tuple[Any, ...]]

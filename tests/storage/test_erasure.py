@@ -31,6 +31,7 @@ from modelwatch.storage.references.layouts import read_layouts
 from modelwatch.storage.references.references import set_references
 from modelwatch.storage.references.subjects import Subject
 from tests.support.events import ALWAYS, NOON, event, open_ledger, stored_and_counted
+from tests.support.examples import examples
 from tests.support.labels import BINARY, joined, label, set_layout, summed_outcomes
 from tests.support.privacy import KEY, opened_again, set_privacy, with_keys
 from tests.support.stores import ENGINES, FreshStores
@@ -298,7 +299,7 @@ step = st.one_of(
 
 
 @pytest.mark.parametrize("kind_of_store", ENGINES)
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(st.lists(step, max_size=14))
 def test_after_any_history_the_counts_are_those_of_what_is_left(
     fresh_stores: FreshStores, kind_of_store: str, steps: list[tuple[Any, ...]]

@@ -21,6 +21,7 @@ from modelwatch.storage.maintenance.backfill_outcomes import stale_outcome_days
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from modelwatch.storage.maintenance.compaction import fold, seal_writers
 from tests.support.events import ALWAYS, NOON, Clock, event, open_ledger
+from tests.support.examples import examples
 from tests.support.labels import BINARY, CLASSES, joined, label, set_layout, summed_outcomes
 from tests.support.stores import ENGINES, FreshStores
 
@@ -316,7 +317,7 @@ step = st.one_of(
 
 @pytest.mark.parametrize("kind", ENGINES)
 @pytest.mark.timeout(180)
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.lists(step, max_size=14))
 def test_the_outcomes_equal_the_join_after_any_history(
     fresh_stores: FreshStores, kind: str, steps: list[tuple[str, object, object]]
@@ -353,7 +354,7 @@ def test_the_outcomes_equal_the_join_after_any_history(
 
 @pytest.mark.parametrize("kind", ENGINES)
 @pytest.mark.timeout(180)
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(st.lists(predictions, max_size=8), st.lists(truths, max_size=10), st.integers(0, 2**32))
 def test_order_and_repetition_make_no_difference(
     fresh_stores: FreshStores,

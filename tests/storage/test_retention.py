@@ -33,6 +33,7 @@ from modelwatch.storage.references.references import set_provisional_references,
 from modelwatch.storage.references.subjects import Subject
 from modelwatch.times import MICROS_PER_SECOND
 from tests.support.events import ALWAYS, NOON, Clock, event, numbered, open_ledger, stored_and_counted
+from tests.support.examples import examples
 from tests.support.labels import BINARY, CLASSES, label, set_layout, summed_outcomes
 from tests.support.stores import ENGINES, FreshStores
 
@@ -281,7 +282,7 @@ STEPS = st.lists(
 
 @pytest.mark.parametrize("kind", ENGINES)
 @given(steps=STEPS)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_the_counts_of_a_day_are_there_as_a_whole_or_not_at_all(
     fresh_stores: FreshStores, kind: str, steps: list[tuple[str, int, int]]
 ) -> None:

@@ -34,6 +34,7 @@ from modelwatch.storage.references.layouts import read_layouts
 from modelwatch.storage.references.references import set_references
 from modelwatch.storage.references.subjects import Subject
 from tests.support.events import Clock, event, numbered
+from tests.support.examples import examples
 from tests.support.labels import BINARY, CLASSES, label
 from tests.support.segments import name_segments
 from tests.support.stores import ENGINES, FreshStores
@@ -192,7 +193,7 @@ steps = st.one_of(
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", ENGINES)
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(st.lists(steps, min_size=2, max_size=14), rolls)
 def test_a_rolled_up_store_answers_as_its_twin(
     fresh_stores: FreshStores, kind: str, history: list[tuple[Any, ...]], last: tuple[Any, ...]

@@ -33,6 +33,7 @@ from modelwatch.storage.maintenance.erasure import erase
 from modelwatch.storage.references.monitors import delete_monitor, put_monitor
 from tests.storage.test_ledger import UncertainStore
 from tests.support.events import ALWAYS, NOON, Clock, event, numbered, open_ledger, open_store, stored_and_counted
+from tests.support.examples import examples
 from tests.support.labels import BINARY, CLASSES, generation, label, set_layout
 from tests.support.segments import (
     counted_by_segment,
@@ -326,7 +327,7 @@ def identity(number: int, values: list[dict[str, Scalar]]) -> Prediction:
 
 
 @pytest.mark.parametrize("kind", ENGINES)
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(values=st.lists(features, min_size=8, max_size=8), steps=st.lists(step, max_size=16))
 def test_the_counts_of_segments_are_those_of_the_rows_after_any_history(
     fresh_stores: FreshStores,

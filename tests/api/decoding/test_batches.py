@@ -21,6 +21,7 @@ from modelwatch.errors import InvalidInput, MalformedBody, RequestError
 from modelwatch.events import Prediction, Rejection
 from tests.api.bad_inputs import ARROW, GOOD, JSON, NDJSON, PARQUET, arrow_stream, good_columns, parquet_file
 from tests.api.decoding.clock import NOW
+from tests.support.examples import examples
 
 decoder = Decoder(Limits(), lambda: NOW, lambda: "made-here")
 
@@ -86,7 +87,7 @@ columns = st.one_of(
 )
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(st.dictionaries(names, columns))
 def test_any_columns_give_the_events_of_their_rows(data: dict[str, list[Any]]) -> None:
     rows = [{**row, "features": {name: values[i] for name, values in data.items()}} for i, row in enumerate(ROWS)]
@@ -239,7 +240,7 @@ def test_the_limit_of_rows_is_inclusive() -> None:
         assert len(small.batch(body, kind).events) == 3
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(st.data())
 def test_a_damaged_table_is_a_batch_or_a_request_error(data: st.DataObject) -> None:
     kind = data.draw(st.sampled_from([ARROW, PARQUET]))
@@ -307,7 +308,7 @@ def test_choices_are_named() -> None:
     ]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.binary(max_size=200) | st.text(alphabet=',;"\n\r\t0123456789.eENA-', max_size=200).map(str.encode))
 def test_any_csv_is_a_batch_or_a_request_error(body: bytes) -> None:
     with suppress(RequestError):
