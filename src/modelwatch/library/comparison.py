@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,15 +10,18 @@ import numpy as np
 
 from modelwatch.config.monitor_defaults import ODDS_RATIO
 from modelwatch.events import Scalar, Task
-from modelwatch.library.labels import NO_TASK, label_columns
+from modelwatch.library.labels import NO_TASK, LabelColumns, label_columns
 from modelwatch.library.performance import LabelledRowsNow, labels_now, performance_comparison, performance_rules
 from modelwatch.library.profile import Profile as DataProfile
 from modelwatch.library.quality import unsound_values
-from modelwatch.library.reference import Reference, SubjectReference, column_counts, in_threads, seconds_of
+from modelwatch.library.reading import column_counts, in_threads, progress_bar
+from modelwatch.library.reference import Reference, SubjectReference, seconds_of
 from modelwatch.library.report import Report, Side
+from modelwatch.library.segments import Divided, SegmentRules, SegmentsComparison, divided, segments_comparison
 from modelwatch.library.sources import Source, UnreadableColumn, source_of
 from modelwatch.monitoring.checks.drift.evaluation import results_of, subject_reports
 from modelwatch.monitoring.checks.drift.subject_counts import SubjectCounts
+from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.profile import Profile
@@ -41,6 +45,8 @@ def compare(
     tolerance: float = 0.02,
     task: Task | None = None,
     positive_class: Scalar = None,
+    by: str | Sequence[str] = (),
+    progress: bool | None = None,
     **columns: Any,
 ) -> Report:
     """Compares a data set with a reference, column by column. Returns the report.
@@ -53,7 +59,9 @@ def compare(
     min_samples: values that a column must have for a verdict. psi_warning, psi_alert: PSI from which a shift matters.
     natural_variation: allow for what the reference itself does over time, where both have timestamps. tolerance: loss
     of a metric from which it matters; of errors and losses a tenth of the reference's does. task ("binary",
-    "multiclass" or "regression"), positive_class: of the labels, where they are not to be inferred.
+    "multiclass" or "regression"), positive_class: of the labels, where they are not to be inferred. by: features whose
+    values divide the rows into segments, each of which is compared; then half of alpha is for these. progress: show a
+    progress bar; None: on a terminal or in a notebook, for long inputs.
     columns: `prediction`, `score`, `ground_truth`, `latency` and `timestamp` name the columns that are no features
     (default: prediction, prediction_probability, ground_truth, latency_ms, timestamp), `ignore` those that are not
     compared (prediction_id).
@@ -76,15 +84,23 @@ def compare(
         raise ValueError(f"tolerance is {tolerance!r}: expected a number above 0")
     if isinstance(reference, Reference):
         given = [*columns, *(["task"] if task else []), *([] if positive_class is None else ["positive_class"])]
+        missing = {by} if isinstance(by, str) else {*by}
+        missing -= {each.feature.feature for each in reference.segments}
+        if missing:
+            raise ValueError(f"the reference has no segments by {', '.join(sorted(missing))}: fit it with by=")
         if given:
             raise TypeError(f"the reference has names of columns already: {', '.join(given)} can't be given")
         fitted = reference
     else:
-        fitted = Reference.fit(reference, task=task, positive_class=positive_class, **columns)
+        fitted = Reference.fit(reference, task=task, positive_class=positive_class, by=by, progress=progress, **columns)
     if isinstance(current, DataProfile):
         side = _of_profile(fitted, current)
+        if by:
+            raise ValueError("a profile has no segments")
     else:
-        side = _of_data(fitted, source_of(current), StatedTask(task, positive_class))
+        side = _of_data(fitted, source_of(current), StatedTask(task, positive_class), by, progress)
+    # Half of the chance of a false alarm is for the segments, where there are some.
+    whole = alpha / 2 if side.segments else alpha
     rules = DriftRules(
         psi_warning=psi_warning,
         psi_alert=psi_alert,
@@ -98,8 +114,8 @@ def compare(
         names_shifted=True,
     )
     counts, labels, window = side.counts, side.labels, side.window
-    rest = alpha * (1 - DRIFT_SHARE)
-    performance = None
+    rest = whole * (1 - DRIFT_SHARE)
+    performance, judging = None, None
     if labels is not None:
         rest /= 2
         judging = performance_rules(
@@ -116,7 +132,7 @@ def compare(
         chosen,
         {subject: SubjectCounts((profile,), (profile.total,)) for subject, profile in counts.items()},
         rules,
-        alpha * DRIFT_SHARE / max(len(counts), 1),
+        whole * DRIFT_SHARE / max(len(counts), 1),
     )
     profiles = {subject: (fitted.subjects[subject].profile, counts[subject]) for subject in counts}
     return Report(
@@ -128,6 +144,21 @@ def compare(
         alpha,
         {**fitted.left_out, **side.left_out},
         performance,
+        segments=_segments(fitted, side, rules, judging, alpha - whole),
+    )
+
+
+def _segments(
+    fitted: Reference, side: _Current, rules: DriftRules, judging: PerformanceRules | None, alpha: float
+) -> SegmentsComparison | None:
+    """The segments of both data sets compared; None without any. judging: rules of performance; None without labels."""
+    if not side.segments:
+        return None
+    names = [each.feature.feature for each in side.segments]
+    known = {each.feature.feature: each for each in fitted.segments}
+    binnings = {subject: each.profile.binning for subject, each in fitted.subjects.items()}
+    return segments_comparison(
+        [known[name] for name in names], side.segments, binnings, fitted.labels, SegmentRules(rules, judging, alpha)
     )
 
 
@@ -143,14 +174,51 @@ class _Current:
     counts: dict[Subject, Profile]
     labels: LabelledRowsNow | None
     left_out: dict[str, str]
+    segments: tuple[Divided, ...] = ()
 
 
-def _of_data(fitted: Reference, source: Source, stated: StatedTask) -> _Current:
+def _of_data(
+    fitted: Reference, source: Source, stated: StatedTask, by: str | Sequence[str], progress: bool | None
+) -> _Current:
     if not source.rows:
         raise ValueError("the data set to compare has no row")
-    counts, left_out = _counts(fitted, source)
-    labels = _labels(fitted, source, stated, left_out)
-    return _Current(source.rows, _window(source, fitted.columns.timestamp), counts, labels, left_out)
+    with progress_bar(progress, "Counting", len(fitted.subjects), source.rows) as done:
+        counts, left_out = _counts(fitted, source, done)
+    columns = _label_columns(fitted, source, left_out)
+    labels = None
+    if columns is not None:
+        labels = labels_now(columns, fitted.labels, stated)
+        if labels is None:
+            left_out[fitted.columns.ground_truth] = f"in the data set to compare, {NO_TASK}"
+    return _Current(
+        source.rows,
+        _window(source, fitted.columns.timestamp),
+        counts,
+        labels,
+        left_out,
+        _divided(fitted, source, counts, by, columns),
+    )
+
+
+def _divided(
+    fitted: Reference,
+    source: Source,
+    counts: Mapping[Subject, Profile],
+    by: str | Sequence[str],
+    columns: LabelColumns | None,
+) -> tuple[Divided, ...]:
+    """The counts by segment, as those of the reference; of those that are asked for, or all that it has."""
+    names = [by] if isinstance(by, str) else list(by)
+    features = [each.feature for each in fitted.segments if not names or each.feature.feature in names]
+    if not features:
+        return ()
+    absent = [each.feature for each in features if Subject("feature", each.feature) not in counts]
+    if absent:
+        raise ValueError(f"the data set to compare has no column {absent[0]!r} to divide it by")
+    wanted = {subject: name for subject, name in fitted.columns.subjects(source.names).items() if subject in counts}
+    known = None if columns is None or fitted.labels is None else (columns, fitted.labels)
+    binnings = {subject: each.binning for subject, each in counts.items()}
+    return tuple(divided(source, features, binnings, wanted, known))
 
 
 def _of_profile(fitted: Reference, profile: DataProfile) -> _Current:
@@ -180,7 +248,7 @@ def _window(source: Source, timestamp: str) -> Window:
     return Window(int(known.min()), int(known.max()) + 1) if len(known) else Window(0, 0)
 
 
-def _labels(fitted: Reference, source: Source, stated: StatedTask, left_out: dict[str, str]) -> LabelledRowsNow | None:
+def _label_columns(fitted: Reference, source: Source, left_out: dict[str, str]) -> LabelColumns | None:
     """The labels of the data set to compare; why they are left out is added to `left_out`."""
     name = fitted.columns.ground_truth
     if not fitted.columns.has_labels(source.names):
@@ -192,15 +260,14 @@ def _labels(fitted: Reference, source: Source, stated: StatedTask, left_out: dic
     except UnreadableColumn as problem:
         left_out[name] = f"in the data set to compare, {problem}"
         return None
-    found = None if columns is None else labels_now(columns, fitted.labels, stated)
     if columns is None:
         left_out[name] = f"the data set to compare has no column {fitted.columns.prediction!r}"
-    elif found is None:
-        left_out[name] = f"in the data set to compare, {NO_TASK}"
-    return found
+    return columns
 
 
-def _counts(fitted: Reference, source: Source) -> tuple[dict[Subject, Profile], dict[str, str]]:
+def _counts(
+    fitted: Reference, source: Source, done: Callable[[], None]
+) -> tuple[dict[Subject, Profile], dict[str, str]]:
     """The counts of each subject that both data sets have, and which columns are left out and why."""
     wanted = fitted.columns.subjects(source.names)
     both = [subject for subject in fitted.subjects if subject in wanted]
@@ -211,7 +278,7 @@ def _counts(fitted: Reference, source: Source) -> tuple[dict[Subject, Profile], 
         except UnreadableColumn as problem:
             return f"in the data set to compare, {problem}"
 
-    found = dict(zip(both, in_threads(work, both), strict=True))
+    found = dict(zip(both, in_threads(work, both, done), strict=True))
     counts = {subject: each for subject, each in found.items() if isinstance(each, Profile)}
     left_out = {wanted[subject]: each for subject, each in found.items() if isinstance(each, str)}
     left_out |= {

@@ -20,6 +20,7 @@ from modelwatch.charts.small import histogram_pair
 from modelwatch.library.performance import labels_in_words
 from modelwatch.library.performance_charts import performance_charts
 from modelwatch.library.report import SubjectComparison, in_words, quality_in_words
+from modelwatch.library.segments import SHOWN, moved_in
 from modelwatch.measures import metric_change, metric_interval, metric_name, metric_value
 from modelwatch.monitoring.checks.drift.judge import DRIFTED
 from modelwatch.stats.drift.scores import psi_contributions
@@ -80,8 +81,9 @@ def _environment() -> Environment:
         "interval_of": _interval,
         "change_of": lambda change, name: metric_change(name, change),
         "labels_in_words": labels_in_words,
+        "moved_in": moved_in,
     }
-    environment.globals |= {"pair": _pair, "chart": _chart}
+    environment.globals |= {"most_segments": SHOWN, "pair": _pair, "chart": _chart}
     return environment
 
 

@@ -42,15 +42,19 @@ class LabelColumns:
     truths: list[Scalar]
 
     @property
-    def labelled(self) -> Outcomes:
-        """The rows that have a prediction and a label."""
-        rows = [
+    def labelled_rows(self) -> list[int]:
+        """Numbers of the rows that have a prediction and a label."""
+        return [
             row
             for row, (prediction, truth) in enumerate(zip(self.predictions, self.truths, strict=True))
             if prediction is not None and truth is not None
         ]
+
+    @property
+    def labelled(self) -> Outcomes:
+        """The rows that have a prediction and a label."""
         zeros = [0.0] * len(self.truths)
-        return Outcomes(self.predictions, self.probabilities, self.truths, zeros).some(rows)
+        return Outcomes(self.predictions, self.probabilities, self.truths, zeros).some(self.labelled_rows)
 
 
 class ErrorsOfReference(msgspec.Struct, frozen=True):

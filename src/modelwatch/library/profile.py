@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelwatch.config import BASE_WINDOW_SECONDS
-from modelwatch.library.reference import ColumnNames, Reference, column_counts, in_threads, read_column, seconds_of
+from modelwatch.library.reading import column_counts, in_threads, progress_bar, read_column
+from modelwatch.library.reference import ColumnNames, Reference, seconds_of
 from modelwatch.library.sources import Source, UnreadableColumn, source_of
 from modelwatch.stats.counting.binning import Binning, decode_binning, encode_binning
 from modelwatch.stats.counting.encoded_counts import decode_counts, encode_counts
@@ -182,12 +183,12 @@ class Profile:
         }
 
 
-def profile(data: Any, like: Any, *, id: str | None = None, **columns: Any) -> Profile:  # noqa: A002
+def profile(data: Any, like: Any, *, id: str | None = None, progress: bool | None = None, **columns: Any) -> Profile:  # noqa: A002
     """The counts of a data set in the cells of a reference.
 
     data: as for `compare`. like: a `Reference`, or the answer of `GET /api/v1/reference/binnings`. id: of the profile;
-    random if None. columns: as for `compare`, for the answer of a service alone; a reference has its own. Rows are
-    counted by windows of 5 minutes of their timestamps; those without one together.
+    random if None. progress: as for `compare`. columns: as for `compare`, for the answer of a service alone; a
+    reference has its own. Rows are counted by windows of 5 minutes of their timestamps; those without one together.
 
     Raises TypeError and ValueError as `compare`.
 
@@ -215,7 +216,8 @@ def profile(data: Any, like: Any, *, id: str | None = None, **columns: Any) -> P
         except UnreadableColumn as problem:
             return str(problem)
 
-    found = dict(zip(binnings, in_threads(work, list(binnings)), strict=True))
+    with progress_bar(progress, "Counting", len(binnings), source.rows) as done:
+        found = dict(zip(binnings, in_threads(work, list(binnings), done), strict=True))
     left_out = {wanted[subject]: each for subject, each in found.items() if isinstance(each, str)}
     left_out |= {name: "the reference does not have it" for subject, name in wanted.items() if subject not in binnings}
     counted = {subject: each for subject, each in found.items() if not isinstance(each, str)}

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from modelwatch.events import Scalar, Task
 from modelwatch.library.labels import (
     NO_TASK,
+    LabelColumns,
     LabelledReference,
     PackedLabels,
     label_columns,
@@ -23,8 +23,17 @@ from modelwatch.library.labels import (
     packed_labels,
     unpacked_labels,
 )
+from modelwatch.library.reading import decoded, in_threads, progress_bar
+from modelwatch.library.segments import (
+    Divided,
+    PackedSegments,
+    divided,
+    packed_segments,
+    segment_features,
+    unpacked_segments,
+)
 from modelwatch.library.sources import Source, UnreadableColumn, source_of
-from modelwatch.stats.counting.binning import NumericBinning, decode_binning, encode_binning
+from modelwatch.stats.counting.binning import decode_binning, encode_binning
 from modelwatch.stats.counting.categorical import category_name
 from modelwatch.stats.counting.datatypes import prediction_type
 from modelwatch.stats.counting.encoded_counts import decode_counts, encode_counts
@@ -36,15 +45,9 @@ from modelwatch.stats.errors import EmptySample, StatsError
 from modelwatch.stats.outcomes.tasks import StatedTask
 from modelwatch.storage.references.subjects import Subject
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from modelwatch.stats.counting.columns import Column
-
 FORMAT = 1
 SUFFIX = ".mw"
 """Of files with a saved reference."""
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,8 @@ class Reference:
     """The cells and counts of a data set. Made once, saved beside a model, and compared with any number of others.
 
     rows: of the data set. subjects: by subject. left_out: columns that are not compared, and why. columns: names of
-    those that are no features. labels: its labelled rows, where it has some.
+    those that are no features. labels: its labelled rows, where it has some. segments: its counts by segment, for each
+    column that divides it.
     """
 
     rows: int
@@ -97,14 +101,23 @@ class Reference:
     left_out: Mapping[str, str] = field(default_factory=dict)
     columns: ColumnNames = field(default_factory=ColumnNames)
     labels: LabelledReference | None = None
+    segments: tuple[Divided, ...] = ()
 
     @classmethod
-    def fit(cls, data: Any, *, task: Task | None = None, positive_class: Scalar = None, **columns: Any) -> Reference:
-        """The reference of a data set: a frame, a mapping, a file or a folder. task, positive_class, columns: as those
-        of `compare`.
+    def fit(
+        cls,
+        data: Any,
+        *,
+        task: Task | None = None,
+        positive_class: Scalar = None,
+        by: str | Sequence[str] = (),
+        progress: bool | None = None,
+        **columns: Any,
+    ) -> Reference:
+        """The reference of a data set: a frame, a mapping, a file or a folder. The parameters are those of `compare`.
 
-        Raises TypeError for what is no data set, ValueError for one that can't be read or has no row, and for a task or
-        a positive class that its labels can't have.
+        Raises TypeError for what is no data set, ValueError for one that can't be read or has no row, for a task or a
+        positive class that its labels can't have, and for segments by what is no feature.
         """
         names, source = ColumnNames(**columns), source_of(data)
         if not source.rows:
@@ -125,13 +138,18 @@ class Reference:
         # As of which kind predictions are, the labels tell.
         known = task if labels is None else labels.layout.task
         wanted = names.subjects(source.names)
-        fitted = in_threads(lambda subject: _fitted(source, wanted[subject], subject, seconds, known), list(wanted))
+        with progress_bar(progress, "Reading the reference", len(wanted), source.rows) as done:
+            fitted = in_threads(
+                lambda subject: _fitted(source, wanted[subject], subject, seconds, known), list(wanted), done
+            )
         for subject, found in zip(wanted, fitted, strict=True):
             if isinstance(found, str):
                 left_out[wanted[subject]] = found
             else:
                 subjects[subject] = found
-        return cls(source.rows, subjects, left_out, names, labels)
+        return cls(
+            source.rows, subjects, left_out, names, labels, _divided(source, names, by, subjects, found_labels, labels)
+        )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes it to a file. Raises OSError."""
@@ -142,6 +160,7 @@ class Reference:
             dict(self.left_out),
             self.columns,
             packed_labels(self.labels),
+            packed_segments(self.segments, list(self.subjects)),
         )
         Path(path).write_bytes(msgspec.msgpack.encode(document))
 
@@ -154,40 +173,27 @@ class Reference:
                 raise ValueError(f"it has the format {found.format}, which this release can't read")
             subjects = dict(map(_unpacked, found.subjects))
             labels = unpacked_labels(found.labels)
+            segments = tuple(unpacked_segments(found.segments, list(subjects)))
         except (msgspec.DecodeError, StatsError, ValueError) as error:
             raise ValueError(f"{os.fspath(path)} is no saved reference: {error}") from error
-        return cls(found.rows, subjects, found.left_out, found.columns, labels)
+        return cls(found.rows, subjects, found.left_out, found.columns, labels, segments)
 
 
-def column_counts(source: Source, name: str, reference: Profile) -> Profile:
-    """The counts of a column in the cells of a reference. Raises UnreadableColumn."""
-    column = read_column(source, name)
-    binning = reference.binning
-    if isinstance(binning, NumericBinning):
-        return Profile(binning, binning.count_floats(column.numbers()))
-    return Profile(binning, np.bincount(binning.cells(column).places, minlength=binning.size))
-
-
-def read_column(source: Source, name: str) -> Column:
-    """A column as the service decodes it. Raises UnreadableColumn for one that is no number, text or boolean."""
-    return decoded(source.column(name))
-
-
-def decoded(found: pa.ChunkedArray) -> Column:
-    """The values of a column as the service decodes them. Raises UnreadableColumn for other than numbers, text and
-    booleans."""
-    from modelwatch.api.decoding.columns.reading import feature_column
-    from modelwatch.api.decoding.columns.schema import is_scalar
-
-    if not is_scalar(found.type):
-        raise UnreadableColumn(f"its type is {found.type}; numbers, text and booleans can be compared")
-    return feature_column(found)
-
-
-def in_threads(work: Callable[[Subject], T], subjects: Sequence[Subject]) -> list[T]:
-    """The results of work on each subject, in their order: sorting and counting leave Python's lock to others."""
-    with ThreadPoolExecutor(min(len(subjects) or 1, os.cpu_count() or 1)) as pool:
-        return list(pool.map(work, subjects))
+def _divided(
+    source: Source,
+    names: ColumnNames,
+    by: str | Sequence[str],
+    subjects: Mapping[Subject, SubjectReference],
+    columns: LabelColumns | None,
+    labels: LabelledReference | None,
+) -> tuple[Divided, ...]:
+    """The counts of a reference by segment. Raises ValueError for what is no feature of it."""
+    features = segment_features([by] if isinstance(by, str) else by, subjects)
+    if not features:
+        return ()
+    binnings = {subject: each.profile.binning for subject, each in subjects.items()}
+    known = None if columns is None or labels is None else (columns, labels)
+    return tuple(divided(source, features, binnings, names.subjects(source.names), known))
 
 
 def _fitted(
@@ -288,6 +294,7 @@ class _Document(msgspec.Struct):
     left_out: dict[str, str]
     columns: ColumnNames
     labels: PackedLabels | None = None
+    segments: list[PackedSegments] = []
 
 
 def _packed(subject: Subject, reference: SubjectReference) -> _Packed:

@@ -21,6 +21,7 @@ from modelwatch.library.performance import (
     performance_in_words,
 )
 from modelwatch.library.quality import UnsoundValues
+from modelwatch.library.segments import SegmentComparison, SegmentsComparison, segment_in_words
 from modelwatch.monitoring.checks.drift.judge import DRIFTED, PRECEDENCE, Severity
 from modelwatch.monitoring.checks.drift.report import SubjectReport
 from modelwatch.monitoring.checks.not_judged import KNOWN_STATES
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA = "modelwatch-comparison/1"
-Part = Literal["columns", "quality", "performance"]
+Part = Literal["columns", "quality", "performance", "segments"]
 NAMES_SHOWN = 10
 NOTEBOOK_HEIGHT = 640
 
@@ -133,7 +134,8 @@ class ServedModel(msgspec.Struct, frozen=True):
 
 class Document(msgspec.Struct, frozen=True):
     """The report as data. severity: the worst; drifted: names with a warning or an alert; left_out: columns that were
-    not compared, and why. performance: null without labels. model: null unless it is about one of a service."""
+    not compared, and why. performance: null without labels. model: null unless it is about one of a service.
+    segments: null without `by`."""
 
     schema: str
     severity: Severity
@@ -146,6 +148,7 @@ class Document(msgspec.Struct, frozen=True):
     left_out: dict[str, str]
     performance: PerformanceComparison | None = None
     model: ServedModel | None = None
+    segments: SegmentsComparison | None = None
 
 
 @dataclass(frozen=True, repr=False)
@@ -156,6 +159,7 @@ class Report:
     have risen, the worst first. profiles: the counts of the reference and of the other data
     set, by subject. reference, current: the two. alpha: chance of a false alarm in the whole report. left_out: columns
     that were not compared, and why. performance: of their labelled rows; None without labels. model: see `Document`.
+    segments: None without a column that divides the rows.
     """
 
     results: list[SubjectReport]
@@ -167,14 +171,17 @@ class Report:
     left_out: Mapping[str, str]
     performance: PerformanceComparison | None = None
     model: ServedModel | None = None
+    segments: SegmentsComparison | None = None
 
     @property
     def severity(self) -> Severity:
-        """The worst severity of drift, data quality and performance; no_data when no column was compared."""
+        """The worst severity of columns, data quality, performance and segments; no_data without any."""
         found: list[Severity] = [each.severity for each in self.results]
         found += [each.severity for each in self.quality]
         if self.performance is not None and self.performance.severity in (*DRIFTED, "stable"):
             found.append(self.performance.severity)
+        if self.segments is not None:
+            found.append(self.segments.severity)
         return min(found, key=PRECEDENCE.index, default="no_data")
 
     @property
@@ -203,6 +210,7 @@ class Report:
             dict(self.left_out),
             self.performance,
             self.model,
+            self.segments,
         )
 
     def summary(self) -> str:
@@ -226,6 +234,7 @@ class Report:
             lines.append(f"No drift in {columns}: {head}.")
         lines += [f"  {each.severity}: {quality_in_words(each)}" for each in self.quality[:NAMES_SHOWN]]
         lines += [] if self.performance is None else _performance_lines(self.performance)
+        lines += [] if self.segments is None else _segment_lines(self.segments)
         shifted = [each.name for each in self.subjects if each.severity == "shifted"]
         if shifted:
             lines.append(f"Small but real: {_listed(shifted)}, below the size that matters.")
@@ -250,7 +259,9 @@ class Report:
 
     def to_frame(self, of: Part = "columns") -> pd.DataFrame:
         """A frame of pandas with a row for each column, worst first; or for each share of unsound values that has risen
-        ("quality"), or each metric ("performance"). Raises ImportError without pandas, ValueError for another part.
+        ("quality"), each metric ("performance"), or each segment ("segments").
+
+        Raises ImportError without pandas, ValueError for another part.
         """
         try:
             import pandas as pd
@@ -263,6 +274,9 @@ class Report:
         if of == "performance":
             metrics = [] if self.performance is None else self.performance.metrics
             return pd.DataFrame(list(map(_metric_row, metrics)), columns=None if metrics else METRIC_COLUMNS)
+        if of == "segments":
+            segments = [] if self.segments is None else self.segments.segments
+            return pd.DataFrame(list(map(_segment_row, segments)), columns=None if segments else SEGMENT_COLUMNS)
         hidden = {"cells", "reference_counts", "current_counts"}
         rows: list[dict[str, Any]] = []
         for each in self.subjects:
@@ -306,6 +320,29 @@ def _metric_row(found: MetricComparison) -> dict[str, Any]:
     }
     names = ("change", "loss", "threshold", "p_value", "alpha", "natural", "reason")
     return row | {name: getattr(found, name) for name in names}
+
+
+SEGMENT_COLUMNS = ["segment", "severity", "reference_rows", "rows", "share_before", "share", "drifted", "psi"]
+
+
+def _segment_row(found: SegmentComparison) -> dict[str, Any]:
+    row = {name: getattr(found, name) for name in SEGMENT_COLUMNS[:6]}
+    row["drifted"] = [each.name for each in found.drift if each.severity in DRIFTED]
+    row["psi"] = max((each.psi for each in found.drift), default=None)
+    if found.metric is not None:
+        row |= _metric_row(found.metric) | {"severity": found.severity, "name": found.metric.name}
+        row["adjusted_p_value"] = found.adjusted_p_value
+        row["contribution"] = None if found.contribution is None else found.contribution.total
+    return row
+
+
+def _segment_lines(found: SegmentsComparison) -> list[str]:
+    moved = [each for each in found.segments if each.severity in DRIFTED]
+    count = f"{len(found.segments)} segments by {', '.join(found.by)}"
+    if not moved:
+        return [f"Nothing moved in {count}."]
+    lines = [f"{len(moved)} of {count} moved:"]
+    return lines + [f"  {each.severity}: {segment_in_words(each)}" for each in moved[:NAMES_SHOWN]]
 
 
 def _fields(kind: type[msgspec.Struct]) -> list[str]:

@@ -24,6 +24,7 @@ from modelwatch.events import Task
 if TYPE_CHECKING:
     from modelwatch.library.performance import PerformanceComparison
     from modelwatch.library.report import Report
+    from modelwatch.library.segments import SegmentComparison, SegmentsComparison
 
 
 def compare(
@@ -38,6 +39,9 @@ def compare(
     ] = None,
     positive_class: Annotated[str | None, typer.Option(help="The class that precision and recall are about.")] = None,
     ignore: Annotated[list[str] | None, typer.Option(help="A column that is not compared. Repeatable.")] = None,
+    by: Annotated[
+        list[str] | None, typer.Option(help="Compare each segment by the values of this column, too. Repeatable.")
+    ] = None,
     alpha: Annotated[float, typer.Option(help="Chance of a false alarm in the whole report.")] = 0.01,
     html: Annotated[Path | None, typer.Option(help="Write the report as an HTML file.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write the results as JUnit XML, a test case a column.")] = None,
@@ -62,12 +66,17 @@ def compare(
         raise CliError(f"--task {task!r}: expected one of {', '.join(get_args(Task))}")
     try:
         if reference.suffix == SUFFIX:
-            report = compared(Reference.load(reference), current, alpha=alpha)
+            report = compared(Reference.load(reference), current, alpha=alpha, by=by or ())
         else:
             names = {"prediction": prediction, "score": score, "ground_truth": ground_truth, "timestamp": timestamp}
             ignored = ("prediction_id", *(ignore or ()))
             fitted = Reference.fit(
-                reference, task=cast(Task | None, task), positive_class=positive_class, ignore=ignored, **names
+                reference,
+                task=cast(Task | None, task),
+                positive_class=positive_class,
+                by=by or (),
+                ignore=ignored,
+                **names,  # type: ignore[arg-type]
             )
             report = compared(fitted, current, alpha=alpha)
         if html is not None:
@@ -83,6 +92,7 @@ def compare(
     if html is not None:
         print_err(f"The report is in {html}")
     severities: set[str] = {each.severity for each in report.results} | {each.severity for each in report.quality}
+    severities |= set() if report.segments is None else {report.segments.severity}
     severities |= set() if report.performance is None else {report.performance.severity}
     raise typer.Exit(exit_code(severities, fail_on))
 
@@ -112,6 +122,40 @@ def _show(report: Report) -> None:
     print_notes((name, text) for name, text in moved if text)
     if report.performance is not None:
         _metrics(report.performance)
+    if report.segments is not None:
+        _segments(report.segments)
+
+
+def _segments(found: SegmentsComparison) -> None:
+    from modelwatch.library.segments import SHOWN, moved_in
+    from modelwatch.measures import metric_name, metric_value
+
+    title = () if found.metric is None else (metric_name(found.metric),)
+
+    def metric(each: SegmentComparison) -> str:
+        if each.metric is None or each.metric.reference is None:
+            return "–"
+        before, now = (
+            metric_value(each.metric.name, side.value) for side in (each.metric.reference, each.metric.current)
+        )
+        return f"{before} → {now}"
+
+    shown = found.segments[:SHOWN]
+    print_out()
+    print_table(
+        ("segment", "verdict", "share of rows", *title),
+        (
+            (
+                each.segment,
+                coloured(each.severity),
+                f"{100 * each.share_before:.1f} → {100 * each.share:.1f} %",
+                *((metric(each),) if title else ()),
+            )
+            for each in shown
+        ),
+        numbers=("share of rows", *title),
+    )
+    print_notes((each.segment, moved_in(each)) for each in shown if moved_in(each))
 
 
 def _metrics(found: PerformanceComparison) -> None:
@@ -140,6 +184,7 @@ def _junit(report: Report) -> str:
     """The results as JUnit XML: a failure for each warning and alert, skipped what has no verdict."""
     from modelwatch.library.performance import labels_in_words, performance_in_words
     from modelwatch.library.report import in_words, quality_in_words
+    from modelwatch.library.segments import segment_in_words
 
     cases = [Case("drift", each.name, each.severity, in_words(each), each.reason) for each in report.subjects]
     cases += [
@@ -156,4 +201,9 @@ def _junit(report: Report) -> str:
         drift = found.label_drift
         if drift is not None and drift.severity is not None:
             cases.append(Case("performance", "labels", drift.severity, labels_in_words(found), drift.reason))
+    if report.segments is not None:
+        cases += [
+            Case("segment", each.segment, each.severity, segment_in_words(each), None)
+            for each in report.segments.segments
+        ]
     return junit_xml(cases)

@@ -14,8 +14,7 @@ from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.charts.lines import Event
 from modelwatch.charts.small import level_bar
-from modelwatch.monitoring.segments import SegmentReport
-from modelwatch.monitoring.segments.reports import SegmentLine
+from modelwatch.monitoring.segments.reports import SegmentLine, SegmentReport
 from modelwatch.storage.references.subjects import Subject
 from modelwatch.times import MICROS_PER_SECOND
 from modelwatch.views.drift.open_findings import KINDS, OpenFinding

@@ -11,7 +11,9 @@ from starlette.responses import Response
 from modelwatch.api.state import ServiceState
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery
 from modelwatch.monitoring.checks.rules import rules_for
-from modelwatch.monitoring.segments import SegmentQuery, SegmentReport, segment_report
+from modelwatch.monitoring.segments.evidence import SegmentQuery
+from modelwatch.monitoring.segments.report import segment_report
+from modelwatch.monitoring.segments.reports import SegmentReport
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.storage.references.subjects import Kind, Subject

@@ -16,8 +16,9 @@ from modelwatch.charts.small import level_bar
 from modelwatch.measures import in_sentence, metric_change, metric_form, metric_interval, metric_name, metric_value
 from modelwatch.monitoring.checks.performance.rules import LOSSES
 from modelwatch.monitoring.checks.rules import rules_for
-from modelwatch.monitoring.segments import SegmentQuery, SegmentReport, segment_report
-from modelwatch.monitoring.segments.reports import SegmentFeatureReport, SegmentLine, WorseSegment
+from modelwatch.monitoring.segments.evidence import SegmentQuery
+from modelwatch.monitoring.segments.report import segment_report
+from modelwatch.monitoring.segments.reports import SegmentFeatureReport, SegmentLine, SegmentReport, WorseSegment
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.web.frame.model_frame import ModelFrame
 from modelwatch.web.frame.page_frame import Entry

@@ -15,7 +15,9 @@ from modelwatch.api.routes.selection import Selected
 from modelwatch.config import BASE_WINDOW_SECONDS, parse_lookback
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.monitoring.checks.rules import rules_for
-from modelwatch.monitoring.segments import SegmentQuery, SegmentReport, segment_report
+from modelwatch.monitoring.segments.evidence import SegmentQuery
+from modelwatch.monitoring.segments.report import segment_report
+from modelwatch.monitoring.segments.reports import SegmentReport
 from modelwatch.storage.engine.models import require_model
 from modelwatch.storage.references.layouts import read_layouts
 from modelwatch.storage.references.monitors import monitor_of

@@ -1,0 +1,91 @@
+"""Columns of a data set read and counted: several at a time, with a progress bar where somebody watches."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from modelwatch.library.sources import Source, UnreadableColumn
+from modelwatch.stats.counting.binning import NumericBinning
+from modelwatch.stats.counting.profile import Profile
+from modelwatch.storage.references.subjects import Subject
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from modelwatch.stats.counting.columns import Column
+
+# Values that take some seconds to count.
+LONG = 50_000_000
+T = TypeVar("T")
+
+
+def column_counts(source: Source, name: str, reference: Profile) -> Profile:
+    """The counts of a column in the cells of a reference. Raises UnreadableColumn."""
+    column = read_column(source, name)
+    binning = reference.binning
+    if isinstance(binning, NumericBinning):
+        return Profile(binning, binning.count_floats(column.numbers()))
+    return Profile(binning, np.bincount(binning.cells(column).places, minlength=binning.size))
+
+
+def read_column(source: Source, name: str) -> Column:
+    """A column as the service decodes it. Raises UnreadableColumn for one that is no number, text or boolean."""
+    return decoded(source.column(name))
+
+
+def decoded(found: pa.ChunkedArray) -> Column:
+    """The values of a column as the service decodes them. Raises UnreadableColumn for other than numbers, text and
+    booleans."""
+    from modelwatch.api.decoding.columns.reading import feature_column
+    from modelwatch.api.decoding.columns.schema import is_scalar
+
+    if not is_scalar(found.type):
+        raise UnreadableColumn(f"its type is {found.type}; numbers, text and booleans can be compared")
+    return feature_column(found)
+
+
+def in_threads(work: Callable[[Subject], T], subjects: Sequence[Subject], done: Callable[[], None]) -> list[T]:
+    """The results of work on each subject, in their order: sorting and counting leave Python's lock to others.
+
+    done: called after each.
+    """
+
+    def step(subject: Subject) -> T:
+        result = work(subject)
+        done()
+        return result
+
+    with ThreadPoolExecutor(min(len(subjects) or 1, os.cpu_count() or 1)) as pool:
+        return list(pool.map(step, subjects))
+
+
+def quiet() -> None:
+    """A step that nobody is shown."""
+
+
+@contextmanager
+def progress_bar(wanted: bool | None, about: str, columns: int, rows: int) -> Iterator[Callable[[], None]]:
+    """Shows how many of so many columns are done; gives what is to be called after each.
+
+    wanted: whether it is shown; None: on a terminal or in a notebook, for many values.
+    """
+    if wanted is False or (wanted is None and columns * rows < LONG):
+        yield quiet
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    if wanted is None and not (console.is_terminal or console.is_jupyter):
+        yield quiet
+        return
+    shown = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*shown, console=console, transient=wanted is None) as bar:
+        task = bar.add_task(about, total=columns)
+        yield lambda: bar.advance(task)

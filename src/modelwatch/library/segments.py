@@ -1,0 +1,407 @@
+"""Segments of two data sets: drift and performance in each value of a column, the worst first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from modelwatch import measures
+from modelwatch.alerting.text import number
+from modelwatch.library.labels import LabelColumns, LabelledReference, batches
+from modelwatch.library.performance import MetricComparison, metric_comparison, performance_in_words
+from modelwatch.library.reading import in_threads, quiet, read_column
+from modelwatch.library.sources import Source
+from modelwatch.monitoring.checks.drift.evaluation import results_of
+from modelwatch.monitoring.checks.drift.judge import DRIFTED, PRECEDENCE, Severity
+from modelwatch.monitoring.checks.drift.subject_counts import SubjectCounts
+from modelwatch.monitoring.checks.performance.judge import Window as LabelledWindow
+from modelwatch.monitoring.checks.performance.judge import judge_metric
+from modelwatch.monitoring.checks.performance.rules import MOST_ALPHA, PerformanceRules
+from modelwatch.monitoring.checks.rules import DriftRules
+from modelwatch.monitoring.checks.windows import Window
+from modelwatch.monitoring.segments.metric import Comparison, compare, loss_of
+from modelwatch.monitoring.segments.reports import Contribution
+from modelwatch.stats.counting.binning import Binning
+from modelwatch.stats.counting.columns import Column
+from modelwatch.stats.counting.encoded_counts import decode_counts, encode_counts
+from modelwatch.stats.counting.kernel import CountsByGroup, Places
+from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.outcomes.outcomes import OutcomeCounts
+from modelwatch.stats.segments.segmentation import SegmentFeature, segment_feature
+from modelwatch.storage.references.stored_reference import StoredReference
+from modelwatch.storage.references.subjects import Subject
+
+if TYPE_CHECKING:
+    from modelwatch.library.reference import SubjectReference
+
+# Into so many parts a column of numbers is cut.
+PARTS = 4
+# So many columns of a segment are in the report.
+DRIFT_SHOWN = 3
+SHOWN = 20
+Vectors = list[NDArray[np.int64]]
+
+
+class SegmentColumn(msgspec.Struct, frozen=True):
+    """A column within a segment. psi: against the same segment of the reference. p_value: that chance gives as much;
+    adjusted_p_value: times the number of comparisons of segments; it must be below the alpha of the segments."""
+
+    name: str
+    severity: Severity
+    psi: float
+    p_value: float | None
+    adjusted_p_value: float | None
+
+
+class SegmentComparison(msgspec.Struct, frozen=True):
+    """A segment: the rows with one value, or one stretch of numbers, of a column.
+
+    severity: the worst of its columns and its metric. share_before, share: of all rows. drift: the columns that moved
+    most in it. metric: of its labelled rows; its p_value is one-sided; null without labels. adjusted_p_value: times the
+    number of segments whose metric is compared. contribution: to the change of the metric over all rows; null where
+    that can't be divided.
+    """
+
+    segment: str
+    by: str
+    value: str
+    severity: Severity
+    reference_rows: int
+    rows: int
+    share_before: float
+    share: float
+    drift: list[SegmentColumn]
+    metric: MetricComparison | None = None
+    adjusted_p_value: float | None = None
+    contribution: Contribution | None = None
+
+
+class SegmentsComparison(msgspec.Struct, frozen=True):
+    """Segments, the worst first.
+
+    by: the columns that divide the rows. alpha: chance of a false alarm about any segment. comparisons: of columns in
+    segments, which share it. metric: the one that is compared; null without labels.
+    """
+
+    by: list[str]
+    alpha: float
+    comparisons: int
+    metric: str | None
+    severity: Severity
+    segments: list[SegmentComparison]
+
+
+@dataclass(frozen=True, slots=True)
+class Divided:
+    """Counts of a data set in the segments of one column, in the order of its texts.
+
+    rows: of each segment. counts: by subject, of each segment, shape (binning.size,). outcomes: of the labelled rows of
+    each segment; None without labels.
+    """
+
+    feature: SegmentFeature
+    rows: list[int]
+    counts: Mapping[Subject, Vectors]
+    outcomes: Vectors | None = None
+
+
+def segment_features(by: Sequence[str], subjects: Mapping[Subject, SubjectReference]) -> list[SegmentFeature]:
+    """The definitions of segments by these columns of a reference. Raises ValueError for one that it does not have."""
+    unknown = [name for name in by if Subject("feature", name) not in subjects]
+    if unknown:
+        raise ValueError(f"by names {', '.join(map(repr, unknown))}: no features of the reference")
+    return [segment_feature(name, subjects[Subject("feature", name)].profile, PARTS) for name in dict.fromkeys(by)]
+
+
+def divided(
+    source: Source,
+    features: Sequence[SegmentFeature],
+    binnings: Mapping[Subject, Binning],
+    wanted: Mapping[Subject, str],
+    labels: tuple[LabelColumns, LabelledReference] | None,
+) -> list[Divided]:
+    """The counts of a data set in the segments of each feature. wanted: names of the columns of the subjects.
+
+    labels: of the rows, and the reference in whose layout they are counted; None without. Raises UnreadableColumn.
+    """
+    groups = [_groups(feature, read_column(source, feature.feature)) for feature in features]
+
+    def work(subject: Subject) -> list[Vectors]:
+        cells = binnings[subject].cells(read_column(source, wanted[subject]))
+        found = []
+        for feature, of_rows in zip(features, groups, strict=True):
+            counts = CountsByGroup(of_rows, len(feature.texts), cells.size)
+            counts.add(0, cells)
+            found.append(counts.totals())
+        return found
+
+    subjects = [subject for subject in binnings if subject in wanted]
+    counted = dict(zip(subjects, in_threads(work, subjects, quiet), strict=True))
+    return [
+        Divided(
+            feature,
+            np.bincount(of_rows, minlength=len(feature.texts)).tolist(),
+            {subject: vectors[place] for subject, vectors in counted.items()},
+            None if labels is None else _outcomes(*labels, of_rows, len(feature.texts)),
+        )
+        for place, (feature, of_rows) in enumerate(zip(features, groups, strict=True))
+    ]
+
+
+def _groups(feature: SegmentFeature, column: Column) -> Places:
+    """Of each row the place of its segment among the texts."""
+    place = {text: number for number, text in enumerate(feature.texts)}
+    if feature.cuts is not None:
+        numbers = column.numbers()
+        found = np.array(feature.cuts).searchsorted(numbers, side="left").astype(np.intp)
+        found[np.isnan(numbers)] = place[feature.text_of(None)]
+        found[np.isinf(numbers)] = place[feature.text_of(np.inf)]
+        return found
+    codes, values = column.distinct()
+    # What is missing has the code -1: the last one.
+    return np.array([place[feature.text_of(value)] for value in (*values, None)], dtype=np.intp)[codes]
+
+
+def _outcomes(columns: LabelColumns, labels: LabelledReference, groups: Places, number: int) -> Vectors:
+    layout, outcomes, rows = labels.layout, columns.labelled, groups[columns.labelled_rows]
+    total = np.zeros((number, layout.size), dtype=np.int64)
+    for batch in batches(len(outcomes)):
+        entries = layout.entries(outcomes.some(batch))
+        total += np.array(list(entries.sums(rows[batch.start : batch.stop], number, layout.size)))
+    return list(total)
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentRules:
+    """Rules of a comparison. alpha: chance of a false alarm about any segment; performance: None without labels."""
+
+    drift: DriftRules
+    performance: PerformanceRules | None
+    alpha: float
+
+
+def segments_comparison(
+    reference: Sequence[Divided],
+    current: Sequence[Divided],
+    binnings: Mapping[Subject, Binning],
+    labels: LabelledReference | None,
+    rules: SegmentRules,
+) -> SegmentsComparison:
+    """Compares each segment with the same one of the reference; both sides are divided by the same features."""
+    pairs = list(zip(reference, current, strict=True))
+    compared: list[Comparison | None] = [None] * len(pairs)
+    metric = None
+    if labels is not None and rules.performance is not None and labels.layout.task is not None:
+        metric = rules.performance.watched(labels.layout.task)[0]
+        compared = [_compared(metric, before, now, labels) for before, now in pairs]
+    if not any(compared):
+        metric = None
+    present = [_present(before, now) for before, now in pairs]
+    looks = _Looks(
+        sum(len(places) * len(_subjects(*pair)) for places, pair in zip(present, pairs, strict=True)),
+        sum(p_value is not None for each in compared if each for _, _, p_value in each.by_segment.values()),
+        rules.alpha if metric is None else rules.alpha / 2,
+    )
+    found = []
+    for (before, now), comparison, places in zip(pairs, compared, present, strict=True):
+        for place in places:
+            drift = _drift(before, now, place, binnings, rules.drift, looks)
+            line = _line(before, now, place, drift)
+            if comparison is not None and metric is not None and labels is not None and rules.performance is not None:
+                line = _with_metric(line, before, now, place, comparison, metric, labels, rules.performance, looks)
+            found.append(line)
+    ranked = sorted(found, key=_rank)
+    return SegmentsComparison(
+        [each.feature.feature for each in reference],
+        rules.alpha,
+        looks.columns,
+        metric,
+        min((each.severity for each in ranked), key=PRECEDENCE.index, default="no_data"),
+        ranked,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Looks:
+    """Numbers of comparisons: of columns in segments, and of a metric in segments; alpha: what each kind shares."""
+
+    columns: int
+    metrics: int
+    alpha: float
+
+
+def _present(before: Divided, now: Divided) -> list[int]:
+    """Places of the segments that have rows."""
+    return [place for place in range(len(before.feature.texts)) if before.rows[place] or now.rows[place]]
+
+
+def _subjects(before: Divided, now: Divided) -> list[Subject]:
+    own = Subject("feature", before.feature.feature)
+    return [subject for subject in before.counts if subject in now.counts and subject != own]
+
+
+def _compared(metric: str, before: Divided, now: Divided, labels: LabelledReference) -> Comparison | None:
+    if before.outcomes is None or now.outcomes is None:
+        return None
+    first, last = (
+        {
+            text: OutcomeCounts(labels.layout, row)
+            for text, row in zip(before.feature.texts, rows, strict=True)
+            if row.any()
+        }
+        for rows in (before.outcomes, now.outcomes)
+    )
+    return compare(metric, first, last, labels.layout)
+
+
+def _drift(
+    before: Divided,
+    now: Divided,
+    place: int,
+    binnings: Mapping[Subject, Binning],
+    rules: DriftRules,
+    looks: _Looks,
+) -> list[SegmentColumn]:
+    """The columns of a segment, those that moved most first."""
+    chosen = {
+        subject: StoredReference(
+            "", "", None, subject, Profile(binnings[subject], before.counts[subject][place]), None, 0, "", "active"
+        )
+        for subject in _subjects(before, now)
+    }
+    counts = {}
+    for subject in chosen:
+        profile = Profile(binnings[subject], now.counts[subject][place])
+        counts[subject] = SubjectCounts((profile,), (profile.total,))
+    chosen = {subject: each for subject, each in chosen.items() if each.profile.n and counts[subject].profiles[0].n}
+    columns = []
+    for result in results_of([Window(0, 0)], chosen, counts, rules, looks.alpha / looks.columns):
+        judgement = result.windows[0].judgement
+        deciding = judgement.deciding
+        enough = min(result.reference.profile.n, result.windows[0].current.n) >= rules.min_samples
+        severity: Severity = judgement.severity if enough else "insufficient_data"
+        score, p_value = judgement.psi, None if deciding is None else deciding.p_value
+        if score is not None:
+            columns.append(
+                SegmentColumn(
+                    result.subject.name or result.subject.kind,
+                    severity,
+                    score,
+                    p_value,
+                    None if p_value is None else min(1.0, p_value * looks.columns),
+                )
+            )
+    return sorted(columns, key=lambda each: (PRECEDENCE.index(each.severity), -each.psi, each.name))
+
+
+def _line(before: Divided, now: Divided, place: int, drift: list[SegmentColumn]) -> SegmentComparison:
+    """A segment by its columns alone."""
+    feature = before.feature
+    text = feature.texts[place]
+    return SegmentComparison(
+        segment=text,
+        by=feature.feature,
+        value=text.removeprefix(feature.prefix),
+        severity=min((each.severity for each in drift), key=PRECEDENCE.index, default="no_data"),
+        reference_rows=before.rows[place],
+        rows=now.rows[place],
+        share_before=before.rows[place] / sum(before.rows),
+        share=now.rows[place] / sum(now.rows),
+        drift=drift[:DRIFT_SHOWN],
+    )
+
+
+def _with_metric(
+    line: SegmentComparison,
+    before: Divided,
+    now: Divided,
+    place: int,
+    comparison: Comparison,
+    metric: str,
+    labels: LabelledReference,
+    rules: PerformanceRules,
+    looks: _Looks,
+) -> SegmentComparison:
+    """The segment with the metric of its labelled rows, judged where the reference has enough of them."""
+    if line.segment not in comparison.by_segment or before.outcomes is None or now.outcomes is None:
+        return line
+    old, new, p_value = comparison.by_segment[line.segment]
+    known, current = (OutcomeCounts(labels.layout, each[place]) for each in (before.outcomes, now.outcomes))
+    judged = None
+    if known.n >= rules.min_samples:
+        alpha = min(looks.alpha / max(looks.metrics, 1), MOST_ALPHA)
+        window = LabelledWindow(current, {metric: new}, None)
+        judged = judge_metric(metric, known, window, rules, alpha, few_decide=False)
+    severity = line.severity
+    if judged is not None and judged.severity in (*DRIFTED, "stable"):
+        severity = min(severity, judged.severity, key=PRECEDENCE.index)
+    part = None if comparison.parts is None else comparison.parts.get(line.segment)
+    return msgspec.structs.replace(
+        line,
+        severity=severity,
+        metric=metric_comparison(metric, new, old, judged),
+        adjusted_p_value=None if p_value is None else min(1.0, p_value * looks.metrics),
+        contribution=None if part is None else Contribution(part.total, part.mix, part.level),
+    )
+
+
+def _rank(found: SegmentComparison) -> tuple[int, float, float, str]:
+    """Lower is worse: by severity, then by what the segment adds to the loss, then by how far its columns moved."""
+    loss = 0.0
+    if found.metric is not None:
+        change = found.metric.change if found.contribution is None else found.contribution.total
+        loss = 0.0 if change is None else loss_of(found.metric.name, change, found.metric.current.value or 0.0)
+    moved = max((each.psi for each in found.drift), default=0.0)
+    return PRECEDENCE.index(found.severity), -loss, -moved, found.segment
+
+
+def moved_in(found: SegmentComparison) -> str:
+    """What moved in a segment; empty where nothing did."""
+    clauses = []
+    if found.metric is not None and found.metric.severity in DRIFTED:
+        clauses.append(performance_in_words(found.metric))
+    clauses += [f"{each.name} PSI {number(each.psi)}" for each in found.drift if each.severity in DRIFTED]
+    return measures.plain(", ".join(clauses))
+
+
+def segment_in_words(found: SegmentComparison) -> str:
+    """Clause on what moved in a segment."""
+    return f"{found.segment}: {moved_in(found) or 'nothing moved'}"
+
+
+class PackedSegments(msgspec.Struct):
+    """Segments of a reference as they are saved. counts: by subject, of each segment, its bytes."""
+
+    feature: SegmentFeature
+    rows: list[int]
+    counts: list[list[bytes]]
+    outcomes: list[bytes] | None = None
+
+
+def packed_segments(found: Sequence[Divided], subjects: Sequence[Subject]) -> list[PackedSegments]:
+    """What `unpacked_segments` turns back into the same. subjects: of the reference, in order."""
+    return [
+        PackedSegments(
+            each.feature,
+            each.rows,
+            [[encode_counts(vector) for vector in each.counts[subject]] for subject in subjects],
+            None if each.outcomes is None else [encode_counts(vector) for vector in each.outcomes],
+        )
+        for each in found
+    ]
+
+
+def unpacked_segments(packed: Sequence[PackedSegments], subjects: Sequence[Subject]) -> Iterator[Divided]:
+    """Segments as they were saved. Raises StatsError for counts that are damaged."""
+    for each in packed:
+        counts = {
+            subject: [decode_counts(raw) for raw in vectors]
+            for subject, vectors in zip(subjects, each.counts, strict=True)
+        }
+        outcomes = None if each.outcomes is None else [decode_counts(raw) for raw in each.outcomes]
+        yield Divided(each.feature, each.rows, counts, outcomes)

@@ -1,0 +1,168 @@
+"""Segments of two data sets: what moved in one value of a column, the worst first, and no false alarms about many."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import modelwatch as mw
+from modelwatch.cli import main
+
+ROWS = 8_000
+
+
+def frame(seed: int, *, moved: bool = False, worse: bool = False) -> pd.DataFrame:
+    """When moved, amounts in FR are twice what they were; when worse, predictions of old people are."""
+    rng = np.random.default_rng(seed)
+    country = rng.choice(["DE", "FR", "IT", None], ROWS, p=[0.5, 0.25, 0.2, 0.05])
+    age = rng.normal(40, 10, ROWS)
+    amount = np.exp(rng.normal(0, 1, ROWS)) * np.where(moved & (country == "FR"), 2.0, 1.0)
+    truth = rng.random(ROWS) < 0.4
+    right = rng.random(ROWS) < np.where(worse & (age > 47), 0.6, 0.9)
+    called = np.where(right, truth, ~truth)
+    return pd.DataFrame({"country": country, "age": age, "amount": amount, "prediction": called, "ground_truth": truth})
+
+
+@pytest.fixture(scope="module")
+def before() -> pd.DataFrame:
+    return frame(1)
+
+
+@pytest.fixture(scope="module")
+def after() -> pd.DataFrame:
+    return frame(2, moved=True)
+
+
+def test_the_segment_whose_values_moved_is_first(before: pd.DataFrame, after: pd.DataFrame) -> None:
+    report = mw.compare(before, after, by="country")
+    found = report.segments
+    assert found is not None
+    assert [each.segment for each in found.segments if each.severity != "stable"] == ["country=FR"]
+    [amount] = [each for each in found.segments[0].drift if each.severity != "stable"]
+    assert (amount.name, amount.severity) == ("amount", "alert")
+    assert amount.p_value is not None
+    assert amount.adjusted_p_value == min(1.0, amount.p_value * found.comparisons)
+    missing = next(each for each in found.segments if each.segment == "country=(missing)")
+    assert missing.share == pytest.approx(0.05, abs=0.01)
+    assert report.severity == "alert"
+    assert "1 of 4 segments by country moved:" in report.summary()
+    assert "alert: country=FR: amount PSI" in report.summary()
+
+
+def test_the_segment_whose_predictions_are_worse_is_first(before: pd.DataFrame) -> None:
+    report = mw.compare(before, frame(2, worse=True), by=["country", "age"])
+    found = report.segments
+    assert found is not None
+    assert (found.by, found.metric) == (["country", "age"], "accuracy")
+    first = found.segments[0]
+    assert first.value.startswith("> 46")
+    assert first.metric is not None
+    assert first.metric.severity == "alert"
+    worse = [each.segment for each in found.segments if each.by == "age" and each.severity in ("warning", "alert")]
+    assert worse == [first.segment]
+    # Contributions of the segments of a column are the change of the metric.
+    assert report.performance is not None
+    for by in found.by:
+        parts = [each.contribution.total for each in found.segments if each.by == by and each.contribution]
+        assert sum(parts) == pytest.approx(report.performance.metrics[0].change)
+        assert sum(each.rows for each in found.segments if each.by == by) == ROWS
+
+
+def test_each_segment_is_compared_as_its_rows_alone(before: pd.DataFrame, after: pd.DataFrame) -> None:
+    found = mw.compare(before, after, by="country").segments
+    assert found is not None
+    reference = mw.Reference.fit(before)
+    for each in found.segments:
+        if each.value in ("DE", "FR", "IT"):
+            of_before, of_after = (side[side["country"] == each.value] for side in (before, after))
+            assert (each.reference_rows, each.rows) == (len(of_before), len(of_after))
+            assert each.metric is not None
+            alone = mw.compare(of_before, of_after).performance
+            assert alone is not None
+            assert each.metric.current == alone.metrics[0].current
+            assert each.metric.reference == alone.metrics[0].reference
+            assert each.metric.p_value == alone.metrics[0].p_value
+            cells = [mw.profile(side, like=reference) for side in (of_before, of_after)]
+            shares = [next(iter(side.parts.values())).rows for side in cells]
+            assert shares == [each.reference_rows, each.rows]
+
+
+def test_false_alarms_of_many_segments_stay_below_alpha() -> None:
+    rng = np.random.default_rng(3)
+    alarms = 0
+    for _ in range(60):
+        sides = [
+            {
+                "x": rng.normal(size=3_000),
+                "y": rng.choice(list("abc"), 3_000),
+                "z": rng.choice([f"n{n}" for n in range(12)], 3_000),
+            }
+            for _ in "ab"
+        ]
+        found = mw.compare(*sides, by="z", alpha=0.2).segments
+        assert found is not None
+        alarms += found.severity in ("warning", "alert")
+    # Of 60 with a chance of at most .1 each: more than 14 have a chance below .1 %.
+    assert alarms <= 14
+
+
+def test_a_reference_keeps_its_segments(before: pd.DataFrame, after: pd.DataFrame, tmp_path: Path) -> None:
+    mw.Reference.fit(before, by=["country", "age"]).save(tmp_path / "reference.mw")
+    loaded = mw.Reference.load(tmp_path / "reference.mw")
+    assert mw.compare(loaded, after).document == mw.compare(before, after, by=["country", "age"]).document
+    one = mw.compare(loaded, after, by="age").segments
+    assert one is not None
+    assert one.by == ["age"]
+    with pytest.raises(ValueError, match="no segments by amount: fit it with by="):
+        mw.compare(loaded, after, by="amount")
+    with pytest.raises(ValueError, match="no column 'country' to divide it by"):
+        mw.compare(loaded, after.drop(columns="country"))
+    with pytest.raises(ValueError, match="by names 'other': no features of the reference"):
+        mw.compare(before, after, by="other")
+    with pytest.raises(ValueError, match="a profile has no segments"):
+        mw.compare(loaded, mw.profile(after, like=loaded), by="age")
+
+
+def test_without_labels_and_in_small_segments(before: pd.DataFrame, after: pd.DataFrame) -> None:
+    found = mw.compare(before.drop(columns="ground_truth"), after.drop(columns="ground_truth"), by="country").segments
+    assert found is not None
+    assert found.metric is None
+    assert all(each.metric is None for each in found.segments)
+    small = mw.compare(before.head(300), after.head(300), by="country").segments
+    assert small is not None
+    missing = next(each for each in small.segments if each.segment == "country=(missing)")
+    assert {each.severity for each in missing.drift} == {"insufficient_data"}
+
+
+def test_every_form_of_the_report(before: pd.DataFrame, after: pd.DataFrame, tmp_path: Path) -> None:
+    report = mw.compare(before, after, by="country")
+    assert json.loads(report.to_json())["segments"]["segments"][0]["segment"] == "country=FR"
+    rows = report.to_frame("segments")
+    assert rows["segment"][0] == "country=FR"
+    assert rows["drifted"][0] == ["amount"]
+    assert mw.compare(before, before).to_frame("segments").empty
+    text = report.to_html()
+    assert "<h2>Segments</h2>" in text
+    assert "country=FR" in text
+
+
+def test_the_command(
+    before: pd.DataFrame, after: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = []
+    for name, side in (("before", before), ("after", after)):
+        files.append(str(tmp_path / f"{name}.parquet"))
+        side.to_parquet(files[-1])
+    junit = tmp_path / "junit.xml"
+    assert main(["compare", *files, "--by", "country", "--fail-on", "alert", "--junit", str(junit)]) == 1
+    assert "country=FR" in capsys.readouterr().out
+    cases = {(case.get("classname"), case.get("name")): case for case in ET.parse(junit).getroot()}
+    assert cases["segment", "country=FR"].find("failure") is not None
+    assert cases["segment", "country=DE"].find("failure") is None
+    assert main(["compare", *files, "--by", "other"]) == 2
+    assert "'other'" in capsys.readouterr().err
