@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from benchmarks.peers.environments import PEERS, Peer, PeerMissing, python_of
 from benchmarks.recorded import Machine, this_machine
 from benchmarks.report import Row
 
+MEASURED = Path(__file__).with_name("measured.py")
 REPOSITORY = Path(__file__).resolve().parents[2]
 FULL, QUICK = Size(1_000_000, 1_000_000, 50), Size(20_000, 20_000, 10)
 LONGEST_SECONDS = 3_600.0
@@ -84,36 +85,26 @@ def used(command: Sequence[str], folder: Path) -> Use:
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
     if command[0] == sys.executable:
         environment["PYTHONPATH"] = os.pathsep.join(map(str, (REPOSITORY / "src", REPOSITORY / "clients/python/src")))
-    out, errors = folder / "out.txt", folder / "errors.txt"
-    began = time.monotonic()
+    out, errors, figures = folder / "out.txt", folder / "errors.txt", folder / "figures.json"
+    measured = [sys.executable, "-S", str(MEASURED), str(figures), *command]
     with out.open("w") as stdout, errors.open("w") as stderr:
-        process = subprocess.Popen(command, stdout=stdout, stderr=stderr, env=environment, cwd=folder)
+        process = subprocess.Popen(
+            measured, stdout=stdout, stderr=stderr, env=environment, cwd=folder, start_new_session=True
+        )
         try:
-            code, usage = _waited(process, began + LONGEST_SECONDS)
-        except TimeoutError:
-            process.kill()
+            process.wait(LONGEST_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             return Use(LONGEST_SECONDS, 0.0, 0, None, f"not done after {LONGEST_SECONDS:.0f} s")
-    wall = time.monotonic() - began
-    figures = (wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1_024))
+    found = json.loads(figures.read_text())
+    code = found.pop("code")
     text = out.read_text().strip()
     if code:
-        return Use(*figures, None, (errors.read_text().strip().splitlines() or [f"exit code {code}"])[-1])
+        return Use(**found, drifted=None, error=(errors.read_text().strip().splitlines() or [f"exit code {code}"])[-1])
     # Ours is the whole report; some peers write on stdout before their result.
-    found = json.loads(text if text.startswith("{") else text.splitlines()[-1])
-    return Use(*figures, sorted(found["drifted"] if isinstance(found, dict) else found))
-
-
-def _waited(process: subprocess.Popen[bytes], deadline: float) -> tuple[int, os._RUsage]:
-    """Exit code and usage of a process. Raises TimeoutError after the deadline."""
-    while True:
-        identity, status, usage = os.wait4(process.pid, os.WNOHANG)
-        if identity:
-            process.returncode = os.waitstatus_to_exitcode(status)
-            return process.returncode, usage
-        if time.monotonic() > deadline:
-            raise TimeoutError
-        time.sleep(0.02)
+    result = json.loads(text if text.startswith("{") else text.splitlines()[-1])
+    return Use(**found, drifted=sorted(result["drifted"] if isinstance(result, dict) else result))
 
 
 def _rows(name: str, ours: Use, theirs: Use | None, expected: list[str], commands: Sequence[str]) -> list[Row]:
