@@ -99,6 +99,19 @@ def test_it_compares_in_python(library: Path, frames: Path) -> None:
     assert run(library, "-c", script, cwd=frames) == "['amount'] ['amount']\n"
 
 
+def test_it_judges_performance_and_makes_profiles(library: Path, tmp_path: Path) -> None:
+    script = (
+        "import modelwatch as mw;"
+        "labels = ['yes', 'no'] * 1_000; wrong = labels[1:] + labels[:1];"
+        "numbers = {'x': list(range(2_000)), 'prediction': labels};"
+        "before, now = ({**numbers, 'ground_truth': truths} for truths in (labels, wrong));"
+        "report = mw.compare(before, now); report.to_html();"
+        "profile = mw.profile(now, like=mw.Reference.fit(before));"
+        "print(report.performance.severity, mw.compare(mw.Reference.fit(before), profile).drifted)"
+    )
+    assert run(library, "-c", script, cwd=tmp_path) == "alert []\n"
+
+
 def test_it_compares_on_the_command_line(library: Path, frames: Path) -> None:
     command = (library.with_name("modelwatch"), "compare", "reference.parquet", "current.parquet", "--fail-on", "alert")
     assert "1 of 2 columns drifted" in run(*command, code=1, cwd=frames)
