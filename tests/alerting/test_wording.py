@@ -13,7 +13,7 @@ from modelwatch.alerting.alert import Alert, Change
 from modelwatch.alerting.lifecycle import acknowledge, resolve
 from modelwatch.alerting.notification import Event, Notification
 from modelwatch.alerting.policy import AlertPolicy
-from modelwatch.alerting.wording import current_summary, notification_of
+from modelwatch.alerting.wording import current_summary, notification_of, title_of
 from modelwatch.findings import Finding
 from modelwatch.stats.drift.patterns import ShiftPattern
 from tests.alerting.test_lifecycle import after, at, flap_until, opened, sized
@@ -243,3 +243,14 @@ def test_text_of_users_has_no_control_characters_and_a_bounded_length(name: str,
             assert not {unicodedata.category(char) for char in text} & {"Cc", "Cf", "Cs", "Zl", "Zp"}
         assert len(said.title) <= 400
         assert len(said.summary) <= 5_000
+
+
+def test_metrics_have_the_names_that_people_know() -> None:
+    alert, _ = after(None, assessment(0, {"log_loss": "alert", "roc_auc": "alert"}))
+    assert title_of(alert) == "Feature drift in fraud (production): log_loss, roc_auc"
+    members = [
+        structs.replace(each, finding=structs.replace(each.finding, kind="performance")) for each in alert.members
+    ]
+    alert = structs.replace(alert, kind="performance", members=members)
+    assert title_of(alert) == "Performance loss in fraud (production): log loss, ROC AUC"
+    assert "log loss (version 1): " in current_summary(alert)

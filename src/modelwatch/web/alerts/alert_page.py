@@ -9,12 +9,13 @@ from markupsafe import Markup
 
 from modelwatch.alerting.text import lookback, span
 from modelwatch.alerting.views.actions import SilenceLine
-from modelwatch.alerting.views.alerts import AlertLine, AlertReport, MemberReport, StepLine
+from modelwatch.alerting.views.alerts import AlertLine, AlertReport, MemberReport, RecoveredLine, StepLine
 from modelwatch.alerting.views.deliveries import DeliveryLine
-from modelwatch.alerting.wording import doubt_text
+from modelwatch.alerting.wording import METRIC_KINDS, doubt_text
 from modelwatch.api.ingest.acceptance import WITHOUT_REFERENCE
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.rows import categories, categories_table
+from modelwatch.measures import metric_name
 from modelwatch.times import MICROS_PER_SECOND, iso_of_micros
 from modelwatch.web.alerts.alert_cells import Cells
 from modelwatch.web.alerts.alert_chart import AlertChart
@@ -99,6 +100,10 @@ class AlertPage:
     def cards(self) -> list[Card]:
         """Cards of the worst findings."""
         return [self._card(member) for member in self.findings[:CARDS_SHOWN]]
+
+    def subject(self, member: MemberReport | RecoveredLine) -> str:
+        """Name of a member's subject as a heading."""
+        return metric_name(member.subject) if self.report.alert.kind in METRIC_KINDS else name(member.subject)
 
     def _card(self, member: MemberReport) -> Card:
         shares = self.cells.get((member.verdict_id, self.report.alert.kind, member.subject))

@@ -9,8 +9,9 @@ from markupsafe import Markup
 
 from modelwatch.alerting.text import lookback, span
 from modelwatch.alerting.views.alerts import AlertReport, MemberReport
-from modelwatch.alerting.wording import pattern_text
+from modelwatch.alerting.wording import METRIC_KINDS, pattern_text
 from modelwatch.charts.drawing.marks import State
+from modelwatch.findings import Kind
 from modelwatch.times import MICROS_PER_SECOND
 from modelwatch.web.frame.rendering import chance, count, microseconds, moment, name, near, size, size_name, when
 from modelwatch.web.frame.verdict import Answer, Verdict, joined, strong
@@ -36,7 +37,7 @@ def alert_verdict(report: AlertReport, now: int) -> Verdict:
         [
             Answer("Since", _since(report, now)),
             Answer("How bad", _how_bad(members)),
-            Answer("Why", _why(members)),
+            Answer("Why", _why(report.alert.kind, members)),
             Answer("What to do", _what_to_do(report, is_open=is_open)),
         ],
     )
@@ -106,12 +107,15 @@ def _value(member: MemberReport, value: float) -> str:
     return size(member.score_name, value)
 
 
-def _why(members: Sequence[MemberReport]) -> Sequence[str]:
+def _why(kind: Kind, members: Sequence[MemberReport]) -> Sequence[str]:
     worst = members[0]
     lines = [worst.detail]
     if worst.pattern is not None:
         lines.append(pattern_text(worst.pattern))
     others = [each for each in members[1:NAMED] if each.subject != worst.subject]
+    if kind in METRIC_KINDS:
+        # What is said of a metric names it.
+        return [*lines, *(each.detail for each in others)]
     return [*lines, *(f"{name(each.subject)}: {each.detail}" for each in others)]
 
 
