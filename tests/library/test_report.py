@@ -122,9 +122,29 @@ def browser() -> Iterator[Any]:
 @pytest.mark.parametrize("width", [390, 768, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_in_a_browser(report: Report, browser: Any, tmp_path: Path, width: int, scheme: str) -> None:
+    report.to_html(tmp_path / "report.html")
+    look(browser, tmp_path, width, scheme)
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1280, "dark")])
+def test_performance_and_segments_in_a_browser(browser: Any, tmp_path: Path, width: int, scheme: str) -> None:
+    rng = np.random.default_rng(1)
+
+    def side(right: float) -> dict[str, Any]:
+        truth = rng.random(1_500) < 0.4
+        called = np.where(rng.random(1_500) < right, truth, ~truth)
+        score = np.clip(np.where(called, 0.8, 0.2) + rng.normal(0, 0.1, 1_500), 0, 1)
+        country = rng.choice(["DE", "a rather long name of a country", "名前"], 1_500)
+        return {"country": country, "prediction": called, "prediction_probability": score, "ground_truth": truth}
+
+    mw.compare(side(0.9), side(0.8), by="country").to_html(tmp_path / "report.html")
+    look(browser, tmp_path, width, scheme)
+
+
+def look(browser: Any, tmp_path: Path, width: int, scheme: str) -> None:
+    """The page fits its width, on screens and in print, says nothing on the console, and can be read by everybody."""
     from axe_playwright_python.sync_playwright import Axe
 
-    report.to_html(tmp_path / "report.html")
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     try:
         messages: list[str] = []
