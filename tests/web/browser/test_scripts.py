@@ -195,3 +195,18 @@ def test_a_page_that_can_not_be_renewed_says_since_when(tab: Page) -> None:
     tab.unroute("**/*")
     tab.clock.run_for(16_000)
     expect(tab.locator("[data-old]")).to_have_count(0)
+
+
+def test_a_page_of_an_error_comes_back_by_itself(tab: Page, service: str) -> None:
+    tab.clock.install()
+    page = httpx.get(f"{service}/ui/models", timeout=30).text
+    away = page.replace('data-refresh="15"', 'data-refresh="5" data-reload')
+    assert away != page
+    tab.route("**/ui/models", lambda route: route.fulfill(status=503, content_type="text/html", body=away))
+    tab.goto("/ui/models")
+    tab.clock.run_for(6_000)
+    expect(tab.locator("main[data-reload]")).to_have_count(1)
+    tab.unroute("**/ui/models")
+    tab.clock.run_for(6_000)
+    expect(tab.locator("main[data-reload]")).to_have_count(0)
+    expect(tab.locator("main[data-refresh]")).to_have_count(1)
