@@ -31,8 +31,8 @@ from modelwatch.storage.references.subjects import Subject
 from modelwatch.times import iso_of_seconds
 
 FORMAT = 1
-# Windows of one request: some megabytes for hundreds of columns.
-MOST_WINDOWS = 100
+# Windows and counts of one request: some megabytes at most, whatever a service takes by default.
+MOST_WINDOWS, MOST_COUNTS = 100, 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +155,11 @@ class Profile:
         timestamp: time of rows without one; now if None.
         """
         starts = sorted(start for start in self.parts if start is not None)
-        for number, place in enumerate(range(0, len(starts), MOST_WINDOWS)):
-            some = starts[place : place + MOST_WINDOWS]
-            name = self.id if len(starts) <= MOST_WINDOWS else f"{self.id}-{number}"
+        # By what the profile is alone, so that the requests are the same each time.
+        size = max(1, min(MOST_WINDOWS, MOST_COUNTS // sum(each.size for each in self.binnings.values())))
+        for number, place in enumerate(range(0, len(starts), size)):
+            some = starts[place : place + size]
+            name = self.id if len(starts) <= size else f"{self.id}-{number}"
             yield self._request(name, [self._body(start, self.parts[start]) for start in some])
         untimed = self.parts.get(None)
         if untimed is not None:

@@ -19,6 +19,7 @@ import modelwatch as mw
 from modelwatch.api.auth.scopes import need_of
 from modelwatch.events import DEFAULT_VERSION
 from tests.support.app import App, pointers
+from tests.support.privacy import KEY
 
 pytestmark = pytest.mark.both_engines
 
@@ -214,3 +215,36 @@ def test_wrong_fields_are_named(app: App) -> None:
 def test_a_key_needs_its_scope() -> None:
     assert need_of("log_profile").scope == "ingest"
     assert need_of("get_binnings").scope == "read"
+
+
+def test_what_is_hashed_can_not_be_counted_elsewhere(tmp_path: Path) -> None:
+    app = App(tmp_path, ENCRYPTION_KEY=KEY)
+    monitor = {"privacy": {"features": {"country": "hash"}}}
+    assert app.request("PUT", "/api/v1/models/m/monitor", json=monitor).status_code in (200, 201)
+    put(app, "reference", reference_frame(), "m", 201)
+    answer = app.get("reference/binnings", model_name="m")
+    assert [each["name"] for each in answer["subjects"] if each["hashed"]] == ["country"]
+    profile = mw.profile(recent_frame(), like=answer)
+    assert "country" in profile.left_out
+    assert send(app, profile, "m")[0]["status"] == "accepted"
+    [hashed] = [each for each in answer["subjects"] if each["hashed"]]
+    body = next(profile.requests())
+    body["profile_id"] = "another"
+    body["subjects"].append({name: hashed[name] for name in ("kind", "name", "binning_id")})
+    for part in body["parts"]:
+        part["counts"].append([part["predictions"], *[0] * 5])
+    assert "hashed with a key" in app.problem("POST", "profiles", 409, json={"model_name": "m", **body})["detail"]
+    app.close()
+
+
+def test_a_wide_profile_is_sent_in_parts_of_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    profile = mw.profile(recent_frame(), like=mw.Reference.fit(reference_frame()), id="wide")
+    monkeypatch.setattr("modelwatch.library.profile.MOST_COUNTS", 3 * profile_size(profile))
+    found = list(profile.requests())
+    assert {len(each["parts"]) for each in found[:-1]} == {3}
+    assert [each["profile_id"] for each in found[:2]] == ["wide-0", "wide-1"]
+    assert found == list(profile.requests())
+
+
+def profile_size(profile: mw.Profile) -> int:
+    return sum(each.size for each in profile.binnings.values())
