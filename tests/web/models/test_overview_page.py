@@ -113,6 +113,14 @@ def test_segments_that_lost_most_are_shown_where_the_monitor_names_some(app: App
     assert page.links["All segments"].startswith("../../ui/models/m/segments")
 
 
+def test_segments_that_can_not_be_compared_say_why(app: App) -> None:
+    monitor(app)
+    send(app, rows(200, 2))
+    text = visit(app, PATH).text
+    assert "Segments that lost most" in text
+    assert "they need references" in text
+
+
 def test_a_model_without_segments_has_no_card_of_them(app: App) -> None:
     set_reference(app.store)
     open_ledger(app.store).commit(traffic(40))

@@ -36,10 +36,10 @@ from modelwatch.web.drift.drift_verdict import drift_verdict
 from modelwatch.web.drift.subject_addresses import subject_address
 from modelwatch.web.drift.subject_lanes import STATES
 from modelwatch.web.frame.model_frame import ModelFrame
-from modelwatch.web.frame.rendering import When, chance, drawn, microseconds, moments, when
+from modelwatch.web.frame.rendering import When, chance, drawn, microseconds, moments, near, when
 from modelwatch.web.frame.selection import choice_of
 from modelwatch.web.frame.site import page, root_of, site_of
-from modelwatch.web.frame.verdict import Verdict
+from modelwatch.web.frame.verdict import Verdict, joined
 
 MOST_ROWS = 200
 MANY = 60
@@ -331,7 +331,7 @@ class DriftPage:
     @property
     def now_words(self) -> str:
         """Caption of the table."""
-        return f"to {self.of_model.when(self.of_model.end).short}; each in the look-back that decides"
+        return joined(["to ", near(self.of_model.when(self.of_model.end)), "; each in the look-back that decides"], "")
 
     def share(self, row: DriftRow) -> str:
         """Importance of a row."""

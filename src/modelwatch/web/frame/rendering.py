@@ -160,6 +160,11 @@ def near(at: When) -> Markup:
     return Markup('<time datetime="{}" title="{}">{}</time>').format(at.iso, at.text, at.short)
 
 
+def dated(at: When) -> Markup:
+    """The same with its date, however near it is."""
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(at.iso, at.text, at.day)
+
+
 def moments(*times: When) -> Moments:
     """Short texts of moments, for the label of a chart in which they stand in this order."""
     return tuple((each.short, microseconds(each.iso) / MICROS_PER_SECOND) for each in times)

@@ -34,7 +34,7 @@ from modelwatch.views.stretches.labelled_stretch import StretchQuery
 from modelwatch.views.stretches.stretch import SeriesQuery
 from modelwatch.web.frame.model_frame import ModelFrame
 from modelwatch.web.frame.page_frame import Entry
-from modelwatch.web.frame.rendering import chance, drawn, microseconds, name, when
+from modelwatch.web.frame.rendering import chance, dated, drawn, microseconds, name, when
 from modelwatch.web.frame.selection import moment_of, text_of
 from modelwatch.web.frame.site import segment_of, views_page
 from modelwatch.web.frame.verdict import Verdict, joined, strong
@@ -172,9 +172,9 @@ class ComparePage:
         """A side in words."""
         if side is None:
             return ""
-        start, end = (when(each, self.of_model.now).day for each in (side.start, side.end))
+        span = joined([dated(when(each, self.of_model.now)) for each in (side.start, side.end)], " to ")
         only = "" if side.segment is None else f", only {side.segment.replace('=', ' = ', 1)}"
-        return f"version {name(side.model_version)} in {name(side.environment)}, {start} to {end}{only}"
+        return joined([f"version {name(side.model_version)} in {name(side.environment)}, ", span, only], "")
 
     @property
     def drawn_volumes(self) -> list[tuple[str, Markup, str]]:

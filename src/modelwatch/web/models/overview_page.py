@@ -39,7 +39,7 @@ from modelwatch.views.quality.volume_series import VolumeSeries, volume_series
 from modelwatch.views.stretches.labelled_stretch import StretchQuery
 from modelwatch.views.stretches.stretch import SeriesQuery
 from modelwatch.web.frame.model_frame import TAB_OF_KIND, ModelFrame
-from modelwatch.web.frame.rendering import When, about, drawn, moments, name, near, when
+from modelwatch.web.frame.rendering import When, about, dated, drawn, moments, name, near, when
 from modelwatch.web.frame.site import root_of, segment_of, views_page
 from modelwatch.web.frame.verdict import Verdict, joined
 from modelwatch.web.models.overview_lanes import HappenedEvent, OverviewLanes
@@ -119,7 +119,7 @@ class OverviewPage:
         seconds = self.of_model.end - self.of_model.start
         if self.of_model.selection.start is None and self.of_model.selection.end is None:
             return f"Last {span(seconds)}" if seconds >= SECONDS_PER_DAY * 3 else f"Last {seconds // 3_600} hours"
-        return f"{self.when_seconds(self.of_model.start).day} to {self.when_seconds(self.of_model.end).day}"
+        return joined([dated(self.when_seconds(each)) for each in (self.of_model.start, self.of_model.end)], " to ")
 
     @property
     def wrong(self) -> list[Wrong]:
@@ -210,7 +210,10 @@ class OverviewPage:
         """Why no segment is shown, where the monitor names some."""
         if self.segments is None:
             return ""
-        return self.segments.report.reason or "No segment is worse than before."
+        report = self.segments.report
+        compared = any(each.baseline is not None and each.baseline.n for each in report.features)
+        why = next((each.reason for each in report.features if each.reason), "Nothing is known to compare them with.")
+        return report.reason or ("No segment is worse." if compared else why)
 
     @property
     def up_to(self) -> list[tuple[str, str]]:

@@ -23,8 +23,9 @@ from modelwatch.views.performance.performance_judged import JudgedPerformance, j
 from modelwatch.views.performance.performance_stretch import PerformanceStretch, performance_stretch
 from modelwatch.views.stretches.labelled_stretch import StretchQuery
 from modelwatch.web.frame.model_frame import ModelFrame
-from modelwatch.web.frame.rendering import microseconds, moments, when
+from modelwatch.web.frame.rendering import microseconds, moments, near, when
 from modelwatch.web.frame.site import root_of, views_page
+from modelwatch.web.frame.verdict import joined
 from modelwatch.web.performance.performance_charts import PerformanceCharts
 from modelwatch.web.performance.performance_lanes import PerformanceLanes, hours, step_for
 from modelwatch.web.performance.performance_verdict import COVERAGE, LABELS, STATES, PerformanceVerdict, onset_of
@@ -76,7 +77,7 @@ class PerformancePage:
         if matured is None:
             return ""
         start, end = (when(each, self.of_model.now) for each in (matured.start, matured.end))
-        return f"{start.short} to {end.short}"
+        return joined([near(start), near(end)], " to ")
 
     @property
     def is_judged(self) -> bool:
@@ -90,7 +91,7 @@ class PerformancePage:
         if window is None:
             return self.span
         length = "" if window.lookback is None else f"{lookback(window.lookback)} "
-        return f"{length}to {when(window.end, self.of_model.now).short}"
+        return joined([f"{length}to ", near(when(window.end, self.of_model.now))], "")
 
     @property
     def metrics(self) -> list[MetricRow]:
@@ -141,12 +142,12 @@ class PerformancePage:
         found: list[tuple[str, str]] = []
         coming, delay = self.stretch.to_come, self.stretch.label_delay
         if coming is not None and coming.predictions and delay is not None and delay.labels:
-            since = when(coming.start, self.of_model.now).short
+            since = near(when(coming.start, self.of_model.now))
             usual = "" if delay.coverage is None else f", {percent(delay.coverage)} is usual"
             share = percent(math.nan if coming.coverage is None else coming.coverage)
             found.append(
                 (
-                    f"Since {since}",
+                    joined(["Since ", since], ""),
                     f"{share} are labelled so far{usual}: most labels come within {hours(delay.lag_seconds)}.",
                 )
             )

@@ -22,7 +22,7 @@ from modelwatch.monitoring.segments.reports import SegmentFeatureReport, Segment
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.web.frame.model_frame import ModelFrame
 from modelwatch.web.frame.page_frame import Entry
-from modelwatch.web.frame.rendering import drawn, name, when
+from modelwatch.web.frame.rendering import drawn, name, near, when
 from modelwatch.web.frame.site import root_of, segment_of, views_page
 from modelwatch.web.frame.verdict import Verdict, joined, quiet, strong
 
@@ -119,7 +119,7 @@ class SegmentsPage:
         window = self.report.labelled
         if window is None:
             return ""
-        return f"{when(window.start, self.of_model.now).short} to {when(window.end, self.of_model.now).short}"
+        return joined([near(when(each, self.of_model.now)) for each in (window.start, window.end)], " to ")
 
     def about(self, feature: SegmentFeatureReport) -> str:
         """Text on the baseline of a feature's segments."""
@@ -128,8 +128,8 @@ class SegmentsPage:
             return "nothing to compare with"
         if baseline.kind == "reference" or baseline.start is None or baseline.end is None:
             return "against the reference"
-        start, end = (when(each, self.of_model.now).short for each in (baseline.start, baseline.end))
-        return f"against {start} to {end}"
+        start, end = (near(when(each, self.of_model.now)) for each in (baseline.start, baseline.end))
+        return joined(["against ", start, " to ", end], "")
 
     def waterfall(self, feature: SegmentFeatureReport) -> Markup:
         """Contribution of each segment to the change of the metric; empty where that can't be divided."""

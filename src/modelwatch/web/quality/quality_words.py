@@ -14,7 +14,7 @@ from modelwatch.monitoring.checks.quality.reports import QualityReport, RateRepo
 from modelwatch.monitoring.scheduler.freshness import FreshnessReport
 from modelwatch.views.quality.quality_judged import JudgedQuality
 from modelwatch.web.frame.model_frame import ModelFrame
-from modelwatch.web.frame.rendering import name, when
+from modelwatch.web.frame.rendering import moment, name, near, when
 from modelwatch.web.frame.site import segment_of
 from modelwatch.web.frame.verdict import Answer, Verdict, joined, link, strong
 from modelwatch.web.performance.performance_lanes import hours
@@ -183,7 +183,7 @@ class QualityVerdict:
         if finding is None:
             return Answer("Since", ())
         began, found = (when(at, self.of_model.now) for at in (onset_of_member(finding), finding.since))
-        return Answer("Since", [strong(began.day), f"Found {found.short}."])
+        return Answer("Since", [moment(began), joined(["Found ", near(found), "."], "")])
 
     def _how_bad(self) -> Answer:
         lines: list[str] = []
