@@ -6,6 +6,7 @@ edges of windows are integers in seconds.
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import overload
@@ -68,3 +69,8 @@ def micros_of(moment: datetime) -> int:
     (1000000, 1000000)
     """
     return (moment - (NAIVE_EPOCH if moment.tzinfo is None else EPOCH)) // MICROSECOND
+
+
+def microseconds_now() -> int:
+    """The wall clock in microseconds since 1970."""
+    return time.time_ns() // 1_000

@@ -158,7 +158,7 @@ exposition = Exposition(store=store, clock=Clock(), version="1.2.3", max_feature
 events = [event(f"{name}-{index}", {}, latency_ms=20.0) for index in range(5)]
 exposition.counters.committed(events, open_ledger(store, prefix=name).commit(events), 0.004)
 exposition.counters.queue_depth(3)
-exposition.checked("m", 0.5)
+exposition.counters.checked("m", 0.5)
 print("ready", flush=True)
 sys.stdin.readline()
 sys.stdout.write(exposition.render(None)[0].decode())

@@ -181,7 +181,7 @@ class _InLane:
             self._accept(content)
 
     def _accept(self, content: bytes) -> None:
-        self._lane.state.metrics.accepted(self._kind.name, time.perf_counter() - self._arrived)
+        self._lane.state.counters.accepted(self._kind.name, time.perf_counter() - self._arrived)
         self._send(self._lane.written(accepted(content)))
 
     def _refuse(self, error: Exception) -> None:

@@ -22,8 +22,8 @@ from modelwatch.storage.ledger.received_profiles import TakenProfile
 from modelwatch.views.service import Process
 
 
-class Metrics(Protocol):
-    """Metrics that the routes count, and the exposition that they serve."""
+class Counters(Protocol):
+    """Counters of events that the routes increment."""
 
     def rejected(self, reason: str) -> None: ...
 
@@ -32,6 +32,10 @@ class Metrics(Protocol):
     def accepted(self, request: str, seconds: float) -> None: ...
 
     def profiled(self, model: str, taken: TakenProfile) -> None: ...
+
+
+class Metrics(Protocol):
+    """The exposition of all metrics."""
 
     def render(self, accept: str | None) -> tuple[bytes, str]: ...
 
@@ -47,6 +51,7 @@ class ServiceState:
     rules: DriftRules
     performance: PerformanceRules
     quality: QualityRules
+    counters: Counters
     metrics: Metrics
     alerts: AlertService
     deliveries: DeliveryActions
@@ -74,4 +79,4 @@ class ServiceState:
 
     def count_refusal(self, error: Exception) -> None:
         """Counts a request that was refused, or that failed, by its reason."""
-        self.metrics.rejected(error.slug if isinstance(error, RequestError | ServiceError) else "internal-error")
+        self.counters.rejected(error.slug if isinstance(error, RequestError | ServiceError) else "internal-error")

@@ -16,7 +16,6 @@ from modelwatch.exposition.counters import EventCounters
 from modelwatch.exposition.notifications import NotificationCounters
 from modelwatch.exposition.state import StateCollector
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.ledger.received_profiles import TakenProfile
 
 MULTIPROCESS_DIR = "PROMETHEUS_MULTIPROC_DIR"
 
@@ -54,22 +53,6 @@ class Exposition:
             ProcessCollector(registry=self._served)
         self._served.register(_Info(version, url))
         self._served.register(StateCollector(store, max_features, clock, channels, check_interval, max_feature_series))
-
-    def rejected(self, reason: str) -> None:
-        """Counts a rejected request or row."""
-        self.counters.rejected(reason)
-
-    def checked(self, model: str, seconds: float) -> None:
-        """Observes the duration of a requested drift check, in seconds."""
-        self.counters.checked(model, seconds)
-
-    def accepted(self, request: str, seconds: float) -> None:
-        """Observes how long an accepted request took."""
-        self.counters.accepted(request, seconds)
-
-    def profiled(self, model: str, taken: TakenProfile) -> None:
-        """Counts a profile that was received, and the predictions in it."""
-        self.counters.profiled(model, taken)
 
     def render(self, accept: str | None) -> tuple[bytes, str]:
         """Body and content type of a scrape, in the format that the Accept header asks for."""

@@ -50,7 +50,7 @@ from modelwatch.monitoring.scheduler.retention import Keep, Retention
 from modelwatch.monitoring.scheduler.runner import BackgroundJobs, Lease
 from modelwatch.monitoring.scheduler.sizes import SizeSamples
 from modelwatch.server.limits import keep_large_blocks_apart, keep_trimmed, trim, use_few_arenas
-from modelwatch.server.startup import filed_monitors, microseconds_now, protect
+from modelwatch.server.startup import filed_monitors, protect
 from modelwatch.server.telling import Telling
 from modelwatch.storage.engine.leases import store_time
 from modelwatch.storage.engine.migrations import migrate
@@ -59,7 +59,7 @@ from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.ledger import Ledger
 from modelwatch.storage.maintenance.deletion import Deletion
 from modelwatch.storage.references.monitors import monitor_of, put_monitor
-from modelwatch.times import SECONDS_PER_DAY
+from modelwatch.times import SECONDS_PER_DAY, microseconds_now
 from modelwatch.views.service import Process
 from modelwatch.web import build_pages
 
@@ -244,6 +244,7 @@ def build_service(settings: Settings) -> Application:
         rules=rules,
         performance=performance,
         quality=quality,
+        counters=exposition.counters,
         metrics=exposition,
         clock=microseconds_now,
         new_id=new_id,

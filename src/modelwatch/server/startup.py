@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,13 +21,9 @@ from modelwatch.storage.engine.migrations import migrate
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.secrets.api_keys import all_keys
 from modelwatch.storage.secrets.keys import open_protection
+from modelwatch.times import microseconds_now
 
 log = logging.getLogger(__name__)
-
-
-def microseconds_now() -> int:
-    """The wall clock in microseconds since 1970."""
-    return time.time_ns() // 1_000
 
 
 def check_files(settings: Settings) -> None:

@@ -68,7 +68,7 @@ class HotPost:
             body = await self._body(scope, receive, grant)
             arrived = time.perf_counter()
             answer = await self._take(body, grant)
-            self._state.metrics.accepted(self.kind.name, time.perf_counter() - arrived)
+            self._state.counters.accepted(self.kind.name, time.perf_counter() - arrived)
         except Exception as error:  # noqa: BLE001 - it becomes the answer
             answer = refused(self._state, error, scope["path"])
         status, headers, content = answer

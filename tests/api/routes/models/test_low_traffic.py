@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from modelwatch.cli.commands import doctor
-from modelwatch.server.startup import microseconds_now
+from modelwatch.times import microseconds_now
 from tests.support.app import App
 from tests.support.events import event, open_ledger
 

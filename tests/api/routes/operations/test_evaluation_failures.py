@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from modelwatch.server.startup import microseconds_now
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.verdicts.evaluations import (
     EvaluationFailure,
@@ -17,6 +16,7 @@ from modelwatch.storage.verdicts.evaluations import (
     save_failure,
     save_progress,
 )
+from modelwatch.times import microseconds_now
 from tests.support.app import App
 from tests.support.events import NOON, event, open_ledger
 from tests.web.reading import Page

@@ -59,7 +59,7 @@ async def drift_check(request: Request) -> Response:
             require_model(connection, query.model)
         began = time.perf_counter()
         report = check_drift(state.store, state.rules, query, state.clock())
-        state.metrics.checked(query.model, time.perf_counter() - began)
+        state.counters.checked(query.model, time.perf_counter() - began)
         with state.store.read() as connection:
             standing = standing_of(connection, query.model)
         return DriftAnswer(report.drift_results, report.summary, *how_far(standing))

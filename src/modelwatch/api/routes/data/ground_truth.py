@@ -85,13 +85,13 @@ async def log_ground_truths(request: Request) -> Response:
     statuses = await state.batcher.submit_labels(batch.labels, size) if batch.labels else []
     rejected = sorted([*batch.rejected, *rejections(statuses, batch.rejected)], key=lambda each: each.index)
     for _ in rejected:
-        state.metrics.rejected("invalid-input")
+        state.counters.rejected("invalid-input")
     found = Counter(status for status in statuses if not isinstance(status, Refused))
     waiting = [label.model_name for label, status in zip(batch.labels, statuses, strict=True) if status in MAY_WAIT]
     unknown: dict[str, str | None] = {}
     if waiting:
         unknown = await asyncio.to_thread(state.nearest.among, state.store, waiting, grant, state.clock())
-    state.metrics.accepted("label batch", time.perf_counter() - arrived)
+    state.counters.accepted("label batch", time.perf_counter() - arrived)
     return json_answer(
         LabelsAnswer(
             found["accepted"],

@@ -73,15 +73,15 @@ async def log_predictions(request: Request) -> Response:
     require_writing(grant_of(request), batch.events.models)
     accepted = await state.batcher.submit(batch.events, size) if batch.events else []
     for _ in batch.rejected:
-        state.metrics.rejected("invalid-input")
+        state.counters.rejected("invalid-input")
     rejected = batch.rejected
     deleted = await asyncio.to_thread(deleted_among, state.store, batch.events, accepted) if None in accepted else ()
     not_taken = rejections(accepted, batch.rejected, deleted)
     for each in not_taken:
-        state.metrics.rejected("expired" if each.pointer else "invalid-input")
+        state.counters.rejected("expired" if each.pointer else "invalid-input")
     rejected = sorted([*rejected, *not_taken], key=lambda each: each.index)
     answer = json_answer(BatchAnswer(accepted.count(True), accepted.count(False), rejected), 202)
-    state.metrics.accepted("prediction batch", time.perf_counter() - arrived)
+    state.counters.accepted("prediction batch", time.perf_counter() - arrived)
     if size >= LARGE_BYTES:
         del batch
         # The next one finds it free; without it each takes more.

@@ -119,7 +119,7 @@ async def log_profile(request: Request) -> Response:
         taken = store_profile(
             state.store, given, now=state.clock(), writer=state.new_id(), host=f"profile {given.id}"[:200]
         )
-        state.metrics.profiled(given.model, taken)
+        state.counters.profiled(given.model, taken)
         return ProfileAnswer(
             taken.status,
             given.id,
@@ -129,5 +129,5 @@ async def log_profile(request: Request) -> Response:
         )
 
     answer = json_answer(await asyncio.to_thread(work), 202)
-    state.metrics.accepted("prediction batch", time.perf_counter() - arrived)
+    state.counters.accepted("prediction batch", time.perf_counter() - arrived)
     return answer

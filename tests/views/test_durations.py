@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from modelwatch.exposition.durations import RecentDurations
 from modelwatch.times import MICROS_PER_SECOND
-from modelwatch.views.durations import bucket_of, duration_report, quantile
+from modelwatch.views.durations import RecentDurations, bucket_of, duration_report, quantile
 
 
 def test_what_is_older_is_left_out() -> None:
