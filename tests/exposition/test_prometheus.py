@@ -60,8 +60,8 @@ def served(store: Store, clock: Clock, model: str = "m") -> Exposition:
     ]
     result.counters.committed(events, open_ledger(store).commit(events), 0.004)
     result.counters.queue_depth(0)
-    result.rejected("queue-full")
-    result.checked(model, 0.25)
+    result.counters.rejected("queue-full")
+    result.counters.checked(model, 0.25)
     evaluate(store, clock)
     return result
 

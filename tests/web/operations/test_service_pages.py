@@ -146,7 +146,7 @@ def test_the_service_shows_what_it_refused_and_its_store(app: App) -> None:
 def test_the_service_shows_each_process_and_the_sum(app: App) -> None:
     now = app.asgi.app.state.service.clock()
     app.post("predictions", {"model_name": "m"}, 422)
-    app.asgi.app.state.service.metrics.accepted("prediction", 0.003)
+    app.asgi.app.state.service.metrics.counters.accepted("prediction", 0.003)
     app.tell("host-a:1")
     app.tell("host-b:2", now - 600_000_000)
     text = visit(app, "/ui/service").text

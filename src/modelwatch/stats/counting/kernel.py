@@ -3,7 +3,7 @@
 Three ways, chosen by the number of edges and values; the figures are ns a value, measured with numpy 2.4 on AVX-512:
 few edges (one comparison pass each, about 0.2 an edge), small batches (binary search, 17 at 100 values but 49 at
 100,000), large batches (SIMD sort of cache-sized chunks, then the edges are searched in the sorted chunk, about 5
-whatever the edges).
+regardless of the edges).
 """
 
 import math

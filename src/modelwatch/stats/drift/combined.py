@@ -116,7 +116,7 @@ def combined_needed(reference: Profile, alpha: float, split: Split | None = None
 def combined_detectable_psi(
     reference: Profile, n: int, df: int, alpha: float, split: Split | None = None
 ) -> float | None:
-    """The smallest PSI that a window of n values shows with probability 0.8, whatever the direction of the shift; None
+    """The smallest PSI that a window of n values shows with probability 0.8, in any direction of the shift; None
     without degrees of freedom. df: those of the test of all cells."""
     if not df:
         return None

@@ -34,7 +34,7 @@ OF_POSITIVE = ("accuracy", "balanced_accuracy", "precision", "recall", "specific
 OF_CLASSES = ("accuracy", *MEANS, "precision_micro", "recall_micro", "f1_micro")
 OF_SCORES = ("roc_auc", "pr_auc", "log_loss", "brier")
 OF_CLASS_SCORES = ("roc_auc_macro", "log_loss")
-# The shares: their tests are exact, whatever the number of rows.
+# The shares: their tests are exact, for any number of rows.
 EXACT = frozenset({*OF_POSITIVE, *OF_CLASSES} - {*MEANS})
 OF_ERRORS = ("mae", "rmse", "mean_error", "mape")
 TOO_FEW = "both samples need at least two rows"

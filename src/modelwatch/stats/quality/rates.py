@@ -47,7 +47,7 @@ class RateCheck:
     For `missing` these are all values; for `invalid_type` those that are given; for the others the valid ones.
     reference_rate, current_rate: their quotients; None when there was nothing to count. change: current less reference.
     p_value: one-sided, that chance alone gives a rise like this; 1 when a side has nothing to count. large: whether the
-    rise is large enough to matter, whatever its p-value.
+    rise is large enough to matter, regardless of its p-value.
     """
 
     rule: Rule

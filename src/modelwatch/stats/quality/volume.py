@@ -75,7 +75,7 @@ class VolumeCheck:
 
     weeks: the number of earlier weeks. expected: their mean. ratio: current over expected; None when expected is 0.
     low, high: the range that `RANGE` of all usual spans fall into, both included. p_value: two-sided.
-    large: whether the ratio is far enough from 1 to matter, whatever the p-value.
+    large: whether the ratio is far enough from 1 to matter, regardless of the p-value.
     """
 
     current: int

@@ -134,7 +134,7 @@ def claim(connection: Connection, key: str, *, now: int, until: int) -> Claim | 
 def finish(connection: Connection, claimed: Claim, state: OutboxState, *, now: int, reason: str | None = None) -> bool:
     """Ends a row, delivered or dead. False when the claim has passed to another process, which stores the outcome.
 
-    A success is always kept: it is valid whoever holds the claim.
+    A success is always kept: it is valid without the claim, too.
     """
     owned = [_table.c.key == claimed.key, _table.c.state == PENDING]
     if state != DELIVERED:

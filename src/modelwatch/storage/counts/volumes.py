@@ -119,7 +119,7 @@ def features_between(
     """Features of all predictions in these spans, base windows as [start, end) in seconds, each with the start of its
     span; as `recent_features`.
 
-    Each day is read once, whatever the number of spans: there is no index of the times within a day.
+    Each day is read once, for any number of spans: there is no index of the times within a day.
     """
     table = tables.prediction
     for day in sorted({start // SECONDS_PER_DAY for start, _ in spans}):

@@ -1,6 +1,6 @@
 """Feature values on their way into rows and back, under the privacy policy of their model.
 
-A row says by which policy it was stored, so it is read rightly whatever the policy is now. A row without a policy holds
+A row says by which policy it was stored, so it is read rightly under any present policy. A row without a policy holds
 every feature as it came; one whose `features` are null holds none.
 """
 

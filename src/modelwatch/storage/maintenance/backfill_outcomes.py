@@ -2,7 +2,7 @@
 
 Once a new layout is in force, every prediction or label that comes is counted in it. What had both before is counted
 again from the rows, a day in one transaction: a pair belongs to the later generation of its two rows. A label that
-changes meanwhile is moved over by whoever changes it (see labels.py), which the model's `label_changes` tells.
+changes meanwhile is moved over by its writer (see labels.py), which the model's `label_changes` tells.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def standings(connection: Connection, model: str | None = None) -> dict[str, Sta
     """The standing of each model, by name; of one, or of all."""
     known, profile, verdict = tables.model, tables.profile, tables.verdict
     other = profile.alias()
-    # By the ends of indexes, whatever the number of windows and verdicts.
+    # By the ends of indexes, for any number of windows and verdicts.
     start = select(func.max(other.c.window_start)).where(other.c.model == known.c.name).scalar_subquery()
     data = (
         select(func.max(profile.c.latest_ts))

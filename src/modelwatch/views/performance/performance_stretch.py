@@ -31,7 +31,7 @@ class MetricLevels(msgspec.Struct, frozen=True):
     """The values of a watched metric from which on it is a warning or an alert, if chance does not explain it.
 
     reference: its value there; null, like warning and alert, where the reference has no labels. limit: the worst value
-    that the monitor allows, whatever the reference has. lower_is_better: of losses and errors; then warning and alert
+    that the monitor allows, regardless of the reference. lower_is_better: of losses and errors; then warning and alert
     lie above the reference. Those of mean_error are of its size, on either side of 0.
     """
 

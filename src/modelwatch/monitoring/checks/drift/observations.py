@@ -75,7 +75,7 @@ def _observation(result: SubjectResult, rules: DriftRules, nominal: float, end: 
 
 
 def _holding(window: WindowResult, nominal: float, any_size: bool) -> list[Measure]:
-    """The measures that are still near enough to what matters, and no chance. any_size: whatever is no chance
+    """The measures that are still near enough to what matters, and no chance. any_size: everything that is no chance
     matters, if the reference does not do it itself."""
     near = [each for each in window.judgement.measures if each.p_value < nominal]
     natural = window.allowed.psi_natural

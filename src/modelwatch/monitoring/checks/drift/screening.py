@@ -55,7 +55,7 @@ def screened(
     else:
         enough = n >= max(thresholds.min_samples, 1 if needed is None else needed)
         # Natural variation asks for more than what is configured, never for less. What is detected has a state of its
-        # own whatever the PSI is, and so have odds.
+        # own for any PSI, and so have odds.
         least = 0.0 if rules.names_shifted else thresholds.psi_warning
         if split is None and binning.kind == "continuous":
             judged = may_drift(profile.coarse, coarse, np.full(len(n), alpha), least, thresholds.min_samples)

@@ -230,7 +230,7 @@ def _is_bounded(
     for before, now, whole in zip(late.families(), early.families(), reference.families(), strict=True):
         if name not in worsening_metrics(before):
             continue
-        # Shares and areas have a tolerance of their own, whatever the value.
+        # Shares and areas have a tolerance of their own, regardless of the value.
         value = worsening(name, whole, whole).reference if name in LOSSES else 0.0
         size = _signed_size(before, now) if name == "mean_error" else worsening(name, before, now).size
         if value is None or size is None:

@@ -35,7 +35,7 @@ ENOUGH_CALLS = 20
 def contradiction(calls: ScoreByPredictedClassCounts) -> str | None:
     """Why the probabilities can't be those of the predicted class, although none was stated; else None.
 
-    A classifier rarely predicts what it holds for less likely than not, whatever its threshold.
+    A classifier rarely predicts what it holds for less likely than not, regardless of its threshold.
     """
     outcome = calls.layout.outcome
     if outcome.task != "binary" or outcome.score_of != "predicted":
