@@ -1,4 +1,4 @@
-"""What becomes of logged rows: retries, refusals, limits, and exact counts."""
+"""Outcomes of logged rows: retries, refusals, limits, and exact counts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def client_of(server, **settings):
 
 
 def balanced(stats):
-    """Whether each row is somewhere."""
+    """True when each row is counted somewhere."""
     return stats.logged + stats.recovered == stats.sent + stats.rejected + stats.dropped + stats.queued
 
 

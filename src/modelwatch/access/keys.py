@@ -141,7 +141,7 @@ def revoke(
 
 
 def _end_of(wanted: KeyRequest, now: int) -> tuple[int | None, list[FieldError]]:
-    """When the key ends, in microseconds, None for without end; and what is wrong with that."""
+    """End of the key in microseconds, None for without end; and the problem with it, if any."""
     if wanted.duration is None:
         end, field = wanted.expires_at, "/expires_at"
     elif wanted.expires_at is not None:

@@ -56,10 +56,10 @@ class Answer:
 
 
 class Waiting(Protocol):
-    """Where the outcome of a job is waited for, in an event loop; a future is one."""
+    """Receiver of the outcome of a job, in an event loop; a future is one."""
 
     def done(self) -> bool:
-        """True when there is nothing more to tell it."""
+        """True when it takes no outcome any more."""
         ...
 
     def set_result(self, result: Answer, /) -> None: ...

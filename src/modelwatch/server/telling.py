@@ -1,4 +1,4 @@
-"""A process tells the store every few seconds what it has counted, for the pages and the API of all processes."""
+"""Figures of a process, kept in the store every few seconds, for the pages and the API of all processes."""
 
 from __future__ import annotations
 

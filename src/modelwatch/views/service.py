@@ -53,7 +53,7 @@ class Process:
 
 
 class ProcessFigures(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a process tells the store of itself: its versions, and its counts as in ProcessCounts."""
+    """Figures that a process keeps in the store: its versions, and its counts as in ProcessCounts."""
 
     version: str = ""
     schema_version: str = ""
@@ -177,7 +177,7 @@ def evaluation_state(connection: Connection, now: int) -> EvaluationState:
 
 
 def process_figures(process: Process, counts: ProcessCounts) -> str:
-    """What a process tells of itself, as it is stored."""
+    """Figures of a process, as they are stored."""
     figures = ProcessFigures(
         process.version,
         process.schema_version,

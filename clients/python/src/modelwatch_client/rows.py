@@ -30,7 +30,7 @@ class Prediction(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What was true of a prediction, as it was logged. at: when that became known, or None."""
+    """Ground truth of a prediction, as it was logged. at: when it became known, or None."""
 
     prediction_id: str
     at: Any

@@ -18,7 +18,7 @@ MOST_FAULTS = 5
 
 
 class Queue(Protocol):
-    """What the sender asks of a queue. query: the model's name and the like, for the address of requests.
+    """Queue as the sender uses it. query: the model's name and the like, for the address of requests.
 
     keeps_what_is_not_sent: what is not settled when the client is closed is there after the next start.
     """

@@ -121,13 +121,13 @@ class FastPath:
 
 
 class Kind(ABC, Generic[Given]):
-    """What the body of a hot POST holds: one prediction, or one label. name: by which its requests are timed."""
+    """Kind of a hot POST: one prediction, or one label in its body. name: by which its requests are timed."""
 
     name: ClassVar[str]
 
     @abstractmethod
     def decode(self, decoder: Decoder, body: bytes) -> Given:
-        """What a body holds. Raises what the decoder raises."""
+        """Content of a body. Raises as the decoder does."""
 
     @abstractmethod
     def store(self, batcher: Batcher, given: Given, size: int, stored: Waiting) -> None:

@@ -1,4 +1,4 @@
-"""Processes of the service, as each tells of itself every few seconds: what any of them reads is the same."""
+"""Processes of the service, each with the figures that it keeps here every few seconds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_PROCESSES = 200
 
 @dataclass(frozen=True, slots=True)
 class ToldProcess:
-    """What a process has told of itself. told_at: when, in microseconds. stopped: it has ended in order. figures: JSON
+    """Last report of a process. told_at: when, in microseconds. stopped: it has ended in order. figures: JSON
     that views encode."""
 
     name: str
@@ -28,7 +28,7 @@ class ToldProcess:
 
 
 def tell(store: Store, process: ToldProcess) -> None:
-    """Keeps what a process tells, in place of what it told before, and forgets those that ended long ago."""
+    """Keeps the report of a process in place of its last one, and forgets those that ended long ago."""
     table = tables.process
     newest = select(table.c.name).order_by(table.c.told_at.desc(), table.c.name)
     with store.write() as connection:
@@ -40,7 +40,7 @@ def tell(store: Store, process: ToldProcess) -> None:
 
 
 def told_processes(connection: Connection) -> list[ToldProcess]:
-    """Processes that have told of themselves within a day, in the order in which they started."""
+    """Processes that have reported within a day, in the order in which they started."""
     table = tables.process
     rows = connection.execute(select(table).order_by(table.c.started_at, table.c.name))
     return [ToldProcess(**row._mapping) for row in rows]

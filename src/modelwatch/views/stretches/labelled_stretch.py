@@ -79,7 +79,7 @@ class LabelledStretch:
 
     @property
     def wrong_scores(self) -> str | None:
-        """Why the scores are not to be used; None when they are fine."""
+        """Reason not to use the scores; None when they are fine."""
         return None if self.matured is None else wrong_scores(self.layout, counts_of(self.matured.calls))
 
 

@@ -1,4 +1,4 @@
-"""What an alert's chart draws: the numbers of its members over time, by the kind of the alert."""
+"""Series of an alert's chart: the numbers of its members over time, by the kind of the alert."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def series_of(
     start: int,
     end: int,
 ) -> AlertSeries | None:
-    """What is drawn of an alert's members in a stretch, in seconds; None where nothing of it is kept over time."""
+    """Series of an alert's members in a stretch, in seconds; None where nothing of it is kept over time."""
     alert = report.alert
     same = [each for each in members if each.model_version == worst.model_version][:MEMBERS_DRAWN]
     step = usual_step(end - start)

@@ -110,7 +110,7 @@ class DriftRow:
 
     @property
     def why_not(self) -> str:
-        """Why it is not judged; empty where it is."""
+        """Reason why it is not judged; empty where it is."""
         return (self.report.reason or "") if RANKS[self.state] == RANKS["unknown"] else ""
 
 

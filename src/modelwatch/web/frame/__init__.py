@@ -1,1 +1,1 @@
-"""What every page is made with: the site, its frame and that of a model, the selection, rendering, signing in."""
+"""Parts that every page is made with: the site, its frame and that of a model, the selection, rendering, signing in."""

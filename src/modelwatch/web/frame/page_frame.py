@@ -55,7 +55,7 @@ class Frame:
 
     @property
     def behind(self) -> tuple[str, str] | None:
-        """What is to be said of evaluations that are behind, or that nobody makes, and its runbook."""
+        """Notice on evaluations that are behind, or that no process makes, and its runbook."""
         state = self.evaluation
         if state is None or state.looked_at is None:
             return None

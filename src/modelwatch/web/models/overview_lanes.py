@@ -72,7 +72,7 @@ class HappenedEvent:
 
     @property
     def letter(self) -> str:
-        """What marks it on the time axis."""
+        """Mark on the time axis."""
         return EVENTS[self.line.kind][0]
 
     @property

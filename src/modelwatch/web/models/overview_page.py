@@ -207,7 +207,7 @@ class OverviewPage:
 
     @property
     def why_no_segment(self) -> str:
-        """Why no segment is shown, where the monitor names some."""
+        """Reason why no segment is shown, where the monitor names some."""
         if self.segments is None:
             return ""
         report = self.segments.report

@@ -109,7 +109,7 @@ class ServicePage:
         return PROCESSES[process.state]
 
     def roles_of(self, process: ProcessReport) -> str:
-        """What it does for all of them."""
+        """Jobs that it does for all of them."""
         return ", ".join(LEASES.get(each.name, each.name) for each in self.report.leases if each.holder == process.name)
 
     @property
@@ -140,7 +140,7 @@ class ServicePage:
 
     @property
     def left_alone(self) -> list[str]:
-        """What one process does for all, and none does now."""
+        """Jobs that one process does for all, and none does now."""
         return [LEASES.get(each.name, each.name) for each in self.report.leases if each.holder is None]
 
     @property

@@ -49,7 +49,7 @@ class PerformanceAnswer(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class _Chosen:
-    """What a request is about: the rules of its model, the streams, and a segment of it, empty for all predictions."""
+    """Subject of a request: the rules of its model, the streams, and a segment of it, empty for all predictions."""
 
     rules: PerformanceRules
     streams: Sequence[StreamKey]

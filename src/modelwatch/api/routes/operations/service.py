@@ -72,7 +72,7 @@ def _short_of_disk(database_url: str) -> str | None:
     try:
         free = shutil.disk_usage(folder).free
     except OSError:
-        # Of a store that is not there the store's own check tells.
+        # A store that is not there is reported by the store's own check.
         return None
     if free >= LEAST_FREE_BYTES:
         return None
