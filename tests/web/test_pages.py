@@ -576,6 +576,20 @@ def test_the_runbooks_that_alerts_link_to_are_a_page(app: App) -> None:
     assert 'id="modeldriftsignificant"' in app.request("GET", "/ui/runbooks").text
 
 
+def test_sizes_of_one_measure_stand_together_and_those_of_others_apart(app: App) -> None:
+    precision = finding(
+        "precision", "alert", kind="performance", score_name="loss of precision", score=0.118, threshold=0.04
+    )
+    log_loss = finding("log_loss", "alert", kind="performance", score_name="loss of log_loss", score=0.0657)
+    told = structs.replace(assessment(0, kinds=("performance",)), findings=(precision, log_loss))
+    app.desk.take(told)
+    page = visit(app, f"/ui/alerts/{app.desk.alert().id}")
+    assert "Loss of precision 11.8 points , alert from 4 points" in page.text
+    assert "Performance loss in fraud (production): precision, log loss" in page.text
+    page = visit(app, firing(app, model="other"))
+    assert "PSI 0.31 and 0.12 , alert from 0.25" in page.text
+
+
 @pytest.mark.parametrize(
     ("kind", "subject", "score"),
     [

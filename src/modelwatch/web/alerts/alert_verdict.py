@@ -13,6 +13,7 @@ from modelwatch.alerting.wording import METRIC_KINDS, pattern_text
 from modelwatch.charts.drawing.marks import State
 from modelwatch.findings import Kind
 from modelwatch.times import MICROS_PER_SECOND
+from modelwatch.views.models.words import capitalized
 from modelwatch.web.frame.rendering import chance, count, microseconds, moment, name, near, size, size_name, when
 from modelwatch.web.frame.verdict import Answer, Verdict, joined, strong
 
@@ -84,11 +85,14 @@ def _since(report: AlertReport, now: int) -> Sequence[str]:
 
 def _how_bad(members: Sequence[MemberReport]) -> Sequence[str]:
     worst = members[0]
-    sizes = [strong(_score(each)) for each in members[:2]]
+    # Of one measure: a loss in points beside one in another unit says nothing.
+    sizes = [strong(_score(each)) for each in members[:2] if each.score_name == worst.score_name]
     limit = worst.alert_threshold if worst.alert_threshold is not None else worst.threshold
     from_limit = f", {'alert' if worst.alert_threshold is not None else worst.severity} from {_value(worst, limit)}"
     lines: list[str] = [
-        joined([f"{size_name(worst.score_name)} ", joined(sizes, " and "), from_limit if limit else ""], "")
+        joined(
+            [f"{capitalized(size_name(worst.score_name))} ", joined(sizes, " and "), from_limit if limit else ""], ""
+        )
     ]
     if worst.sample_size:
         against = f" against {count(worst.reference_size)}" if worst.reference_size else ""
