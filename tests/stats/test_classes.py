@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from modelwatch.stats.counting.binning import Scalar
-from modelwatch.stats.outcomes.classes import class_names, share_of
+from modelwatch.stats.outcomes.classes import ClassNames, class_names, share_of
 from modelwatch.stats.outcomes.outcome_layout import Outcome, OutcomeLayout, decode_outcome_layout
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts, outcome_layout
 
@@ -101,3 +102,15 @@ def test_numbers_that_are_written_as_text_are_numbers_of_a_regression() -> None:
     assert counts.regression is not None
     assert counts.regression.n == 2
     assert counts.regression.absolute_errors.mean * counts.regression.layout.scale == 0.5
+
+
+def test_what_is_remembered_is_what_was_found() -> None:
+    """Values that Python takes for one are told apart, and only some are remembered."""
+    known = class_names(("1", "true", "2.5"))
+    values = [True, 1, 1.0, "1", "True", float("nan"), None, 2.5, np.float64(2.5), *range(300), *map(str, range(300))]
+    first = [known.of(value) for value in values]
+    assert first == [known.of(value) for value in values]
+    fresh = [ClassNames(known.exact, known._by_key, known._by_sense).of(value) for value in values]
+    assert first == fresh
+    assert first[:9] == ["true", "1", "1", "1", None, None, None, "2.5", "2.5"]
+    assert len(known._known) <= 100

@@ -187,6 +187,19 @@ def category_name(value: Scalar) -> str | None:
     return str(number) if number.bit_length() <= MAX_DECIMAL_BITS else hex(number)
 
 
+def name_counts(values: Iterable[Scalar]) -> Counter[str | None]:
+    """Number of values of each `category_name`, in the order in which they come first; None are those without one.
+
+    >>> name_counts([1, "a", 1.0, None, True])
+    Counter({'1': 2, 'a': 1, None: 1, 'true': 1})
+    """
+    found: Counter[str | None] = Counter()
+    # True and 1 are equal to a dictionary but not to us.
+    for (_, value), n in Counter((type(value), value) for value in values).items():
+        found[category_name(value)] += n
+    return found
+
+
 def single_name(name: str) -> str:
     """The name of the number in single precision, with the fewest digits; of whole numbers and of texts, the name.
 

@@ -10,10 +10,10 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
-from modelwatch.stats.counting.categorical import category_name, single_name
+from modelwatch.stats.counting.categorical import category_name, name_counts, single_name
 from modelwatch.stats.counting.numeric import Scalar
 
 # A leading zero makes a code and no number.
@@ -21,6 +21,8 @@ NUMBER = re.compile(r"[+-]?(0|[1-9][0-9]*)(\.[0-9]*)?")
 # With more digits a text is no double any more.
 EXACT_DIGITS = 15
 BOOLEANS = {"true": "1", "false": "0"}
+# So many values are remembered with their class.
+MOST_KNOWN = 100
 # Other spellings of a boolean. One side may also use them for classes of its own, such as letters.
 SENSES = {"1": "1", "yes": "1", "y": "1", "t": "1", "0": "0", "no": "0", "n": "0", "f": "0"}
 
@@ -75,9 +77,23 @@ class ClassNames:
     exact: Mapping[str, str]
     _by_key: Mapping[str, str]
     _by_sense: Mapping[str, str]
+    # What was found, by type and value: rows have few different ones.
+    _known: dict[tuple[type, Scalar], str | None] = field(default_factory=dict, compare=False, repr=False)
 
     def of(self, value: Scalar) -> str | None:
         """The class that a value means; None when it is none of them."""
+        if type(value) is str and (found := self.exact.get(value)) is not None:
+            return found
+        known, key = self._known, (type(value), value)
+        if key in known:
+            return known[key]
+        found = self._found(value)
+        # No NaN is another's equal.
+        if len(known) < MOST_KNOWN and value == value:
+            known[key] = found
+        return found
+
+    def _found(self, value: Scalar) -> str | None:
         name = value if type(value) is str else category_name(value)
         if name is None:
             return None
@@ -137,7 +153,7 @@ def count_classes(predictions: Sequence[Scalar], truths: Sequence[Scalar]) -> Co
     >>> sorted(count_classes(["t", "y"], ["y", "t"]))
     ['t', 'y']
     """
-    sides = [Counter(map(category_name, side)) for side in (predictions, truths)]
+    sides = [name_counts(side) for side in (predictions, truths)]
     spellings: list[defaultdict[str, Counter[str]]] = [defaultdict(Counter), defaultdict(Counter)]
     for spelled, side in zip(spellings, sides, strict=True):
         for name, n in side.items():

@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from modelwatch.stats.counting.categorical import category_name
+from modelwatch.stats.counting.categorical import name_counts
 from modelwatch.stats.counting.datatypes import MAX_CLASS_IDS, inferred_type, is_finite_number, number_of
 from modelwatch.stats.counting.numeric import Scalar
 from modelwatch.stats.outcomes.classes import SENSES, class_key, class_names
@@ -179,10 +179,15 @@ def scores_about(
     ''
     """
     names = class_names(classes)
-    rows = [
-        (names.of(predicted) == classes[0], names.of(true) == classes[0], share)
+    scored = (
+        (names.of(predicted), names.of(true), share)
         for predicted, true, share in zip(predictions, truths, probabilities, strict=False)
-        if isinstance(share, float | int) and names.of(predicted) in classes and names.of(true) in classes
+        if isinstance(share, float | int)
+    )
+    rows = [
+        (called == classes[0], was == classes[0], share)
+        for called, was, share in scored
+        if called in classes and was in classes
     ]
     if len(rows) < ENOUGH_SCORED:
         return None
@@ -226,7 +231,9 @@ def _sense_of(name: str, other: str) -> int:
 
 def _rarer(classes: tuple[str, str], truths: Sequence[Scalar]) -> str | None:
     names = class_names(classes)
-    counts = Counter(names.of(category_name(value)) for value in truths)
+    counts: Counter[str | None] = Counter()
+    for name, n in name_counts(truths).items():
+        counts[names.of(name)] += n
     first, second = (counts[name] for name in classes)
     if abs(first - second) < CLEARLY_RARER * math.sqrt(first + second):
         return None
