@@ -199,7 +199,8 @@ def _labels(found: SubjectSeries, step: int) -> AlertSeries | None:
         for cell, role in zip(drawn, ROLES, strict=False)
     ]
     levels = [Level(reference.shares[drawn[0]], f"{reference.cells[drawn[0]]} in the reference")]
-    return AlertSeries(series, levels, "percent", f"share of the labels, every {_length(step)}")
+    named = " and ".join(each.name for each in series)
+    return AlertSeries(series, levels, "percent", f"share of {named} in the labels, every {_length(step)}")
 
 
 def _targets(found: MeanTargets, step: int) -> AlertSeries:

@@ -12,6 +12,7 @@ from modelwatch.alerting.views.alerts import AlertReport, MemberReport
 from modelwatch.alerting.wording import METRIC_KINDS, pattern_text
 from modelwatch.charts.drawing.marks import State
 from modelwatch.findings import Kind
+from modelwatch.monitoring.checks.performance.coverage import COVERAGE
 from modelwatch.times import MICROS_PER_SECOND
 from modelwatch.views.models.words import capitalized
 from modelwatch.web.frame.rendering import chance, count, microseconds, moment, name, near, size, size_name, when
@@ -21,7 +22,8 @@ NAMED = 3
 # Kinds whose members have a sentence of their own; of drift the subjects are listed.
 DRIFTS = ("feature_drift", "prediction_drift", "latency_drift")
 # How the step begins that is to be done first; of a drift of many features, and of one.
-FIRST = {"performance": "Are the labels correct?"}
+FIRST = {"performance": "Are the labels correct?", "label_drift": "The world has changed"}
+LABELS_MISSING = "Labels are missing"
 MANY, ONE = "Many features", "One feature"
 # What the pages show, where the runbooks name the way of the API to it.
 _OF_API = re.compile(r"GET /api/v1/models/\S+/(performance|quality)\b")
@@ -131,7 +133,14 @@ def _what_to_do(report: AlertReport, *, is_open: bool) -> Sequence[str]:
     begins = FIRST.get(report.alert.kind, "")
     if report.alert.kind == "feature_drift":
         begins = MANY if len(subjects) > 1 else ONE
-    step = next((each for each in steps if each.startswith(begins)), steps[0])
+    elif subjects == {COVERAGE}:
+        begins = LABELS_MISSING
+    rule = report.members[0].subject.rpartition(": ")[2]
+    # Steps on the quality of data begin with the rules that they are about.
+    fitting = (
+        each for each in steps if rule in each.partition(":")[0].split(", ") or (begins and each.startswith(begins))
+    )
+    step = next(fitting, steps[0])
     first, _, rest = step.partition(":")
     words = Markup("{}").format(step) if not rest else joined([strong(f"{first}:"), rest], "")
     return [words, _told(report)]
