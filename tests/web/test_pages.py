@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urljoin
@@ -629,5 +630,7 @@ def test_pages_are_compressed_for_those_who_ask(app: App) -> None:
         packed = app.request("GET", path, headers={"Accept-Encoding": "gzip"})
         assert packed.headers["content-encoding"] == "gzip"
         assert "Accept-Encoding" in packed.headers["vary"]
-        assert packed.text == plain.text
+        # The second may have changed meanwhile.
+        without_clock = [re.sub(r'<span class="clock">.*?</span>', "", each.text) for each in (packed, plain)]
+        assert without_clock[0] == without_clock[1]
         assert "content-encoding" not in plain.headers
