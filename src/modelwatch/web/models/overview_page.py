@@ -6,20 +6,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from markupsafe import Markup
 from starlette.requests import Request
 
-from modelwatch.alerting.alert import Member
-from modelwatch.alerting.text import span
 from modelwatch.api.state import ServiceState
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.lanes import Lane
 from modelwatch.charts.lines import Event
-from modelwatch.charts.small import histogram_pair, spark_bars
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.errors import InvalidInput
-from modelwatch.measures import metric_name
-from modelwatch.monitoring.checks.not_judged import KNOWN_STATES
 from modelwatch.monitoring.checks.performance.history import performance_history
 from modelwatch.monitoring.checks.rules import DriftRules, rules_for
 from modelwatch.storage.engine.models import StreamKey
@@ -27,8 +21,8 @@ from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.storage.references.subjects import LATENCY
 from modelwatch.storage.verdicts.headlines import Reading, readings_of
 from modelwatch.storage.verdicts.verdicts import DRIFT, PERFORMANCE, QUALITY
-from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY, iso_of_micros, iso_of_seconds
-from modelwatch.views.drift.drift_series import DriftLine, DriftSeries, drift_series
+from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY
+from modelwatch.views.drift.drift_series import DriftSeries, drift_series
 from modelwatch.views.drift.subject_series import SubjectSeries, subject_series
 from modelwatch.views.models.events import EventLine, model_events
 from modelwatch.views.models.model_sentence import DRIFT_KINDS
@@ -38,223 +32,19 @@ from modelwatch.views.performance.performance_stretch import PerformanceStretch,
 from modelwatch.views.quality.volume_series import VolumeSeries, volume_series
 from modelwatch.views.stretches.labelled_stretch import StretchQuery
 from modelwatch.views.stretches.stretch import SeriesQuery
-from modelwatch.web.frame.model_frame import TAB_OF_KIND, ModelFrame
-from modelwatch.web.frame.rendering import When, about, dated, drawn, moments, name, near, when
+from modelwatch.web.frame.model_frame import ModelFrame
+from modelwatch.web.frame.rendering import moments, near
 from modelwatch.web.frame.site import root_of, segment_of, views_page
-from modelwatch.web.frame.verdict import Verdict, joined
+from modelwatch.web.frame.verdict import joined
+from modelwatch.web.models.overview_content import OverviewPage
 from modelwatch.web.models.overview_lanes import HappenedEvent, OverviewLanes
-from modelwatch.web.models.overview_verdict import OverviewVerdict, detail_of, onset, state_of
+from modelwatch.web.models.overview_verdict import OverviewVerdict, state_of
 from modelwatch.web.performance.performance_lanes import PerformanceLanes, step_for
-from modelwatch.web.performance.segments_page import SegmentsPage
 from modelwatch.web.performance.segments_page import read_page as read_segments
 
-WRONG_SHOWN = 10
-TILES_SHOWN = 12
-SEGMENTS_SHOWN = 6
 # A window with so many predictions tells a shift from chance.
 ENOUGH = 500
-# What began within so many seconds of the first moved together.
-TOGETHER_SECONDS = 3_600
 EVENTS_SHOWN = 40
-STYLES = {"alert": "f-alert", "warning": "f-warning"}
-
-
-@dataclass(frozen=True, slots=True)
-class Wrong:
-    """One finding: its state, name and way (empty without a page), value and a sentence."""
-
-    state: State
-    name: str
-    way: str
-    value: str
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """One subject: its state, name and way, its PSI now and over time, and the reference and now as a pair of
-    histograms, empty where nothing is known."""
-
-    state: State
-    name: str
-    way: str
-    value: str
-    chart: Markup
-    pair: Markup
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """One segment: its name and way, its part in the change of the metric as text and bar, and the values."""
-
-    name: str
-    way: str
-    part: str
-    bar: Markup
-    values: str
-    certain: bool
-
-
-@dataclass(frozen=True, slots=True)
-class OverviewPage:
-    """Overview of a model. segments: None where its monitor names none. next_evaluation: text on when that is."""
-
-    of_model: ModelFrame
-    situation: ModelSituation
-    verdict_words: OverviewVerdict
-    lanes: OverviewLanes
-    drift: DriftSeries | None
-    not_watched: Sequence[Unwatched]
-    segments: SegmentsPage | None
-    next_evaluation: str
-    root: str
-
-    @property
-    def verdict(self) -> Verdict:
-        return self.verdict_words.verdict
-
-    @property
-    def title(self) -> str:
-        """Title of the lanes: their span of time."""
-        seconds = self.of_model.end - self.of_model.start
-        if self.of_model.selection.start is None and self.of_model.selection.end is None:
-            return f"Last {span(seconds)}" if seconds >= SECONDS_PER_DAY * 3 else f"Last {seconds // 3_600} hours"
-        return joined([dated(self.when_seconds(each)) for each in (self.of_model.start, self.of_model.end)], " to ")
-
-    @property
-    def wrong(self) -> list[Wrong]:
-        """The findings, the worst first."""
-        return [self._wrong(each) for each in self.verdict_words.members[:WRONG_SHOWN]]
-
-    @property
-    def findings(self) -> str:
-        members, alerts = len(self.verdict_words.members), len(self.situation.alerts)
-        counted = ((members, "finding"), (alerts, "alert"))
-        return ", ".join(f"{number:,} {word}{'' if number == 1 else 's'}" for number, word in counted)
-
-    def _wrong(self, member: Member) -> Wrong:
-        finding = member.finding
-        if finding.kind == "performance":
-            subject, value = metric_name(finding.subject), ""
-        else:
-            subject = name(finding.subject)
-            value = f"PSI {finding.score:.2f}" if finding.score_name == "PSI" else ""
-        since = near(self.when_seconds(onset(member)))
-        way = self.lanes.ways.get(finding.subject, "") or self._tab(TAB_OF_KIND[finding.kind])
-        detail = detail_of(member).removeprefix(f"{subject}: ")
-        return Wrong(state_of(member), subject, way, value, joined([detail, "; since ", since], ""))
-
-    def _tab(self, last: str) -> str:
-        path = f"/models/{{model_name:segment}}/{last}"
-        query = self.of_model.chosen.query(sort=None)
-        return f"{self.root}{self.of_model.below}/{last}{query}" if path in self.of_model.paths else ""
-
-    @property
-    def together(self) -> list[Tile]:
-        """Subjects that began to drift within an hour of the first, inputs first; empty when it is alone."""
-        moved = [each for each in self.verdict_words.members if each.finding.score_name == "PSI"]
-        first = min(map(onset, moved), default=0)
-        names = dict.fromkeys(each.finding.subject for each in moved if onset(each) - first <= TOGETHER_SECONDS)
-        lines = [] if self.drift is None else [each for each in self.drift.subjects if each.feature_name in names]
-        return [self._tile(each) for each in lines[:6]] if len(lines) > 1 else []
-
-    @property
-    def together_since(self) -> When:
-        return self.when_seconds(self.verdict_words.began or self.of_model.end)
-
-    @property
-    def tiles(self) -> list[Tile]:
-        """Everything that is compared, the worst first."""
-        if self.drift is None:
-            return []
-        return [self._tile(each) for each in sorted(self.drift.subjects, key=self._rank)[:TILES_SHOWN]]
-
-    @property
-    def compared(self) -> int:
-        return 0 if self.drift is None else len(self.drift.subjects)
-
-    def _rank(self, line: DriftLine) -> tuple[bool, float]:
-        return line.feature_name not in self.lanes.found, -(_last(line) or 0.0)
-
-    def _tile(self, line: DriftLine) -> Tile:
-        values = [math.nan if each is None else min(each, 1.0) for each in line.psi]
-        styles = [STYLES.get(each, "f-reference") for each in line.severity]
-        last = _last(line)
-        severity = line.severity[-1] if line.severity else "no_data"
-        judged: State = "shifted" if severity == "shifted" else "stable" if severity in KNOWN_STATES else "unknown"
-        title = name(line.feature_name)
-        state = self.lanes.found.get(line.feature_name, judged)
-        return Tile(
-            state,
-            title,
-            self.lanes.ways.get(line.feature_name, ""),
-            "–" if last is None else f"{last:.3f}" if last < 0.1 else f"{last:.2f}",
-            drawn(spark_bars(f"PSI of {title}", values, styles=styles, threshold=line.psi_alert, highest=1.0)),
-            _pair(title, line, moved=state in ("alert", "warning")),
-        )
-
-    @property
-    def lost(self) -> list[Lost]:
-        """Segments that lost most."""
-        if self.segments is None:
-            return []
-        return [
-            Lost(words, f"{self.root}{way}", part, bar, values, certain)
-            for (words, way, part, values, certain), bar in zip(
-                self.segments.worst[:SEGMENTS_SHOWN], self.segments.bars, strict=False
-            )
-        ]
-
-    @property
-    def why_no_segment(self) -> str:
-        """Reason why no segment is shown, where the monitor names some."""
-        if self.segments is None:
-            return ""
-        report = self.segments.report
-        compared = any(each.baseline is not None and each.baseline.n for each in report.features)
-        why = next((each.reason for each in report.features if each.reason), "Nothing is known to compare them with.")
-        return report.reason or ("No segment is worse." if compared else why)
-
-    @property
-    def up_to(self) -> list[tuple[str, str]]:
-        """Text on the times up to which there are data and evaluations."""
-        of_model, situation = self.of_model, self.situation
-        found = []
-        if of_model.newest is not None:
-            found.append(("Data", self._moment(of_model.newest.latest_ts)))
-        evaluated, labels = situation.state(DRIFT), situation.headline(PERFORMANCE)
-        found.append(
-            ("Evaluated", "not yet" if evaluated is None else self._moment(evaluated.window_end * MICROS_PER_SECOND))
-        )
-        if labels is not None and labels.end is not None:
-            found.append(("Labels judged", self._moment(labels.end * MICROS_PER_SECOND)))
-        found.append(("Next evaluation", self.next_evaluation))
-        if situation.reference is None:
-            found.append(("Reference", "none"))
-        else:
-            kind = "own" if situation.reference[0] == "active" else "provisional"
-            since = near(when(iso_of_micros(situation.reference[1]), of_model.now))
-            found.append(("Reference", joined([kind, joined(["set ", since], "")])))
-        return found
-
-    def _moment(self, micros: int) -> str:
-        at = when(iso_of_micros(micros - micros % MICROS_PER_SECOND), self.of_model.now)
-        return joined([near(at), f"{about(self.of_model.now - micros)} ago" if at.ago else ""])
-
-    def when_seconds(self, seconds: int) -> When:
-        return when(iso_of_seconds(seconds), self.of_model.now)
-
-
-def _last(line: DriftLine) -> float | None:
-    return next((each for each in reversed(line.psi) if each is not None), None)
-
-
-def _pair(title: str, line: DriftLine, *, moved: bool) -> Markup:
-    before, now = sum(line.reference_cells), sum(line.current_cells)
-    if not before or not now:
-        return Markup("")
-    sides = [each / before for each in line.reference_cells], [each / now for each in line.current_cells]
-    return drawn(histogram_pair(f"{title}, reference and now", *sides, moved=moved))
 
 
 def _next_evaluation(read: _Read, of_model: ModelFrame) -> str:
