@@ -17,6 +17,7 @@ CODE = re.compile(r"^```.*?^```$|^ {4}.*?$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 OTHER_NAMES = {
     "MODELWATCH_API_KEY",
     "MODELWATCH_CONFIG",
+    "MODELWATCH_EXAMPLES",
     "MODELWATCH_URL",
     "PROMETHEUS_MULTIPROC_DIR",
     "DATA_DIR",
