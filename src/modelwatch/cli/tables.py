@@ -67,20 +67,25 @@ def print_table(
 
 
 def print_text(text: str) -> None:
-    """Sentences, broken between words."""
+    """Sentences, broken between words. What follows of an indented line is indented more."""
     from rich.text import Text
 
-    screen().print(Text(text))
+    for line in text.splitlines():
+        indent = len(line) - len(line.lstrip(" "))
+        _print_wrapped(Text(line.strip()), indent, indent + 2 if indent else 0)
 
 
 def print_notes(notes: Iterable[tuple[str, str]]) -> None:
     """Lines `name: text`, each as long as it needs; what follows the first line is indented."""
-    from rich.padding import Padding
     from rich.text import Text
 
-    console = screen()
     for name, text in notes:
-        lines = Text.assemble((name, "bold"), ": ", text).wrap(console, max(console.width - 2, 20), overflow="fold")
-        for place, line in enumerate(lines):
-            line.rstrip()
-            console.print(Padding(line, (0, 0, 0, 2 if place else 0)), soft_wrap=False)
+        _print_wrapped(Text.assemble((name, "bold"), ": ", text), 0, 2)
+
+
+def _print_wrapped(text: Text, first: int, further: int) -> None:
+    """A paragraph. first, further: by how many columns its first line and the others are indented."""
+    console = screen()
+    for place, line in enumerate(text.wrap(console, max(console.width - further, 20), overflow="fold")):
+        line.rstrip()
+        console.print(" " * (further if place else first), line, sep="", soft_wrap=True)
