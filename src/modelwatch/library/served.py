@@ -9,12 +9,17 @@ from typing import Any
 
 import msgspec
 
+from modelwatch.library.performance import LabelledSide, MetricComparison, PerformanceComparison
 from modelwatch.library.quality import UnsoundValues
 from modelwatch.library.report import Report, ServedModel, Side, SubjectComparison, by_severity
 from modelwatch.monitoring.checks.drift.judge import DRIFTED
 from modelwatch.monitoring.checks.drift.report import SubjectReport
+from modelwatch.monitoring.checks.performance.judge import PRECEDENCE
+from modelwatch.monitoring.checks.performance.reports import MetricReport, PerformanceReport
+from modelwatch.views.performance.outcomes import MetricValue
 
 NO_SIDE = dict.fromkeys(("n", "missing", "invalid", "unseen", "below_range", "above_range"), 0)
+WORST_FIRST: tuple[str, ...] = PRECEDENCE
 PAIRS = ("missing", "invalid", "unseen", "below_range", "above_range")
 
 
@@ -31,12 +36,15 @@ class ServedReport(Report):
 
 
 def served_report(
-    check: Mapping[str, Any], comparisons: Iterable[Mapping[str, Any]], quality: Iterable[Mapping[str, Any]]
+    check: Mapping[str, Any],
+    comparisons: Iterable[Mapping[str, Any]],
+    quality: Iterable[Mapping[str, Any]],
+    performance: Iterable[Mapping[str, Any]] = (),
 ) -> ServedReport:
     """The report on a model.
 
     check: answer to POST /drift/check. comparisons: of GET /models/{model}/comparison, one for each of its subjects.
-    quality: the reports in `current` of GET /models/{model}/quality.
+    quality, performance: the reports in `current` of GET /models/{model}/quality and /performance.
     """
     summary = check["summary"]
     found = list(comparisons)
@@ -58,6 +66,7 @@ def served_report(
         current=Side(summary["predictions"]),
         alpha=summary["alpha"],
         left_out={},
+        performance=_performance([msgspec.convert(each, PerformanceReport) for each in performance]),
         model=model,
         compared=[_compared(result, each) for result, each in zip(results, found, strict=True)],
     )
@@ -81,6 +90,54 @@ def _compared(result: SubjectReport, found: Mapping[str, Any]) -> SubjectCompari
         cell=pattern.get("cell") if drifted else None,
         **pairs,
     )
+
+
+def _performance(reports: Sequence[PerformanceReport]) -> PerformanceComparison | None:
+    """The performance of the version that does worst, in the window that decides; None without one that is judged."""
+    candidates = [
+        (report, window) for report in reports for window in report.windows if window.matured and window.severity
+    ]
+    if not candidates:
+        return None
+    report, window = min(candidates, key=lambda each: (_place(each[1].severity), each[1].start, each[0].model_version))
+    metrics = [_metric(name, each, report.reference_labels) for name, each in window.metrics.items()]
+    span = f"{window.start[:16]} to {window.end[:16]} UTC".replace("T", " ")
+    of_version = f"version {report.model_version}, " if len(reports) > 1 else ""
+    return PerformanceComparison(
+        task=report.task or "",
+        classes=report.classes,
+        positive_class=report.positive_class,
+        severity=window.severity or "no_data",
+        metrics=sorted(metrics, key=lambda each: each.severity is None),
+        label_drift=window.label_drift,
+        reference=LabelledSide(report.reference_labels, None, None, None, []) if report.reference_labels else None,
+        current=LabelledSide(window.labelled, window.confusion, window.per_class, window.calibration, []),
+        task_reason=report.task_reason,
+        positive_class_reason=report.positive_class_reason,
+        warnings=report.warnings,
+        reason=f"Labels of {of_version}{span}. {report.reason or ''}".strip(),
+    )
+
+
+def _metric(name: str, found: MetricReport, reference_labels: int) -> MetricComparison:
+    before = None if found.reference is None else MetricValue(found.reference, None, None, reference_labels)
+    return MetricComparison(
+        name=name,
+        severity=found.severity,
+        reference=before,
+        current=MetricValue(found.value, found.low, found.high, found.n, found.bound, found.reason),
+        change=found.change,
+        loss=found.loss,
+        threshold=found.threshold,
+        p_value=found.p_value,
+        alpha=found.alpha,
+        natural=found.natural,
+        reason=found.reason,
+    )
+
+
+def _place(severity: str | None) -> int:
+    return WORST_FIRST.index(severity) if severity in WORST_FIRST else len(WORST_FIRST)
 
 
 def _unsound(reports: Iterable[Mapping[str, Any]]) -> list[UnsoundValues]:

@@ -40,7 +40,7 @@ def report(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Report on a model of a service: drift of each subject with its histogram, and data quality.
+    """Report on a model of a service: drift of each subject with its histogram, data quality, performance.
 
     The file is one HTML page without scripts, the same as that of `modelwatch compare`.
     """
@@ -58,8 +58,10 @@ def report(
             if result["reference_state"] is not None
         ]
         in_environment = {**selected, "environment": check["summary"]["environment"]}
-        quality = service.get(f"{of_model}/quality", in_environment)["current"]
-    found = served_report(check, comparisons, quality)
+        quality, performance = (
+            service.get(f"{of_model}/{name}", in_environment)["current"] for name in ("quality", "performance")
+        )
+    found = served_report(check, comparisons, quality, performance)
     if output is not None:
         write_text(output, found.to_html())
         print_err(f"The report is in {output}")
@@ -68,6 +70,7 @@ def report(
     elif output is None:
         print_text(found.summary())
     severities: set[str] = {each.severity for each in found.results} | {each.severity for each in found.quality}
+    severities |= set() if found.performance is None else {found.performance.severity}
     raise typer.Exit(exit_code(severities, fail_on))
 
 
