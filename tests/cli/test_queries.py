@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import httpx
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import typer.main
 from rich.cells import cell_len
@@ -160,6 +165,44 @@ def test_a_report_is_a_page_with_the_numbers_of_the_service(
     told = run_cli("report", MODEL, "--url", asked.url)
     assert (told.returncode, told.stderr) == (0, "")
     assert "amount" in told.stdout
+
+
+def test_a_report_says_that_performance_is_worse(service: LiveService, run_cli: RunCli, tmp_path: Path) -> None:
+    model, rng = "labelled", np.random.default_rng(11)
+
+    def rows(wrong: float) -> dict[str, Any]:
+        truth = rng.random(1_500) < 0.4
+        called = np.where(rng.random(1_500) < wrong, ~truth, truth)
+        names = {"prediction": called, "ground_truth": truth}
+        named = {name: np.where(values, "yes", "no") for name, values in names.items()}
+        return {"x": rng.normal(size=1_500), **named}
+
+    pq.write_table(pa.table(rows(0.05)), tmp_path / "reference.parquet")
+    assert run_cli("reference", "upload", "reference.parquet", "--model", model, "--url", service.url).returncode == 0
+    hours_ago = (time.time() - np.linspace(5 * 3_600, 600, 1_500)) * 1e6
+    moments = pa.array(hours_ago.astype(np.int64), pa.timestamp("us", "UTC"))
+    pq.write_table(pa.table({**rows(0.3), "timestamp": moments}), tmp_path / "now.parquet")
+    httpx.post(
+        f"{service.url}/api/v1/predictions/batch",
+        params={"model_name": model},
+        content=(tmp_path / "now.parquet").read_bytes(),
+        headers={"Content-Type": "application/vnd.apache.parquet"},
+        timeout=30,
+    ).raise_for_status()
+
+    def metrics() -> dict[str, Any]:
+        found = json.loads(run_cli("report", model, "-o", "report.html", "--json", "--url", service.url).stdout)
+        return {each["name"]: each for each in (found["performance"] or {"metrics": []})["metrics"]}
+
+    eventually(lambda: "accuracy" in metrics(), "labels in the report", 30)
+    accuracy = metrics()["accuracy"]
+    assert accuracy["severity"] == "alert"
+    assert 0.9 < accuracy["reference"]["value"] < 1.0
+    assert 0.6 < accuracy["current"]["low"] < accuracy["current"]["high"] < 0.8
+    page = (tmp_path / "report.html").read_text()
+    assert "performance is worse" in page
+    assert re.search(r"Labels of [0-9-]+ [0-9:]+ to [0-9-]+ [0-9:]+ UTC\.", page)
+    assert run_cli("report", model, "--fail-on", "alert", "--url", service.url).returncode == 1
 
 
 def test_the_version_is_printed(run_cli: RunCli) -> None:

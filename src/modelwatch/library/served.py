@@ -101,7 +101,7 @@ def _performance(reports: Sequence[PerformanceReport]) -> PerformanceComparison 
         return None
     report, window = min(candidates, key=lambda each: (_place(each[1].severity), each[1].start, each[0].model_version))
     metrics = [_metric(name, each, report.reference_labels) for name, each in window.metrics.items()]
-    span = f"{window.start[:16]} to {window.end[:16]} UTC".replace("T", " ")
+    span = f"{window.start[:16]} to {window.end[:16]}".replace("T", " ")
     of_version = f"version {report.model_version}, " if len(reports) > 1 else ""
     return PerformanceComparison(
         task=report.task or "",
@@ -115,7 +115,7 @@ def _performance(reports: Sequence[PerformanceReport]) -> PerformanceComparison 
         task_reason=report.task_reason,
         positive_class_reason=report.positive_class_reason,
         warnings=report.warnings,
-        reason=f"Labels of {of_version}{span}. {report.reason or ''}".strip(),
+        reason=f"Labels of {of_version}{span} UTC. {report.reason or ''}".strip(),
     )
 
 
