@@ -1,9 +1,10 @@
 """The benchmarks: `make bench`, or python -m benchmarks [--json] [--quick] [--record | --check] [NAME ...].
 
-A name (catching_up, client, compare, kernels, evaluation, ingest, keys, labels, levels, nearly_ids, pages, postgres,
-replay, retention, segments, soak, starvation, volume, ways) runs that one alone: `make bench ARGS=labels`. Without one,
-all run but those that take minutes: the simulations (levels of the drift test, nearly_ids, volume), the pages and the
-wait beside many models (starvation), compare beside other libraries, which it installs, and the soak, which takes ten:
+A name (catching_up, client, compare, detection, directed_levels, kernels, evaluation, ingest, keys, labels, levels,
+nearly_ids, pages, postgres, replay, retention, segments, soak, starvation, volume, ways) runs that one alone:
+`make bench ARGS=labels`. Without one, all run but those that take minutes: the simulations (detection, both levels,
+nearly_ids, volume), the pages and the wait beside many models (starvation), compare beside other libraries, which it
+installs, and the soak, which takes ten:
 `make bench ARGS="soak --seconds 3600 --engine postgresql --workers 2"`,
 `make bench ARGS="compare --rows 100000 --columns 20 --peers evidently,frouros"`.
 
@@ -22,6 +23,8 @@ from functools import partial
 from benchmarks import (
     catching_up,
     client,
+    detection,
+    directed_levels,
     evaluation,
     ingest,
     kernels,
@@ -58,7 +61,7 @@ BENCHMARKS = {
     "ways": ways.run,
 }
 
-LONG = ("compare", "levels", "nearly_ids", "pages", "soak", "starvation", "volume")
+LONG = ("compare", "detection", "directed_levels", "levels", "nearly_ids", "pages", "soak", "starvation", "volume")
 
 
 def main() -> None:
@@ -79,7 +82,13 @@ def main() -> None:
     size = None if options.rows is None else peers.Size(options.rows, options.rows, options.columns)
     named = None if options.peers is None else options.peers.split(",")
     soaked = partial(soak.run, seconds=options.seconds, engine=options.engine, workers=options.workers)
-    simulations = {"levels": levels.run, "nearly_ids": nearly_ids.run, "volume": volume.run}
+    simulations = {
+        "detection": detection.run,
+        "directed_levels": directed_levels.run,
+        "levels": levels.run,
+        "nearly_ids": nearly_ids.run,
+        "volume": volume.run,
+    }
     compared = partial(peers.run, size=size, peers=named)
     known = {
         **BENCHMARKS,
