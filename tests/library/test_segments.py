@@ -111,6 +111,29 @@ def test_false_alarms_of_many_segments_stay_below_alpha() -> None:
     assert alarms <= 14
 
 
+def test_rare_names_of_the_same_data_are_no_drift_of_a_segment() -> None:
+    """Which of thousands of names a sample has is chance; a name that is new and frequent is not."""
+    rng = np.random.default_rng(5)
+    common = 1 / np.arange(1, 400)
+
+    def side() -> dict[str, np.ndarray]:
+        return {
+            "z": rng.choice(list("abcde"), 2_500),
+            "common": rng.choice([f"n{n}" for n in range(399)], 2_500, p=common / common.sum()),
+            "rare": rng.choice([f"k{n}" for n in range(2_000)], 2_500),
+        }
+
+    for _ in range(10):
+        found = mw.compare(side(), side(), by="z", alpha=0.2).segments
+        assert found is not None
+        assert found.severity not in ("warning", "alert")
+    before, after = side(), side()
+    after["common"] = np.where((after["z"] == "b") & (rng.random(2_500) < 0.6), "a new name", after["common"])
+    found = mw.compare(before, after, by="z").segments
+    assert found is not None
+    assert [each.segment for each in found.segments if each.severity == "alert"] == ["z=b"]
+
+
 def test_a_reference_keeps_its_segments(before: pd.DataFrame, after: pd.DataFrame, tmp_path: Path) -> None:
     mw.Reference.fit(before, by=["country", "age"]).save(tmp_path / "reference.mw")
     loaded = mw.Reference.load(tmp_path / "reference.mw")

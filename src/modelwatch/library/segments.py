@@ -26,7 +26,7 @@ from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.monitoring.segments.metric import Comparison, compare, loss_of
 from modelwatch.monitoring.segments.reports import Contribution
-from modelwatch.stats.counting.binning import Binning
+from modelwatch.stats.counting.binning import Binning, CategoricalBinning, NumericBinning
 from modelwatch.stats.counting.columns import Column
 from modelwatch.stats.counting.encoded_counts import decode_counts, encode_counts
 from modelwatch.stats.counting.kernel import CountsByGroup, Places
@@ -44,6 +44,8 @@ PARTS = 4
 # So many columns of a segment are in the report.
 DRIFT_SHOWN = 3
 SHOWN = 20
+# Rows of the reference from which on a name has a cell of its own.
+OFTEN = 50
 Vectors = list[NDArray[np.int64]]
 
 
@@ -268,17 +270,13 @@ def _drift(
     looks: _Looks,
 ) -> list[SegmentColumn]:
     """The columns of a segment, those that moved most first."""
-    chosen = {
-        subject: StoredReference(
-            "", "", None, subject, Profile(binnings[subject], before.counts[subject][place]), None, 0, "", "active"
-        )
-        for subject in _subjects(before, now)
-    }
-    counts = {}
-    for subject in chosen:
-        profile = Profile(binnings[subject], now.counts[subject][place])
-        counts[subject] = SubjectCounts((profile,), (profile.total,))
-    chosen = {subject: each for subject, each in chosen.items() if each.profile.n and counts[subject].profiles[0].n}
+    chosen, counts = {}, {}
+    for subject in _subjects(before, now):
+        sides = (before.counts[subject], now.counts[subject])
+        known, current = _comparable(binnings[subject], sides, place)
+        if known.n and current.n:
+            chosen[subject] = StoredReference("", "", None, subject, known, None, 0, "", "active")
+            counts[subject] = SubjectCounts((current,), (current.total,))
     columns = []
     for result in results_of([Window(0, 0)], chosen, counts, rules, looks.alpha / looks.columns):
         judgement = result.windows[0].judgement
@@ -297,6 +295,26 @@ def _drift(
                 )
             )
     return sorted(columns, key=lambda each: (PRECEDENCE.index(each.severity), -each.psi, each.name))
+
+
+def _comparable(binning: Binning, sides: tuple[Vectors, Vectors], place: int) -> tuple[Profile, Profile]:
+    """The counts of a segment in the reference and now, in cells that both are counted in alike.
+
+    Of names, those that the whole reference has often enough: which of the rare ones have a cell of their own, and
+    which are new, follows from the chance that drew the reference, and would differ in a segment of the same data.
+    """
+    first, last = sides[0][place], sides[1][place]
+    if isinstance(binning, NumericBinning):
+        return Profile(binning, first), Profile(binning, last)
+    names = len(binning.categories)
+    kept = np.flatnonzero(np.sum(sides[0], axis=0)[:names] >= OFTEN)
+    cells = CategoricalBinning(tuple(binning.categories[cell] for cell in kept), frozenset())
+
+    def joined(counts: NDArray[np.int64]) -> Profile:
+        others = counts[: binning.n_fine].sum() - counts[kept].sum()
+        return Profile(cells, np.array([*counts[kept], others, 0, *counts[binning.n_fine :]], dtype=np.int64))
+
+    return joined(first), joined(last)
 
 
 def _line(before: Divided, now: Divided, place: int, drift: list[SegmentColumn]) -> SegmentComparison:
