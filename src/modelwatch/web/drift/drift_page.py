@@ -17,7 +17,7 @@ from modelwatch.alerting.text import span
 from modelwatch.api.state import ServiceState
 from modelwatch.charts.curves import Driver, quadrant
 from modelwatch.charts.drawing.marks import State, key
-from modelwatch.charts.drawing.numbers import number, percent
+from modelwatch.charts.drawing.numbers import percent
 from modelwatch.charts.heatmap import HeatRow, heat_class, heatmap
 from modelwatch.charts.lines import Event
 from modelwatch.charts.small import histogram_pair, level_bar
@@ -36,7 +36,7 @@ from modelwatch.web.drift.drift_verdict import drift_verdict
 from modelwatch.web.drift.subject_addresses import subject_address
 from modelwatch.web.drift.subject_lanes import STATES
 from modelwatch.web.frame.model_frame import ModelFrame
-from modelwatch.web.frame.rendering import When, chance, drawn, microseconds, moments, near, when
+from modelwatch.web.frame.rendering import When, chance, drawn, microseconds, moments, near, psi_text, when
 from modelwatch.web.frame.selection import choice_of
 from modelwatch.web.frame.site import page, root_of, site_of
 from modelwatch.web.frame.verdict import Verdict, joined
@@ -47,7 +47,6 @@ MOST_UNJUDGED = 20
 NAMES_WIDTH, READINGS_WIDTH = 144, 136
 # A PSI so large fills its bar.
 LARGEST_PSI = 0.5
-LEAST_PSI = 0.001
 FOUND: tuple[State, ...] = ("alert", "warning")
 RANKS: dict[State, int] = {
     "alert": 0,
@@ -84,7 +83,7 @@ class DriftRow:
     @property
     def psi_text(self) -> str:
         """PSI now as text: what is far below any threshold has no digits that count."""
-        return "< 0.001" if 0.0 < self.psi < LEAST_PSI else number(round(self.psi, 3))
+        return psi_text(self.psi)
 
     @property
     def p_value(self) -> float | None:

@@ -31,6 +31,7 @@ LONGEST_NAME = 120
 NEAR_DAYS = 6
 LONGEST_TEXT = 2_000
 SMALL_CHANCE = 1e-3
+LEAST_PSI = 0.001
 # The score of silence, which is a length of time.
 SILENCE = "silence in seconds"
 LEAST_CHANCE = 1e-300
@@ -220,6 +221,17 @@ def measure(value: float | None) -> str:
     ('0.312', '–', '1e-9')
     """
     return "–" if value is None else number(value)
+
+
+def psi_text(value: float | None) -> str:
+    """A PSI to three decimals: what is far below any threshold has no digits that count.
+
+    >>> psi_text(0.67812), psi_text(0.0003), psi_text(0.0), psi_text(None)
+    ('0.678', '< 0.001', '0', '–')
+    """
+    if value is None or value != value:
+        return "–"
+    return "< 0.001" if 0.0 < value < LEAST_PSI else number(round(value, 3))
 
 
 def size(score: str, value: float) -> str:

@@ -34,7 +34,7 @@ from modelwatch.views.stretches.labelled_stretch import StretchQuery
 from modelwatch.views.stretches.stretch import SeriesQuery
 from modelwatch.web.frame.model_frame import ModelFrame
 from modelwatch.web.frame.page_frame import Entry
-from modelwatch.web.frame.rendering import chance, dated, drawn, microseconds, name, when
+from modelwatch.web.frame.rendering import chance, dated, drawn, microseconds, name, psi_text, when
 from modelwatch.web.frame.selection import moment_of, text_of
 from modelwatch.web.frame.site import segment_of, views_page
 from modelwatch.web.frame.verdict import Verdict, joined, strong
@@ -147,9 +147,9 @@ class ComparePage:
         title = f"{of.feature_name}: there in grey, here in colour"
         return drawn(histogram_pair(title, of.baseline_cells, of.current_cells, moved=of.moved))
 
-    def measure(self, value: float | None) -> str:
-        """A number, or a dash."""
-        return number(math.nan if value is None else value)
+    def psi(self, value: float | None) -> str:
+        """A PSI."""
+        return psi_text(value)
 
     def chance(self, value: float | None) -> str:
         """A p-value."""
