@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from modelwatch.charts.drawing.labels import Moments, Spot
+from modelwatch.charts.drawing.labels import Spot
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.markup import box
 from modelwatch.charts.drawing.numbers import Format, short_time
@@ -34,7 +34,7 @@ class HeatRow:
     """Row: its name, one class a column (None where there is no data), and the reading at its end.
 
     state: draws its mark before the name. heading: a line above the first row of a group. values, n: of each column,
-    for a script that shows them at a time; NaN where not known. moments: parts of the reading that are times.
+    for a script that shows them at a time; NaN where not known.
     """
 
     name: str
@@ -44,7 +44,6 @@ class HeatRow:
     heading: str = ""
     values: Values = ()
     n: Sequence[int] = ()
-    moments: Moments = ()
 
 
 def heat_class(psi: float, state: State) -> str:
@@ -119,7 +118,7 @@ def heatmap(
         if row.reading:
             bad = f"t-{row.state}" if row.state in ("alert", "warning") else "t-ink"
             is_bold = row.state in ("alert", "warning")
-            plot.aside(row.reading, top + 10, side="start", style=bad, bold=is_bold, moments=row.moments)
+            plot.aside(row.reading, top + 10, side="start", style=bad, bold=is_bold)
         tops.append(top)
         top += ROW
     for style, boxes in drawn.items():

@@ -169,7 +169,6 @@ class Plot:
         style: str | None = None,
         bold: bool = False,
         indent: float = 0.0,
-        moments: Moments = (),
     ) -> Label | None:
         """Text in a gutter: side "end" the left one, ending at the plot; "start" the right one. Cut to its room."""
         room = (self.left if side == "end" else self.right) - TICK_ROOM - indent
@@ -177,7 +176,7 @@ class Plot:
         x, dx = (0.0, -TICK_ROOM - indent) if side == "end" else (1.0, TICK_ROOM + indent)
         title = text if short != text else None
         spot = Spot(x, y, side, dx)
-        return self.label(short, spot, style=style, bold=bold, title=title, moments=moments) if short else None
+        return self.label(short, spot, style=style, bold=bold, title=title) if short else None
 
     def value_axis(self, area: Area, scale: Scale, form: Format = "number", *, grid: bool = True) -> None:
         """Ticks of a value scale in the left gutter, with hairlines through the plot."""

@@ -44,7 +44,7 @@ from modelwatch.web.frame.verdict import Verdict, joined
 MOST_ROWS = 200
 MANY = 60
 MOST_UNJUDGED = 20
-NAMES_WIDTH, READINGS_WIDTH = 144, 136
+NAMES_WIDTH, READINGS_WIDTH = 136, 72
 # A PSI so large fills its bar.
 LARGEST_PSI = 0.5
 FOUND: tuple[State, ...] = ("alert", "warning")
@@ -232,8 +232,7 @@ class DriftPage:
                 if place == 0 and heading.startswith("as "):
                     title = f"{len(some):,} as in the reference"
                 psi, n = ((), ()) if row.line is None else (_known(row.line.psi), row.line.n)
-                times = () if row.began is None else moments(row.began)
-                rows.append(HeatRow(row.name, self._classes(row), self._reading(row), row.state, title, psi, n, times))
+                rows.append(HeatRow(row.name, self._classes(row), self._reading(row), row.state, title, psi, n))
         if not rows or not steps:
             return Markup("")
         began = min((row.began for row in self.moved if row.began is not None), key=lambda each: each.iso, default=None)
@@ -267,8 +266,7 @@ class DriftPage:
 
     @staticmethod
     def _reading(row: DriftRow) -> str:
-        since = f"  {row.began.short}" if row.began is not None else ""
-        return f"{row.psi_text}{since}" if not math.isnan(row.psi) else "not judged"
+        return "not judged" if math.isnan(row.psi) else row.psi_text
 
     @property
     def steps_words(self) -> str:
