@@ -1,4 +1,4 @@
-"""What processes tell of themselves, on both engines."""
+"""Reports of processes, on both engines."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from modelwatch.storage.engine.processes import KEPT, MOST_PROCESSES, ToldProcess, tell, told_processes
+from modelwatch.storage.engine.processes import KEPT, MOST_PROCESSES, StoredProcess, save_process, stored_processes
 from modelwatch.storage.engine.sizes import SIZES_KEPT, earliest_size, save_size
 from modelwatch.storage.engine.store import Store
 from modelwatch.times import MICROS_PER_SECOND
@@ -15,34 +15,34 @@ from tests.support.events import NOON
 pytestmark = pytest.mark.both_engines
 
 HOUR = 3_600 * MICROS_PER_SECOND
-ONE = ToldProcess("a", NOON, NOON, False, "{}")
+ONE = StoredProcess("a", NOON, NOON, False, "{}")
 
 
-def told(store: Store) -> list[ToldProcess]:
+def stored(store: Store) -> list[StoredProcess]:
     with store.read() as connection:
-        return told_processes(connection)
+        return stored_processes(connection)
 
 
 def test_what_is_told_last_counts(store: Store) -> None:
-    tell(store, ONE)
+    save_process(store, ONE)
     later = replace(ONE, told_at=NOON + 1, figures='{"accepted":1}', stopped=True)
-    tell(store, later)
-    assert told(store) == [later]
+    save_process(store, later)
+    assert stored(store) == [later]
 
 
 def test_those_that_ended_long_ago_are_forgotten(store: Store) -> None:
-    tell(store, ONE)
+    save_process(store, ONE)
     other = replace(ONE, name="b", told_at=NOON + KEPT)
-    tell(store, other)
-    assert told(store) == [ONE, other]
-    tell(store, replace(other, told_at=NOON + KEPT + 1))
-    assert [each.name for each in told(store)] == ["b"]
+    save_process(store, other)
+    assert stored(store) == [ONE, other]
+    save_process(store, replace(other, told_at=NOON + KEPT + 1))
+    assert [each.name for each in stored(store)] == ["b"]
 
 
 def test_of_many_the_newest_are_kept(store: Store) -> None:
     for number in range(MOST_PROCESSES + 2):
-        tell(store, replace(ONE, name=f"{number:04d}", started_at=NOON + number, told_at=NOON + number))
-    names = [each.name for each in told(store)]
+        save_process(store, replace(ONE, name=f"{number:04d}", started_at=NOON + number, told_at=NOON + number))
+    names = [each.name for each in stored(store)]
     assert (len(names), names[0]) == (MOST_PROCESSES, "0002")
 
 

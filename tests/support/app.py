@@ -11,7 +11,7 @@ import httpx
 from modelwatch.alerting.policy import AlertPolicy
 from modelwatch.config import load_settings
 from modelwatch.server.build import build_service
-from modelwatch.server.telling import Telling
+from modelwatch.server.process_reports import ProcessReporter
 from modelwatch.storage.engine.store import Store
 from tests.support.assessments import Desk
 
@@ -35,7 +35,7 @@ class App:
         """The process tells the store what it has counted, as its background thread does every few seconds."""
         service = self.asgi.app.state.service
         at = service.clock if now is None else lambda: now
-        Telling(self.store, name, service.process, service.metrics.counters.counted, at).once(stopped=stopped)
+        ProcessReporter(self.store, name, service.process, service.metrics.counters.counted, at).once(stopped=stopped)
 
     def request(self, method: str, path: str, **given: Any) -> httpx.Response:
         """One request, answered. given: as httpx takes it."""

@@ -50,8 +50,8 @@ from modelwatch.monitoring.scheduler.retention import Keep, Retention
 from modelwatch.monitoring.scheduler.runner import BackgroundJobs, Lease
 from modelwatch.monitoring.scheduler.sizes import SizeSamples
 from modelwatch.server.limits import keep_large_blocks_apart, keep_trimmed, trim, use_few_arenas
+from modelwatch.server.process_reports import ProcessReporter
 from modelwatch.server.startup import filed_monitors, protect
-from modelwatch.server.telling import Telling
 from modelwatch.storage.engine.leases import store_time
 from modelwatch.storage.engine.migrations import migrate
 from modelwatch.storage.engine.postgresql import StoreOptions
@@ -235,7 +235,7 @@ def build_service(settings: Settings) -> Application:
         lease_seconds=settings.lease_seconds,
         store_clock=store_clock,
     )
-    telling = Telling(store, holder, process, exposition.counters.counted, microseconds_now)
+    reporter = ProcessReporter(store, holder, process, exposition.counters.counted, microseconds_now)
     state = ServiceState(
         settings=settings,
         store=store,
@@ -269,13 +269,13 @@ def build_service(settings: Settings) -> Application:
         batcher.start()
         jobs.start()
         delivery.start()
-        telling.start()
+        reporter.start()
         trimming = asyncio.create_task(keep_trimmed())
         try:
             yield
         finally:
             trimming.cancel()
-            await asyncio.gather(*map(asyncio.to_thread, (jobs.close, delivery.close, telling.close, batcher.close)))
+            await asyncio.gather(*map(asyncio.to_thread, (jobs.close, delivery.close, reporter.close, batcher.close)))
             await asyncio.to_thread(_seal, ledger)
             store.close()
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from modelwatch.config import Settings
 from modelwatch.storage.counts.volumes import predictions_since
-from modelwatch.storage.engine.processes import ToldProcess, told_processes
+from modelwatch.storage.engine.processes import StoredProcess, stored_processes
 from modelwatch.storage.engine.sizes import earliest_size, leases, store_size, writing_processes
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.evaluations import evaluation_failures, evaluation_progress
@@ -194,7 +194,7 @@ def service_report(
 ) -> ServiceReport:
     """The service as it is now, in microseconds. process: the one that answers, of which the report tells only as long
     as none is in the store."""
-    reported = [(each, msgspec.json.decode(each.figures, type=ProcessFigures)) for each in told_processes(connection)]
+    reported = [(each, msgspec.json.decode(each.figures, type=ProcessFigures)) for each in stored_processes(connection)]
     running = [each for each in reported if _state(each[0], now) == "running"]
     newest = running[-1][1] if running else None
     figures = [each for _, each in reported]
@@ -248,7 +248,7 @@ def _store_report(connection: Connection, store: Store, settings: Settings, now:
 
 
 def _processes(
-    connection: Connection, reported: Sequence[tuple[ToldProcess, ProcessFigures]], now: int
+    connection: Connection, reported: Sequence[tuple[StoredProcess, ProcessFigures]], now: int
 ) -> list[ProcessReport]:
     """Those that have reported; and others that write: of another release, or so new that they have not."""
     writing = dict(writing_processes(connection))
@@ -270,7 +270,7 @@ def _processes(
     return found + [ProcessReport(name, iso_of_micros(since)) for name, since in writing.items()]
 
 
-def _state(process: ToldProcess, now: int) -> ProcessState:
+def _state(process: StoredProcess, now: int) -> ProcessState:
     if process.stopped:
         return "stopped"
     return "silent" if now - process.told_at > STOPPED_SECONDS * MICROS_PER_SECOND else "running"

@@ -16,7 +16,7 @@ MOST_PROCESSES = 200
 
 
 @dataclass(frozen=True, slots=True)
-class ToldProcess:
+class StoredProcess:
     """Last report of a process. told_at: when, in microseconds. stopped: it has ended in order. figures: JSON
     that views encode."""
 
@@ -27,7 +27,7 @@ class ToldProcess:
     figures: str
 
 
-def tell(store: Store, process: ToldProcess) -> None:
+def save_process(store: Store, process: StoredProcess) -> None:
     """Keeps the report of a process in place of its last one, and forgets those that ended long ago."""
     table = tables.process
     newest = select(table.c.name).order_by(table.c.told_at.desc(), table.c.name)
@@ -39,8 +39,8 @@ def tell(store: Store, process: ToldProcess) -> None:
             connection.execute(delete(table).where(table.c.name.in_(beyond)))
 
 
-def told_processes(connection: Connection) -> list[ToldProcess]:
+def stored_processes(connection: Connection) -> list[StoredProcess]:
     """Processes that have reported within a day, in the order in which they started."""
     table = tables.process
     rows = connection.execute(select(table).order_by(table.c.started_at, table.c.name))
-    return [ToldProcess(**row._mapping) for row in rows]
+    return [StoredProcess(**row._mapping) for row in rows]
