@@ -100,6 +100,25 @@ def test_a_feature_may_have_the_name_of_another_subject() -> None:
     assert text.count('class="chart chart-categories"') == 1
 
 
+def test_columns_of_few_values_and_of_many_zeros_have_their_chart() -> None:
+    rng = np.random.default_rng(3)
+    rows = 1_000
+
+    def side(share: float) -> dict[str, Any]:
+        return {
+            "zeros": np.where(rng.random(rows) < share, 0.0, rng.exponential(1, rows)),
+            "sevens": np.where(rng.random(rows) < share, 7.0, rng.normal(7, 2, rows)),
+            "few": rng.integers(0, 3, rows),
+            "one": np.full(rows, 5.0),
+        }
+
+    text = mw.compare(side(0.5), side(0.2)).to_html()
+    assert text.count('class="chart chart-histogram') == 4
+    for name in ("= 0:", "= 7:", "= 1:", "= 5:"):
+        assert name in text
+    assert "6.999999" not in text
+
+
 def test_a_notebook_shows_it_in_a_frame_of_its_own(report: Report) -> None:
     tags = Tags()
     tags.feed(report._repr_html_())

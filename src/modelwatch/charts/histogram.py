@@ -54,7 +54,9 @@ def histogram(
     ):
         if len(values) != cells:
             raise ValueError(f"{name} has {len(values)} cells, {cells} are expected")
-    if np.any(~np.isfinite(inner)) or np.any(np.diff(inner) <= 0):
+    # As they are given: the least number below 0 and 0 itself, between which zeros are, are drawn as one.
+    given = np.asarray(list(edges), dtype=np.float64)
+    if np.any(~np.isfinite(given)) or np.any(np.diff(given) <= 0):
         raise ValueError("edges must be finite and ascending")
     slots = _slots(inner, len(extra), to_scale=to_scale)
     widths = np.diff(slots) * cells
@@ -66,7 +68,7 @@ def histogram(
     plot.need(above=20)
     if not to_scale:
         plot.value_axis(area, y, "percent")
-    names = cell_names(inner, extra)
+    names = cell_names(given, extra)
     for index in range(cells):
         start, end = float(slots[index]), float(slots[index + 1])
         tooltip = f"{names[index]}: reference {percent(float(before[index]))}, now {percent(float(now[index]))}"
@@ -80,7 +82,7 @@ def histogram(
                     plot.horizontal(top, "s-reference", start=start + inset, end=end - inset)
     plot.horizontal(area.bottom, "axis")
     _readings(plot, area, y, slots, heights, now)
-    bottom = _edge_texts(plot, area, inner, slots, extra)
+    bottom = _edge_texts(plot, area, given, slots, extra)
     if parts is not None:
         bottom = _parts(
             plot,
@@ -104,21 +106,31 @@ def cell_names(edges: Values, extra: Sequence[str] = ()) -> list[str]:
 
     >>> cell_names([10, 20.5], ["missing"])
     ['≤ 10', '(10, 20.5]', '> 20.5', 'missing']
+    >>> cell_names([-5e-324, 0.0])
+    ['< 0', '= 0', '> 0']
     """
     if not len(edges):
         return ["all values", *extra]
     texts = edge_texts(edges)
-    between = [f"({low}, {high}]" for low, high in itertools.pairwise(texts)]
-    return [f"≤ {texts[0]}", *between, f"> {texts[-1]}", *extra]
+    between = [f"= {high}" if low == high else f"({low}, {high}]" for low, high in itertools.pairwise(texts)]
+    first = "<" if texts[0] in texts[1:2] else "≤"
+    return [f"{first} {texts[0]}", *between, f"> {texts[-1]}", *extra]
 
 
 def edge_texts(edges: Values) -> list[str]:
     """Edges as texts, with as many digits as tell neighbours apart: four, or more.
 
+    The number directly below the next edge, between which a single value is, is written as that.
+
     >>> edge_texts([19.9312, 30.2105, 203.94]), edge_texts([1.00001, 1.00002])
     (['19.93', '30.21', '203.9'], ['1.00001', '1.00002'])
+    >>> edge_texts([math.nextafter(7.0, 0.0), 7.0])
+    ['7', '7']
     """
-    values = floats(edges).tolist()
+    given = np.asarray(list(edges), dtype=np.float64)
+    under = np.flatnonzero(np.nextafter(given[:-1], np.inf) == given[1:])
+    given[under] = given[under + 1]
+    values = floats(given).tolist()
     for digits in range(4, 17):
         texts = [_edge(value, digits) for value in values]
         if len(set(texts)) == len(set(values)):
