@@ -43,7 +43,7 @@ class Finding(msgspec.Struct, frozen=True):
     such as PSI); the finding is in force because score >= threshold and p_value < alpha, or because it was and is not
     shown to be over (`holding`). warning_threshold, alert_threshold: the score from which it is one or the other; None
     where it never is, or where no size decides. small: it is real, but smaller than either, of a monitor that asks for
-    that, too. category: the one whose odds have moved, where that is the score.
+    that, too. found_by: the test that says most. category: the one whose odds have moved, where that is the score.
     worst: the largest score since it was found. The window that shows it is [window_start, window_end). detail: one
     sentence on what moved.
 
@@ -53,7 +53,8 @@ class Finding(msgspec.Struct, frozen=True):
     uncertain_since: the first of the evaluations in a row that did not find it, nor show that it is over; None when the
     last one found it. doubt: why it is uncertain. early: the share of the usual labels that it rests on, while the
     others are still coming; None where most have come, and of what needs no labels. began: when it began, an estimate
-    made once, when it was found; None where it is not known. pattern: what would explain the shift; None where nothing
+    made once, when it was found; None where it is not known. began_earliest, began_latest: between which it probably
+    did, approximately, of drift. pattern: what would explain the shift; None where nothing
     known does, and of what is no shift. What earlier releases stored has none of these.
     """
 
@@ -87,6 +88,9 @@ class Finding(msgspec.Struct, frozen=True):
     began: int | None = None
     pattern: ShiftPattern | None = None
     small: bool = False
+    began_earliest: int | None = None
+    began_latest: int | None = None
+    found_by: str | None = None
 
     @property
     def times(self) -> Times:

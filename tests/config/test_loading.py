@@ -45,7 +45,7 @@ class TestDefaults:
         )
         assert (settings.drift_check_interval, settings.min_samples_for_drift, settings.workers) == (3600, 100, 1)
         assert (settings.host, settings.port) == ("127.0.0.1", 8000)
-        assert settings.lookbacks == ("1h", "6h", "24h")
+        assert settings.lookbacks == ("5m", "15m", "30m", "1h", "2h", "4h", "8h", "24h")
         assert settings.warnings == ()
 
     def test_the_store_is_in_the_data_folder(self) -> None:

@@ -131,7 +131,7 @@ def test_features_are_left_out_by_name_or_pattern() -> None:
 
 def test_alpha_is_what_has_accrued() -> None:
     interval = DEFAULTS.alpha(50)
-    assert interval == pytest.approx(0.5 / (50 * 3 * 720))
+    assert interval == pytest.approx(0.5 / (50 * 8 * 720))
     assert DEFAULTS.alpha(50, elapsed=3_600) == interval
     assert DEFAULTS.alpha(50, elapsed=300) == pytest.approx(interval / 12)
     assert DEFAULTS.alpha(50, elapsed=10**9) == interval

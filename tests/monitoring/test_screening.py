@@ -68,12 +68,13 @@ CASES: dict[str, Callable[[], Drawn]] = {
 }
 
 
+@pytest.mark.parametrize("directed", [True, False])
 @pytest.mark.parametrize("natural", [True, False])
 @pytest.mark.parametrize("odds_ratio", [0.0, 2.0])
 @pytest.mark.parametrize("case", list(CASES))
-def test_screening_says_what_judging_says(case: str, odds_ratio: float, natural: bool) -> None:
+def test_screening_says_what_judging_says(case: str, odds_ratio: float, natural: bool, directed: bool) -> None:
     reference, windows = CASES[case]()
-    rules = replace(RULES, odds_ratio=odds_ratio, natural_variation=natural)
+    rules = replace(RULES, odds_ratio=odds_ratio, natural_variation=natural, directed=directed, names_shifted=directed)
     profiles = tuple(Profile.of(reference.profile.binning, window) for window in windows)
     received = tuple(len(window) for window in windows)
     counts = {reference.subject: SubjectCounts(profiles, received)}

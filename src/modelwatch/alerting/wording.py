@@ -38,6 +38,14 @@ KINDS: dict[Kind, str] = {
     "freshness": "No predictions",
 }
 # What the sample of a finding counts, and that of its reference; values where a kind is not named.
+# The tests that find drift, by the part of the p-value that says most.
+FOUND_BY = {
+    "location": "the test of location: values have become larger or smaller",
+    "scale": "the test of scale: values vary more or less",
+    "all cells": "the test of all cells together",
+    "single cell": "the test of a single cell",
+    "new names": "the test of new names",
+}
 COUNTED: dict[Kind, tuple[str, str]] = {
     "performance": ("labelled predictions", "labelled predictions of the reference"),
     "label_drift": ("labelled predictions", "labelled predictions of the reference"),
@@ -205,13 +213,18 @@ def _at_length(member: Member) -> Iterable[str]:
     bad_from, bad_until, detected_at, judged_until = map(_time, finding.times)
     yield f"Bad data from {bad_from} to {bad_until}, detected at {detected_at}; data evaluated up to {judged_until}."
     if finding.began is not None:
-        yield f"It seems to have begun at {_time(finding.began)}."
+        between = ""
+        if finding.began_earliest is not None and finding.began_latest is not None:
+            between = f", approximately between {_time(finding.began_earliest)} and {_time(finding.began_latest)}"
+        yield f"It seems to have begun at {_time(finding.began)}{between}."
     doubt = doubt_of(finding)
     if doubt:
         yield doubt
     yield _sample(finding)
     if finding.p_value is not None:
         yield _chance(finding.p_value, finding.alpha)
+    if finding.found_by is not None:
+        yield f"Found by {FOUND_BY.get(finding.found_by, finding.found_by)}."
 
 
 def pattern_text(pattern: ShiftPattern) -> str:

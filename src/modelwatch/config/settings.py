@@ -179,7 +179,9 @@ class Settings(BaseModel):
         0.02, "Tolerated loss of accuracy, F1 and similar metrics against the labelled reference.", "0.05", gt=0, lt=1
     )
     lookbacks: Lookbacks = _setting(
-        ("1h", "6h", "24h"), "Spans, back from the newest data, that are compared with the reference.", "1h,24h,7d"
+        ("5m", "15m", "30m", "1h", "2h", "4h", "8h", "24h"),
+        "Spans, back from the newest data, that are compared with the reference.",
+        "1h,24h,7d",
     )
     evaluation_grace_seconds: int = _setting(
         60,

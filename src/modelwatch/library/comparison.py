@@ -112,6 +112,7 @@ def compare(
         natural_variation=natural_variation,
         odds_ratio=ODDS_RATIO,
         names_shifted=True,
+        directed=True,
     )
     counts, labels, window = side.counts, side.labels, side.window
     rest = whole * (1 - DRIFT_SHARE)

@@ -13,6 +13,7 @@ from modelwatch.monitoring.checks.conditions import Condition
 from modelwatch.monitoring.checks.drift.evaluation import evaluate_drift
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery, gather
 from modelwatch.monitoring.checks.drift.observations import advance_drift
+from modelwatch.monitoring.checks.drift.since import with_onsets_of_shifts
 from modelwatch.monitoring.checks.rules import SECONDS_PER_30_DAYS, DriftRules
 from modelwatch.monitoring.checks.schedule import due_points
 from modelwatch.storage.counts.profiles import windows_since
@@ -89,7 +90,7 @@ def backtest(
             )
         until = newest.window_start + BASE_WINDOW_SECONDS
         windows = windows_since(connection, stream, start, until if end is None else min(end, until), MAX_WINDOWS)
-    enough = rules.min_samples if rules.on_new_data else None
+    enough = rules.enough_new
     points = list(due_points(None, windows, interval=rules.check_interval, enough=enough))
     if len(points) > most:
         raise InvalidInput(
@@ -102,7 +103,9 @@ def backtest(
     episodes: list[Episode] = []
     alerts = 0
     for point in points:
-        inputs = gather(store, rules, query, now, end=point.end, elapsed=point.elapsed, rules=rules)
+        inputs = gather(
+            store, rules, query, now, end=point.end, elapsed=point.elapsed, rules=rules, complete=with_onsets_of_shifts
+        )
         conditions = advance_drift(conditions, evaluate_drift(inputs))
         findings = {(each.kind, each.subject): each for each in _in_force(conditions)}
         kinds = {kind for kind, _ in running}

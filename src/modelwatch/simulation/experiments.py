@@ -70,7 +70,7 @@ def quiet_month(scenario: Scenario, rules: DriftRules, month: int) -> Month:
     rng = _rng(scenario, RULE_MONTHS, month)
     spans = [parse_lookback(name) for name in rules.lookbacks]
     arriving = traffic(scenario.rate, max(spans), SECONDS_PER_30_DAYS, scenario.arrivals, rng)
-    when = schedule(arriving, spans, rules.check_interval, rules.min_samples if rules.on_new_data else None)
+    when = schedule(arriving, spans, rules.check_interval, rules.enough_new)
     watch = Watch.on(when, rules, scenario.features)
     findings = detected = 0
     in_force = np.zeros(len(when.ends) + 1, dtype=np.bool_)
@@ -110,7 +110,7 @@ def delay(scenario: Scenario, rules: DriftRules, shift: Shift, repetition: int) 
     rng = _rng(scenario, RULE_SHIFTS, repetition)
     spans = [parse_lookback(name) for name in rules.lookbacks]
     arriving = traffic(scenario.rate, max(spans), horizon(rules), scenario.arrivals, rng)
-    when = schedule(arriving, spans, rules.check_interval, rules.min_samples if rules.on_new_data else None)
+    when = schedule(arriving, spans, rules.check_interval, rules.enough_new)
     stream = FeatureStream.drawn(drawn(scenario.reference, shift, rng), arriving, shift, rng)
     detected, found = Watch.on(when, rules, scenario.features).first(stream)
     return Hours(*(None if at is None else float(when.ends[at]) / HOUR for at in (detected, found)))

@@ -132,6 +132,7 @@ class Watch:
             thresholds.min_samples,
             tuple((profile, allowed) for profile in profiles),
             rules.names_shifted,
+            rules.directed,
         )
         [judgements] = judge_all([case], alpha)
         judged = [

@@ -75,7 +75,9 @@ class MemberReport(msgspec.Struct, frozen=True):
 
     since: event time of the first evaluation of the present run that saw it. holding: the score has come down, but has
     not been calm for long enough. early: the share of the usual labels that it rests on, while the others are still
-    coming; null where most have come, and of what needs no labels. began: as of the alert. pattern: pattern that
+    coming; null where most have come, and of what needs no labels. began: as of the alert; began_earliest,
+    began_latest: between which it probably did, approximately. found_by: the test that says most. small: it is real,
+    but smaller than a warning. pattern: pattern that
     explains a shift (`missing`, `new_categories`, `one_category`, `one_factor`, `larger`, `smaller`); null where none
     does, or where there is no shift of a distribution.
     """
@@ -111,6 +113,10 @@ class MemberReport(msgspec.Struct, frozen=True):
     early: float | None
     began: str | None
     pattern: ShiftPattern | None
+    began_earliest: str | None = None
+    began_latest: str | None = None
+    found_by: str | None = None
+    small: bool = False
 
 
 class RecoveredLine(msgspec.Struct, frozen=True):
@@ -282,6 +288,10 @@ def member_report(member: Member) -> MemberReport:
         early=finding.early,
         began=iso_of_seconds(finding.began),
         pattern=finding.pattern,
+        began_earliest=None if finding.began_earliest is None else iso_of_seconds(finding.began_earliest),
+        began_latest=None if finding.began_latest is None else iso_of_seconds(finding.began_latest),
+        found_by=finding.found_by,
+        small=finding.small,
     )
 
 

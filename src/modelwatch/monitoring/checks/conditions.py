@@ -7,7 +7,7 @@ What is carried from evaluation to evaluation is kept with each verdict, so that
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 from msgspec.structs import replace
@@ -73,14 +73,28 @@ def newly_found(previous: Iterable[Condition], now: Iterable[Condition]) -> list
     return [each for each in now if each.finding is not None and (each.kind, each.name, each.reference) not in known]
 
 
-def with_onsets(conditions: Iterable[Condition], began: Mapping[tuple[str, str], int]) -> list[Condition]:
+class Began(NamedTuple):
+    """An estimated onset, in seconds, and the times between which it probably is, approximately."""
+
+    at: int
+    earliest: int
+    latest: int
+
+
+def with_onsets(conditions: Iterable[Condition], began: Mapping[tuple[str, str], int | Began]) -> list[Condition]:
     """The conditions, with what is known of when their findings began. began: seconds, by kind and name."""
     return [
-        replace(each, finding=replace(each.finding, began=began[each.kind, each.name]))
+        replace(each, finding=_beginning(each.finding, began[each.kind, each.name]))
         if each.finding is not None and (each.kind, each.name) in began
         else each
         for each in conditions
     ]
+
+
+def _beginning(finding: Finding, began: int | Began) -> Finding:
+    if isinstance(began, int):
+        return replace(finding, began=began)
+    return replace(finding, began=began.at, began_earliest=began.earliest, began_latest=began.latest)
 
 
 def _advance(before: Condition | None, seen: Observation, rules: Persistence, end: int) -> Condition:
@@ -158,4 +172,6 @@ def _measured(seen: Observation, since: int, before: Finding | None, end: int) -
         bad_until=now.window_end,
         judged_until=now.window_end if seen.judged_until is None else seen.judged_until,
         began=None if before is None else before.began,
+        began_earliest=None if before is None else before.began_earliest,
+        began_latest=None if before is None else before.began_latest,
     )

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sqlalchemy import Connection
 
+from modelwatch.monitoring.checks.conditions import Began
 from modelwatch.stats.counting.binning import Binning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.onset import onset
@@ -20,7 +21,7 @@ from modelwatch.storage.references.subjects import Subject
 # What was found in the longest look-back may have begun before it.
 TIMES_AS_LONG = 2
 
-Onsets = Mapping[tuple[str, str], int]
+Onsets = Mapping[tuple[str, str], int | Began]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 
+# So many new predictions are worth a look: fewer hardly change what is known, and each look spends what has accrued.
+LOOKS_AFTER = 15
+
+
 @dataclass(frozen=True, slots=True)
 class FeatureRules:
     """Rules of one feature; None: as for the others."""
@@ -62,8 +66,9 @@ class DriftRules(AccruingBudget):
     leave_out: names or shell patterns of features that are not watched. kinds: what is watched beside the features.
     odds_ratio: of the prediction, as in `Thresholds`. alarms_needed, alarms_among: so many of the last so many
     evaluations must say drift before it is a finding. resolve_after: calm evaluations in a row until it is none any
-    more. on_new_data: evaluate early, when `min_samples` new predictions have come. alert_on: the least severity that
-    is a finding. names_shifted: whether what is detected and small is `shifted`.
+    more. on_new_data: evaluate early, when `looks_after` new predictions have come (None: `min_samples`). alert_on: the
+    least severity that is a finding. names_shifted: whether what is detected and small is `shifted`. directed: whether
+    directed tests are among those that decide, and sizes are less what chance adds.
     """
 
     psi_warning: float
@@ -86,6 +91,8 @@ class DriftRules(AccruingBudget):
     # What evidence of earlier releases was judged by.
     odds_ratio: float = 0.0
     names_shifted: bool = False
+    directed: bool = False
+    looks_after: int | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> DriftRules:
@@ -102,7 +109,16 @@ class DriftRules(AccruingBudget):
             grace=settings.evaluation_grace_seconds,
             odds_ratio=ODDS_RATIO,
             names_shifted=True,
+            directed=True,
+            looks_after=LOOKS_AFTER,
         )
+
+    @property
+    def enough_new(self) -> int | None:
+        """How many new predictions make an early evaluation; None where there are no early ones."""
+        if not self.on_new_data:
+            return None
+        return self.min_samples if self.looks_after is None else min(self.looks_after, self.min_samples)
 
     @property
     def longest(self) -> int:

@@ -61,7 +61,7 @@ def due_for_data(store: Store, agenda: Agenda, checks: Sequence[AnyCheck], strea
         since = None if previous is None else previous.window_end
         limit = rules.check_interval // BASE_WINDOW_SECONDS + 1_000
         windows = windows_since(connection, stream, since, standing.closed, limit)
-        enough = rules.min_samples if rules.on_new_data else None
+        enough = rules.enough_new
         due = due_points(since, windows, interval=rules.check_interval, enough=enough)
         points = list(islice(due, POINTS_A_TRANSACTION))
         if not points and previous is not None and previous.generation != standing.generation:

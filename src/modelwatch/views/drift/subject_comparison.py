@@ -10,6 +10,7 @@ import numpy as np
 from modelwatch.monitoring.checks.drift.evaluation import evaluate_drift, report_of
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery, gather
 from modelwatch.monitoring.checks.drift.report import SubjectReport
+from modelwatch.monitoring.checks.drift.since import with_onsets_of_shifts
 from modelwatch.monitoring.checks.drift.subject_counts import counts_of_subjects
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.windows import Window
@@ -95,7 +96,7 @@ def subject_comparison(
     end: seconds; look-backs end there instead of at the newest data. baseline: the window to compare with, in place of
     the reference. Raises UnknownModel for an unknown model.
     """
-    inputs = gather(store, defaults, query, now, end=end)
+    inputs = gather(store, defaults, query, now, end=end, complete=with_onsets_of_shifts)
     evaluation = evaluate_drift(inputs, subject)
     [report] = report_of(evaluation).drift_results
     reference = inputs.chosen.get(subject)

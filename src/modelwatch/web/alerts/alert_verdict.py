@@ -70,6 +70,7 @@ def _since(report: AlertReport, now: int) -> Sequence[str]:
     began, detected = alert.began or alert.started_at, when(alert.detected_at, now)
     first = when(began, now)
     lines: list[str] = [joined([moment(first), first.ago])]
+    lines += _between(report, now)
     if alert.kind == "freshness":
         return lines
     after = (microseconds(alert.detected_at) - microseconds(began)) // MICROS_PER_SECOND
@@ -83,6 +84,16 @@ def _since(report: AlertReport, now: int) -> Sequence[str]:
         silent = near(when(alert.silent_since, now))
         return [*lines, joined([found, ". Nothing newer: the model is silent since ", silent, "."], "")]
     return [*lines, joined([found, ". No sign of ending."], "")]
+
+
+def _between(report: AlertReport, now: int) -> Sequence[str]:
+    """Line on the interval of the onset, of the member that began first."""
+    known = [each for each in report.members if each.began is not None and each.began_earliest is not None]
+    first = min(known, key=lambda each: each.began or "", default=None)
+    if first is None or first.began_earliest is None or first.began_latest is None:
+        return []
+    ends = [near(when(each, now)) for each in (first.began_earliest, first.began_latest)]
+    return [joined(["Approximately between ", ends[0], " and ", ends[1], "."], "")]
 
 
 def _how_bad(members: Sequence[MemberReport]) -> Sequence[str]:

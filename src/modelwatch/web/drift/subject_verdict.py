@@ -130,6 +130,10 @@ class SubjectVerdict:
             return Answer("Since", ())
         lines: list[str] = [joined([moment(self.began), f", {self.began.ago}" if self.began.ago else ""], "")]
         if self.finding is not None:
+            known = self.finding.finding
+            if known.began_earliest is not None and known.began_latest is not None:
+                ends = [near(when(each, self.of_model.now)) for each in (known.began_earliest, known.began_latest)]
+                lines.append(joined(["Approximately between ", ends[0], " and ", ends[1], "."], ""))
             found = when(self.finding.finding.since, self.of_model.now)
             lines.append(joined(["Found ", near(found), "."], ""))
         return Answer("Since", lines)

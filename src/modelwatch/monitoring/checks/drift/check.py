@@ -8,7 +8,7 @@ from functools import cache, partial
 from sqlalchemy import Connection
 
 from modelwatch.monitoring.checks.check import Check, Extent
-from modelwatch.monitoring.checks.conditions import Condition
+from modelwatch.monitoring.checks.conditions import Began, Condition
 from modelwatch.monitoring.checks.drift.evaluation import DriftEvaluation, brief_report_of, evaluate_drift, report_of
 from modelwatch.monitoring.checks.drift.evidence import (
     DriftQuery,
@@ -21,6 +21,7 @@ from modelwatch.monitoring.checks.drift.evidence import (
 from modelwatch.monitoring.checks.drift.judge import DRIFTED, PRECEDENCE
 from modelwatch.monitoring.checks.drift.observations import DRIFT_KINDS, UNDECIDED, advance_drift
 from modelwatch.monitoring.checks.drift.report import DriftReport
+from modelwatch.monitoring.checks.drift.since import with_onsets_of_shifts
 from modelwatch.monitoring.checks.headline import Headline, first_names
 from modelwatch.monitoring.checks.onsets import Onsets, span_before, subjects_by_window
 from modelwatch.monitoring.checks.rules import DriftRules
@@ -41,7 +42,7 @@ def check_drift(
     defaults: the rules of a model without a monitor. end: seconds; look-backs end there in place of the newest data.
     Raises UnknownResource for an unknown model, InvalidInput for features that it does not have.
     """
-    return report_of(evaluate_drift(gather(store, defaults, query, now, end=end)))
+    return report_of(evaluate_drift(gather(store, defaults, query, now, end=end, complete=with_onsets_of_shifts)))
 
 
 class DriftCheck(Check[Inputs, DriftEvaluation, DriftReport]):
@@ -103,7 +104,18 @@ class DriftCheck(Check[Inputs, DriftEvaluation, DriftReport]):
 def inputs_at(store: Store, defaults: DriftRules, stream: StreamKey, point: Point, now: int) -> Callable[[], Inputs]:
     """Reads what is judged at a point, when it is called first."""
     query = DriftQuery(stream.model, stream.environment, stream.version)
-    return cache(partial(gather, store, defaults, query, now, end=point.end, elapsed=point.elapsed))
+    return cache(
+        partial(
+            gather,
+            store,
+            defaults,
+            query,
+            now,
+            end=point.end,
+            elapsed=point.elapsed,
+            complete=with_onsets_of_shifts,
+        )
+    )
 
 
 def _late_predictions(connection: Connection, inputs: Inputs) -> int | None:
@@ -128,14 +140,21 @@ def drift_onsets(
     """Onset of each of these findings, in seconds; without those where it is unknown."""
     evidence = inputs.evidence
     subjects = {subject.kind: subject for subject in inputs.chosen if subject.kind != "feature"}
+    since = {Subject(each.kind, each.name): each for each in evidence.since}  # type: ignore[arg-type]
     wanted = {
         (each.kind, each.name): subjects.get(each.kind, Subject("feature", each.name))  # type: ignore[call-overload]
         for each in found
     }
     span = span_before(end, min((window.start for window in evidence.windows), default=end))
-    timeline, counted = subjects_by_window(connection, stream, evidence.generation, span, wanted.values())
-    known: dict[tuple[str, str], int] = {}
+    others = [subject for subject in wanted.values() if subject not in since]
+    timeline, counted = subjects_by_window(connection, stream, evidence.generation, span, others)
+    known: dict[tuple[str, str], int | Began] = {}
     for key, subject in wanted.items():
+        of_shift = since.get(subject)
+        if of_shift is not None:
+            if of_shift.known:
+                known[key] = Began(of_shift.start, of_shift.earliest, of_shift.latest)
+            continue
         reference = inputs.chosen.get(subject)
         windows = counted.get(subject)
         if reference is None or windows is None or windows.binning.id != reference.profile.binning.id:
@@ -158,7 +177,8 @@ def drift_headline(evaluation: DriftEvaluation, report: DriftReport) -> Headline
     usual = [index for index, window in enumerate(windows) if window.lookback in evidence.rules.lookbacks] or [0]
     within = [index for index in usual if lengths[index] <= SECONDS_PER_DAY]
     shown = max(within, key=lengths.__getitem__) if within else min(usual, key=lengths.__getitem__)
-    shortest = min(range(len(windows)), key=lengths.__getitem__)
+    # A rate of few minutes is no rate.
+    shortest = min(range(len(windows)), key=lambda index: (lengths[index] < SECONDS_PER_HOUR, lengths[index]))
     received = [sum(slot.predictions for slot in sums.values()) for sums in evidence.sums]
     decided = [(each, deciding) for each in evaluation.subjects if (deciding := each.deciding_window) is not None]
     # Of few values the PSI is large by chance alone: what was not judged is not shown.

@@ -12,17 +12,21 @@ from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.monitoring.checks.drift.judge import (
     DRIFTED,
     PRECEDENCE,
+    PSI,
     Case,
     Judgement,
     Severity,
     Tolerance,
+    chance_of_psi,
     judge_all,
+    judge_size,
     odds_cells,
     tolerance,
 )
 from modelwatch.monitoring.checks.drift.report import (
     NO_REFERENCE,
     DriftReport,
+    OnsetReport,
     SubjectReport,
     Summary,
     WindowScores,
@@ -43,8 +47,12 @@ from modelwatch.storage.references.subjects import Subject
 from modelwatch.times import iso_of_seconds
 
 if TYPE_CHECKING:
-    from modelwatch.monitoring.checks.drift.evidence import Evidence, Inputs
+    from modelwatch.monitoring.checks.drift.evidence import Evidence, Inputs, Since
     from modelwatch.storage.references.layouts import ModelLayouts
+
+
+# From so few values since the onset of a shift no size of it is taken.
+LEAST_SINCE = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +69,9 @@ class WindowResult:
 class SubjectResult:
     """Results for one subject in all windows of an evaluation. thresholds: as configured for it.
 
-    deciding_window: the worst; of equally bad ones the longest, which knows most. None when no window was evaluated.
+    directed: as of its case. since: what is known since the onset of a shift; the window from there on is the last.
+    deciding_window: the worst; of equally bad ones that, else the longest, which knows most. None when no window was
+    evaluated.
     """
 
     subject: Subject
@@ -69,15 +79,21 @@ class SubjectResult:
     thresholds: Thresholds
     ks_alpha: float
     windows: tuple[WindowResult, ...]
+    directed: bool = False
+    since: Since | None = None
     deciding_window: WindowResult | None = field(init=False)
 
     def __post_init__(self) -> None:
-        deciding = min(
-            self.windows,
-            key=lambda each: (PRECEDENCE.index(each.judgement.severity), each.window.start - each.window.end),
-            default=None,
-        )
+        deciding = min(self.windows, key=self._rank, default=None)
         object.__setattr__(self, "deciding_window", deciding)
+
+    def _rank(self, each: WindowResult) -> tuple[int, bool, int]:
+        is_since = self.since is not None and each.window.lookback is None
+        return PRECEDENCE.index(each.judgement.severity), not is_since, each.window.start - each.window.end
+
+    def detecting(self, alpha: float) -> list[WindowResult]:
+        """The windows in which a shift is detected, however small it is."""
+        return [each for each in self.windows if any(of.p_value < alpha for of in each.judgement.measures)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +117,13 @@ def evaluate_drift(inputs: Inputs, subject: Subject | None = None) -> DriftEvalu
 
     Raises InvalidInput for features without a reference.
     """
+    known = inputs.evaluated.get(subject)
+    if known is None:
+        known = inputs.evaluated[subject] = _evaluate(inputs, subject)
+    return known
+
+
+def _evaluate(inputs: Inputs, subject: Subject | None) -> DriftEvaluation:
     evidence, query, rules = inputs.evidence, inputs.evidence.query, inputs.evidence.rules
     chosen = inputs.chosen
     wanted = _wanted(chosen, query.features, rules) if subject is None else [subject]
@@ -115,6 +138,14 @@ def evaluate_drift(inputs: Inputs, subject: Subject | None = None) -> DriftEvalu
         alpha,
         query.min_samples,
     )
+    since = {(each.kind, each.name): each for each in evidence.since}
+    if since and evidence.watermark is not None:
+        subjects = tuple(
+            result
+            if (of_subject := since.get((result.subject.kind, result.subject.name))) is None
+            else with_onset(result, of_subject, evidence.watermark, rules, alpha)
+            for result in subjects
+        )
     left_out = _versions_left_out(evidence, inputs.layouts, chosen)
     return DriftEvaluation(evidence, alpha, watched, subjects, tuple(wanted), tuple(left_out))
 
@@ -251,7 +282,7 @@ def results_of(
             for window, current in zip(windows, counts[subject].profiles, strict=True)
         )
         least = thresholds.min_samples if min_samples is None else min_samples
-        cases.append(Case(reference.profile, reference.split, least, pairs, rules.names_shifted))
+        cases.append(Case(reference.profile, reference.split, least, pairs, rules.names_shifted, rules.directed))
     return tuple(
         SubjectResult(
             subject,
@@ -264,11 +295,42 @@ def results_of(
                     windows, case.windows, judgements, counts[subject].received, strict=True
                 )
             ),
+            rules.directed,
         )
         for (subject, reference), thresholds, case, judgements in zip(
             chosen.items(), configured, cases, judge_all(cases, alpha), strict=True
         )
     )
+
+
+def with_onset(result: SubjectResult, since: Since, end: int, rules: DriftRules, alpha: float) -> SubjectResult:
+    """The result with one window more, from the onset of a shift on, where a look-back detects one: it says how large
+    the shift is, and no look-back says more. That it is no chance is for these to say. end: of the window, in
+    seconds.
+
+    Look-backs that detect a small shift are those in which chance has made it larger."""
+    detecting = result.detecting(alpha)
+    reference, current = result.reference, Profile(result.reference.profile.binning, since.counts)
+    if not detecting or current.n < LEAST_SINCE:
+        return replace(result, since=since)
+    surest = min(detecting, key=lambda each: each.judgement.measures[0].p_value).judgement
+    window = Window(since.start, end)
+    allowed = _allowed(result.thresholds, reference, window, current, rules)
+    case = Case(reference.profile, reference.split, LEAST_SINCE, ((current, allowed),))
+    found = WindowResult(window, current, allowed, judge_size(case, surest, alpha))
+    at_most = found.judgement.severity
+    look_backs = [replace(each, judgement=_at_most(each.judgement, at_most, alpha)) for each in result.windows]
+    return replace(result, windows=(*look_backs, found), since=since)
+
+
+def _at_most(judgement: Judgement, severity: Severity, alpha: float) -> Judgement:
+    """The judgement with a severity that its PSI makes no worse than this."""
+    of_others = [each.severity(alpha) for each in judgement.measures if each.name != PSI]
+    limit = min((severity, *of_others), key=PRECEDENCE.index)
+    if judgement.severity not in DRIFTED or PRECEDENCE.index(judgement.severity) >= PRECEDENCE.index(limit):
+        return judgement
+    reason = None if limit in DRIFTED else "Large in this look-back, but not since the shift began."
+    return replace(judgement, severity=limit, reason=reason)
 
 
 def _with_what_is_left_out(judgement: Judgement, current: Profile, received: int) -> Judgement:
@@ -290,7 +352,11 @@ def _allowed(
         return tolerance(configured, None)
     length, cells = window.end - window.start, odds_cells(reference.profile, reference.split)
     odds = variation.odds_tolerance(length, cells) if configured.odds_ratio else None
-    return tolerance(configured, variation.tolerance(length), variation.chance_at(current.n), odds)
+    natural, chance = variation.tolerance(length), variation.chance_at(current.n)
+    if rules.directed:
+        # Sizes are less what chance adds on average: what is left of it is how far it reaches beyond that.
+        chance = max(0.0, chance - chance_of_psi(reference.profile, reference.split, current.n))
+    return tolerance(configured, natural, chance, odds)
 
 
 def _scores(subjects: Sequence[SubjectResult]) -> dict[Subject, WindowScores]:
@@ -328,11 +394,27 @@ def _subject_report(
         result.ks_alpha,
         scores,
         other,
+        directed=result.directed,
     )
-    if len(result.windows) == 1:
+    if len(result.windows) == 1 and result.since is None:
         return report
     lines = [lookback_report(each.window, each.current, each.judgement, each.allowed) for each in result.windows]
-    return msgspec.structs.replace(report, lookbacks=lines)
+    return msgspec.structs.replace(report, lookbacks=lines, onset=_onset(result))
+
+
+def _onset(result: SubjectResult) -> OnsetReport | None:
+    since = result.since
+    if since is None:
+        return None
+    judged = next((each for each in result.windows if each.window.lookback is None), None)
+    return OnsetReport(
+        began=iso_of_seconds(since.start),
+        earliest=iso_of_seconds(since.earliest),
+        latest=iso_of_seconds(since.latest),
+        known=since.known,
+        sample_size=Profile(result.reference.profile.binning, since.counts).n,
+        size=None if judged is None else judged.judgement.measures[0].size,
+    )
 
 
 def _with_adjusted_p_values(results: list[SubjectReport]) -> list[SubjectReport]:

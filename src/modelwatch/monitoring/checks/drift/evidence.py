@@ -6,9 +6,10 @@ recomputed later, bit by bit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import msgspec
 from sqlalchemy import Connection
@@ -26,11 +27,14 @@ from modelwatch.storage.engine.models import generation_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.slots import Slot
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles, stale_days
-from modelwatch.storage.references.layouts import ModelLayouts
+from modelwatch.storage.references.layouts import Counts, ModelLayouts
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.storage.references.references import in_force, layouts_of, references_by_id
 from modelwatch.storage.references.stored_reference import StoredReference
 from modelwatch.storage.references.subjects import State, Subject
+
+if TYPE_CHECKING:
+    from modelwatch.monitoring.checks.drift.evaluation import DriftEvaluation
 
 FORMAT = 1
 
@@ -50,6 +54,24 @@ class DriftQuery:
     compat: str | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Since:
+    """What a subject has shown since the estimated onset of a shift.
+
+    start: of the window with which it began, in seconds; earliest, latest: those between which it did, approximately.
+    known: false where there are older windows than were looked at, and it may have begun before. counts: of all windows
+    from there on, shape (size of its binning,).
+    """
+
+    kind: str
+    name: str
+    start: int
+    earliest: int
+    latest: int
+    known: bool
+    counts: Counts
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """Query, rules, and the counts that the report is computed from.
@@ -59,7 +81,7 @@ class Evidence:
     of which others this one has data then. elapsed: seconds of budget that the look may spend; None: those of an
     interval. windows: the look-backs of the rules, and one that reaches further where these hold too little. sums: for
     each window, the summed slot of each version with data in it. references: those that were in force, and whether as
-    provisional ones.
+    provisional ones. since: of the subjects in which a shift was detected.
     """
 
     query: DriftQuery
@@ -73,6 +95,7 @@ class Evidence:
     sums: tuple[Mapping[str, Slot], ...]
     references: tuple[tuple[str, State], ...]
     versions: tuple[str, ...] = ()
+    since: tuple[Since, ...] = ()
 
     @property
     def lookbacks(self) -> int:
@@ -86,6 +109,8 @@ class Inputs:
 
     evidence: Evidence
     references: list[StoredReference]
+    # Of each subject, and of all (None): what was evaluated, which depends on nothing else.
+    evaluated: dict[Subject | None, DriftEvaluation] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def layouts(self) -> ModelLayouts:
@@ -119,10 +144,12 @@ def gather(
     end: int | None = None,
     elapsed: int | None = None,
     rules: DriftRules | None = None,
+    complete: Callable[[Connection, Inputs], Inputs] | None = None,
 ) -> Inputs:
     """Reads what the answer to a query is made of, as of the watermark `end` (None: of the newest data).
 
-    rules: those to judge by; None: those of the model's monitor, over `defaults`. Raises UnknownResource for an unknown
+    rules: those to judge by; None: those of the model's monitor, over `defaults`. complete: reads in the same
+    transaction what the inputs turn out to need. Raises UnknownResource for an unknown
     model.
     """
     while True:
@@ -138,7 +165,8 @@ def gather(
                 windows = _reaching_back(connection, query, windows, mark, chosen)
             start, stop = _extent(windows)
             if not stale_days(connection, query.model, generation, start, stop):
-                return _read(connection, chosen, query, generation, mark, windows, beside, elapsed)
+                inputs = _read(connection, chosen, query, generation, mark, windows, beside, elapsed)
+                return inputs if complete is None else complete(connection, inputs)
         backfill_profiles(store, query.model, start, stop)
 
 
@@ -244,6 +272,7 @@ class _Document(msgspec.Struct):
     sums: tuple[dict[str, tuple[int, bytes]], ...]
     references: tuple[tuple[str, State], ...]
     versions: tuple[str, ...] = ()
+    since: tuple[tuple[str, str, int, int, int, bool, bytes], ...] = ()
 
 
 _decode = msgspec.msgpack.Decoder(_Document).decode
@@ -267,6 +296,10 @@ def encode_evidence(evidence: Evidence) -> bytes:
         ),
         evidence.references,
         evidence.versions,
+        tuple(
+            (each.kind, each.name, each.start, each.earliest, each.latest, each.known, encode_counts(each.counts))
+            for each in evidence.since
+        ),
     )
     return pack(document)
 
@@ -289,4 +322,5 @@ def decode_evidence(raw: bytes) -> Evidence:
         ),
         references=document.references,
         versions=document.versions,
+        since=tuple(Since(*each[:-1], decode_counts(each[-1])) for each in document.since),
     )

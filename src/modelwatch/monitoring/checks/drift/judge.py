@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.drift.combined import combined_detectable_psi, combined_needed, combined_tests
 from modelwatch.stats.drift.evidence import Counts
 from modelwatch.stats.drift.names import Split, is_ids, smallest_detectable_psi, window_needed, window_tests
 from modelwatch.stats.drift.natural_variation import DEVIATE
 from modelwatch.stats.drift.odds import Beyond, CategoryOdds, as_it_is, furthest_odds
-from modelwatch.stats.drift.scores import psi_of_many, psi_of_windows
+from modelwatch.stats.drift.scores import psi_by_chance, psi_of_many, psi_of_windows
 from modelwatch.stats.drift.tests import Homogeneity, homogeneity_p_values
 
 Severity = Literal["stable", "shifted", "warning", "alert", "insufficient_data", "no_reference", "no_data"]
@@ -42,6 +43,8 @@ DRIFTED: tuple[Severity, ...] = ("alert", "warning")
 JS_WARNING_DISTANCE = 0.05
 JS_ALERT_DISTANCE = 0.15
 ROUNDING = 1e-9
+# With a larger p-value nothing is found, and what chance adds to the size is not computed.
+WORTH_A_SIZE = 0.05
 # The names of the scores that decide.
 PSI, ODDS = "PSI", "odds ratio"
 
@@ -165,7 +168,8 @@ class Case:
     """One subject to judge. windows: what it shows in each, and how large a shift must be to matter there.
 
     split: how a categorical reference was split for its tests. names_shifted: whether what is detected and small is
-    `shifted`; in verdicts of earlier releases it is `stable`.
+    `shifted`; in verdicts of earlier releases it is `stable`. directed: whether the directed tests are among those that
+    decide, and sizes are less what chance adds; in verdicts of earlier releases neither is so.
     """
 
     reference: Profile
@@ -173,6 +177,7 @@ class Case:
     min_samples: int
     windows: tuple[tuple[Profile, Tolerance], ...]
     names_shifted: bool = True
+    directed: bool = True
 
 
 def judge(
@@ -198,9 +203,9 @@ def judge_all(cases: Sequence[Case], alpha: float) -> list[list[Judgement]]:
     scores = iter(psi_of_many(pairs))
     ids = [case.split is not None and is_ids(case.reference, case.split) for case in cases]
     tests = iter(
-        window_tests(
+        _tests(
             [
-                (case.reference, case.split, [case.windows[at][0] for at in places])
+                (case, [case.windows[at][0] for at in places])
                 for case, places, of_ids in zip(cases, compared, ids, strict=True)
                 if places and not of_ids
             ]
@@ -210,7 +215,8 @@ def judge_all(cases: Sequence[Case], alpha: float) -> list[list[Judgement]]:
     for case, of_case, places, of_ids in zip(cases, without, compared, ids, strict=True):
         judged = dict(enumerate(of_case))
         of_windows = [] if of_ids or not places else next(tests)
-        needed = cache(partial(window_needed, case.reference, alpha, case.split))
+        least = combined_needed if case.directed else window_needed
+        needed = cache(partial(least, case.reference, alpha, case.split))
         for at in places:
             score = next(scores)
             if of_ids and case.split is not None:
@@ -220,6 +226,23 @@ def judge_all(cases: Sequence[Case], alpha: float) -> list[list[Judgement]]:
                 judged[at] = _judged(case, *case.windows[at], score, of_windows[places.index(at)], alpha, needed)
         found.append([each for each in judged.values() if each is not None])
     return found
+
+
+def _tests(cases: Sequence[tuple[Case, Sequence[Profile]]]) -> list[list[Homogeneity]]:
+    """The tests of these windows of each case, by its rules."""
+    by_rules: dict[bool, list[int]] = {}
+    for place, (case, _) in enumerate(cases):
+        by_rules.setdefault(case.directed, []).append(place)
+    found: dict[int, list[Homogeneity]] = {}
+    for directed, places in by_rules.items():
+        some = [(cases[at][0].reference, cases[at][0].split, cases[at][1]) for at in places]
+        found |= dict(zip(places, combined_tests(some) if directed else window_tests(some), strict=True))
+    return [found[place] for place in range(len(cases))]
+
+
+def chance_of_psi(reference: Profile, split: Split | None, n: int) -> float:
+    """The PSI that a window of n values has on average when nothing has changed, its unseen names included."""
+    return psi_by_chance(reference.coarse, n, new_share=0.0 if split is None else split.once / reference.n)
 
 
 def may_drift(
@@ -262,13 +285,17 @@ def _judged(
     needed: Callable[[], int | None],
 ) -> Judgement:
     """The judgement by a score and a test. needed: how many values the test takes to see anything at all."""
-    detectable = smallest_detectable_psi(case.reference, current.n, test.df, alpha, case.split)
+    smallest = combined_detectable_psi if case.directed else smallest_detectable_psi
+    detectable = smallest(case.reference, current.n, test.df, alpha, case.split)
     if current.n < case.min_samples:
         missing = case.min_samples - current.n
         reason = f"{current.n} of at least {case.min_samples} values: {missing} more are needed."
         return Judgement("insufficient_data", score, test, alpha, detectable, reason)
+    size = score
+    if case.directed and test.p_value < WORTH_A_SIZE:
+        size = max(0.0, score - chance_of_psi(case.reference, case.split, current.n))
     measures = (
-        Measure(PSI, score, allowed.psi_warning, allowed.psi_alert, test.p_value),
+        Measure(PSI, size, allowed.psi_warning, allowed.psi_alert, test.p_value),
         *_of_odds(case.reference, current, allowed, test, alpha, case.split),
     )
     severity: Severity = min((each.severity(alpha) for each in measures), key=PRECEDENCE.index)
@@ -277,9 +304,24 @@ def _judged(
     out_of_reach = _out_of_reach(needed(), current.n)
     if out_of_reach is not None:
         return Judgement("insufficient_data", score, test, alpha, detectable, out_of_reach)
-    if case.names_shifted and test.p_value < alpha and allowed.psi_natural < score < allowed.psi_warning:
+    if case.names_shifted and test.p_value < alpha and allowed.psi_natural < size < allowed.psi_warning:
         severity = "shifted"
-    return Judgement(severity, score, test, alpha, detectable, why_stable(measures, allowed, alpha), measures)
+    return Judgement(severity, score, test, alpha, detectable, why_stable(measures, allowed, alpha, score), measures)
+
+
+def judge_size(case: Case, detected: Judgement, alpha: float) -> Judgement:
+    """The judgement of the only window of a case by its size, where another judgement detected the shift."""
+    [(current, allowed)] = case.windows
+    assert detected.test is not None, "what is detected was tested"
+    [score] = psi_of_many([(case.reference, current)])
+    size = max(0.0, score - chance_of_psi(case.reference, case.split, current.n))
+    p_value = detected.measures[0].p_value
+    measures = (Measure(PSI, size, allowed.psi_warning, allowed.psi_alert, p_value),)
+    severity: Severity = measures[0].severity(alpha)
+    if severity == "stable" and p_value < alpha and size > allowed.psi_natural:
+        severity = "shifted"
+    reason = None if severity in DRIFTED else why_stable(measures, allowed, alpha, score)
+    return Judgement(severity, score, detected.test, alpha, detected.min_detectable_psi, reason, measures)
 
 
 def odds_cells(profile: Profile, split: Split | None) -> int:
@@ -338,16 +380,17 @@ def _out_of_reach(needed: int | None, n: int) -> str | None:
     return None
 
 
-def why_stable(measures: Sequence[Measure], allowed: Tolerance, alpha: float) -> str | None:
+def why_stable(measures: Sequence[Measure], allowed: Tolerance, alpha: float, score: float) -> str | None:
     """Why a shift that is large, or real, is none that matters; None where there is nothing to explain. measures: the
-    PSI first."""
+    PSI first. score: the PSI as it is, with what chance adds."""
     psi = measures[0]
-    if psi.size >= psi.warning:
-        return f"PSI is above the threshold, but explained by chance: p = {psi.p_value:.2g} (needs {alpha:.2g})."
     if psi.p_value < alpha:
         why = ", which the reference itself reaches" if allowed.by_reference else ""
-        size = f"smaller than the PSI threshold {psi.warning:.3g}{why}"
+        less = f"{psi.size:.3g} less what chance adds, " if score >= psi.warning else ""
+        size = f"{less}smaller than the PSI threshold {psi.warning:.3g}{why}"
         return f"A real difference (p = {psi.p_value:.2g}), but {size}."
+    if score >= psi.warning:
+        return f"PSI is above the threshold, but explained by chance: p = {psi.p_value:.2g} (needs {alpha:.2g})."
     return None
 
 

@@ -163,6 +163,7 @@ def _finding(result: SubjectResult, window: WindowResult, measure: Measure, end:
         category=None if measure.cell is None else labels[measure.cell],
         pattern=shift_pattern(reference.profile, window.current),
         small=judgement.severity == "shifted",
+        found_by=judgement.test.strongest if result.directed and judgement.test is not None else None,
     )
 
 

@@ -16,6 +16,7 @@ from modelwatch.monitoring.checks.drift.judge import (
     Measure,
     Severity,
     Tolerance,
+    chance_of_psi,
     js_severity,
     psi_severity,
 )
@@ -25,13 +26,18 @@ from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.binning import CategoricalBinning
 from modelwatch.stats.counting.categorical import CODEC_VERSION as CATEGORICAL_VERSION
 from modelwatch.stats.counting.profile import Profile
-from modelwatch.stats.drift.scores import DriftScores, drift_scores_of_many, psi_by_chance, psi_contributions_of_many
+from modelwatch.stats.drift.combined import cell_name
+from modelwatch.stats.drift.scores import DriftScores, drift_scores_of_many, psi_contributions_of_many
+from modelwatch.stats.drift.tests import Homogeneity
 from modelwatch.storage.references.stored_reference import StoredReference
 from modelwatch.times import iso_of_seconds
 
 NO_REFERENCE = "No reference is set: POST one to /api/v1/reference."
 TOP_CELLS = 5
+# In the place of a look-back, the window from the onset of a shift on.
+SINCE = "onset"
 TEST = "two samples: chi-square of grouped cells, and exact tails of single cells"
+DIRECTED = "two samples: location, scale, chi-square of grouped cells, and exact tails of single cells"
 
 
 class WindowReport(msgspec.Struct, frozen=True, gc=False):
@@ -42,11 +48,13 @@ class WindowReport(msgspec.Struct, frozen=True, gc=False):
 
 
 class PsiReport(msgspec.Struct, frozen=True, gc=False):
-    """`by_chance` is the score that a window of this size has on average when nothing has changed."""
+    """`by_chance` is the score that a window of this size has on average when nothing has changed; the `size` by which
+    a real difference is judged is the score less that."""
 
     score: float
     severity: str
     by_chance: float | None = None
+    size: float | None = None
 
 
 class KsReport(msgspec.Struct, frozen=True, gc=False):
@@ -69,7 +77,10 @@ class EvidenceReport(msgspec.Struct, frozen=True, gc=False):
 
     `omnibus_p_value` is of all cells together, in groups: the larger one of Pearson's chi-square (`statistic`) and of
     the `likelihood_ratio`, with `degrees_of_freedom`. `cell_p_value` is of the most unusual cell, exact. `p_value` is
-    of both. Of categories `new_names_p_value`, that there are so many unseen names, is the third part.
+    of all parts together. Of categories `new_names_p_value`, that there are so many unseen names, is a part; of ordered
+    features the directed tests are: `location_p_value`, whose statistic `location_z` is above 0 where values are
+    larger, and `scale_p_value`, with `scale_z` above 0 where they are further out. `strongest` is the part that says
+    most, `cell` the most unusual category.
     """
 
     test: str
@@ -83,6 +94,12 @@ class EvidenceReport(msgspec.Struct, frozen=True, gc=False):
     omnibus_p_value: float | None = None
     cell_p_value: float | None = None
     new_names_p_value: float | None = None
+    location_z: float | None = None
+    location_p_value: float | None = None
+    scale_z: float | None = None
+    scale_p_value: float | None = None
+    strongest: str | None = None
+    cell: str | None = None
 
 
 class ToleranceReport(msgspec.Struct, frozen=True, gc=False):
@@ -140,6 +157,19 @@ class LookbackReport(msgspec.Struct, frozen=True, gc=False):
     odds_ratio: float | None = None
 
 
+class OnsetReport(msgspec.Struct, frozen=True, gc=False):
+    """The estimated onset of the shift: it began about `began`, and probably between `earliest` and `latest`, which is
+    approximate. known: false where older data may have shown it already. `sample_size` values have come since; `size`
+    is their PSI less what chance adds."""
+
+    began: str
+    earliest: str
+    latest: str
+    known: bool
+    sample_size: int
+    size: float | None
+
+
 class SubjectReport(msgspec.Struct, frozen=True, gc=False):
     """The verdict on one subject of a model, with its evidence."""
 
@@ -168,6 +198,7 @@ class SubjectReport(msgspec.Struct, frozen=True, gc=False):
     reason: str | None
     reference_advice: str | None = None
     odds: OddsReport | None = None
+    onset: OnsetReport | None = None
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -228,8 +259,10 @@ def subject_report(
     ks_alpha: float,
     found: WindowScores | None,
     compat: dict[str, float | None] | None,
+    *,
+    directed: bool,
 ) -> SubjectReport:
-    """One subject in one window. found: its scores; None where it was not compared."""
+    """One subject in one window. found: its scores; None where it was not compared. directed: as of its case."""
     scores = None if found is None else found.scores
     test = judgement.test
     subject = reference.subject
@@ -246,7 +279,7 @@ def subject_report(
         binning_id=current.binning.id,
         psi=None
         if scores is None or scores.psi is None
-        else PsiReport(scores.psi, psi_severity(scores.psi, configured), _by_chance(reference, current.n)),
+        else _psi(reference, current, scores.psi, configured, directed=directed),
         ks_test=None
         if scores is None or scores.ks is None
         else KsReport(scores.ks.statistic, scores.ks.upper, scores.ks.p_value, scores.ks.p_value < ks_alpha),
@@ -260,20 +293,7 @@ def subject_report(
         wasserstein=None if scores is None else scores.wasserstein,
         hellinger=None if scores is None else scores.hellinger,
         total_variation=None if scores is None else scores.total_variation,
-        evidence=None
-        if test is None
-        else EvidenceReport(
-            TEST,
-            test.statistic,
-            test.likelihood_ratio,
-            test.df,
-            test.p_value,
-            judgement.alpha,
-            judgement.min_detectable_psi,
-            omnibus_p_value=test.omnibus_p_value,
-            cell_p_value=test.cell_p_value,
-            new_names_p_value=test.new_names_p_value,
-        ),
+        evidence=None if test is None else _evidence(reference, judgement, test, directed=directed),
         tolerance=ToleranceReport(allowed.psi_warning, allowed.psi_alert, allowed.natural),
         top_cells=[] if found is None else _top_cells(reference.profile, current, found.contributions.tolist()),
         counts=_counts(reference.profile, current),
@@ -282,6 +302,41 @@ def subject_report(
         reason=judgement.reason,
         reference_advice=_advice(reference),
         odds=_odds(reference, judgement),
+    )
+
+
+def _psi(
+    reference: StoredReference, current: Profile, score: float, configured: Thresholds, *, directed: bool
+) -> PsiReport:
+    by_chance = chance_of_psi(reference.profile, reference.split, current.n)
+    size = max(0.0, score - by_chance) if directed else None
+    return PsiReport(score, psi_severity(score, configured), by_chance, size)
+
+
+def _evidence(reference: StoredReference, judgement: Judgement, test: Homogeneity, *, directed: bool) -> EvidenceReport:
+    found = EvidenceReport(
+        DIRECTED if test.location is not None else TEST,
+        test.statistic,
+        test.likelihood_ratio,
+        test.df,
+        test.p_value,
+        judgement.alpha,
+        judgement.min_detectable_psi,
+        omnibus_p_value=test.omnibus_p_value,
+        cell_p_value=test.cell_p_value,
+        new_names_p_value=test.new_names_p_value,
+    )
+    if not directed:
+        return found
+    location, scale = test.location, test.scale
+    return msgspec.structs.replace(
+        found,
+        location_z=None if location is None else location.z,
+        location_p_value=None if location is None else location.p_value,
+        scale_z=None if scale is None else scale.z,
+        scale_p_value=None if scale is None else scale.p_value,
+        strongest=test.strongest,
+        cell=cell_name(reference.profile, test),
     )
 
 
@@ -311,12 +366,6 @@ def _advice(reference: StoredReference) -> str | None:
             " too often. Upload it again for better verdicts."
         )
     return None
-
-
-def _by_chance(reference: StoredReference, n: int) -> float:
-    profile, split = reference.profile, reference.split
-    new = 0.0 if split is None else split.once / profile.n
-    return psi_by_chance(profile.coarse, n, new_share=new)
 
 
 def unreferenced_report(name: str, kind: str) -> SubjectReport:
@@ -352,7 +401,7 @@ def lookback_report(window: Window, current: Profile, judgement: Judgement, allo
     """Result of one of several windows, in one line."""
     odds = _measured_odds(judgement)
     return LookbackReport(
-        window.lookback or "",
+        window.lookback or SINCE,
         judgement.severity,
         current.n,
         judgement.psi,

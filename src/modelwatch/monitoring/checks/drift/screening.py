@@ -8,13 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from modelwatch.monitoring.checks.drift.evaluation import results_of
-from modelwatch.monitoring.checks.drift.judge import ROUNDING, Severity, may_drift
+from modelwatch.monitoring.checks.drift.judge import ROUNDING, Severity
 from modelwatch.monitoring.checks.drift.subject_counts import SubjectCounts
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.drift.combined import combined_needed
 from modelwatch.stats.drift.names import is_ids, window_needed
 from modelwatch.stats.drift.scores import psi_of_windows
+from modelwatch.stats.drift.screen import Screen
 from modelwatch.storage.references.layouts import Counts
 from modelwatch.storage.references.stored_reference import StoredReference
 
@@ -49,19 +51,19 @@ def screened(
     coarse = np.add.reduceat(cells, binning.coarse_starts, axis=1)
     scores = psi_of_windows(profile.coarse, coarse)
     found: list[Severity] = ["no_data"] * len(windows)
-    needed = window_needed(profile, alpha, split)
+    needed = (combined_needed if rules.directed else window_needed)(profile, alpha, split)
     if split is not None and is_ids(profile, split):
         judged, enough = np.zeros(len(windows), dtype=np.bool_), np.zeros(len(windows), dtype=np.bool_)
     else:
         enough = n >= max(thresholds.min_samples, 1 if needed is None else needed)
-        # Natural variation asks for more than what is configured, never for less. What is detected has a state of its
-        # own for any PSI, and so have odds.
-        least = 0.0 if rules.names_shifted else thresholds.psi_warning
-        if split is None and binning.kind == "continuous":
-            judged = may_drift(profile.coarse, coarse, np.full(len(n), alpha), least, thresholds.min_samples)
-        else:
-            near = (scores >= least - ROUNDING) | bool(thresholds.odds_ratio)
-            judged = (n >= thresholds.min_samples) & (n > 0) & near
+        judged = (n >= thresholds.min_samples) & (n > 0)
+        if rules.directed:
+            # Whatever is not stable is beyond chance.
+            screen = Screen.of([(profile, split)])
+            judged &= screen.passing(screen.sums(counts), alpha)[:, 0]
+        elif not (rules.names_shifted or thresholds.odds_ratio):
+            # Natural variation asks for more than what is configured, never for less.
+            judged &= scores >= thresholds.psi_warning - ROUNDING
         enough &= needed is not None
     for place in np.flatnonzero(n > 0).tolist():
         found[place] = "stable" if enough[place] else "insufficient_data"

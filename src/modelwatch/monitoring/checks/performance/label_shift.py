@@ -180,7 +180,7 @@ def _judged_shares(
 def _why_no_drift(measures: Sequence[Measure], allowed: Tolerance, alpha: float, varies: float | None) -> str | None:
     large = next((each for each in measures if each.size >= each.warning), None)
     if varies is None or large is None:
-        return why_stable(measures, allowed, alpha)
+        return why_stable(measures, allowed, alpha, measures[0].size)
     return (
         f"The {large.name} is above the threshold, but explained by chance and the reference's own variation,"
         f" {varies:.3g} of the logarithm of the odds, with p = {large.p_value:.2g} (needs {alpha:.2g})."

@@ -1,0 +1,58 @@
+"""What subjects have shown since the onset of a shift that was detected: how large it is, without the time before it.
+
+The onset is estimated from the stored windows when evidence is gathered, and kept with it, together with the counts
+since: verdicts are made of that alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sqlalchemy import Connection
+
+from modelwatch.monitoring.checks.drift.evaluation import SubjectResult, evaluate_drift
+from modelwatch.monitoring.checks.drift.evidence import Inputs, Since
+from modelwatch.monitoring.checks.onsets import subjects_by_window
+from modelwatch.stats.drift.onset import shift_onset
+from modelwatch.storage.engine.models import StreamKey
+from modelwatch.times import SECONDS_PER_DAY
+
+
+def with_onsets_of_shifts(connection: Connection, inputs: Inputs) -> Inputs:
+    """The inputs with the onset of each detected shift, and the counts since. Raises MalformedProfile when counts can't
+    be read.
+
+    As they are where the rules know no directed tests, where one window was asked for, and where several versions are
+    judged together.
+    """
+    evidence, query = inputs.evidence, inputs.evidence.query
+    mark = evidence.watermark
+    if not evidence.rules.directed or mark is None or query.version is None or query.window or query.lookback:
+        return inputs
+    evaluation = evaluate_drift(inputs)
+    detected = [each for each in evaluation.subjects if each.detecting(evaluation.alpha)]
+    if not detected:
+        return inputs
+    stream = StreamKey(query.model, query.version, query.environment)
+    # What only the longer look-backs detect began before the last day, if they are longer.
+    reach = max(_reach(detected, evaluation.alpha), SECONDS_PER_DAY)
+    subjects = [each.subject for each in detected]
+    timeline, counted = subjects_by_window(connection, stream, evidence.generation, (mark - reach, mark), subjects)
+    found = []
+    for each in detected:
+        reference, windows = each.reference, counted.get(each.subject)
+        if windows is None or windows.binning.id != reference.profile.binning.id:
+            continue
+        onset = shift_onset(reference.profile, windows.counts[:, : windows.binning.n_fine])
+        if onset is not None:
+            earliest, start, latest = (timeline.starts[place] for place in (onset.earliest, onset.place, onset.latest))
+            counts = windows.counts[onset.place :].sum(axis=0)
+            # Older data may have shown it already.
+            known = onset.place > 0 or timeline.is_whole
+            found.append(Since(each.subject.kind, each.subject.name, start, earliest, latest, known, counts))
+    return Inputs(replace(evidence, since=tuple(found)), inputs.references)
+
+
+def _reach(detected: Sequence[SubjectResult], alpha: float) -> int:
+    return max(min(each.window.end - each.window.start for each in result.detecting(alpha)) for result in detected)

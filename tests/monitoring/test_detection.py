@@ -1,0 +1,129 @@
+"""Detection by the default rules, through the store and the scheduler: soon, with its onset, and as large as it is."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pytest
+
+from modelwatch.config import Settings
+from modelwatch.findings import Finding
+from modelwatch.monitoring.checks.conditions import Condition
+from modelwatch.monitoring.checks.drift.check import check_drift
+from modelwatch.monitoring.checks.drift.evidence import DriftQuery, decode_evidence, encode_evidence
+from modelwatch.monitoring.checks.drift.report import DriftReport, SubjectReport
+from modelwatch.monitoring.checks.rules import DriftRules
+from modelwatch.monitoring.verification import verify_verdict
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.verdicts.verdicts import StoredVerdict, evidence_of, verdicts_of
+from modelwatch.times import iso_of_seconds
+from tests.support.background import background, run_out
+from tests.support.events import NOON, Clock, event, open_ledger
+from tests.support.streams import HOUR, SECOND, finish, normal, set_reference
+
+RULES = DriftRules.of(Settings())
+BEGINS = 26
+NOON_S = NOON // SECOND
+
+
+def watched(store: Store, shift: float, *, hours: int = 30, scale: float = 1.0) -> list[StoredVerdict]:
+    """100 values an hour, of which those from hour 26 on are shifted; the verdicts, oldest first."""
+    clock = Clock(NOON + 200 * HOUR)
+    set_reference(store, normal(10_000, seed=99))
+    predictions = []
+    for hour in range(hours):
+        values = normal(100, seed=hour)
+        if hour >= BEGINS:
+            values = (np.asarray(values) * scale + shift).tolist()
+        predictions += [
+            event(f"{hour}-{place}", {"x": value}, timestamp=NOON + hour * HOUR + place * 36 * SECOND)
+            for place, value in enumerate(values)
+        ]
+    ledger = open_ledger(store, clock)
+    ledger.commit(predictions)
+    ledger.close()
+    finish(clock)
+    run_out(background(store, RULES, clock))
+    with store.read() as connection:
+        return verdicts_of(connection, "m", limit=10_000)[::-1]
+
+
+def findings_of(verdict: StoredVerdict) -> list[Finding]:
+    conditions = msgspec.json.decode(verdict.conditions, type=list[Condition])
+    return [each.finding for each in conditions if each.finding is not None]
+
+
+def report_of_x(verdict: StoredVerdict) -> SubjectReport:
+    [result] = [
+        each for each in msgspec.json.decode(verdict.result, type=DriftReport).drift_results if each.kind == "feature"
+    ]
+    return result
+
+
+def test_a_shift_is_found_soon_with_its_onset_and_its_size(store: Store) -> None:
+    verdicts = watched(store, 0.7)
+    first = next(each for each in verdicts if findings_of(each))
+    assert 0 < first.window_end - (NOON_S + BEGINS * 3_600) <= 2 * 3_600
+    [finding] = findings_of(first)
+    assert finding.began is not None
+    assert finding.began_earliest is not None
+    assert finding.began_latest is not None
+    assert abs(finding.began - (NOON_S + BEGINS * 3_600)) <= 1_800
+    assert finding.began_earliest <= finding.began <= finding.began_latest
+    assert finding.found_by == "location"
+    last = report_of_x(verdicts[-1])
+    assert last.severity == "alert"
+    assert last.onset is not None
+    assert last.onset.began == iso_of_seconds(finding.began)
+    assert last.onset.size == pytest.approx(0.49, abs=0.2)
+    assert last.evidence is not None
+    assert (last.evidence.strongest, last.evidence.location_z is not None) == ("location", True)
+    assert "onset" in [each.lookback for each in last.lookbacks]
+
+
+def test_before_the_shift_nothing_is_found(store: Store) -> None:
+    verdicts = watched(store, 0.7)
+    before = [each for each in verdicts if each.window_end <= NOON_S + BEGINS * 3_600]
+    assert len(before) > 100
+    assert {each.severity for each in before} <= {"stable", "insufficient_data"}
+
+
+def test_a_small_shift_is_shifted_and_no_finding(store: Store) -> None:
+    verdicts = watched(store, 0.25, hours=56)
+    assert verdicts[-1].severity == "shifted"
+    assert not any(findings_of(each) for each in verdicts)
+    onset = report_of_x(verdicts[-1]).onset
+    assert onset is not None
+    assert onset.size is not None
+    assert 0.02 < onset.size < 0.1
+
+
+def test_values_that_vary_more_are_found_by_their_scale(store: Store) -> None:
+    first = next(each for each in watched(store, 0.0, scale=1.8) if findings_of(each))
+    assert findings_of(first)[0].found_by == "scale"
+
+
+def test_each_verdict_verifies_and_its_onset_is_in_its_evidence(store: Store) -> None:
+    verdicts = watched(store, 0.7)
+    whole = [each for each in verdicts if each.full]
+    with_onset = 0
+    for verdict in whole[-12:]:
+        found = verify_verdict(store, verdict.id)
+        assert (found.outcome, found.problems) == ("reproduced", [])
+        with store.read() as connection:
+            raw = evidence_of(connection, verdict.id)
+        assert raw is not None
+        evidence = decode_evidence(raw)
+        assert encode_evidence(evidence) == raw
+        with_onset += len(evidence.since)
+    assert with_onset > 0
+
+
+def test_a_check_on_request_says_the_same(store: Store) -> None:
+    verdicts = watched(store, 0.7)
+    now = NOON + 200 * HOUR
+    report = check_drift(store, RULES, DriftQuery("m", "production", "1"), now, end=verdicts[-1].window_end)
+    [result] = [each for each in report.drift_results if each.kind == "feature"]
+    assert result.onset == report_of_x(verdicts[-1]).onset
+    together = check_drift(store, RULES, DriftQuery("m", "production"), now, end=verdicts[-1].window_end)
+    assert all(each.onset is None for each in together.drift_results)
