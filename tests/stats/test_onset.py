@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from modelwatch.stats.drift.onset import onset
+from modelwatch.stats.counting.categorical import categorical_binning
+from modelwatch.stats.counting.numeric import numeric_binning
+from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.drift.onset import onset, shift_onset
 from modelwatch.stats.errors import IncompatibleProfiles
 from modelwatch.stats.quality.volume import volume_onset
 
@@ -94,3 +97,57 @@ def test_a_volume_that_was_other_all_week_began_nobody_knows_when() -> None:
     earlier = [[100] * 168] * 5
     assert volume_onset(earlier, [50] * 168) is None
     assert volume_onset([[0] * 168] * 5, [50] * 168) is None
+
+
+def windows_of(reference: Profile, values: np.ndarray) -> np.ndarray:
+    """Fine counts of values that come in windows, shape (windows, values of each)."""
+    return np.stack([Profile.of(reference.binning, each.tolist()).counts for each in values])[
+        :, : reference.binning.n_fine
+    ]
+
+
+@pytest.mark.parametrize(("shift", "scale", "covered"), [(0.5, 1.0, 0.8), (1.0, 1.0, 0.8), (0.0, 1.8, 0.5)])
+def test_the_onset_of_a_shift_and_its_interval(shift: float, scale: float, covered: float) -> None:
+    """Eight values in 5 minutes, shifted for three hours: the onset is off by little, its interval mostly holds it."""
+    rng, before, after = np.random.default_rng(1), 120, 36
+    sample = rng.normal(size=10_000)
+    reference = Profile.of(numeric_binning(sample), sample.tolist())
+    errors, held = [], 0
+    for _ in range(30):
+        values = rng.normal(size=(before + after, 8))
+        values[before:] = values[before:] * scale + shift
+        found = shift_onset(reference, windows_of(reference, values))
+        assert found is not None
+        assert found.earliest <= found.place <= found.latest
+        errors.append(found.place - before)
+        held += found.earliest <= before <= found.latest
+    assert abs(float(np.median(errors))) <= 2
+    assert held / 30 >= covered
+
+
+def test_the_onset_of_a_category_that_grows() -> None:
+    rng = np.random.default_rng(2)
+    names = [f"c{each}" for each in range(30)]
+    sample = rng.choice(names, 10_000).tolist()
+    reference = Profile.of(categorical_binning(sample), sample)
+    shares = np.full(30, 1.0)
+    shares[7] = 6.0
+    before = [rng.choice(names, 20).tolist() for _ in range(50)]
+    after = [rng.choice(names, 20, p=shares / shares.sum()).tolist() for _ in range(20)]
+    found = shift_onset(reference, np.stack([Profile.of(reference.binning, each).fine for each in before + after]))
+    assert found is not None
+    assert abs(found.place - 50) <= 3
+
+
+def test_an_onset_is_a_window_with_data_and_needs_some() -> None:
+    sample = np.arange(1_000.0)
+    reference = Profile.of(numeric_binning(sample), sample.tolist())
+    windows = np.zeros((6, reference.binning.n_fine), dtype=np.int64)
+    assert shift_onset(reference, windows) is None
+    windows[1] = Profile.of(reference.binning, sample[::20].tolist()).fine
+    windows[4] = Profile.of(reference.binning, (sample[::20] + 5_000).tolist()).fine
+    found = shift_onset(reference, windows)
+    assert found is not None
+    assert found.place == 4
+    with pytest.raises(IncompatibleProfiles, match="fine cells are needed"):
+        shift_onset(reference, windows[:, :3])

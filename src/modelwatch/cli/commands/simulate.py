@@ -175,7 +175,14 @@ def rules_of_before(rules: DriftRules) -> DriftRules:
     import dataclasses
 
     return dataclasses.replace(
-        rules, lookbacks=("1h", "6h", "24h"), check_interval=3_600, min_samples=100, on_new_data=True
+        rules,
+        lookbacks=("1h", "6h", "24h"),
+        check_interval=3_600,
+        min_samples=100,
+        on_new_data=True,
+        names_shifted=False,
+        directed=False,
+        looks_after=None,
     )
 
 

@@ -310,4 +310,6 @@ def _span_words(compared: SubjectComparison, now: int) -> str:
         return f"the last {lookback(report.lookback)}"
     if report.window is None:
         return "now"
+    if report.onset is not None:
+        return f"since {when(report.window.start, now).short}"
     return f"{when(report.window.start, now).day} to {when(report.window.end, now).day}"

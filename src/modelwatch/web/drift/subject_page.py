@@ -10,6 +10,8 @@ from starlette.responses import Response
 
 from modelwatch.api.state import ServiceState
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery
+from modelwatch.monitoring.checks.drift.judge import DRIFTED
+from modelwatch.monitoring.checks.drift.report import SINCE, SubjectReport
 from modelwatch.monitoring.checks.rules import rules_for
 from modelwatch.monitoring.segments.evidence import SegmentQuery
 from modelwatch.monitoring.segments.report import segment_report
@@ -68,9 +70,18 @@ def read_subject(
         between = subject_comparison(state.store, state.rules, own, subject, now, baseline=baseline)
     segments = None
     if whole is None and compared.report.severity in ("alert", "warning"):
-        segments = _segments(state, connection, stream, compared.report.lookback, of_model.end)
+        segments = _segments(state, connection, stream, _reaching(compared.report), of_model.end)
     findings = open_findings(connection, stream)
     return SubjectPage(of_model, subject, series, compared, between, whole, segments, compared_windows, findings, root)
+
+
+def _reaching(report: SubjectReport) -> str | None:
+    """The look-back that decides, or the shortest that shows what has drifted since its onset."""
+    if report.lookback is not None:
+        return report.lookback
+    return next(
+        (each.lookback for each in report.lookbacks if each.severity in DRIFTED and each.lookback != SINCE), None
+    )
 
 
 def _segments(
