@@ -130,8 +130,7 @@ def test_the_default_check_looks_back_from_the_newest_event(http: httpx.Client, 
     [result] = answer["drift_results"]
     assert answer["summary"]["watermark"] == "2026-01-01T20:05:00Z"
     assert [(each["lookback"], each["sample_size"]) for each in result["lookbacks"]] == [
-        ("1h", 1_000),
-        ("6h", 1_000),
+        *((name, 1_000) for name in ("5m", "15m", "30m", "1h", "2h", "4h", "8h")),
         ("24h", 2_000),
     ]
     assert (result["severity"], result["lookback"]) == ("alert", "24h")
