@@ -124,7 +124,8 @@ def test_children_of_multiprocessing_send_before_they_end(told, method, tmp_path
     script.write_text(
         "import sys, multiprocessing\n"
         "from modelwatch_client import Client\n"
-        "client = Client(sys.argv[1] if len(sys.argv) > 1 else None, model_name='m', flush_interval=60)\n"
+        # A child of a busy machine needs longer than the usual two seconds to load what it sends with.
+        "client = Client(None, model_name='m', flush_interval=60, exit_seconds=30)\n"
         "def work(n): client.log({}, 1, prediction_id=f'child{n}')\n"
         "if __name__ == '__main__':\n"
         f"    context = multiprocessing.get_context({method!r})\n"
