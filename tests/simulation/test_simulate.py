@@ -11,7 +11,8 @@ from modelwatch.config import Settings
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.simulation import Arrivals, Scenario, Shift, Simulation, simulate, steps
 
-RULES = DriftRules.of(Settings())
+# A few look-backs and evaluations once an hour: what is tested here does not depend on how many there are.
+RULES = dataclasses.replace(DriftRules.of(Settings()), lookbacks=("1h", "6h", "24h"), looks_after=None)
 SMALL = Scenario(features=5, months=2, repetitions=20)
 
 

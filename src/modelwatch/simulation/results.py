@@ -10,7 +10,8 @@ import numpy as np
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.simulation.estimates import Delay, Rate, rate_of
 from modelwatch.simulation.experiments import Month, Scenario
-from modelwatch.stats.drift.tests import degrees_of_freedom, minimum_detectable_psi, samples_needed
+from modelwatch.stats.drift.combined import ORDERED
+from modelwatch.stats.drift.tests import OMNIBUS_WEIGHT, degrees_of_freedom, minimum_detectable_psi, samples_needed
 
 CELLS = 10
 NOT_TRIED = Delay(0.0, None, None, None)
@@ -152,7 +153,9 @@ def baseline_result(title: str, findings: Rate, delays: list[Delay]) -> Baseline
 
 def _lookbacks(scenario: Scenario, rules: DriftRules, months: Sequence[Month]) -> Iterable[LookBack]:
     """Number of values make a verdict possible depends on alpha: here it is that of a whole interval."""
-    alpha = rules.alpha(scenario.features)
+    # The test of all cells has a part of the level; without the directed tests that is what its functions take it for.
+    share = ORDERED["all cells"] / OMNIBUS_WEIGHT if rules.directed else 1.0
+    alpha = rules.alpha(scenario.features) * share
     reference = _spread(scenario.reference)
     reach = samples_needed(reference, alpha)
     needed = np.inf if reach is None else max(reach, rules.min_samples)

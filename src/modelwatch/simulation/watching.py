@@ -11,8 +11,13 @@ import numpy as np
 
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.monitoring.checks.conditions import Condition
-from modelwatch.monitoring.checks.drift.evaluation import DriftEvaluation, SubjectResult, WindowResult
-from modelwatch.monitoring.checks.drift.evidence import DriftQuery, Evidence
+from modelwatch.monitoring.checks.drift.evaluation import (
+    DriftEvaluation,
+    SubjectResult,
+    WindowResult,
+    with_onset,
+)
+from modelwatch.monitoring.checks.drift.evidence import DriftQuery, Evidence, Since
 from modelwatch.monitoring.checks.drift.judge import Case, judge_all, tolerance
 from modelwatch.monitoring.checks.drift.observations import advance_drift
 from modelwatch.monitoring.checks.rules import DriftRules
@@ -21,11 +26,11 @@ from modelwatch.simulation.ladder import detections
 from modelwatch.simulation.streams import FeatureStream
 from modelwatch.simulation.traffic import Floats, Schedule
 from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.drift.onset import shift_onset
 from modelwatch.storage.references.stored_reference import StoredReference
 from modelwatch.storage.references.subjects import Subject
+from modelwatch.times import SECONDS_PER_DAY
 
-# Seconds.
-LONGEST_PAUSE = 3_600
 MODEL, SUBJECT = "simulated", Subject("feature", "feature")
 
 
@@ -75,7 +80,7 @@ class Watch:
         """The evaluation at which a shift that began at time 0 is first detected, and at which there is a finding.
 
         A shift that is detected and too small for a finding is not looked at in each evaluation any more, but after a
-        quarter of the time since it was first detected, at most an hour.
+        quarter of the time since it was first detected.
         """
         ends = self.when.ends
         conditions: list[Condition] = []
@@ -94,7 +99,7 @@ class Watch:
             conditions, seen = self._after(stream, at, conditions)
             if seen.in_force:
                 return detected, at
-            pause = 0 if conditions else min(LONGEST_PAUSE, (int(ends[at]) - int(ends[detected])) // 4)
+            pause = 0 if conditions else (int(ends[at]) - int(ends[detected])) // 4
             at = max(at + 1, int(ends.searchsorted(ends[at] + pause)))
         return detected, None
 
@@ -156,5 +161,27 @@ class Watch:
         reference = StoredReference(
             "", MODEL, None, SUBJECT, feature.reference, None, 0, MODEL, "active", feature.split
         )
-        result = SubjectResult(SUBJECT, reference, thresholds, rules.ks_alpha, tuple(judged))
+        result = SubjectResult(SUBJECT, reference, thresholds, rules.ks_alpha, tuple(judged), rules.directed)
+        since = self._since(stream, result, border, alpha) if rules.directed else None
+        if since is not None:
+            result = with_onset(result, since, end, rules, alpha)
         return DriftEvaluation(evidence, alpha, self.subjects, (result,), (SUBJECT,), ())
+
+    def _since(self, stream: FeatureStream, result: SubjectResult, border: int, alpha: float) -> Since | None:
+        """What is known since the onset of a detected shift, as the service finds it in the windows of the last day."""
+        detecting = result.detecting(alpha)
+        if not detecting:
+            return None
+        reach = max(min(each.window.end - each.window.start for each in detecting), SECONDS_PER_DAY)
+        first = max(0, border - reach // BASE_WINDOW_SECONDS)
+        windows = np.array([stream.counts(end, 1) for end in range(first + 1, border + 1)])
+        profile = result.reference.profile
+        onset = shift_onset(profile, windows[:, : profile.binning.n_fine])
+        if onset is None:
+            return None
+        start, earliest, latest = (
+            (first + place - stream.history) * BASE_WINDOW_SECONDS
+            for place in (onset.place, onset.earliest, onset.latest)
+        )
+        counts = windows[onset.place :].sum(axis=0)
+        return Since(SUBJECT.kind, SUBJECT.name, start, earliest, latest, onset.place > 0, counts)
