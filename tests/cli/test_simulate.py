@@ -107,7 +107,7 @@ def test_what_is_not_given_is_as_in_the_settings(run_cli: RunCli) -> None:
         70,
     ]
     assert [result[name] for name in ("psi_warning", "psi_alert", "persistence")] == [0.2, 0.5, "2/3"]
-    assert result["rule"]["evaluations_per_model_month"] == 1_440.0
+    assert result["rule"]["evaluations_per_model_month"] == 4_320.0
 
 
 def all_that_is_shown(terminal: int) -> bytes:

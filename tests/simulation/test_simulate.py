@@ -52,8 +52,8 @@ def test_without_a_shift_there_is_no_delay() -> None:
 
 
 def test_the_first_shift_is_the_one_at_the_top() -> None:
-    rule = run(dataclasses.replace(SMALL, shifts=moved(2.0, 0.5))).rule
-    assert [delay.shift for delay in rule.delays] == [2.0, 0.5]
+    rule = run(dataclasses.replace(SMALL, shifts=moved(2.0, 0.3))).rule
+    assert [delay.shift for delay in rule.delays] == [2.0, 0.3]
     assert (rule.median_delay_hours, rule.p90_delay_hours) == (1.0, 1.0)
     assert rule.delays[1].median_hours is not None
     assert rule.delays[1].median_hours > 1.0

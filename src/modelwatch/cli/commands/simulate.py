@@ -71,7 +71,7 @@ def simulate(
         str | None, typer.Option(metavar="K/M", help="K of the last M evaluations must say drift, such as 2/3.  [1/1]")
     ] = None,
     on_new_data: Annotated[
-        bool, typer.Option(help="Also evaluate early, once that many new predictions have arrived.")
+        bool, typer.Option(help="Also evaluate early, when 15 new predictions have arrived.")
     ] = True,
     arrivals: Annotated[str, typer.Option(help="Arrivals of predictions: even or poisson.")] = "even",
     seed: Annotated[int, typer.Option(help="The same seed gives the same result.", min=0)] = 0,
