@@ -117,6 +117,20 @@ def test_too_few_or_too_thin_stretches_say_nothing() -> None:
     assert variation(300, np.ones((100, 4), dtype=np.int64)).tolerance(300) is None
 
 
+def test_of_short_stretches_is_known_what_those_do_that_hold_enough() -> None:
+    """20 values an hour: only from two hours on there are 30 in a stretch."""
+    values, times = seasonal()
+    found = variation_of(numeric_binning(values), values.tolist(), times, RNG())
+    assert found is not None
+    assert found.tolerance(900) is None
+    assert found.known_length(900) == 2 * 3_600
+    assert (found.tolerance(2 * 3_600) or 0.0) > 0.5
+    assert found.known_length(DAY) == DAY
+    assert found.known_length(40 * DAY) is None
+    assert variation(300, np.ones((100, 4), dtype=np.int64)).known_length(300) == 8 * 300
+    assert variation(300, np.ones((60, 4), dtype=np.int64)).known_length(300) is None
+
+
 def test_a_constant_reference_tolerates_nothing() -> None:
     found = variation_of(numeric_binning(np.full(5_000, 3.0)), [3.0] * 5_000, list(range(0, 5_000 * 60, 60)), RNG())
     assert found is not None

@@ -48,6 +48,7 @@ class Variation:
     sizes: NDArray[np.int64]
     chance: NDArray[np.float64]
     _known: dict[int, float | None] = field(default_factory=dict, init=False, repr=False)
+    _lengths: dict[int, int | None] = field(default_factory=dict, init=False, repr=False)
 
     def tolerance(self, length: int) -> float | None:
         """The PSI that stretches of `length` seconds keep to in 99 of 100 cases when nothing is wrong.
@@ -59,6 +60,19 @@ class Variation:
         if length not in self._known:
             self._known[length] = self._tolerance(length)
         return self._known[length]
+
+    def known_length(self, length: int) -> int | None:
+        """The length, or twice, four times, ... the length in seconds, of which there are enough stretches with enough
+        values; None when there are not. Shorter stretches vary at least as much as longer ones: what is known of these
+        is the least that those may do.
+        """
+        if length not in self._lengths:
+            longest = len(self.counts) * self.span // MIN_STRETCHES
+            doubled = length
+            while doubled <= longest and self._stretches(doubled) is None:
+                doubled *= 2
+            self._lengths[length] = doubled if doubled <= longest else None
+        return self._lengths[length]
 
     def odds_tolerance(self, length: int, cells: int) -> float | None:
         """The factor within which the odds of the first `cells` cells grow or fall in 99 of 100 stretches.

@@ -351,6 +351,8 @@ def _allowed(
     if variation is None or not rules.natural_variation or not current.n:
         return tolerance(configured, None)
     length, cells = window.end - window.start, odds_cells(reference.profile, reference.split)
+    if rules.directed:
+        length = variation.known_length(length) or length
     odds = variation.odds_tolerance(length, cells) if configured.odds_ratio else None
     natural, chance = variation.tolerance(length), variation.chance_at(current.n)
     if rules.directed:
