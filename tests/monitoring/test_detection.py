@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import msgspec
 import numpy as np
 import pytest
@@ -127,3 +129,37 @@ def test_a_check_on_request_says_the_same(store: Store) -> None:
     assert result.onset == report_of_x(verdicts[-1]).onset
     together = check_drift(store, RULES, DriftQuery("m", "production"), now, end=verdicts[-1].window_end)
     assert all(each.onset is None for each in together.drift_results)
+
+
+def test_the_onset_leaves_at_least_the_shortest_look_back(store: Store) -> None:
+    """Days with a small shift, and an odd hour at their end: a monitor of days does not judge the hour."""
+    rules = dataclasses.replace(RULES, lookbacks=("1d", "3d"))
+    set_reference(store, normal(10_000, seed=99))
+    ledger = open_ledger(store, Clock(NOON + 200 * HOUR))
+    hours = 80
+    for hour in range(hours):
+        values = np.asarray(normal(100, seed=hour)) + (2.0 if hour == hours - 1 else 0.2)
+        ledger.commit(
+            [
+                event(f"{hour}-{place}", {"x": value}, timestamp=NOON + hour * HOUR + place * 36 * SECOND)
+                for place, value in enumerate(values.tolist())
+            ]
+        )
+    ledger.close()
+    query = DriftQuery("m", "production", "1")
+    end = NOON_S + hours * 3_600
+    [of_days] = checked(store, rules, query, end)
+    assert of_days.severity == "shifted"
+    assert of_days.onset is None
+    [of_half_days] = checked(store, dataclasses.replace(RULES, lookbacks=("12h", "3d")), query, end)
+    assert of_half_days.severity == "shifted"
+    assert of_half_days.onset is not None
+    assert of_half_days.onset.began <= iso_of_seconds(end - 43_200)
+    [of_hours] = checked(store, dataclasses.replace(RULES, lookbacks=("1h", "3d")), query, end)
+    assert of_hours.severity == "alert"
+
+
+def checked(store: Store, rules: DriftRules, query: DriftQuery, end: int) -> list[SubjectReport]:
+    """The reports of features of a check on request. end: seconds."""
+    report = check_drift(store, rules, query, NOON + 200 * HOUR, end=end)
+    return [each for each in report.drift_results if each.kind == "feature"]

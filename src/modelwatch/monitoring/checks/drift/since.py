@@ -6,9 +6,11 @@ since: verdicts are made of that alone.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 from sqlalchemy import Connection
 
 from modelwatch.monitoring.checks.drift.evaluation import SubjectResult, evaluate_drift
@@ -16,6 +18,7 @@ from modelwatch.monitoring.checks.drift.evidence import Inputs, Since
 from modelwatch.monitoring.checks.onsets import subjects_by_window
 from modelwatch.stats.drift.onset import shift_onset
 from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.references.layouts import Counts
 from modelwatch.times import SECONDS_PER_DAY
 
 
@@ -23,8 +26,9 @@ def with_onsets_of_shifts(connection: Connection, inputs: Inputs) -> Inputs:
     """The inputs with the onset of each detected shift, and the counts since. Raises MalformedProfile when counts can't
     be read.
 
-    As they are where the rules know no directed tests, where one window was asked for, and where several versions are
-    judged together.
+    The time since an onset is never shorter than the shortest look-back: a monitor that looks back over weeks does
+    not judge an odd hour. As they are where the rules know no directed tests, where one window was asked for, and where
+    several versions are judged together.
     """
     evidence, query = inputs.evidence, inputs.evidence.query
     mark = evidence.watermark
@@ -37,6 +41,9 @@ def with_onsets_of_shifts(connection: Connection, inputs: Inputs) -> Inputs:
     stream = StreamKey(query.model, query.version, query.environment)
     # What only the longer look-backs detect began before the last day, if they are longer.
     reach = max(_reach(detected, evaluation.alpha), SECONDS_PER_DAY)
+    shortest = min(window.end - window.start for window in evidence.windows)
+    if reach <= shortest:
+        return inputs
     subjects = [each.subject for each in detected]
     timeline, counted = subjects_by_window(connection, stream, evidence.generation, (mark - reach, mark), subjects)
     found = []
@@ -44,7 +51,8 @@ def with_onsets_of_shifts(connection: Connection, inputs: Inputs) -> Inputs:
         reference, windows = each.reference, counted.get(each.subject)
         if windows is None or windows.binning.id != reference.profile.binning.id:
             continue
-        onset = shift_onset(reference.profile, windows.counts[:, : windows.binning.n_fine])
+        cells = windows.counts[:, : windows.binning.n_fine]
+        onset = shift_onset(reference.profile, _ending_together(cells, timeline.starts, mark - shortest))
         if onset is not None:
             earliest, start, latest = (timeline.starts[place] for place in (onset.earliest, onset.place, onset.latest))
             counts = windows.counts[onset.place :].sum(axis=0)
@@ -52,6 +60,12 @@ def with_onsets_of_shifts(connection: Connection, inputs: Inputs) -> Inputs:
             known = onset.place > 0 or timeline.is_whole
             found.append(Since(each.subject.kind, each.subject.name, start, earliest, latest, known, counts))
     return Inputs(replace(evidence, since=tuple(found)), inputs.references)
+
+
+def _ending_together(counts: Counts, starts: Sequence[int], latest: int) -> Counts:
+    """The counts of windows, shape (windows, cells), with those that start after `latest` added to the last before."""
+    last = max(bisect_right(starts, latest) - 1, 0)
+    return np.concatenate((counts[:last], counts[last:].sum(axis=0, keepdims=True)))
 
 
 def _reach(detected: Sequence[SubjectResult], alpha: float) -> int:
