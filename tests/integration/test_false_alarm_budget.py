@@ -24,8 +24,8 @@ from tests.proofs.lock import Proofs
 from tests.support.months import Month, hours_until_seen, live_through
 
 SEEDS = [1, 2]
-# Beside the other workers of the tests: as many processes as there are processors are busy then, and no more.
-PROCESSES = min(len(SEEDS), max(1, len(os.sched_getaffinity(0)) // 2))
+# A process for each seed, where there are processors for them.
+PROCESSES = min(len(SEEDS), len(os.sched_getaffinity(0)))
 
 
 @pytest.mark.timeout(3_600)
