@@ -49,11 +49,15 @@ class StreamSelection:
 
 @dataclass(frozen=True)
 class Stretch:
-    """A stretch of time, divided into steps. Raises InvalidInput where `seconds` or `step_seconds` can't be had."""
+    """A stretch of time, divided into steps. Raises InvalidInput for a time or a length that is none."""
 
     start: Moment = None
     end: Moment = None
     step: Step = None
+
+    def __post_init__(self) -> None:
+        # Named before anything is looked up.
+        _ = self.seconds
 
     @property
     def is_given(self) -> bool:

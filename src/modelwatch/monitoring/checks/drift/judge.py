@@ -12,17 +12,14 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import Literal, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.combined import combined_detectable_psi, combined_needed, combined_tests
 from modelwatch.stats.drift.evidence import Counts
 from modelwatch.stats.drift.names import Split, is_ids, smallest_detectable_psi, window_needed, window_tests
 from modelwatch.stats.drift.natural_variation import DEVIATE
 from modelwatch.stats.drift.odds import Beyond, CategoryOdds, as_it_is, furthest_odds
-from modelwatch.stats.drift.scores import psi_by_chance, psi_of_many, psi_of_windows
-from modelwatch.stats.drift.tests import Homogeneity, homogeneity_p_values
+from modelwatch.stats.drift.scores import psi_by_chance, psi_of_many
+from modelwatch.stats.drift.tests import Homogeneity
 
 Severity = Literal["stable", "shifted", "warning", "alert", "insufficient_data", "no_reference", "no_data"]
 
@@ -243,24 +240,6 @@ def _tests(cases: Sequence[tuple[Case, Sequence[Profile]]]) -> list[list[Homogen
 def chance_of_psi(reference: Profile, split: Split | None, n: int) -> float:
     """The PSI that a window of n values has on average when nothing has changed, its unseen names included."""
     return psi_by_chance(reference.coarse, n, new_share=0.0 if split is None else split.once / reference.n)
-
-
-def may_drift(
-    reference: Counts, windows: NDArray[np.int64], alphas: NDArray[np.float64], psi_warning: float, min_samples: int
-) -> NDArray[np.bool_]:
-    """Mask of the windows of a numeric subject in which `judge_all` may find drift, shape (windows,): those that hold
-    enough values, are shifted enough, and are beyond chance.
-
-    reference: shape (cells,). windows: shape (windows, cells). alphas: shape (windows,), each window's own chance of a
-    false alarm.
-    """
-    which = np.flatnonzero(windows.sum(axis=1) >= max(min_samples, 1))
-    which = which[psi_of_windows(reference, windows[which]) >= psi_warning - ROUNDING]
-    least = alphas[which] * (1.0 + ROUNDING)
-    which = which[homogeneity_p_values(reference, windows[which], enough=least) < least]
-    found = np.zeros(len(windows), dtype=np.bool_)
-    found[which] = True
-    return found
 
 
 def _without_values(reference: Profile, current: Profile, alpha: float) -> Judgement | None:
