@@ -20,9 +20,10 @@ from benchmarks.report import Row
 from modelwatch.config import Settings
 from modelwatch.events import Prediction, ReferenceFrame, ReferenceSample
 from modelwatch.monitoring.checks.drift.check import DriftCheck, inputs_at
-from modelwatch.monitoring.checks.drift.evaluation import evaluate_drift, report_of
+from modelwatch.monitoring.checks.drift.evaluation import evaluate_drift
 from modelwatch.monitoring.checks.drift.evidence import Inputs
 from modelwatch.monitoring.checks.drift.judge import Case, judge, judge_all, tolerance
+from modelwatch.monitoring.checks.drift.reports import report_of
 from modelwatch.monitoring.checks.quality.check import QualityCheck
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.checks.rules import DriftRules

@@ -8,6 +8,7 @@ service keeps them. Requests go straight to the application, so that no network 
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 import statistics
 import tempfile
@@ -60,6 +61,9 @@ def run(*, quick: bool = False) -> list[Row]:
         client = httpx.AsyncClient(
             transport=httpx.ASGITransport(app=build_service(settings)), base_url="http://localhost:8000"
         )
+        # As the service does when it starts.
+        gc.collect()
+        gc.freeze()
         note = f"{models:,} models of {FEATURES} features, {size:.1f} GB"
         return asyncio.run(_measure(client, note))
 

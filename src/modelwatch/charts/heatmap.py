@@ -7,12 +7,13 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
 from modelwatch.charts.drawing.labels import Spot
 from modelwatch.charts.drawing.marks import State
-from modelwatch.charts.drawing.markup import box
+from modelwatch.charts.drawing.markup import pixels
 from modelwatch.charts.drawing.numbers import Format, short_time
 from modelwatch.charts.drawing.plot import UNITS, Area, Plot
 from modelwatch.charts.drawing.scales import Time, Values, floats
@@ -101,19 +102,24 @@ def heatmap(
         plot.above = plot.below = margin
     area = Area(0, height)
     drawn: dict[str, list[str]] = {}
+    # The same columns in every row: each edge is placed and written once.
+    edge = cache(lambda column: UNITS * x.at(first + column * step))
+    written_edge = cache(lambda column: pixels(edge(column)))
     top = 0.0
     tops: list[float] = []
     for row in rows:
         if row.heading:
             top += ROW + 6
             plot.label(clipped(row.heading, HEADING, bold=True), Spot(0, top - 5, dx=2 - names), bold=True)
+        upper, lower = pixels(top), pixels(top + ROW - GAP)
         for begin, end, style in _stretches(row.classes):
-            left, right = (UNITS * x.at(first + each * step) for each in (begin, end))
+            left, right = edge(begin), edge(end)
             if right > left and style == "hu":
                 # Outside of what is stretched: its hatching keeps its slope.
                 plot.rect(Area(top, top + ROW - GAP), left / UNITS, right / UNITS, style)
             elif right > left:
-                drawn.setdefault(style, []).append(box(left, top, right, top + ROW - GAP))
+                at = written_edge(begin)
+                drawn.setdefault(style, []).append(f"M{at} {upper}H{written_edge(end)}V{lower}H{at}Z")
         plot.aside(isolated(row.name), top + 10, style="t-ink")
         if row.reading:
             bad = f"t-{row.state}" if row.state in ("alert", "warning") else "t-ink"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from urllib.parse import quote
 
 import typer
 
@@ -65,6 +66,15 @@ Url = Annotated[
         help="Address of the service.",
         envvar=URL_VARIABLE,
         show_default="by HOST and PORT, or http://localhost:8000",
+    ),
+]
+OfVersion = Annotated[str | None, typer.Option("--version", help="Version. Default: all.")]
+OfEnvironment = Annotated[str | None, typer.Option("--environment", help="Environment. Default: all.")]
+FailOn = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="warning|alert|no-verdict",
+        help="Exit code 1 on a warning (or worse) or an alert, 4 if anything is not judged. Repeatable.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -146,3 +156,34 @@ def exit_code(severities: Collection[str], fail_on: Collection[str]) -> int:
         return EXIT_FOUND
     unjudged = not found & JUDGED if FAIL_WITHOUT_VERDICT not in fail_on else not found or bool(found - JUDGED)
     return EXIT_NO_VERDICT if fail_on and unjudged else EXIT_OK
+
+
+def show_current(
+    url: str,
+    model: str,
+    check: str,
+    version: str | None,
+    environment: str | None,
+    *,
+    fail_on: list[str] | None,
+    as_json: bool,
+    show: Callable[[Mapping[str, Any]], None],
+) -> NoReturn:
+    """Prints what a check of a service says now of each stream of a model, and ends the command with its exit code.
+
+    check: the last part of the address. show: prints one report for people.
+    """
+    fail_on = fail_on_of(fail_on)
+    params = {"version": version, "environment": environment}
+    with connected(url, patience=10.0) as service:
+        given = {name: value for name, value in params.items() if value is not None}
+        answer = service.get(f"/api/v1/models/{quote(model, safe='')}/{check}", given)
+    reports: list[Mapping[str, Any]] = answer["current"]
+    if as_json:
+        print_json(answer)
+    else:
+        if not reports:
+            print_out("No predictions of this version and environment.")
+        for report in reports:
+            show(report)
+    raise typer.Exit(exit_code({report["severity"] for report in reports}, fail_on))

@@ -19,7 +19,8 @@ from modelwatch.library.reference import Reference, SubjectReference, seconds_of
 from modelwatch.library.report import Report, Side
 from modelwatch.library.segments import Divided, SegmentRules, SegmentsComparison, divided, segments_comparison
 from modelwatch.library.sources import Source, UnreadableColumn, source_of
-from modelwatch.monitoring.checks.drift.evaluation import results_of, subject_reports
+from modelwatch.monitoring.checks.drift.evaluation import results_of
+from modelwatch.monitoring.checks.drift.reports import subject_reports
 from modelwatch.monitoring.checks.drift.subject_counts import SubjectCounts
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.rules import DriftRules

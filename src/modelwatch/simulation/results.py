@@ -11,7 +11,8 @@ from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.simulation.estimates import Delay, Rate, rate_of
 from modelwatch.simulation.experiments import Month, Scenario
 from modelwatch.stats.drift.combined import ORDERED
-from modelwatch.stats.drift.tests import OMNIBUS_WEIGHT, degrees_of_freedom, minimum_detectable_psi, samples_needed
+from modelwatch.stats.drift.power import minimum_detectable_psi, samples_needed
+from modelwatch.stats.drift.tests import OMNIBUS_WEIGHT, degrees_of_freedom
 
 CELLS = 10
 NOT_TRIED = Delay(0.0, None, None, None)

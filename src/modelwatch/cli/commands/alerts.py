@@ -15,6 +15,7 @@ from modelwatch.cli.base import (
     FAILING,
     AsJson,
     CliError,
+    OfEnvironment,
     Url,
     connected,
     print_json,
@@ -35,7 +36,7 @@ def alerts(
     state: Annotated[
         str | None, typer.Option(metavar="|".join(STATES), help="Only alerts in this state. Default: all but resolved.")
     ] = None,
-    environment: Annotated[str | None, typer.Option(help="Environment. Default: all.")] = None,
+    environment: OfEnvironment = None,
     kind: Annotated[str | None, typer.Option(help="Kind, such as feature_drift.")] = None,
     severity: Annotated[str | None, typer.Option(metavar="warning|alert", help="Severity.")] = None,
     limit: Annotated[int, typer.Option(help="Most alerts that are listed.", min=1)] = 100,

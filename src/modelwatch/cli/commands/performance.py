@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import quote
 
 import typer
 
-from modelwatch.cli.base import DEFAULT_URL, AsJson, Url, connected, exit_code, fail_on_of, print_json, print_out
+from modelwatch.cli.base import DEFAULT_URL, AsJson, FailOn, OfEnvironment, OfVersion, Url, print_out, show_current
 from modelwatch.cli.tables import coloured, print_notes, print_table, print_text
 from modelwatch.measures import metric_name, metric_value, plain
 
@@ -19,35 +19,26 @@ if TYPE_CHECKING:
 def performance(
     model: Annotated[str, typer.Argument(help="Model.")],
     url: Url = DEFAULT_URL,
-    version: Annotated[str | None, typer.Option(help="Version. Default: all.")] = None,
-    environment: Annotated[str | None, typer.Option(help="Environment. Default: all.")] = None,
+    version: OfVersion = None,
+    environment: OfEnvironment = None,
     every: Annotated[bool, typer.Option("--all", help="All metrics, not only those that are watched.")] = False,
-    fail_on: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="warning|alert|no-verdict",
-            help="Exit code 1 on a warning (or worse) or an alert, 4 if anything is not judged. Repeatable.",
-        ),
-    ] = None,
+    fail_on: FailOn = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask a service for a model's performance now: metrics with 95 % intervals, beside the reference."""
-    fail_on = fail_on_of(fail_on)
-    params = {"version": version, "environment": environment}
-    with connected(url, patience=10.0) as service:
-        given = {name: value for name, value in params.items() if value is not None}
-        answer = service.get(f"/api/v1/models/{quote(model, safe='')}/performance", given)
-    if as_json:
-        print_json(answer)
-    else:
-        if not answer["current"]:
-            print_out("No predictions of this version and environment.")
-        for report in answer["current"]:
-            _show(report, every)
-    raise typer.Exit(exit_code({report["severity"] for report in answer["current"]}, fail_on))
+    show_current(
+        url,
+        model,
+        "performance",
+        version,
+        environment,
+        fail_on=fail_on,
+        as_json=as_json,
+        show=partial(_show, every=every),
+    )
 
 
-def _show(report: Mapping[str, Any], every: bool) -> None:
+def _show(report: Mapping[str, Any], *, every: bool) -> None:
     stream = f"{report['model_name']} {report['model_version']} in {report['environment']}"
     print_out(f"{stream}: {report['severity'].replace('_', ' ')}")
     if report["reason"]:

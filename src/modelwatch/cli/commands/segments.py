@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import typer
 
-from modelwatch.cli.base import DEFAULT_URL, AsJson, Url, connected, print_json, print_out
+from modelwatch.cli.base import DEFAULT_URL, AsJson, OfEnvironment, OfVersion, Url, connected, print_json, print_out
 from modelwatch.cli.tables import print_notes, print_table
 from modelwatch.measures import metric_change, metric_value, plain, score_value
 
@@ -27,8 +27,8 @@ def segments(
     lookback: Annotated[
         str | None, typer.Option(help="Look-back from the newest data, such as 6h. Default: 24h.")
     ] = None,
-    version: Annotated[str | None, typer.Option(help="Version. Default: all.")] = None,
-    environment: Annotated[str | None, typer.Option(help="Environment. Default: all.")] = None,
+    version: OfVersion = None,
+    environment: OfEnvironment = None,
     baseline_start: Annotated[str | None, typer.Option(help="Start of the window to compare with.")] = None,
     baseline_end: Annotated[str | None, typer.Option(help="End of the window to compare with.")] = None,
     as_json: AsJson = False,

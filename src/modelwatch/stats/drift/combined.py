@@ -18,16 +18,8 @@ from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.directed import DirectedTests, directed_tests
 from modelwatch.stats.drift.names import WEIGHTS as SPLIT
 from modelwatch.stats.drift.names import Split, comparison, expected_new, names_p_value
-from modelwatch.stats.drift.tests import (
-    MAX_WINDOW,
-    OMNIBUS_WEIGHT,
-    Direction,
-    Homogeneity,
-    Part,
-    minimum_detectable_psi,
-    parts_of_tests,
-    samples_needed,
-)
+from modelwatch.stats.drift.power import minimum_detectable_psi, samples_needed
+from modelwatch.stats.drift.tests import MAX_WINDOW, OMNIBUS_WEIGHT, Direction, Homogeneity, Part, parts_of_tests
 from modelwatch.stats.errors import EmptySample
 
 # The shares of the level; those of each kind of subject add up to 1.

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
-from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modelwatch.stats.drift.evidence import rate_increase_p_value
 from modelwatch.stats.errors import EmptySample, IncompatibleProfiles
+from modelwatch.stats.special import special
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -90,7 +89,7 @@ def pooled_scores(together: Integers) -> tuple[Floats, Floats]:
     """
     cumulated = np.cumsum(together, axis=1)
     total = cumulated[:, -1:].astype(np.float64)
-    edges = _special().ndtri(cumulated[:, :-1] / total)
+    edges = special().ndtri(cumulated[:, :-1] / total)
     inner = np.isfinite(edges)
     # At the ends the density is 0, and so is its product with the quantile.
     edges = np.where(inner, edges, 0.0)
@@ -122,7 +121,7 @@ def _standardised(scores: Floats, together: Integers, windows: Integers) -> tupl
 
 
 def _p_values(z: Floats, standard: Floats, together: Integers, windows: Integers, normal_below: float) -> Floats:
-    p_values = np.asarray(2.0 * _special().ndtr(-np.abs(z)))
+    p_values = np.asarray(2.0 * special().ndtr(-np.abs(z)))
     constant = ~standard.any(axis=1)
     p_values[constant] = 1.0
     binary = (np.count_nonzero(together, axis=1) == 2) & ~constant
@@ -168,7 +167,7 @@ def _most_extreme(scores: Floats, together: Integers, windows: Integers) -> tupl
 
 
 def _log_choices(of: Integers, chosen: Integers) -> Floats:
-    gammaln = _special().gammaln
+    gammaln = special().gammaln
     return np.asarray(gammaln(of + 1.0) - gammaln(chosen + 1.0) - gammaln(of - chosen + 1.0))
 
 
@@ -188,7 +187,7 @@ def _tails(scores: Floats, together: Integers, windows: Integers) -> Floats:
     exponent = u * wanted + v * n - _cumulant(scores, together, u, v, share)[0]
     w = np.sqrt(np.maximum(2.0 * exponent, 0.0))
     y = u * np.sqrt(np.maximum(determinant, 0.0) / (total * share * (1.0 - share)))
-    ndtr = _special().ndtr
+    ndtr = special().ndtr
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         density = np.exp(-0.5 * w * w) / np.sqrt(2.0 * np.pi)
         tails = ndtr(-w) + density * (1.0 / y - 1.0 / w)
@@ -250,11 +249,3 @@ def _cumulant(
     softplus = np.maximum(exponent, 0.0) + np.log1p(small)
     value = (together * (softplus + np.log1p(-share)[:, None])).sum(axis=1)
     return value, np.where(exponent >= 0.0, 1.0, small) / (1.0 + small)
-
-
-@lru_cache(maxsize=1)
-def _special() -> ModuleType:
-    import scipy.special  # loaded on first use: it takes a third of a second
-
-    module: ModuleType = scipy.special
-    return module

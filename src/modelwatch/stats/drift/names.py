@@ -27,15 +27,8 @@ from modelwatch.stats.counting.numeric import Scalar
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift import tests as drift_tests
 from modelwatch.stats.drift.evidence import rate_increase_p_value
-from modelwatch.stats.drift.tests import (
-    Comparison,
-    Groups,
-    Homogeneity,
-    Part,
-    minimum_detectable_psi,
-    parts_of_tests,
-    samples_needed,
-)
+from modelwatch.stats.drift.power import minimum_detectable_psi, samples_needed
+from modelwatch.stats.drift.tests import Comparison, Groups, Homogeneity, Part, parts_of_tests
 from modelwatch.stats.errors import EmptySample, MalformedProfile
 
 # A smaller reference has too little to give a part of it away.

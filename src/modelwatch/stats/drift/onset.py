@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
-from types import ModuleType
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +11,7 @@ from modelwatch.stats.counting.binning import NumericBinning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.directed import directed_tests
 from modelwatch.stats.errors import IncompatibleProfiles
+from modelwatch.stats.special import special
 
 # The chance, over all windows that are tried, of naming one where nothing has changed.
 CHANCE = 1e-3
@@ -91,21 +90,13 @@ def _terms(counts: NDArray[np.int64], expected: NDArray[np.float64]) -> NDArray[
 
 def _minus_log_tail(statistic: NDArray[np.float64], df: NDArray[np.float64]) -> NDArray[np.float64]:
     """Minus the logarithm of the tail of the chi-square distribution, also where the tail is no number any more."""
-    special = _special()
+    functions = special()
     half, shape = np.maximum(0.5 * statistic, 1e-300), np.maximum(0.5 * df, 0.5)
-    tail = special.gammaincc(shape, half)
+    tail = functions.gammaincc(shape, half)
     # The first term of its expansion for large statistics.
-    far = half - (shape - 1.0) * np.log(half) + special.gammaln(shape)
+    far = half - (shape - 1.0) * np.log(half) + functions.gammaln(shape)
     found = np.where(tail > 1e-280, -np.log(np.maximum(tail, 1e-300)), far)
     return np.where(df > 0, found, 0.0)
-
-
-@lru_cache(maxsize=1)
-def _special() -> ModuleType:
-    import scipy.special  # loaded on first use: it takes a third of a second
-
-    module: ModuleType = scipy.special
-    return module
 
 
 def onset(reference: ArrayLike, windows: ArrayLike) -> int | None:
@@ -137,7 +128,7 @@ def onset(reference: ArrayLike, windows: ArrayLike) -> int | None:
     freedom = int(np.count_nonzero(everything)) - 1
     if freedom < 1:
         return None
-    return place if float(_special().chdtrc(freedom, 2.0 * ratios[place])) * len(ratios) < CHANCE else None
+    return place if float(special().chdtrc(freedom, 2.0 * ratios[place])) * len(ratios) < CHANCE else None
 
 
 def _likelihood(counts: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +20,7 @@ from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.combined import ORDERED, weights_of
 from modelwatch.stats.drift.names import WEIGHTS, Split, comparison, expected_new
 from modelwatch.stats.drift.tests import SCREEN, TINY, Groups
+from modelwatch.stats.special import special
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -79,7 +78,7 @@ def frozen_scores(reference: Integers) -> Floats:
     """Scores of location by the reference alone: normal quantiles of the mid-ranks of cells in ascending order."""
     cumulated = np.cumsum(reference)
     middle = (cumulated - 0.5 * reference + 0.5) / (cumulated[-1] + 1.0)
-    return np.asarray(_special().ndtri(middle))
+    return np.asarray(special().ndtri(middle))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,7 +133,7 @@ class _Cells:
         parts = (cells - expected) ** 2 / (expected * (1.0 - share))
         statistic = np.add.reduceat(parts, self.first, axis=1)
         # Merging cells never raises Pearson's statistic, and its tail is the smaller, the fewer groups there are.
-        found = statistic >= _special().chdtri(1, levels[:, None] * self.weights[:, 0])
+        found = statistic >= special().chdtri(1, levels[:, None] * self.weights[:, 0])
         for subject in np.flatnonzero(found.any(axis=0)).tolist():
             rows = np.flatnonzero(found[:, subject])
             found[rows, subject] = self._together(subject, cells[rows], n[rows, subject], levels[rows])
@@ -206,7 +205,7 @@ class _Ordered:
             z = (scores[:, :, place] - n * means[:, :, place]) / np.sqrt(variance)
             if place:
                 z = np.where(z < 0.0, _as_normal(z, np.maximum(n, 1) / (1.0 + n / self.total)), z)
-            limits = margin * _special().ndtri(0.5 * levels[:, None] * weight)
+            limits = margin * special().ndtri(0.5 * levels[:, None] * weight)
             found |= z * z >= limits * limits
         return found
 
@@ -266,13 +265,5 @@ def _log_probability(hits: Integers, n: Integers, all_hits: Floats, total: Float
 
 
 def _log_choices(of: Floats, chosen: Integers) -> Floats:
-    gammaln = _special().gammaln
+    gammaln = special().gammaln
     return np.asarray(gammaln(of + 1.0) - gammaln(chosen + 1.0) - gammaln(of - chosen + 1.0))
-
-
-@lru_cache(maxsize=1)
-def _special() -> ModuleType:
-    import scipy.special  # loaded on first use: it takes a third of a second
-
-    module: ModuleType = scipy.special
-    return module

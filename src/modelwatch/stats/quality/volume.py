@@ -8,13 +8,13 @@ little as it deserves.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modelwatch.stats.drift.onset import onset
 from modelwatch.stats.errors import StatsError
+from modelwatch.stats.special import special
 
 MIN_WEEKS = 4
 RANGE = 0.99
@@ -132,7 +132,7 @@ def dispersion_of(weeks: Sequence[Sequence[int]] | NDArray[np.int64]) -> Dispers
     df = (k - 1) * len(means)
     pearson = float((squares / means).sum())
     ratio = pearson / df
-    if ratio < 1.0 and (df < REGULAR_DF or float(_special().chdtr(df, pearson)) >= REGULAR):
+    if ratio < 1.0 and (df < REGULAR_DF or float(special().chdtr(df, pearson)) >= REGULAR):
         ratio = 1.0
     if len(means) == 1 or ratio <= 1.0:
         return Dispersion(ratio, 0.0, 0.0, df, k)
@@ -345,7 +345,7 @@ def _tail(count: int, mean: float, ratio: float, weeks: int, df: float, *, upper
 
     ratio: variance over mean of a count around its true mean; the mean of the weeks misses that by a share of it.
     """
-    special = _special()
+    functions = special()
     if upper and count == 0:
         return 1.0
     spread = 1.0 + 1.0 / weeks
@@ -356,21 +356,21 @@ def _tail(count: int, mean: float, ratio: float, weeks: int, df: float, *, upper
             _negative_binomial(count / ratio, mean / ratio, spread, upper=upper),
             _log_normal_level(count, mean, ratio, spread) if upper and ratio > 1.0 else 0.0,
         )
-        deviate = special.ndtri(p)
+        deviate = functions.ndtri(p)
     else:
         # By schedule: less than Poisson, for which there is no discrete law; a count is still whole.
         off = (mean - count if upper else count - mean) + 0.5
         deviate = off / math.sqrt(max(ratio * spread * mean, 1.0))
-    return float(special.stdtr(df, deviate))
+    return float(functions.stdtr(df, deviate))
 
 
 def _negative_binomial(count: float, mean: float, ratio: float, *, upper: bool) -> float:
     """The share of a negative binomial at or beyond `count`, of this mean and variance over mean."""
-    special = _special()
+    functions = special()
     size = mean / (ratio - 1.0)
     if upper:
-        return float(special.betainc(count, size, 1.0 - 1.0 / ratio))
-    return float(special.betainc(size, count + 1.0, 1.0 / ratio))
+        return float(functions.betainc(count, size, 1.0 - 1.0 / ratio))
+    return float(functions.betainc(size, count + 1.0, 1.0 / ratio))
 
 
 def _log_normal_level(count: float, mean: float, ratio: float, spread: float) -> float:
@@ -381,7 +381,7 @@ def _log_normal_level(count: float, mean: float, ratio: float, spread: float) ->
     sigma = math.sqrt(math.log1p((ratio - 1.0) * spread / mean))
     levels = mean * np.exp(sigma * LEVELS - sigma * sigma / 2.0)
     # The weights add up to 1 but for rounding, and what is above 1 has no deviate.
-    return min(float(WEIGHTS @ _special().betainc(count, levels / (spread - 1.0), 1.0 - 1.0 / spread)), 1.0)
+    return min(float(WEIGHTS @ special().betainc(count, levels / (spread - 1.0), 1.0 - 1.0 / spread)), 1.0)
 
 
 def _first(low: int, high: int, holds: Callable[[int], bool]) -> int:
@@ -390,10 +390,3 @@ def _first(low: int, high: int, holds: Callable[[int], bool]) -> int:
         middle = (low + high) // 2
         low, high = (low, middle) if holds(middle) else (middle + 1, high)
     return low
-
-
-def _special() -> ModuleType:
-    import scipy.special  # loaded on first use: it takes a third of a second
-
-    module: ModuleType = scipy.special
-    return module

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
 from sqlalchemy import Connection
 from starlette.requests import Request
@@ -102,9 +103,9 @@ class DriftRow:
     def pair(self) -> Markup:
         """The reference and now as small histograms."""
         counts = self.report.counts
-        if counts is None or not sum(counts.current) or not sum(counts.reference):
+        if counts is None or not any(counts.current) or not any(counts.reference):
             return Markup("")
-        sides = [[each / sum(side) for each in side] for side in (counts.reference, counts.current)]
+        sides = [np.array(side) / sum(side) for side in (counts.reference, counts.current)]
         return drawn(histogram_pair(f"{self.name}, reference and now", *sides, moved=self.state in FOUND))
 
     @property

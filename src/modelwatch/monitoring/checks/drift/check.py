@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from modelwatch.monitoring.checks.check import Check, Extent
 from modelwatch.monitoring.checks.conditions import Began, Condition
-from modelwatch.monitoring.checks.drift.evaluation import DriftEvaluation, brief_report_of, evaluate_drift, report_of
+from modelwatch.monitoring.checks.drift.evaluation import DriftEvaluation, evaluate_drift
 from modelwatch.monitoring.checks.drift.evidence import (
     DriftQuery,
     Inputs,
@@ -21,6 +21,7 @@ from modelwatch.monitoring.checks.drift.evidence import (
 from modelwatch.monitoring.checks.drift.judge import DRIFTED, PRECEDENCE
 from modelwatch.monitoring.checks.drift.observations import DRIFT_KINDS, UNDECIDED, advance_drift
 from modelwatch.monitoring.checks.drift.report import DriftReport
+from modelwatch.monitoring.checks.drift.reports import brief_report_of, report_of
 from modelwatch.monitoring.checks.drift.since import with_onsets_of_shifts
 from modelwatch.monitoring.checks.headline import Headline, first_names
 from modelwatch.monitoring.checks.onsets import Onsets, span_before, subjects_by_window

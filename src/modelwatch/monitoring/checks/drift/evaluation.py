@@ -1,14 +1,12 @@
-"""Drift evaluation: a pure function from evidence to a report."""
+"""Drift evaluation: a pure function from evidence to what is judged of each subject."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from modelwatch.errors import FieldError, InvalidInput, excerpt
+from modelwatch.errors import FieldError, InvalidInput
 from modelwatch.monitoring.checks.drift.judge import (
     DRIFTED,
     PRECEDENCE,
@@ -23,28 +21,12 @@ from modelwatch.monitoring.checks.drift.judge import (
     odds_cells,
     tolerance,
 )
-from modelwatch.monitoring.checks.drift.report import (
-    NO_REFERENCE,
-    DriftReport,
-    OnsetReport,
-    SubjectReport,
-    Summary,
-    WindowScores,
-    lookback_report,
-    subject_report,
-    unreferenced_report,
-    window_scores,
-)
 from modelwatch.monitoring.checks.drift.subject_counts import SubjectCounts, counts_of_subjects, same_binning
-from modelwatch.monitoring.checks.not_judged import NAMES_SHOWN, not_judged
-from modelwatch.monitoring.checks.rules import LARGEST_ALPHA, AlphaReport, DriftRules, Thresholds, share_of
+from modelwatch.monitoring.checks.rules import DriftRules, Thresholds
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.profile import Profile
-from modelwatch.stats.drift.compat import compat_scores
-from modelwatch.stats.drift.evidence import benjamini_yekutieli
 from modelwatch.storage.references.stored_reference import StoredReference
 from modelwatch.storage.references.subjects import Subject
-from modelwatch.times import iso_of_seconds
 
 if TYPE_CHECKING:
     from modelwatch.monitoring.checks.drift.evidence import Evidence, Inputs, Since
@@ -138,97 +120,23 @@ def _evaluate(inputs: Inputs, subject: Subject | None) -> DriftEvaluation:
         alpha,
         query.min_samples,
     )
-    since = {(each.kind, each.name): each for each in evidence.since}
-    if since and evidence.watermark is not None:
-        subjects = tuple(
-            result
-            if (of_subject := since.get((result.subject.kind, result.subject.name))) is None
-            else with_onset(result, of_subject, evidence.watermark, rules, alpha)
-            for result in subjects
-        )
     left_out = _versions_left_out(evidence, inputs.layouts, chosen)
-    return DriftEvaluation(evidence, alpha, watched, subjects, tuple(wanted), tuple(left_out))
+    return with_onsets(DriftEvaluation(evidence, alpha, watched, subjects, tuple(wanted), tuple(left_out)), evidence)
 
 
-def report_of(evaluation: DriftEvaluation) -> DriftReport:
-    """Report of an evaluation, as it is shown and kept."""
-    query = evaluation.evidence.query
-    evaluated = {each.subject for each in evaluation.subjects}
-    why, scores = _why(evaluation), _scores(evaluation.subjects)
-    results = [_subject_report(each, scores.get(each.subject), query.compat, why) for each in evaluation.subjects]
-    results += [
-        unreferenced_report(subject.name, subject.kind) for subject in evaluation.wanted if subject not in evaluated
-    ]
-    return msgspec.structs.replace(brief_report_of(evaluation), drift_results=_with_adjusted_p_values(results))
-
-
-def subject_reports(results: Sequence[SubjectResult]) -> list[SubjectReport]:
-    """Reports of subjects that were compared, in their order, without a check around them."""
-    scores = _scores(results)
-    return _with_adjusted_p_values([_subject_report(each, scores.get(each.subject), None, None) for each in results])
-
-
-def brief_report_of(evaluation: DriftEvaluation) -> DriftReport:
-    """Report without its subjects: the summary alone."""
-    evidence = evaluation.evidence
-    query, rules = evidence.query, evidence.rules
-    why = _why(evaluation)
-    lines = _lines(evaluation, why)
-    drifted = [each.name for each in lines if each.severity in DRIFTED]
-    provisional = [each.name for each in lines if each.reference_state == "provisional"]
-    return DriftReport(
-        drift_results=[],
-        summary=Summary(
-            model_name=query.model,
-            model_version=query.version,
-            environment=query.environment,
-            severity=min((each.severity for each in lines), key=PRECEDENCE.index, default="no_reference"),
-            checked=len(lines),
-            drifted=drifted,
-            drifted_share=len(drifted) / len(lines) if lines else 0.0,
-            watermark=iso_of_seconds(evidence.watermark),
-            predictions=max((sum(slot.predictions for slot in sums.values()) for sums in evidence.sums), default=0),
-            provisional=bool(provisional),
-            alpha=evaluation.alpha,
-            alpha_from=AlphaReport(
-                false_alarm_budget=rules.budget,
-                share=share_of("drift"),
-                subjects=evaluation.watched,
-                streams=max(evidence.streams, 1),
-                lookbacks=evidence.lookbacks,
-                seconds=rules.accrued(evidence.elapsed),
-                capped=evaluation.alpha >= LARGEST_ALPHA,
-            ),
-            false_alarm_budget=rules.budget,
-            lookbacks=[window.lookback for window in evidence.windows if window.lookback is not None],
-            versions_left_out=list(evaluation.versions_left_out),
-            reason=why,
-            not_judged=not_judged((each.name, each.severity, each.reason) for each in lines),
-            provisional_subjects=provisional,
-        ),
+def with_onsets(evaluation: DriftEvaluation, evidence: Evidence) -> DriftEvaluation:
+    """An evaluation with the onsets that its evidence has by now; its look-backs are not judged again."""
+    since = {(each.kind, each.name): each for each in evidence.since}
+    end = evidence.watermark
+    if not since or end is None:
+        return replace(evaluation, evidence=evidence)
+    subjects = tuple(
+        result
+        if (of_subject := since.get((result.subject.kind, result.subject.name))) is None
+        else with_onset(result, of_subject, end, evidence.rules, evaluation.alpha)
+        for result in evaluation.subjects
     )
-
-
-class _Line(NamedTuple):
-    """Subject in the summary."""
-
-    name: str
-    severity: Severity
-    reason: str | None
-    reference_state: str | None
-
-
-def _lines(evaluation: DriftEvaluation, why: str | None) -> list[_Line]:
-    """Subjects of the query, those without a reference last. why: reason where there are no data."""
-    lines = []
-    for each in evaluation.subjects:
-        deciding = each.deciding_window
-        severity: Severity = "no_data" if deciding is None else deciding.judgement.severity
-        reason = why if deciding is None else deciding.judgement.reason
-        lines.append(_Line(each.subject.name or each.subject.kind, severity, reason, each.reference.state))
-    evaluated = {each.subject for each in evaluation.subjects}
-    unreferenced = (subject for subject in evaluation.wanted if subject not in evaluated)
-    return [*lines, *(_Line(subject.name, "no_reference", NO_REFERENCE, None) for subject in unreferenced)]
+    return replace(evaluation, evidence=evidence, subjects=subjects)
 
 
 def _wanted(
@@ -359,103 +267,3 @@ def _allowed(
         # Sizes are less what chance adds on average: what is left of it is how far it reaches beyond that.
         chance = max(0.0, chance - chance_of_psi(reference.profile, reference.split, current.n))
     return tolerance(configured, natural, chance, odds)
-
-
-def _scores(subjects: Sequence[SubjectResult]) -> dict[Subject, WindowScores]:
-    """Scores of each subject in its deciding window, where it was compared."""
-    compared = [
-        (each, window)
-        for each in subjects
-        if (window := each.deciding_window) is not None and window.judgement.psi is not None
-    ]
-    found = window_scores([(each.reference, window.current) for each, window in compared])
-    return {each.subject: scores for (each, _), scores in zip(compared, found, strict=True)}
-
-
-def _subject_report(
-    result: SubjectResult, scores: WindowScores | None, compat: str | None, why: str | None
-) -> SubjectReport:
-    deciding, reference, subject = result.deciding_window, result.reference, result.subject
-    if deciding is None:
-        return msgspec.structs.replace(
-            unreferenced_report(subject.name or subject.kind, subject.kind),
-            severity="no_data",
-            feature_type=reference.profile.binning.kind,
-            reference_size=reference.profile.n,
-            reference_state=reference.state,
-            reason=why,
-        )
-    other = None if compat is None else compat_scores(compat, reference.profile, deciding.current)
-    report = subject_report(
-        reference,
-        deciding.window,
-        deciding.current,
-        deciding.judgement,
-        deciding.allowed,
-        result.thresholds,
-        result.ks_alpha,
-        scores,
-        other,
-        directed=result.directed,
-    )
-    if len(result.windows) == 1 and result.since is None:
-        return report
-    lines = [lookback_report(each.window, each.current, each.judgement, each.allowed) for each in result.windows]
-    return msgspec.structs.replace(report, lookbacks=lines, onset=_onset(result))
-
-
-def _onset(result: SubjectResult) -> OnsetReport | None:
-    since = result.since
-    if since is None:
-        return None
-    judged = next((each for each in result.windows if each.window.lookback is None), None)
-    return OnsetReport(
-        began=iso_of_seconds(since.start),
-        earliest=iso_of_seconds(since.earliest),
-        latest=iso_of_seconds(since.latest),
-        known=since.known,
-        sample_size=Profile(result.reference.profile.binning, since.counts).n,
-        size=None if judged is None else judged.judgement.measures[0].size,
-    )
-
-
-def _with_adjusted_p_values(results: list[SubjectReport]) -> list[SubjectReport]:
-    tested = [result for result in results if result.evidence is not None]
-    adjusted = benjamini_yekutieli([result.evidence.p_value for result in tested if result.evidence is not None])
-    by_id = {id(result): float(value) for result, value in zip(tested, adjusted, strict=True)}
-    return [
-        msgspec.structs.replace(
-            result, evidence=msgspec.structs.replace(result.evidence, adjusted_p_value=by_id[id(result)])
-        )
-        if result.evidence is not None
-        else result
-        for result in results
-    ]
-
-
-def _why(evaluation: DriftEvaluation) -> str | None:
-    evidence = evaluation.evidence
-    if evidence.watermark is None:
-        return _why_no_data(evidence)
-    if not evidence.references:
-        return (
-            "No reference is set. POST one to /api/v1/reference, or wait until the first predictions"
-            " have become a provisional one."
-        )
-    return None
-
-
-def _why_no_data(evidence: Evidence) -> str:
-    query, place = evidence.query, f"environment {evidence.query.environment!r}"
-    if not evidence.environments and not evidence.versions:
-        return "No predictions have been received."
-    if query.version is not None and evidence.versions:
-        there = f"there is data of version {_listed(evidence.versions)}"
-        return f"No data of version {excerpt(query.version)!r} in {place}; {there}."
-    whose = "" if query.version is None else f" of version {excerpt(query.version)!r}"
-    return f"No data{whose} in {place}; the model has data in: {_listed(evidence.environments)}."
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = len(names) - NAMES_SHOWN
-    return ", ".join(names[:NAMES_SHOWN]) + (f" and {more:,} more" if more > 0 else "")

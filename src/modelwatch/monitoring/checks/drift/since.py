@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 from sqlalchemy import Connection
 
-from modelwatch.monitoring.checks.drift.evaluation import SubjectResult, evaluate_drift
+from modelwatch.monitoring.checks.drift.evaluation import SubjectResult, evaluate_drift, with_onsets
 from modelwatch.monitoring.checks.drift.evidence import Inputs, Since
 from modelwatch.monitoring.checks.onsets import subjects_by_window
 from modelwatch.stats.drift.onset import shift_onset
@@ -21,31 +21,33 @@ from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.references.layouts import Counts
 from modelwatch.times import SECONDS_PER_DAY
 
+# Seconds before the newest data in which an onset is looked for: as long as the longest look-back by default.
+REACH = SECONDS_PER_DAY
+
 
 def with_onsets_of_shifts(connection: Connection, inputs: Inputs) -> Inputs:
     """The inputs with the onset of each detected shift, and the counts since. Raises MalformedProfile when counts can't
     be read.
 
-    The time since an onset is never shorter than the shortest look-back: a monitor that looks back over weeks does
-    not judge an odd hour. As they are where the rules know no directed tests, where one window was asked for, and where
-    several versions are judged together.
+    An onset is looked for in the last day, where a look-back of at most a day detects the shift. The time since then is
+    never shorter than the shortest look-back: a monitor that looks back over weeks does not judge an odd hour. As they
+    are where the rules know no directed tests, where one window was asked for, and where several versions are judged
+    together.
     """
     evidence, query = inputs.evidence, inputs.evidence.query
     mark = evidence.watermark
     if not evidence.rules.directed or mark is None or query.version is None or query.window or query.lookback:
         return inputs
+    shortest = min((window.end - window.start for window in evidence.windows), default=REACH)
+    if shortest >= REACH:
+        return inputs
     evaluation = evaluate_drift(inputs)
-    detected = [each for each in evaluation.subjects if each.detecting(evaluation.alpha)]
+    detected = [each for each in evaluation.subjects if _is_recent(each, evaluation.alpha)]
     if not detected:
         return inputs
     stream = StreamKey(query.model, query.version, query.environment)
-    # What only the longer look-backs detect began before the last day, if they are longer.
-    reach = max(_reach(detected, evaluation.alpha), SECONDS_PER_DAY)
-    shortest = min(window.end - window.start for window in evidence.windows)
-    if reach <= shortest:
-        return inputs
     subjects = [each.subject for each in detected]
-    timeline, counted = subjects_by_window(connection, stream, evidence.generation, (mark - reach, mark), subjects)
+    timeline, counted = subjects_by_window(connection, stream, evidence.generation, (mark - REACH, mark), subjects)
     found = []
     for each in detected:
         reference, windows = each.reference, counted.get(each.subject)
@@ -59,7 +61,8 @@ def with_onsets_of_shifts(connection: Connection, inputs: Inputs) -> Inputs:
             # Older data may have shown it already.
             known = onset.place > 0 or timeline.is_whole
             found.append(Since(each.subject.kind, each.subject.name, start, earliest, latest, known, counts))
-    return Inputs(replace(evidence, since=tuple(found)), inputs.references)
+    evidence = replace(evidence, since=tuple(found))
+    return Inputs(evidence, inputs.references, {None: with_onsets(evaluation, evidence)})
 
 
 def _ending_together(counts: Counts, starts: Sequence[int], latest: int) -> Counts:
@@ -68,5 +71,6 @@ def _ending_together(counts: Counts, starts: Sequence[int], latest: int) -> Coun
     return np.concatenate((counts[:last], counts[last:].sum(axis=0, keepdims=True)))
 
 
-def _reach(detected: Sequence[SubjectResult], alpha: float) -> int:
-    return max(min(each.window.end - each.window.start for each in result.detecting(alpha)) for result in detected)
+def _is_recent(result: SubjectResult, alpha: float) -> bool:
+    """True when a look-back that an onset is looked for in detects a shift."""
+    return any(each.window.end - each.window.start <= REACH for each in result.detecting(alpha))

@@ -1,0 +1,77 @@
+"""Power of the drift tests: the smallest shift that a window shows, and the smallest window that shows any."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from modelwatch.stats.drift.evidence import Counts
+from modelwatch.stats.drift.tests import MAX_WINDOW, OMNIBUS_WEIGHT, RAREST, SMALL_REFERENCE, homogeneity_p_values
+from modelwatch.stats.errors import EmptySample, StatsError
+from modelwatch.stats.special import special
+
+
+def minimum_detectable_psi(n_reference: int, n_current: int, df: int, alpha: float, power: float = 0.8) -> float:
+    """The smallest population stability index that samples of these sizes show with probability `power`.
+
+    By the omnibus test, from the non-central chi-square distribution with non-centrality PSI · nN/(n+N): good for small
+    shifts. df: its degrees of freedom, at least 1. alpha: the level of both parts of the test together.
+    Raises StatsError when a size or df is below 1, or alpha and power are not 0 < alpha < power < 1.
+
+    >>> round(minimum_detectable_psi(10_000, 1_000, 9, 1e-5), 4)
+    0.0471
+    """
+    if n_reference < 1 or n_current < 1 or df < 1:
+        raise StatsError(f"both samples and df are at least 1, got {n_reference}, {n_current}, {df}")
+    if not 0.0 < alpha < power < 1.0:
+        raise StatsError(f"0 < alpha < power < 1 is needed, got alpha {alpha}, power {power}")
+    share = OMNIBUS_WEIGHT * alpha / (1.0 + SMALL_REFERENCE / n_reference)
+    return _noncentrality(df, share, power) * (n_reference + n_current) / (n_reference * n_current)
+
+
+def samples_needed(reference: Counts, alpha: float) -> int | None:
+    """The smallest current sample for which the test can reach `alpha` at all.
+
+    The shift looked for is the largest one: all current values in one of the reference's rarest cells. None when no
+    sample is large enough, because the reference itself is too small. Raises EmptySample when the reference has no
+    observations, StatsError unless 0 < alpha < 1.
+
+    >>> samples_needed([1000] * 10, alpha=1e-5)
+    7
+    """
+    if not 0.0 < alpha < 1.0:
+        raise StatsError(f"0 < alpha < 1 is needed, got {alpha}")
+    counts = tuple(np.asarray(reference, dtype=np.int64).tolist())
+    if sum(counts) <= 0:
+        raise EmptySample("the reference sample has no observations")
+    return _samples_needed(counts, alpha)
+
+
+@lru_cache(maxsize=4_096)
+def _samples_needed(reference: tuple[int, ...], alpha: float) -> int | None:
+    counts = np.array(reference, dtype=np.int64)
+    rarest = np.argsort(counts, kind="stable")[:RAREST]
+    shifts = np.zeros((len(rarest), len(counts)), dtype=np.int64)
+    shifts[np.arange(len(rarest)), rarest] = 1
+
+    def reaches(n: int) -> bool:
+        return bool((homogeneity_p_values(counts, shifts * n) < alpha).any())
+
+    upper = 1
+    while not reaches(upper):
+        upper *= 2
+        if upper > MAX_WINDOW:
+            return None
+    lower = upper // 2
+    while upper - lower > 1:
+        middle = (lower + upper) // 2
+        lower, upper = (lower, middle) if reaches(middle) else (middle, upper)
+    return upper
+
+
+@lru_cache(maxsize=4_096)
+def _noncentrality(df: int, alpha: float, power: float) -> float:
+    """Noncentrality with which chi-square is beyond its `alpha` point with probability `power`. Found by iteration."""
+    functions = special()
+    return float(functions.chndtrinc(functions.chdtri(df, alpha), df, 1.0 - power))
