@@ -23,7 +23,7 @@ from modelwatch.alerting.service import AlertService
 from modelwatch.api.decoding.decoder import Decoder
 from modelwatch.api.decoding.limits import Limits
 from modelwatch.config import Settings
-from modelwatch.config.monitors import parse_monitor
+from modelwatch.config.monitors.monitor import parse_monitor
 from modelwatch.demo.generator import MODEL
 from modelwatch.demo.story import (
     BATCH_PATH,

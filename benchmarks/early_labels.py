@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from modelwatch.monitoring.checks.performance.early import evaluate_early, judge_early
-from modelwatch.monitoring.checks.performance.early_evidence import EarlyCounts
+from modelwatch.monitoring.checks.performance.early.check import evaluate_early, judge_early
+from modelwatch.monitoring.checks.performance.early.evidence import EarlyCounts
 from modelwatch.monitoring.checks.performance.judge import Window
 from modelwatch.monitoring.checks.performance.maturity import LabelArrivals
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules

@@ -6,8 +6,8 @@ import pytest
 
 from modelwatch.alerting.policy import policy_of
 from modelwatch.config import Settings
-from modelwatch.config.monitor_defaults import default_document, effective_document
-from modelwatch.config.monitors import monitor_schema, parse_monitor
+from modelwatch.config.monitors.defaults import default_document, effective_document
+from modelwatch.config.monitors.monitor import monitor_schema, parse_monitor
 from modelwatch.monitoring.checks.rules import DriftRules, rules_for
 
 SETTINGS = Settings(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from modelwatch.config.monitor_files import monitor_files, read_monitors
+from modelwatch.config.monitors.files import monitor_files, read_monitors
 
 
 def write(folder: Path, **files: str) -> list[Path]:

@@ -9,7 +9,7 @@ import jsonschema_rs
 import pytest
 from hypothesis import given
 
-from modelwatch.config.monitors import as_document, monitor_schema, parse_monitor
+from modelwatch.config.monitors.monitor import as_document, monitor_schema, parse_monitor
 from tests.support.monitors import CONFIGS, example, problems, quiet
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelwatch.config.durations import SECONDS, duration_text, parse_duration
-from modelwatch.config.monitors import MonitorConfig, as_document, canonical_json, monitor_schema, parse_monitor
+from modelwatch.config.monitors.monitor import MonitorConfig, as_document, canonical_json, monitor_schema, parse_monitor
 from modelwatch.errors import FieldError, InvalidInput
 from tests.support.monitors import CONFIGS, example, problems, quiet
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from sqlalchemy import update
 
-from modelwatch.config.monitors import parse_monitor
+from modelwatch.config.monitors.monitor import parse_monitor
 from modelwatch.exposition import StateCollector
 from modelwatch.findings import Assessment, Finding
 from modelwatch.storage.engine import tables

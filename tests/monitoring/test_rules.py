@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from modelwatch.config import Settings
-from modelwatch.config.monitors import parse_monitor
+from modelwatch.config.monitors.monitor import parse_monitor
 from modelwatch.monitoring.checks.rules import LARGEST_ALPHA, DriftRules, FeatureRules, Thresholds, rules_for
 
 DEFAULTS = DriftRules.of(Settings())

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, insert, select
 
-from modelwatch.config.monitors import parse_monitor
+from modelwatch.config.monitors.monitor import parse_monitor
 from modelwatch.errors import UnknownModel, UnknownResource
 from modelwatch.events import GroundTruth
 from modelwatch.monitoring.scheduler.deletions import Deletions

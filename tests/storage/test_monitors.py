@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import delete, text
 
-from modelwatch.config.monitors import as_document, parse_monitor
+from modelwatch.config.monitors.monitor import as_document, parse_monitor
 from modelwatch.errors import Conflict, UnknownModel
 from modelwatch.storage.alerts.audit import audit_page
 from modelwatch.storage.engine import tables

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from modelwatch.config.monitors import parse_monitor
+from modelwatch.config.monitors.monitor import parse_monitor
 from modelwatch.errors import UnknownResource
 from modelwatch.events import GroundTruth, Prediction, Scalar
 from modelwatch.storage.counts.outcomes import sum_outcomes

@@ -17,7 +17,7 @@ from sqlalchemy import select
 from modelwatch.api.decoding.decoder import Decoder
 from modelwatch.api.decoding.limits import Limits
 from modelwatch.batches import DecodedBatch, joined
-from modelwatch.config.monitors import parse_monitor
+from modelwatch.config.monitors.monitor import parse_monitor
 from modelwatch.errors import InvalidInput
 from modelwatch.events import Prediction, ReferenceFrame, ReferenceSample, Rejection
 from modelwatch.monitoring.references.references import set_reference_frame

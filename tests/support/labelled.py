@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from modelwatch.config.monitors import parse_monitor
+from modelwatch.config.monitors.monitor import parse_monitor
 from modelwatch.events import GroundTruth, ReferenceFrame, ReferenceSample
 from modelwatch.monitoring.references.references import set_reference_frame
 from modelwatch.stats.outcomes.outcome_layout import Outcome

@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from modelwatch.config.monitors import parse_monitor
+from modelwatch.config.monitors.monitor import parse_monitor
 from modelwatch.events import GroundTruth, Prediction, ReferenceFrame, ReferenceSample
 from modelwatch.findings import Assessment, Finding
 from modelwatch.monitoring.checks.performance.history import performance_history

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from modelwatch.config.encryption_keys import new_encryption_key
-from modelwatch.config.monitors import parse_monitor
+from modelwatch.config.monitors.monitor import parse_monitor
 from modelwatch.privacy import Keyring
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.monitors import put_monitor

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from modelwatch.config.monitors import parse_monitor
+from modelwatch.config.monitors.monitor import parse_monitor
 from modelwatch.events import GroundTruth, Prediction, Scalar
 from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
 from modelwatch.stats.counting.profile import Profile

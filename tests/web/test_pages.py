@@ -12,7 +12,7 @@ import pytest
 from msgspec import structs
 from sqlalchemy import update
 
-from modelwatch.config.monitors import parse_monitor
+from modelwatch.config.monitors.monitor import parse_monitor
 from modelwatch.errors import StoreUnavailable
 from modelwatch.storage.alerts.audit import audit_page
 from modelwatch.storage.engine import tables

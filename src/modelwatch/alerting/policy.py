@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from modelwatch.alerting.alert import Alert
-from modelwatch.config.monitors import MonitorConfig
+from modelwatch.config.monitors.monitor import MonitorConfig
 from modelwatch.findings import FindingSeverity
 from modelwatch.times import EPOCH, MICROSECOND, SECONDS_PER_DAY
 

@@ -15,7 +15,7 @@ from modelwatch.api.auth.scopes import OPEN_OPERATIONS, need_of
 from modelwatch.api.decoding.actions import ActionBody, ActorBody, FromWindowBody, KeyBody, SilenceBody
 from modelwatch.api.decoding.profiles import ProfileBody
 from modelwatch.api.problems import Problem
-from modelwatch.config.monitors import MonitorConfig
+from modelwatch.config.monitors.monitor import MonitorConfig
 from modelwatch.events import DriftCheckBody, GroundTruthBody, PredictionBody, ReferenceBody
 
 REF = "#/components/schemas/{name}"

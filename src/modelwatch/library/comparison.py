@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from modelwatch.config.monitor_defaults import ODDS_RATIO
+from modelwatch.config.monitors.defaults import ODDS_RATIO
 from modelwatch.events import Scalar, Task
 from modelwatch.library.labels import NO_TASK, LabelColumns, label_columns
 from modelwatch.library.performance import LabelledRowsNow, labels_now, performance_comparison, performance_rules

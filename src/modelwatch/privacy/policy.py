@@ -8,8 +8,8 @@ from functools import lru_cache
 
 import msgspec
 
-from modelwatch.config.monitor_values import KEYED, Storing, Treatment
-from modelwatch.config.monitors import PrivacyConfig
+from modelwatch.config.monitors.monitor import PrivacyConfig
+from modelwatch.config.monitors.values import KEYED, Storing, Treatment
 
 _Written = tuple[Treatment, dict[Treatment, list[str]]]
 _encode = msgspec.json.Encoder(order="sorted").encode

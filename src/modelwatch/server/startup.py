@@ -13,8 +13,8 @@ from sqlalchemy.exc import DBAPIError
 
 from modelwatch.alerting.channels import build_channels
 from modelwatch.config import Settings
-from modelwatch.config.monitor_files import FiledMonitor, FileProblem, monitor_files, read_monitors
-from modelwatch.config.monitors import needs_a_key
+from modelwatch.config.monitors.files import FiledMonitor, FileProblem, monitor_files, read_monitors
+from modelwatch.config.monitors.monitor import needs_a_key
 from modelwatch.errors import SettingsError, StartupError, StoreUnavailable, StoreUnreachable, StoreUnsuitable
 from modelwatch.privacy import Keyring
 from modelwatch.storage.engine.migrations import migrate

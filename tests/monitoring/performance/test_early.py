@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from modelwatch.findings import Assessment, Finding
-from modelwatch.monitoring.checks.performance.early import EarlyResult, evaluate_early, judge_early
-from modelwatch.monitoring.checks.performance.early_evidence import EarlyCounts
+from modelwatch.monitoring.checks.performance.early.check import EarlyResult, evaluate_early, judge_early
+from modelwatch.monitoring.checks.performance.early.evidence import EarlyCounts
 from modelwatch.monitoring.checks.performance.evaluation import evaluate_performance, performance_report
 from modelwatch.monitoring.checks.performance.evidence import (
     PerformanceInputs,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelwatch.config.monitors import parse_monitor
+from modelwatch.config.monitors.monitor import parse_monitor
 from modelwatch.monitoring.checks.performance.judge import Judgement, Window, judge_metric
 from modelwatch.monitoring.checks.performance.label_shift import LABELS, judge_labels
 from modelwatch.monitoring.checks.performance.report import metric_report

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from modelwatch.alerting.alert import Alert
-from modelwatch.config.monitors import parse_monitor
+from modelwatch.config.monitors.monitor import parse_monitor
 from modelwatch.monitoring.checks.performance.check import check_performance
 from modelwatch.monitoring.checks.performance.evaluation import PERFORMANCE_KINDS
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules

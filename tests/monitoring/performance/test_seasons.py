@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from modelwatch.config.monitors import parse_monitor
+from modelwatch.config.monitors.monitor import parse_monitor
 from modelwatch.events import ReferenceFrame, ReferenceSample
 from modelwatch.monitoring.checks.performance.check import check_performance
 from modelwatch.monitoring.checks.performance.judge import Judgement, Window

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import quote
 
-from modelwatch.config.monitors import parse_monitor
+from modelwatch.config.monitors.monitor import parse_monitor
 from modelwatch.storage.references.monitors import put_monitor
 from tests.api.routes.checks.test_segments import monitor, reference, rows, send
 from tests.exposition.scraping import evaluate_app, set_reference, traffic

@@ -26,7 +26,7 @@ from modelwatch.measures import plain, score_title, score_value
 
 if TYPE_CHECKING:
     from modelwatch.cli.client import ServiceClient
-    from modelwatch.config.monitor_files import FiledMonitor
+    from modelwatch.config.monitors.files import FiledMonitor
 
 MOST_EPISODES = 20
 
@@ -39,7 +39,7 @@ Files = Annotated[list[Path], typer.Argument(help="YAML or JSON files, or folder
 @monitors.command()
 def validate(files: Files, as_json: AsJson = False) -> None:
     """List everything that is wrong with monitor files. Needs no service. Exit code 2 if something is."""
-    from modelwatch.config.monitor_files import read_monitors
+    from modelwatch.config.monitors.files import read_monitors
 
     filed, problems = read_monitors(_files(files))
     if as_json:
@@ -69,7 +69,7 @@ def apply(
     as_json: AsJson = False,
 ) -> None:
     """Set the monitors of files at a service."""
-    from modelwatch.config.monitors import as_document
+    from modelwatch.config.monitors.monitor import as_document
 
     changes: list[dict[str, str]] = []
     refused: str | None = None
@@ -117,7 +117,7 @@ def get(
 @monitors.command()
 def schema() -> None:
     """Print the JSON Schema of a monitor, for editors."""
-    from modelwatch.config.monitors import monitor_schema
+    from modelwatch.config.monitors.monitor import monitor_schema
 
     print_out(json.dumps(monitor_schema(), indent=2))
 
@@ -133,7 +133,7 @@ def backtest(
     as_json: AsJson = False,
 ) -> None:
     """Try monitors on what a service has stored: how often, when and about what they would have alerted."""
-    from modelwatch.config.monitors import as_document
+    from modelwatch.config.monitors.monitor import as_document
 
     reports = []
     filed = _valid([file])
@@ -193,7 +193,7 @@ def _present(service: ServiceClient, model: str) -> Any:
 
 
 def _valid(paths: Sequence[Path]) -> list[FiledMonitor]:
-    from modelwatch.config.monitor_files import read_monitors
+    from modelwatch.config.monitors.files import read_monitors
 
     monitors, problems = read_monitors(_files(paths))
     if problems:
@@ -202,7 +202,7 @@ def _valid(paths: Sequence[Path]) -> list[FiledMonitor]:
 
 
 def _files(paths: Sequence[Path]) -> list[Path]:
-    from modelwatch.config.monitor_files import monitor_files
+    from modelwatch.config.monitors.files import monitor_files
 
     found = []
     for path in paths:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import msgspec
 
 from modelwatch.config import Settings, parse_lookback
-from modelwatch.config.monitor_defaults import ODDS_RATIO
-from modelwatch.config.monitor_values import AlertOn
-from modelwatch.config.monitors import MonitorConfig, Persistence, settled_thresholds
+from modelwatch.config.monitors.defaults import ODDS_RATIO
+from modelwatch.config.monitors.monitor import MonitorConfig, Persistence, settled_thresholds
+from modelwatch.config.monitors.values import AlertOn
 from modelwatch.stats.drift.evidence import alpha_per_look
 
 if TYPE_CHECKING:

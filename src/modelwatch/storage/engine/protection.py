@@ -14,8 +14,8 @@ from typing import Literal
 
 import msgspec
 
-from modelwatch.config.monitor_values import Storing
-from modelwatch.config.monitors import PrivacyConfig
+from modelwatch.config.monitors.monitor import PrivacyConfig
+from modelwatch.config.monitors.values import Storing
 from modelwatch.errors import ProtectionUnavailable, TamperedValue
 from modelwatch.events import Prediction, Scalar
 from modelwatch.privacy import KEEP_ALL, NOTHING, Hasher, Keyring, Policy, policy_from, policy_of

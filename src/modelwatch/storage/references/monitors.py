@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, select, update
 
-from modelwatch.config.monitors import MonitorConfig, canonical_json, parse_monitor
+from modelwatch.config.monitors.monitor import MonitorConfig, canonical_json, parse_monitor
 from modelwatch.errors import Conflict
 from modelwatch.privacy import Policy
 from modelwatch.storage.alerts.audit import AuditEntry, append_audit, audit_page

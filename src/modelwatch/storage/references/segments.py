@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from sqlalchemy import Connection, insert, select, update
 
-from modelwatch.config.monitors import SegmentConfig
+from modelwatch.config.monitors.monitor import SegmentConfig
 from modelwatch.stats.counting.encoded_counts import decode_counts
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.segments.segmentation import NO_SEGMENTS, Segmentation, segment_feature

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection, func, select
 
-from modelwatch.config.monitor_values import Storing
+from modelwatch.config.monitors.values import Storing
 from modelwatch.errors import SettingsError
 from modelwatch.privacy import Hasher, Keyring
 from modelwatch.storage.engine import tables

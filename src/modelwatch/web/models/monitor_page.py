@@ -21,8 +21,8 @@ from modelwatch.api.routes.data.reference_windows import to_window
 from modelwatch.api.routes.models.monitors import check_monitor
 from modelwatch.api.state import ServiceState
 from modelwatch.config.documents import decode_document
-from modelwatch.config.monitor_defaults import effective_document
-from modelwatch.config.monitors import MonitorConfig, as_document, parse_monitor
+from modelwatch.config.monitors.defaults import effective_document
+from modelwatch.config.monitors.monitor import MonitorConfig, as_document, parse_monitor
 from modelwatch.errors import InvalidInput
 from modelwatch.monitoring.backtest import Backtest, backtest
 from modelwatch.monitoring.checks.rules import rules_for

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from modelwatch.config.monitors import parse_monitor
+from modelwatch.config.monitors.monitor import parse_monitor
 from modelwatch.storage.references.monitors import put_monitor
 from tests.exposition.scraping import RULES, set_reference, traffic
 from tests.support.app import App, pointers

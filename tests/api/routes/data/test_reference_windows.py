@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 
 from modelwatch.alerting.alert import Alert
-from modelwatch.config.monitors import parse_monitor
+from modelwatch.config.monitors.monitor import parse_monitor
 from modelwatch.events import GroundTruth
 from modelwatch.storage.references.monitors import put_monitor
 from modelwatch.storage.references.outcome_references import outcomes_in_force

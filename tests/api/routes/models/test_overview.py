@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from modelwatch.config.monitors import parse_monitor
+from modelwatch.config.monitors.monitor import parse_monitor
 from modelwatch.storage.references.monitors import put_monitor
 from modelwatch.views.models.model_rows import Wanted
 from modelwatch.views.models.models_list import models_overview

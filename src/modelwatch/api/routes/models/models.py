@@ -15,7 +15,7 @@ from modelwatch.api.openapi import answers
 from modelwatch.api.routes.common import json_answer, state_of
 from modelwatch.api.routes.parameters import MOST_A_PAGE, Cursor, Limit, Name, cursor_of, position_of
 from modelwatch.api.state import ServiceState
-from modelwatch.config.monitors import MonitorConfig
+from modelwatch.config.monitors.monitor import MonitorConfig
 from modelwatch.events import Task
 from modelwatch.monitoring.checks.not_judged import NotJudged
 from modelwatch.monitoring.checks.rules import DriftRules, rules_for

@@ -19,8 +19,8 @@ from modelwatch.api.routes.common import json_answer, state_of
 from modelwatch.api.routes.parameters import API, Name, seconds_of
 from modelwatch.api.state import ServiceState
 from modelwatch.config.documents import Format, decode_document
-from modelwatch.config.monitor_defaults import effective_document
-from modelwatch.config.monitors import MonitorConfig, as_document, needs_a_key, parse_monitor
+from modelwatch.config.monitors.defaults import effective_document
+from modelwatch.config.monitors.monitor import MonitorConfig, as_document, needs_a_key, parse_monitor
 from modelwatch.errors import FieldError, InvalidInput, MalformedBody, UnknownResource, UnsupportedContent, excerpt
 from modelwatch.events import DEFAULT_ENVIRONMENT
 from modelwatch.monitoring.backtest import Backtest, backtest

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from modelwatch.findings import Kind
 from modelwatch.monitoring.checks.not_judged import NotJudged, not_judged
 from modelwatch.monitoring.checks.performance.coverage import COVERAGE, judge_coverage
-from modelwatch.monitoring.checks.performance.early import EarlyResult, evaluate_early, judge_early
+from modelwatch.monitoring.checks.performance.early.check import EarlyResult, evaluate_early, judge_early
 from modelwatch.monitoring.checks.performance.interpretation import (
     UNNAMED,
     meaning_warnings,

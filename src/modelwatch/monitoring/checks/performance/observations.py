@@ -12,7 +12,7 @@ from modelwatch.measures import metric_name, metric_value, plain, score_value
 from modelwatch.monitoring.checks.drift.judge import ODDS, PSI
 from modelwatch.monitoring.checks.observations import CALM_SHARE, Observation
 from modelwatch.monitoring.checks.performance.coverage import COVERAGE
-from modelwatch.monitoring.checks.performance.early import EarlyResult
+from modelwatch.monitoring.checks.performance.early.check import EarlyResult
 from modelwatch.monitoring.checks.performance.evaluation import (
     FOUND,
     PerformanceEvaluation,

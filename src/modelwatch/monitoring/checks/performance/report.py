@@ -8,8 +8,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from modelwatch.monitoring.checks.performance.coverage import COVERAGE
-from modelwatch.monitoring.checks.performance.early import EarlyResult
-from modelwatch.monitoring.checks.performance.estimates import ASSUMPTION, contradiction, expected_performance
+from modelwatch.monitoring.checks.performance.early.check import EarlyResult
+from modelwatch.monitoring.checks.performance.early.estimates import (
+    ASSUMPTION,
+    contradiction,
+    expected_performance,
+)
 from modelwatch.monitoring.checks.performance.interpretation import UNNAMED, strange_labels, without_common_class
 from modelwatch.monitoring.checks.performance.judge import Judgement, Severity, Window, metrics_of
 from modelwatch.monitoring.checks.performance.label_shift import LABELS

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from modelwatch.config.monitor_defaults import QUALITY_DUPLICATES, QUALITY_FACTOR, QUALITY_MIN_RISE
-from modelwatch.config.monitors import MonitorConfig
+from modelwatch.config.monitors.defaults import QUALITY_DUPLICATES, QUALITY_FACTOR, QUALITY_MIN_RISE
+from modelwatch.config.monitors.monitor import MonitorConfig
 from modelwatch.monitoring.checks.rules import AccruingBudget, DriftRules, alpha_of_look, overridden, share_of
 
 # Of quality's part of the budget. The looks at rates and volumes share the rest.

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from modelwatch.config.durations import duration_text
-from modelwatch.config.monitor_values import NEVER
-from modelwatch.config.monitors import MonitorConfig, as_document, settled_thresholds
+from modelwatch.config.monitors.monitor import MonitorConfig, as_document, settled_thresholds
+from modelwatch.config.monitors.values import NEVER
 from modelwatch.config.settings import Settings
 
 RESOLVE_AFTER = 2

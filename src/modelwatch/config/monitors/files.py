@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelwatch.config.documents import decode_document
-from modelwatch.config.monitors import MonitorConfig, parse_monitor
+from modelwatch.config.monitors.monitor import MonitorConfig, parse_monitor
 from modelwatch.errors import FieldError, InvalidInput, RequestError
 
 SUFFIXES = (".yaml", ".yml", ".json")

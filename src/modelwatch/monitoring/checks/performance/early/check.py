@@ -44,7 +44,7 @@ from modelwatch.stats.performance.mergeable import Sums
 from modelwatch.stats.performance.worsening import Part, tail
 
 if TYPE_CHECKING:
-    from modelwatch.monitoring.checks.performance.early_evidence import EarlyCounts
+    from modelwatch.monitoring.checks.performance.early.evidence import EarlyCounts
 
 # A window is judged early when this share of the labels that will come should have come.
 EARLY_SHARE = 0.5

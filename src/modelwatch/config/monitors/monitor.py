@@ -20,8 +20,8 @@ from pydantic import (
     field_validator,
 )
 
-from modelwatch.config.monitor_problems import problems_of
-from modelwatch.config.monitor_values import (
+from modelwatch.config.monitors.problems import problems_of
+from modelwatch.config.monitors.values import (
     KEYED,
     MOST_IN_SEGMENT_NAME,
     AlertKind,

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from modelwatch.config.monitor_values import IN_WORDS
+from modelwatch.config.monitors.values import IN_WORDS
 from modelwatch.errors import FieldError, excerpt
 
 _OBJECT = "Expected an object of names and values"
