@@ -42,7 +42,7 @@ def service_dashboard() -> dashboard.Dashboard:
         .refresh("1m")
         .readonly()
         .tooltip(dashboard.DashboardCursorSync.CROSSHAIR)
-        .link(link("modelwatch", "${url:raw}/ui/alerts", "The pages of the service"))
+        .link(link("modelwatch", "${url:raw}/", "The pages of the service"))
         .link(link("Runbooks", "${url:raw}/ui/runbooks", "What to do about an alert"))
         .link(link("API", "${url:raw}/docs", "The API of the service"))
         .link(other_dashboard("Model monitoring", MODELS_UID))

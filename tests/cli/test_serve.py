@@ -124,7 +124,7 @@ def test_migrating_is_done_once_and_can_be_repeated(
 def test_the_start_names_the_pages_and_that_no_channel_is_configured(tmp_path: Path) -> None:
     with LiveService(tmp_path / "without", interpreter=True) as live:
         live.stop()
-    assert f"localhost:{live.port}/ui/alerts" in live.output()
+    assert ["Pages", f"http://localhost:{live.port}/"] in [line.split() for line in live.output().splitlines()]
     assert "No notification channel is configured" in live.output()
     with LiveService(tmp_path / "with", interpreter=True, ALERT_WEBHOOK_URL="http://127.0.0.1:9/x") as live:
         live.stop()
@@ -135,9 +135,9 @@ def test_the_start_names_the_public_address_first(tmp_path: Path) -> None:
     with LiveService(tmp_path, interpreter=True, PUBLIC_URL="https://ml.example.org/watch/") as live:
         lines = [line.split() for line in live.output().splitlines()]
     named = [line[1] for line in lines if len(line) == 2 and "://" in line[1]]
-    assert named[0] == "https://ml.example.org/watch/ui/alerts"
+    assert named[0] == "https://ml.example.org/watch/"
     assert ["Docs", "https://ml.example.org/watch/docs"] in lines
-    assert ["Here", f"{live.url.replace('127.0.0.1', 'localhost')}/ui/alerts"] in lines
+    assert ["Here", f"{live.url.replace('127.0.0.1', 'localhost')}/"] in lines
     assert ["Health", f"{live.url.replace('127.0.0.1', 'localhost')}/health"] in lines
 
 

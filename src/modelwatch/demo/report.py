@@ -124,8 +124,8 @@ def mean_rate(windows: Sequence[Mapping[str, Any]]) -> float:
 
 def where_lines(url: str) -> Iterator[str]:
     """Addresses of pages and routes of the service."""
+    yield f"  Pages      {url}/"
     yield f"  Docs       {url}/docs"
-    yield f"  Alerts     {url}/ui/alerts"
     yield f"  Metrics    {url}/metrics"
     yield f"  Models     {url}/api/v1/models"
     yield f"  The check  curl -s {url}/api/v1/drift/check -H 'content-type: application/json' \\"

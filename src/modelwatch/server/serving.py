@@ -112,11 +112,11 @@ def _announce(settings: Settings, port: int, schema: str, write: Callable[[str],
         return
     write("modelwatch is starting")
     reached = public or url
-    write(f"  Pages    {reached}/ui/alerts")
+    write(f"  Pages    {reached}/")
     write(f"  API      {reached}/api/v1")
     write(f"  Docs     {reached}/docs")
     if public:
-        write(f"  Here     {url}/ui/alerts")
+        write(f"  Here     {url}/")
     write(f"  Metrics  {url}/metrics")
     write(f"  Health   {url}/health")
     workers = "" if settings.workers == 1 else f", {settings.workers} workers"
