@@ -1,10 +1,10 @@
 """The benchmarks: `make bench`, or python -m benchmarks [--json] [--quick] [--record | --check] [NAME ...].
 
 A name (catching_up, client, compare, detection, directed_levels, kernels, evaluation, ingest, keys, labels, levels,
-nearly_ids, pages, postgres, replay, retention, segments, soak, starvation, volume, ways) runs that one alone:
+merging, nearly_ids, pages, postgres, replay, retention, segments, soak, starvation, volume, ways) runs that one alone:
 `make bench ARGS=labels`. Without one, all run but those that take minutes: the simulations (detection, both levels,
-nearly_ids, volume), the pages and the wait beside many models (starvation), compare beside other libraries, which it
-installs, and the soak, which takes ten:
+nearly_ids, volume), the pages and the wait beside many models (starvation), compare and merging beside other
+libraries, which they install, and the soak, which takes ten:
 `make bench ARGS="soak --seconds 3600 --engine postgresql --workers 2"`,
 `make bench ARGS="compare --rows 100000 --columns 20 --peers evidently,frouros"`.
 
@@ -31,6 +31,7 @@ from benchmarks import (
     keys,
     labels,
     levels,
+    merging,
     nearly_ids,
     pages,
     postgres,
@@ -61,7 +62,18 @@ BENCHMARKS = {
     "ways": ways.run,
 }
 
-LONG = ("compare", "detection", "directed_levels", "levels", "nearly_ids", "pages", "soak", "starvation", "volume")
+LONG = (
+    "compare",
+    "detection",
+    "directed_levels",
+    "levels",
+    "merging",
+    "nearly_ids",
+    "pages",
+    "soak",
+    "starvation",
+    "volume",
+)
 
 
 def main() -> None:
@@ -94,6 +106,7 @@ def main() -> None:
         **BENCHMARKS,
         **simulations,
         "compare": compared,
+        "merging": merging.run,
         "pages": pages.run,
         "soak": soaked,
         "starvation": starvation.run,

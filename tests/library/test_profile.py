@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 import modelwatch as mw
 from modelwatch.library.profile import MOST_WINDOWS
+from modelwatch.stats.counting.binning import encode_binning
 from modelwatch.storage.references.subjects import Subject
 
 ROWS = 2_000
@@ -66,6 +68,33 @@ def test_parts_merge_to_the_whole(reference: mw.Reference) -> None:
         one + one
     with pytest.raises(ValueError, match="different references"):
         one + mw.profile(data, like=mw.Reference.fit(frame(9)))
+
+
+def test_profiles_whose_cells_are_listed_in_another_order_merge(reference: mw.Reference) -> None:
+    answer = {
+        "subjects": [
+            {
+                "kind": subject.kind,
+                "name": subject.name,
+                "hashed": False,
+                "binning": b64encode(encode_binning(each.profile.binning)).decode(),
+            }
+            for subject, each in reference.subjects.items()
+        ]
+    }
+    turned = {"subjects": answer["subjects"][::-1]}
+    one, other = (mw.profile(frame(2), like=like) for like in (answer, turned))
+    assert list(one.binnings) == list(other.binnings)[::-1]
+    for merged in (one + other, other + one):
+        for subject in one.binnings:
+            assert merged.counts(subject).counts.tolist() == (2 * one.counts(subject).counts).tolist()
+
+
+def test_a_profile_without_a_readable_column_counts_its_rows() -> None:
+    reference = mw.Reference.fit({"a": list(range(1_000))})
+    found = mw.profile({"a": [[1], [2], [3]]}, like=reference)
+    merged = mw.Profile.from_bytes(found.to_bytes()) + mw.profile({"a": [[4]]}, like=reference)
+    assert (merged.rows, dict(merged.binnings), list(merged.left_out)) == (4, {}, ["a"])
 
 
 def test_a_profile_is_saved_and_loaded_and_holds_no_values(reference: mw.Reference, tmp_path: Path) -> None:

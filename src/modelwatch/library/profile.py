@@ -7,8 +7,9 @@ import binascii
 import os
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -39,19 +40,36 @@ MOST_WINDOWS, MOST_COUNTS = 100, 2_000_000
 class Part:
     """Counts of the rows in one window of 5 minutes.
 
-    latest: time of the newest of them, in seconds. counts: by subject, shape (binning.size,).
+    latest: time of the newest of them, in seconds. cells: counts of all subjects, one after the other in their sorted
+    order, so that parts merge as one sum. places: of each subject in them.
     """
 
     rows: int
     latest: int
-    counts: Mapping[Subject, NDArray[np.int64]]
+    cells: NDArray[np.int64]
+    places: Mapping[Subject, slice]
+
+    @classmethod
+    def of(cls, rows: int, latest: int, counts: Mapping[Subject, NDArray[np.int64]]) -> Part:
+        """The part of these counts by subject, each of shape (binning.size,)."""
+        subjects = sorted(counts)
+        ends = np.cumsum([len(counts[subject]) for subject in subjects]).tolist()
+        places = dict(zip(subjects, map(slice, [0, *ends], ends), strict=False))
+        # Of a data set without a readable column there are none.
+        nothing = np.zeros(0, dtype=np.int64)
+        return cls(rows, latest, np.concatenate([nothing, *(counts[subject] for subject in subjects)]), places)
+
+    @property
+    def counts(self) -> dict[Subject, NDArray[np.int64]]:
+        """Counts by subject, each of shape (binning.size,)."""
+        return {subject: self.cells[place] for subject, place in self.places.items()}
 
     def __add__(self, other: Part) -> Part:
-        together = {subject: counts + other.counts[subject] for subject, counts in self.counts.items()}
-        return Part(self.rows + other.rows, max(self.latest, other.latest), together)
+        """Both together; they were counted in the same cells."""
+        return Part(self.rows + other.rows, max(self.latest, other.latest), self.cells + other.cells, self.places)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Profile:
     """The counts of a data set in the cells of a reference. It holds no values: names that the reference does not have
     are counted, and not kept.
@@ -70,7 +88,7 @@ class Profile:
         """Number of rows that were counted."""
         return sum(part.rows for part in self.parts.values())
 
-    @property
+    @cached_property
     def binnings_id(self) -> str:
         """Id of the cells, as `GET /api/v1/reference/binnings` has it."""
         return binnings_id(self.binnings)
@@ -83,7 +101,8 @@ class Profile:
 
     def counts(self, subject: Subject) -> Counts:
         """Counts of a subject over all windows."""
-        return Counts(self.binnings[subject], sum(part.counts[subject] for part in self.parts.values()))  # type: ignore[arg-type]
+        counts = sum(part.cells[part.places[subject]] for part in self.parts.values())
+        return Counts(self.binnings[subject], counts)  # type: ignore[arg-type]
 
     def __add__(self, other: Profile) -> Profile:
         """The profile of both data sets. Raises ValueError when they were counted in different cells, or are one.
@@ -98,7 +117,10 @@ class Profile:
         for start, part in other.parts.items():
             parts[start] = parts[start] + part if start in parts else part
         together = sha256("\0".join(sorted((self.id, other.id))).encode()).hexdigest()[:32]
-        return Profile(together, self.binnings, parts, {**other.left_out, **self.left_out})
+        merged = Profile(together, self.binnings, parts, {**other.left_out, **self.left_out})
+        # To find it again would take longer than the sum.
+        merged.__dict__["binnings_id"] = self.binnings_id
+        return merged
 
     def to_bytes(self) -> bytes:
         """Bytes that `from_bytes` reads."""
@@ -108,7 +130,12 @@ class Profile:
             self.id,
             [(each.kind, each.name, encode_binning(self.binnings[each])) for each in subjects],
             [
-                _PackedPart(start, part.rows, part.latest, [encode_counts(part.counts[each]) for each in subjects])
+                _PackedPart(
+                    start,
+                    part.rows,
+                    part.latest,
+                    [encode_counts(part.cells[part.places[each]]) for each in subjects],
+                )
                 for start, part in self.parts.items()
             ],
             dict(self.left_out),
@@ -129,10 +156,9 @@ class Profile:
             parts: dict[int | None, Part] = {}
             for each in found.parts:
                 vectors = dict(zip(binnings, map(decode_counts, each.counts), strict=True))
-                parts[each.start] = Part(each.rows, each.latest, vectors)
-            for part in parts.values():
-                for subject, counts in part.counts.items():
+                for subject, counts in vectors.items():
                     Counts(binnings[subject], counts)
+                parts[each.start] = Part.of(each.rows, each.latest, vectors)
         except (msgspec.DecodeError, StatsError, ValueError) as error:
             raise ValueError(f"these bytes are no profile: {error}") from error
         return cls(found.id, binnings, parts, found.left_out)
@@ -168,7 +194,7 @@ class Profile:
             start = seconds // BASE_WINDOW_SECONDS * BASE_WINDOW_SECONDS
             # Apart from the others, so that sent again at another time it is the same request.
             name = f"{self.id}-untimed" if starts else self.id
-            yield self._request(name, [self._body(start, Part(untimed.rows, seconds, untimed.counts))])
+            yield self._request(name, [self._body(start, replace(untimed, latest=seconds))])
 
     def _request(self, name: str, parts: list[dict[str, Any]]) -> dict[str, Any]:
         subjects = [
@@ -177,11 +203,12 @@ class Profile:
         return {"profile_id": name, "subjects": subjects, "parts": parts}
 
     def _body(self, start: int, part: Part) -> dict[str, Any]:
+        counts = part.counts
         return {
             "window_start": iso_of_seconds(start),
             "latest": iso_of_seconds(part.latest),
             "predictions": part.rows,
-            "counts": [part.counts[subject].tolist() for subject in self.binnings],
+            "counts": [counts[subject].tolist() for subject in self.binnings],
         }
 
 
@@ -224,7 +251,7 @@ def profile(data: Any, like: Any, *, id: str | None = None, progress: bool | Non
     left_out |= {name: "the reference does not have it" for subject, name in wanted.items() if subject not in binnings}
     counted = {subject: each for subject, each in found.items() if not isinstance(each, str)}
     parts: dict[int | None, Part] = {
-        start: Part(rows, latest, {subject: vectors[group] for subject, vectors in counted.items()})
+        start: Part.of(rows, latest, {subject: vectors[group] for subject, vectors in counted.items()})
         for group, (start, rows, latest) in enumerate(windows.listed())
     }
     kept = {subject: binnings[subject] for subject in counted}
