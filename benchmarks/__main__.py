@@ -1,9 +1,9 @@
 """The benchmarks: `make bench`, or python -m benchmarks [--json] [--quick] [--record | --check] [NAME ...].
 
 A name (catching_up, client, compare, detection, directed_levels, kernels, evaluation, ingest, keys, labels, levels,
-merging, nearly_ids, pages, postgres, replay, retention, segments, soak, starvation, volume, ways) runs that one alone:
-`make bench ARGS=labels`. Without one, all run but those that take minutes: the simulations (detection, both levels,
-nearly_ids, volume), the pages and the wait beside many models (starvation), compare and merging beside other
+merging, nearly_ids, pages, postgres, reads, replay, retention, segments, soak, starvation, volume, ways) runs that one
+alone: `make bench ARGS=labels`. Without one, all run but those that take minutes: the simulations (detection, both
+levels, nearly_ids, volume), the pages and the wait beside many models (starvation), compare and merging beside other
 libraries, which they install, and the soak, which takes ten:
 `make bench ARGS="soak --seconds 3600 --engine postgresql --workers 2"`,
 `make bench ARGS="compare --rows 100000 --columns 20 --peers evidently,frouros"`.
@@ -35,6 +35,7 @@ from benchmarks import (
     nearly_ids,
     pages,
     postgres,
+    reads,
     replay,
     retention,
     segments,
@@ -56,6 +57,7 @@ BENCHMARKS = {
     "keys": keys.run,
     "labels": labels.run,
     "postgres": postgres.run,
+    "reads": reads.run,
     "replay": replay.run,
     "retention": retention.run,
     "segments": segments.run,

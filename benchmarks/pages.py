@@ -53,9 +53,9 @@ def run(*, quick: bool = False) -> list[Row]:
         settings = load_settings({"DATA_DIR": folder}, dotenv=None)
         store = Store(settings.database_url)
         migrate(store)
-        _fill(store, 12 if quick else HOURS)
+        fill(store, 12 if quick else HOURS)
         with store.write() as connection:
-            _copy(connection, models)
+            copy(connection, models)
         store.close()
         size = Path(folder, "modelwatch.db").stat().st_size / 1e9
         client = httpx.AsyncClient(
@@ -102,10 +102,10 @@ async def _measure(client: httpx.AsyncClient, note: str) -> list[Row]:
     return rows
 
 
-def _fill(store: Store, hours: int) -> None:
-    """Reference, predictions and verdicts of the one model."""
+def fill(store: Store, hours: int, features: int = FEATURES, a_window: int = A_WINDOW) -> None:
+    """Reference, predictions and verdicts of the one model. a_window: number of predictions in each."""
     rng = np.random.default_rng(1)
-    names = [f"feature_{place}" for place in range(FEATURES)]
+    names = [f"feature_{place}" for place in range(features)]
     profiles = {}
     for subject in [*(Subject("feature", name) for name in names), LATENCY]:
         sample = rng.normal(100, 10, 2_000)
@@ -116,7 +116,7 @@ def _fill(store: Store, hours: int) -> None:
     windows = hours * 3_600 // WINDOW
     for place in range(windows):
         start = end - (windows - place) * WINDOW
-        values = rng.normal(100, 10, (A_WINDOW, FEATURES))
+        values = rng.normal(100, 10, (a_window, features))
         if place > windows // 2:
             values[:, :DRIFTING] += 15
         ledger.commit(
@@ -146,8 +146,8 @@ def _fill(store: Store, hours: int) -> None:
     raise AssertionError(f"nothing was found within {LONGEST_SECONDS} s")
 
 
-def _copy(connection: Connection, models: int) -> None:
-    """Copies of the model under other names, in SQL of SQLite."""
+def copy(connection: Connection, models: int, looks: int = LOOKS) -> None:
+    """Copies of the model under other names, with so many earlier verdicts, in SQL of SQLite."""
     numbers = f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {models - 1}) "
     newest = (
         f"id = (SELECT v.id FROM verdict v WHERE v.model = '{MODEL}' AND v.check_name = verdict.check_name"
@@ -162,7 +162,7 @@ def _copy(connection: Connection, models: int) -> None:
         (tables.verdict, "model", newest),
     ):
         connection.execute(text(numbers + _inserted(table, of, condition, {})))
-    looks = f", k(j) AS (SELECT 1 UNION ALL SELECT j + 1 FROM k WHERE j < {LOOKS}) "
+    past = f", k(j) AS (SELECT 1 UNION ALL SELECT j + 1 FROM k WHERE j < {looks}) "
     earlier = {
         "id": "'e' || j || '_' || i || '_' || id",
         "window_end": f"window_end - j * {BETWEEN}",
@@ -171,7 +171,7 @@ def _copy(connection: Connection, models: int) -> None:
         "value": "value * (0.5 + (i * 7 + j) % 10 / 20.0)",
     }
     connection.execute(
-        text(numbers.rstrip() + looks + _inserted(tables.verdict, "model", newest, earlier, beside=", k"))
+        text(numbers.rstrip() + past + _inserted(tables.verdict, "model", newest, earlier, beside=", k"))
     )
 
 

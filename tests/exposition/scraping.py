@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
-from prometheus_client.registry import Collector
 
 from modelwatch.events import Prediction
-from modelwatch.exposition import Exposition
+from modelwatch.exposition import Exposition, StateCollector
+from modelwatch.exposition.text import encoded, written
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
@@ -71,13 +71,18 @@ def parse(text: str) -> Scrape:
     return Scrape(types, samples)
 
 
-def scrape(source: Collector | Exposition) -> Scrape:
-    """What a scrape of a collector, a registry or an exposition gives."""
+def scrape(source: CollectorRegistry | StateCollector | Exposition) -> Scrape:
+    """What a scrape of a registry, of the state, or of all gives."""
     if isinstance(source, Exposition):
         return parse(source.render(None)[0].decode())
-    registry = CollectorRegistry()
-    registry.register(source)
-    return parse(generate_latest(registry).decode())
+    if isinstance(source, StateCollector):
+        return parse(state_text(source))
+    return parse(encoded(map(written, source.collect()), openmetrics=False).decode())
+
+
+def state_text(collector: StateCollector) -> str:
+    """The state gauges in the text format of Prometheus."""
+    return encoded(collector.collect(), openmetrics=False).decode()
 
 
 def exposition(

@@ -7,14 +7,13 @@ import re
 import uuid
 
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
 from sqlalchemy import delete, insert
 
 from modelwatch.exposition import StateCollector, state, verdicts
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import latest_verdicts, save_verdict
-from tests.exposition.scraping import Scrape, evaluate, parse, set_reference, traffic
+from tests.exposition.scraping import Scrape, evaluate, parse, set_reference, state_text, traffic
 from tests.support.events import NOON, Clock, open_ledger
 
 OF_FEATURES = re.compile(
@@ -44,15 +43,9 @@ def multiply(store: Store, clock: Clock, models: int, features: int) -> None:
             save_verdict(connection, copy, b"{}")
 
 
-def text_of(collector: StateCollector) -> str:
-    registry = CollectorRegistry()
-    registry.register(collector)
-    return generate_latest(registry).decode()
-
-
 def test_a_thousand_models_stay_within_bounds_and_the_worst_features_are_there(store: Store, clock: Clock) -> None:
     multiply(store, clock, models=1_000, features=20)
-    bounded = text_of(StateCollector(store, 100, clock, max_feature_series=50_000))
+    bounded = state_text(StateCollector(store, 100, clock, max_feature_series=50_000))
     # The counter also has a series for each of prediction, score and latency, by severity.
     beside_features = 1_000 * 3 * 2
     assert 25_000 < len(OF_FEATURES.findall(bounded)) <= 50_000 + beside_features
@@ -63,8 +56,8 @@ def test_a_thousand_models_stay_within_bounds_and_the_worst_features_are_there(s
 
 def test_what_is_left_out_is_counted_series_by_series(store: Store, clock: Clock) -> None:
     multiply(store, clock, models=20, features=20)
-    bounded = text_of(StateCollector(store, 100, clock, max_feature_series=1_000))
-    everything = text_of(StateCollector(store, 100, clock))
+    bounded = state_text(StateCollector(store, 100, clock, max_feature_series=1_000))
+    everything = state_text(StateCollector(store, 100, clock))
     assert len(OF_FEATURES.findall(bounded)) <= 1_000 + 20 * 3 * 2
     assert lines(everything) - lines(bounded) == dropped(bounded) - dropped(everything) > 2_000
 
@@ -79,7 +72,7 @@ def dropped(text: str) -> float:
 
 def test_few_models_export_all_their_features(store: Store, clock: Clock) -> None:
     multiply(store, clock, models=3, features=20)
-    found = parse(text_of(StateCollector(store, 100, clock)))
+    found = parse(state_text(StateCollector(store, 100, clock)))
     assert features_of(found, "m2") == features_of(found, "m") != set()
     assert len(features_of(found, "m")) == 20
     assert found.value("ml_series_dropped_total", model_name="m2") == 0
@@ -101,16 +94,16 @@ def test_a_verdict_is_read_once_and_forgotten_when_there_is_a_newer_one(
         lambda connection, identity: (read.append(identity), reading(connection, identity))[1],
     )
     collector = StateCollector(store, 100, clock)
-    first = text_of(collector)
+    first = state_text(collector)
     assert len(read) == 3
-    assert text_of(collector) == first
+    assert state_text(collector) == first
     assert len(read) == 3
     with store.read() as connection:
         [one, *_] = latest_verdicts(connection)
     newer = dataclasses.replace(one, id=uuid.uuid4().hex, window_end=one.window_end + 300, evaluated_at=clock() + 7)
     with store.write() as connection:
         save_verdict(connection, newer, b"{}")
-    assert text_of(collector) != first
+    assert state_text(collector) != first
     assert read[3:] == [newer.id]
 
 
@@ -120,7 +113,7 @@ def test_of_versions_that_are_not_exposed_only_a_number_is_kept(
     multiply(store, clock, models=1, features=20)
     with store.read() as connection:
         [one] = latest_verdicts(connection)
-    everything = lines(text_of(StateCollector(store, 100, clock)))
+    everything = lines(state_text(StateCollector(store, 100, clock)))
     monkeypatch.setattr(state, "STREAMS_A_MODEL", 3)
     versions = [f"1.{number}" for number in range(8)]
     with store.write() as connection:
@@ -130,25 +123,25 @@ def test_of_versions_that_are_not_exposed_only_a_number_is_kept(
             end = one.window_end + 300 * number
             save_verdict(connection, dataclasses.replace(one, id=version, version=version, window_end=end), b"{}")
     collector = StateCollector(store, 100, clock)
-    first = text_of(collector)
+    first = state_text(collector)
     assert exposed(first) == {"1.5", "1.6", "1.7"}
     of_one = len(re.findall(r'^ml_.*model_version="1\.7"', first, re.MULTILINE))
     assert 20 * 3 < of_one < everything
     assert dropped(first) == 6 * of_one
-    kept = {scores.version for scores in collector._verdicts._known.values() if scores.subjects}
+    kept = {scores.version for scores in collector._drift._known.values() if scores.exposed}
     assert kept == {"1.5", "1.6", "1.7"}
-    assert text_of(collector) == first
+    assert state_text(collector) == first
 
     newer = dataclasses.replace(one, id="again", version="1.0", window_end=one.window_end + 9_000)
     with store.write() as connection:
         save_verdict(connection, newer, b"{}")
-    assert exposed(text_of(collector)) == {"1.0", "1.6", "1.7"}
+    assert exposed(state_text(collector)) == {"1.0", "1.6", "1.7"}
     # As after a restore of the store: what was left out is the newest again.
     with store.write() as connection:
         connection.execute(delete(tables.verdict).where(tables.verdict.c.version.in_(["1.0", "1.6"])))
-    again = text_of(collector)
+    again = state_text(collector)
     assert exposed(again) == {"1.4", "1.5", "1.7"}
-    assert again == text_of(StateCollector(store, 100, clock))
+    assert again == state_text(StateCollector(store, 100, clock))
 
 
 def exposed(text: str) -> set[str]:

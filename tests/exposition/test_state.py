@@ -7,16 +7,24 @@ import logging
 from pathlib import Path
 
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
 
 from modelwatch.exposition import StateCollector, state
-from modelwatch.exposition.state import SEVERITY_NUMBERS
+from modelwatch.exposition.drift import SEVERITY_NUMBERS
 from modelwatch.monitoring.checks.drift.check import check_drift
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery
 from modelwatch.monitoring.checks.drift.judge import PRECEDENCE
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import latest_verdicts, save_verdict
-from tests.exposition.scraping import RULES, Scrape, evaluate, numeric_features, scrape, set_reference, traffic
+from tests.exposition.scraping import (
+    RULES,
+    Scrape,
+    evaluate,
+    numeric_features,
+    scrape,
+    set_reference,
+    state_text,
+    traffic,
+)
 from tests.support.events import NOON, Clock, event, open_ledger
 
 METHODS = {"psi", "ks", "jensen_shannon", "wasserstein", "hellinger", "total_variation"}
@@ -264,9 +272,7 @@ def test_each_severity_has_its_number_and_the_worst_is_the_largest() -> None:
 
 
 def generate(store: Store, clock: Clock) -> str:
-    registry = CollectorRegistry()
-    registry.register(StateCollector(store, 100, clock))
-    return generate_latest(registry).decode()
+    return state_text(StateCollector(store, 100, clock))
 
 
 def number_of_series(found: Scrape) -> int:

@@ -5,7 +5,7 @@ All of it is read from the store, so every replica serves the same and nothing i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -32,14 +32,6 @@ class AlertFacts:
     silences: int
 
 
-@dataclass(frozen=True, slots=True)
-class AlertFamilies:
-    """Metric families, and the number of series of each model that were left out."""
-
-    families: tuple[Metric, ...]
-    dropped: Mapping[str, int]
-
-
 def read_alert_facts(connection: Connection, now: int) -> AlertFacts:
     """State as of now, in microseconds."""
     # What is flapping and resolved at the moment is not over, but it is not open either.
@@ -47,48 +39,54 @@ def read_alert_facts(connection: Connection, now: int) -> AlertFacts:
     return AlertFacts(alerts, finding_counts(connection), backlog(connection), len(silences_in_force(connection, now)))
 
 
-def alert_families(
-    facts: AlertFacts, channels: Iterable[str], subjects: Mapping[str, Collection[str]], max_features: int
-) -> AlertFamilies:
-    """Metric families of alerts. channels: those that are configured; they have numbers even when nothing waits.
-
-    subjects: of each model, those that are watched now; they count from 0 on, so that `increase` sees a first finding.
-    max_features: how many subjects of a model are exported, those with the most findings first.
-    """
-    states = GaugeMetricFamily(
-        "ml_alert_state",
-        "1 for every unresolved alert, by state: firing, acknowledged or silenced.",
-        labels=("model_name", "environment", "kind", "severity", "state"),
-    )
-    findings = CounterMetricFamily(
-        "ml_drift_alerts_total",
-        "Findings that started, or rose to this severity, since the store was created; the same on every replica.",
-        labels=("model_name", "feature_name", "severity"),
-    )
-    dropped: dict[str, int] = {}
-    for model, alerts in _by_model(facts.alerts).items():
-        for alert in alerts[:ALERTS_A_MODEL]:
-            states.add_metric((model, alert.environment, alert.kind, alert.severity, alert.state), 1)
-        dropped[model] = len(alerts) - len(alerts[:ALERTS_A_MODEL])
-    for model in sorted({*facts.findings, *subjects}):
-        none_yet = {(subject, severity): 0 for subject in sorted(subjects.get(model, ())) for severity in SEVERITIES}
-        counts = {**none_yet, **facts.findings.get(model, {})}
-        exported = _most_found(counts, max_features)
-        for (subject, severity), count in counts.items():
-            if subject in exported:
-                findings.add_metric((model, subject, severity), count)
-            else:
-                dropped[model] = dropped.get(model, 0) + 1
-    silences = GaugeMetricFamily("ml_silences_active", "Active silences.", value=facts.silences)
-    return AlertFamilies((states, findings, *_outbox(facts.outbox, channels), silences), dropped)
-
-
-def _by_model(alerts: Iterable[StoredAlert]) -> dict[str, list[StoredAlert]]:
+def alerts_by_model(alerts: Iterable[StoredAlert]) -> dict[str, list[StoredAlert]]:
     """Alerts by model, the worst first and of those the oldest: those that are left out are the last."""
     grouped: dict[str, list[StoredAlert]] = {}
     for alert in sorted(alerts, key=lambda alert: (alert.severity != WORST, alert.opened_at, alert.id)):
         grouped.setdefault(alert.model, []).append(alert)
     return grouped
+
+
+def alert_families(alerts: Sequence[StoredAlert]) -> tuple[Metric, int]:
+    """Metric family of the states of a model's alerts, and the number of series that were left out."""
+    states = GaugeMetricFamily(
+        "ml_alert_state",
+        "1 for every unresolved alert, by state: firing, acknowledged or silenced.",
+        labels=("model_name", "environment", "kind", "severity", "state"),
+    )
+    for alert in alerts[:ALERTS_A_MODEL]:
+        states.add_metric((alert.model, alert.environment, alert.kind, alert.severity, alert.state), 1)
+    return states, max(len(alerts) - ALERTS_A_MODEL, 0)
+
+
+def finding_counters(
+    model: str, found: Mapping[FindingKey, int], subjects: Collection[str], most: int
+) -> tuple[Metric, int]:
+    """Metric family of the findings of a model so far, and the number of series that were left out.
+
+    subjects: those that are watched now; they count from 0 on, so that `increase` sees a first finding. most: how many
+    subjects are exported, those with the most findings first.
+    """
+    findings = CounterMetricFamily(
+        "ml_drift_alerts_total",
+        "Findings that started, or rose to this severity, since the store was created; the same on every replica.",
+        labels=("model_name", "feature_name", "severity"),
+    )
+    counts = {**{(subject, severity): 0 for subject in sorted(subjects) for severity in SEVERITIES}, **found}
+    exported, left_out = _most_found(counts, most), 0
+    for (subject, severity), count in counts.items():
+        if subject in exported:
+            findings.add_metric((model, subject, severity), count)
+        else:
+            left_out += 1
+    return findings, left_out
+
+
+def delivery_families(facts: AlertFacts, channels: Iterable[str]) -> list[Metric]:
+    """Metric families of the outbox and of silences. channels: those that are configured; they have numbers even when
+    nothing waits."""
+    silences = GaugeMetricFamily("ml_silences_active", "Active silences.", value=facts.silences)
+    return [*_outbox(facts.outbox, channels), silences]
 
 
 def _most_found(counts: Mapping[FindingKey, int], most: int) -> set[str]:

@@ -7,8 +7,7 @@ when a person has resolved the alert, and stays when its version has departed: a
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import msgspec
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -23,19 +22,12 @@ SEVERITY_NUMBERS = {"alert": 2, "warning": 1}
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class FindingFamilies:
-    """Metric families, and the number of series of each model that were left out."""
+def finding_families(alerts: Sequence[StoredAlert], most: int) -> tuple[tuple[Metric, ...], int]:
+    """Metric families of the findings in force in these open alerts of a model, and the number of series that were
+    left out.
 
-    families: tuple[Metric, ...]
-    dropped: Mapping[str, int]
-
-
-def finding_families(alerts: Iterable[StoredAlert], most: int) -> FindingFamilies:
-    """Metric families of the findings in force in these open alerts.
-
-    most: how many findings of a model are exported: the severe ones first, and of those the oldest, so that a new one
-    never takes the place of one that a rule fires on.
+    most: how many findings are exported: the severe ones first, and of those the oldest, so that a new one never takes
+    the place of one that a rule fires on.
     """
     severity = GaugeMetricFamily(
         "ml_finding_severity",
@@ -48,16 +40,14 @@ def finding_families(alerts: Iterable[StoredAlert], most: int) -> FindingFamilie
         " seconds of a silence.",
         labels=LABELS,
     )
-    dropped: dict[str, int] = {}
-    for model, found in _by_model(alerts).items():
-        ordered = sorted(found, key=_rank)
-        for environment, member in ordered[:most]:
-            finding = member.finding
-            labels = (model, member.version, environment, finding.kind, *subject_labels(finding))
-            severity.add_metric(labels, SEVERITY_NUMBERS[finding.severity])
-            score.add_metric(labels, finding.score)
-        dropped[model] = len((severity, score)) * len(ordered[most:])
-    return FindingFamilies((severity, score), dropped)
+    ordered = sorted(_members(alerts), key=_rank)
+    for alert, member in ordered[:most]:
+        finding = member.finding
+        labels = (alert.model, member.version, alert.environment, finding.kind, *subject_labels(finding))
+        severity.add_metric(labels, SEVERITY_NUMBERS[finding.severity])
+        score.add_metric(labels, finding.score)
+    families = (severity, score)
+    return families, len(families) * len(ordered[most:])
 
 
 def subject_labels(finding: Finding) -> tuple[str, str]:
@@ -68,21 +58,18 @@ def subject_labels(finding: Finding) -> tuple[str, str]:
     return (feature, rule) if separator else (finding.subject, "")
 
 
-def _by_model(alerts: Iterable[StoredAlert]) -> dict[str, list[tuple[str, Member]]]:
-    """Members of alerts with their environment, by model."""
-    found: dict[str, list[tuple[str, Member]]] = {}
+def _members(alerts: Sequence[StoredAlert]) -> list[tuple[StoredAlert, Member]]:
+    found: list[tuple[StoredAlert, Member]] = []
     for stored in alerts:
         try:
-            alert = alert_from_row(stored)
+            found += ((stored, member) for member in alert_from_row(stored).members)
         except msgspec.DecodeError as error:
             log.warning("The alert %s can't be read here and its findings have no gauges: %s", stored.id, error)
-            continue
-        found.setdefault(alert.model, []).extend((alert.environment, member) for member in alert.members)
     return found
 
 
-def _rank(found: tuple[str, Member]) -> tuple[int, int, str, str, str, str]:
-    environment, member = found
+def _rank(found: tuple[StoredAlert, Member]) -> tuple[int, int, str, str, str, str]:
+    alert, member = found
     finding = member.finding
     severe = -SEVERITY_NUMBERS[finding.severity]
-    return severe, finding.since, environment, member.version, finding.kind, finding.subject
+    return severe, finding.since, alert.environment, member.version, finding.kind, finding.subject

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Sequence
-
 import msgspec
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import GaugeMetricFamily
 
+from modelwatch.exposition.text import Written, written
 from modelwatch.monitoring.checks.performance.reports import PerformanceReport, WindowReport
 from modelwatch.storage.verdicts.verdicts import StoredVerdict
 
@@ -23,22 +21,20 @@ SEVERITIES = {"alert": 2, "warning": 1, "stable": 0}
 
 _decode = msgspec.json.Decoder(PerformanceReport).decode
 
-log = logging.getLogger(__name__)
+
+def written_performance(verdict: StoredVerdict) -> tuple[Written, ...]:
+    """Families of a stream. Raises msgspec.DecodeError for a report in another form."""
+    report, families = _decode(verdict.result), _families()
+    for window in report.windows:
+        if window.matured and window.lookback is not None and window.immature is None:
+            _add(families, (*verdict.stream, window.lookback), window)
+    families["ml_model_label_lag_seconds"].add_metric(verdict.stream, report.arrivals.lag_seconds)
+    return tuple(map(written, families.values()))
 
 
-def performance_families(verdicts: Sequence[StoredVerdict], streams_a_model: int) -> list[Metric]:
-    """The families of a scrape. streams_a_model: how many streams of a model are exported, the newest first."""
-    families = _families()
-    for verdict in newest_streams(verdicts, streams_a_model):
-        report = _read(verdict)
-        if report is None:
-            continue
-        stream = (verdict.model, verdict.version, verdict.environment)
-        for window in report.windows:
-            if window.matured and window.lookback is not None and window.immature is None:
-                _add(families, (*stream, window.lookback), window)
-        families["ml_model_label_lag_seconds"].add_metric(stream, report.arrivals.lag_seconds)
-    return list(families.values())
+def no_performance() -> tuple[Written, ...]:
+    """The families without samples."""
+    return tuple(map(written, _families().values()))
 
 
 def _families() -> dict[str, GaugeMetricFamily]:
@@ -75,23 +71,3 @@ def _add(families: dict[str, GaugeMetricFamily], labels: tuple[str, ...], window
     if window.coverage is not None:
         families["ml_model_labeled_ratio"].add_metric(labels, window.coverage)
     families["ml_model_labeled_predictions"].add_metric(labels, window.labelled)
-
-
-def newest_streams(verdicts: Sequence[StoredVerdict], streams_a_model: int) -> Iterable[StoredVerdict]:
-    """Verdicts on so many streams of each model, those with the newest data first."""
-    by_model: dict[str, list[StoredVerdict]] = {}
-    for verdict in verdicts:
-        by_model.setdefault(verdict.model, []).append(verdict)
-    for streams in by_model.values():
-        yield from sorted(streams, key=lambda each: (-each.window_end, each.version, each.environment))[
-            :streams_a_model
-        ]
-
-
-def _read(verdict: StoredVerdict) -> PerformanceReport | None:
-    """The verdict as a report; None when another release wrote it in a form that can't be read here."""
-    try:
-        return _decode(verdict.result)
-    except msgspec.DecodeError as error:
-        log.warning("The performance verdict %s can't be read and has no gauges: %s", verdict.id, error)
-        return None

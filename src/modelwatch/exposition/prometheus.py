@@ -15,6 +15,7 @@ from modelwatch.errors import SettingsError
 from modelwatch.exposition.counters import EventCounters
 from modelwatch.exposition.notifications import NotificationCounters
 from modelwatch.exposition.state import StateCollector
+from modelwatch.exposition.text import encoded, written
 from modelwatch.storage.engine.store import Store
 
 MULTIPROCESS_DIR = "PROMETHEUS_MULTIPROC_DIR"
@@ -52,15 +53,16 @@ class Exposition:
             self._served.register(events)
             ProcessCollector(registry=self._served)
         self._served.register(_Info(version, url))
-        self._served.register(StateCollector(store, max_features, clock, channels, check_interval, max_feature_series))
+        self._state = StateCollector(store, max_features, clock, channels, check_interval, max_feature_series)
 
     def render(self, accept: str | None) -> tuple[bytes, str]:
         """Body and content type of a scrape, in the format that the Accept header asks for."""
         try:
-            encode, content_type = choose_encoder(accept or "")
+            _, content_type = choose_encoder(accept or "")
         except (TypeError, ValueError):  # a version that is no number: as if nothing had been asked for
-            encode, content_type = choose_encoder("")
-        return encode(self._served), content_type
+            _, content_type = choose_encoder("")
+        families = [*map(written, self._served.collect()), *self._state.collect()]
+        return encoded(families, openmetrics=content_type.startswith("application/openmetrics-text")), content_type
 
 
 class _Info(Collector):

@@ -1,0 +1,84 @@
+"""What is asked for again and again: scrapes of 20,000 series.
+
+The models are copies of one that really sends and is evaluated. Requests go straight to the application, so that no
+network is measured. Beside the scrape: how late the event loop comes to what waits for it, with a scrape every half
+second and without any; a single prediction waits for it several times.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import tempfile
+import time
+from collections.abc import Coroutine
+
+import httpx
+import numpy as np
+
+from benchmarks.pages import copy, fill
+from benchmarks.report import Row
+from modelwatch.config import Settings, load_settings
+from modelwatch.server.build import build_service
+from modelwatch.storage.engine.migrations import migrate
+from modelwatch.storage.engine.store import Store
+
+# So many models of 20 features have 20,000 series.
+MODELS, FEATURES, HOURS = 83, 20, 3
+REPETITIONS, QUICK = 21, 5
+TICK_SECONDS, BETWEEN_SECONDS = 0.001, 0.5
+OPENMETRICS = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.3"
+
+
+def run(*, quick: bool = False) -> list[Row]:
+    """Rows of scrapes."""
+    with tempfile.TemporaryDirectory(prefix="modelwatch-reads-") as folder:
+        settings = load_settings({"DATA_DIR": folder}, dotenv=None)
+        store = Store(settings.database_url)
+        migrate(store)
+        fill(store, HOURS, FEATURES)
+        with store.write() as connection:
+            copy(connection, MODELS, 1)
+        store.close()
+        return asyncio.run(_scrapes(settings, QUICK if quick else REPETITIONS))
+
+
+async def _scrapes(settings: Settings, repetitions: int) -> list[Row]:
+    client = httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=build_service(settings)), base_url="http://localhost:8000"
+    )
+    wall, processor, content = [], [], b""
+    for _ in range(repetitions + 1):
+        began, worked = time.perf_counter(), time.process_time()
+        content = (await client.get("/metrics", headers={"accept": OPENMETRICS})).content
+        wall.append(1e3 * (time.perf_counter() - began))
+        processor.append(1e3 * (time.process_time() - worked))
+    series = sum(not line.startswith(b"#") for line in content.splitlines())
+
+    async def scraped() -> None:
+        for _ in range(repetitions):
+            began = time.perf_counter()
+            await client.get("/metrics", headers={"accept": OPENMETRICS})
+            await asyncio.sleep(max(0.0, began + BETWEEN_SECONDS - time.perf_counter()))
+
+    late = [await _lateness(work) for work in (scraped(), asyncio.sleep(BETWEEN_SECONDS * repetitions))]
+    note = f"{series:,} series of {MODELS} models, {len(content) / 1e6:.1f} MB; {repetitions} scrapes"
+    spread = f"{min(wall[1:]):.0f}-{max(wall[1:]):.0f} ms, processor {statistics.median(processor[1:]):.0f} ms"
+    told = "mean {:.2g} ms; baseline: without any, mean {:.2g} ms".format(*(float(np.mean(each)) for each in late))
+    p99 = [float(np.percentile(each, 99)) for each in late]
+    return [
+        Row("scrape", statistics.median(wall[1:]), "ms, median", None, None, f"{spread}; {note}"),
+        Row("the first scrape", wall[0], "ms", None, None, f"processor {processor[0]:.0f} ms; reads every verdict"),
+        Row("event loop late beside scrapes, p99", p99[0], "ms", p99[1], None, told),
+    ]
+
+
+async def _lateness(work: Coroutine[object, object, None]) -> list[float]:
+    """By how many milliseconds each of many timers comes too late while this goes on."""
+    late, task = [], asyncio.create_task(work)
+    while not task.done():
+        began = time.perf_counter()
+        await asyncio.sleep(TICK_SECONDS)
+        late.append(1e3 * (time.perf_counter() - began - TICK_SECONDS))
+    await task
+    return late
