@@ -263,5 +263,5 @@ class DecodedBatch(msgspec.Struct, frozen=True):
 class DecodedLabels(msgspec.Struct, frozen=True):
     """The good rows of a batch of labels, and the bad ones by name."""
 
-    labels: list[GroundTruth]
+    labels: Sequence[GroundTruth]
     rejected: list[Rejection]

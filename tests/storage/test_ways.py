@@ -71,6 +71,14 @@ def as_list(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, "features": features}
 
 
+TYPES = {"amount": "continuous", "color": "categorical", "count": "continuous", "member": "categorical"}
+
+
+def as_typed_list(row: dict[str, Any]) -> dict[str, Any]:
+    features = [{"name": name, "value": value, "data_type": TYPES[name]} for name, value in row["features"].items()]
+    return {**row, "features": features}
+
+
 def as_table(rows: list[dict[str, Any]]) -> pa.Table:
     flat = [{**{name: value for name, value in row.items() if name != "features"}, **row["features"]} for row in rows]
     return pa.Table.from_pylist(flat)
@@ -107,6 +115,7 @@ WAYS: dict[str, Callable[[list[dict[str, Any]]], DecodedBatch]] = {
     "one by one": one_by_one,
     "maps": batch(lambda rows: json.dumps(rows).encode(), JSON),
     "lists": batch(lambda rows: json.dumps({"predictions": list(map(as_list, rows))}).encode(), JSON),
+    "typed lists": batch(lambda rows: json.dumps(list(map(as_typed_list, rows))).encode(), JSON),
     "lines": batch(lambda rows: b"\n".join(json.dumps(row).encode() for row in rows), NDJSON),
     "arrow": batch(lambda rows: arrow_stream(as_table(rows)), ARROW),
     "dictionaries": batch(lambda rows: arrow_stream(with_dictionaries(as_table(rows))), ARROW),

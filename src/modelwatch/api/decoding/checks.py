@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import timedelta
 
 from modelwatch.api.decoding.ids import time_of_id
@@ -36,11 +36,13 @@ ID_BYTES = 2_560
 # UTF-8 takes at most so many bytes for a character.
 BYTES_A_CHARACTER = 4
 FLOATS_AND_TEXTS = frozenset((float, str, type(None)))
+TEXTS_AND_INTEGERS = frozenset((str, int))
 
 
 def may_hold_nul(body: bytes) -> bool:
     """True when a text in the JSON body may hold U+0000, which JSON only has as an escape."""
-    return b"\\u0000" in body
+    # A backslash alone is found many times as fast, and most bodies have none.
+    return b"\\" in body and b"\\u0000" in body
 
 
 STREAM_NAMES = ("model_name", "model_version", "environment")
@@ -63,14 +65,14 @@ class Checker:
     may_contain_nul: False when the body holds no U+0000, as almost all do; that spares a search in every string.
     """
 
-    __slots__ = ("_longest_name", "_longest_value", "_max_features", "_new_id", "_skew")
+    __slots__ = ("_longest_name", "_longest_value", "_max_features", "_skew", "new_id")
 
     def __init__(self, limits: Limits, new_id: Callable[[], str]) -> None:
         self._longest_name = limits.max_name_length
         self._longest_value = limits.max_value_length
         self._max_features = limits.max_features
         self._skew = limits.max_clock_skew_seconds * 1_000_000
-        self._new_id = new_id
+        self.new_id = new_id
 
     def event(self, body: PredictionBody, now: int, may_contain_nul: bool) -> Prediction:
         """The event of a body that arrived `now`. Raises InvalidInput that names every wrong field."""
@@ -159,7 +161,7 @@ class Checker:
         """
         longest = self._longest_name
         if prediction_id is None:
-            prediction_id = self._new_id()
+            prediction_id = self.new_id()
         if may_contain_nul or not 2 < len(model) <= longest:
             self.check_address("/model_name", model, problems)
         if version is not DEFAULT_VERSION and (may_contain_nul or not 2 < len(version) <= longest):
@@ -172,15 +174,13 @@ class Checker:
             _check_bytes("/model_name", STREAM_NAMES, (model, version, environment), STREAM_BYTES, problems)
             _check_bytes("/prediction_id", ID_NAMES, (model, prediction_id), ID_BYTES, problems)
         if timestamp is None:
-            timestamp = time_of_id(prediction_id)
-            if timestamp is None or not EARLIEST_ID_TIME <= timestamp <= now + self._skew:
-                timestamp = now
+            timestamp = self.time_without(prediction_id, now)
         elif not EARLIEST_TIME <= timestamp <= now + self._skew:
             problems.append(self._time_problem(timestamp, now))
         if type(prediction) is not float:
             prediction = self.scalar(prediction, "/prediction", may_contain_nul, problems)  # type: ignore[assignment]
         if probability is not None and not (type(probability) is float and 0.0 <= probability <= 1.0):
-            probability = self._probability(probability, may_contain_nul, problems)
+            probability = self.probability(probability, may_contain_nul, problems)
         if latency is not None and not 0.0 <= latency < math.inf:
             problems.append(FieldError("/latency_ms", "Expected a finite number, at least 0", excerpt(latency)))
         if truth is not None and type(truth) is not float:
@@ -200,41 +200,38 @@ class Checker:
             truth,
         )
 
-    def plain_rows(
-        self, streams: Sequence[tuple[str | None, str, str]], now: int
-    ) -> Callable[[int, str | None, int | None, float | dict[str, float] | None, float | None], bool]:
-        """A function of a row's stream (its place in `streams`), id, time, probability and latency. True when `checked`
-        would leave all of these as they are; other rows must be checked."""
-        rooms = [self._room_for_id(stream) for stream in streams]
-        latest = now + self._skew
+    def time_without(self, prediction_id: str, now: int) -> int:
+        """The time of a prediction that says none, microseconds: that of its id, or `now`, when it arrived."""
+        time = time_of_id(prediction_id)
+        return now if time is None or not EARLIEST_ID_TIME <= time <= self.latest_time(now) else time
 
-        def is_plain(
-            stream: int,
-            identity: str | None,
-            moment: int | None,
-            probability: float | dict[str, float] | None,
-            latency: float | None,
-        ) -> bool:
-            return (
-                identity is not None
-                and 2 < len(identity) <= rooms[stream]
-                and "\0" not in identity
-                and moment is not None
-                and EARLIEST_TIME <= moment <= latest
-                and (probability is None or (type(probability) is float and 0.0 <= probability <= 1.0))
-                and (latency is None or 0.0 <= latency < math.inf)
-            )
+    def latest_time(self, now: int) -> int:
+        """The latest time that a prediction may have, microseconds."""
+        return now + self._skew
 
-        return is_plain
-
-    def _room_for_id(self, stream: Sequence[str | None]) -> int:
-        """Number of characters that an id of the stream may have without a closer look; 0 when the names need one."""
+    def room_for_id(self, stream: Iterable[str | None]) -> int:
+        """Number of characters that an id of a stream may have without a closer look; 0 when its names need one."""
         room = STREAM_BYTES // BYTES_A_CHARACTER
         for name in stream:
             if name is None or name in DOTS or text_problem(name, self._longest_name):
                 return 0
             room -= len(name)
         return min(self._longest_name, room)
+
+    def unusual_values(self, values: Sequence[Scalar], may_contain_nul: bool) -> list[int]:
+        """The places of the values that `scalar` refuses or changes."""
+        kinds = set(map(type, values))
+        if kinds.isdisjoint(TEXTS_AND_INTEGERS):
+            return []
+        # Most are classes: few different ones. An integer may be equal to a float, which is kept.
+        distinct = set(values if kinds == {str} else (value for value in values if type(value) in TEXTS_AND_INTEGERS))
+        wrong = {value for value in distinct if not self._is_kept(value, may_contain_nul)}
+        return [place for place, value in enumerate(values) if value in wrong] if wrong else []
+
+    def _is_kept(self, value: Scalar, may_contain_nul: bool) -> bool:
+        if type(value) is str:
+            return len(value) <= self._longest_value and not (may_contain_nul and character_problem(value))
+        return type(value) is not int or SMALLEST_INTEGER <= value <= LARGEST_INTEGER
 
     def scalar(self, value: Scalar, pointer: str, may_contain_nul: bool, problems: list[FieldError]) -> Scalar:
         """The value as it is kept: long integers as floats. What can't be kept is named in `problems`."""
@@ -352,7 +349,7 @@ class Checker:
         message = f"The time is more than {self._skew // 1_000_000} s ahead of the server's clock, which is {_iso(now)}"
         return FieldError("/timestamp", message, given)
 
-    def _probability(
+    def probability(
         self, given: float | dict[str, float], may_contain_nul: bool, problems: list[FieldError]
     ) -> float | dict[str, float]:
         """The probability as it is kept; what is wrong with it is noted."""

@@ -22,6 +22,7 @@ from modelwatch.api.decoding.json_batch import (
     decode_lines,
     filled,
 )
+from modelwatch.api.decoding.json_columns import JsonColumns
 from modelwatch.api.decoding.limits import Limits
 from modelwatch.api.decoding.references import Beside, json_frame, table_frame
 from modelwatch.api.decoding.repeated_keys import check_keys, check_keys_of_lists
@@ -66,6 +67,7 @@ class Decoder:
         self._limits = limits
         self._clock = clock
         self._checker = Checker(limits, new_id)
+        self._columns = JsonColumns(limits, self._checker)
         self._read_prediction = msgspec.json.Decoder(PredictionBody).decode
         self._read_ground_truth = msgspec.json.Decoder(GroundTruthBody).decode
         self._read_reference = msgspec.json.Decoder(ReferenceBody).decode
@@ -97,6 +99,9 @@ class Decoder:
             named = defaults or {}
             check_defaults(named, self._limits)
             rows = UNNAMED_PREDICTIONS if "model_name" in named else PREDICTIONS
+            together = self._columns.decode(body, rows, kind == "lines", named, now)
+            if together is not None:
+                return together
             names = SharedNames()
 
             def event(row: PredictionBody, may_contain_nul: bool) -> Prediction:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -63,7 +63,7 @@ class RowFormat(Generic[Body]):
 
     def is_many(self, body: bytes) -> bool:
         """True when the JSON is an object around a list of rows."""
-        return body.lstrip()[:1] == b"{" and _read_names(body) == {self.name}
+        return is_wrapped(body) and _read_names(body) == {self.name}
 
     def split(self, body: bytes, wrapped: bool) -> list[msgspec.Raw]:
         """The rows as they are."""
@@ -172,12 +172,12 @@ class Collector(Generic[Event]):
                 for problem in problems[: MAX_PROBLEMS - len(self._errors)]
             )
 
-    def batch(self) -> Gathered[Event]:
-        """The batch gathered so far.
+    def batch(self, others: int = 0) -> Gathered[Event]:
+        """The batch gathered so far. others: number of valid rows that are not in it.
 
         Raises InvalidInput when there are rows and none is valid, MalformedBody when none of them is JSON.
         """
-        if self._rejected and not self._events:
+        if self._rejected and not self._events and not others:
             if self._unreadable == len(self._rejected):
                 raise MalformedBody(f"No row of the batch can be read. The first: {self._rejected[0].message}")
             raise InvalidInput(f"None of the {len(self._rejected)} rows is valid.", tuple(self._errors))
@@ -188,7 +188,7 @@ class Collector(Generic[Event]):
 class Gathered(Generic[Event]):
     """The good rows of a batch as events, and the bad ones by name."""
 
-    events: list[Event]
+    events: Sequence[Event]
     rejected: list[Rejection]
 
 
@@ -201,11 +201,9 @@ def decode_json(body: bytes, rows: RowFormat[Body], check: Check[Body, Event], m
 
     Raises BodyTooLarge for too many rows, MalformedBody, or InvalidInput for a repeated key or without a valid row.
     """
-    wrapped = body.lstrip()[:1] == b"{"
+    wrapped = is_wrapped(body)
     try:
-        # Of large rows one is decoded at a time: all of them, before their names are shared, take twice the memory.
-        wide = len(body) > LARGE_BODY and rows.count(body, wrapped) * LARGE_ROW < len(body)
-        found = None if wide else rows.read_object(body) if wrapped else rows.read_list(body)
+        found = None if has_large_rows(body, rows) else rows.read_object(body) if wrapped else rows.read_list(body)
     except DECODING_ERRORS as error:
         return _decode_each(_split(body, rows, wrapped, error, max_rows), rows, check, may_hold_nul(body))
     if found is not None and len(found) > max_rows:
@@ -219,6 +217,17 @@ def decode_json(body: bytes, rows: RowFormat[Body], check: Check[Body, Event], m
             raise too_many_rows(max_rows)
         return _decode_each(written, rows, check, may_hold_nul(body))
     return _check_all(found, written, check, may_hold_nul(body))
+
+
+def has_large_rows(body: bytes, rows: RowFormat[Any]) -> bool:
+    """True when rows of an array, or of an object around it, are decoded one at a time: all of them, before their names
+    are shared, take twice the memory. Raises what decoding raises."""
+    return len(body) > LARGE_BODY and rows.count(body, is_wrapped(body)) * LARGE_ROW < len(body)
+
+
+def is_wrapped(body: bytes) -> bool:
+    """True when the body begins as an object does."""
+    return body.lstrip()[:1] == b"{"
 
 
 def decode_lines(body: bytes, rows: RowFormat[Body], check: Check[Body, Event], max_rows: int) -> Gathered[Event]:

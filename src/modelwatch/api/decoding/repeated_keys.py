@@ -7,11 +7,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.events import FeatureBody, PredictionBody
 
 _BLANKS = b" \t\n\r"
+QUOTATION_MARK, COLON, BLANK = b'": '
+# Bytes from which on whole arrays are compared, and how many at a time.
+LONG_TEXT = 1 << 16
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
@@ -50,7 +54,23 @@ def check_keys_of_lists(text: bytes) -> None:
 def keys_of(text: bytes) -> int:
     """Number of keys in a JSON text, repeated ones included."""
     # A quotation mark before a colon ends a key. Within a text it is escaped, and the same however often it is written.
+    if len(text) > LONG_TEXT:
+        number = _keys_without_blanks(text)
+        if number is not None:
+            return number
     return text.translate(None, _BLANKS).count(b'":')
+
+
+def _keys_without_blanks(text: bytes) -> int | None:
+    """Number of keys in a JSON text where each is directly before its colon, some kilobytes at a time; None: not so."""
+    characters, number = np.frombuffer(text, dtype=np.uint8), 0
+    for start in range(0, len(text), LONG_TEXT):
+        part = characters[start : start + LONG_TEXT + 1]
+        before, is_colon = part[:-1], part[1:] == COLON
+        if np.any(is_colon & (before <= BLANK)):
+            return None
+        number += int(np.count_nonzero(is_colon & (before == QUOTATION_MARK)))
+    return number
 
 
 def _keys_in(row: PredictionBody) -> int:

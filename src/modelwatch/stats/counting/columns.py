@@ -11,6 +11,7 @@ from itertools import count
 from math import inf, nan
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,6 +21,11 @@ from modelwatch.stats.counting.numeric import SCALAR_BATCH, Scalar, as_float
 Floats = NDArray[np.float64]
 
 MISSING = -1
+# A float in MessagePack.
+FLOAT_MARK = 0xCB
+_WRITTEN_FLOAT = np.dtype([("mark", "u1"), ("value", ">f8")])
+
+_encode = msgspec.msgpack.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -155,6 +161,10 @@ def column_of(values: Sequence[Scalar]) -> Column:
     """
     if len(values) <= SCALAR_BATCH:
         return MixedColumn(values)
+    if type(values[0]) is float:
+        floats = _floats(values)
+        if floats is not None:
+            return FloatColumn(floats)
     kinds = set(map(type, values))
     gaps = type(None) in kinds
     kinds.discard(type(None))
@@ -173,6 +183,23 @@ def column_of(values: Sequence[Scalar]) -> Column:
         except OverflowError:
             return MixedColumn(values)
     return MixedColumn(values)
+
+
+def _floats(values: Sequence[Scalar]) -> Floats | None:
+    """The values, of which there are many; None when they are not all floats.
+
+    Written as MessagePack, each float takes nine bytes, of which the first one says that it is one: an array views them
+    as they are, in a fifth of the time that asking each value for its type and converting it takes.
+    """
+    try:
+        written = _encode(values)
+    except (OverflowError, TypeError, ValueError):
+        return None
+    start = len(written) - len(values) * _WRITTEN_FLOAT.itemsize
+    if start != (3 if len(values) < 1 << 16 else 5):
+        return None
+    found = np.frombuffer(written, dtype=_WRITTEN_FLOAT, offset=start)
+    return found["value"].astype(np.float64) if (found["mark"] == FLOAT_MARK).all() else None
 
 
 def missing_column(length: int) -> Column:

@@ -13,10 +13,11 @@ import numpy as np
 from modelwatch.api.decoding.checks import Checker
 from modelwatch.api.decoding.columns.reading import Bounds, arrow_errors, feature_column, read_table, scalars
 from modelwatch.api.decoding.columns.schema import KNOWN_COLUMNS, is_number
+from modelwatch.api.decoding.fields import Fields, Stream, given_ids, given_times, unusual_rows
 from modelwatch.api.decoding.json_batch import Collector
 from modelwatch.api.decoding.limits import Limits
 from modelwatch.api.decoding.values import NOT_FINITE, pointer_to, text_problem
-from modelwatch.batches import DecodedBatch, PredictionBatch, StreamName
+from modelwatch.batches import DecodedBatch
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.events import DEFAULT_ENVIRONMENT, DEFAULT_VERSION, Scalar
 from modelwatch.stats.counting.columns import Column, FloatColumn, TextColumn
@@ -79,63 +80,60 @@ def _decoded(table: pa.Table, checker: Checker, now: int, defaults: Mapping[str,
     streams: dict[tuple[str | None, str, str], int] = {}
     of_rows = zip(*map(name_column, DEFAULT_COLUMNS), strict=True)
     stream_of = [streams.setdefault(stream, len(streams)) for stream in of_rows]
-    identities = column("prediction_id", ids)
-    moments = column("timestamp", lambda given: times(given, problems))
-    predictions = checked_values(column("prediction"), "/prediction", checker, problems)
-    shares = column("prediction_probability", lambda given: probabilities(given, problems))
-    latencies = [None if value is None else float(value) for value in column("latency_ms")]
-    truths = checked_values(column("ground_truth"), "/ground_truth", checker, problems)
-
-    known, collector = list(streams), Collector[int]()
-    is_plain = checker.plain_rows(known, now)
-    for index, fields in enumerate(zip(stream_of, identities, moments, shares, latencies, strict=True)):
-        if is_plain(*fields) and predictions[index] is not None and index not in problems:
-            collector.take(index)
-            continue
-        model, version, environment = known[stream_of[index]]
-        wrong = problems.get(index, [])
-        for pointer, value in (("/model_name", model), ("/prediction", predictions[index])):
-            if value is None:
-                wrong.append(FieldError(pointer, "Required, got null"))
-        try:
-            event = checker.checked(
-                "?" if model is None else model,
-                version,
-                environment,
-                identities[index],
-                moments[index],
-                {},
-                predictions[index],  # type: ignore[arg-type]
-                shares[index],
-                latencies[index],
-                truths[index],
-                now,
-                True,
-                wrong,
-            )
-        except InvalidInput as error:
-            collector.reject(index, error)
-        else:
-            identities[index], moments[index], shares[index] = event.prediction_id, event.timestamp, event.probability
-            collector.take(index)
-    found = collector.batch()
-    bad = {each.index for each in found.rejected}
-    batch = PredictionBatch(
-        # None is in bad rows alone.
-        tuple(StreamName(model or "", version, environment) for model, version, environment in known),
-        np.array(stream_of, dtype=np.intp),
+    identities = given_ids(column("prediction_id", ids), checker)
+    moments = given_times(column("timestamp", lambda given: times(given, problems)), identities, checker, now)
+    fields = Fields(
+        [Stream(*stream) for stream in streams],
+        stream_of,
         identities,
-        # Of bad rows, which are left out, there may be none, or one that is too large.
-        np.array([0 if index in bad else moment for index, moment in enumerate(moments)], dtype=np.int64),
-        predictions,
-        shares,
-        latencies,
-        truths,
-        (features,),
-        np.zeros(size, dtype=np.intp),
-        np.arange(size),
+        moments,
+        checked_values(column("prediction"), "/prediction", checker, problems),
+        column("prediction_probability", lambda given: probabilities(given, problems)),
+        [None if value is None else float(value) for value in column("latency_ms")],
+        checked_values(column("ground_truth"), "/ground_truth", checker, problems),
     )
-    return DecodedBatch(batch.take(np.array(found.events, dtype=np.intp)), found.rejected)
+    collector = Collector[int]()
+    is_good = np.ones(size, dtype=np.bool_)
+    for row in sorted(_unusual_rows(fields, problems, checker, now)) if size else ():
+        try:
+            _look_at(row, fields, problems.get(row, []), checker, now)
+        except InvalidInput as error:
+            collector.reject(row, error)
+            is_good[row] = False
+    good = np.flatnonzero(is_good)
+    rejected = collector.batch(len(good)).rejected
+    return DecodedBatch(fields.batch((features,), np.zeros(size, dtype=np.intp), np.arange(size), good), rejected)
+
+
+def _unusual_rows(fields: Fields, problems: Problems, checker: Checker, now: int) -> set[int]:
+    unusual = unusual_rows(fields, checker, now, True).union(problems)
+    if None in fields.predictions:
+        unusual.update(row for row, value in enumerate(fields.predictions) if value is None)
+    return unusual
+
+
+def _look_at(row: int, fields: Fields, wrong: list[FieldError], checker: Checker, now: int) -> None:
+    """Puts a row's fields down as they are kept. wrong: what is known already. Raises InvalidInput for a bad row."""
+    model, version, environment = fields.streams[fields.stream_of[row]]
+    for pointer, value in (("/model_name", model), ("/prediction", fields.predictions[row])):
+        if value is None:
+            wrong.append(FieldError(pointer, "Required, got null"))
+    event = checker.checked(
+        "?" if model is None else model,
+        version,
+        environment,
+        fields.ids[row],
+        fields.times[row],
+        {},
+        fields.predictions[row],  # type: ignore[arg-type]
+        fields.probabilities[row],
+        fields.latencies[row],
+        fields.truths[row],
+        now,
+        True,
+        wrong,
+    )
+    fields.probabilities[row] = event.probability
 
 
 def _note_values(column: Column, pointer: str, checker: Checker, problems: Problems) -> None:
@@ -158,15 +156,15 @@ def _note_values(column: Column, pointer: str, checker: Checker, problems: Probl
 
 def checked_values(values: list[Scalar], pointer: str, checker: Checker, problems: Problems) -> list[Scalar]:
     """The values. Numbers that are not finite and texts that can't be kept are noted by their row."""
-    for index, value in enumerate(values):
+    kinds = set(map(type, values))
+    if float in kinds:
+        for row, value in enumerate(values):
+            if type(value) is float and not math.isfinite(value):
+                _note(row, [FieldError(pointer, NOT_FINITE, excerpt(value))], problems)
+    for row in checker.unusual_values(values, True) if str in kinds else ():
         wrong: list[FieldError] = []
-        if type(value) is float:
-            if not math.isfinite(value):
-                wrong.append(FieldError(pointer, NOT_FINITE, excerpt(value)))
-        elif type(value) is str:
-            checker.scalar(value, pointer, True, wrong)
-        if wrong:
-            _note(index, wrong, problems)
+        checker.scalar(values[row], pointer, True, wrong)
+        _note(row, wrong, problems)
     return values
 
 

@@ -1,0 +1,105 @@
+"""The fields of many predictions as columns: rows are looked at one by one only where a column shows something unusual.
+
+Features are columns of their own: `api/decoding/json_columns.py`, `api/decoding/columns`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import NamedTuple
+
+import numpy as np
+
+from modelwatch.api.decoding.checks import Checker
+from modelwatch.batches import FeatureBlock, PredictionBatch, Probability, StreamName
+from modelwatch.errors import FieldError
+from modelwatch.events import EARLIEST_TIME, Scalar
+from modelwatch.stats.counting.kernel import Places
+
+
+class Stream(NamedTuple):
+    """What a row names as its stream; without a model it is not valid."""
+
+    model: str | None
+    version: str
+    environment: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """What rows say beside their features: a list for each field, with an entry for each row.
+
+    streams: the distinct ones; stream_of: of each row the place in them. times: microseconds since 1970.
+    """
+
+    streams: Sequence[Stream]
+    stream_of: Sequence[int]
+    ids: list[str]
+    times: list[int]
+    predictions: list[Scalar]
+    probabilities: list[Probability]
+    latencies: list[float | None]
+    truths: list[Scalar]
+
+    def batch(self, blocks: Sequence[FeatureBlock], block_of: Places, row_of: Places, rows: Places) -> PredictionBatch:
+        """The batch of these rows, which are valid. blocks, block_of, row_of: of all rows."""
+        times = np.zeros(len(self.ids), dtype=np.int64)
+        # Those of other rows may not fit.
+        times[rows] = [self.times[row] for row in rows.tolist()]
+        every_row = PredictionBatch(
+            # Rows without a model are not valid.
+            tuple(StreamName(stream.model or "", stream.version, stream.environment) for stream in self.streams),
+            np.array(self.stream_of, dtype=np.intp),
+            self.ids,
+            times,
+            self.predictions,
+            self.probabilities,
+            self.latencies,
+            self.truths,
+            tuple(blocks),
+            block_of,
+            row_of,
+        )
+        return every_row.take(rows)
+
+
+def given_ids(ids: Sequence[str | None], checker: Checker) -> list[str]:
+    """The ids of predictions; those that have none get one."""
+    return [checker.new_id() if each is None else each for each in ids]
+
+
+def given_times(times: Sequence[int | None], ids: Sequence[str], checker: Checker, now: int) -> list[int]:
+    """The times of predictions, microseconds. now: when they arrived."""
+    return [
+        checker.time_without(identity, now) if each is None else each for identity, each in zip(ids, times, strict=True)
+    ]
+
+
+def unusual_rows(fields: Fields, checker: Checker, now: int, may_contain_nul: bool) -> set[int]:
+    """The rows of which `Checker.checked` may refuse or change a field beside the features; there is at least one row.
+
+    Probabilities of the others are put down as they are kept. may_contain_nul: whether a text may hold U+0000.
+    """
+    found: set[int] = set()
+    rooms = [checker.room_for_id(stream) for stream in fields.streams]
+    lengths = list(map(len, fields.ids))
+    if min(lengths) <= 2 or max(lengths) > min(rooms):
+        of_rows = enumerate(zip(lengths, fields.stream_of, strict=True))
+        found.update(row for row, (length, stream) in of_rows if not 2 < length <= rooms[stream])
+    if may_contain_nul and "\0" in "".join(fields.ids):
+        found.update(row for row, identity in enumerate(fields.ids) if "\0" in identity)
+    latest = checker.latest_time(now)
+    if min(fields.times) < EARLIEST_TIME or max(fields.times) > latest:
+        found.update(row for row, time in enumerate(fields.times) if not EARLIEST_TIME <= time <= latest)
+    found.update(row for row, each in enumerate(fields.latencies) if each is not None and not 0.0 <= each < inf)
+    for row, share in enumerate(fields.probabilities):
+        if share is not None and not (type(share) is float and 0.0 <= share <= 1.0):
+            problems: list[FieldError] = []
+            fields.probabilities[row] = checker.probability(share, may_contain_nul, problems)
+            if problems:
+                found.add(row)
+    for values in (fields.predictions, fields.truths):
+        found.update(checker.unusual_values(values, may_contain_nul))
+    return found

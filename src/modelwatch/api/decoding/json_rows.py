@@ -1,0 +1,261 @@
+"""Rows of a JSON body, decoded together and taken apart into lists of what they say.
+
+Nearly always all rows of a body name the same features. Then they are decoded by a type that is made for these names,
+which makes no map for each row. A row that is not like the first, or is not valid, has the body decoded in another way.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, Literal, TypeVar, cast
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from modelwatch.api.decoding.explain import DECODING_ERRORS
+from modelwatch.api.decoding.json_batch import is_wrapped
+from modelwatch.api.decoding.repeated_keys import keys_of
+from modelwatch.events import DataType, FeatureBody, PredictionBody, Scalar
+
+# Types are made for so many features at most, and so many of them are kept: clients choose the names.
+MOST_NAMES, MOST_TYPES = 500, 64
+# Making a type takes as long as it spares in so many rows.
+WORTH_A_TYPE = 64
+# The first row is looked for in so many bytes.
+HEAD_BYTES = 1 << 16
+
+T = TypeVar("T")
+Form = Literal["list", "object", "lines"]
+# What is before the first row.
+_FIRST_ROW: dict[Form, re.Pattern[str]] = {
+    "list": re.compile(r"\s*\[\s*"),
+    "object": re.compile(r'\s*\{\s*"predictions"\s*:\s*\[\s*'),
+    "lines": re.compile(r"\s*"),
+}
+_read_first = json.JSONDecoder().raw_decode
+_values_of = msgspec.structs.astuple
+
+
+class _Feature(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """`FeatureBody` that tells null from nothing."""
+
+    name: str
+    value: Scalar | UnsetType = UNSET
+    data_type: DataType | UnsetType | None = UNSET
+
+
+class _Row(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """`PredictionBody` that tells null from nothing."""
+
+    model_name: str
+    features: list[_Feature] | dict[str, Scalar]
+    prediction: bool | int | float | str
+    prediction_id: str | UnsetType | None = UNSET
+    model_version: str | UnsetType | None = UNSET
+    environment: str | UnsetType | None = UNSET
+    timestamp: datetime | UnsetType | None = UNSET
+    prediction_probability: float | dict[str, float] | UnsetType | None = UNSET
+    latency_ms: float | UnsetType | None = UNSET
+    ground_truth: Scalar | UnsetType = UNSET
+
+
+class _UnnamedRow(_Row, kw_only=True, gc=False):
+    """A row that may leave its model to the request."""
+
+    model_name: str | UnsetType | None = UNSET  # type: ignore[assignment]
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureGroup:
+    """Features of rows that name the same ones in the same order: of each its values, and its types where one is said.
+
+    rows: their places in the batch.
+    """
+
+    rows: Sequence[int]
+    names: tuple[str, ...]
+    values: Sequence[Sequence[Scalar]]
+    types: Sequence[Sequence[DataType | None]] | None = None
+
+
+class JsonRows:
+    """What rows say, a list for each field, None where a row says nothing.
+
+    keys: number of keys that they have without repetitions.
+    """
+
+    def __init__(self, rows: Sequence[_Row], names: tuple[str, ...] | None = None) -> None:
+        """names: of the features of each row, where these were decoded by a type that was made for a map of them."""
+        self._rows, self._made_of = rows, names
+        number = len(rows)
+        # The features and the prediction are always there.
+        self.keys = 2 * number
+        self.models = self._column([row.model_name for row in rows])
+        self.versions = self._column([row.model_version for row in rows])
+        self.environments = self._column([row.environment for row in rows])
+        self.ids = self._column([row.prediction_id for row in rows])
+        self.moments = self._column([row.timestamp for row in rows])
+        self.predictions: list[Scalar] = [row.prediction for row in rows]
+        self.probabilities = self._column([row.prediction_probability for row in rows])
+        self.latencies = self._column([row.latency_ms for row in rows])
+        self.truths = self._column([row.ground_truth for row in rows])
+        self.keys += sum(len(share) for share in self.probabilities if type(share) is dict)
+        features = [row.features for row in rows]
+        self.groups = [self._made(features, names)] if names else [*self._maps(features), *self._lists(features)]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def _column(self, given: list[T | UnsetType]) -> list[T]:
+        """The values of a field, each of which has a key."""
+        missing = given.count(UNSET)
+        self.keys += len(given) - missing
+        if not missing:
+            return given  # type: ignore[return-value]
+        return [None if value is UNSET else value for value in given]  # type: ignore[misc]
+
+    def _made(self, features: Sequence[Any], names: tuple[str, ...]) -> FeatureGroup:
+        self.keys += len(names) * len(features)
+        flat: list[Scalar] = []
+        for each in features:
+            flat += _values_of(each)
+        width = len(names)
+        return FeatureGroup(range(len(features)), names, [flat[place::width] for place in range(width)])
+
+    def _maps(self, features: Sequence[Any]) -> Iterator[FeatureGroup]:
+        by_names: dict[tuple[str, ...], list[int]] = {}
+        for row, each in enumerate(features):
+            if type(each) is dict:
+                by_names.setdefault(tuple(each), []).append(row)
+        for names, rows in by_names.items():
+            self.keys += len(names) * len(rows)
+            yield FeatureGroup(rows, names, list(zip(*(features[row].values() for row in rows), strict=True)))
+
+    def _lists(self, features: Sequence[Any]) -> Iterator[FeatureGroup]:
+        rows = [row for row, each in enumerate(features) if type(each) is list]
+        if not rows:
+            return
+        names: list[str] = []
+        given_values: list[Scalar | UnsetType] = []
+        given_types: list[DataType | UnsetType | None] = []
+        for row in rows:
+            # Row by row, while it is in the processor's cache.
+            each: list[_Feature] = features[row]
+            names += [feature.name for feature in each]
+            given_values += [feature.value for feature in each]
+            given_types += [feature.data_type for feature in each]
+        self.keys += len(names)
+        values, types = self._column(given_values), self._column(given_types)
+        are_typed = types.count(None) < len(types)
+        width = len(features[rows[0]])
+        if names == names[:width] * len(rows):
+            places = range(width)
+            of_each = [types[place::width] for place in places] if are_typed else None
+            yield FeatureGroup(rows, tuple(names[:width]), [values[place::width] for place in places], of_each)
+            return
+        by_names: dict[tuple[str, ...], list[tuple[int, slice]]] = {}
+        end = 0
+        for row in rows:
+            place = slice(end, end := end + len(features[row]))
+            by_names.setdefault(tuple(names[place]), []).append((row, place))
+        for of_rows, found in by_names.items():
+            yield FeatureGroup(
+                [row for row, _ in found],
+                of_rows,
+                list(zip(*(values[place] for _, place in found), strict=True)),
+                list(zip(*(types[place] for _, place in found), strict=True)) if are_typed else None,
+            )
+
+    def body(self, row: int) -> PredictionBody:
+        """A row as it is when it is decoded alone."""
+        features: Any = self._rows[row].features
+        if self._made_of:
+            features = dict(zip(self._made_of, _values_of(features), strict=True))
+        elif type(features) is list:
+            features = [FeatureBody(each.name, _or_none(each.value), _or_none(each.data_type)) for each in features]
+        return PredictionBody(
+            self.models[row],
+            features,
+            self.predictions[row],  # type: ignore[arg-type]
+            self.ids[row],
+            self.versions[row],
+            self.environments[row],
+            self.moments[row],
+            self.probabilities[row],
+            self.latencies[row],
+            self.truths[row],
+        )
+
+
+def read_rows(body: bytes, in_lines: bool, unnamed: bool) -> JsonRows | None:
+    """The rows of an array, of an object around it, or of lines. unnamed: whether they may leave their model out.
+
+    None when a row is not valid, when none is there, and when an object may have a key twice.
+    """
+    form: Form = "lines" if in_lines else "object" if is_wrapped(body) else "list"
+    names = _names_of_first(body, form)
+    for made_of in (names, None) if names else (None,):
+        decode = _decoder(form, unnamed, made_of)
+        try:
+            found = [] if decode is None else decode(body)
+        except DECODING_ERRORS:
+            continue
+        if found:
+            rows = JsonRows(found, made_of)
+            return rows if keys_of(body) == rows.keys + (form == "object") else None
+    return None
+
+
+@lru_cache(maxsize=MOST_TYPES)
+def _decoder(form: Form, unnamed: bool, names: tuple[str, ...] | None) -> Callable[[bytes], list[_Row]] | None:
+    """The function that decodes such a body. names: of the features of each row; None: any.
+
+    None when a type can't have these names.
+    """
+    row: type[_Row] = _UnnamedRow if unnamed else _Row
+    if names is not None:
+        fields = {f"feature_{place}": name for place, name in enumerate(names)}
+        try:
+            features = msgspec.defstruct(
+                "Features",
+                [(field, Scalar) for field in fields],
+                rename=fields,
+                forbid_unknown_fields=True,
+                gc=False,
+            )
+        except ValueError:
+            return None
+        made = msgspec.defstruct("Row", [("features", features)], bases=(row,), kw_only=True, gc=False)
+        row = cast(type[_Row], made)
+    if form == "lines":
+        return msgspec.json.Decoder(row).decode_lines
+    if form == "list":
+        return msgspec.json.Decoder(list[row]).decode  # type: ignore[valid-type]
+    wrapped = msgspec.defstruct("Batch", [("predictions", list[row])], forbid_unknown_fields=True)  # type: ignore[valid-type]
+    decode = msgspec.json.Decoder(wrapped).decode
+    return lambda body: decode(body).predictions  # type: ignore[attr-defined]
+
+
+def _names_of_first(body: bytes, form: Form) -> tuple[str, ...] | None:
+    """The names of the features of the first row when they are a map and the body is worth a type for them."""
+    head = body[:HEAD_BYTES].decode(errors="ignore")
+    start = _FIRST_ROW[form].match(head)
+    if start is None:
+        return None
+    try:
+        row, end = _read_first(head, start.end())
+    except (ValueError, RecursionError):
+        return None
+    features = row.get("features") if isinstance(row, dict) else None
+    if not isinstance(features, dict) or not 0 < len(features) <= MOST_NAMES or end * WORTH_A_TYPE > len(body):
+        return None
+    return tuple(features)
+
+
+def _or_none(value: T | UnsetType) -> T | None:
+    return None if value is UNSET else value
