@@ -1,26 +1,28 @@
 """The benchmarks: `make bench`, or python -m benchmarks [--json] [--quick] [--record | --check] [NAME ...].
 
-A name (catching_up, client, compare, detection, directed_levels, kernels, evaluation, ingest, keys, labels, levels,
-merging, nearly_ids, pages, postgres, reads, replay, retention, segments, soak, starvation, volume, ways) runs that one
-alone: `make bench ARGS=labels`. Without one, all run but those that take minutes: the simulations (detection, both
-levels, nearly_ids, volume), the pages and the wait beside many models (starvation), compare and merging beside other
-libraries, which they install, and the soak, which takes ten:
+A name (one of BENCHMARKS or LONG) runs that one alone: `make bench ARGS=labels`. Without one, all run but those that
+take long: the simulations (detection, both levels, nearly_ids, volume), the pages and the wait beside many models
+(starvation), compare and merging beside other libraries, which they install, and the soak, which takes ten minutes:
 `make bench ARGS="soak --seconds 3600 --engine postgresql --workers 2"`,
 `make bench ARGS="compare --rows 100000 --columns 20 --peers evidently,frouros"`.
 
 Ratios are taken side by side in the same run, from medians; each row's note says how far the repetitions spread. A
-busy machine shows in that spread, so read the ratio with it. `--record` writes what was measured into
-report.md, with the machine; `--check` (`make bench-check`) runs what is recorded, and fails when a ratio has fallen by
-more than a fifth.
+busy machine shows in that spread, so read the ratio with it. `--before COMMIT` puts the service of a commit beside
+this one (ingest, batches). `--record` writes what was measured into report.md, with the machine, benchmark by
+benchmark; `--check` (`make bench-check`) runs what is recorded, and fails when a ratio has fallen by more than a fifth.
 """
 
 import argparse
 import os
 import platform
+import shlex
 import sys
+import time
+import traceback
 from functools import partial
 
 from benchmarks import (
+    batches,
     catching_up,
     client,
     detection,
@@ -41,14 +43,16 @@ from benchmarks import (
     segments,
     soak,
     starvation,
+    store,
     volume,
     ways,
 )
 from benchmarks.peers import run as peers
-from benchmarks.recorded import record, recorded_ratios, regressions, this_machine
-from benchmarks.report import show
+from benchmarks.recorded import Measured, record, recorded_ratios, regressions, this_machine
+from benchmarks.report import Row, show
 
 BENCHMARKS = {
+    "batches": batches.run,
     "catching_up": catching_up.run,
     "client": client.run,
     "kernels": kernels.run,
@@ -61,21 +65,22 @@ BENCHMARKS = {
     "replay": replay.run,
     "retention": retention.run,
     "segments": segments.run,
+    "store": store.run,
     "ways": ways.run,
 }
-
-LONG = (
-    "compare",
-    "detection",
-    "directed_levels",
-    "levels",
-    "merging",
-    "nearly_ids",
-    "pages",
-    "soak",
-    "starvation",
-    "volume",
-)
+LONG = {
+    "compare": peers.run,
+    "detection": detection.run,
+    "directed_levels": directed_levels.run,
+    "levels": levels.run,
+    "merging": merging.run,
+    "nearly_ids": nearly_ids.run,
+    "pages": pages.run,
+    "soak": soak.run,
+    "starvation": starvation.run,
+    "volume": volume.run,
+}
+BESIDE_A_COMMIT = ("batches", "ingest")
 
 
 def main() -> None:
@@ -87,47 +92,57 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, help="length of the soak (default 600)")
     parser.add_argument("--engine", choices=["sqlite", "postgresql"], default="sqlite", help="store of the soak")
     parser.add_argument("--workers", type=int, default=1, help="processes of the soak's service")
-    parser.add_argument("--record", action="store_true", help="write the figures into benchmarks/report.md")
-    parser.add_argument("--check", action="store_true", help="fail when a ratio has fallen below what is recorded")
+    parser.add_argument("--before", metavar="COMMIT", help="whose service is beside, of ingest and batches")
     parser.add_argument("--rows", type=int, help="rows of each file of compare (default 1,000,000)")
     parser.add_argument("--columns", type=int, default=50, help="columns of each file of compare")
-    parser.add_argument("--peers", help="libraries beside compare, separated by commas (default: all)")
+    parser.add_argument("--peers", type=peers.peers_named, help="libraries beside compare, by commas (default: all)")
+    recording = parser.add_mutually_exclusive_group()
+    recording.add_argument("--record", action="store_true", help="write the figures into benchmarks/report.md")
+    recording.add_argument("--check", action="store_true", help="fail when a ratio has fallen below what is recorded")
     options = parser.parse_args()
+    names = options.names or list(BENCHMARKS)
+    if options.before is not None and not set(names) <= set(BESIDE_A_COMMIT):
+        parser.error(f"--before is for {' and '.join(BESIDE_A_COMMIT)}")
     size = None if options.rows is None else peers.Size(options.rows, options.rows, options.columns)
-    named = None if options.peers is None else options.peers.split(",")
-    soaked = partial(soak.run, seconds=options.seconds, engine=options.engine, workers=options.workers)
-    simulations = {
-        "detection": detection.run,
-        "directed_levels": directed_levels.run,
-        "levels": levels.run,
-        "nearly_ids": nearly_ids.run,
-        "volume": volume.run,
+    given = {
+        "compare": {"size": size, "peers": options.peers},
+        "soak": {"seconds": options.seconds, "engine": options.engine, "workers": options.workers},
+        **{name: {"before": options.before} for name in BESIDE_A_COMMIT},
     }
-    compared = partial(peers.run, size=size, peers=named)
     known = {
-        **BENCHMARKS,
-        **simulations,
-        "compare": compared,
-        "merging": merging.run,
-        "pages": pages.run,
-        "soak": soaked,
-        "starvation": starvation.run,
+        name: partial(run, quick=options.quick, **given.get(name, {})) for name, run in (BENCHMARKS | LONG).items()
     }
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}", file=sys.stderr)
     if options.check:
-        ratios = {name: each for name, each in recorded_ratios().items() if not options.names or name in options.names}
-        found = [
-            line
-            for name, recorded in ratios.items()
-            for line in regressions(name, partial(known[name], quick=options.quick), recorded)
-        ]
+        ratios = {name: each for name, each in recorded_ratios().items() if name in names}
+        found = [line for name, each in ratios.items() for line in regressions(name, known[name], each)]
         print("\n".join(found) or f"{', '.join(ratios)}: no ratio has fallen by more than a fifth.")
         sys.exit(bool(found))
-    machine = this_machine()
-    measured = {name: known[name](quick=options.quick) for name in options.names or BENCHMARKS}
-    show([row for rows in measured.values() for row in rows], ["--json"] if options.json else [])
-    if options.record:
-        record(machine, measured)
+    machine, shown, failed = this_machine(), list[Row](), []
+    for name in names:
+        began = time.monotonic()
+        try:
+            rows = list(known[name]())
+        except Exception:  # noqa: BLE001 - told, and the others still run
+            traceback.print_exc()
+            failed.append(name)
+            continue
+        seconds = time.monotonic() - began
+        print(f"{name}: {seconds:,.0f} s", file=sys.stderr, flush=True)
+        shown += rows
+        if options.record:
+            title = name if options.before is None else f"{name}, before {options.before}"
+            record(machine, {title: Measured(rows, seconds, _command(name))})
+    show(shown, ["--json"] if options.json else [])
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
+
+
+def _command(name: str) -> str:
+    """The command that measures this benchmark alone as it was measured now."""
+    others = [each for each in sys.argv[1:] if each not in BENCHMARKS and each not in LONG and each != "--record"]
+    arguments = shlex.join([name, *others])
+    return f"make bench ARGS={shlex.quote(arguments) if ' ' in arguments else arguments}".replace("'", '"')
 
 
 if __name__ == "__main__":

@@ -3,6 +3,9 @@
 Both are real servers (uvicorn, one process, pinned to core 0); wrk sends the same payload shape from core 1. The plain
 endpoint is FastAPI with pydantic models and an in-memory list: what a first version of such a service looks like.
 modelwatch answers after the prediction and its counts are committed to SQLite with synchronous=FULL.
+
+To see the price of a change on the way of a prediction, put the service of another commit beside it:
+`make bench ARGS="ingest --before main"`.
 """
 
 from __future__ import annotations
@@ -13,21 +16,20 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import httpx
+from benchmarks.report import Row, compared, less
+from benchmarks.servers import HOST, earlier, plain_service, processor_seconds, service
 
-from benchmarks.report import Row, compared
-
-ROOT = Path(__file__).resolve().parents[1]
+PORT = 18_090
 ROUNDS = 5
 SECONDS = 4
 CONNECTIONS = 64
 FEATURES = 10
+TITLE = f"durable single-prediction ingest, {FEATURES} features"
 
 CONTENT_TYPE = '  wrk.headers["content-type"] = "application/json"\n'
 WRK_SCRIPT = """
@@ -65,33 +67,6 @@ def payload() -> str:
     )
 
 
-@contextmanager
-def server(command: list[str], url: str, environment: dict[str, str], folder: Path) -> Iterator[int]:
-    """Runs a server on core 0 until the block ends; the id of its process."""
-    with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen(
-            ["taskset", "-c", "0", sys.executable, *command],
-            env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", **environment},
-            cwd=folder,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                httpx.get(url, timeout=1).raise_for_status()
-                break
-            except httpx.HTTPError as error:
-                if time.monotonic() > deadline or process.poll() is not None:
-                    raise RuntimeError((folder / "server.log").read_text()) from error
-                time.sleep(0.05)
-        yield process.pid
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
 @dataclass(frozen=True, slots=True)
 class Load:
     """The result of a round of load.
@@ -116,7 +91,7 @@ def round_of_load(
 
     Raises when any answer was not 2xx.
     """
-    before = _processor_seconds(pid)
+    before = 0.0 if pid is None else processor_seconds(pid)
     script = folder / "post.lua"
     more = "".join(f"  wrk.headers[{name!r}] = {value!r}\n" for name, value in (headers or {}).items())
     script.write_text(WRK_SCRIPT.replace("%s", repr(payload()), 1).replace(CONTENT_TYPE, CONTENT_TYPE + more, 1))
@@ -137,67 +112,48 @@ def round_of_load(
     assert requests is not None, output
     assert slowest is not None, output
     p99 = float(slowest[1]) * {"us": 1e-3, "ms": 1.0, "s": 1e3}[slowest[2]]
-    return Load(float(rate[1]), p99, (_processor_seconds(pid) - before) / int(requests[1]) * 1e6)
+    taken = 0.0 if pid is None else processor_seconds(pid) - before
+    return Load(float(rate[1]), p99, taken / int(requests[1]) * 1e6)
 
 
-def _processor_seconds(pid: int | None) -> float:
-    """Processor time that a process has taken, in seconds; 0 without one."""
-    if pid is None:
-        return 0.0
-    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
-
-
-def run(*, quick: bool = False) -> list[Row]:
-    """Both servers side by side, in alternating rounds; `quick`: one round."""
+def run(*, quick: bool = False, before: str | None = None) -> list[Row]:
+    """The servers side by side, in alternating rounds; `quick`: one round. before: a commit whose service is beside."""
     if shutil.which("wrk") is None or (os.cpu_count() or 1) < 2:
         print("ingest: skipped, it needs wrk (apt-get install wrk) and two cores", file=sys.stderr)
         return []
-    ours: list[Load] = []
-    plain: list[Load] = []
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "a").mkdir()
-        (folder / "b").mkdir()
-        with (
-            server(
-                ["-m", "modelwatch"],
-                "http://127.0.0.1:18090/readyz",
-                {"HOST": "127.0.0.1", "PORT": "18090", "DATA_DIR": str(folder / "a")},
-                folder / "a",
-            ) as our_pid,
-            server(
-                ["-m", "benchmarks.plain_endpoint", "18091"], "http://127.0.0.1:18091/health", {}, folder / "b"
-            ) as plain_pid,
-        ):
-            ours_at, plain_at = (f"http://127.0.0.1:{port}/api/v1/predictions" for port in (18090, 18091))
+    loads: dict[str, list[Load]] = {}
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        servers = {
+            "plain": (PORT, stack.enter_context(plain_service(folder / "plain", PORT))),
+            "ours": (PORT + 1, stack.enter_context(service(folder / "ours", PORT + 1))),
+        }
+        if before is not None:
+            root = stack.enter_context(earlier(before))
+            servers["before"] = (PORT + 2, stack.enter_context(service(folder / "before", PORT + 2, root=root)))
+
+        def load(name: str, prefix: str) -> Load:
+            port, process = servers[name]
+            return round_of_load(f"http://{HOST}:{port}/api/v1/predictions", prefix, folder, pid=process)
+
+        for name in servers:
             # Past the provisional reference: from then on every value is counted in its bins.
-            requests_per_second(ours_at, "warm", folder)
-            requests_per_second(plain_at, "warm", folder)
-            for number in range(1 if quick else ROUNDS):
-                plain.append(round_of_load(plain_at, f"r{number}", folder, pid=plain_pid))
-                ours.append(round_of_load(ours_at, f"r{number}", folder, pid=our_pid))
-    note = f"baseline: FastAPI + pydantic, in memory; one core each; {SECONDS} s a round"
-    title = f"durable single-prediction ingest, {FEATURES} features"
+            load(name, "warm")
+        for number in range(1 if quick else ROUNDS):
+            for name in servers:
+                loads.setdefault(name, []).append(load(name, f"r{number}"))
+    rows = _beside(loads["ours"], loads["plain"], TITLE, "FastAPI + pydantic, in memory")
+    if before is not None:
+        rows += _beside(loads["ours"], loads["before"], f"{TITLE}, beside {before}", f"the service of {before}")
+    return rows
+
+
+def _beside(ours: list[Load], theirs: list[Load], title: str, baseline: str) -> list[Row]:
+    note = f"baseline: {baseline}; one core each; {SECONDS} s a round"
+    tail = f"{title}: 99th percentile at {CONNECTIONS} connections"
     return [
-        compared(title, "requests/s", [each.rate for each in ours], [each.rate for each in plain], note),
-        _less(f"{title}: processor time", "us CPU", [each.cpu for each in ours], [each.cpu for each in plain], note),
+        compared(title, "requests/s", [each.rate for each in ours], [each.rate for each in theirs], note),
+        less(f"{title}: processor time", "us CPU", [each.cpu for each in ours], [each.cpu for each in theirs], note),
         # The baseline's tail is too restless for a ratio.
-        replace(
-            compared(
-                f"{title}: 99th percentile at {CONNECTIONS} connections",
-                "ms",
-                [each.p99 for each in ours],
-                [each.p99 for each in plain],
-                note,
-            ),
-            ratio=None,
-        ),
+        replace(less(tail, "ms", [each.p99 for each in ours], [each.p99 for each in theirs], note), ratio=None),
     ]
-
-
-def _less(name: str, unit: str, ours: list[float], baseline: list[float], note: str) -> Row:
-    """The row of figures of which less is better."""
-    row = compared(name, unit, ours, baseline, note)
-    assert row.baseline is not None
-    return replace(row, ratio=row.baseline / row.value)

@@ -4,6 +4,7 @@ python -m benchmarks.kernels [--json] [--quick]
 """
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,7 +86,18 @@ def kernels(rng: np.random.Generator, repetitions: int) -> list[Row]:
         mine = measure(lambda ours=ours, data=data, loops=loops: [ours(data) for _ in range(loops)], repetitions)
         other = measure(lambda theirs=theirs, loops=loops: [theirs() for _ in range(loops)], repetitions)
         rows.append(compare(name, mine, other, 1e9 / len(data) / loops, "ns/value", f"against {rival}"))
-    return rows
+    return [*rows, floor(rng, binning, repetitions)]
+
+
+def floor(rng: np.random.Generator, binning: NumericBinning, repetitions: int) -> Row:
+    """Counting more values than any cache holds beside reading them once, which is the memory's bandwidth."""
+    many = rng.normal(size=10_000_000)
+    few = max(2, repetitions // 3)
+    counted, read = measure(lambda: binning.count_floats(many), few), measure(many.sum, few)
+    note = f"against one pass over them, np.sum, {many.nbytes / read.median / 1e9:.1f} GB/s"
+    # No counting comes near it, and the bandwidth of shared machines changes: nothing to be compared with later.
+    row = compare("count 10m floats, 200 cells, beside the floor", counted, read, 1e9 / len(many), "ns/value", note)
+    return replace(row, ratio=None)
 
 
 def drift_check(rng: np.random.Generator, n: int, repetitions: int) -> list[Row]:

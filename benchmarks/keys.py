@@ -13,11 +13,12 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from contextlib import AbstractContextManager
+from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks.ingest import FEATURES, ROOT, SECONDS, requests_per_second, server
+from benchmarks.ingest import FEATURES, SECONDS, requests_per_second
 from benchmarks.report import Row, compared
+from benchmarks.servers import HOST, ROOT, service
 
 ROUNDS = 9
 PORTS = {"with": 18092, "without": 18093}
@@ -35,10 +36,12 @@ def run(*, quick: bool = False) -> list[Row]:
         headers = {"with": {"authorization": f"Bearer {_key(folders['with'])}"}, "without": {}}
 
         def rate(kind: str, prefix: str) -> float:
-            url = f"http://127.0.0.1:{PORTS[kind]}/api/v1/predictions"
+            url = f"http://{HOST}:{PORTS[kind]}/api/v1/predictions"
             return requests_per_second(url, prefix, folders[kind], headers[kind])
 
-        with _service("with", folders["with"]), _service("without", folders["without"]):
+        with ExitStack() as stack:
+            for kind, folder in folders.items():
+                stack.enter_context(service(folder, PORTS[kind], {"API_KEYS_REQUIRED": str(kind == "with").lower()}))
             for kind in PORTS:
                 rate(kind, "warm")
             found: dict[str, list[float]] = {kind: [] for kind in PORTS}
@@ -58,16 +61,6 @@ def run(*, quick: bool = False) -> list[Row]:
             f" by round {min(pairs):.2f}-{max(pairs):.2f}, in the middle {statistics.median(pairs):.3f}",
         )
     ]
-
-
-def _service(kind: str, folder: Path) -> AbstractContextManager[None]:
-    environment = {
-        "HOST": "127.0.0.1",
-        "PORT": str(PORTS[kind]),
-        "DATA_DIR": str(folder),
-        "API_KEYS_REQUIRED": str(kind == "with").lower(),
-    }
-    return server(["-m", "modelwatch"], f"http://127.0.0.1:{PORTS[kind]}/readyz", environment, folder)
 
 
 def _key(folder: Path) -> str:

@@ -11,28 +11,37 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel
 
+Scalar = float | int | str | bool | None
+
 
 class Feature(BaseModel):
     name: str
-    value: float | int | str | bool | None = None
+    value: Scalar = None
     data_type: Literal["continuous", "categorical"] | None = None
 
 
-class Prediction(BaseModel):
+class BasePrediction(BaseModel):
     model_name: str
     model_version: str = "unversioned"
     environment: str = "production"
     prediction_id: str
     timestamp: datetime | None = None
-    features: list[Feature]
     prediction: str | float | int | bool
     prediction_probability: float | None = None
     latency_ms: float | None = None
     ground_truth: str | float | int | bool | None = None
 
 
+class Prediction(BasePrediction):
+    features: list[Feature]
+
+
+class MappedPrediction(BasePrediction):
+    features: dict[str, Scalar]
+
+
 app = FastAPI()
-kept: deque[Prediction] = deque(maxlen=100_000)
+kept: deque[BasePrediction] = deque(maxlen=100_000)
 
 
 @app.get("/health")
@@ -44,6 +53,18 @@ async def health() -> dict[str, str]:
 async def log_prediction(prediction: Prediction) -> dict[str, str]:
     kept.append(prediction)
     return {"status": "accepted", "prediction_id": prediction.prediction_id}
+
+
+@app.post("/api/v1/predictions/batch", status_code=202)
+async def log_predictions(predictions: list[Prediction]) -> dict[str, int]:
+    kept.extend(predictions)
+    return {"accepted": len(predictions)}
+
+
+@app.post("/api/v1/predictions/maps", status_code=202)
+async def log_mapped_predictions(predictions: list[MappedPrediction]) -> dict[str, int]:
+    kept.extend(predictions)
+    return {"accepted": len(predictions)}
 
 
 if __name__ == "__main__":

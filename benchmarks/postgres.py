@@ -1,88 +1,140 @@
 """Durable ingest on PostgreSQL with one and four processes; writer slots against additive upserts; the join of labels.
 
 The server is a real one with fsync on, in a temporary folder. Each process commits batches of predictions of one model,
-all into the same windows, as replicas do. Additive: the same rows, and counts that every process adds to in place
-(`count = count + excluded.count`), in sorted order, a row for each cell.
+all into the same windows, as replicas do. The baselines write the same predictions as plain rows (`plain_store.py`) and
+add to counts that all processes share: a row for each cell, `n = n + excluded.n`, in sorted order, in one statement.
+One has the same cells as the service, counted by the same code; the other twelve a subject, too few for its statistics.
+
+Rates are of all processes together; processor time is that of the processes and of the whole server.
 """
 
 from __future__ import annotations
 
 import multiprocessing
+import os
 import statistics
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from multiprocessing.synchronize import Barrier
 
 import numpy as np
 import psycopg
+from numpy.typing import NDArray
 
-from benchmarks.report import Row, compared
+from benchmarks.plain_store import Given, PlainPostgres, predictions
+from benchmarks.report import Row, compared, less
+from benchmarks.servers import processor_seconds_of_all
 from modelwatch.events import GroundTruth, Prediction, ReferenceFrame, ReferenceSample
 from modelwatch.monitoring.references.references import set_reference_frame
 from modelwatch.storage.engine.migrations import migrate
+from modelwatch.storage.engine.models import generation_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.ledger import Ledger
-from tests.support.postgres import cluster
+from modelwatch.storage.references.layouts import Layout, read_layouts
+from tests.support.postgres import Cluster, cluster
 
 MODEL = "fraud"
 FEATURES = 10
-CELLS = 12
+# Cells of a subject in the coarse baseline.
+FEW_CELLS = 12
 BATCH = 100
-SECONDS, QUICK_SECONDS = 8.0, 2.0
+# So many batches come again and again, under new ids.
+MADE = 50
+SECONDS, QUICK_SECONDS = 5.0, 2.0
 ROUNDS, QUICK_ROUNDS = 3, 1
 LABELS, QUICK_LABELS = 40_000, 4_000
 PROCESSES = (1, 4)
+KINDS = ("slots", "same cells", "few cells")
+COUNTS = "additive_count"
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Result of one process: predictions, and the seconds of each commit."""
+    """Result of one process: predictions, its processor time, and the seconds of each commit."""
 
     predictions: int
+    processor: float
     commits: list[float]
 
 
+@dataclass(frozen=True, slots=True)
+class Round:
+    """Result of all processes. server: processor time of PostgreSQL, in seconds."""
+
+    outcomes: list[Outcome]
+    server: float
+
+    @property
+    def predictions(self) -> int:
+        return sum(each.predictions for each in self.outcomes)
+
+    @property
+    def processor(self) -> float:
+        """Microseconds of processor time a prediction."""
+        return (self.server + sum(each.processor for each in self.outcomes)) / self.predictions * 1e6
+
+
 def run(*, quick: bool = False) -> list[Row]:
-    """Rates side by side, in alternating rounds."""
+    """Rates and processor time side by side, in alternating rounds."""
     seconds = QUICK_SECONDS if quick else SECONDS
-    found: dict[tuple[str, int], list[list[Outcome]]] = {}
+    found: dict[tuple[str, int], list[Round]] = {}
     with cluster(durable=True) as server:
         with server.database() as url:
             _prepare(url)
             for _ in range(QUICK_ROUNDS if quick else ROUNDS):
                 for processes in PROCESSES:
-                    for kind, work in (("slots", _with_slots), ("additive", _additive)):
-                        outcomes = _together(work, url, processes, seconds)
-                        found.setdefault((kind, processes), []).append(outcomes)
-            rows = [_row(processes, seconds, found) for processes in PROCESSES]
+                    for kind in KINDS:
+                        done = _together(server, kind, url, processes, seconds)
+                        found.setdefault((kind, processes), []).append(done)
+            rows = [
+                row
+                for kind in KINDS[1:]
+                for processes in PROCESSES
+                for row in _rows(kind, processes, seconds, found["slots", processes], found[kind, processes])
+            ]
         with server.database() as url:
             rows.append(_joined(url, QUICK_LABELS if quick else LABELS))
     return rows
 
 
-def _row(processes: int, seconds: float, found: dict[tuple[str, int], list[list[Outcome]]]) -> Row:
-    def rates(kind: str) -> list[float]:
-        return [sum(each.predictions for each in outcomes) / seconds for outcomes in found[kind, processes]]
-
-    def commits(kind: str) -> str:
-        all_of_them = [time for outcomes in found[kind, processes] for each in outcomes for time in each.commits]
+def _rows(kind: str, processes: int, seconds: float, ours: list[Round], theirs: list[Round]) -> list[Row]:
+    def commits(rounds: list[Round]) -> str:
+        all_of_them = [time for each in rounds for outcome in each.outcomes for time in outcome.commits]
         middle, late = np.quantile(np.array(all_of_them) * 1_000, [0.5, 0.99])
         return f"{middle:.0f} and {late:.0f} ms"
 
-    return compared(
-        f"durable ingest on PostgreSQL, {processes} process{'es' if processes > 1 else ''}, batches of {BATCH}",
-        "predictions/s",
-        rates("slots"),
-        rates("additive"),
-        f"baseline: additive upserts; p50 and p99 of a commit: {commits('slots')}, baseline {commits('additive')};"
-        f" {seconds:g} s a round",
-    )
+    name = f"durable ingest on PostgreSQL, {processes} writer{'s' if processes > 1 else ''}, beside additive upserts"
+    name = f"{name}, {kind}"
+    note = f"batches of {BATCH} x {FEATURES}, {seconds:g} s a round"
+    late = f"p50 and p99 of a commit {commits(ours)}, baseline {commits(theirs)}"
+    rate, rate_beside = ([each.predictions / seconds for each in rounds] for rounds in (ours, theirs))
+    cpu, cpu_beside = ([each.processor for each in rounds] for rounds in (ours, theirs))
+    server = statistics.median(each.server / each.predictions * 1e6 for each in ours)
+    return [
+        compared(name, "predictions/s", rate, rate_beside, f"{note}; {late}"),
+        less(f"{name}: processor time", "us CPU", cpu, cpu_beside, f"{note}; of ours the server's {server:.0f}"),
+    ]
 
 
-def _together(work: Callable[[str, float], Outcome], url: str, processes: int, seconds: float) -> list[Outcome]:
-    with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        return pool.starmap(work, [(url, seconds)] * processes)
+def _together(server: Cluster, kind: str, url: str, processes: int, seconds: float) -> Round:
+    context = multiprocessing.get_context("spawn")
+    # They begin together, when all of them are ready.
+    ready = context.Barrier(processes + 1)
+    with context.Pool(processes, _begin_at, (ready,)) as pool:
+        results = pool.starmap_async(_work, [(kind, url, seconds)] * processes, chunksize=1)
+        ready.wait()
+        before = processor_seconds_of_all(server.pid)
+        outcomes = results.get()
+        return Round(outcomes, processor_seconds_of_all(server.pid) - before)
+
+
+_ready: list[Barrier] = []
+
+
+def _begin_at(ready: Barrier) -> None:
+    _ready.append(ready)
 
 
 def _prepare(url: str) -> None:
@@ -95,91 +147,87 @@ def _prepare(url: str) -> None:
     ]
     set_reference_frame(store, ReferenceFrame(MODEL, None, samples), now=_now(), new_id=_new_id)
     store.close()
-    with psycopg.connect(url.replace("postgresql+psycopg:", "postgresql:"), autocommit=True) as connection:
-        connection.execute(
-            "CREATE TABLE additive_row (day int, model text, prediction_id text, features bytea,"
-            " PRIMARY KEY (day, model, prediction_id))"
+    plain = PlainPostgres(url)
+    for kind in KINDS[1:]:
+        plain.connection.execute(
+            f"CREATE TABLE {_counts_table(kind)} (model text, window_start bigint, cell int, n bigint,"
+            " PRIMARY KEY (model, window_start, cell))".encode()
         )
-        connection.execute(
-            "CREATE TABLE additive_count (model text, window_start bigint, subject text, cell int, n bigint,"
-            " PRIMARY KEY (model, window_start, subject, cell))"
-        )
+    plain.connection.commit()
+    plain.close()
 
 
-def _batches() -> Iterator[list[Prediction]]:
+def _counts_table(kind: str) -> str:
+    return f"{COUNTS}_{kind.replace(' ', '_')}"
+
+
+def _batches() -> Iterator[Given]:
     """Predictions of now, without end."""
-    rng = np.random.default_rng()
+    rng = np.random.default_rng(os.getpid())
+    began = _now()
+    made = [predictions(rng, BATCH, FEATURES, began, MODEL) for _ in range(MADE)]
     while True:
-        values = rng.normal(0, 1, (BATCH, FEATURES)).tolist()
-        now = _now()
-        yield [
-            Prediction(
-                MODEL,
-                "1",
-                "production",
-                uuid.uuid4().hex,
-                now + number,
-                {f"f{place}": value for place, value in enumerate(row)},
-                "legitimate",
-                0.9,
-            )
-            for number, row in enumerate(values)
-        ]
+        for given in made:
+            yield given.again([uuid.uuid4().hex for _ in range(BATCH)], _now() - began)
 
 
-def _with_slots(url: str, seconds: float) -> Outcome:
-    """As the service does."""
+def _work(kind: str, url: str, seconds: float) -> Outcome:
     store = Store(url)
-    ledger = Ledger(store, clock=_now, new_id=_new_id, host="benchmark", rotation_seconds=3_600)
-    done = _timed(_batches(), ledger.commit, seconds)
-    ledger.close()
+    if kind == "slots":
+        ledger = Ledger(store, clock=_now, new_id=_new_id, host="benchmark", rotation_seconds=3_600)
+        done = _timed(lambda given: ledger.commit(given.batch), seconds)
+        ledger.close()
+        store.close()
+        return done
+    with store.read() as connection:
+        layout = read_layouts(connection, MODEL, generation_of(connection, MODEL) or 0).of("1")
     store.close()
+    plain = PlainPostgres(url, make=False)
+    upsert = (
+        f"INSERT INTO {_counts_table(kind)} AS known SELECT %s, %s, * FROM unnest(%b::int[], %b::bigint[])"
+        " ON CONFLICT (model, window_start, cell) DO UPDATE SET n = known.n + excluded.n"
+    ).encode()
+
+    def commit(given: Given) -> None:
+        plain.insert(given, commit=False)
+        counts = layout.count(given.batch)
+        if kind == "few cells":
+            counts = _fewer(layout, counts)
+        [cells] = np.nonzero(counts)
+        window = int(given.batch.times[0]) // 300_000_000 * 300
+        plain.connection.execute(upsert, (MODEL, window, cells.tolist(), counts[cells].tolist()))
+        plain.connection.commit()
+
+    done = _timed(commit, seconds)
+    plain.close()
     return done
 
 
-def _additive(url: str, seconds: float) -> Outcome:
-    """Rows in one statement, and every count in place."""
-    with psycopg.connect(url.replace("postgresql+psycopg:", "postgresql:")) as connection:
-
-        def commit(batch: list[Prediction]) -> None:
-            cursor = connection.cursor()
-            cursor.execute(
-                "INSERT INTO additive_row SELECT 20000, 'fraud', * FROM unnest(%s::text[], %s::bytea[])"
-                " ON CONFLICT DO NOTHING RETURNING prediction_id",
-                (
-                    [each.prediction_id for each in batch],
-                    [str(list(each.features.values())).encode() for each in batch],
-                ),
-            )
-            cursor.fetchall()
-            window = batch[0].timestamp // 300_000_000 * 300
-            cells: dict[tuple[str, int], int] = {}
-            for each in batch:
-                for name, value in each.features.items():
-                    place = (name, min(CELLS - 1, max(0, int(float(value) * 3) + CELLS // 2)))  # type: ignore[arg-type]
-                    cells[place] = cells.get(place, 0) + 1
-            cursor.executemany(
-                "INSERT INTO additive_count VALUES ('fraud', %s, %s, %s, %s)"
-                " ON CONFLICT (model, window_start, subject, cell) DO UPDATE SET n = additive_count.n + excluded.n",
-                [(window, subject, cell, n) for (subject, cell), n in sorted(cells.items())],
-            )
-            connection.commit()
-
-        return _timed(_batches(), commit, seconds)
+def _fewer(layout: Layout, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The counts of so few cells a subject, each of several that lie beside each other."""
+    parts = []
+    for place in layout.slices.values():
+        size = place.stop - place.start
+        starts = np.unique(np.linspace(0, size, min(FEW_CELLS, size), endpoint=False).astype(int))
+        parts.append(np.add.reduceat(counts[place], starts))
+    return np.concatenate(parts)
 
 
-def _timed(
-    batches: Iterator[list[Prediction]], commit: Callable[[list[Prediction]], object], seconds: float
-) -> Outcome:
-    commit(next(batches))
+def _timed(commit: Callable[[Given], object], seconds: float) -> Outcome:
+    batches = _batches()
+    for _ in range(3):
+        commit(next(batches))
+    _ready[0].wait()
     times: list[float] = []
+    processor = 0.0
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         batch = next(batches)
-        prepared = time.perf_counter()
+        prepared, worked = time.perf_counter(), time.process_time()
         commit(batch)
+        processor += time.process_time() - worked
         times.append(time.perf_counter() - prepared)
-    return Outcome(BATCH * len(times), times)
+    return Outcome(BATCH * len(times), processor, times)
 
 
 def _joined(url: str, size: int) -> Row:

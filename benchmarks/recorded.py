@@ -10,7 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
+from benchmarks.goals import goal_lines
 from benchmarks.report import Row, number
 
 FIGURES, PAGE = Path(__file__).with_name("report.json"), Path(__file__).with_name("report.md")
@@ -44,6 +46,15 @@ class Machine:
     load: float
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Rows of a benchmark, the seconds that it took, and its command."""
+
+    rows: Sequence[Row]
+    seconds: float
+    command: str
+
+
 def this_machine() -> Machine:
     """The machine that this process runs on."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
@@ -54,29 +65,44 @@ def this_machine() -> Machine:
     )
 
 
-def record(machine: Machine, measured: Mapping[str, Sequence[Row]]) -> None:
-    """Writes figures and page. measured: the rows of each benchmark; those of others stay as they are recorded."""
-    before = json.loads(FIGURES.read_text())["benchmarks"] if FIGURES.exists() else {}
-    rows = before | {name: {"machine": asdict(machine), "rows": list(map(asdict, of))} for name, of in measured.items()}
-    FIGURES.write_text(json.dumps({"benchmarks": dict(sorted(rows.items()))}, indent=1, ensure_ascii=False) + "\n")
-    PAGE.write_text(page(rows))
+def record(machine: Machine, measured: Mapping[str, Measured]) -> None:
+    """Writes figures and page. measured: of each benchmark; those of others stay as they are recorded."""
+    known = json.loads(FIGURES.read_text())["benchmarks"] if FIGURES.exists() else {}
+    for name, each in measured.items():
+        known[name] = {
+            "machine": asdict(machine),
+            "command": each.command,
+            "seconds": round(each.seconds),
+            "rows": list(map(asdict, each.rows)),
+        }
+    FIGURES.write_text(json.dumps({"benchmarks": dict(sorted(known.items()))}, indent=1, ensure_ascii=False) + "\n")
+    PAGE.write_text(page(known))
 
 
-def page(benchmarks: Mapping[str, Mapping[str, object]]) -> str:
+def page(benchmarks: Mapping[str, Mapping[str, Any]]) -> str:
     """The report in Markdown. benchmarks: as they are recorded."""
+    rows = {name: [Row(**row) for row in recorded["rows"]] for name, recorded in benchmarks.items()}
     lines = [
         "# Benchmarks",
         "",
         "Written by `make bench ARGS=--record`, or with names of benchmarks by those alone. A ratio is how many times",
         "better than its baseline a value is, both taken in one run. Values are medians, and each note says how far",
-        "the repetitions spread. `make bench-check` fails when a ratio falls by more than a fifth on three tries.",
+        "the repetitions spread. `make bench-check` fails when a ratio falls by more than a fifth on three tries. What",
+        "each benchmark does, and how to read it, is in [docs/benchmarks.md](../docs/benchmarks.md).",
+        "",
+        "## Goals",
+        "",
+        "| work | beside | measured | goal | |",
+        "|---|---|--:|--:|---|",
+        *(f"| {' | '.join(cells)} |" for cells in goal_lines(rows)),
     ]
     for name, recorded in sorted(benchmarks.items()):
-        machine = Machine(**recorded["machine"])  # type: ignore[arg-type]
-        lines += ["", f"## {name}", "", f"`make bench ARGS={name}` on {_in_words(machine)}.", ""]
+        machine = Machine(**recorded["machine"])
+        command = recorded.get("command", f"make bench ARGS={name}")
+        taken = f", {recorded['seconds']:,} s" if "seconds" in recorded else ""
+        lines += ["", f"## {name}", "", f"`{command}`{taken} on {_in_words(machine)}.", ""]
         lines += ["| measurement | value | unit | baseline | ratio | how |", "|---|--:|---|--:|--:|---|"]
-        for row in recorded["rows"]:  # type: ignore[attr-defined]
-            each = Row(**row)
+        for each in rows[name]:
             cells = (each.name, number(each.value), each.unit, number(each.baseline), number(each.ratio), each.note)
             lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"

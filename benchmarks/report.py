@@ -4,7 +4,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,13 @@ def compared(name: str, unit: str, ours: Sequence[float], baseline: Sequence[flo
     value, other = statistics.median(ours), statistics.median(baseline)
     spread = f"ours {min(ours):,.0f}-{max(ours):,.0f}, baseline {min(baseline):,.0f}-{max(baseline):,.0f}"
     return Row(name, value, unit, other, value / other, f"{note}; {len(ours)} rounds, {spread}")
+
+
+def less(name: str, unit: str, ours: Sequence[float], baseline: Sequence[float], note: str) -> Row:
+    """As `compared`, of figures of which less is better."""
+    row = compared(name, unit, ours, baseline, note)
+    assert row.baseline is not None
+    return replace(row, ratio=row.baseline / row.value)
 
 
 def measure(work: Callable[[], object], repetitions: int = 7) -> Timing:

@@ -32,6 +32,7 @@ ROWS, NUMBERS, CATEGORIES = 1_000, 40, 10
 ROUNDS = 5
 COLORS = ["red", "green", "blue", "violet"]
 SPANS = {"one window": 200, "a day": 86_400}
+WAYS = ("lists", "maps", "lines", "arrow", "parquet", "csv")
 JSON, LINES = "application/json", "application/x-ndjson"
 ARROW, PARQUET, CSV = "application/vnd.apache.arrow.stream", "application/vnd.apache.parquet", "text/csv"
 
@@ -43,7 +44,7 @@ def run(*, quick: bool = False) -> list[Row]:
         with tempfile.TemporaryDirectory() as folder:
             store = open_store(Path(folder))
             clock, rng = Clock(NOON + 10_000_000), np.random.default_rng(1)
-            columns = _features(rng)
+            columns = feature_columns(rng)
             samples = [
                 ReferenceSample("feature", name, "continuous" if name[0] == "n" else "categorical", values)
                 for name, values in columns.items()
@@ -53,8 +54,8 @@ def run(*, quick: bool = False) -> list[Row]:
             found: dict[str, list[tuple[float, float]]] = {}
             batches = itertools.count()
             for _ in range(2 if quick else ROUNDS):
-                for way in ("lists", "maps", "lines", "arrow", "parquet", "csv"):
-                    body, kind = _body(way, rng, next(batches), seconds)
+                for way in WAYS:
+                    body, kind = batch_body(way, rng, f"prediction-{next(batches)}", NOON // 1_000_000, seconds)
                     found.setdefault(way, []).append(_times(decoder, ledger, body, kind))
             store.close()
         baseline = statistics.median(map(sum, found["lists"]))
@@ -79,19 +80,23 @@ def _times(decoder: Decoder, ledger: Ledger, body: bytes, kind: str) -> tuple[fl
     return (decoded - start) * 1e6 / ROWS, (end - decoded) * 1e6 / ROWS
 
 
-def _features(rng: np.random.Generator) -> dict[str, list[Scalar]]:
+def feature_columns(rng: np.random.Generator) -> dict[str, list[Scalar]]:
+    """A thousand values of each feature."""
     numbers = {f"number_{place}": rng.normal(size=ROWS).tolist() for place in range(NUMBERS)}
     return numbers | {f"category_{place}": rng.choice(COLORS, ROWS).tolist() for place in range(CATEGORIES)}
 
 
-def _body(way: str, rng: np.random.Generator, batch: int, seconds: int) -> tuple[bytes, str]:
-    """The body of a batch whose predictions are spread over so many seconds before noon, and its content type."""
-    features = _features(rng)
-    moments = (NOON // 1_000_000 - rng.integers(1, seconds, ROWS)).tolist()
+def batch_body(way: str, rng: np.random.Generator, name: str, end: int, seconds: int) -> tuple[bytes, str]:
+    """The body of a batch whose predictions are spread over so many seconds before `end`, and its content type.
+
+    way: one of WAYS. name: what their ids begin with.
+    """
+    features = feature_columns(rng)
+    moments = (end - rng.integers(1, seconds, ROWS)).tolist()
     known: dict[str, list[Scalar]] = {
         "model_name": ["m"] * ROWS,
         "model_version": ["2.1.0"] * ROWS,
-        "prediction_id": [f"prediction-{batch}-{place}" for place in range(ROWS)],
+        "prediction_id": [f"{name}-{place}" for place in range(ROWS)],
         "timestamp": [datetime.fromtimestamp(moment, UTC).isoformat() for moment in moments],
         "prediction": ["yes"] * ROWS,
         "prediction_probability": rng.random(ROWS).tolist(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from argparse import ArgumentTypeError
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks import recorded
-from benchmarks.recorded import TRIES, record, recorded_ratios, regressions, this_machine
+from benchmarks.goals import GOALS
+from benchmarks.peers.run import peers_named
+from benchmarks.recorded import TRIES, Measured, record, recorded_ratios, regressions, this_machine
 from benchmarks.report import Row
 
 FAST = Row("counting", 10.0, "ns", 40.0, 4.0, "9-11 | quiet")
@@ -63,16 +66,37 @@ def test_what_is_not_measured_any_more_is_a_regression() -> None:
 
 def test_the_report_has_the_machine_and_every_command(files: tuple[Path, Path]) -> None:
     machine = this_machine()
-    record(machine, {"kernels": [FAST, BARE]})
-    record(machine, {"ways": [FAST]})
+    record(machine, {"kernels": Measured([FAST, BARE], 61.4, "make bench ARGS=kernels")})
+    record(machine, {"ways": Measured([FAST], 9.6, 'make bench ARGS="ways --quick"')})
     page = files[1].read_text()
-    assert "`make bench ARGS=kernels`" in page
-    assert "`make bench ARGS=ways`" in page
+    assert "`make bench ARGS=kernels`, 61 s on" in page
+    assert '`make bench ARGS="ways --quick"`, 10 s on' in page
     assert f"{machine.cores} cores" in page
     assert f"Python {machine.versions['Python']}" in page
     assert "| counting | 10 | ns | 40 | 4 | 9-11 \\| quiet |" in page
     assert recorded_ratios() == {"kernels": {"counting": 4.0}, "ways": {"counting": 4.0}}
     assert json.loads(files[0].read_text())["benchmarks"]["kernels"]["rows"][1]["baseline"] is None
+
+
+def test_the_report_says_which_goals_are_reached(files: tuple[Path, Path]) -> None:
+    rows = [
+        replace(FAST, name="durable single-prediction ingest, 10 features", ratio=3.6),
+        replace(BARE, name="durable single-prediction ingest, 10 features: 99th percentile at 64", value=31, unit="ms"),
+    ]
+    arrow = replace(FAST, name="batch as arrow, beside abc: processor time", ratio=6.9)
+    record(this_machine(), {"ingest": Measured(rows, 1.0, ""), "batches, before abc": Measured([arrow], 1.0, "")})
+    page = files[1].read_text()
+    assert f"| {GOALS[0].work} | {GOALS[0].beside} | 3.6 times | ≥ 3.5 times | reached |" in page
+    assert "| 31 ms | ≤ 25 ms | **not reached** |" in page
+    assert "| 6.9 times | ≥ 7 times | **not reached** |" in page
+    assert page.count("| not recorded |") == len(GOALS) - 3
+
+
+def test_a_peer_is_named_by_what_its_name_begins_with() -> None:
+    assert peers_named("alibi, evidently") == ["alibi-detect", "evidently"]
+    for unknown in ("evidnetly", "evidently,", ""):
+        with pytest.raises(ArgumentTypeError, match="there are evidently, nannyml"):
+            peers_named(unknown)
 
 
 def test_without_a_record_there_is_nothing_to_fall_below(files: tuple[Path, Path]) -> None:

@@ -1,0 +1,100 @@
+"""Servers that are measured: on core 0, in a process of their own, of this checkout or of an earlier commit."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+ROOT = Path(__file__).resolve().parents[1]
+START_SECONDS, STOP_SECONDS = 60, 20
+HOST = "127.0.0.1"
+
+
+@contextmanager
+def server(
+    command: list[str], url: str, environment: Mapping[str, str], folder: Path, root: Path = ROOT
+) -> Iterator[int]:
+    """Runs Python with these arguments on core 0 until the block ends; the id of its process.
+
+    url: answers once it is ready. folder: that it runs in. root: of the checkout whose code it runs.
+    """
+    paths = [root / "src", root / "clients/python/src", root]
+    with (folder / "server.log").open("wb") as log:
+        process = subprocess.Popen(
+            ["taskset", "-c", "0", sys.executable, *command],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths)), **environment},
+            cwd=folder,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                httpx.get(url, timeout=1).raise_for_status()
+                break
+            except httpx.HTTPError as error:
+                if time.monotonic() > deadline or process.poll() is not None:
+                    raise RuntimeError((folder / "server.log").read_text()) from error
+                time.sleep(0.05)
+        yield process.pid
+    finally:
+        process.terminate()
+        process.wait(STOP_SECONDS)
+
+
+@contextmanager
+def service(folder: Path, port: int, environment: Mapping[str, str] | None = None, root: Path = ROOT) -> Iterator[int]:
+    """modelwatch with one worker and a store in this folder; the id of its process."""
+    folder.mkdir(exist_ok=True)
+    settings = {"HOST": HOST, "PORT": str(port), "DATA_DIR": str(folder), **(environment or {})}
+    with server(["-m", "modelwatch"], f"http://{HOST}:{port}/readyz", settings, folder, root) as process:
+        yield process
+
+
+@contextmanager
+def plain_service(folder: Path, port: int) -> Iterator[int]:
+    """The endpoints of plain_endpoint.py, whose log is in this folder; the id of its process."""
+    folder.mkdir(exist_ok=True)
+    command = ["-m", "benchmarks.plain_endpoint", str(port)]
+    with server(command, f"http://{HOST}:{port}/health", {}, folder) as process:
+        yield process
+
+
+@contextmanager
+def earlier(commit: str) -> Iterator[Path]:
+    """A folder with the source of a commit of this repository. Raises CalledProcessError for one that there is not."""
+    with tempfile.TemporaryDirectory(prefix="modelwatch-before-") as name:
+        file = Path(name) / "source.tar"
+        subprocess.run(["git", "archive", "-o", str(file), commit], cwd=ROOT, check=True)
+        with tarfile.open(file) as archive:
+            archive.extractall(name, filter="data")
+        yield Path(name)
+
+
+def processor_seconds(pid: int) -> float:
+    """Processor time that a process has taken, in seconds."""
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+def processor_seconds_of_all(pid: int) -> float:
+    """Processor time of a process and of its children, also of those that have ended, in seconds."""
+    total, children = 0, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    # Its own, that of children that have ended, and that of each that has not.
+    for process, fields in [(str(pid), 4), *((child, 2) for child in children)]:
+        try:
+            times = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[11:]
+        except OSError:
+            continue  # It has just ended; its parent has its time.
+        total += sum(map(int, times[:fields]))
+    return total / os.sysconf("SC_CLK_TCK")

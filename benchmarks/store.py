@@ -1,0 +1,269 @@
+"""What the store costs beside plain tables of the same engine: bytes, commits, and the scan for new cells.
+
+The plain tables (`plain_store.py`) have a row for each prediction with its features as JSON, as the rows of earlier
+releases have, and no counts. Both are durable. Bytes are those of the whole file or database, counts included, after
+`VACUUM` on PostgreSQL. Processor time is that of this process and of PostgreSQL's.
+
+The scan: a reference is replaced, and the counts of 12 windows are made again from the stored predictions, in the new
+cells. Beside it the plain rows are read, their JSON decoded, and counted by the same code.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import psycopg
+
+from benchmarks.plain_store import Given, PlainPostgres, PlainSqlite
+from benchmarks.report import Row, compared, less
+from benchmarks.servers import processor_seconds_of_all
+from modelwatch.batches import PredictionBatch
+from modelwatch.events import Prediction, Scalar
+from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
+from modelwatch.stats.counting.profile import Profile
+from modelwatch.storage.counts.profiles import sum_windows
+from modelwatch.storage.engine.migrations import migrate
+from modelwatch.storage.engine.models import generation_of
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.ledger import Ledger
+from modelwatch.storage.ledger.slots import window_starts
+from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
+from modelwatch.storage.references.layouts import Counts, Layout, read_layouts
+from modelwatch.storage.references.references import set_references
+from modelwatch.storage.references.subjects import Subject
+from tests.support.postgres import cluster
+
+MODEL = "fraud"
+# The start of a base window, in microseconds.
+START = 1_750_000_200_000_000
+MICROSECONDS = 1_000_000
+BATCHES, QUICK_BATCHES = 40, 8
+# Of the scan.
+SCANNED, QUICK_SCANNED = 20, 4
+SCANNED_SECONDS = 3_600
+ROUNDS, QUICK_ROUNDS = 5, 2
+# As measurements divide a batch's time: rounds of commits that alternate.
+GROUPS = 8
+SHOPS = ["grocery", "fuel", "travel", "books"]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Predictions of a kind. rows: in a commit. decimals: of its numbers; None: full precision."""
+
+    name: str
+    rows: int
+    numbers: int
+    categories: int
+    decimals: int | None
+    has_uuids: bool
+
+    def given(self, rng: np.random.Generator, batch: int, start: int, seconds: int) -> Given:
+        """A batch of it, spread over so many seconds from `start` on, in microseconds."""
+        values = rng.normal(100, 25, (self.rows, self.numbers))
+        numbers = (values if self.decimals is None else values.round(self.decimals)).tolist()
+        words = rng.choice(SHOPS, (self.rows, self.categories)).tolist()
+        times = (start + np.sort(rng.integers(0, seconds * MICROSECONDS, self.rows))).tolist()
+        return Given.of(
+            [
+                Prediction(
+                    MODEL,
+                    "1",
+                    "production",
+                    str(uuid.UUID(bytes=rng.bytes(16))) if self.has_uuids else f"prediction-{batch}-{place}",
+                    at,
+                    {
+                        **{f"number_{index}": value for index, value in enumerate(row)},
+                        **{f"category_{index}": value for index, value in enumerate(texts)},
+                    },
+                    "legitimate",
+                    0.9,
+                    latency_ms=45.2,
+                )
+                for place, (row, texts, at) in enumerate(zip(numbers, words, times, strict=True))
+            ]
+        )
+
+
+SHAPES = (
+    Shape("50 numbers, 1,000 a commit", 1_000, 50, 0, None, has_uuids=False),
+    Shape("40 prices and 10 categories, 1,000 a commit", 1_000, 40, 10, 2, has_uuids=True),
+    Shape("8 prices and 2 categories, 32 a commit", 32, 8, 2, 2, has_uuids=True),
+)
+
+
+def run(*, quick: bool = False) -> list[Row]:
+    """Bytes, rates and processor time of each shape on both engines, then the scan on SQLite."""
+    rows = []
+    with ExitStack() as stack:
+        server = stack.enter_context(cluster(durable=True))
+        for shape in SHAPES:
+            batches = (QUICK_BATCHES if quick else BATCHES) * (4 if shape.rows < 100 else 1)
+            with tempfile.TemporaryDirectory() as name:
+                sqlite = _Sqlite(Path(name))
+                rows += _stored(shape, batches, sqlite)
+            with server.database(migrated=False) as ours, server.database(migrated=False) as plain:
+                rows += _stored(shape, batches, _Postgres(ours, plain, server.pid))
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            rows.append(_scanned(folder, QUICK_SCANNED if quick else SCANNED, QUICK_ROUNDS if quick else ROUNDS))
+    return rows
+
+
+class _Sqlite:
+    """Two files in a folder."""
+
+    name = "SQLite"
+
+    def __init__(self, folder: Path) -> None:
+        self._files = folder / "ours.db", folder / "plain.db"
+        self.store = Store(f"sqlite:///{self._files[0]}")
+        self.plain = PlainSqlite(self._files[1])
+
+    def processor(self) -> float:
+        return time.process_time()
+
+    def sizes(self) -> tuple[int, int]:
+        """Bytes of ours and of the plain one."""
+        self.store.empty_log()
+        self.plain.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return self._files[0].stat().st_size, self._files[1].stat().st_size
+
+
+class _Postgres:
+    """Two databases of a server."""
+
+    name = "PostgreSQL"
+
+    def __init__(self, ours: str, plain: str, server: int) -> None:
+        self._urls, self._server = (ours, plain), server
+        self.store, self.plain = Store(ours), PlainPostgres(plain)
+
+    def processor(self) -> float:
+        return time.process_time() + processor_seconds_of_all(self._server)
+
+    def sizes(self) -> tuple[int, int]:
+        """Bytes of ours and of the plain one."""
+        ours, plain = map(_database_size, self._urls)
+        return ours, plain
+
+
+def _database_size(url: str) -> int:
+    with psycopg.connect(url.replace("postgresql+psycopg:", "postgresql:"), autocommit=True) as connection:
+        connection.execute("VACUUM")
+        [size] = connection.execute("SELECT pg_database_size(current_database())").fetchone() or (0,)
+    return int(size)
+
+
+def _stored(shape: Shape, batches: int, engine: _Sqlite | _Postgres) -> list[Row]:
+    """Rows of a shape on an engine, whose connections are closed."""
+    rng = np.random.default_rng(1)
+    store, plain = engine.store, engine.plain
+    with closing(store), closing(plain):
+        migrate(store)
+        _set_reference(store, rng, shape)
+        with closing(_ledger(store)) as ledger:
+            first = shape.given(rng, batches, START, 300)
+            ledger.commit(first.batch)
+            plain.insert(first)
+            empty = engine.sizes()
+            rates: tuple[list[float], list[float]] = ([], [])
+            times: tuple[list[float], list[float]] = ([], [])
+            for group in range(GROUPS):
+                some = [shape.given(rng, place, START, 300) for place in range(group, batches, GROUPS)]
+                works: tuple[Callable[[Given], object], ...] = (lambda given: ledger.commit(given.batch), plain.insert)
+                for work, of_rates, of_times in zip(works, rates, times, strict=True):
+                    worked, began = engine.processor(), time.perf_counter()
+                    for given in some:
+                        work(given)
+                    predictions = len(some) * shape.rows
+                    of_rates.append(predictions / (time.perf_counter() - began))
+                    of_times.append((engine.processor() - worked) / predictions * 1e6)
+            number = batches * shape.rows
+            ours, theirs = ((now - before) / number for now, before in zip(engine.sizes(), empty, strict=True))
+    name, note = f"{engine.name}, {shape.name}", "baseline: plain rows with JSON, without counts"
+    size_note = f"baseline: plain rows with JSON, without counts; {number:,} predictions, once"
+    return [
+        Row(f"{name}: bytes a prediction", ours, "bytes", theirs, theirs / ours, size_note),
+        compared(f"{name}: durable commits", "predictions/s", *rates, note),
+        less(f"{name}: processor time of a commit", "us CPU", *times, note),
+    ]
+
+
+def _scanned(folder: Path, batches: int, rounds: int) -> Row:
+    rng, shape = np.random.default_rng(1), SHAPES[0]
+    store, plain = Store(f"sqlite:///{folder / 'ours.db'}"), PlainSqlite(folder / "plain.db")
+    with closing(store), closing(plain):
+        migrate(store)
+        _set_reference(store, rng, shape)
+        with closing(_ledger(store)) as ledger:
+            for batch in range(batches):
+                given = shape.given(rng, batch, START, SCANNED_SECONDS)
+                ledger.commit(given.batch)
+                plain.insert(given)
+        number = batches * shape.rows
+        start = START // MICROSECONDS
+        ours, theirs = [], []
+        for _ in range(rounds):
+            _set_reference(store, rng, shape)
+            worked = time.process_time()
+            if not backfill_profiles(store, MODEL, start, start + SCANNED_SECONDS):
+                raise RuntimeError("nothing was counted again")
+            ours.append((time.process_time() - worked) / number * 1e6)
+            worked = time.process_time()
+            with store.read() as connection:
+                layouts = read_layouts(connection, MODEL, generation_of(connection, MODEL) or 0)
+                [sums] = sum_windows(connection, MODEL, layouts, "production", [(start, start + SCANNED_SECONDS)])
+            layout = layouts.of("1")
+            worked = time.process_time()
+            counted = _counted_again(layout, plain.features())
+            theirs.append((time.process_time() - worked) / number * 1e6)
+            if not np.array_equal(counted, sums["1"].counts):
+                raise RuntimeError("the store and the plain rows have other counts")
+    note = f"baseline: a scan of plain rows with JSON, counted by the same code; {number:,} predictions of 50 numbers"
+    return less("re-binning after a new reference, SQLite", "us CPU a row", ours, theirs, note)
+
+
+def _counted_again(layout: Layout, pages: Iterator[Sequence[tuple[int, dict[str, Scalar]]]]) -> Counts:
+    """The counts of plain rows, window by window; returns their sum."""
+    found: dict[int, Counts] = {}
+    for page in pages:
+        batch = PredictionBatch.of(
+            [
+                Prediction(MODEL, "1", "production", "", ts, features, "legitimate", 0.9, latency_ms=45.2)
+                for ts, features in page
+            ]
+        )
+        starts, groups = np.unique(window_starts(batch.times), return_inverse=True)
+        for start, counts in zip(starts.tolist(), layout.count_groups(batch, groups, len(starts)), strict=True):
+            found[start] = found[start] + counts if start in found else counts
+    return np.sum(list(found.values()), axis=0, dtype=np.int64)
+
+
+def _set_reference(store: Store, rng: np.random.Generator, shape: Shape) -> None:
+    """A new one; what was counted before is not carried over at once."""
+    profiles = {}
+    for place in range(shape.numbers):
+        values = rng.normal(100, 25, 2_000)
+        profiles[Subject("feature", f"number_{place}")] = Profile.of(numeric_binning(values), values.tolist())
+    for place in range(shape.categories):
+        texts = rng.choice(SHOPS, 2_000).tolist()
+        profiles[Subject("feature", f"category_{place}")] = Profile.of(categorical_binning(texts), texts)
+    set_references(store, MODEL, None, profiles, source="benchmark", now=START, new_id=lambda: uuid.uuid4().hex)
+
+
+def _ledger(store: Store) -> Ledger:
+    return Ledger(
+        store,
+        clock=lambda: START + 400 * MICROSECONDS,
+        new_id=lambda: uuid.uuid4().hex,
+        host="benchmark",
+        rotation_seconds=3_600,
+    )
