@@ -83,6 +83,13 @@ def test_a_shift_is_found_soon_with_its_onset_and_its_size(store: Store) -> None
     assert "onset" in [each.lookback for each in last.lookbacks]
 
 
+def test_a_large_shift_is_found_before_a_look_back_holds_enough_to_be_stable(store: Store) -> None:
+    first = next(each for each in watched(store, 2.0, hours=27) if findings_of(each))
+    assert first.window_end - (NOON_S + BEGINS * 3_600) <= 1_200
+    lines = {each.lookback: (each.severity, each.sample_size) for each in report_of_x(first).lookbacks}
+    assert (lines["15m"], lines["30m"]) == (("insufficient_data", 25), ("shifted", 50))
+
+
 def test_before_the_shift_nothing_is_found(store: Store) -> None:
     verdicts = watched(store, 0.7)
     before = [each for each in verdicts if each.window_end <= NOON_S + BEGINS * 3_600]

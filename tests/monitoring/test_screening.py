@@ -24,7 +24,7 @@ from tests.monitoring.test_verdicts import RULES
 HOUR = 3_600
 WINDOWS = [Window(hour * HOUR, (hour + 1) * HOUR) for hour in range(60)]
 Drawn = tuple[StoredReference, list[list[Scalar]]]
-SIZES = (0, 5, 60, 100, 150, 400, 3_000)
+SIZES = (0, 5, 40, 60, 100, 150, 400, 3_000)
 
 
 def numbers() -> Drawn:
@@ -75,6 +75,8 @@ CASES: dict[str, Callable[[], Drawn]] = {
 def test_screening_says_what_judging_says(case: str, odds_ratio: float, natural: bool, directed: bool) -> None:
     reference, windows = CASES[case]()
     rules = replace(RULES, odds_ratio=odds_ratio, natural_variation=natural, directed=directed, names_shifted=directed)
+    if directed:
+        rules = replace(rules, detects_from=30)
     profiles = tuple(Profile.of(reference.profile.binning, window) for window in windows)
     received = tuple(len(window) for window in windows)
     counts = {reference.subject: SubjectCounts(profiles, received)}

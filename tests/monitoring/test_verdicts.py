@@ -86,6 +86,31 @@ def test_too_few_values_say_how_many_are_missing() -> None:
     assert verdict(window(37)) == ("insufficient_data", "37 of at least 100 values: 63 more are needed.")
 
 
+def of_few(size: int, shift: float, *, least: int | None = 30, natural: float | None = None) -> tuple[str, str | None]:
+    case = Case(REFERENCE, None, 100, ((window(size, shift), tolerance(RULES, natural)),), least=least)
+    [[judgement]] = judge_all([case], 1e-6)
+    return judgement.severity, judgement.reason
+
+
+def test_a_shift_that_few_values_show_is_shifted_however_large() -> None:
+    severity, reason = of_few(30, 3.0)
+    assert severity == "shifted"
+    assert reason is not None
+    assert reason.startswith("A real difference (p = ")
+    assert reason.endswith("whose size so few values don't tell: 30 of at least 100 values: 70 more are needed.")
+
+
+def test_few_values_that_show_no_shift_say_how_many_are_missing() -> None:
+    missing = ("insufficient_data", "30 of at least 100 values: 70 more are needed.")
+    assert of_few(30, 0.0) == missing
+    assert of_few(30, 3.0, natural=50.0) == missing
+    assert of_few(29, 3.0) == ("insufficient_data", "29 of at least 100 values: 71 more are needed.")
+
+
+def test_by_the_rules_of_earlier_releases_few_values_show_nothing() -> None:
+    assert of_few(99, 3.0, least=None) == ("insufficient_data", "99 of at least 100 values: 1 more are needed.")
+
+
 def test_a_window_too_small_for_the_budget_says_so() -> None:
     severity, reason = verdict(window(10), alpha=1e-40, min_samples=10)
     assert severity == "insufficient_data"

@@ -10,6 +10,7 @@ import numpy as np
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.simulation.estimates import Delay, Rate, rate_of
 from modelwatch.simulation.experiments import Month, Scenario
+from modelwatch.simulation.watching import lookbacks_among
 from modelwatch.stats.drift.combined import ORDERED
 from modelwatch.stats.drift.power import minimum_detectable_psi, samples_needed
 from modelwatch.stats.drift.tests import OMNIBUS_WEIGHT, degrees_of_freedom
@@ -123,7 +124,7 @@ def rule_result(
         alerts_per_model_month=alerts.mean,
         evaluations_per_model_month=round(evaluations, 2),
         looks_per_model_month=round(evaluations * scenario.features * len(rules.lookbacks), 2),
-        alpha=rules.alpha(scenario.features),
+        alpha=_level(scenario, rules, months),
         median_delay_hours=first.median_hours,
         p90_delay_hours=first.p90_hours,
         share_seen=first.share_seen,
@@ -152,14 +153,20 @@ def baseline_result(title: str, findings: Rate, delays: list[Delay]) -> Baseline
     )
 
 
+def _level(scenario: Scenario, rules: DriftRules, months: Sequence[Month]) -> float:
+    """The level of a look that may spend a whole interval's share of the budget, with this traffic."""
+    among = np.concatenate([lookbacks_among(rules, month.when) for month in months])
+    return rules.alpha(scenario.features, lookbacks=round(float(np.median(among))) if len(among) else None)
+
+
 def _lookbacks(scenario: Scenario, rules: DriftRules, months: Sequence[Month]) -> Iterable[LookBack]:
-    """Number of values make a verdict possible depends on alpha: here it is that of a whole interval."""
+    """How many values make a verdict possible depends on alpha: here it is that of a whole interval."""
     # The test of all cells has a part of the level; without the directed tests that is what its functions take it for.
     share = ORDERED["all cells"] / OMNIBUS_WEIGHT if rules.directed else 1.0
-    alpha = rules.alpha(scenario.features) * share
+    alpha = _level(scenario, rules, months) * share
     reference = _spread(scenario.reference)
     reach = samples_needed(reference, alpha)
-    needed = np.inf if reach is None else max(reach, rules.min_samples)
+    needed = np.inf if reach is None else max(reach, rules.least_of_any)
     values = np.concatenate([month.when.values for month in months])
     for index, name in enumerate(rules.lookbacks):
         found = values[:, index]

@@ -66,6 +66,13 @@ class FeatureStream:
         found[: binning.n_fine] = self._windows.between(end - span, end)
         return found
 
+    def each(self, first: int, end: int) -> Integers:
+        """The counts of each window between these borders, shape (windows, size of the binning)."""
+        binning = self.feature.reference.binning
+        found = np.zeros((end - first, binning.size), dtype=np.int64)
+        found[:, : binning.n_fine] = self._windows.each(first, end)
+        return found
+
     def looks(self, when: Schedule) -> Integers:
         """The counts of all looks of a schedule, shape (evaluations, spans, fine cells)."""
         ends = when.ends // BASE_WINDOW_SECONDS + self.history
@@ -85,6 +92,9 @@ class _Windows(Protocol):
 
     def between(self, start: int, end: int) -> Integers:
         """The counts of the windows from one border to another, shape (fine cells,)."""
+
+    def each(self, start: int, end: int) -> Integers:
+        """The counts of each window from one border to another, shape (windows, fine cells)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +127,12 @@ class _Values:
     def between(self, start: int, end: int) -> Integers:
         return np.bincount(self.cells[self.before[start] : self.before[end]], minlength=self.fine)
 
+    def each(self, start: int, end: int) -> Integers:
+        borders = self.before[start : end + 1]
+        window = np.repeat(np.arange(end - start), np.diff(borders))
+        places = window * self.fine + self.cells[borders[0] : borders[-1]]
+        return np.bincount(places, minlength=(end - start) * self.fine).reshape(-1, self.fine)
+
 
 @dataclass(frozen=True, slots=True)
 class _Counts:
@@ -134,6 +150,9 @@ class _Counts:
 
     def between(self, start: int, end: int) -> Integers:
         return np.asarray(self.counts[start:end].sum(axis=0))
+
+    def each(self, start: int, end: int) -> Integers:
+        return self.counts[start:end]
 
 
 def _totals(of_windows: Any, like: Any) -> Any:

@@ -24,7 +24,7 @@ from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.simulation.ladder import detections
 from modelwatch.simulation.streams import FeatureStream
-from modelwatch.simulation.traffic import Floats, Schedule
+from modelwatch.simulation.traffic import Floats, Integers, Schedule
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.onset import shift_onset
 from modelwatch.storage.references.stored_reference import StoredReference
@@ -46,6 +46,13 @@ class Seen:
     drifts: bool
 
 
+def lookbacks_among(rules: DriftRules, when: Schedule) -> Integers:
+    """Among how many look-backs the level of each evaluation is divided, as `Evidence` has it; shape (evaluations,)."""
+    if rules.detects_from is None:
+        return np.full(len(when.ends), len(rules.lookbacks), dtype=np.int64)
+    return np.asarray(np.maximum(1, (when.values >= rules.least_of_any).sum(axis=1)), dtype=np.int64)
+
+
 @dataclass(frozen=True, slots=True)
 class Watch:
     """The monitoring of a model with so many subjects on a schedule."""
@@ -58,9 +65,10 @@ class Watch:
     @classmethod
     def on(cls, when: Schedule, rules: DriftRules, subjects: int) -> Watch:
         """The watch of this schedule. A look at any subject spends what has accrued since the one before."""
-        spent = {elapsed: rules.alpha(subjects, elapsed=elapsed) for elapsed in np.unique(when.elapsed).tolist()}
-        alphas = np.array([spent[elapsed] for elapsed in when.elapsed.tolist()], dtype=np.float64)
-        return cls(rules, subjects, when, alphas)
+        among = lookbacks_among(rules, when)
+        levels, place = np.unique(np.stack((when.elapsed, among), axis=1), axis=0, return_inverse=True)
+        spent = [rules.alpha(subjects, elapsed=elapsed, lookbacks=lookbacks) for elapsed, lookbacks in levels.tolist()]
+        return cls(rules, subjects, when, np.array(spent, dtype=np.float64)[place.reshape(-1)])
 
     def seen(self, stream: FeatureStream) -> Iterator[Seen]:
         """The evaluations at which the feature is detected, or a finding about it is in force."""
@@ -104,7 +112,7 @@ class Watch:
         return detected, None
 
     def _candidates(self, stream: FeatureStream) -> Iterator[int]:
-        least = self.rules.thresholds(SUBJECT.kind, SUBJECT.name).min_samples
+        least = self.rules.least(self.rules.thresholds(SUBJECT.kind, SUBJECT.name).min_samples)
         return (at for at, _ in groupby(detections(stream, self.when, self.alphas, least), key=attrgetter("at")))
 
     def _after(self, stream: FeatureStream, at: int, conditions: Sequence[Condition]) -> tuple[list[Condition], Seen]:
@@ -138,6 +146,7 @@ class Watch:
             tuple((profile, allowed) for profile in profiles),
             rules.names_shifted,
             rules.directed,
+            rules.least(thresholds.min_samples),
         )
         [judgements] = judge_all([case], alpha)
         judged = [
@@ -174,7 +183,7 @@ class Watch:
             return None
         reach = max(min(each.window.end - each.window.start for each in detecting), SECONDS_PER_DAY)
         first = max(0, border - reach // BASE_WINDOW_SECONDS)
-        windows = np.array([stream.counts(end, 1) for end in range(first + 1, border + 1)])
+        windows = stream.each(first, border)
         profile = result.reference.profile
         onset = shift_onset(profile, windows[:, : profile.binning.n_fine])
         if onset is None:

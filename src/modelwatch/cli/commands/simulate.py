@@ -183,6 +183,7 @@ def rules_of_before(rules: DriftRules) -> DriftRules:
         names_shifted=False,
         directed=False,
         looks_after=None,
+        detects_from=None,
     )
 
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 # So many new predictions are worth a look: fewer hardly change what is known, and each look spends what has accrued.
 LOOKS_AFTER = 15
+# From so many values on the tests are right far out in their tails, and from this part of what a verdict needs on a
+# shift that is no chance is said.
+DETECTS_FROM, DETECTING_SHARE = 30, 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,9 @@ class DriftRules(AccruingBudget):
     evaluations must say drift before it is a finding. resolve_after: calm evaluations in a row until it is none any
     more. on_new_data: evaluate early, when `looks_after` new predictions have come (None: `min_samples`). alert_on: the
     least severity that is a finding. names_shifted: whether what is detected and small is `shifted`. directed: whether
-    directed tests are among those that decide, and sizes are less what chance adds.
+    directed tests are among those that decide, and sizes are less what chance adds. detects_from: from so many values
+    on a look-back may show a shift, though a verdict needs `min_samples`, and only look-backs that hold so many have a
+    part of the level (None: all have, and nothing is shown by fewer than `min_samples`).
     """
 
     psi_warning: float
@@ -93,6 +98,7 @@ class DriftRules(AccruingBudget):
     names_shifted: bool = False
     directed: bool = False
     looks_after: int | None = None
+    detects_from: int | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> DriftRules:
@@ -111,6 +117,7 @@ class DriftRules(AccruingBudget):
             names_shifted=True,
             directed=True,
             looks_after=LOOKS_AFTER,
+            detects_from=DETECTS_FROM,
         )
 
     @property
@@ -119,6 +126,23 @@ class DriftRules(AccruingBudget):
         if not self.on_new_data:
             return None
         return self.min_samples if self.looks_after is None else min(self.looks_after, self.min_samples)
+
+    def least(self, min_samples: int) -> int:
+        """Number of values from which on a window may show a shift, where a verdict needs `min_samples`.
+
+        >>> rules = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("24h",), 3_600, detects_from=30)
+        >>> [rules.least(needed) for needed in (7, 100, 500)]
+        [7, 30, 150]
+        """
+        if self.detects_from is None:
+            return min_samples
+        return min(min_samples, max(self.detects_from, round(DETECTING_SHARE * min_samples)))
+
+    @property
+    def least_of_any(self) -> int:
+        """Number of predictions without which a window shows nothing of any subject."""
+        needed = (feature.min_samples for feature in self.features.values() if feature.min_samples is not None)
+        return self.least(min((self.min_samples, *needed)))
 
     @property
     def longest(self) -> int:

@@ -180,7 +180,7 @@ def results_of(
     """Results of the subjects of these references in each window, in their order.
 
     counts: of at least these subjects, in each window. alpha: chance of a false alarm that each window of a subject may
-    take. min_samples: number of values that a window must hold; None: as the rules say.
+    take. min_samples: number of values that a window must hold for anything to be said; None: as the rules say.
     """
     configured = [rules.thresholds(subject.kind, subject.name) for subject in chosen]
     cases = []
@@ -189,8 +189,12 @@ def results_of(
             (current, _allowed(thresholds, reference, window, current, rules))
             for window, current in zip(windows, counts[subject].profiles, strict=True)
         )
-        least = thresholds.min_samples if min_samples is None else min_samples
-        cases.append(Case(reference.profile, reference.split, least, pairs, rules.names_shifted, rules.directed))
+        needed, least = thresholds.min_samples, rules.least(thresholds.min_samples)
+        if min_samples is not None:
+            needed = least = min_samples
+        cases.append(
+            Case(reference.profile, reference.split, needed, pairs, rules.names_shifted, rules.directed, least)
+        )
     return tuple(
         SubjectResult(
             subject,
@@ -219,7 +223,10 @@ def with_onset(result: SubjectResult, since: Since, end: int, rules: DriftRules,
     Look-backs that detect a small shift are those in which chance has made it larger."""
     detecting = result.detecting(alpha)
     reference, current = result.reference, Profile(result.reference.profile.binning, since.counts)
-    if not detecting or current.n < LEAST_SINCE:
+    least = LEAST_SINCE
+    if rules.detects_from is not None:
+        least = max(least, rules.least(result.thresholds.min_samples))
+    if not detecting or current.n < least:
         return replace(result, since=since)
     surest = min(detecting, key=lambda each: each.judgement.measures[0].p_value).judgement
     window = Window(since.start, end)

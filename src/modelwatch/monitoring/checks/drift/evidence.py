@@ -99,8 +99,18 @@ class Evidence:
 
     @property
     def lookbacks(self) -> int:
-        """Among how many look-backs the budget is divided: all that are evaluated, and never fewer than usual."""
-        return max(len(self.rules.lookbacks), len(self.windows))
+        """Among how many look-backs the level of an evaluation is divided.
+
+        Those that hold enough predictions for a shift to be seen in them: how many they hold says nothing of their
+        values, so the parts that an evaluation gives away make up its level, however the traffic comes and goes. By the
+        rules of before, and where one window was asked for, all that are evaluated, and never fewer than usual.
+        """
+        rules, query = self.rules, self.query
+        if rules.detects_from is None or query.window is not None or query.lookback is not None:
+            return max(len(rules.lookbacks), len(self.windows))
+        least = rules.least_of_any if query.min_samples is None else query.min_samples
+        held = [sum(slot.predictions for slot in sums.values()) for sums in self.sums]
+        return max(1, sum(each >= least for each in held))
 
 
 @dataclass(frozen=True)

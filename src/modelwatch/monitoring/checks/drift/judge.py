@@ -164,9 +164,11 @@ def tolerance(
 class Case:
     """One subject to judge. windows: what it shows in each, and how large a shift must be to matter there.
 
-    split: how a categorical reference was split for its tests. names_shifted: whether what is detected and small is
-    `shifted`; in verdicts of earlier releases it is `stable`. directed: whether the directed tests are among those that
-    decide, and sizes are less what chance adds; in verdicts of earlier releases neither is so.
+    min_samples: number of values that a verdict needs. least: from so many on a shift that is no chance is `shifted`,
+    however large; None: from `min_samples`. split: how a categorical reference was split for its tests.
+    names_shifted: whether what is detected and small is `shifted`; in verdicts of earlier releases it is `stable`.
+    directed: whether the directed tests are among those that decide, and sizes are less what chance adds; in verdicts
+    of earlier releases neither is so.
     """
 
     reference: Profile
@@ -175,6 +177,7 @@ class Case:
     windows: tuple[tuple[Profile, Tolerance], ...]
     names_shifted: bool = True
     directed: bool = True
+    least: int | None = None
 
 
 def judge(
@@ -266,9 +269,9 @@ def _judged(
     """The judgement by a score and a test. needed: how many values the test takes to see anything at all."""
     smallest = combined_detectable_psi if case.directed else smallest_detectable_psi
     detectable = smallest(case.reference, current.n, test.df, alpha, case.split)
-    if current.n < case.min_samples:
-        missing = case.min_samples - current.n
-        reason = f"{current.n} of at least {case.min_samples} values: {missing} more are needed."
+    few = current.n < case.min_samples
+    reason = f"{current.n} of at least {case.min_samples} values: {case.min_samples - current.n} more are needed."
+    if few and (case.least is None or current.n < case.least or test.p_value >= alpha):
         return Judgement("insufficient_data", score, test, alpha, detectable, reason)
     size = score
     if case.directed and test.p_value < WORTH_A_SIZE:
@@ -277,7 +280,12 @@ def _judged(
         Measure(PSI, size, allowed.psi_warning, allowed.psi_alert, test.p_value),
         *_of_odds(case.reference, current, allowed, test, alpha, case.split),
     )
-    severity: Severity = min((each.severity(alpha) for each in measures), key=PRECEDENCE.index)
+    if few:
+        beyond = size > allowed.psi_natural
+        why = f"A real difference (p = {test.p_value:.2g}), whose size so few values don't tell: {reason}"
+        severity: Severity = "shifted" if beyond else "insufficient_data"
+        return Judgement(severity, score, test, alpha, detectable, why if beyond else reason, measures)
+    severity = min((each.severity(alpha) for each in measures), key=PRECEDENCE.index)
     if severity != "stable":
         return Judgement(severity, score, test, alpha, detectable, None, measures)
     out_of_reach = _out_of_reach(needed(), current.n)

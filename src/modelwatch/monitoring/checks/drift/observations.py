@@ -139,7 +139,7 @@ def _severe(result: SubjectResult, window: WindowResult, end: int, begins: int) 
 def _finding(result: SubjectResult, window: WindowResult, measure: Measure, end: int, begins: int) -> Finding:
     """Finding by this measure of a window. begins: start of the shortest window that shows it, in seconds."""
     judgement, reference = window.judgement, result.reference
-    severe = measure.size >= measure.alert
+    severe = measure.size >= measure.alert and judgement.severity != "shifted"
     labels = reference.profile.binning.coarse_labels()
     return Finding(
         kind=KINDS[result.subject.kind],

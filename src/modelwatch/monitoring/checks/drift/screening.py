@@ -56,7 +56,7 @@ def screened(
         judged, enough = np.zeros(len(windows), dtype=np.bool_), np.zeros(len(windows), dtype=np.bool_)
     else:
         enough = n >= max(thresholds.min_samples, 1 if needed is None else needed)
-        judged = (n >= thresholds.min_samples) & (n > 0)
+        judged = (n >= rules.least(thresholds.min_samples)) & (n > 0)
         if rules.directed:
             # Whatever is not stable is beyond chance.
             screen = Screen.of([(profile, split)])
