@@ -13,12 +13,13 @@ benchmark; `--check` (`make bench-check`) runs what is recorded, and fails when 
 """
 
 import argparse
+import json
 import os
 import platform
 import shlex
+import subprocess
 import sys
 import time
-import traceback
 from functools import partial
 
 from benchmarks import (
@@ -99,6 +100,7 @@ def main() -> None:
     recording = parser.add_mutually_exclusive_group()
     recording.add_argument("--record", action="store_true", help="write the figures into benchmarks/report.md")
     recording.add_argument("--check", action="store_true", help="fail when a ratio has fallen below what is recorded")
+    parser.add_argument("--in-process", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     names = options.names or list(BENCHMARKS)
     if options.before is not None and not set(names) <= set(BESIDE_A_COMMIT):
@@ -112,19 +114,24 @@ def main() -> None:
     known = {
         name: partial(run, quick=options.quick, **given.get(name, {})) for name, run in (BENCHMARKS | LONG).items()
     }
+    if options.in_process:
+        show(list(known[names[0]]()), ["--json"] if options.json else [])
+        return
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}", file=sys.stderr)
     if options.check:
         ratios = {name: each for name, each in recorded_ratios().items() if name in names}
-        found = [line for name, each in ratios.items() for line in regressions(name, known[name], each)]
+        if not ratios:
+            sys.exit(f"Nothing is recorded of {', '.join(names)}.")
+        found = [line for name, each in ratios.items() for line in regressions(name, partial(_measured, name), each)]
         print("\n".join(found) or f"{', '.join(ratios)}: no ratio has fallen by more than a fifth.")
         sys.exit(bool(found))
     machine, shown, failed = this_machine(), list[Row](), []
     for name in names:
         began = time.monotonic()
         try:
-            rows = list(known[name]())
-        except Exception:  # noqa: BLE001 - told, and the others still run
-            traceback.print_exc()
+            rows = _measured(name)
+        except subprocess.CalledProcessError:
+            # It has said why, and the others still run.
             failed.append(name)
             continue
         seconds = time.monotonic() - began
@@ -132,17 +139,26 @@ def main() -> None:
         shown += rows
         if options.record:
             title = name if options.before is None else f"{name}, before {options.before}"
-            record(machine, {title: Measured(rows, seconds, _command(name))})
+            arguments = shlex.join([name, *_others()])
+            command = f'make bench ARGS="{arguments}"' if " " in arguments else f"make bench ARGS={arguments}"
+            record(machine, {title: Measured(rows, seconds, command)})
     show(shown, ["--json"] if options.json else [])
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
 
 
-def _command(name: str) -> str:
-    """The command that measures this benchmark alone as it was measured now."""
-    others = [each for each in sys.argv[1:] if each not in BENCHMARKS and each not in LONG and each != "--record"]
-    arguments = shlex.join([name, *others])
-    return f"make bench ARGS={shlex.quote(arguments) if ' ' in arguments else arguments}".replace("'", '"')
+def _measured(name: str) -> list[Row]:
+    """The rows of one benchmark, in a process of its own: neither what ran before it nor where its objects happened to
+    lie stays for the next try. Raises CalledProcessError."""
+    others = [each for each in _others() if each != "--json"]
+    command = [sys.executable, "-m", "benchmarks", name, *others, "--json", "--in-process"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+    return [Row(**each) for each in json.loads(done.stdout)]
+
+
+def _others() -> list[str]:
+    """The arguments beside names of benchmarks and what is done with their figures."""
+    return [each for each in sys.argv[1:] if each not in {*BENCHMARKS, *LONG, "--record", "--check"}]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Speed of counting values and of a drift check, beside numpy, scipy and the naive way, in one run.
+"""Processor time of counting values and of a drift check, beside numpy, scipy and the naive way, in one run.
 
 python -m benchmarks.kernels [--json] [--quick]
 """
@@ -26,7 +26,7 @@ PSEUDO_VALUES = 10_000
 def run(*, quick: bool = False) -> list[Row]:
     """All measurements; `quick` takes a tenth of the rows and of the repetitions."""
     rng = np.random.default_rng(0)
-    return [*kernels(rng, 3 if quick else 15), *drift_check(rng, 10_000 if quick else 100_000, 2 if quick else 5)]
+    return [*kernels(rng, 7 if quick else 15), *drift_check(rng, 10_000 if quick else 100_000, 3 if quick else 5)]
 
 
 def kernels(rng: np.random.Generator, repetitions: int) -> list[Row]:
@@ -83,17 +83,19 @@ def kernels(rng: np.random.Generator, repetitions: int) -> list[Row]:
     rows = []
     for name, ours, data, theirs, rival in cases:
         loops = 1 if len(data) > 1000 else 1000
-        mine = measure(lambda ours=ours, data=data, loops=loops: [ours(data) for _ in range(loops)], repetitions)
-        other = measure(lambda theirs=theirs, loops=loops: [theirs() for _ in range(loops)], repetitions)
-        rows.append(compare(name, mine, other, 1e9 / len(data) / loops, "ns/value", f"against {rival}"))
+        mine, other = measure(
+            lambda ours=ours, data=data, loops=loops: [ours(data) for _ in range(loops)],
+            lambda theirs=theirs, loops=loops: [theirs() for _ in range(loops)],
+            repetitions=repetitions,
+        )
+        rows.append(compare(f"{name}, beside {rival}", mine, other, 1e9 / len(data) / loops, "ns/value", "medians"))
     return [*rows, floor(rng, binning, repetitions)]
 
 
 def floor(rng: np.random.Generator, binning: NumericBinning, repetitions: int) -> Row:
     """Counting more values than any cache holds beside reading them once, which is the memory's bandwidth."""
     many = rng.normal(size=10_000_000)
-    few = max(2, repetitions // 3)
-    counted, read = measure(lambda: binning.count_floats(many), few), measure(many.sum, few)
+    counted, read = measure(lambda: binning.count_floats(many), many.sum, repetitions=max(2, repetitions // 3))
     note = f"against one pass over them, np.sum, {many.nbytes / read.median / 1e9:.1f} GB/s"
     # No counting comes near it, and the bandwidth of shared machines changes: nothing to be compared with later.
     row = compare("count 10m floats, 200 cells, beside the floor", counted, read, 1e9 / len(many), "ns/value", note)
@@ -137,12 +139,12 @@ def drift_check(rng: np.random.Generator, n: int, repetitions: int) -> list[Row]
         for values in words:
             naive_categorical(values, name_shares)
 
-    theirs = measure(naive, max(3, repetitions // 2))
+    counts, rows, theirs = measure(from_counts, from_rows, naive, repetitions=repetitions)
     what = f"{FEATURES} features x {n:,} rows"
     note = "against np.histogram or np.unique + PSI + KS on 10,000 re-sampled values"
     return [
-        compare(f"drift check, as in the service, {what}", measure(from_counts, repetitions), theirs, 1e3, "ms", note),
-        compare(f"drift check, counting rows first, {what}", measure(from_rows, repetitions), theirs, 1e3, "ms", note),
+        compare(f"drift check, as in the service, {what}", counts, theirs, 1e3, "ms", note),
+        compare(f"drift check, counting rows first, {what}", rows, theirs, 1e3, "ms", note),
     ]
 
 

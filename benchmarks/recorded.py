@@ -66,9 +66,16 @@ def this_machine() -> Machine:
 
 
 def record(machine: Machine, measured: Mapping[str, Measured]) -> None:
-    """Writes figures and page. measured: of each benchmark; those of others stay as they are recorded."""
+    """Writes figures and page. measured: of each benchmark; those of others stay as they are recorded.
+
+    Raises ValueError for two rows of one name: they could not be compared with later ones.
+    """
     known = json.loads(FIGURES.read_text())["benchmarks"] if FIGURES.exists() else {}
     for name, each in measured.items():
+        names = [row.name for row in each.rows]
+        twice = sorted({row for row in names if names.count(row) > 1})
+        if twice:
+            raise ValueError(f"{name} has several rows with the name {', '.join(twice)}")
         known[name] = {
             "machine": asdict(machine),
             "command": each.command,

@@ -26,7 +26,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds of several repetitions."""
+    """Seconds of processor time of several repetitions."""
 
     median: float
     least: float
@@ -36,7 +36,8 @@ class Timing:
 def compared(name: str, unit: str, ours: Sequence[float], baseline: Sequence[float], note: str) -> Row:
     """The row of rates that were taken in the same rounds as those of a baseline; larger is better."""
     value, other = statistics.median(ours), statistics.median(baseline)
-    spread = f"ours {min(ours):,.0f}-{max(ours):,.0f}, baseline {min(baseline):,.0f}-{max(baseline):,.0f}"
+    whose = (("ours", ours), ("baseline", baseline))
+    spread = ", ".join(f"{name} {number(min(each))}-{number(max(each))}" for name, each in whose)
     return Row(name, value, unit, other, value / other, f"{note}; {len(ours)} rounds, {spread}")
 
 
@@ -47,15 +48,16 @@ def less(name: str, unit: str, ours: Sequence[float], baseline: Sequence[float],
     return replace(row, ratio=row.baseline / row.value)
 
 
-def measure(work: Callable[[], object], repetitions: int = 7) -> Timing:
-    """The time of `work`, after one call that is not counted."""
-    work()
-    seconds = []
-    for _ in range(repetitions):
-        start = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - start)
-    return Timing(statistics.median(seconds), min(seconds), max(seconds))
+def measure(*works: Callable[[], object], repetitions: int = 7) -> list[Timing]:
+    """Processor time of each, in alternating rounds, after one that is not counted."""
+    seconds: list[list[float]] = [[] for _ in works]
+    for place in range(repetitions + 1):
+        for work, taken in zip(works, seconds, strict=True):
+            start = time.process_time()
+            work()
+            if place:
+                taken.append(time.process_time() - start)
+    return [Timing(statistics.median(each), min(each), max(each)) for each in seconds]
 
 
 def table(rows: Sequence[Row]) -> str:

@@ -92,6 +92,12 @@ def test_the_report_says_which_goals_are_reached(files: tuple[Path, Path]) -> No
     assert page.count("| not recorded |") == len(GOALS) - 3
 
 
+def test_rows_of_one_name_are_not_recorded(files: tuple[Path, Path]) -> None:
+    with pytest.raises(ValueError, match="kernels has several rows with the name counting"):
+        record(this_machine(), {"kernels": Measured([FAST, BARE, FAST], 1.0, "")})
+    assert not files[0].exists()
+
+
 def test_a_peer_is_named_by_what_its_name_begins_with() -> None:
     assert peers_named("alibi, evidently") == ["alibi-detect", "evidently"]
     for unknown in ("evidnetly", "evidently,", ""):
