@@ -99,7 +99,8 @@ def results(service: LiveService, tmp_path_factory: pytest.TempPathFactory) -> R
 
 
 def run(block: Block, port: int, folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    text = block.text
+    # As it is shown it takes many seconds, for figures that tests/cli/test_simulate.py is about.
+    text = re.sub(r"^(modelwatch simulate .*)$", r"\1 --months 1 --repetitions 5", block.text, flags=re.MULTILINE)
     if port != USUAL_PORT:
         text = text.replace(f"localhost:{USUAL_PORT}", f"localhost:{port}")
         text = re.sub(r"^(python examples/\S+)$", rf"\1 --url http://localhost:{port}", text, flags=re.MULTILINE)

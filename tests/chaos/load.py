@@ -33,10 +33,13 @@ class Taken:
 class Client(threading.Thread):
     """A model service that knows several replicas and asks any of them.
 
-    began: event time, in microseconds, of the run's start. hours: of event time, that pass in `seconds`.
+    began: event time, in microseconds, of the run's start. hours: of event time, that pass in `seconds`. pause: seconds
+    that it waits before it sends more.
     """
 
-    def __init__(self, number: int, urls: Sequence[str], began: int, hours: float, seconds: float, seed: int) -> None:
+    def __init__(
+        self, number: int, urls: Sequence[str], began: int, hours: float, seconds: float, pause: float, seed: int
+    ) -> None:
         super().__init__(name=f"client-{number}")
         self.taken = Taken()
         self.failure: BaseException | None = None
@@ -45,6 +48,7 @@ class Client(threading.Thread):
         self._began = began
         self._pace = hours * 3_600 / seconds
         self._seconds = seconds
+        self._pause = pause
         self._rng = random.Random(f"{seed} {number}")
         self._give_up = threading.Event()
 
@@ -75,6 +79,7 @@ class Client(threading.Thread):
                 if self._rng.random() < 0.3:
                     self._label(http, self._rng.sample(unlabelled, min(10, len(unlabelled))))
                     unlabelled = unlabelled[-200:]
+                self._give_up.wait(self._pause)
 
     def send_afterwards(self, hours: int) -> None:
         """Sends shifted hours after those of the run, so that there is something to tell in any run."""

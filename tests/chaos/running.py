@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -34,10 +34,21 @@ GIVE_UP_SECONDS = 60
 HOURS_AFTERWARDS = 4
 
 
-def run(engine: str, folder: Path, *, seconds: float, replicas: int, workers: int, clients: int, seed: int) -> Outcome:
+def run(
+    engine: str,
+    folder: Path,
+    *,
+    seconds: float,
+    replicas: int,
+    workers: int,
+    clients: int,
+    seed: int,
+    pause: float = 0.0,
+) -> Outcome:
     """Runs for so long under load and faults, and returns what came of it.
 
-    engine: `sqlite`, which has one service, or `postgresql`, whose server keeps every commit on disk.
+    engine: `sqlite`, which has one service, or `postgresql`, whose server keeps every commit on disk. pause: seconds
+    that each client waits before it sends more; without it the load is all that the machine can do.
     """
     hours = max(4.0, min(24.0, seconds / 3))
     began = (int(time.time()) // 3_600 * 3_600 - int((hours + HOURS_AFTERWARDS) * 3_600)) * SECOND
@@ -63,7 +74,10 @@ def run(engine: str, folder: Path, *, seconds: float, replicas: int, workers: in
         for service in services:
             service.wait_until_ready()
         _set_reference(services[0].url)
-        threads = _clients([service.url for service in services], clients, began, hours, seconds, seed)
+        urls = [service.url for service in services]
+        threads = [Client(number, urls, began, hours, seconds, pause, seed) for number in range(clients)]
+        for thread in threads:
+            thread.start()
         faults = Faults(services, server, url.rpartition("/")[2], seed)
         faults.run(seconds)
         for thread in threads:
@@ -71,7 +85,7 @@ def run(engine: str, folder: Path, *, seconds: float, replicas: int, workers: in
             thread.give_up()
             thread.join()
         threads[0].send_afterwards(HOURS_AFTERWARDS)
-        outcome = examine([service.url for service in services], store, [each.taken for each in threads], hook)
+        outcome = examine(urls, store, [each.taken for each in threads], hook)
         outcome.differences += [f"{each.name} failed: {each.failure}" for each in threads if each.failure]
         outcome.faults = dict(faults.done)
         for service in services:
@@ -92,13 +106,6 @@ def _database(engine: str, folder: Path) -> Iterator[tuple[str, Cluster | None]]
         return
     with cluster(durable=True) as server, server.database() as url:
         yield url, server
-
-
-def _clients(urls: Sequence[str], count: int, began: int, hours: float, seconds: float, seed: int) -> list[Client]:
-    clients = [Client(number, urls, began, hours, seconds, seed) for number in range(count)]
-    for client in clients:
-        client.start()
-    return clients
 
 
 def _set_reference(url: str) -> None:

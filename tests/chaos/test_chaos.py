@@ -16,8 +16,16 @@ from tests.support.stores import ENGINES
 def test_nothing_is_lost_or_counted_twice_whatever_is_killed_paused_or_cut_off(engine: str, tmp_path: Path) -> None:
     sqlite = engine == "sqlite"
     outcome = run(
-        engine, tmp_path, seconds=12, replicas=1 if sqlite else 3, workers=4 if sqlite else 2, clients=4, seed=7
+        engine,
+        tmp_path,
+        seconds=12,
+        replicas=1 if sqlite else 3,
+        workers=4 if sqlite else 2,
+        clients=4,
+        seed=7,
+        pause=0.03,
     )
+    print("\n".join(outcome.lines()))
     assert not outcome.differences, "\n".join(outcome.lines())
     assert outcome.acknowledged > 100
     assert outcome.repeats > 0, "no client ever had to repeat: the faults met no load"

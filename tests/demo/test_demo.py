@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,21 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.timeout(600)
 
 
-def start(tmp_path: Path, *words: object, **environment: str) -> subprocess.Popen[str]:
+LIVE_ONLY = """
+import sys
+from modelwatch.cli import main
+from modelwatch.demo import running
+running._run_story = lambda *given: []
+sys.exit(main(["demo", *sys.argv[1:]]))
+"""
+
+
+def start(
+    tmp_path: Path, *words: object, program: Sequence[str] = ("-m", "modelwatch", "demo"), **environment: str
+) -> subprocess.Popen[str]:
     (tmp_path / "tmp").mkdir(exist_ok=True)
     return subprocess.Popen(
-        [sys.executable, "-m", "modelwatch", "demo", *map(str, words)],
+        [sys.executable, *program, *map(str, words)],
         cwd=tmp_path,
         env={
             **os.environ,
@@ -80,43 +92,50 @@ def await_live_traffic(port: int, before: int) -> list[str]:
     """Returns once some payments have come since the demo's story was over: the versions that are stored by then."""
     url = f"http://127.0.0.1:{port}/api/v1/models/fraud_detection_demo"
     deadline = time.monotonic() + 60
-    while (model := httpx.get(url).json())["predictions"] < before + 3:
+    while (model := httpx.get(url).json()).get("predictions", 0) < before + 3:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     return [stream["model_version"] for stream in model["streams"]]
 
 
-def test_the_known_shift_is_found_live_traffic_follows_and_everything_is_tidied_up(tmp_path: Path) -> None:
+def test_the_known_shift_is_found_and_data_can_be_kept_for_a_second_demo_beside_the_first(tmp_path: Path) -> None:
     """The settings of the place where it is called have nothing to do with it."""
     (tmp_path / ".env").write_text("WORKERS=none\n")
-    port = free_port()
-    demo = start(tmp_path, "--port", port, DATABASE_URL="postgresql://localhost:9/production")
-    report = read_report(demo)
-    await_live_traffic(port, STREAM_SIZE)
-    demo.send_signal(signal.SIGINT)
-    _, errors = demo.communicate(timeout=30)
-    assert (demo.returncode, errors) == (0, ""), report
-    check_report(report)
-    assert list((tmp_path / "tmp").iterdir()) == []
-    assert not listens(port)
-
-
-def test_data_can_be_kept_and_a_second_demo_stands_beside_the_first_until_it_is_terminated(tmp_path: Path) -> None:
+    foreign = {"DATABASE_URL": "postgresql://localhost:9/production"}
     data = tmp_path / "data"
-    first = start(tmp_path, "--once", "--json", "--data-dir", data, "--port", free_port())
+    first = start(tmp_path, "--once", "--json", "--data-dir", data, "--port", free_port(), **foreign)
     output, errors = first.communicate(timeout=300)
     assert (first.returncode, errors) == (0, ""), output
     check_result(json.loads(output))
     assert (data / "modelwatch.db").exists()
     port = free_port()
-    second = start(tmp_path, "--data-dir", data, "--port", port)
+    second = start(tmp_path, "--data-dir", data, "--port", port, **foreign)
     report = read_report(second)
     versions = await_live_traffic(port, 2 * STREAM_SIZE)
-    second.terminate()
+    second.send_signal(signal.SIGINT)
     _, errors = second.communicate(timeout=30)
-    assert (second.returncode, errors) == (143, ""), report
+    assert (second.returncode, errors) == (0, ""), report
     check_report(report)
     assert len(set(versions)) == 2
+    assert (data / "modelwatch.db").exists()
+    assert list((tmp_path / "tmp").iterdir()) == []
+    assert not listens(port)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
+def test_live_traffic_goes_on_until_a_signal_and_everything_is_tidied_up(
+    number: signal.Signals, code: int, tmp_path: Path
+) -> None:
+    """Of a demo whose story of two days is left out."""
+    port = free_port()
+    demo = start(tmp_path, "--port", port, program=["-c", LIVE_ONLY])
+    report = read_report(demo)
+    await_live_traffic(port, 0)
+    [folder] = (tmp_path / "tmp").iterdir()
+    assert (folder / "modelwatch.db").exists()
+    demo.send_signal(number)
+    _, errors = demo.communicate(timeout=30)
+    assert (demo.returncode, errors) == (code, ""), report
     assert list((tmp_path / "tmp").iterdir()) == []
     assert not listens(port)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 import threading
 import time
@@ -23,8 +24,13 @@ SERVED = 100
 BUFFER_BYTES = 16 * 1024 * 1024
 HELD_SECONDS = 6.0
 ROWS = 400
+JSON = {"Content-Type": "application/json"}
 # What a decoded body takes, over its bytes, for those that wait and those that are being read.
 MOST_GROWTH = 400 * 1024 * 1024
+
+
+# How long a client waits before it sends again what was refused.
+PAUSE_SECONDS = 0.5
 
 
 def body(client: int, number: int) -> list[dict[str, object]]:
@@ -67,15 +73,16 @@ class Flood:
             while not self._stop.is_set():
                 number += 1
                 batch = body(client, number)
-                while not self._is_taken(http, batch):
-                    if self._stop.is_set():
+                content = json.dumps(batch).encode()
+                while not self._is_taken(http, content):
+                    if self._stop.wait(PAUSE_SECONDS):
                         self.left.append(batch)
                         return
                 self.acknowledged += identities(batch)
 
-    def _is_taken(self, http: httpx.Client, batch: list[dict[str, object]]) -> bool:
+    def _is_taken(self, http: httpx.Client, content: bytes) -> bool:
         try:
-            answer = http.post("/api/v1/predictions/batch", json=batch)
+            answer = http.post("/api/v1/predictions/batch", content=content, headers=JSON)
         except httpx.TransportError:
             self.said["cut off"] += 1
             return False

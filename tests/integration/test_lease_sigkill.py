@@ -22,7 +22,7 @@ from modelwatch.times import iso_of_seconds
 from tests.support.live_service import LiveService
 
 KILLS = 20
-WINDOWS = 800
+WINDOWS = 400
 A_WINDOW = 6
 START = 1_750_000_000 // 300 * 300
 MODEL = "watched"
@@ -130,7 +130,7 @@ def kill_holders(store: Store, services: list[LiveService], rng: random.Random) 
         before, sent = evaluated(store), sent + count
         feeder.start()
         wait_for(lambda before=before: evaluated(store) > before, 120)  # type: ignore[misc]
-        time.sleep(rng.uniform(0.0, 0.3))
+        time.sleep(rng.uniform(0.0, 0.15))
         pid = holder(store)
         for service in services:
             if service.pid == pid and pid is not None:
@@ -170,4 +170,4 @@ def wait_for(condition: object, seconds: float) -> None:
     assert callable(condition)
     while not condition():
         assert time.monotonic() < deadline, f"it did not happen within {seconds} s"
-        time.sleep(0.01)
+        time.sleep(0.02)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import functools
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
@@ -93,10 +95,16 @@ for group, name in (
     app.add_typer(group, name=name)
 
 
+@functools.cache
+def whole_command() -> Callable[..., Any]:
+    """The command with all below it, made once in a process: reading the options of all functions takes its time."""
+    return typer.main.get_command(app)
+
+
 def run(argv: list[str] | None) -> int:
     """Runs one command and returns its exit code."""
     try:
-        app(args=argv, prog_name="modelwatch")
+        whole_command()(args=argv, prog_name="modelwatch")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else EXIT_OK
     except CliError as error:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import io
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +30,7 @@ SHORTEST_NAME_FOR_TWO_SLIPS = 16
 COMPOSE_PREFIX = "COMPOSE_"
 HONOURED = tuple(name.upper() for name in Settings.model_fields)
 KNOWN = frozenset(HONOURED)
+_LETTERS = {name: Counter(name) for name in HONOURED}
 # Their values may hold a password, or are one: just what `repr` leaves out.
 _UNSHOWN = frozenset(name.upper() for name, field in Settings.model_fields.items() if not field.repr)
 
@@ -114,6 +117,7 @@ def load_settings(
     return settings
 
 
+@functools.lru_cache(maxsize=1_000)
 def misspelt_setting(given: str) -> str | None:
     """The setting that a name in the environment is a misspelling of; None for another program's name.
 
@@ -128,8 +132,9 @@ def misspelt_setting(given: str) -> str | None:
         slips = 2 if len(setting) >= SHORTEST_NAME_FOR_TWO_SLIPS else 1
         if (
             len(setting) >= SHORTEST_NAME
-            # Also bounds the cost.
+            # Also bounds the cost, as does the next: a slip adds one letter at most.
             and abs(len(setting) - len(name)) <= slips
+            and (Counter(name) - _LETTERS[setting]).total() <= slips
             and re.findall(r"\d", setting) == re.findall(r"\d", name)
             and edit_distance(name, setting) <= slips
         ):

@@ -69,6 +69,10 @@ class Seen:
     def nothing(self) -> bool:
         return not self.messages and not self.elsewhere
 
+    def clear(self) -> None:
+        self.messages.clear()
+        self.elsewhere.clear()
+
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from tests.web.browser.addresses import PATTERNS, address_of
-from tests.web.browser.conftest import ODD_NAME, Seen
+from tests.web.browser.conftest import ODD_NAME, Seen, watch
 
 WIDTHS = (390, 768, 1280, 1920)
 SCHEMES = ("light", "dark")
@@ -19,11 +21,59 @@ BY_AXE = ((390, "light"), (1280, "dark"))
 pytestmark = pytest.mark.timeout(180)
 
 
-@pytest.mark.parametrize("pattern", PATTERNS)
-def test_a_page_fits_every_width_and_is_fit_for_everybody(tab: Page, service: str, seen: Seen, pattern: str) -> None:
-    answer = tab.goto(address_of(pattern, service))
+@dataclass(frozen=True)
+class Visit:
+    """A page as it is shown with scripts: in which tab, how it was answered, its text, and what it did."""
+
+    tab: Page
+    pattern: str
+    status: int
+    text: str
+    seen: Seen
+
+
+@pytest.fixture(scope="module")
+def with_scripts(browser: Browser, service: str) -> Iterator[Page]:
+    """The tab in which all pages are looked at: a new one for each takes longer than the page does."""
+    context = browser.new_context(base_url=service)
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def without_scripts(browser: Browser, service: str) -> Iterator[Page]:
+    """The same for pages whose scripts do not run."""
+    context = browser.new_context(java_script_enabled=False, base_url=service)
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def everything_seen(with_scripts: Page, service: str) -> Seen:
+    """What the tab's pages have done since it was last cleared."""
+    seen = Seen()
+    watch(with_scripts, service, seen)
+    return seen
+
+
+@pytest.fixture(scope="module", params=PATTERNS)
+def visit(request: pytest.FixtureRequest, with_scripts: Page, service: str, everything_seen: Seen) -> Visit:
+    """Each page in turn, for all tests of it."""
+    with_scripts.set_viewport_size({"width": 1280, "height": 900})
+    with_scripts.emulate_media(color_scheme="light")
+    everything_seen.clear()
+    answer = with_scripts.goto(address_of(request.param, service))
     assert answer is not None
-    assert answer.status == 200
+    return Visit(with_scripts, request.param, answer.status, text_of(with_scripts), everything_seen)
+
+
+def text_of(page: Page) -> str:
+    return " ".join(page.locator("main").inner_text().split())
+
+
+def test_a_page_fits_every_width_and_is_fit_for_everybody(visit: Visit) -> None:
+    tab = visit.tab
+    assert visit.status == 200
     for width in WIDTHS:
         for scheme in SCHEMES:
             tab.set_viewport_size({"width": width, "height": 900})
@@ -32,22 +82,16 @@ def test_a_page_fits_every_width_and_is_fit_for_everybody(tab: Page, service: st
             if (width, scheme) in BY_AXE:
                 found = Axe().run(tab)
                 assert found.violations_count == 0, found.generate_report()
-    assert seen.nothing, seen
+    assert visit.seen.nothing, visit.seen
 
 
-@pytest.mark.parametrize("pattern", PATTERNS)
-def test_a_page_is_complete_without_scripts(browser: Browser, service: str, pattern: str) -> None:
-    with_scripts, without = (browser.new_context(java_script_enabled=each, base_url=service) for each in (True, False))
-    texts = []
-    for context in (with_scripts, without):
-        page = context.new_page()
-        page.goto(address_of(pattern, service))
-        texts.append(" ".join(page.locator("main").inner_text().split()))
-        context.close()
-    assert len(texts[1]) > 40
+def test_a_page_is_complete_without_scripts(visit: Visit, without_scripts: Page, service: str) -> None:
+    without_scripts.goto(address_of(visit.pattern, service))
+    text = text_of(without_scripts)
+    assert len(text) > 40
     # No markup is shown as text.
-    assert "</time>" not in texts[1]
-    assert len(texts[0]) == pytest.approx(len(texts[1]), rel=0.02)
+    assert "</time>" not in text
+    assert len(visit.text) == pytest.approx(len(text), rel=0.02)
 
 
 def test_names_that_are_hard_to_show_break_no_page(tab: Page, seen: Seen) -> None:
