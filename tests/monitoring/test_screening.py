@@ -83,9 +83,25 @@ def test_screening_says_what_judging_says(case: str, odds_ratio: float, natural:
     vectors, seen = np.stack([profile.counts for profile in profiles]), set[str]()
     for alpha in (1e-7, 1e-4, 0.05):
         [judged] = results_of(WINDOWS, {reference.subject: reference}, counts, rules, alpha)
-        found = screened(reference, WINDOWS, vectors, received, rules, alpha)
+        [found] = screened({reference.subject: reference}, WINDOWS, [vectors], [received], rules, alpha)
         assert found.severity == [each.judgement.severity for each in judged.windows]
         for psi, each in zip(found.psi, judged.windows, strict=True):
             assert psi == pytest.approx(each.judgement.psi)
         seen |= set(found.severity)
     assert seen >= ({"insufficient_data", "no_data"} if case == "ids" else {"stable", "alert", "insufficient_data"})
+
+
+def test_subjects_are_screened_together_as_each_alone() -> None:
+    drawn = [make() for make in CASES.values()]
+    references, vectors, received = {}, [], []
+    for place, (reference, windows) in enumerate(drawn):
+        of_place = replace(reference, subject=Subject("feature", f"f{place}"))
+        references[of_place.subject] = of_place
+        vectors.append(np.stack([Profile.of(reference.profile.binning, window).counts for window in windows]))
+        received.append([len(window) for window in windows])
+    for directed in (True, False):
+        rules = replace(RULES, directed=directed, names_shifted=directed)
+        together = screened(references, WINDOWS, vectors, received, rules, 1e-4)
+        for place, (subject, reference) in enumerate(references.items()):
+            one = screened({subject: reference}, WINDOWS, [vectors[place]], [received[place]], rules, 1e-4)
+            assert one == [together[place]]

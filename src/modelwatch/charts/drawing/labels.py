@@ -107,11 +107,12 @@ class Labels:
     left: float
     right: float
     placed: list[Label] = field(default_factory=list)
-    _dots: list[Label] = field(default_factory=list)
+    # Labels and dots by the line that they are on.
+    _lines: dict[int, list[Label]] = field(default_factory=dict)
 
     def keep_clear(self, x: float, y: float) -> None:
         """Dot that no later label covers; its own label begins 8 pixels beside it or 10 above."""
-        self._dots.append(Label("", Spot(x, y + DESCENT), 0, None, -1.0, 1.0))
+        self._note(Label("", Spot(x, y + DESCENT), 0, None, -1.0, 1.0))
 
     def place(
         self,
@@ -171,9 +172,17 @@ class Labels:
         return found
 
     def _best(self, text: str, spots: Iterable[Spot], bold: bool) -> tuple[float, Spot] | None:
-        needed = [(self._least(spot, _extent(text, spot, bold), [*self.placed, *self._dots]), spot) for spot in spots]
+        needed = [(self._least(spot, _extent(text, spot, bold), self._near(spot)), spot) for spot in spots]
         # Above this width a spot is no better for needing less: the first one is what the chart prefers.
         return min(needed, key=lambda each: max(each[0], NARROWEST), default=None)
+
+    def _near(self, spot: Spot) -> list[Label]:
+        """The labels and dots that may be in the way at a spot."""
+        line = int(spot.y // LINE)
+        return [each for at in (line - 1, line, line + 1) for each in self._lines.get(at, ())]
+
+    def _note(self, label: Label) -> None:
+        self._lines.setdefault(int(label.spot.y // LINE), []).append(label)
 
     def _least(self, spot: Spot, extent: tuple[float, float], others: Iterable[Label]) -> float:
         left, right = extent
@@ -202,6 +211,7 @@ class Labels:
         shown = classes((style, "strong" if bold else None))
         label = Label(clean(text), spot, _breakpoint(least) or 0, shown, *extent, title, moments)
         self.placed.append(label)
+        self._note(label)
         return label
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Literal
 
 from modelwatch.charts.drawing.markup import element, written
@@ -39,6 +40,7 @@ def definitions() -> str:
     return element("svg", element("defs", hatching), class_="chart-defs", width=0, height=0, aria_hidden="true")
 
 
+@cache
 def mark(state: State) -> str:
     """Mark of a state by its shape, for beside its word: a diamond, a triangle, a ring with a dot, a ring, …
 

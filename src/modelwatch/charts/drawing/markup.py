@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
+from functools import lru_cache
 from html import escape
 
 from modelwatch.charts.drawing.text import clean
 
 Attribute = str | float | int | None
+# Neither cleaned nor escaped: they stay as they are.
+PLAIN = re.compile(r"[A-Za-z0-9 .,:;_%/()#+-]*")
 
 
 def element(name: str, content: str = "", **attributes: Attribute) -> str:
@@ -22,15 +26,21 @@ def element(name: str, content: str = "", **attributes: Attribute) -> str:
     '<text x="1.25">&lt;b&gt;</text>'
     """
     written_attributes = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{_value(value)}"'
-        for key, value in attributes.items()
-        if value is not None
+        [f' {_attribute(key)}="{_value(value)}"' for key, value in attributes.items() if value is not None]
     )
     return f"<{name}{written_attributes}>{content}</{name}>" if content else f"<{name}{written_attributes}/>"
 
 
+@lru_cache(maxsize=1_024)
+def _attribute(key: str) -> str:
+    return key.rstrip("_").replace("_", "-")
+
+
 def _value(value: str | float) -> str:
-    return escape(clean(value)) if isinstance(value, str) else pixels(value, digits=2)
+    if not isinstance(value, str):
+        return pixels(value, digits=2)
+    # Path data, too, pass here: long, and never in need of it.
+    return value if PLAIN.fullmatch(value) else escape(clean(value))
 
 
 def written(text: str) -> str:
@@ -57,6 +67,8 @@ def pixels(length: float, digits: int = 1) -> str:
     >>> pixels(12.04), pixels(3.25), pixels(-0.01)
     ('12', '3.2', '0')
     """
+    if type(length) is int:
+        return str(length)
     rounded = round(length, digits) + 0.0
     return f"{rounded:.0f}" if rounded.is_integer() else f"{rounded:.{digits}f}".rstrip("0")
 

@@ -51,7 +51,6 @@ def clean(text: str) -> str:
     >>> clean("a\\x00b\\nc"), clean("x\\u202ey")
     ('a\ufffdb c', 'x\ufffdy')
     """
-    # Path data, too, pass here: long, and never in need of it.
     return text if text.isascii() and text.isprintable() else _cleaned(text)
 
 

@@ -96,8 +96,8 @@ def _series(divided: Divided, defaults: DriftRules) -> DriftSeries:
     for block in blocks_of_windows(divided):
         windows = [Window(*span) for span, _ in block]
         vectors, received = vectors_of_subjects([sums for _, sums in block], divided.layouts, references)
-        for (subject, reference), counts, of_versions in zip(references.items(), vectors, received, strict=True):
-            found = screened(reference, windows, counts, of_versions, rules, alpha)
+        of_subjects = screened(references, windows, vectors, received, rules, alpha)
+        for (subject, reference), counts, found in zip(references.items(), vectors, of_subjects, strict=True):
             scores[subject] += found.psi
             severities[subject] += found.severity
             binning = reference.profile.binning

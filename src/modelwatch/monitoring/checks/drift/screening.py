@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from modelwatch.monitoring.checks.drift.evaluation import results_of
 from modelwatch.monitoring.checks.drift.judge import ROUNDING, Severity
@@ -19,6 +20,7 @@ from modelwatch.stats.drift.scores import psi_of_windows
 from modelwatch.stats.drift.screen import Screen
 from modelwatch.storage.references.layouts import Counts
 from modelwatch.storage.references.stored_reference import StoredReference
+from modelwatch.storage.references.subjects import Subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +32,55 @@ class Screened:
 
 
 def screened(
+    references: Mapping[Subject, StoredReference],
+    windows: Sequence[Window],
+    vectors: Sequence[Counts],
+    received: Sequence[Sequence[int]],
+    rules: DriftRules,
+    alpha: float,
+) -> list[Screened]:
+    """Result of `results_of` for each subject, in a fraction of the time where little has moved.
+
+    vectors: of each subject, shape (windows, size of the binning). received: of each, the predictions of each window.
+    alpha: as in `results_of`.
+    """
+    passing = _passing(references, vectors, rules, alpha)
+    return [
+        _screened(reference, windows, counts, of_windows, rules, alpha, passing.get(subject))
+        for (subject, reference), counts, of_windows in zip(references.items(), vectors, received, strict=True)
+    ]
+
+
+def _passing(
+    references: Mapping[Subject, StoredReference], vectors: Sequence[Counts], rules: DriftRules, alpha: float
+) -> dict[Subject, NDArray[np.bool_]]:
+    """In which windows each subject that is screened needs the tests, shape (windows,)."""
+    some = [
+        (reference, counts)
+        for reference, counts in zip(references.values(), vectors, strict=True)
+        if rules.directed and reference.profile.n and not _of_ids(reference)
+    ]
+    if not some:
+        return {}
+    screen = Screen.of([(reference.profile, reference.split) for reference, _ in some])
+    # Whatever is not stable is beyond chance.
+    found = screen.passing(screen.sums(np.concatenate([counts for _, counts in some], axis=1)), alpha)
+    return {reference.subject: of_one for (reference, _), of_one in zip(some, found.T, strict=True)}
+
+
+def _of_ids(reference: StoredReference) -> bool:
+    return reference.split is not None and is_ids(reference.profile, reference.split)
+
+
+def _screened(
     reference: StoredReference,
     windows: Sequence[Window],
     counts: Counts,
     received: Sequence[int],
     rules: DriftRules,
     alpha: float,
+    passing: NDArray[np.bool_] | None,
 ) -> Screened:
-    """Result of `results_of` for a subject, in a fraction of the time where little has moved.
-
-    counts: shape (windows, size of the binning). received: predictions of each window. alpha: as in `results_of`.
-    """
     subject, profile, split = reference.subject, reference.profile, reference.split
     thresholds, binning = rules.thresholds(subject.kind, subject.name), profile.binning
     cells = counts[:, : binning.n_fine]
@@ -52,15 +92,13 @@ def screened(
     scores = psi_of_windows(profile.coarse, coarse)
     found: list[Severity] = ["no_data"] * len(windows)
     needed = (combined_needed if rules.directed else window_needed)(profile, alpha, split)
-    if split is not None and is_ids(profile, split):
+    if _of_ids(reference):
         judged, enough = np.zeros(len(windows), dtype=np.bool_), np.zeros(len(windows), dtype=np.bool_)
     else:
         enough = n >= max(thresholds.min_samples, 1 if needed is None else needed)
         judged = (n >= rules.least(thresholds.min_samples)) & (n > 0)
-        if rules.directed:
-            # Whatever is not stable is beyond chance.
-            screen = Screen.of([(profile, split)])
-            judged &= screen.passing(screen.sums(counts), alpha)[:, 0]
+        if passing is not None:
+            judged &= passing
         elif not (rules.names_shifted or thresholds.odds_ratio):
             # Natural variation asks for more than what is configured, never for less.
             judged &= scores >= thresholds.psi_warning - ROUNDING

@@ -78,14 +78,17 @@ def vectors_of_subjects(
     versions = sorted({name for of_window in sums for name in of_window})
     vectors = {name: _stacked(sums, name) for name in versions}
     received = {name: [of[name].predictions if name in of else 0 for of in sums] for name in versions}
+    none = (0,) * len(sums)
     blocks: list[Counts] = []
     of_subject: list[tuple[int, ...]] = []
     for subject, reference in chosen.items():
         same = [name for name in versions if same_binning(layouts, name, subject, reference)]
         parts = [vectors[name][:, layouts.of(name).slices[subject]] for name in same]
-        empty = np.zeros((len(sums), reference.profile.binning.size), dtype=np.int64)
-        blocks.append(sum(parts[1:], start=parts[0]) if parts else empty)
-        of_subject.append(tuple(sum(received[name][place] for name in same) for place in range(len(sums))))
+        if parts:
+            blocks.append(sum(parts[1:], start=parts[0]))
+        else:
+            blocks.append(np.zeros((len(sums), reference.profile.binning.size), dtype=np.int64))
+        of_subject.append(tuple(map(sum, zip(*(received[name] for name in same), strict=True))) or none)
     return blocks, of_subject
 
 
