@@ -22,6 +22,7 @@ from modelwatch.charts.curves import (
     quadrant,
     roc_curve,
 )
+from modelwatch.charts.drawing.numbers import percent
 from modelwatch.charts.heatmap import HeatRow, heatmap
 from modelwatch.charts.histogram import histogram
 from modelwatch.charts.lines import Event, Level, Note, line_chart, quantile_fan
@@ -134,6 +135,13 @@ def test_rows_of_any_names(rows: list[tuple[str, float, float]], wide: int) -> N
         ),
         wide,
     )
+
+
+def test_a_share_over_one_that_is_not_known_is_read_where_both_are() -> None:
+    shares = [("below", [0.4, math.nan]), ("above", [0.6, 0.9])]
+    drawn = share_chart("Shares", (0, 7_200), [0, 3_600], shares, 3_600, reference=[0.5, 0.5])
+    assert "nan" not in drawn
+    assert f"above {percent(0.6)}" in drawn
 
 
 @given(st.lists(st.tuples(st.floats(0, 86_400), names), max_size=10), widths)

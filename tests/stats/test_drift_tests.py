@@ -13,6 +13,7 @@ from scipy import stats
 from benchmarks.levels import CASES, Case, level_of
 from modelwatch.stats.counting.binning import numeric_binning
 from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.drift.evidence import rate_increase_p_value
 from modelwatch.stats.drift.power import minimum_detectable_psi, samples_needed
 from modelwatch.stats.drift.scores import psi
 from modelwatch.stats.drift.tests import SMALL_REFERENCE, Groups, cell_p_value, homogeneity, homogeneity_p_values
@@ -246,3 +247,22 @@ def test_windows_that_are_decided_already_are_not_tested_cell_by_cell() -> None:
     assert ((exact < 1e-5) == (decided < 1e-5)).all()
     assert (exact <= decided).all()
     assert exact[2] < decided[2]
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_leaving_out_tails_that_can_not_be_the_smallest_changes_nothing(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    number = int(rng.integers(2, 40))
+    shares = rng.dirichlet(np.full(number, rng.choice([0.2, 1.0, 20.0])), size=2)
+    r, c = (
+        rng.multinomial(int(10 ** rng.uniform(1, 6)), shares[0]),
+        rng.multinomial(int(10 ** rng.uniform(0.5, 5)), shares[int(rng.integers(2))]),
+    )
+    in_reference, in_window = int(r.sum()), int(c.sum())
+    tails = [
+        rate_increase_p_value(before, in_reference, now, in_window)
+        if now * in_reference > before * in_window
+        else rate_increase_p_value(now, in_window, before, in_reference)
+        for before, now in zip(r.tolist(), c.tolist(), strict=True)
+    ]
+    assert cell_p_value(r, c, screen=0.0) == min(1.0, 2.0 * int(np.count_nonzero(r + c)) * min(tails))

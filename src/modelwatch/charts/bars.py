@@ -199,7 +199,8 @@ def share_chart(
     readings: list[tuple[float, str, float, bool]] = []
     for name, values, of_reference in layers:
         top = base + values
-        known = np.flatnonzero(np.isfinite(values))
+        # Where a layer below is not known, this one has no place.
+        known = np.flatnonzero(np.isfinite(top))
         last = float(values[known[-1]]) if known.size else math.nan
         style = change_class(last, of_reference)
         plot.curve(area, ribbon(area, x, y, at, base, top, step), f"{style} edge")

@@ -9,7 +9,8 @@ it sees what groups hide, such as one value that the reference never had.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import ModuleType
@@ -36,6 +37,8 @@ WEIGHTS: Mapping[Part, float] = {"all cells": OMNIBUS_WEIGHT, "single cell": CEL
 # Keeps quotients of empty groups finite.
 TINY = 1e-300
 MAX_WINDOW = 1 << 40
+# Logarithms of probabilities are right to so much.
+ROUNDING = 0.001
 RAREST = 4
 
 
@@ -259,7 +262,10 @@ def _most_unusual(r: NDArray[np.int64], c: NDArray[np.int64], unusual: NDArray[n
     whether it holds more of the window than of the reference."""
     n_reference, n_current = int(r.sum()), int(c.sum())
     smallest, place, more = 1.0, -1, False
-    for cell in np.flatnonzero(unusual).tolist():
+    for cell, least in _likely_first(r, c, np.flatnonzero(unusual)):
+        # A tail is at least the probability of what is found; in this order all others have larger ones.
+        if place >= 0 and least > math.log(max(smallest, TINY)) + ROUNDING:
+            break
         before, now = int(r[cell]), int(c[cell])
         # Too few values now are too many in the reference: P(H <= C) of one sample is P(H >= R) of the other.
         grown = now * n_reference > before * n_current
@@ -267,9 +273,24 @@ def _most_unusual(r: NDArray[np.int64], c: NDArray[np.int64], unusual: NDArray[n
             tail = rate_increase_p_value(before, n_reference, now, n_current)
         else:
             tail = rate_increase_p_value(now, n_current, before, n_reference)
-        if tail < smallest or place < 0:
+        if place < 0 or (tail, cell) < (smallest, place):
             smallest, place, more = tail, cell, grown
     return min(1.0, 2.0 * int(np.count_nonzero(r + c)) * smallest), place, more
+
+
+def _likely_first(r: NDArray[np.int64], c: NDArray[np.int64], cells: NDArray[np.intp]) -> Iterable[tuple[int, float]]:
+    """Cells, and the logarithm of the probability of what is found in each given all margins, the smallest first."""
+    if len(cells) < 2:
+        return ((cell, -math.inf) for cell in cells.tolist())
+    gammaln = _special().gammaln
+    before, now, n_reference, n_current = r[cells], c[cells], r.sum(), c.sum()
+    hits, both = before + now, n_reference + n_current
+    some = np.stack([before, now, n_reference - before, n_current - now, hits, both - hits])
+    of_cells = gammaln(some + 1.0)
+    found = of_cells[4] + of_cells[5] - of_cells[:4].sum(axis=0)
+    found += gammaln(n_reference + 1.0) + gammaln(n_current + 1.0) - gammaln(both + 1.0)
+    order = np.argsort(found, kind="stable")
+    return zip(cells[order].tolist(), found[order].tolist(), strict=True)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
